@@ -1,0 +1,16 @@
+from . import (
+    activations as activations, backend as backend, callbacks as callbacks, config as config, datasets as datasets,
+    initializers as initializers, layers as layers, losses as losses, metrics as metrics, models as models,
+    optimizers as optimizers, ops as ops, regularizers as regularizers, utils as utils,
+)
+from .initializers import Initializer as Initializer
+from .layers.base import Layer as Layer
+from .layers.core import Input as Input, InputLayer as InputLayer
+from .losses import Loss as Loss
+from .metrics import Metric as Metric
+from .models.model import Model as Model
+from .models.sequential import Sequential as Sequential
+from .optimizers import Optimizer as Optimizer
+from .regularizers import Regularizer as Regularizer
+
+__version__: str

@@ -1,0 +1,132 @@
+"""Every error that anabranch raises on purpose: what was expected, what came, where, and the repair.
+
+    AnabranchError
+    ├── ArgumentError (ValueError)          a value that no one could use: a negative stride, an empty list
+    │   └── UnknownNameError                 a name that nothing answers to, with the nearest that something does
+    ├── ArgumentTypeError (TypeError)       an argument of another kind: a layer where a tensor belongs
+    ├── ShapeError (ValueError)             ranks, sizes or channel counts that do not fit
+    ├── DtypeError (TypeError)              strings or objects where numbers belong
+    ├── GraphError (ValueError)             a topology that is no model: an Input left out, two layers of one name
+    ├── DataError (ValueError)              what was fed: lengths that differ, NaN, labels out of range
+    ├── NotReadyError (RuntimeError)        used before its time: fit before compile, weights before build
+    ├── FileFormatError (ValueError)        a file that is damaged or not what it says
+    ├── DownloadError (OSError)             bytes that could not be had, and how to get them
+    ├── MissingExtraError (ImportError)     an optional package that is not installed
+    └── EngineError (RuntimeError)          torch refused; its own words follow, its error is the cause
+
+Code inside states the fact; the public boundary adds the place with :meth:`AnabranchError.at`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TypeVar
+
+E = TypeVar("E", bound="AnabranchError")
+
+
+class AnabranchError(Exception):
+    """Base of every error raised on purpose; ``fact``, ``expected``, ``got``, ``where``, ``repair`` are its parts."""
+
+    def __init__(
+        self,
+        fact: str,
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        where: str | None = None,
+        repair: str | None = None,
+    ) -> None:
+        self.fact = fact
+        self.expected = expected
+        self.got = got
+        self.where = where
+        self.repair = repair
+        super().__init__(fact)
+
+    def at(self: E, where: str) -> E:
+        """Add the place once; the innermost boundary that knows one wins."""
+        self.where = self.where or where
+        return self
+
+    def __str__(self) -> str:
+        parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("repair", self.repair)]
+        return "\n".join([self.fact, *(f"  {label + ':':<9} {text}" for label, text in parts if text)])
+
+
+class ArgumentError(AnabranchError, ValueError):
+    """A value that no one could use."""
+
+
+class UnknownNameError(ArgumentError):
+    """A name that nothing answers to."""
+
+
+class ArgumentTypeError(AnabranchError, TypeError):
+    """An argument of another kind than the one that belongs there."""
+
+
+class ShapeError(AnabranchError, ValueError):
+    """Ranks, sizes or channel counts that do not fit."""
+
+
+class DtypeError(AnabranchError, TypeError):
+    """Strings or objects where numbers belong."""
+
+
+class GraphError(AnabranchError, ValueError):
+    """A topology that is no model."""
+
+
+class DataError(AnabranchError, ValueError):
+    """Data that cannot be fed."""
+
+
+class NotReadyError(AnabranchError, RuntimeError):
+    """Something used before its time."""
+
+
+class FileFormatError(AnabranchError, ValueError):
+    """A file that is damaged or not what it says."""
+
+
+class DownloadError(AnabranchError, OSError):
+    """Bytes that could not be had."""
+
+
+class MissingExtraError(AnabranchError, ImportError):
+    """An optional package that is not installed."""
+
+
+class EngineError(AnabranchError, RuntimeError):
+    """Torch refused; its error is the cause."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest to ``name``, whatever its case, or None.
+
+    >>> nearest("Cov2D", ["Conv2D", "Dense"])
+    'Conv2D'
+    """
+    names = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    return names[found[0]] if found else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
+    """Build the error for a name that nothing answers to, offering the nearest.
+
+    >>> print(unknown("activation", "rellu", ["relu", "elu"]))
+    Unknown activation 'rellu'.
+      expected: one of: elu, relu
+      repair:   did you mean 'relu'?
+    """
+    known = sorted(known)
+    close = nearest(name, known)
+    return UnknownNameError(
+        f"Unknown {kind} {name!r}.",
+        expected=f"one of: {', '.join(known)}",
+        where=where,
+        repair=f"did you mean {close!r}?" if close else None,
+    )

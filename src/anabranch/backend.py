@@ -1,0 +1,19 @@
+"""What Keras scripts ask of ``keras.backend``: the engine's name and the process's float settings."""
+
+from __future__ import annotations
+
+from anabranch.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+
+
+def backend() -> str:
+    """Return the name of the engine: torch."""
+    return "torch"
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Do nothing: there is no session to clear; names follow from each graph, and a dropped model is freed."""
+
+
+__all__ = [
+    "backend", "clear_session", "epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format",
+]  # fmt: skip

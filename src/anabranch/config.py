@@ -1,0 +1,120 @@
+"""Settings of the process: float type, image layout, device, data folder, and the seed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from anabranch._errors import ArgumentError, ArgumentTypeError
+
+ImageFormat = Literal["channels_last", "channels_first"]
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_floatx = "float32"
+_epsilon = 1e-7
+_image_data_format: ImageFormat = "channels_last"
+_device: str | None = None
+_seed: int | None = None
+_seedings = 0
+_adoptions = 0
+
+
+def floatx() -> str:
+    """Return the default float type, as in ``keras.config.floatx``."""
+    return _floatx
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float type: one of float16, bfloat16, float32, float64."""
+    global _floatx
+    if value not in _FLOATS:
+        raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(_FLOATS)}", got=repr(value))
+    _floatx = value
+
+
+def epsilon() -> float:
+    """Return the small number that keeps divisions and logarithms finite (1e-7 unless set)."""
+    return _epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Set the small number that keeps divisions and logarithms finite."""
+    global _epsilon
+    _epsilon = float(value)
+
+
+def image_data_format() -> ImageFormat:
+    """Return where the channels of an image stand unless a layer says otherwise: ``channels_last`` unless set."""
+    return _image_data_format
+
+
+def set_image_data_format(value: str) -> None:
+    """Set the default place of the channels: ``channels_last`` (B H W C) or ``channels_first`` (B C H W)."""
+    global _image_data_format
+    _image_data_format = check_data_format(value)
+
+
+def check_data_format(value: str | None) -> ImageFormat:
+    """Return a valid image layout; None means the default."""
+    if value is None:
+        return _image_data_format
+    if value == "channels_last" or value == "channels_first":
+        return value
+    raise ArgumentError("Unknown data_format.", expected="'channels_last' or 'channels_first'", got=repr(value))
+
+
+def device() -> str | None:
+    """Return the device asked for, or None where the engine chooses (CUDA if there, else CPU)."""
+    return _device
+
+
+def set_device(name: str | None) -> None:
+    """Choose where weights and batches live, e.g. ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None lets the engine choose.
+
+    Weights that already have values are moved when they are next used.
+    """
+    global _device
+    if name is not None and not isinstance(name, str):
+        raise ArgumentTypeError("A device is named by a string.", expected="'cpu' or 'cuda'", got=repr(name))
+    _device = name
+
+
+def data_folder() -> Path:
+    """Return the folder that downloaded data sets live in: ``$ANABRANCH_DATA``, or ``~/.cache/anabranch``."""
+    chosen = os.environ.get("ANABRANCH_DATA")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "anabranch"
+
+
+def seed() -> int:
+    """Return the global seed; drawn from the operating system where none was set."""
+    global _seed
+    if _seed is None:
+        _seed = secrets.randbits(32)
+    return _seed
+
+
+def seedings() -> int:
+    """Return how often a seed was set; the engine and the models compare it to know when to begin anew."""
+    return _seedings
+
+
+def set_seed(value: int) -> None:
+    """Set the global seed. ``utils.set_random_seed`` calls this; the engine's generators follow when they next run."""
+    global _seed, _seedings, _adoptions
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentTypeError("A seed is a whole number.", expected="an int", got=repr(value))
+    _seed = value
+    _seedings += 1
+    _adoptions = 0
+
+
+def next_adoption() -> int:
+    """Return how many models adopted layers since the seed was set, and count one more.
+
+    First values depend on this, so that three models from one function differ and a seeded program repeats itself.
+    """
+    global _adoptions
+    _adoptions += 1
+    return _adoptions - 1

@@ -1,0 +1,42 @@
+"""Leave with a plain torch module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch.engine.lower import lower
+from anabranch.engine.program import place_weights
+
+
+class TorchModel(torch.nn.Module):
+    """A lowered model in both modes, under torch's own ``train()`` and ``eval()``.
+
+    Parameters and buffers lie in torch's layout under torch's names (``conv2d.weight``) and are shared with the model. ``code`` is the
+    source of both forward functions.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        place_weights(model)
+        self._forms = {mode: lower(model.graph, training=mode, structured=True).module for mode in (True, False)}
+        for form in self._forms.values():
+            for name, child in form.named_children():
+                if name not in self._modules:
+                    self.add_module(name, child)
+        self._functions = {mode: type(form).forward for mode, form in self._forms.items()}
+
+    @property
+    def code(self) -> str:
+        """The source of the function that runs in the current mode."""
+        return self._forms[self.training].code
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Run the form of the current mode."""
+        return self._functions[self.training](self, *inputs)
+
+
+def to_torch(model: Any) -> torch.nn.Module:
+    """Return the model as a plain module: inputs in the model's order, outputs in its structure."""
+    return TorchModel(model).eval()

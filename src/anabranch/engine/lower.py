@@ -1,0 +1,166 @@
+"""Lowering: a graph becomes a ``torch.fx.GraphModule``, flat torch code specialised to one mode.
+
+Each layer's ``call`` runs once on proxies, so the code that comes out is what the layers wrote. A layer whose ``call`` cannot be
+recorded (it branches on values) stays one opaque module.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import torch
+from torch.fx.proxy import GraphAppendingTracer, Proxy
+
+from anabranch import _tree, ops
+from anabranch.engine.opaque import Opaque
+from anabranch.graph import Graph, Step, Weight, flatten, spec_leaves, with_values
+
+# what torch calls these weights; the others keep their names
+TORCH_NAMES = {
+    "kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+}  # fmt: skip
+
+
+class Lowered(NamedTuple):
+    """The module, and how many of the values it returns are outputs; the others are losses of activity."""
+
+    module: torch.fx.GraphModule
+    outputs: int
+
+
+class Recorder(GraphAppendingTracer):
+    """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.fx.Graph())
+        self.root = torch.nn.Module()
+        self._reads: dict[Weight, Proxy] = {}
+        self._places: dict[Weight, str] = {}
+
+    def place(self, step: Step) -> None:
+        """Say where in the module the weights of this step's layer go."""
+        for weight, target in weight_places(step.node.operation, step.path):
+            self._places.setdefault(weight, target)
+
+    def weight(self, weight: Weight) -> Proxy:
+        """Return the read of one weight, in torch's layout."""
+        if weight not in self._reads:
+            target = self._places.setdefault(weight, attribute_path(weight.path))
+            attach(self.root, target, ops.realize(weight))
+            self._reads[weight] = Proxy(self.graph.get_attr(target), self)
+        return self._reads[weight]
+
+    def create_arg(self, a: Any) -> Any:
+        """Let a weight stand among the arguments of a recorded call."""
+        return super().create_arg(ops.shown(a) if isinstance(a, Weight) else a)
+
+    def submodule(self, path: str, module: torch.nn.Module, args: Any, kwargs: Any) -> Proxy:
+        """Record the call of a module that stays whole."""
+        target = attribute_path(path)
+        attach(self.root, target, module)
+        return self.create_proxy("call_module", target, tuple(args), kwargs)
+
+
+def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
+    """Return the module that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure."""
+    recorder = Recorder()
+    flat = flatten(graph)
+    values: dict[int, Proxy] = {}
+    for number, tensor in zip(flat.inputs, graph.inputs, strict=True):
+        name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
+        values[number] = Proxy(recorder.graph.placeholder(name), recorder)
+        values[number].node.meta["shape"] = tensor.shape
+    losses: list[Proxy] = []
+    with ops.recording(recorder), ops.training_scope(training):
+        for step in flat.steps:
+            results = _record(recorder, step, [values[number] for number in step.inputs])
+            for number, spec, result in zip(step.outputs, spec_leaves(step.node.output_specs), results, strict=True):
+                values[number] = result
+                if isinstance(result, Proxy):
+                    result.node.meta.setdefault("shape", spec.shape)
+            penalty = getattr(step.node.operation, "activity_regularizer", None)
+            if training and penalty is not None:
+                losses.extend(penalty(result) for result in results)
+    outputs = [values[number] for number in flat.outputs]
+    result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *losses)
+    recorder.graph.output(recorder.create_arg(result))
+    module = torch.fx.GraphModule(recorder.root, recorder.graph, "Lowered")
+    return Lowered(module.train(training), len(outputs))
+
+
+def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
+    layer: Any = step.node.operation
+    recorder.place(step)
+    args, kwargs = with_values(step.node, _cast(step, inputs))
+    last = next(reversed(recorder.graph.nodes), None)
+    try:
+        result = ops.run(layer, args, kwargs)
+        found = _tree.leaves(result)
+        if len(found) != len(spec_leaves(step.node.output_specs)):
+            raise TypeError("a recorded value cannot be taken apart")
+    except Exception:
+        if not getattr(layer, "opaque_if_needed", True):
+            raise
+        _forget_after(recorder.graph, last)
+        whole = recorder.submodule(step.path, Opaque(layer), args, kwargs)
+        count = len(spec_leaves(step.node.output_specs))
+        found = [whole] if count == 1 and not _tree.is_nest(step.node.outputs()) else [whole[i] for i in range(count)]
+    return found
+
+
+def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
+    """Cast floats of another type than the layer's, as calling the layer on numbers does."""
+    layer: Any = step.node.operation
+    if not getattr(layer, "autocast", False):
+        return inputs
+    wanted = layer.dtype
+    return [
+        x.to(ops.dtype_of(wanted)) if t.dtype != wanted and "float" in t.dtype and "float" in wanted else x
+        for x, t in zip(inputs, step.node.inputs, strict=True)
+    ]
+
+
+def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:
+    """Erase what a failed recording left, except reads of weights, which later steps share."""
+    for node in reversed(list(graph.nodes)):
+        if node is last:
+            return
+        if node.op != "get_attr":
+            graph.erase_node(node)
+
+
+def weight_places(layer: Any, path: str) -> list[tuple[Weight, str]]:
+    """Return each weight of a layer with its attribute path in the module, in torch's words where these are unique."""
+    weights: list[Weight] = list(getattr(layer, "weights", ()))
+    home = getattr(layer, "path", "")
+    relative = [w.path.removeprefix(home + "/") for w in weights]
+    torch_names = [TORCH_NAMES.get(name, name) for name in relative]
+    names = torch_names if len(set(torch_names)) == len(torch_names) else relative
+    return [(w, attribute_path(f"{path}/{name}")) for w, name in zip(weights, names, strict=True)]
+
+
+def attribute_path(path: str) -> str:
+    """Return a path as a dotted chain of identifiers.
+
+    >>> attribute_path("backbone/conv-1/kernel")
+    'backbone.conv_1.kernel'
+    """
+    parts = (re.sub(r"\W", "_", part) for part in path.split("/"))
+    return ".".join("_" + part if part[:1].isdigit() else part for part in parts)
+
+
+def attach(root: torch.nn.Module, target: str, value: Any) -> None:
+    """Set a parameter, buffer or module at a dotted path, making plain modules on the way."""
+    *parents, name = target.split(".")
+    for parent in parents:
+        if not hasattr(root, parent):
+            root.add_module(parent, torch.nn.Module())
+        root = getattr(root, parent)
+    if isinstance(value, torch.nn.Module):
+        root.add_module(name, value)
+    elif isinstance(value, torch.nn.Parameter):
+        root.register_parameter(name, value)
+    else:
+        root.register_buffer(name, value)

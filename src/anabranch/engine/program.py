@@ -1,0 +1,50 @@
+"""The lowered forms of a model, kept until something they were specialised to changes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from anabranch import ops
+from anabranch.engine.lower import lower
+
+
+class Program:
+    """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out."""
+
+    def __init__(self, model: Any, training: bool) -> None:
+        lowered = lower(model.graph, training=training)
+        self.module: torch.nn.Module = lowered.module
+        self.training = training
+        self._outputs = lowered.outputs
+
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the outputs in the model's order, and losses of activity."""
+        values = self.module(*inputs)
+        return list(values[: self._outputs]), list(values[self._outputs :])
+
+
+State = tuple[Any, ...]
+_programs: weakref.WeakKeyDictionary[Any, dict[bool, tuple[State, Program]]] = weakref.WeakKeyDictionary()
+
+
+def program(model: Any, training: bool) -> Program:
+    """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
+    state = (training, str(ops.device()), tuple(layer.trainable for layer in model.inner_layers()))
+    kept = _programs.setdefault(model, {})
+    if training not in kept or kept[training][0] != state:
+        place_weights(model)
+        kept[training] = state, Program(model, training)
+    return kept[training][1]
+
+
+def place_weights(model: Any) -> None:
+    """Make all weights on the device, and let gradients flow to those that train."""
+    training = set(model.trainable_weights)
+    for weight in model.weights:
+        tensor = ops.realize(weight)
+        if isinstance(tensor, torch.nn.Parameter):
+            tensor.requires_grad_(weight in training)

@@ -1,0 +1,110 @@
+"""A graph with its nested models opened: the steps to run, each with the path of its layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from anabranch import _tree
+from anabranch.graph.graph import Graph
+from anabranch.graph.tensor import Node, Tensor, spec_leaves
+
+
+class Step(NamedTuple):
+    """One application of a layer, operator or opaque model; ``inputs`` and ``outputs`` are value numbers."""
+
+    path: str
+    node: Node
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class Flat(NamedTuple):
+    """The steps in order, and the value numbers that go in and come out."""
+
+    inputs: list[int]
+    steps: list[Step]
+    outputs: list[int]
+
+
+class _Frame(NamedTuple):
+    """A graph being walked: where its values stand, and the node that opened it."""
+
+    prefix: str
+    graph: Graph
+    values: dict[tuple[Node, int], int]
+    nodes: Iterator[Node]
+    opened_by: Node | None
+
+
+def _frame(prefix: str, graph: Graph, given: tuple[int, ...], opened_by: Node | None) -> _Frame:
+    values = {t.key: number for t, number in zip(graph.inputs, given, strict=True)}
+    return _Frame(prefix, graph, values, iter(graph.nodes), opened_by)
+
+
+def subgraph(operation: Any) -> Graph | None:
+    """Return the graph inside a nested model, None for a layer."""
+    return getattr(operation, "graph", None)
+
+
+def flatten(graph: Graph) -> Flat:
+    """Open every nested model; values are numbered, so that one inner node can run several times with other inputs."""
+    count = 0
+    steps: list[Step] = []
+
+    def fresh(how_many: int) -> tuple[int, ...]:
+        nonlocal count
+        count += how_many
+        return tuple(range(count - how_many, count))
+
+    inputs = fresh(len(graph.inputs))
+    stack = [_frame("", graph, inputs, None)]
+    outputs: list[int] = []
+    while stack:
+        here = stack[-1]
+        node = next(here.nodes, None)
+        if node is None:
+            stack.pop()
+            results = [here.values[t.key] for t in here.graph.outputs]
+            if here.opened_by is None:
+                outputs = results
+            else:
+                stack[-1].values.update({(here.opened_by, i): number for i, number in enumerate(results)})
+            continue
+        if not node.inputs or (node, 0) in here.values:
+            continue
+        given = tuple(here.values[t.key] for t in node.inputs)
+        path = here.prefix + here.graph.names[node.operation]
+        inner = subgraph(node.operation)
+        if inner is not None:
+            stack.append(_frame(path + "/", inner, given, node))
+            continue
+        numbers = fresh(len(spec_leaves(node.output_specs)))
+        here.values.update({(node, i): number for i, number in enumerate(numbers)})
+        steps.append(Step(path, node, given, numbers))
+    return Flat(list(inputs), steps, outputs)
+
+
+def with_values(node: Node, values: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the call's arguments with each symbolic tensor replaced by the next of ``values``."""
+    following = iter(values)
+
+    def swap(leaf: Any) -> Any:
+        return next(following) if isinstance(leaf, Tensor) else leaf
+
+    args, kwargs = _tree.map_leaves(swap, (node.args, node.kwargs))
+    return args, kwargs
+
+
+def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
+    """Return what ``graph`` would give for other symbolic inputs: every shape rule is asked again, no layer learns of it."""
+    values: dict[tuple[Node, int], Tensor] = {t.key: given for t, given in zip(graph.inputs, inputs, strict=True)}
+    for node in graph.nodes:
+        if not node.inputs or (node, 0) in values:
+            continue
+        args, kwargs = with_values(node, [values[t.key] for t in node.inputs])
+        operation: Any = node.operation
+        made = Node(operation, args, kwargs, operation.compute_output_spec(*args, **kwargs), node.site)
+        for index, tensor in enumerate(_tree.leaves(made.outputs())):
+            values[node, index] = tensor
+    return [values[t.key] for t in graph.outputs]

@@ -1,0 +1,123 @@
+"""The graph: every node between inputs and outputs, in an order to run in, with names. Immutable, made by one walk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anabranch import _tree
+from anabranch._errors import ArgumentTypeError, GraphError
+from anabranch.graph.names import name_operations
+from anabranch.graph.tensor import Node, Operation, Tensor
+
+
+class Graph:
+    """What lies between ``inputs`` and ``outputs`` (each a tensor or a nest of tensors).
+
+    ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is the order of
+    ``model.layers`` and ``get_weights()``. ``names``: operation to name.
+    """
+
+    __slots__ = ("_positions", "input_structure", "inputs", "names", "nodes", "operations", "output_structure", "outputs")
+
+    def __init__(self, inputs: _tree.Nest, outputs: _tree.Nest) -> None:
+        self.input_structure = inputs
+        self.output_structure = outputs
+        self.inputs = _tensors(inputs, "inputs")
+        self.outputs = _tensors(outputs, "outputs")
+        _refuse_repeated(self.inputs)
+        inner, first_met = _walk(self.inputs, self.outputs)
+        sources = [t.node for t in self.inputs if not t.node.inputs]
+        self.nodes: tuple[Node, ...] = tuple(dict.fromkeys([*sources, *inner]))
+        self.names = name_operations(dict.fromkeys(node.operation for node in self.nodes))
+        self.operations = _by_depth(inner, sources, first_met)
+        self._positions: dict[Node, int] = {}
+        counts: dict[Operation, int] = {}
+        for node in self.nodes:
+            self._positions[node] = counts.get(node.operation, 0)
+            counts[node.operation] = self._positions[node] + 1
+
+    def call_index(self, node: Node) -> int:
+        """Return which call of its operation ``node`` is in this graph, from 0."""
+        return self._positions.get(node, 0)
+
+    def calls_of(self, operation: Operation) -> list[Node]:
+        """Return the nodes of one operation in this graph, in order."""
+        return [node for node in self.nodes if node.operation is operation]
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self.nodes)} nodes, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+
+
+def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
+    found = _tree.leaves(nest)
+    if not found:
+        raise GraphError(f"A model needs {role}.", expected="a symbolic tensor or a nest of them", got=repr(nest))
+    for leaf in found:
+        if not isinstance(leaf, Tensor):
+            raise ArgumentTypeError(
+                f"The {role} of a model are symbolic tensors.",
+                expected="what Input(...) or a layer called on one gives",
+                got=f"{type(leaf).__name__}: {leaf!r}"[:200],
+                repair="call the layer on a tensor first: layer(x)" if callable(leaf) else None,
+            )
+    return found
+
+
+def _refuse_repeated(inputs: list[Tensor]) -> None:
+    seen = set()
+    for tensor in inputs:
+        if tensor.key in seen:
+            raise GraphError(f"Input {tensor.name!r} is listed twice among the inputs.", got=f"made at {tensor.node.site}")
+        seen.add(tensor.key)
+
+
+def _walk(inputs: list[Tensor], outputs: list[Tensor]) -> tuple[list[Node], dict[Operation, int]]:
+    """Return the nodes behind ``outputs``, each after those it needs, and when each operation was first met."""
+    given = {tensor.key for tensor in inputs}
+    first_met: dict[Operation, int] = {}
+    order: list[Node] = []
+    opened: set[Node] = set()
+    path: list[tuple[Node, Iterator[Tensor]]] = []
+
+    def enter(tensor: Tensor) -> None:
+        node = tensor.node
+        first_met.setdefault(node.operation, len(first_met))
+        if tensor.key in given or node in opened:
+            return
+        if not node.inputs:
+            raise _missing_input(tensor, [step for step, _ in path])
+        opened.add(node)
+        path.append((node, iter(node.inputs)))
+
+    for output in outputs:
+        enter(output)
+        while path:
+            node, following = path[-1]
+            tensor = next(following, None)
+            if tensor is None:
+                order.append(node)
+                path.pop()
+            else:
+                enter(tensor)
+    return order, first_met
+
+
+def _by_depth(inner: list[Node], sources: list[Node], first_met: dict[Operation, int]) -> tuple[Operation, ...]:
+    """Order operations by their greatest distance from an output, farthest first, then by when the walk met them."""
+    node_depth: dict[Node, int] = {}
+    depth: dict[Operation, int] = {}
+    for node in [*reversed(inner), *sources]:
+        here = max(node_depth.get(node, 0), depth.get(node.operation, 0))
+        depth[node.operation] = node_depth[node] = here
+        for tensor in node.inputs:
+            node_depth[tensor.node] = max(here + 1, node_depth.get(tensor.node, 0))
+    return tuple(sorted(depth, key=lambda operation: (-depth[operation], first_met.get(operation, -1))))
+
+
+def _missing_input(tensor: Tensor, chain: list[Node]) -> GraphError:
+    steps = [f"{node.operation.name} at {node.site}" for node in reversed(chain[-4:])]
+    return GraphError(
+        f"The outputs depend on Input {tensor.name!r}, which is not among the model's inputs.",
+        got=f"{tensor.name} (made at {tensor.node.site}) -> {' -> '.join(steps) or 'output'}",
+        repair=f"add it: Model(inputs=[..., {tensor.name}], ...)",
+    )

@@ -1,0 +1,55 @@
+"""Names as a function of the graph: explicit ones are kept, the others are numbered in the order of the walk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from anabranch._errors import GraphError
+from anabranch.graph.tensor import Operation
+
+
+def snake_case(name: str) -> str:
+    """Return Keras's lower-case form of a class name.
+
+    >>> snake_case("GlobalAveragePooling2D"), snake_case("Conv2D"), snake_case("ReLU")
+    ('global_average_pooling2d', 'conv2d', 're_lu')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def name_operations(operations: Iterable[Operation]) -> dict[Operation, str]:
+    """Give each operation its name in this graph: ``conv2d``, ``conv2d_1``, …, or the one its author gave."""
+    operations = list(operations)
+    taken: dict[str, Operation] = {}
+    for operation in operations:
+        if operation.explicit_name is not None:
+            other = taken.setdefault(operation.explicit_name, operation)
+            if other is not operation:
+                raise _duplicate(operation.explicit_name, other, operation)
+    names: dict[Operation, str] = {}
+    counts: dict[str, int] = {}
+    for operation in operations:
+        name = operation.explicit_name
+        while name is None:
+            base = operation.base_name
+            count = counts.get(base, 0)
+            counts[base] = count + 1
+            candidate = f"{base}_{count}" if count else base
+            name = candidate if candidate not in taken else None
+        names[operation] = name
+    return names
+
+
+def _duplicate(name: str, first: Operation, second: Operation) -> GraphError:
+    def place(operation: Operation) -> str:
+        node = operation.calls[0]() if operation.calls else None
+        return f"{type(operation).__name__} called at {node.site}" if node else type(operation).__name__
+
+    return GraphError(
+        f"Two layers of one model are named {name!r}.",
+        got=f"{place(first)}, and {place(second)}",
+        repair="give one of them another name=, or none: unnamed layers are numbered",
+    )

@@ -1,0 +1,110 @@
+"""Shapes as tuples of sizes, None where a size is unknown until data comes (the batch), and the rules that families share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from anabranch._errors import ArgumentError, ShapeError
+
+Shape: TypeAlias = tuple[int | None, ...]
+
+
+def same(a: Shape, b: Shape) -> bool:
+    """Return whether two shapes can be equal; None fits every size."""
+    return len(a) == len(b) and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
+
+
+def broadcast(a: Shape, b: Shape) -> Shape:
+    """Return the shape of an element-wise result: sizes align from the right, 1 stretches.
+
+    >>> broadcast((None, 8, 8, 3), (3,))
+    (None, 8, 8, 3)
+    """
+    rank = max(len(a), len(b))
+    left, right = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    return tuple(_broadcast_size(m, n, a, b) for m, n in zip(left, right, strict=True))
+
+
+def _broadcast_size(m: int | None, n: int | None, a: Shape, b: Shape) -> int | None:
+    if m == n or n == 1:
+        return m
+    if m == 1:
+        return n
+    if m is None or n is None:
+        return n if m is None else m
+    raise ShapeError(f"Shapes {a} and {b} cannot be combined element by element: {m} meets {n}.")
+
+
+def product(shape: Sequence[int | None]) -> int | None:
+    """Return the number of elements, None where a size is unknown.
+
+    >>> product((3, 4))
+    12
+    """
+    total = 1
+    for size in shape:
+        if size is None:
+            return None
+        total *= size
+    return total
+
+
+def window_length(length: int | None, window: int, stride: int, padding: str, dilation: int = 1) -> int | None:
+    """Return how many positions a sliding window takes along one axis.
+
+    ``valid``: (length - ((window - 1) * dilation + 1)) // stride + 1; ``same``: ceil(length / stride);
+    ``causal`` pads on the left only and keeps the length that ``same`` gives.
+    """
+    if length is None:
+        return None
+    if padding in ("same", "causal"):
+        return -(-length // stride)
+    return (length - ((window - 1) * dilation + 1)) // stride + 1
+
+
+def same_padding(length: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Return Keras's padding before and after for ``same``: the odd element goes after.
+
+    >>> same_padding(10, 3, 2)
+    (0, 1)
+    """
+    total = max((-(-length // stride) - 1) * stride + (window - 1) * dilation + 1 - length, 0)
+    return total // 2, total - total // 2
+
+
+def check_rank(shape: Shape, rank: int, axes: str) -> None:
+    """Raise unless ``shape`` has ``rank`` axes; ``axes`` names them, e.g. ``batch, height, width, channels``."""
+    if len(shape) != rank:
+        raise ShapeError(
+            f"The input has {len(shape)} axes where {rank} belong.",
+            expected=f"a tensor of rank {rank}: ({axes})",
+            got=f"rank {len(shape)}: {shape}",
+        )
+
+
+def normalise_axis(axis: int, rank: int) -> int:
+    """Return ``axis`` counted from the front.
+
+    >>> normalise_axis(-1, 4)
+    3
+    """
+    if not -rank <= axis < rank:
+        raise ArgumentError("No such axis.", expected=f"an axis in [{-rank}, {rank - 1}]", got=str(axis))
+    return axis % rank
+
+
+def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1) -> tuple[int, ...]:
+    """Return ``value`` as one whole number per spatial axis.
+
+    >>> per_axis(3, 2, "kernel_size")
+    (3, 3)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, Sequence)) or isinstance(value, str):
+        raise ArgumentError(f"{name} is not a size.", expected=f"an int or {rank} ints", got=repr(value))
+    sizes = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(sizes) != rank or any(isinstance(s, bool) or not isinstance(s, int) or s < least for s in sizes):
+        raise ArgumentError(
+            f"{name} does not fit {rank} spatial axes.", expected=f"an int or {rank} ints, each ≥ {least}", got=repr(value)
+        )
+    return sizes

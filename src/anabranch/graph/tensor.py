@@ -1,0 +1,182 @@
+"""The symbolic tensor and the node that made it: the two records that every graph consists of.
+
+A tensor knows its node; a node knows its operation, its input tensors, its call arguments and the user's line. Nothing points
+forward but weak references on the operation, which let ``layer.output`` answer.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from typing import Any, NoReturn, Protocol
+
+from anabranch import _tree
+from anabranch._errors import ArgumentTypeError
+from anabranch.graph.call_site import CallSite, call_site
+from anabranch.graph.operators import Operator, Spec
+from anabranch.graph.shapes import Shape
+
+
+class Operation(Protocol):
+    """What a node applies: a layer, a nested model, a Python operator."""
+
+    explicit_name: str | None
+    calls: list[weakref.ref[Node]]
+
+    @property
+    def name(self) -> str:
+        """The name it goes by outside of any graph."""
+
+    @property
+    def base_name(self) -> str:
+        """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
+
+
+class Node:
+    """One application of an operation; immutable."""
+
+    __slots__ = ("__weakref__", "args", "inputs", "kwargs", "operation", "output_specs", "site")
+
+    def __init__(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], output_specs: _tree.Nest, site: CallSite
+    ) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.inputs: tuple[Tensor, ...] = tuple(
+            t for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor)
+        )
+        self.output_specs = output_specs
+        self.site = site
+
+    def outputs(self) -> _tree.Nest:
+        """Return tensors for what the operation gives, in its own structure."""
+        if isinstance(self.output_specs, Spec):
+            return Tensor(self, 0, self.output_specs)
+        index = iter(range(len(spec_leaves(self.output_specs))))
+        return map_specs(lambda spec: Tensor(self, next(index), spec), self.output_specs)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.operation.name} at {self.site}>"
+
+
+class Tensor:
+    """A symbolic tensor: shape and dtype, no numbers; what a layer gives when it is called on an ``Input``."""
+
+    __slots__ = ("__weakref__", "dtype", "index", "node", "shape")
+
+    def __init__(self, node: Node, index: int, spec: Spec) -> None:
+        self.node = node
+        self.index = index
+        self.shape: Shape = spec.shape
+        self.dtype = spec.dtype
+
+    @property
+    def key(self) -> tuple[Node, int]:
+        """What tells this tensor from others in a walk."""
+        return self.node, self.index
+
+    @property
+    def name(self) -> str:
+        """The name of the operation that made it."""
+        return self.node.operation.name
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype."""
+        return Spec(self.shape, self.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def __add__(self, other: Any) -> Tensor:
+        return _operate(operator.add, self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _operate(operator.add, other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return _operate(operator.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _operate(operator.sub, other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return _operate(operator.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _operate(operator.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return _operate(operator.truediv, self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _operate(operator.truediv, other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return _operate(operator.pow, self, other)
+
+    def __neg__(self) -> Tensor:
+        return _operate(operator.neg, self)
+
+    def __bool__(self) -> NoReturn:
+        raise _no_numbers("be true or false")
+
+    def __iter__(self) -> NoReturn:
+        raise _no_numbers("be iterated over")
+
+    def __len__(self) -> NoReturn:
+        raise _no_numbers("have a length")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise _no_numbers("become a NumPy array")
+
+    def __float__(self) -> NoReturn:
+        raise _no_numbers("become a number")
+
+    def __repr__(self) -> str:
+        return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
+
+
+def record(
+    operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], output_specs: _tree.Nest, site: CallSite
+) -> _tree.Nest:
+    """Make the node of one call, note it weakly on the operation, and return the tensors it gives."""
+    node = Node(operation, args, kwargs, output_specs, site)
+    operation.calls.append(weakref.ref(node, operation.calls.remove))
+    return node.outputs()
+
+
+def spec_leaves(specs: _tree.Nest) -> list[Spec]:
+    """Return the leaves of a nest of specs; a Spec is a leaf although it is a tuple."""
+    found: list[Spec] = []
+    map_specs(found.append, specs)
+    return found
+
+
+def map_specs(function: Any, specs: _tree.Nest) -> _tree.Nest:
+    """Return the same nest with ``function`` applied to each spec."""
+    if isinstance(specs, Spec):
+        return function(specs)
+    if isinstance(specs, dict):
+        return {key: map_specs(function, value) for key, value in specs.items()}
+    return type(specs)(map_specs(function, value) for value in specs)
+
+
+def _operate(function: Any, *operands: Any) -> Tensor:
+    for operand in operands:
+        if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
+            return NotImplemented
+    operation = Operator(function)
+    tensor: Tensor = record(operation, operands, {}, operation.compute_output_spec(*operands), call_site())
+    return tensor
+
+
+def _no_numbers(use: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        f"A symbolic tensor has no numbers yet, so it cannot {use}.",
+        where=str(call_site()),
+        repair="build the Model first and call it on data, or put the computation into a layer",
+    )

@@ -1,0 +1,162 @@
+"""A layer's weight as a record: what it is now, its numbers when somebody first asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from anabranch._errors import DtypeError, ShapeError
+from anabranch.graph.shapes import product
+
+
+class Home:
+    """Who first adopted a layer: the model's ordinal since the seed was set, and the layer's path in that model."""
+
+    __slots__ = ("ordinal", "path")
+
+    def __init__(self, path: str) -> None:
+        self.ordinal: int | None = None
+        self.path = path
+
+
+class WeightEngine(Protocol):
+    """What a weight asks of whoever holds tensors; ``anabranch.ops`` is one."""
+
+    def realize(self, weight: Weight) -> Any:
+        """Return the tensor, made on first use, in torch's layout."""
+
+    def shown(self, weight: Weight) -> Any:
+        """Return the tensor in the weight's own axis order; a recorded node while a model is being lowered."""
+
+    def write(self, weight: Weight, value: Any) -> None:
+        """Replace the numbers in place."""
+
+
+class Weight:
+    """A weight: shape, dtype, initializer and path, with a tensor that is made on first use.
+
+    ``shape`` is in Keras's axis order (kernels H W I O; dense I O). ``axes`` says how torch lies: axis ``k`` of the tensor
+    is axis ``axes[k]`` of ``shape``; None where both agree.
+    """
+
+    __slots__ = (
+        "__weakref__", "axes", "constraint", "dtype", "engine", "home", "initializer", "name", "regularizer", "shape",
+        "tensor", "trainable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        initializer: Callable[..., Any],
+        home: Home,
+        engine: WeightEngine,
+        *,
+        trainable: bool = True,
+        axes: tuple[int, ...] | None = None,
+        regularizer: Callable[[Any], Any] | None = None,
+        constraint: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+        self.initializer = initializer
+        self.home = home
+        self.engine = engine
+        self.trainable = trainable
+        self.axes = axes
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self.tensor: Any = None
+
+    @property
+    def path(self) -> str:
+        """The layer's path in the model that first adopted it, and the weight's name."""
+        return f"{self.home.path}/{self.name}"
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return product(self.shape) or 0
+
+    @property
+    def value(self) -> Any:
+        """The tensor in torch's layout, made on first use."""
+        return self.engine.realize(self)
+
+    def numpy(self) -> Any:
+        """Return the numbers as an array in Keras's axis order."""
+        return self.engine.shown(self).detach().cpu().numpy()
+
+    def assign(self, value: Any) -> Weight:
+        """Replace the numbers, given in Keras's axis order; the tensor object stays the same."""
+        shape = getattr(value, "shape", None)
+        if shape is None or tuple(shape) != self.shape:
+            raise ShapeError(
+                f"Values for weight {self.path!r} have another shape.",
+                expected=str(self.shape),
+                got=str(tuple(shape)) if shape is not None else f"{type(value).__name__}, which has no shape",
+            )
+        if getattr(value.dtype, "kind", "f") in "OSU":
+            raise DtypeError(f"Values for weight {self.path!r} are not numbers.", got=str(value.dtype))
+        self.engine.write(self, value)
+        return self
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return function(*_shown(args), **{k: _shown(v) for k, v in (kwargs or {}).items()})
+
+    def __add__(self, other: Any) -> Any:
+        return _shown(self) + _shown(other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _shown(other) + _shown(self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _shown(self) - _shown(other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _shown(other) - _shown(self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _shown(self) * _shown(other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _shown(other) * _shown(self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _shown(self) / _shown(other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _shown(other) / _shown(self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return _shown(self) @ _shown(other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _shown(other) @ _shown(self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _shown(self) ** _shown(other)
+
+    def __neg__(self) -> Any:
+        return -_shown(self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return _shown(self)[key]
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Weight):
+        return value.engine.shown(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_shown(item) for item in value)
+    return value

@@ -1,0 +1,1 @@
+from .summary import Summary as Summary, summarise as summarise, summary as summary

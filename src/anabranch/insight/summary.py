@@ -1,0 +1,1 @@
+"""The table of a model's layers: rows first, text as one view of them."""

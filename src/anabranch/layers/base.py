@@ -1,0 +1,418 @@
+"""The one layer protocol, ours and the users': ``__init__``, ``build``, ``call``, ``compute_output_shape``.
+
+A layer called on a symbolic tensor makes a node; called on numbers it runs. It owns its weights, which have no numbers until
+somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+from anabranch import _tree, config, initializers, ops, regularizers
+from anabranch._errors import (
+    AnabranchError, ArgumentError, ArgumentTypeError, EngineError, GraphError, NotReadyError, ShapeError, nearest,
+)  # fmt: skip
+from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
+
+_BASE_ARGUMENTS = ("name", "trainable", "dtype", "autocast", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape")
+
+
+class Layer:
+    """Base of all layers.
+
+    Args:
+        activity_regularizer: function of the output whose value joins the training loss.
+        trainable: whether training changes the weights.
+        dtype: float type of weights and results; None takes ``config.floatx()``.
+        autocast: whether float inputs are cast to ``dtype``.
+        name: the layer's name; None lets the model number it.
+    """
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
+        self = super().__new__(cls)
+        self._arguments = (args, kwargs)
+        self.explicit_name: str | None = None
+        self.made_at = call_site()
+        self.calls: list[weakref.ref[Node]] = []
+        self.built = False
+        self.built_for: CallSite | None = None
+        self.dtype = config.floatx()
+        self.autocast = True
+        self.activity_regularizer: Callable[[Any], Any] | None = None
+        self.first_shape: Shape | None = None
+        self._trainable = True
+        self._weights: list[Weight] = []
+        self._home = Home(cls._base_name())
+        return self
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **legacy: Any,
+    ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise ArgumentTypeError("A layer's name is a string.", got=repr(name), where=str(self.made_at))
+        if name is not None and "/" in name:
+            raise ArgumentError("A layer's name cannot hold '/', which separates the parts of a path.", got=repr(name))
+        self.explicit_name = name
+        self._home.path = name or self._home.path
+        self._trainable = bool(trainable)
+        self.dtype = dtype or config.floatx()
+        self.autocast = autocast
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.first_shape = self._take_first_shape(legacy)
+        if legacy:
+            raise self._unknown_argument(next(iter(legacy)))
+
+    # Names and places
+
+    @classmethod
+    def _base_name(cls) -> str:
+        return snake_case(cls.__name__)
+
+    @property
+    def base_name(self) -> str:
+        """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
+        return self._base_name()
+
+    @property
+    def name(self) -> str:
+        """The name given, or the one in the model that first adopted the layer."""
+        return self.explicit_name or self._home.path.rpartition("/")[2]
+
+    @property
+    def path(self) -> str:
+        """The path in the model that first adopted the layer, e.g. ``backbone/conv2d``."""
+        return self._home.path
+
+    def adopt(self, ordinal: int, path: str) -> None:
+        """Note once which model first took this layer, and where it stands there; sublayers follow."""
+        if self._home.ordinal is not None:
+            return
+        self._home.ordinal, self._home.path = ordinal, path
+        counts: dict[str, int] = {}
+        for layer in self.sublayers():
+            count = counts.get(layer.name, 0)
+            counts[layer.name] = count + 1
+            layer.adopt(ordinal, f"{path}/{layer.name}_{count}" if count else f"{path}/{layer.name}")
+
+    @property
+    def adopted(self) -> bool:
+        """Whether a model has taken this layer."""
+        return self._home.ordinal is not None
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph inside, None unless this is a model of layers."""
+        return None
+
+    # Weights
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        axes: tuple[int, ...] | None = None,
+    ) -> Weight:
+        """Add a weight of ``shape``; its numbers are made on first use.
+
+        ``initializer`` defaults to Glorot uniform for floats, zeros for other types. ``axes``: see :class:`Weight`.
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        if any(not isinstance(size, int) or size < 0 for size in shape):
+            raise ShapeError("A weight's sizes are known whole numbers.", got=str(shape), where=self._described())
+        dtype = dtype or self.dtype
+        default = "glorot_uniform" if "float" in dtype else "zeros"
+        weight = Weight(
+            name or "variable", shape, dtype, initializers.get(initializer or default), self._home, ops,
+            trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
+        )  # fmt: skip
+        self._weights.append(weight)
+        return weight
+
+    def sublayers(self) -> list[Layer]:
+        """Return the layers held directly by this one's attributes, in the order they were set."""
+        return list(dict.fromkeys(leaf for leaf in _tree.leaves(self._held()) if isinstance(leaf, Layer)))
+
+    def _held(self) -> list[Any]:
+        return [value for key, value in vars(self).items() if key not in _OWN_STATE]
+
+    def inner_layers(self) -> Iterator[Layer]:
+        """Yield this layer and every layer inside it, each once."""
+        seen: set[Layer] = set()
+        stack: list[Layer] = [self]
+        while stack:
+            layer = stack.pop()
+            if layer not in seen:
+                seen.add(layer)
+                yield layer
+                stack.extend(reversed(layer.sublayers()))
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, the trainable kind first, as in Keras."""
+        return _trainable_first([w for layer in self.inner_layers() for w in layer._weights])
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return [w for layer in self.inner_layers() if layer.trainable for w in layer._weights if w.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves: those of frozen layers, and statistics."""
+        changed = set(self.trainable_weights)
+        return [w for w in self.weights if w not in changed]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it sets it on every layer inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.inner_layers():
+            layer._trainable = bool(value)
+
+    def get_weights(self) -> list[Any]:
+        """Return the weights' numbers as NumPy arrays, in the order of ``weights``."""
+        self._need_built()
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Set the weights' numbers from arrays in the order of ``weights``; nothing changes unless all fit."""
+        self._need_built()
+        mine = self.weights
+        if len(weights) != len(mine):
+            raise ArgumentError(
+                f"{self._described()} has another number of weights.",
+                expected=f"{len(mine)} arrays: {[f'{w.path} {w.shape}' for w in mine]}"[:400],
+                got=f"{len(weights)}",
+            )
+        for weight, value in zip(mine, weights, strict=True):
+            if tuple(value.shape) != weight.shape:
+                raise ShapeError(
+                    f"Values for weight {weight.path!r} have another shape.", expected=str(weight.shape), got=str(value.shape)
+                )
+        for weight, value in zip(mine, weights, strict=True):
+            weight.assign(value)
+
+    def count_params(self) -> int:
+        """Return how many numbers the weights hold."""
+        self._need_built()
+        return sum(weight.size for weight in self.weights)
+
+    def _need_built(self) -> None:
+        if not self.built:
+            raise NotReadyError(
+                f"{self._described()} has no weights yet: their shapes follow from its input.",
+                repair="call it on a tensor, or layer.build(input_shape)",
+            )
+
+    # The protocol
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for an input of ``input_shape``; subclasses with weights override it."""
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output from tensors; every layer writes its own."""
+        raise NotImplementedError(f"{type(self).__name__} must write call(self, inputs)")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the output's shape for ``input_shape``; None stands for the batch."""
+        raise NotImplementedError(f"{type(self).__name__} has no shape rule")
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
+        """Return shape and dtype of what ``call`` gives: by the shape rule, or from torch's fake tensors where there is none."""
+        if type(self).compute_output_shape is Layer.compute_output_shape:
+            return ops.infer(self, args, kwargs)
+        shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
+        dtypes = [t.dtype for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor)]
+        dtype = self.output_dtype(dtypes)
+        if isinstance(shape, list) and shape and isinstance(shape[0], (tuple, list)):
+            return [Spec(tuple(s), dtype) for s in shape]
+        if isinstance(shape, dict):
+            return {key: Spec(tuple(s), dtype) for key, s in shape.items()}
+        return Spec(tuple(shape), dtype)
+
+    def output_dtype(self, input_dtypes: list[str]) -> str:
+        """Return the dtype of the result; the layer's own float type unless a family says otherwise."""
+        return self.dtype
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a node where an argument is symbolic, compute where all are numbers."""
+        for leaf in args if len(args) == 1 and isinstance(args[0], Tensor) else _tree.leaves((args, list(kwargs.values()))):
+            if isinstance(leaf, Tensor):
+                return self._describe_call(args, kwargs)
+        return self._compute(args, kwargs)
+
+    def _describe_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+        site = call_site()
+        try:
+            self._refuse_layers(args)
+            self._build_once(args, kwargs, site)
+            specs = self.compute_output_spec(*args, **kwargs)
+        except AnabranchError as error:
+            raise error.at(self._described(site))
+        return record(self, args, kwargs, specs, site)
+
+    def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
+        if not self.built:
+            self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
+            self.built = True
+            self.built_for = site
+
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args = ops.as_tensors(args, self.dtype if self.autocast else None)
+        try:
+            if not self.built:
+                self._refuse_layers(args)
+                self._build_once(args, kwargs, call_site())
+            if not self.adopted and not ops.is_recording():
+                self.adopt(config.next_adoption(), self.name)
+            return ops.run(self, args, kwargs)
+        except AnabranchError as error:
+            raise error.at(self._described(call_site()))
+        except RuntimeError as error:
+            raise EngineError(
+                f"{type(self).__name__} could not run: {str(error).splitlines()[0]}",
+                got=str(_shapes(args)),
+                where=self._described(call_site()),
+            ) from error
+
+    @classmethod
+    def call_takes(cls, name: str) -> bool:
+        """Return whether ``call`` has a parameter ``name``, such as ``training``."""
+        code = getattr(cls.call, "__code__", None)
+        return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+    # What the calls so far gave
+
+    def _only_call(self, what: str) -> Node:
+        nodes = [node for node in (call() for call in self.calls) if node is not None]
+        if not nodes:
+            raise NotReadyError(f"{self._described()} was never called, so it has no {what}.", repair="call it: layer(x)")
+        if len(nodes) > 1:
+            places = ", ".join(str(node.site) for node in nodes[:8])
+            raise GraphError(
+                f"{self._described()} was called {len(nodes)} times, so its {what} is ambiguous.",
+                got=f"calls at {places}",
+                repair="keep the tensor that the call you mean returned",
+            )
+        return nodes[0]
+
+    @property
+    def output(self) -> _tree.Nest:
+        """The symbolic tensor that the layer's only call gave."""
+        return self._only_call("output").outputs()
+
+    @property
+    def input(self) -> _tree.Nest:
+        """The symbolic tensor that the layer's only call took."""
+        node = self._only_call("input")
+        return node.args[0] if node.args else node.outputs()
+
+    # Config
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they were given, with the base's."""
+        args, kwargs = self._arguments
+        code = type(self).__init__.__code__
+        names = code.co_varnames[1 : code.co_argcount]
+        given = dict(zip(names, args, strict=False)) | kwargs
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype} | given
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make a layer from what ``get_config`` gave."""
+        return cls(**config)
+
+    # Mistakes
+
+    def _described(self, site: CallSite | None = None) -> str:
+        place = f", called at {site}" if site else f", made at {self.made_at}"
+        return f"{type(self).__name__} {self.name!r}{place}"
+
+    def _refuse_layers(self, args: tuple[Any, ...]) -> None:
+        for leaf in _tree.leaves(args):
+            if isinstance(leaf, Layer):
+                raise ArgumentTypeError(
+                    "A layer was given where a tensor belongs.",
+                    expected="a symbolic tensor or numbers",
+                    got=f"{leaf._described()}, which {'was never called' if not leaf.calls else 'is not its output'}",
+                    repair=f"call it on a tensor first: {type(leaf).__name__}(...)(x)",
+                )
+
+    def _take_first_shape(self, legacy: dict[str, Any]) -> Shape | None:
+        """Keras 2's way of saying a model's input on its first layer."""
+        batch = legacy.pop("batch_input_shape", None)
+        shape = legacy.pop("input_shape", None)
+        size = legacy.pop("input_dim", None)
+        if batch is not None:
+            return tuple(batch)
+        if shape is not None:
+            return (None, *((shape,) if isinstance(shape, int) else shape))
+        return (None, size) if size is not None else None
+
+    def _unknown_argument(self, name: str) -> ArgumentTypeError:
+        code = type(self).__init__.__code__
+        known = [*code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount], *_BASE_ARGUMENTS]
+        close = nearest(name, known)
+        return ArgumentTypeError(
+            f"{type(self).__name__} takes no argument {name!r}.",
+            expected=", ".join(dict.fromkeys(known)),
+            where=str(self.made_at),
+            repair=f"did you mean {close!r}?" if close else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+_OWN_STATE = frozenset((
+    "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "autocast", "activity_regularizer",
+    "first_shape", "_trainable", "_weights", "_home",
+))  # fmt: skip
+
+
+def _shapes(nest: Any) -> Any:
+    """Return the nest's shapes; what has none is left out of account."""
+    if hasattr(nest, "shape"):
+        return tuple(nest.shape)
+    if isinstance(nest, dict):
+        return {key: _shapes(value) for key, value in nest.items()}
+    if isinstance(nest, (list, tuple)):
+        return [_shapes(value) for value in nest]
+    raise ArgumentTypeError(
+        "A layer is called on tensors.",
+        expected="a symbolic tensor, an array or a torch tensor",
+        got=f"{type(nest).__name__}: {nest!r}"[:200],
+    )
+
+
+def _trainable_first(weights: list[Weight]) -> list[Weight]:
+    return sorted(dict.fromkeys(weights), key=lambda weight: not weight.trainable)

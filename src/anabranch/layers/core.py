@@ -1,0 +1,171 @@
+"""Inputs, dense layers, and the layers that wrap a function: Activation, Identity, Lambda."""
+
+from __future__ import annotations
+
+
+from typing import Any
+
+from anabranch import activations, ops, regularizers
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch.graph import Shape, Spec, Tensor, call_site, record
+from anabranch.layers.base import Layer
+
+
+class InputLayer(Layer):
+    """The entry of a graph: a shape and a dtype that data must have."""
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Any = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        if sparse or ragged or input_tensor is not None:
+            raise ArgumentError("sparse=, ragged= and input_tensor= are not there yet.", where=str(self.made_at))
+        if (shape is None) == (batch_shape is None):
+            raise ArgumentError(
+                "An Input needs its shape, without the batch.",
+                expected="shape=(…), or batch_shape=(batch, …), one of the two",
+                got=f"shape={shape!r}, batch_shape={batch_shape!r}",
+                where=str(self.made_at),
+            )
+        sizes = (batch_size, *_sizes(shape, self)) if batch_shape is None else _sizes(batch_shape, self)
+        self.batch_shape: Shape = sizes
+        self.optional = optional
+        self.built = True
+        record(self, (), {}, Spec(sizes, self.dtype), self.made_at)
+
+    def call(self) -> None:
+        """An input computes nothing."""
+
+
+def _sizes(shape: Any, layer: Layer) -> Shape:
+    if isinstance(shape, int):
+        raise ArgumentTypeError(
+            "A shape is a tuple.", expected=f"({shape},)", got=repr(shape), where=str(layer.made_at), repair="mind the comma"
+        )
+    sizes = tuple(shape)
+    for size in sizes:
+        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
+            raise ArgumentError(
+                "A shape holds whole numbers, or None where a size is not known.", got=repr(shape), where=str(layer.made_at)
+            )
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
+def Input(  # noqa: N802 - Keras's name
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    sparse: bool | None = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
+) -> Tensor:
+    """Return the symbolic tensor that a graph begins with.
+
+    ``shape`` leaves the batch out: ``Input((32, 32, 3))`` is a tensor (B, 32, 32, 3). None marks a size not known beforehand.
+    """
+    layer = InputLayer(shape, batch_size, dtype, sparse, None, batch_shape, tensor, optional, name)
+    layer.made_at = call_site()
+    layer.calls.clear()
+    made: Tensor = record(layer, (), {}, Spec(layer.batch_shape, layer.dtype), layer.made_at)
+    return made
+
+
+class Dense(Layer):
+    """activation(x · kernel + bias) over the last axis: (B, …, I) -> (B, …, units)."""
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = whole("units", units, self)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+        self.kernel_regularizer, self.bias_regularizer = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
+        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
+        self.kernel: Any = None
+        self.bias: Any = None
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel (I, units) and bias (units,)."""
+        if not input_shape or input_shape[-1] is None:
+            raise ShapeError(
+                "Dense needs to know the size of the last axis.",
+                expected="(batch, …, features) with features known",
+                got=str(input_shape),
+                repair="give Input its last size, or Flatten first",
+            )
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units), self.kernel_initializer, name="kernel", axes=(1, 0),
+            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
+        )  # fmt: skip
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,), self.bias_initializer, name="bias",
+                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
+            )  # fmt: skip
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(B, …, I) -> (B, …, units)."""
+        if self.kernel is not None and input_shape[-1] != self.kernel.shape[0]:
+            raise ShapeError(
+                "The last axis has another size than the kernel was made for.",
+                expected=f"(…, {self.kernel.shape[0]})", got=str(input_shape),
+            )  # fmt: skip
+        return (*input_shape[:-1], self.units)
+
+    def call(self, inputs: Any) -> Any:
+        """Apply the affine map and the activation."""
+        return self.activation(ops.linear(inputs, self.kernel, self.bias))
+
+
+class Activation(Layer):
+    """An activation by name or as a function, element by element unless it says otherwise."""
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape stays."""
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """Apply the activation."""
+        return self.activation(inputs)
+
+
+def whole(name: str, value: Any, layer: Layer, *, least: int = 1) -> int:
+    """Return ``value`` as a whole number of at least ``least``, or say what is wrong with it."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ArgumentError(
+            f"{name} of {type(layer).__name__} is a whole number ≥ {least}.", got=repr(value), where=str(layer.made_at)
+        )
+    return int(value)
+
+

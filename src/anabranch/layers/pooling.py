@@ -1,0 +1,73 @@
+"""Pooling: the maximum or mean of windows, or of all positions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from anabranch import config, ops
+from anabranch.graph import Shape
+from anabranch.graph.shapes import per_axis
+from anabranch.layers.base import Layer
+from anabranch.layers.convolutional import check_padding, known_channels, windows_shape
+
+
+class Pooling(Layer):
+    """The maximum or mean of each window. Abstract: MaxPooling2D, AveragePooling2D, …"""
+
+    rank: ClassVar[int]
+    mode: ClassVar[Literal["max", "mean"]]
+
+    def __init__(
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pool_size = per_axis(pool_size, self.rank, "pool_size")
+        self.strides = per_axis(pool_size if strides is None else strides, self.rank, "strides")
+        self.padding = check_padding(padding)
+        self.data_format = config.check_data_format(data_format)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(B, …spatial, C) -> (B, …positions, C)."""
+        channels = known_channels(input_shape, self.rank, self.data_format)
+        return windows_shape(
+            input_shape, self.pool_size, self.strides, self.padding, self.data_format, (1,) * self.rank, channels
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Pool."""
+        return ops.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class MaxPooling2D(Pooling):
+    """The maximum of each window: (B, H, W, C) -> (B, H', W', C)."""
+
+    rank, mode = 2, "max"
+
+
+class GlobalPooling(Layer):
+    """The maximum or mean over all positions. Abstract."""
+
+    rank: ClassVar[int]
+    mode: ClassVar[Literal["max", "mean"]]
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = config.check_data_format(data_format)
+        self.keepdims = keepdims
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(B, …spatial, C) -> (B, C), or (B, 1, …, C) with keepdims."""
+        channels = known_channels(input_shape, self.rank, self.data_format)
+        ones = (1,) * self.rank if self.keepdims else ()
+        first = self.data_format == "channels_first"
+        return (input_shape[0], channels, *ones) if first else (input_shape[0], *ones, channels)
+
+    def call(self, inputs: Any) -> Any:
+        """Pool."""
+        return ops.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
+
+
+class GlobalAveragePooling2D(GlobalPooling):
+    """The mean over all positions of an image: (B, H, W, C) -> (B, C)."""
+
+    rank, mode = 2, "mean"

@@ -1,0 +1,113 @@
+"""Sequential: a model whose layers stand in a row; its graph is made when the input is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
+from anabranch.graph import Graph, Shape, Tensor
+from anabranch.layers.base import Layer
+from anabranch.layers.core import Input, InputLayer
+from anabranch.models.model import Model
+
+
+class Sequential(Model):
+    """Layers in a row: each takes what the one before gives.
+
+    Args:
+        layers: layers, the first of which may be ``Input(...)``; without one, the shape comes with the first data.
+        name: the model's name.
+    """
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._row: list[Layer] = []
+        self._source: Tensor | None = None
+        self._end: Any = None
+        if layers is not None and not isinstance(layers, (list, tuple)):
+            raise ArgumentTypeError("Sequential takes a list of layers.", got=repr(layers), repair="Sequential([layer, …])")
+        for layer in layers or ():
+            self.add(layer)
+
+    @classmethod
+    def _base_name(cls) -> str:
+        return "sequential" if cls is Sequential else super()._base_name()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Append a layer; the first may be what ``Input(...)`` gave."""
+        if isinstance(layer, Tensor) and not layer.node.inputs:
+            layer = layer.node.operation
+        if not isinstance(layer, Layer):
+            raise ArgumentTypeError("A Sequential holds layers.", got=f"{type(layer).__name__}: {layer!r}"[:200])
+        if isinstance(layer, InputLayer):
+            if self._row or self._source is not None:
+                raise ArgumentError("Only the first member of a Sequential can be an Input.", got=repr(layer))
+            self._source = self._end = layer.output
+            return
+        if self._source is None and not self._row and layer.first_shape is not None:
+            self._source = self._end = Input(batch_shape=layer.first_shape)
+        if self._source is None and not self._row and layer.graph is not None:
+            inner = layer.graph.inputs
+            if len(inner) == 1:
+                self._source = self._end = Input(batch_shape=inner[0].shape, dtype=inner[0].dtype)
+        if self._source is not None:
+            self._end = layer(self._end)
+        self._row.append(layer)
+        self._graph = None
+        self.built = self._source is not None
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Remove the last layer and return it."""
+        if not self._row:
+            raise ArgumentError("There is no layer to pop.", got="an empty Sequential")
+        layer = self._row.pop()
+        self._graph = None
+        if self._source is not None:
+            self._connect(self._source)
+        return layer
+
+    def _connect(self, source: Tensor) -> None:
+        self._source = self._end = source
+        for layer in self._row:
+            self._end = layer(self._end)
+        self._graph = None
+        self.built = bool(self._row)
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph inside, once the input is known."""
+        if self._graph is None and self._source is not None and self._row:
+            self._graph = Graph(self._source, self._end)
+            self._adopt_layers()
+        return self._graph
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in their order, without the Input, as in Keras."""
+        return list(self._row)
+
+    def build(self, input_shape: Shape | None = None) -> None:
+        """Connect the layers for an input of ``input_shape``, the batch first."""
+        if input_shape is None:
+            raise ArgumentError("build needs the shape of the input.", expected="(None, …)", got="None")
+        if self._source is None:
+            dtype = "int32" if self._row and type(self._row[0]).__name__ == "Embedding" else None
+            self._connect(Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=dtype))
+
+    def _not_built(self) -> Exception:
+        return NotReadyError(
+            f"{self._described()} does not know the shape of its input yet, so it has no graph and no weights.",
+            expected="an Input as its first member, data, or build((None, …))",
+            repair="Sequential([Input((…)), …])",
+        )
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Return the output's spec, connecting the layers first where that is still to do."""
+        if self.graph is None:
+            self.build(inputs.shape)
+        return super().compute_output_spec(inputs, **kwargs)
+
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.graph is None:
+            self.build(tuple(args[0].shape))
+        return super()._compute(args, kwargs)

@@ -1,0 +1,87 @@
+"""Between arrays and tensors: conversion, dtypes, shapes as far as they are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from anabranch import _tree
+from anabranch._errors import DtypeError, ShapeError
+from anabranch.graph import Shape, Tensor, Weight
+from anabranch.graph.shapes import same
+from anabranch.ops import _weights
+from anabranch.ops._device import device
+
+DTYPES: dict[str, torch.dtype] = {
+    name: getattr(torch, name)
+    for name in ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """Return torch's dtype of that name."""
+    if name not in DTYPES:
+        raise DtypeError("Unknown dtype.", expected=", ".join(DTYPES), got=repr(name))
+    return DTYPES[name]
+
+
+def as_tensor(value: Any, dtype: str | None = None) -> torch.Tensor:
+    """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, integers stay."""
+    if isinstance(value, Weight):
+        return _weights.shown(value)
+    if isinstance(value, torch.Tensor):
+        tensor = value
+    else:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if dtype is not None and tensor.is_floating_point():
+        tensor = tensor.to(dtype_of(dtype))
+    return tensor.to(device())
+
+
+def as_tensors(nest: Any, dtype: str | None = None) -> Any:
+    """Return the nest with its arrays as tensors on the device; recorded values, None and options pass unchanged."""
+    if isinstance(nest, list) and nest and all(isinstance(item, (int, float)) for item in _tree.leaves(nest)):
+        return as_tensor(nest, dtype)
+    return _tree.map_leaves(lambda leaf: as_tensor(leaf, dtype) if _is_array(leaf) else leaf, nest)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic, torch.Tensor, Weight))
+
+
+def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Return a tensor's numbers as an array on the host."""
+    return tensor.detach().cpu().numpy()
+
+
+def shape_of(value: Any) -> Shape | None:
+    """Return what is known of a shape before running; None where a recorded value's shape is not known."""
+    if isinstance(value, torch.fx.Proxy):
+        shape: Shape | None = value.node.meta.get("shape")
+        return shape
+    return tuple(value.shape)
+
+
+def sizes(value: Any, rank: int) -> tuple[Any, ...]:
+    """Return the sizes along each axis: whole numbers where known, recorded reads of ``value.shape`` elsewhere."""
+    known = shape_of(value) or (None,) * rank
+    return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(known))
+
+
+def as_input(value: Any, declared: Tensor, model: str) -> Any:
+    """Return ``value`` as a tensor that fits a model's declared input, cast to its dtype; a missing last axis of 1 is added."""
+    tensor = as_tensor(value)
+    if tensor.dim() == len(declared.shape) - 1 and declared.shape[-1] == 1:
+        tensor = tensor.unsqueeze(-1)
+    if not same(tuple(tensor.shape), declared.shape):
+        raise ShapeError(
+            f"Input {declared.name!r} of model {model!r} takes another shape.",
+            expected=str(declared.shape), got=str(tuple(tensor.shape)),
+        )  # fmt: skip
+    return tensor.to(dtype_of(declared.dtype))

@@ -1,0 +1,81 @@
+"""Linear maps: dense, convolution and its kin, over any number of spatial axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch.graph import Weight
+from anabranch.graph.shapes import same_padding
+from anabranch.ops._arrays import sizes
+from anabranch.ops._weights import native
+
+_CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+
+
+def linear(x: Any, kernel: Weight, bias: Weight | None) -> Any:
+    """Return x · kernel + bias over the last axis: (…, I) -> (…, O)."""
+    return F.linear(x, native(kernel), None if bias is None else native(bias))
+
+
+def channels_front(x: Any, rank: int, data_format: str) -> Any:
+    """View (B, …spatial, C) as torch's (B, C, …spatial), without a copy."""
+    return x if data_format == "channels_first" else x.permute(0, rank + 1, *range(1, rank + 1))
+
+
+def channels_back(x: Any, rank: int, data_format: str) -> Any:
+    """View torch's (B, C, …spatial) as (B, …spatial, C), without a copy."""
+    return x if data_format == "channels_first" else x.permute(0, *range(2, rank + 2), 1)
+
+
+def conv(
+    x: Any,
+    kernel: Weight,
+    bias: Weight | None,
+    *,
+    strides: tuple[int, ...],
+    padding: str,
+    data_format: str,
+    dilation_rate: tuple[int, ...],
+    groups: int = 1,
+) -> Any:
+    """Return the cross-correlation of ``x`` (B, …spatial, C or channels first) with ``kernel`` (…window, I/groups, O).
+
+    ``same`` pads with zeros, the odd element after, as Keras does.
+    """
+    rank = len(strides)
+    window = kernel.shape[:rank]
+    x = channels_front(x, rank, data_format) if data_format == "channels_last" else x
+    x, symmetric = pad_for(x, window, strides, padding, dilation_rate)
+    weights = native(kernel), None if bias is None else native(bias)
+    x = _CONVOLUTIONS[rank](x, *weights, strides, symmetric, dilation_rate, groups)
+    return channels_back(x, rank, data_format)
+
+
+def pad_for(
+    x: Any, window: tuple[int, ...], strides: tuple[int, ...], padding: str, dilation: tuple[int, ...], value: float = 0.0
+) -> tuple[Any, tuple[int, ...]]:
+    """Return ``x`` (B, C, …spatial) padded as far as it must be, and the even padding that torch's function can add itself."""
+    rank = len(window)
+    if padding == "valid":
+        return x, (0,) * rank
+    if padding == "causal":
+        return F.pad(x, ((window[0] - 1) * dilation[0], 0), value=value), (0,)
+    pads = [_same(x, axis, rank, window[axis], strides[axis], dilation[axis]) for axis in range(rank)]
+    if value == 0.0 and all(isinstance(before, int) and before == after for before, after in pads):
+        return x, tuple(before for before, _ in pads)
+    flat = [amount for pair in reversed(pads) for amount in pair]
+    return F.pad(x, flat, value=value), (0,) * rank
+
+
+def _same(x: Any, axis: int, rank: int, window: int, stride: int, dilation: int) -> tuple[Any, Any]:
+    if stride == 1:  # whatever the length
+        total = (window - 1) * dilation
+        return total // 2, total - total // 2
+    length = sizes(x, rank + 2)[axis + 2]
+    if isinstance(length, int):
+        return same_padding(length, window, stride, dilation)
+    total = torch.sym_max((-(length // -stride) - 1) * stride + (window - 1) * dilation + 1 - length, 0)
+    return total // 2, total - total // 2

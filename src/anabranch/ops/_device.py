@@ -1,0 +1,28 @@
+"""Where tensors live: the device asked for, or CUDA if it is there, else the CPU."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from anabranch import config
+from anabranch._errors import ArgumentError
+
+
+def device() -> torch.device:
+    """Return the device that weights and batches live on."""
+    return _device(config.device())
+
+
+@functools.cache
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name.replace("gpu", "cuda"))
+    except RuntimeError as error:
+        raise ArgumentError("Unknown device.", expected="'cpu', 'cuda' or 'cuda:N'", got=repr(name)) from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError("No CUDA device is at hand.", got=repr(name), repair="config.set_device('cpu')")
+    return chosen

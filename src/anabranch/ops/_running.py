@@ -1,0 +1,75 @@
+"""The state of running: whether a model is being recorded, and whether it trains."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from anabranch.graph import Weight
+
+
+class Recorder(Protocol):
+    """Stands for weights while calls are recorded instead of computed."""
+
+    def weight(self, weight: Weight) -> Any:
+        """Return what stands for the weight's tensor, in torch's layout."""
+
+
+class _State(threading.local):
+    recorder: Recorder | None = None
+    training: bool = False
+
+
+_state = _State()
+
+
+def recorder() -> Recorder | None:
+    """Return the recorder at work in this thread, None while calls compute."""
+    return _state.recorder
+
+
+def is_recording() -> bool:
+    """Return whether calls are recorded instead of computed."""
+    return _state.recorder is not None
+
+
+@contextlib.contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Record calls with ``recorder`` inside the block."""
+    before, _state.recorder = _state.recorder, recorder
+    try:
+        yield
+    finally:
+        _state.recorder = before
+
+
+def is_training() -> bool:
+    """Return whether layers are now called in training mode unless told otherwise."""
+    return _state.training
+
+
+@contextlib.contextmanager
+def training_scope(training: bool) -> Iterator[None]:
+    """Make ``training`` the value that layers inside the block are called with unless told otherwise."""
+    before, _state.training = _state.training, training
+    try:
+        yield
+    finally:
+        _state.training = before
+
+
+def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call the layer's ``call``, passing ``training`` where it takes it; layers inside inherit the value."""
+    training = kwargs.get("training")
+    if training is None:
+        training = _state.training
+    if layer.call_takes("training"):
+        kwargs = {**kwargs, "training": training}
+    else:
+        kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    if training == _state.training:
+        return layer.call(*args, **kwargs)
+    with training_scope(training):
+        return layer.call(*args, **kwargs)

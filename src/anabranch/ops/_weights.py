@@ -1,0 +1,75 @@
+"""The tensors of weights: made on first use from seed, adopting model and path; kept on the current device."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from anabranch import config
+from anabranch._errors import EngineError
+from anabranch.graph import Weight
+from anabranch.initializers import Initializer
+from anabranch.ops import _running
+from anabranch.ops._device import device
+
+
+def realize(weight: Weight) -> torch.Tensor:
+    """Return the weight's tensor in torch's layout, a Parameter where it can be trained."""
+    tensor = weight.tensor
+    if tensor is None:
+        with torch.inference_mode(False):
+            weight.tensor = tensor = _first_value(weight)
+    elif tensor.device != device():
+        tensor.data = tensor.data.to(device())
+    return tensor  # type: ignore[no-any-return]  # the graph room does not name torch
+
+
+def _first_value(weight: Weight) -> torch.Tensor:
+    if weight.home.ordinal is None:
+        weight.home.ordinal = config.next_adoption()
+    array = first_array(weight)
+    if weight.axes is not None:
+        array = np.ascontiguousarray(array.transpose(weight.axes))
+    try:
+        tensor = torch.from_numpy(array).to(device())
+    except torch.cuda.OutOfMemoryError as error:
+        raise EngineError(f"No memory for weight {weight.path!r}.", got=f"shape {weight.shape}") from error
+    trained = weight.trainable and tensor.is_floating_point()
+    return torch.nn.Parameter(tensor) if trained else tensor
+
+
+def first_array(weight: Weight) -> np.ndarray[Any, Any]:
+    """Return the first value in Keras's axis order, a function of seed, adopting model and path."""
+    key = f"{config.seed()}/{weight.home.ordinal}/{weight.path}"
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    if isinstance(weight.initializer, Initializer):
+        rng = np.random.default_rng(int.from_bytes(digest, "little"))
+        made = weight.initializer(weight.shape, weight.dtype, rng=rng)
+    else:
+        made = weight.initializer(weight.shape, dtype=weight.dtype)
+        made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
+    return np.array(np.broadcast_to(np.asarray(made, dtype=weight.dtype), weight.shape), order="C")
+
+
+def native(weight: Weight) -> Any:
+    """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor."""
+    recorder = _running.recorder()
+    return realize(weight) if recorder is None else recorder.weight(weight)
+
+
+def shown(weight: Weight) -> Any:
+    """Return the weight in Keras's axis order, without a copy."""
+    value = native(weight)
+    return value if weight.axes is None else value.permute(*(weight.axes.index(axis) for axis in range(len(weight.axes))))
+
+
+def write(weight: Weight, value: Any) -> None:
+    """Replace the numbers in place; ``value`` is in Keras's axis order."""
+    tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+    if weight.axes is not None:
+        tensor = tensor.permute(*weight.axes)
+    with torch.no_grad():
+        realize(weight).copy_(tensor)

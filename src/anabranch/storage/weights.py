@@ -1,0 +1,88 @@
+"""Weights in a safetensors file, by path: written whole or not at all, read by name and shape."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from anabranch._errors import ArgumentError, FileFormatError, NotReadyError
+from anabranch.graph import Weight
+
+
+def weight_paths(model: Any) -> dict[str, Weight]:
+    """Return every weight of a model by its path there, e.g. ``backbone/conv2d/kernel``; a shared weight once."""
+    found: dict[str, Weight] = {}
+    seen: set[Weight] = set()
+    stack: list[tuple[str, Any]] = [("", model)]
+    while stack:
+        prefix, owner = stack.pop()
+        if owner.graph is None:
+            for weight in owner.weights:
+                if weight not in seen:
+                    seen.add(weight)
+                    found[prefix + weight.path.removeprefix(owner.path + "/")] = weight
+            continue
+        names = owner.graph.names
+        stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner.sublayers()))
+    return found
+
+
+def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+    """Write all weights in Keras's axis order; the file appears under its name only when it is whole."""
+    path = _checked(filepath)
+    if path.exists() and not overwrite:
+        raise ArgumentError("The file is there already.", got=str(path), repair="overwrite=True, or another name")
+    if not model.built:
+        raise NotReadyError(f"Model {model.name!r} has no weights yet.", repair="build it first: model.build((None, …))")
+    import numpy as np
+    from safetensors.numpy import save
+
+    data = save({name: np.ascontiguousarray(weight.numpy()) for name, weight in weight_paths(model).items()})
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"could not write {path}: {error.strerror}; what was there before is untouched") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def load_weights(model: Any, filepath: Any) -> None:
+    """Read all weights by path and shape; nothing changes unless every one of them fits."""
+    path = _checked(filepath)
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        held = load(path.read_bytes())
+    except SafetensorError as error:
+        raise FileFormatError(f"{path} is damaged or no safetensors file.", got=str(error)) from error
+    wanted = weight_paths(model)
+    missing = sorted(wanted.keys() - held.keys())
+    extra = sorted(held.keys() - wanted.keys())
+    wrong = [f"{n}: {held[n].shape} for {w.shape}" for n, w in wanted.items() if n in held and held[n].shape != w.shape]
+    if missing or extra or wrong:
+        lists = {"missing": missing, "extra": extra, "other shape": wrong}
+        raise FileFormatError(
+            f"The weights in {path} are not those of model {model.name!r}.",
+            got="; ".join(f"{what}: {', '.join(names)}" for what, names in lists.items() if names),
+        )
+    for name, weight in wanted.items():
+        weight.assign(held[name])
+
+
+def _checked(filepath: Any) -> Path:
+    path = Path(filepath)
+    if path.suffix != ".safetensors":
+        raise ArgumentError(
+            "Weights are kept as safetensors.", expected="a name ending in .safetensors", got=str(filepath),
+            repair=f"{path.with_suffix('').with_suffix('')}.safetensors",
+        )  # fmt: skip
+    return path

@@ -1,0 +1,54 @@
+"""Small helpers of Keras's ``utils``: the seed, one-hot labels, scaling."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from anabranch import config
+from anabranch._errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed everything: Python's ``random``, NumPy's global generator, first values, and torch's generators when they next run."""
+    config.set_seed(seed)
+    random.seed(seed)
+    import sys
+
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
+    """Return whole-number labels as one-hot rows: (N,) or (N, 1) -> (N, num_classes), float32.
+
+    >>> to_categorical([0, 2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    import numpy as np
+
+    labels = np.asarray(x, dtype="int64")
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    count = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
+    wrong = (labels < 0) | (labels >= count)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong.ravel())[0])
+        raise DataError(
+            "A label lies outside the classes.",
+            expected=f"0 to {count - 1}",
+            got=f"{labels.ravel()[first]} at index {first}",
+        )
+    return np.eye(count, dtype="float32")[labels]
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
+    """Return x divided by its norm of that order along ``axis``; zeros stay zeros."""
+    import numpy as np
+
+    norm = np.atleast_1d(np.linalg.norm(x, order, axis))
+    norm[norm == 0] = 1
+    return np.asarray(x / np.expand_dims(norm, axis))
