@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from anabranch._errors import ArgumentError, ArgumentTypeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ImageFormat = Literal["channels_last", "channels_first"]
 
@@ -83,6 +84,8 @@ def set_device(name: str | None) -> None:
 
 def data_folder() -> Path:
     """Return the folder that downloaded data sets live in: ``$ANABRANCH_DATA``, or ``~/.cache/anabranch``."""
+    from pathlib import Path
+
     chosen = os.environ.get("ANABRANCH_DATA")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "anabranch"
 
@@ -91,7 +94,7 @@ def seed() -> int:
     """Return the global seed; drawn from the operating system where none was set."""
     global _seed
     if _seed is None:
-        _seed = secrets.randbits(32)
+        _seed = int.from_bytes(os.urandom(4), "little")
     return _seed
 
 
