@@ -136,9 +136,14 @@ def weight_places(layer: Any, path: str) -> list[tuple[Weight, str]]:
     weights: list[Weight] = list(getattr(layer, "weights", ()))
     home = getattr(layer, "path", "")
     relative = [w.path.removeprefix(home + "/") for w in weights]
-    torch_names = [TORCH_NAMES.get(name, name) for name in relative]
+    torch_names = [_torch_name(name) for name in relative]
     names = torch_names if len(set(torch_names)) == len(torch_names) else relative
     return [(w, attribute_path(f"{path}/{name}")) for w, name in zip(weights, names, strict=True)]
+
+
+def _torch_name(relative: str) -> str:
+    owner, slash, name = relative.rpartition("/")
+    return owner + slash + TORCH_NAMES.get(name, name)
 
 
 def attribute_path(path: str) -> str:

@@ -1,6 +1,6 @@
 """Shapes of what only torch knows: run a layer on fake tensors that have shapes and no numbers.
 
-It runs twice, with two different sizes wherever a size is unknown: a size of the result that differs between the runs depends on
+A layer that branches on numbers cannot run on fakes; it runs on ones. Either way it runs twice, with two different sizes wherever a size is unknown: a size of the result that differs between the runs depends on
 them and is unknown too. Plain numbers, unlike torch's symbolic ones, let a user's code branch on a shape.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
@@ -18,17 +18,20 @@ from anabranch.ops import _running
 from anabranch.ops._arrays import NAMES, dtype_of
 
 
-class _FakeWeights:
-    """A recorder that gives weights shapes without numbers."""
+class _StandIns:
+    """A recorder that gives ones for weights, so that none is made before its time."""
 
     def weight(self, weight: Weight) -> torch.Tensor:
         shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
-        return torch.empty(shape, dtype=dtype_of(weight.dtype))
+        return torch.ones(shape, dtype=dtype_of(weight.dtype))
 
 
 def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return the specs of what ``layer.call`` gives on symbolic arguments."""
-    first, second = (_fake_run(layer, args, kwargs, unknown) for unknown in (7, 11))
+    try:
+        first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode()) for unknown in (7, 11))
+    except DataDependentOutputException:
+        first, second = (_run(layer, args, kwargs, unknown, torch.no_grad()) for unknown in (7, 11))
     other = iter(_tree.leaves(second))
 
     def spec(tensor: torch.Tensor) -> Spec:
@@ -38,22 +41,22 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
     return _tree.map_leaves(spec, first)
 
 
-def _fake_run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int) -> _tree.Nest:
-    def fake(leaf: Any) -> Any:
+def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
+    def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
-        return torch.empty([unknown if size is None else size for size in leaf.shape], dtype=dtype_of(leaf.dtype))
+        return torch.ones([unknown if size is None else size for size in leaf.shape], dtype=dtype_of(leaf.dtype))
 
-    with FakeTensorMode(allow_non_fake_inputs=True), _running.recording(_FakeWeights()):
-        fake_args, fake_kwargs = _tree.map_leaves(fake, (args, kwargs))
+    with mode, _running.recording(_StandIns()):
+        args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
         try:
-            result = _running.run(layer, fake_args, fake_kwargs)
-        except AnabranchError:
+            result = _running.run(layer, args, kwargs)
+        except (AnabranchError, DataDependentOutputException):
             raise
         except Exception as error:
             raise EngineError(
                 f"The call of {type(layer).__name__} fails on these shapes: {error}".strip(),
-                got=str([leaf.shape for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]),
+                got=str([tuple(leaf.shape) for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]),
                 repair="or write compute_output_shape(self, input_shape), so that call need not run to describe the model",
             ) from error
     for leaf in _tree.leaves(result):

@@ -34,7 +34,7 @@ def _first_value(weight: Weight) -> torch.Tensor:
     if weight.axes is not None:
         array = np.ascontiguousarray(array.transpose(weight.axes))
     try:
-        tensor = torch.from_numpy(array).to(device())
+        tensor = torch.from_numpy(array).to(device(), getattr(torch, weight.dtype))
     except torch.cuda.OutOfMemoryError as error:
         raise EngineError(f"No memory for weight {weight.path!r}.", got=f"shape {weight.shape}") from error
     trained = weight.trainable and tensor.is_floating_point()
@@ -43,15 +43,16 @@ def _first_value(weight: Weight) -> torch.Tensor:
 
 def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     """Return the first value in Keras's axis order, a function of seed, adopting model and path."""
+    kind = "float32" if weight.dtype == "bfloat16" else weight.dtype  # NumPy has no bfloat16
     key = f"{config.seed()}/{weight.home.ordinal}/{weight.path}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     if isinstance(weight.initializer, Initializer):
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
-        made = weight.initializer(weight.shape, weight.dtype, rng=rng)
+        made = weight.initializer(weight.shape, kind, rng=rng)
     else:
         made = weight.initializer(weight.shape, dtype=weight.dtype)
         made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
-    return np.array(np.broadcast_to(np.asarray(made, dtype=weight.dtype), weight.shape), order="C")
+    return np.array(np.broadcast_to(np.asarray(made, dtype=kind), weight.shape), order="C")
 
 
 def native(weight: Weight) -> Any:
