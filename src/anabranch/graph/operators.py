@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph.shapes import Shape, broadcast
 
 if TYPE_CHECKING:
@@ -47,14 +48,50 @@ def _division(specs: list[Spec]) -> Spec:
     return Spec(shape, dtype if "float" in dtype else "float32")
 
 
+def _comparison(specs: list[Spec]) -> Spec:
+    return Spec(_arithmetic(specs).shape, "bool")
+
+
+def _matrix_product(specs: list[Spec]) -> Spec:
+    (a, first), (b, second) = specs
+    if len(a) < 1 or len(b) < 1:
+        raise ShapeError("A matrix product needs tensors with axes.", got=f"{a} @ {b}")
+    rows = (1, *a) if len(a) == 1 else a
+    columns = (*b, 1) if len(b) == 1 else b
+    inner, outer = rows[-1], columns[-2]
+    if inner is not None and outer is not None and inner != outer:
+        raise ShapeError(
+            f"The inner sizes of a matrix product differ: {inner} and {outer}.",
+            expected="(…, n, k) @ (…, k, m)", got=f"{a} @ {b}",
+        )  # fmt: skip
+    shape = (*broadcast(rows[:-2], columns[:-2]), rows[-2], columns[-1])
+    if len(a) == 1:
+        shape = (*shape[:-2], shape[-1])
+    return Spec(shape[:-1] if len(b) == 1 else shape, promote(first, second))
+
+
 # Python's function -> (its name in tables and summaries, the rule for its result)
 OPERATORS: dict[Callable[..., Any], tuple[str, Rule]] = {
     operator.add: ("add", _arithmetic),
     operator.sub: ("subtract", _arithmetic),
     operator.mul: ("multiply", _arithmetic),
     operator.truediv: ("true_divide", _division),
+    operator.floordiv: ("floor_divide", _arithmetic),
+    operator.mod: ("mod", _arithmetic),
     operator.pow: ("power", _arithmetic),
+    operator.matmul: ("matmul", _matrix_product),
     operator.neg: ("negative", _arithmetic),
+    operator.abs: ("absolute", _arithmetic),
+    operator.eq: ("equal", _comparison),
+    operator.ne: ("not_equal", _comparison),
+    operator.lt: ("less", _comparison),
+    operator.le: ("less_equal", _comparison),
+    operator.gt: ("greater", _comparison),
+    operator.ge: ("greater_equal", _comparison),
+    operator.and_: ("logical_and", _arithmetic),
+    operator.or_: ("logical_or", _arithmetic),
+    operator.xor: ("logical_xor", _arithmetic),
+    operator.invert: ("logical_not", _arithmetic),
 }
 
 
@@ -75,6 +112,60 @@ class Operator:
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is a float."""
-        tensors = [Spec(o.shape, o.dtype) for o in operands if hasattr(o, "shape")]
+        tensors = [Spec(tuple(o.shape), str(o.dtype).removeprefix("torch.")) for o in operands if hasattr(o, "shape")]
         numbers = [Spec((), "float32") for o in operands if isinstance(o, float) and "float" not in tensors[0].dtype]
         return self._rule(tensors + numbers)
+
+
+class GetItem(Operator):
+    """``x[key]``: whole numbers, slices, ``...`` and None."""
+
+    def __init__(self) -> None:
+        self.call = operator.getitem
+        self.base_name = self.name = "get_item"
+        self.calls = []
+
+    def compute_output_spec(self, tensor: Any, key: Any) -> Spec:
+        """Return the shape that indexing leaves."""
+        return Spec(indexed(tuple(tensor.shape), key if isinstance(key, tuple) else (key,)), tensor.dtype)
+
+
+def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
+    """Return the shape of ``x[key]`` for ``x`` of ``shape``.
+
+    >>> indexed((None, 8, 8, 3), (Ellipsis, 0)), indexed((None, 8), (slice(None), None, slice(2, 4)))
+    ((None, 8, 8), (None, 1, 2))
+    """
+    taken = sum(item is not None and item is not Ellipsis for item in key)
+    if taken > len(shape):
+        raise ShapeError("More indices than axes.", expected=f"at most {len(shape)} for {shape}", got=f"{taken}")
+    if Ellipsis not in key:
+        key = (*key, Ellipsis)
+    result: list[int | None] = []
+    axes = iter(shape)
+    for item in key:
+        if item is None:
+            result.append(1)
+        elif item is Ellipsis:
+            result.extend(next(axes) for _ in range(len(shape) - taken))
+        elif isinstance(item, slice):
+            result.append(_sliced(next(axes), item))
+        elif hasattr(item, "__index__"):
+            _check_index(int(item), next(axes), shape)
+        else:
+            raise ArgumentTypeError(
+                "A symbolic tensor is indexed by whole numbers, slices, ... and None.", got=repr(item),
+                repair="ops.take or torch.index_select for other indices",
+            )  # fmt: skip
+    return tuple(result)
+
+
+def _sliced(size: int | None, item: slice) -> int | None:
+    if size is not None:
+        return len(range(*item.indices(size)))
+    return None
+
+
+def _check_index(index: int, size: int | None, shape: Shape) -> None:
+    if size is not None and not -size <= index < size:
+        raise ShapeError(f"Index {index} lies outside an axis of size {size}.", got=f"shape {shape}")

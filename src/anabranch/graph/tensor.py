@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph.call_site import CallSite, call_site
-from anabranch.graph.operators import Operator, Spec
+from anabranch.graph.operators import GetItem, Operator, Spec
 from anabranch.graph.shapes import Shape
 
 
@@ -115,11 +115,73 @@ class Tensor:
     def __rtruediv__(self, other: Any) -> Tensor:
         return _operate(operator.truediv, other, self)
 
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _operate(operator.floordiv, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _operate(operator.floordiv, other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return _operate(operator.mod, self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _operate(operator.mod, other, self)
+
     def __pow__(self, other: Any) -> Tensor:
         return _operate(operator.pow, self, other)
 
+    def __rpow__(self, other: Any) -> Tensor:
+        return _operate(operator.pow, other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _operate(operator.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _operate(operator.matmul, other, self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return _operate(operator.and_, self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return _operate(operator.and_, other, self)
+
+    def __or__(self, other: Any) -> Tensor:
+        return _operate(operator.or_, self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return _operate(operator.or_, other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _operate(operator.xor, self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return _operate(operator.xor, other, self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _operate(operator.lt, self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return _operate(operator.le, self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _operate(operator.gt, self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _operate(operator.ge, self, other)
+
     def __neg__(self) -> Tensor:
         return _operate(operator.neg, self)
+
+    def __abs__(self) -> Tensor:
+        return _operate(operator.abs, self)
+
+    def __invert__(self) -> Tensor:
+        return _operate(operator.invert, self)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        operation = GetItem()
+        tensor: Tensor = record(operation, (self, key), {}, operation.compute_output_spec(self, key), call_site())
+        return tensor
 
     def __bool__(self) -> NoReturn:
         raise _no_numbers("be true or false")
