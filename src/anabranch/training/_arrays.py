@@ -1,0 +1,86 @@
+"""What users hold (NumPy arrays, torch tensors, lists of numbers) as torch tensors that share its memory; and its first checks."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from anabranch._errors import DataError, DtypeError, ShapeError
+
+_CHUNK = 1 << 24
+
+
+def is_array(value: Any) -> bool:
+    """Return whether ``value`` is one array: it has a shape, or is a (nested) list of numbers or strings."""
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return True
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+        if isinstance(value, (numbers.Number, str, bytes, np.generic)):
+            return True
+        if not isinstance(value, (list, tuple)):
+            return False
+    return hasattr(value, "shape") and hasattr(value, "__array__")
+
+
+def to_tensor(value: Any, where: str) -> torch.Tensor:
+    """Return ``value`` as a tensor, sharing memory where torch can; ``where`` names it in errors."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(
+            f"{where} is ragged: its rows have different lengths.", repair="pad them to one length"
+        ) from error
+    if array.dtype.kind not in "biufc":
+        raise DtypeError(
+            f"{where} holds no numbers.",
+            expected="a numeric dtype, e.g. float32, uint8, int64",
+            got=f"dtype {array.dtype}{_sample(array)}",
+            repair=_number_repair(array),
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    with warnings.catch_warnings():
+        # Batches are copied out of a read-only array, never written into it.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _sample(array: np.ndarray[Any, Any]) -> str:
+    return f", e.g. {array.flat[0]!r}"[:60] if array.size else ""
+
+
+def _number_repair(array: np.ndarray[Any, Any]) -> str:
+    if array.dtype.kind == "O":
+        return "make one rectangular numeric array of it: np.stack(list_of_arrays) or x.astype('float32')"
+    if array.dtype.kind in "US":
+        return "turn the strings into numbers first, e.g. np.unique(y, return_inverse=True)[1] for labels"
+    return "convert it to numbers first, e.g. x.astype('float32')"
+
+
+def check_finite(tensor: torch.Tensor, where: str) -> None:
+    """Raise DataError naming the first NaN or infinite value; one pass over float data, none over integers."""
+    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+        return
+    flat = tensor.reshape(-1) if tensor.is_contiguous() else tensor.contiguous().reshape(-1)
+    for start in range(0, flat.numel(), _CHUNK):
+        bad = ~torch.isfinite(flat[start : start + _CHUNK])
+        if bool(bad.any()):
+            at = start + int(bad.to(torch.uint8).argmax())
+            index = tuple(int(i) for i in np.unravel_index(at, tuple(tensor.shape)))
+            raise DataError(
+                f"{where} holds values that are not finite.",
+                expected="finite numbers",
+                got=f"{float(flat[at])} at index {list(index)}",
+                repair="clean the data first, e.g. np.nan_to_num(x), or drop the sample",
+            )

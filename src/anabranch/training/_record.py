@@ -1,0 +1,57 @@
+"""Running means on the device: nothing is read until somebody looks."""
+
+from __future__ import annotations
+
+import torch
+
+_FOLD = 512
+
+
+class Record:
+    """A value for each step and its weight; the mean is over samples, so that a smaller last batch counts less."""
+
+    def __init__(self) -> None:
+        self._recent: list[torch.Tensor] = []
+        self._folded: list[torch.Tensor] = []
+        self._sizes: list[int] = []
+
+    def add(self, value: torch.Tensor, size: int) -> None:
+        """Note one step's value, a detached scalar on any device; no synchronisation."""
+        self._recent.append(value)
+        self._sizes.append(size)
+        if len(self._recent) == _FOLD:
+            self._fold()
+
+    def reset(self) -> None:
+        """Forget all steps."""
+        self._recent, self._folded, self._sizes = [], [], []
+
+    def _fold(self) -> None:
+        if self._recent:
+            self._folded.append(torch.stack(self._recent))
+            self._recent = []
+
+    def values(self) -> torch.Tensor | None:
+        """Return the value of each step, shape (steps,), on the CPU; None before the first."""
+        self._fold()
+        if not self._folded:
+            return None
+        self._folded = [torch.cat(self._folded)]
+        return self._folded[0].cpu()
+
+    def mean(self) -> float:
+        """Return the mean over samples seen, 0 before the first step; reads the device."""
+        values = self.values()
+        if values is None:
+            return 0.0
+        sizes = torch.tensor(self._sizes, dtype=torch.float64)
+        # In float32 as Keras's running mean is, after a sum that loses nothing.
+        return float(((values.double() * sizes).sum() / sizes.sum()).float())
+
+    def first_nan(self) -> int | None:
+        """Return the first step whose value was not a number, counting from 0."""
+        values = self.values()
+        if values is None:
+            return None
+        bad = torch.nonzero(torch.isnan(values))
+        return int(bad[0, 0]) if len(bad) else None

@@ -1,0 +1,241 @@
+"""Compile: which losses, weights and metrics belong to which output, and the optimizer that trains the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch import _tree, losses, metrics, optimizers
+from anabranch._errors import ArgumentError, NotReadyError
+from anabranch.training._binding import Rule, Slots, bind
+from anabranch.training._checks import whole
+from anabranch.training._record import Record
+from anabranch.training._targets import Target
+
+Tensors = list[torch.Tensor]
+Optional = list[torch.Tensor | None]
+
+
+class Compiled:
+    """How a model is trained and measured; what ``compile`` was given, bound to the model's outputs.
+
+    Binding waits where the outputs are not known yet, as for a Sequential without an Input.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        loss: Any,
+        loss_weights: Any,
+        metric: Any,
+        weighted_metric: Any,
+        options: dict[str, Any],
+    ) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = loss
+        self.loss_weights = loss_weights
+        self.options = options
+        self._given = (metric, weighted_metric)
+        self._bound_to: Any = None
+        self.losses: list[Any] = []
+        self.weights: list[float | None] = []
+        self.targets: list[Target] = []
+        self.keyed_metrics: dict[str, Any] = {}
+        self._plain: list[list[Any]] = []
+        self._weighted: list[list[Any]] = []
+        self.record = Record()
+        self.records: list[tuple[str, Record] | None] = []
+        if getattr(model, "graph", None) is not None:
+            self.bind(model)
+
+    def bind(self, model: Any) -> Compiled:
+        """Resolve losses and metrics for the model's outputs; done again only where its graph has changed."""
+        if self._bound_to is not None and self._bound_to is model.graph:
+            return self
+        slots = Slots.outputs(model)
+        shapes = [tuple(tensor.shape) for tensor in slots.tensors]
+        rule = Rule("loss", lambda value: not _tree.is_nest(value), spread=True)
+        self.losses = [None if given is None else losses.get(given) for given in bind(self.loss, slots, rule)]
+        self.weights = _loss_weights(self.loss_weights, slots)
+        plain, weighted = (
+            _metrics_of(given, slots, what)
+            for given, what in zip(self._given, ("metrics", "weighted_metrics"), strict=True)
+        )
+        self._plain = self._resolved(plain, shapes)
+        self._weighted = self._resolved(weighted, shapes)
+        self.targets = [
+            Target(loss is not None or bool(some or more), loss, shape)
+            for loss, some, more, shape in zip(self.losses, self._plain, self._weighted, shapes, strict=True)
+        ]
+        several = sum(loss is not None for loss in self.losses) > 1
+        self.records = [
+            (f"{name}_loss", Record()) if several and loss is not None else None
+            for name, loss in zip(slots.names, self.losses, strict=True)
+        ]
+        self.keyed_metrics = _keyed(self._plain, self._weighted, slots.names)
+        self._bound_to = model.graph
+        return self
+
+    def _resolved(self, wanted: list[list[Any]], shapes: list[tuple[Any, ...]]) -> list[list[Any]]:
+        return [
+            [metrics.get(given, loss=loss, output_shape=shape) for given in some]
+            for some, loss, shape in zip(wanted, self.losses, shapes, strict=True)
+        ]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of all outputs, in the order of their names."""
+        return list(self.keyed_metrics.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what ``evaluate`` returns, in its order: the loss, each output's loss, the metrics."""
+        keys = list(self.keyed_metrics)
+        parts = [kept[0] for kept in self.records if kept is not None]
+        return ["loss", *parts, *(keys if len(self.losses) == 1 else sorted(keys))]
+
+    def reset(self) -> None:
+        """Forget what loss and metrics have seen."""
+        self.record.reset()
+        for kept in self.records:
+            if kept is not None:
+                kept[1].reset()
+        for metric in self.keyed_metrics.values():
+            metric.reset_state()
+
+    def total(self, outputs: Tensors, y: Optional, weights: Optional, extra: Tensors, size: int) -> torch.Tensor:
+        """Return the loss of one batch: each output's, weighted, and what layers and regularizers add."""
+        total: torch.Tensor | None = None
+        for index, loss in enumerate(self.losses):
+            if loss is None:
+                continue
+            value = loss(y[index], outputs[index], weights[index])
+            kept = self.records[index]
+            if kept is not None:
+                kept[1].add(value.detach(), size)
+            weight = self.weights[index]
+            if weight is not None:
+                value = value * weight
+            total = value if total is None else total + value
+        for value in extra:
+            total = value if total is None else total + value
+        if total is None:
+            raise NotReadyError(
+                "There is no loss to train with.",
+                expected="a loss for one output at least, or layers that add losses",
+                got=f"compile(loss={self.loss!r})",
+                repair="model.compile(optimizer=…, loss='sparse_categorical_crossentropy')",
+            )
+        return total
+
+    @torch.no_grad()
+    def update(self, outputs: Tensors, y: Optional, weights: Optional) -> None:
+        """Let the metrics see one batch."""
+        for index, output in enumerate(outputs):
+            target = y[index]
+            if target is None:
+                continue
+            for metric in self._plain[index]:
+                metric.update_state(target, output)
+            for metric in self._weighted[index]:
+                metric.update_state(target, output, sample_weight=weights[index])
+
+    def logs(self) -> dict[str, Any]:
+        """Return loss and metrics so far under their names; reads the device."""
+        found: dict[str, Any] = {"loss": self.record.mean()}
+        for kept in self.records:
+            if kept is not None:
+                found[kept[0]] = kept[1].mean()
+        for name in self.metrics_names:
+            if name in self.keyed_metrics:
+                found[name] = _number(self.keyed_metrics[name].result())
+        return found
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or hasattr(value, "__float__")
+
+
+def _loss_weights(given: Any, slots: Slots) -> list[float | None]:
+    if given is None:
+        return [None] * len(slots.names)
+    bound = bind(given, slots, Rule("loss_weights", _is_number))
+    return [None if weight is None else float(weight) for weight in bound]
+
+
+def _metrics_of(given: Any, slots: Slots, what: str) -> list[list[Any]]:
+    """Return each output's list of metrics; outputs that a dict does not name have none."""
+    count = len(slots.names)
+    if given is None or (_tree.is_nest(given) and not given):
+        return [[] for _ in range(count)]
+    leaf = Rule(what, lambda value: not isinstance(value, dict), optional=range(count))
+    if isinstance(given, dict):
+        return [_as_list(some) for some in bind(given, slots, leaf)]
+    if count == 1:
+        return [[one for one in _tree.leaves(given) if one is not None]]
+    if isinstance(given, (list, tuple)) and len(given) == count:
+        return [_as_list(some) for some in given]
+    raise ArgumentError(
+        f"{what} does not say which metric belongs to which output.",
+        expected=f"a dict by output name or a list with one entry for each of {slots.described()}",
+        got=repr(given)[:120],
+        repair=f"{what}={{{slots.names[0]!r}: {given!r}}}"[:120],
+    )
+
+
+def _as_list(some: Any) -> list[Any]:
+    return [] if some is None else [one for one in _tree.leaves(some) if one is not None]
+
+
+def _keyed(plain: list[list[Any]], weighted: list[list[Any]], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the metrics under the names Keras reports them by: the output's name before, a number behind a double."""
+    found: dict[str, Any] = {}
+    for again, groups in ((False, plain), (True, weighted)):
+        for name, group in zip(names, groups, strict=True):
+            prefix = f"{name}_" if len(names) > 1 else ""
+            for metric in group:
+                key = prefix + metric.name
+                if key in found and again:
+                    key = f"{prefix}weighted_{metric.name}"
+                base, number = key, 0
+                while key in found:
+                    number += 1
+                    key = f"{base}_{number}"
+                found[key] = metric
+    return found
+
+
+def compile(
+    model: Any,
+    optimizer: Any = "rmsprop",
+    loss: Any = None,
+    loss_weights: Any = None,
+    metrics: Any = None,
+    weighted_metrics: Any = None,
+    run_eagerly: bool = False,
+    steps_per_execution: int = 1,
+    jit_compile: bool | str = "auto",
+    auto_scale_loss: bool = True,
+) -> Compiled:
+    """Bind losses and metrics to a model's outputs, by the user's own keys or by position.
+
+    ``run_eagerly``, ``steps_per_execution``, ``jit_compile`` and ``auto_scale_loss`` are kept for Keras's scripts; the lowered
+    program runs the same with any of them.
+    """
+    whole(steps_per_execution, "steps_per_execution")
+    options = {
+        "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
+        "auto_scale_loss": auto_scale_loss,
+    }  # fmt: skip
+    return Compiled(model, optimizer, loss, loss_weights, metrics, weighted_metrics, options)
+
+
+__all__ = ["Compiled", "compile"]
