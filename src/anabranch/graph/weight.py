@@ -87,7 +87,7 @@ class Weight:
 
     def numpy(self) -> Any:
         """Return the numbers as an array in Keras's axis order."""
-        return self.engine.shown(self).detach().cpu().numpy()
+        return self.engine.shown(self).detach().cpu().numpy().copy()
 
     def assign(self, value: Any) -> Weight:
         """Replace the numbers, given in Keras's axis order; the tensor object stays the same."""
