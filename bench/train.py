@@ -2,9 +2,9 @@
 
     python bench/train.py [--rounds 5] [--images 6400] [--batch 64] [--python INTERPRETER ...] [--out bench/results/NAME.json]
 
-Every contender is a process of its own that stays warm; the driver asks each in turn for one timed pass, round after round, so that a drift of the
-machine meets all of them alike. Contenders whose library is missing from every interpreter given are left out, and named. The figure is images
-trained per second: median, least and greatest over the rounds.
+Every contender is a process of its own that stays warm; the driver asks each in turn for one timed pass, round after round, so
+that a drift of the machine meets all of them alike. Contenders whose library is missing from every interpreter given are left
+out, and named. The figure is images trained per second: median, least and greatest over the rounds.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ class Worker:
         environment = os.environ | ({"KERAS_BACKEND": name.split()[1]} if name.startswith("keras") else {})
         command = [python, __file__, "--worker", name, "--images", str(options.images), "--batch", str(options.batch)]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
         self.first_pass = self._read("ready")
 
     def _read(self, label: str) -> float:
@@ -185,7 +183,11 @@ def report(times: dict[str, list[float]], first: dict[str, float], options: argp
     rates = {name: sorted(options.images / t for t in seconds) for name, seconds in times.items()}
     for name, values in sorted(rates.items(), key=lambda item: -statistics.median(item[1])):
         print(f"{name:<22}{statistics.median(values):>10.0f}{values[0]:>8.0f}{values[-1]:>8.0f}{first[name]:>10.1f}")
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
     setting = {"rounds": options.rounds, "images": options.images, "batch": options.batch}
     return {"machine": machine, "setting": setting, "images_per_second": rates, "first_pass_seconds": first}
 

@@ -61,8 +61,10 @@ def check_data_format(value: str | None) -> ImageFormat:
     """Return a valid image layout; None means the default."""
     if value is None:
         return _image_data_format
-    if value == "channels_last" or value == "channels_first":
-        return value
+    if value == "channels_last":
+        return "channels_last"
+    if value == "channels_first":
+        return "channels_first"
     raise ArgumentError("Unknown data_format.", expected="'channels_last' or 'channels_first'", got=repr(value))
 
 

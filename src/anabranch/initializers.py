@@ -27,9 +27,7 @@ class Initializer:
         """Return an array of ``shape`` drawn from ``rng``."""
         raise NotImplementedError(f"{type(self).__name__} must write fill(shape, rng)")
 
-    def __call__(
-        self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None
-    ) -> Array:
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None) -> Array:
         """Return an array of ``shape``; the initializer's own ``seed`` wins over ``rng``."""
         import numpy as np
 
@@ -125,15 +123,16 @@ class RandomUniform(Initializer):
 class VarianceScaling(Initializer):
     """Draw with variance scale / n, n being fan-in, fan-out or their mean.
 
-    ``distribution``: ``truncated_normal`` (its stddev enlarged by 1 / 0.8796, what truncation takes), ``untruncated_normal``, or
-    ``uniform`` on [-l, l), l = sqrt(3 · scale / n). Sources: Glorot & Bengio 2010; He et al. 2015, section 2.2; LeCun et al. 1998.
+    ``distribution``: ``truncated_normal`` (its stddev enlarged by 1 / 0.8796, what truncation takes), ``untruncated_normal``,
+    or ``uniform`` on [-l, l), l = sqrt(3 · scale / n). Sources: Glorot & Bengio 2010; He et al. 2015, section 2.2; LeCun et al.
+    1998.
     """
 
     def __init__(
         self,
         scale: float = 1.0,
         mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in",
-        distribution: Literal["truncated_normal", "untruncated_normal", "uniform"] = "truncated_normal",
+        distribution: str = "truncated_normal",
         seed: int | None = None,
     ) -> None:
         if scale <= 0:
@@ -277,8 +276,8 @@ _CLASSES: dict[str, type[Initializer]] = {
 _BY_NAME: dict[str, type[Initializer]] = {
     "zeros": Zeros, "zero": Zeros, "ones": Ones, "one": Ones, "constant": Constant, "random_normal": RandomNormal,
     "normal": RandomNormal, "truncated_normal": TruncatedNormal, "random_uniform": RandomUniform, "uniform": RandomUniform,
-    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal, "he_uniform": HeUniform,
-    "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal, "orthogonal": Orthogonal,
+    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal, "orthogonal": Orthogonal,
     "identity": Identity,
 }  # fmt: skip
 
@@ -302,9 +301,7 @@ def get(identifier: Any) -> Callable[..., Array]:
         return identifier()
     if callable(identifier):
         return identifier  # type: ignore[no-any-return]  # any f(shape, dtype=None) of the user's
-    raise ArgumentTypeError(
-        "That is no initializer.", expected="a name, an Initializer or a callable", got=repr(identifier)
-    )
+    raise ArgumentTypeError("That is no initializer.", expected="a name, an Initializer or a callable", got=repr(identifier))
 
 
 def serialize(initializer: Initializer) -> dict[str, Any]:
@@ -318,6 +315,11 @@ def deserialize(config: dict[str, Any]) -> Callable[..., Array]:
 
 
 zeros, ones, constant = Zeros, Ones, Constant
-random_normal, random_uniform, truncated_normal, variance_scaling = RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling
+random_normal, random_uniform, truncated_normal, variance_scaling = (
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+)
 glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNormal, HeUniform, HeNormal
 lecun_uniform, lecun_normal, orthogonal, identity = LecunUniform, LecunNormal, Orthogonal, Identity

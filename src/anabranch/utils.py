@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed everything: Python's ``random``, NumPy's global generator, first values, and torch's generators when they next run."""
+    """Seed Python's ``random``, NumPy's global generator, first values, and torch's generators when they next run."""
     config.set_seed(seed)
     random.seed(seed)
     import sys
@@ -42,7 +42,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
             expected=f"0 to {count - 1}",
             got=f"{labels.ravel()[first]} at index {first}",
         )
-    return np.eye(count, dtype="float32")[labels]
+    return np.asarray(np.eye(count, dtype="float32")[labels])
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:

@@ -1,11 +1,12 @@
 """Lowering: a graph becomes a ``torch.fx.GraphModule``, flat torch code specialised to one mode.
 
-Each layer's ``call`` runs once on proxies, so the code that comes out is what the layers wrote. A layer whose ``call`` cannot be
-recorded (it branches on values) stays one opaque module.
+Each layer's ``call`` runs once on proxies, so the code that comes out is what the layers wrote. A layer whose ``call`` cannot
+be recorded (it branches on values) stays one opaque module.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Any, NamedTuple
 
@@ -106,7 +107,11 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
         _forget_after(recorder.graph, last)
         whole = recorder.submodule(step.path, Opaque(layer), args, kwargs)
         count = len(spec_leaves(step.node.output_specs))
-        found = [whole] if count == 1 and not _tree.is_nest(step.node.outputs()) else [whole[i] for i in range(count)]
+        found = (
+            [whole]
+            if count == 1 and not _tree.is_nest(step.node.outputs())
+            else [operator.getitem(whole, i) for i in range(count)]
+        )
     return found
 
 

@@ -12,8 +12,8 @@ from anabranch._errors import ArgumentError, nearest
 def bind(structure: _tree.Nest, names: Sequence[str], value: Any, role: str) -> list[Any]:
     """Return the leaves of ``value`` in the order of ``structure``, whose leaves are called ``names``.
 
-    ``role`` says what is bound, e.g. ``input`` or ``target``. A dict binds by the structure's keys or the leaves' names; a list by
-    position.
+    ``role`` says what is bound, e.g. ``input`` or ``target``. A dict binds by the structure's keys or the leaves' names; a
+    list by position.
 
     >>> bind(["t", "t"], ["left", "right"], {"right": 2, "left": 1}, "input")
     [1, 2]
@@ -31,7 +31,9 @@ def bind(structure: _tree.Nest, names: Sequence[str], value: Any, role: str) -> 
         if len(found) == len(names):
             return found
         raise ArgumentError(
-            f"Another number of {role}s than the model has.", expected=f"{len(names)}: {', '.join(names)}", got=str(len(found))
+            f"Another number of {role}s than the model has.",
+            expected=f"{len(names)}: {', '.join(names)}",
+            got=str(len(found)),
         )
     if len(names) == 1:
         return [value]

@@ -13,11 +13,20 @@ from anabranch.graph.tensor import Node, Operation, Tensor
 class Graph:
     """What lies between ``inputs`` and ``outputs`` (each a tensor or a nest of tensors).
 
-    ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is the order of
-    ``model.layers`` and ``get_weights()``. ``names``: operation to name.
+    ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is the
+    order of ``model.layers`` and ``get_weights()``. ``names``: operation to name.
     """
 
-    __slots__ = ("_positions", "input_structure", "inputs", "names", "nodes", "operations", "output_structure", "outputs")
+    __slots__ = (
+        "_positions",
+        "input_structure",
+        "inputs",
+        "names",
+        "nodes",
+        "operations",
+        "output_structure",
+        "outputs",
+    )
 
     def __init__(self, inputs: _tree.Nest, outputs: _tree.Nest) -> None:
         self.input_structure = inputs

@@ -105,6 +105,8 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1
     sizes = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(sizes) != rank or any(isinstance(s, bool) or not isinstance(s, int) or s < least for s in sizes):
         raise ArgumentError(
-            f"{name} does not fit {rank} spatial axes.", expected=f"an int or {rank} ints, each ≥ {least}", got=repr(value)
+            f"{name} does not fit {rank} spatial axes.",
+            expected=f"an int or {rank} ints, each ≥ {least}",
+            got=repr(value),
         )
     return sizes

@@ -38,14 +38,17 @@ class Node:
     __slots__ = ("__weakref__", "args", "inputs", "kwargs", "operation", "output_specs", "site")
 
     def __init__(
-        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], output_specs: _tree.Nest, site: CallSite
+        self,
+        operation: Operation,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        output_specs: _tree.Nest,
+        site: CallSite,
     ) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
-        self.inputs: tuple[Tensor, ...] = tuple(
-            t for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor)
-        )
+        self.inputs: tuple[Tensor, ...] = tuple(t for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor))
         self.output_specs = output_specs
         self.site = site
 
@@ -91,91 +94,91 @@ class Tensor:
         """The number of axes."""
         return len(self.shape)
 
-    def __add__(self, other: Any) -> Tensor:
+    def __add__(self, other: Any) -> Any:
         return _operate(operator.add, self, other)
 
-    def __radd__(self, other: Any) -> Tensor:
+    def __radd__(self, other: Any) -> Any:
         return _operate(operator.add, other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
+    def __sub__(self, other: Any) -> Any:
         return _operate(operator.sub, self, other)
 
-    def __rsub__(self, other: Any) -> Tensor:
+    def __rsub__(self, other: Any) -> Any:
         return _operate(operator.sub, other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
+    def __mul__(self, other: Any) -> Any:
         return _operate(operator.mul, self, other)
 
-    def __rmul__(self, other: Any) -> Tensor:
+    def __rmul__(self, other: Any) -> Any:
         return _operate(operator.mul, other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
+    def __truediv__(self, other: Any) -> Any:
         return _operate(operator.truediv, self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: Any) -> Any:
         return _operate(operator.truediv, other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
+    def __floordiv__(self, other: Any) -> Any:
         return _operate(operator.floordiv, self, other)
 
-    def __rfloordiv__(self, other: Any) -> Tensor:
+    def __rfloordiv__(self, other: Any) -> Any:
         return _operate(operator.floordiv, other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
+    def __mod__(self, other: Any) -> Any:
         return _operate(operator.mod, self, other)
 
-    def __rmod__(self, other: Any) -> Tensor:
+    def __rmod__(self, other: Any) -> Any:
         return _operate(operator.mod, other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
+    def __pow__(self, other: Any) -> Any:
         return _operate(operator.pow, self, other)
 
-    def __rpow__(self, other: Any) -> Tensor:
+    def __rpow__(self, other: Any) -> Any:
         return _operate(operator.pow, other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: Any) -> Any:
         return _operate(operator.matmul, self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: Any) -> Any:
         return _operate(operator.matmul, other, self)
 
-    def __and__(self, other: Any) -> Tensor:
+    def __and__(self, other: Any) -> Any:
         return _operate(operator.and_, self, other)
 
-    def __rand__(self, other: Any) -> Tensor:
+    def __rand__(self, other: Any) -> Any:
         return _operate(operator.and_, other, self)
 
-    def __or__(self, other: Any) -> Tensor:
+    def __or__(self, other: Any) -> Any:
         return _operate(operator.or_, self, other)
 
-    def __ror__(self, other: Any) -> Tensor:
+    def __ror__(self, other: Any) -> Any:
         return _operate(operator.or_, other, self)
 
-    def __xor__(self, other: Any) -> Tensor:
+    def __xor__(self, other: Any) -> Any:
         return _operate(operator.xor, self, other)
 
-    def __rxor__(self, other: Any) -> Tensor:
+    def __rxor__(self, other: Any) -> Any:
         return _operate(operator.xor, other, self)
 
-    def __lt__(self, other: Any) -> Tensor:
+    def __lt__(self, other: Any) -> Any:
         return _operate(operator.lt, self, other)
 
-    def __le__(self, other: Any) -> Tensor:
+    def __le__(self, other: Any) -> Any:
         return _operate(operator.le, self, other)
 
-    def __gt__(self, other: Any) -> Tensor:
+    def __gt__(self, other: Any) -> Any:
         return _operate(operator.gt, self, other)
 
-    def __ge__(self, other: Any) -> Tensor:
+    def __ge__(self, other: Any) -> Any:
         return _operate(operator.ge, self, other)
 
-    def __neg__(self) -> Tensor:
+    def __neg__(self) -> Any:
         return _operate(operator.neg, self)
 
-    def __abs__(self) -> Tensor:
+    def __abs__(self) -> Any:
         return _operate(operator.abs, self)
 
-    def __invert__(self) -> Tensor:
+    def __invert__(self) -> Any:
         return _operate(operator.invert, self)
 
     def __getitem__(self, key: Any) -> Tensor:
@@ -227,13 +230,12 @@ def map_specs(function: Any, specs: _tree.Nest) -> _tree.Nest:
     return type(specs)(map_specs(function, value) for value in specs)
 
 
-def _operate(function: Any, *operands: Any) -> Tensor:
+def _operate(function: Any, *operands: Any) -> Any:
     for operand in operands:
         if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
             return NotImplemented
     operation = Operator(function)
-    tensor: Tensor = record(operation, operands, {}, operation.compute_output_spec(*operands), call_site())
-    return tensor
+    return record(operation, operands, {}, operation.compute_output_spec(*operands), call_site())
 
 
 def _no_numbers(use: str) -> ArgumentTypeError:

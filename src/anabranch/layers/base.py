@@ -12,11 +12,27 @@ from typing import Any, Self
 
 from anabranch import _tree, config, initializers, ops, regularizers
 from anabranch._errors import (
-    AnabranchError, ArgumentError, ArgumentTypeError, EngineError, GraphError, NotReadyError, ShapeError, nearest,
+    AnabranchError,
+    ArgumentError,
+    ArgumentTypeError,
+    EngineError,
+    GraphError,
+    NotReadyError,
+    ShapeError,
+    nearest,
 )  # fmt: skip
 from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
 
-_BASE_ARGUMENTS = ("name", "trainable", "dtype", "autocast", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape")
+_BASE_ARGUMENTS = (
+    "name",
+    "trainable",
+    "dtype",
+    "autocast",
+    "activity_regularizer",
+    "input_shape",
+    "input_dim",
+    "batch_input_shape",
+)
 
 
 class Layer:
@@ -31,22 +47,35 @@ class Layer:
     """
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    explicit_name: str | None
+    made_at: CallSite
+    calls: list[weakref.ref[Node]]
+    built: bool
+    built_for: CallSite | None
+    dtype: str
+    autocast: bool
+    activity_regularizer: Callable[[Any], Any] | None
+    first_shape: Shape | None
+    _trainable: bool
+    _weights: list[Weight]
+    _home: Home
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Lay out the state and keep the arguments for ``get_config``."""
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
         self = super().__new__(cls)
         self._arguments = (args, kwargs)
-        self.explicit_name: str | None = None
+        self.explicit_name = None
         self.made_at = call_site()
-        self.calls: list[weakref.ref[Node]] = []
+        self.calls = []
         self.built = False
-        self.built_for: CallSite | None = None
+        self.built_for = None
         self.dtype = config.floatx()
         self.autocast = True
-        self.activity_regularizer: Callable[[Any], Any] | None = None
-        self.first_shape: Shape | None = None
+        self.activity_regularizer = None
+        self.first_shape = None
         self._trainable = True
-        self._weights: list[Weight] = []
+        self._weights = []
         self._home = Home(cls._base_name())
         return self
 
@@ -215,7 +244,9 @@ class Layer:
         for weight, value in zip(mine, weights, strict=True):
             if tuple(value.shape) != weight.shape:
                 raise ShapeError(
-                    f"Values for weight {weight.path!r} have another shape.", expected=str(weight.shape), got=str(value.shape)
+                    f"Values for weight {weight.path!r} have another shape.",
+                    expected=str(weight.shape),
+                    got=str(value.shape),
                 )
         for weight, value in zip(mine, weights, strict=True):
             weight.assign(value)
@@ -247,7 +278,7 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} has no shape rule")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
-        """Return shape and dtype of what ``call`` gives: by the shape rule, or from torch's fake tensors where there is none."""
+        """Return shape and dtype of what ``call`` gives: by the shape rule, or from fake tensors where there is none."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return ops.infer(self, args, kwargs)
         shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
@@ -277,7 +308,8 @@ class Layer:
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
-            raise error.at(self._described(site))
+            error.at(self._described(site))
+            raise
         return record(self, args, kwargs, specs, site)
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
@@ -296,7 +328,8 @@ class Layer:
                 self.adopt(config.next_adoption(), self.name)
             return ops.run(self, args, kwargs)
         except AnabranchError as error:
-            raise error.at(self._described(call_site()))
+            error.at(self._described(call_site()))
+            raise
         except RuntimeError as error:
             raise EngineError(
                 f"{type(self).__name__} could not run: {str(error).splitlines()[0]}",

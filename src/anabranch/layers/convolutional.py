@@ -50,7 +50,10 @@ class Conv(Layer):
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
+        self.kernel_regularizer, self.bias_regularizer = (
+            regularizers.get(kernel_regularizer),
+            regularizers.get(bias_regularizer),
+        )
         self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
         self.kernel: Any = None
         self.bias: Any = None
@@ -83,7 +86,13 @@ class Conv(Layer):
                 expected=f"{self.kernel.shape[-2] * self.groups} channels", got=f"{channels} in {input_shape}",
             )  # fmt: skip
         return windows_shape(
-            input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, self.filters
+            input_shape,
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+            self.filters,
         )
 
     def call(self, inputs: Any) -> Any:
@@ -132,9 +141,7 @@ def windows_shape(
     """Return the shape after a window slid over the spatial axes of ``shape``."""
     first = data_format == "channels_first"
     spatial = shape[2:] if first else shape[1:-1]
-    lengths = [
-        window_length(n, w, s, padding, d) for n, w, s, d in zip(spatial, window, strides, dilation, strict=True)
-    ]
+    lengths = [window_length(n, w, s, padding, d) for n, w, s, d in zip(spatial, window, strides, dilation, strict=True)]
     for before, after, size in zip(spatial, lengths, window, strict=True):
         if after is not None and after < 1:
             raise ShapeError(

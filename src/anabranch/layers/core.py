@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Any
 
 from anabranch import activations, ops, regularizers
@@ -49,13 +48,19 @@ class InputLayer(Layer):
 def _sizes(shape: Any, layer: Layer) -> Shape:
     if isinstance(shape, int):
         raise ArgumentTypeError(
-            "A shape is a tuple.", expected=f"({shape},)", got=repr(shape), where=str(layer.made_at), repair="mind the comma"
+            "A shape is a tuple.",
+            expected=f"({shape},)",
+            got=repr(shape),
+            where=str(layer.made_at),
+            repair="mind the comma",
         )
     sizes = tuple(shape)
     for size in sizes:
         if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
             raise ArgumentError(
-                "A shape holds whole numbers, or None where a size is not known.", got=repr(shape), where=str(layer.made_at)
+                "A shape holds whole numbers, or None where a size is not known.",
+                got=repr(shape),
+                where=str(layer.made_at),
             )
     return tuple(None if size is None else int(size) for size in sizes)
 
@@ -105,7 +110,10 @@ class Dense(Layer):
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
+        self.kernel_regularizer, self.bias_regularizer = (
+            regularizers.get(kernel_regularizer),
+            regularizers.get(bias_regularizer),
+        )
         self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
         self.kernel: Any = None
         self.bias: Any = None
@@ -167,5 +175,3 @@ def whole(name: str, value: Any, layer: Layer, *, least: int = 1) -> int:
             f"{name} of {type(layer).__name__} is a whole number ≥ {least}.", got=repr(value), where=str(layer.made_at)
         )
     return int(value)
-
-

@@ -38,7 +38,9 @@ def check_branches(layer: Layer, shapes: Any, least: int = 2) -> None:
     """Raise unless ``shapes`` are those of at least ``least`` branches."""
     if not isinstance(shapes, list) or (shapes and not isinstance(shapes[0], tuple)):
         raise ArgumentError(
-            f"{type(layer).__name__} merges branches, so it is called on a list.", expected="[a, b]", got=f"one tensor {shapes}"
+            f"{type(layer).__name__} merges branches, so it is called on a list.",
+            expected="[a, b]",
+            got=f"one tensor {shapes}",
         )
     if len(shapes) < least:
         raise ShapeError(f"{type(layer).__name__} merges at least {least} branches.", got=f"{len(shapes)}")

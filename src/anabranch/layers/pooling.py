@@ -18,7 +18,12 @@ class Pooling(Layer):
     mode: ClassVar[Literal["max", "mean"]]
 
     def __init__(
-        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pool_size = per_axis(pool_size, self.rank, "pool_size")

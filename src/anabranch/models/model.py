@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Model(Layer):
-    """A network: the graph between ``inputs`` and ``outputs``, which can be run, trained, summarised, saved and called like a layer.
+    """A network: the graph between ``inputs`` and ``outputs``; can be run, trained, summarised, saved, called like a layer.
 
     Args:
         inputs: a symbolic tensor or a nest (list, tuple, dict) of them.
@@ -44,7 +44,9 @@ class Model(Layer):
         return "functional" if cls is Model else super()._base_name()
 
     def _adopt_layers(self) -> None:
-        new = [(layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.adopted]
+        new = [
+            (layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.adopted
+        ]
         if new:
             ordinal = config.next_adoption()
             for layer, name in new:
@@ -65,7 +67,8 @@ class Model(Layer):
 
     def _not_built(self) -> Exception:
         return ArgumentError(
-            f"{self._described()} has no graph yet.", repair="Model(inputs, outputs), or give a Sequential its Input first"
+            f"{self._described()} has no graph yet.",
+            repair="Model(inputs, outputs), or give a Sequential its Input first",
         )
 
     def sublayers(self) -> list[Layer]:
@@ -201,7 +204,7 @@ class Model(Layer):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
-        """Say how to train: optimizer, losses and metrics, each by name or object, for one output or keyed as the outputs are."""
+        """Say how to train: optimizer, losses, metrics, by name or object, for one output or keyed as the outputs are."""
         self._compiled = training.compile(
             self, optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics,
             weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
@@ -274,7 +277,12 @@ class Model(Layer):
         )  # fmt: skip
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """Return the outputs for ``x`` as NumPy arrays in the model's output structure."""
         return training.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)

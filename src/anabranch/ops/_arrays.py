@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def dtype_of(name: str) -> torch.dtype:
 def as_tensor(value: Any, dtype: str | None = None) -> torch.Tensor:
     """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, integers stay."""
     if isinstance(value, Weight):
-        return _weights.shown(value)
+        return cast(torch.Tensor, _weights.shown(value))
     if isinstance(value, torch.Tensor):
         tensor = value
     else:

@@ -12,6 +12,7 @@ from anabranch.graph.shapes import same_padding
 from anabranch.ops._arrays import sizes
 from anabranch.ops._weights import native
 
+_sym_max: Any = torch.sym_max
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 
 
@@ -55,7 +56,12 @@ def conv(
 
 
 def pad_for(
-    x: Any, window: tuple[int, ...], strides: tuple[int, ...], padding: str, dilation: tuple[int, ...], value: float = 0.0
+    x: Any,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    value: float = 0.0,
 ) -> tuple[Any, tuple[int, ...]]:
     """Return ``x`` (B, C, …spatial) padded as far as it must be, and the even padding that torch's function can add itself."""
     rank = len(window)
@@ -77,5 +83,5 @@ def _same(x: Any, axis: int, rank: int, window: int, stride: int, dilation: int)
     length = sizes(x, rank + 2)[axis + 2]
     if isinstance(length, int):
         return same_padding(length, window, stride, dilation)
-    total = torch.sym_max((-(length // -stride) - 1) * stride + (window - 1) * dilation + 1 - length, 0)
+    total = _sym_max((-(length // -stride) - 1) * stride + (window - 1) * dilation + 1 - length, 0)
     return total // 2, total - total // 2
