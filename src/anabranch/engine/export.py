@@ -13,8 +13,8 @@ from anabranch.engine.program import place_weights
 class TorchModel(torch.nn.Module):
     """A lowered model in both modes, under torch's own ``train()`` and ``eval()``.
 
-    Parameters and buffers lie in torch's layout under torch's names (``conv2d.weight``) and are shared with the model. ``code`` is
-    the source of the current mode.
+    Parameters and buffers lie in torch's layout under torch's names (``conv2d.weight``) and are shared with the model. ``code``
+    is the source of the current mode.
     """
 
     def __init__(self, model: Any) -> None:

@@ -13,8 +13,8 @@ from anabranch.graph.tensor import Node, Operation, Tensor
 class Graph:
     """What lies between ``inputs`` and ``outputs`` (each a tensor or a nest of tensors).
 
-    ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is the
-    order of ``model.layers`` and ``get_weights()``. ``names``: operation to name.
+    ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is
+    the order of ``model.layers`` and ``get_weights()``. ``names``: operation to name.
     """
 
     __slots__ = (

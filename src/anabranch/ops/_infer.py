@@ -1,8 +1,8 @@
 """Shapes of what only torch knows: run a layer on fake tensors that have shapes and no numbers.
 
 A layer that branches on numbers cannot run on fakes; it runs on ones. Either way it runs twice, with two different sizes
-wherever a size is unknown: a size of the result that differs between the runs depends on them and is unknown too. Plain numbers,
-unlike torch's symbolic ones, let a user's code branch on a shape.
+wherever a size is unknown: a size of the result that differs between the runs depends on them and is unknown too. Plain
+numbers, unlike torch's symbolic ones, let a user's code branch on a shape.
 """
 
 from __future__ import annotations

@@ -70,17 +70,17 @@ def _number_repair(array: np.ndarray[Any, Any]) -> str:
 
 def check_finite(tensor: torch.Tensor, where: str) -> None:
     """Raise DataError naming the first NaN or infinite value; one pass over float data, none over integers."""
-    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+    if not tensor.is_floating_point() or tensor.ndim == 0 or bool(torch.isfinite(tensor.sum())):
         return
-    flat = tensor.reshape(-1) if tensor.is_contiguous() else tensor.contiguous().reshape(-1)
-    for start in range(0, flat.numel(), _CHUNK):
-        bad = ~torch.isfinite(flat[start : start + _CHUNK])
-        if bool(bad.any()):
-            at = start + int(bad.to(torch.uint8).argmax())
-            index = tuple(int(i) for i in np.unravel_index(at, tuple(tensor.shape)))
+    rows = max(1, _CHUNK // max(1, tensor[0].numel()))
+    for start in range(0, tensor.shape[0], rows):
+        bad = torch.nonzero(~torch.isfinite(tensor[start : start + rows]))
+        if len(bad):
+            row, *rest = (int(i) for i in bad[0])
+            index = (start + row, *rest)
             raise DataError(
                 f"{where} holds values that are not finite.",
                 expected="finite numbers",
-                got=f"{float(flat[at])} at index {list(index)}",
+                got=f"{float(tensor[index])} at index {list(index)}",
                 repair="clean the data first, e.g. np.nan_to_num(x), or drop the sample",
             )

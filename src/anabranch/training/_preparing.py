@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from torch.utils.data import Dataset, IterableDataset
 
 from anabranch import _tree
-from anabranch._errors import NotReadyError
+from anabranch._errors import AnabranchError, NotReadyError
 from anabranch.training._arrays import to_tensor
 from anabranch.training._feeding import is_in_memory, unpack
 from anabranch.training.compiling import Compiled
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def placed(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Let errors of ours say in which method of which model they arose, where nothing nearer is known."""
+
+    @functools.wraps(function)
+    def at_model(model: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(model, *args, **kwargs)
+        except AnabranchError as error:
+            raise error.at(f"{function.__name__} of model {model.name!r}")
+
+    return at_model
 
 
 def prepared(model: Any, x: Any, use: str) -> tuple[Compiled, Any]:
@@ -20,7 +38,6 @@ def prepared(model: Any, x: Any, use: str) -> tuple[Compiled, Any]:
     if compiled is None:
         raise NotReadyError(
             f"{use} needs a compiled model.",
-            where=f"model {model.name!r}",
             repair="model.compile(optimizer='adam', loss='…') first",
         )
     x = with_graph(model, x)

@@ -9,11 +9,12 @@ import torch
 from anabranch import _tree, engine
 from anabranch.training._collect import numpy
 from anabranch.training._feeding import ModelFeed
-from anabranch.training._preparing import prepared, with_graph
+from anabranch.training._preparing import placed, prepared, with_graph
 from anabranch.training.loop import in_order
 from anabranch.training.step import engine_error, test_step, train_step
 
 
+@placed
 def train_on_batch(
     model: Any, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
 ) -> Any:
@@ -27,6 +28,7 @@ def train_on_batch(
     return logs if return_dict else in_order(compiled, logs)
 
 
+@placed
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
     """Measure one batch and return loss and metrics: a number, a list in Keras's order, or a dict."""
     compiled, x = prepared(model, x, "test_on_batch")
@@ -37,6 +39,7 @@ def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, 
     return logs if return_dict else in_order(compiled, logs)
 
 
+@placed
 def predict_on_batch(model: Any, x: Any) -> Any:
     """Return the outputs for one batch as NumPy arrays in the structure the model's outputs have."""
     x = with_graph(model, x)

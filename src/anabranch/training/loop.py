@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, callbacks as callback_room, engine
+from anabranch import _tree, engine
+from anabranch import callbacks as callback_room
 from anabranch._errors import ArgumentError, DataError
 from anabranch.training import _order
 from anabranch.training._checks import optional_whole, whole
 from anabranch.training._collect import Collector
 from anabranch.training._feeding import ModelFeed, source_of, split_of, unpack
 from anabranch.training._interrupt import Interruption
-from anabranch.training._preparing import prepared, with_graph
+from anabranch.training._preparing import placed, prepared, with_graph
 from anabranch.training._sources import Epochs
 from anabranch.training.compiling import Compiled
 from anabranch.training.step import engine_error, test_step, train_step
@@ -43,6 +44,7 @@ class RunningLogs(Mapping[str, float]):
         return len(self._compiled.metrics_names)
 
 
+@placed
 def fit(
     model: Any,
     x: Any = None,
@@ -166,7 +168,8 @@ class Fit:
         self.listeners.on_epoch_begin(epoch)
         self.train_batches(epoch)
         if self.done == 0:
-            return self.without_data(epoch)
+            self.note_lack(epoch)
+            return None
         if self.deal.ran_out:
             _warn_short(self.done, self.deal.limit)
         logs = self.compiled.logs()
@@ -205,7 +208,7 @@ class Fit:
             if model.stop_training:
                 return
 
-    def without_data(self, epoch: int) -> None:
+    def note_lack(self, epoch: int) -> None:
         """Say that an epoch had no batch; an error where none had any."""
         if not self.deal.source.once or not self.listeners.history.epoch:
             raise DataError(
@@ -232,6 +235,7 @@ class Fit:
             )
 
 
+@placed
 def evaluate(
     model: Any,
     x: Any = None,
@@ -292,6 +296,7 @@ def test_loop(model: Any, compiled: Compiled, deal: Epochs, listeners: Any, epoc
     return logs
 
 
+@placed
 def predict(
     model: Any,
     x: Any,
