@@ -1,0 +1,75 @@
+"""compile binds losses, weights and metrics to outputs, and names what is reported."""
+
+from __future__ import annotations
+
+import pytest
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import ArgumentError, NotReadyError, UnknownNameError
+
+
+def compiled(model, **options):
+    model.compile("sgd", **options)
+    return model._compiled
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", ["mse", "mse"], {"small": "mse", "big": "mse"}], ids=["one for all", "by position", "by key"]
+)
+def test_losses_are_bound_in_each_form(forked, loss):
+    found = compiled(forked(), loss=loss, loss_weights={"small": 2, "big": 1})
+    assert [one is not None for one in found.losses] == [True, True]
+    assert found.weights == [1.0, 2.0]
+    assert found.metrics_names == ["loss", "big_loss", "small_loss"]
+
+
+def test_dict_outputs_are_bound_by_their_own_keys(forked):
+    found = compiled(forked(keyed=True), loss={"first": "mse", "second": None}, metrics={"first": ["mae"]})
+    assert [one is None for one in found.losses] == [True, False]
+    assert found.metrics_names == ["loss", "first_mae"]
+    assert [target.needed for target in found.targets] == [False, True]
+
+
+def test_one_output_takes_metrics_in_each_form(classifier):
+    for metrics in (["acc"], [["acc"]], {"classes": ["acc"]}, {"classes": "acc"}, "acc"):
+        model = classifier()
+        assert compiled(model, loss="sparse_categorical_crossentropy", metrics=metrics).metrics_names == ["loss", "acc"]
+
+
+def test_doubled_metrics_get_names_of_their_own(classifier):
+    found = compiled(
+        classifier(), loss="sparse_categorical_crossentropy", metrics=["acc", "acc"], weighted_metrics=["acc", "acc"]
+    )
+    assert found.metrics_names == ["loss", "acc", "acc_1", "weighted_acc", "weighted_acc_1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"loss": {"bg": "mse", "small": "mse"}}, UnknownNameError, "did you mean 'big'"),
+        ({"loss": {"small": "mse"}}, ArgumentError, "{'big': None} leaves this output without one"),
+        ({"loss": ["mse"]}, ArgumentError, "another number of values"),
+        ({"loss": "mse", "loss_weights": {"big": 1.0}}, ArgumentError, "no value for output 'small'"),
+        ({"loss": "mse", "loss_weights": 0.5}, ArgumentError, "another number"),
+        ({"loss": "mse", "metrics": ["mae"]}, ArgumentError, "which metric belongs to which output"),
+        ({"loss": "mse", "metrics": {"smal": "mae"}}, UnknownNameError, "did you mean 'small'"),
+    ],
+)
+def test_what_belongs_to_no_output_is_refused(forked, options, error, text):
+    with pytest.raises(error, match=text):
+        compiled(forked(), **options)
+
+
+def test_a_model_without_a_shape_is_bound_when_it_has_one():
+    model = ab.Sequential([layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert model._compiled.losses == []
+    model.build((None, 3))
+    assert model._compiled.bind(model).metrics_names == ["loss", "mae"]
+
+
+def test_training_without_any_loss_says_so(classifier):
+    model = classifier(loss=None, metrics=())
+    with pytest.raises(NotReadyError, match="no loss to train with"):
+        model.train_on_batch([[1.0, 2, 3, 4]])

@@ -1,0 +1,127 @@
+"""Bad input: each mistake with its whole message, kept in a golden file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import AnabranchError, DataError
+
+X = np.zeros((20, 8, 8, 3), "float32")
+Y = np.arange(20) % 10
+
+
+@pytest.fixture
+def images():
+    inputs = ab.Input((8, 8, 3), name="img")
+    outputs = layers.Dense(10, activation="softmax", name="label")(layers.Flatten()(inputs))
+    model = ab.Model(inputs, outputs, name="toy")
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc"])
+    return model
+
+
+def with_nan():
+    x = X.copy()
+    x[3, 1, 4, 2] = np.nan
+    return x
+
+
+def dying():
+    yield X[:4], Y[:4]
+    yield X[:4], Y[:4]
+    raise OSError("the disk is gone")
+
+
+def wrong_later():
+    yield X[:4], Y[:4]
+    yield X[:4, :, :, 0], Y[:4]
+
+
+MISTAKES = {
+    "fit_wrong_rank": lambda m: m.fit(X[..., 0], Y),
+    "fit_one_sample": lambda m: m.fit(X[0], Y[:1]),
+    "fit_wrong_channels": lambda m: m.fit(X[..., :1], Y),
+    "fit_channels_first": lambda m: m.fit(np.moveaxis(X, -1, 1), Y),
+    "fit_strings": lambda m: m.fit(np.full((20, 8, 8, 3), "a"), Y),
+    "fit_objects": lambda m: m.fit(np.array([X[0], None], dtype=object), Y[:2]),
+    "fit_nan": lambda m: m.fit(with_nan(), Y),
+    "fit_inf": lambda m: m.fit(X + np.inf, Y),
+    "fit_labels_out_of_range": lambda m: m.fit(X, Y + 1),
+    "fit_one_hot_for_sparse": lambda m: m.fit(X, np.eye(10)[Y]),
+    "fit_lengths_differ": lambda m: m.fit(X, Y[:-1]),
+    "fit_empty": lambda m: m.fit(X[:0], Y[:0]),
+    "fit_batch_size": lambda m: m.fit(X, Y, batch_size=0),
+    "fit_no_x": lambda m: m.fit(),
+    "fit_no_y": lambda m: m.fit(X),
+    "fit_two_arrays_for_one_input": lambda m: m.fit([X, X], Y),
+    "fit_unknown_input": lambda m: m.fit({"image": X}, Y),
+    "fit_unknown_output": lambda m: m.fit(X, {"labels": Y}),
+    "fit_dying_generator": lambda m: m.fit(dying()),
+    "fit_generator_of_another_shape": lambda m: m.fit(wrong_later()),
+    "fit_split_of_generator": lambda m: m.fit(dying(), validation_split=0.1),
+    "fit_split_leaves_nothing": lambda m: m.fit(X[:2], Y[:2], validation_split=0.9),
+    "fit_no_source": lambda m: m.fit(dying),
+    "fit_weights_of_another_length": lambda m: m.fit(X, Y, sample_weight=np.ones(3)),
+    "fit_empty_generator": lambda m: m.fit(iter(())),
+    "evaluate_wrong_rank": lambda m: m.evaluate(X[..., 0], Y),
+    "predict_wrong_rank": lambda m: m.predict(X[..., 0]),
+    "train_on_batch_wrong_rank": lambda m: m.train_on_batch(X[..., 0], Y),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_explained(images, golden, name):
+    before = [weights.copy() for weights in images.get_weights()]
+    with pytest.raises(AnabranchError) as caught:
+        MISTAKES[name](images)
+    golden(f"errors/{name}", f"{type(caught.value).__name__}: {caught.value}\n")
+    if "generator" not in name:
+        for a, b in zip(before, images.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_fit_before_compile(golden):
+    inputs = ab.Input((4,))
+    model = ab.Model(inputs, layers.Dense(1)(inputs), name="toy")
+    with pytest.raises(RuntimeError) as caught:
+        model.fit(np.zeros((2, 4)), np.zeros(2))
+    golden("errors/fit_before_compile", f"{type(caught.value).__name__}: {caught.value}\n")
+
+
+def test_class_numbers_for_a_dense_loss(images, golden):
+    images.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(ValueError) as caught:
+        images.fit(X, Y)
+    golden("errors/fit_class_numbers_for_dense", f"{type(caught.value).__name__}: {caught.value}\n")
+
+
+def test_the_users_own_exception_is_the_cause(images):
+    with pytest.raises(DataError, match="batch 3") as caught:
+        images.fit(dying(), verbose=0)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_generator_that_runs_out_ends_the_epoch_with_a_warning(images):
+    batches = ((X[:4], Y[:4]) for _ in range(3))
+    with pytest.warns(UserWarning, match="ran out after 3 of 5 steps"):
+        history = images.fit(batches, steps_per_epoch=5, verbose=0)
+    assert len(history.history["loss"]) == 1
+
+
+def test_a_generator_without_an_end_in_the_second_epoch_ends_training(images):
+    batches = ((X[:4], Y[:4]) for _ in range(3))
+    with pytest.warns(UserWarning, match="before epoch 2"):
+        history = images.fit(batches, epochs=4, verbose=0)
+    assert history.epoch == [0]
+
+
+def test_torchs_refusal_keeps_its_cause(golden):
+    inputs = ab.Input((4,))
+    model = ab.Model(inputs, layers.Dense(3)(inputs), name="toy")
+    model.compile("sgd", lambda y, p: p @ p)
+    with pytest.raises(AnabranchError) as caught:
+        model.fit(np.zeros((5, 4)), np.zeros(5), verbose=0)
+    assert type(caught.value.__cause__) is RuntimeError
+    golden("errors/fit_engine_refuses", f"{type(caught.value).__name__}: {caught.value}\n")
