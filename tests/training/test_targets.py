@@ -27,6 +27,8 @@ def check(loss, y, shape=(None, 3)):
         ("mse", [1.0, 2.0], (None, 1)),
         ("mse", [[1.0], [2.0]], (None,)),
         ("mse", np.zeros((2, 5)), (None, None)),
+        ("binary_crossentropy", [[0, 1, 1], [0, 0, 1]], (None, 3)),
+        ("crossentropy", [7], (None, 3)),
         (lambda y, p: p, [7], (None, 3)),
     ],
 )
@@ -37,15 +39,16 @@ def test_fitting_targets_pass(loss, y, shape):
 @pytest.mark.parametrize(
     ("loss", "y", "error", "text"),
     [
-        ("sparse_categorical_crossentropy", [0, 3], DataError, r"3 at index \[1\]"),
-        ("sparse_categorical_crossentropy", [1, 3], DataError, "count classes from 0"),
-        ("sparse_categorical_crossentropy", [0, -1], DataError, "out of range"),
-        ("sparse_categorical_crossentropy", [0.5, 1], DataError, "fractions"),
+        ("sparse_categorical_crossentropy", [0, 3], DataError, r"y\[1\] = 3"),
+        ("sparse_categorical_crossentropy", [1, 3], DataError, "y - 1"),
+        ("sparse_categorical_crossentropy", [0, -1], DataError, "none of the 3 classes"),
+        ("sparse_categorical_crossentropy", [0.5, 1], DataError, "real values"),
         ("sparse_categorical_crossentropy", np.eye(3), DataError, "categorical_crossentropy"),
         ("sparse_categorical_crossentropy", np.zeros((2, 5)), ShapeError, "does not fit"),
         ("categorical_crossentropy", [0, 1], DataError, "to_categorical"),
         ("categorical_crossentropy", [[0], [1]], DataError, "to_categorical"),
         ("categorical_crossentropy", np.zeros((2, 5)), ShapeError, "does not fit"),
+        ("binary_crossentropy", [[-1.0, 1.0, 1.0]], DataError, r"\(y \+ 1\) / 2"),
         ("mse", np.zeros((2, 1)), ShapeError, "does not fit"),
     ],
 )

@@ -37,6 +37,9 @@ def _first_value(weight: Weight) -> torch.Tensor:
         tensor = torch.from_numpy(array).to(device(), getattr(torch, weight.dtype))
     except torch.cuda.OutOfMemoryError as error:
         raise EngineError(f"No memory for weight {weight.path!r}.", got=f"shape {weight.shape}") from error
+    if weight.axes is not None and tensor.dim() == 4:
+        # convolution over channels-last images would otherwise reorder its kernel at every step
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
     trained = weight.trainable and tensor.is_floating_point()
     return torch.nn.Parameter(tensor) if trained else tensor
 

@@ -1,4 +1,4 @@
-"""What users hold (NumPy arrays, torch tensors, lists of numbers) as torch tensors that share its memory; and its first checks."""
+"""What users hold (arrays, tensors, lists of numbers) as torch tensors that share its memory; and its first checks."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def to_tensor(value: Any, where: str) -> torch.Tensor:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ShapeError(
-            f"{where} is ragged: its rows have different lengths.", repair="pad them to one length"
-        ) from error
+        raise ShapeError(f"{where} is ragged: its rows have different lengths.", repair="pad them to one length") from error
     if array.dtype.kind not in "biufc":
         raise DtypeError(
             f"{where} holds no numbers.",
@@ -57,7 +55,10 @@ def to_tensor(value: Any, where: str) -> torch.Tensor:
 
 
 def _sample(array: np.ndarray[Any, Any]) -> str:
-    return f", e.g. {array.flat[0]!r}"[:60] if array.size else ""
+    if not array.size:
+        return ""
+    first = array.flat[0]
+    return f", e.g. {first.item()!r}"[:60] if hasattr(first, "item") and np.ndim(first) == 0 else f" of {type(first).__name__}"
 
 
 def _number_repair(array: np.ndarray[Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The one binder: what a user wrote for x, y, loss, metrics or weights onto a model's inputs or outputs, by the user's own keys."""
+"""The one binder: what a user wrote for x, y, loss, metrics or weights, onto a model's inputs or outputs by the user's keys."""
 
 from __future__ import annotations
 
@@ -100,9 +100,7 @@ def _by_key(value: dict[Any, Any], slots: Slots, rule: Rule) -> list[Any]:
             raise _unknown_key(key, slots, rule)
         for index in places[key]:
             if index in found:
-                raise rule.error(
-                    f"{rule.what} has two values for {slots.kind} {slots.names[index]!r}.", got=_keys(value)
-                )
+                raise rule.error(f"{rule.what} has two values for {slots.kind} {slots.names[index]!r}.", got=_keys(value))
             found[index] = _leaf(item, slots.names[index], rule)
     for index, name in enumerate(slots.names):
         if index not in rule.optional and (index not in found or (found[index] is None and not rule.is_leaf(None))):

@@ -40,9 +40,7 @@ def fit_input(tensor: torch.Tensor, shape: Sequence[int | None], name: str) -> t
 
 def agrees(sizes: Sequence[int], shape: Sequence[int | None]) -> bool:
     """Return whether sizes are those of a shape whose unknown sizes are None."""
-    return len(sizes) == len(shape) and all(
-        want is None or want == size for size, want in zip(sizes, shape, strict=True)
-    )
+    return len(sizes) == len(shape) and all(want is None or want == size for size, want in zip(sizes, shape, strict=True))
 
 
 def _input_error(sizes: tuple[int, ...], shape: tuple[int | None, ...], name: str) -> ShapeError:
@@ -82,6 +80,8 @@ def _input_repair(sizes: tuple[int, ...], shape: tuple[int | None, ...]) -> str 
         return "the channels stand first: np.moveaxis(x, 1, -1)"
     if len(sizes) == len(shape) > 3 and agrees((sizes[-1], *sizes[1:-1]), shape[1:]):
         return "the channels stand last: np.moveaxis(x, -1, 1)"
+    if len(sizes) == len(shape) > 3 and agrees(sizes[1:-1], shape[1:-1]) and sizes[-1] == 1:
+        return f"np.repeat(x, {shape[-1]}, axis=-1) gives a grey image its channels"
     return None
 
 
@@ -99,7 +99,5 @@ def same_length(named: Sequence[tuple[str, torch.Tensor]]) -> int:
         )
     count = lengths.pop()
     if count == 0:
-        raise DataError(
-            f"{named[0][0]} holds no samples.", expected="at least one", got=f"shape {tuple(named[0][1].shape)}"
-        )
+        raise DataError(f"{named[0][0]} holds no samples.", expected="at least one", got=f"shape {tuple(named[0][1].shape)}")
     return count

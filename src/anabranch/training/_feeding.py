@@ -27,9 +27,7 @@ class ModelFeed:
     ``targets`` says for each output what its y must be, None where predictions alone are wanted.
     """
 
-    def __init__(
-        self, model: Any, targets: Ordered[Target] | None, class_weight: dict[int, float] | None = None
-    ) -> None:
+    def __init__(self, model: Any, targets: Ordered[Target] | None, class_weight: dict[int, float] | None = None) -> None:
         self._inputs = Slots.inputs(model)
         self._outputs = Slots.outputs(model)
         self._targets = targets
@@ -206,9 +204,7 @@ def split_of(
 ) -> tuple[Source, Source]:  # fmt: skip
     """Return training and validation data: the last ``fraction`` of the samples, as they lie, is held out."""
     if not 0 < fraction < 1:
-        raise ArgumentError(
-            "validation_split cannot be used.", expected="a fraction between 0 and 1", got=repr(fraction)
-        )
+        raise ArgumentError("validation_split cannot be used.", expected="a fraction between 0 and 1", got=repr(fraction))
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
         x, y, sample_weight = unpack(x.tensors)
     if not (_tree.is_nest(x) or is_array(x)):
@@ -269,7 +265,7 @@ def _stream(feed: ModelFeed, x: Any, batch_size: int | None, shuffle: bool | str
     raise ArgumentTypeError(
         "Data of this kind cannot be fed.",
         expected="arrays, tensors, nests of them, a Dataset, a DataLoader or an iterable of batches",
-        got=f"{type(x).__name__}: {x!r}"[:120],
+        got=f"{type(x).__name__} {getattr(x, '__name__', '')}".strip(),
         repair="call it: the generator, not the function that makes it" if callable(x) else None,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from torch.utils.data import Dataset, IterableDataset
 
@@ -19,17 +19,23 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def placed(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+def placed(function: Callable[P, R]) -> Callable[P, R]:
     """Let errors of ours say in which method of which model they arose, where nothing nearer is known."""
 
     @functools.wraps(function)
-    def at_model(model: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    def at_model(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(model, *args, **kwargs)
+            return function(*args, **kwargs)
         except AnabranchError as error:
-            raise error.at(f"{function.__name__} of model {model.name!r}")
+            error.at(f"{function.__name__} of model {model_of(args, kwargs).name!r}")
+            raise
 
     return at_model
+
+
+def model_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the first argument of the functions above, however it was given."""
+    return args[0] if args else kwargs["model"]
 
 
 def prepared(model: Any, x: Any, use: str) -> tuple[Compiled, Any]:

@@ -1,4 +1,4 @@
-"""Where batches come from: arrays in memory, loaders, sequences of batches, generators. Each gives one pass as batches on the device."""
+"""Where batches come from: arrays in memory, loaders, sequences of batches, generators; each passed through once an epoch."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ class Arrays:
 class Stream:
     """Anything that can be iterated and yields batches: a DataLoader, a generator, an object with ``__iter__``."""
 
-    def __init__(
-        self, feed: Feed, items: Iterable[Any], generator: torch.Generator | None = None, fit: int = 0
-    ) -> None:
+    def __init__(self, feed: Feed, items: Iterable[Any], generator: torch.Generator | None = None, fit: int = 0) -> None:
         self._feed = feed
         self._items = items
         self._generator = generator
@@ -113,7 +111,7 @@ class Stream:
 
 
 class Sequence:
-    """An object with ``__len__`` and ``__getitem__`` that gives whole batches, as Keras's PyDataset; batches are shuffled, samples not."""
+    """An object with ``__len__`` and ``__getitem__`` that gives whole batches, as Keras's PyDataset; only batches are shuffled."""
 
     once = False
 
@@ -162,7 +160,8 @@ def guarded(items: Iterator[Any], feed: Feed, kind: str) -> Iterator[Batch]:
         try:
             batch = feed.batch(item)
         except AnabranchError as error:
-            raise error.at(f"batch {number} from the {kind}")
+            error.at(f"batch {number} from the {kind}")
+            raise
         yield batch
 
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 
 from anabranch._errors import AnabranchError, DataError, ShapeError
+from anabranch.losses import check_labels
+from anabranch.losses.registry import CLASSES
 from anabranch.training._checks import agrees, written
 
-_SPARSE = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
-_DENSE = (
-    "CategoricalCrossentropy", "categorical_crossentropy", "CategoricalFocalCrossentropy", "categorical_focal_crossentropy",
-)  # fmt: skip
-_BINARY = ("BinaryCrossentropy", "binary_crossentropy", "BinaryFocalCrossentropy", "binary_focal_crossentropy")
+_SPARSE = ("SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy")
+_DENSE = ("CategoricalCrossentropy", "CategoricalFocalCrossentropy")
+_BINARY = ("BinaryCrossentropy", "BinaryFocalCrossentropy")
 
 
 class Target(NamedTuple):
@@ -36,7 +36,7 @@ class Target(NamedTuple):
         if not self._fits(y):
             raise self._shape_error(y, where)
         if name in _BINARY:
-            _check_range(y, 0, 1, where, "labels between 0 and 1")
+            _check_between(y, 0, 1, where)
 
     def _check_sparse(self, y: torch.Tensor, where: str) -> None:
         classes = self.shape[-1]
@@ -49,11 +49,8 @@ class Target(NamedTuple):
                     repair="loss='categorical_crossentropy', or y.argmax(-1)",
                 )
             raise self._shape_error(y, where, sparse=True)
-        ignored = getattr(self.loss, "ignore_class", None)
         if classes is not None and y.device.type == "cpu":
-            _check_range(y, 0, classes - 1, where, f"class numbers from 0 to {classes - 1}", ignored)
-        if y.is_floating_point() and y.device.type == "cpu" and not bool((y == y.round()).all()):
-            raise DataError(f"{where} holds fractions, and the loss takes class numbers.", got=f"dtype {y.dtype}")
+            check_labels(y, classes, ignore_class=getattr(self.loss, "ignore_class", None), name=where)
 
     def _is_sparse(self, y: torch.Tensor) -> bool:
         sizes = tuple(y.shape[1:])
@@ -86,43 +83,27 @@ class Target(NamedTuple):
 
 
 def _kind(loss: Any) -> str | None:
-    """Return the built-in loss's name; None for a user's own, whose targets are their own matter."""
-    if loss is None:
-        return None
-    function = getattr(loss, "fn", None)
-    for thing in (loss.__class__, function):
-        if getattr(thing, "__module__", "").startswith("anabranch.losses"):
-            name: str = thing.__name__  # type: ignore[union-attr]  # None has no such module
-            if thing is not loss.__class__ or function is None or name in (*_SPARSE, *_DENSE, *_BINARY):
-                return name
-    return None
+    """Return the class of a built-in loss over the last axis; None for others, whose targets are their own matter."""
+    name = type(loss).__name__
+    return name if CLASSES.get(name) is type(loss) and getattr(loss, "axis", -1) == -1 else None
 
 
-def _check_range(y: torch.Tensor, low: int, high: int, where: str, expected: str, ignored: int | None = None) -> None:
-    if y.device.type != "cpu":
+def _check_between(y: torch.Tensor, low: int, high: int, where: str) -> None:
+    """Raise where a value lies outside; only where ``y`` lies on the CPU, for a look at the device would wait for it."""
+    if y.device.type != "cpu" or y.dtype == torch.bool:
         return
-    if ignored is None:
-        least, most = (float(value) for value in torch.aminmax(y.to(torch.uint8) if y.dtype == torch.bool else y))
-        if low <= least and most <= high:
-            return
-    bad = (y < low) | (y > high)
-    if ignored is not None:
-        bad &= y != ignored
-    if not bool(bad.any()):
+    least, most = (float(value) for value in torch.aminmax(y))
+    if low <= least and most <= high:
         return
-    at = [int(i) for i in torch.nonzero(bad)[0]]
-    raise DataError(
-        f"{where} holds labels out of range.",
-        expected=expected,
-        got=f"{y[tuple(at)].item()} at index {at}, and {int(bad.sum()) - 1} more",
-        repair=_range_repair(y, high),
-    )
-
-
-def _range_repair(y: torch.Tensor, high: int) -> str:
-    if float(y.max()) == high + 1 and float(y.min()) >= 1:
-        return "count classes from 0: y - 1"
-    return "check the labels, or the size of the last layer"
+    bad = torch.nonzero((y < low) | (y > high))
+    if len(bad):
+        place = tuple(int(i) for i in bad[0])
+        raise DataError(
+            f"{where} holds labels out of range.",
+            expected=f"numbers from {low} to {high}, as the loss is a binary cross-entropy",
+            got=f"{where}[{', '.join(map(str, place))}] = {y[place].item()} ({len(bad)} of {y.numel()} cannot be used)",
+            repair="(y + 1) / 2 where the labels are -1 and 1" if least == -1 and most == 1 else None,
+        )
 
 
 def class_weights(y: torch.Tensor, weights: dict[int, float]) -> torch.Tensor:

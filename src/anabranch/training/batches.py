@@ -29,7 +29,7 @@ def train_on_batch(
 
 
 @placed
-def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:  # noqa: PT028  (no pytest test: Keras's word)
     """Measure one batch and return loss and metrics: a number, a list in Keras's order, or a dict."""
     compiled, x = prepared(model, x, "test_on_batch")
     engine.synchronise_seed()

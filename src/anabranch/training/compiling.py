@@ -60,8 +60,7 @@ class Compiled:
         self.losses = [None if given is None else losses.get(given) for given in bind(self.loss, slots, rule)]
         self.weights = _loss_weights(self.loss_weights, slots)
         plain, weighted = (
-            _metrics_of(given, slots, what)
-            for given, what in zip(self._given, ("metrics", "weighted_metrics"), strict=True)
+            _metrics_of(given, slots, what) for given, what in zip(self._given, ("metrics", "weighted_metrics"), strict=True)
         )
         self._plain = self._resolved(plain, shapes)
         self._weighted = self._resolved(weighted, shapes)

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, engine
-from anabranch import callbacks as callback_room
+from anabranch import _tree, callbacks as callback_room, engine
 from anabranch._errors import ArgumentError, DataError
 from anabranch.training import _order
 from anabranch.training._checks import optional_whole, whole
@@ -211,9 +210,7 @@ class Fit:
     def note_lack(self, epoch: int) -> None:
         """Say that an epoch had no batch; an error where none had any."""
         if not self.deal.source.once or not self.listeners.history.epoch:
-            raise DataError(
-                "x gave no batch.", expected="at least one batch in each epoch", got=f"none in epoch {epoch + 1}"
-            )
+            raise DataError("x gave no batch.", expected="at least one batch in each epoch", got=f"none in epoch {epoch + 1}")
         warnings.warn(
             f"The data ran out before epoch {epoch + 1}: a generator gives its batches once. Training ends here; "
             "pass steps_per_epoch with an endless generator, or an object that can be iterated again.",
@@ -354,9 +351,7 @@ def _is_due(freq: Any, epoch: int) -> bool:
         return (epoch + 1) % freq == 0
     if isinstance(freq, (list, tuple, set, frozenset, range)):
         return epoch + 1 in freq
-    raise ArgumentError(
-        "validation_freq cannot be used.", expected="a positive int or a list of epochs", got=repr(freq)
-    )
+    raise ArgumentError("validation_freq cannot be used.", expected="a positive int or a list of epochs", got=repr(freq))
 
 
 def _warn_short(done: int, wanted: int | None) -> None:
