@@ -30,22 +30,22 @@ def copy_weights(source, target):
             target.get_layer(layer.name).set_weights(layer.get_weights())
 
 
-def one_output(k, l):
+def one_output(k, kl):
     i = k.Input((4,), name="features")
-    x = l.Dense(8, activation="relu", name="hidden", kernel_regularizer=k.regularizers.L2(0.01))(i)
-    return k.Model(i, l.Dense(3, activation="softmax", name="classes")(x))
+    x = kl.Dense(8, activation="relu", name="hidden", kernel_regularizer=k.regularizers.L2(0.01))(i)
+    return k.Model(i, kl.Dense(3, activation="softmax", name="classes")(x))
 
 
-def two_outputs(k, l):
+def two_outputs(k, kl):
     i = k.Input((4,), name="features")
-    x = l.Dense(8, activation="relu", name="hidden")(i)
-    return k.Model(i, {"zeta": l.Dense(3, activation="softmax", name="zeta")(x), "alpha": l.Dense(1, name="alpha")(x)})
+    x = kl.Dense(8, activation="relu", name="hidden")(i)
+    return k.Model(i, {"zeta": kl.Dense(3, activation="softmax", name="zeta")(x), "alpha": kl.Dense(1, name="alpha")(x)})
 
 
-def listed_outputs(k, l):
+def listed_outputs(k, kl):
     i = k.Input((4,), name="features")
-    x = l.Dense(8, activation="relu", name="hidden")(i)
-    return k.Model(i, [l.Dense(3, activation="softmax", name="zeta")(x), l.Dense(1, name="alpha")(x)])
+    x = kl.Dense(8, activation="relu", name="hidden")(i)
+    return k.Model(i, [kl.Dense(3, activation="softmax", name="zeta")(x), kl.Dense(1, name="alpha")(x)])
 
 
 def assert_same_logs(ours, theirs):

@@ -92,7 +92,7 @@ def test_fit_before_compile(golden):
 
 def test_class_numbers_for_a_dense_loss(images, golden):
     images.compile("sgd", "categorical_crossentropy")
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(AnabranchError) as caught:
         images.fit(X, Y)
     golden("errors/fit_class_numbers_for_dense", f"{type(caught.value).__name__}: {caught.value}\n")
 

@@ -111,7 +111,7 @@ class Stream:
 
 
 class Sequence:
-    """An object with ``__len__`` and ``__getitem__`` that gives whole batches, as Keras's PyDataset; only batches are shuffled."""
+    """An object with ``__len__`` and ``__getitem__`` giving whole batches, as Keras's PyDataset; only batches are shuffled."""
 
     once = False
 

@@ -151,9 +151,9 @@ class Fit:
                         if self.model.stop_training or self.dry:
                             break
                 except KeyboardInterrupt:
-                    self.guard.waiting = False
                     history.interrupted = True
                     self.listeners.report(f"interrupted at epoch {self.epoch + 1}, step {self.done}")
+                self.guard.waiting = True  # from here on Ctrl-C raises as usual
                 self.listeners.on_train_end(logs)
             finally:
                 self.listeners.close()
@@ -284,7 +284,7 @@ def test_loop(model: Any, compiled: Compiled, deal: Epochs, listeners: Any, epoc
     if done == 0:
         raise DataError(
             f"The {what} gave no batch." if what != "x" else "x gave no batch.",
-            repair="a generator gives its batches once: pass steps with an endless one, or an object that can be iterated again",
+            repair="a generator gives its batches once: pass steps with an endless one, or what can be iterated again",
         )
     if deal.ran_out:
         _warn_short(done, deal.limit)
