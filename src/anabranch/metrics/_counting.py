@@ -1,0 +1,119 @@
+"""True and false positives and negatives at many thresholds, counted in one pass and without reading the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from anabranch._errors import ArgumentError, ShapeError
+from anabranch.losses._agreement import agree
+from anabranch.losses.loss import Tensor, match
+from anabranch.metrics.metric import Metric
+
+BELOW_ALL = -1e10
+
+
+def checked_thresholds(thresholds: Any, default: float) -> list[float]:
+    """Return thresholds as a list of numbers from 0 to 1, or ArgumentError."""
+    if thresholds is None:
+        return [default]
+    found = list(thresholds) if isinstance(thresholds, (list, tuple)) or hasattr(thresholds, "tolist") else [thresholds]
+    for threshold in found:
+        if threshold is None or not 0 <= threshold <= 1:
+            raise ArgumentError("A threshold lies between 0 and 1.", expected="numbers from 0 to 1", got=repr(thresholds))
+    return [float(threshold) for threshold in found]
+
+
+class Counting(Metric):
+    """Base of metrics over the confusion matrix: the four counts at each threshold, those that are asked for."""
+
+    def __init__(self, thresholds: Sequence[float], name: str | None, dtype: str | None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._cuts = list(thresholds)
+        self._order = sorted(range(len(self._cuts)), key=self._cuts.__getitem__)
+        self._on_device: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+
+    def _add_counts(self, names: Sequence[str], shape: Sequence[int]) -> None:
+        for name in names:
+            setattr(self, name, self.add_variable(shape, "zeros", name=name))
+
+    def _sorted_cuts(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the thresholds in ascending order, and where each of the user's stands among them."""
+        key = (like.device, like.dtype)
+        if key not in self._on_device:
+            with torch.inference_mode(False):
+                cuts = torch.tensor([self._cuts[i] for i in self._order], device=like.device, dtype=like.dtype)
+                places = torch.tensor(sorted(range(len(self._order)), key=self._order.__getitem__), device=like.device)
+            self._on_device[key] = cuts, places
+        return self._on_device[key]
+
+    def _count(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        *,
+        labels: int = 1,
+        label_weights: Any = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the counts of a batch, each (thresholds,) or, where ``labels`` are kept apart, (thresholds, labels)."""
+        dtype = getattr(torch, self.dtype)
+        true, pred = agree(y_true, y_pred, self.name)
+        true, pred = true.to(dtype), pred.to(dtype)
+        weight = torch.ones((), dtype=dtype, device=pred.device)
+        if sample_weight is not None:
+            weight = torch.as_tensor(sample_weight, device=pred.device).to(dtype)
+            weight = match(weight.squeeze(-1) if weight.ndim == pred.ndim + 1 else weight, pred)
+        if label_weights is not None:
+            weight = weight * torch.as_tensor(label_weights, device=pred.device, dtype=dtype)
+        weight = weight.expand_as(pred)
+        if top_k is not None:
+            best = pred.topk(top_k, -1).indices
+            pred = torch.full_like(pred, BELOW_ALL).scatter(-1, best, pred.gather(-1, best))
+        if class_id is not None:
+            true, pred, weight = (self._one_class(tensor, class_id) for tensor in (true, pred, weight))
+        return self._by_threshold(true, pred, weight, labels)
+
+    def _one_class(self, tensor: Tensor, class_id: int) -> Tensor:
+        if tensor.ndim < 2 or not 0 <= class_id < tensor.shape[-1]:
+            raise ShapeError(
+                f"{self.name} looks at class {class_id}, which is not there.",
+                expected=f"y_pred (batch, classes) with more than {class_id} classes",
+                got=str(tuple(tensor.shape)),
+            )
+        return tensor[..., class_id]
+
+    def _by_threshold(self, true: Tensor, pred: Tensor, weight: Tensor, labels: int) -> dict[str, Tensor]:
+        cuts, places = self._sorted_cuts(pred)
+        # The number of thresholds below a prediction; NaN is above none.
+        over = torch.bucketize(torch.nan_to_num(pred, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf), cuts)
+        cell = over.reshape(-1, labels) * labels + torch.arange(labels, device=pred.device)
+        weight, positive = weight.reshape(-1, labels), (true != 0).reshape(-1, labels)
+
+        def found(amount: Tensor) -> tuple[Tensor, Tensor]:
+            """Return what is positive, and what negative, at each threshold."""
+            cells = amount.new_zeros((len(self._cuts) + 1) * labels).index_add_(0, cell.reshape(-1), amount.reshape(-1))
+            cells = cells.reshape(-1, labels)
+            total = cells.sum(0)
+            above = cells.flip(0).cumsum(0).flip(0)[1:].index_select(0, places)
+            above = above if self._by_label else above.squeeze(-1)
+            return above, (total if self._by_label else total.squeeze(-1)) - above
+
+        true_positives, false_negatives = found(weight * positive)
+        false_positives, true_negatives = found(weight * ~positive)
+        return {
+            "true_positives": true_positives,
+            "false_negatives": false_negatives,
+            "false_positives": false_positives,
+            "true_negatives": true_negatives,
+        }
+
+    _by_label = False
+
+    def _add(self, counts: dict[str, Tensor]) -> None:
+        for variable in self._variables:
+            variable.add_(counts[variable.name])

@@ -1,0 +1,171 @@
+"""What a metric is: state on the device that batches add to, and a result read from it; by Keras's protocol."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from anabranch import initializers
+from anabranch._errors import NotReadyError
+from anabranch.losses.loss import dtype_name, snake_case
+
+Tensor = torch.Tensor
+
+
+class Variable(torch.Tensor):
+    """A tensor that a metric keeps: torch's functions take it as it is, ``assign`` and ``assign_add`` change it in place."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as nn.Parameter: plain results
+
+    _name: str
+
+    @property
+    def name(self) -> str:
+        """The name the metric gave it."""
+        return self._name
+
+    def assign(self, value: Any) -> Variable:
+        """Set the values."""
+        self.copy_(value if isinstance(value, Tensor) else torch.as_tensor(value))
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the values."""
+        self.add_(value)
+        return self
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the values."""
+        self.sub_(value)
+        return self
+
+    @property
+    def value(self) -> Tensor:
+        """The values as a plain tensor that shares their memory."""
+        return self.as_subclass(torch.Tensor)
+
+    def numpy(self, *, force: bool = True) -> Any:
+        """Return a copy as an array on the host."""
+        return self.value.detach().to("cpu", copy=True).numpy(force=force)
+
+
+class Metric:
+    """Base of metrics: subclass, make state with ``add_variable``, write ``update_state`` and ``result``.
+
+    ``update_state`` runs without gradients, its lists and arrays made tensors, and the state is moved to the device of the
+    tensors it is given. Nothing in it should read a value back (``.item()``, ``if tensor``): that would stop the device.
+    """
+
+    def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
+        self.name = name or snake_case(type(self).__name__)
+        self.dtype = dtype_name(dtype)
+        self._variables: list[Variable] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "update_state" in cls.__dict__:
+            cls.update_state = _prepared(cls.__dict__["update_state"])  # type: ignore[method-assign]  # the same, prepared
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state: this metric's, then that of the metrics it holds."""
+        self._check_made()
+        held = [metric for metric in vars(self).values() if isinstance(metric, Metric)]
+        return [*self._variables, *(variable for metric in held for variable in metric.variables)]
+
+    def add_variable(
+        self,
+        shape: Any,
+        initializer: Any,
+        dtype: str | None = None,
+        aggregation: str | None = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """Make a piece of state; ``aggregation`` is accepted for Keras's sake."""
+        self._check_made()
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        kind = dtype_name(dtype or self.dtype)
+        first = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=kind)
+        with torch.inference_mode(False):
+            variable = torch.as_tensor(first, dtype=getattr(torch, kind)).clone().as_subclass(Variable)
+        variable._name = name or f"variable_{len(self._variables)}"
+        self._variables.append(variable)
+        return variable
+
+    def add_weight(
+        self, shape: Any = (), initializer: Any = None, dtype: str | None = None, name: str | None = None
+    ) -> Variable:
+        """Make a piece of state: ``add_variable`` under its older name."""
+        return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
+
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch: ``update_state(y_true, y_pred, sample_weight=None)``."""
+        raise NotImplementedError(f"{type(self).__name__} must write update_state(y_true, y_pred, sample_weight=None)")
+
+    def result(self) -> Any:
+        """Return the metric of all batches since the last reset, a scalar tensor or a dict of them."""
+        raise NotImplementedError(f"{type(self).__name__} must write result()")
+
+    def reset_state(self) -> None:
+        """Forget all batches: set the state to zero."""
+        for variable in self.variables:
+            variable.zero_()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch and return the result so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Make one from what ``get_config`` gave."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={getattr(self, 'name', None)}>"
+
+    def _check_made(self) -> None:
+        if "_variables" not in vars(self):
+            raise NotReadyError(
+                f"{type(self).__name__} has not been made ready.",
+                repair="call super().__init__(name=name) first in its __init__",
+            )
+
+
+def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``update`` without gradients, with tensors for lists and arrays, and with the state on their device."""
+
+    @functools.wraps(update)
+    def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        device = next((value.device for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+        if device is not None:
+            move(self.variables, device)
+        args = tuple(_tensor(value, device) for value in args)
+        kwargs = {key: _tensor(value, device) for key, value in kwargs.items()}
+        with torch.no_grad():
+            return update(self, *args, **kwargs)
+
+    return update_state
+
+
+def move(variables: list[Variable], device: torch.device) -> None:
+    """Move state to ``device`` where it is elsewhere, values kept."""
+    for variable in variables:
+        if variable.device != device:
+            with torch.inference_mode(False), torch.no_grad():
+                variable.data = variable.value.to(device)
+
+
+def _tensor(value: Any, device: torch.device | None) -> Any:
+    is_numbers = isinstance(value, (list, tuple)) and not any(isinstance(item, Tensor) for item in value)
+    if is_numbers or type(value).__module__ == "numpy":
+        tensor = torch.as_tensor(value, device=device)
+        return tensor.to(torch.float32) if tensor.dtype == torch.float64 else tensor
+    return value

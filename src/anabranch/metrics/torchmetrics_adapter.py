@@ -1,0 +1,71 @@
+"""A torchmetrics object, or a collection of them, among our metrics; torchmetrics itself is never imported."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+
+from anabranch._errors import ArgumentError
+from anabranch.losses._agreement import tensors
+from anabranch.losses.loss import Tensor, snake_case
+from anabranch.metrics.metric import Metric
+
+
+def is_torchmetrics(value: Any) -> bool:
+    """Return whether ``value`` is a torchmetrics object; only where the user has imported torchmetrics can it be one."""
+    room = sys.modules.get("torchmetrics")
+    kinds = tuple(getattr(room, name) for name in ("Metric", "MetricCollection") if hasattr(room, name))
+    return bool(kinds) and isinstance(value, kinds)
+
+
+class TorchMetric(Metric):
+    """A torchmetrics object under our protocol: it takes predictions first, classes on axis 1, and no sample weights."""
+
+    def __init__(self, metric: Any, name: str | None = None) -> None:
+        super().__init__(name=name or snake_case(type(metric).__name__))
+        self.metric = metric
+        self._classifies = "classification" in type(metric).__module__ or bool(
+            [part for part in _parts(metric) if "classification" in type(part).__module__]
+        )
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: ``metric.update(y_pred, y_true)``."""
+        if sample_weight is not None:
+            raise ArgumentError(
+                f"torchmetrics' {type(self.metric).__name__} knows no sample weights.",
+                repair="list it under metrics, not weighted_metrics",
+            )
+        true, pred = tensors(y_true, y_pred)
+        self.metric.to(pred.device)
+        self.metric.update(*_in_torchmetrics_order(true, pred, self._classifies))
+
+    def result(self) -> Any:
+        """Return ``metric.compute()``, a tensor or a dict of them; 0 before the first batch."""
+        if not any(part.update_called for part in _parts(self.metric)):
+            return torch.zeros(())
+        return self.metric.compute()
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        self.metric.reset()
+
+    def get_config(self) -> dict[str, Any]:
+        """Raise ArgumentError: such an object is no plain data."""
+        raise ArgumentError(f"torchmetrics' {type(self.metric).__name__} cannot be written as plain data.")
+
+
+def _parts(metric: Any) -> list[Any]:
+    return list(metric.values()) if hasattr(metric, "values") and hasattr(metric, "keys") else [metric]
+
+
+def _in_torchmetrics_order(true: Tensor, pred: Tensor, classifies: bool) -> tuple[Tensor, Tensor]:
+    """Return predictions and targets: whole numbers for classes, no last axis of one, the axis of classes second."""
+    if true.ndim == pred.ndim and true.shape[-1] == 1:
+        true = true.squeeze(-1)
+    if pred.ndim == true.ndim + 1 and pred.shape[-1] == 1:
+        pred = pred.squeeze(-1)
+    if pred.ndim == true.ndim + 1 and pred.ndim > 2:
+        pred = pred.movedim(-1, 1)
+    return pred, true.to(torch.int64) if classifies else true.to(pred.dtype)
