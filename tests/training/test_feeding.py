@@ -176,7 +176,7 @@ def test_the_split_holds_out_the_last_samples_and_class_weights_stay_with_traini
     model = classifier()
     feed = ModelFeed(model, model._compiled.targets, {0: 3.0})
     train, held = split_of(
-        feed, X, Y, None, 0.25, batch_size=4, validation_batch_size=None, steps=None, shuffle=True, fit=0
+        feed, X, Y, None, 0.25, batch_size=4, validation_batch_size=None, steps=None, validation_steps=None, shuffle=True, fit=0
     )  # fmt: skip
     assert (train.samples, held.samples) == (7, 3)
     np.testing.assert_array_equal(passed(held)[0], X[7:])
@@ -246,3 +246,16 @@ def test_a_read_only_array_and_a_frame_can_be_fed(classifier):
     frozen.flags.writeable = False
     model = classifier()
     np.testing.assert_array_equal(model.predict(Frame(), verbose=0), model.predict(frozen, verbose=0))
+
+
+def test_the_users_numbers_are_never_changed(numbers):
+    inputs = ab.Input((4,))
+    x = layers.Activation("relu")(inputs)
+    model = ab.Model(inputs, layers.Dense(2)(layers.ReLU()(x) if hasattr(layers, "ReLU") else x))
+    model.compile("sgd", "mse")
+    x, y = numbers(8, 4), numbers(8, 2)
+    kept = x.copy(), y.copy()
+    model.fit(x, y, shuffle=False, verbose=0)
+    model.predict(x, verbose=0)
+    np.testing.assert_array_equal(x, kept[0])
+    np.testing.assert_array_equal(y, kept[1])

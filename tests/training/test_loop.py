@@ -334,3 +334,18 @@ def test_validation_from_a_generator_that_is_used_up_is_an_error(classifier, num
     x, y = numbers(8, 4), np.zeros(8, int)
     with pytest.raises(DataError, match="validation data gave no batch"):
         classifier().fit(x, y, validation_data=iter([(x, y)]), epochs=2, verbose=0)
+
+
+def test_validation_steps_see_the_same_batches_each_time(classifier, numbers):
+    model = classifier()
+    model.compile(ab.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    x, y = numbers(20, 4), np.arange(20) % 3
+    options = {"batch_size": 4, "validation_data": (x, y), "validation_steps": 2, "epochs": 3, "verbose": 0}
+    found = model.fit(x, y, **options).history["val_loss"]
+    np.testing.assert_allclose(found, [model.evaluate(x[:8], y[:8], verbose=0)] * 3, rtol=1e-6)
+
+
+def test_warnings_point_at_the_users_line(classifier, numbers):
+    with pytest.warns(UserWarning, match="ran out") as caught:
+        classifier().fit(numbers(8, 4), np.zeros(8, int), batch_size=4, steps_per_epoch=9, verbose=0)
+    assert caught[0].filename == __file__

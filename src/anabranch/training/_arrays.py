@@ -48,6 +48,8 @@ def to_tensor(value: Any, where: str) -> torch.Tensor:
         array = array.astype(array.dtype.newbyteorder("="))
     if any(stride < 0 for stride in array.strides):
         array = np.ascontiguousarray(array)
+    if array.flags.writeable:
+        return torch.from_numpy(array)
     with warnings.catch_warnings():
         # Batches are copied out of a read-only array, never written into it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

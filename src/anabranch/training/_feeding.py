@@ -200,7 +200,7 @@ def source_of(
 
 def split_of(
     feed: ModelFeed, x: Any, y: Any, sample_weight: Any, fraction: float, *, batch_size: int | None,
-    validation_batch_size: int | None, steps: int | None, shuffle: bool | str, fit: int,
+    validation_batch_size: int | None, steps: int | None, validation_steps: int | None, shuffle: bool | str, fit: int,
 ) -> tuple[Source, Source]:  # fmt: skip
     """Return training and validation data: the last ``fraction`` of the samples, as they lie, is held out."""
     if not 0 < fraction < 1:
@@ -224,7 +224,7 @@ def split_of(
     held = _part(data, slice(cut, data.size))
     return (
         Arrays(feed, train, _size(batch_size, train.size, steps), shuffle, fit),
-        Arrays(feed, held, validation_batch_size or batch_size or DEFAULT_BATCH_SIZE, False, fit),
+        Arrays(feed, held, _size(validation_batch_size or batch_size, held.size, validation_steps), False, fit),
     )
 
 

@@ -175,6 +175,10 @@ class Epochs:
         self.ran_out = False
         self._current: Iterator[Batch] | None = None
 
+    def begin_anew(self) -> None:
+        """Forget a pass that is not used up; a generator goes on where it stopped."""
+        self._current = None
+
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Return the batches of one epoch; with ``steps``, a pass that is not used up goes on in the next epoch.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from anabranch.training._feeding import ModelFeed, source_of, split_of, unpack
 from anabranch.training._interrupt import Interruption
 from anabranch.training._preparing import placed, prepared, with_graph
 from anabranch.training._sources import Epochs
+from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled
 from anabranch.training.step import engine_error, test_step, train_step
 
@@ -85,7 +85,7 @@ def fit(
     if validation_split and validation_data is None:
         train, held = split_of(
             feed, x, y, sample_weight, validation_split, batch_size=batch_size, steps=steps_per_epoch,
-            validation_batch_size=validation_batch_size, shuffle=shuffle, fit=number,
+            validation_batch_size=validation_batch_size, validation_steps=validation_steps, shuffle=shuffle, fit=number,
         )  # fmt: skip
     else:
         train = source_of(
@@ -211,11 +211,9 @@ class Fit:
         """Say that an epoch had no batch; an error where none had any."""
         if not self.deal.source.once or not self.listeners.history.epoch:
             raise DataError("x gave no batch.", expected="at least one batch in each epoch", got=f"none in epoch {epoch + 1}")
-        warnings.warn(
+        tell(
             f"The data ran out before epoch {epoch + 1}: a generator gives its batches once. Training ends here; "
-            "pass steps_per_epoch with an endless generator, or an object that can be iterated again.",
-            UserWarning,
-            stacklevel=6,
+            "pass steps_per_epoch with an endless generator, or an object that can be iterated again."
         )
         self.dry = True
 
@@ -224,11 +222,9 @@ class Fit:
         step = None if self.told_nan else self.compiled.record.first_nan()
         if step is not None:
             self.told_nan = True
-            warnings.warn(
+            tell(
                 f"The loss became NaN at epoch {epoch + 1}, step {step + 1}. A smaller learning rate or clipnorm=1.0 on the "
-                "optimizer often helps; callbacks.TerminateOnNaN() would stop here.",
-                UserWarning,
-                stacklevel=6,
+                "optimizer often helps; callbacks.TerminateOnNaN() would stop here."
             )
 
 
@@ -272,6 +268,7 @@ def test_loop(model: Any, compiled: Compiled, deal: Epochs, listeners: Any, epoc
     listeners.on_test_begin()
     hooks = listeners if listeners.wants_batch_logs else None
     done = 0
+    deal.begin_anew()
     for batch in deal.epoch(epoch):
         if hooks is not None:
             hooks.on_test_batch_begin(done)
@@ -355,9 +352,7 @@ def _is_due(freq: Any, epoch: int) -> bool:
 
 
 def _warn_short(done: int, wanted: int | None) -> None:
-    warnings.warn(
+    tell(
         f"The data ran out after {done} of {wanted} steps, so the epoch ends here. Give at least as many batches as "
-        "steps × epochs, or a source that can be iterated again.",
-        UserWarning,
-        stacklevel=6,
+        "steps × epochs, or a source that can be iterated again."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from anabranch import engine, ops
 from anabranch._errors import AnabranchError, EngineError, GraphError
 from anabranch.training._sources import Batch
+from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled
 
 Step = Callable[[Batch], None]
@@ -22,7 +22,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
     optimizer = compiled.optimizer
     trained = model.trainable_weights
     if not trained:
-        warnings.warn("The model has no trainable weights: nothing will be learned.", UserWarning, stacklevel=4)
+        tell("The model has no trainable weights: nothing will be learned.")
     else:
         optimizer.build(trained)
     regularized = regularized_weights(model)
