@@ -1,0 +1,275 @@
+"""The base of optimizers: what happens around each update, the same for all of them.
+
+One step is: gather gradients (over ``gradient_accumulation_steps``), clip, decay weights, update, average (EMA), count.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
+from anabranch.graph import Weight, snake_case
+from anabranch.optimizers.schedules import LearningRateSchedule, deserialize as schedule_from, serialize as schedule_config
+
+
+class Optimizer:
+    """Base of optimizers: subclass and write ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
+
+    Args:
+        learning_rate: a number or a schedule of the iterations.
+        weight_decay: w ← w · (1 - learning_rate · weight_decay) before each update (Loshchilov & Hutter 2019).
+        clipnorm: greatest L2 norm of each weight's gradient.
+        clipvalue: greatest absolute value of a gradient's element.
+        global_clipnorm: greatest L2 norm of all gradients together.
+        use_ema: keep an exponential moving average of the weights, put in their place when training ends.
+        ema_momentum: the average's share of its old value.
+        ema_overwrite_frequency: put the average in the weights' place every so many iterations.
+        loss_scale_factor: the loss is multiplied by this before its gradients are taken, and they are divided by it.
+        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ArgumentError("Only one of clipnorm, clipvalue and global_clipnorm can be set.")
+        for label, limit in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
+            if limit is not None and limit <= 0:
+                raise ArgumentError(f"{label} is positive.", got=repr(limit))
+        if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
+            raise ArgumentError("gradient_accumulation_steps is at least 2.", got=repr(gradient_accumulation_steps))
+        self.name = name or snake_case(type(self).__name__)
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.iterations = 0  # updates so far
+        self.weights: list[Weight] = []
+        self._parameters: list[torch.nn.Parameter] = []
+        self._engine: torch.optim.Optimizer | None = None
+        self._not_decayed: set[str] = set()
+        self._gathered: list[torch.Tensor] = []
+        self._gathered_steps = 0
+        self._averages: list[torch.Tensor] = []
+        self.learning_rate = learning_rate
+
+    # The learning rate
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next update."""
+        rate = self._rate
+        return float(rate(self.iterations)) if isinstance(rate, LearningRateSchedule) else rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(value, LearningRateSchedule):
+            self._rate: LearningRateSchedule | float = value
+            return
+        if callable(value):
+            value = value()
+        try:
+            rate = float(value)
+        except (TypeError, ValueError) as error:
+            raise ArgumentTypeError(
+                "A learning rate is a number or a schedule.", got=repr(value), repair="for instance 1e-3"
+            ) from error
+        if not rate >= 0:
+            raise ArgumentError("A learning rate is not negative.", got=repr(value))
+        self._rate = rate
+
+    # Building
+
+    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Return torch's optimizer that does the arithmetic of one update."""
+        raise NotImplementedError(f"{type(self).__name__} must write make(parameters)")
+
+    def build(self, weights: Sequence[Weight]) -> None:
+        """Take charge of ``weights``; state of those it had before is kept."""
+        if len(self.weights) == len(weights) and all(a is b for a, b in zip(self.weights, weights, strict=True)):
+            return
+        kept = dict(self._engine.state) if self._engine else {}
+        self.weights = list(weights)
+        self._parameters = [weight.value for weight in weights]
+        self._engine = self.make(self._parameters) if self._parameters else None
+        if self._engine:
+            self._engine.state.update({p: kept[p] for p in self._parameters if p in kept})
+        self._gathered, self._gathered_steps, self._averages = [], 0, []
+
+    def exclude_from_weight_decay(self, var_list: Iterable[Weight] = (), var_names: Iterable[str] = ()) -> None:
+        """Leave weights out of the decay, by object or by a part of their path."""
+        self._not_decayed |= {weight.path for weight in var_list or ()} | set(var_names or ())
+
+    # One step
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the weights from their gradients."""
+        if self._engine is None:
+            if self.weights:
+                raise NotReadyError("The optimizer has no weights.", repair="build(weights) first")
+            self.iterations += 1
+            return
+        if self.loss_scale_factor:
+            for gradient in self._gradients():
+                gradient.div_(self.loss_scale_factor)
+        if self.gradient_accumulation_steps and not self._gather(self.gradient_accumulation_steps):
+            return
+        self._clip()
+        rate = self.learning_rate
+        self._decay(rate)
+        for group in self._engine.param_groups:
+            group["lr"] = rate
+        self.before_update(self._engine)
+        self._engine.step()
+        if self.use_ema:
+            self._average()
+        self.iterations += 1
+
+    def before_update(self, engine: torch.optim.Optimizer) -> None:
+        """Adjust torch's optimizer before it updates; nothing to do unless a subclass says so."""
+
+    def _gradients(self) -> list[torch.Tensor]:
+        return [p.grad for p in self._parameters if p.grad is not None]
+
+    def _gather(self, steps: int) -> bool:
+        """Add up gradients; put their mean in place and say so when enough have come."""
+        if not self._gathered:
+            self._gathered = [torch.zeros_like(p) for p in self._parameters]
+        for total, parameter in zip(self._gathered, self._parameters, strict=True):
+            if parameter.grad is not None:
+                total.add_(parameter.grad)
+        self._gathered_steps += 1
+        if self._gathered_steps < steps:
+            return False
+        for total, parameter in zip(self._gathered, self._parameters, strict=True):
+            parameter.grad = total / steps
+            total.zero_()
+        self._gathered_steps = 0
+        return True
+
+    def _clip(self) -> None:
+        if self.clipvalue is not None:
+            for gradient in self._gradients():
+                gradient.clamp_(-self.clipvalue, self.clipvalue)
+        elif self.clipnorm is not None:
+            for gradient in self._gradients():
+                _shorten(gradient, torch.linalg.vector_norm(gradient), self.clipnorm)
+        elif self.global_clipnorm is not None and (gradients := self._gradients()):
+            norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+            for gradient in gradients:
+                _shorten(gradient, norm, self.global_clipnorm)
+
+    def _decay(self, rate: float) -> None:
+        if not self.weight_decay:
+            return
+        factor = 1 - rate * self.weight_decay
+        for weight, parameter in zip(self.weights, self._parameters, strict=True):
+            if parameter.grad is not None and not any(name in weight.path for name in self._not_decayed):
+                parameter.mul_(factor)
+
+    # The moving average
+
+    def _average(self) -> None:
+        if not self._averages:
+            self._averages = [p.detach().clone() for p in self._parameters]
+        # the first average is the weights themselves, as Keras has it
+        share = 0.0 if self.iterations == 0 else self.ema_momentum
+        for average, parameter in zip(self._averages, self._parameters, strict=True):
+            average.lerp_(parameter, 1 - share)
+        if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
+            self._put_averages()
+
+    @torch.no_grad()
+    def _put_averages(self) -> None:
+        for average, parameter in zip(self._averages, self._parameters, strict=True):
+            parameter.copy_(average)
+
+    def finalize(self) -> None:
+        """Put the moving average in the weights' place where there is one; ``fit`` calls this at its end."""
+        if self.use_ema and self._averages:
+            self._put_averages()
+
+    # Keeping
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return iterations, learning rate and torch's state, for resuming."""
+        rate = None if isinstance(self._rate, LearningRateSchedule) else self._rate
+        inner = self._engine.state_dict() if self._engine else None
+        return {"iterations": self.iterations, "learning_rate": rate, "engine": inner, "averages": self._averages}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set what ``state_dict`` gave; the optimizer must be built for the same weights."""
+        self.iterations = state["iterations"]
+        if state["learning_rate"] is not None:
+            self.learning_rate = state["learning_rate"]
+        if state["engine"] is not None:
+            if self._engine is None:
+                raise NotReadyError("The optimizer has no weights to load state for.", repair="build(weights) first")
+            self._engine.load_state_dict(state["engine"])
+        self._averages = list(state["averages"])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        rate = self._rate
+        base = (
+            "name", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
+            "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
+        )  # fmt: skip
+        shown = schedule_config(rate) if isinstance(rate, LearningRateSchedule) else rate
+        return {"learning_rate": shown} | {key: getattr(self, key) for key in base}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+        """Make one from what ``get_config`` gave."""
+        rate = config.get("learning_rate")
+        return cls(**(config | {"learning_rate": schedule_from(rate)} if isinstance(rate, dict) else config))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} learning_rate={self.learning_rate:g} iterations={self.iterations}>"
+
+
+def _shorten(gradient: torch.Tensor, norm: torch.Tensor, limit: float) -> None:
+    """Scale a gradient by limit / max(norm, limit), without looking at the numbers on the host."""
+    gradient.mul_(limit / norm.clamp(min=limit))
+
+
+class PlainUpdate(torch.optim.Optimizer):
+    """A ``torch.optim.Optimizer`` made of one function: ``update(parameter, gradient, state, learning_rate)``.
+
+    One parameter after the other in place: on a CPU this measured faster than torch's ``foreach`` forms.
+    """
+
+    def __init__(self, parameters: list[torch.nn.Parameter], update: Any) -> None:
+        super().__init__(parameters, {"lr": 0.0})
+        self._update = update
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # a closure is never passed
+        """Update each parameter that has a gradient."""
+        for group in self.param_groups:
+            update = functools.partial(self._update, learning_rate=group["lr"])
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    update(parameter, parameter.grad, self.state[parameter])

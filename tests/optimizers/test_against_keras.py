@@ -1,0 +1,149 @@
+"""Each optimizer's weights after several steps equal real Keras's."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anabranch import ops, optimizers
+from anabranch._errors import ArgumentError, ArgumentTypeError, UnknownNameError
+from anabranch.graph import Home, Weight
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9, "learning_rate": 0.1}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("SGD", {"clipnorm": 0.5, "learning_rate": 0.1}),
+    ("SGD", {"clipvalue": 0.1, "learning_rate": 0.1}),
+    ("SGD", {"global_clipnorm": 0.5, "learning_rate": 0.1}),
+    ("SGD", {"gradient_accumulation_steps": 2, "learning_rate": 0.1}),
+    ("SGD", {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2, "learning_rate": 0.1}),
+    ("RMSprop", {}),
+    ("RMSprop", {"momentum": 0.9}),
+    ("RMSprop", {"centered": True, "momentum": 0.5, "rho": 0.8}),
+    ("Adam", {}),
+    ("Adam", {"amsgrad": True, "epsilon": 1e-3}),
+    ("Adam", {"weight_decay": 0.01, "gradient_accumulation_steps": 2}),
+    ("AdamW", {"learning_rate": 0.01}),
+]
+
+
+def weight(values: np.ndarray, name: str) -> Weight:
+    made = Weight(name, values.shape, "float32", lambda shape, dtype=None: values, Home("layer"), ops)
+    made.home.ordinal = 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    os.environ["KERAS_BACKEND"] = "torch"
+    return pytest.importorskip("keras")
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v))
+def test_weights_after_five_steps(keras: Any, name: str, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(3)
+    first = [rng.normal(size=(4, 3)).astype("float32"), rng.normal(size=3).astype("float32")]
+    gradients = [[rng.normal(size=a.shape).astype("float32") * 10.0 ** -(step % 3) for a in first] for step in range(6)]
+
+    theirs = getattr(keras.optimizers, name)(**options)
+    variables = [keras.Variable(a) for a in first]
+    ours = getattr(optimizers, name)(**options)
+    weights = [weight(a, str(i)) for i, a in enumerate(first)]
+    ours.build(weights)
+    for step in gradients:
+        theirs.apply([keras.ops.convert_to_tensor(g) for g in step], variables)
+        for w, g in zip(weights, step, strict=True):
+            w.value.grad = torch.from_numpy(g.copy())
+        ours.step()
+    assert ours.iterations == int(theirs.iterations)
+    for w, v in zip(weights, variables, strict=True):
+        np.testing.assert_allclose(w.numpy(), v.numpy() if hasattr(v, "numpy") else np.asarray(v), atol=1e-6)
+
+
+SCHEDULES: list[tuple[str, dict[str, Any]]] = [
+    ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}),
+    ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, "staircase": True}),
+    ("PiecewiseConstantDecay", {"boundaries": [5, 20], "values": [1.0, 0.5, 0.1]}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "power": 2.0}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "cycle": True}),
+    ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, "staircase": True}),
+    ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "alpha": 0.1}),
+    ("CosineDecay", {"initial_learning_rate": 0.0, "decay_steps": 20, "warmup_target": 0.1, "warmup_steps": 5}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 7, "m_mul": 0.9}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 7, "t_mul": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SCHEDULES, ids=lambda v: v if isinstance(v, str) else str(len(v)))
+def test_schedules(keras: Any, name: str, options: dict[str, Any]) -> None:
+    theirs = getattr(keras.optimizers.schedules, name)(**options)
+    ours = getattr(optimizers.schedules, name)(**options)
+    again = optimizers.schedules.deserialize(optimizers.schedules.serialize(ours))
+    for step in range(60):
+        assert ours(step) == pytest.approx(float(theirs(step)), abs=1e-7)
+        assert again(step) == ours(step)
+
+
+def test_a_schedule_drives_the_optimizer() -> None:
+    optimizer = optimizers.SGD(optimizers.schedules.PiecewiseConstantDecay([1], [1.0, 0.5]))
+    w = weight(np.zeros(1, "float32"), "w")
+    optimizer.build([w])
+    for _ in range(4):
+        w.value.grad = torch.ones(1)
+        optimizer.step()
+    assert w.numpy()[0] == pytest.approx(-(1.0 + 1.0 + 0.5 + 0.5))
+
+
+def test_resuming_gives_the_same_weights() -> None:
+    def steps(optimizer: Any, w: Weight, count: int) -> None:
+        for _ in range(count):
+            w.value.grad = w.value.detach() * 2
+            optimizer.step()
+
+    whole = weight(np.ones(3, "float32"), "w")
+    one = optimizers.Adam(0.1)
+    one.build([whole])
+    steps(one, whole, 6)
+    parted = weight(np.ones(3, "float32"), "w")
+    before = optimizers.Adam(0.1)
+    before.build([parted])
+    steps(before, parted, 3)
+    after = optimizers.Adam(0.5)
+    after.build([parted])
+    after.load_state_dict(before.state_dict())
+    steps(after, parted, 3)
+    np.testing.assert_array_equal(whole.numpy(), parted.numpy())
+
+
+def test_config_comes_back() -> None:
+    for name, options in CASES:
+        made = getattr(optimizers, name)(**options)
+        again = optimizers.deserialize(optimizers.serialize(made))
+        assert again.get_config() == made.get_config()
+
+
+def test_torch_optimizers_are_accepted() -> None:
+    optimizer = optimizers.get(lambda parameters: torch.optim.Adagrad(parameters, lr=0.1))
+    w = weight(np.ones(2, "float32"), "w")
+    optimizer.build([w])
+    w.value.grad = torch.ones(2)
+    optimizer.step()
+    assert optimizer.learning_rate == pytest.approx(0.1)
+    np.testing.assert_allclose(w.numpy(), 0.9, rtol=1e-6)
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'RMSprop'"):
+        optimizers.get("rmsporp")
+    with pytest.raises(ArgumentError, match="Only one of"):
+        optimizers.SGD(clipnorm=1.0, clipvalue=1.0)
+    with pytest.raises(ArgumentTypeError, match="number or a schedule"):
+        optimizers.SGD("fast")
+    with pytest.raises(ArgumentTypeError, match="before it has parameters"):
+        optimizers.get(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1))
