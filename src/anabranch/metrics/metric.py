@@ -156,11 +156,15 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def move(variables: list[Variable], device: torch.device) -> None:
-    """Move state to ``device`` where it is elsewhere, values kept."""
+    """Move state to ``device`` where it is elsewhere, values kept; Apple's devices know no float64."""
     for variable in variables:
         if variable.device != device:
+            single = device.type == "mps" and variable.dtype == torch.float64
             with torch.inference_mode(False), torch.no_grad():
-                variable.data = variable.value.to(device)
+                moved = variable.value.to(device, torch.float32 if single else None).as_subclass(Variable)
+            moved._name = variable._name
+            # The metric's attributes go on naming this object.
+            torch.utils.swap_tensors(variable, moved)  # type: ignore[no-untyped-call]  # torch has not typed it
 
 
 def _tensor(value: Any, device: torch.device | None) -> Any:

@@ -14,6 +14,9 @@ from anabranch.metrics.metric import Metric, Tensor, Variable
 
 Number = int | float
 
+_EXACT = "float64"
+"""What sums are kept in: in float32, 50,000 small additions lose the fifth digit."""
+
 
 def by_sample(values: Tensor, weight: Tensor | None, *, mean: bool) -> tuple[Tensor, Tensor | None]:
     """Return weighted values (B,) and their weights: axes beyond the samples are averaged, or summed.
@@ -49,19 +52,19 @@ class Sum(Metric):
 
     def __init__(self, name: str | None = "sum", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.total = self.add_variable((), "zeros", name="total")
+        self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add Σ values·weights."""
         if isinstance(values, Number) or isinstance(sample_weight, Number):
             self.total.add_(_total(values) * (1 if sample_weight is None else _total(sample_weight)))
             return
-        values, _ = by_sample(_cast(values, self.total), _weight(sample_weight, self.total), mean=False)
+        values, _ = by_sample(*_cast(values, sample_weight, self), mean=False)
         self.total.add_(values.sum())
 
     def result(self) -> Tensor:
         """Return the sum, a scalar."""
-        return self.total.value.clone()
+        return self.total.value.to(getattr(torch, self.dtype), copy=True)
 
 
 class Mean(Metric):
@@ -78,8 +81,8 @@ class Mean(Metric):
 
     def __init__(self, name: str | None = "mean", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.total = self.add_variable((), "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
+        self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
+        self.count = self.add_variable((), "zeros", dtype=_EXACT, name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values (B, ...), each sample's averaged first; one number with a weight counts as that many samples."""
@@ -89,25 +92,22 @@ class Mean(Metric):
             self.total.add_(_total(values) * weight)
             self.count.add_(weight * size)
             return
-        values, weight = by_sample(_cast(values, self.total), _weight(sample_weight, self.total), mean=True)
+        values, weight = by_sample(*_cast(values, sample_weight, self), mean=True)
         self.total.add_(values.sum())
         self.count.add_(weight.sum() if weight is not None else values.shape[0] if values.ndim else 1)
 
     def result(self) -> Tensor:
         """Return the mean, a scalar."""
-        return divide(self.total.value, self.count.value)
+        return divide(self.total.value, self.count.value).to(getattr(torch, self.dtype))
 
 
 def _total(values: Any) -> Any:
     return values.sum() if isinstance(values, Tensor) else values
 
 
-def _cast(values: Any, like: Tensor) -> Tensor:
-    return torch.as_tensor(values, device=like.device).to(like.dtype)
-
-
-def _weight(sample_weight: Any, like: Tensor) -> Tensor | None:
-    return None if sample_weight is None else _cast(sample_weight, like)
+def _cast(values: Tensor, sample_weight: Tensor | None, metric: Metric) -> tuple[Tensor, Tensor | None]:
+    dtype = getattr(torch, metric.dtype)
+    return values.to(dtype), None if sample_weight is None else sample_weight.to(values.device, dtype)
 
 
 class MeanMetricWrapper(Mean):

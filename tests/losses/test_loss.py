@@ -1,0 +1,164 @@
+"""What a loss takes and refuses: names, functions, torch's own losses, shapes, labels out of range."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anabranch import losses
+from anabranch._errors import ArgumentError, DataError, ShapeError, UnknownNameError
+
+
+def test_names_are_kept_as_written() -> None:
+    assert losses.get("mse").name == "mse"
+    assert losses.get("MeanSquaredError").name == "mean_squared_error"
+    assert losses.get(losses.mean_squared_error).name == "mean_squared_error"
+    assert isinstance(losses.get(losses.huber), losses.Huber)
+    assert isinstance(losses.get(losses.Huber), losses.Huber)
+    assert losses.get(None) is None
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="sparse_categorical_crossentropy'"):
+        losses.get("sparse_categorical_crossentropi")
+    with pytest.raises(UnknownNameError):
+        losses.deserialize({"class_name": "os.system", "config": {}})
+
+
+@pytest.mark.parametrize(
+    ("true", "pred", "same"),
+    [
+        (np.array([[1.0], [0.0]], "float32"), np.array([[0.2], [0.7]], "float32"), losses.BinaryCrossentropy()),
+        (np.array([1, 0]), np.array([[0.2, 0.8], [0.7, 0.3]], "float32"), losses.SparseCategoricalCrossentropy()),
+        (np.eye(2, dtype="float32"), np.array([[0.2, 0.8], [0.7, 0.3]], "float32"), losses.CategoricalCrossentropy()),
+    ],
+)
+def test_crossentropy_fits_the_shapes(true: np.ndarray, pred: np.ndarray, same: losses.Loss) -> None:
+    assert losses.get("ce")(true, pred) == same(true, pred)
+    assert torch.equal(losses.get("crossentropy").call(true, pred), same.call(true, pred))
+
+
+def test_functions_and_subclasses_of_the_user() -> None:
+    def cubed(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
+        return (y_pred - y_true).abs().pow(3).mean(-1)
+
+    class Cubed(losses.Loss):
+        def call(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
+            return cubed(y_true, y_pred)
+
+    true, pred = torch.tensor([[1], [2]]), torch.tensor([[2.0], [4.0]])
+    assert losses.get(cubed)(true, pred) == Cubed()(true, pred) == 4.5
+    assert losses.get(cubed).name == "cubed"
+    assert losses.get(Cubed)(true, pred, torch.tensor([0.0, 1.0])) == 4.0
+    assert losses.get(cubed)(torch.tensor([1, 2]), pred) == 4.5  # a column beside a vector, not a square of pairs
+    kept = losses.serialize(losses.get(cubed))
+    assert kept["config"]["fn"] == "cubed"
+    assert losses.deserialize(kept, {"cubed": cubed})(true, pred) == 4.5
+    with pytest.raises(UnknownNameError):
+        losses.deserialize(kept)
+
+
+def test_nested_targets_reach_a_loss_of_the_user() -> None:
+    class Both(losses.Loss):
+        def call(self, y_true: dict, y_pred: dict) -> torch.Tensor:
+            return (y_true["a"] - y_pred["a"]).abs() + (y_true["b"] - y_pred["b"]).abs()
+
+    one, two = torch.tensor([1, 1]), torch.tensor([2.0, 2.0])
+    assert Both()({"a": one, "b": one}, {"a": two, "b": two}) == 2.0
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([1, 0, 2]), torch.tensor([[1], [0], [2]], dtype=torch.uint8)])
+def test_torch_s_own_losses_are_called_in_torch_s_order(labels: torch.Tensor) -> None:
+    pred = torch.randn(3, 4)
+    want = torch.nn.functional.cross_entropy(pred, labels.reshape(-1).long())
+    torch.testing.assert_close(losses.get(torch.nn.CrossEntropyLoss())(labels, pred), want)
+    torch.testing.assert_close(
+        losses.get(torch.nn.MSELoss)(torch.ones(3, dtype=torch.int64), pred[:, :1]), (pred[:, 0] - 1).square().mean()
+    )
+    with pytest.raises(ArgumentError, match="weights are known"):
+        losses.get(torch.nn.CrossEntropyLoss())(labels, pred, torch.ones(3))
+    weighted = losses.get(torch.nn.CrossEntropyLoss(reduction="none"))(labels, pred, torch.ones(3))
+    torch.testing.assert_close(weighted, want)
+
+
+def test_a_vector_of_predictions_holds_one_sample_in_each_place() -> None:
+    true, pred, weight = torch.tensor([0.0, 0.0]), torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])
+    assert losses.MeanSquaredError()(true, pred, weight) == 2.0
+    assert losses.MeanSquaredError(reduction="sum")(true, pred) == 5.0
+
+
+def test_weights_of_samples_reach_over_the_axes_behind_them() -> None:
+    true, pred = torch.zeros(2, 2, 3), torch.ones(2, 2, 3)
+    pred[1] = 2.0
+    assert losses.MeanSquaredError()(true, pred, torch.tensor([1.0, 0.0])) == 0.5
+    assert losses.MeanSquaredError(reduction="mean_with_sample_weight")(true, pred, torch.tensor([1.0, 0.0])) == 1.0
+    with pytest.raises(ShapeError, match="weights"):
+        losses.MeanSquaredError()(true, pred, torch.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("loss", "true", "pred", "says"),
+    [
+        ("mse", (4, 1), (4, 10), "one value where y_pred holds 10"),
+        ("mse", (4,), (4, 10), "one value where y_pred holds 10"),
+        ("mse", (4, 10), (4, 1), "give the last layer 10 units"),
+        ("mse", (4, 2), (5, 2), "4 samples and y_pred 5"),
+        ("categorical_crossentropy", (4,), (4, 10), "SparseCategoricalCrossentropy"),
+        ("bce", (4, 1), (4, 10), "one value where y_pred holds 10"),
+        ("sparse_categorical_crossentropy", (4, 10), (4, 10), "look one-hot: use CategoricalCrossentropy"),
+        ("sparse_categorical_crossentropy", (4, 3), (4, 10), "asks for one class number"),
+        ("sparse_categorical_crossentropy", (3,), (4, 10), "3 samples and y_pred 4"),
+    ],
+)
+def test_shapes_that_do_not_fit(loss: str, true: tuple[int, ...], pred: tuple[int, ...], says: str) -> None:
+    with pytest.raises(ShapeError, match=says) as caught:
+        losses.get(loss)(torch.zeros(true), torch.full(pred, 0.5))
+    assert f"y_true {true}, y_pred {pred}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ([0, 1, 10, 3], r"Label 10 is none of the 10 classes.*y\[2\] = 10 \(1 of 4.*give the last layer 11 units"),
+        ([[1], [10], [2]], r"y\[1, 0\] = 10.*count from 1: pass y - 1"),
+        ([0, -1, 2], r"y\[1\] = -1.*ignore_class=-1"),
+        ([0.5, 1.0], r"Label 0.5.*regression"),
+        ([0.0, float("nan")], r"Label nan.*y\[1\]"),
+        (np.array([0, 300], "uint16"), r"y\[1\] = 300"),
+        (np.array([0, 11], "uint8"), r"y\[1\] = 11"),
+    ],
+)
+def test_labels_out_of_range(labels: object, says: str) -> None:
+    with pytest.raises(DataError, match=f"(?s){says}"):
+        losses.check_labels(labels, 10)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "uint16", "float32", "bool"])
+def test_labels_in_range(dtype: str) -> None:
+    losses.check_labels(np.array([[0], [1], [1]]).astype(dtype), 2)
+    losses.check_labels(np.zeros((0,), dtype), 2)
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    losses.check_labels([0, 255, 1], 2, ignore_class=255)
+    with pytest.raises(DataError, match="255, which is ignored"):
+        losses.check_labels([0, 255, 2], 2, ignore_class=255)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_batch_with_a_bad_label_names_it(from_logits: bool) -> None:
+    with pytest.raises(DataError, match=r"(?s)Label 7 is none of the 3.*y_true"):
+        losses.SparseCategoricalCrossentropy(from_logits=from_logits)(torch.tensor([0, 7]), torch.full((2, 3), 0.3))
+
+
+def test_one_class_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="binary_crossentropy"):
+        losses.CategoricalCrossentropy()(torch.ones(2, 1), torch.ones(2, 1))
+
+
+def test_arguments_that_do_not_exist() -> None:
+    with pytest.raises(ArgumentError, match="cannot be made"):
+        losses.get({"class_name": "Huber", "config": {"detla": 1}})
+    with pytest.raises(ArgumentError, match="reduction"):
+        losses.MeanSquaredError(reduction="average")
