@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -119,6 +121,17 @@ def test_a_metric_of_the_user() -> None:
     assert found.result() == 0
     kept = metrics.serialize(found)
     assert metrics.deserialize(kept, {"TruePositives": TruePositives}).name == found.name
+
+
+def test_a_metric_is_copied_and_pickled_with_its_state() -> None:
+    found = metrics.AUC()
+    found.update_state(torch.tensor([0, 1, 1]), torch.tensor([0.1, 0.4, 0.05]))
+    for twin in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert twin.result() == found.result() == 0.5
+        assert twin.true_positives is twin.variables[0]
+        assert [v.name for v in twin.variables] == [v.name for v in found.variables]
+        twin.reset_state()
+        assert found.result() == 0.5
 
 
 def test_a_metric_that_holds_another_resets_it() -> None:

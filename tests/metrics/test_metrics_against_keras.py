@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
-keras = pytest.importorskip("keras")
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
+import keras
 
-from anabranch import metrics  # noqa: E402  # after the backend is chosen
-from anabranch.metrics.registry import CLASSES  # noqa: E402
+from anabranch import metrics
+from anabranch.metrics.registry import CLASSES
 
 RNG = np.random.default_rng(1)
 B, N, C = 3, 16, 6

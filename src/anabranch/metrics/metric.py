@@ -51,6 +51,12 @@ class Variable(torch.Tensor):
         """Return a copy as an array on the host."""
         return self.value.detach().to("cpu", copy=True).numpy(force=force)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        copied = self.value.clone().as_subclass(Variable)
+        copied._name = self._name
+        memo[id(self)] = copied
+        return copied
+
 
 class Metric:
     """Base of metrics: subclass, make state with ``add_variable``, write ``update_state`` and ``result``.
