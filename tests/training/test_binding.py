@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, strategies as st
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError, UnknownNameError
@@ -85,3 +86,13 @@ def test_optional_slots_may_go_without():
     assert bind([2], LIST, rule) == [None, 2]
     assert bind(2, LIST, rule) == [None, 2]
     assert bind([1, 2], LIST, rule) == [1, 2]
+
+
+@given(st.permutations(["z", "a", "m", "b2", "b10"]), st.permutations(range(5)))
+def test_the_order_in_which_keys_were_written_never_matters(names, order):
+    model = slots([Named(name) for name in names])
+    value = {names[i]: i for i in order}
+    assert bind(value, model, RULE) == list(range(5))
+    assert bind(
+        {f"k{name}": i for name, i in value.items()}, slots({f"k{n}": Named(n) for n in names}, [f"k{n}" for n in names]), RULE
+    ) == [0, 1, 2, 3, 4]
