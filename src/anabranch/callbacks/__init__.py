@@ -1,0 +1,5 @@
+"""What can happen beside training: history, stopping, checkpoints, learning rates, logs, progress."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,7 @@
+from .callback import Callback as Callback
+from .history import History as History
+from .learning_rate import LearningRateScheduler as LearningRateScheduler, ReduceLROnPlateau as ReduceLROnPlateau
+from .listing import CallbackList as CallbackList
+from .logs import CSVLogger as CSVLogger, LambdaCallback as LambdaCallback, TerminateOnNaN as TerminateOnNaN
+from .monitoring import EarlyStopping as EarlyStopping, ModelCheckpoint as ModelCheckpoint
+from .progress import ProgressBar as ProgressBar

@@ -1,0 +1,80 @@
+"""The base of callbacks: Keras's hooks, all of them doing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Logs = Mapping[str, Any]
+
+HOOKS = (
+    "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end",
+    "on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end",
+    "on_predict_begin", "on_predict_end", "on_predict_batch_begin", "on_predict_batch_end",
+)  # fmt: skip
+
+
+class Callback:
+    """Subclass and write the hooks you need. ``self.model`` and ``self.params`` are set before the first of them.
+
+    At the end of a batch ``logs`` reads the device only when somebody looks into it.
+    """
+
+    model: Any = None
+    params: dict[str, Any]
+
+    def __init__(self) -> None:
+        self.params = {}
+
+    def set_model(self, model: Any) -> None:
+        """Take the model."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take ``epochs``, ``steps`` and ``verbose``."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Called when ``fit`` begins."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Called when ``fit`` ends, Ctrl-C included."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called after an epoch and its validation."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a training step."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a training step."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Called when ``evaluate`` or a validation begins."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Called when ``evaluate`` or a validation ends."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a test step."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a test step."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Called when ``predict`` begins."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Called when ``predict`` ends."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a predict step."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a predict step."""
+
+    def close(self) -> None:
+        """Called last, whatever happened: give back what is held, such as a terminal or a file."""
