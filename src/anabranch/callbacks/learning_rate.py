@@ -31,7 +31,7 @@ class LearningRateScheduler(Callback):
 
 
 class ReduceLROnPlateau(Callback):
-    """Multiply the learning rate by ``factor``, down to ``min_lr``, when ``monitor`` has not improved for ``patience`` epochs."""
+    """Multiply the learning rate by ``factor``, down to ``min_lr``, when ``monitor`` has not improved for ``patience``."""
 
     def __init__(
         self,

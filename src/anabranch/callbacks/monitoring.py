@@ -13,7 +13,7 @@ from anabranch.callbacks.callback import Callback, Logs
 class Monitor:
     """The best value so far of one entry of the logs.
 
-    ``mode``: ``min``, ``max``, or ``auto``, which takes ``max`` for what grows as a model gets better: accuracies and their kin.
+    ``mode``: ``min``, ``max``, or ``auto``, which takes ``max`` for what grows as a model gets better, such as accuracy.
     """
 
     def __init__(self, name: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
@@ -52,8 +52,8 @@ def _is_a_gain(name: str) -> bool:
 class EarlyStopping(Callback):
     """End training when ``monitor`` has not improved by ``min_delta`` for ``patience`` epochs (Prechelt 1998).
 
-    ``restore_best_weights`` puts the weights of the best epoch back when training ends; ``start_from_epoch`` waits so many epochs before
-    watching; ``baseline`` is a value that must be beaten.
+    ``restore_best_weights`` puts the weights of the best epoch back when training ends; ``start_from_epoch`` waits so many
+    epochs before watching; ``baseline`` is a value that must be beaten.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class EarlyStopping(Callback):
 class ModelCheckpoint(Callback):
     """Write the weights after each epoch (or each ``save_freq`` batches), all or only when ``monitor`` improved.
 
-    ``filepath`` ends in ``.safetensors`` and may name the epoch and any log: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``. A file is
-    complete or absent.
+    ``filepath`` ends in ``.safetensors`` and may name the epoch and any log: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``.
+    A file is complete or absent.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ def get(identifier: Any) -> Optimizer:
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, str):
-        return _class(identifier)()
+        return _class(identifier).from_config({})
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, torch.optim.Optimizer):
