@@ -349,3 +349,13 @@ def test_warnings_point_at_the_users_line(classifier, numbers):
     with pytest.warns(UserWarning, match="ran out") as caught:
         classifier().fit(numbers(8, 4), np.zeros(8, int), batch_size=4, steps_per_epoch=9, verbose=0)
     assert caught[0].filename == __file__
+
+
+@ORACLE
+def test_averaged_weights_are_in_place_when_training_ends(keras, numbers):
+    ours, theirs = twins(keras, one_output)
+    x, y = numbers(40, 4), np.arange(40) % 3
+    for model, k in ((ours, ab), (theirs, keras)):
+        model.compile(k.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "sparse_categorical_crossentropy")
+        model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    assert_same_weights(ours, theirs)

@@ -154,6 +154,7 @@ class Fit:
                     history.interrupted = True
                     self.listeners.report(f"interrupted at epoch {self.epoch + 1}, step {self.done}")
                 self.guard.waiting = True  # from here on Ctrl-C raises as usual
+                self.compiled.optimizer.finalize()
                 self.listeners.on_train_end(logs)
             finally:
                 self.listeners.close()
