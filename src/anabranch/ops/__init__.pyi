@@ -8,7 +8,7 @@ from ._arrays import (
     shape_of as shape_of,
 )
 from ._convolution import conv as conv, linear as linear
-from ._device import device as device
+from ._device import describe_device as describe_device, device as device, threads as threads
 from ._infer import infer as infer
 from ._pooling import global_pool as global_pool, pool as pool
 from ._random import dropout as dropout

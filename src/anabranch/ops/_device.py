@@ -26,3 +26,14 @@ def _device(name: str | None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("No CUDA device is at hand.", got=repr(name), repair="config.set_device('cpu')")
     return chosen
+
+
+def describe_device() -> str:
+    """Return the device in words."""
+    chosen = device()
+    return f"{chosen} ({torch.cuda.get_device_name(chosen)})" if chosen.type == "cuda" else str(chosen)
+
+
+def threads() -> int:
+    """Return how many threads torch computes with."""
+    return torch.get_num_threads()
