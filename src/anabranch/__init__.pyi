@@ -1,7 +1,18 @@
 from . import (
-    activations as activations, backend as backend, callbacks as callbacks, config as config, datasets as datasets,
-    initializers as initializers, layers as layers, losses as losses, metrics as metrics, models as models,
-    optimizers as optimizers, ops as ops, regularizers as regularizers, utils as utils,
+    activations as activations,
+    backend as backend,
+    callbacks as callbacks,
+    config as config,
+    datasets as datasets,
+    initializers as initializers,
+    layers as layers,
+    losses as losses,
+    metrics as metrics,
+    models as models,
+    ops as ops,
+    optimizers as optimizers,
+    regularizers as regularizers,
+    utils as utils,
 )
 from .initializers import Initializer as Initializer
 from .layers.base import Layer as Layer

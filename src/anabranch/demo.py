@@ -34,7 +34,7 @@ def toy_resnet() -> keras.Model:
     return keras.Model(inputs, layers.Dense(10)(x), name="toy_resnet")
 
 
-def load() -> tuple[Any, Any]:
+def load() -> Any:
     """Return CIFAR-10; drawn shapes where it is neither there nor to be had."""
     try:
         return datasets.cifar10.load_data()

@@ -1,6 +1,6 @@
 """What makes ``import keras`` and ``from tensorflow import keras`` mean anabranch, in one process, under ``anabranch run``.
 
-A finder at the head of ``sys.meta_path`` serves every module whose name begins with ``keras``, ``tf_keras`` or ``tensorflow`` as
+A finder at the head of ``sys.meta_path`` serves every module named ``keras``, ``tf_keras`` or ``tensorflow``, and those inside, as
 a view of anabranch. Real installations of those names are neither needed nor touched.
 """
 
