@@ -44,6 +44,10 @@ class InputLayer(Layer):
     def call(self) -> None:
         """An input computes nothing."""
 
+    def get_config(self) -> dict[str, Any]:
+        """Return shape with batch, dtype and name."""
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "optional": self.optional, "name": self.name}
+
 
 def _sizes(shape: Any, layer: Layer) -> Shape:
     if isinstance(shape, int):
