@@ -16,9 +16,19 @@ def linear(x: Any) -> Any:
     return x
 
 
-def relu(x: Any) -> Any:
-    """Return max(x, 0)."""
-    return ops.relu(x)
+def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+    """Return max(x, 0); with options, x cut at ``max_value`` and sloped below ``threshold``."""
+    return ops.relu(x, negative_slope, max_value, threshold)
+
+
+def relu6(x: Any) -> Any:
+    """Return min(max(x, 0), 6)."""
+    return ops.relu(x, max_value=6.0)
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    """Return x above 0, negative_slope · x below."""
+    return ops.relu(x, negative_slope)
 
 
 def sigmoid(x: Any) -> Any:
@@ -26,9 +36,29 @@ def sigmoid(x: Any) -> Any:
     return ops.sigmoid(x)
 
 
+def hard_sigmoid(x: Any) -> Any:
+    """Return relu6(x + 3) / 6."""
+    return ops.hard_sigmoid(x)
+
+
+def log_sigmoid(x: Any) -> Any:
+    """Return log(sigmoid(x))."""
+    return ops.log_sigmoid(x)
+
+
 def tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of x."""
     return ops.tanh(x)
+
+
+def hard_tanh(x: Any) -> Any:
+    """Return x cut to [-1, 1]."""
+    return ops.hard_tanh(x)
+
+
+def tanh_shrink(x: Any) -> Any:
+    """Return x - tanh(x)."""
+    return ops.tanh_shrink(x)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -36,7 +66,93 @@ def softmax(x: Any, axis: int = -1) -> Any:
     return ops.softmax(x, axis)
 
 
-_BY_NAME: dict[str, Activation] = {f.__name__: f for f in (linear, relu, sigmoid, tanh, softmax)}
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """Return log(softmax(x)) along ``axis``."""
+    return ops.log_softmax(x, axis)
+
+
+def softplus(x: Any) -> Any:
+    """Return log(1 + exp(x))."""
+    return ops.softplus(x)
+
+
+def softsign(x: Any) -> Any:
+    """Return x / (1 + abs(x))."""
+    return ops.softsign(x)
+
+
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """Return x moved towards 0 by ``threshold``, and 0 within it."""
+    return ops.soft_shrink(x, threshold)
+
+
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """Return x where abs(x) > threshold, 0 elsewhere."""
+    return ops.hard_shrink(x, threshold)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Return x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016)."""
+    return ops.elu(x, alpha)
+
+
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0) (Barron 2017)."""
+    return ops.celu(x, alpha)
+
+
+def selu(x: Any) -> Any:
+    """Return the scaled elu whose outputs normalize themselves (Klambauer et al. 2017)."""
+    return ops.selu(x)
+
+
+def gelu(x: Any, approximate: bool = False) -> Any:
+    """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
+    return ops.gelu(x, approximate)
+
+
+def silu(x: Any) -> Any:
+    """Return x · sigmoid(x) (Ramachandran et al. 2017)."""
+    return ops.silu(x)
+
+
+def hard_silu(x: Any) -> Any:
+    """Return x · hard_sigmoid(x)."""
+    return ops.hard_silu(x)
+
+
+def mish(x: Any) -> Any:
+    """Return x · tanh(softplus(x)) (Misra 2019)."""
+    return ops.mish(x)
+
+
+def exponential(x: Any) -> Any:
+    """Return exp(x)."""
+    return ops.exp(x)
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """Return a · sigmoid(b) for the halves a, b of x along ``axis`` (Dauphin et al. 2017)."""
+    return ops.glu(x, axis)
+
+
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    """Return x above ``threshold``, ``default_value`` elsewhere."""
+    return ops.threshold(x, threshold, default_value)
+
+
+def squareplus(x: Any, b: float = 4) -> Any:
+    """Return (x + sqrt(x² + b)) / 2 (Barron 2021)."""
+    return ops.squareplus(x, b)
+
+
+swish, hard_swish = silu, hard_silu
+
+_FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    linear, relu, relu6, leaky_relu, sigmoid, hard_sigmoid, log_sigmoid, tanh, hard_tanh, tanh_shrink, softmax, log_softmax,
+    softplus, softsign, soft_shrink, hard_shrink, elu, celu, selu, gelu, silu, hard_silu, mish, exponential, glu, squareplus,
+)  # fmt: skip
+_BY_NAME: dict[str, Activation] = {f.__name__: f for f in _FUNCTIONS} | {"swish": silu, "hard_swish": hard_silu}
 
 
 def get(identifier: Any) -> Activation:
@@ -47,10 +163,30 @@ def get(identifier: Any) -> Activation:
     """
     if identifier is None:
         return linear
+    if isinstance(identifier, dict):
+        identifier = identifier.get("config")
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown("activation", identifier, _BY_NAME)
         return _BY_NAME[identifier]
-    if callable(identifier):
+    if callable(identifier) and not isinstance(identifier, type):
         return identifier  # type: ignore[no-any-return]  # any f(x) of the user's
-    raise ArgumentTypeError("That is no activation.", expected="a name or a callable", got=repr(identifier))
+    raise ArgumentTypeError(
+        "That is no activation.",
+        expected="a name, or a function of a tensor",
+        got=repr(identifier),
+        repair=f"{identifier.__name__}()" if isinstance(identifier, type) else None,
+    )
+
+
+def serialize(activation: Activation) -> str:
+    """Return the name of an activation of this module."""
+    name = getattr(activation, "__name__", "")
+    if _BY_NAME.get(name) is not activation:
+        raise ArgumentTypeError("Only activations with a name here are plain data.", got=repr(activation))
+    return name
+
+
+def deserialize(config: Any) -> Activation:
+    """Return the activation of that name."""
+    return get(config)

@@ -1,7 +1,7 @@
 """What makes ``import keras`` and ``from tensorflow import keras`` mean anabranch, in one process, under ``anabranch run``.
 
-A finder at the head of ``sys.meta_path`` serves every module named ``keras``, ``tf_keras`` or ``tensorflow``, and those inside, as
-a view of anabranch. Real installations of those names are neither needed nor touched.
+A finder at the head of ``sys.meta_path`` serves every module named ``keras``, ``tf_keras`` or ``tensorflow``, and those inside,
+as a view of anabranch. Real installations of those names are neither needed nor touched.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ class Recorder(GraphAppendingTracer):
         self.root = torch.nn.Module()
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
+        self._constants: dict[int, tuple[torch.Tensor, Proxy]] = {}  # the tensor is held, so that its id stays its own
 
     def place(self, step: Step) -> None:
         """Say where in the module the weights of this step's layer go."""
@@ -54,8 +55,20 @@ class Recorder(GraphAppendingTracer):
         return self._reads[weight]
 
     def create_arg(self, a: Any) -> Any:
-        """Let a weight stand among the arguments of a recorded call."""
-        return super().create_arg(ops.shown(a) if isinstance(a, Weight) else a)
+        """Let weights and constant tensors stand among the arguments of a recorded call."""
+        if isinstance(a, Weight):
+            a = ops.shown(a)
+        elif isinstance(a, torch.Tensor):
+            a = self.constant(a)
+        return super().create_arg(a)
+
+    def constant(self, value: torch.Tensor) -> Proxy:
+        """Return the read of a tensor that a layer's code holds; it becomes a buffer of the module."""
+        if id(value) not in self._constants:
+            target = f"constants.c{len(self._constants)}"
+            attach(self.root, target, value.detach())
+            self._constants[id(value)] = value, Proxy(self.graph.get_attr(target), self)
+        return self._constants[id(value)][1]
 
     def submodule(self, path: str, module: torch.nn.Module, args: Any, kwargs: Any) -> Proxy:
         """Record the call of a module that stays whole."""
@@ -83,7 +96,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
                     result.node.meta.setdefault("shape", spec.shape)
             penalty = getattr(step.node.operation, "activity_regularizer", None)
             if training and penalty is not None:
-                losses.extend(penalty(result) for result in results)
+                losses.extend(penalty(result) / result.shape[0] for result in results)
     outputs = [values[number] for number in flat.outputs]
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *losses)
     recorder.graph.output(recorder.create_arg(result))

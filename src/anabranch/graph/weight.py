@@ -144,6 +144,9 @@ class Weight:
     def __pow__(self, other: Any) -> Any:
         return _shown(self) ** _shown(other)
 
+    def __bool__(self) -> bool:
+        return True
+
     def __neg__(self) -> Any:
         return -_shown(self)
 

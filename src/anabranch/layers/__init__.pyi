@@ -1,6 +1,98 @@
+from .activation import ELU as ELU, LeakyReLU as LeakyReLU, PReLU as PReLU, ReLU as ReLU, Softmax as Softmax
 from .base import Layer as Layer
-from .convolutional import Conv2D as Conv2D
-from .core import Activation as Activation, Dense as Dense, Input as Input, InputLayer as InputLayer
-from .merging import Add as Add, add as add
-from .pooling import GlobalAveragePooling2D as GlobalAveragePooling2D, MaxPooling2D as MaxPooling2D
-from .regularization import Dropout as Dropout
+from .convolutional import Conv1D as Conv1D, Conv2D as Conv2D, Conv3D as Conv3D
+from .core import (
+    Activation as Activation,
+    Dense as Dense,
+    Identity as Identity,
+    Input as Input,
+    InputLayer as InputLayer,
+    Lambda as Lambda,
+)
+from .embedding import Embedding as Embedding
+from .merging import (
+    Add as Add,
+    Average as Average,
+    Concatenate as Concatenate,
+    Dot as Dot,
+    Maximum as Maximum,
+    Minimum as Minimum,
+    Multiply as Multiply,
+    Subtract as Subtract,
+    add as add,
+    average as average,
+    concatenate as concatenate,
+    dot as dot,
+    maximum as maximum,
+    minimum as minimum,
+    multiply as multiply,
+    subtract as subtract,
+)
+from .normalization import (
+    BatchNormalization as BatchNormalization,
+    GroupNormalization as GroupNormalization,
+    LayerNormalization as LayerNormalization,
+)
+from .pooling import (
+    AveragePooling1D as AveragePooling1D,
+    AveragePooling2D as AveragePooling2D,
+    AveragePooling3D as AveragePooling3D,
+    AvgPool1D as AvgPool1D,
+    AvgPool2D as AvgPool2D,
+    AvgPool3D as AvgPool3D,
+    GlobalAveragePooling1D as GlobalAveragePooling1D,
+    GlobalAveragePooling2D as GlobalAveragePooling2D,
+    GlobalAveragePooling3D as GlobalAveragePooling3D,
+    GlobalAvgPool1D as GlobalAvgPool1D,
+    GlobalAvgPool2D as GlobalAvgPool2D,
+    GlobalAvgPool3D as GlobalAvgPool3D,
+    GlobalMaxPool1D as GlobalMaxPool1D,
+    GlobalMaxPool2D as GlobalMaxPool2D,
+    GlobalMaxPool3D as GlobalMaxPool3D,
+    GlobalMaxPooling1D as GlobalMaxPooling1D,
+    GlobalMaxPooling2D as GlobalMaxPooling2D,
+    GlobalMaxPooling3D as GlobalMaxPooling3D,
+    MaxPool1D as MaxPool1D,
+    MaxPool2D as MaxPool2D,
+    MaxPool3D as MaxPool3D,
+    MaxPooling1D as MaxPooling1D,
+    MaxPooling2D as MaxPooling2D,
+    MaxPooling3D as MaxPooling3D,
+)
+from .preprocessing import (
+    Normalization as Normalization,
+    RandomCrop as RandomCrop,
+    RandomFlip as RandomFlip,
+    RandomTranslation as RandomTranslation,
+    Rescaling as Rescaling,
+)
+from .regularization import (
+    ActivityRegularization as ActivityRegularization,
+    Dropout as Dropout,
+    GaussianDropout as GaussianDropout,
+    GaussianNoise as GaussianNoise,
+    SpatialDropout1D as SpatialDropout1D,
+    SpatialDropout2D as SpatialDropout2D,
+    SpatialDropout3D as SpatialDropout3D,
+)
+from .reshaping import (
+    Cropping1D as Cropping1D,
+    Cropping2D as Cropping2D,
+    Cropping3D as Cropping3D,
+    Flatten as Flatten,
+    Permute as Permute,
+    RepeatVector as RepeatVector,
+    Reshape as Reshape,
+    UpSampling1D as UpSampling1D,
+    UpSampling2D as UpSampling2D,
+    UpSampling3D as UpSampling3D,
+    ZeroPadding1D as ZeroPadding1D,
+    ZeroPadding2D as ZeroPadding2D,
+    ZeroPadding3D as ZeroPadding3D,
+)
+from .separable import (
+    DepthwiseConv1D as DepthwiseConv1D,
+    DepthwiseConv2D as DepthwiseConv2D,
+    SeparableConv1D as SeparableConv1D,
+    SeparableConv2D as SeparableConv2D,
+)

@@ -80,11 +80,7 @@ class Conv(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, filters); see ``window_length``."""
         channels = known_channels(input_shape, self.rank, self.data_format)
-        if self.kernel is not None and channels != self.kernel.shape[-2] * self.groups:
-            raise ShapeError(
-                "The input has another number of channels than the kernel was made for.",
-                expected=f"{self.kernel.shape[-2] * self.groups} channels", got=f"{channels} in {input_shape}",
-            )  # fmt: skip
+        check_channels(channels, self.kernel and self.kernel.shape[-2] * self.groups, input_shape)
         return windows_shape(
             input_shape,
             self.kernel_size,
@@ -105,10 +101,22 @@ class Conv(Layer):
         )  # fmt: skip
 
 
+class Conv1D(Conv):
+    """Convolution over steps: (B, T, C) -> (B, T', filters); ``causal`` padding looks back only."""
+
+    rank = 1
+
+
 class Conv2D(Conv):
     """Convolution over images: (B, H, W, C) -> (B, H', W', filters)."""
 
     rank = 2
+
+
+class Conv3D(Conv):
+    """Convolution over volumes: (B, D, H, W, C) -> (B, D', H', W', filters)."""
+
+    rank = 3
 
 
 def check_padding(padding: str, *, causal: bool = False) -> str:
@@ -127,6 +135,16 @@ def known_channels(shape: Shape, rank: int, data_format: str) -> int:
     if channels is None:
         raise ShapeError("The number of channels must be known.", got=str(shape), repair="give Input its channels")
     return channels
+
+
+def check_channels(channels: int, made_for: int | None, shape: Shape) -> None:
+    """Raise where a built layer meets another number of channels."""
+    if made_for is not None and channels != made_for:
+        raise ShapeError(
+            "The input has another number of channels than the kernel was made for.",
+            expected=f"{made_for} channels",
+            got=f"{channels} in {shape}",
+        )
 
 
 def windows_shape(

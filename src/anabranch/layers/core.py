@@ -172,6 +172,49 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
+class Identity(Layer):
+    """x itself: a name in the graph."""
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape stays."""
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """Return the input."""
+        return inputs
+
+
+class Lambda(Layer):
+    """A function of tensors as a layer.
+
+    Args:
+        function: plain torch; it is recorded into the model's code.
+        output_shape: the result's shape without the batch, or a function of the input's shape; None asks fake tensors.
+        arguments: further keyword arguments for ``function``.
+    """
+
+    def __init__(
+        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not callable(function):
+            raise ArgumentTypeError("Lambda wraps a function.", got=repr(function), where=str(self.made_at))
+        self.function, self.output_shape_rule, self.arguments = function, output_shape, dict(arguments or {})
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Return the spec by ``output_shape`` where there is one, else from fake tensors."""
+        rule = self.output_shape_rule
+        if rule is None:
+            return ops.infer(self, (inputs,), kwargs)
+        shapes = inputs.shape if isinstance(inputs, Tensor) else [tensor.shape for tensor in inputs]
+        first = inputs if isinstance(inputs, Tensor) else inputs[0]
+        return Spec(tuple(rule(shapes)) if callable(rule) else (first.shape[0], *rule), self.dtype)
+
+    def call(self, inputs: Any) -> Any:
+        """Call the function."""
+        return self.function(inputs, **self.arguments)
+
+
 def whole(name: str, value: Any, layer: Layer, *, least: int = 1) -> int:
     """Return ``value`` as a whole number of at least ``least``, or say what is wrong with it."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:

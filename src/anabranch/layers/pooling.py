@@ -23,9 +23,10 @@ class Pooling(Layer):
         strides: Any = None,
         padding: str = "valid",
         data_format: str | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.pool_size = per_axis(pool_size, self.rank, "pool_size")
         self.strides = per_axis(pool_size if strides is None else strides, self.rank, "strides")
         self.padding = check_padding(padding)
@@ -34,19 +35,48 @@ class Pooling(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, C)."""
         channels = known_channels(input_shape, self.rank, self.data_format)
-        return windows_shape(
-            input_shape, self.pool_size, self.strides, self.padding, self.data_format, (1,) * self.rank, channels
-        )
+        ones = (1,) * self.rank
+        return windows_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format, ones, channels)
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
         return ops.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
 
 
+class MaxPooling1D(Pooling):
+    """The maximum of each window: (B, T, C) -> (B, T', C)."""
+
+    rank, mode = 1, "max"
+
+
 class MaxPooling2D(Pooling):
     """The maximum of each window: (B, H, W, C) -> (B, H', W', C)."""
 
     rank, mode = 2, "max"
+
+
+class MaxPooling3D(Pooling):
+    """The maximum of each window: (B, D, H, W, C) -> (B, D', H', W', C)."""
+
+    rank, mode = 3, "max"
+
+
+class AveragePooling1D(Pooling):
+    """The mean of each window: (B, T, C) -> (B, T', C); padding is not counted."""
+
+    rank, mode = 1, "mean"
+
+
+class AveragePooling2D(Pooling):
+    """The mean of each window: (B, H, W, C) -> (B, H', W', C); padding is not counted."""
+
+    rank, mode = 2, "mean"
+
+
+class AveragePooling3D(Pooling):
+    """The mean of each window: (B, D, H, W, C) -> (B, D', H', W', C); padding is not counted."""
+
+    rank, mode = 3, "mean"
 
 
 class GlobalPooling(Layer):
@@ -72,7 +102,43 @@ class GlobalPooling(Layer):
         return ops.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
 
 
+class GlobalMaxPooling1D(GlobalPooling):
+    """The maximum over all steps: (B, T, C) -> (B, C)."""
+
+    rank, mode = 1, "max"
+
+
+class GlobalMaxPooling2D(GlobalPooling):
+    """The maximum over all positions of an image: (B, H, W, C) -> (B, C)."""
+
+    rank, mode = 2, "max"
+
+
+class GlobalMaxPooling3D(GlobalPooling):
+    """The maximum over all positions of a volume: (B, D, H, W, C) -> (B, C)."""
+
+    rank, mode = 3, "max"
+
+
+class GlobalAveragePooling1D(GlobalPooling):
+    """The mean over all steps: (B, T, C) -> (B, C)."""
+
+    rank, mode = 1, "mean"
+
+
 class GlobalAveragePooling2D(GlobalPooling):
     """The mean over all positions of an image: (B, H, W, C) -> (B, C)."""
 
     rank, mode = 2, "mean"
+
+
+class GlobalAveragePooling3D(GlobalPooling):
+    """The mean over all positions of a volume: (B, D, H, W, C) -> (B, C)."""
+
+    rank, mode = 3, "mean"
+
+
+MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D
+GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D

@@ -1,4 +1,31 @@
-from ._activations import relu as relu, sigmoid as sigmoid, softmax as softmax, tanh as tanh
+from ._activations import (
+    celu as celu,
+    elu as elu,
+    exp as exp,
+    gelu as gelu,
+    glu as glu,
+    hard_shrink as hard_shrink,
+    hard_sigmoid as hard_sigmoid,
+    hard_silu as hard_silu,
+    hard_tanh as hard_tanh,
+    log_sigmoid as log_sigmoid,
+    log_softmax as log_softmax,
+    masked as masked,
+    mish as mish,
+    prelu as prelu,
+    relu as relu,
+    selu as selu,
+    sigmoid as sigmoid,
+    silu as silu,
+    soft_shrink as soft_shrink,
+    softmax as softmax,
+    softplus as softplus,
+    softsign as softsign,
+    squareplus as squareplus,
+    tanh as tanh,
+    tanh_shrink as tanh_shrink,
+    threshold as threshold,
+)
 from ._arrays import (
     as_input as as_input,
     as_tensor as as_tensor,
@@ -7,16 +34,45 @@ from ._arrays import (
     numpy_of as numpy_of,
     shape_of as shape_of,
 )
-from ._convolution import conv as conv, linear as linear
+from ._convolution import conv as conv, conv_transpose as conv_transpose, depthwise_conv as depthwise_conv, linear as linear
 from ._device import describe_device as describe_device, device as device, threads as threads
+from ._image import (
+    generator as generator,
+    random_crop as random_crop,
+    random_flip as random_flip,
+    random_translation as random_translation,
+    upsample as upsample,
+)
 from ._infer import infer as infer
+from ._normalization import (
+    batch_norm as batch_norm,
+    group_norm as group_norm,
+    layer_norm as layer_norm,
+    standardize as standardize,
+)
 from ._pooling import global_pool as global_pool, pool as pool
-from ._random import dropout as dropout
+from ._random import dropout as dropout, gaussian_dropout as gaussian_dropout, gaussian_noise as gaussian_noise
 from ._running import (
     is_recording as is_recording,
     is_training as is_training,
     recording as recording,
     run as run,
     training_scope as training_scope,
+)
+from ._shapes import (
+    as_equal_ranks as as_equal_ranks,
+    batch_dot as batch_dot,
+    cast as cast,
+    concatenate as concatenate,
+    crop_spatial as crop_spatial,
+    embedding as embedding,
+    flatten as flatten,
+    maximum as maximum,
+    minimum as minimum,
+    pad_spatial as pad_spatial,
+    permute as permute,
+    repeat_vector as repeat_vector,
+    reshape as reshape,
+    window_at as window_at,
 )
 from ._weights import native as native, realize as realize, shown as shown, write as write

@@ -14,6 +14,7 @@ from anabranch.ops._weights import native
 
 _sym_max: Any = torch.sym_max
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+_TRANSPOSED = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
 
 
 def linear(x: Any, kernel: Weight, bias: Weight | None) -> Any:
@@ -46,12 +47,60 @@ def conv(
 
     ``same`` pads with zeros, the odd element after, as Keras does.
     """
+    window = kernel.shape[: len(strides)]
+    return _convolve(x, native(kernel), bias, window, strides, padding, data_format, dilation_rate, groups)
+
+
+def depthwise_conv(
+    x: Any,
+    kernel: Weight,
+    bias: Weight | None,
+    *,
+    strides: tuple[int, ...],
+    padding: str,
+    data_format: str,
+    dilation_rate: tuple[int, ...],
+) -> Any:
+    """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M)."""
+    *window, channels, multiplier = kernel.shape
+    filters = native(kernel).reshape(channels * multiplier, 1, *window)
+    return _convolve(x, filters, bias, tuple(window), strides, padding, data_format, dilation_rate, channels)
+
+
+def _convolve(
+    x: Any,
+    kernel: Any,
+    bias: Weight | None,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: str,
+    data_format: str,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Any:
     rank = len(strides)
-    window = kernel.shape[:rank]
-    x = channels_front(x, rank, data_format) if data_format == "channels_last" else x
-    x, symmetric = pad_for(x, window, strides, padding, dilation_rate)
-    weights = native(kernel), None if bias is None else native(bias)
-    x = _CONVOLUTIONS[rank](x, *weights, strides, symmetric, dilation_rate, groups)
+    x = channels_front(x, rank, data_format)
+    x, symmetric = pad_for(x, window, strides, padding, dilation)
+    x = _CONVOLUTIONS[rank](x, kernel, None if bias is None else native(bias), strides, symmetric, dilation, groups)
+    return channels_back(x, rank, data_format)
+
+
+def conv_transpose(
+    x: Any,
+    kernel: Weight,
+    bias: Weight | None,
+    *,
+    strides: tuple[int, ...],
+    cropping: tuple[int, ...],
+    output_padding: tuple[int, ...],
+    data_format: str,
+    dilation_rate: tuple[int, ...],
+) -> Any:
+    """Return the transpose of a convolution: kernel (…window, O, I); ``cropping`` is taken off both ends."""
+    rank = len(strides)
+    x = channels_front(x, rank, data_format)
+    biases = None if bias is None else native(bias)
+    x = _TRANSPOSED[rank](x, native(kernel), biases, strides, cropping, output_padding, 1, dilation_rate)
     return channels_back(x, rank, data_format)
 
 
@@ -63,7 +112,7 @@ def pad_for(
     dilation: tuple[int, ...],
     value: float = 0.0,
 ) -> tuple[Any, tuple[int, ...]]:
-    """Return ``x`` (B, C, …spatial) padded as far as it must be, and the even padding that torch's function can add itself."""
+    """Return ``x`` (B, C, …spatial) padded as far as it must be, and the even padding left to torch's own function."""
     rank = len(window)
     if padding == "valid":
         return x, (0,) * rank

@@ -19,7 +19,7 @@ class Recorder(Protocol):
 
 class _State(threading.local):
     recorder: Recorder | None = None
-    training: bool = False
+    training: bool | None = None
 
 
 _state = _State()
@@ -47,7 +47,7 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
 def is_training() -> bool:
     """Return whether layers are now called in training mode unless told otherwise."""
-    return _state.training
+    return bool(_state.training)
 
 
 @contextlib.contextmanager
@@ -61,15 +61,18 @@ def training_scope(training: bool) -> Iterator[None]:
 
 
 def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call the layer's ``call``, passing ``training`` where it takes it; layers inside inherit the value."""
+    """Call the layer's ``call``, passing ``training`` where it takes it; layers inside inherit the value.
+
+    Where nobody said whether this is training, a layer's own default holds, as in Keras: augmentation called by hand augments.
+    """
     training = kwargs.get("training")
     if training is None:
         training = _state.training
-    if layer.call_takes("training"):
+    if layer.call_takes("training") and training is not None:
         kwargs = {**kwargs, "training": training}
     else:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
-    if training == _state.training:
+    if training is None or training == _state.training:
         return layer.call(*args, **kwargs)
     with training_scope(training):
         return layer.call(*args, **kwargs)

@@ -1,0 +1,59 @@
+"""Tables of vectors, one for each id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch import initializers, ops, regularizers
+from anabranch._errors import ArgumentError
+from anabranch.graph import Shape
+from anabranch.layers.base import Layer
+from anabranch.layers.core import whole
+
+
+class Embedding(Layer):
+    """The row of a table (input_dim, output_dim) for each whole number: (B, …) -> (B, …, output_dim)."""
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("input_length", None)  # Keras 2's
+        super().__init__(**kwargs)
+        if lora_rank is not None:
+            raise ArgumentError("lora_rank is not there yet.", where=str(self.made_at))
+        self.input_dim = whole("input_dim", input_dim, self)
+        self.output_dim = whole("output_dim", output_dim, self)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint, self.mask_zero = embeddings_constraint, mask_zero
+        self.autocast = False
+        self.embeddings: Any = None
+        self._given = weights
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the table."""
+        given = self._given[0] if isinstance(self._given, (list, tuple)) else self._given
+        first = self.embeddings_initializer if given is None else initializers.Constant(given)
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim), first, name="embeddings",
+            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
+        )  # fmt: skip
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(B, …) -> (B, …, output_dim)."""
+        return (*input_shape, self.output_dim)
+
+    def call(self, inputs: Any) -> Any:
+        """Look up."""
+        return ops.embedding(inputs, self.embeddings)

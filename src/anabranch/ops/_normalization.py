@@ -1,0 +1,79 @@
+"""Normalizations: of batches, of layers, of groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch.graph import Weight
+from anabranch.ops._weights import native
+
+
+def _maybe(weight: Weight | None) -> Any:
+    return None if weight is None else native(weight)
+
+
+def _to_axis_1(x: Any, axis: int, rank: int) -> Any:
+    return x if axis == 1 else x.permute(0, axis, *(a for a in range(1, rank) if a != axis))
+
+
+def _from_axis_1(x: Any, axis: int, rank: int) -> Any:
+    return x if axis == 1 else x.permute(0, *range(2, axis + 1), 1, *range(axis + 1, rank))
+
+
+def batch_norm(
+    x: Any,
+    gamma: Weight | None,
+    beta: Weight | None,
+    moving_mean: Weight,
+    moving_variance: Weight,
+    *,
+    axis: int,
+    rank: int,
+    epsilon: float,
+    momentum: float | None,
+) -> Any:
+    """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta along ``axis``.
+
+    With a momentum mean and variance are the batch's, and the moving ones move: m ← momentum · m + (1 - momentum) · batch's. The
+    variance is the biased one, as in Keras; torch's own statistics take the unbiased one.
+    """
+    x = _to_axis_1(x, axis, rank)
+    mean, variance = native(moving_mean), native(moving_variance)
+    if momentum is None:
+        x = F.batch_norm(x, mean, variance, _maybe(gamma), _maybe(beta), False, 0.0, epsilon)
+        return _from_axis_1(x, axis, rank)
+    normalized = torch.native_batch_norm(x, _maybe(gamma), _maybe(beta), None, None, True, 0.0, epsilon)
+    mean.lerp_(normalized[1].detach(), 1 - momentum)
+    variance.lerp_(normalized[2].detach().pow(-2) - epsilon, 1 - momentum)
+    return _from_axis_1(normalized[0], axis, rank)
+
+
+def layer_norm(
+    x: Any, gamma: Weight | None, beta: Weight | None, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float
+) -> Any:
+    """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta, mean and variance taken over ``axes`` of each sample."""
+    rank = len(shape)
+    if axes == tuple(range(rank - len(axes), rank)):
+        return F.layer_norm(x, [size for size in shape[-len(axes) :] if size], _maybe(gamma), _maybe(beta), epsilon)
+    mean = x.mean(axes, keepdim=True)
+    variance = x.var(axes, correction=0, keepdim=True)
+    x = (x - mean) * torch.rsqrt(variance + epsilon)
+    spread = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    x = x if gamma is None else x * native(gamma).reshape(spread)
+    return x if beta is None else x + native(beta).reshape(spread)
+
+
+def group_norm(x: Any, gamma: Weight | None, beta: Weight | None, groups: int, axis: int, rank: int, epsilon: float) -> Any:
+    """Return x normalized over each group of channels and all positions (Wu & He 2018)."""
+    x = F.group_norm(_to_axis_1(x, axis, rank), groups, _maybe(gamma), _maybe(beta), epsilon)
+    return _from_axis_1(x, axis, rank)
+
+
+def standardize(x: Any, mean: Weight, variance: Weight, shape: tuple[int, ...], invert: bool, epsilon: float) -> Any:
+    """Return (x - mean) / max(sqrt(variance), epsilon), or its inverse; statistics are spread to ``shape``."""
+    centre = native(mean).reshape(shape)
+    scale = native(variance).reshape(shape).sqrt().clamp(min=epsilon)
+    return centre + x * scale if invert else (x - centre) / scale

@@ -1,0 +1,100 @@
+"""Changes of shape: padding, cropping, flattening, joining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch.graph import Weight
+from anabranch.ops._arrays import dtype_of, shape_of, sizes
+from anabranch.ops._weights import native
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def flatten(x: Any) -> Any:
+    """Return (B, …) as (B, n)."""
+    return torch.flatten(x, 1)
+
+
+def permute(x: Any, axes: tuple[int, ...]) -> Any:
+    """Return ``x`` with its axes in another order."""
+    return x.permute(axes)
+
+
+def reshape(x: Any, shape: tuple[int | None, ...]) -> Any:
+    """Return (B, …) as (B, *shape)."""
+    return x.reshape(x.shape[0], *(-1 if size is None else size for size in shape))
+
+
+def repeat_vector(x: Any, n: int) -> Any:
+    """Return (B, C) as (B, n, C)."""
+    return x.unsqueeze(1).expand(-1, n, -1)
+
+
+def pad_spatial(x: Any, padding: Pairs, first: int) -> Any:
+    """Return ``x`` with zeros before and after each spatial axis, the first of which is ``first``."""
+    after = x.dim() if isinstance(x, torch.Tensor) else first + len(padding) + (1 if first == 1 else 0)
+    flat = [0, 0] * (after - first - len(padding)) + [amount for pair in reversed(padding) for amount in pair]
+    return F.pad(x, flat)
+
+
+def crop_spatial(x: Any, cropping: Pairs, first: int) -> Any:
+    """Return ``x`` without some positions at both ends of each spatial axis."""
+    inner = tuple(slice(before, -after if after else None) for before, after in cropping)
+    return x[(slice(None),) * first + inner]
+
+
+def window_at(x: Any, axis: int, start: int, length: int) -> Any:
+    """Return ``length`` positions of ``axis`` from ``start`` on."""
+    return x.narrow(axis, start, length)
+
+
+def concatenate(tensors: list[Any], axis: int) -> Any:
+    """Return tensors joined along ``axis``."""
+    return torch.cat(tensors, axis)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """Return the greater of each pair of elements."""
+    return torch.maximum(a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """Return the lesser of each pair of elements."""
+    return torch.minimum(a, b)
+
+
+def batch_dot(a: Any, b: Any, axes: tuple[int, int], ranks: tuple[int, int], normalize: bool) -> Any:
+    """Return Σ a · b over one axis of each, sample by sample: the other axes of a, then those of b; (B, 1) if none is left."""
+    if normalize:
+        a, b = F.normalize(a, dim=axes[0], eps=1e-12), F.normalize(b, dim=axes[1], eps=1e-12)
+    left, right = a.movedim(axes[0], -1), b.movedim(axes[1], 1)
+    left_sizes, right_sizes = sizes(left, ranks[0])[1:-1], sizes(right, ranks[1])[2:]
+    left = left.flatten(1, -2) if ranks[0] > 2 else left.unsqueeze(1)
+    right = right.flatten(2) if ranks[1] > 2 else right.unsqueeze(2)
+    result = left @ right
+    rest = (*left_sizes, *right_sizes)
+    return result.reshape(result.shape[0], *rest) if rest else result.squeeze(2)
+
+
+def embedding(ids: Any, table: Weight) -> Any:
+    """Return the row of ``table`` (V, D) for each id: (…) -> (…, D)."""
+    return F.embedding(ids.long(), native(table))
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """Return ``x`` as another dtype."""
+    return x.to(dtype_of(dtype))
+
+
+def as_equal_ranks(tensors: list[Any]) -> list[Any]:
+    """Return tensors of one rank: those of lower rank gain axes of size 1 after the batch."""
+    shapes = [shape_of(tensor) for tensor in tensors]
+    rank = max((len(shape) for shape in shapes if shape is not None), default=0)
+    return [
+        tensor if shape is None or len(shape) == rank else tensor[(slice(None), *(None,) * (rank - len(shape)))]
+        for tensor, shape in zip(tensors, shapes, strict=True)
+    ]
