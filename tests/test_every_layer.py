@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,6 @@ from anabranch.graph.shapes import same
 
 RUN = [pytest.param(case, id=case.name) for case in CASES if case.inputs]
 ORACLE = [pytest.param(case, id=case.name) for case in CASES if case.inputs and case.oracle]
-
-
-@pytest.fixture(scope="session")
-def keras() -> Any:
-    """Real Keras on torch."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import keras
-    return keras
 
 
 # Making a row's layer, data and model

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, ArgumentTypeError, nearest
 from anabranch.graph import Graph, Node, Shape, Weight, spec_leaves, subgraph
+from anabranch.graph.names import name_operations
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1, "int16": 2}
+HINT = "Sizes marked ? follow from the input: begin with an Input, call the model on data, or build((None, ...))."
 
 
 class Row(NamedTuple):
-    """One layer, nested model or operator."""
+    """One layer, nested model or operator.
+
+    ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, empty while
+    they are not known. ``params`` is None before it is built, ``trainable`` None without weights.
+    """
 
     name: str
+    path: str
     kind: str
     shapes: list[Shape]
     params: int | None
     connected_to: list[str]
-    trainable: bool
+    trainable: bool | None
     depth: int
 
 
 class Summary(NamedTuple):
-    """A model's rows and totals."""
+    """A model's rows, and the totals of the whole model; ``connected`` is False where layers simply stand in a row."""
 
     model: str
     rows: list[Row]
+    connected: bool
     total: int
     trainable: int
     bytes_total: int
@@ -40,58 +47,68 @@ class Summary(NamedTuple):
         self, line_length: int | None = None, positions: Sequence[float] | None = None, show_trainable: bool = False
     ) -> str:
         """Return the table as plain text; columns grow to what they hold, so that no name is ever cut."""
-        cells = [_cells(row, show_trainable) for row in self.rows]
-        header = [*HEADER, *(["Trainable"] if show_trainable else [])]
-        widths = [max(len(line) for row in [[[h] for h in header], *cells] for line in row[i]) for i in range(len(header))]
+        header, *cells = self._columns(show_trainable)
+        widths = [max(len(line) for row in (header, *cells) for line in row[i]) for i in range(len(header))]
         if line_length is not None:
             widths = _widened(widths, line_length, positions)
         length = sum(widths) + 2 * (len(widths) - 1)
-        lines = [f'Model: "{self.model}"', "_" * length, _line(header, widths), "=" * length]
+        lines = [f'Model: "{self.model}"', "_" * length, *_lines(header, widths), "=" * length]
         for row in cells:
-            height = max(len(cell) for cell in row)
-            lines += [_line([cell[i] if i < len(cell) else "" for cell in row], widths) for i in range(height)]
-        return "\n".join([*lines, "=" * length, *self._totals(), "_" * length])
+            lines += _lines(row, widths)
+        return "\n".join([*lines, "=" * length, *self.totals(), "_" * length])
 
-    def _totals(self) -> list[str]:
+    def totals(self) -> list[str]:
+        """Return the lines below the table."""
         rest, rest_bytes = self.total - self.trainable, self.bytes_total - self.bytes_trainable
-        return [
+        lines = [
             f"Total params: {self.total:,} ({_size(self.bytes_total)})",
             f"Trainable params: {self.trainable:,} ({_size(self.bytes_trainable)})",
             f"Non-trainable params: {rest:,} ({_size(rest_bytes)})",
         ]
+        return lines if all(row.params is not None for row in self.rows) else [*lines, HINT]
 
     def json(self) -> str:
         """Return rows and totals as JSON."""
-        data = {"model": self.model, "rows": [row._asdict() for row in self.rows]}
-        return json.dumps(data | {"total": self.total, "trainable": self.trainable}, indent=1)
+        import json
 
-    def html(self) -> str:
+        return json.dumps(self._asdict() | {"rows": [row._asdict() for row in self.rows]}, indent=1)
+
+    def html(self, show_trainable: bool = False) -> str:
         """Return the table as HTML, for notebooks."""
         from html import escape
 
-        def row(cells: Any, tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+        def row(cells: Iterable[list[str]], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{'<br>'.join(map(escape, cell))}</{tag}>" for cell in cells) + "</tr>"
 
-        body = "".join(row(("\n".join(cell) for cell in _cells(r, False)), "td") for r in self.rows)
-        totals = "<br>".join(escape(line) for line in self._totals())
-        return f"<p>Model: {escape(self.model)}</p><table>{row(HEADER, 'th')}{body}</table><p>{totals}</p>"
+        header, *cells = self._columns(show_trainable)
+        body = "".join(row(cell, "td") for cell in cells)
+        totals = "<br>".join(map(escape, self.totals()))
+        return f"<p>Model: {escape(self.model)}</p><table>{row(header, 'th')}{body}</table><p>{totals}</p>"
 
     def _repr_html_(self) -> str:
         return self.html()
 
+    def _columns(self, show_trainable: bool) -> list[list[list[str]]]:
+        """Return header and rows as cells, each a list of lines."""
+        shown = [True, True, True, self.connected, show_trainable]
+        rows = [[[title] for title in (*HEADER, "Trainable")], *(_cells(row) for row in self.rows)]
+        return [[cell for cell, show in zip(row, shown, strict=True) if show] for row in rows]
+
 
 def summarise(model: Any, expand_nested: bool = False, layer_range: Sequence[str] | None = None) -> Summary:
     """Return the model's rows: its layers in Keras's order, with connections as ``name[call][output]``."""
-    graph = model.graph
+    graph: Graph | None = model.graph
+    layers = set(model.layers)
     if graph is None:
-        rows = [Row(layer.name, type(layer).__name__, [], None, [], layer.trainable, 0) for layer in model.layers]
+        rows = [_row(layer, name, "", [], [], 0) for layer, name in name_operations(model.layers).items()]
+        connected = False
     else:
-        rows = list(_rows(graph, expand_nested))
+        rows = list(_rows(model, graph, expand_nested))
+        connected = all(node.operation in layers for node in graph.nodes if not node.inputs)
     if layer_range is not None:
         rows = _between(rows, layer_range)
-    weights: list[Weight] = model.weights
-    training = model.trainable_weights
-    return Summary(model.name, rows, _count(weights), _count(training), _bytes(weights), _bytes(training))
+    weights, training = model.weights, model.trainable_weights
+    return Summary(model.name, rows, connected, _count(weights), _count(training), _bytes(weights), _bytes(training))
 
 
 def summary(
@@ -103,39 +120,54 @@ def summary(
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
 ) -> None:
-    """Print the table, or hand its text to ``print_fn``."""
+    """Print the table, or hand its text to ``print_fn``.
+
+    Args:
+        model: the model.
+        line_length: width of the table; it is wider where names need it.
+        positions: where the columns end, as parts of ``line_length`` or in characters.
+        print_fn: called once with the whole text.
+        expand_nested: whether the layers of nested models follow these, indented.
+        show_trainable: whether a column says which layers train.
+        layer_range: names or patterns of the first and the last layer to show.
+    """
     text = summarise(model, expand_nested, layer_range).text(line_length, positions, show_trainable)
     (print_fn or print)(text)
 
 
-def _rows(graph: Graph, expand_nested: bool) -> Iterator[Row]:
-    stack: list[tuple[int, Graph, Any]] = [(0, graph, iter(graph.operations))]
-    calls = {graph: _calls(graph)}
+def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:
+    """Yield the rows of a graph; a nested model's follow its own, once for all its calls."""
+    stack = [("", graph, _calls(graph), iter(_shown_operations(model, graph)))]
     while stack:
-        depth, here, operations = stack[-1]
+        prefix, here, calls, operations = stack[-1]
         operation = next(operations, None)
         if operation is None:
             stack.pop()
             continue
-        nodes = calls[here].get(operation, [])
-        weights = list(getattr(operation, "weights", ()))
-        yield Row(
-            here.names[operation],
-            "Operator" if not hasattr(operation, "weights") else type(operation).__name__,
-            _shapes(nodes),
-            _count(weights),
-            [
-                f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]"
-                for n in nodes
-                for t in n.inputs
-            ],
-            bool(getattr(operation, "trainable", True)),
-            depth,
-        )
+        nodes, name = calls[operation], here.names[operation]
+        sources = (t for node in nodes for t in node.inputs)
+        connections = [f"{here.names[t.node.operation]}[{here.call_index(t.node)}][{t.index}]" for t in sources]
+        yield _row(operation, name, prefix, _shapes(nodes), connections, len(stack) - 1)
         inner = subgraph(operation)
         if expand_nested and inner is not None:
-            calls[inner] = _calls(inner)
-            stack.append((depth + 1, inner, iter(inner.operations)))
+            stack.append((f"{prefix}{name}/", inner, _calls(inner), iter(_shown_operations(operation, inner))))
+
+
+def _shown_operations(model: Any, graph: Graph) -> list[Any]:
+    """Return the operations that get a row: Keras's Sequential does not count its Input among its layers."""
+    layers = set(model.layers)
+    sources = {node.operation for node in graph.nodes if not node.inputs}
+    return [operation for operation in graph.operations if operation in layers or operation not in sources]
+
+
+def _row(operation: Any, name: str, prefix: str, shapes: list[Shape], connected_to: list[str], depth: int) -> Row:
+    weights: list[Weight] | None = getattr(operation, "weights", None)
+    if weights is None:
+        kind = "".join(part.title() for part in operation.base_name.split("_"))
+        return Row(name, prefix + name, kind, shapes, 0, connected_to, None, depth)
+    params = _count(weights) if operation.built else None
+    trainable = operation.trainable if weights else None
+    return Row(name, prefix + name, type(operation).__name__, shapes, params, connected_to, trainable, depth)
 
 
 def _calls(graph: Graph) -> dict[Any, list[Node]]:
@@ -146,50 +178,66 @@ def _calls(graph: Graph) -> dict[Any, list[Node]]:
 
 
 def _shapes(nodes: list[Node]) -> list[Shape]:
-    """Return the shapes of the first call, and of each later one that differs."""
+    """Return the shapes of the first call where all calls agree, else of every call."""
     shapes = [[spec.shape for spec in spec_leaves(node.output_specs)] for node in nodes]
-    if all(other == shapes[0] for other in shapes):
-        return shapes[0] if shapes else []
-    return [shape for call in shapes for shape in call]
+    return shapes[0] if all(other == shapes[0] for other in shapes) else [shape for call in shapes for shape in call]
 
 
 def _between(rows: list[Row], layer_range: Sequence[str]) -> list[Row]:
-    if len(layer_range) != 2:
+    """Return the rows from the first that fits one pattern to the last that fits the other; nested rows follow theirs."""
+    if isinstance(layer_range, str) or len(layer_range) != 2:
         raise ArgumentError("layer_range is a pair of names.", expected="(first, last)", got=repr(layer_range))
-    first, last = ([i for i, row in enumerate(rows) if re.match(pattern, row.name)] for pattern in layer_range)
-    if not first or not last:
-        lost = layer_range[1] if first else layer_range[0]
-        raise ArgumentError(f"No layer's name fits {lost!r}.", expected=f"one of: {', '.join(row.name for row in rows)}")
-    return rows[min(first[0], last[0]) : max(first[-1], last[-1]) + 1]
+    if not all(isinstance(pattern, str) for pattern in layer_range):
+        raise ArgumentTypeError("layer_range holds names or patterns.", expected="two strings", got=repr(layer_range))
+    top = [number for number, row in enumerate(rows) if row.depth == 0]
+    fitting = [[i for i, number in enumerate(top) if re.match(pattern, rows[number].name)] for pattern in layer_range]
+    for pattern, found in zip(layer_range, fitting, strict=True):
+        if not found:
+            names = [rows[number].name for number in top]
+            close = nearest(pattern, names)
+            raise ArgumentError(
+                f"No layer's name fits {pattern!r}.", expected=f"one of: {', '.join(names)}",
+                repair=f"did you mean {close!r}?" if close else None,
+            )  # fmt: skip
+    first, last = min(fitting[0][0], fitting[1][0]), max(fitting[0][-1], fitting[1][-1])
+    return rows[top[first] : [*top, len(rows)][last + 1]]
 
 
-def _cells(row: Row, show_trainable: bool) -> list[list[str]]:
+def _cells(row: Row) -> list[list[str]]:
     """Return each cell as its lines."""
-    shapes = [str(shape) for shape in row.shapes] or ["?"]
-    params = "not built" if row.params is None else f"{row.params:,}"
-    cells = [["  " * row.depth + f"{row.name} ({row.kind})"], shapes, [params], row.connected_to or [""]]
-    return [*cells, ["Y" if row.trainable else "N"]] if show_trainable else cells
+    return [
+        ["   " * (row.depth - 1) + "└─ " * (row.depth > 0) + f"{row.name} ({row.kind})"],
+        [str(shape) for shape in row.shapes] or ["?"],
+        ["?" if row.params is None else f"{row.params:,}"],
+        row.connected_to or ["-"],
+        [{True: "Y", False: "N", None: "-"}[row.trainable]],
+    ]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+def _lines(cells: list[list[str]], widths: Sequence[int]) -> list[str]:
+    """Return one row's lines: as many as its highest cell has."""
+    height = max(len(cell) for cell in cells)
+    padded = [[*cell, *[""] * (height - len(cell))] for cell in cells]
+    return [
+        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip(*padded, strict=True)
+    ]
 
 
 def _widened(widths: list[int], line_length: int, positions: Sequence[float] | None) -> list[int]:
-    """Spread the columns over ``line_length`` by Keras's relative positions of their ends, never below what they hold."""
-    ends = list(positions or (0.34, 0.56, 0.70, 1.0))[: len(widths)]
-    if len(ends) < len(widths):
-        ends = [end * 0.9 for end in ends] + [1.0] * (len(widths) - len(ends))
+    """Spread the columns over ``line_length`` by the relative positions of their ends, never below what they hold."""
+    ends = list(positions or (0.34, 0.56, 0.70, 1.0)[-len(widths) :])[: len(widths)]
+    ends = [end * 0.9 for end in ends] + [1.0] * (len(widths) - len(ends)) if len(ends) < len(widths) else ends
     absolute = [int(end * line_length) if max(ends) <= 1 else int(end) for end in ends]
-    starts = [0, *absolute[:-1]]
-    return [max(width, end - start - 2) for width, start, end in zip(widths, starts, absolute, strict=True)]
+    starts = [0, *(end + 2 for end in absolute[:-1])]
+    return [max(width, end - start) for width, start, end in zip(widths, starts, absolute, strict=True)]
 
 
-def _count(weights: list[Weight]) -> int:
+def _count(weights: Iterable[Weight]) -> int:
     return sum(weight.size for weight in weights)
 
 
-def _bytes(weights: list[Weight]) -> int:
+def _bytes(weights: Iterable[Weight]) -> int:
     return sum(weight.size * BYTES.get(weight.dtype, 4) for weight in weights)
 
 
