@@ -12,14 +12,15 @@ from anabranch.graph.names import name_operations
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1, "int16": 2}
+KINDS = {"Model": "Functional"}  # Keras's word for a graph of layers
 HINT = "Sizes marked ? follow from the input: begin with an Input, call the model on data, or build((None, ...))."
 
 
 class Row(NamedTuple):
     """One layer, nested model or operator.
 
-    ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, empty while
-    they are not known. ``params`` is None before it is built, ``trainable`` None without weights.
+    ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, and empty
+    while they are not known. ``params`` is None before it is built, ``trainable`` None without weights.
     """
 
     name: str
@@ -167,7 +168,8 @@ def _row(operation: Any, name: str, prefix: str, shapes: list[Shape], connected_
         return Row(name, prefix + name, kind, shapes, 0, connected_to, None, depth)
     params = _count(weights) if operation.built else None
     trainable = operation.trainable if weights else None
-    return Row(name, prefix + name, type(operation).__name__, shapes, params, connected_to, trainable, depth)
+    kind = type(operation).__name__
+    return Row(name, prefix + name, KINDS.get(kind, kind), shapes, params, connected_to, trainable, depth)
 
 
 def _calls(graph: Graph) -> dict[Any, list[Node]]:
