@@ -1,4 +1,4 @@
-"""Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), by torch's own kernels."""
+"""Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.optimizer import Optimizer, PlainUpdate
 
 
 class Adam(Optimizer):
@@ -41,17 +41,46 @@ class Adam(Optimizer):
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's Adam: fused on CUDA; one parameter after the other on a CPU, where that measured faster."""
-        fused = parameters[0].is_cuda and not self.amsgrad
-        return torch.optim.Adam(
-            parameters, lr=0.0, betas=(self.beta_1, self.beta_2), eps=self.epsilon, amsgrad=self.amsgrad,
-            fused=fused or None, foreach=None if fused else False,
-        )  # fmt: skip
+        """Return torch's fused Adam on CUDA, else one parameter after the other; both keep state under the same names."""
+        if parameters[0].is_cuda and not self.amsgrad:
+            return self.fused(parameters)
+        return PlainUpdate(parameters, self.update)
+
+    def fused(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Return torch's fused Adam."""
+        return torch.optim.Adam(parameters, lr=0.0, betas=(self.beta_1, self.beta_2), eps=self.epsilon, fused=True)
 
     def before_update(self, engine: torch.optim.Optimizer) -> None:
-        """Turn the paper's ε̂ into torch's ε, which is added after the correction of v."""
+        """Work out the step size; for torch's kernel also its ε, which is added after the correction of v."""
+        step = self.iterations + 1
+        correction = math.sqrt(1 - self.beta_2**step)
         for group in engine.param_groups:
-            group["eps"] = self.epsilon / math.sqrt(1 - self.beta_2 ** (self.iterations + 1))
+            if isinstance(engine, torch.optim.Adam):
+                group["eps"] = self.epsilon / correction
+                self._count_as_all(engine, group["params"])
+            else:
+                group["lr"] *= correction / (1 - self.beta_1**step)
+
+    def _count_as_all(self, engine: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]) -> None:
+        """Let weights that join later be corrected by the optimizer's count, as in Keras, not by their own."""
+        for p in parameters:
+            state = engine.state[p]
+            if "step" not in state:
+                state["step"] = torch.full((), float(self.iterations), device=p.device)
+                state.setdefault("exp_avg", torch.zeros_like(p))
+                state.setdefault("exp_avg_sq", torch.zeros_like(p))
+
+    def update(self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], learning_rate: float) -> None:
+        """Update one weight; ``learning_rate`` holds the corrections of both moments."""
+        if not state:
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(w), torch.zeros_like(w)
+        m = state["exp_avg"].lerp_(g, 1 - self.beta_1)
+        v = state["exp_avg_sq"].mul_(self.beta_2).addcmul_(g, g, value=1 - self.beta_2)
+        if self.amsgrad:
+            if "max_exp_avg_sq" not in state:
+                state["max_exp_avg_sq"] = torch.zeros_like(w)
+            v = torch.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+        w.addcdiv_(m, v.sqrt().add_(self.epsilon), value=-learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

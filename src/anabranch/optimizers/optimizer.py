@@ -6,7 +6,8 @@ One step is: gather gradients (over ``gradient_accumulation_steps``), clip, deca
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +30,8 @@ class Optimizer:
         ema_momentum: the average's share of its old value.
         ema_overwrite_frequency: put the average in the weights' place every so many iterations.
         loss_scale_factor: the loss is multiplied by this before its gradients are taken, and they are divided by it.
-        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients.
+        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients; ``iterations``, schedules
+            and averages count updates.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Optimizer:
                 raise ArgumentError(f"{label} is positive.", got=repr(limit))
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
             raise ArgumentError("gradient_accumulation_steps is at least 2.", got=repr(gradient_accumulation_steps))
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ArgumentError("ema_momentum lies in [0, 1].", got=repr(ema_momentum))
         self.name = name or snake_case(type(self).__name__)
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
@@ -63,27 +67,35 @@ class Optimizer:
         self.weights: list[Weight] = []
         self._parameters: list[torch.nn.Parameter] = []
         self._engine: torch.optim.Optimizer | None = None
-        self._not_decayed: set[str] = set()
-        self._gathered: list[torch.Tensor] = []
+        self._kept_whole: tuple[set[int], re.Pattern[str] | None] = (set(), None)  # weights that do not decay: ids, names
+        self._decayed: list[torch.nn.Parameter] = []
+        self._gathered: dict[torch.nn.Parameter, torch.Tensor] = {}
         self._gathered_steps = 0
-        self._averages: list[torch.Tensor] = []
+        self._averages: dict[torch.nn.Parameter, torch.Tensor] = {}
+        self._rate: LearningRateSchedule | Callable[[], Any] | float = 0.0
         self.learning_rate = learning_rate
 
     # The learning rate
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next update."""
+        """The learning rate of the next update; a number takes the place of a number or a function, not of a schedule."""
         rate = self._rate
-        return float(rate(self.iterations)) if isinstance(rate, LearningRateSchedule) else rate
+        if isinstance(rate, LearningRateSchedule):
+            return float(rate(self.iterations))
+        return float(rate()) if callable(rate) else rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if isinstance(value, LearningRateSchedule):
-            self._rate: LearningRateSchedule | float = value
+        if isinstance(value, LearningRateSchedule) or callable(value):
+            self._rate = value
             return
-        if callable(value):
-            value = value()
+        if isinstance(self._rate, LearningRateSchedule):
+            raise ArgumentTypeError(
+                "A schedule sets this optimizer's learning rate, so a number would be overruled or overrule it.",
+                got=repr(value),
+                repair="compile with a number as learning_rate, or assign another schedule",
+            )
         try:
             rate = float(value)
         except (TypeError, ValueError) as error:
@@ -101,22 +113,47 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} must write make(parameters)")
 
     def build(self, weights: Sequence[Weight]) -> None:
-        """Take charge of ``weights``; state of those it had before is kept."""
-        if len(self.weights) == len(weights) and all(a is b for a, b in zip(self.weights, weights, strict=True)):
+        """Take charge of ``weights``; what is kept about those it had before stays, and follows them to their device."""
+        parameters = [weight.value for weight in weights]
+        engine = self._engine
+        same = len(parameters) == len(self._parameters) and all(map(_is, parameters, self._parameters))
+        if same and (engine is None or _at_home(engine)):
+            self.weights = list(weights)
             return
-        kept = dict(self._engine.state) if self._engine else {}
-        self.weights = list(weights)
-        self._parameters = [weight.value for weight in weights]
-        self._engine = self.make(self._parameters) if self._parameters else None
+        kept = dict(engine.state) if engine else {}
+        self.weights, self._parameters = list(weights), parameters
+        self._engine = self.make(parameters) if parameters else None
         if self._engine:
-            self._engine.state.update({p: kept[p] for p in self._parameters if p in kept})
-        self._gathered, self._gathered_steps, self._averages = [], 0, []
+            self._engine.state.update({p: _moved(kept[p], p.device) for p in parameters if p in kept})
+        kept_on = set(parameters)
+        self._gathered = {p: total.to(p.device) for p, total in self._gathered.items() if p in kept_on}
+        self._averages = {p: mean.to(p.device) for p, mean in self._averages.items()}
+        self._choose_decayed()
 
-    def exclude_from_weight_decay(self, var_list: Iterable[Weight] = (), var_names: Iterable[str] = ()) -> None:
-        """Leave weights out of the decay, by object or by a part of their path."""
-        self._not_decayed |= {weight.path for weight in var_list or ()} | set(var_names or ())
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Leave weights out of the decay: those listed, and those in whose name (``bias``, ``gamma``) a pattern is found.
+
+        A second call replaces the first.
+        """
+        names = list(var_names or ())
+        self._kept_whole = ({id(weight) for weight in var_list or ()}, re.compile("|".join(names)) if names else None)
+        self._choose_decayed()
+
+    def _choose_decayed(self) -> None:
+        listed, pattern = self._kept_whole
+        self._decayed = [
+            parameter
+            for weight, parameter in zip(self.weights, self._parameters, strict=True)
+            if id(weight) not in listed and not (pattern and pattern.search(weight.name))
+        ]
 
     # One step
+
+    def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
+        """Return the loss times ``loss_scale_factor``, whose gradients ``step`` divides by it again."""
+        return loss * self.loss_scale_factor if self.loss_scale_factor else loss
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -155,17 +192,19 @@ class Optimizer:
 
     def _gather(self, steps: int) -> bool:
         """Add up gradients; put their mean in place and say so when enough have come."""
-        if not self._gathered:
-            self._gathered = [torch.zeros_like(p) for p in self._parameters]
-        for total, parameter in zip(self._gathered, self._parameters, strict=True):
-            if parameter.grad is not None:
-                total.add_(parameter.grad)
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                continue
+            if parameter in self._gathered:
+                self._gathered[parameter].add_(parameter.grad)
+            else:
+                self._gathered[parameter] = parameter.grad.clone()
         self._gathered_steps += 1
         if self._gathered_steps < steps:
             return False
-        for total, parameter in zip(self._gathered, self._parameters, strict=True):
-            parameter.grad = total / steps
-            total.zero_()
+        for parameter in self._parameters:
+            total = self._gathered.pop(parameter, None)
+            parameter.grad = None if total is None else total.div_(steps)
         self._gathered_steps = 0
         return True
 
@@ -185,26 +224,27 @@ class Optimizer:
         if not self.weight_decay:
             return
         factor = 1 - rate * self.weight_decay
-        for weight, parameter in zip(self.weights, self._parameters, strict=True):
-            if parameter.grad is not None and not any(name in weight.path for name in self._not_decayed):
+        for parameter in self._decayed:
+            if parameter.grad is not None:
                 parameter.mul_(factor)
 
     # The moving average
 
     def _average(self) -> None:
-        if not self._averages:
-            self._averages = [p.detach().clone() for p in self._parameters]
-        # the first average is the weights themselves, as Keras has it
-        share = 0.0 if self.iterations == 0 else self.ema_momentum
-        for average, parameter in zip(self._averages, self._parameters, strict=True):
-            average.lerp_(parameter, 1 - share)
+        for parameter in self._parameters:
+            if parameter not in self._averages or self.iterations == 0:
+                # the first average is the weights themselves, as Keras has it
+                self._averages[parameter] = parameter.detach().clone()
+            else:
+                self._averages[parameter].lerp_(parameter, 1 - self.ema_momentum)
         if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
             self._put_averages()
 
     @torch.no_grad()
     def _put_averages(self) -> None:
-        for average, parameter in zip(self._averages, self._parameters, strict=True):
-            parameter.copy_(average)
+        for parameter in self._parameters:
+            if parameter in self._averages:
+                parameter.copy_(self._averages[parameter])
 
     def finalize(self) -> None:
         """Put the moving average in the weights' place where there is one; ``fit`` calls this at its end."""
@@ -214,21 +254,31 @@ class Optimizer:
     # Keeping
 
     def state_dict(self) -> dict[str, Any]:
-        """Return iterations, learning rate and torch's state, for resuming."""
-        rate = None if isinstance(self._rate, LearningRateSchedule) else self._rate
-        inner = self._engine.state_dict() if self._engine else None
-        return {"iterations": self.iterations, "learning_rate": rate, "engine": inner, "averages": self._averages}
+        """Return iterations, learning rate and torch's state, for resuming; tensors are shared, as torch's are."""
+        return {
+            "iterations": self.iterations,
+            "learning_rate": self._rate if isinstance(self._rate, float) else None,
+            "engine": self._engine.state_dict() if self._engine else None,
+            "averages": [self._averages.get(p) for p in self._parameters],
+            "gathered": [self._gathered.get(p) for p in self._parameters],
+            "gathered_steps": self._gathered_steps,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set what ``state_dict`` gave; the optimizer must be built for the same weights."""
-        self.iterations = state["iterations"]
-        if state["learning_rate"] is not None:
-            self.learning_rate = state["learning_rate"]
+        """Set what ``state_dict`` gave; the optimizer must be built for the same weights, in the same order."""
         if state["engine"] is not None:
             if self._engine is None:
                 raise NotReadyError("The optimizer has no weights to load state for.", repair="build(weights) first")
-            self._engine.load_state_dict(state["engine"])
-        self._averages = list(state["averages"])
+            try:
+                self._engine.load_state_dict(state["engine"])
+            except (KeyError, ValueError) as error:
+                raise ArgumentError("That state belongs to another optimizer or other weights.", got=str(error)) from error
+        self.iterations = state["iterations"]
+        if state["learning_rate"] is not None and isinstance(self._rate, float):
+            self._rate = state["learning_rate"]
+        self._averages = _by_parameter(self._parameters, state["averages"])
+        self._gathered = _by_parameter(self._parameters, state["gathered"])
+        self._gathered_steps = state["gathered_steps"]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -237,17 +287,40 @@ class Optimizer:
             "name", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
             "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
         )  # fmt: skip
-        shown = schedule_config(rate) if isinstance(rate, LearningRateSchedule) else rate
+        shown = schedule_config(rate) if isinstance(rate, LearningRateSchedule) else self.learning_rate
         return {"learning_rate": shown} | {key: getattr(self, key) for key in base}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Optimizer:
-        """Make one from what ``get_config`` gave."""
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
+        """Make one from what ``get_config`` gave; ``custom_objects`` names the user's own schedules."""
         rate = config.get("learning_rate")
-        return cls(**(config | {"learning_rate": schedule_from(rate)} if isinstance(rate, dict) else config))
+        return cls(**(config | {"learning_rate": schedule_from(rate, custom_objects)} if isinstance(rate, dict) else config))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} learning_rate={self.learning_rate:g} iterations={self.iterations}>"
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _at_home(engine: torch.optim.Optimizer) -> bool:
+    """Return whether the state lies where its parameters do: ``config.set_device`` moves parameters, not state."""
+    return all(
+        not isinstance(value, torch.Tensor) or value.dim() == 0 or value.device == parameter.device
+        for parameter, state in engine.state.items()
+        for value in state.values()
+    )
+
+
+def _moved(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in state.items()}
+
+
+def _by_parameter(
+    parameters: list[torch.nn.Parameter], values: list[torch.Tensor | None]
+) -> dict[torch.nn.Parameter, torch.Tensor]:
+    return {p: value.to(p.device) for p, value in zip(parameters, values, strict=True) if value is not None}
 
 
 def _shorten(gradient: torch.Tensor, norm: torch.Tensor, limit: float) -> None:

@@ -46,12 +46,15 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
     return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
 
 
-def deserialize(config: dict[str, Any]) -> Optimizer:
-    """Return the optimizer that ``serialize`` described."""
-    return _class(str(config.get("class_name"))).from_config(config.get("config", {}))
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
+    """Return the optimizer that ``serialize`` described; ``custom_objects`` maps the user's own by name."""
+    cls, inner = _class(str(config.get("class_name")), custom_objects), config.get("config", {})
+    return cls.from_config(inner, custom_objects) if custom_objects else cls.from_config(inner)
 
 
-def _class(name: str) -> type[Optimizer]:
+def _class(name: str, custom_objects: dict[str, Any] | None = None) -> type[Optimizer]:
+    if custom_objects and name in custom_objects:
+        return custom_objects[name]  # type: ignore[no-any-return]  # the caller's word for it
     if name.lower() not in _CLASSES:
         raise unknown("optimizer", name, (cls.__name__ for cls in _CLASSES.values()))
     return _CLASSES[name.lower()]

@@ -47,17 +47,20 @@ class RMSprop(Optimizer):
     def update(self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], learning_rate: float) -> None:
         """Update one weight."""
         if not state:
-            state["velocity"] = torch.zeros_like(w)
+            state.update({name: torch.zeros_like(w) for name in self._kept()})
         v = state["velocity"].mul_(self.rho).addcmul_(g, g, value=1 - self.rho)
         if self.centered:
-            mean = state.setdefault("mean", torch.zeros_like(w)).lerp_(g, 1 - self.rho)
+            mean = state["mean"].lerp_(g, 1 - self.rho)
             v = v.addcmul(mean, mean, value=-1)
         root = v.add(self.epsilon).sqrt_()
         if self.momentum > 0:
-            gathered = state.setdefault("momentum", torch.zeros_like(w)).mul_(self.momentum)
+            gathered = state["momentum"].mul_(self.momentum)
             w.sub_(gathered.addcdiv_(g, root, value=learning_rate))
         else:
             w.addcdiv_(g, root, value=-learning_rate)
+
+    def _kept(self) -> list[str]:
+        return ["velocity"] + ["mean"] * self.centered + ["momentum"] * (self.momentum > 0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -137,7 +137,8 @@ class CosineDecayRestarts(LearningRateSchedule):
             restart = math.floor(done)
             done -= restart
         else:
-            restart = math.floor(math.log(1 - done * (1 - self.t_mul)) / math.log(self.t_mul))
+            # log(243) / log(3) is 4.999…: without the small number the fifth restart would come a step late
+            restart = math.floor(math.log(1 - done * (1 - self.t_mul)) / math.log(self.t_mul) + 1e-9)
             done = (done - (1 - self.t_mul**restart) / (1 - self.t_mul)) / self.t_mul**restart
         cosine = 0.5 * self.m_mul**restart * (1 + math.cos(math.pi * done))
         return float(self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))
@@ -162,9 +163,11 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
     return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
 
 
-def deserialize(config: dict[str, Any]) -> LearningRateSchedule:
-    """Return the schedule that ``serialize`` described."""
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> LearningRateSchedule:
+    """Return the schedule that ``serialize`` described; ``custom_objects`` maps the user's own by name."""
+    known = _CLASSES | (custom_objects or {})
     name = str(config.get("class_name"))
-    if name not in _CLASSES:
-        raise unknown("schedule", name, _CLASSES)
-    return _CLASSES[name].from_config(config.get("config", {}))
+    if name not in known:
+        raise unknown("schedule", name, known)
+    cls: type[LearningRateSchedule] = known[name]
+    return cls.from_config(config.get("config", {}))

@@ -40,7 +40,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
             if trained:
                 if not loss.requires_grad:
                     raise _no_gradient()
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+                optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
                 optimizer.step()
             record.add(loss.detach(), size)
             if has_metrics:
