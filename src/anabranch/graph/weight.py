@@ -40,7 +40,7 @@ class Weight:
     """
 
     __slots__ = (
-        "__weakref__", "axes", "constraint", "dtype", "engine", "home", "initializer", "name", "regularizer", "shape",
+        "__weakref__", "assigned", "axes", "constraint", "dtype", "engine", "home", "initializer", "name", "regularizer", "shape",
         "tensor", "trainable",
     )  # fmt: skip
 
@@ -69,6 +69,7 @@ class Weight:
         self.regularizer = regularizer
         self.constraint = constraint
         self.tensor: Any = None
+        self.assigned = False  # whether somebody gave the numbers, rather than the initializer
 
     @property
     def path(self) -> str:
@@ -101,6 +102,7 @@ class Weight:
         if getattr(value.dtype, "kind", "f") in "OSU":
             raise DtypeError(f"Values for weight {self.path!r} are not numbers.", got=str(value.dtype))
         self.engine.write(self, value)
+        self.assigned = True
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -65,17 +65,20 @@ class Conv(Layer):
         channels = known_channels(input_shape, self.rank, self.data_format)
         if channels % self.groups:
             raise ShapeError("The input's channels are a multiple of groups.", got=f"{channels} channels, groups={self.groups}")
-        front = tuple(range(self.rank))
+        self.add_weights((*self.kernel_size, channels // self.groups, self.filters))
+        self.built = True
+
+    def add_weights(self, kernel_shape: tuple[int, ...]) -> None:
+        """Add the kernel, whose last two axes come first in torch's order, and the bias."""
         self.kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters), self.kernel_initializer, name="kernel",
-            axes=(self.rank + 1, self.rank, *front), regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
+            kernel_shape, self.kernel_initializer, name="kernel", axes=(self.rank + 1, self.rank, *range(self.rank)),
+            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
         )  # fmt: skip
         if self.use_bias:
             self.bias = self.add_weight(
                 (self.filters,), self.bias_initializer, name="bias",
                 regularizer=self.bias_regularizer, constraint=self.bias_constraint,
             )  # fmt: skip
-        self.built = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, filters); see ``window_length``."""

@@ -45,7 +45,7 @@ class Normalization(Pointwise):
         self.input_mean, self.input_variance, self.invert = mean, variance, invert
         self.mean: Any = None
         self.variance: Any = None
-        self.ready = mean is not None
+        self.count: Any = None
         self._axes: tuple[int, ...] = ()
         self._spread: tuple[int, ...] = ()
 
@@ -66,6 +66,10 @@ class Normalization(Pointwise):
         mean, variance = self.input_mean, self.input_variance
         self.mean = self.add_weight(sizes, _given(0.0 if mean is None else mean), trainable=False, name="mean")
         self.variance = self.add_weight(sizes, _given(1.0 if variance is None else variance), trainable=False, name="variance")
+        if mean is None:
+            self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
+        else:  # constants of the code, not weights: as in Keras
+            self._weights.clear()
         self.built = True
 
     def adapt(self, data: Any) -> None:
@@ -91,13 +95,12 @@ class Normalization(Pointwise):
             count += n
         if mean is None or squares is None:
             raise DataError("adapt was given no data.", expected="an array, or an iterable of batches", where=self._described())
-        self.mean.assign(mean.astype(self.dtype))
-        self.variance.assign((squares / count).astype(self.dtype))
-        self.ready = True
+        self.mean.assign(mean.astype("float32"))
+        self.variance.assign((squares / count).astype("float32"))
 
     def call(self, inputs: Any) -> Any:
         """Standardize."""
-        if not self.ready:
+        if self.input_mean is None and not self.mean.assigned:
             raise NotReadyError(
                 f"{self._described()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="
             )
@@ -112,7 +115,8 @@ def _given(value: Any) -> Any:
     def fill(shape: tuple[int, ...], dtype: str | None = None) -> Any:
         import numpy as np
 
-        return np.broadcast_to(np.asarray(value, dtype).reshape(shape if np.size(value) > 1 else ()), shape)
+        array = np.asarray(value, "float32")
+        return np.broadcast_to(array.reshape(shape if array.size > 1 else ()), shape)
 
     return fill
 

@@ -38,7 +38,7 @@ def as_tensor(value: Any, dtype: str | None = None) -> torch.Tensor:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
     if dtype is not None and tensor.is_floating_point():
         tensor = tensor.to(dtype_of(dtype))
     return tensor.to(device())

@@ -91,16 +91,24 @@ def conv_transpose(
     bias: Weight | None,
     *,
     strides: tuple[int, ...],
-    cropping: tuple[int, ...],
-    output_padding: tuple[int, ...],
+    crops: tuple[tuple[int, int], ...],
     data_format: str,
     dilation_rate: tuple[int, ...],
 ) -> Any:
-    """Return the transpose of a convolution: kernel (…window, O, I); ``cropping`` is taken off both ends."""
+    """Return the transpose of a convolution: kernel (…window, O, I).
+
+    ``crops`` are taken off both ends of the whole result; an end below 0 is lengthened instead, by less than the stride.
+    """
     rank = len(strides)
+    even = tuple(max(min(before, after), 0) for before, after in crops)
+    longer = tuple(max(-after, 0) for _, after in crops)
     x = channels_front(x, rank, data_format)
     biases = None if bias is None else native(bias)
-    x = _TRANSPOSED[rank](x, native(kernel), biases, strides, cropping, output_padding, 1, dilation_rate)
+    x = _TRANSPOSED[rank](x, native(kernel), biases, strides, even, longer, 1, dilation_rate)
+    # torch takes as much off both ends; Keras's odd position is still to go
+    for axis, ((before, after), taken) in enumerate(zip(crops, even, strict=True)):
+        if max(before, after) > taken:
+            x = x[(slice(None),) * (axis + 2) + (slice(before - taken, -(after - taken) or None),)]
     return channels_back(x, rank, data_format)
 
 

@@ -103,7 +103,5 @@ def upsample(x: Any, size: tuple[int, ...], interpolation: str, data_format: str
             x = x.repeat_interleave(times, dim=first + axis) if times > 1 else x
         return x
     x = channels_front(x, rank, data_format)
-    # Keras's cubic kernel has a = -0.5, which torch uses when it may smooth
-    smooth = interpolation == "bicubic"
-    x = F.interpolate(x, scale_factor=[float(s) for s in size], mode=interpolation, align_corners=False, antialias=smooth)
+    x = F.interpolate(x, scale_factor=[float(s) for s in size], mode=interpolation, align_corners=False)
     return channels_back(x, rank, data_format)

@@ -37,8 +37,8 @@ def batch_norm(
 ) -> Any:
     """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta along ``axis``.
 
-    With a momentum mean and variance are the batch's, and the moving ones move: m ← momentum · m + (1 - momentum) · batch's. The
-    variance is the biased one, as in Keras; torch's own statistics take the unbiased one.
+    With a momentum mean and variance are the batch's, and the moving ones move: m ← momentum · m + (1 - momentum) · batch's.
+    The variance is the biased one, as in Keras; torch's own statistics take the unbiased one.
     """
     x = _to_axis_1(x, axis, rank)
     mean, variance = native(moving_mean), native(moving_variance)

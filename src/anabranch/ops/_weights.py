@@ -72,7 +72,7 @@ def shown(weight: Weight) -> Any:
 
 def write(weight: Weight, value: Any) -> None:
     """Replace the numbers in place; ``value`` is in Keras's axis order."""
-    tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+    tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value, order="C"))
     if weight.axes is not None:
         tensor = tensor.permute(*weight.axes)
     with torch.no_grad():

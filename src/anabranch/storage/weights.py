@@ -39,7 +39,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     import numpy as np
     from safetensors.numpy import save
 
-    data = save({name: np.ascontiguousarray(weight.numpy()) for name, weight in weight_paths(model).items()})
+    data = save({name: np.array(weight.numpy(), order="C") for name, weight in weight_paths(model).items()})
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
