@@ -40,8 +40,8 @@ class Weight:
     """
 
     __slots__ = (
-        "__weakref__", "assigned", "axes", "constraint", "dtype", "engine", "home", "initializer", "name", "regularizer", "shape",
-        "tensor", "trainable",
+        "__weakref__", "assigned", "axes", "constraint", "dtype", "engine", "home", "initializer", "name", "regularizer",
+        "shape", "tensor", "trainable",
     )  # fmt: skip
 
     def __init__(
