@@ -11,13 +11,15 @@ HOOKS = (
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end",
     "on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end",
     "on_predict_begin", "on_predict_end", "on_predict_batch_begin", "on_predict_batch_end",
+    "on_batch_begin", "on_batch_end",
 )  # fmt: skip
 
 
 class Callback:
     """Subclass and write the hooks you need. ``self.model`` and ``self.params`` are set before the first of them.
 
-    At the end of a batch ``logs`` reads the device only when somebody looks into it.
+    At the end of a batch ``logs`` reads the device only when somebody looks into it. At the end of an epoch all callbacks share
+    one dict: what one adds, those after it and the history see.
     """
 
     model: Any = None
@@ -48,9 +50,17 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before a training step."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after a training step."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of ``on_train_batch_begin``, of old."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of ``on_train_batch_end``, of old."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Called when ``evaluate`` or a validation begins."""
@@ -76,5 +86,5 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after a predict step."""
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Called last, whatever happened: give back what is held, such as a terminal or a file."""

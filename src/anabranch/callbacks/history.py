@@ -14,6 +14,10 @@ class History(Callback):
         self.epoch: list[int] = []
         self.interrupted = False
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begin the epochs anew; a history given to several fits gathers the values of all, as in Keras."""
+        self.epoch = []
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Append the epoch's values."""
         self.epoch.append(epoch)

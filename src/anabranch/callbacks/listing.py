@@ -2,122 +2,136 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
+from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
 from anabranch.callbacks.callback import HOOKS, Callback, Logs
 from anabranch.callbacks.history import History
-from anabranch.callbacks.progress import ProgressBar, resolve
+from anabranch.callbacks.progress import ProgressBar
 
-_BATCH_HOOKS = tuple(name for name in HOOKS if "batch" in name)
+_BATCH_HOOKS = tuple(name for name in HOOKS if name.startswith(("on_train_batch", "on_test_batch", "on_predict_batch")))
+_OLD_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
 class CallbackList:
-    """The user's callbacks, between the progress bar and the history."""
+    """The user's callbacks, then the history, then the progress bar, so that the last two show what the first add to the logs.
+
+    Args:
+        callbacks: one callback, or any nest of them.
+        model: the model they are set to.
+        params: ``epochs``, ``steps``, ``verbose``.
+        verbose: how the progress bar speaks; a ``ProgressBar`` among the callbacks takes its place.
+    """
 
     def __init__(
-        self, callbacks: Any, model: Any, params: dict[str, Any] | None = None, verbose: int | str = 0, **ignored: Any
+        self, callbacks: Any = None, model: Any = None, params: dict[str, Any] | None = None, verbose: int | str = 0
     ) -> None:
-        given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        given = [] if callbacks is None else _tree.leaves(callbacks)
         for callback in given:
             if not isinstance(callback, Callback):
                 hint = f"{callback.__name__}()" if isinstance(callback, type) else "subclass anabranch.callbacks.Callback"
                 raise ArgumentTypeError("That is no callback.", expected="a Callback", got=repr(callback), repair=hint)
-        self.history = next((c for c in given if isinstance(c, History)), None) or History()
-        bar = next((c for c in given if isinstance(c, ProgressBar)), None)
-        self.progress = bar if bar is not None else ProgressBar(resolve(verbose))
-        self.callbacks: list[Callback] = [c for c in given if c not in (self.history, bar)]
-        self.callbacks = [self.history, *self.callbacks, self.progress]
+        own = ProgressBar(verbose)  # made in any case, so that a wrong verbose is an error
+        self.history: History = next((c for c in given if isinstance(c, History)), History())
+        self.progress: ProgressBar = next((c for c in given if isinstance(c, ProgressBar)), own)
+        users = [c for c in given if c is not self.history and c is not self.progress]
+        self.callbacks: list[Callback] = [*users, self.history, self.progress]
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params or {})
+        # A step calls only those who listen.
+        self._listeners = {
+            hook: [getattr(c, hook) for c in self.callbacks if _listens(c, hook)] for hook in _BATCH_HOOKS
+        }  # fmt: skip
 
     @property
     def wants_batch_logs(self) -> bool:
         """Whether any of them listens to batches; the loop makes no logs for nobody."""
-        return any(_listens(callback) for callback in self.callbacks)
+        return any(self._listeners.values())
 
     def report(self, line: str) -> None:
         """Show one line to the user, if anything is shown."""
         self.progress.report(line)
 
     def close(self) -> None:
-        """Let each give back what it holds."""
+        """Let each give back what it holds, even where another fails to."""
+        with contextlib.ExitStack() as stack:
+            for callback in self.callbacks:
+                stack.callback(callback.on_close)
+
+    def _tell(self, hook: str, *where: int, logs: Logs | None) -> None:
+        shared = dict(logs or {})
         for callback in self.callbacks:
-            callback.close()
+            getattr(callback, hook)(*where, shared)
+
+    def _tell_listeners(self, hook: str, batch: int, logs: Logs | None) -> None:
+        shared: Logs = {} if logs is None else logs
+        hooks: list[Callable[..., None]] = self._listeners[hook]
+        for call in hooks:
+            call(batch, shared)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_train_begin(logs)
+        """Call everyone's hook."""
+        self._tell("on_train_begin", logs=logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_train_end(logs)
+        """Call everyone's hook."""
+        self._tell("on_train_end", logs=logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch, logs)
+        """Call everyone's hook."""
+        self._tell("on_epoch_begin", epoch, logs=logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_epoch_end(epoch, logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_train_batch_begin(batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_train_batch_end(batch, logs)
+        """Call everyone's hook."""
+        self._tell("on_epoch_end", epoch, logs=logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_test_begin(logs)
+        """Call everyone's hook."""
+        self._tell("on_test_begin", logs=logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_test_end(logs)
-
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_test_batch_begin(batch, logs)
-
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_test_batch_end(batch, logs)
+        """Call everyone's hook."""
+        self._tell("on_test_end", logs=logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_predict_begin(logs)
+        """Call everyone's hook."""
+        self._tell("on_predict_begin", logs=logs)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_predict_end(logs)
+        """Call everyone's hook."""
+        self._tell("on_predict_end", logs=logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of those who listen."""
+        self._tell_listeners("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of those who listen."""
+        self._tell_listeners("on_train_batch_end", batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of those who listen."""
+        self._tell_listeners("on_test_batch_begin", batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of those who listen."""
+        self._tell_listeners("on_test_batch_end", batch, logs)
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_predict_batch_begin(batch, logs)
+        """Call the hook of those who listen."""
+        self._tell_listeners("on_predict_batch_begin", batch, logs)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call every one's hook."""
-        for callback in self.callbacks:
-            callback.on_predict_batch_end(batch, logs)
+        """Call the hook of those who listen."""
+        self._tell_listeners("on_predict_batch_end", batch, logs)
 
 
-def _listens(callback: Callback) -> bool:
-    if isinstance(callback, ProgressBar):
-        return callback.live
-    return any(getattr(type(callback), name) is not getattr(Callback, name) or name in vars(callback) for name in _BATCH_HOOKS)
+def _listens(callback: Callback, hook: str) -> bool:
+    if isinstance(callback, ProgressBar) and not callback.live:
+        return False
+    names = (hook, _OLD_NAMES.get(hook, hook))
+    return any(getattr(type(callback), n) is not getattr(Callback, n) or n in vars(callback) for n in names)

@@ -8,53 +8,78 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from anabranch._errors import ArgumentError, unknown
+from anabranch._errors import NotReadyError, unknown
+from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import HOOKS, Callback, Logs
 
 
 class CSVLogger(Callback):
-    """Write one row per epoch to a CSV file; each is on the disk when its epoch ends."""
+    """Write one row per epoch to a CSV file; each is on the disk when its epoch ends.
+
+    Columns are ``epoch`` and the first epoch's logs by name; where it had no validation, each also as ``val_…``, so that a
+    later validation finds its place. What an epoch lacks is ``NA``. With ``append`` a file's own header is followed.
+    """
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
         super().__init__()
-        self.filename, self.separator, self.append = Path(filename), separator, append
+        self.filename, self.sep, self.append = Path(filename), separator, append
         self._file: IO[str] | None = None
         self._keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Open the file."""
-        held = self.filename.exists() and self.filename.stat().st_size > 0
-        if self.append and held:
+        self.on_close()
+        if self.append and self.filename.exists():
             with self.filename.open(newline="") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
+                header = next(csv.reader(file, delimiter=self.sep), None)
             self._keys = header[1:] if header else None
         self._file = self.filename.open("a" if self.append else "w", newline="")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row."""
         if self._file is None:
-            raise ArgumentError("CSVLogger writes while fit runs.")
+            raise NotReadyError("CSVLogger writes while fit runs.", repair="pass it as callbacks=[…]")
         logs = logs or {}
-        writer = csv.writer(self._file, delimiter=self.separator)
+        writer = csv.writer(self._file, delimiter=self.sep)
         if self._keys is None:
             self._keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self._keys):
+                self._keys += [f"val_{key}" for key in self._keys]
             writer.writerow(["epoch", *self._keys])
         writer.writerow([epoch, *(logs.get(key, "NA") for key in self._keys)])
         self._file.flush()
 
-    def close(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the file."""
+        self.on_close()
+
+    def on_close(self) -> None:
+        """Close the file, also where training failed."""
         if self._file is not None:
             self._file.close()
         self._file, self._keys = None, None
 
 
 class LambdaCallback(Callback):
-    """Call plain functions at the hooks named: ``LambdaCallback(on_epoch_end=lambda epoch, logs: …)``."""
+    """Call plain functions at hooks: ``LambdaCallback(on_epoch_end=lambda epoch, logs: …)``; further hooks by their names."""
 
-    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Callable[..., Any] | None,
+    ) -> None:
         super().__init__()
-        for name, function in hooks.items():
+        named = {
+            "on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin, "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin, "on_train_batch_end": on_train_batch_end,
+        }  # fmt: skip
+        for name, function in {**named, **kwargs}.items():
             if name not in HOOKS:
                 raise unknown("hook", name, HOOKS)
             if function is not None:
@@ -62,10 +87,21 @@ class LambdaCallback(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """End training when the loss is no finite number any more; the device is read after every batch."""
+    """End training when the loss is no finite number any more; the device is read after every batch.
+
+    With ``raise_error`` a RuntimeError is raised instead, and no ``on_train_end`` is called.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Look at the loss."""
         loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(float(loss)):
-            self.model.stop_training = True
+        if loss is None or math.isfinite(float(loss)):
+            return
+        if self.raise_error:
+            raise RuntimeError(f"The loss is {float(loss)} at step {batch + 1}.")
+        say(f"Step {batch + 1}: the loss is {float(loss)}, training ends")
+        self.model.stop_training = True

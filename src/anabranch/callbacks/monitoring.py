@@ -1,59 +1,28 @@
-"""Callbacks that watch one value: EarlyStopping and ModelCheckpoint."""
+"""Callbacks that keep what was best: EarlyStopping and ModelCheckpoint."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-from anabranch._errors import ArgumentError, ArgumentTypeError, nearest
+from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
-
-
-class Monitor:
-    """The best value so far of one entry of the logs.
-
-    ``mode``: ``min``, ``max``, or ``auto``, which takes ``max`` for what grows as a model gets better, such as accuracy.
-    """
-
-    def __init__(self, name: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ArgumentError("Unknown mode.", expected="'auto', 'min' or 'max'", got=repr(mode))
-        self.name = name
-        self.grows = mode == "max" or (mode == "auto" and _is_a_gain(name))
-        self.min_delta = abs(min_delta)
-        self.best = best
-
-    def read(self, logs: Logs | None) -> float:
-        """Return the value of this epoch, or say what can be watched instead."""
-        logs = logs or {}
-        if self.name in logs:
-            return float(logs[self.name])
-        close = nearest(self.name, logs)
-        raise ArgumentError(
-            f"Nothing called {self.name!r} is measured.",
-            expected=f"one of: {', '.join(logs)}",
-            repair=f"did you mean {close!r}?" if close else "val_… needs validation_data or validation_split",
-        )
-
-    def improves(self, value: float, than: float | None = None) -> bool:
-        """Return whether ``value`` is better than the best so far (or than ``than``) by more than ``min_delta``."""
-        best = self.best if than is None else than
-        if best is None:
-            return not math.isnan(value)
-        return value - self.min_delta > best if self.grows else value + self.min_delta < best
-
-
-def _is_a_gain(name: str) -> bool:
-    base = name.removeprefix("val_")
-    return any(word in base for word in ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2"))
+from anabranch.callbacks.monitor import Monitor
 
 
 class EarlyStopping(Callback):
-    """End training when ``monitor`` has not improved by ``min_delta`` for ``patience`` epochs (Prechelt 1998).
+    """End training when ``monitor`` has not improved for ``patience`` epochs (Prechelt 1998, *Early stopping - but when?*).
 
-    ``restore_best_weights`` puts the weights of the best epoch back when training ends; ``start_from_epoch`` waits so many
-    epochs before watching; ``baseline`` is a value that must be beaten.
+    Args:
+        monitor: the entry of the logs to watch.
+        min_delta: a smaller change is no improvement.
+        patience: epochs without improvement that are borne.
+        verbose: 1 says when training is ended and which weights are put back.
+        mode: ``min``, ``max``, or ``auto``, by the metric's name.
+        baseline: a value that must be beaten, or patience runs out.
+        restore_best_weights: put the weights of the best epoch back when training ends, however it ends.
+        start_from_epoch: epochs before watching begins.
     """
 
     def __init__(
@@ -70,10 +39,9 @@ class EarlyStopping(Callback):
         super().__init__()
         self.monitor, self.min_delta, self.patience, self.verbose, self.mode = monitor, min_delta, patience, verbose, mode
         self.baseline, self.restore_best_weights, self.start_from_epoch = baseline, restore_best_weights, start_from_epoch
-        self.watch = Monitor(monitor, mode, min_delta)
-        self._forget()
+        self._begin()
 
-    def _forget(self) -> None:
+    def _begin(self) -> None:
         self.watch = Monitor(self.monitor, self.mode, self.min_delta)
         self.wait = 0
         self.stopped_epoch = 0
@@ -87,40 +55,58 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew."""
-        self._forget()
+        self._begin()
+        self.watch.settle(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare, and stop where patience is at its end."""
         value = self.watch.read(logs)
-        if epoch < self.start_from_epoch:
+        if value is None or epoch < self.start_from_epoch:
             return
         self.wait += 1
-        if self.restore_best_weights and self.best_weights is None:
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
         if self.watch.improves(value):
-            self.watch.best, self.best_epoch = value, epoch
-            if self.restore_best_weights:
-                self.best_weights = self.model.get_weights()
+            self.watch.best = value
+            self._keep(epoch)
             if self.baseline is None or self.watch.improves(value, self.baseline):
                 self.wait = 0
             return
+        if self.best_weights is None:  # an epoch of NaN is kept where there is no other
+            self._keep(epoch)
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
+    def _keep(self, epoch: int) -> None:
+        self.best_epoch = epoch
+        if self.restore_best_weights:
+            self.best_weights = self.model.get_weights()
+
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Put the best weights back."""
         if self.verbose and self.stopped_epoch:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")  # noqa: T201 - what verbose asks for
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping, no better {self.monitor} since epoch {self.best_epoch + 1}")
         if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose:
+                say(f"The weights are those of epoch {self.best_epoch + 1}, the best")
             self.model.set_weights(self.best_weights)
 
 
 class ModelCheckpoint(Callback):
-    """Write the weights after each epoch (or each ``save_freq`` batches), all or only when ``monitor`` improved.
+    """Write the weights after each epoch (or each ``save_freq`` batches), all or only where ``monitor`` improved.
 
-    ``filepath`` ends in ``.safetensors`` and may name the epoch and any log: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``.
-    A file is complete or absent.
+    A file is complete or absent. Whole models are not written yet: with either value of ``save_weights_only`` the file holds
+    the weights, and its name says so.
+
+    Args:
+        filepath: a name ending in ``.safetensors``; it may hold ``epoch``, ``batch`` (where ``save_freq`` is a number) and any
+            entry of the logs: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``.
+        monitor: the entry of the logs that ``save_best_only`` goes by.
+        verbose: 1 says what is written.
+        save_best_only: write only where ``monitor`` is better than ever; while it has never been measured, write always.
+        save_weights_only: as in Keras; see above.
+        mode: ``min``, ``max``, or ``auto``, by the metric's name.
+        save_freq: ``epoch``, or a number of batches.
+        initial_value_threshold: the value to beat at first.
     """
 
     def __init__(
@@ -129,25 +115,39 @@ class ModelCheckpoint(Callback):
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
-        save_weights_only: bool = True,
+        save_weights_only: bool = False,
         mode: str = "auto",
         save_freq: Any = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__()
-        if not save_weights_only:
-            raise ArgumentError("Whole models cannot be checkpointed yet.", repair="save_weights_only=True")
-        if Path(filepath).suffix != ".safetensors":
-            raise ArgumentError("Checkpoints are safetensors.", expected="a name ending in .safetensors", got=str(filepath))
+        name = str(filepath)
+        if Path(name).suffix != ".safetensors":
+            raise ArgumentError(
+                "Checkpoints are weights in a safetensors file.",
+                expected="a name ending in .safetensors",
+                got=repr(name),
+                repair=f"filepath={_renamed(name)!r}",
+            )
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ArgumentTypeError("save_freq is 'epoch' or a number of batches.", got=repr(save_freq))
-        self.filepath, self.verbose = str(filepath), verbose
-        self.save_best_only, self.save_freq = save_best_only, save_freq
+        self.filepath, self.verbose = name, verbose
+        self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
         self.watch = Monitor(monitor, mode, best=initial_value_threshold)
         self._epoch = 0
         self._batches = 0
         if save_freq != "epoch":
             self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]  # only then does it listen to batches
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self.watch.best
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Find out which way is better."""
+        if self.save_best_only:
+            self.watch.settle(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch."""
@@ -156,7 +156,7 @@ class ModelCheckpoint(Callback):
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1
         if self._batches % self.save_freq == 0:
-            self._save(logs or {})
+            self._save(logs or {}, batch=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save where it is due."""
@@ -164,21 +164,41 @@ class ModelCheckpoint(Callback):
         if self.save_freq == "epoch":
             self._save(logs or {})
 
-    def _save(self, logs: Logs) -> None:
+    def _save(self, logs: Logs, **more: int) -> None:
+        why = ""
         if self.save_best_only:
-            value = self.watch.read(logs)
-            if not self.watch.improves(value):
+            value, best = self.watch.read(logs), self.watch.best
+            if value is None and best is not None:
                 return
-            self.watch.best = value
-        try:
-            path = Path(self.filepath.format(epoch=self._epoch + 1, **logs))
-        except KeyError as error:
-            raise ArgumentError(
-                f"The file name asks for {error}, which is not measured.",
-                expected=f"epoch, {', '.join(logs)}",
-                got=self.filepath,
-            ) from error
+            if value is not None:
+                if not self.watch.improves(value):
+                    return
+                self.watch.best = value
+                why = f", {self.watch.name} {value:.5g}" + (f" after {best:.5g}" if best is not None else "")
+        path = self._path(logs, more)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(path)
         if self.verbose:
-            print(f"Epoch {self._epoch + 1}: saved weights to {path}")  # noqa: T201 - what verbose asks for
+            say(f"Epoch {self._epoch + 1}: saved {path}{why}")
+
+    def _path(self, logs: Logs, more: dict[str, int]) -> Path:
+        known = {**logs, "epoch": self._epoch + 1, **more}
+        try:
+            return Path(self.filepath.format(**known))
+        except KeyError as error:
+            raise ArgumentError(
+                f"The checkpoint's name asks for {error}, which is not measured.",
+                expected=f"one of: {', '.join(sorted(known))}",
+                got=self.filepath,
+            ) from error
+
+
+def _renamed(name: str) -> str:
+    """Return the name with the ending that weights have here.
+
+    >>> _renamed("best.weights.h5"), _renamed("runs/{epoch:02d}-{val_loss:.2f}.keras"), _renamed("runs/{val_loss:.2f}")
+    ('best.safetensors', 'runs/{epoch:02d}-{val_loss:.2f}.safetensors', 'runs/{val_loss:.2f}.safetensors')
+    """
+    for ending in (".weights.h5", ".keras", ".h5", ".hdf5", ".ckpt", ".pt", ".pth"):
+        name = name.removesuffix(ending)
+    return f"{name}.safetensors"

@@ -4,38 +4,82 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from anabranch._errors import ArgumentError
+from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
 
 SILENT, BAR, LINES = 0, 1, 2
 
 
 def resolve(verbose: Any) -> int:
-    """Return 0, 1 or 2; ``auto`` is the bar where it can live, else lines."""
-    if verbose == "auto":
-        return BAR if _alive() else LINES
-    if verbose in (0, 1, 2):
+    """Return 0 (silence), 1 (a bar) or 2 (a line per epoch); ``auto`` is the bar where it can live, else lines."""
+    if isinstance(verbose, str) and verbose == "auto":
+        return BAR if alive() else LINES
+    if isinstance(verbose, int) and verbose in (SILENT, BAR, LINES):
         return int(verbose)
     raise ArgumentError("Unknown verbose.", expected="0, 1, 2 or 'auto'", got=repr(verbose))
 
 
-def _alive() -> bool:
-    return sys.stdout.isatty() or "ipykernel" in sys.modules
+def alive() -> bool:
+    """Return whether what is printed can move: a terminal, or a notebook that has widgets."""
+    tty = getattr(sys.stdout, "isatty", None)
+    return bool(tty and tty()) or ("ipykernel" in sys.modules and find_spec("ipywidgets") is not None)
+
+
+class _Screen:
+    """The one live display of the process; a bar that begins while another is alive stands below it."""
+
+    def __init__(self) -> None:
+        self._display: Any = None
+        self._bars = 0
+
+    def add(self, title: str, total: int | None) -> Any:
+        """Begin a bar and return its handle."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._display is None:
+            self._display = Progress(
+                TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.fields[values]}", markup=False), transient=True, refresh_per_second=5,
+            )  # fmt: skip
+            self._display.start()
+        self._bars += 1
+        return self._display.add_task(title, total=total, values="")
+
+    def move(self, bar: Any, **changes: Any) -> None:
+        """Change what a bar shows."""
+        self._display.update(bar, **changes)
+
+    def remove(self, bar: Any) -> None:
+        """End a bar; the terminal is given back with the last."""
+        self._bars -= 1
+        if self._bars:
+            self._display.remove_task(bar)
+            return
+        display, self._display = self._display, None
+        display.stop()
+
+
+_SCREEN = _Screen()
 
 
 class ProgressBar(Callback):
-    """Show epochs and steps with loss and metrics; the device is read a few times a second, not at every step."""
+    """Show epochs and steps with loss and metrics; the device is read a few times a second, not at every step.
+
+    ``verbose`` 1 is a bar that moves, and one line per epoch that stays; where nothing can move, such as in a log, only the
+    lines are left. 2 is the lines, 0 is silence, ``auto`` chooses.
+    """
 
     refresh_seconds = 0.2
 
-    def __init__(self, verbose: int = BAR) -> None:
+    def __init__(self, verbose: int | str = BAR) -> None:
         super().__init__()
-        self.verbose = verbose
-        self.live = verbose == BAR
+        self.verbose = resolve(verbose)
+        self.live = self.verbose == BAR and alive()
         self._bar: Any = None
-        self._task: Any = None
         self._title = ""
         self._started = 0.0
         self._read_at = 0.0
@@ -44,7 +88,7 @@ class ProgressBar(Callback):
     def report(self, line: str) -> None:
         """Show one line."""
         if self.verbose:
-            print(line, flush=True)  # noqa: T201 - the one reporter
+            say(line)
 
     # What the loop tells
 
@@ -54,7 +98,7 @@ class ProgressBar(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Open the epoch's bar."""
-        self._begin(f"Epoch {epoch + 1}/{self.params.get('epochs')}")
+        self._begin(f"Epoch {epoch + 1}/{self.params.get('epochs', '?')}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Leave the epoch's line."""
@@ -65,9 +109,12 @@ class ProgressBar(Callback):
         self._fitting = False
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Open the bar of ``evaluate``; a validation is silent."""
+        """Open the bar of ``evaluate``; a validation belongs to its epoch's."""
         if not self._fitting:
             self._begin("Evaluate")
+        elif self._bar is not None:
+            steps = self.params.get("steps")
+            _SCREEN.move(self._bar, values="validating", **({"completed": steps} if steps else {}))
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Leave the line of ``evaluate``."""
@@ -95,48 +142,65 @@ class ProgressBar(Callback):
         """Move the bar."""
         self._move(batch, None)
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Give the terminal back."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._fitting = False
+        self._remove()
 
     # How it looks
 
     def _begin(self, title: str) -> None:
+        self._remove()
         self._title, self._started, self._read_at = title, time.perf_counter(), 0.0
-        if not self.live:
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.close()
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"), transient=True, refresh_per_second=5,
-        )  # fmt: skip
-        self._task = self._bar.add_task(title, total=self.params.get("steps"), values="")
-        self._bar.start()
+        if self.live:
+            self._bar = _SCREEN.add(title, self.params.get("steps"))
 
     def _move(self, batch: int, logs: Logs | None) -> None:
-        if self._bar is None:
-            return
         now = time.perf_counter()
-        if now - self._read_at < self.refresh_seconds:
+        if self._bar is None or now - self._read_at < self.refresh_seconds:
             return
         self._read_at = now
-        self._bar.update(self._task, completed=batch + 1, values=_values(logs))
+        shown = "  ".join(filter(None, (_pace(now - self._started, batch + 1), values_of(logs))))
+        _SCREEN.move(self._bar, completed=batch + 1, values=shown)
 
     def _end(self, logs: Logs | None) -> None:
-        self.close()
+        self._remove()
         seconds = time.perf_counter() - self._started
-        steps = self.params.get("steps")
-        each = f", {1000 * seconds / steps:.0f} ms a step" if steps else ""
-        values = _values(logs)
-        self.report(f"{self._title}  {seconds:.1f} s{each}{'  ' if values else ''}{values}")
+        parts = (f"{seconds:.1f} s", _pace(seconds, self.params.get("steps")), values_of(logs))
+        self.report("  ".join(filter(None, (self._title, *parts))))
+
+    def _remove(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            _SCREEN.remove(bar)
 
 
-def _values(logs: Logs | None) -> str:
-    return "  ".join(f"{name}: {float(value):.4g}" for name, value in (logs or {}).items() if _is_number(value))
+def _pace(seconds: float, steps: int | None) -> str:
+    """Return the time of one step.
+
+    >>> _pace(3.0, 100), _pace(0.05, 100), _pace(300.0, 100), _pace(1.0, None)
+    ('30 ms/step', '500 µs/step', '3.0 s/step', '')
+    """
+    if not steps:
+        return ""
+    each = seconds / steps
+    for unit, scale, digits in (("s", 1, 1), ("ms", 1e3, 0)):
+        if each * scale >= 1:
+            return f"{each * scale:.{digits}f} {unit}/step"
+    return f"{each * 1e6:.0f} µs/step"
+
+
+def values_of(logs: Logs | None) -> str:
+    """Return the numbers of the logs as text; what is no number is left out.
+
+    >>> values_of({"loss": 0.123456, "acc": 1.0, "rate": 1e-5, "note": "x"})
+    'loss: 0.1235  acc: 1.0000  rate: 1e-05'
+    """
+    return "  ".join(f"{name}: {_number(float(value))}" for name, value in (logs or {}).items() if _is_number(value))
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
 
 
 def _is_number(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from anabranch import _tree
@@ -69,9 +69,9 @@ def flatten(graph: Graph) -> Flat:
             if here.opened_by is None:
                 outputs = results
             else:
-                stack[-1].values.update({(here.opened_by, i): number for i, number in enumerate(results)})
+                _note(stack[-1].values, here.opened_by, results)
             continue
-        if not node.inputs or (node, 0) in here.values:
+        if not node.inputs:
             continue
         given = tuple(here.values[t.key] for t in node.inputs)
         path = here.prefix + here.graph.names[node.operation]
@@ -80,9 +80,15 @@ def flatten(graph: Graph) -> Flat:
             stack.append(_frame(path + "/", inner, given, node))
             continue
         numbers = fresh(len(spec_leaves(node.output_specs)))
-        here.values.update({(node, i): number for i, number in enumerate(numbers)})
+        _note(here.values, node, numbers)
         steps.append(Step(path, node, given, numbers))
     return Flat(list(inputs), steps, outputs)
+
+
+def _note(values: dict[tuple[Node, int], Any], node: Node, results: Iterable[Any]) -> None:
+    """Note what a node gives; an output that is an input of the graph keeps the value that came in."""
+    for index, result in enumerate(results):
+        values.setdefault((node, index), result)
 
 
 def with_values(node: Node, values: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -100,11 +106,10 @@ def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
     """Return what ``graph`` would give for other symbolic inputs: every shape rule is asked again, no layer learns of it."""
     values: dict[tuple[Node, int], Tensor] = {t.key: given for t, given in zip(graph.inputs, inputs, strict=True)}
     for node in graph.nodes:
-        if not node.inputs or (node, 0) in values:
+        if not node.inputs:
             continue
         args, kwargs = with_values(node, [values[t.key] for t in node.inputs])
         operation: Any = node.operation
         made = Node(operation, args, kwargs, operation.compute_output_spec(*args, **kwargs), node.site)
-        for index, tensor in enumerate(_tree.leaves(made.outputs())):
-            values[node, index] = tensor
+        _note(values, node, _tree.leaves(made.outputs()))
     return [values[t.key] for t in graph.outputs]

@@ -147,7 +147,7 @@ def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:
             continue
         nodes, name = calls[operation], here.names[operation]
         sources = (t for node in nodes for t in node.inputs)
-        connections = [f"{here.names[t.node.operation]}[{here.call_index(t.node)}][{t.index}]" for t in sources]
+        connections = [f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]" for t in sources]
         yield _row(operation, name, prefix, _shapes(nodes), connections, len(stack) - 1)
         inner = subgraph(operation)
         if expand_nested and inner is not None:

@@ -32,6 +32,8 @@ from .normalization import (
     BatchNormalization as BatchNormalization,
     GroupNormalization as GroupNormalization,
     LayerNormalization as LayerNormalization,
+    RMSNormalization as RMSNormalization,
+    UnitNormalization as UnitNormalization,
 )
 from .pooling import (
     AveragePooling1D as AveragePooling1D,

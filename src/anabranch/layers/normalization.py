@@ -58,26 +58,13 @@ class BatchNormalization(Pointwise):
         self.moving_mean: Any = None
         self.moving_variance: Any = None
         self._place = (0, 0)
+        self._shape: Shape = ()
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma, beta, moving_mean and moving_variance, each (C,)."""
-        axis = normalise_axis(self.axis, len(input_shape))
-        size = input_shape[axis]
-        if size is None:
-            raise ShapeError("The normalized axis needs a known size.", got=f"axis {self.axis} of {input_shape}")
-        self._place = axis, len(input_shape)
-        if self.scale:
-            self.gamma = self.add_weight(
-                (size,),
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                (size,), self.beta_initializer, name="beta", regularizer=self.beta_regularizer, constraint=self.beta_constraint
-            )
+        (axis,), (size,) = normalized_sizes(self.axis, input_shape)
+        self._place, self._shape = (axis, len(input_shape)), input_shape
+        add_gamma_and_beta(self, (size,))
         self.moving_mean = self.add_weight((size,), self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
             (size,), self.moving_variance_initializer, trainable=False, name="moving_variance"
@@ -86,13 +73,7 @@ class BatchNormalization(Pointwise):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape stays."""
-        axis = normalise_axis(self.axis, len(input_shape))
-        if self.moving_mean is not None and input_shape[axis] != self.moving_mean.shape[0]:
-            raise ShapeError(
-                "The input has another number of channels than the statistics were made for.",
-                expected=f"{self.moving_mean.shape[0]} along axis {self.axis}",
-                got=str(input_shape),
-            )
+        check_sizes(self._place[:1], self._shape, input_shape)
         return input_shape
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -134,32 +115,14 @@ class LayerNormalization(Pointwise):
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta of the normalized axes' sizes."""
-        axes = [self.axis] if isinstance(self.axis, int) else list(self.axis)
-        self._axes = tuple(sorted(normalise_axis(axis, len(input_shape)) for axis in axes))
+        self._axes, sizes = normalized_sizes(self.axis, input_shape)
         self._shape = input_shape
-        sizes = [input_shape[axis] for axis in self._axes]
-        if None in sizes:
-            raise ShapeError("The normalized axes need known sizes.", got=f"axes {self.axis} of {input_shape}")
-        if self.scale:
-            self.gamma = self.add_weight(
-                sizes,
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                sizes, self.beta_initializer, name="beta", regularizer=self.beta_regularizer, constraint=self.beta_constraint
-            )
+        add_gamma_and_beta(self, sizes)
         self.built = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape stays."""
-        if self._axes and [input_shape[a] for a in self._axes if a < len(input_shape)] != [self._shape[a] for a in self._axes]:
-            raise ShapeError(
-                "The normalized axes have other sizes than gamma was made for.", expected=str(self._shape), got=str(input_shape)
-            )
+        check_sizes(self._axes, self._shape, input_shape)
         return input_shape
 
     def call(self, inputs: Any) -> Any:
@@ -186,7 +149,8 @@ class GroupNormalization(Pointwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.groups = whole("groups", groups, self, least=-1)
+        self.groups = -1 if groups == -1 else whole("groups", groups, self)
+        self._groups = self.groups
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
         self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
@@ -194,32 +158,111 @@ class GroupNormalization(Pointwise):
         self.gamma: Any = None
         self.beta: Any = None
         self._place = (0, 0)
+        self._shape: Shape = ()
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta, each (C,)."""
-        axis = normalise_axis(self.axis, len(input_shape))
-        size = input_shape[axis]
-        if size is None:
-            raise ShapeError("The normalized axis needs a known size.", got=f"axis {self.axis} of {input_shape}")
-        if self.groups == -1:
-            self.groups = size
-        if size % self.groups:
-            raise ShapeError("The channels are a multiple of groups.", got=f"{size} channels, groups={self.groups}")
-        self._place = axis, len(input_shape)
-        if self.scale:
-            self.gamma = self.add_weight(
-                (size,),
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                (size,), self.beta_initializer, name="beta", regularizer=self.beta_regularizer, constraint=self.beta_constraint
-            )
+        (axis,), (size,) = normalized_sizes(self.axis, input_shape)
+        groups = size if self.groups == -1 else self.groups
+        if size % groups:
+            raise ShapeError(
+                "The channels are a multiple of groups.", expected=f"channels divisible by {groups}",
+                got=f"{size} channels along axis {self.axis} of {input_shape}",
+                repair="groups=1 takes all channels together, groups=-1 each alone",
+            )  # fmt: skip
+        self._groups = groups
+        self._place, self._shape = (axis, len(input_shape)), input_shape
+        add_gamma_and_beta(self, (size,))
         self.built = True
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape stays."""
+        check_sizes(self._place[:1], self._shape, input_shape)
+        return input_shape
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return ops.group_norm(inputs, self.gamma, self.beta, self.groups, *self._place, self.epsilon)
+        return ops.group_norm(inputs, self.gamma, self.beta, self._groups, *self._place, self.epsilon)
+
+
+class RMSNormalization(Pointwise):
+    """scale · x / sqrt(mean(x²) + epsilon) over ``axis`` of each sample (Zhang & Sennrich 2019)."""
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis, self.epsilon = axis, epsilon
+        self.scale: Any = None
+        self._axes: tuple[int, ...] = ()
+        self._shape: Shape = ()
+
+    def build(self, input_shape: Shape) -> None:
+        """Make scale of the normalized axes' sizes."""
+        self._axes, sizes = normalized_sizes(self.axis, input_shape)
+        self._shape = input_shape
+        self.scale = self.add_weight(sizes, "ones", name="scale")
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape stays."""
+        check_sizes(self._axes, self._shape, input_shape)
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """Normalize."""
+        return ops.rms_norm(inputs, self.scale, self._axes, self._shape, self.epsilon)
+
+
+class UnitNormalization(Pointwise):
+    """x / ‖x‖₂ over ``axis`` of each sample; zeros stay zeros."""
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape stays."""
+        for axis in as_axes(self.axis):
+            normalise_axis(axis, len(input_shape))
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """Normalize."""
+        return ops.unit_norm(inputs, as_axes(self.axis))
+
+
+def as_axes(axis: Any) -> tuple[int, ...]:
+    """Return one axis or several as a tuple."""
+    return (axis,) if isinstance(axis, int) else tuple(axis)
+
+
+def normalized_sizes(axis: Any, shape: Shape) -> tuple[tuple[int, ...], list[int]]:
+    """Return the normalized axes, counted from the front, and their sizes, which must be known."""
+    axes = tuple(sorted(normalise_axis(a, len(shape)) for a in as_axes(axis)))
+    sizes = [size for size in (shape[a] for a in axes) if size is not None]
+    if len(sizes) < len(axes):
+        raise ShapeError(
+            "The normalized axes need known sizes.", got=f"axis={axis} of {shape}", repair="give Input the sizes of these axes"
+        )
+    return axes, sizes
+
+
+def check_sizes(axes: tuple[int, ...], made_for: Shape, shape: Shape) -> None:
+    """Raise where a built layer meets other sizes along the normalized axes, or another rank."""
+    if made_for and (len(shape) != len(made_for) or any(shape[axis] != made_for[axis] for axis in axes)):
+        raise ShapeError(
+            "The input does not fit the sizes that the weights were made for.",
+            expected=f"{len(made_for)} axes, " + ", ".join(f"{made_for[axis]} along axis {axis}" for axis in axes),
+            got=str(shape),
+        )
+
+
+def add_gamma_and_beta(layer: Any, sizes: Any) -> None:
+    """Add the weights gamma and beta to a layer that scales and centers."""
+    if layer.scale:
+        layer.gamma = layer.add_weight(
+            sizes, layer.gamma_initializer, name="gamma", regularizer=layer.gamma_regularizer, constraint=layer.gamma_constraint
+        )
+    if layer.center:
+        layer.beta = layer.add_weight(
+            sizes, layer.beta_initializer, name="beta", regularizer=layer.beta_regularizer, constraint=layer.beta_constraint
+        )

@@ -12,8 +12,6 @@ from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer
 
 if TYPE_CHECKING:
-    import torch
-
     from anabranch.callbacks import History
 
 
@@ -186,7 +184,7 @@ class Model(Layer):
         outputs, _ = program([ops.as_input(x, declared, self.name) for x, declared in zip(given, graph.inputs, strict=True)])
         return _tree.fill(graph.output_structure, outputs)
 
-    def to_torch(self) -> torch.nn.Module:
+    def to_torch(self) -> Any:
         """Return a plain ``torch.nn.Module`` of flat, readable code that shares this model's weights."""
         return engine.to_torch(self)
 

@@ -48,7 +48,9 @@ from ._normalization import (
     batch_norm as batch_norm,
     group_norm as group_norm,
     layer_norm as layer_norm,
+    rms_norm as rms_norm,
     standardize as standardize,
+    unit_norm as unit_norm,
 )
 from ._pooling import global_pool as global_pool, pool as pool
 from ._random import dropout as dropout, gaussian_dropout as gaussian_dropout, gaussian_noise as gaussian_noise

@@ -66,6 +66,17 @@ def layer_norm(
     return x if beta is None else x + native(beta).reshape(spread)
 
 
+def rms_norm(x: Any, scale: Weight, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float) -> Any:
+    """Return scale · x / sqrt(mean(x²) + epsilon), the mean taken over ``axes`` of each sample."""
+    spread = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon) * native(scale).reshape(spread)
+
+
+def unit_norm(x: Any, axes: tuple[int, ...]) -> Any:
+    """Return x / ‖x‖₂ over ``axes``."""
+    return x / torch.linalg.vector_norm(x, dim=axes, keepdim=True).clamp(min=1e-12)
+
+
 def group_norm(x: Any, gamma: Weight | None, beta: Weight | None, groups: int, axis: int, rank: int, epsilon: float) -> Any:
     """Return x normalized over each group of channels and all positions (Wu & He 2018)."""
     x = F.group_norm(_to_axis_1(x, axis, rank), groups, _maybe(gamma), _maybe(beta), epsilon)
