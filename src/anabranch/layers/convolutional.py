@@ -163,11 +163,12 @@ def windows_shape(
     first = data_format == "channels_first"
     spatial = shape[2:] if first else shape[1:-1]
     lengths = [window_length(n, w, s, padding, d) for n, w, s, d in zip(spatial, window, strides, dilation, strict=True)]
-    for before, after, size in zip(spatial, lengths, window, strict=True):
+    reach = tuple((w - 1) * d + 1 for w, d in zip(window, dilation, strict=True))
+    for before, after, size in zip(spatial, lengths, reach, strict=True):
         if after is not None and after < 1:
             raise ShapeError(
-                f"The window of {size} does not fit into {before}: nothing would be left.",
-                expected=f"spatial sizes ≥ {window}", got=str(shape),
+                f"The window covers {size} positions and does not fit into {before}: nothing would be left.",
+                expected=f"spatial sizes ≥ {reach}", got=str(shape),
                 repair='padding="same", a smaller window, or less pooling before',
             )  # fmt: skip
     return (shape[0], channels, *lengths) if first else (shape[0], *lengths, channels)

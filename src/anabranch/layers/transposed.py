@@ -50,11 +50,6 @@ class ConvTranspose(Conv):
                 "output_padding is less than the stride along each axis.",
                 got=f"output_padding={self.output_padding}, strides={self.strides}", where=str(self.made_at),
             )  # fmt: skip
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ArgumentError(
-                "A transposed convolution has strides or a dilation rate, not both.",
-                got=f"strides={self.strides}, dilation_rate={self.dilation_rate}", where=str(self.made_at),
-            )  # fmt: skip
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, filters, I) and bias (filters,)."""
@@ -123,7 +118,7 @@ class Conv3DTranspose(ConvTranspose):
         kernel_size: Any,
         strides: Any = 1,
         padding: str = "valid",
-        data_format: str | None = None,  # in Keras, too, these two stand the other way round here
+        data_format: str | None = None,  # here, and here only, Keras puts these two the other way round
         output_padding: Any = None,
         dilation_rate: Any = 1,
         activation: Any = None,

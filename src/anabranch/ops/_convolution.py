@@ -126,11 +126,26 @@ def pad_for(
         return x, (0,) * rank
     if padding == "causal":
         return F.pad(x, ((window[0] - 1) * dilation[0], 0), value=value), (0,)
-    pads = [_same(x, axis, rank, window[axis], strides[axis], dilation[axis]) for axis in range(rank)]
-    if value == 0.0 and all(isinstance(before, int) and before == after for before, after in pads):
+    pads = same_pads(x, window, strides, dilation)
+    if value == 0.0 and is_even(pads):
         return x, tuple(before for before, _ in pads)
-    flat = [amount for pair in reversed(pads) for amount in pair]
-    return F.pad(x, flat, value=value), (0,) * rank
+    return F.pad(x, flat_pads(pads), value=value), (0,) * rank
+
+
+def same_pads(x: Any, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[Any, Any]]:
+    """Return Keras's padding before and after each spatial axis of ``x`` (B, C, …spatial); recorded values where sizes are."""
+    rank = len(window)
+    return [_same(x, axis, rank, window[axis], strides[axis], dilation[axis]) for axis in range(rank)]
+
+
+def is_even(pads: list[tuple[Any, Any]]) -> bool:
+    """Return whether the padding is known and the same at both ends of each axis, as torch's own functions pad."""
+    return all(isinstance(before, int) and before == after for before, after in pads)
+
+
+def flat_pads(pads: list[tuple[Any, Any]]) -> list[Any]:
+    """Return padding in the order of ``F.pad``: the last axis first."""
+    return [amount for pair in reversed(pads) for amount in pair]
 
 
 def _same(x: Any, axis: int, rank: int, window: int, stride: int, dilation: int) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.ops._convolution import channels_back, channels_front, pad_for
+from anabranch.ops._convolution import channels_back, channels_front, flat_pads, is_even, pad_for, same_pads
 
 _MAX = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 _AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -18,18 +18,23 @@ def pool(x: Any, mode: str, window: tuple[int, ...], strides: tuple[int, ...], p
     """Return the maximum or mean of each window of ``x``; padding never enters a maximum nor a mean's count."""
     rank = len(window)
     x = channels_front(x, rank, data_format)
-    ones = (1,) * rank
-    if mode == "max":
-        x, _ = pad_for(x, window, strides, padding, ones, value=-math.inf)
-        x = _MAX[rank](x, window, strides)
-    elif padding == "valid":
-        x = _AVERAGE[rank](x, window, strides)
+    if mode == "mean":
+        x = _mean(x, window, strides, padding)
     else:
-        padded, even = pad_for(x, window, strides, padding, ones)
-        counted, _ = pad_for(torch.ones_like(x), window, strides, padding, ones)
-        sums = _AVERAGE[rank](padded, window, strides, padding=even)
-        x = sums / _AVERAGE[rank](counted, window, strides, padding=even)
+        x, _ = pad_for(x, window, strides, padding, (1,) * rank, value=-math.inf)
+        x = _MAX[rank](x, window, strides)
     return channels_back(x, rank, data_format)
+
+
+def _mean(x: Any, window: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Any:
+    average = _AVERAGE[len(window)]
+    if padding == "valid":
+        return average(x, window, strides)
+    pads = same_pads(x, window, strides, (1,) * len(window))
+    if is_even(pads):
+        return average(x, window, strides, padding=tuple(before for before, _ in pads), count_include_pad=False)
+    share = F.pad(torch.ones_like(x[:1, :1]), flat_pads(pads))  # how much of each window is not padding
+    return average(F.pad(x, flat_pads(pads)), window, strides) / average(share, window, strides)
 
 
 def global_pool(x: Any, mode: str, rank: int, data_format: str, keepdims: bool) -> Any:
