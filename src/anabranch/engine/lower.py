@@ -10,6 +10,7 @@ import operator
 import re
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
@@ -107,7 +108,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
 def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
     layer: Any = step.node.operation
     recorder.place(step)
-    args, kwargs = with_values(step.node, _cast(step, inputs))
+    args, kwargs = _tree.map_leaves(_as_constant, with_values(step.node, _cast(step, inputs)))
     last = next(reversed(recorder.graph.nodes), None)
     try:
         result = ops.run(layer, args, kwargs)
@@ -138,6 +139,11 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
         x.to(ops.dtype_of(wanted)) if t.dtype != wanted and "float" in t.dtype and "float" in wanted else x
         for x, t in zip(inputs, step.node.inputs, strict=True)
     ]
+
+
+def _as_constant(leaf: Any) -> Any:
+    """Return an array as a tensor, which unlike an array knows how to be combined with recorded values."""
+    return ops.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:

@@ -99,6 +99,7 @@ class Operator:
     """One use of a Python operator in a graph: an operation without weights."""
 
     explicit_name: str | None = None
+    opaque_if_needed = False  # there is nothing to keep whole
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.call = function

@@ -67,6 +67,7 @@ class Tensor:
     """A symbolic tensor: shape and dtype, no numbers; what a layer gives when it is called on an ``Input``."""
 
     __slots__ = ("__weakref__", "dtype", "index", "node", "shape")
+    __array_ufunc__ = None  # an array on the left of an operator leaves the operation to the tensor
 
     def __init__(self, node: Node, index: int, spec: Spec) -> None:
         self.node = node
@@ -234,8 +235,14 @@ def _operate(function: Any, *operands: Any) -> Any:
     for operand in operands:
         if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
             return NotImplemented
+    operands = tuple(_plain(operand) for operand in operands)
     operation = Operator(function)
     return record(operation, operands, {}, operation.compute_output_spec(*operands), call_site())
+
+
+def _plain(operand: Any) -> Any:
+    """Return a NumPy scalar as Python's number, which takes the tensor's dtype."""
+    return operand.item() if type(operand).__module__ == "numpy" and operand.shape == () else operand
 
 
 def _no_numbers(use: str) -> ArgumentTypeError:

@@ -1,0 +1,100 @@
+"""The symbolic tensor: what it tells, and what it refuses to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import ArgumentTypeError, GraphError, NotReadyError
+from anabranch.graph import Spec, map_specs, spec_leaves
+
+
+def test_a_tensor_tells_shape_dtype_name_and_origin() -> None:
+    x = ab.Input((4, 3), name="x", dtype="int32")
+    assert (x.shape, x.dtype, x.name, x.ndim, x.spec) == ((None, 4, 3), "int32", "x", 3, Spec((None, 4, 3), "int32"))
+    assert repr(x).startswith("<Tensor shape=(None, 4, 3) dtype=int32 from x at test_tensor.py:")
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (bool, "be true or false"),
+        (list, "be iterated over"),
+        (len, "have a length"),
+        (np.asarray, "become a NumPy array"),
+        (float, "become a number"),
+    ],
+)
+def test_it_has_no_numbers(use: Any, words: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=words) as error:
+        use(ab.Input((4,)))
+    assert "test_tensor.py" in str(error.value)
+
+
+def test_tensors_can_be_kept_in_sets_and_dicts() -> None:
+    x, y = ab.Input((4,)), ab.Input((4,))
+    assert len({x, y, x}) == 2
+    assert x != y
+
+
+@pytest.mark.parametrize("array", [np.array([1.0, 2.0, 3.0], "float32"), np.float32(2), np.float64(2), np.array(2.0)], ids=repr)
+def test_arrays_on_either_side_of_an_operator(array: Any) -> None:
+    x = ab.Input((3,))
+    for y in (x - array, array - x):
+        assert (y.shape, y.dtype) == ((None, 3), "float32")
+    model = ab.Model(x, [x - array, array - x])
+    ones = np.ones((1, 3), "float32")
+    for found, expected in zip(model(ones), (ones - array, array - ones), strict=True):
+        assert found.numpy().tolist() == expected.tolist()
+        assert found.numpy().dtype == "float32"
+
+
+def test_specs_are_leaves() -> None:
+    a, b = Spec((None, 1), "float32"), Spec((None, 2), "float32")
+    nest = {"p": [a, b], "q": (a,)}
+    assert spec_leaves(nest) == [a, b, a]
+    assert map_specs(lambda spec: spec.shape[-1], nest) == {"p": [1, 2], "q": (1,)}
+
+
+# layer.output and layer.input
+
+
+def test_a_layer_answers_for_its_only_call() -> None:
+    x = ab.Input((4,))
+    layer = layers.Dense(2)
+    y = layer(x)
+    assert layer.output.key == y.key
+    assert layer.input is x
+    entry = x.node.operation
+    assert entry.output.key == x.key
+    assert entry.input.key == x.key
+
+
+def test_several_inputs_are_answered_in_their_nest() -> None:
+    a, b = ab.Input((4,)), ab.Input((4,))
+    layer = layers.Add()
+    kept = layer([a, b])
+    assert layer.input == [a, b]
+    assert kept.shape == (None, 4)
+
+
+def test_a_layer_never_called_has_no_output() -> None:
+    with pytest.raises(NotReadyError, match="was never called, so it has no output"):
+        layers.Dense(2).output
+
+
+def test_a_shared_layer_has_no_single_output() -> None:
+    x = ab.Input((4,))
+    layer = layers.Dense(4)
+    kept = [layer(x), layer(x)]
+    with pytest.raises(GraphError, match="called 2 times, so its output is ambiguous") as error:
+        layer.output
+    assert str(error.value).count("test_tensor.py:") == 3
+    with pytest.raises(GraphError, match="its input is ambiguous"):
+        layer.input
+    del kept[1], error  # the error's traceback holds the calls
+    assert layer.output.key == kept[0].key

@@ -1,0 +1,115 @@
+"""The weight as a record: no numbers before they are asked for; Keras's axis order outside, torch's inside."""
+
+from __future__ import annotations
+
+import operator
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anabranch import layers
+from anabranch._errors import DtypeError, ShapeError
+
+
+def kernel(filters: int = 4) -> Any:
+    layer = layers.Conv2D(filters, (2, 3))
+    layer.build((None, 8, 8, 5))
+    return layer.kernel
+
+
+def test_a_weight_has_no_tensor_until_asked() -> None:
+    weight = kernel()
+    assert weight.tensor is None
+    assert (weight.shape, weight.size, weight.dtype, weight.trainable) == ((2, 3, 5, 4), 120, "float32", True)
+    value = weight.value
+    assert weight.value is value
+    assert isinstance(value, torch.nn.Parameter)
+    assert tuple(value.shape) == (4, 5, 2, 3), "torch's order"
+    assert weight.numpy().shape == (2, 3, 5, 4), "Keras's order"
+
+
+def test_assigning_keeps_the_tensor_object() -> None:
+    weight = kernel()
+    before = weight.value
+    numbers = np.arange(120, dtype="float32").reshape(2, 3, 5, 4)
+    assert weight.assign(numbers) is weight
+    assert weight.value is before
+    assert np.array_equal(weight.numpy(), numbers)
+    assert np.array_equal(before.detach().numpy(), numbers.transpose(3, 2, 0, 1))
+    weight.assign(torch.zeros(2, 3, 5, 4))
+    assert not weight.numpy().any()
+
+
+def test_numbers_handed_out_do_not_change_with_training() -> None:
+    weight = kernel()
+    kept = weight.numpy()
+    copy = kept.copy()
+    with torch.no_grad():
+        weight.value.add_(1.0)
+    assert np.array_equal(kept, copy)
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 3, 4, 5), "float32"), 3.0, [1, 2], np.float32(1)])
+def test_values_of_another_shape_are_refused(value: Any) -> None:
+    with pytest.raises(ShapeError, match="have another shape"):
+        kernel().assign(value)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(DtypeError, match="are not numbers"):
+        kernel().assign(np.full((2, 3, 5, 4), "x"))
+
+
+def test_a_weight_becomes_an_array() -> None:
+    weight = kernel()
+    assert np.array_equal(np.asarray(weight), weight.numpy())
+    assert np.asarray(weight, dtype="float64").dtype == np.float64
+
+
+@pytest.mark.parametrize("function", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_arithmetic_is_the_tensors(function: Any) -> None:
+    layer = layers.Dense(3)
+    layer.build((None, 2))
+    weight = layer.kernel
+    weight.assign(np.array([[1, 2, 3], [4, 5, 6]], "float32"))
+    shown = torch.from_numpy(weight.numpy())
+    other = torch.full((2, 3), 2.0)
+    assert torch.equal(function(weight, other), function(shown, other))
+    assert torch.equal(function(weight, weight), function(shown, shown))
+    assert torch.equal(function(2.0, weight), function(2.0, shown))
+    assert torch.equal(function(other, weight), function(other, shown))
+
+
+def test_matrix_products_powers_signs_and_items() -> None:
+    layer = layers.Dense(3)
+    layer.build((None, 2))
+    weight = layer.kernel
+    shown = torch.from_numpy(weight.numpy())
+    left, right = torch.rand(4, 2), torch.rand(3, 4)
+    assert torch.allclose(left @ weight, left @ shown)
+    assert torch.allclose(weight @ right, shown @ right)
+    assert torch.allclose(weight.__rmatmul__(left), left @ shown)
+    assert torch.equal(weight**2, shown**2)
+    assert torch.equal(-weight, -shown)
+    assert torch.equal(weight[0, 1:], shown[0, 1:])
+    assert torch.equal(torch.cat([weight, weight]), torch.cat([shown, shown]))
+    assert torch.equal(torch.sum(weight, dim=0), shown.sum(0))
+
+
+def test_a_weight_is_true_and_tells_what_it_is() -> None:
+    weight = kernel()
+    assert bool(weight)
+    assert repr(weight) == "<Weight conv2d/kernel shape=(2, 3, 5, 4) dtype=float32 trainable=True>"
+
+
+def test_describing_a_model_makes_no_numbers() -> None:
+    program = (
+        "import sys, anabranch as ab\nx = ab.Input((8, 8, 3))\nm = ab.Model(x, ab.layers.Conv2D(3, 3)(x))\n"
+        "m.summary(); m.count_params(); repr(m.weights); m.get_layer('conv2d').get_config()\n"
+        "assert all(w.tensor is None for w in m.weights)\nassert not {'torch', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
