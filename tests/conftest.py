@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -40,3 +42,19 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs; pytest --regenerate writes it anew"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def cifar10_folder() -> Path:
+    """The folder that holds the real CIFAR-10: $ANABRANCH_DATA, or unpacked once from what lies beside the repository."""
+    root = Path(__file__).parents[1]
+    chosen = os.environ.get("ANABRANCH_DATA")
+    if chosen and (Path(chosen) / "cifar-10-batches-bin").is_dir():
+        return Path(chosen)
+    unpack = root.parent / "shared" / "datasets" / "unpack"
+    if not unpack.exists():
+        pytest.skip("the real CIFAR-10 is not here: set ANABRANCH_DATA to a folder that holds cifar-10-batches-bin")
+    with (root / ".data.lock").open("w") as lock:  # the workers of one run share it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([str(unpack), str(root / ".data")], check=True, stdout=subprocess.DEVNULL)
+    return root / ".data"

@@ -63,5 +63,6 @@ def main(arguments: list[str]) -> int:
     model.fit(x_train.astype("float32") / 255, y_train, batch_size=64, epochs=options.epochs)
     seconds = time.perf_counter() - start
     _, accuracy = model.evaluate(x_test.astype("float32") / 255, y_test, batch_size=256, verbose=0)
-    print(f"Test accuracy after {options.epochs} epochs: {accuracy:.1%} ({seconds:.0f} s of training).")
+    epochs = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"
+    print(f"Test accuracy after {epochs}: {accuracy:.1%} ({seconds:.0f} s of training).")
     return 0

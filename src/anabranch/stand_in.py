@@ -15,6 +15,7 @@ from typing import Any
 import anabranch
 from anabranch._errors import AnabranchError, nearest
 
+TENSORFLOW = ("keras", "random")  # what tensorflow has under `anabranch run`
 ROOTS = ("keras", "tf_keras", "tensorflow")
 VERSION = "3.15.1"  # the Keras whose words these are
 # Keras's modules that are spelled otherwise here
@@ -44,6 +45,8 @@ class View(ModuleType):
             return VERSION
         if (found := sys.modules.get(f"{self.__name__}.{name}")) is not None:
             return found
+        if self._target is None and name in TENSORFLOW:
+            return importlib.import_module(f"{self.__name__}.{name}")
         value = getattr(self._target, name, None) if self._target is not None else None
         if value is None:
             raise MissingNameError(*_refusal(self.__name__, name, self._target))
@@ -94,7 +97,7 @@ class Finder:
                 return View(spec.name, None)
             if parts == ["random"]:
                 return Random(spec.name)
-            if parts[0] != "keras":
+            if parts[0] not in TENSORFLOW:
                 raise MissingImportError(*_refusal("tensorflow", parts[0], None))
             parts = parts[1:]
         target: Any = anabranch

@@ -1,0 +1,218 @@
+"""``anabranch run`` on real scripts in real processes, and the other commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SEED = """
+print("Toy ResNet model for CIFAR10")
+print("Layers generated for model")
+inputs = keras.Input(shape=(32, 32, 3), name="img")
+x = layers.Conv2D(32, 3, activation="relu")(inputs)
+x = layers.Conv2D(64, 3, activation="relu")(x)
+block_1_output = layers.MaxPooling2D(3)(x)
+
+x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_1_output)
+x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
+block_2_output = layers.add([x, block_1_output])
+
+x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_2_output)
+x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
+block_3_output = layers.add([x, block_2_output])
+
+x = layers.Conv2D(64, 3, activation="relu")(block_3_output)
+x = layers.GlobalAveragePooling2D()(x)
+x = layers.Dense(256, activation="relu")(x)
+x = layers.Dropout(0.5)(x)
+outputs = layers.Dense(10)(x)
+
+model = keras.Model(inputs, outputs, name="toy_resnet")
+print("More information about the model")
+"""
+IMPORTS = "import tensorflow\nfrom tensorflow import keras\nfrom tensorflow.keras import layers\n"
+
+
+def anabranch(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "anabranch", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)  # type: ignore[call-overload]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "script.py"
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def test_the_seed_runs_unchanged(tmp_path: Path) -> None:
+    done = anabranch("run", write(tmp_path, IMPORTS + SEED))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Toy ResNet model for CIFAR10", "Layers generated for model", "More information about the model",
+    ]  # fmt: skip
+
+
+def test_the_summary_needs_neither_torch_nor_numpy(tmp_path: Path) -> None:
+    script = IMPORTS + SEED + "model.summary()\nimport sys\nprint({'torch', 'numpy'} & set(sys.modules))\n"
+    done = anabranch("run", write(tmp_path, script))
+    assert done.returncode == 0, done.stderr
+    assert "Total params: 223,242" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import keras; keras.layers.Dense(3)",
+        "from keras import layers; layers.Dense(3)",
+        "from keras.layers import Dense; Dense(3)",
+        "import keras.layers as L; L.Dense(3)",
+        "import tensorflow as tf; tf.keras.layers.Dense(3)",
+        "import tensorflow as tf; tf.random.set_seed(1)",
+        "from tensorflow import keras; keras.layers.Dense(3)",
+        "import tensorflow.keras as keras; keras.layers.Dense(3)",
+        "from tensorflow.keras import layers; layers.Dense(3)",
+        "from tensorflow.keras.models import Model, Sequential",
+        "from tensorflow.keras.layers import Conv2D, Dense, Flatten, MaxPooling2D",
+        "from tensorflow.keras.optimizers import Adam; Adam(1e-3)",
+        "from tensorflow.keras.optimizers.schedules import ExponentialDecay",
+        "from tensorflow.keras.utils import to_categorical; to_categorical([1, 0])",
+        "from tensorflow.keras.datasets import cifar10; cifar10.load_data",
+        "from tensorflow.keras.callbacks import EarlyStopping; EarlyStopping()",
+        "from tensorflow.keras.regularizers import l2; l2(1e-4)",
+        "from tensorflow.keras import backend as K; assert K.epsilon() == 1e-7",
+        "import keras; keras.backend.clear_session()",
+        "import keras; assert keras.__version__.startswith('3'); assert not hasattr(keras, 'nothing')",
+    ],
+)
+def test_ways_of_importing(tmp_path: Path, line: str) -> None:
+    done = anabranch("run", write(tmp_path, line + "\n"))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("import keras; keras.layers.Conv2DD", "did you mean 'Conv2D'?"),
+        ("from keras.layers import Dens", "did you mean 'Dense'?"),
+        ("from tensorflow.keras.layers import LSTM", "anabranch stands in for Keras"),
+        ("import tensorflow as tf; tf.constant(1)", "tensorflow means tensorflow.keras alone"),
+        ("import tensorflow.data", "tensorflow means tensorflow.keras alone"),
+        ("import keras.nothing", "has no 'nothing'"),
+    ],
+)
+def test_names_that_are_not_there(tmp_path: Path, line: str, says: str) -> None:
+    done = anabranch("run", write(tmp_path, line + "\n"))
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "cli.py" not in done.stderr, "the traceback begins in the user's script"
+
+
+def test_a_script_sees_what_python_would_show_it(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("VALUE = 3\n")
+    script = write(
+        tmp_path,
+        """
+        import sys, beside
+        print(sys.argv[1:], __name__, __file__ == sys.argv[0], beside.VALUE)
+        sys.exit(7)
+        """,
+    )
+    done = anabranch("run", script, "a", "--b")
+    assert done.returncode == 7
+    assert done.stdout.strip() == "['a', '--b'] __main__ True 3"
+
+
+def test_an_error_in_the_script_keeps_its_line(tmp_path: Path) -> None:
+    done = anabranch("run", write(tmp_path, "import keras\n\n1 / 0\n"))
+    assert done.returncode == 1
+    assert 'script.py", line 3' in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert "cli.py" not in done.stderr
+
+
+def test_a_script_trains(tmp_path: Path) -> None:
+    script = write(
+        tmp_path,
+        """
+        import numpy as np
+        from tensorflow import keras
+        from tensorflow.keras import layers
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2, activation="softmax")])
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        history = model.fit(np.zeros((8, 4)), np.zeros(8), epochs=2, verbose=0)
+        print(sorted(history.history))
+        """,
+    )
+    done = anabranch("run", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['accuracy', 'loss']"
+
+
+@pytest.mark.parametrize(("arguments", "says"), [(["run", "absent.py"], "there is no absent.py"), (["run", "."], "is a folder"),
+                                                 (["rnu"], "did you mean run?"), (["run"], "usage")])  # fmt: skip
+def test_mistakes_at_the_command(arguments: list[str], says: str) -> None:
+    done = anabranch(*arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_summary_of_a_script(tmp_path: Path) -> None:
+    script = write(tmp_path, IMPORTS + SEED)
+    done = anabranch("summary", script)
+    assert "Total params: 223,242" in done.stdout
+    assert anabranch("summary", f"{script}:model").returncode == 0
+    missing = anabranch("summary", f"{script}:mdoel")
+    assert missing.returncode == 1
+    assert "it has: model" in missing.stderr
+
+
+def test_doctor_and_version() -> None:
+    done = anabranch("doctor")
+    assert done.returncode == 0, done.stderr
+    for word in ("anabranch", "torch", "device", "threads", "data folder", "cifar10"):
+        assert word in done.stdout
+    assert anabranch("--version").stdout.strip() == "0.1.0"
+
+
+def test_the_demo_on_real_images(cifar10_folder: Path) -> None:
+    done = anabranch("demo", "--epochs", 1, "--limit", 640, env=os.environ | {"ANABRANCH_DATA": str(cifar10_folder)})
+    assert done.returncode == 0, done.stderr
+    assert "Total params: 223,242" in done.stdout
+    assert "Training on 640 images" in done.stdout
+    assert "Test accuracy after 1 epoch:" in done.stdout
+
+
+def test_the_demo_without_data_draws_its_own(tmp_path: Path) -> None:
+    refused = {"ANABRANCH_DATA": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = anabranch("demo", "--epochs", 1, "--limit", 320, env=os.environ | refused)
+    assert done.returncode == 0, done.stderr
+    assert "Training on drawn shapes instead" in done.stdout
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("toy_resnet.py", ["--epochs", 1, "--limit", 320]),
+                                                   ("resnet_cifar.py", ["--epochs", 1, "--limit", 256])])  # fmt: skip
+def test_examples_run_on_real_images(cifar10_folder: Path, script: str, arguments: list[object]) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / script, *map(str, arguments)], capture_output=True, text=True, check=False,
+        env=os.environ | {"ANABRANCH_DATA": str(cifar10_folder)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "est" in done.stdout
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7), (1202, 19.4)])
+def test_sizes_of_the_published_networks(depth: int, millions: float) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "resnet_cifar.py", "--depth", str(depth), "--summary"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    line = next(line for line in done.stdout.splitlines() if line.startswith("Trainable params"))
+    count = int(line.split()[2].replace(",", ""))
+    assert count / 1e6 == pytest.approx(millions, rel=0.02)  # He et al. 2015, table 6
