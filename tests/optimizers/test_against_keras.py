@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -37,12 +36,6 @@ def weight(values: np.ndarray, name: str) -> Weight:
     made = Weight(name, values.shape, "float32", lambda shape, dtype=None: values, Home("layer"), ops)
     made.home.ordinal = 0
     return made
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ["KERAS_BACKEND"] = "torch"
-    return pytest.importorskip("keras")
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -25,14 +24,6 @@ def take(optimizer: Any, weights: list[Weight], gradients: list[Any]) -> None:
     for w, g in zip(weights, gradients, strict=True):
         w.value.grad = None if g is None else torch.as_tensor(np.array(g, "float32"))
     optimizer.step()
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ["KERAS_BACKEND"] = "torch"
-    import keras
-
-    return keras
 
 
 def gradients_of(shapes: list[tuple[int, ...]], steps: int) -> list[list[np.ndarray]]:

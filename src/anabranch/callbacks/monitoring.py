@@ -70,7 +70,7 @@ class EarlyStopping(Callback):
             if self.baseline is None or self.watch.improves(value, self.baseline):
                 self.wait = 0
             return
-        if self.best_weights is None:  # an epoch of NaN is kept where there is no other
+        if self.watch.best is None and self.best_weights is None:  # an epoch of NaN is kept where there is no other
             self._keep(epoch)
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
