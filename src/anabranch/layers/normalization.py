@@ -47,7 +47,8 @@ class BatchNormalization(Pointwise):
             raise ArgumentError("momentum lies in [0, 1].", got=repr(momentum), where=str(self.made_at))
         if isinstance(axis, (list, tuple)) and len(axis) == 1:
             axis = axis[0]
-        self.axis, self.momentum, self.epsilon, self.center, self.scale = axis, momentum, epsilon, center, scale
+        self.axis, self.momentum, self.center, self.scale = axis, momentum, center, scale
+        self.epsilon = check_epsilon(epsilon, self)
         self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
         self.moving_mean_initializer = moving_mean_initializer
         self.moving_variance_initializer = moving_variance_initializer
@@ -104,7 +105,7 @@ class LayerNormalization(Pointwise):
     ) -> None:
         super().__init__(**kwargs)
         self.axis = axis
-        self.epsilon, self.center, self.scale = epsilon, center, scale
+        self.epsilon, self.center, self.scale = check_epsilon(epsilon, self), center, scale
         self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
@@ -151,7 +152,7 @@ class GroupNormalization(Pointwise):
         super().__init__(**kwargs)
         self.groups = -1 if groups == -1 else whole("groups", groups, self)
         self._groups = self.groups
-        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
+        self.axis, self.epsilon, self.center, self.scale = axis, check_epsilon(epsilon, self), center, scale
         self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
@@ -190,7 +191,7 @@ class RMSNormalization(Pointwise):
 
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis, self.epsilon = axis, epsilon
+        self.axis, self.epsilon = axis, check_epsilon(epsilon, self)
         self.scale: Any = None
         self._axes: tuple[int, ...] = ()
         self._shape: Shape = ()
@@ -228,6 +229,13 @@ class UnitNormalization(Pointwise):
     def call(self, inputs: Any) -> Any:
         """Normalize."""
         return ops.unit_norm(inputs, as_axes(self.axis))
+
+
+def check_epsilon(epsilon: float, layer: Pointwise) -> float:
+    """Return epsilon, which is not negative."""
+    if not epsilon >= 0:
+        raise ArgumentError("epsilon is not negative.", got=repr(epsilon), where=str(layer.made_at))
+    return epsilon
 
 
 def as_axes(axis: Any) -> tuple[int, ...]:

@@ -23,6 +23,10 @@ def _from_axis_1(x: Any, axis: int, rank: int) -> Any:
     return x if axis == 1 else x.permute(0, *range(2, axis + 1), 1, *range(axis + 1, rank))
 
 
+# the overload, unlike the method, tells torch.fx that it writes: removing dead code then leaves it
+_move = torch.ops.aten.lerp_.Scalar
+
+
 def batch_norm(
     x: Any,
     gamma: Weight | None,
@@ -46,8 +50,8 @@ def batch_norm(
         x = F.batch_norm(x, mean, variance, _maybe(gamma), _maybe(beta), False, 0.0, epsilon)
         return _from_axis_1(x, axis, rank)
     normalized = torch.native_batch_norm(x, _maybe(gamma), _maybe(beta), None, None, True, 0.0, epsilon)
-    mean.lerp_(normalized[1].detach(), 1 - momentum)
-    variance.lerp_(normalized[2].detach().pow(-2) - epsilon, 1 - momentum)
+    _move(mean, normalized[1].detach(), 1 - momentum)
+    _move(variance, normalized[2].detach().pow(-2) - epsilon, 1 - momentum)
     return _from_axis_1(normalized[0], axis, rank)
 
 
