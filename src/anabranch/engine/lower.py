@@ -96,7 +96,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
                 if isinstance(result, Proxy):
                     result.node.meta.setdefault("shape", spec.shape)
             penalty = getattr(step.node.operation, "activity_regularizer", None)
-            if training and penalty is not None:
+            if penalty is not None and not structured:
                 losses.extend(penalty(result) / result.shape[0] for result in results)
     outputs = [values[number] for number in flat.outputs]
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *losses)

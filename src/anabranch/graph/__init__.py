@@ -1,6 +1,6 @@
 """Symbolic tensors, nodes, graphs and weights as plain data; no engine is imported here."""
 
-from anabranch.graph.binding import bind
+from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.flatten import Flat, Step, flatten, replay, subgraph, with_values
 from anabranch.graph.graph import Graph
@@ -11,6 +11,7 @@ from anabranch.graph.tensor import Node, Operation, Tensor, map_specs, record, s
 from anabranch.graph.weight import Home, Weight
 
 __all__ = [
-    "CallSite", "Flat", "Graph", "Home", "Node", "Operation", "Operator", "Shape", "Spec", "Step", "Tensor", "Weight",
+    "CallSite", "Flat", "Graph", "Home", "Node", "Operation", "Operator", "Rule", "Slots", "Shape", "Spec", "Step", "Tensor",
+    "Weight",
     "bind", "call_site", "flatten", "map_specs", "record", "replay", "snake_case", "spec_leaves", "subgraph", "with_values",
 ]  # fmt: skip

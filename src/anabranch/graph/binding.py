@@ -1,81 +1,187 @@
-"""Which given value belongs to which declared leaf: by the user's own keys, or by position; never by sorted order."""
+"""The one binder: what a user wrote for x, y, loss, metrics or weights, onto a model's inputs or outputs by the user's keys."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple
 
 from anabranch import _tree
-from anabranch._errors import ArgumentError, nearest
+from anabranch._errors import AnabranchError, ArgumentError, nearest, unknown
+
+Predicate = Callable[[Any], bool]
 
 
-def bind(structure: _tree.Nest, names: Sequence[str], value: Any, role: str) -> list[Any]:
-    """Return the leaves of ``value`` in the order of ``structure``, whose leaves are called ``names``.
+class Slots(NamedTuple):
+    """The named places that values are bound onto: a model's inputs or its outputs, in the model's order."""
 
-    ``role`` says what is bound, e.g. ``input`` or ``target``. A dict binds by the structure's keys or the leaves' names; a
-    list by position.
+    kind: str
+    names: tuple[str, ...]
+    tensors: tuple[Any, ...]
+    structure: _tree.Nest
 
-    >>> bind(["t", "t"], ["left", "right"], {"right": 2, "left": 1}, "input")
-    [1, 2]
+    @classmethod
+    def inputs(cls, model: Any) -> Slots:
+        """Return the inputs of ``model``."""
+        return cls("input", tuple(model.input_names), tuple(model.inputs), model.input_structure)
+
+    @classmethod
+    def outputs(cls, model: Any) -> Slots:
+        """Return the outputs of ``model``."""
+        return cls("output", tuple(model.output_names), tuple(model.outputs), model.output_structure)
+
+    def described(self) -> str:
+        """Return e.g. ``2 inputs: 'image', 'age'``."""
+        plural = "s" if len(self.names) != 1 else ""
+        return f"{len(self.names)} {self.kind}{plural}: {', '.join(map(repr, self.names))}"
+
+
+class Rule(NamedTuple):
+    """How one argument is bound."""
+
+    what: str
+    """The argument's name, for messages."""
+    is_leaf: Predicate
+    """Whether a value stands for one slot rather than for a nest of them."""
+    spread: bool = False
+    """Whether one leaf serves every slot."""
+    optional: Collection[int] = ()
+    """Slots that may go without a value."""
+    error: type[AnabranchError] = ArgumentError
+
+
+def bind(value: _tree.Nest, slots: Slots, rule: Rule) -> list[Any]:
+    """Return one value for each slot, in the model's order; None where an optional slot got none.
+
+    A dict is bound by key: the keys of the structure the user built the model from, or the names of the tensors. A list is
+    bound by position. Nothing is sorted, an unknown or a missing key is an error.
     """
-    if not _tree.is_nest(structure):
-        return [_only(names[0], value, role)]
+    if rule.is_leaf(value):
+        if len(slots.names) == 1 or rule.spread:
+            return [value] * len(slots.names)
+        needed = [i for i in range(len(slots.names)) if i not in rule.optional]
+        if len(needed) == 1:
+            return _placed({needed[0]: value}, slots)
+        raise _miscounted(1, slots, rule)
+    if _tree.is_nest(slots.structure) and any(_tree.is_nest(part) for part in _parts(slots.structure)):
+        bound = _by_structure(value, slots, rule)
+        if bound is not None:
+            return bound
     if isinstance(value, dict):
-        if isinstance(structure, dict) and any(_tree.is_nest(inner) for inner in structure.values()):
-            return _bind_nested(structure, value, role)
-        keys = list(structure) if isinstance(structure, dict) else list(names)
-        _check_keys(value, keys, role)
-        return [value[key] for key in keys]
+        return _by_key(value, slots, rule)
     if isinstance(value, (list, tuple)):
-        found = _tree.leaves(value)
-        if len(found) == len(names):
-            return found
-        raise ArgumentError(
-            f"Another number of {role}s than the model has.",
-            expected=f"{len(names)}: {', '.join(names)}",
-            got=str(len(found)),
-        )
-    if len(names) == 1:
-        return [value]
-    raise ArgumentError(
-        f"The model has {len(names)} {role}s and was given one.",
-        expected=f"a list in this order, or a dict with these keys: {', '.join(names)}",
-        got=type(value).__name__,
+        return _by_position(list(value), slots, rule)
+    raise rule.error(
+        f"{rule.what} is of a kind that cannot be bound to the model's {slots.kind}s.",
+        expected=slots.described(),
+        got=f"{type(value).__name__}: {value!r}"[:120],
     )
 
 
-def _bind_nested(structure: dict[Any, Any], value: dict[Any, Any], role: str) -> list[Any]:
-    _check_keys(value, list(structure), role)
+def _parts(structure: _tree.Nest) -> Iterable[Any]:
+    return structure.values() if isinstance(structure, dict) else structure
+
+
+def _placed(found: dict[int, Any], slots: Slots) -> list[Any]:
+    return [found.get(index) for index in range(len(slots.names))]
+
+
+def _by_key(value: dict[Any, Any], slots: Slots, rule: Rule) -> list[Any]:
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(slots.names):
+        places.setdefault(name, []).append(index)
+    if any(key not in places for key in value):
+        # The tensors' own names serve too, where the structure has other keys.
+        for index, tensor in enumerate(slots.tensors):
+            if tensor.name not in slots.names:
+                places.setdefault(tensor.name, []).append(index)
+    found: dict[int, Any] = {}
+    for key, item in value.items():
+        if key not in places:
+            raise _unknown_key(key, slots, rule)
+        for index in places[key]:
+            if index in found:
+                raise rule.error(f"{rule.what} has two values for {slots.kind} {slots.names[index]!r}.", got=_keys(value))
+            found[index] = _leaf(item, slots.names[index], rule)
+    for index, name in enumerate(slots.names):
+        if index not in rule.optional and (index not in found or (found[index] is None and not rule.is_leaf(None))):
+            raise _missing_key(name, value, slots, rule)
+    return _placed(found, slots)
+
+
+def _by_position(value: list[Any], slots: Slots, rule: Rule) -> list[Any]:
+    if len(value) == len(slots.names):
+        return [_leaf(item, name, rule) for item, name in zip(value, slots.names, strict=True)]
+    needed = [index for index in range(len(slots.names)) if index not in rule.optional]
+    if len(value) == len(needed):
+        return _placed({i: _leaf(v, slots.names[i], rule) for i, v in zip(needed, value, strict=True)}, slots)
+    raise _miscounted(len(value), slots, rule)
+
+
+def _by_structure(value: _tree.Nest, slots: Slots, rule: Rule) -> list[Any] | None:
+    """Walk value and structure together; None where they differ in shape, so that flat forms are tried."""
     found: list[Any] = []
-    for key, inner in structure.items():
-        labels = [f"{key}/{i}" for i in range(len(_tree.leaves(inner)))]
-        found += bind(inner, labels, value[key], role)
+    stack: list[tuple[Any, Any]] = [(value, slots.structure)]
+    while stack:
+        item, structure = stack.pop()
+        if not _tree.is_nest(structure):
+            if not rule.is_leaf(item):
+                return None
+            found.append(item)
+        elif isinstance(structure, dict):
+            if not isinstance(item, dict):
+                return None
+            for key in item:
+                if key not in structure:
+                    return None
+            if any(key not in item for key in structure):
+                return None
+            stack.extend((item[key], part) for key, part in reversed(structure.items()))
+        else:
+            if rule.is_leaf(item) or not isinstance(item, (list, tuple)) or len(item) != len(structure):
+                return None
+            stack.extend(reversed(list(zip(item, structure, strict=True))))
     return found
 
 
-def _only(name: str, value: Any, role: str) -> Any:
-    if isinstance(value, dict):
-        _check_keys(value, [name], role)
-        return value[name]
-    if isinstance(value, (list, tuple)) and len(value) == 1:
-        return value[0]
-    return value
+def _leaf(item: Any, name: str, rule: Rule) -> Any:
+    if item is None or rule.is_leaf(item):
+        return item
+    if isinstance(item, (list, tuple)) and len(item) == 1 and rule.is_leaf(item[0]):
+        return item[0]
+    raise rule.error(
+        f"{rule.what} for {name!r} is of a kind that cannot be used.",
+        got=f"{type(item).__name__}: {item!r}"[:120],
+    )
 
 
-def _check_keys(value: dict[Any, Any], keys: list[Any], role: str) -> None:
-    missing = [key for key in keys if key not in value]
-    extra = [key for key in value if key not in keys]
-    if not missing and not extra:
-        return
-    close = {key: nearest(str(key), [str(k) for k in keys]) for key in extra}
-    hints = [f"{key!r} -> {name!r}?" for key, name in close.items() if name]
-    raise ArgumentError(
-        f"The keys of the {role}s do not fit: "
-        + "; ".join(
-            ([f"missing {', '.join(map(repr, missing))}"] if missing else [])
-            + ([f"unknown {', '.join(map(repr, extra))}"] if extra else [])
-        ),
-        expected=", ".join(map(repr, keys)),
-        got=", ".join(map(repr, value)),
-        repair=f"did you mean {', '.join(hints)}" if hints else None,
+def _keys(value: dict[Any, Any]) -> str:
+    return f"keys {', '.join(repr(key) for key in value)}" if value else "no keys"
+
+
+def _unknown_key(key: Any, slots: Slots, rule: Rule) -> AnabranchError:
+    error = unknown(f"key in {rule.what}", key if isinstance(key, str) else repr(key), slots.names)
+    error.expected = slots.described()
+    return error
+
+
+def _missing_key(name: str, value: dict[Any, Any], slots: Slots, rule: Rule) -> AnabranchError:
+    close = nearest(name, [key for key in value if isinstance(key, str) and key not in slots.names])
+    return rule.error(
+        f"{rule.what} has no value for {slots.kind} {name!r}.",
+        expected=slots.described(),
+        got=_keys(value),
+        repair=f"is {close!r} meant for it?" if close else _leave_out(name, rule),
+    )
+
+
+def _leave_out(name: str, rule: Rule) -> str | None:
+    return f"{{{name!r}: None}} leaves this output without one" if rule.is_leaf(None) else None
+
+
+def _miscounted(count: int, slots: Slots, rule: Rule) -> AnabranchError:
+    return rule.error(
+        f"{rule.what} has another number of values than the model has {slots.kind}s.",
+        expected=slots.described(),
+        got=f"{count} value{'s' if count != 1 else ''}",
+        repair=f"pass a dict, {{{', '.join(f'{name!r}: …' for name in slots.names)}}}, or a list in that order",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, config, engine, insight, ops, storage, training
 from anabranch._errors import ArgumentError, ShapeError, unknown
-from anabranch.graph import Graph, Tensor, bind, replay
+from anabranch.graph import Graph, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer
 
@@ -155,7 +155,7 @@ class Model(Layer):
 
     def bind_inputs(self, value: Any) -> list[Any]:
         """Return the leaves of ``value`` in the order of the model's inputs."""
-        return bind(self.input_structure, self.input_names, value, "input")
+        return bind(value, Slots.inputs(self), _INPUTS)
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ."""
@@ -332,6 +332,9 @@ class Model(Layer):
     def load_weights(self, filepath: Any) -> None:
         """Read the weights from a ``.safetensors`` file, by path and shape."""
         storage.load_weights(self, filepath)
+
+
+_INPUTS = Rule("inputs", lambda value: not _tree.is_nest(value))
 
 
 def check_input(tensor: Tensor, declared: Tensor) -> None:

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from anabranch import _tree, engine, ops
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
+from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training import _checks
 from anabranch.training._arrays import check_finite, is_array, to_tensor
-from anabranch.training._binding import Rule, Slots, bind
 from anabranch.training._sources import Arrays, Batch, Sequence, Source, Stream, refuse_parts
 from anabranch.training._targets import Target, class_weights
 

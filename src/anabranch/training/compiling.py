@@ -8,7 +8,7 @@ import torch
 
 from anabranch import _tree, losses, metrics, optimizers
 from anabranch._errors import ArgumentError, NotReadyError
-from anabranch.training._binding import Rule, Slots, bind
+from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training._checks import whole
 from anabranch.training._record import Record
 from anabranch.training._targets import Target
