@@ -118,18 +118,17 @@ def pad_for(
     strides: tuple[int, ...],
     padding: str,
     dilation: tuple[int, ...],
-    value: float = 0.0,
 ) -> tuple[Any, tuple[int, ...]]:
-    """Return ``x`` (B, C, …spatial) padded as far as it must be, and the even padding left to torch's own function."""
+    """Return ``x`` (B, C, …spatial) zero-padded as far as it must be, and the even padding left to torch's own function."""
     rank = len(window)
     if padding == "valid":
         return x, (0,) * rank
     if padding == "causal":
-        return F.pad(x, ((window[0] - 1) * dilation[0], 0), value=value), (0,)
+        return F.pad(x, ((window[0] - 1) * dilation[0], 0)), (0,)
     pads = same_pads(x, window, strides, dilation)
-    if value == 0.0 and is_even(pads):
+    if is_even(pads):
         return x, tuple(before for before, _ in pads)
-    return F.pad(x, flat_pads(pads), value=value), (0,) * rank
+    return F.pad(x, flat_pads(pads)), (0,) * rank
 
 
 def same_pads(x: Any, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[Any, Any]]:

@@ -44,15 +44,22 @@ def batch_norm(
     With a momentum mean and variance are the batch's, and the moving ones move: m ← momentum · m + (1 - momentum) · batch's.
     The variance is the biased one, as in Keras; torch's own statistics take the unbiased one.
     """
-    x = _to_axis_1(x, axis, rank)
-    mean, variance = native(moving_mean), native(moving_variance)
+    flat = (axis, rank) == (2, 3)  # torch is many times faster on rows (n, C) than on (B, C, T) with the channels last
+    rows = x.flatten(0, 1) if flat else _to_axis_1(x, axis, rank)
+    mean, variance, weights = native(moving_mean), native(moving_variance), (_maybe(gamma), _maybe(beta))
     if momentum is None:
-        x = F.batch_norm(x, mean, variance, _maybe(gamma), _maybe(beta), False, 0.0, epsilon)
-        return _from_axis_1(x, axis, rank)
-    normalized = torch.native_batch_norm(x, _maybe(gamma), _maybe(beta), None, None, True, 0.0, epsilon)
-    _move(mean, normalized[1].detach(), 1 - momentum)
-    _move(variance, normalized[2].detach().pow(-2) - epsilon, 1 - momentum)
-    return _from_axis_1(normalized[0], axis, rank)
+        y = F.batch_norm(rows, mean, variance, *weights, False, 0.0, epsilon)
+    else:
+        y, batch_mean, batch_deviation = _batch_norm(rows, *weights, epsilon)
+        _move(mean, batch_mean, 1 - momentum)
+        _move(variance, batch_deviation.pow(-2) - epsilon, 1 - momentum)
+    return y.view_as(x) if flat else _from_axis_1(y, axis, rank)
+
+
+def _batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """Return x (n, C, …) normalized, and the batch's mean and 1 / sqrt(variance + epsilon), through which nothing learns."""
+    found = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, epsilon)
+    return found[0], found[1].detach(), found[2].detach()
 
 
 def layer_norm(

@@ -8,33 +8,34 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.ops._convolution import channels_back, channels_front, flat_pads, is_even, pad_for, same_pads
+from anabranch.ops._convolution import channels_back, channels_front, flat_pads, is_even, same_pads
 
 _MAX = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
-_AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 def pool(x: Any, mode: str, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str) -> Any:
     """Return the maximum or mean of each window of ``x``; padding never enters a maximum nor a mean's count."""
     rank = len(window)
     x = channels_front(x, rank, data_format)
-    if mode == "mean":
-        x = _mean(x, window, strides, padding)
-    else:
-        x, _ = pad_for(x, window, strides, padding, (1,) * rank, value=-math.inf)
-        x = _MAX[rank](x, window, strides)
-    return channels_back(x, rank, data_format)
+    pads = [(0, 0)] * rank if padding == "valid" else same_pads(x, window, strides, (1,) * rank)
+    slide = _slide_max if mode == "max" else _slide_mean
+    return channels_back(slide(x, window, strides, pads), rank, data_format)
 
 
-def _mean(x: Any, window: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Any:
-    average = _AVERAGE[len(window)]
-    if padding == "valid":
-        return average(x, window, strides)
-    pads = same_pads(x, window, strides, (1,) * len(window))
+def _slide_max(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[Any, Any]]) -> Any:
+    maximum = _MAX[len(window)]
     if is_even(pads):
-        return average(x, window, strides, padding=tuple(before for before, _ in pads), count_include_pad=False)
+        return maximum(x, window, strides, tuple(before for before, _ in pads))
+    return maximum(F.pad(x, flat_pads(pads), value=-math.inf), window, strides)
+
+
+def _slide_mean(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[Any, Any]]) -> Any:
+    mean = _MEAN[len(window)]
+    if is_even(pads):
+        return mean(x, window, strides, padding=tuple(before for before, _ in pads), count_include_pad=False)
     share = F.pad(torch.ones_like(x[:1, :1]), flat_pads(pads))  # how much of each window is not padding
-    return average(F.pad(x, flat_pads(pads)), window, strides) / average(share, window, strides)
+    return mean(F.pad(x, flat_pads(pads)), window, strides) / mean(share, window, strides)
 
 
 def global_pool(x: Any, mode: str, rank: int, data_format: str, keepdims: bool) -> Any:
