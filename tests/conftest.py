@@ -35,6 +35,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
     def check(name: str, text: str) -> None:
         path = folder / name
+        path = path if path.suffix else path.with_suffix(".txt")
         text = text.rstrip() + "\n"
         if request.config.getoption("--regenerate"):
             path.parent.mkdir(parents=True, exist_ok=True)

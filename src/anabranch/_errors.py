@@ -23,6 +23,7 @@ import difflib
 from collections.abc import Iterable
 from typing import TypeVar
 
+MOST_SHOWN = 30  # names, before a list is cut to those nearest
 E = TypeVar("E", bound="AnabranchError")
 
 
@@ -114,7 +115,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
+def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None, where: str | None = None) -> UnknownNameError:
     """Build the error for a name that nothing answers to, offering the nearest.
 
     >>> print(unknown("activation", "rellu", ["relu", "elu"]))
@@ -124,9 +125,11 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = N
     """
     known = sorted(known)
     close = nearest(name, known)
+    shown = known if len(known) <= MOST_SHOWN else difflib.get_close_matches(name, known, n=8, cutoff=0.4) or known[:8]
+    others = f", … and {len(known) - len(shown)} others" if len(shown) < len(known) else ""
     return UnknownNameError(
-        f"Unknown {kind} {name!r}.",
-        expected=f"one of: {', '.join(known)}",
+        f"Unknown {kind} {name!r}{f' in {of}' if of else ''}.",
+        expected=f"one of: {', '.join(shown)}{others}",
         where=where,
         repair=f"did you mean {close!r}?" if close else None,
     )

@@ -70,6 +70,7 @@ def test_a_layer_answers_for_its_only_call() -> None:
     assert layer.output.key == y.key
     assert layer.input is x
     entry = x.node.operation
+    assert layers.InputLayer((4,)).output.shape == (None, 4)
     assert entry.output.key == x.key
     assert entry.input.key == x.key
 

@@ -1,11 +1,8 @@
-"""What the tests of training share: real Keras as the oracle, and small models."""
+"""What the tests of training share: numbers and small models."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,30 +10,6 @@ import pytest
 
 import anabranch as ab
 from anabranch import layers
-
-
-@pytest.fixture(scope="session")
-def keras() -> Any:
-    """Real Keras on torch."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import keras
-    return keras
-
-
-@pytest.fixture
-def golden() -> Callable[[str, str], None]:
-    """Hold a text to ``tests/golden/NAME.txt``; with REGENERATE_GOLDEN=1 in the environment the file is written instead."""
-
-    def check(name: str, text: str) -> None:
-        path = Path(__file__).parents[1] / "golden" / f"{name}.txt"
-        if os.environ.get("REGENERATE_GOLDEN"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        assert text == path.read_text(encoding="utf-8"), f"{path} differs; REGENERATE_GOLDEN=1 pytest … writes it anew"
-
-    return check
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def _keys(value: dict[Any, Any]) -> str:
 
 
 def _unknown_key(key: Any, slots: Slots, rule: Rule) -> AnabranchError:
-    error = unknown(f"key in {rule.what}", key if isinstance(key, str) else repr(key), slots.names)
+    error = unknown("key", key if isinstance(key, str) else repr(key), slots.names, of=rule.what)
     error.expected = slots.described()
     return error
 

@@ -23,7 +23,7 @@ class Spec(NamedTuple):
     dtype: str
 
 
-_ORDER = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")
+DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")
 
 
 def promote(a: str, b: str) -> str:
@@ -32,7 +32,7 @@ def promote(a: str, b: str) -> str:
     >>> promote("uint8", "float32")
     'float32'
     """
-    return max(a, b, key=_ORDER.index)
+    return max(a, b, key=DTYPES.index)
 
 
 def _arithmetic(specs: list[Spec]) -> Spec:

@@ -20,8 +20,10 @@ from anabranch._errors import (
     NotReadyError,
     ShapeError,
     nearest,
+    unknown,
 )  # fmt: skip
 from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
+from anabranch.graph.operators import DTYPES
 
 _BASE_ARGUMENTS = (
     "name",
@@ -93,6 +95,8 @@ class Layer:
             raise ArgumentTypeError("A layer's name is a string.", got=repr(name), where=str(self.made_at))
         if name is not None and "/" in name:
             raise ArgumentError("A layer's name cannot hold '/', which separates the parts of a path.", got=repr(name))
+        if dtype is not None and dtype not in DTYPES:
+            raise unknown("dtype", str(dtype), DTYPES, where=str(self.made_at))
         self.explicit_name = name
         self._home.path = name or self._home.path
         self._trainable = bool(trainable)
@@ -387,7 +391,7 @@ class Layer:
     # Mistakes
 
     def _described(self, site: CallSite | None = None) -> str:
-        place = f", called at {site}" if site else f", made at {self.made_at}"
+        place = f", called at {site}" if site else f" (made at {self.made_at})"
         return f"{type(self).__name__} {self.name!r}{place}"
 
     def _refuse_layers(self, args: tuple[Any, ...]) -> None:

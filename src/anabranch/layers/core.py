@@ -39,7 +39,12 @@ class InputLayer(Layer):
         self.batch_shape: Shape = sizes
         self.optional = optional
         self.built = True
-        record(self, (), {}, Spec(sizes, self.dtype), self.made_at)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic tensor that begins here."""
+        made = [node for node in (call() for call in self.calls) if node is not None]
+        return made[0].outputs() if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
 
     def call(self) -> None:
         """An input computes nothing."""
@@ -85,8 +90,7 @@ def Input(  # noqa: N802 - Keras's name
     """
     layer = InputLayer(shape, batch_size, dtype, sparse, None, batch_shape, tensor, optional, name)
     layer.made_at = call_site()
-    layer.calls.clear()
-    made: Tensor = record(layer, (), {}, Spec(layer.batch_shape, layer.dtype), layer.made_at)
+    made: Tensor = layer.output
     return made
 
 

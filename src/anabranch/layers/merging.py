@@ -225,7 +225,7 @@ def parted(layer: Layer, axis: int, a: Shape, b: Shape) -> ShapeError:
     if word in ("channels", "features"):
         mend = f"as many filters or units in both: Conv2D({a[axis]}, 1) or Dense({a[axis]}) on the second branch projects it"
     return ShapeError(
-        f"{type(layer).__name__} cannot merge {a} and {b}: their {word} differ, {a[axis]} and {b[axis]}.",
+        f"{type(layer).__name__} cannot merge {a} and {b}: they differ in {word}, {a[axis]} and {b[axis]}.",
         expected=f"equal {word}",
         got=f"({', '.join(names)}) = {a} and {b}",
         repair=mend,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch import _tree, config, engine, insight, ops, storage, training
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Graph, Rule, Slots, Tensor, bind, replay
+from anabranch.graph.names import name_operations
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer
 
@@ -145,11 +146,11 @@ class Model(Layer):
                 raise ArgumentError("No layer has that index.", expected=f"0 to {len(layers) - 1}", got=str(index))
             return layers[index]
         graph = self.graph
-        names: dict[Any, str] = {layer: layer.name for layer in layers} if graph is None else graph.names
+        names = name_operations(layers) if graph is None else graph.names
         for layer in layers:
             if names[layer] == name:
                 return layer
-        raise unknown(f"layer of {self.name!r}", str(name), names.values())
+        raise unknown("layer", str(name), names.values(), of=repr(self.name))
 
     # Calling
 

@@ -84,6 +84,7 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         """The layers in their order, without the Input, as in Keras."""
+        _ = self.graph  # names the layers, once the input is known
         return list(self._row)
 
     def build(self, input_shape: Shape | None = None) -> None:

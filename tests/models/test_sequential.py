@@ -1,0 +1,150 @@
+"""Sequential: with and without an Input, growing, shrinking, nested; beside real Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
+
+DATA = np.random.default_rng(0).random((3, 4)).astype("float32")
+
+
+def test_an_input_comes_first_as_tensor_or_layer() -> None:
+    for first in (ab.Input((4,)), layers.InputLayer((4,))):
+        model = ab.Sequential([first, layers.Dense(3), layers.Dense(2)])
+        assert model.built
+        assert [layer.name for layer in model.layers] == ["dense", "dense_1"]
+        assert (model.input_shape, model.output_shape) == ((None, 4), (None, 2))
+        assert tuple(model(DATA).shape) == (3, 2)
+
+
+@pytest.mark.parametrize("words", [{"input_shape": (4,)}, {"input_dim": 4}, {"batch_input_shape": (None, 4)}])
+def test_keras_2_words_for_the_input(words: dict[str, Any]) -> None:
+    model = ab.Sequential([layers.Dense(3, **words)])
+    assert model.input_shape == (None, 4)
+
+
+def test_without_input_it_waits_for_data() -> None:
+    model = ab.Sequential([layers.Dense(3), layers.Dense(2)])
+    assert not model.built
+    assert model.weights == []
+    with pytest.raises(NotReadyError, match="does not know the shape of its input yet"):
+        model.inputs
+    with pytest.raises(NotReadyError):
+        model.get_weights()
+    assert tuple(model(DATA).shape) == (3, 2)
+    assert model.built
+    assert [w.shape for w in model.weights] == [(4, 3), (3,), (3, 2), (2,)]
+    assert model.input_shape == (None, 4), "the batch stays free"
+    assert tuple(model(DATA[:1]).shape) == (1, 2)
+
+
+def test_build_and_symbolic_calls_connect_it() -> None:
+    built = ab.Sequential([layers.Dense(3)])
+    built.build((None, 4))
+    assert built.count_params() == 15
+    with pytest.raises(ArgumentError, match="build needs the shape"):
+        ab.Sequential([layers.Dense(3)]).build()
+    called = ab.Sequential([layers.Dense(3)])
+    x = ab.Input((4,))
+    outer = ab.Model(x, called(x))
+    assert outer.count_params() == called.count_params() == 15
+
+
+def test_embedding_first_takes_whole_numbers() -> None:
+    model = ab.Sequential([layers.Embedding(10, 3), layers.GlobalAveragePooling1D()])
+    assert tuple(model(np.array([[1, 2], [3, 4]])).shape) == (2, 3)
+    assert model.inputs[0].dtype == "int32"
+
+
+def test_layers_are_found_by_name_before_and_after_building() -> None:
+    model = ab.Sequential([layers.Dense(3), layers.Dense(2)])
+    assert model.get_layer("dense_1").units == 2
+    model.build((None, 4))
+    assert model.get_layer("dense_1").units == 2
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1"]
+
+
+def test_adding_and_popping() -> None:
+    model = ab.Sequential([ab.Input((4,)), layers.Dense(3)])
+    model.add(layers.Dense(2))
+    assert model.output_shape == (None, 2)
+    kept = model.layers[0].get_weights()
+    last = model.pop()
+    assert isinstance(last, layers.Dense)
+    assert last.units == 2
+    assert model.output_shape == (None, 3)
+    assert np.array_equal(model.layers[0].get_weights()[0], kept[0])
+    assert tuple(model(DATA).shape) == (3, 3)
+    model.add(layers.Dense(5))
+    assert tuple(model(DATA).shape) == (3, 5)
+
+
+def test_popping_before_building() -> None:
+    model = ab.Sequential([layers.Dense(3), layers.Dense(2)])
+    model.pop()
+    assert [layer.units for layer in model.layers] == [3]
+    model.pop()
+    with pytest.raises(ArgumentError, match="no layer to pop"):
+        model.pop()
+
+
+def test_after_popping_a_layer_its_output_is_unambiguous() -> None:
+    model = ab.Sequential([ab.Input((4,)), layers.Dense(3, name="features"), layers.Dense(2)])
+    model.pop()
+    features = ab.Model(model.inputs, model.get_layer("features").output)
+    assert features.output_shape == (None, 3)
+
+
+def test_a_model_may_stand_first_or_inside() -> None:
+    x = ab.Input((4,))
+    body = ab.Model(x, layers.Dense(3)(x), name="body")
+    model = ab.Sequential([body, layers.Dense(2)])
+    assert model.built
+    assert [layer.name for layer in model.layers] == ["body", "dense"]
+    later = ab.Sequential([ab.Sequential([layers.Dense(3)]), layers.Dense(2)])
+    assert tuple(later(DATA).shape) == (3, 2)
+
+
+def test_one_layer_may_stand_twice() -> None:
+    shared = layers.Dense(4)
+    model = ab.Sequential([ab.Input((4,)), shared, shared])
+    assert len(model.weights) == 2
+    assert np.allclose(model(DATA).detach(), shared(shared(DATA)).detach())
+
+
+@pytest.mark.parametrize("bad", [3, "dense", layers.Dense, None])
+def test_only_layers_are_held(bad: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="A Sequential holds layers"):
+        ab.Sequential([bad])
+
+
+def test_other_mistakes() -> None:
+    with pytest.raises(ArgumentTypeError, match="takes a list of layers"):
+        ab.Sequential(layers.Dense(3))
+    with pytest.raises(ArgumentError, match="Only the first member"):
+        ab.Sequential([layers.Dense(3), ab.Input((4,))])
+    with pytest.raises(ArgumentError, match="Only the first member"):
+        ab.Sequential([ab.Input((4,)), ab.Input((4,))])
+    with pytest.raises(ShapeError, match="takes another shape"):
+        ab.Sequential([ab.Input((4,)), layers.Dense(3)])(np.zeros((2, 5), "float32"))
+
+
+def test_names_weights_and_shapes_equal_keras(keras: Any) -> None:
+    def build(k: Any) -> Any:
+        convolutions = [k.layers.Conv2D(4, 3), k.layers.Conv2D(4, 3)]
+        return k.Sequential([k.Input((8, 8, 3)), *convolutions, k.layers.GlobalAveragePooling2D(), k.layers.Dense(2)])
+
+    keras.backend.clear_session()
+    theirs, ours = build(keras), build(ab)
+    assert ours.name == theirs.name
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    assert [w.path for w in ours.weights] == [w.path.removeprefix("sequential/") for w in theirs.weights]
+    theirs.set_weights(ours.get_weights())
+    data = np.random.default_rng(1).random((2, 8, 8, 3)).astype("float32")
+    assert np.allclose(ours.predict(data, verbose=0), theirs.predict(data, verbose=0), atol=1e-5)
