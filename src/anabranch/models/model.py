@@ -9,7 +9,6 @@ from anabranch import _tree, config, engine, insight, ops, storage, training
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Graph, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
-from anabranch.graph.names import name_operations
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer
 
