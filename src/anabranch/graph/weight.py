@@ -87,8 +87,9 @@ class Weight:
         return self.engine.realize(self)
 
     def numpy(self) -> Any:
-        """Return the numbers as an array in Keras's axis order."""
-        return self.engine.shown(self).detach().cpu().numpy().copy()
+        """Return the numbers as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""
+        tensor = self.engine.shown(self).detach().cpu()
+        return (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
 
     def assign(self, value: Any) -> Weight:
         """Replace the numbers, given in Keras's axis order; the tensor object stays the same."""

@@ -135,9 +135,7 @@ class Layer:
         self._home.ordinal, self._home.path = ordinal, path
         counts: dict[str, int] = {}
         for layer in self.sublayers():
-            count = counts.get(layer.name, 0)
-            counts[layer.name] = count + 1
-            layer.adopt(ordinal, f"{path}/{layer.name}_{count}" if count else f"{path}/{layer.name}")
+            layer.adopt(ordinal, f"{path}/{_numbered(layer.name, counts)}")
 
     @property
     def adopted(self) -> bool:
@@ -175,8 +173,9 @@ class Layer:
             raise ShapeError("A weight's sizes are known whole numbers.", got=str(shape), where=self._described())
         dtype = dtype or self.dtype
         default = "glorot_uniform" if "float" in dtype else "zeros"
+        name = _numbered(name or "variable", {held.name: 0 for held in self._weights})
         weight = Weight(
-            name or "variable", shape, dtype, initializers.get(initializer or default), self._home, ops,
+            name, shape, dtype, initializers.get(initializer or default), self._home, ops,
             trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
         )  # fmt: skip
         self._weights.append(weight)
@@ -428,6 +427,16 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+def _numbered(name: str, taken: dict[str, int]) -> str:
+    """Return ``name``, numbered where it is taken, and note it: paths tell weights apart in files and in their first values."""
+    candidate = name
+    while candidate in taken:
+        taken[name] += 1
+        candidate = f"{name}_{taken[name]}"
+    taken[candidate] = 0
+    return candidate
 
 
 _OWN_STATE = frozenset((

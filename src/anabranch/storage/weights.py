@@ -22,7 +22,10 @@ def weight_paths(model: Any) -> dict[str, Weight]:
             for weight in owner.weights:
                 if weight not in seen:
                     seen.add(weight)
-                    found[prefix + weight.path.removeprefix(owner.path + "/")] = weight
+                    path = prefix + weight.path.removeprefix(owner.path + "/")
+                    while path in found:  # parts of two other models inside one layer
+                        path += "_"
+                    found[path] = weight
             continue
         names = owner.graph.names
         stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner.sublayers()))
