@@ -6,7 +6,7 @@ Families are reduced to few formulas: Glorot, He and LeCun are all :class:`Varia
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from anabranch import config
@@ -134,6 +134,8 @@ class VarianceScaling(Initializer):
         mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         if scale <= 0:
             raise ArgumentError("scale must be positive.", got=repr(scale))
@@ -144,10 +146,11 @@ class VarianceScaling(Initializer):
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise unknown("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform"))
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
+        self.input_axes, self.output_axes = input_axes, output_axes
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return draws scaled by the fans of ``shape``."""
-        fan_in, fan_out = compute_fans(shape)
+        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
         if self.distribution == "uniform":
@@ -159,16 +162,18 @@ class VarianceScaling(Initializer):
 
 
 class _Scaled(VarianceScaling):
-    """A named member of the family, with nothing but a seed left to choose."""
+    """A named member of the family: seed and axes are left to choose."""
 
     scaling: tuple[float, Literal["fan_in", "fan_out", "fan_avg"], Literal["truncated_normal", "uniform"]]
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(*self.scaling, seed=seed)
+    def __init__(
+        self, seed: int | None = None, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(*self.scaling, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the seed, all there is to choose."""
-        return {"seed": self.seed}
+        """Return what is left to choose."""
+        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 class GlorotUniform(_Scaled):
@@ -254,12 +259,16 @@ def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return values
 
 
-def compute_fans(shape: tuple[int, ...]) -> tuple[float, float]:
-    """Return fan-in and fan-out of a weight in Keras's axis order (…, I, O).
+def compute_fans(
+    shape: tuple[int, ...], input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+) -> tuple[float, float]:
+    """Return fan-in and fan-out of a weight in Keras's axis order (…, I, O), or by the axes named.
 
     >>> compute_fans((3, 3, 32, 64))
     (288, 576)
     """
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[axis] for axis in input_axes), math.prod(shape[axis] for axis in output_axes)
     if len(shape) < 2:
         return (shape[0], shape[0]) if shape else (1, 1)
     field = math.prod(shape[:-2])
@@ -286,7 +295,7 @@ def get(identifier: Any) -> Callable[..., Array]:
     """Return an initializer from a name, a ``{"class_name", "config"}`` dict, a class, or any callable.
 
     >>> get("he_normal")
-    HeNormal(seed=None)
+    HeNormal(seed=None, input_axes=None, output_axes=None)
     """
     if isinstance(identifier, str):
         cls = _BY_NAME.get(identifier) or _CLASSES.get(identifier)

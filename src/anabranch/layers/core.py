@@ -79,6 +79,7 @@ def Input(  # noqa: N802 - Keras's name
     batch_size: int | None = None,
     dtype: str | None = None,
     sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Any = None,
     name: str | None = None,
     tensor: Any = None,
@@ -88,7 +89,7 @@ def Input(  # noqa: N802 - Keras's name
 
     ``shape`` leaves the batch out: ``Input((32, 32, 3))`` is a tensor (B, 32, 32, 3). None marks a size not known beforehand.
     """
-    layer = InputLayer(shape, batch_size, dtype, sparse, None, batch_shape, tensor, optional, name)
+    layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
     layer.made_at = call_site()
     made: Tensor = layer.output
     return made

@@ -1,0 +1,88 @@
+"""The words are Keras's: parameter names, their order and defaults, beside the installed Keras's own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import anabranch
+
+# where a default is ours, and why
+OWN_DEFAULTS = {
+    ("layers", "AveragePooling1D", "pool_size"): "2, as in MaxPooling; Keras asks for it",
+    ("layers", "AveragePooling2D", "pool_size"): "2, as in MaxPooling; Keras asks for it",
+    ("layers", "AveragePooling3D", "pool_size"): "2, as in MaxPooling; Keras asks for it",
+    **{("layers", f"AvgPool{rank}D", "pool_size"): "as AveragePooling" for rank in (1, 2, 3)},
+    **{("layers", f"Cropping{rank}D", "cropping"): "None stands for Keras's default of each rank" for rank in (1, 2, 3)},
+}
+ROOMS = ("layers", "optimizers", "callbacks", "initializers", "regularizers", "losses", "metrics")
+METHODS = (
+    "compile",
+    "fit",
+    "evaluate",
+    "predict",
+    "train_on_batch",
+    "test_on_batch",
+    "predict_on_batch",
+    "summary",
+    "get_layer",
+)
+
+
+def parameters(function: Any) -> dict[str, inspect.Parameter]:
+    found = inspect.signature(function).parameters
+    return {name: p for name, p in found.items() if name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+
+
+def spread(value: Any) -> Any:
+    """Return a default so that 1 and (1, 1) compare equal, as they mean the same."""
+    while isinstance(value, (tuple, list)) and value and all(item == value[0] for item in value):
+        value = value[0]
+    return value
+
+
+def compare(ours: Any, theirs: Any, key: tuple[str, ...]) -> None:
+    mine, wanted = parameters(ours), parameters(theirs)
+    names = [name for name in mine if name in wanted]
+    assert names == [name for name in wanted if name in mine], "another order"
+    missing = [name for name in wanted if name not in mine and name not in ("name", "dtype", "quantization_config")]
+    assert not missing, f"missing: {missing}"
+    for name in names:
+        if (*key, name) not in OWN_DEFAULTS:
+            assert repr(spread(mine[name].default)) == repr(spread(wanted[name].default)), name
+
+
+def public(keras: Any) -> list[tuple[str, str]]:
+    rooms = {room: (getattr(anabranch, room), getattr(keras, room)) for room in ROOMS}
+    return [
+        (room, name)
+        for room, (ours, theirs) in rooms.items()
+        for name in dir(ours)
+        if name[0].isupper()
+        and name != "CallbackList"
+        and isinstance(getattr(theirs, name, None), type)
+        and isinstance(getattr(ours, name, None), type)
+    ]
+
+
+def test_classes(keras: Any) -> None:
+    found = public(keras)
+    assert len(found) > 120
+    wrong = []
+    for room, name in found:
+        try:
+            compare(getattr(getattr(anabranch, room), name), getattr(getattr(keras, room), name), (room, name))
+        except AssertionError as error:
+            wrong.append(f"{room}.{name}: {str(error).splitlines()[0]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods(keras: Any, name: str) -> None:
+    compare(getattr(anabranch.Model, name), getattr(keras.Model, name), ("Model", name))
+
+
+def test_input(keras: Any) -> None:
+    compare(anabranch.Input, keras.Input, ("Input",))
