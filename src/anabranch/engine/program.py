@@ -33,6 +33,7 @@ _programs: weakref.WeakKeyDictionary[Any, dict[bool, tuple[State, Program]]] = w
 
 def program(model: Any, training: bool) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
+    ops.synchronise_seed()
     state = (training, str(ops.device()), tuple(layer.trainable for layer in model.inner_layers()))
     kept = _programs.setdefault(model, {})
     if training not in kept or kept[training][0] != state:

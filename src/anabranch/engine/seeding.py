@@ -1,20 +1,15 @@
-"""Torch's random generators follow the global seed."""
+"""Randomness and place: torch's generators follow the global seed; the device in use."""
 
 from __future__ import annotations
 
 import torch
 
-from anabranch import config, ops
-
-_followed = 0
+from anabranch import ops
 
 
 def synchronise_seed() -> None:
     """Seed torch's generators once for each ``set_random_seed`` since the last call."""
-    global _followed
-    if config.seedings() != _followed:
-        torch.manual_seed(config.seed())
-        _followed = config.seedings()
+    ops.synchronise_seed()
 
 
 def device() -> torch.device:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from anabranch import _tree, config, initializers, ops, regularizers
 from anabranch._errors import (
@@ -47,6 +47,8 @@ class Layer:
         autocast: whether float inputs are cast to ``dtype``.
         name: the layer's name; None lets the model number it.
     """
+
+    takes_integers: ClassVar[bool] = True  # whether they reach ``call`` as they are; else they are cast to ``dtype``
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     explicit_name: str | None
@@ -322,18 +324,21 @@ class Layer:
             self.built_for = site
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args = ops.as_tensors(args, self.dtype if self.autocast else None)
+        args = ops.as_tensors(args, self.dtype if self.autocast else None, integers=self.takes_integers)
+        kwargs = ops.as_tensors(kwargs)
         try:
             if not self.built:
                 self._refuse_layers(args)
                 self._build_once(args, kwargs, call_site())
-            if not self.adopted and not ops.is_recording():
-                self.adopt(config.next_adoption(), self.name)
+            if not ops.is_recording():
+                ops.synchronise_seed()
+                if not self.adopted:
+                    self.adopt(config.next_adoption(), self.name)
             return ops.run(self, args, kwargs)
         except AnabranchError as error:
             error.at(self._described(call_site()))
             raise
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise EngineError(
                 f"{type(self).__name__} could not run: {str(error).splitlines()[0]}",
                 got=str(_shapes(args)),

@@ -77,4 +77,5 @@ from ._shapes import (
     reshape as reshape,
     window_at as window_at,
 )
+from ._seeding import synchronise_seed as synchronise_seed
 from ._weights import native as native, realize as realize, shown as shown, write as write

@@ -1,0 +1,17 @@
+"""Torch's random generators follow the global seed."""
+
+from __future__ import annotations
+
+import torch
+
+from anabranch import config
+
+_followed = 0
+
+
+def synchronise_seed() -> None:
+    """Seed torch's generators once for each ``set_random_seed`` since the last call."""
+    global _followed
+    if config.seedings() != _followed:
+        torch.manual_seed(config.seed())
+        _followed = config.seedings()
