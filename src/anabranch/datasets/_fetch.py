@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from anabranch import config
 from anabranch._errors import DownloadError, FileFormatError
 
-CHUNK = 1 << 18
+CHUNK = 1 << 18  # bytes read at once
+LARGEST = 1 << 30  # bytes; no file or member of an archive is as large
+TIMEOUT = 30  # seconds without a byte
+PATIENCE = 5  # tries in a row that bring nothing new
+
+Show = Callable[[int, "int | None"], None]  # is told the bytes that have come, and all that will where that is known
 
 
 class Remote(NamedTuple):
@@ -30,18 +35,20 @@ class Remote(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """A tar archive whose members are kept unpacked, each checked by its own md5."""
+    """A tar archive whose members are kept unpacked: the md5 of each by its name."""
 
     remote: Remote
     members: Mapping[str, str]
-    largest: int = 1 << 28
 
 
 def file_at_hand(remote: Remote) -> Path:
     """Return the checked file, fetching it first where it is not there."""
     path = config.data_folder() / remote.folder / remote.name
-    if not path.exists():
-        _download(remote, path)
+    if not os.path.exists(path):
+        with _alone(path):
+            if not path.exists():
+                _fetch(remote, path)
+                return path
     check(path, remote.md5)
     return path
 
@@ -50,12 +57,16 @@ def folder_at_hand(archive: Archive) -> Path:
     """Return the folder that holds the archive's members, each checked; an unpacked folder serves without the archive."""
     root = config.data_folder()
     paths = [root / name for name in archive.members]
-    if not all(path.exists() for path in paths):
-        packed = root / archive.remote.name
-        if not packed.exists():
-            _download(archive.remote, packed)
-        check(packed, archive.remote.md5)
-        _unpack(packed, archive, root)
+    packed = root / archive.remote.name
+    if not all(map(os.path.exists, paths)):
+        with _alone(packed):
+            if not all(path.exists() for path in paths):
+                if packed.exists():
+                    check(packed, archive.remote.md5)
+                else:
+                    _fetch(archive.remote, packed, f" (or {paths[0].parent.name}/, unpacked from it)")
+                for name, data in members(packed, archive.members):
+                    _write_whole(root / name, data)
     for path, md5 in zip(paths, archive.members.values(), strict=True):
         check(path, md5)
     return paths[0].parent
@@ -63,135 +74,202 @@ def folder_at_hand(archive: Archive) -> Path:
 
 def check(path: Path, md5: str) -> None:
     """Raise unless the file's md5 is the published one."""
-    found = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            found.update(block)
-    if found.hexdigest() != md5:
+    found = _md5(path)
+    if found != md5:
         raise FileFormatError(
             f"{path} is damaged.",
             expected=f"md5 {md5}",
-            got=f"md5 {found.hexdigest()}, {path.stat().st_size:,} bytes",
+            got=f"md5 {found}, {path.stat().st_size:,} bytes",
             repair="delete it and run again",
         )
 
 
-def _download(remote: Remote, path: Path) -> None:
-    """Fetch to a ``.part`` beside ``path``, going on where an earlier try was cut off; then give it its name."""
-    import urllib.error
-    import urllib.request
+def members(packed: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the wanted members of a tar archive; every other, whatever its name, is passed over.
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        for _ in range(5):
-            with _locked(part) as file:
-                have = file.seek(0, os.SEEK_END)
-                request = urllib.request.Request(remote.url, headers={"Range": f"bytes={have}-"} if have else {})
-                try:
-                    with urllib.request.urlopen(request, timeout=30) as answer:
-                        if have and answer.status != 206:  # the server sends all of it
-                            file.truncate(0)
-                            have = file.seek(0)
-                        if _take(answer, file, have, remote.name):
-                            break
-                except urllib.error.HTTPError as error:
-                    if error.code == 416:  # nothing is left to send
-                        break
-                    raise
-        check(part, remote.md5)
-        part.replace(path)
-    except FileFormatError:
-        part.unlink(missing_ok=True)
-        raise
-    except (urllib.error.URLError, OSError) as error:
-        raise DownloadError(
-            f"{remote.name} could not be fetched: {getattr(error, 'reason', error)}.",
-            expected=f"{remote.url} (md5 {remote.md5})",
-            repair=f"put the file, or the folder unpacked from it, into {path.parent}; $ANABRANCH_DATA moves that folder",
-        ) from error
-
-
-@contextlib.contextmanager
-def _locked(part: Path) -> Iterator[IO[bytes]]:
-    """Open for appending, one process at a time where the system can lock files."""
-    with part.open("ab") as file:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows
-            yield file
-            return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-
-
-def _take(answer: Any, file: IO[bytes], have: int, name: str) -> bool:
-    """Append what the server sends; return whether it sent all it had announced."""
-    announced = answer.headers.get("Content-Length")
-    total = have + int(announced) if announced else None
-    with progress(f"Fetching {name}", total) as show:
-        show(have)
-        while True:
-            try:
-                block = answer.read(CHUNK)
-            except OSError:
-                return False
-            if not block:
-                break
-            file.write(block)
-            have += len(block)
-            show(have)
-    file.flush()
-    return total is None or have >= total
-
-
-@contextlib.contextmanager
-def progress(title: str, total: int | None) -> Iterator[Any]:
-    """Yield a function that is told how many bytes have come: a bar in a terminal, one line in a log."""
-    if not sys.stderr.isatty():
-        print(f"{title} ({total or 0:,} bytes) …", file=sys.stderr)  # noqa: T201 - the one line of a long wait
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
-
-
-def _unpack(packed: Path, archive: Archive, root: Path) -> None:
-    """Take the expected members and no others out of the archive, none larger than it can be."""
+    Raises:
+        FileFormatError: the archive is cut, is none, or lacks one of them.
+    """
     import tarfile
+    import zlib
 
+    left = set(wanted)
     try:
         with tarfile.open(packed) as tar:
             for member in tar:
                 name = member.name.removeprefix("./")
-                if name not in archive.members or not member.isfile() or member.size > archive.largest:
-                    continue
-                source = tar.extractfile(member)
+                source = tar.extractfile(member) if name in left and member.isreg() and member.size <= LARGEST else None
                 if source is not None:
-                    _write_whole(source, root / name)
-    except (tarfile.TarError, EOFError) as error:
-        raise FileFormatError(f"{packed} is no whole archive.", got=str(error), repair="delete it and run again") from error
-    lost = [name for name in archive.members if not (root / name).exists()]
-    if lost:
-        raise FileFormatError(f"{packed} lacks what belongs in it.", expected=", ".join(lost))
+                    yield name, source.read()
+                    left.remove(name)
+                if not left:
+                    return
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise FileFormatError(
+            f"{packed} is no whole archive.", got=str(error) or repr(error), repair="delete it and run again"
+        ) from error
+    raise FileFormatError(
+        f"{packed} lacks what belongs in it.", expected=", ".join(sorted(left)), repair="delete it and run again"
+    )
 
 
-def _write_whole(source: IO[bytes], path: Path) -> None:
-    """Write under another name first, so that the file is complete or absent."""
-    import shutil
+def _md5(path: Path) -> str:
+    import hashlib
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _fetch(remote: Remote, path: Path, or_else: str = "") -> None:
+    """Fetch to a ``.part`` beside ``path``, going on where an earlier try was cut off; give it its name once it is whole."""
+    part = path.with_name(path.name + ".part")
+    resumed = part.exists()
+    while True:
+        try:
+            _fill(part, remote)
+        except DownloadError as error:
+            if error.repair is None:  # the network's fault, not the disk's
+                error.expected = f"{remote.url} (md5 {remote.md5})"
+                error.repair = (
+                    f"run again with a network, or put that file{or_else} into {path.parent}; "
+                    f"the environment variable ANABRANCH_DATA moves the data folder, now {config.data_folder()}"
+                )
+            raise
+        found, size = _md5(part), part.stat().st_size
+        with _writing(path):
+            if found == remote.md5:
+                part.replace(path)
+                return
+            part.unlink()
+        if not resumed:
+            raise FileFormatError(
+                f"What came from {remote.url} is not the published file; it was not kept.",
+                expected=f"md5 {remote.md5}",
+                got=f"md5 {found}, {size:,} bytes",
+                repair=f"run again, or put the right file{or_else} into {path.parent}",
+            )
+        resumed = False  # what the earlier try left may have been damaged: once more, from the start
+
+
+def _fill(part: Path, remote: Remote) -> None:
+    """Ask the server until it has sent everything; give up where nothing comes at all, or nothing more."""
+    with _writing(part), part.open("ab") as file, progress(f"Fetching {remote.name}") as show:
+        start = furthest = file.seek(0, os.SEEK_END)
+        stalled = 0
+        while (trouble := _receive(remote, file, show)) is not None:
+            have = file.seek(0, os.SEEK_END)
+            stalled = 0 if have > furthest else stalled + 1
+            furthest = max(furthest, have)
+            if furthest == start or stalled == PATIENCE:
+                reason = getattr(trouble, "reason", None) or str(trouble) or type(trouble).__name__
+                raise DownloadError(f"{remote.name} could not be fetched: {reason}.") from trouble
+            time.sleep(stalled)
+
+
+def _receive(remote: Remote, file: IO[bytes], show: Show) -> Exception | None:
+    """Append what the server sends in one connection; return what ended it too early, or None."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    have = file.seek(0, os.SEEK_END)
+    request = urllib.request.Request(remote.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with part.open("wb") as file:
-            shutil.copyfileobj(source, file)
-        part.replace(path)
-    except OSError as error:
-        raise DownloadError(f"{path} could not be written: {error.strerror}.", repair="make room and run again") from error
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None if have and error.code == 416 else error  # 416: there is nothing behind what we have
+    except (OSError, http.client.HTTPException) as error:
+        return error
+    with answer:
+        if have and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
+            file.truncate(0)
+            have = 0
+            if answer.status == 206:
+                return ConnectionError("the server sent another range than the one asked for")
+        announced = answer.headers.get("Content-Length")
+        total = have + int(announced) if announced else None
+        while True:
+            show(have, total)
+            try:
+                block = answer.read1(CHUNK)  # what has come is kept, whatever happens next
+            except (OSError, http.client.HTTPException) as error:
+                return error
+            if not block:
+                break
+            file.write(block)
+            have += len(block)
+            if have > LARGEST:
+                file.truncate(0)
+                raise DownloadError(f"{remote.url} sends more than {LARGEST:,} bytes.")
+    return None if total is None or have >= total else ConnectionError(f"cut off after {have:,} of {total:,} bytes")
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write under another name first, so that the file is complete or absent."""
+    part = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
+    try:
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn a full or forbidden disk into an error that says so; our own errors carry no errno and pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise DownloadError(
+            f"{path} could not be written: {error.strerror}.",
+            repair="make room or give leave and run again, or let the environment variable ANABRANCH_DATA name another folder",
+        ) from error
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process and thread at a time fetch ``path``; where nothing can be locked, the md5 still guards."""
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock").open("ab")
+    with lock:
+        if sys.platform == "win32":
+            import msvcrt
+
+            with contextlib.suppress(OSError):
+                msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Show]:
+    """Yield a function that is told how many bytes have come: a bar in terminals and notebooks, one line in a log."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if terminal or console.is_jupyter:
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    said: list[str] = []
+
+    def say_once(done: int, total: int | None) -> None:
+        if sys.stderr is not None and not said:
+            said.append(f"{title} ({total:,} bytes) …" if total else f"{title} …")
+            print(said[0], file=sys.stderr, flush=True)  # noqa: T201 - the one line of a long wait
+
+    yield say_once

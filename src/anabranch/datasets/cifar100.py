@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from anabranch._errors import FileFormatError, unknown
-from anabranch.datasets._fetch import Remote, file_at_hand
+from anabranch._errors import unknown
+from anabranch.datasets._fetch import Remote, file_at_hand, members
+from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR100
 
 if TYPE_CHECKING:
-    import numpy as np
+    from anabranch.datasets._records import Bytes, Split
 
-RECORD = 2 + 3072
+LABELS = ("coarse", "fine")  # the two bytes that begin a record
 
 
-def load_data(label_mode: str = "fine", source: Remote = CIFAR100) -> Any:
-    """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 32, 32, 3), labels (N, 1).
+def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
+    """Return ``(x_train, y_train), (x_test, y_test)``.
 
-    ``label_mode``: ``fine`` for the 100 classes, ``coarse`` for the 20 kinds.
+    Images are uint8 (N, 32, 32, 3), labels uint8 (N, 1); N is 50,000 and 10,000.
+
+    Args:
+        label_mode: ``fine`` for the 100 classes, ``coarse`` for the 20 kinds.
+        source: where the official archive comes from, and its md5.
+
+    Raises:
+        UnknownNameError: another ``label_mode``.
+        DownloadError: neither data nor network; the message says where to put the file.
+        FileFormatError: the archive is damaged.
     """
-    if label_mode not in ("fine", "coarse"):
-        raise unknown("label_mode", str(label_mode), ("fine", "coarse"))
-    import tarfile
-
-    with tarfile.open(file_at_hand(source)) as tar:
-        return _read(tar, "train.bin", label_mode), _read(tar, "test.bin", label_mode)
-
-
-def _read(tar: Any, name: str, label_mode: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Read one part without unpacking it: records of a coarse label, a fine label and 3,072 pixels."""
-    import numpy as np
-
-    file = tar.extractfile(f"cifar-100-binary/{name}")
-    if file is None:
-        raise FileFormatError(f"The archive lacks {name}.")
-    records = np.frombuffer(file.read(), np.uint8).reshape(-1, RECORD)
-    images = records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)  # N C H W -> N H W C
-    column = ("coarse", "fine").index(label_mode)
-    return np.ascontiguousarray(images), records[:, column : column + 1].copy()
+    if label_mode not in LABELS:
+        raise unknown("label_mode", str(label_mode), LABELS)
+    column = LABELS.index(label_mode)
+    packed = file_at_hand(source)
+    parts: dict[str, tuple[Bytes, Bytes]] = {}
+    for name, data in members(packed, ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin")):
+        images, labels = read(data, len(LABELS), f"{name} in {packed}")
+        parts[name.rpartition("/")[2]] = images, labels[:, column : column + 1].copy()
+    return parts["train.bin"], parts["test.bin"]

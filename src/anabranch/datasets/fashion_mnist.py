@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from anabranch.datasets import mnist
 from anabranch.datasets._fetch import Remote
+from anabranch.datasets.mnist import load_files
 from anabranch.datasets.sources import FASHION_MNIST
+
+if TYPE_CHECKING:
+    from anabranch.datasets._records import Split
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
-def load_data(source: Sequence[Remote] = FASHION_MNIST) -> Any:
-    """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000."""
-    return mnist.load_data(source)
+def load_data(*, source: Sequence[Remote] = FASHION_MNIST) -> Split:
+    """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
+
+    Args:
+        source: where the four official files come from, and their md5s.
+
+    Raises:
+        DownloadError: neither data nor network; the message says where to put the file.
+        FileFormatError: a file is damaged.
+    """
+    return load_files(source)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anabranch._errors import FileFormatError
 from anabranch.datasets._fetch import Remote, file_at_hand
@@ -13,23 +12,45 @@ from anabranch.datasets.sources import MNIST
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
+    from anabranch.datasets._records import Bytes, Split
 
 
-def load_data(source: Sequence[Remote] = MNIST) -> Any:
-    """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000."""
+def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> Split:
+    """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
+
+    Args:
+        path: where the files are kept in the data folder: ``mnist.npz`` means the folder ``mnist``. No npz file is read.
+        source: where the four official files come from, and their md5s.
+
+    Raises:
+        DownloadError: neither data nor network; the message says where to put the file.
+        FileFormatError: a file is damaged.
+    """
+    return load_files([remote._replace(folder=path.removesuffix(".npz")) for remote in source])
+
+
+def load_files(source: Sequence[Remote]) -> Split:
+    """Return the two parts from four idx files: training images and labels, test images and labels."""
     x_train, y_train, x_test, y_test = (read_idx(file_at_hand(remote)) for remote in source)
     return (x_train, y_train), (x_test, y_test)
 
 
-def read_idx(path: Path) -> np.ndarray[Any, Any]:
+def read_idx(path: Path) -> Bytes:
     """Read a gzipped idx file of bytes: two zeros, a type code, the rank, each size big-endian, then the numbers."""
+    import gzip
+    import math
+    import zlib
+
     import numpy as np
 
-    with gzip.open(path) as file:
-        data = file.read()
+    try:
+        with gzip.open(path) as file:
+            data = file.read()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FileFormatError(f"{path} is no whole gzip file.", got=str(error), repair="delete it and run again") from error
     rank = data[3] if len(data) > 3 else 0
-    sizes = np.frombuffer(data, ">u4", rank, 4) if len(data) >= 4 + 4 * rank else np.zeros(1)
-    if data[:3] != b"\0\0\x08" or len(data) != 4 + 4 * rank + int(np.prod(sizes, dtype=np.int64)):
+    head = 4 + 4 * rank
+    sizes = [int.from_bytes(data[at : at + 4], "big") for at in range(4, head, 4)]
+    if data[:3] != b"\0\0\x08" or len(data) != head + math.prod(sizes):
         raise FileFormatError(f"{path} is no idx file of bytes.", repair="delete it and run again")
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(tuple(int(size) for size in sizes)).copy()
+    return np.frombuffer(data, np.uint8, offset=head).reshape(sizes).copy()
