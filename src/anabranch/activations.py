@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch import ops
-from anabranch._errors import ArgumentTypeError, unknown
+from anabranch._errors import ArgumentTypeError, ShapeError, unknown
+from anabranch.graph import Shape
 
 Activation = Callable[[Any], Any]
 
@@ -69,6 +70,11 @@ def softmax(x: Any, axis: int = -1) -> Any:
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return log(softmax(x)) along ``axis``."""
     return ops.log_softmax(x, axis)
+
+
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """Return the nearest point to x whose elements along ``axis`` are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
+    return ops.sparsemax(x, axis)
 
 
 def softplus(x: Any) -> Any:
@@ -146,11 +152,22 @@ def squareplus(x: Any, b: float = 4) -> Any:
     return ops.squareplus(x, b)
 
 
+def sparse_plus(x: Any) -> Any:
+    """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
+    return ops.sparse_plus(x)
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """Return (x + 1) / 2 cut to [0, 1]."""
+    return ops.sparse_sigmoid(x)
+
+
 swish, hard_swish = silu, hard_silu
 
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
     linear, relu, relu6, leaky_relu, sigmoid, hard_sigmoid, log_sigmoid, tanh, hard_tanh, tanh_shrink, softmax, log_softmax,
-    softplus, softsign, soft_shrink, hard_shrink, elu, celu, selu, gelu, silu, hard_silu, mish, exponential, glu, squareplus,
+    sparsemax, softplus, softsign, soft_shrink, hard_shrink, elu, celu, selu, gelu, silu, hard_silu, mish, exponential, glu,
+    threshold, squareplus, sparse_plus, sparse_sigmoid,
 )  # fmt: skip
 _BY_NAME: dict[str, Activation] = {f.__name__: f for f in _FUNCTIONS} | {"swish": silu, "hard_swish": hard_silu}
 
@@ -187,6 +204,19 @@ def serialize(activation: Activation) -> str:
     return name
 
 
-def deserialize(config: Any) -> Activation:
-    """Return the activation of that name."""
-    return get(config)
+def deserialize(config: Any, custom_objects: dict[str, Activation] | None = None) -> Activation:
+    """Return the activation of that name, one of ``custom_objects`` first."""
+    return (custom_objects or {}).get(config) or get(config) if isinstance(config, str) else get(config)
+
+
+def output_shape(activation: Activation, input_shape: Shape) -> Shape:
+    """Return the shape of activation(x) for x of ``input_shape``: the same, but ``glu`` halves the last axis.
+
+    >>> output_shape(glu, (None, 4, 6))
+    (None, 4, 3)
+    """
+    if activation is not glu or input_shape[-1] is None:
+        return input_shape
+    if input_shape[-1] % 2:
+        raise ShapeError("glu halves the last axis, so its size is even.", got=str(input_shape))
+    return (*input_shape[:-1], input_shape[-1] // 2)

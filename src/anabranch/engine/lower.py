@@ -16,7 +16,7 @@ from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, ops
 from anabranch.engine.opaque import Opaque
-from anabranch.graph import Graph, Step, Weight, flatten, spec_leaves, with_values
+from anabranch.graph import Graph, Shape, Step, Weight, flatten, spec_leaves, with_values
 
 # what torch calls these weights; the others keep their names
 TORCH_NAMES = {
@@ -35,12 +35,14 @@ class Lowered(NamedTuple):
 class Recorder(GraphAppendingTracer):
     """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, training: bool) -> None:
         super().__init__(torch.fx.Graph())
+        self._holder = "training_constants" if training else "constants"  # both modes may stand in one module
         self.root = torch.nn.Module()
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
-        self._constants: dict[int, tuple[torch.Tensor, Proxy]] = {}  # the tensor is held, so that its id stays its own
+        # the value is held, so that its id stays its own
+        self._constants: dict[int, tuple[torch.Tensor | torch.Generator, Proxy]] = {}
 
     def place(self, step: Step) -> None:
         """Say where in the module the weights of this step's layer go."""
@@ -56,18 +58,18 @@ class Recorder(GraphAppendingTracer):
         return self._reads[weight]
 
     def create_arg(self, a: Any) -> Any:
-        """Let weights and constant tensors stand among the arguments of a recorded call."""
+        """Let weights, constant tensors and random generators stand among the arguments of a recorded call."""
         if isinstance(a, Weight):
             a = ops.shown(a)
-        elif isinstance(a, torch.Tensor):
+        elif isinstance(a, (torch.Tensor, torch.Generator)):
             a = self.constant(a)
         return super().create_arg(a)
 
-    def constant(self, value: torch.Tensor) -> Proxy:
-        """Return the read of a tensor that a layer's code holds; it becomes a buffer of the module."""
+    def constant(self, value: torch.Tensor | torch.Generator) -> Proxy:
+        """Return the read of a tensor or generator that a layer's code holds; the module holds it too, tensors as buffers."""
         if id(value) not in self._constants:
-            target = f"constants.c{len(self._constants)}"
-            attach(self.root, target, value.detach())
+            target = f"{self._holder}.c{len(self._constants)}"
+            attach(self.root, target, value.detach() if isinstance(value, torch.Tensor) else value)
             self._constants[id(value)] = value, Proxy(self.graph.get_attr(target), self)
         return self._constants[id(value)][1]
 
@@ -80,7 +82,7 @@ class Recorder(GraphAppendingTracer):
 
 def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
     """Return the module that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure."""
-    recorder = Recorder()
+    recorder = Recorder(training)
     flat = flatten(graph)
     values: dict[int, Proxy] = {}
     for number, tensor in zip(flat.inputs, graph.inputs, strict=True):
@@ -130,15 +132,22 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
 
 
 def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
-    """Cast floats of another type than the layer's, as calling the layer on numbers does."""
+    """Cast floats of another type than the layer's, as calling the layer on numbers does, and integers where it takes none."""
     layer: Any = step.node.operation
     if not getattr(layer, "autocast", False):
         return inputs
-    wanted = layer.dtype
     return [
-        x.to(ops.dtype_of(wanted)) if t.dtype != wanted and "float" in t.dtype and "float" in wanted else x
+        _to(x, layer.dtype, t.shape) if t.dtype != layer.dtype and ("float" in t.dtype or not layer.takes_integers) else x
         for x, t in zip(inputs, step.node.inputs, strict=True)
     ]
+
+
+def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
+    if "float" not in dtype:
+        return x
+    x = x.to(ops.dtype_of(dtype))
+    x.node.meta["shape"] = shape
+    return x
 
 
 def _as_constant(leaf: Any) -> Any:
@@ -191,5 +200,7 @@ def attach(root: torch.nn.Module, target: str, value: Any) -> None:
         root.add_module(name, value)
     elif isinstance(value, torch.nn.Parameter):
         root.register_parameter(name, value)
-    else:
+    elif isinstance(value, torch.Tensor):
         root.register_buffer(name, value)
+    else:
+        setattr(root, name, value)

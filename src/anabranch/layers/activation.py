@@ -12,7 +12,9 @@ from anabranch.layers.base import Layer
 
 
 class Pointwise(Layer):
-    """A layer whose output has its input's shape. Abstract."""
+    """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
+
+    takes_integers = False
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape stays."""
@@ -110,4 +112,6 @@ class Softmax(Pointwise):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Normalize."""
-        return ops.softmax(inputs if mask is None else ops.masked(inputs, mask), self.axis)
+        if mask is None:
+            return ops.softmax(inputs, self.axis)
+        return ops.masked_softmax(inputs, self.axis, mask, -3e4 if self.dtype == "float16" else -1e9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import activations, ops, regularizers
+from anabranch import _tree, activations, ops, regularizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Tensor, call_site, record
 from anabranch.layers.base import Layer
@@ -95,8 +95,18 @@ def Input(  # noqa: N802 - Keras's name
     return made
 
 
+class Keeping(Layer):
+    """A layer that moves numbers and computes none, so that integers stay integers. Abstract."""
+
+    def output_dtype(self, input_dtypes: list[str]) -> str:
+        """Floats become the layer's; other types stay."""
+        return self.dtype if "float" in input_dtypes[0] else input_dtypes[0]
+
+
 class Dense(Layer):
     """activation(x · kernel + bias) over the last axis: (B, …, I) -> (B, …, units)."""
+
+    takes_integers = False
 
     def __init__(
         self,
@@ -115,6 +125,8 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if lora_rank is not None:
+            raise ArgumentError("lora_rank is not there yet.", where=str(self.made_at))
         self.units = whole("units", units, self)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -154,7 +166,7 @@ class Dense(Layer):
                 "The last axis has another size than the kernel was made for.",
                 expected=f"(…, {self.kernel.shape[0]})", got=str(input_shape),
             )  # fmt: skip
-        return (*input_shape[:-1], self.units)
+        return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
 
     def call(self, inputs: Any) -> Any:
         """Apply the affine map and the activation."""
@@ -164,25 +176,27 @@ class Dense(Layer):
 class Activation(Layer):
     """An activation by name or as a function, element by element unless it says otherwise."""
 
+    takes_integers = False
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
-        return input_shape
+        """The shape stays; ``glu`` halves the last axis."""
+        return activations.output_shape(self.activation, input_shape)
 
     def call(self, inputs: Any) -> Any:
         """Apply the activation."""
         return self.activation(inputs)
 
 
-class Identity(Layer):
-    """x itself: a name in the graph."""
+class Identity(Keeping):
+    """x itself, or a nest of tensors: a name in the graph."""
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape stays."""
-        return input_shape
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Each tensor keeps its shape."""
+        return _tree.map_leaves(lambda x: Spec(x.shape, self.output_dtype([x.dtype])), inputs)
 
     def call(self, inputs: Any) -> Any:
         """Return the input."""
@@ -211,13 +225,16 @@ class Lambda(Layer):
         rule = self.output_shape_rule
         if rule is None:
             return ops.infer(self, (inputs,), kwargs)
-        shapes = inputs.shape if isinstance(inputs, Tensor) else [tensor.shape for tensor in inputs]
-        first = inputs if isinstance(inputs, Tensor) else inputs[0]
-        return Spec(tuple(rule(shapes)) if callable(rule) else (first.shape[0], *rule), self.dtype)
+        shapes = _tree.map_leaves(lambda x: x.shape, inputs)
+        batch = _tree.leaves(inputs)[0].shape[0]
+        return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.dtype)
 
-    def call(self, inputs: Any) -> Any:
-        """Call the function."""
-        return self.function(inputs, **self.arguments)
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        """Call the function, with ``mask`` and ``training`` where it takes them."""
+        code = getattr(self.function, "__code__", None)
+        takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+        more = {name: value for name, value in (("mask", mask), ("training", training)) if name in takes}
+        return self.function(inputs, **{**more, **self.arguments})
 
 
 def whole(name: str, value: Any, layer: Layer, *, least: int = 1) -> int:

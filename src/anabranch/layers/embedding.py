@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch import initializers, ops, regularizers
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.layers.base import Layer
 from anabranch.layers.core import whole
@@ -29,26 +29,38 @@ class Embedding(Layer):
     ) -> None:
         kwargs.pop("input_length", None)  # Keras 2's
         super().__init__(**kwargs)
-        if lora_rank is not None:
-            raise ArgumentError("lora_rank is not there yet.", where=str(self.made_at))
+        if lora_rank is not None or mask_zero:
+            raise ArgumentError("lora_rank and mask_zero are not there yet.", where=str(self.made_at))
         self.input_dim = whole("input_dim", input_dim, self)
         self.output_dim = whole("output_dim", output_dim, self)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_initializer = initializers.get(embeddings_initializer if weights is None else self._given(weights))
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint, self.mask_zero = embeddings_constraint, mask_zero
         self.autocast = False
         self.embeddings: Any = None
-        self._given = weights
+        if weights is not None:
+            self.build()
 
-    def build(self, input_shape: Shape) -> None:
+    def _given(self, weights: Any) -> initializers.Constant:
+        table = weights[0] if isinstance(weights, (list, tuple)) and len(weights) == 1 else weights
+        if tuple(getattr(table, "shape", ())) != (self.input_dim, self.output_dim):
+            raise ShapeError(
+                "The table given as weights has another shape.", expected=f"an array {(self.input_dim, self.output_dim)}",
+                got=str(getattr(table, "shape", repr(table)[:80])), where=str(self.made_at),
+            )  # fmt: skip
+        return initializers.Constant(table)
+
+    def build(self, input_shape: Shape | None = None) -> None:
         """Make the table."""
-        given = self._given[0] if isinstance(self._given, (list, tuple)) else self._given
-        first = self.embeddings_initializer if given is None else initializers.Constant(given)
         self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim), first, name="embeddings",
+            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
             regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
         )  # fmt: skip
         self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments without ``weights``: those are kept with the other weights."""
+        return {name: value for name, value in super().get_config().items() if name != "weights"}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …) -> (B, …, output_dim)."""

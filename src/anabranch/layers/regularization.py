@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from anabranch import config, ops, regularizers
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.activation import Pointwise
@@ -22,8 +22,8 @@ class Seeded(Pointwise):
 
     def generator(self) -> Any:
         """Return the generator of a layer with a seed, None for one without."""
-        if self.seed is not None and self._generator is None:
-            self._generator = ops.generator(self.seed)
+        if self.seed is not None:
+            self._generator = ops.generator(self.seed, self._generator)
         return self._generator
 
 
@@ -37,6 +37,18 @@ class Dropout(Seeded):
         super().__init__(seed, **kwargs)
         self.rate = _share(rate, self)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape stays, and ``noise_shape`` fits it."""
+        noise = self.noise_shape
+        if noise is not None and not (
+            len(noise) == len(input_shape) and all(n in (None, 1, m) for m, n in zip(input_shape, noise, strict=True))
+        ):
+            raise ShapeError(
+                "noise_shape says for each axis None, 1 or its size.", expected=f"{len(input_shape)} of them for {input_shape}",
+                got=str(noise),
+            )  # fmt: skip
+        return input_shape
 
     def noise(self) -> tuple[int | None, ...] | None:
         """Return which elements share their fate."""
@@ -118,6 +130,8 @@ class GaussianDropout(Seeded):
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _share(rate, self)
+        if rate == 1:
+            raise ArgumentError("GaussianDropout of rate 1 would have noise without bounds.", where=str(self.made_at))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply by noise while training."""

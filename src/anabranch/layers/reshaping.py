@@ -8,43 +8,34 @@ from anabranch import config, ops
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank, per_axis, product
-from anabranch.layers.base import Layer
 from anabranch.layers.convolutional import AXES
-from anabranch.layers.core import whole
+from anabranch.layers.core import Keeping, whole
 
 
-class Flatten(Layer):
+class Flatten(Keeping):
     """(B, …) -> (B, n), row by row; with channels first the channels are moved last before."""
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = config.check_data_format(data_format)
-        self._rank = 0
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, a, b, …) -> (B, a · b · …)."""
-        self._rank = len(input_shape)
         return (input_shape[0], product(input_shape[1:]))
-
-    def output_dtype(self, input_dtypes: list[str]) -> str:
-        """The input's."""
-        return input_dtypes[0]
 
     def call(self, inputs: Any) -> Any:
         """Flatten."""
-        rank = self._rank or inputs.ndim
-        if self.data_format == "channels_first" and rank > 2:
-            inputs = ops.permute(inputs, (0, *range(2, rank), 1))
-        return ops.flatten(inputs) if rank > 1 else ops.reshape(inputs, (1,))
+        return ops.flatten(inputs, self.data_format == "channels_first")
 
 
-class Reshape(Layer):
+class Reshape(Keeping):
     """(B, …) -> (B, *target_shape); one -1 takes what is left."""
 
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape) if not isinstance(target_shape, int) else (target_shape,)
-        if self.target_shape.count(-1) > 1 or any(size < -1 or size == 0 for size in self.target_shape):
+        whole_sizes = all(isinstance(size, int) and (size > 0 or size == -1) for size in self.target_shape)
+        if not whole_sizes or self.target_shape.count(-1) > 1:
             raise ArgumentError("A target shape has positive sizes and at most one -1.", got=repr(target_shape))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -60,16 +51,14 @@ class Reshape(Layer):
             )  # fmt: skip
         return (input_shape[0], *(total // wanted if size == -1 else size for size in self.target_shape))
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
-        """The input's."""
-        return input_dtypes[0]
-
     def call(self, inputs: Any) -> Any:
         """Reshape."""
-        return ops.reshape(inputs, self.target_shape)
+        known = ops.shape_of(inputs)
+        wanted = self.target_shape if known is None else self.compute_output_shape(known)[1:]
+        return ops.reshape(inputs, tuple(None if size == -1 else size for size in wanted))
 
 
-class Permute(Layer):
+class Permute(Keeping):
     """The axes after the batch in another order, counted from 1: ``Permute((2, 1))`` swaps the first two."""
 
     def __init__(self, dims: Any, **kwargs: Any) -> None:
@@ -86,16 +75,12 @@ class Permute(Layer):
             )
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
-        """The input's."""
-        return input_dtypes[0]
-
     def call(self, inputs: Any) -> Any:
         """Permute."""
         return ops.permute(inputs, (0, *self.dims))
 
 
-class RepeatVector(Layer):
+class RepeatVector(Keeping):
     """(B, C) -> (B, n, C)."""
 
     def __init__(self, n: int, **kwargs: Any) -> None:
@@ -112,7 +97,7 @@ class RepeatVector(Layer):
         return ops.repeat_vector(inputs, self.n)
 
 
-class Spatial(Layer):
+class Spatial(Keeping):
     """A layer that changes the lengths of ``rank`` spatial axes. Abstract: padding, cropping, scaling up."""
 
     rank: ClassVar[int]

@@ -10,7 +10,7 @@ from ._activations import (
     hard_tanh as hard_tanh,
     log_sigmoid as log_sigmoid,
     log_softmax as log_softmax,
-    masked as masked,
+    masked_softmax as masked_softmax,
     mish as mish,
     prelu as prelu,
     relu as relu,
@@ -21,6 +21,9 @@ from ._activations import (
     softmax as softmax,
     softplus as softplus,
     softsign as softsign,
+    sparse_plus as sparse_plus,
+    sparse_sigmoid as sparse_sigmoid,
+    sparsemax as sparsemax,
     squareplus as squareplus,
     tanh as tanh,
     tanh_shrink as tanh_shrink,
@@ -37,10 +40,15 @@ from ._arrays import (
 from ._convolution import conv as conv, conv_transpose as conv_transpose, depthwise_conv as depthwise_conv, linear as linear
 from ._device import describe_device as describe_device, device as device, threads as threads
 from ._image import (
-    generator as generator,
+    Sampling as Sampling,
+    middle as middle,
+    random_brightness as random_brightness,
+    random_contrast as random_contrast,
     random_crop as random_crop,
     random_flip as random_flip,
+    random_rotation as random_rotation,
     random_translation as random_translation,
+    random_zoom as random_zoom,
     upsample as upsample,
 )
 from ._infer import infer as infer
@@ -53,7 +61,12 @@ from ._normalization import (
     unit_norm as unit_norm,
 )
 from ._pooling import global_pool as global_pool, pool as pool
-from ._random import dropout as dropout, gaussian_dropout as gaussian_dropout, gaussian_noise as gaussian_noise
+from ._random import (
+    dropout as dropout,
+    gaussian_dropout as gaussian_dropout,
+    gaussian_noise as gaussian_noise,
+    generator as generator,
+)
 from ._running import (
     is_recording as is_recording,
     is_training as is_training,

@@ -17,8 +17,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         return F.leaky_relu(x, negative_slope) if negative_slope else torch.relu(x)
     if threshold == 0.0 and max_value == 6.0 and not negative_slope:
         return F.relu6(x)
-    above = x if max_value is None else x.clamp(max=max_value)
-    return torch.where(x >= threshold, above, negative_slope * (x - threshold))
+    above = x if max_value is None else x.clamp(0.0, max_value)
+    return torch.where(x > threshold, above, negative_slope * (x - threshold))
 
 
 def prelu(x: Any, alpha: Weight) -> Any:
@@ -30,13 +30,35 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     """Return exp(x) / Σ exp(x) along an axis, or along several taken as one."""
     if isinstance(axis, int):
         return F.softmax(x, axis)
-    shifted = torch.exp(x - x.amax(tuple(axis), keepdim=True))
-    return shifted / shifted.sum(tuple(axis), keepdim=True)
+    return torch.exp(x - torch.logsumexp(x, tuple(axis), keepdim=True))
 
 
-def masked(x: Any, mask: Any) -> Any:
-    """Return ``x`` far below 0 where ``mask`` is false, so that softmax leaves it out."""
-    return torch.where(mask.bool(), x, x - 3e38)
+def masked_softmax(x: Any, axis: Any, mask: Any, lowest: float) -> Any:
+    """Return the softmax over the places where ``mask`` is true, and 0 elsewhere; ``lowest`` is next to -∞ in x's type.
+
+    A finite number, so that where everything is masked the gradient is 0 instead of NaN.
+    """
+    kept = mask > 0.5
+    return torch.where(kept, softmax(torch.where(kept, x, lowest), axis), 0.0)
+
+
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """Return the nearest point to ``x`` whose elements along ``axis`` are ≥ 0 and sum to 1."""
+    ranked = torch.sort(x, axis, descending=True)[0]
+    count = torch.ones_like(ranked).cumsum(axis)
+    support = 1 + count * ranked > ranked.cumsum(axis)
+    excess = torch.where(support, ranked, 0.0).sum(axis, True) - 1
+    return torch.relu(x - excess / support.sum(axis, True))
+
+
+def sparse_plus(x: Any) -> Any:
+    """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
+    return torch.where(x >= 1, x, x.clamp(-1.0, 1.0).add(1).square() / 4)
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """Return (x + 1) / 2 cut to [0, 1]."""
+    return (x.clamp(-1.0, 1.0) + 1) / 2
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:

@@ -28,8 +28,8 @@ def dtype_of(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def as_tensor(value: Any, dtype: str | None = None) -> torch.Tensor:
-    """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, integers stay."""
+def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) -> torch.Tensor:
+    """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, ``integers`` stay."""
     if isinstance(value, Weight):
         return cast(torch.Tensor, _weights.shown(value))
     if isinstance(value, torch.Tensor):
@@ -39,16 +39,16 @@ def as_tensor(value: Any, dtype: str | None = None) -> torch.Tensor:
         if array.dtype.kind not in "biuf":
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
         tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
-    if dtype is not None and tensor.is_floating_point():
+    if dtype is not None and (tensor.is_floating_point() or not integers):
         tensor = tensor.to(dtype_of(dtype))
     return tensor.to(device())
 
 
-def as_tensors(nest: Any, dtype: str | None = None) -> Any:
+def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) -> Any:
     """Return the nest with its arrays as tensors on the device; recorded values, None and options pass unchanged."""
     if isinstance(nest, list) and nest and all(isinstance(item, (int, float)) for item in _tree.leaves(nest)):
-        return as_tensor(nest, dtype)
-    return _tree.map_leaves(lambda leaf: as_tensor(leaf, dtype) if _is_array(leaf) else leaf, nest)
+        return as_tensor(nest, dtype, integers=integers)
+    return _tree.map_leaves(lambda leaf: as_tensor(leaf, dtype, integers=integers) if _is_array(leaf) else leaf, nest)
 
 
 def _is_array(value: Any) -> bool:
@@ -66,6 +66,14 @@ def shape_of(value: Any) -> Shape | None:
         shape: Shape | None = value.node.meta.get("shape")
         return shape
     return tuple(value.shape)
+
+
+def rank_of(value: Any) -> int:
+    """Return the number of axes."""
+    shape = shape_of(value)
+    if shape is None:
+        raise ShapeError("The rank of a value inside another layer's call is not known while a model is recorded.")
+    return len(shape)
 
 
 def sizes(value: Any, rank: int) -> tuple[Any, ...]:

@@ -7,6 +7,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from anabranch.ops._device import device
+
+
+def generator(seed: int, kept: torch.Generator | None = None) -> torch.Generator:
+    """Return the generator of a layer that was given a seed: the ``kept`` one, or where the device is another a new one."""
+    if kept is not None and kept.device.type == device().type:
+        return kept
+    return torch.Generator(device()).manual_seed(seed)
+
 
 def dropout(
     x: Any, rate: float, noise_shape: tuple[int | None, ...] | None = None, generator: torch.Generator | None = None
@@ -15,15 +24,15 @@ def dropout(
 
     ``noise_shape``: 1 where all elements along an axis share their fate, None where each has its own.
     """
-    if noise_shape is None and generator is None:
-        return F.dropout(x, rate, True)
-    rank = len(noise_shape) if noise_shape is not None else x.dim()
-    wanted = noise_shape or (None,) * rank
-    shape = [x.shape[axis] if size is None else size for axis, size in enumerate(wanted)]
     if rate == 1:
         return x * 0
-    options = {} if generator is None else {"generator": generator}
-    return x * x.new_empty(shape).bernoulli_(1 - rate, **options).div(1 - rate)
+    if noise_shape is not None:
+        kept = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
+    elif generator is not None:
+        kept = torch.empty_like(x)
+    else:
+        return F.dropout(x, rate, True)
+    return x * kept.bernoulli_(1 - rate, **_drawn_from(generator)).div(1 - rate)
 
 
 def gaussian_noise(x: Any, stddev: float, generator: torch.Generator | None = None) -> Any:
@@ -37,5 +46,8 @@ def gaussian_dropout(x: Any, rate: float, generator: torch.Generator | None = No
 
 
 def _normal(x: Any, mean: float, stddev: float, generator: torch.Generator | None) -> Any:
-    options = {} if generator is None else {"generator": generator}
-    return torch.empty_like(x).normal_(mean, stddev, **options)
+    return torch.empty_like(x).normal_(mean, stddev, **_drawn_from(generator))
+
+
+def _drawn_from(generator: torch.Generator | None) -> dict[str, Any]:
+    return {} if generator is None else {"generator": generator}

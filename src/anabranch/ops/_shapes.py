@@ -8,15 +8,17 @@ import torch
 import torch.nn.functional as F
 
 from anabranch.graph import Weight
-from anabranch.ops._arrays import dtype_of, shape_of, sizes
+from anabranch.ops._arrays import dtype_of, rank_of, shape_of, sizes
 from anabranch.ops._weights import native
 
 Pairs = tuple[tuple[int, int], ...]
 
 
-def flatten(x: Any) -> Any:
-    """Return (B, …) as (B, n)."""
-    return torch.flatten(x, 1)
+def flatten(x: Any, channels_first: bool = False) -> Any:
+    """Return (B, …) as (B, n), where ``channels_first`` with the channels moved last before; (B,) as (B, 1)."""
+    if len(shape_of(x) or (None, None)) == 1:
+        return x.unsqueeze(1)
+    return torch.flatten(x.movedim(1, -1) if channels_first else x, 1)
 
 
 def permute(x: Any, axes: tuple[int, ...]) -> Any:
@@ -25,7 +27,9 @@ def permute(x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def reshape(x: Any, shape: tuple[int | None, ...]) -> Any:
-    """Return (B, …) as (B, *shape)."""
+    """Return (B, …) as (B, *shape), one of whose sizes may be None."""
+    if None not in shape:
+        return x.reshape(-1, *shape)
     return x.reshape(x.shape[0], *(-1 if size is None else size for size in shape))
 
 
@@ -36,9 +40,8 @@ def repeat_vector(x: Any, n: int) -> Any:
 
 def pad_spatial(x: Any, padding: Pairs, first: int) -> Any:
     """Return ``x`` with zeros before and after each spatial axis, the first of which is ``first``."""
-    after = x.dim() if isinstance(x, torch.Tensor) else first + len(padding) + (1 if first == 1 else 0)
-    flat = [0, 0] * (after - first - len(padding)) + [amount for pair in reversed(padding) for amount in pair]
-    return F.pad(x, flat)
+    channels = (0, 0) if first == 1 else ()
+    return F.pad(x, [*channels, *(amount for pair in reversed(padding) for amount in pair)])
 
 
 def crop_spatial(x: Any, cropping: Pairs, first: int) -> Any:
@@ -67,8 +70,10 @@ def minimum(a: Any, b: Any) -> Any:
     return torch.minimum(a, b)
 
 
-def batch_dot(a: Any, b: Any, axes: tuple[int, int], ranks: tuple[int, int], normalize: bool) -> Any:
+def batch_dot(a: Any, b: Any, axes: tuple[int, int], normalize: bool) -> Any:
     """Return Σ a · b over one axis of each, sample by sample: the other axes of a, then those of b; (B, 1) if none is left."""
+    ranks = rank_of(a), rank_of(b)
+    axes = axes[0] % ranks[0], axes[1] % ranks[1]
     if normalize:
         a, b = F.normalize(a, dim=axes[0], eps=1e-12), F.normalize(b, dim=axes[1], eps=1e-12)
     left, right = a.movedim(axes[0], -1), b.movedim(axes[1], 1)
