@@ -190,6 +190,27 @@ CONVOLUTIONAL += [
         unknown=[[(None, None, None, 3)]],
     ),
     Case("SeparableConv2D dilated", "SeparableConv2D", {"filters": 5, "kernel_size": 3, "dilation_rate": 2}, [(None, 8, 9, 3)]),
+    Case("Conv1DTranspose", "Conv1DTranspose", {"filters": 4, "kernel_size": 3, "strides": 2}, [(None, 5, 3)]),
+    Case(
+        "Conv2DTranspose",
+        "Conv2DTranspose",
+        {"filters": 4, "kernel_size": 4, "strides": 3, "activation": "relu"},
+        [(None, 4, 5, 3)],
+    ),
+    Case(
+        "Conv2DTranspose same strides",
+        "Conv2DTranspose",
+        {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"},
+        [(None, 4, 5, 3)],
+        unknown=[[(None, None, None, 3)]],
+    ),
+    Case(
+        "Conv2DTranspose output padding, channels first",
+        "Conv2DTranspose",
+        {"filters": 4, "kernel_size": 3, "strides": 2, "output_padding": 1, "data_format": "channels_first"},
+        [(None, 3, 4, 5)],
+    ),
+    Case("Conv3DTranspose", "Conv3DTranspose", {"filters": 2, "kernel_size": 2, "strides": 2}, [(None, 2, 3, 4, 2)]),
 ]
 
 POOLING = [
@@ -275,7 +296,11 @@ NORMALIZATION: list[Case] = [
         reason="Keras 3.15.1 on torch raises there; compared with NumPy in tests/layers",
     ),
     Case("LayerNormalization bare", "LayerNormalization", {"center": False, "scale": False}, [(None, 4, 6)]),
-    Case("GroupNormalization", "GroupNormalization", {"groups": 3}, [(None, 4, 5, 6)]),
+    Case("GroupNormalization", "GroupNormalization", {"groups": 3}, [(None, 4, 5, 6)], unknown=[[(None, None, None, 6)]]),
+    Case("GroupNormalization axis 1", "GroupNormalization", {"groups": 2, "axis": 1}, [(None, 6, 4, 5)]),
+    Case("RMSNormalization", "RMSNormalization", {}, [(None, 4, 6)], unknown=[[(None, None, 6)]]),
+    Case("UnitNormalization", "UnitNormalization", {}, [(None, 4, 6)], unknown=[[(None, None, 6)]]),
+    Case("UnitNormalization axes", "UnitNormalization", {"axis": [1, 2]}, [(None, 4, 6)]),
 ]
 
 REGULARIZATION = [
@@ -330,6 +355,11 @@ PREPROCESSING: list[Case] = [
         reason="Keras leaves images whole outside training, against its own shape rule; here the middle is taken",
     ),
     Case("RandomTranslation", "RandomTranslation", {"height_factor": 0.3, "width_factor": 0.2}, [(None, 6, 5, 3)], random=True),
+    Case("RandomFlip seed", "RandomFlip", {"seed": 3}, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]]),
+    Case("RandomRotation", "RandomRotation", {"factor": 0.2, "fill_mode": "wrap"}, [(None, 6, 5, 3)], random=True),
+    Case("RandomZoom", "RandomZoom", {"height_factor": 0.3}, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]]),
+    Case("RandomContrast", "RandomContrast", {"factor": 0.3, "value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
+    Case("RandomBrightness", "RandomBrightness", {"factor": 0.3, "value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
 ]  # fmt: skip
 
 MERGING = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from anabranch import layers
 
@@ -51,32 +50,6 @@ def test_random_flips_are_mirrors_each_its_own() -> None:
     mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(found, x, strict=True)])
     assert (kept ^ mirrored).all()
     assert 16 < kept.sum() < 48
-
-
-@pytest.mark.parametrize("fill_mode", ["reflect", "wrap", "constant", "nearest"])
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
-def test_translation_equals_keras_affine_transform(fill_mode: str, interpolation: str) -> None:
-    import os
-
-    os.environ["KERAS_BACKEND"] = "torch"
-    import keras
-    import torch
-
-    from anabranch.ops import _image
-
-    x = np.random.default_rng(1).normal(size=(4, 7, 6, 2)).astype("float32")
-    down = np.array([0.0, 2.0, -1.5, 0.75], "float32")
-    right = np.array([1.0, -2.25, 0.5, 3.0], "float32")
-    transforms = np.tile([1.0, 0, 0, 0, 1, 0, 0, 0], (4, 1)).astype("float32")
-    transforms[:, 2], transforms[:, 5] = -right, -down
-    expected = keras.ops.image.affine_transform(
-        keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(transforms), interpolation=interpolation,
-        fill_mode=fill_mode, fill_value=0.5, data_format="channels_last",
-    )  # fmt: skip
-    found = torch.from_numpy(x)
-    for axis, size, shift in ((1, 7, down), (2, 6, right)):
-        found = _image.translate(found, axis, size, torch.from_numpy(shift), fill_mode, interpolation, 0.5)
-    np.testing.assert_allclose(found.numpy(), expected.cpu().numpy(), atol=1e-5)
 
 
 def test_seeded_layers_repeat_themselves() -> None:

@@ -1,4 +1,13 @@
 from .activation import ELU as ELU, LeakyReLU as LeakyReLU, PReLU as PReLU, ReLU as ReLU, Softmax as Softmax
+from .augmentation import (
+    RandomBrightness as RandomBrightness,
+    RandomContrast as RandomContrast,
+    RandomCrop as RandomCrop,
+    RandomFlip as RandomFlip,
+    RandomRotation as RandomRotation,
+    RandomTranslation as RandomTranslation,
+    RandomZoom as RandomZoom,
+)
 from .base import Layer as Layer
 from .convolutional import Conv1D as Conv1D, Conv2D as Conv2D, Conv3D as Conv3D
 from .core import (
@@ -61,13 +70,7 @@ from .pooling import (
     MaxPooling2D as MaxPooling2D,
     MaxPooling3D as MaxPooling3D,
 )
-from .preprocessing import (
-    Normalization as Normalization,
-    RandomCrop as RandomCrop,
-    RandomFlip as RandomFlip,
-    RandomTranslation as RandomTranslation,
-    Rescaling as Rescaling,
-)
+from .preprocessing import Normalization as Normalization, Rescaling as Rescaling
 from .regularization import (
     ActivityRegularization as ActivityRegularization,
     Dropout as Dropout,

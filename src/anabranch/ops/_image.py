@@ -1,97 +1,135 @@
-"""Images in batches (B, H, W, C): random flips, crops and shifts, each image its own; scaling up."""
+"""Images in batches (B, H, W, C): random flips, crops, shifts, turns, each image its own; scaling up.
+
+Where an image is to be read at ``(u, v)``, both lie in [-1, 1] from rim to rim, as in ``grid_sample`` without aligned corners.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
+from anabranch.ops._arrays import dtype_of, shape_of
 from anabranch.ops._convolution import channels_back, channels_front
 
+Range = tuple[float, float]
 
-def to_float(x: Any, dtype: torch.dtype) -> Any:
-    """Return ``x`` as floats."""
-    return x.to(dtype)
+
+class Sampling(NamedTuple):
+    """How to read between pixels and beyond the rim, and the float type to compute in."""
+
+    fill_mode: str
+    interpolation: str
+    fill_value: float
+    dtype: str
+
+
+# Keras's names for what lies beyond the rim, in torch's words; "wrap" is made by repeating the first row and column
+_BEYOND = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 
 
 def per_image(x: Any, low: float, high: float, generator: torch.Generator | None = None) -> Any:
-    """Return one uniform draw from [low, high) for each image: (B,)."""
+    """Return one uniform draw from [low, high) for each image: (B, 1, 1)."""
     options = {} if generator is None else {"generator": generator}
-    return x.new_empty((x.shape[0],), dtype=torch.float32).uniform_(low, high, **options)
-
-
-def generator(seed: int) -> torch.Generator:
-    """Return a generator of its own for a layer that was given a seed."""
-    return torch.Generator().manual_seed(seed)
+    return x.new_empty((x.shape[0], 1, 1), dtype=torch.float32).uniform_(low, high, **options)
 
 
 def random_flip(x: Any, axes: tuple[int, ...], generator: torch.Generator | None = None) -> Any:
     """Return each image mirrored along each of ``axes`` with probability 1/2."""
     for axis in axes:
-        chosen = per_image(x, 0.0, 1.0, generator).reshape(-1, 1, 1, 1) < 0.5
+        chosen = per_image(x, 0.0, 1.0, generator).unsqueeze(-1) < 0.5
         x = torch.where(chosen, x.flip(axis), x)
     return x
 
 
-def random_crop(x: Any, spatial: tuple[int, int], size: tuple[int, int], generator: torch.Generator | None = None) -> Any:
+def random_crop(x: Any, size: tuple[int, int], generator: torch.Generator | None = None) -> Any:
     """Return a window of ``size`` at a random place of each image."""
-    for axis, (whole, part) in enumerate(zip(spatial, size, strict=True)):
-        start = per_image(x, 0.0, whole - part + 1, generator).floor().long().clamp(max=whole - part)
-        x = take_along(x, axis + 1, start[:, None] + torch.arange(part, device=x.device))
+    windows, places = x, [torch.arange(x.shape[0], device=x.device)]
+    for axis, length in enumerate(size):
+        windows = windows.unfold(axis + 1, length, 1)  # all windows, as a view
+        draw = per_image(x, 0.0, 1.0, generator).flatten() * windows.shape[axis + 1]
+        places.append(draw.long().clamp(max=windows.shape[axis + 1] - 1))
+    return windows[tuple(places)].permute(0, 2, 3, 1)  # (B, C, h, w) -> (B, h, w, C)
+
+
+def middle(x: Any, size: tuple[int, int], first: int) -> Any:
+    """Return the window of ``size`` in the middle of each image; the spatial axes begin at ``first``."""
+    known = shape_of(x) or (None,) * 4
+    for axis, length in enumerate(size, first):
+        whole = known[axis]
+        x = x.narrow(axis, ((x.shape[axis] if whole is None else whole) - length) // 2, length)
     return x
-
-
-def take_along(x: Any, axis: int, index: Any) -> Any:
-    """Return ``x`` (B, …) with positions ``index`` (B, n) taken along ``axis``, for each image its own."""
-    images = (torch.ones_like(index[:, :1]).cumsum(0) - 1).expand_as(index)
-    return x.transpose(1, axis)[images, index].transpose(1, axis)
 
 
 def random_translation(
-    x: Any,
-    spatial: tuple[int, int],
-    height: tuple[float, float],
-    width: tuple[float, float],
-    fill_mode: str,
-    interpolation: str,
-    fill_value: float,
-    generator: torch.Generator | None = None,
+    x: Any, height: Range, width: Range, sampling: Sampling, generator: torch.Generator | None = None
 ) -> Any:
-    """Return each image shifted by its own share of height and width, drawn from the ranges."""
-    down = per_image(x, *height, generator) * spatial[0] if height != (0.0, 0.0) else None
-    right = per_image(x, *width, generator) * spatial[1] if width != (0.0, 0.0) else None
-    for axis, shift in ((1, down), (2, right)):
-        if shift is not None:
-            x = translate(x, axis, spatial[axis - 1], shift, fill_mode, interpolation, fill_value)
-    return x
+    """Return each image shifted down and right by shares of its height and width, drawn from the ranges."""
+    down, right = per_image(x, *height, generator), per_image(x, *width, generator)
+    u, v = _places(x)
+    return _read(x, u - 2 * right, v - 2 * down, sampling)
 
 
-def translate(x: Any, axis: int, size: int, shift: Any, fill_mode: str, interpolation: str, fill_value: float) -> Any:
-    """Return ``x`` shifted along ``axis`` by ``shift`` (B,) positions, the gap filled by ``fill_mode``."""
-    source = torch.arange(size, device=x.device) - shift[:, None]
-    if interpolation == "nearest":
-        return _sample(x, axis, size, source.round(), fill_mode, fill_value)
-    before = source.floor()
-    share = (source - before).to(x.dtype)
-    share = share[:, :, None, None] if axis == 1 else share[:, None, :, None]
-    first = _sample(x, axis, size, before, fill_mode, fill_value)
-    return first + share * (_sample(x, axis, size, before + 1, fill_mode, fill_value) - first)
+def random_rotation(x: Any, turns: Range, sampling: Sampling, generator: torch.Generator | None = None) -> Any:
+    """Return each image turned about its middle, by a share of a full turn drawn from the range."""
+    angle = per_image(x, *turns, generator) * (2 * math.pi)
+    u, v = _places(x)
+    cos, sin, ratio = angle.cos(), angle.sin(), x.shape[1] / x.shape[2]
+    return _read(x, cos * u - sin * ratio * v, sin / ratio * u + cos * v, sampling)
 
 
-def _sample(x: Any, axis: int, size: int, position: Any, fill_mode: str, fill_value: float) -> Any:
-    position = position.long()
-    if fill_mode == "reflect":  # d c b a | a b c d | d c b a
-        position = position.remainder(2 * size)
-        position = torch.minimum(position, 2 * size - 1 - position)
-    elif fill_mode == "wrap":
-        position = position.remainder(size)
-    taken = take_along(x, axis, position.clamp(0, size - 1))
-    if fill_mode != "constant":
-        return taken
-    inside = (position >= 0) & (position < size)
-    inside = inside[:, :, None, None] if axis == 1 else inside[:, None, :, None]
-    return torch.where(inside, taken, fill_value)
+def random_zoom(
+    x: Any, height: Range, width: Range | None, sampling: Sampling, generator: torch.Generator | None = None
+) -> Any:
+    """Return each image drawn away by 1 + a share from the range; without ``width`` the ratio of the sides stays."""
+    tall = per_image(x, 1 + height[0], 1 + height[1], generator)
+    wide = tall if width is None else per_image(x, 1 + width[0], 1 + width[1], generator)
+    u, v = _places(x)
+    return _read(x, wide * u, tall * v, sampling)
+
+
+def random_contrast(x: Any, factor: Range, values: Range, generator: torch.Generator | None = None) -> Any:
+    """Return each image's distance from its channels' means scaled by a draw from ``factor``, cut to ``values``."""
+    mean = x.mean((1, 2), keepdim=True)
+    share = per_image(x, *factor, generator).unsqueeze(-1).to(x.dtype)
+    return ((x - mean) * share + mean).clamp(*values)
+
+
+def random_brightness(x: Any, factor: Range, values: Range, generator: torch.Generator | None = None) -> Any:
+    """Return each image with a share of the range of ``values`` added, cut to ``values``."""
+    share = per_image(x, *factor, generator).unsqueeze(-1).to(x.dtype)
+    return (x + share * (values[1] - values[0])).clamp(*values)
+
+
+def _places(x: Any) -> tuple[Any, Any]:
+    """Return where each pixel of (B, H, W, C) lies: u (1, 1, W) and v (1, H, 1)."""
+    v, u = ((torch.arange(x.shape[axis], device=x.device) * 2 + 1) / x.shape[axis] - 1 for axis in (1, 2))
+    return u.reshape(1, 1, -1), v.reshape(1, -1, 1)
+
+
+def _read(x: Any, u: Any, v: Any, sampling: Sampling) -> Any:
+    """Return ``x`` read at places u, v, which broadcast to (B, H, W)."""
+    mode, interpolation, fill, dtype = sampling
+    wide = "float32" if dtype in ("float16", "bfloat16") else dtype  # places need the digits
+    images = x.permute(0, 3, 1, 2).to(dtype_of(wide))
+    if mode == "wrap":
+        u, v = _wrapped(u, x.shape[2]), _wrapped(v, x.shape[1])
+        images = F.pad(images, (0, 1, 0, 1), mode="circular")
+    if mode == "constant" and fill:
+        images = images - fill
+    grid = torch.stack(torch.broadcast_tensors(u, v), -1).to(dtype_of(wide))  # type: ignore[no-untyped-call]  # torch's own
+    read = F.grid_sample(images, grid, mode=interpolation, padding_mode=_BEYOND[mode], align_corners=False)
+    if mode == "constant" and fill:
+        read = read + fill
+    return read.permute(0, 2, 3, 1).to(dtype_of(dtype))
+
+
+def _wrapped(place: Any, size: Any) -> Any:
+    """Return places on an image that repeats itself, as places on one that is longer by its first row or column."""
+    pixel = (((place + 1) * size - 1) / 2).remainder(size)
+    return (2 * pixel + 1) / (size + 1) - 1
 
 
 def upsample(x: Any, size: tuple[int, ...], interpolation: str, data_format: str) -> Any:
