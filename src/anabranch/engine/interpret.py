@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anabranch import _tree, ops
-from anabranch.graph import Graph, flatten, with_values
+from anabranch._errors import EngineError
+from anabranch.graph import Flat, Graph, Step, flatten, with_values
 
 
 def interpret(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
     """Return the graph's flat outputs for flat ``inputs``."""
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
+    for _ in _steps(flat, values):
+        pass
+    return [values[number] for number in flat.outputs]
+
+
+def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
+    """Yield each step before it runs, and note what it gives."""
     for step in flat.steps:
+        yield step
         args, kwargs = with_values(step.node, [values[number] for number in step.inputs])
         results = _tree.leaves(ops.run(step.node.operation, args, kwargs))
         values.update(zip(step.outputs, results, strict=True))
-    return [values[number] for number in flat.outputs]
+
+
+def explained(error: RuntimeError, graph: Graph, inputs: Sequence[Any], training: bool) -> EngineError:
+    """Return torch's refusal as an error that names the layer and its line, found by running the layers one by one."""
+    flat = flatten(graph)
+    values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
+    words = (str(error).splitlines() or [type(error).__name__])[0]
+    step: Step | None = None
+    try:
+        with ops.training_scope(training):
+            for step in _steps(flat, values):  # noqa: B007 - the last one is the one that fails
+                pass
+    except RuntimeError:
+        if step is not None:
+            given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
+            layer = type(step.node.operation).__name__
+            return EngineError(f"{layer} {step.path!r} could not run: {words}", got=given, where=f"called at {step.node.site}")
+    return EngineError(f"The model could not run: {words}", got=", ".join(str(tuple(x.shape)) for x in inputs))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from anabranch import ops
+from anabranch import _tree, ops
 
 
 class Opaque(torch.nn.Module):
@@ -25,6 +25,7 @@ class Opaque(torch.nn.Module):
                 self.register_buffer(name, value)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer."""
+        """Run the layer; several outputs come as a flat list."""
         with ops.training_scope(self.training):
-            return ops.run(self.layer, args, kwargs)
+            result = ops.run(self.layer, args, kwargs)
+        return _tree.leaves(result) if _tree.is_nest(result) else result

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, config, engine, insight, ops, storage, training
-from anabranch._errors import ArgumentError, ShapeError, unknown
+from anabranch._errors import AnabranchError, ArgumentError, ShapeError, unknown
 from anabranch.graph import Graph, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
 from anabranch.graph.shapes import same
@@ -179,10 +179,16 @@ class Model(Layer):
         graph = self.graph
         if graph is None or ops.is_recording():
             return super()._compute(args, kwargs)
-        training = kwargs.get("training")
-        program = engine.program(self, bool(ops.is_training() if training is None else training))
+        training = bool(ops.is_training() if kwargs.get("training") is None else kwargs["training"])
+        program = engine.program(self, training)
         given = self.bind_inputs(args[0] if args else kwargs["inputs"])
-        outputs, _ = program([ops.as_input(x, declared, self.name) for x, declared in zip(given, graph.inputs, strict=True)])
+        inputs = [ops.as_input(x, declared, self.name) for x, declared in zip(given, graph.inputs, strict=True)]
+        try:
+            outputs, _ = program(inputs)
+        except AnabranchError:
+            raise
+        except RuntimeError as error:
+            raise engine.explained(error, graph, inputs, training) from error
         return _tree.fill(graph.output_structure, outputs)
 
     def to_torch(self) -> Any:
