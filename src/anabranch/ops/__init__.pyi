@@ -74,6 +74,7 @@ from ._running import (
     run as run,
     training_scope as training_scope,
 )
+from ._seeding import synchronise_seed as synchronise_seed
 from ._shapes import (
     as_equal_ranks as as_equal_ranks,
     batch_dot as batch_dot,
@@ -88,7 +89,5 @@ from ._shapes import (
     permute as permute,
     repeat_vector as repeat_vector,
     reshape as reshape,
-    window_at as window_at,
 )
-from ._seeding import synchronise_seed as synchronise_seed
 from ._weights import native as native, realize as realize, shown as shown, write as write

@@ -50,11 +50,6 @@ def crop_spatial(x: Any, cropping: Pairs, first: int) -> Any:
     return x[(slice(None),) * first + inner]
 
 
-def window_at(x: Any, axis: int, start: int, length: int) -> Any:
-    """Return ``length`` positions of ``axis`` from ``start`` on."""
-    return x.narrow(axis, start, length)
-
-
 def concatenate(tensors: list[Any], axis: int) -> Any:
     """Return tensors joined along ``axis``."""
     return torch.cat(tensors, axis)
