@@ -324,7 +324,8 @@ class Layer:
             self.built_for = site
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args = ops.as_tensors(args, self.dtype if self.autocast else None, integers=self.takes_integers)
+        dtype = self.dtype if self.autocast else None
+        args = tuple(ops.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
         kwargs = ops.as_tensors(kwargs)
         try:
             if not self.built:

@@ -55,7 +55,7 @@ class InputLayer(Layer):
 
 
 def _sizes(shape: Any, layer: Layer) -> Shape:
-    if isinstance(shape, int):
+    if not hasattr(shape, "__iter__"):
         raise ArgumentTypeError(
             "A shape is a tuple.",
             expected=f"({shape},)",

@@ -1,0 +1,319 @@
+"""The layer protocol as users meet it: their own layers, with and without shape rules, of layers, of models, of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anabranch as ab
+from anabranch import config, layers
+from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, EngineError, ShapeError
+
+DATA = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+
+
+class Linear(ab.Layer):
+    """As Keras's own guide writes it."""
+
+    def __init__(self, units: int = 3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape: Any) -> None:
+        self.w = self.add_weight(shape=(input_shape[-1], self.units), initializer="random_normal", trainable=True, name="w")
+        self.b = self.add_weight(shape=(self.units,), initializer="zeros", name="b")
+
+    def call(self, inputs: Any) -> Any:
+        return torch.matmul(inputs, self.w) + self.b
+
+
+def run_everywhere(layer: Any, *data: np.ndarray, **extra: Any) -> list[np.ndarray]:
+    """Return what the layer gives on numbers, after holding model and module to it."""
+    inputs = [ab.Input(array.shape[1:], dtype=str(array.dtype)) for array in data]
+    given = inputs if len(inputs) > 1 else inputs[0]
+    model = ab.Model(given, layer(given, **extra))
+    from anabranch import _tree
+
+    eager = _tree.leaves(layer(list(data) if len(data) > 1 else data[0], **extra))
+    results = {"model": model(list(data)), "module": model.to_torch()(*map(torch.from_numpy, data))}
+    for result in results.values():
+        for a, b, spec in zip(_tree.leaves(result), eager, model.outputs, strict=True):
+            assert torch.allclose(a, b, atol=1e-6)
+            assert spec.shape[1:] == tuple(b.shape[1:])
+            assert spec.shape[0] is None
+    return [tensor.detach().numpy() for tensor in eager]
+
+
+# Shapes
+
+
+def test_a_layer_without_shape_rule_is_asked_with_fake_tensors() -> None:
+    layer = Linear(5)
+    (result,) = run_everywhere(layer, DATA)
+    assert np.allclose(result, DATA @ layer.w.numpy() + layer.b.numpy(), atol=1e-6)
+    assert [(w.path, w.shape) for w in layer.weights] == [("linear/w", (4, 5)), ("linear/b", (5,))]
+
+
+@pytest.mark.parametrize("rule", ["list", "dict", "tuple"])
+def test_shape_rules_of_several_outputs(rule: str) -> None:
+    class Two(ab.Layer):
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            half = (input_shape[0], input_shape[1] // 2)
+            return {"list": [half, half], "tuple": [half, half], "dict": {"p": half, "q": half}}[rule]
+
+        def call(self, x: Any) -> Any:
+            a, b = x[:, :2], x[:, 2:]
+            return {"list": [a, b], "tuple": [a, b], "dict": {"p": a, "q": b}}[rule]
+
+    first, second = run_everywhere(Two(), DATA)
+    assert np.array_equal(first, DATA[:, :2])
+    assert np.array_equal(second, DATA[:, 2:])
+
+
+def test_outputs_without_rule_come_in_their_own_nest() -> None:
+    class Parts(ab.Layer):
+        def call(self, x: Any) -> Any:
+            return {"sum": x.sum(-1), "rest": (x + 1, [x.argmax(-1)])}
+
+    x = ab.Input((4,))
+    made = Parts()(x)
+    assert made["sum"].shape == (None,)
+    assert made["rest"][1][0].dtype == "int64"
+    run_everywhere(Parts(), DATA)
+
+
+def test_sizes_that_follow_from_unknown_ones_are_unknown() -> None:
+    class Doubled(ab.Layer):
+        def call(self, x: Any) -> Any:
+            return torch.cat([x, x], dim=1)
+
+    assert Doubled()(ab.Input((None, 3))).shape == (None, None, 3)
+    assert Doubled()(ab.Input((5, 3))).shape == (None, 10, 3)
+
+
+def test_a_call_that_fails_on_shapes_says_so() -> None:
+    class Wrong(ab.Layer):
+        def call(self, x: Any) -> Any:
+            return x @ torch.ones(9, 9)
+
+    with pytest.raises(EngineError, match="The call of Wrong fails on these shapes") as error:
+        Wrong()(ab.Input((4,)))
+    assert "test_base.py:" in str(error.value)
+
+
+def test_a_call_that_gives_no_tensor_says_so() -> None:
+    class Nothing(ab.Layer):
+        def call(self, x: Any) -> Any:
+            return None
+
+    with pytest.raises(EngineError, match="gave a NoneType where a tensor belongs"):
+        Nothing()(ab.Input((4,)))
+
+
+def test_a_layer_must_write_call() -> None:
+    class Empty(ab.Layer):
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+    with pytest.raises(EngineError, match="Empty must write call"):
+        Empty()(DATA)
+    with pytest.raises(NotImplementedError, match="has no shape rule"):
+        ab.Layer().compute_output_shape((None, 4))
+
+
+# Layers of layers, of models, of torch's functions
+
+
+class Block(ab.Layer):
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.steps = [layers.Dense(units, activation="relu"), layers.Dense(units)]
+        self.norm = layers.LayerNormalization()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        for step in self.steps:
+            x = step(x)
+        return self.norm(x)
+
+
+def test_a_layer_of_layers() -> None:
+    block = Block(6)
+    run_everywhere(block, DATA)
+    assert [w.path for w in block.weights] == [
+        "block/dense/kernel", "block/dense/bias", "block/dense_1/kernel", "block/dense_1/bias",
+        "block/layer_normalization/gamma", "block/layer_normalization/beta",
+    ]  # fmt: skip
+    assert len(block.sublayers()) == 3
+    block.trainable = False
+    assert block.trainable_weights == []
+    assert not block.steps[0].trainable
+
+
+def test_training_mode_reaches_layers_inside() -> None:
+    class Noisy(ab.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = layers.Dropout(0.5)
+
+        def call(self, x: Any) -> Any:
+            return self.drop(x)
+
+    ones = np.ones((1, 200), "float32")
+    x = ab.Input((200,))
+    model = ab.Model(x, Noisy()(x))
+    assert np.array_equal(model(ones), ones)
+    assert not np.array_equal(model(ones, training=True), ones)
+    assert not np.array_equal(Noisy()(ones, training=True), ones)
+
+
+def test_a_layer_that_holds_a_model() -> None:
+    x = ab.Input((4,))
+    inner = ab.Model(x, layers.Dense(4, name="inside")(x), name="inner")
+
+    class Holder(ab.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x) + self.inner(x * 2.0)
+
+    holder = Holder()
+    (result,) = run_everywhere(holder, DATA)
+    kernel, bias = inner.get_weights()
+    assert np.allclose(result, DATA @ kernel * 3 + 2 * bias, atol=1e-5)
+    assert len(holder.weights) == 2
+
+
+def test_a_layer_that_forgets_to_initialise_its_base_still_works() -> None:
+    class Careless(ab.Layer):
+        def __init__(self) -> None:
+            self.dense = layers.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    assert Careless().name == "careless"
+    run_everywhere(Careless(), DATA)
+
+
+def test_further_arguments_of_the_call() -> None:
+    class Scaled(ab.Layer):
+        def call(self, x: Any, by: float = 1.0, plus: Any = None) -> Any:
+            return x * by if plus is None else x * by + plus
+
+    (result,) = run_everywhere(Scaled(), DATA, by=3.0)
+    assert np.allclose(result, DATA * 3)
+    a, b = ab.Input((4,)), ab.Input((4,))
+    model = ab.Model([a, b], Scaled()(a, plus=b))
+    assert np.allclose(model([DATA, DATA]), 2 * DATA)
+    assert np.allclose(Scaled()(DATA, 2.0, plus=DATA), 3 * DATA)
+
+
+# Types
+
+
+def test_floats_are_cast_to_the_layers_type_unless_told_otherwise() -> None:
+    x = ab.Input((4,), dtype="float64")
+    dense = layers.Dense(2)
+    model = ab.Model(x, dense(x))
+    assert model.outputs[0].dtype == "float32"
+    for result in (model(DATA), model.to_torch()(torch.from_numpy(DATA).double()), dense(DATA.astype("float64"))):
+        assert result.dtype == torch.float32
+    doubled = layers.Dense(2, dtype="float64")
+    assert doubled(ab.Input((4,))).dtype == "float64"
+    assert doubled(DATA).dtype == torch.float64
+
+
+def test_the_default_float_type_is_the_configured_one() -> None:
+    config.set_floatx("float64")
+    try:
+        assert layers.Dense(2)(DATA).dtype == torch.float64
+    finally:
+        config.set_floatx("float32")
+
+
+# Mistakes
+
+
+def test_unknown_arguments_are_refused_with_the_nearest() -> None:
+    with pytest.raises(ArgumentTypeError, match="Dense takes no argument 'activaton'") as error:
+        layers.Dense(2, activaton="relu")
+    assert "did you mean 'activation'" in str(error.value)
+    assert "test_base.py:" in str(error.value)
+    with pytest.raises(ArgumentTypeError, match="Linear takes no argument 'zzz'"):
+        Linear(zzz=1)
+
+
+@pytest.mark.parametrize("shape", [(None, 3), (-1,), (2.5,)])
+def test_weights_have_known_sizes(shape: Any) -> None:
+    with pytest.raises(ShapeError, match="known whole numbers"):
+        ab.Layer().add_weight(shape)
+
+
+def test_weights_by_default() -> None:
+    layer = ab.Layer()
+    scalar, row, count = layer.add_weight(), layer.add_weight(3), layer.add_weight((2,), dtype="int32", trainable=False)
+    assert (scalar.shape, row.shape, count.shape) == ((), (3,), (2,))
+    assert not count.numpy().any()
+    assert [w.name for w in layer.weights] == ["variable", "variable_1", "variable_2"]
+    assert isinstance(row.value, torch.nn.Parameter)
+    assert not isinstance(count.value, torch.nn.Parameter)
+
+
+@pytest.mark.parametrize("data", ["text", {"a": "b"}, object()])
+def test_what_is_no_tensor_is_refused(data: Any) -> None:
+    with pytest.raises((ArgumentTypeError, DtypeError)):
+        layers.Dense(2)(data)
+
+
+def test_strings_are_no_numbers() -> None:
+    with pytest.raises(DtypeError, match="not numbers"):
+        layers.Dense(2)(np.array([["a", "b"]]))
+
+
+def test_lists_of_numbers_are_data() -> None:
+    dense = layers.Dense(2, kernel_initializer="ones")
+    assert dense([[1.0, 2.0]]).tolist() == [[3.0, 3.0]]
+
+
+def test_inputs_of_another_size_than_built_for() -> None:
+    dense = layers.Dense(2)
+    dense(DATA)
+    with pytest.raises(ShapeError, match="another size than the kernel was made for"):
+        dense(ab.Input((5,)))
+    with pytest.raises(EngineError, match="Dense could not run"):
+        dense(DATA[:, :3])
+
+
+# Config
+
+
+def test_config_holds_what_was_given() -> None:
+    layer = Linear(7, name="mine", trainable=False)
+    assert layer.get_config() == {"name": "mine", "trainable": False, "dtype": "float32", "units": 7}
+    again = Linear.from_config(layer.get_config())
+    assert (again.units, again.name, again.trainable) == (7, "mine", False)
+    assert Linear(units=2).get_config()["units"] == 2
+
+
+def test_repr() -> None:
+    dense = layers.Dense(2, name="d")
+    assert repr(dense) == "<Dense 'd', not built>"
+    dense(DATA)
+    assert repr(dense) == "<Dense 'd'>"
+
+
+def test_legacy_words_for_the_input_say_one_thing(keras: Any) -> None:
+    assert layers.Dense(2, input_shape=(4,)).first_shape == (None, 4)
+    assert layers.Dense(2, input_shape=4).first_shape == (None, 4)
+    assert layers.Dense(2).first_shape is None
+
+
+@pytest.mark.parametrize("bad", [-1, (3, "a"), "32", True, 2.5])
+def test_shapes_of_inputs(bad: Any) -> None:
+    with pytest.raises((ArgumentError, ArgumentTypeError)):
+        ab.Input(bad)
