@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anabranch import _tree, ops
-from anabranch._errors import EngineError
+from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Flat, Graph, Step, flatten, with_values
 
 
@@ -23,12 +23,15 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
     """Yield each step before it runs, and note what it gives."""
     for step in flat.steps:
         yield step
+        layer: Any = step.node.operation
         args, kwargs = with_values(step.node, [values[number] for number in step.inputs])
-        results = _tree.leaves(ops.run(step.node.operation, args, kwargs))
+        if getattr(layer, "autocast", False):
+            args, kwargs = ops.as_tensors((args, kwargs), layer.dtype, integers=layer.takes_integers)
+        results = _tree.leaves(ops.run(layer, args, kwargs))
         values.update(zip(step.outputs, results, strict=True))
 
 
-def explained(error: RuntimeError, graph: Graph, inputs: Sequence[Any], training: bool) -> EngineError:
+def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError:
     """Return torch's refusal as an error that names the layer and its line, found by running the layers one by one."""
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
@@ -38,7 +41,9 @@ def explained(error: RuntimeError, graph: Graph, inputs: Sequence[Any], training
         with ops.training_scope(training):
             for step in _steps(flat, values):  # noqa: B007 - the last one is the one that fails
                 pass
-    except RuntimeError:
+    except AnabranchError as told:
+        return told.at(f"{step.path!r}, called at {step.node.site}") if step is not None else told
+    except (RuntimeError, IndexError):
         if step is not None:
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
             layer = type(step.node.operation).__name__

@@ -28,18 +28,30 @@ class Program:
 
 
 State = tuple[Any, ...]
-_programs: weakref.WeakKeyDictionary[Any, dict[bool, tuple[State, Program]]] = weakref.WeakKeyDictionary()
+
+
+class Kept:
+    """What is kept for one model: a program for each mode, and the state that its weights were last placed for."""
+
+    def __init__(self) -> None:
+        self.placed: State | None = None
+        self.programs: dict[bool, tuple[State, Program]] = {}
+
+
+_kept: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
 
 
 def program(model: Any, training: bool) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
     ops.synchronise_seed()
-    state = (training, str(ops.device()), tuple(layer.trainable for layer in model.inner_layers()))
-    kept = _programs.setdefault(model, {})
-    if training not in kept or kept[training][0] != state:
+    state = (str(ops.device()), tuple(layer.trainable for layer in model.inner_layers()))
+    kept = _kept.setdefault(model, Kept())
+    if kept.placed != state:
         place_weights(model)
-        kept[training] = state, Program(model, training)
-    return kept[training][1]
+        kept.placed = state
+    if training not in kept.programs or kept.programs[training][0] != state:
+        kept.programs[training] = state, Program(model, training)
+    return kept.programs[training][1]
 
 
 def place_weights(model: Any) -> None:

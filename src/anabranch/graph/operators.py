@@ -5,13 +5,10 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph.shapes import Shape, broadcast
-
-if TYPE_CHECKING:
-    from anabranch.graph.tensor import Node
 
 Rule = Callable[[list["Spec"]], "Spec"]
 
@@ -105,7 +102,7 @@ class Operator:
         self.call = function
         self.base_name, self._rule = OPERATORS[function]
         self.name = self.base_name
-        self.calls: list[weakref.ref[Node]] = []
+        self.calls: list[weakref.ref[Any]] = []
 
     def call_takes(self, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``: an operator has none."""
