@@ -11,7 +11,7 @@ import torch
 from every_layer import CASES, HELPERS, Case
 
 import anabranch as ab
-from anabranch import Model, _tree, insight, layers, ops
+from anabranch import Model, _tree, engine, insight, layers, ops
 from anabranch.graph import Weight
 from anabranch.graph.shapes import same
 
@@ -159,6 +159,16 @@ def test_eager_equals_lowered_equals_torch_module(case: Case, training: bool) ->
                 close(a, b)
         for a, b in zip(found_state, state, strict=True):
             close(a, b)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize("case", RUN)
+def test_recorded_code_is_torch_alone(case: Case, training: bool) -> None:
+    _, model = build(case)
+    nodes = engine.program(model, training).module.graph.nodes
+    assert [node.target for node in nodes if node.op == "call_module"] == []
+    ours = [node.target for node in nodes if "anabranch" in str(getattr(node.target, "__module__", ""))]
+    assert ours == []
 
 
 @pytest.mark.parametrize("case", [param for param in RUN if param.values[0].random])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
+from typing import Any, ClassVar
 
 from anabranch import ops
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
@@ -17,6 +17,14 @@ from anabranch.layers.branches import agreed, check_branches, sources
 
 class Joining(Layer):
     """A layer of several branches, which says whence they come where they do not fit. Abstract."""
+
+    least: ClassVar[int] = 1
+    most: ClassVar[int | None] = None
+
+    def build(self, input_shape: Any) -> None:
+        """Count the branches."""
+        check_branches(self, input_shape, self.least, self.most)
+        self.built = True
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Return the spec by the shape rule."""
@@ -37,7 +45,7 @@ class Merge(Joining):
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """The shapes broadcast; those of lower rank gain axes of size 1 after the batch, as in Keras."""
-        check_branches(self, input_shape, 1)
+        check_branches(self, input_shape, self.least, self.most)
         rank = max(len(shape) for shape in input_shape)
         raised = [(*shape[:1], *(1,) * (rank - len(shape)), *shape[1:]) for shape in input_shape]
         return agreed(self, raised, stretch=True)
@@ -62,10 +70,7 @@ class Add(Merge):
 class Subtract(Merge):
     """a - b."""
 
-    def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        """Two branches, no more."""
-        check_branches(self, input_shape, 2, 2)
-        return super().compute_output_shape(input_shape)
+    least = most = 2
 
     def merge(self, a: Any, b: Any) -> Any:
         """Subtract."""
@@ -117,7 +122,7 @@ class Concatenate(Joining):
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """All sizes agree but those along the axis, which add up."""
-        check_branches(self, input_shape, 1)
+        check_branches(self, input_shape, self.least, self.most)
         if len({len(shape) for shape in input_shape}) > 1:
             raise ShapeError(
                 "Concatenate joins branches of one rank.", expected="as many axes in each",
@@ -142,6 +147,7 @@ class Dot(Joining):
     """
 
     takes_integers = False
+    least = most = 2
 
     def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -152,7 +158,7 @@ class Dot(Joining):
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """The shapes without the axes summed over, the batch once."""
-        check_branches(self, input_shape, 2, 2)
+        check_branches(self, input_shape, self.least, self.most)
         a, b = input_shape
         first, second = normalise_axis(self.axes[0], len(a)), normalise_axis(self.axes[1], len(b))
         if first == 0 or second == 0:

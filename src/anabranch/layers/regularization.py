@@ -42,7 +42,8 @@ class Dropout(Seeded):
         """The shape stays, and ``noise_shape`` fits it."""
         noise = self.noise_shape
         if noise is not None and not (
-            len(noise) == len(input_shape) and all(n in (None, 1, m) for m, n in zip(input_shape, noise, strict=True))
+            len(noise) == len(input_shape)
+            and all(m is None or n in (None, 1, m) for m, n in zip(input_shape, noise, strict=True))
         ):
             raise ShapeError(
                 "noise_shape says for each axis None, 1 or its size.", expected=f"{len(input_shape)} of them for {input_shape}",

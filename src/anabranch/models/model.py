@@ -187,7 +187,7 @@ class Model(Layer):
             outputs, _ = program(inputs)
         except AnabranchError:
             raise
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise engine.explained(error, graph, inputs, training) from error
         return _tree.fill(graph.output_structure, outputs)
 

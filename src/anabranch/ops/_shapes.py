@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from anabranch._errors import DataError
 from anabranch.graph import Weight
 from anabranch.ops._arrays import dtype_of, rank_of, shape_of, sizes
 from anabranch.ops._weights import native
@@ -82,7 +83,13 @@ def batch_dot(a: Any, b: Any, axes: tuple[int, int], normalize: bool) -> Any:
 
 def embedding(ids: Any, table: Weight) -> Any:
     """Return the row of ``table`` (V, D) for each id: (…) -> (…, D)."""
-    return F.embedding(ids.long(), native(table))
+    try:
+        return F.embedding(ids.long(), native(table))
+    except IndexError as error:
+        raise DataError(
+            "An id lies outside the table.",
+            expected=f"whole numbers from 0 to {table.shape[0] - 1}", got=f"ids from {ids.min()} to {ids.max()}",
+        ) from error  # fmt: skip
 
 
 def cast(x: Any, dtype: str) -> Any:

@@ -322,6 +322,8 @@ def predict(
                     outputs, _ = program(batch.x)
             except RuntimeError as error:
                 raise engine_error(error, batch) from error
+            except IndexError as error:
+                raise engine.explained(error, model.graph, batch.x, False) from error
             collector.add(outputs, batch.size)
             done += 1
             if hooks is not None:

@@ -47,6 +47,8 @@ def train_step(model: Any, compiled: Compiled) -> Step:
                 update([output.detach() for output in outputs], y, weights)
         except RuntimeError as error:
             raise engine_error(error, batch) from error
+        except IndexError as error:  # an id outside an Embedding's table, on the CPU
+            raise engine.explained(error, model.graph, x, True) from error
 
     return step
 
@@ -71,6 +73,8 @@ def test_step(model: Any, compiled: Compiled) -> Step:
                 update(outputs, y, weights)
         except RuntimeError as error:
             raise engine_error(error, batch) from error
+        except IndexError as error:
+            raise engine.explained(error, model.graph, x, False) from error
 
     return step
 

@@ -1,0 +1,100 @@
+"""Activations as layers beside real Keras's: options, kinks, masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from parity import assert_same_as_keras
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import ArgumentError, ShapeError
+
+SHAPE = (3, 4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"max_value": 1.0},
+        {"max_value": 6.0},
+        {"negative_slope": 0.2},
+        {"threshold": 0.5},
+        {"max_value": 1.0, "negative_slope": 0.2, "threshold": 0.3},
+        {"max_value": 0.0},
+    ],
+)
+def test_relu(keras: Any, config: dict[str, float]) -> None:
+    assert_same_as_keras(keras, "ReLU", SHAPE, unknown=(1, 2), **config)
+
+
+@pytest.mark.parametrize("shared_axes", [None, [1], [1, 2], 3, (1, 2, 3)])
+def test_prelu(keras: Any, shared_axes: Any) -> None:
+    assert_same_as_keras(keras, "PReLU", SHAPE, shared_axes=shared_axes)
+
+
+def test_leaky_relu_and_elu(keras: Any) -> None:
+    assert_same_as_keras(keras, "LeakyReLU", SHAPE)
+    assert_same_as_keras(keras, "LeakyReLU", SHAPE, negative_slope=0.0)
+    assert_same_as_keras(keras, "ELU", SHAPE)
+    assert layers.LeakyReLU(alpha=0.1).negative_slope == 0.1
+
+
+@pytest.mark.parametrize("axis", [-1, 1, 0, [1], (1, 2), (-1, 1), [1, 2, 3]])
+def test_softmax(keras: Any, axis: Any) -> None:
+    assert_same_as_keras(keras, "Softmax", SHAPE, axis=axis)
+
+
+@pytest.mark.parametrize("axis", [-1, 1, (1, 2)])
+@pytest.mark.parametrize("kind", ["bool", "float32", "int32"])
+def test_masked_softmax(keras: Any, axis: Any, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 4, 5)).astype("float32")
+    mask = (rng.random((3, 4, 5)) > 0.4).astype(kind)
+    mask[0] = 0  # nothing is left of the first sample
+    symbol, symbolic_mask = ab.Input((4, 5)), ab.Input((4, 5), dtype=kind)
+    model = ab.Model([symbol, symbolic_mask], layers.Softmax(axis=axis)(symbol, mask=symbolic_mask))
+    found = []
+    for function in (
+        lambda x: layers.Softmax(axis=axis)(x, mask=mask),
+        lambda x: model([x, mask]),
+        lambda x: keras.layers.Softmax(axis=axis)(x, mask=torch.tensor(mask)),
+    ):
+        given = torch.tensor(x, requires_grad=True)
+        result = function(given)
+        (gradient,) = torch.autograd.grad((result**2).sum(), [given])
+        assert not gradient.isnan().any()
+        found.append(torch.cat([result.detach(), gradient]))
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+    assert torch.allclose(found[0], found[2], atol=1e-6)
+
+
+def test_masked_softmax_in_half_precision() -> None:
+    x = np.ones((2, 3), "float16")
+    found = layers.Softmax(dtype="float16")(x, mask=np.array([[True, False, True], [False] * 3]))
+    assert found.tolist() == [[0.5, 0.0, 0.5], [0.0, 0.0, 0.0]]
+
+
+def test_integers_become_floats() -> None:
+    x = ab.Input((3,), dtype="int32")
+    for layer in (layers.ReLU(), layers.LeakyReLU(), layers.Softmax(), layers.ELU(), layers.PReLU(), layers.Activation("tanh")):
+        y = layer(x)
+        assert y.dtype == "float32"
+        data = np.array([[-1, 0, 2]])
+        assert torch.equal(ab.Model(x, y)(data), layer(data))
+
+
+def test_mistakes() -> None:
+    for name in ("max_value", "negative_slope", "threshold"):
+        with pytest.raises(ArgumentError, match=name):
+            layers.ReLU(**{name: -1.0})
+    with pytest.raises(ArgumentError, match="number ≥ 0"):
+        layers.LeakyReLU(None)
+    with pytest.raises(ArgumentError, match="No such axis"):
+        layers.Softmax(axis=3)(ab.Input((4,)))
+    with pytest.raises(ShapeError, match="known whole numbers"):
+        layers.PReLU()(ab.Input((None, 4)))
