@@ -110,7 +110,28 @@ def test_gradients_go_where_numbers_went() -> None:
     assert torch.equal(gradient, found.detach())
 
 
-@pytest.mark.parametrize("how", ["layer", "argument", "nested"])
+def inside(lib: Any, branches: bool) -> Any:
+    """Return a layer with a layer inside; one that ``branches`` on numbers cannot be recorded."""
+
+    class Inside(lib.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(name="inside", activity_regularizer=lib.regularizers.L2(0.02))
+            self.dense = lib.layers.Dense(4, activity_regularizer=None if branches else lib.regularizers.L1(0.03))
+
+        def build(self, input_shape: Any) -> None:
+            self.dense.build(input_shape)
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x) if not branches or x.sum() > -1e9 else x
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return (*input_shape[:-1], 4)
+
+    return Inside()
+
+
+@pytest.mark.parametrize("how", ["layer", "argument", "nested", "inside", "inside and branching"])
 def test_penalties_of_activity_are_keras_losses(keras: Any, how: str) -> None:
     def build(lib: Any) -> Any:
         x = lib.Input((5,))
@@ -118,6 +139,8 @@ def test_penalties_of_activity_are_keras_losses(keras: Any, how: str) -> None:
             h = lib.layers.ActivityRegularization(l1=0.02, l2=0.03)(lib.layers.Dense(4, name="d")(x))
         elif how == "argument":
             h = lib.layers.Dense(4, activity_regularizer=lib.regularizers.L2(0.03), name="d")(x)
+        elif "inside" in how:
+            h = inside(lib, "branching" in how)(x)
         else:
             inner = lib.Input((5,))
             part = lib.Model(inner, lib.layers.Dense(4, activity_regularizer="l1", name="d")(inner))

@@ -35,10 +35,12 @@ class Lowered(NamedTuple):
 class Recorder(GraphAppendingTracer):
     """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
 
-    def __init__(self, training: bool) -> None:
+    def __init__(self, training: bool, *, penalties: bool) -> None:
         super().__init__(torch.fx.Graph())
         self._holder = "training_constants" if training else "constants"  # both modes may stand in one module
         self.root = torch.nn.Module()
+        self.penalties = penalties
+        self.losses: list[Proxy] = []
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
         # the value is held, so that its id stays its own
@@ -56,6 +58,12 @@ class Recorder(GraphAppendingTracer):
             attach(self.root, target, ops.realize(weight))
             self._reads[weight] = Proxy(self.graph.get_attr(target), self)
         return self._reads[weight]
+
+    def ran(self, layer: Any, result: Any) -> None:
+        """Note the penalty on a layer's activity, by the batch's size."""
+        penalty = getattr(layer, "activity_regularizer", None)
+        if penalty is not None and self.penalties:
+            self.losses.extend(penalty(x) / x.shape[0] for x in _tree.leaves(result))
 
     def create_arg(self, a: Any) -> Any:
         """Let weights, constant tensors and random generators stand among the arguments of a recorded call."""
@@ -82,14 +90,13 @@ class Recorder(GraphAppendingTracer):
 
 def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
     """Return the module that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure."""
-    recorder = Recorder(training)
+    recorder = Recorder(training, penalties=not structured)
     flat = flatten(graph)
     values: dict[int, Proxy] = {}
     for number, tensor in zip(flat.inputs, graph.inputs, strict=True):
         name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
         values[number] = Proxy(recorder.graph.placeholder(name), recorder)
         values[number].node.meta["shape"] = tensor.shape
-    losses: list[Proxy] = []
     with ops.recording(recorder), ops.training_scope(training):
         for step in flat.steps:
             results = _record(recorder, step, [values[number] for number in step.inputs])
@@ -97,11 +104,8 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
                 values[number] = result
                 if isinstance(result, Proxy):
                     result.node.meta.setdefault("shape", spec.shape)
-            penalty = getattr(step.node.operation, "activity_regularizer", None)
-            if penalty is not None and not structured:
-                losses.extend(penalty(result) / result.shape[0] for result in results)
     outputs = [values[number] for number in flat.outputs]
-    result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *losses)
+    result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses)
     recorder.graph.output(recorder.create_arg(result))
     module = torch.fx.GraphModule(recorder.root, recorder.graph, "Lowered")
     return Lowered(module.train(training), len(outputs))
@@ -111,7 +115,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
     layer: Any = step.node.operation
     recorder.place(step)
     args, kwargs = _tree.map_leaves(_as_constant, with_values(step.node, _cast(step, inputs)))
-    last = next(reversed(recorder.graph.nodes), None)
+    last, losses = next(reversed(recorder.graph.nodes), None), len(recorder.losses)
     try:
         result = ops.run(layer, args, kwargs)
         found = _tree.leaves(result)
@@ -120,6 +124,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
     except Exception:
         if not getattr(layer, "opaque_if_needed", True):
             raise
+        del recorder.losses[losses:]
         _forget_after(recorder.graph, last)
         whole = recorder.submodule(step.path, Opaque(layer), args, kwargs)
         count = len(spec_leaves(step.node.output_specs))
@@ -128,6 +133,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
             if count == 1 and not _tree.is_nest(step.node.outputs())
             else [operator.getitem(whole, i) for i in range(count)]
         )
+        recorder.ran(layer, found)
     return found
 
 

@@ -26,6 +26,9 @@ class _StandIns:
         shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
         return torch.ones(shape, dtype=dtype_of(weight.dtype))
 
+    def ran(self, layer: Any, result: Any) -> None:
+        """Nothing is kept."""
+
 
 def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return the specs of what ``layer.call`` gives on symbolic arguments."""

@@ -16,6 +16,9 @@ class Recorder(Protocol):
     def weight(self, weight: Weight) -> Any:
         """Return what stands for the weight's tensor, in torch's layout."""
 
+    def ran(self, layer: Any, result: Any) -> None:
+        """Hear what a layer gave, be it one of the graph's or one inside another."""
+
 
 class _State(threading.local):
     recorder: Recorder | None = None
@@ -73,6 +76,10 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     else:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     if training is None or training == _state.training:
-        return layer.call(*args, **kwargs)
-    with training_scope(training):
-        return layer.call(*args, **kwargs)
+        result = layer.call(*args, **kwargs)
+    else:
+        with training_scope(training):
+            result = layer.call(*args, **kwargs)
+    if _state.recorder is not None:
+        _state.recorder.ran(layer, result)
+    return result
