@@ -15,11 +15,14 @@ from typing import Any
 import anabranch
 from anabranch._errors import AnabranchError, nearest
 
-TENSORFLOW = ("keras", "random")  # what tensorflow has under `anabranch run`
 ROOTS = ("keras", "tf_keras", "tensorflow")
-VERSION = "3.15.1"  # the Keras whose words these are
+VERSIONS = {"tensorflow": "2.20.0"}  # scripts ask whether it begins with 2
+KERAS_VERSION = "3.15.1"  # the Keras whose words these are
+# what tensorflow has under `anabranch run`: where the names of each module come from
+TENSORFLOW = ("keras", "random")
 # Keras's modules that are spelled otherwise here
 ELSEWHERE = {"preprocessing": "utils", "api": ""}
+ABSENT = object()
 
 
 class MissingNameError(AnabranchError, AttributeError):
@@ -39,45 +42,58 @@ class View(ModuleType):
         self._target = target
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in ("__version__",):
-            raise AttributeError(name)
         if name == "__version__":
-            return VERSION
+            return VERSIONS.get(self.__name__, KERAS_VERSION)
+        if name == "__all__":
+            return dir(self)
+        if name.startswith("__"):
+            raise AttributeError(name)
         if (found := sys.modules.get(f"{self.__name__}.{name}")) is not None:
             return found
-        if self._target is None and name in TENSORFLOW:
-            return importlib.import_module(f"{self.__name__}.{name}")
-        value = getattr(self._target, name, None) if self._target is not None else None
-        if value is None:
-            raise MissingNameError(*_refusal(self.__name__, name, self._target))
-        if isinstance(value, ModuleType) and value.__name__.startswith("anabranch"):
+        value = look_up(self._target, name)
+        if value is ABSENT:
+            raise MissingNameError(*refusal(self.__name__, name, self._target))
+        if isinstance(value, ModuleType):
             return importlib.import_module(f"{self.__name__}.{name}")
         return value
 
     def __dir__(self) -> list[str]:
-        return sorted(dir(self._target)) if self._target is not None else ["keras"]
+        return public(self._target)
 
 
-def _refusal(module: str, name: str, target: Any) -> tuple[str]:
-    """Return what to say of a name that is not there, with the nearest that is."""
-    known = [known for known in dir(target) if not known.startswith("_")] if target is not None else ["keras"]
-    close = nearest(name, known)
-    if module == "tensorflow":
-        fact = f"tensorflow.{name} is not there: under `anabranch run` tensorflow means tensorflow.keras alone."
-        repair = "use keras or torch for it, or run the script with python and the real tensorflow"
-    else:
-        fact = f"{module}.{name} is not there: anabranch stands in for Keras in this process and has no {name!r}."
-        repair = f"did you mean {close!r}?" if close else "run the script with python and the real Keras"
-    return (f"{fact}\n  repair:   {repair}",)
+class TensorFlow(ModuleType):
+    """What there is of tensorflow besides tensorflow.keras."""
+
+    @property
+    def keras(self) -> ModuleType:
+        """Keras."""
+        return importlib.import_module("tensorflow.keras")
+
+    @property
+    def random(self) -> ModuleType:
+        """The seed."""
+        return importlib.import_module("tensorflow.random")
 
 
 class Random(ModuleType):
     """``tensorflow.random``: its seed."""
 
-    @staticmethod
-    def set_seed(seed: int) -> None:
+    def set_seed(self, seed: int) -> None:
         """Set the global seed."""
         anabranch.utils.set_random_seed(seed)
+
+
+def public(target: Any) -> list[str]:
+    """Return the names that are a module's own to give: what it lists, else what was defined in anabranch."""
+    if target is anabranch or hasattr(target, "__all__"):
+        return sorted(name for name in dir(target) if name in target.__all__)
+    return sorted(
+        name
+        for name, value in vars(target).items()
+        if not name.startswith("_")
+        and getattr(value, "__module__", "").startswith("anabranch")
+        and not issubclass(value if isinstance(value, type) else object, AnabranchError)
+    )
 
 
 class Finder:

@@ -215,7 +215,7 @@ def test_a_message_names_axes_shapes_and_lines() -> None:
         (((6, 9, 9, 2), (6, 8, 9, 2)), layers.Add, lambda a, b: (layers.Cropping3D(((0, 0), (0, 1), (0, 0)))(a), b)),
         (((9, 8, 3), (8, 8, 5)), layers.Concatenate, lambda a, b: (layers.Cropping2D(((0, 1), (0, 0)))(a), b)),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, tuple) else value.__qualname__,
 )
 def test_the_edit_in_the_message_mends_it(shapes: Any, layer: Any, edit: Any) -> None:
     told = message(*shapes, layer=layer())
