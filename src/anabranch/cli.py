@@ -11,10 +11,13 @@ USAGE = """\
 usage: anabranch COMMAND …
 
   run SCRIPT [ARGS …]       run a Keras script, unchanged, with anabranch in Keras's place
-  demo [--epochs N]         show the toy ResNet, train it on CIFAR-10, print its test accuracy
-  summary SCRIPT[:NAME]     run a script and print the table of its models
+  demo [--epochs N] [--limit N]
+                            show the toy ResNet, train it on CIFAR-10, print its test accuracy
+  summary SCRIPT[:NAME]     run a script, or import a module, and print the table of its models,
+                            or of the one named: a model, or a function that makes one
   doctor                    print versions, devices, threads, and which data sets are at hand
 """
+IMPORTLIB = "<frozen importlib"  # how the frames of an import name their file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> int:
     """Run a script with Keras's names meaning anabranch."""
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments:
         print(USAGE, end="", file=sys.stderr)
         return 2
+    if arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
     script = _script(arguments[0])
     if script is None:
         return 2
@@ -52,29 +58,44 @@ def run(arguments: list[str]) -> int:
 
 def execute(script: str, arguments: list[str]) -> dict[str, object]:
     """Run ``script`` as ``python SCRIPT`` would, under the stand-in, and return its globals."""
-    from anabranch import stand_in
-
-    stand_in.install()
+    _stand_in(os.path.dirname(os.path.realpath(script)))
+    path = os.path.abspath(script)
     sys.argv = arguments
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
-    with open(script, "rb") as file:
-        code = compile(file.read(), script, "exec")
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)  # our own __future__ imports are not the script's
     module = type(sys)("__main__")
-    module.__dict__.update(__file__=script, __builtins__=__builtins__)
+    module.__dict__.update(__file__=path, __cached__=None, __builtins__=__builtins__)
     sys.modules["__main__"] = module
-    sys.excepthook = _show
     exec(code, module.__dict__)
     return module.__dict__
 
 
-def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Print a traceback that begins in the user's script, not in this file."""
-    import traceback as printer
+def _stand_in(folder: str) -> None:
+    """Prepare the process for a user's code that lies in ``folder``."""
+    from anabranch import stand_in
 
-    step = traceback
-    while step is not None and step.tb_frame.f_code is not execute.__code__:
-        step = step.tb_next
-    printer.print_exception(kind, error, step.tb_next if step else traceback)
+    stand_in.install()
+    sys.excepthook = _show
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+
+
+def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print a traceback that begins in the user's code; that of a user's mistake ends there too."""
+    from anabranch._errors import AnabranchError
+
+    steps: list[TracebackType] = []
+    while traceback is not None:
+        steps.append(traceback)
+        traceback = traceback.tb_next
+    files = [step.tb_frame.f_code.co_filename for step in steps]
+    begin = len(files) - files[::-1].index(__file__) if __file__ in files else 0
+    hidden = (IMPORTLIB, os.path.dirname(__file__) + os.sep) if isinstance(error, AnabranchError) else (IMPORTLIB,)
+    kept = [step for step, file in zip(steps[begin:], files[begin:], strict=True) if not file.startswith(hidden)]
+    for step, following in zip(kept, [*kept[1:], None], strict=False):  # none is kept of an error of syntax
+        step.tb_next = following
+    # Python prints it: a hook that imports the module traceback loses the exit code of Ctrl-C
+    sys.__excepthook__(kind, error.with_traceback(kept[0] if kept else None), kept[0] if kept else None)
 
 
 def _script(name: str) -> str | None:
@@ -83,6 +104,9 @@ def _script(name: str) -> str | None:
         return None
     if not os.path.exists(name):
         print(f"anabranch: there is no {name} in {os.getcwd()}", file=sys.stderr)
+        return None
+    if not os.access(name, os.R_OK):
+        print(f"anabranch: {name} may not be read by this user", file=sys.stderr)
         return None
     return name
 
@@ -95,27 +119,46 @@ def demo(arguments: list[str]) -> int:
 
 
 def summary(arguments: list[str]) -> int:
-    """Run a script and print the table of the models it leaves, or of the one named."""
-    if len(arguments) != 1:
+    """Print the table of the models that a script or module leaves, or of the one named."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         print(USAGE, end="", file=sys.stderr)
         return 2
-    name, _, wanted = arguments[0].partition(":")
-    script = _script(name)
-    if script is None:
+    name, colon, wanted = arguments[0].rpartition(":")
+    if not colon or os.path.exists(arguments[0]):
+        name, wanted = arguments[0], ""
+    names = _names(name)
+    if names is None:
         return 2
     from anabranch.models import Model
 
-    found = {key: value for key, value in execute(script, [script]).items() if isinstance(value, Model)}
+    found = {key: value for key, value in names.items() if isinstance(value, Model)}
+    if wanted and wanted not in found and callable(made_by := names.get(wanted)) and isinstance(made := made_by(), Model):
+        found[wanted] = made
     models = {wanted: found[wanted]} if wanted in found else {} if wanted else found
     if not models:
-        looked = f"a model called {wanted!r}" if wanted else "a model"
-        print(
-            f"anabranch: {script} leaves no {looked.removeprefix('a ')}; it has: {', '.join(found) or 'none'}", file=sys.stderr
-        )
+        looked = f"model called {wanted!r}" if wanted else "model"
+        print(f"anabranch: {name} leaves no {looked}; it has: {', '.join(found) or 'none'}", file=sys.stderr)
         return 1
     for model in dict.fromkeys(models.values()):
         model.summary()
     return 0
+
+
+def _names(name: str) -> dict[str, object] | None:
+    """Run a script, or import a module, and return its globals; None where there is neither, which is then said."""
+    if os.path.isfile(name) or name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+        script = _script(name)
+        return execute(script, [script]) if script else None
+    import importlib
+
+    _stand_in(os.getcwd())
+    try:
+        return vars(importlib.import_module(name))
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise  # something that the module itself imports
+        print(f"anabranch: there is neither a file nor a module {name} in {os.getcwd()}", file=sys.stderr)
+        return None
 
 
 def doctor(arguments: list[str]) -> int:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import anabranch
-from anabranch._errors import AnabranchError, nearest
+from anabranch._errors import AnabranchError
 
-ROOTS = ("keras", "tf_keras", "tensorflow")
-VERSIONS = {"tensorflow": "2.20.0"}  # scripts ask whether it begins with 2
+
+def _set_seed(seed: int) -> None:
+    """Set the global seed, as ``tf.random.set_seed`` does."""
+    anabranch.utils.set_random_seed(seed)
+
+
+TENSORFLOW = SimpleNamespace(keras=anabranch, random=SimpleNamespace(set_seed=_set_seed))  # all there is of it
+ROOTS: dict[str, Any] = {"keras": anabranch, "tf_keras": anabranch, "tensorflow": TENSORFLOW}
 KERAS_VERSION = "3.15.1"  # the Keras whose words these are
-# what tensorflow has under `anabranch run`: where the names of each module come from
-TENSORFLOW = ("keras", "random")
-# Keras's modules that are spelled otherwise here
-ELSEWHERE = {"preprocessing": "utils", "api": ""}
+TENSORFLOW_VERSION = "2.20.0"  # one that came with Keras 3; scripts ask whether it begins with 2
+ELSEWHERE = {"preprocessing": "utils"}  # Keras's modules that are spelled otherwise here
 ABSENT = object()
 
 
@@ -29,7 +33,7 @@ class MissingNameError(AnabranchError, AttributeError):
     """An attribute of Keras's that anabranch does not have."""
 
 
-class MissingImportError(AnabranchError, ImportError):
+class MissingImportError(AnabranchError, ModuleNotFoundError):
     """An import of Keras's that anabranch does not have."""
 
 
@@ -43,57 +47,66 @@ class View(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name == "__version__":
-            return VERSIONS.get(self.__name__, KERAS_VERSION)
+            return TENSORFLOW_VERSION if self._target is TENSORFLOW else KERAS_VERSION
         if name == "__all__":
             return dir(self)
         if name.startswith("__"):
-            raise AttributeError(name)
+            raise AttributeError(f"module {self.__name__!r}, which is anabranch, has no attribute {name!r}")
         if (found := sys.modules.get(f"{self.__name__}.{name}")) is not None:
             return found
         value = look_up(self._target, name)
         if value is ABSENT:
-            raise MissingNameError(*refusal(self.__name__, name, self._target))
-        if isinstance(value, ModuleType):
-            return importlib.import_module(f"{self.__name__}.{name}")
-        return value
+            fact, repair = refusal(self.__name__, name, self._target)
+            raise MissingNameError(fact, repair=repair)
+        return importlib.import_module(f"{self.__name__}.{name}") if is_namespace(value) else value
 
     def __dir__(self) -> list[str]:
         return public(self._target)
 
 
-class TensorFlow(ModuleType):
-    """What there is of tensorflow besides tensorflow.keras."""
-
-    @property
-    def keras(self) -> ModuleType:
-        """Keras."""
-        return importlib.import_module("tensorflow.keras")
-
-    @property
-    def random(self) -> ModuleType:
-        """The seed."""
-        return importlib.import_module("tensorflow.random")
-
-
-class Random(ModuleType):
-    """``tensorflow.random``: its seed."""
-
-    def set_seed(self, seed: int) -> None:
-        """Set the global seed."""
-        anabranch.utils.set_random_seed(seed)
+def is_namespace(value: Any) -> bool:
+    """Return whether a value is served as a module."""
+    return isinstance(value, (ModuleType, SimpleNamespace))
 
 
 def public(target: Any) -> list[str]:
-    """Return the names that are a module's own to give: what it lists, else what was defined in anabranch."""
-    if target is anabranch or hasattr(target, "__all__"):
-        return sorted(name for name in dir(target) if name in target.__all__)
+    """Return the names that are a module's to give: those it lists, else those made in anabranch."""
+    if isinstance(target, SimpleNamespace):
+        return sorted(vars(target))
+    listed = getattr(target, "__all__", None)
+    if listed is not None:
+        return sorted(listed)
+    made_in = {name: getattr(value, "__module__", None) or "" for name, value in vars(target).items()}
     return sorted(
         name
-        for name, value in vars(target).items()
-        if not name.startswith("_")
-        and getattr(value, "__module__", "").startswith("anabranch")
-        and not issubclass(value if isinstance(value, type) else object, AnabranchError)
+        for name, module in made_in.items()
+        if not name.startswith("_") and module.startswith("anabranch.") and module != AnabranchError.__module__
     )
+
+
+def look_up(target: Any, name: str) -> Any:
+    """Return what anabranch has by that name, or ABSENT; rooms that Keras has no word for stay inside."""
+    if target is anabranch:
+        name = ELSEWHERE.get(name, name)
+    value = getattr(target, name, ABSENT)
+    return ABSENT if is_namespace(value) and name not in public(target) else value
+
+
+def refusal(module: str, name: str, target: Any) -> tuple[str, str]:
+    """Return what to say of a name that is not there, and the nearest that is."""
+    import difflib
+
+    known = {known.lower(): known for known in public(target)}
+    close, near = (difflib.get_close_matches(name.lower(), known, n=1, cutoff=cutoff) for cutoff in (0.6, 0.0))
+    real = "tensorflow" if module.startswith("tensorflow") else "Keras"
+    if module in ("tensorflow", "tensorflow.random"):
+        fact = f"{module}.{name} is not there: anabranch stands in, and tensorflow means tensorflow.keras alone."
+    else:
+        fact = f"{module}.{name} is not there: anabranch stands in for Keras in this process and has no {name!r}."
+    if close:
+        return fact, f"did you mean {known[close[0]]!r}?"
+    nearest = f"the nearest name here is {known[near[0]]!r}; or " if near else ""
+    return fact, f"{nearest}run the script with python and the real {real}"
 
 
 class Finder:
@@ -108,22 +121,15 @@ class Finder:
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         """Make the view of one module."""
         root, *parts = spec.name.split(".")
-        if root == "tensorflow":
-            if not parts:
-                return View(spec.name, None)
-            if parts == ["random"]:
-                return Random(spec.name)
-            if parts[0] not in TENSORFLOW:
-                raise MissingImportError(*_refusal("tensorflow", parts[0], None))
-            parts = parts[1:]
-        target: Any = anabranch
+        target, module = ROOTS[root], root
         for part in parts:
-            inner = getattr(target, ELSEWHERE.get(part, part), None) if ELSEWHERE.get(part, part) else target
-            if inner is None:
-                raise MissingImportError(*_refusal(spec.name.rpartition(".")[0], part, target))
-            target = inner
-        if not isinstance(target, ModuleType):
-            raise ModuleNotFoundError(f"No module named {spec.name!r}; {parts[-1]!r} is a name in its parent", name=spec.name)
+            inner = look_up(target, part)
+            if inner is ABSENT:
+                fact, repair = refusal(module, part, target)
+                raise MissingImportError(fact, repair=repair)
+            if not is_namespace(inner):
+                raise MissingImportError(f"{module}.{part} is no module.", repair=f"from {module} import {part}")
+            target, module = inner, f"{module}.{part}"
         return View(spec.name, target)
 
     def exec_module(self, module: ModuleType) -> None:
