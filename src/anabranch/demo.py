@@ -11,6 +11,8 @@ import anabranch as keras
 from anabranch import datasets, layers
 from anabranch._errors import DownloadError
 
+SECONDS = 180
+
 
 def toy_resnet() -> keras.Model:
     """Return the toy ResNet for CIFAR-10: 223,242 parameters, two residual joins."""
@@ -43,10 +45,19 @@ def load() -> Any:
         return datasets.shapes.load_data()
 
 
+def train_for(seconds: float, model: keras.Model, x: Any, y: Any) -> None:
+    """Train as many epochs as fit into the time, as the first one tells; at least one, at most ten."""
+    start = time.perf_counter()
+    model.fit(x, y, batch_size=64, epochs=1)
+    epochs = min(round(seconds / (time.perf_counter() - start)), 10)
+    if epochs > 1:
+        model.fit(x, y, batch_size=64, epochs=epochs, initial_epoch=1)
+
+
 def main(arguments: list[str]) -> int:
     """Run the demonstration."""
     parser = argparse.ArgumentParser(prog="anabranch demo", description=__doc__)
-    parser.add_argument("--epochs", type=int, default=3, help="3 take about three minutes on two cores")
+    parser.add_argument("--epochs", type=int, help="as many as take about three minutes, unless you say how many")
     parser.add_argument("--limit", type=int, help="train on so many images only")
     options = parser.parse_args(arguments)
     model = toy_resnet()
@@ -59,10 +70,15 @@ def main(arguments: list[str]) -> int:
         metrics=["acc"],
     )
     print(f"Training on {len(x_train):,} images with {os.cpu_count()} cores.")
+    x_train = x_train.astype("float32") / 255
     start = time.perf_counter()
-    model.fit(x_train.astype("float32") / 255, y_train, batch_size=64, epochs=options.epochs)
+    if options.epochs:
+        model.fit(x_train, y_train, batch_size=64, epochs=options.epochs)
+    else:
+        train_for(SECONDS, model, x_train, y_train)
     seconds = time.perf_counter() - start
     _, accuracy = model.evaluate(x_test.astype("float32") / 255, y_test, batch_size=256, verbose=0)
-    epochs = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"
-    print(f"Test accuracy after {epochs}: {accuracy:.1%} ({seconds:.0f} s of training).")
+    steps = -(-len(x_train) // 64)
+    epochs = model.optimizer.iterations // steps
+    print(f"Test accuracy after {epochs} epoch{'s' if epochs > 1 else ''}: {accuracy:.1%} ({seconds:.0f} s of training).")
     return 0
