@@ -19,7 +19,7 @@ from anabranch.datasets.sources import CIFAR10
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``files`` from memory, and remembers the Range header of each request and how many bytes it sent."""
+    """Serves ``files`` from memory, and remembers the Range header of each request and how many bytes it answered with."""
 
     daemon_threads = True
 
@@ -75,8 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+        self.server.sent.append(len(body[:cut]))  # before the bytes go: who has read the last of them may look here at once
         self.wfile.write(body[:cut])
-        self.server.sent.append(len(body[:cut]))
         if self.server.chunked and cut is None:
             self.wfile.write(b"\r\n0\r\n\r\n")
         self.wfile.flush()
