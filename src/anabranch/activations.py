@@ -1,11 +1,11 @@
-"""Activations by name: functions of tensors that say what; ``ops`` says how."""
+"""Activations by name: functions of tensors that say what; ``compute`` says how."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from anabranch import ops
+from anabranch import compute
 from anabranch._errors import ArgumentTypeError, ShapeError, unknown
 from anabranch.graph import Shape
 
@@ -19,147 +19,147 @@ def linear(x: Any) -> Any:
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """Return max(x, 0); with options, x cut at ``max_value`` and sloped below ``threshold``."""
-    return ops.relu(x, negative_slope, max_value, threshold)
+    return compute.relu(x, negative_slope, max_value, threshold)
 
 
 def relu6(x: Any) -> Any:
     """Return min(max(x, 0), 6)."""
-    return ops.relu(x, max_value=6.0)
+    return compute.relu(x, max_value=6.0)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     """Return x above 0, negative_slope · x below."""
-    return ops.relu(x, negative_slope)
+    return compute.relu(x, negative_slope)
 
 
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x))."""
-    return ops.sigmoid(x)
+    return compute.sigmoid(x)
 
 
 def hard_sigmoid(x: Any) -> Any:
     """Return relu6(x + 3) / 6."""
-    return ops.hard_sigmoid(x)
+    return compute.hard_sigmoid(x)
 
 
 def log_sigmoid(x: Any) -> Any:
     """Return log(sigmoid(x))."""
-    return ops.log_sigmoid(x)
+    return compute.log_sigmoid(x)
 
 
 def tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of x."""
-    return ops.tanh(x)
+    return compute.tanh(x)
 
 
 def hard_tanh(x: Any) -> Any:
     """Return x cut to [-1, 1]."""
-    return ops.hard_tanh(x)
+    return compute.hard_tanh(x)
 
 
 def tanh_shrink(x: Any) -> Any:
     """Return x - tanh(x)."""
-    return ops.tanh_shrink(x)
+    return compute.tanh_shrink(x)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """Return exp(x) / Σ exp(x) along ``axis``."""
-    return ops.softmax(x, axis)
+    return compute.softmax(x, axis)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return log(softmax(x)) along ``axis``."""
-    return ops.log_softmax(x, axis)
+    return compute.log_softmax(x, axis)
 
 
 def sparsemax(x: Any, axis: int = -1) -> Any:
     """Return the nearest point to x whose elements along ``axis`` are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
-    return ops.sparsemax(x, axis)
+    return compute.sparsemax(x, axis)
 
 
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x))."""
-    return ops.softplus(x)
+    return compute.softplus(x)
 
 
 def softsign(x: Any) -> Any:
     """Return x / (1 + abs(x))."""
-    return ops.softsign(x)
+    return compute.softsign(x)
 
 
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x moved towards 0 by ``threshold``, and 0 within it."""
-    return ops.soft_shrink(x, threshold)
+    return compute.soft_shrink(x, threshold)
 
 
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x where abs(x) > threshold, 0 elsewhere."""
-    return ops.hard_shrink(x, threshold)
+    return compute.hard_shrink(x, threshold)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """Return x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016)."""
-    return ops.elu(x, alpha)
+    return compute.elu(x, alpha)
 
 
 def celu(x: Any, alpha: float = 1.0) -> Any:
     """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0) (Barron 2017)."""
-    return ops.celu(x, alpha)
+    return compute.celu(x, alpha)
 
 
 def selu(x: Any) -> Any:
     """Return the scaled elu whose outputs normalize themselves (Klambauer et al. 2017)."""
-    return ops.selu(x)
+    return compute.selu(x)
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:
     """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
-    return ops.gelu(x, approximate)
+    return compute.gelu(x, approximate)
 
 
 def silu(x: Any) -> Any:
     """Return x · sigmoid(x) (Ramachandran et al. 2017)."""
-    return ops.silu(x)
+    return compute.silu(x)
 
 
 def hard_silu(x: Any) -> Any:
     """Return x · hard_sigmoid(x)."""
-    return ops.hard_silu(x)
+    return compute.hard_silu(x)
 
 
 def mish(x: Any) -> Any:
     """Return x · tanh(softplus(x)) (Misra 2019)."""
-    return ops.mish(x)
+    return compute.mish(x)
 
 
 def exponential(x: Any) -> Any:
     """Return exp(x)."""
-    return ops.exp(x)
+    return compute.exp(x)
 
 
 def glu(x: Any, axis: int = -1) -> Any:
     """Return a · sigmoid(b) for the halves a, b of x along ``axis`` (Dauphin et al. 2017)."""
-    return ops.glu(x, axis)
+    return compute.glu(x, axis)
 
 
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """Return x above ``threshold``, ``default_value`` elsewhere."""
-    return ops.threshold(x, threshold, default_value)
+    return compute.threshold(x, threshold, default_value)
 
 
 def squareplus(x: Any, b: float = 4) -> Any:
     """Return (x + sqrt(x² + b)) / 2 (Barron 2021)."""
-    return ops.squareplus(x, b)
+    return compute.squareplus(x, b)
 
 
 def sparse_plus(x: Any) -> Any:
     """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
-    return ops.sparse_plus(x)
+    return compute.sparse_plus(x)
 
 
 def sparse_sigmoid(x: Any) -> Any:
     """Return (x + 1) / 2 cut to [0, 1]."""
-    return ops.sparse_sigmoid(x)
+    return compute.sparse_sigmoid(x)
 
 
 swish, hard_swish = silu, hard_silu

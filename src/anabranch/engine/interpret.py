@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from anabranch import _tree, ops
+from anabranch import _tree, compute
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Flat, Graph, Step, flatten, with_values
 
@@ -26,8 +26,8 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
         layer: Any = step.node.operation
         args, kwargs = with_values(step.node, [values[number] for number in step.inputs])
         if getattr(layer, "autocast", False):
-            args, kwargs = ops.as_tensors((args, kwargs), layer.dtype, integers=layer.takes_integers)
-        results = _tree.leaves(ops.run(layer, args, kwargs))
+            args, kwargs = compute.as_tensors((args, kwargs), layer.dtype, integers=layer.takes_integers)
+        results = _tree.leaves(compute.run(layer, args, kwargs))
         values.update(zip(step.outputs, results, strict=True))
 
 
@@ -38,7 +38,7 @@ def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: b
     words = (str(error).splitlines() or [type(error).__name__])[0]
     step: Step | None = None
     try:
-        with ops.training_scope(training):
+        with compute.training_scope(training):
             for step in _steps(flat, values):  # noqa: B007 - the last one is the one that fails
                 pass
     except AnabranchError as told:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
-from anabranch import _tree, ops
+from anabranch import _tree, compute
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph, Shape, Step, Weight, flatten, spec_leaves, with_values
 
@@ -55,7 +55,7 @@ class Recorder(GraphAppendingTracer):
         """Return the read of one weight, in torch's layout."""
         if weight not in self._reads:
             target = self._places.setdefault(weight, attribute_path(weight.path))
-            attach(self.root, target, ops.realize(weight))
+            attach(self.root, target, compute.realize(weight))
             self._reads[weight] = Proxy(self.graph.get_attr(target), self)
         return self._reads[weight]
 
@@ -68,7 +68,7 @@ class Recorder(GraphAppendingTracer):
     def create_arg(self, a: Any) -> Any:
         """Let weights, constant tensors and random generators stand among the arguments of a recorded call."""
         if isinstance(a, Weight):
-            a = ops.shown(a)
+            a = compute.shown(a)
         elif isinstance(a, (torch.Tensor, torch.Generator)):
             a = self.constant(a)
         return super().create_arg(a)
@@ -97,7 +97,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
         name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
         values[number] = Proxy(recorder.graph.placeholder(name), recorder)
         values[number].node.meta["shape"] = tensor.shape
-    with ops.recording(recorder), ops.training_scope(training):
+    with compute.recording(recorder), compute.training_scope(training):
         for step in flat.steps:
             results = _record(recorder, step, [values[number] for number in step.inputs])
             for number, spec, result in zip(step.outputs, spec_leaves(step.node.output_specs), results, strict=True):
@@ -117,7 +117,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
     args, kwargs = _tree.map_leaves(_as_constant, with_values(step.node, _cast(step, inputs)))
     last, losses = next(reversed(recorder.graph.nodes), None), len(recorder.losses)
     try:
-        result = ops.run(layer, args, kwargs)
+        result = compute.run(layer, args, kwargs)
         found = _tree.leaves(result)
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a recorded value cannot be taken apart")
@@ -151,14 +151,14 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
 def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     if "float" not in dtype:
         return x
-    x = x.to(ops.dtype_of(dtype))
+    x = x.to(compute.dtype_of(dtype))
     x.node.meta["shape"] = shape
     return x
 
 
 def _as_constant(leaf: Any) -> Any:
     """Return an array as a tensor, which unlike an array knows how to be combined with recorded values."""
-    return ops.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
+    return compute.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:

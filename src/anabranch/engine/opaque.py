@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, ops
+from anabranch import _tree, compute
 
 
 class Opaque(torch.nn.Module):
@@ -18,7 +18,7 @@ class Opaque(torch.nn.Module):
         for number, weight in enumerate(layer.weights):
             name = weight.path.removeprefix(layer.path + "/").replace("/", "_").replace(".", "_")
             name = name if not hasattr(self, name) else f"{name}_{number}"
-            value = ops.realize(weight)
+            value = compute.realize(weight)
             if isinstance(value, torch.nn.Parameter):
                 self.register_parameter(name, value)
             else:
@@ -26,6 +26,6 @@ class Opaque(torch.nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the layer; several outputs come as a flat list."""
-        with ops.training_scope(self.training):
-            result = ops.run(self.layer, args, kwargs)
+        with compute.training_scope(self.training):
+            result = compute.run(self.layer, args, kwargs)
         return _tree.leaves(result) if _tree.is_nest(result) else result

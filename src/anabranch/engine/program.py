@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from anabranch import ops
+from anabranch import compute
 from anabranch.engine.lower import lower
 
 
@@ -43,8 +43,8 @@ _kept: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
 
 def program(model: Any, training: bool) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
-    ops.synchronise_seed()
-    state = (str(ops.device()), tuple(layer.trainable for layer in model.inner_layers()))
+    compute.synchronise_seed()
+    state = (str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
     kept = _kept.setdefault(model, Kept())
     if kept.placed != state:
         place_weights(model)
@@ -58,6 +58,6 @@ def place_weights(model: Any) -> None:
     """Make all weights on the device, and let gradients flow to those that train."""
     training = set(model.trainable_weights)
     for weight in model.weights:
-        tensor = ops.realize(weight)
+        tensor = compute.realize(weight)
         if isinstance(tensor, torch.nn.Parameter):
             tensor.requires_grad_(weight in training)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from anabranch import ops
+from anabranch import compute
 
 
 def synchronise_seed() -> None:
     """Seed torch's generators once for each ``set_random_seed`` since the last call."""
-    ops.synchronise_seed()
+    compute.synchronise_seed()
 
 
 def device() -> torch.device:
     """Return the device that weights and batches live on."""
-    return ops.device()
+    return compute.device()

@@ -20,7 +20,7 @@ class Home:
 
 
 class WeightEngine(Protocol):
-    """What a weight asks of whoever holds tensors; ``anabranch.ops`` is one."""
+    """What a weight asks of whoever holds tensors; ``anabranch.compute`` is one."""
 
     def realize(self, weight: Weight) -> Any:
         """Return the tensor, made on first use, in torch's layout."""

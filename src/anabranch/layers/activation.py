@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import initializers, ops, regularizers
+from anabranch import compute, initializers, regularizers
 from anabranch._errors import ArgumentError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import normalise_axis
@@ -35,7 +35,7 @@ class ReLU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Rectify."""
-        return ops.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+        return compute.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(Pointwise):
@@ -50,7 +50,7 @@ class LeakyReLU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Rectify."""
-        return ops.relu(inputs, self.negative_slope)
+        return compute.relu(inputs, self.negative_slope)
 
 
 class ELU(Pointwise):
@@ -62,7 +62,7 @@ class ELU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Apply."""
-        return ops.elu(inputs, self.alpha)
+        return compute.elu(inputs, self.alpha)
 
 
 class PReLU(Pointwise):
@@ -94,7 +94,7 @@ class PReLU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Rectify."""
-        return ops.prelu(inputs, self.alpha)
+        return compute.prelu(inputs, self.alpha)
 
 
 class Softmax(Pointwise):
@@ -113,5 +113,5 @@ class Softmax(Pointwise):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Normalize."""
         if mask is None:
-            return ops.softmax(inputs, self.axis)
-        return ops.masked_softmax(inputs, self.axis, mask, -3e4 if self.dtype == "float16" else -1e9)
+            return compute.softmax(inputs, self.axis)
+        return compute.masked_softmax(inputs, self.axis, mask, -3e4 if self.dtype == "float16" else -1e9)

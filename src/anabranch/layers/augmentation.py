@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import config, ops
+from anabranch import compute, config
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
@@ -33,15 +33,15 @@ class RandomImages(Seeded):
 
     def call(self, inputs: Any, training: bool = True) -> Any:
         """Change while training."""
-        shape = ops.shape_of(inputs)
+        shape = compute.shape_of(inputs)
         if shape is not None:
             check_rank(shape, 4, "batch, height, width, channels")
-        images = ops.cast(inputs, self.dtype)
+        images = compute.cast(inputs, self.dtype)
         if not training:
             return images
         if self.data_format == "channels_last":
             return self.change(images)
-        return ops.permute(self.change(ops.permute(images, (0, 2, 3, 1))), (0, 3, 1, 2))
+        return compute.permute(self.change(compute.permute(images, (0, 2, 3, 1))), (0, 3, 1, 2))
 
 
 class RandomFlip(RandomImages):
@@ -58,7 +58,7 @@ class RandomFlip(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Mirror."""
-        return ops.random_flip(images, self._axes, self.generator())
+        return compute.random_flip(images, self._axes, self.generator())
 
 
 class RandomCrop(RandomImages):
@@ -91,17 +91,17 @@ class RandomCrop(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Crop at random places."""
-        return ops.random_crop(images, (self.height, self.width), self.generator())
+        return compute.random_crop(images, (self.height, self.width), self.generator())
 
     def call(self, inputs: Any, training: bool = True) -> Any:
         """Crop."""
-        shape = ops.shape_of(inputs)
+        shape = compute.shape_of(inputs)
         if shape is not None:
             self.compute_output_shape(shape)
         if training:
             return super().call(inputs, training=True)
-        return ops.cast(
-            ops.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2), self.dtype
+        return compute.cast(
+            compute.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2), self.dtype
         )
 
 
@@ -124,7 +124,7 @@ class Warp(RandomImages):
 
     def sampling(self) -> Any:
         """Return how to read between pixels and beyond the rim."""
-        return ops.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.dtype)
+        return compute.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.dtype)
 
 
 class RandomTranslation(Warp):
@@ -146,7 +146,7 @@ class RandomTranslation(Warp):
 
     def change(self, images: Any) -> Any:
         """Shift."""
-        return ops.random_translation(images, self.height_range, self.width_range, self.sampling(), self.generator())
+        return compute.random_translation(images, self.height_range, self.width_range, self.sampling(), self.generator())
 
 
 class RandomRotation(Warp):
@@ -167,7 +167,7 @@ class RandomRotation(Warp):
 
     def change(self, images: Any) -> Any:
         """Turn."""
-        return ops.random_rotation(images, self.range, self.sampling(), self.generator())
+        return compute.random_rotation(images, self.range, self.sampling(), self.generator())
 
 
 class RandomZoom(Warp):
@@ -193,7 +193,7 @@ class RandomZoom(Warp):
 
     def change(self, images: Any) -> Any:
         """Zoom."""
-        return ops.random_zoom(images, self.height_range, self.width_range, self.sampling(), self.generator())
+        return compute.random_zoom(images, self.height_range, self.width_range, self.sampling(), self.generator())
 
 
 class RandomContrast(RandomImages):
@@ -211,7 +211,7 @@ class RandomContrast(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Scale."""
-        return ops.random_contrast(images, self.range, self.value_range, self.generator())
+        return compute.random_contrast(images, self.range, self.value_range, self.generator())
 
 
 class RandomBrightness(RandomImages):
@@ -223,7 +223,7 @@ class RandomBrightness(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Add."""
-        return ops.random_brightness(images, self.range, self.value_range, self.generator())
+        return compute.random_brightness(images, self.range, self.value_range, self.generator())
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
-from anabranch import _tree, config, initializers, ops, regularizers
+from anabranch import _tree, compute, config, initializers, regularizers
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -177,7 +177,7 @@ class Layer:
         default = "glorot_uniform" if "float" in dtype else "zeros"
         name = _numbered(name or "variable", {held.name: 0 for held in self._weights})
         weight = Weight(
-            name, shape, dtype, initializers.get(initializer or default), self._home, ops,
+            name, shape, dtype, initializers.get(initializer or default), self._home, compute,
             trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
         )  # fmt: skip
         self._weights.append(weight)
@@ -285,7 +285,7 @@ class Layer:
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return shape and dtype of what ``call`` gives: by the shape rule, or from fake tensors where there is none."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
-            return ops.infer(self, args, kwargs)
+            return compute.infer(self, args, kwargs)
         shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
         dtypes = [t.dtype for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor)]
         dtype = self.output_dtype(dtypes)
@@ -325,17 +325,17 @@ class Layer:
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         dtype = self.dtype if self.autocast else None
-        args = tuple(ops.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
-        kwargs = ops.as_tensors(kwargs)
+        args = tuple(compute.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
+        kwargs = compute.as_tensors(kwargs)
         try:
             if not self.built:
                 self._refuse_layers(args)
                 self._build_once(args, kwargs, call_site())
-            if not ops.is_recording():
-                ops.synchronise_seed()
+            if not compute.is_recording():
+                compute.synchronise_seed()
                 if not self.adopted:
                     self.adopt(config.next_adoption(), self.name)
-            return ops.run(self, args, kwargs)
+            return compute.run(self, args, kwargs)
         except AnabranchError as error:
             error.at(self._described(call_site()))
             raise

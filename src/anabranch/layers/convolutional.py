@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from anabranch import activations, config, ops, regularizers
+from anabranch import activations, compute, config, regularizers
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank, per_axis, window_length
@@ -97,7 +97,7 @@ class Conv(Layer):
     def call(self, inputs: Any) -> Any:
         """Convolve, add the bias, apply the activation."""
         return self.activation(
-            ops.conv(
+            compute.conv(
                 inputs, self.kernel, self.bias, strides=self.strides, padding=self.padding, data_format=self.data_format,
                 dilation_rate=self.dilation_rate, groups=self.groups,
             )

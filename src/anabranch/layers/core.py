@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import _tree, activations, ops, regularizers
+from anabranch import _tree, activations, compute, regularizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Tensor, call_site, record
 from anabranch.layers.base import Layer
@@ -170,7 +170,7 @@ class Dense(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Apply the affine map and the activation."""
-        return self.activation(ops.linear(inputs, self.kernel, self.bias))
+        return self.activation(compute.linear(inputs, self.kernel, self.bias))
 
 
 class Activation(Layer):
@@ -224,7 +224,7 @@ class Lambda(Layer):
         """Return the spec by ``output_shape`` where there is one, else from fake tensors."""
         rule = self.output_shape_rule
         if rule is None:
-            return ops.infer(self, (inputs,), kwargs)
+            return compute.infer(self, (inputs,), kwargs)
         shapes = _tree.map_leaves(lambda x: x.shape, inputs)
         batch = _tree.leaves(inputs)[0].shape[0]
         return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.dtype)

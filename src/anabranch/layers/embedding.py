@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import initializers, ops, regularizers
+from anabranch import compute, initializers, regularizers
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.layers.base import Layer
@@ -68,4 +68,4 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Look up."""
-        return ops.embedding(inputs, self.embeddings)
+        return compute.embedding(inputs, self.embeddings)

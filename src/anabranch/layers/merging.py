@@ -6,7 +6,7 @@ import functools
 import operator
 from typing import Any, ClassVar
 
-from anabranch import ops
+from anabranch import compute
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.operators import promote
@@ -52,7 +52,7 @@ class Merge(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Merge the branches in order."""
-        return functools.reduce(self.merge, ops.as_equal_ranks(inputs))
+        return functools.reduce(self.merge, compute.as_equal_ranks(inputs))
 
     def merge(self, a: Any, b: Any) -> Any:
         """Merge two branches."""
@@ -92,7 +92,7 @@ class Average(Merge):
 
     def call(self, inputs: list[Any]) -> Any:
         """Take the mean."""
-        return functools.reduce(operator.add, ops.as_equal_ranks(inputs)) / len(inputs)
+        return functools.reduce(operator.add, compute.as_equal_ranks(inputs)) / len(inputs)
 
 
 class Maximum(Merge):
@@ -100,7 +100,7 @@ class Maximum(Merge):
 
     def merge(self, a: Any, b: Any) -> Any:
         """Take the greater."""
-        return ops.maximum(a, b)
+        return compute.maximum(a, b)
 
 
 class Minimum(Merge):
@@ -108,7 +108,7 @@ class Minimum(Merge):
 
     def merge(self, a: Any, b: Any) -> Any:
         """Take the lesser."""
-        return ops.minimum(a, b)
+        return compute.minimum(a, b)
 
 
 class Concatenate(Joining):
@@ -136,7 +136,7 @@ class Concatenate(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Join."""
-        return ops.concatenate(list(inputs), self.axis)
+        return compute.concatenate(list(inputs), self.axis)
 
 
 class Dot(Joining):
@@ -173,7 +173,7 @@ class Dot(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Multiply and sum."""
-        return ops.batch_dot(inputs[0], inputs[1], self.axes, self.normalize)
+        return compute.batch_dot(inputs[0], inputs[1], self.axes, self.normalize)
 
 
 def add(inputs: Any, **kwargs: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import ops, regularizers
+from anabranch import compute, regularizers
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import normalise_axis
@@ -80,7 +80,7 @@ class BatchNormalization(Pointwise):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Normalize; while training move the statistics."""
         axis, rank = self._place
-        return ops.batch_norm(
+        return compute.batch_norm(
             inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance, axis=axis, rank=rank, epsilon=self.epsilon,
             momentum=self.momentum if training and self.trainable else None,
         )  # fmt: skip
@@ -128,7 +128,7 @@ class LayerNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return ops.layer_norm(inputs, self.gamma, self.beta, self._axes, self._shape, self.epsilon)
+        return compute.layer_norm(inputs, self.gamma, self.beta, self._axes, self._shape, self.epsilon)
 
 
 class GroupNormalization(Pointwise):
@@ -183,7 +183,7 @@ class GroupNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return ops.group_norm(inputs, self.gamma, self.beta, self._groups, *self._place, self.epsilon)
+        return compute.group_norm(inputs, self.gamma, self.beta, self._groups, *self._place, self.epsilon)
 
 
 class RMSNormalization(Pointwise):
@@ -210,7 +210,7 @@ class RMSNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return ops.rms_norm(inputs, self.scale, self._axes, self._shape, self.epsilon)
+        return compute.rms_norm(inputs, self.scale, self._axes, self._shape, self.epsilon)
 
 
 class UnitNormalization(Pointwise):
@@ -228,7 +228,7 @@ class UnitNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return ops.unit_norm(inputs, as_axes(self.axis))
+        return compute.unit_norm(inputs, as_axes(self.axis))
 
 
 def check_epsilon(epsilon: float, layer: Pointwise) -> float:

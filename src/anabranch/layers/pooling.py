@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from anabranch import config, ops
+from anabranch import compute, config
 from anabranch.graph import Shape
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.base import Layer
@@ -40,7 +40,7 @@ class Pooling(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
-        return ops.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
+        return compute.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class MaxPooling1D(Pooling):
@@ -99,7 +99,7 @@ class GlobalPooling(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
-        return ops.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
+        return compute.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
 
 
 class GlobalMaxPooling1D(GlobalPooling):

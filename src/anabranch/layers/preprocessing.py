@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anabranch import config, ops
+from anabranch import compute, config
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import normalise_axis
@@ -23,10 +23,10 @@ class Rescaling(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Scale."""
-        x = ops.cast(inputs, self.dtype)
+        x = compute.cast(inputs, self.dtype)
         if isinstance(self.scale, (int, float)) and isinstance(self.offset, (int, float)):
             return x * self.scale + self.offset
-        return x * ops.as_tensor(self.scale, self.dtype) + ops.as_tensor(self.offset, self.dtype)
+        return x * compute.as_tensor(self.scale, self.dtype) + compute.as_tensor(self.offset, self.dtype)
 
 
 class Normalization(Pointwise):
@@ -103,8 +103,8 @@ class Normalization(Pointwise):
             raise NotReadyError(
                 f"{self._described()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="
             )
-        return ops.standardize(
-            ops.cast(inputs, self.dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
+        return compute.standardize(
+            compute.cast(inputs, self.dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
         )
 
     opaque_if_needed = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from anabranch import config, ops
+from anabranch import compute, config
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank, per_axis, product
@@ -25,7 +25,7 @@ class Flatten(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Flatten."""
-        return ops.flatten(inputs, self.data_format == "channels_first")
+        return compute.flatten(inputs, self.data_format == "channels_first")
 
 
 class Reshape(Keeping):
@@ -53,9 +53,9 @@ class Reshape(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Reshape."""
-        known = ops.shape_of(inputs)
+        known = compute.shape_of(inputs)
         wanted = self.target_shape if known is None else self.compute_output_shape(known)[1:]
-        return ops.reshape(inputs, tuple(None if size == -1 else size for size in wanted))
+        return compute.reshape(inputs, tuple(None if size == -1 else size for size in wanted))
 
 
 class Permute(Keeping):
@@ -77,7 +77,7 @@ class Permute(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Permute."""
-        return ops.permute(inputs, (0, *self.dims))
+        return compute.permute(inputs, (0, *self.dims))
 
 
 class RepeatVector(Keeping):
@@ -94,7 +94,7 @@ class RepeatVector(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Repeat."""
-        return ops.repeat_vector(inputs, self.n)
+        return compute.repeat_vector(inputs, self.n)
 
 
 class Spatial(Keeping):
@@ -138,7 +138,7 @@ class ZeroPadding(Spatial):
 
     def call(self, inputs: Any) -> Any:
         """Pad."""
-        return ops.pad_spatial(inputs, self.padding, self.first)
+        return compute.pad_spatial(inputs, self.padding, self.first)
 
 
 class ZeroPadding1D(ZeroPadding):
@@ -176,7 +176,7 @@ class Cropping(Spatial):
 
     def call(self, inputs: Any) -> Any:
         """Crop."""
-        return ops.crop_spatial(inputs, self.cropping, self.first)
+        return compute.crop_spatial(inputs, self.cropping, self.first)
 
 
 class Cropping1D(Cropping):
@@ -214,7 +214,7 @@ class UpSampling(Spatial):
 
     def call(self, inputs: Any) -> Any:
         """Scale up."""
-        return ops.upsample(inputs, self.size, self.interpolation, self.data_format)
+        return compute.upsample(inputs, self.size, self.interpolation, self.data_format)
 
 
 class UpSampling1D(UpSampling):

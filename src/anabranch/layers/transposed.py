@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import ops
+from anabranch import compute
 from anabranch._errors import ArgumentError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import per_axis
@@ -88,7 +88,7 @@ class ConvTranspose(Conv):
     def call(self, inputs: Any) -> Any:
         """Convolve backwards, add the bias, apply the activation."""
         return self.activation(
-            ops.conv_transpose(
+            compute.conv_transpose(
                 inputs, self.kernel, self.bias, strides=self.strides, crops=self.crops(), data_format=self.data_format,
                 dilation_rate=self.dilation_rate,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from anabranch import _tree, config, engine, insight, ops, storage, training
+from anabranch import _tree, compute, config, engine, insight, storage, training
 from anabranch._errors import AnabranchError, ArgumentError, ShapeError, unknown
 from anabranch.graph import Graph, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
@@ -177,12 +177,12 @@ class Model(Layer):
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph
-        if graph is None or ops.is_recording():
+        if graph is None or compute.is_recording():
             return super()._compute(args, kwargs)
-        training = bool(ops.is_training() if kwargs.get("training") is None else kwargs["training"])
+        training = bool(compute.is_training() if kwargs.get("training") is None else kwargs["training"])
         program = engine.program(self, training)
         given = self.bind_inputs(args[0] if args else kwargs["inputs"])
-        inputs = [ops.as_input(x, declared, self.name) for x, declared in zip(given, graph.inputs, strict=True)]
+        inputs = [compute.as_input(x, declared, self.name) for x, declared in zip(given, graph.inputs, strict=True)]
         try:
             outputs, _ = program(inputs)
         except AnabranchError:

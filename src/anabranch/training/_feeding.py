@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from anabranch import _tree, engine, ops
+from anabranch import _tree, compute, engine
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training import _checks
@@ -34,7 +34,7 @@ class ModelFeed:
         self._class_weight = class_weight
         self._device = engine.device()
         self._pinned = self._device.type == "cuda"
-        self._dtypes = [ops.dtype_of(tensor.dtype) for tensor in model.inputs]
+        self._dtypes = [compute.dtype_of(tensor.dtype) for tensor in model.inputs]
         if class_weight is not None:
             self._check_class_weight(class_weight)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch import engine, ops
+from anabranch import compute, engine
 from anabranch._errors import AnabranchError, EngineError, GraphError
 from anabranch.training._sources import Batch
 from anabranch.training._warning import tell
@@ -86,7 +86,7 @@ def regularized_weights(model: Any) -> list[Any]:
 
 def regularization(weights: list[Any]) -> list[torch.Tensor]:
     """Return each weight's penalty, computed in Keras's axis order."""
-    return [weight.regularizer(ops.shown(weight)) for weight in weights]
+    return [weight.regularizer(compute.shown(weight)) for weight in weights]
 
 
 def _no_gradient() -> GraphError:

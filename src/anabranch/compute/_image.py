@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from anabranch.ops._arrays import dtype_of, shape_of
-from anabranch.ops._convolution import channels_back, channels_front
+from anabranch.compute._arrays import dtype_of, shape_of
+from anabranch.compute._convolution import channels_back, channels_front
 
 Range = tuple[float, float]
 

@@ -9,10 +9,10 @@ import torch
 
 from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
+from anabranch.compute import _weights
+from anabranch.compute._device import device
 from anabranch.graph import Shape, Tensor, Weight
 from anabranch.graph.shapes import same
-from anabranch.ops import _weights
-from anabranch.ops._device import device
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.ops._device import device
+from anabranch.compute._device import device
 
 
 def generator(seed: int, kept: torch.Generator | None = None) -> torch.Generator:

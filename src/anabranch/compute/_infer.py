@@ -14,9 +14,9 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
+from anabranch.compute import _running
+from anabranch.compute._arrays import NAMES, dtype_of
 from anabranch.graph import Spec, Tensor, Weight
-from anabranch.ops import _running
-from anabranch.ops._arrays import NAMES, dtype_of
 
 
 class _StandIns:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from anabranch.compute._weights import native
 from anabranch.graph import Weight
-from anabranch.ops._weights import native
 
 
 def _maybe(weight: Weight | None) -> Any:

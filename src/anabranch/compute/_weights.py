@@ -10,10 +10,10 @@ import torch
 
 from anabranch import config
 from anabranch._errors import EngineError
+from anabranch.compute import _running
+from anabranch.compute._device import device
 from anabranch.graph import Weight
 from anabranch.initializers import Initializer
-from anabranch.ops import _running
-from anabranch.ops._device import device
 
 
 def realize(weight: Weight) -> torch.Tensor:
