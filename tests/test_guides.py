@@ -1,0 +1,34 @@
+"""Every section of every guide with real Keras and with anabranch: the same tables; on the same weights the same numbers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("guides_runner")
+import guides_runner  # noqa: E402 - rewritten first, so that its assertions show both tables
+
+GUIDES = sorted(path.stem for path in guides_runner.FOLDER.glob("*.py") if path.stem != "sections")
+SECTIONS = [(guide, section) for guide in GUIDES for section in guides_runner.sections(guide)]
+
+
+def test_the_guides_have_sections() -> None:
+    assert GUIDES
+    assert {guide for guide, _ in SECTIONS} == set(GUIDES)
+
+
+@pytest.mark.parametrize(("guide", "section"), SECTIONS, ids=[f"{guide}-{section}" for guide, section in SECTIONS])
+def test_a_section_with_keras_and_with_anabranch(keras: Any, guide: str, section: str) -> None:
+    guides_runner.compare(guide, section)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_unchanged(guide: str) -> None:
+    script = guides_runner.FOLDER / f"{guide}.py"
+    command = [sys.executable, "-W", "error", "-m", "anabranch", "run", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n== ") == len(guides_runner.sections(guide))
