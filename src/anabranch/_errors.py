@@ -11,6 +11,7 @@
     ├── NotReadyError (RuntimeError)        used before its time: fit before compile, weights before build
     ├── FileFormatError (ValueError)        a file that is damaged or not what it says
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
+    ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
     ├── MissingExtraError (ImportError)     an optional package that is not installed
     └── EngineError (RuntimeError)          torch refused; its own words follow, its error is the cause
 
@@ -94,6 +95,10 @@ class FileFormatError(AnabranchError, ValueError):
 
 class DownloadError(AnabranchError, OSError):
     """Bytes that could not be had."""
+
+
+class MissingAttributeError(AnabranchError, AttributeError):
+    """A name that an object does not have."""
 
 
 class MissingExtraError(AnabranchError, ImportError):

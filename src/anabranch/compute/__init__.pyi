@@ -39,6 +39,7 @@ from ._arrays import (
 )
 from ._convolution import conv as conv, conv_transpose as conv_transpose, depthwise_conv as depthwise_conv, linear as linear
 from ._device import describe_device as describe_device, device as device, threads as threads
+from ._foreign import module_weights as module_weights, run_module as run_module, weight_of as weight_of
 from ._image import (
     Sampling as Sampling,
     middle as middle,

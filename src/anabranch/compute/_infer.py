@@ -7,6 +7,7 @@ numbers, unlike torch's symbolic ones, let a user's code branch on a shape.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -26,12 +27,18 @@ class _StandIns:
         shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
         return torch.ones(shape, dtype=dtype_of(weight.dtype))
 
+    def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the module with ones for its parameters and buffers, so that its own stay as they are."""
+        held = {name: torch.ones(p.shape, dtype=p.dtype) for name, p in [*module.named_parameters(), *module.named_buffers()]}
+        return torch.func.functional_call(module, held, args, kwargs)
+
     def ran(self, layer: Any, result: Any) -> None:
         """Nothing is kept."""
 
 
 def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return the specs of what ``layer.call`` gives on symbolic arguments."""
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
     try:
         first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode()) for unknown in (7, 11))
     except DataDependentOutputException:
@@ -46,6 +53,8 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
 
 
 def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
+    symbolic = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
+
     def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
@@ -59,11 +68,17 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
             raise
         except Exception as error:
             raise EngineError(
-                f"The call of {type(layer).__name__} fails on these shapes: {error}".strip(),
-                got=str([tuple(leaf.shape) for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]),
-                repair="or write compute_output_shape(self, input_shape), so that call need not run to describe the model",
+                f"{_named(layer)} fails on these shapes: {error}".strip(),
+                got=", ".join(str(leaf.shape) for leaf in symbolic),
+                repair="or write compute_output_shape(self, input_shape), so that call need not run to describe the model"
+                if hasattr(layer, "weights")
+                else None,
             ) from error
     for leaf in _tree.leaves(result):
         if not isinstance(leaf, torch.Tensor):
-            raise EngineError(f"The call of {type(layer).__name__} gave a {type(leaf).__name__} where a tensor belongs.")
+            raise EngineError(f"{_named(layer)} gave a {type(leaf).__name__} where a tensor belongs.")
     return result
+
+
+def _named(operation: Any) -> str:
+    return f"The call of {type(operation).__name__}" if hasattr(operation, "weights") else f"The function {operation.name}"

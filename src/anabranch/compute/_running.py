@@ -16,6 +16,9 @@ class Recorder(Protocol):
     def weight(self, weight: Weight) -> Any:
         """Return what stands for the weight's tensor, in torch's layout."""
 
+    def module(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what stands for the result of a torch module of another author's."""
+
     def ran(self, layer: Any, result: Any) -> None:
         """Hear what a layer gave, be it one of the graph's or one inside another."""
 

@@ -26,10 +26,11 @@ TORCH_NAMES = {
 
 
 class Lowered(NamedTuple):
-    """The module, and how many of the values it returns are outputs; the others are losses of activity."""
+    """The module, how many of the values it returns are outputs (the others are losses of activity), modules of others."""
 
     module: torch.fx.GraphModule
     outputs: int
+    foreign: tuple[torch.nn.Module, ...]
 
 
 class Recorder(GraphAppendingTracer):
@@ -41,6 +42,8 @@ class Recorder(GraphAppendingTracer):
         self.root = torch.nn.Module()
         self.penalties = penalties
         self.losses: list[Proxy] = []
+        self.path = ""  # of the step under way
+        self.modules: dict[torch.nn.Module, str] = {}  # those of other authors, with their places
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
         # the value is held, so that its id stays its own
@@ -48,6 +51,7 @@ class Recorder(GraphAppendingTracer):
 
     def place(self, step: Step) -> None:
         """Say where in the module the weights of this step's layer go."""
+        self.path = step.path
         for weight, target in weight_places(step.node.operation, step.path):
             self._places.setdefault(weight, target)
 
@@ -58,6 +62,15 @@ class Recorder(GraphAppendingTracer):
             attach(self.root, target, compute.realize(weight))
             self._reads[weight] = Proxy(self.graph.get_attr(target), self)
         return self._reads[weight]
+
+    def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proxy:
+        """Record the call of another author's module."""
+        if module not in self.modules:
+            target = attribute_path(self.path)
+            while target in self.modules.values():
+                target += "_"
+            self.modules[module] = target
+        return self.submodule(self.modules[module], module, args, kwargs)
 
     def ran(self, layer: Any, result: Any) -> None:
         """Note the penalty on a layer's activity, by the batch's size."""
@@ -81,9 +94,8 @@ class Recorder(GraphAppendingTracer):
             self._constants[id(value)] = value, Proxy(self.graph.get_attr(target), self)
         return self._constants[id(value)][1]
 
-    def submodule(self, path: str, module: torch.nn.Module, args: Any, kwargs: Any) -> Proxy:
+    def submodule(self, target: str, module: torch.nn.Module, args: Any, kwargs: Any) -> Proxy:
         """Record the call of a module that stays whole."""
-        target = attribute_path(path)
         attach(self.root, target, module)
         return self.create_proxy("call_module", target, tuple(args), kwargs)
 
@@ -108,7 +120,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses)
     recorder.graph.output(recorder.create_arg(result))
     module = torch.fx.GraphModule(recorder.root, recorder.graph, "Lowered")
-    return Lowered(module.train(training), len(outputs))
+    return Lowered(module.train(training), len(outputs), tuple(recorder.modules))
 
 
 def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
@@ -126,7 +138,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
             raise
         del recorder.losses[losses:]
         _forget_after(recorder.graph, last)
-        whole = recorder.submodule(step.path, Opaque(layer), args, kwargs)
+        whole = recorder.submodule(attribute_path(step.path), Opaque(layer), args, kwargs)
         count = len(spec_leaves(step.node.output_specs))
         found = (
             [whole]

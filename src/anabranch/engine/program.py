@@ -20,9 +20,13 @@ class Program:
         self.module: torch.nn.Module = lowered.module
         self.training = training
         self._outputs = lowered.outputs
+        self._foreign = lowered.foreign
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, and losses of activity."""
+        for module in self._foreign:  # both modes of a model hold the same ones
+            if module.training != self.training:
+                module.train(self.training)
         values = self.module(*inputs)
         return list(values[: self._outputs]), list(values[self._outputs :])
 

@@ -3,15 +3,18 @@
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.flatten import Flat, Step, flatten, replay, subgraph, with_values
+from anabranch.graph.function import Function, Method, apply
 from anabranch.graph.graph import Graph
 from anabranch.graph.names import snake_case
 from anabranch.graph.operators import Operator, Spec
+from anabranch.graph.port import Port, connect
 from anabranch.graph.shapes import Shape
 from anabranch.graph.tensor import Node, Operation, Tensor, map_specs, record, spec_leaves
 from anabranch.graph.weight import Home, Weight
 
 __all__ = [
-    "CallSite", "Flat", "Graph", "Home", "Node", "Operation", "Operator", "Rule", "Slots", "Shape", "Spec", "Step", "Tensor",
-    "Weight",
-    "bind", "call_site", "flatten", "map_specs", "record", "replay", "snake_case", "spec_leaves", "subgraph", "with_values",
+    "CallSite", "Flat", "Function", "Graph", "Home", "Method", "Node", "Operation", "Operator", "Port", "Rule", "Shape",
+    "Slots", "Spec", "Step", "Tensor", "Weight",
+    "apply", "bind", "call_site", "connect", "flatten", "map_specs", "record", "replay", "snake_case", "spec_leaves",
+    "subgraph", "with_values",
 ]  # fmt: skip

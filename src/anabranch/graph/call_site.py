@@ -20,8 +20,10 @@ class CallSite(NamedTuple):
 
 
 def call_site() -> CallSite:
-    """Return the innermost place on the call stack that is not anabranch's own code."""
+    """Return the innermost place on the call stack that is neither anabranch's own code nor torch's."""
     frame = sys._getframe(1)
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+    while frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").startswith("torch.")
+    ):
         frame = frame.f_back
     return CallSite(frame.f_code.co_filename, frame.f_lineno)

@@ -6,6 +6,7 @@ forward but weak references on the operation, which let ``layer.output`` answer.
 
 from __future__ import annotations
 
+import functools
 import operator
 import weakref
 from typing import Any, NoReturn, Protocol
@@ -13,7 +14,9 @@ from typing import Any, NoReturn, Protocol
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph.call_site import CallSite, call_site
+from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import GetItem, Operator, Spec
+from anabranch.graph.port import port
 from anabranch.graph.shapes import Shape
 
 
@@ -173,6 +176,14 @@ class Tensor:
     def __ge__(self, other: Any) -> Any:
         return _operate(operator.ge, self, other)
 
+    def __eq__(self, other: Any) -> Any:
+        return _operate(operator.eq, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return _operate(operator.ne, self, other)
+
+    __hash__ = object.__hash__
+
     def __neg__(self) -> Any:
         return _operate(operator.neg, self)
 
@@ -186,6 +197,24 @@ class Tensor:
         operation = GetItem()
         tensor: Tensor = record(operation, (self, key), {}, operation.compute_output_spec(self, key), call_site())
         return tensor
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Record torch's own functions as nodes."""
+        return port().torch_function(function, tuple(args), dict(kwargs or {}))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in METHODS:
+            raise port().no_attribute(self, name)
+        return functools.partial(port().method, name, self)
+
+    def dim(self) -> int:
+        """Return the number of axes, in torch's words."""
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape or the size along one axis, in torch's words; None is unknown."""
+        return self.shape if dim is None else self.shape[dim]
 
     def __bool__(self) -> NoReturn:
         raise _no_numbers("be true or false")
@@ -235,6 +264,8 @@ def _operate(function: Any, *operands: Any) -> Any:
     for operand in operands:
         if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
             return NotImplemented
+        if getattr(operand, "requires_grad", False):  # a torch parameter is a weight of the model, not a constant
+            return port().torch_function(function, operands, {})
     operands = tuple(_plain(operand) for operand in operands)
     operation = Operator(function)
     return record(operation, operands, {}, operation.compute_output_spec(*operands), call_site())

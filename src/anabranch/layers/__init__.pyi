@@ -101,6 +101,7 @@ from .separable import (
     SeparableConv1D as SeparableConv1D,
     SeparableConv2D as SeparableConv2D,
 )
+from .torch_module import TorchModule as TorchModule
 from .transposed import (
     Conv1DTranspose as Conv1DTranspose,
     Conv2DTranspose as Conv2DTranspose,

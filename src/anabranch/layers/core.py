@@ -7,6 +7,7 @@ from typing import Any
 from anabranch import _tree, activations, compute, regularizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Tensor, call_site, record
+from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
 
 

@@ -1,0 +1,61 @@
+"""Any function on symbolic tensors, as an operation of a graph."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from anabranch import _tree
+from anabranch._errors import AnabranchError
+from anabranch.graph.call_site import call_site
+from anabranch.graph.names import snake_case
+from anabranch.graph.port import port
+from anabranch.graph.tensor import record
+
+
+class Function:
+    """One use of a function in a graph: an operation without weights, which runs as the function itself."""
+
+    explicit_name: str | None = None
+    opaque_if_needed = False  # there is nothing to keep whole
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.call = function
+        self.base_name = self.name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
+        self.calls: list[weakref.ref[Any]] = []
+
+    def call_takes(self, name: str) -> bool:
+        """Return whether the function is told ``name``: it gets the arguments it was written with, no others."""
+        return False
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
+        """Return what running the function on tensors without numbers gives."""
+        return port().infer(self, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Function {self.name}>"
+
+
+class Method:
+    """A method by name, as a function of its object."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, owner: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        return getattr(owner, self.__name__)(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Method {self.__name__}>"
+
+
+def apply(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Record the call of ``function`` on symbolic tensors and return the tensors it gives."""
+    operation, site = Function(function), call_site()
+    try:
+        specs = operation.compute_output_spec(*args, **kwargs)
+    except AnabranchError as error:
+        raise error.at(f"{operation.name}, called at {site}") from error.__cause__
+    return record(operation, args, kwargs, specs, site)

@@ -1,0 +1,36 @@
+"""What symbolic tensors ask of the rooms above that know torch; these connect themselves when they are loaded."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from anabranch import _tree
+
+
+class Port(Protocol):
+    """Who knows torch; ``anabranch.layers.foreign`` is one."""
+
+    def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+        """Return the specs of what ``operation.call`` gives."""
+
+    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the symbolic tensors that one of the methods of torch's tensors gives, as a node."""
+
+    def torch_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the symbolic tensors that one of torch's functions gives, as a node."""
+
+    def no_attribute(self, tensor: Any, name: str) -> Exception:
+        """Return the error for an attribute that symbolic tensors do not have."""
+
+
+_ports: list[Port] = []
+
+
+def connect(port: Port) -> None:
+    """Say who knows torch."""
+    _ports[:] = [port]
+
+
+def port() -> Port:
+    """Return who knows torch."""
+    return _ports[0]

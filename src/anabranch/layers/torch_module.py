@@ -1,0 +1,167 @@
+"""Torch's own modules and functions on symbolic tensors: TorchModule, and what a bare call of either becomes."""
+
+from __future__ import annotations
+
+import sys
+import types
+import weakref
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from anabranch import _tree, compute
+from anabranch._errors import MissingAttributeError, nearest
+from anabranch.graph import Method, Port, Tensor, Weight, apply, call_site, connect, snake_case
+from anabranch.graph.methods import METHODS
+from anabranch.layers.base import Layer
+
+
+class TorchModule(Layer):
+    """A ``torch.nn.Module`` as a layer: its parameters and buffers are the layer's weights, in torch's layout.
+
+    ``module(*args)`` is what runs, in training mode while the model trains, whole and unchanged. Shapes come from fake tensors.
+
+    Args:
+        module: the module; shared, not copied.
+        output_shape: the result's shape without the batch, for modules that cannot run on fake tensors; None asks these.
+    """
+
+    def __init__(self, module: Any, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.module, self.output_shape_rule = module, output_shape
+        self._weights.extend(compute.module_weights(module, self._home, compute))
+        self.built = True
+
+    @property
+    def base_name(self) -> str:
+        """What names are made of: that of the module's class."""
+        return snake_case(type(self.module).__name__)
+
+    @property
+    def name(self) -> str:
+        """The name given, or the one in the model that first adopted the layer, or the module's."""
+        return super().name if self.explicit_name or self.adopted else self.base_name
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what running the module on tensors without numbers gives."""
+        if self.output_shape_rule is not None:
+            first: Any = _tree.leaves((args, list(kwargs.values())))[0]
+            return first.spec._replace(shape=(first.shape[0], *self.output_shape_rule))
+        return compute.infer(self, args, kwargs)
+
+    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Run the module."""
+        return compute.run_module(self.module, args, kwargs, training)
+
+
+class TorchFunction(Layer):
+    """One use of a torch function with parameters among its arguments, which are its weights."""
+
+    def __init__(self, function: Any, parameters: list[Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.held = [
+            compute.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, compute)
+            for number, parameter in enumerate(parameters)
+        ]
+        self._weights.extend(self.held)
+        self.built = True
+
+    @property
+    def base_name(self) -> str:
+        """What names are made of: the function's name."""
+        return snake_case(self.function.__name__)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what running the function on tensors without numbers gives."""
+        return compute.infer(self, args, kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function."""
+        args, kwargs = _tree.map_leaves(_shown, (args, kwargs))
+        return self.function(*args, **kwargs)
+
+
+_wrapped: weakref.WeakValueDictionary[int, TorchModule] = (
+    weakref.WeakValueDictionary()
+)  # by the module's id, which it keeps alive
+
+
+class _Torch(Port):
+    """What symbolic tensors ask."""
+
+    def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return compute.infer(operation, args, kwargs)
+
+    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self.torch_function(Method(name), args, kwargs)
+
+    def torch_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a function; inside one of torch's own modules, which a user called bare, the module as a whole."""
+        if isinstance(function, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+            function = Method(function.__name__)
+        under_way = next(_module_calls(), None)
+        if under_way is not None and _is_torch_own(under_way["self"]):
+            given, named = under_way["args"], under_way["kwargs"]
+            layer = _layer_of(under_way["self"])
+            outer = {id(leaf) for leaf in _tree.leaves((given, list(named.values())))}
+            for leaf in _tree.leaves((args, list(kwargs.values()))):
+                if isinstance(leaf, Tensor) and leaf.node.operation is layer and id(leaf) not in outer:
+                    return leaf  # the module is under way: what it gives in the end is known already
+            return layer(*given, **named)
+        parameters = [
+            leaf
+            for leaf in _tree.leaves((args, list(kwargs.values())))
+            if not isinstance(leaf, Tensor) and getattr(leaf, "requires_grad", False)
+        ]
+        if not parameters:
+            return apply(function, args, kwargs)
+        held = dict.fromkeys(parameters)
+        operation = TorchFunction(function, list(held))
+        weights = dict(zip(map(id, held), operation.held, strict=True))
+        args, kwargs = _tree.map_leaves(lambda leaf: weights.get(id(leaf), leaf), (args, kwargs))
+        return operation(*args, **kwargs)
+
+    def no_attribute(self, tensor: Any, name: str) -> Exception:
+        """Return the error for an attribute that symbolic tensors lack; a module that asks for it is better wrapped."""
+        calls = [] if name.startswith("__") else list(_module_calls())
+        if calls and _is_torch_own(calls[0]["self"]):
+            own = [call["self"] for call in calls if _is_torch_own(call["self"])]
+            module = type(own[-1]).__name__
+            return MissingAttributeError(
+                f"{module} looks into its input ({name!r}), which has no numbers yet, so it cannot be called bare.",
+                where=str(call_site()), repair=f"layers.TorchModule({module}(...))(x)",
+            )  # fmt: skip
+        close = nearest(name, METHODS)
+        return MissingAttributeError(
+            f"A symbolic tensor has no {name!r}.",
+            where=str(call_site()),
+            repair=f"did you mean {close!r}?" if close else "a function of anabranch.ops or of torch takes it as an argument",
+        )
+
+
+def _shown(leaf: Any) -> Any:
+    return compute.shown(leaf) if isinstance(leaf, Weight) else leaf
+
+
+def _layer_of(module: Any) -> TorchModule:
+    layer = _wrapped.get(id(module))
+    if layer is None:
+        layer = _wrapped[id(module)] = TorchModule(module)
+    return layer
+
+
+def _module_calls() -> Iterator[dict[str, Any]]:
+    """Yield the calls of torch modules under way, the innermost first: ``self``, ``args``, ``kwargs``."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "_call_impl" and frame.f_globals.get("__name__") == "torch.nn.modules.module":
+            yield frame.f_locals
+        frame = frame.f_back
+
+
+def _is_torch_own(module: Any) -> bool:
+    return type(module).__module__.startswith("torch.nn.modules")
+
+
+connect(_Torch())

@@ -1,0 +1,48 @@
+"""What makes a function of torch tensors a public one: it takes arrays too, and becomes a node where a tensor is symbolic."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import torch
+
+from anabranch import _tree, compute
+from anabranch._errors import AnabranchError, EngineError
+from anabranch.graph import Tensor, Weight, apply, call_site
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """Let ``function``, written for torch tensors, take arrays, weights and symbolic tensors; torch's refusals say where."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        for leaf in _tree.leaves((args, list(kwargs.values()))):
+            if isinstance(leaf, Tensor):
+                return apply(called, args, kwargs)
+        args, kwargs = _tree.map_leaves(_number, (args, kwargs))
+        try:
+            return function(*args, **kwargs)
+        except AnabranchError as error:
+            raise error.at(f"{function.__name__}, called at {call_site()}") from error.__cause__
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, TypeError) and compute.is_recording():
+                raise
+            raise EngineError(
+                f"{function.__name__} could not run: {(str(error).splitlines() or [type(error).__name__])[0]}",
+                got=", ".join(
+                    str(tuple(leaf.shape)) for leaf in _tree.leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)
+                ),
+                where=f"called at {call_site()}",
+            ) from error
+
+    return cast(Callable[P, R], called)
+
+
+def _number(leaf: Any) -> Any:
+    """Return an array or a weight as a tensor; what is neither, or recorded, stays."""
+    return compute.as_tensor(leaf) if isinstance(leaf, Weight) or type(leaf).__module__ == "numpy" else leaf
