@@ -35,23 +35,17 @@ def sections(guide: str) -> list[str]:
     return [f.name for f in functions if any(isinstance(d, ast.Call) and d.func.id == "section" for d in f.decorator_list)]  # type: ignore[attr-defined]
 
 
-def load(guide: str, *, standing_in: bool) -> ModuleType:
-    """Run the top of a guide, ``import keras`` meaning real Keras or, ``standing_in``, anabranch, and return its names."""
+def load(guide: str) -> ModuleType:
+    """Run the top of a guide, and return it with its names."""
     path = FOLDER / f"{guide}.py"
-    module = ModuleType(f"{guide}_{'anabranch' if standing_in else 'keras'}")
+    module = ModuleType(guide)
     module.__file__ = str(path)
-    with _import_path(), _standing_in() if standing_in else contextlib.nullcontext():
-        exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), module.__dict__)
-    return module
-
-
-@contextlib.contextmanager
-def _import_path() -> Iterator[None]:
     sys.path.insert(0, str(FOLDER))
     try:
-        yield
+        exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), module.__dict__)
     finally:
         sys.path.remove(str(FOLDER))
+    return module
 
 
 @contextlib.contextmanager
@@ -85,7 +79,7 @@ def run_keras(guide: str, section: str) -> list[Shown]:
     """Run a section with real Keras."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        module = load(guide, standing_in=False)
+        module = load(guide)
         sys.modules["keras"].backend.clear_session()
         shown = (item for step in vars(module)[section]() for item in step.items())
         return [_shown(name, value, None) for name, value in shown]
@@ -93,15 +87,16 @@ def run_keras(guide: str, section: str) -> list[Shown]:
 
 def run_anabranch(guide: str, section: str, theirs: list[Shown]) -> list[Shown]:
     """Run a section with anabranch, on the weights that the run with Keras had."""
-    module = load(guide, standing_in=True)
-    weights = iter(theirs)
+    following = iter(theirs)
     found = []
-    for step in vars(module)[section]():
-        for name, value in step.items():
-            other = next(weights, None)
-            assert other is not None, f"{name!r} was not shown by Keras"
-            assert other.name == name
-            found.append(_shown(name, value, other.weights))
+    with _standing_in():
+        module = load(guide)
+        for step in vars(module)[section]():
+            for name, value in step.items():
+                other = next(following, None)
+                assert other is not None, f"Keras's run did not show {name!r}"
+                assert other.name == name
+                found.append(_shown(name, value, other.weights))
     return found
 
 

@@ -12,6 +12,16 @@ Models are yielded before they are trained or asked for numbers, so that a reade
 import numpy as np
 
 
+def numbers(*shape, seed=0):
+    """Return an array of that shape with values in [0, 1), the same at every call."""
+    return np.random.default_rng(seed).random(shape).astype("float32")
+
+
+def labels(count, kinds, seed=0):
+    """Return ``count`` class numbers below ``kinds``, the same at every call."""
+    return np.random.default_rng(seed).integers(0, kinds, count)
+
+
 def section(title):
     """Mark a function as the guide's section of that title."""
 
