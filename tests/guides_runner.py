@@ -131,19 +131,21 @@ def numbers(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
-def assert_close(mine: Any, other: Any, tolerance: float, name: str) -> None:
-    """Compare two nests of numbers and other values, shapes included."""
-    assert type(mine) is type(other) or not _tree.is_nest(mine), name
+def assert_close(mine: Any, other: Any, tolerance: float, place: str) -> None:
+    """Compare two nests of numbers and other values, shapes included; dicts by their keys, in whatever order."""
     if isinstance(mine, dict):
-        assert list(mine) == list(other), name
-    ours, theirs = _tree.leaves(mine), _tree.leaves(other)
-    assert len(ours) == len(theirs), name
-    for a, b in zip(ours, theirs, strict=True):
-        if a is None or isinstance(a, (str, bool)):
-            assert a == b, name
-        else:
-            assert np.shape(a) == np.shape(b), name
-            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)
+        assert set(mine) == set(other), place
+        for key in mine:
+            assert_close(mine[key], other[key], tolerance, f"{place}, {key}")
+    elif isinstance(mine, (list, tuple)):
+        assert len(mine) == len(other), place
+        for number, (a, b) in enumerate(zip(mine, other, strict=True)):
+            assert_close(a, b, tolerance, f"{place}, {number}")
+    elif mine is None or isinstance(mine, (str, bool)):
+        assert mine == other, place
+    else:
+        assert np.shape(mine) == np.shape(other), place
+        np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance, err_msg=place)
 
 
 # Tables
