@@ -12,16 +12,6 @@ Models are yielded before they are trained or asked for numbers, so that a reade
 import numpy as np
 
 
-def numbers(*shape, seed=0):
-    """Return an array of that shape with values in [0, 1), the same at every call."""
-    return np.random.default_rng(seed).random(shape).astype("float32")
-
-
-def labels(count, kinds, seed=0):
-    """Return ``count`` class numbers below ``kinds``, the same at every call."""
-    return np.random.default_rng(seed).integers(0, kinds, count)
-
-
 def section(title):
     """Mark a function as the guide's section of that title."""
 
@@ -47,8 +37,9 @@ def main(guide):
 
 
 def show(name, value):
-    """Print one thing that a section shows."""
+    """Print one thing that a section shows; a model runs first, since some have no shapes before."""
     model, inputs = value if isinstance(value, tuple) and hasattr(value[0], "weights") else (value, None)
+    outputs = None if inputs is None else model(inputs)
     if hasattr(model, "summary"):
         print(f"-- {name}")
         model.summary()
@@ -57,7 +48,7 @@ def show(name, value):
     else:
         print(f"-- {name}: {described(value)}")
     if inputs is not None:
-        print(f"-- {name} gives {described(model(inputs))}")
+        print(f"-- {name} gives {described(outputs)}")
 
 
 def described(value):
@@ -66,7 +57,20 @@ def described(value):
         return "{" + ", ".join(f"{key}: {described(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(described, value)) + "]"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    shape = tuple(getattr(value, "shape", ()))
-    return f"an array of shape {shape}" if np.prod(shape) > 8 else str(value)
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}" if value.size > 8 else np.array2string(value, precision=4, separator=", ")
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+# What the guides run on: small, and the same at every call.
+
+
+def numbers(*shape, seed=0):
+    """Return an array of that shape with values in [0, 1)."""
+    return np.random.default_rng(seed).random(shape).astype("float32")
+
+
+def labels(count, kinds, seed=0):
+    """Return ``count`` class numbers below ``kinds``."""
+    return np.random.default_rng(seed).integers(0, kinds, count)
