@@ -9,6 +9,7 @@ from . import (
     losses as losses,
     metrics as metrics,
     models as models,
+    ops as ops,
     optimizers as optimizers,
     regularizers as regularizers,
     utils as utils,
