@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch import _tree
-from anabranch._errors import AnabranchError
 from anabranch.graph.call_site import call_site
 from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
-from anabranch.graph.tensor import record
+from anabranch.graph.tensor import describe
 
 
 class Function:
@@ -53,9 +52,4 @@ class Method:
 
 def apply(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record the call of ``function`` on symbolic tensors and return the tensors it gives."""
-    operation, site = Function(function), call_site()
-    try:
-        specs = operation.compute_output_spec(*args, **kwargs)
-    except AnabranchError as error:
-        raise error.at(f"{operation.name}, called at {site}") from error.__cause__
-    return record(operation, args, kwargs, specs, site)
+    return describe(Function(function), args, kwargs, call_site())

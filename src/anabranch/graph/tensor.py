@@ -12,7 +12,7 @@ import weakref
 from typing import Any, NoReturn, Protocol
 
 from anabranch import _tree
-from anabranch._errors import ArgumentTypeError
+from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import GetItem, Operator, Spec
@@ -194,8 +194,7 @@ class Tensor:
         return _operate(operator.invert, self)
 
     def __getitem__(self, key: Any) -> Tensor:
-        operation = GetItem()
-        tensor: Tensor = record(operation, (self, key), {}, operation.compute_output_spec(self, key), call_site())
+        tensor: Tensor = describe(GetItem(), (self, key), {}, call_site())
         return tensor
 
     @classmethod
@@ -236,12 +235,28 @@ class Tensor:
 
 
 def record(
-    operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], output_specs: _tree.Nest, site: CallSite
+    operation: Operation,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    output_specs: _tree.Nest,
+    site: CallSite,
+    *,
+    noted: bool = True,
 ) -> _tree.Nest:
     """Make the node of one call, note it weakly on the operation, and return the tensors it gives."""
     node = Node(operation, args, kwargs, output_specs, site)
-    operation.calls.append(weakref.ref(node, operation.calls.remove))
+    if noted:
+        operation.calls.append(weakref.ref(node, operation.calls.remove))
     return node.outputs()
+
+
+def describe(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
+    """Return the tensors that an operation gives, as a node made at ``site``; what does not fit says where."""
+    try:
+        specs = operation.compute_output_spec(*args, **kwargs)
+    except AnabranchError as error:
+        raise error.at(f"{operation.name}, called at {site}") from error.__cause__
+    return record(operation, args, kwargs, specs, site, noted=noted)
 
 
 def spec_leaves(specs: _tree.Nest) -> list[Spec]:
@@ -267,8 +282,7 @@ def _operate(function: Any, *operands: Any) -> Any:
         if getattr(operand, "requires_grad", False):  # a torch parameter is a weight of the model, not a constant
             return port().torch_function(function, operands, {})
     operands = tuple(_plain(operand) for operand in operands)
-    operation = Operator(function)
-    return record(operation, operands, {}, operation.compute_output_spec(*operands), call_site())
+    return describe(Operator(function), operands, {}, call_site())
 
 
 def _plain(operand: Any) -> Any:

@@ -303,11 +303,11 @@ class Layer:
         """Make a node where an argument is symbolic, compute where all are numbers."""
         for leaf in args if len(args) == 1 and isinstance(args[0], Tensor) else _tree.leaves((args, list(kwargs.values()))):
             if isinstance(leaf, Tensor):
-                return self._describe_call(args, kwargs)
+                return self.describe(args, kwargs, call_site())
         return self._compute(args, kwargs)
 
-    def _describe_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
-        site = call_site()
+    def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
+        """Return the symbolic tensors that the call at ``site`` gives, building the layer first; ``noted``: in ``calls``."""
         try:
             self._refuse_layers(args)
             self._build_once(args, kwargs, site)
@@ -315,7 +315,7 @@ class Layer:
         except AnabranchError as error:
             error.at(self._described(site))
             raise
-        return record(self, args, kwargs, specs, site)
+        return record(self, args, kwargs, specs, site, noted=noted)
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if not self.built:

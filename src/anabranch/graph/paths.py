@@ -1,0 +1,163 @@
+"""Paths: how the operations and tensors of a graph are addressed, through nested models too.
+
+``backbone/block3/conv2`` is an operation, and the tensor that its only call gives; ``shared@2`` the third call of a shared one (calls are
+counted from 0); ``split:1`` the second output; ``backbone@1/conv`` an inner tensor of the backbone's second call.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
+from anabranch.graph.flatten import subgraph
+from anabranch.graph.graph import Graph
+from anabranch.graph.tensor import Node, spec_leaves
+
+
+class Place(NamedTuple):
+    """A tensor inside a graph: the calls of nested models that lead to it, its node, and which output it is."""
+
+    calls: tuple[Node, ...]
+    node: Node
+    index: int
+
+
+class Address(NamedTuple):
+    """A path taken apart: names with the calls asked for, and the output asked for."""
+
+    parts: tuple[tuple[str, int | None], ...]
+    output: int | None
+
+
+def parse(path: str) -> Address:
+    """Take a path apart.
+
+    >>> parse("backbone@1/split:2")
+    Address(parts=(('backbone', 1), ('split', None)), output=2)
+    """
+    if not isinstance(path, str):
+        raise ArgumentTypeError("A path is a string.", expected="'backbone/conv2d', 'shared@2'", got=f"{type(path).__name__}: {path!r}")
+    *parents, last = path.split("/")
+    last, _, output = last.partition(":")
+    return Address(tuple(_part(part, path) for part in (*parents, last)), _number(output, path) if output else None)
+
+
+def _part(part: str, path: str) -> tuple[str, int | None]:
+    name, at, call = part.partition("@")
+    if not name:
+        raise ArgumentError("A path has an empty part.", expected="name/name, name@call, name:output", got=repr(path))
+    return name, _number(call, path) if at else None
+
+
+def _number(text: str, path: str) -> int:
+    if not text.isdigit():
+        raise ArgumentError("A path counts calls and outputs by whole numbers.", expected="shared@2, split:1", got=repr(path))
+    return int(text)
+
+
+def operation_at(graph: Graph, path: str) -> Any:
+    """Return the operation at ``path``."""
+    here: Graph | None = graph
+    found: Any = None
+    walked = ""
+    for name, _ in parse(path).parts:
+        known = _by_name(here, found)
+        if name not in known:
+            raise unknown("path", walked + name, (walked + n for n in known))
+        found = known[name]
+        here = subgraph(found)
+        walked += name + "/"
+    return found
+
+
+def _by_name(graph: Graph | None, owner: Any) -> dict[str, Any]:
+    """Return what a path can go on to: the operations of a graph, else the layers that a layer holds."""
+    if graph is not None:
+        return {name: operation for operation, name in graph.names.items()}
+    return {layer.name: layer for layer in getattr(owner, "sublayers", list)()}
+
+
+def place_of(graph: Graph, path: str) -> Place:
+    """Return the tensor at ``path``; an ambiguous path is an error that lists the calls."""
+    address = parse(path)
+    calls: list[Node] = []
+    here: Graph | None = graph
+    walked = ""
+    for name, number in address.parts:
+        if here is None:
+            raise GraphError(f"{walked.rstrip('/')!r} is a layer, not a model, so a path ends there.", got=repr(path))
+        known = _by_name(here, None)
+        if name not in known:
+            raise unknown("path", walked + name, (walked + n for n in known))
+        calls.append(_call(here, known[name], walked + name, number))
+        here = subgraph(known[name])
+        walked += name + "/"
+    node = calls.pop()
+    count = len(spec_leaves(node.output_specs))
+    if address.output is None and count != 1:
+        raise GraphError(
+            f"{path!r} gives {count} tensors, so which one is meant is ambiguous.",
+            expected=", ".join(f"{path}:{index}" for index in range(count)),
+        )
+    if address.output is not None and address.output >= count:
+        raise ArgumentError(f"{path!r} has no output {address.output}.", expected=f"0 to {count - 1}")
+    return Place(tuple(calls), node, address.output or 0)
+
+
+def _call(graph: Graph, operation: Any, path: str, number: int | None) -> Node:
+    nodes = graph.calls_of(operation)
+    if number is None and len(nodes) > 1:
+        raise GraphError(
+            f"{path!r} is called {len(nodes)} times, so its tensor is ambiguous.",
+            expected=", ".join(f"{path}@{index} (at {node.site})" for index, node in enumerate(nodes[:8])),
+        )
+    if number is not None and number >= len(nodes):
+        raise ArgumentError(f"{path!r} has no call {number}.", expected=f"0 to {len(nodes) - 1}, counted from 0", got=str(number))
+    return nodes[number or 0]
+
+
+def walk(graph: Graph) -> Iterator[tuple[str, Any]]:
+    """Yield every operation with its path, nested models' after their own; in the order of ``layers``."""
+    stack = [("", graph, iter(graph.operations))]
+    while stack:
+        prefix, here, operations = stack[-1]
+        operation = next(operations, None)
+        if operation is None:
+            stack.pop()
+            continue
+        path = prefix + here.names[operation]
+        yield path, operation
+        inner = subgraph(operation)
+        if inner is not None:
+            stack.append((path + "/", inner, iter(inner.operations)))
+
+
+Selector = Any  # a path, a pattern of paths or names, a type, an operation, a predicate, or several of these
+
+
+def matcher(selector: Selector) -> Callable[[str, Any], bool]:
+    """Return the function that says whether a path and its operation are meant by ``selector``."""
+    if isinstance(selector, str):
+        return lambda path, operation: fnmatch.fnmatchcase(path, selector) or fnmatch.fnmatchcase(path.rpartition("/")[2], selector)
+    if isinstance(selector, type):
+        return lambda path, operation: isinstance(operation, selector)
+    if isinstance(selector, (list, tuple, set, frozenset)):
+        several = [matcher(one) for one in selector]
+        return lambda path, operation: any(matches(path, operation) for matches in several)
+    if hasattr(selector, "calls"):
+        return lambda path, operation: operation is selector
+    if callable(selector):
+        return lambda path, operation: bool(selector(operation))
+    raise ArgumentTypeError(
+        "Layers are selected by a path, a pattern, a type, a layer, a predicate, or a list of these.",
+        expected="'stage4/*', layers.ReLU, lambda layer: layer.trainable",
+        got=f"{type(selector).__name__}: {selector!r}"[:120],
+    )
+
+
+def select(graph: Graph, selector: Selector) -> dict[str, Any]:
+    """Return the operations that ``selector`` means, by path; nested models' too."""
+    matches = matcher(selector)
+    return {path: operation for path, operation in walk(graph) if matches(path, operation)}
