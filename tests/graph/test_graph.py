@@ -89,6 +89,21 @@ def test_the_same_code_builds_the_same_names(recipe: Recipe) -> None:
     assert list(first.graph.names.values()) == list(second.graph.names.values())
 
 
+@pytest.mark.parametrize("keys", ["ba", "ab", "cab"])
+@pytest.mark.parametrize("inside", [False, True], ids=["a dict", "a dict in a list"])
+def test_order_of_layers_under_a_dict_of_outputs_equals_keras(keras: Any, keys: str, inside: bool) -> None:
+    def build(k: Any) -> Any:
+        x = k.Input((4,), name="x")
+        outputs = {key: k.layers.Dense(units, name=f"head_{key}")(x) for units, key in enumerate(keys, start=1)}
+        return k.Model(x, [k.layers.Dense(9, name="first")(x), outputs] if inside else outputs)
+
+    theirs, ours = build(keras), build(ab)
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    assert [weight.shape for weight in ours.get_weights()] == [weight.shape for weight in theirs.get_weights()]
+    written = ours.output_structure[1] if inside else ours.output_structure
+    assert list(written) == list(keys), "the outputs stay as they were written"
+
+
 # Calls
 
 

@@ -35,6 +35,9 @@ class Graph:
         self.outputs = _tensors(outputs, "outputs")
         _refuse_repeated(self.inputs)
         inner, first_met = _walk(self.inputs, self.outputs)
+        as_keras = _tree.leaves(_with_sorted_keys(outputs))
+        if any(mine is not theirs for mine, theirs in zip(self.outputs, as_keras, strict=True)):
+            first_met = _walk(self.inputs, as_keras)[1]
         sources = [t.node for t in self.inputs if not t.node.inputs]
         self.nodes: tuple[Node, ...] = tuple(dict.fromkeys([*sources, *inner]))
         self.names = name_operations(dict.fromkeys(node.operation for node in self.nodes))
@@ -70,6 +73,13 @@ def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
                 repair="call the layer on a tensor first: layer(x)" if callable(leaf) else None,
             )
     return found
+
+
+def _with_sorted_keys(nest: _tree.Nest) -> _tree.Nest:
+    """Return the nest with the keys of its dicts sorted: in that order Keras walks, which decides the order of layers."""
+    if isinstance(nest, dict):
+        return {key: _with_sorted_keys(nest[key]) for key in sorted(nest, key=str)}
+    return [_with_sorted_keys(item) for item in nest] if isinstance(nest, (list, tuple)) else nest
 
 
 def _refuse_repeated(inputs: list[Tensor]) -> None:
