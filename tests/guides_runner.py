@@ -122,7 +122,7 @@ def _shown(name: str, value: Any, weights: list[np.ndarray] | None) -> Shown:
         if weights is not None:
             model.set_weights(weights)
         weights = [np.array(weight) for weight in model.get_weights()]
-    outputs = None if inputs is None else _tree.map_leaves(numbers, model(inputs))
+    outputs = None if inputs is None else _tree.map_leaves(numbers, model(inputs, training=False))
     return Shown(name, table(model), weights, outputs, None)
 
 

@@ -39,7 +39,7 @@ def main(guide):
 def show(name, value):
     """Print one thing that a section shows; a model runs first, since some have no shapes before."""
     model, inputs = value if isinstance(value, tuple) and hasattr(value[0], "weights") else (value, None)
-    outputs = None if inputs is None else model(inputs)
+    outputs = None if inputs is None else model(inputs, training=False)
     if hasattr(model, "summary"):
         print(f"-- {name}")
         model.summary()

@@ -29,7 +29,7 @@ def recipes(draw: Any) -> Recipe:
     steps: list[tuple[str, int, int]] = [("dense", number, 0) for number in range(inputs)]
     for _ in range(draw(st.integers(0, 12))):
         known = inputs + len(steps)
-        kind = draw(st.sampled_from(["dense", "add", "plus", "shared", "scaled", "nested", "concatenate"]))
+        kind = draw(st.sampled_from(["dense", "norm", "add", "plus", "shared", "scaled", "nested", "concatenate"]))
         steps.append((kind, draw(st.integers(0, known - 1)), draw(st.integers(0, known - 1))))
     return Recipe(inputs, steps, draw(st.booleans()))
 
@@ -40,7 +40,8 @@ def build(k: Any, recipe: Recipe) -> Any:
     inputs = list(tensors)
     shared = k.layers.Dense(4, name="shared")
     inner_x = k.Input((4,), name="inner_x")
-    inner = k.Model(inner_x, k.layers.Dense(4, name="inner_dense")(inner_x), name="inner")
+    normed = k.layers.BatchNormalization(name="inner_norm")(inner_x)
+    inner = k.Model(inner_x, k.layers.Dense(4, name="inner_dense")(normed), name="inner")
     taken = set()
     for number, (kind, a, b) in enumerate(recipe.steps):
         x, y = tensors[a], tensors[b]
@@ -50,6 +51,7 @@ def build(k: Any, recipe: Recipe) -> Any:
         taken.update([a, b] if kind in ("add", "plus", "concatenate") else [a])
         made = {
             "dense": lambda: k.layers.Dense(4, name=name)(x),  # noqa: B023
+            "norm": lambda: k.layers.BatchNormalization(name=name)(x),  # noqa: B023
             "add": lambda: k.layers.Add(name=name)([x, y]),  # noqa: B023
             "plus": lambda: x + y,  # noqa: B023
             "shared": lambda: shared(x),  # noqa: B023

@@ -6,6 +6,7 @@ somebody asks for them.
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
@@ -203,8 +204,9 @@ class Layer:
 
     @property
     def weights(self) -> list[Weight]:
-        """All weights, the trainable kind first, as in Keras."""
-        return _trainable_first([w for layer in self.inner_layers() for w in layer._weights])
+        """All weights, layer by layer, each layer's trainable kind first, as in Keras 3."""
+        by_layer = (sorted(layer._weights, key=lambda weight: not weight.trainable) for layer in self.inner_layers())
+        return list(dict.fromkeys(weight for weights in by_layer for weight in weights))
 
     @property
     def trainable_weights(self) -> list[Weight]:
@@ -393,6 +395,14 @@ class Layer:
         """Make a layer from what ``get_config`` gave."""
         return cls(**config)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a layer with weights of its own, of the same numbers; calls stay with the original."""
+        twin = copy.copy(self)
+        memo[id(self)] = twin
+        held = {key: value for key, value in vars(self).items() if key not in ("calls", "_arguments", "made_at")}
+        vars(twin).update(copy.deepcopy(held, memo), calls=[])
+        return twin
+
     # Mistakes
 
     def _described(self, site: CallSite | None = None) -> str:
@@ -464,7 +474,3 @@ def _shapes(nest: Any) -> Any:
         expected="a symbolic tensor, an array or a torch tensor",
         got=f"{type(nest).__name__}: {nest!r}"[:200],
     )
-
-
-def _trainable_first(weights: list[Weight]) -> list[Weight]:
-    return sorted(dict.fromkeys(weights), key=lambda weight: not weight.trainable)
