@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -25,10 +26,21 @@ def test_a_section_with_keras_and_with_anabranch(keras: Any, guide: str, section
     guides_runner.compare(guide, section)
 
 
-@pytest.mark.parametrize("guide", GUIDES)
-def test_a_guide_runs_unchanged(guide: str) -> None:
-    script = guides_runner.FOLDER / f"{guide}.py"
-    command = [sys.executable, "-W", "error", "-m", "anabranch", "run", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+def assert_runs(guide: str, *command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *command, str(guides_runner.FOLDER / f"{guide}.py")],
+        capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "KERAS_BACKEND": "torch"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n== ") == len(guides_runner.sections(guide))
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_unchanged(guide: str) -> None:
+    assert_runs(guide, "-W", "error", "-m", "anabranch", "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_with_keras(guide: str) -> None:
+    assert_runs(guide)
