@@ -4,6 +4,7 @@ from . import (
     callbacks as callbacks,
     config as config,
     datasets as datasets,
+    edit as edit,
     initializers as initializers,
     layers as layers,
     losses as losses,

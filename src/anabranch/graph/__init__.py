@@ -15,6 +15,6 @@ from anabranch.graph.weight import Home, Weight
 __all__ = [
     "CallSite", "Flat", "Function", "Graph", "Home", "Method", "Node", "Operation", "Operator", "Port", "Rule", "Shape",
     "Slots", "Spec", "Step", "Tensor", "Weight",
-    "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "record", "replay", "snake_case", "spec_leaves",
-    "subgraph", "with_values",
+    "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "record", "replay", "snake_case",
+    "spec_leaves", "subgraph", "with_values",
 ]  # fmt: skip

@@ -24,8 +24,24 @@ class Ref:
         self.index = index
 
 
+class Replaced:
+    """What is to stand for an operation: ``function`` of what has become of it."""
+
+    def __init__(self, function: Callable[[Any], Any], old: Any) -> None:
+        self.function = function
+        self.old = old
+
+
+class Built:
+    """A piece of graph: ``function`` of tensors, and before them of what has become of ``old``, if there is one."""
+
+    def __init__(self, function: Callable[..., Any], old: Any = None) -> None:
+        self.function = function
+        self.old = old
+
+
 class Step:
-    """One call of an operation, or of a function that builds a piece of graph from tensors; ``node`` is what it was before."""
+    """One call of an operation, a Replaced or a Built; ``node`` is what it was before."""
 
     __slots__ = ("args", "kwargs", "name", "node", "operation", "site")
 
@@ -69,6 +85,10 @@ class Draft:
     def _ref(self, leaf: Any) -> Any:
         return Ref(self.steps[leaf.node], leaf.index) if isinstance(leaf, Tensor) and leaf.node in self.steps else leaf
 
+    def ref_to(self, tensor: Tensor) -> Ref:
+        """Return a reference to a tensor of the graph as it was."""
+        return Ref(self.steps[tensor.node], tensor.index)
+
     def all_steps(self) -> Iterator[Step]:
         """Yield the steps there are, those that were added last."""
         yield from self.steps.values()
@@ -79,7 +99,9 @@ class Draft:
         inner = subgraph(operation)
         if inner is None:
             return None
-        return self.nested.setdefault(operation, Draft(inner))
+        if operation not in self.nested:
+            self.nested[operation] = Draft(inner)
+        return self.nested[operation]
 
     # Finding
 
@@ -96,7 +118,7 @@ class Draft:
             calls: dict[Any, list[Step]] = {}
             for step in here.all_steps():
                 if step.name is not None:
-                    calls.setdefault(step.operation, []).append(step)
+                    calls.setdefault(getattr(step.operation, "old", step.operation), []).append(step)
             for operation, steps in calls.items():
                 path = f"{prefix}{steps[0].name}"
                 paths.append(path)

@@ -52,6 +52,10 @@ class Graph:
         """Return which call of its operation ``node`` is in this graph, from 0."""
         return self._positions.get(node, 0)
 
+    def holds(self, node: Node) -> bool:
+        """Return whether a node belongs to this graph."""
+        return node in self._positions
+
     def calls_of(self, operation: Operation) -> list[Node]:
         """Return the nodes of one operation in this graph, in order."""
         return [node for node in self.nodes if node.operation is operation]

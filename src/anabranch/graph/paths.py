@@ -1,27 +1,33 @@
 """Paths: how the operations and tensors of a graph are addressed, through nested models too.
 
-``backbone/block3/conv2`` is an operation, and the tensor that its only call gives; ``shared@2`` the third call of a shared one (calls are
-counted from 0); ``split:1`` the second output; ``backbone@1/conv`` an inner tensor of the backbone's second call.
+``backbone/block3/conv2`` is an operation, and the tensor that its only call gives; ``shared@2`` the third call of a shared one
+(calls are counted from 0); ``split:1`` the second output; ``backbone@1/conv`` an inner tensor of the backbone's second call.
 """
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
-from anabranch.graph.tensor import Node, spec_leaves
+from anabranch.graph.tensor import Node, Tensor, spec_leaves
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """A tensor inside a graph: the calls of nested models that lead to it, its node, and which output it is."""
 
     calls: tuple[Node, ...]
     node: Node
     index: int
+
+    def tensor(self) -> Tensor:
+        """Return the tensor, as the innermost graph knows it."""
+        return Tensor(self.node, self.index, spec_leaves(self.node.output_specs)[self.index])
 
 
 class Address(NamedTuple):
@@ -38,7 +44,9 @@ def parse(path: str) -> Address:
     Address(parts=(('backbone', 1), ('split', None)), output=2)
     """
     if not isinstance(path, str):
-        raise ArgumentTypeError("A path is a string.", expected="'backbone/conv2d', 'shared@2'", got=f"{type(path).__name__}: {path!r}")
+        raise ArgumentTypeError(
+            "A path is a string.", expected="'backbone/conv2d', 'shared@2'", got=f"{type(path).__name__}: {path!r}"
+        )
     *parents, last = path.split("/")
     last, _, output = last.partition(":")
     return Address(tuple(_part(part, path) for part in (*parents, last)), _number(output, path) if output else None)
@@ -114,7 +122,9 @@ def _call(graph: Graph, operation: Any, path: str, number: int | None) -> Node:
             expected=", ".join(f"{path}@{index} (at {node.site})" for index, node in enumerate(nodes[:8])),
         )
     if number is not None and number >= len(nodes):
-        raise ArgumentError(f"{path!r} has no call {number}.", expected=f"0 to {len(nodes) - 1}, counted from 0", got=str(number))
+        raise ArgumentError(
+            f"{path!r} has no call {number}.", expected=f"0 to {len(nodes) - 1}, counted from 0", got=str(number)
+        )
     return nodes[number or 0]
 
 
@@ -140,7 +150,9 @@ Selector = Any  # a path, a pattern of paths or names, a type, an operation, a p
 def matcher(selector: Selector) -> Callable[[str, Any], bool]:
     """Return the function that says whether a path and its operation are meant by ``selector``."""
     if isinstance(selector, str):
-        return lambda path, operation: fnmatch.fnmatchcase(path, selector) or fnmatch.fnmatchcase(path.rpartition("/")[2], selector)
+        return lambda path, operation: (
+            fnmatch.fnmatchcase(path, selector) or fnmatch.fnmatchcase(path.rpartition("/")[2], selector)
+        )
     if isinstance(selector, type):
         return lambda path, operation: isinstance(operation, selector)
     if isinstance(selector, (list, tuple, set, frozenset)):
@@ -161,3 +173,32 @@ def select(graph: Graph, selector: Selector) -> dict[str, Any]:
     """Return the operations that ``selector`` means, by path; nested models' too."""
     matches = matcher(selector)
     return {path: operation for path, operation in walk(graph) if matches(path, operation)}
+
+
+def places(graph: Graph, wanted: Any) -> Any:
+    """Return the place at each path of a nest; a pattern, a type or a predicate means a dict of all tensors it selects."""
+    if isinstance(wanted, str) and not set(wanted) & set("*?["):
+        return place_of(graph, wanted)
+    if isinstance(wanted, dict):
+        return {key: places(graph, one) for key, one in wanted.items()}
+    if isinstance(wanted, (list, tuple)):
+        return type(wanted)(places(graph, one) for one in wanted)
+    found = select(graph, wanted)
+    if not found:
+        raise ArgumentError(
+            "Nothing in the model is selected.", got=repr(wanted), repair="model.select(…) shows what a selector finds"
+        )
+    return {path: place_of(graph, path) for operation in found for path in _tensor_paths(graph, operation)}
+
+
+def _tensor_paths(graph: Graph, path: str) -> Iterator[str]:
+    """Yield a path for each tensor that the calls of one operation give."""
+    parent, slash, name = path.rpartition("/")
+    here = subgraph(operation_at(graph, parent)) if slash else graph
+    if here is None:
+        return
+    nodes = here.calls_of(_by_name(here, None)[name])
+    for number, node in enumerate(nodes):
+        call = f"{path}@{number}" if len(nodes) > 1 else path
+        count = len(spec_leaves(node.output_specs))
+        yield from [call] if count == 1 else [f"{call}:{index}" for index in range(count)]

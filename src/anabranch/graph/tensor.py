@@ -250,7 +250,9 @@ def record(
     return node.outputs()
 
 
-def describe(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
+def describe(
+    operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True
+) -> _tree.Nest:
     """Return the tensors that an operation gives, as a node made at ``site``; what does not fit says where."""
     try:
         specs = operation.compute_output_spec(*args, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -70,6 +71,16 @@ class Weight:
         self.constraint = constraint
         self.tensor: Any = None
         self.assigned = False  # whether somebody gave the numbers, rather than the initializer
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
+        """Return a weight of the same numbers, which are drawn the same where nobody asked for them yet."""
+        twin = Weight(
+            self.name, self.shape, self.dtype, self.initializer, copy.deepcopy(self.home, memo), self.engine,
+            trainable=self.trainable, axes=self.axes, regularizer=self.regularizer, constraint=self.constraint,
+        )  # fmt: skip
+        twin.tensor, twin.assigned = copy.deepcopy(self.tensor, memo), self.assigned
+        memo[id(self)] = twin
+        return twin
 
     @property
     def path(self) -> str:

@@ -1,1 +1,2 @@
-from .summary import Summary as Summary, summarise as summarise, summary as summary
+from .diff import Change as Change, Diff as Diff, diff as diff
+from .summary import Row as Row, Summary as Summary, summarise as summarise, summary as summary

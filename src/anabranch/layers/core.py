@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from anabranch import _tree, activations, compute, regularizers
@@ -39,6 +40,7 @@ class InputLayer(Layer):
         sizes = (batch_size, *_sizes(shape, self)) if batch_shape is None else _sizes(batch_shape, self)
         self.batch_shape: Shape = sizes
         self.optional = optional
+        self.models: weakref.WeakSet[Any] = weakref.WeakSet()  # those that begin here, so that an inner tensor finds its model
         self.built = True
 
     @property

@@ -1,8 +1,9 @@
 """Model and Sequential: the facade where features meet."""
 
+from anabranch.models.editing import clone_model
 from anabranch.models.model import Model
 from anabranch.models.sequential import Sequential
 
 Functional = Model
 
-__all__ = ["Functional", "Model", "Sequential"]
+__all__ = ["Functional", "Model", "Sequential", "clone_model"]

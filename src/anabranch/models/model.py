@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, compute, config, engine, insight, storage, training
-from anabranch._errors import AnabranchError, ArgumentError, ShapeError, unknown
-from anabranch.graph import Graph, Rule, Slots, Tensor, bind, replay
+from anabranch._errors import AnabranchError, ArgumentError, GraphError, ShapeError, unknown
+from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
+from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer
+from anabranch.layers.core import InputLayer
+from anabranch.models import editing
 
 if TYPE_CHECKING:
     from anabranch.callbacks import History
@@ -34,7 +38,10 @@ class Model(Layer):
         self.stop_training = False
         self.history: History | None = None
         if inputs is not None or outputs is not None:
-            self._graph = Graph(inputs, outputs)
+            try:
+                self._graph = Graph(inputs, outputs)
+            except GraphError as error:
+                self._graph = Graph(*editing.connected(inputs, outputs, error))
             self._adopt_layers()
             self.built = True
 
@@ -42,7 +49,18 @@ class Model(Layer):
     def _base_name(cls) -> str:
         return "functional" if cls is Model else super()._base_name()
 
+    def with_graph(self, graph: Graph) -> Model:
+        """Return a model like this one with another graph: its name, class and attributes, not compiled."""
+        twin = copy.copy(self)
+        twin._graph, twin._compiled, twin.history, twin.calls = graph, None, None, []
+        twin._home = Home(self._home.path)
+        twin._adopt_layers()
+        return twin
+
     def _adopt_layers(self) -> None:
+        for source in self._need_graph().inputs:
+            if isinstance(source.node.operation, InputLayer):
+                source.node.operation.models.add(self)
         new = [
             (layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.adopted
         ]
@@ -151,6 +169,42 @@ class Model(Layer):
             if names[layer] == name:
                 return layer
         raise unknown("layer", str(name), names.values(), of=repr(self.name))
+
+    def __getitem__(self, path: str) -> Any:
+        """Return the layer at a path, such as ``model["backbone/conv2d"]``."""
+        return operation_at(self._need_graph(), path)
+
+    def select(self, selector: Any) -> dict[str, Any]:
+        """Return layers by path: those of a type, of a name pattern, or for which a predicate holds; nested models' too."""
+        return select(self._need_graph(), selector)
+
+    def tensor(self, path: str) -> Tensor:
+        """Return the symbolic tensor at a path: ``"conv2d"``, ``"shared@2"`` for the third call, ``"split:1"``."""
+        return place_of(self._need_graph(), path).tensor()
+
+    def tap(self, paths: Any, name: str | None = None) -> Model:
+        """Return a model of inner tensors, on the same layers: outputs in the nest of ``paths``, or a dict for a selector."""
+        return Model(*editing.tapped(self._need_graph(), paths), name=name)
+
+    def between(self, start: Any, end: Any, name: str | None = None) -> Model:
+        """Return the part of the model from the tensors at ``start`` to those at ``end``, on the same layers."""
+        return Model(*editing.cut(self._need_graph(), start, end), name=name)
+
+    def edit(self, *edits: Any, weights: str = "shared", name: str | None = None) -> Any:
+        """Return a new model after ``edits`` (see :mod:`anabranch.edit`), all applied before anything is built.
+
+        Untouched layers keep name, ``trainable`` and weights: ``"shared"`` with this model, or ``"copied"``. Where a weight
+        does not fit any more, its layer is made anew with those that do, and a warning says so.
+        """
+        return editing.edited(self, self._need_graph(), edits, weights, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Return a model with layers and weights of its own."""
+        return super().__deepcopy__(memo) if self.graph is None else memo.setdefault(id(self), self.edit(weights="copied"))
+
+    def diff(self, other: Model) -> Any:
+        """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines."""
+        return insight.diff(self, other)
 
     # Calling
 

@@ -87,6 +87,10 @@ class Sequential(Model):
         _ = self.graph  # names the layers, once the input is known
         return list(self._row)
 
+    def with_graph(self, graph: Graph) -> Model:
+        """Return a model with another graph, which need not be a row any more."""
+        return Model(graph.input_structure, graph.output_structure, name=self.explicit_name)
+
     def build(self, input_shape: Shape | None = None) -> None:
         """Connect the layers for an input of ``input_shape``, the batch first."""
         if input_shape is None:

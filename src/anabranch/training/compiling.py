@@ -50,6 +50,13 @@ class Compiled:
         if getattr(model, "graph", None) is not None:
             self.bind(model)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What ``compile`` was given."""
+        plain, weighted = self._given
+        given = {"optimizer": self.optimizer, "loss": self.loss, "loss_weights": self.loss_weights}
+        return {**given, "metrics": plain, "weighted_metrics": weighted, **self.options}
+
     def bind(self, model: Any) -> Compiled:
         """Resolve losses and metrics for the model's outputs; done again only where its graph has changed."""
         if self._bound_to is not None and self._bound_to is model.graph:

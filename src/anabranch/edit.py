@@ -1,0 +1,274 @@
+"""Edits of a model's graph, to be applied together by ``model.edit(...)``, which returns a new model.
+
+Each function here makes an edit. ``where`` selects layers: a path (``"backbone/conv2d"``, ``"shared@2"`` for one call), a
+pattern (``"stage4/*"``), a type (``layers.ReLU``), a layer, a predicate, or a list of these.
+
+>>> from anabranch import Input, Model, edit, layers
+>>> x = Input((8,))
+>>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+>>> edited = model.edit(edit.replace("act", layers.Activation("gelu")), edit.insert_before("head", layers.Dropout(0.5)))
+>>> [layer.name for layer in edited.layers]
+['input_layer', 'body', 'act', 'dropout', 'head']
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from anabranch import _tree, activations, layers
+from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
+from anabranch.graph import CallSite, call_site, subgraph
+from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
+from anabranch.graph.paths import Selector
+from anabranch.layers import Layer
+
+# the layers that are an activation and nothing else, by its name
+ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
+
+
+class Edit(NamedTuple):
+    """A change of a graph: what it says, where it was written, and what it does to a draft."""
+
+    text: str
+    site: CallSite
+    apply: Callable[[Draft], None]
+
+
+def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
+    """Put another layer in the place of each selected one: ``new``, or ``new(old)`` for a function.
+
+    A name that was given stays. Several places get a layer of the same configuration each.
+    """
+    site = call_site()
+    if not callable(new):
+        raise ArgumentTypeError("What replaces a layer is a layer, or a function from the old one to one.", got=repr(new)[:120])
+
+    def apply(draft: Draft) -> None:
+        found = draft.find(where)
+        for number, (_, _, steps) in enumerate(found):
+            if isinstance(new, Layer):
+                replacement = Replaced(functools.partial(_named, new if number == 0 else _again(new)), steps[0].operation)
+            else:
+                replacement = Replaced(lambda old: _named(new(old), old), steps[0].operation)
+            for step in steps:
+                step.operation, step.node, step.site = replacement, None, site
+
+    return Edit(f"replace {where!r}", site, apply)
+
+
+def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
+    """Let what each selected layer gives go through ``new`` first: a layer, or a function of symbolic tensors."""
+    site = call_site()
+
+    def apply(draft: Draft) -> None:
+        for number, (here, _, steps) in enumerate(draft.find(where)):
+            operation = _inserted(new, number)
+            for step in steps:
+                there = Ref(step)
+                added = here.add(Step(operation, (there,), {}, site, name=_name_of(operation)))
+                here.redirect(_tensor(there, added), but=added.step)
+
+    return Edit(f"insert after {where!r}", site, apply)
+
+
+def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int | None = None) -> Edit:
+    """Let what goes into each selected layer go through ``new`` first; ``input`` says which, where there are several."""
+    site = call_site()
+
+    def apply(draft: Draft) -> None:
+        for number, (here, path, steps) in enumerate(draft.find(where)):
+            operation = _inserted(new, number)
+            for step in steps:
+                there = _input(step, input, path)
+                added = here.add(Step(operation, (there,), {}, site, name=_name_of(operation)))
+                step.swap(_this(there, added))
+
+    return Edit(f"insert before {where!r}", site, apply)
+
+
+def remove(where: Selector) -> Edit:
+    """Take the selected layers out: what they took goes on to those that took what they gave.
+
+    A join can go where all its inputs come from one tensor once the others are gone, as when a whole residual stage is removed.
+    """
+
+    def apply(draft: Draft) -> None:
+        by_draft: dict[Draft, set[Step]] = {}
+        for here, _, steps in draft.find(where):
+            by_draft.setdefault(here, set()).update(steps)
+        for here, gone in by_draft.items():
+            _bypass(here, gone)
+
+    return Edit(f"remove {where!r}", call_site(), apply)
+
+
+def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
+    """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several."""
+
+    def apply(draft: Draft) -> None:
+        for here, path, steps in draft.find(where):
+            for step in steps:
+                step.swap(_this(_input(step, input, path), here.ref(source)))
+
+    return Edit(f"rewire {where!r} to {source!r}", call_site(), apply)
+
+
+def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
+    """Put ``function(layer, *inputs)`` in the place of each call, e.g. ``lambda layer, x: x + layer(x)``."""
+    site = call_site()
+
+    def apply(draft: Draft) -> None:
+        for _, _, steps in draft.find(where):
+            old = steps[0].operation
+            for step in steps:
+                step.operation, step.node, step.site = Built(function, old), None, site
+
+    return Edit(f"wrap {where!r}", site, apply)
+
+
+def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
+    """Give the selected layers other names: one name for one layer, or a function of the old."""
+
+    def apply(draft: Draft) -> None:
+        found = draft.find(where)
+        if isinstance(name, str) and len(found) > 1:
+            raise ArgumentError(f"{name!r} cannot name {len(found)} layers.", repair="lambda old: 'new_' + old")
+        for here, _, steps in found:
+            old = steps[0].name
+            for step in here.all_steps():
+                if step.operation is steps[0].operation:
+                    step.name = name if isinstance(name, str) else name(old or "")
+
+    return Edit(f"rename {where!r}", call_site(), apply)
+
+
+def swap_activation(old: Any, new: Any) -> Edit:
+    """Put activation ``new`` in the place of ``old`` everywhere: in ``activation=``, Activation, ReLU and the like."""
+    wanted = activations.get(old)
+    kind = getattr(layers, ACTIVATION_LAYERS.get(old, "")) if old in ACTIVATION_LAYERS else None
+
+    def uses(layer: Any) -> bool:
+        return getattr(layer, "activation", None) is wanted or (kind is not None and type(layer) is kind)
+
+    def changed(layer: Layer) -> Layer:
+        if not hasattr(layer, "activation"):
+            return layers.Activation(new)
+        layer.activation = activations.get(new)
+        args, kwargs = layer._arguments
+        layer._arguments = args, {**kwargs, "activation": new}
+        return layer
+
+    return replace(uses, changed)._replace(text=f"swap activation {old!r} for {new!r}")
+
+
+def add_output(source: str, function: Callable[[Any], Any] | None = None, name: str | None = None) -> Edit:
+    """Give the model a further output: the tensor at ``source``, or ``function`` of it, such as a second head.
+
+    A single output becomes a list of two; a dict of outputs takes it under ``name``.
+    """
+    site = call_site()
+
+    def apply(draft: Draft) -> None:
+        ref = draft.ref(source)
+        if function is not None:
+            ref = draft.add(Step(_inserted(function, 0), (ref,), {}, site))
+        outputs = draft.outputs
+        if isinstance(outputs, dict):
+            if name is None or name in outputs:
+                raise ArgumentError("A dict of outputs takes a further one under a name of its own.", got=f"name={name!r}")
+            draft.outputs = {**outputs, name: ref}
+        else:
+            draft.outputs = type(outputs)([*outputs, ref]) if _tree.is_nest(outputs) else [outputs, ref]
+
+    return Edit(f"add output from {source!r}", site, apply)
+
+
+def set_outputs(outputs: Any) -> Edit:
+    """Let the model give the tensors at these paths, in the nest they are written in; what only led elsewhere is dropped."""
+
+    def apply(draft: Draft) -> None:
+        draft.outputs = _tree.map_leaves(draft.ref, outputs)
+
+    return Edit(f"set outputs to {outputs!r}", call_site(), apply)
+
+
+def splice(at: str, model: Any) -> Edit:
+    """Let ``model`` take over at the tensor ``at``: its outputs become this model's."""
+    if subgraph(model) is None:
+        raise ArgumentTypeError("splice takes a model.", got=f"{type(model).__name__}: {model!r}"[:120])
+    site = call_site()
+
+    def apply(draft: Draft) -> None:
+        draft.outputs = draft.add(Step(model, (draft.ref(at),), {}, site, name=model.name))
+
+    return Edit(f"splice a model at {at!r}", site, apply)
+
+
+def _again(layer: Layer) -> Layer:
+    config = layer.get_config()
+    return type(layer).from_config({key: value for key, value in config.items() if key != "name"})
+
+
+def _named(new: Any, old: Any) -> Any:
+    """Let a name that a user gave go over to what replaces its bearer."""
+    if isinstance(new, Layer) and new is not old and new.explicit_name is None and old._arguments[1].get("name"):
+        new.explicit_name = old.explicit_name
+    return new
+
+
+def _inserted(new: Any, number: int) -> Any:
+    if isinstance(new, Layer):
+        return new if number == 0 else _again(new)
+    if callable(new):
+        return Built(new)
+    raise ArgumentTypeError("What is inserted is a layer or a function of tensors.", got=f"{type(new).__name__}: {new!r}"[:120])
+
+
+def _name_of(operation: Any) -> str | None:
+    return operation.explicit_name if isinstance(operation, Layer) else None
+
+
+def _tensor(before: Ref, after: Ref) -> Callable[[Ref], Ref]:
+    """Return the change of one tensor for another, wherever it is taken."""
+    return lambda ref: after if ref.step is before.step and ref.index == before.index else ref
+
+
+def _this(before: Ref, after: Ref) -> Callable[[Ref], Ref]:
+    """Return the change of one argument for another."""
+    return lambda ref: after if ref is before else ref
+
+
+def _input(step: Step, which: int | None, path: str) -> Ref:
+    sources = step.sources()
+    if not sources:
+        raise ArgumentError(f"{path!r} is an Input: nothing goes into it.")
+    if which is None and len(sources) > 1:
+        raise ArgumentError(
+            f"{path!r} takes {len(sources)} tensors, so which one is meant is ambiguous.",
+            expected=", ".join(f"input={i} (from {ref.step.name})" for i, ref in enumerate(sources)),
+        )
+    if which is not None and not 0 <= which < len(sources):
+        raise ArgumentError(f"{path!r} has no input {which}.", expected=f"0 to {len(sources) - 1}")
+    return sources[which or 0]
+
+
+def _bypass(draft: Draft, gone: set[Step]) -> None:
+    through: dict[Step, Ref] = {}
+
+    def past(ref: Ref) -> Ref:
+        return through[ref.step] if ref.step in gone else ref
+
+    for step in draft.order():
+        if step not in gone:
+            continue
+        sources = {(ref.step, ref.index): ref for ref in map(past, step.sources())}
+        if len(sources) != 1:
+            raise GraphError(
+                f"{step.name!r} cannot be removed: it has {len(sources) or 'no'} inputs to go on with.",
+                got=", ".join(str(ref.step.name) for ref in sources.values()) or "an Input",
+                repair="edit.rewire its consumers to the tensor that shall take its place",
+            )
+        (through[step],) = sources.values()
+    draft.redirect(past)

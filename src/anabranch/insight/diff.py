@@ -1,0 +1,194 @@
+"""What differs between two models: an object, with a text view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from anabranch import _tree
+from anabranch._errors import ArgumentTypeError
+from anabranch.graph import Graph, Node, Tensor, spec_leaves, subgraph
+
+
+class Change(NamedTuple):
+    """One difference: ``kind`` is added, removed, type, config, shape, inputs, calls, weights or outputs."""
+
+    path: str
+    kind: str
+    before: str
+    after: str
+
+
+class Diff(NamedTuple):
+    """The differences in the order of the layers; true where there are any. ``kept`` counts the layers that are the same."""
+
+    changes: list[Change]
+    kept: int
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def of(self, kind: str) -> list[str]:
+        """Return the paths of the changes of one kind."""
+        return [change.path for change in self.changes if change.kind == kind]
+
+    def text(self) -> str:
+        """Return a line for each difference: + added, - removed, ~ changed."""
+        if not self.changes:
+            return f"The models are alike: {self.kept} layers."
+        width = max(len(change.path) for change in self.changes)
+        lines = [_line(change, width) for change in self.changes]
+        return "\n".join([*lines, f"{self.kept} layers are the same."])
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def _line(change: Change, width: int) -> str:
+    path = change.path.ljust(width)
+    if change.kind == "added":
+        return f"+ {path}  {change.after}"
+    if change.kind == "removed":
+        return f"- {path}  {change.before}"
+    return f"~ {path}  {change.kind}: {change.before} -> {change.after}"
+
+
+class Facts(NamedTuple):
+    """What is compared of one operation."""
+
+    type: str
+    config: dict[str, str]
+    shape: str
+    inputs: str
+    weights: dict[str, str]
+
+
+def diff(old: Any, new: Any) -> Diff:
+    """Return what differs between two models, layer by layer, matched by path; the numbers in the weights are not compared."""
+    for model in (old, new):
+        if subgraph(model) is None:
+            raise ArgumentTypeError("diff compares models with a graph.", got=f"{type(model).__name__}: {model!r}"[:120])
+    before, after = _facts(old.graph), _facts(new.graph)
+    changes: list[Change] = []
+    kept = 0
+    for path in _merged(list(before), list(after)):
+        if path not in after:
+            changes.append(Change(path, "removed", f"{before[path].type} {before[path].shape}", ""))
+        elif path not in before:
+            facts = after[path]
+            changes.append(Change(path, "added", "", f"{facts.type} {facts.shape} from {facts.inputs or 'outside'}"))
+        else:
+            found = list(_changes(path, before[path], after[path]))
+            changes += found
+            kept += not found
+    ends = [_ends(model.graph) for model in (old, new)]
+    if ends[0] != ends[1]:
+        changes.append(Change("outputs", "outputs", *ends))
+    return Diff(changes, kept)
+
+
+def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
+    found = []
+    if a.type != b.type:
+        found.append(Change(path, "type", a.type, b.type))
+    else:
+        for key in a.config.keys() | b.config.keys():
+            one, other = a.config.get(key, "-"), b.config.get(key, "-")
+            if one != other:
+                found.append(Change(path, "config", f"{key}={one}", f"{key}={other}"))
+        found.sort()
+    if a.shape != b.shape:
+        found.append(Change(path, "shape", a.shape, b.shape))
+    if a.inputs != b.inputs:
+        found.append(Change(path, "inputs", a.inputs, b.inputs))
+    if a.type == b.type and a.weights != b.weights:
+        names = [name for name in a.weights | b.weights if a.weights.get(name) != b.weights.get(name)]
+        one, other = (", ".join(f"{name} {held.get(name, 'none')}" for name in names) for held in (a.weights, b.weights))
+        found.append(Change(path, "weights", one, other))
+    return found
+
+
+def _merged(a: list[str], b: list[str]) -> list[str]:
+    """Return the paths of both in an order that keeps each one's own as far as they agree."""
+    known = set(b)
+    merged: list[str] = []
+    following = iter(b)
+    seen: set[str] = set()
+    for path in a:
+        if path in known:
+            for other in following:
+                if other not in seen:
+                    merged.append(other)
+                    seen.add(other)
+                if other == path:
+                    break
+        if path not in seen:
+            merged.append(path)
+            seen.add(path)
+    return [*merged, *(path for path in following if path not in seen)]
+
+
+def _facts(graph: Graph) -> dict[str, Facts]:
+    """Return the facts of every operation by path, nested models' after their own."""
+    found: dict[str, Facts] = {}
+    stack: list[tuple[str, Graph, Iterator[tuple[Any, list[Node]]]]] = [("", graph, _calls(graph))]
+    while stack:
+        prefix, here, following = stack[-1]
+        operation, calls = next(following, (None, []))
+        if operation is None:
+            stack.pop()
+            continue
+        path = prefix + here.names[operation]
+        shapes = [spec.shape for node in calls for spec in spec_leaves(node.output_specs)]
+        sources = " | ".join(", ".join(_source(here, tensor) for tensor in node.inputs) for node in calls)
+        inner = subgraph(operation)
+        weights = (
+            {}
+            if inner
+            else {w.path.removeprefix(operation.path + "/"): str(w.shape) for w in getattr(operation, "weights", ())}
+        )
+        kind = type(operation).__name__
+        found[path] = Facts(kind, _config(operation, calls), ", ".join(map(str, shapes)), sources, weights)
+        if inner is not None:
+            stack.append((path + "/", inner, _calls(inner)))
+    return found
+
+
+def _calls(graph: Graph) -> Iterator[tuple[Any, list[Node]]]:
+    """Yield each operation with its calls, in Keras's order of layers."""
+    nodes: dict[Any, list[Node]] = {operation: [] for operation in graph.operations}
+    for node in graph.nodes:
+        nodes[node.operation].append(node)
+    yield from nodes.items()
+
+
+def _source(graph: Graph, tensor: Tensor) -> str:
+    """Return where a tensor comes from: its operation's name, with the call and the output where there are several."""
+    name = graph.names.get(tensor.node.operation, tensor.name)
+    call = f"@{graph.call_index(tensor.node)}" if graph.call_index(tensor.node) else ""
+    return name + call + (f":{tensor.index}" if tensor.index else "")
+
+
+def _config(operation: Any, calls: list[Any]) -> dict[str, str]:
+    """Return what an operation was made with, and the numbers it is called with, as texts."""
+    config = operation.get_config() if hasattr(operation, "get_config") and subgraph(operation) is None else {}
+    config = {key: value for key, value in config.items() if key != "name"}
+    constants = [
+        leaf for node in calls for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if not isinstance(leaf, Tensor)
+    ]
+    if constants:
+        config["called with"] = constants
+    return {key: _text(value) for key, value in config.items()}
+
+
+def _text(value: Any) -> str:
+    """Return a value as text that is the same for the same value, wherever it lies in memory."""
+    if hasattr(value, "get_config"):
+        return f"{type(value).__name__}({value.get_config()})"
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    return repr(value)
+
+
+def _ends(graph: Graph) -> str:
+    return repr(_tree.map_leaves(lambda tensor: _source(graph, tensor), graph.output_structure)).replace("'", "")

@@ -1,0 +1,205 @@
+"""What a model does with its graph as data: paths, taps, cuts, edits and copies."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+from anabranch import _tree
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
+from anabranch.edit import Edit
+from anabranch.graph import Graph, Node, Tensor
+from anabranch.graph.draft import Draft
+from anabranch.graph.paths import Place, places
+from anabranch.models.rebuilding import Making, rebuild
+
+
+def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: Any, name: str | None) -> Any:
+    """Return a new model: the graph after all ``edits``, its layers twins that share or copy their weights."""
+    if weights not in ("shared", "copied"):
+        raise ArgumentError("weights of edit is not understood.", expected="'shared' or 'copied'", got=repr(weights))
+    draft = Draft(graph)
+    for edit in edits:
+        if not isinstance(edit, Edit):
+            raise ArgumentTypeError(
+                "model.edit takes edits.",
+                expected="edit.replace(…), edit.insert_after(…), …",
+                got=f"{type(edit).__name__}: {edit!r}"[:120],
+            )
+        try:
+            edit.apply(draft)
+        except AnabranchError as error:
+            raise error.at(f"{edit.text}, written at {edit.site}") from error.__cause__
+    built = rebuild(draft, weights)
+    new = model.with_graph(built.graph)
+    new.explicit_name = name or model.explicit_name
+    if built.notes:
+        warnings.warn("These weights did not fit any more: " + "; ".join(built.notes), stacklevel=3)
+    recompile(model, new)
+    return new
+
+
+def recompile(old: Any, new: Any) -> None:
+    """Compile a new model as the old one was; outputs that the old did not have are left without a loss."""
+    compiled = old._compiled
+    if compiled is None:
+        return
+    given = dict(compiled.arguments)
+    optimizer = given["optimizer"]
+    given["optimizer"] = type(optimizer).from_config(optimizer.get_config())
+    given["metrics"], given["weighted_metrics"] = copy.deepcopy((given["metrics"], given["weighted_metrics"]))
+    if new.output_names != old.output_names:
+        for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            given[key] = _by_name(given[key], old.output_names, new.output_names)
+    new.compile(**given)
+
+
+def _by_name(given: Any, old: list[str], new: list[str]) -> Any:
+    """Return what was given for the old outputs under the new ones' names; an output that was renamed keeps its place."""
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        given = dict(zip(old, given if len(old) > 1 and isinstance(given, (list, tuple)) else [given] * len(old), strict=False))
+    places = dict(zip(new, old, strict=False))
+    return {name: given.get(name if name in old else places.get(name)) for name in new}
+
+
+def tapped(graph: Graph, wanted: Any) -> tuple[Any, Any]:
+    """Return the graph's inputs, and the tensors at a nest of paths; nested models are made to give what lies inside them."""
+    return lifted(graph, places(graph, wanted))
+
+
+def lifted(graph: Graph, wanted: Any) -> tuple[Any, Any]:
+    """Return the graph's inputs, and the tensors at a nest of places or of tensors of the graph itself."""
+    if not any(isinstance(leaf, Place) and leaf.calls for leaf in _tree.leaves(wanted)):
+        return graph.input_structure, _tree.map_leaves(lambda leaf: leaf.tensor() if isinstance(leaf, Place) else leaf, wanted)
+    draft = Draft(graph)
+    draft.outputs = _tree.map_leaves(lambda leaf: draft.lift(leaf) if isinstance(leaf, Place) else draft.ref_to(leaf), wanted)
+    built = rebuild(draft, "same").graph
+    return built.input_structure, built.output_structure
+
+
+def cut(graph: Graph, start: Any, end: Any) -> tuple[Any, Any]:
+    """Return the tensors at two nests of paths, which must lie in one graph: the model's, or that of one nested model."""
+    ends = [places(graph, nest) for nest in (start, end)]
+    if len({leaf.calls for nest in ends for leaf in _tree.leaves(nest)}) > 1:
+        raise GraphError(
+            "A model is cut between tensors of one graph.", expected="paths with the same parents",
+            got=f"{start!r} and {end!r}", repair="model['backbone'].between(…) cuts inside a nested model",
+        )  # fmt: skip
+    inputs, outputs = (_tree.map_leaves(lambda place: place.tensor(), nest) for nest in ends)
+    return inputs, outputs
+
+
+def connected(inputs: Any, outputs: Any, error: GraphError) -> tuple[Any, Any]:
+    """Return inputs and outputs where an output is a tensor inside a nested model, so that its call joins them.
+
+    Such a tensor belongs to the nested model's own graph, whose Input is not among ``inputs``; the model's call is found by the
+    weak references that Inputs and models keep. ``error`` is raised where there is no such call.
+    """
+    search = _Search({tensor.key for tensor in _tree.leaves(inputs) if isinstance(tensor, Tensor)})
+    wanted = _tree.map_leaves(lambda tensor: tensor if search.reaches(tensor) else search.place(tensor, error), outputs)
+    leaves = _tree.leaves(wanted)
+    outer = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    calls = [_tree.leaves(leaf.calls[0].outputs())[0] for leaf in leaves if isinstance(leaf, Place)]
+    return lifted(Graph(inputs, [*outer, *calls]), wanted)
+
+
+class _Search:
+    """Finds how tensors hang together with the inputs of a model to be."""
+
+    def __init__(self, given: set[tuple[Node, int]]) -> None:
+        self.given = given
+        self.known: dict[Node, bool] = {}
+
+    def reaches(self, tensor: Tensor) -> bool:
+        """Return whether the inputs given are all that a tensor needs."""
+        if tensor.key in self.given:
+            return True
+        stack = [tensor.node]
+        while stack:
+            node = stack[-1]
+            waiting = [t.node for t in node.inputs if t.key not in self.given and t.node not in self.known]
+            if node in self.known or not waiting:
+                self.known[node] = bool(node.inputs) and all(t.key in self.given or self.known[t.node] for t in node.inputs)
+                stack.pop()
+            else:
+                stack.extend(waiting)
+        return self.known[tensor.node]
+
+    def place(self, tensor: Tensor, error: GraphError) -> Place:
+        """Return where a tensor lies inside a nested model whose call the inputs reach."""
+        chains = self.chains(tensor)
+        if not chains:
+            raise error
+        if len(chains) > 1:
+            raise GraphError(
+                f"{tensor.name!r} lies in a model that is called {len(chains)} times, so which tensor is meant is ambiguous.",
+                got=", ".join(str(chain[0].site) for chain in chains),
+                repair=f"model.tap('{chains[0][0].operation.name}@0/{tensor.name}')",
+            )
+        return Place(chains[0], tensor.node, tensor.index)
+
+    def chains(self, tensor: Tensor) -> list[tuple[Node, ...]]:
+        """Return the calls of nested models, from the outermost, that lead from the inputs to a tensor."""
+        found: list[tuple[Node, ...]] = []
+        for model in _owners(tensor):
+            for node in (call() for call in model.calls):
+                if node is None:
+                    continue
+                first = node.outputs()
+                outer = _tree.leaves(first)[0]
+                if self.reaches(outer):
+                    found.append((node,))
+                else:
+                    found.extend((*chain, node) for chain in self.chains(outer))
+        return found
+
+
+def _owners(tensor: Tensor) -> list[Any]:
+    """Return the models whose graph holds a tensor."""
+    stack, seen = [tensor.node], {tensor.node}
+    owners: dict[Any, None] = {}
+    while stack:
+        node = stack.pop()
+        if not node.inputs:
+            owners.update((model, None) for model in getattr(node.operation, "models", ()) if model.graph.holds(tensor.node))
+        for given in node.inputs:
+            if given.node not in seen:
+                seen.add(given.node)
+                stack.append(given.node)
+    return list(owners)
+
+
+def clone_model(
+    model: Any,
+    input_tensors: Any = None,
+    clone_function: Any = None,
+    call_function: Any = None,
+    recursive: bool = False,
+    *,
+    weights: str = "fresh",
+    **kwargs: Any,
+) -> Any:
+    """Return a model of the same graph with layers of its own.
+
+    Args:
+        model: the model.
+        input_tensors: symbolic tensors to begin with in the place of the Inputs.
+        clone_function: makes each layer's clone; ``type(layer).from_config(layer.get_config())`` unless given.
+        call_function: called as ``call_function(layer, *args, **kwargs)`` in the place of ``layer(*args, **kwargs)``.
+        recursive: whether ``clone_function`` is asked for the layers of nested models too.
+        weights: ``fresh`` draws them anew, as Keras does; ``shared`` or ``copied`` takes over the model's.
+        kwargs: nothing else is taken; Keras's ``cache`` is ignored.
+    """
+    if weights not in ("fresh", "shared", "copied"):
+        raise ArgumentError(
+            "weights of clone_model is not understood.", expected="'fresh', 'shared' or 'copied'", got=repr(weights)
+        )
+    if model.graph is None:
+        return type(model).from_config(model.get_config())
+    draft = Draft(model.graph)
+    making = Making(clone_function, call_function, recursive, None if input_tensors is None else _tree.leaves(input_tensors))
+    built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above
+    return model.with_graph(built.graph)

@@ -1,0 +1,186 @@
+"""From a draft back to a graph: every shape rule is asked again, layers are kept, twinned, copied, or made to measure anew."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from anabranch import _tree
+from anabranch._errors import ArgumentTypeError
+from anabranch.graph import Graph, Home, Node, Tensor, Weight, describe, subgraph
+from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
+from anabranch.graph.paths import walk
+from anabranch.layers.base import Layer
+from anabranch.layers.core import InputLayer
+
+Weights = Literal["same", "shared", "copied", "fresh"]
+
+
+class Making(NamedTuple):
+    """How ``clone_model`` was told to make and call layers."""
+
+    clone: Callable[[Any], Any] | None = None
+    call: Callable[..., Any] | None = None
+    recursive: bool = False
+    inputs: list[Tensor] | None = None
+
+
+class Rebuilt(NamedTuple):
+    """The graph, and a line for each layer whose weights did not all fit."""
+
+    graph: Graph
+    notes: list[str]
+
+
+def rebuild(draft: Draft, weights: Weights, making: Making | None = None) -> Rebuilt:
+    """Return the graph that a draft describes.
+
+    Args:
+        draft: the topology.
+        weights: ``same`` keeps layers and calls wherever nothing changed before them; ``shared`` makes twins of all layers,
+            which hold the same weights; ``copied`` twins with weights of their own; ``fresh`` layers of the same configuration.
+        making: how layers are made and called, where that is not left to this.
+    """
+    builder = _Builder(weights, making or Making(), draft.graph, {operation for _, operation in walk(draft.graph)})
+    return Rebuilt(builder.graph(draft), builder.notes)
+
+
+class _Builder:
+    def __init__(self, weights: Weights, making: Making, root: Graph, before: set[Any]) -> None:
+        self.weights = weights
+        self.making = making
+        self.root = root
+        self.before = before  # the operations there were; others are new and stand for themselves
+        self.notes: list[str] = []
+        self.twins: dict[Any, Any] = {}
+        self.memo: dict[int, Any] = {}  # of copies, so that what layers share stays shared
+
+    def graph(self, draft: Draft) -> Graph:
+        """Build a draft's graph, nested models first where they are called."""
+        made: dict[Step, list[Tensor]] = {}
+        if draft.graph is self.root and self.making.inputs is not None:
+            made.update(zip((ref.step for ref in _tree.leaves(draft.inputs)), ([t] for t in self.making.inputs), strict=True))
+
+        def tensor(leaf: Any) -> Any:
+            return made[leaf.step][leaf.index] if isinstance(leaf, Ref) else leaf
+
+        for step in draft.order():
+            if step in made:
+                continue
+            args, kwargs = _tree.map_leaves(tensor, (step.args, step.kwargs))
+            made[step] = _tree.leaves(self.call(step, args, kwargs, draft))
+        inputs, outputs = _tree.map_leaves(tensor, (draft.inputs, draft.outputs))
+        return Graph(inputs, outputs)
+
+    def call(self, step: Step, args: Any, kwargs: Any, draft: Draft) -> Any:
+        """Return what a step gives for its new inputs."""
+        if isinstance(step.operation, Built):
+            old = step.operation.old
+            return (
+                step.operation.function(*args, **kwargs)
+                if old is None
+                else step.operation.function(self.twin(old, step, draft), *args, **kwargs)
+            )
+        operation = self.twin(step.operation, step, draft)
+        node = step.node
+        if self.weights == "same" and node is not None and operation is node.operation and _same(node, args, kwargs):
+            return node.outputs()
+        noted = self.weights != "same"
+        if isinstance(operation, InputLayer):
+            return operation.output
+        if self.making.call is not None:
+            return self.making.call(operation, *args, **kwargs)
+        if not isinstance(operation, Layer):
+            return describe(operation, args, kwargs, step.site, noted=noted)
+        if node is not None and operation.weights and subgraph(operation) is None and not _fits(node, args, kwargs):
+            operation = self.refit(operation, args, kwargs, step)
+        return operation.describe(args, kwargs, step.site, noted=noted)
+
+    def twin(self, old: Any, step: Step, draft: Draft) -> Any:
+        """Return what now stands for an operation; new ones stand for themselves."""
+        if old not in self.twins:
+            self.twins[old] = self.made(old, step, draft)
+        return self.twins[old]
+
+    def made(self, old: Any, step: Step, draft: Draft) -> Any:
+        """Make what stands for an operation."""
+        if isinstance(old, Replaced):
+            made = old.function(self.twin(old.old, step, draft))
+            if not isinstance(made, Layer):
+                raise ArgumentTypeError(
+                    f"What replaces {step.name!r} is no layer.", expected="a layer, or a function from the old layer to one",
+                    got=f"{type(made).__name__}: {made!r}"[:120],
+                )  # fmt: skip
+            return made
+        inner = draft.nested.get(old) if self.weights == "same" else draft.inside(old)
+        if inner is not None:
+            graph = self.graph(inner)
+            if self.weights == "same" and _same_tensors(graph.outputs, old.graph.outputs):
+                return old
+            twin = old.with_graph(graph)
+        elif self.weights == "same" or old not in self.before:
+            return old
+        elif isinstance(old, Layer) and self.making.clone is not None and (self.making.recursive or draft.graph is self.root):
+            twin = self.making.clone(old)
+        elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
+            twin = type(old).from_config(old.get_config())
+        elif isinstance(old, Layer) and self.weights == "copied":
+            twin = copy.deepcopy(old, self.memo)
+        else:
+            twin = copy.copy(old)
+            twin.calls = []
+        if step.name is not None:
+            twin.explicit_name = step.name
+        return twin
+
+    def refit(self, layer: Layer, args: Any, kwargs: Any, step: Step) -> Layer:
+        """Return the layer itself where its weights fit the new input, else one made anew that keeps those which do."""
+        fresh = type(layer).from_config(layer.get_config())
+        fresh.explicit_name, fresh.trainable = layer.explicit_name, layer.trainable
+        fresh._home = Home(layer._home.path)
+        fresh.describe(args, kwargs, step.site, noted=False)
+        old = {_relative(weight, layer): weight for weight in layer.weights}
+        changed = [w for w in fresh.weights if (known := old.get(_relative(w, fresh))) is None or known.shape != w.shape]
+        if not changed and len(old) == len(fresh.weights):
+            return layer
+        kept = {w: old[_relative(w, fresh)] for w in fresh.weights if w not in changed}
+        for inner in fresh.inner_layers():
+            hold(inner, kept)
+        for weight in changed:
+            known = old.get(_relative(weight, fresh))
+            before = f"{known.shape} became " if known is not None else ""
+            self.notes.append(f"{step.name}: {_relative(weight, fresh)} {before}{weight.shape}, drawn anew")
+        for kind in [k for k, v in self.twins.items() if v is layer]:
+            self.twins[kind] = fresh
+        return fresh
+
+
+def hold(layer: Layer, kept: dict[Weight, Weight]) -> None:
+    """Let a layer hold other weights in the place of its own."""
+    layer._weights[:] = [kept.get(weight, weight) for weight in layer._weights]
+    for name, value in vars(layer).items():
+        if isinstance(value, Weight) and value in kept:
+            setattr(layer, name, kept[value])
+
+
+def _relative(weight: Weight, layer: Layer) -> str:
+    return weight.path.removeprefix(layer.path + "/")
+
+
+def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
+    return [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
+
+
+def _same(node: Node, args: Any, kwargs: Any) -> bool:
+    """Return whether the new arguments are the tensors that a node took."""
+    return _same_tensors(_tensors(args, kwargs), list(node.inputs))
+
+
+def _same_tensors(some: list[Tensor], others: list[Tensor]) -> bool:
+    return len(some) == len(others) and all(a.key == b.key for a, b in zip(some, others, strict=True))
+
+
+def _fits(node: Node, args: Any, kwargs: Any) -> bool:
+    """Return whether the new inputs have the shapes of a node's."""
+    return [tensor.shape for tensor in _tensors(args, kwargs)] == [tensor.shape for tensor in node.inputs]
