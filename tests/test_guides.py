@@ -7,7 +7,10 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
+
+import anabranch as ab
 
 pytest.register_assert_rewrite("guides_runner")
 import guides_runner  # noqa: E402 - rewritten first, so that its assertions show both tables
@@ -19,6 +22,21 @@ SECTIONS = [(guide, section) for guide in GUIDES for section in guides_runner.se
 def test_the_guides_have_sections() -> None:
     assert GUIDES
     assert {guide for guide, _ in SECTIONS} == set(GUIDES)
+
+
+def test_the_comparison_sees_what_differs(keras: Any) -> None:
+    def table(k: Any, units: int = 3, swapped: bool = False, frozen: bool = False) -> Any:
+        x = k.Input((3,))
+        y = k.layers.Dense(units, trainable=not frozen)(x)
+        parts = [y, x] if swapped else [x, y]
+        return guides_runner.table(k.Model(x, k.layers.Concatenate()(parts)))
+
+    assert table(ab) == table(keras) == table(ab)
+    assert table(keras, units=4) == table(ab, units=4)
+    assert len({str(table(ab)), str(table(ab, units=4)), str(table(ab, swapped=True)), str(table(ab, frozen=True))}) == 4
+    for mine, other in [(1.0, 1.1), ([1.0], [1.0, 1.0]), ({"a": 1.0}, {"b": 1.0}), (np.ones(2), np.ones((2, 1))), ("a", "b")]:
+        with pytest.raises(AssertionError):
+            guides_runner.assert_close(mine, other, 1e-5, "values")
 
 
 @pytest.mark.parametrize(("guide", "section"), SECTIONS, ids=[f"{guide}-{section}" for guide, section in SECTIONS])

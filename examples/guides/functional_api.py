@@ -329,15 +329,6 @@ def custom_layers():
     yield {"units": again.units, "names": again.name == layer.name}
 
 
-@section("A model from its config")
-def models_from_config():
-    """The config is data; classes of your own are passed along."""
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, CustomDense(10)(inputs))
-    again = keras.Model.from_config(model.get_config(), custom_objects={"CustomDense": CustomDense})
-    yield {"again": (again, numbers(3, 4))}
-
-
 class MLP(keras.Model):
     """Two layers, subclassed: the same in the functional API is three lines, and checked as they are written."""
 
