@@ -106,6 +106,19 @@ def test_order_of_layers_under_a_dict_of_outputs_equals_keras(keras: Any, keys: 
     assert list(written) == list(keys), "the outputs stay as they were written"
 
 
+@pytest.mark.parametrize("keys", ["ba", "cab"])
+def test_order_of_layers_before_a_call_on_a_dict_equals_keras(keras: Any, keys: str) -> None:
+    def build(k: Any) -> Any:
+        x = k.Input((4,), name="x")
+        branches = {key: k.layers.Dense(4, name=f"branch_{key}")(x) for key in keys}
+        parts = {key: k.Input((4,), name=key) for key in keys}
+        inner = k.Model(parts, k.layers.Add(name="sum")(list(parts.values())), name="inner")
+        return k.Model(x, inner(branches))
+
+    theirs, ours = build(keras), build(ab)
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+
+
 # Calls
 
 

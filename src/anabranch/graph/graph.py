@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, GraphError
@@ -34,10 +34,9 @@ class Graph:
         self.inputs = _tensors(inputs, "inputs")
         self.outputs = _tensors(outputs, "outputs")
         _refuse_repeated(self.inputs)
-        inner, first_met = _walk(self.inputs, self.outputs)
-        as_keras = _tree.leaves(_with_sorted_keys(outputs))
-        if any(mine is not theirs for mine, theirs in zip(self.outputs, as_keras, strict=True)):
-            first_met = _walk(self.inputs, as_keras)[1]
+        inner, first_met = _walk(self.inputs, self.outputs, _inputs)
+        if _holds_dict(outputs) or any(node.kwargs or _holds_dict(node.args) for node in inner):
+            first_met = _walk(self.inputs, _by_sorted_keys(outputs), _inputs_by_sorted_keys)[1]
         sources = [t.node for t in self.inputs if not t.node.inputs]
         self.nodes: tuple[Node, ...] = tuple(dict.fromkeys([*sources, *inner]))
         self.names = name_operations(dict.fromkeys(node.operation for node in self.nodes))
@@ -79,11 +78,25 @@ def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
     return found
 
 
-def _with_sorted_keys(nest: _tree.Nest) -> _tree.Nest:
-    """Return the nest with the keys of its dicts sorted: in that order Keras walks, which decides the order of layers."""
+def _holds_dict(nest: _tree.Nest) -> bool:
+    return isinstance(nest, dict) or (isinstance(nest, (list, tuple)) and any(map(_holds_dict, nest)))
+
+
+def _by_sorted_keys(nest: _tree.Nest) -> list[Tensor]:
+    """Return the tensors of a nest, those of dicts by sorted keys: Keras walks that way, which decides the order of layers."""
     if isinstance(nest, dict):
-        return {key: _with_sorted_keys(nest[key]) for key in sorted(nest, key=str)}
-    return [_with_sorted_keys(item) for item in nest] if isinstance(nest, (list, tuple)) else nest
+        nest = [nest[key] for key in sorted(nest, key=str)]
+    if isinstance(nest, (list, tuple)):
+        return [tensor for item in nest for tensor in _by_sorted_keys(item)]
+    return [nest] if isinstance(nest, Tensor) else []
+
+
+def _inputs(node: Node) -> Iterable[Tensor]:
+    return node.inputs
+
+
+def _inputs_by_sorted_keys(node: Node) -> Iterable[Tensor]:
+    return _by_sorted_keys((node.args, node.kwargs))
 
 
 def _refuse_repeated(inputs: list[Tensor]) -> None:
@@ -94,7 +107,9 @@ def _refuse_repeated(inputs: list[Tensor]) -> None:
         seen.add(tensor.key)
 
 
-def _walk(inputs: list[Tensor], outputs: list[Tensor]) -> tuple[list[Node], dict[Operation, int]]:
+def _walk(
+    inputs: list[Tensor], outputs: list[Tensor], inputs_of: Callable[[Node], Iterable[Tensor]]
+) -> tuple[list[Node], dict[Operation, int]]:
     """Return the nodes behind ``outputs``, each after those it needs, and when each operation was first met."""
     given = {tensor.key for tensor in inputs}
     first_met: dict[Operation, int] = {}
@@ -110,7 +125,7 @@ def _walk(inputs: list[Tensor], outputs: list[Tensor]) -> tuple[list[Node], dict
         if not node.inputs:
             raise _missing_input(tensor, [step for step, _ in path])
         opened.add(node)
-        path.append((node, iter(node.inputs)))
+        path.append((node, iter(inputs_of(node))))
 
     for output in outputs:
         enter(output)
