@@ -30,7 +30,7 @@ def sections_of(guide):
 def main(guide):
     """Run every section and print what it shows: a table and outputs for models, results as they are."""
     for function in sections_of(guide):
-        print(f"\n== {function.section_title} ==")
+        print(f"\n== {function.section_title} ==\n{function.__doc__.strip()}")
         for shown in function():
             for name, value in shown.items():
                 show(name, value)
