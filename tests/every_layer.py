@@ -414,5 +414,9 @@ CASES = [
     *CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *REGULARIZATION, *SHAPING, *PREPROCESSING, *MERGING,
 ]  # fmt: skip
 
-HELPERS = {"Layer": "the base class", "Input": "a function that gives a tensor"}
+HELPERS = {
+    "Layer": "the base class",
+    "Input": "a function that gives a tensor",
+    "TorchModule": "runs another author's module as it is: tests/layers/test_torch_module.py",
+}
 """Public names of ``anabranch.layers`` that need no row, and why; lower-case functions need none either."""

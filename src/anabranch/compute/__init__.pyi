@@ -75,7 +75,7 @@ from ._running import (
     run as run,
     training_scope as training_scope,
 )
-from ._seeding import synchronise_seed as synchronise_seed
+from ._seeding import random_state as random_state, synchronise_seed as synchronise_seed
 from ._shapes import (
     as_equal_ranks as as_equal_ranks,
     batch_dot as batch_dot,

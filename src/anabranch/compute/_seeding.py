@@ -9,6 +9,11 @@ from anabranch import config
 _followed = 0
 
 
+def random_state() -> bytes:
+    """Return the state of torch's generator, which tells whether somebody drew numbers."""
+    return torch.get_rng_state().numpy().tobytes()
+
+
 def synchronise_seed() -> None:
     """Seed torch's generators once for each ``set_random_seed`` since the last call."""
     global _followed

@@ -43,16 +43,20 @@ class Kept:
 
 
 _kept: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
+_placed_last: weakref.ref[Kept] | None = None
 
 
 def program(model: Any, training: bool) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
+    global _placed_last
     compute.synchronise_seed()
     state = (str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
     kept = _kept.setdefault(model, Kept())
-    if kept.placed != state:
+    if (
+        kept.placed != state or _placed_last is None or _placed_last() is not kept
+    ):  # another model may train the same weights, or freeze them
         place_weights(model)
-        kept.placed = state
+        kept.placed, _placed_last = state, weakref.ref(kept)
     if training not in kept.programs or kept.programs[training][0] != state:
         kept.programs[training] = state, Program(model, training)
     return kept.programs[training][1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
@@ -17,13 +16,15 @@ from anabranch.graph.graph import Graph
 from anabranch.graph.tensor import Node, Tensor, spec_leaves
 
 
-@dataclass(frozen=True)
 class Place:
     """A tensor inside a graph: the calls of nested models that lead to it, its node, and which output it is."""
 
-    calls: tuple[Node, ...]
-    node: Node
-    index: int
+    __slots__ = ("calls", "index", "node")
+
+    def __init__(self, calls: tuple[Node, ...], node: Node, index: int) -> None:
+        self.calls = calls
+        self.node = node
+        self.index = index
 
     def tensor(self) -> Tensor:
         """Return the tensor, as the innermost graph knows it."""

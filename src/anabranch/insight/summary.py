@@ -156,7 +156,7 @@ def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:
 
 def _shown_operations(model: Any, graph: Graph) -> list[Any]:
     """Return the operations that get a row: Keras's Sequential does not count its Input among its layers."""
-    layers = set(model.layers)
+    layers = set(model.sublayers())
     sources = {node.operation for node in graph.nodes if not node.inputs}
     return [operation for operation in graph.operations if operation in layers or operation not in sources]
 

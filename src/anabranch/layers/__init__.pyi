@@ -16,9 +16,9 @@ from .core import (
     Identity as Identity,
     Input as Input,
     InputLayer as InputLayer,
-    Lambda as Lambda,
 )
 from .embedding import Embedding as Embedding
+from .lambdas import Lambda as Lambda
 from .merging import (
     Add as Add,
     Average as Average,

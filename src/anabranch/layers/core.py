@@ -206,40 +206,6 @@ class Identity(Keeping):
         return inputs
 
 
-class Lambda(Layer):
-    """A function of tensors as a layer.
-
-    Args:
-        function: plain torch; it is recorded into the model's code.
-        output_shape: the result's shape without the batch, or a function of the input's shape; None asks fake tensors.
-        arguments: further keyword arguments for ``function``.
-    """
-
-    def __init__(
-        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        if not callable(function):
-            raise ArgumentTypeError("Lambda wraps a function.", got=repr(function), where=str(self.made_at))
-        self.function, self.output_shape_rule, self.arguments = function, output_shape, dict(arguments or {})
-
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        """Return the spec by ``output_shape`` where there is one, else from fake tensors."""
-        rule = self.output_shape_rule
-        if rule is None:
-            return compute.infer(self, (inputs,), kwargs)
-        shapes = _tree.map_leaves(lambda x: x.shape, inputs)
-        batch = _tree.leaves(inputs)[0].shape[0]
-        return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.dtype)
-
-    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Call the function, with ``mask`` and ``training`` where it takes them."""
-        code = getattr(self.function, "__code__", None)
-        takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
-        more = {name: value for name, value in (("mask", mask), ("training", training)) if name in takes}
-        return self.function(inputs, **{**more, **self.arguments})
-
-
 def whole(name: str, value: Any, layer: Layer, *, least: int = 1) -> int:
     """Return ``value`` as a whole number of at least ``least``, or say what is wrong with it."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:

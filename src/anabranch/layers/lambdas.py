@@ -1,0 +1,95 @@
+"""Lambda: a function of tensors as a layer, recorded as a graph wherever it can be."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Self
+
+from anabranch import _tree, compute
+from anabranch._errors import ArgumentTypeError
+from anabranch.graph import Graph, Spec, Tensor
+from anabranch.layers.base import Layer
+from anabranch.layers.core import Input
+
+
+class Lambda(Layer):
+    """A function of tensors as a layer.
+
+    Called on symbolic tensors it is run on them once, and what it does becomes a graph inside the layer: data rather than code.
+    A function that cannot run on them (it branches on numbers, or draws some) stays code.
+
+    Args:
+        function: of tensors: operators, ``anabranch.ops`` and torch's functions.
+        output_shape: the result's shape without the batch, or a function of the input's shape; None asks fake tensors.
+        arguments: further keyword arguments for ``function``.
+    """
+
+    def __init__(
+        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not callable(function):
+            raise ArgumentTypeError("Lambda wraps a function.", got=repr(function), where=str(self.made_at))
+        self.function, self.output_shape_rule, self.arguments = function, output_shape, dict(arguments or {})
+        self.mask = mask
+        self._graph: Graph | None = None
+
+    @property
+    def graph(self) -> Graph | None:
+        """What the function does, as a graph; None where it stays code."""
+        return self._graph
+
+    def with_graph(self, graph: Graph) -> Self:
+        """Return a layer like this one with another graph."""
+        twin = copy.copy(self)
+        twin._graph, twin.calls = graph, []
+        return twin
+
+    def sublayers(self) -> list[Layer]:
+        """Return the layers that the function calls."""
+        return super().sublayers() if self._graph is None else [o for o in self._graph.operations if isinstance(o, Layer)]
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Return the spec by the graph, by ``output_shape`` where there is one, else from fake tensors."""
+        if not self.calls:
+            self._graph = self._recorded(inputs) if not kwargs else None
+        elif self._graph is not None and [t.spec for t in _tree.leaves(inputs)] != [t.spec for t in self._graph.inputs]:
+            self._graph = None  # what it does may depend on shapes
+        if self._graph is not None:
+            return _tree.fill(self._graph.output_structure, [tensor.spec for tensor in self._graph.outputs])
+        rule = self.output_shape_rule
+        if rule is None:
+            return compute.infer(self, (inputs,), kwargs)
+        shapes = _tree.map_leaves(lambda x: x.shape, inputs)
+        batch = _tree.leaves(inputs)[0].shape[0]
+        return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.dtype)
+
+    def _recorded(self, inputs: Any) -> Graph | None:
+        """Return what the function does to symbolic tensors, None where it cannot run on them or gives something else."""
+        plain = all(
+            isinstance(leaf, Tensor) and ("float" not in leaf.dtype or leaf.dtype == self.dtype)
+            for leaf in _tree.leaves(inputs)
+        )
+        if not plain or self.activity_regularizer is not None or self.mask is not None or set(self._told()):
+            return None
+        sources = _tree.map_leaves(lambda leaf: Input(batch_shape=leaf.shape, dtype=leaf.dtype), inputs)
+        before = compute.random_state()
+        try:
+            outputs = self.function(sources, **self.arguments)
+            found = _tree.leaves(outputs)
+            if compute.random_state() == before and found and all(isinstance(leaf, Tensor) for leaf in found):
+                return Graph(sources, outputs)
+        except Exception:  # whatever it is, running on fake tensors meets it again and says so
+            return None
+        return None
+
+    def _told(self) -> list[str]:
+        """Return which of ``mask`` and ``training`` the function takes."""
+        code = getattr(self.function, "__code__", None)
+        takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+        return [name for name in ("mask", "training") if name in takes]
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        """Call the function, with ``mask`` and ``training`` where it takes them."""
+        given = {"mask": mask, "training": training}
+        return self.function(inputs, **{name: given[name] for name in self._told()}, **self.arguments)
