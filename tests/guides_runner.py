@@ -69,10 +69,12 @@ class Shown(NamedTuple):
     """What one name of one ``yield`` was: a model's table, weights and outputs, or a result."""
 
     name: str
-    table: Any
-    weights: list[np.ndarray] | None
-    outputs: Any
-    result: Any
+    result: Any = None
+    model: Any = None
+    table: Any = None
+    weights: list[np.ndarray] | None = None
+    outputs: Any = None
+    weights_after: list[np.ndarray] | None = None  # at the end of the section, where nothing in it is left to chance
 
 
 def run_keras(guide: str, section: str) -> list[Shown]:
@@ -81,8 +83,8 @@ def run_keras(guide: str, section: str) -> list[Shown]:
         warnings.simplefilter("ignore")
         module = load(guide)
         sys.modules["keras"].backend.clear_session()
-        shown = (item for step in vars(module)[section]() for item in step.items())
-        return [_shown(name, value, None) for name, value in shown]
+        function = vars(module)[section]
+        return _ended(function, [_shown(name, value, None) for step in function() for name, value in step.items()])
 
 
 def run_anabranch(guide: str, section: str, theirs: list[Shown]) -> list[Shown]:
@@ -90,14 +92,19 @@ def run_anabranch(guide: str, section: str, theirs: list[Shown]) -> list[Shown]:
     following = iter(theirs)
     found = []
     with _standing_in():
-        module = load(guide)
-        for step in vars(module)[section]():
+        function = vars(load(guide))[section]
+        for step in function():
             for name, value in step.items():
                 other = next(following, None)
                 assert other is not None, f"Keras's run did not show {name!r}"
                 assert other.name == name
                 found.append(_shown(name, value, other.weights))
-    return found
+        return _ended(function, found)
+
+
+def _ended(function: Any, found: list[Shown]) -> list[Shown]:
+    """Return what a section showed with the weights that its models have now, after it."""
+    return found if function.chance else [shown._replace(weights_after=_weights(shown.model)) for shown in found]
 
 
 def compare(guide: str, section: str) -> None:
@@ -110,25 +117,28 @@ def compare(guide: str, section: str) -> None:
         assert mine.table == other.table, mine.name
         assert_close(mine.outputs, other.outputs, OUTPUTS, mine.name)
         assert_close(mine.result, other.result, RESULTS, mine.name)
+        assert_close(mine.weights_after, other.weights_after, RESULTS, f"weights of {mine.name} after the section")
 
 
 def _shown(name: str, value: Any, weights: list[np.ndarray] | None) -> Shown:
     model, inputs = value if isinstance(value, tuple) and value and hasattr(value[0], "weights") else (value, None)
     if not hasattr(model, "weights"):
-        return Shown(name, None, None, None, _tree.map_leaves(numbers, value))
+        return Shown(name, result=_tree.map_leaves(numbers, value))
     if inputs is not None and not model.built:
         model(inputs)  # the weights come with the first data
-    if model.built:
-        if weights is not None:
-            model.set_weights(weights)
-        weights = [np.array(weight) for weight in model.get_weights()]
+    if weights is not None:
+        model.set_weights(weights)
     outputs = None if inputs is None else _tree.map_leaves(numbers, model(inputs, training=False))
-    return Shown(name, table(model), weights, outputs, None)
+    return Shown(name, model=model, table=table(model), weights=_weights(model), outputs=outputs)
+
+
+def _weights(model: Any) -> list[np.ndarray] | None:
+    return [np.array(weight) for weight in model.get_weights()] if getattr(model, "built", False) else None
 
 
 def numbers(value: Any) -> Any:
     """Return a tensor as an array; other values as they are."""
-    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    return np.array(value.detach().cpu()) if hasattr(value, "detach") else value
 
 
 def assert_close(mine: Any, other: Any, tolerance: float, place: str) -> None:

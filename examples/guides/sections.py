@@ -12,11 +12,11 @@ Models are yielded before they are trained or asked for numbers, so that a reade
 import numpy as np
 
 
-def section(title):
-    """Mark a function as the guide's section of that title."""
+def section(title, chance=False):
+    """Mark a function as the guide's section of that title; ``chance`` says that its training is not the same twice."""
 
     def mark(function):
-        function.section_title = title
+        function.section_title, function.chance = title, chance
         return function
 
     return mark

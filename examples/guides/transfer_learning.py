@@ -211,7 +211,7 @@ def augmentation():
     yield {"in training": bool(np.allclose(changed.detach().cpu().numpy(), x)), "shape": tuple(changed.shape)}
 
 
-@section("All of it together")
+@section("All of it together", chance=True)
 def together():
     """Augmentation, rescaling, the frozen base, dropout, the head; trained, then fine-tuned."""
     augmentation = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)], name="augmentation")

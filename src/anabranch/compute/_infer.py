@@ -40,7 +40,7 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
     """Return the specs of what ``layer.call`` gives on symbolic arguments."""
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
     try:
-        first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode()) for unknown in (7, 11))
+        first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode(allow_non_fake_inputs=True)) for unknown in (7, 11))
     except DataDependentOutputException:
         first, second = (_run(layer, args, kwargs, unknown, torch.no_grad()) for unknown in (7, 11))
     other = iter(_tree.leaves(second))

@@ -17,7 +17,7 @@ from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, compute
 from anabranch.engine.opaque import Opaque
-from anabranch.graph import Graph, Shape, Step, Weight, flatten, spec_leaves, with_values
+from anabranch.graph import Graph, Shape, Spec, Step, Weight, flatten, spec_leaves, with_values
 
 # what torch calls these weights; the others keep their names
 TORCH_NAMES = {
@@ -135,7 +135,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
         result = compute.run(layer, args, kwargs)
         if watched and compute.random_state() != before:
             raise TypeError("numbers drawn while recording would be the same at every call")
-        found = _tree.leaves(result)
+        found = _tree.leaves(_taken_apart(result, step.node.output_specs) if isinstance(result, Proxy) else result)
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a recorded value cannot be taken apart")
     except Exception:
@@ -152,6 +152,15 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
         )
         recorder.ran(layer, found)
     return found
+
+
+def _taken_apart(value: Proxy, specs: Any) -> Any:
+    """Return a recorded value that stands for a nest as that nest of recorded values."""
+    if isinstance(specs, Spec):
+        return value
+    if isinstance(specs, dict):
+        return {key: _taken_apart(value[key], part) for key, part in specs.items()}
+    return [_taken_apart(value[index], part) for index, part in enumerate(specs)]
 
 
 def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:

@@ -1,0 +1,202 @@
+"""Torch's own functions, methods and modules on symbolic tensors: as nodes they give what torch gives."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import anabranch as ab
+from anabranch import Input, Model, layers
+from anabranch._errors import EngineError, MissingAttributeError
+
+X = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
+
+
+def run(model: Model, x: np.ndarray = X) -> torch.Tensor:
+    return model(x).detach()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(lambda x: torch.cat([x, x], -1), id="cat"),
+        pytest.param(lambda x: F.gelu(x), id="gelu"),
+        pytest.param(lambda x: torch.stack([x, -x], dim=1), id="stack"),
+        pytest.param(lambda x: torch.where(x > 0, x, 0.5 * x), id="where"),
+        pytest.param(lambda x: torch.einsum("btc,bsc->bts", x, x), id="einsum"),
+        pytest.param(lambda x: x.mean(dim=1, keepdim=True) + x, id="method"),
+        pytest.param(lambda x: x.transpose(1, 2).flatten(1), id="methods"),
+        pytest.param(lambda x: torch.ones(8) * x, id="constant on the left"),
+        pytest.param(lambda x: x @ torch.eye(8), id="matmul with a constant"),
+        pytest.param(lambda x: (x == x).float() * (x != 0).to(torch.float32), id="equality"),
+        pytest.param(lambda x: torch.split(x, 3, dim=-1)[1], id="one of several"),
+        pytest.param(lambda x: x.unsqueeze(1).expand(-1, 2, -1, -1), id="expand"),
+    ],
+)
+def test_functions_and_methods_equal_torch(function: Any) -> None:
+    x = Input((5, 8))
+    y = function(x)
+    expected = function(torch.from_numpy(X))
+    assert tuple(y.shape) == (None, *expected.shape[1:])
+    assert y.dtype == str(expected.dtype).removeprefix("torch.")
+    model = Model(x, y)
+    assert torch.equal(run(model), expected)
+    assert torch.equal(model.to_torch()(torch.from_numpy(X)), expected)
+
+
+MODULES = {
+    "linear": lambda: nn.Linear(8, 4),
+    "conv": lambda: nn.Conv1d(5, 3, 3, padding=1),
+    "reflected": lambda: nn.Conv1d(5, 3, 3, padding=2, padding_mode="reflect"),
+    "norm": lambda: nn.LayerNorm(8),
+    "batch norm": lambda: nn.BatchNorm1d(5),
+    "row": lambda: nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2)),
+    "pool": lambda: nn.AvgPool1d(2),
+    "flatten": lambda: nn.Flatten(),
+}
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped"])
+@pytest.mark.parametrize("kind", list(MODULES))
+def test_modules_give_what_they_give_alone(kind: str, wrapped: bool) -> None:
+    torch.manual_seed(0)
+    module = MODULES[kind]()
+    x = Input((5, 8))
+    model = Model(x, layers.TorchModule(module)(x) if wrapped else module(x))
+    reference = copy.deepcopy(module)
+    for training in (True, False, True):
+        found = model(X, training=training).detach()
+        assert torch.allclose(found, reference.train(training)(torch.from_numpy(X)), atol=1e-6)
+    assert model.count_params() >= sum(p.numel() for p in module.parameters())
+    assert {id(w.value) for w in model.trainable_weights} == {id(p) for p in module.parameters()}
+
+
+def test_dropout_of_torch_drops_in_training_only() -> None:
+    x = Input((5, 8))
+    model = Model(x, nn.Dropout(0.5)(x))
+    assert torch.equal(run(model), torch.from_numpy(X))
+    assert (model(X, training=True) == 0).any()
+    module = model.to_torch()
+    assert torch.equal(module(torch.from_numpy(X)), torch.from_numpy(X))
+    assert (module.train()(torch.from_numpy(X)) == 0).any()
+
+
+def test_a_module_called_twice_is_one_layer() -> None:
+    x = Input((5, 8))
+    shared = nn.Linear(8, 8)
+    model = Model(x, shared(shared(x)))
+    assert [layer.name for layer in model.layers] == ["input_layer", "linear"]
+    assert torch.allclose(run(model), shared(shared(torch.from_numpy(X))).detach(), atol=1e-6)
+    assert model.count_params() == 72
+
+
+def test_a_module_of_a_users_own_is_traced() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(8, 8)
+            self.gate = nn.Parameter(torch.full((8,), 0.5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.tanh(self.inner(x)) * self.gate
+
+    module = Gated()
+    x = Input((5, 8))
+    model = Model(x, module(x))
+    assert torch.allclose(run(model), module(torch.from_numpy(X)).detach(), atol=1e-6)
+    before = module.gate.detach().clone()
+    model.compile("sgd", "mse")
+    model.fit(X, 2 * X, epochs=2, verbose=0)
+    assert not torch.equal(module.gate, before)
+
+
+def test_parameters_in_functions_are_weights() -> None:
+    scale = nn.Parameter(torch.ones(8))
+    x = Input((5, 8))
+    model = Model(x, F.linear(x * scale, scale.reshape(1, 8)))
+    assert [w.value for w in model.trainable_weights] == [scale] or model.trainable_weights[0].value is scale
+
+
+def test_a_transformer_layer_and_a_recurrent_one() -> None:
+    x = Input((5, 8))
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    y = layers.TorchModule(encoder)(x)
+    out, (hidden, _) = layers.TorchModule(nn.LSTM(8, 4, batch_first=True))(y)
+    assert (out.shape, hidden.shape) == ((None, 5, 4), (1, None, 4))
+    model = Model(x, {"out": out, "pooled": out.mean(dim=1)})
+    model.compile("adam", {"out": "mse", "pooled": "mse"})
+    history = model.fit(X, {"out": X[..., :4], "pooled": X[:, 0, :4]}, epochs=3, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    assert model.predict(X, verbose=0)["out"].shape == (3, 5, 4)
+
+
+def test_weights_of_modules_are_saved_and_loaded(tmp_path: Any) -> None:
+    def make() -> Model:
+        x = Input((5, 8))
+        return Model(x, nn.BatchNorm1d(5)(nn.Linear(8, 8)(x)))
+
+    one, other = make(), make()
+    assert not torch.equal(run(one), run(other))
+    one.save_weights(tmp_path / "kept.safetensors")
+    other.load_weights(tmp_path / "kept.safetensors")
+    assert torch.equal(run(one), run(other))
+
+
+def test_frozen_modules_stay() -> None:
+    x = Input((5, 8))
+    layer = layers.TorchModule(nn.Linear(8, 8), name="body")
+    model = Model(x, layers.Dense(8)(layer(x)))
+    layer.trainable = False
+    before = layer.module.weight.detach().clone()
+    model.compile("sgd", "mse")
+    model.fit(X, X, verbose=0)
+    assert torch.equal(layer.module.weight, before)
+
+
+def test_describing_a_module_changes_nothing_in_it() -> None:
+    module = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(5))
+    before = copy.deepcopy(module.state_dict())
+    layers.TorchModule(module)(Input((5, 8)))
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert module.training
+
+
+# Mistakes
+
+
+def test_a_function_that_does_not_fit_says_which_and_where() -> None:
+    with pytest.raises(EngineError, match=r"(?s)cat fails.*got:.*\(None, 5, 8\), \(None, 3\).*test_torch_module.py"):
+        torch.cat([Input((5, 8)), Input((3,))])
+
+
+def test_a_module_that_looks_into_its_input_says_how_to_wrap_it() -> None:
+    with pytest.raises(
+        MissingAttributeError, match=r"(?s)TransformerEncoderLayer.*layers.TorchModule\(TransformerEncoderLayer"
+    ):
+        nn.TransformerEncoderLayer(8, 2)(Input((5, 8)))
+
+
+def test_an_unknown_attribute_offers_the_nearest() -> None:
+    with pytest.raises(AttributeError, match="did you mean 'flatten'"):
+        Input((5, 8)).flaten(1)
+    assert not hasattr(Input((3,)), "_keras_mask")
+
+
+def test_only_modules_are_wrapped() -> None:
+    with pytest.raises(TypeError, match="wraps a torch.nn.Module"):
+        layers.TorchModule(torch.relu)
+
+
+def test_the_graph_is_still_free_of_sessions() -> None:
+    names = []
+    for _ in range(2):
+        x = ab.Input((5, 8))
+        names.append([layer.name for layer in Model(x, F.relu(nn.Linear(8, 4)(x))).layers])
+    assert names[0] == names[1] == ["input_layer", "linear"]
