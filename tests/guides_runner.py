@@ -138,7 +138,7 @@ def _weights(model: Any) -> list[np.ndarray] | None:
 
 def numbers(value: Any) -> Any:
     """Return a tensor as an array; other values as they are."""
-    return np.array(value.detach().cpu()) if hasattr(value, "detach") else value
+    return value.detach().cpu().numpy().copy() if hasattr(value, "detach") else value
 
 
 def assert_close(mine: Any, other: Any, tolerance: float, place: str) -> None:
