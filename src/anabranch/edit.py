@@ -46,12 +46,11 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
         raise ArgumentTypeError("What replaces a layer is a layer, or a function from the old one to one.", got=repr(new)[:120])
 
     def apply(draft: Draft) -> None:
-        found = draft.find(where)
-        for number, (_, _, steps) in enumerate(found):
-            if isinstance(new, Layer):
-                replacement = Replaced(functools.partial(_named, new if number == 0 else _again(new)), steps[0].operation)
-            else:
-                replacement = Replaced(lambda old: _named(new(old), old), steps[0].operation)
+        for number, (here, _, steps) in enumerate(draft.find(where)):
+            old = steps[0].operation
+            whole = all(step in steps for step in here.all_steps() if step.operation is old)
+            made = new if not isinstance(new, Layer) or number == 0 else _again(new)
+            replacement = Replaced(functools.partial(_replacement, made, whole), old)
             for step in steps:
                 step.operation, step.node, step.site = replacement, None, site
 
@@ -211,11 +210,12 @@ def _again(layer: Layer) -> Layer:
     return type(layer).from_config({key: value for key, value in config.items() if key != "name"})
 
 
-def _named(new: Any, old: Any) -> Any:
-    """Let a name that a user gave go over to what replaces its bearer."""
-    if isinstance(new, Layer) and new is not old and new.explicit_name is None and old._arguments[1].get("name"):
-        new.explicit_name = old.explicit_name
-    return new
+def _replacement(new: Any, whole: bool, old: Any) -> Any:
+    """Return what replaces ``old``; a name that a user gave goes over to it, unless calls of ``old`` remain."""
+    made = new if isinstance(new, Layer) else new(old)
+    if whole and isinstance(made, Layer) and made is not old and made.explicit_name is None and old._arguments[1].get("name"):
+        made.explicit_name = old.explicit_name
+    return made
 
 
 def _inserted(new: Any, number: int) -> Any:

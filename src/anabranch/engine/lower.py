@@ -154,7 +154,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
     return found
 
 
-def _taken_apart(value: Proxy, specs: Any) -> Any:
+def _taken_apart(value: Any, specs: Any) -> Any:
     """Return a recorded value that stands for a nest as that nest of recorded values."""
     if isinstance(specs, Spec):
         return value
