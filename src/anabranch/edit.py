@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from anabranch import _tree, activations, layers
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
-from anabranch.graph import CallSite, call_site, subgraph
+from anabranch.graph import CallSite, call_site, spec_leaves, subgraph
 from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
 from anabranch.layers import Layer
@@ -46,12 +46,10 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
         raise ArgumentTypeError("What replaces a layer is a layer, or a function from the old one to one.", got=repr(new)[:120])
 
     def apply(draft: Draft) -> None:
-        for number, (here, _, steps) in enumerate(draft.find(where)):
-            old = steps[0].operation
-            whole = all(step in steps for step in here.all_steps() if step.operation is old)
+        for number, found in enumerate(draft.find(where)):
             made = new if not isinstance(new, Layer) or number == 0 else _again(new)
-            replacement = Replaced(functools.partial(_replacement, made, whole), old)
-            for step in steps:
+            replacement = Replaced(functools.partial(_replacement, made, found.whole), found.steps[0].operation)
+            for step in found.steps:
                 step.operation, step.node, step.site = replacement, None, site
 
     return Edit(f"replace {where!r}", site, apply)
@@ -62,12 +60,15 @@ def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
     site = call_site()
 
     def apply(draft: Draft) -> None:
-        for number, (here, _, steps) in enumerate(draft.find(where)):
+        added: dict[Draft, dict[Step, Ref]] = {}
+        for number, found in enumerate(draft.find(where)):
             operation = _inserted(new, number)
-            for step in steps:
-                there = Ref(step)
-                added = here.add(Step(operation, (there,), {}, site, name=_name_of(operation)))
-                here.redirect(_tensor(there, added), but=added.step)
+            for step in found.steps:
+                _check_single(step, found.path)
+                made = found.draft.add(Step(operation, (Ref(step),), {}, site, name=_name_of(operation)))
+                added.setdefault(found.draft, {})[step] = made
+        for here, after in added.items():
+            here.redirect(functools.partial(_past, after), but={ref.step for ref in after.values()})
 
     return Edit(f"insert after {where!r}", site, apply)
 
@@ -77,11 +78,11 @@ def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int
     site = call_site()
 
     def apply(draft: Draft) -> None:
-        for number, (here, path, steps) in enumerate(draft.find(where)):
+        for number, found in enumerate(draft.find(where)):
             operation = _inserted(new, number)
-            for step in steps:
-                there = _input(step, input, path)
-                added = here.add(Step(operation, (there,), {}, site, name=_name_of(operation)))
+            for step in found.steps:
+                there = _input(step, input, found.path)
+                added = found.draft.add(Step(operation, (there,), {}, site, name=_name_of(operation)))
                 step.swap(_this(there, added))
 
     return Edit(f"insert before {where!r}", site, apply)
@@ -95,8 +96,8 @@ def remove(where: Selector) -> Edit:
 
     def apply(draft: Draft) -> None:
         by_draft: dict[Draft, set[Step]] = {}
-        for here, _, steps in draft.find(where):
-            by_draft.setdefault(here, set()).update(steps)
+        for found in draft.find(where):
+            by_draft.setdefault(found.draft, set()).update(found.steps)
         for here, gone in by_draft.items():
             _bypass(here, gone)
 
@@ -107,9 +108,9 @@ def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
     """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several."""
 
     def apply(draft: Draft) -> None:
-        for here, path, steps in draft.find(where):
-            for step in steps:
-                step.swap(_this(_input(step, input, path), here.ref(source)))
+        for found in draft.find(where):
+            for step in found.steps:
+                step.swap(_this(_input(step, input, found.path), found.draft.ref(source)))
 
     return Edit(f"rewire {where!r} to {source!r}", call_site(), apply)
 
@@ -119,9 +120,9 @@ def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
     site = call_site()
 
     def apply(draft: Draft) -> None:
-        for _, _, steps in draft.find(where):
-            old = steps[0].operation
-            for step in steps:
+        for found in draft.find(where):
+            old = found.steps[0].operation
+            for step in found.steps:
                 step.operation, step.node, step.site = Built(function, old), None, site
 
     return Edit(f"wrap {where!r}", site, apply)
@@ -134,11 +135,11 @@ def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
         found = draft.find(where)
         if isinstance(name, str) and len(found) > 1:
             raise ArgumentError(f"{name!r} cannot name {len(found)} layers.", repair="lambda old: 'new_' + old")
-        for here, _, steps in found:
-            old = steps[0].name
-            for step in here.all_steps():
-                if step.operation is steps[0].operation:
-                    step.name = name if isinstance(name, str) else name(old or "")
+        for one in found:
+            old = one.steps[0]
+            new = name if isinstance(name, str) else name(old.name or "")
+            for step in one.steps if one.whole else [s for s in one.draft.all_steps() if s.operation is old.operation]:
+                step.name = new
 
     return Edit(f"rename {where!r}", call_site(), apply)
 
@@ -230,14 +231,22 @@ def _name_of(operation: Any) -> str | None:
     return operation.explicit_name if isinstance(operation, Layer) else None
 
 
-def _tensor(before: Ref, after: Ref) -> Callable[[Ref], Ref]:
-    """Return the change of one tensor for another, wherever it is taken."""
-    return lambda ref: after if ref.step is before.step and ref.index == before.index else ref
+def _past(after: dict[Step, Ref], ref: Ref) -> Ref:
+    """Return what comes after a tensor now, itself if nothing does."""
+    return after.get(ref.step, ref) if ref.index == 0 else ref
 
 
 def _this(before: Ref, after: Ref) -> Callable[[Ref], Ref]:
     """Return the change of one argument for another."""
     return lambda ref: after if ref is before else ref
+
+
+def _check_single(step: Step, path: str) -> None:
+    count = 1 if step.node is None else len(spec_leaves(step.node.output_specs))
+    if count > 1:
+        raise GraphError(
+            f"{path!r} gives {count} tensors, so what comes after it is ambiguous.", repair="edit.wrap takes them all"
+        )
 
 
 def _input(step: Step, which: int | None, path: str) -> Ref:
@@ -258,7 +267,7 @@ def _bypass(draft: Draft, gone: set[Step]) -> None:
     through: dict[Step, Ref] = {}
 
     def past(ref: Ref) -> Ref:
-        return through[ref.step] if ref.step in gone else ref
+        return through.get(ref.step, ref)
 
     for step in draft.order():
         if step not in gone:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError, GraphError, unknown
@@ -68,6 +68,15 @@ def _swapped(nest: Any, change: Callable[[Ref], Ref]) -> Any:
     return _tree.map_leaves(lambda leaf: change(leaf) if isinstance(leaf, Ref) else leaf, nest)
 
 
+class Found(NamedTuple):
+    """What a selector means: the draft that holds it, its path, the calls meant, and whether these are all its calls."""
+
+    draft: Draft
+    path: str
+    steps: list[Step]
+    whole: bool
+
+
 class Draft:
     """A graph's steps, inputs and outputs, open to change; nested models are opened when something inside them is meant."""
 
@@ -105,11 +114,11 @@ class Draft:
 
     # Finding
 
-    def find(self, selector: Any) -> list[tuple[Draft, str, list[Step]]]:
-        """Return what ``selector`` means: the draft that holds it, its path, and its calls; ``path@2`` is one call."""
+    def find(self, selector: Any) -> list[Found]:
+        """Return what ``selector`` means, with all its calls; ``path@2`` is one call."""
         selector, call = _without_call(selector)
         matches = matcher(selector)
-        found: list[tuple[Draft, str, list[Step]]] = []
+        found: list[Found] = []
         seen: set[Any] = set()
         stack: list[tuple[str, Draft]] = [("", self)]
         paths: list[str] = []
@@ -123,7 +132,8 @@ class Draft:
                 path = f"{prefix}{steps[0].name}"
                 paths.append(path)
                 if matches(path, operation):
-                    found.append((here, path, steps if call is None else _one_call(steps, call, path)))
+                    meant = steps if call is None else _one_call(steps, call, path)
+                    found.append(Found(here, path, meant, len(meant) == len(steps)))
                 elif subgraph(operation) is not None and operation not in seen:
                     seen.add(operation)
                     inner = here.inside(operation)
@@ -136,13 +146,11 @@ class Draft:
     def ref(self, path: str) -> Ref:
         """Return the one tensor at ``path``; an inner one of a nested model becomes a further output of that model."""
         path, _, index = path.partition(":")
-        (draft, _, steps), *others = self.find(path)
-        if others or len(steps) > 1:
-            raise GraphError(
-                f"{path!r} means several tensors.",
-                got=", ".join(f"{name}@{i}" for _, name, calls in [(draft, path, steps), *others] for i in range(len(calls))),
-            )
-        inner = Ref(steps[0], int(index) if index else 0)
+        found = self.find(path)
+        if len(found) > 1 or len(found[0].steps) > 1:
+            names = (f"{one.path}@{number}" for one in found for number in range(len(one.steps)))
+            raise GraphError(f"{path!r} means several tensors.", got=", ".join(names))
+        draft, inner = found[0].draft, Ref(found[0].steps[0], int(index) if index else 0)
         return inner if draft is self else self._lifted(draft, inner)
 
     def _lifted(self, draft: Draft, inner: Ref) -> Ref:
@@ -191,10 +199,10 @@ class Draft:
         self.added.append(step)
         return Ref(step)
 
-    def redirect(self, change: Callable[[Ref], Ref], but: Step | None = None) -> None:
-        """Replace references everywhere, in steps and outputs; ``but`` keeps its own."""
+    def redirect(self, change: Callable[[Ref], Ref], but: Collection[Step] = ()) -> None:
+        """Replace references everywhere, in steps and outputs; the steps ``but`` keep their own."""
         for step in self.all_steps():
-            if step is not but:
+            if step not in but:
                 step.swap(change)
         self.outputs = _swapped(self.outputs, change)
 

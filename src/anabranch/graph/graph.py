@@ -18,6 +18,8 @@ class Graph:
     """
 
     __slots__ = (
+        "_by_name",
+        "_calls",
         "_positions",
         "input_structure",
         "inputs",
@@ -42,10 +44,19 @@ class Graph:
         self.names = name_operations(dict.fromkeys(node.operation for node in self.nodes))
         self.operations = _by_depth(inner, sources, first_met)
         self._positions: dict[Node, int] = {}
-        counts: dict[Operation, int] = {}
+        self._calls: dict[Operation, list[Node]] = {}
+        self._by_name: dict[str, Operation] | None = None
         for node in self.nodes:
-            self._positions[node] = counts.get(node.operation, 0)
-            counts[node.operation] = self._positions[node] + 1
+            calls = self._calls.setdefault(node.operation, [])
+            self._positions[node] = len(calls)
+            calls.append(node)
+
+    @property
+    def by_name(self) -> dict[str, Operation]:
+        """The operations by their names here."""
+        if self._by_name is None:
+            self._by_name = {name: operation for operation, name in self.names.items()}
+        return self._by_name
 
     def call_index(self, node: Node) -> int:
         """Return which call of its operation ``node`` is in this graph, from 0."""
@@ -57,7 +68,7 @@ class Graph:
 
     def calls_of(self, operation: Operation) -> list[Node]:
         """Return the nodes of one operation in this graph, in order."""
-        return [node for node in self.nodes if node.operation is operation]
+        return list(self._calls.get(operation, ()))
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.nodes)} nodes, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"

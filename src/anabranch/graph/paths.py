@@ -84,7 +84,7 @@ def operation_at(graph: Graph, path: str) -> Any:
 def _by_name(graph: Graph | None, owner: Any) -> dict[str, Any]:
     """Return what a path can go on to: the operations of a graph, else the layers that a layer holds."""
     if graph is not None:
-        return {name: operation for operation, name in graph.names.items()}
+        return graph.by_name
     return {layer.name: layer for layer in getattr(owner, "sublayers", list)()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 import weakref
@@ -124,7 +125,7 @@ class _Torch(Port):
 
     def no_attribute(self, tensor: Any, name: str) -> Exception:
         """Return the error for an attribute that symbolic tensors lack; a module that asks for it is better wrapped."""
-        calls = [] if name.startswith("__") else list(_module_calls())
+        calls = list(_module_calls())
         if calls and _is_torch_own(calls[0]["self"]):
             own = [call["self"] for call in calls if _is_torch_own(call["self"])]
             module = type(own[-1]).__name__
@@ -132,12 +133,17 @@ class _Torch(Port):
                 f"{module} looks into its input ({name!r}), which has no numbers yet, so it cannot be called bare.",
                 where=str(call_site()), repair=f"layers.TorchModule({module}(...))(x)",
             )  # fmt: skip
-        close = nearest(name, METHODS)
+        close = _nearest_method(name)
         return MissingAttributeError(
             f"A symbolic tensor has no {name!r}.",
             where=str(call_site()),
             repair=f"did you mean {close!r}?" if close else "a function of anabranch.ops or of torch takes it as an argument",
         )
+
+
+@functools.cache
+def _nearest_method(name: str) -> str | None:
+    return nearest(name, METHODS)
 
 
 def _shown(leaf: Any) -> Any:
