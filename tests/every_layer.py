@@ -396,9 +396,15 @@ PREPROCESSING: list[Case] = [
 
 MERGING = [
     Case("Add", "Add", {}, [(None, 4, 3), (None, 4, 3), (None, 4, 3)], unknown=[[(None, None, 3), (None, 4, 3), (None, 4, 3)]]),
-    Case("Add broadcast", "Add", {}, [(None, 4, 3), (None, 1, 3)]),
+    Case(
+        "Add broadcast",
+        "Add",
+        {"broadcast": True},
+        [(None, 4, 3), (None, 1, 3)],
+        keras_make=lambda: _keras().layers.Add(),
+    ),
     *(Case(name, name, {}, [(None, 4, 3), (None, 4, 3)]) for name in ("Subtract", "Multiply", "Average", "Maximum", "Minimum")),
-    Case("Add lower rank", "Add", {}, [(None, 4, 3), (None, 3)]),
+    Case("Add lower rank", "Add", {"broadcast": True}, [(None, 4, 3), (None, 3)], keras_make=lambda: _keras().layers.Add()),
     Case("Multiply gate", "Multiply", {}, [(None, 4, 5, 3), (None, 1, 1, 3)]),
     Case("Average of three", "Average", {}, [(None, 4), (None, 4), (None, 4)]),
     Case("Concatenate", "Concatenate", {}, [(None, 4, 3), (None, 4, 2)], unknown=[[(None, None, 3), (None, 4, 2)]]),

@@ -21,15 +21,24 @@ Code inside states the fact; the public boundary adds the place with :meth:`Anab
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 MOST_SHOWN = 30  # names, before a list is cut to those nearest
+WIDTH = 100  # columns of a message
+BOLD, CYAN, YELLOW, GREEN, PLAIN = (f"\033[{code}m" for code in ("1", "36", "33", "32", "0"))
 E = TypeVar("E", bound="AnabranchError")
 
 
 class AnabranchError(Exception):
-    """Base of every error raised on purpose; ``fact``, ``expected``, ``got``, ``where``, ``repair`` are its parts."""
+    """Base of every error raised on purpose; its parts: ``fact``, ``story``, ``expected``, ``got``, ``where``, ``repair``.
+
+    ``story`` is whence the tensors came, in lines that are not broken; ``clue`` is what an inner function found, for the
+    boundary that tells the story.
+    """
 
     def __init__(
         self,
@@ -39,8 +48,12 @@ class AnabranchError(Exception):
         got: str | None = None,
         where: str | None = None,
         repair: str | None = None,
+        story: str | None = None,
+        clue: Any = None,
     ) -> None:
         self.fact = fact
+        self.story = story
+        self.clue = clue
         self.expected = expected
         self.got = got
         self.where = where
@@ -53,8 +66,65 @@ class AnabranchError(Exception):
         return self
 
     def __str__(self) -> str:
+        text = self.plain()
+        return _painted(text) if _colourful() else text
+
+    def plain(self) -> str:
+        """Return the text without colours."""
         parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("repair", self.repair)]
-        return "\n".join([self.fact, *(f"  {label + ':':<9} {text}" for label, text in parts if text)])
+        lines = _broken(self.fact, "", "  ")
+        lines += [f"  {line}" for line in (self.story or "").splitlines()]
+        for label, text in parts:
+            if text:
+                lines += _broken(text, f"  {label + ':':<9} ", " " * 12)
+        return "\n".join(lines)
+
+
+def _broken(text: str, first: str, rest: str) -> list[str]:
+    """Return a text as lines of at most WIDTH columns where words allow it, the first after ``first``, others after ``rest``."""
+    import textwrap
+
+    lines: list[str] = []
+    for line in text.splitlines():
+        begin = rest if lines else first
+        if len(begin) + len(line) <= WIDTH:
+            lines.append(begin + line)
+        else:
+            lines += textwrap.wrap(line, WIDTH, initial_indent=begin, subsequent_indent=rest, break_long_words=False,
+                                   break_on_hyphens=False)  # fmt: skip
+    return lines
+
+
+_PRINTERS = frozenset(("traceback", "code", "_pyrepl.console", "_pyrepl.simple_interact", "anabranch.cli"))
+
+
+# Colours: where Python itself prints the error on a terminal; who asks for the text in a program gets it plain
+
+
+def _colourful() -> bool:
+    """Return whether the text that is being asked for goes straight to a terminal, or is to look as if."""
+    asker = sys._getframe(1).f_back
+    while asker is not None and asker.f_globals.get("__name__") in _PRINTERS:
+        asker = asker.f_back
+    if asker is not None or os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return bool(sys.stderr and sys.stderr.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def _painted(text: str) -> str:
+    first, *others = text.splitlines()
+    painted = [f"{BOLD}{first}{PLAIN}"]
+    repairing = False
+    for line in others:
+        label = re.match(r"  (expected:|got:|where:|repair:|fork |branch \d+|from )", line)
+        repairing = bool(label and label[1] == "repair:") or (repairing and not label)
+        head = label.end() if label else 0
+        body = re.sub(r"[←↑] .*", lambda found: f"{YELLOW}{found[0]}{PLAIN}", line[head:])
+        body = f"{GREEN}{body}{PLAIN}" if repairing else body
+        painted.append(f"{CYAN}{line[:head]}{PLAIN}{body}" if head else body)
+    return "\n".join(painted)
 
 
 class ArgumentError(AnabranchError, ValueError):

@@ -20,6 +20,7 @@ _device: str | None = None
 _seed: int | None = None
 _seedings = 0
 _adoptions = 0
+_strict_merges = True
 
 
 def floatx() -> str:
@@ -82,6 +83,19 @@ def set_device(name: str | None) -> None:
     if name is not None and not isinstance(name, str):
         raise ArgumentTypeError("A device is named by a string.", expected="'cpu' or 'cuda'", got=repr(name))
     _device = name
+
+
+def strict_merges() -> bool:
+    """Return whether a merge that stretches a branch without being asked to is an error; else it is a warning."""
+    return _strict_merges
+
+
+def set_strict_merges(strict: bool) -> None:
+    """Say whether ``add``, ``average``, … of unequal shapes without ``broadcast=True`` is an error (else a warning, as under
+    ``anabranch run``, since Keras stretches in silence).
+    """
+    global _strict_merges
+    _strict_merges = bool(strict)
 
 
 def data_folder() -> Path:

@@ -137,6 +137,7 @@ class Finder:
 
 
 def install() -> None:
-    """Let the names mean anabranch from now on, in this process."""
+    """Let the names mean anabranch from now on, in this process; merges stretch as Keras's do, with a warning."""
+    anabranch.config.set_strict_merges(False)
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]  # a finder by duck: importlib.abc costs 13 ms

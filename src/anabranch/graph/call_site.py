@@ -1,9 +1,11 @@
-"""Where in the user's own code a layer was made or called."""
+"""Where in the user's own code a layer was made or called; in a notebook, the cell and the line in it."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
+from types import FrameType
 from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -26,4 +28,23 @@ def call_site() -> CallSite:
         frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").startswith("torch.")
     ):
         frame = frame.f_back
-    return CallSite(frame.f_code.co_filename, frame.f_lineno)
+    file = frame.f_code.co_filename
+    return CallSite(_cell(file, frame) or file if "ipython-input" in file or "ipykernel" in file else file, frame.f_lineno)
+
+
+def _cell(file: str, frame: FrameType) -> str | None:
+    """Return the cell that IPython runs under the name ``file``, such as ``In [3]``; None for any other file.
+
+    A terminal's IPython numbers the file. A notebook's names it by a hash of the cell's text, which ``linecache`` holds; the
+    inputs so far are the list ``In`` beside ``_oh`` among the user's names, of which the last is the one that runs.
+    """
+    if numbered := re.match(r"<ipython-input-(\d+)-", file):
+        return f"In [{numbered[1]}]"
+    inputs = frame.f_globals.get("In")
+    if "_oh" not in frame.f_globals or not isinstance(inputs, list) or not re.search(r"ipykernel_\d+[\\/]\d+\.py$", file):
+        return None
+    import linecache
+
+    text = "".join(linecache.getlines(file, frame.f_globals)).strip()
+    same = [number for number, source in enumerate(inputs) if text and source.strip() == text]
+    return f"In [{same[-1] if same else len(inputs) - 1}]"

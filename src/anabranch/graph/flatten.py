@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from anabranch import _tree
+from anabranch._errors import AnabranchError
+from anabranch.graph.explain import tell
 from anabranch.graph.graph import Graph
+from anabranch.graph.story import named
 from anabranch.graph.tensor import Node, Tensor, spec_leaves
 
 
@@ -110,6 +113,11 @@ def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
             continue
         args, kwargs = with_values(node, [values[t.key] for t in node.inputs])
         operation: Any = node.operation
-        made = Node(operation, args, kwargs, operation.compute_output_spec(*args, **kwargs), node.site)
+        try:
+            specs = operation.compute_output_spec(*args, **kwargs)
+        except AnabranchError as error:
+            tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
+            raise error.at(f"{named(operation)}, called at {node.site}") from error.__cause__
+        made = Node(operation, args, kwargs, specs, node.site)
         _note(values, node, _tree.leaves(made.outputs()))
     return [values[t.key] for t in graph.outputs]

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from anabranch._errors import ArgumentTypeError, ShapeError
+from anabranch.graph.explain import Clash, repairs
 from anabranch.graph.shapes import Shape, broadcast
+from anabranch.graph.story import SYMBOLS
 
 Rule = Callable[[list["Spec"]], "Spec"]
 
@@ -60,6 +62,7 @@ def _matrix_product(specs: list[Spec]) -> Spec:
         raise ShapeError(
             f"The inner sizes of a matrix product differ: {inner} and {outer}.",
             expected="(…, n, k) @ (…, k, m)", got=f"{a} @ {b}",
+            repair="a @ b.transpose(-1, -2) swaps the last two axes of b" if len(b) > 1 and b[-1] == inner else None,
         )  # fmt: skip
     shape = (*broadcast(rows[:-2], columns[:-2]), rows[-2], columns[-1])
     if len(a) == 1:
@@ -112,7 +115,26 @@ class Operator:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is a float."""
         tensors = [Spec(tuple(o.shape), str(o.dtype).removeprefix("torch.")) for o in operands if hasattr(o, "shape")]
         numbers = [Spec((), "float32") for o in operands if isinstance(o, float) and "float" not in tensors[0].dtype]
-        return self._rule(tensors + numbers)
+        try:
+            return self._rule(tensors + numbers)
+        except ShapeError as error:
+            if len(tensors) == 2 and self._rule is not _matrix_product:
+                raise _unequal(self.name, tensors[0].shape, tensors[1].shape) from None
+            raise error
+
+
+def _unequal(name: str, a: Shape, b: Shape) -> ShapeError:
+    """Build the error of two operands that do not go together element by element."""
+    rank = max(len(a), len(b))
+    pair = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    axes = [i for i, (m, n) in enumerate(zip(*pair, strict=True)) if m != n and None not in (m, n) and 1 not in (m, n)]
+    found = Clash(0, 1, pair, axes)
+    sign = SYMBOLS.get(name, name)
+    return ShapeError(
+        f"a {sign} b cannot combine {a} and {b}: {found.sizes()}.",
+        expected="sizes that are equal or 1, aligned from the last axis" + (f": {a} over {b}" if len(a) != len(b) else ""),
+        repair=repairs(found) if len(a) == len(b) else None, clue=found,
+    )  # fmt: skip
 
 
 class GetItem(Operator):
@@ -136,7 +158,7 @@ def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
     """
     taken = sum(item is not None and item is not Ellipsis for item in key)
     if taken > len(shape):
-        raise ShapeError("More indices than axes.", expected=f"at most {len(shape)} for {shape}", got=f"{taken}")
+        raise ShapeError("More indices than axes.", expected=f"at most {len(shape)} for {shape}", got=str(taken))
     if Ellipsis not in key:
         key = (*key, Ellipsis)
     result: list[int | None] = []
@@ -152,8 +174,9 @@ def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
             _check_index(int(item), next(axes), shape)
         else:
             raise ArgumentTypeError(
-                "A symbolic tensor is indexed by whole numbers, slices, ... and None.", got=repr(item),
-                repair="ops.take or torch.index_select for other indices",
+                "A symbolic tensor is indexed by whole numbers, slices, ... and None.",
+                got=f"{type(item).__name__}: {item!r}"[:90],
+                repair="ops.take(x, indices, axis) takes other indices; ops.where(condition, a, b) chooses by a condition",
             )  # fmt: skip
     return tuple(result)
 
@@ -166,4 +189,7 @@ def _sliced(size: int | None, item: slice) -> int | None:
 
 def _check_index(index: int, size: int | None, shape: Shape) -> None:
     if size is not None and not -size <= index < size:
-        raise ShapeError(f"Index {index} lies outside an axis of size {size}.", got=f"shape {shape}")
+        raise ShapeError(
+            f"Index {index} lies outside an axis of size {size}.",
+            expected=f"{-size} to {size - 1}" if size else None, got=f"shape {shape}",
+        )  # fmt: skip

@@ -24,6 +24,7 @@ from anabranch._errors import (
     unknown,
 )  # fmt: skip
 from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
+from anabranch.graph.explain import tell
 from anabranch.graph.operators import DTYPES
 
 _BASE_ARGUMENTS = (
@@ -315,6 +316,7 @@ class Layer:
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
+            tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
             error.at(self._described(site))
             raise
         return record(self, args, kwargs, specs, site, noted=noted)

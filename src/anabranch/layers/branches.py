@@ -1,30 +1,17 @@
-"""Whether the branches of a merge fit together; where they do not: at which axes, whence they come, what would mend it."""
+"""Whether the branches of a merge fit together; where they do not: at which axes, and what would mend it."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.graph import Shape
+from anabranch.graph import Shape, call_site
+from anabranch.graph.explain import Clash, repairs
 from anabranch.layers.base import Layer
 
-SPATIAL = {3: ("steps",), 4: ("height", "width"), 5: ("depth", "height", "width")}
-
-
-def axis_names(rank: int) -> tuple[str, ...]:
-    """Return what the axes of a tensor are called: batch, spatial axes, channels.
-
-    >>> axis_names(4)
-    ('batch', 'height', 'width', 'channels')
-    """
-    if rank == 2:
-        return ("batch", "features")
-    if rank not in SPATIAL:
-        return tuple(f"axis {axis}" for axis in range(rank))
-    if rank > 3 and config.image_data_format() == "channels_first":
-        return ("batch", "channels", *SPATIAL[rank])
-    return ("batch", *SPATIAL[rank], "channels" if rank > 3 else "features")
+_warned: dict[Any, Any] = {}  # Python's note of the warnings shown, so that each line of a script gets one
 
 
 def check_branches(layer: Layer, shapes: Any, least: int, most: int | None = None) -> None:
@@ -32,11 +19,18 @@ def check_branches(layer: Layer, shapes: Any, least: int, most: int | None = Non
     name = type(layer).__name__
     if not isinstance(shapes, list) or (shapes and not isinstance(shapes[0], tuple)):
         raise ArgumentError(
-            f"{name} merges branches, so it is called on a list.", expected="[a, b]", got=f"one tensor {shapes}"
-        )
+            f"{name} merges branches, so it is called on a list.",
+            expected="a list of tensors: [a, b]", got=f"one tensor {shapes}", repair=f"{name}()([a, b])",
+        )  # fmt: skip
     if len(shapes) < least or (most is not None and len(shapes) > most):
         takes = f"{least} branches" if least == most else f"at least {least}"
         raise ArgumentError(f"{name} takes a list of {takes}.", got=str(len(shapes)))
+
+
+def raised(shapes: list[Shape]) -> list[Shape]:
+    """Return shapes of one rank: those of lower rank gain axes of size 1 after the batch, as in Keras."""
+    rank = max(len(shape) for shape in shapes)
+    return [(*shape[:1], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
 
 
 def agreed(layer: Layer, shapes: list[Shape], *, stretch: bool, but: int | None = None) -> Shape:
@@ -46,7 +40,7 @@ def agreed(layer: Layer, shapes: list[Shape], *, stretch: bool, but: int | None 
     for branch, shape in enumerate(shapes):
         for axis, (m, n) in enumerate(zip(sizes, shape, strict=True)):
             if axis != but and differ(m, n, stretch):
-                raise parted(layer, shapes, givers[axis], branch, stretch=stretch, but=but)
+                raise parted(layer, clash(shapes, givers[axis], branch, stretch=stretch, but=but), stretch)
             if (m is None and not (stretch and n == 1)) or (stretch and m == 1):
                 sizes[axis], givers[axis] = n, branch
     return tuple(sizes)
@@ -57,61 +51,63 @@ def differ(m: int | None, n: int | None, stretch: bool) -> bool:
     return m is not None and n is not None and m != n and not (stretch and 1 in (m, n))
 
 
-def parted(layer: Layer, shapes: list[Shape], one: int, other: int, *, stretch: bool, but: int | None) -> ShapeError:
+def clash(shapes: list[Shape], one: int, other: int, *, stretch: bool, but: int | None = None) -> Clash:
+    """Return where two branches do not go together."""
+    pair = shapes[one], shapes[other]
+    axes = [axis for axis, (m, n) in enumerate(zip(*pair, strict=True)) if axis != but and differ(m, n, stretch)]
+    return Clash(one, other, pair, axes, config.image_data_format() == "channels_first")
+
+
+def parted(layer: Any, found: Clash, stretch: bool) -> ShapeError:
     """Build the error of two branches whose sizes differ, axis by axis, with the edits that would mend it."""
-    a, b = shapes[one], shapes[other]
-    names = axis_names(len(a))
-    axes = [axis for axis, (m, n) in enumerate(zip(a, b, strict=True)) if axis != but and differ(m, n, stretch)]
+    a, b = found.shapes
     return ShapeError(
-        f"{type(layer).__name__} cannot merge {a} and {b}: {', '.join(f'{names[i]} {a[i]} and {b[i]}' for i in axes)}.",
-        expected=f"equal {' and '.join(names[i] for i in axes)}{', or 1' if stretch else ''}",
-        repair=mend((one + 1, a), (other + 1, b), axes) or None,
+        f"{type(layer).__name__} cannot merge {a} and {b}: {found.sizes()}.",
+        expected=f"equal {listed(found.names)}{', or 1' if stretch and layer.broadcast else ''}",
+        repair=repairs(found),
+        clue=found,
     )
 
 
-def mend(one: tuple[int, Shape], other: tuple[int, Shape], axes: list[int]) -> str:
-    """Return the edits after which two branches, each its number and shape, would agree along ``axes``."""
-    wanted, number = one[1], other[0]
-    names = axis_names(len(wanted))
-    spatial = [axis for axis in axes if names[axis] in SPATIAL.get(len(wanted), ())]
-    edits = [resize(one, other, spatial)] if spatial else []
-    for axis in axes:
-        if names[axis] in ("channels", "features"):
-            project = f"Dense({wanted[axis]})" if len(wanted) < 4 else f"Conv{len(wanted) - 2}D({wanted[axis]}, 1)"
-            edits.append(f"{project} on branch {number} gives it {wanted[axis]} {names[axis]}")
-    return "; ".join(edits)
+def listed(names: list[str]) -> str:
+    """Return names as a sentence has them.
+
+    >>> listed(["height", "width", "channels"])
+    'height, width and channels'
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def resize(one: tuple[int, Shape], other: tuple[int, Shape], axes: list[int]) -> str:
-    """Return the edit after which two branches would have the same lengths along the spatial ``axes``."""
-    (first, a), (second, b) = one, other
-    if all((a[axis] or 0) > (b[axis] or 0) for axis in axes):
-        return resize(other, one, axes)
-    if not all((a[axis] or 0) < (b[axis] or 0) for axis in axes):
-        return 'padding="same" and equal strides in both branches'
-    names = axis_names(len(a))
-    positions = [axis for axis, name in enumerate(names) if name in SPATIAL[len(a)]]
-    lengths = [((a[axis] or 1, b[axis] or 1) if axis in axes else (1, 1)) for axis in positions]
-    strides = tuple(-(-long // short) for short, long in lengths)
-    if all(
-        -(-long // stride) == short and (stride > 1 or long == 1)
-        for (short, long), stride in zip(lengths, strides, strict=True)
-    ):
-        channels = a[names.index("channels" if "channels" in names else "features")]
-        return f"a stride in branch {second}, such as Conv{len(positions)}D({channels}, 1, strides={_short(strides)})"
-    crop = tuple(((long - short) // 2, long - short - (long - short) // 2) for short, long in lengths)
-    return f'padding="same" in the layers of branch {first}, or Cropping{len(positions)}D({_short(crop)}) on branch {second}'
+def stretched(shapes: list[Shape]) -> Clash | None:
+    """Return the first two branches that go together only because one is stretched: along an axis of size 1, or in rank."""
+    same = raised(shapes)
+    first_known: dict[int, int] = {}
+    for branch, shape in enumerate(same):
+        if len(shapes[branch]) != len(shapes[0]):
+            return clash(same, 0, branch, stretch=False)
+        for axis, size in enumerate(shape):
+            if size is not None and same[one := first_known.setdefault(axis, branch)][axis] != size:
+                return clash(same, one, branch, stretch=False)
+    return None
 
 
-def _short(values: tuple[Any, ...]) -> Any:
-    """Return one value where all are the same number, or where there is but one."""
-    return values[0] if len(values) == 1 or (isinstance(values[0], int) and len(set(values)) == 1) else values
-
-
-def sources(inputs: Any) -> str:
-    """Return a line for each branch: its shape, the layer it is from, the user's line."""
-    lines = [
-        f"branch {number}: {tensor.shape} from {tensor.node.operation.name} at {tensor.node.site}"
-        for number, tensor in enumerate(inputs, 1)
-    ]
-    return ("\n" + " " * 12).join(lines)
+def refuse_stretching(layer: Layer, shapes: list[Shape]) -> None:
+    """Raise, or warn where merges are not strict, if branches are stretched although nobody asked for it."""
+    found = stretched(shapes)
+    if found is None:
+        return
+    name = type(layer).__name__
+    a, b = shapes[found.one], shapes[found.other]
+    ranks = [] if len(a) == len(b) else [f"{len(a)} and {len(b)} axes"]
+    fact = f"one of {a} and {b}: {', '.join([*ranks, *([found.sizes()] if found.axes and not ranks else [])])}."
+    meant = f"{name.lower()}([a, b], broadcast=True)"
+    if config.strict_merges():
+        operator = {"Add": ", or a + b", "Subtract": ", or a - b"}.get(name, "")
+        found = found._replace(meant=f"{meant}{operator}", axes=[] if ranks else found.axes)
+        raise ShapeError(
+            f"{name} would stretch {fact}", expected="equal shapes, unless stretching is asked for",
+            repair=repairs(found), clue=found,
+        )  # fmt: skip
+    site = call_site()
+    message = f"{name} stretches {fact} Keras does so in silence; to say that it is meant: {meant}"
+    warnings.warn_explicit(message, UserWarning, site.file, site.line, registry=_warned)

@@ -6,33 +6,26 @@ import functools
 import operator
 from typing import Any, ClassVar
 
-from anabranch import compute
+from anabranch import _tree, compute
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.graph import Shape
+from anabranch.graph import Shape, call_site
 from anabranch.graph.operators import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.base import Layer
-from anabranch.layers.branches import agreed, check_branches, sources
+from anabranch.layers.branches import agreed, check_branches, raised, refuse_stretching
 
 
 class Joining(Layer):
-    """A layer of several branches, which says whence they come where they do not fit. Abstract."""
+    """A layer of several branches. Abstract."""
 
     least: ClassVar[int] = 1
     most: ClassVar[int | None] = None
+    broadcast = False
 
     def build(self, input_shape: Any) -> None:
         """Count the branches."""
         check_branches(self, input_shape, self.least, self.most)
         self.built = True
-
-    def compute_output_spec(self, inputs: Any) -> Any:
-        """Return the spec by the shape rule."""
-        try:
-            return super().compute_output_spec(inputs)
-        except ShapeError as error:
-            error.got = sources(inputs)
-            raise
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
         """The layer's where a branch has floats, else the widest of the branches'."""
@@ -41,14 +34,35 @@ class Joining(Layer):
 
 
 class Merge(Joining):
-    """Combine a list of tensors element by element; sizes of 1 stretch. Abstract: Add, Multiply, …"""
+    """Combine a list of tensors element by element. Abstract: Add, Multiply, …
+
+    Args:
+        broadcast: whether axes of size 1 stretch, and branches of lower rank gain such axes after the batch; unless so, unequal
+            shapes are an error. None: as the layer does by itself, which is True for Multiply alone, since gates stretch.
+    """
+
+    stretches: ClassVar[bool] = False
+
+    def __init__(self, *, broadcast: bool | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.broadcast = self.stretches if broadcast is None else bool(broadcast)
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        """The shapes broadcast; those of lower rank gain axes of size 1 after the batch, as in Keras."""
+        """The sizes that the branches agree on, or that those of size 1 are stretched to."""
         check_branches(self, input_shape, self.least, self.most)
-        rank = max(len(shape) for shape in input_shape)
-        raised = [(*shape[:1], *(1,) * (rank - len(shape)), *shape[1:]) for shape in input_shape]
-        return agreed(self, raised, stretch=True)
+        shape = agreed(self, raised(input_shape), stretch=True)
+        if not self.broadcast:
+            refuse_stretching(self, input_shape)
+        return shape
+
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        shapes = [tuple(x.shape) for x in _tree.leaves(args) if hasattr(x, "shape")]
+        if not self.broadcast and shapes and not compute.is_recording():
+            try:
+                refuse_stretching(self, shapes)
+            except ShapeError as error:
+                raise error.at(self._described(call_site())) from None
+        return super()._compute(args, kwargs)
 
     def call(self, inputs: list[Any]) -> Any:
         """Merge the branches in order."""
@@ -78,7 +92,9 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """a · b · …: a gate."""
+    """a · b · …: a gate, so axes of size 1 stretch."""
+
+    stretches = True
 
     def merge(self, a: Any, b: Any) -> Any:
         """Multiply."""
