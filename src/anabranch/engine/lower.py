@@ -7,8 +7,10 @@ be recorded (it branches on values) stays one opaque module.
 from __future__ import annotations
 
 import keyword
+import linecache
 import operator
 import re
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +123,14 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses)
     recorder.graph.output(recorder.create_arg(result))
     module = torch.fx.GraphModule(recorder.root, recorder.graph, "Lowered")
+    weakref.finalize(module, _forget_source, module.forward.__code__.co_filename)
     return Lowered(module.train(training), len(outputs), tuple(recorder.modules))
+
+
+def _forget_source(file: str) -> None:
+    """Let go of the generated code that fx keeps for tracebacks, once its module is gone."""
+    linecache.cache.pop(file, None)
+    getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)
 
 
 def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
