@@ -1,4 +1,4 @@
-"""Deep chains, wide fans, many inputs, many repetitions: walks are iterative, work per layer is constant, nothing is left behind."""
+"""Deep chains, wide fans, many inputs, many repetitions: walks are iterative, work per layer constant, nothing left behind."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_calls_of_a_long_lived_backbone_leave_nothing() -> None:
 
 
 def growth(repeat: Callable[[], Any], times: int) -> int:
-    """Return how many bytes of Python's memory ``times`` repetitions leave, after as many to warm up as take caches to be full."""
+    """Return how many bytes of Python's memory ``times`` repetitions leave, once caches are full."""
     for _ in range(max(20, times // 10)):
         repeat()
     gc.collect()

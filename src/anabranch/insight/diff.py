@@ -90,7 +90,7 @@ def diff(old: Any, new: Any) -> Diff:
 def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
     found = []
     if a.type != b.type:
-        found.append(Change(path, "type", a.type, b.type))
+        found.append(Change(path, "type", _made(a), _made(b)))
     else:
         for key in a.config.keys() | b.config.keys():
             one, other = a.config.get(key, "-"), b.config.get(key, "-")
@@ -106,6 +106,12 @@ def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
         one, other = (", ".join(f"{name} {held.get(name, 'none')}" for name in names) for held in (a.weights, b.weights))
         found.append(Change(path, "weights", one, other))
     return found
+
+
+def _made(facts: Facts) -> str:
+    """Return the type with what it was made with, e.g. ``Activation(activation='gelu')``."""
+    given = ", ".join(f"{key}={value}" for key, value in facts.config.items() if key not in ("trainable", "dtype"))
+    return f"{facts.type}({given})" if given else facts.type
 
 
 def _merged(a: list[str], b: list[str]) -> list[str]:
