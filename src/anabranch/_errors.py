@@ -81,7 +81,7 @@ class AnabranchError(Exception):
 
 
 def _broken(text: str, first: str, rest: str) -> list[str]:
-    """Return a text as lines of at most WIDTH columns where words allow it, the first after ``first``, others after ``rest``."""
+    """Return a text as lines of at most WIDTH columns where words allow it, begun with ``first``, the others with ``rest``."""
     import textwrap
 
     lines: list[str] = []

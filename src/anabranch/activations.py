@@ -8,6 +8,7 @@ from typing import Any
 from anabranch import compute
 from anabranch._errors import ArgumentTypeError, ShapeError, unknown
 from anabranch.graph import Shape
+from anabranch.graph.call_site import call_site
 
 Activation = Callable[[Any], Any]
 
@@ -184,7 +185,7 @@ def get(identifier: Any) -> Activation:
         identifier = identifier.get("config")
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
-            raise unknown("activation", identifier, _BY_NAME)
+            raise unknown("activation", identifier, _BY_NAME, where=str(call_site()))
         return _BY_NAME[identifier]
     if callable(identifier) and not isinstance(identifier, type):
         return identifier  # type: ignore[no-any-return]  # any f(x) of the user's
@@ -192,6 +193,7 @@ def get(identifier: Any) -> Activation:
         "That is no activation.",
         expected="a name, or a function of a tensor",
         got=repr(identifier),
+        where=str(call_site()),
         repair=f"{identifier.__name__}()" if isinstance(identifier, type) else None,
     )
 

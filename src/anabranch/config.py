@@ -91,8 +91,9 @@ def strict_merges() -> bool:
 
 
 def set_strict_merges(strict: bool) -> None:
-    """Say whether ``add``, ``average``, … of unequal shapes without ``broadcast=True`` is an error (else a warning, as under
-    ``anabranch run``, since Keras stretches in silence).
+    """Say whether ``add``, ``average``, … of unequal shapes without ``broadcast=True`` is an error.
+
+    Else it is a warning with the user's line, as under ``anabranch run``, since Keras stretches in silence.
     """
     global _strict_merges
     _strict_merges = bool(strict)

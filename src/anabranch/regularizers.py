@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch.graph.call_site import call_site
 
 
 class Regularizer:
@@ -82,13 +83,15 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     name = identifier.get("class_name") if isinstance(identifier, dict) else identifier
     if isinstance(name, str):
         if name not in _CLASSES:
-            raise unknown("regularizer", name, _CLASSES)
+            raise unknown("regularizer", name, _CLASSES, where=str(call_site()))
         return _CLASSES[name].from_config(identifier.get("config", {}) if isinstance(identifier, dict) else {})
     if isinstance(identifier, type) and issubclass(identifier, Regularizer):
         return identifier()
     if callable(identifier):
         return identifier  # type: ignore[no-any-return]  # any f(x) of the user's
-    raise ArgumentTypeError("That is no regularizer.", expected="a name or a callable", got=repr(identifier))
+    raise ArgumentTypeError(
+        "That is no regularizer.", expected="a name or a callable", got=repr(identifier), where=str(call_site())
+    )
 
 
 def serialize(regularizer: Regularizer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anabranch._errors import AnabranchError, EngineError, ShapeError
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from anabranch.graph.tensor import Tensor
 
     Ends = tuple[Tensor, Tensor] | None
+
+
+MOST_NAMED = 3  # layers to be padded
 
 
 class Clash(NamedTuple):
@@ -98,7 +102,8 @@ def mend(clash: Clash, ends: Ends = None) -> list[str]:
         edits = []
     for axis in last:
         project = f"Dense({a[axis]})" if len(a) < 4 else f"Conv{len(a) - 2}D({a[axis]}, 1)"
-        edits.append(f"{project} on branch {clash.other + 1} gives it {a[axis]} {names[axis]}")
+        also = "and " if spatial else ""
+        edits.append(f"{also}{project} on branch {clash.other + 1} gives it {a[axis]} {names[axis]}")
     return edits
 
 
@@ -118,36 +123,62 @@ def _resize(clash: Clash, axes: list[int], ends: Ends) -> tuple[list[str], bool]
         return ['padding="same" and equal strides in both branches'], False
     names = axis_names(len(a), clash.channels_first)
     positions = [axis for axis, name in enumerate(names) if name in SPATIAL[len(a)]]
-    lengths = [((a[axis] or 1, b[axis] or 1) if axis in axes else (1, 1)) for axis in positions]
-    strides = tuple(-(-long // short) for short, long in lengths)
-    if all(
-        -(-long // stride) == short and (stride > 1 or long == 1)
-        for (short, long), stride in zip(lengths, strides, strict=True)
-    ):
-        channels = a[next(axis for axis, name in enumerate(names) if name in LAST)]
-        project = f"Conv{len(positions)}D({channels}, 1, strides={_short(strides)})"
-        return [f"a stride in branch {second}, such as the projection {project}"], True
-    crop = tuple(((long - short) // 2, long - short - (long - short) // 2) for short, long in lengths)
+    short, long = ([shape[axis] or 1 if axis in axes else 1 for axis in positions] for shape in (a, b))
+    channels = a[next(axis for axis, name in enumerate(names) if name in LAST)]
+    project = f"Conv{len(positions)}D({channels}, 1, strides=%s) on branch {second}, a projection"
+    if strides := _strides(short, long):
+        return [project % _short(strides)], True
+    crop = tuple(((n - m) // 2, n - m - (n - m) // 2) for m, n in zip(short, long, strict=True))
     even = len(crop) > 1 and all(before == after for before, after in crop)
     cropping = f"Cropping{len(positions)}D({_short(tuple(pair[0] for pair in crop) if even else crop)}) on branch {second}"
-    padded = _unpadded(ends, [names[axis] for axis in axes], clash.channels_first) if ends else "the layers"
-    return ([f'padding="same" in {padded} of branch {first}', f"or {cropping}"] if padded else [cropping]), False
+    if ends is None:
+        return [f'padding="same" in the layers of branch {first}', f"or {cropping}"], False
+    padded, other = _padded(ends, positions), _padded((ends[1], ends[0]), positions)
+    if padded is None:
+        return [cropping], False
+    edit = f'padding="same" in {padded[0]} of branch {first}'
+    lengths = tuple(b[axis] or 1 for axis in positions)
+    if padded[1] == lengths:
+        return [edit, f"or {cropping}"], False
+    if other is not None and padded[1] == other[1]:
+        return [f"{edit},\nand in {other[0]} of branch {second}", f"or {cropping}"], False
+    if strides := _strides(list(padded[1]), list(lengths)):
+        return [f"{edit},\nand {project % _short(strides)}"], True
+    return [cropping], False
 
 
-def _unpadded(ends: tuple[Tensor, Tensor], watched: list[str], channels_first: bool) -> str | None:
-    """Return the layers of the shorter branch whose windows shortened it for want of padding; None where there is none."""
+def _strides(short: list[int], long: list[int]) -> tuple[int, ...] | None:
+    """Return the strides with which a window of one position makes the long lengths the short ones, if there are such."""
+    strides = tuple(-(-n // m) for m, n in zip(short, long, strict=True))
+    fits = all(-(-n // s) == m and (s > 1 or n == m) for m, n, s in zip(short, long, strides, strict=True))
+    return strides if fits else None
+
+
+def _padded(ends: tuple[Tensor, Tensor], axes: list[int]) -> tuple[str, tuple[int, ...]] | None:
+    """Return the layers of the first branch that shortened it for want of padding, and the lengths it would have with it.
+
+    None where there is no such layer, or where the lengths depend on layers that are not known to be windows.
+    """
     steps = way(ends[0], fork(*ends))
     found: list[Any] = []
-    for before, after in zip(steps, steps[1:], strict=False):
+    lengths = [steps[0].shape[axis] for axis in axes] if len(steps[0].shape) == len(ends[0].shape) else [None]
+    for before, after in itertools.pairwise(steps):
         operation: Any = after.node.operation
-        if getattr(operation, "padding", None) == "valid" and len(before.shape) == len(after.shape):
-            names = axis_names(len(after.shape), channels_first)
-            if any(before.shape[i] != after.shape[i] for i, name in enumerate(names) if name in watched):
+        if None in lengths or len(after.shape) != len(ends[0].shape):
+            return None
+        was, now = ([tensor.shape[axis] for axis in axes] for tensor in (before, after))
+        strides, padding = getattr(operation, "strides", None), getattr(operation, "padding", None)
+        if padding in ("valid", "same") and strides is not None and "Transpose" not in type(operation).__name__:
+            if padding == "valid" and now != [-(-(n or 0) // s) for n, s in zip(was, strides, strict=True)]:
                 found.append(after.node)
+            lengths = [-(-(n or 0) // s) for n, s in zip(lengths, strides, strict=True)]
+        elif was != now:
+            return None
     if not found:
         return None
-    named_first = f"{named(found[0].operation)} ({found[0].site})"
-    return named_first if len(found) == 1 else f"{named_first} and {len(found) - 1} more"
+    shown = ", ".join(f"{named(node.operation)} ({node.site})" for node in found[:MOST_NAMED])
+    others = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"{shown}{others}", tuple(n or 0 for n in lengths)
 
 
 def _short(values: tuple[Any, ...]) -> Any:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, GraphError
+from anabranch.graph.call_site import call_site
 from anabranch.graph.names import name_operations
+from anabranch.graph.story import behind, chain, named
+from anabranch.graph.strangers import stranger
 from anabranch.graph.tensor import Node, Operation, Tensor
 
 
@@ -76,16 +79,20 @@ class Graph:
 
 def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
     found = _tree.leaves(nest)
-    if not found:
-        raise GraphError(f"A model needs {role}.", expected="a symbolic tensor or a nest of them", got=repr(nest))
+    if nest is None or not found:
+        raise ArgumentTypeError(
+            f"A model needs {role}.", expected="Model(inputs, outputs): symbolic tensors, or nests of them",
+            got=f"{role}={nest!r}", where=f"Model(…) at {call_site()}",
+            repair="Model(x, y), where x = Input(…) and y is the last tensor",
+        )  # fmt: skip
     for leaf in found:
         if not isinstance(leaf, Tensor):
-            raise ArgumentTypeError(
-                f"The {role} of a model are symbolic tensors.",
-                expected="what Input(...) or a layer called on one gives",
-                got=f"{type(leaf).__name__}: {leaf!r}"[:200],
-                repair="call the layer on a tensor first: layer(x)" if callable(leaf) else None,
-            )
+            error = stranger(leaf, f"as {role} of a model: what Input(…) or a layer called on one gives")
+            if all(size is None or isinstance(size, int) for size in found):
+                error = ArgumentTypeError(
+                    f"A shape stands where the {role} of a model belong.", got=repr(nest), repair=f"x = Input({nest!r})"
+                )
+            raise error.at(f"Model(…) at {call_site()}")
     return found
 
 
@@ -114,7 +121,11 @@ def _refuse_repeated(inputs: list[Tensor]) -> None:
     seen = set()
     for tensor in inputs:
         if tensor.key in seen:
-            raise GraphError(f"Input {tensor.name!r} is listed twice among the inputs.", got=f"made at {tensor.node.site}")
+            raise GraphError(
+                f"{named(tensor.node.operation)} is listed twice among the inputs.",
+                got=f"made at {tensor.node.site}", where=f"Model(…) at {call_site()}",
+                repair="list it once; all that use it share what is fed",
+            )  # fmt: skip
         seen.add(tensor.key)
 
 
@@ -134,7 +145,7 @@ def _walk(
         if tensor.key in given or node in opened:
             return
         if not node.inputs:
-            raise _missing_input(tensor, [step for step, _ in path])
+            raise _missing_input(tensor, output, inputs, outputs)
         opened.add(node)
         path.append((node, iter(inputs_of(node))))
 
@@ -163,10 +174,20 @@ def _by_depth(inner: list[Node], sources: list[Node], first_met: dict[Operation,
     return tuple(sorted(depth, key=lambda operation: (-depth[operation], first_met.get(operation, -1))))
 
 
-def _missing_input(tensor: Tensor, chain: list[Node]) -> GraphError:
-    steps = [f"{node.operation.name} at {node.site}" for node in reversed(chain[-4:])]
+def _missing_input(tensor: Tensor, output: Tensor, inputs: list[Tensor], outputs: list[Tensor]) -> GraphError:
+    """Return the error for an Input that the outputs need and nobody gave: the way from it, and what was given instead."""
+    name, needed = tensor.name, set(behind(outputs))
+    unused = [given.node for given in inputs if given.node not in needed]
+    cuts = [given.node for given in inputs if given.node.inputs and given.node in needed]
+    repair = f"add it: Model(inputs=[…, {name}], …)"
+    if cuts:
+        repair += f"\nor cut every way from {name!r}: one leads past {named(cuts[0].operation)}"
+    elif unused:
+        repair += "\nor make the outputs from the Input that was given"
     return GraphError(
-        f"The outputs depend on Input {tensor.name!r}, which is not among the model's inputs.",
-        got=f"{tensor.name} (made at {tensor.node.site}) -> {' -> '.join(steps) or 'output'}",
-        repair=f"add it: Model(inputs=[..., {tensor.name}], ...)",
+        f"The outputs need {named(tensor.node.operation)}, which is not among the model's inputs.",
+        story=chain(output, tensor.node),
+        got="\n".join(f"{named(node.operation)}, made at {node.site}, which no output needs" for node in unused[:4]),
+        where=f"Model(…) at {call_site()}",
+        repair=repair,
     )

@@ -46,10 +46,12 @@ def name_operations(operations: Iterable[Operation]) -> dict[Operation, str]:
 def _duplicate(name: str, first: Operation, second: Operation) -> GraphError:
     def place(operation: Operation) -> str:
         node = operation.calls[0]() if operation.calls else None
-        return f"{type(operation).__name__} called at {node.site}" if node else type(operation).__name__
+        kind, site = type(operation).__name__.removesuffix("Layer") or "Layer", getattr(operation, "made_at", None)
+        return f"{kind} called at {node.site}" if node and node.inputs else f"{kind} made at {site}" if site else kind
 
     return GraphError(
         f"Two layers of one model are named {name!r}.",
-        got=f"{place(first)}, and {place(second)}",
-        repair="give one of them another name=, or none: unnamed layers are numbered",
+        got=f"{place(first)}\n{place(second)}",
+        repair="give one of them another name=, or none: unnamed layers are numbered"
+        + ("\nor, if one layer is meant: make it once and call it twice" if type(first) is type(second) else ""),
     )

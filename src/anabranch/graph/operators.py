@@ -11,6 +11,7 @@ from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph.explain import Clash, repairs
 from anabranch.graph.shapes import Shape, broadcast
 from anabranch.graph.story import SYMBOLS
+from anabranch.graph.strangers import is_symbolic
 
 Rule = Callable[[list["Spec"]], "Spec"]
 
@@ -170,13 +171,13 @@ def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
             result.extend(next(axes) for _ in range(len(shape) - taken))
         elif isinstance(item, slice):
             result.append(_sliced(next(axes), item))
-        elif hasattr(item, "__index__"):
+        elif hasattr(item, "__index__") and not is_symbolic(item):
             _check_index(int(item), next(axes), shape)
         else:
             raise ArgumentTypeError(
                 "A symbolic tensor is indexed by whole numbers, slices, ... and None.",
-                got=f"{type(item).__name__}: {item!r}"[:90],
-                repair="ops.take(x, indices, axis) takes other indices; ops.where(condition, a, b) chooses by a condition",
+                got=repr(item)[:90],
+                repair="for other indices: ops.take(x, indices, axis)\nfor a condition: ops.where(condition, x, other)",
             )  # fmt: skip
     return tuple(result)
 

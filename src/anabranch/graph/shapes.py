@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph.call_site import call_site
 
 Shape: TypeAlias = tuple[int | None, ...]
 
@@ -78,9 +79,35 @@ def check_rank(shape: Shape, rank: int, axes: str) -> None:
     if len(shape) != rank:
         raise ShapeError(
             f"The input has {len(shape)} axes where {rank} belong.",
-            expected=f"a tensor of rank {rank}: ({axes})",
-            got=f"rank {len(shape)}: {shape}",
+            expected=f"({axes})",
+            got=f"{shape}",
+            repair=_rank_repair(shape, rank, axes),
         )
+
+
+# (axes that came, axes that belong) -> what to write; the sizes that came are filled in
+_RANK_REPAIRS = {
+    (2, 3): "Reshape(({0}, 1))(x) makes each number a step\nfor whole numbers that stand for words: Embedding(…)(x) first",
+    (2, 4): "before Flatten, Dense or global pooling, where there are images\nor Reshape((height, width, channels))(x)",
+    (2, 5): "before Flatten, Dense or global pooling, where there are volumes\nor Reshape((depth, height, width, channels))(x)",
+    (3, 2): "Flatten()(x), or GlobalAveragePooling1D()(x), makes it (batch, features)",
+    (3, 4): "images without their channels: Reshape({image})(x)\nsteps of features: the layer that ends in 1D",
+    (4, 2): "Flatten()(x), or GlobalAveragePooling2D()(x), makes it (batch, features)",
+    (4, 3): "for images, the layer that ends in 2D\nfor steps: Reshape((-1, {channels}))(x) makes each position one",
+    (4, 5): "for images, the layer that ends in 2D\nfor volumes of one channel: Reshape({image})(x)",
+    (5, 2): "Flatten()(x), or GlobalAveragePooling3D()(x), makes it (batch, features)",
+    (5, 4): "for volumes, the layer that ends in 3D",
+}
+
+
+def _rank_repair(shape: Shape, rank: int, axes: str) -> str | None:
+    """Return what to write where a tensor has another rank than a layer takes."""
+    first = axes.startswith("batch, channels")
+    sizes = tuple(-1 if size is None else size for size in shape[1:])
+    if sizes.count(-1) > 1:
+        return None
+    text = _RANK_REPAIRS.get((len(shape), rank))
+    return text and text.format(*sizes, image=(1, *sizes) if first else (*sizes, 1), channels=shape[1 if first else -1])
 
 
 def normalise_axis(axis: int, rank: int) -> int:
@@ -101,12 +128,15 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1
     (3, 3)
     """
     if isinstance(value, bool) or not isinstance(value, (int, Sequence)) or isinstance(value, str):
-        raise ArgumentError(f"{name} is not a size.", expected=f"an int or {rank} ints", got=repr(value))
+        raise ArgumentError(
+            f"{name} is not a size.", expected=f"an int or {rank} ints", got=repr(value), where=str(call_site())
+        )
     sizes = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(sizes) != rank or any(isinstance(s, bool) or not isinstance(s, int) or s < least for s in sizes):
         raise ArgumentError(
             f"{name} does not fit {rank} spatial axes.",
             expected=f"an int or {rank} ints, each ≥ {least}",
             got=repr(value),
+            where=str(call_site()),
         )
     return sizes

@@ -1,4 +1,4 @@
-"""Where tensors come from: the steps back to an Input, or of two branches to their fork, one a line; every walk is iterative."""
+"""Where tensors come from: the steps back to an Input, or of two branches to their fork, one a line; no walk recurses."""
 
 from __future__ import annotations
 
@@ -178,9 +178,9 @@ def _text(lines: Sequence[Line]) -> str:
     return "\n".join(told)
 
 
-def chain(end: Tensor) -> str:
-    """Return the steps from an Input to one tensor; those that change the shape are shown, others may be folded."""
-    steps = way(end, None)
+def chain(end: Tensor, start: Node | None = None) -> str:
+    """Return the steps from ``start``, or an Input, to one tensor; stretches that keep the shape may be folded."""
+    steps = way(end, start)
     changed = [i for i in range(1, len(steps)) if steps[i].shape[1:] != steps[i - 1].shape[1:]]
     return _text(_lines("from", steps, marks(steps, (), {}, False), changed))
 

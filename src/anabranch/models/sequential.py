@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
-from anabranch.graph import Graph, Shape, Tensor
+from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NotReadyError
+from anabranch.graph import Graph, Shape, Tensor, call_site
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
 from anabranch.models.model import Model
@@ -38,7 +38,13 @@ class Sequential(Model):
         if isinstance(layer, Tensor) and not layer.node.inputs:
             layer = layer.node.operation
         if not isinstance(layer, Layer):
-            raise ArgumentTypeError("A Sequential holds layers.", got=f"{type(layer).__name__}: {layer!r}"[:200])
+            raise self._no_layer(layer)
+        if self in layer.inner_layers():
+            itself = "itself" if layer is self else f"{layer.name!r}, which holds it"
+            raise GraphError(
+                f"{self._described()} cannot hold {itself}: the graph would run in a circle.", where=str(call_site()),
+                repair="call it a second time: y = model(model(x)); or add a copy: models.clone_model(model)",
+            )  # fmt: skip
         if isinstance(layer, InputLayer):
             if self._row or self._source is not None:
                 raise ArgumentError("Only the first member of a Sequential can be an Input.", got=repr(layer))
@@ -55,6 +61,18 @@ class Sequential(Model):
         self._row.append(layer)
         self._graph = None
         self.built = self._source is not None
+
+    def _no_layer(self, value: Any) -> ArgumentTypeError:
+        repair: str | None
+        if isinstance(value, type):
+            repair = f"make one: {value.__name__}(…)"
+        elif isinstance(value, Tensor):
+            repair = "the layer itself, not called; a graph that is not a row is Model(inputs, outputs)"
+        else:
+            repair = f"Lambda({getattr(value, '__name__', 'function')})" if callable(value) else None
+        return ArgumentTypeError(
+            "A Sequential holds layers.", got=f"{type(value).__name__}: {value!r}"[:90], where=str(call_site()), repair=repair
+        )
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
