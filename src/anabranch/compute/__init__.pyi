@@ -35,9 +35,19 @@ from ._arrays import (
     as_tensors as as_tensors,
     dtype_of as dtype_of,
     numpy_of as numpy_of,
+    rank_of as rank_of,
     shape_of as shape_of,
 )
-from ._convolution import conv as conv, conv_transpose as conv_transpose, depthwise_conv as depthwise_conv, linear as linear
+from ._convolution import (
+    channels_back as channels_back,
+    channels_front as channels_front,
+    conv as conv,
+    conv_transpose as conv_transpose,
+    depthwise_conv as depthwise_conv,
+    flat_pads as flat_pads,
+    linear as linear,
+    same_pads as same_pads,
+)
 from ._device import describe_device as describe_device, device as device, threads as threads
 from ._foreign import module_weights as module_weights, run_module as run_module, weight_of as weight_of
 from ._image import (
@@ -53,6 +63,19 @@ from ._image import (
     upsample as upsample,
 )
 from ._infer import infer as infer
+from ._masks import (
+    both as both,
+    either as either,
+    keep as keep,
+    mask_of as mask_of,
+    masked_extreme as masked_extreme,
+    masked_mean as masked_mean,
+    masked_product as masked_product,
+    shaped as shaped,
+    side_by_side as side_by_side,
+    unequal as unequal,
+    with_mask as with_mask,
+)
 from ._normalization import (
     batch_norm as batch_norm,
     group_norm as group_norm,

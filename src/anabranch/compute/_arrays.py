@@ -11,6 +11,7 @@ from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
 from anabranch.compute import _weights
 from anabranch.compute._device import device
+from anabranch.compute._masks import mask_of, with_mask
 from anabranch.graph import Shape, Tensor, Weight
 from anabranch.graph.shapes import same
 
@@ -32,8 +33,9 @@ def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) ->
     """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, ``integers`` stay."""
     if isinstance(value, Weight):
         return cast(torch.Tensor, _weights.shown(value))
+    mask = None
     if isinstance(value, torch.Tensor):
-        tensor = value
+        tensor, mask = value, mask_of(value)
     else:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
@@ -41,7 +43,8 @@ def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) ->
         tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
     if dtype is not None and (tensor.is_floating_point() or not integers):
         tensor = tensor.to(dtype_of(dtype))
-    return tensor.to(device())
+    tensor = tensor.to(device())
+    return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
 
 
 def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) -> Any:

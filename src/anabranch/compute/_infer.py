@@ -17,6 +17,7 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.compute import _running
 from anabranch.compute._arrays import NAMES, dtype_of
+from anabranch.compute._masks import with_mask
 from anabranch.graph import Spec, Tensor, Weight
 
 
@@ -58,7 +59,9 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
     def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
-        return torch.ones([unknown if size is None else size for size in leaf.shape], dtype=dtype_of(leaf.dtype))
+        sizes = [unknown if size is None else size for size in leaf.shape]
+        value = torch.ones(sizes, dtype=dtype_of(leaf.dtype))
+        return with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool)) if leaf.masked else value
 
     with mode, _running.recording(_StandIns()):
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))

@@ -38,6 +38,7 @@ def batch_norm(
     rank: int,
     epsilon: float,
     momentum: float | None,
+    mask: Any = None,
 ) -> Any:
     """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta along ``axis``.
 
@@ -49,11 +50,29 @@ def batch_norm(
     mean, variance, weights = native(moving_mean), native(moving_variance), (_maybe(gamma), _maybe(beta))
     if momentum is None:
         y = F.batch_norm(rows, mean, variance, *weights, False, 0.0, epsilon)
+    elif mask is not None:
+        return _masked_batch_norm(x, mask, mean, variance, *weights, axis, rank, epsilon, momentum)
     else:
         y, batch_mean, batch_deviation = _batch_norm(rows, *weights, epsilon)
         _move(mean, batch_mean, 1 - momentum)
         _move(variance, batch_deviation.pow(-2) - epsilon, 1 - momentum)
     return y.view_as(x) if flat else _from_axis_1(y, axis, rank)
+
+
+def _masked_batch_norm(
+    x: Any, mask: Any, mean: Any, variance: Any, gamma: Any, beta: Any, axis: int, rank: int, epsilon: float, momentum: float
+) -> Any:
+    """Return what ``batch_norm`` does while training, the batch's mean and variance taken where ``mask`` is true."""
+    share = mask.bool().unsqueeze(-1).expand_as(x)
+    others, spread = [a for a in range(rank) if a != axis], [-1 if a == axis else 1 for a in range(rank)]
+    count = share.to(x.dtype).sum(others, keepdim=True) + 1e-7  # as in Keras: where nothing counts the mean is 0
+    centre = torch.where(share, x, 0).sum(others, keepdim=True) / count
+    spread_out = torch.where(share, x - centre, 0).square().sum(others, keepdim=True) / count
+    _move(mean, centre.detach().flatten(), 1 - momentum)
+    _move(variance, spread_out.detach().flatten(), 1 - momentum)
+    y = (x - centre) * torch.rsqrt(spread_out + epsilon)
+    y = y if gamma is None else y * gamma.reshape(spread)
+    return y if beta is None else y + beta.reshape(spread)
 
 
 def _batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from anabranch.compute._masking import passed_on, told
 from anabranch.graph import Weight
 
 
@@ -67,7 +68,7 @@ def training_scope(training: bool) -> Iterator[None]:
 
 
 def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call the layer's ``call``, passing ``training`` where it takes it; layers inside inherit the value.
+    """Call the layer's ``call``, passing ``training`` and masks where it takes them; layers inside inherit the value.
 
     Where nobody said whether this is training, a layer's own default holds, as in Keras: augmentation called by hand augments.
     """
@@ -78,6 +79,9 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**kwargs, "training": training}
     else:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    previous = None
+    if getattr(layer, "compute_mask", None) is not None:
+        kwargs, previous = told(layer, args, kwargs)
     if training is None or training == _state.training:
         result = layer.call(*args, **kwargs)
     else:
@@ -85,4 +89,4 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             result = layer.call(*args, **kwargs)
     if _state.recorder is not None:
         _state.recorder.ran(layer, result)
-    return result
+    return passed_on(layer, args, kwargs, previous, result)

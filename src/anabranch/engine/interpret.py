@@ -26,7 +26,8 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
         layer: Any = step.node.operation
         args, kwargs = with_values(step.node, [values[number] for number in step.inputs])
         if getattr(layer, "autocast", False):
-            args, kwargs = compute.as_tensors((args, kwargs), layer.dtype, integers=layer.takes_integers)
+            args = compute.as_tensors(args, layer.dtype, integers=layer.takes_integers)
+            kwargs = compute.as_tensors(kwargs, layer.dtype)
         results = _tree.leaves(compute.run(layer, args, kwargs))
         values.update(zip(step.outputs, results, strict=True))
 

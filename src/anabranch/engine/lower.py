@@ -18,8 +18,9 @@ import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, compute
-from anabranch.engine.opaque import Opaque
-from anabranch.graph import Graph, Shape, Spec, Step, Weight, flatten, spec_leaves, with_values
+from anabranch.engine.opaque import MASKS, Opaque
+from anabranch.graph import Graph, Node, Shape, Spec, Step, Tensor, Weight, flatten, spec_leaves, with_values
+from anabranch.graph.masks import reaches
 
 # what torch calls these weights; the others keep their names
 TORCH_NAMES = {
@@ -29,10 +30,14 @@ TORCH_NAMES = {
 
 
 class Lowered(NamedTuple):
-    """The module, how many of the values it returns are outputs (the others are losses of activity), modules of others."""
+    """The module, which returns outputs, losses of activity and masks of outputs; and the modules of others in it.
+
+    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks.
+    """
 
     module: torch.fx.GraphModule
     outputs: int
+    masked: tuple[int, ...]
     foreign: tuple[torch.nn.Module, ...]
 
 
@@ -108,23 +113,33 @@ def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
     recorder = Recorder(training, penalties=not structured)
     flat = flatten(graph)
     values: dict[int, Proxy] = {}
+    reach: dict[int, int] = {}  # over how many axes each value is masked
+    masks: list[Any] = []
     for number, tensor in zip(flat.inputs, graph.inputs, strict=True):
         name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
         values[number] = Proxy(recorder.graph.placeholder(name), recorder)
-        values[number].node.meta["shape"] = tensor.shape
+        values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
     with compute.recording(recorder), compute.training_scope(training):
         for step in flat.steps:
-            results = _record(recorder, step, [values[number] for number in step.inputs])
+            given = [reach.get(number, 0) for number in step.inputs]
+            masked = reaches(step.node, given) if any(given) or step.node.mask_axes else ()
+            reach.update(zip(step.outputs, masked, strict=False))
+            results = _record(recorder, step, [values[number] for number in step.inputs], masked)
             for number, spec, result in zip(step.outputs, spec_leaves(step.node.output_specs), results, strict=True):
                 values[number] = result
                 if isinstance(result, Proxy):
                     result.node.meta.setdefault("shape", spec.shape)
+                    result.node.meta.setdefault("dtype", spec.dtype)
+                    if number in reach:
+                        masks.append(compute.shaped(compute.mask_of(result), spec.shape[: reach[number]]))
     outputs = [values[number] for number in flat.outputs]
-    result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses)
+    kept = {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := compute.mask_of(x)) is not None}
+    result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses, *kept.values())
     recorder.graph.output(recorder.create_arg(result))
+    _forget_unused(recorder.graph, [mask.node for mask in masks if isinstance(mask, Proxy)])
     module = torch.fx.GraphModule(recorder.root, recorder.graph, "Lowered")
     weakref.finalize(module, _forget_source, module.forward.__code__.co_filename)
-    return Lowered(module.train(training), len(outputs), tuple(recorder.modules))
+    return Lowered(module.train(training), len(outputs), tuple(kept), tuple(recorder.modules))
 
 
 def _forget_source(file: str) -> None:
@@ -133,7 +148,7 @@ def _forget_source(file: str) -> None:
     getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)
 
 
-def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
+def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[int, ...]) -> list[Any]:
     layer: Any = step.node.operation
     recorder.place(step)
     args, kwargs = _tree.map_leaves(_as_constant, with_values(step.node, _cast(step, inputs)))
@@ -144,7 +159,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
         result = compute.run(layer, args, kwargs)
         if watched and compute.random_state() != before:
             raise TypeError("numbers drawn while recording would be the same at every call")
-        found = _tree.leaves(_taken_apart(result, step.node.output_specs) if isinstance(result, Proxy) else result)
+        found = _tree.leaves(_taken_apart(result, step.node, masked) if isinstance(result, Proxy) else result)
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a recorded value cannot be taken apart")
     except Exception:
@@ -152,24 +167,43 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy]) -> list[Any]:
             raise
         del recorder.losses[losses:]
         _forget_after(recorder.graph, last)
-        whole = recorder.submodule(attribute_path(step.path), Opaque(layer), args, kwargs)
-        count = len(spec_leaves(step.node.output_specs))
-        found = (
-            [whole]
-            if count == 1 and not _tree.is_nest(step.node.outputs())
-            else [operator.getitem(whole, i) for i in range(count)]
-        )
+        found = _whole(recorder, step, args, kwargs, masked)
         recorder.ran(layer, found)
     return found
 
 
-def _taken_apart(value: Any, specs: Any) -> Any:
-    """Return a recorded value that stands for a nest as that nest of recorded values."""
+def _whole(recorder: Recorder, step: Step, args: Any, kwargs: dict[str, Any], masked: tuple[int, ...]) -> list[Any]:
+    """Record the call of a layer as one module; masks go in and out beside the values."""
+    masks = [compute.mask_of(leaf) for leaf in _tree.leaves((args, kwargs))]
+    given = {**kwargs, MASKS: masks} if any(mask is not None for mask in masks) else kwargs
+    whole = recorder.submodule(attribute_path(step.path), Opaque(step.node.operation, masked), args, given)
+    count = step.node.output_count
+    if count == 1 and not masked and not _tree.is_nest(step.node.outputs()):
+        return [whole]
+    found = [operator.getitem(whole, i) for i in range(count)]
+    for place, index in enumerate(index for index, reach in enumerate(masked) if reach):
+        found[index] = compute.with_mask(found[index], operator.getitem(whole, count + place))
+    return found
+
+
+def _taken_apart(value: Proxy, node: Node, masked: tuple[int, ...]) -> Any:
+    """Return a recorded value that stands for a nest as that nest of recorded values; its mask may be a nest as well."""
+    specs, mask = node.output_specs, compute.mask_of(value)
+    if isinstance(specs, Spec):
+        return value
+    found = _tree.leaves(_parts(value, specs))
+    if mask is None:
+        return found
+    masks = _tree.leaves(_parts(mask, specs)) if hasattr(node.operation, "makes_mask") else [mask] * len(found)
+    return [compute.with_mask(x, m) if reach else x for x, m, reach in zip(found, masks, masked, strict=True)]
+
+
+def _parts(value: Any, specs: Any) -> Any:
     if isinstance(specs, Spec):
         return value
     if isinstance(specs, dict):
-        return {key: _taken_apart(value[key], part) for key, part in specs.items()}
-    return [_taken_apart(value[index], part) for index, part in enumerate(specs)]
+        return {key: _parts(value[key], part) for key, part in specs.items()}
+    return [_parts(value[index], part) for index, part in enumerate(specs)]
 
 
 def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
@@ -177,18 +211,22 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
     layer: Any = step.node.operation
     if not getattr(layer, "autocast", False):
         return inputs
+    positional = sum(isinstance(leaf, Tensor) for leaf in _tree.leaves(step.node.args))
     return [
-        _to(x, layer.dtype, t.shape) if t.dtype != layer.dtype and ("float" in t.dtype or not layer.takes_integers) else x
-        for x, t in zip(inputs, step.node.inputs, strict=True)
+        _to(x, layer.dtype, t.shape)
+        if t.dtype != layer.dtype and ("float" in t.dtype or (number < positional and not layer.takes_integers))
+        else x
+        for number, (x, t) in enumerate(zip(inputs, step.node.inputs, strict=True))
     ]
 
 
 def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     if "float" not in dtype:
         return x
+    mask = compute.mask_of(x)
     x = x.to(compute.dtype_of(dtype))
     x.node.meta["shape"] = shape
-    return x
+    return compute.with_mask(x, mask)
 
 
 def _as_constant(leaf: Any) -> Any:
@@ -203,6 +241,17 @@ def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:
             return
         if node.op != "get_attr":
             graph.erase_node(node)
+
+
+def _forget_unused(graph: torch.fx.Graph, masks: list[torch.fx.Node]) -> None:
+    """Erase masks that nobody looks at, and what was computed for them alone."""
+    stack = list(dict.fromkeys(masks))
+    while stack:
+        node = stack.pop()
+        if not node.users and not node._erased and node.op in ("call_function", "call_method"):
+            before = node.all_input_nodes
+            graph.erase_node(node)
+            stack.extend(before)
 
 
 def weight_places(layer: Any, path: str) -> list[tuple[Weight, str]]:

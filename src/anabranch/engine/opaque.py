@@ -8,13 +8,16 @@ import torch
 
 from anabranch import _tree, compute
 
+MASKS = "_masks"  # the argument that brings the masks of the others
+
 
 class Opaque(torch.nn.Module):
     """Runs a layer's own ``call``; its weights are this module's parameters and buffers."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, masked: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.layer = layer
+        self.masked = masked
         for number, weight in enumerate(layer.weights):
             name = weight.path.removeprefix(layer.path + "/").replace("/", "_").replace(".", "_")
             name = name if not hasattr(self, name) else f"{name}_{number}"
@@ -25,7 +28,19 @@ class Opaque(torch.nn.Module):
                 self.register_buffer(name, value)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer; several outputs come as a flat list."""
+        """Run the layer; several outputs come as a flat list, the masks of those that have one after them."""
+        masks = kwargs.pop(MASKS, None)
+        if masks is not None:
+            marked = [compute.with_mask(x, mask) for x, mask in zip(_tree.leaves((args, kwargs)), masks, strict=True)]
+            args, kwargs = _tree.fill((args, kwargs), marked)
         with compute.training_scope(self.training):
             result = compute.run(self.layer, args, kwargs)
+        if any(self.masked):
+            found = _tree.leaves(result)
+            return [*found, *(_mask(x, reach) for x, reach in zip(found, self.masked, strict=False) if reach)]
         return _tree.leaves(result) if _tree.is_nest(result) else result
+
+
+def _mask(value: torch.Tensor, reach: int) -> Any:
+    mask = compute.mask_of(value)
+    return value.new_ones(value.shape[:reach], dtype=torch.bool) if mask is None else mask

@@ -20,15 +20,19 @@ class Program:
         self.module: torch.nn.Module = lowered.module
         self.training = training
         self._outputs = lowered.outputs
+        self._masked = lowered.masked
         self._foreign = lowered.foreign
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return the outputs in the model's order, and losses of activity."""
+        """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
         for module in self._foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
         values = self.module(*inputs)
-        return list(values[: self._outputs]), list(values[self._outputs :])
+        outputs, extra = list(values[: self._outputs]), list(values[self._outputs :])
+        for index in reversed(self._masked):
+            outputs[index] = compute.with_mask(outputs[index], extra.pop())
+        return outputs, extra
 
 
 State = tuple[Any, ...]

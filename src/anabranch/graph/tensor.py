@@ -14,10 +14,14 @@ from typing import Any, NoReturn, Protocol
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph.call_site import CallSite, call_site
+from anabranch.graph.explain import tell
+from anabranch.graph.masks import reaches
 from anabranch.graph.methods import METHODS
-from anabranch.graph.operators import GetItem, Operator, Spec
+from anabranch.graph.operators import OPERATORS, GetItem, Operator, Spec
 from anabranch.graph.port import port
 from anabranch.graph.shapes import Shape
+from anabranch.graph.story import SYMBOLS, named
+from anabranch.graph.strangers import is_layer, stranger
 
 
 class Operation(Protocol):
@@ -38,7 +42,7 @@ class Operation(Protocol):
 class Node:
     """One application of an operation; immutable."""
 
-    __slots__ = ("__weakref__", "args", "inputs", "kwargs", "operation", "output_specs", "site")
+    __slots__ = ("__weakref__", "args", "inputs", "kwargs", "mask_axes", "operation", "output_specs", "site")
 
     def __init__(
         self,
@@ -54,6 +58,18 @@ class Node:
         self.inputs: tuple[Tensor, ...] = tuple(t for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor))
         self.output_specs = output_specs
         self.site = site
+        # over how many leading axes each output is masked, 0 where one is not; empty where none is
+        self.mask_axes: tuple[int, ...] = reaches(self, [tensor.mask_axes for tensor in self.inputs]) if self.inputs else ()
+
+    @property
+    def output_count(self) -> int:
+        """How many tensors it gives."""
+        return 1 if isinstance(self.output_specs, Spec) else len(spec_leaves(self.output_specs))
+
+    @property
+    def masked(self) -> tuple[bool, ...]:
+        """Which outputs carry a mask."""
+        return tuple(map(bool, self.mask_axes or (0,) * self.output_count))
 
     def outputs(self) -> _tree.Nest:
         """Return tensors for what the operation gives, in its own structure."""
@@ -92,6 +108,16 @@ class Tensor:
     def spec(self) -> Spec:
         """Shape and dtype."""
         return Spec(self.shape, self.dtype)
+
+    @property
+    def mask_axes(self) -> int:
+        """Over how many leading axes it is masked: 2 where a mask (B, T) goes with it, 0 where none does."""
+        return self.node.mask_axes[self.index] if self.node.mask_axes else 0
+
+    @property
+    def masked(self) -> bool:
+        """Whether it carries a mask, which layers after it are told."""
+        return self.mask_axes > 0
 
     @property
     def ndim(self) -> int:
@@ -203,6 +229,8 @@ class Tensor:
         return port().torch_function(function, tuple(args), dict(kwargs or {}))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what Python and its tools look for
+            raise AttributeError(name)
         if name not in METHODS:
             raise port().no_attribute(self, name)
         return functools.partial(port().method, name, self)
@@ -216,19 +244,38 @@ class Tensor:
         return self.shape if dim is None else self.shape[dim]
 
     def __bool__(self) -> NoReturn:
-        raise _no_numbers("be true or false")
+        raise _no_numbers("be true or false", _CHOOSE)
 
     def __iter__(self) -> NoReturn:
-        raise _no_numbers("be iterated over")
+        raise _no_numbers(
+            "be iterated over", "for one position: x[:, i]; for all: ops.unstack(x, axis=1), ops.split(x, n, axis=1)"
+        )
+
+    def __contains__(self, value: Any) -> NoReturn:
+        raise _no_numbers("be searched", "ops.any(x == value) is a tensor that says whether it is there")
 
     def __len__(self) -> NoReturn:
-        raise _no_numbers("have a length")
+        raise _no_numbers("have a length", "x.shape, where None is not known yet; ops.shape(x) while the model runs")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise _no_numbers("become a NumPy array")
+        raise _no_numbers(
+            "become a NumPy array", "anabranch.ops or torch functions in the place of NumPy's: ops.mean(x, axis=1)"
+        )
 
     def __float__(self) -> NoReturn:
-        raise _no_numbers("become a number")
+        raise _no_numbers("become a number", "keep it a tensor: ops.mean(x), ops.max(x); model.predict gives numbers")
+
+    def __int__(self) -> NoReturn:
+        raise _no_numbers("become a number", 'keep it a tensor: ops.cast(x, "int32"); model.predict gives numbers')
+
+    def __index__(self) -> NoReturn:
+        raise _no_numbers("be an index or a size", "ops.take(x, indices, axis) indexes by a tensor; sizes are x.shape")
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise _no_numbers("be assigned to", "ops.where(mask, value, x), or ops.concatenate([part, new, part], axis)")
+
+    def __delitem__(self, key: Any) -> NoReturn:
+        raise _no_numbers("lose a part", "take what stays: ops.concatenate([x[:, :i], x[:, i + 1:]], axis=1)")
 
     def __repr__(self) -> str:
         return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
@@ -257,7 +304,8 @@ def describe(
     try:
         specs = operation.compute_output_spec(*args, **kwargs)
     except AnabranchError as error:
-        raise error.at(f"{operation.name}, called at {site}") from error.__cause__
+        tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
+        raise error.at(f"{named(operation)}, called at {site}") from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
 
 
@@ -279,9 +327,13 @@ def map_specs(function: Any, specs: _tree.Nest) -> _tree.Nest:
 
 def _operate(function: Any, *operands: Any) -> Any:
     for operand in operands:
+        if is_layer(operand) or (isinstance(operand, type) and hasattr(operand, "call")):
+            raise stranger(operand).at(f"the operator {SYMBOLS[OPERATORS[function][0]]} at {call_site()}")
         if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
             return NotImplemented
-        if getattr(operand, "requires_grad", False):  # a torch parameter is a weight of the model, not a constant
+        if not isinstance(operand, Tensor) and getattr(
+            operand, "requires_grad", False
+        ):  # a torch parameter is a weight of the model, not a constant
             return port().torch_function(function, operands, {})
     operands = tuple(_plain(operand) for operand in operands)
     return describe(Operator(function), operands, {}, call_site())
@@ -292,9 +344,12 @@ def _plain(operand: Any) -> Any:
     return operand.item() if type(operand).__module__ == "numpy" and operand.shape == () else operand
 
 
-def _no_numbers(use: str) -> ArgumentTypeError:
-    return ArgumentTypeError(
-        f"A symbolic tensor has no numbers yet, so it cannot {use}.",
-        where=str(call_site()),
-        repair="build the Model first and call it on data, or put the computation into a layer",
-    )
+_CHOOSE = (
+    "for if: ops.where(condition, a, b), ops.maximum(a, b)\nfor and, or, not: a & b, a | b, ~a\n"
+    "for while: a layer of your own, whose call may look at numbers"
+)
+
+
+def _no_numbers(use: str, repair: str) -> ArgumentTypeError:
+    site = call_site()
+    return ArgumentTypeError(f"A symbolic tensor has no numbers yet, so it cannot {use}.", where=str(site), repair=repair)

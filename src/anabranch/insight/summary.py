@@ -20,7 +20,8 @@ class Row(NamedTuple):
     """One layer, nested model or operator.
 
     ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, and empty
-    while they are not known. ``params`` is None before it is built, ``trainable`` None without weights.
+    while they are not known; ``masked`` says which of them carry a mask. ``params`` is None before it is built, ``trainable``
+    None without weights.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Row(NamedTuple):
     connected_to: list[str]
     trainable: bool | None
     depth: int
+    masked: list[bool]
 
 
 class Summary(NamedTuple):
@@ -101,7 +103,7 @@ def summarise(model: Any, expand_nested: bool = False, layer_range: Sequence[str
     graph: Graph | None = model.graph
     layers = set(model.layers)
     if graph is None:
-        rows = [_row(layer, name, "", [], [], 0) for layer, name in name_operations(model.layers).items()]
+        rows = [_row(layer, name, "", [], [], [], 0) for layer, name in name_operations(model.layers).items()]
         connected = False
     else:
         rows = list(_rows(model, graph, expand_nested))
@@ -148,7 +150,8 @@ def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:
         nodes, name = calls[operation], here.names[operation]
         sources = (t for node in nodes for t in node.inputs)
         connections = [f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]" for t in sources]
-        yield _row(operation, name, prefix, _shapes(nodes), connections, len(stack) - 1)
+        shapes, masked = _shapes(nodes)
+        yield _row(operation, name, prefix, shapes, masked, connections, len(stack) - 1)
         inner = subgraph(operation)
         if expand_nested and inner is not None:
             stack.append((f"{prefix}{name}/", inner, _calls(inner), iter(_shown_operations(operation, inner))))
@@ -161,15 +164,17 @@ def _shown_operations(model: Any, graph: Graph) -> list[Any]:
     return [operation for operation in graph.operations if operation in layers or operation not in sources]
 
 
-def _row(operation: Any, name: str, prefix: str, shapes: list[Shape], connected_to: list[str], depth: int) -> Row:
+def _row(
+    operation: Any, name: str, prefix: str, shapes: list[Shape], masked: list[bool], connected_to: list[str], depth: int
+) -> Row:
     weights: list[Weight] | None = getattr(operation, "weights", None)
     if weights is None:
         kind = "".join(part.title() for part in operation.base_name.split("_"))
-        return Row(name, prefix + name, kind, shapes, 0, connected_to, None, depth)
+        return Row(name, prefix + name, kind, shapes, 0, connected_to, None, depth, masked)
     params = _count(weights) if operation.built else None
     trainable = operation.trainable if weights else None
     kind = type(operation).__name__
-    return Row(name, prefix + name, KINDS.get(kind, kind), shapes, params, connected_to, trainable, depth)
+    return Row(name, prefix + name, KINDS.get(kind, kind), shapes, params, connected_to, trainable, depth, masked)
 
 
 def _calls(graph: Graph) -> dict[Any, list[Node]]:
@@ -179,10 +184,14 @@ def _calls(graph: Graph) -> dict[Any, list[Node]]:
     return found
 
 
-def _shapes(nodes: list[Node]) -> list[Shape]:
-    """Return the shapes of the first call where all calls agree, else of every call."""
-    shapes = [[spec.shape for spec in spec_leaves(node.output_specs)] for node in nodes]
-    return shapes[0] if all(other == shapes[0] for other in shapes) else [shape for call in shapes for shape in call]
+def _shapes(nodes: list[Node]) -> tuple[list[Shape], list[bool]]:
+    """Return the shapes of the first call where all calls agree, else of every call; and which of them carry a mask."""
+    calls = [
+        [(spec.shape, masked) for spec, masked in zip(spec_leaves(node.output_specs), node.masked, strict=True)]
+        for node in nodes
+    ]
+    shown = calls[0] if all(other == calls[0] for other in calls) else [output for call in calls for output in call]
+    return [shape for shape, _ in shown], [masked for _, masked in shown]
 
 
 def _between(rows: list[Row], layer_range: Sequence[str]) -> list[Row]:
@@ -209,7 +218,7 @@ def _cells(row: Row) -> list[list[str]]:
     """Return each cell as its lines."""
     return [
         ["   " * (row.depth - 1) + "└─ " * (row.depth > 0) + f"{row.name} ({row.kind})"],
-        [str(shape) for shape in row.shapes] or ["?"],
+        [f"{shape}{' + mask' * masked}" for shape, masked in zip(row.shapes, row.masked, strict=True)] or ["?"],
         ["?" if row.params is None else f"{row.params:,}"],
         row.connected_to or ["-"],
         [{True: "Y", False: "N", None: "-"}[row.trainable]],

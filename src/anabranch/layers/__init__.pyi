@@ -19,6 +19,7 @@ from .core import (
 )
 from .embedding import Embedding as Embedding
 from .lambdas import Lambda as Lambda
+from .masking import Masking as Masking
 from .merging import (
     Add as Add,
     Average as Average,

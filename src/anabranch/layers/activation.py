@@ -15,6 +15,7 @@ class Pointwise(Layer):
     """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
 
     takes_integers = False
+    supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape stays."""
@@ -98,7 +99,12 @@ class PReLU(Pointwise):
 
 
 class Softmax(Pointwise):
-    """exp(x) / Σ exp(x) along ``axis``, or along several taken as one; masked places get 0."""
+    """exp(x) / Σ exp(x) along ``axis``, or along several taken as one; masked places get 0.
+
+    A mask that goes with the input is taken where it has a value for each number, not one for each vector.
+    """
+
+    unmasked_axes = 0
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

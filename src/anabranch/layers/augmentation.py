@@ -18,6 +18,8 @@ class RandomImages(Seeded):
     Images are (B, H, W, C), or (B, C, H, W) with channels first; whole numbers such as uint8 become floats.
     """
 
+    supports_masking = False
+
     def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.data_format = config.check_data_format(data_format)

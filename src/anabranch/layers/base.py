@@ -7,8 +7,10 @@ somebody asks for them.
 from __future__ import annotations
 
 import copy
+import operator
+import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 from anabranch import _tree, compute, config, initializers, regularizers
@@ -23,9 +25,10 @@ from anabranch._errors import (
     nearest,
     unknown,
 )  # fmt: skip
-from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
+from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case, with_values
 from anabranch.graph.explain import tell
-from anabranch.graph.operators import DTYPES
+from anabranch.graph.operators import DTYPES, Operator
+from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger, written
 
 _BASE_ARGUMENTS = (
     "name",
@@ -51,6 +54,8 @@ class Layer:
     """
 
     takes_integers: ClassVar[bool] = True  # whether they reach ``call`` as they are; else they are cast to ``dtype``
+    supports_masking: bool = False  # whether a mask goes on, by ``compute_mask``; else it ends here
+    unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to be told to ``call`` unasked; None: any
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     explicit_name: str | None
@@ -66,6 +71,11 @@ class Layer:
     _weights: list[Weight]
     _home: Home
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = True
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Lay out the state and keep the arguments for ``get_config``."""
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
@@ -73,6 +83,7 @@ class Layer:
         self._arguments = (args, kwargs)
         self.explicit_name = None
         self.made_at = call_site()
+        refuse_tensors(cls, args, self.made_at)
         self.calls = []
         self.built = False
         self.built_for = None
@@ -98,7 +109,10 @@ class Layer:
         if name is not None and not isinstance(name, str):
             raise ArgumentTypeError("A layer's name is a string.", got=repr(name), where=str(self.made_at))
         if name is not None and "/" in name:
-            raise ArgumentError("A layer's name cannot hold '/', which separates the parts of a path.", got=repr(name))
+            raise ArgumentError(
+                "A layer's name cannot hold '/', which separates the parts of a path.", got=repr(name),
+                where=str(self.made_at), repair=f"name={name.replace('/', '_')!r}",
+            )  # fmt: skip
         if dtype is not None and dtype not in DTYPES:
             raise unknown("dtype", str(dtype), DTYPES, where=str(self.made_at))
         self.explicit_name = name
@@ -312,13 +326,16 @@ class Layer:
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
         """Return the symbolic tensors that the call at ``site`` gives, building the layer first; ``noted``: in ``calls``."""
         try:
-            self._refuse_layers(args)
+            refuse_strangers(self, args)
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
             tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
-            error.at(self._described(site))
+            made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
+            error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
+        if any(leaf.masked for leaf in _tree.leaves(args) if isinstance(leaf, Tensor)):
+            self._tell_lost_mask(site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
@@ -333,9 +350,11 @@ class Layer:
         kwargs = compute.as_tensors(kwargs)
         try:
             if not self.built:
-                self._refuse_layers(args)
+                refuse_strangers(self, args)
                 self._build_once(args, kwargs, call_site())
             if not compute.is_recording():
+                if any(compute.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
+                    self._tell_lost_mask(call_site())
                 compute.synchronise_seed()
                 if not self.adopted:
                     self.adopt(config.next_adoption(), self.name)
@@ -356,17 +375,68 @@ class Layer:
         code = getattr(cls.call, "__code__", None)
         return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
+    # Masks
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Return the output's mask from the inputs' (a list of them for a list of inputs); here, the mask goes on as it is.
+
+        Asked only where ``supports_masking`` is true, which writing this method makes it.
+        """
+        return previous_mask
+
+    def makes_mask(self) -> bool:
+        """Return whether there may be a mask where the input has none."""
+        return type(self).compute_mask is not Layer.compute_mask
+
+    def mask_reach(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+        """Return over how many leading axes each output is masked, where ``given`` says so of each input: a description."""
+        if not self.supports_masking or not (any(given) or self.makes_mask()):
+            return ()
+        stand_ins = [
+            mask_like(tensor.shape[:reach], node.site) if reach else None
+            for tensor, reach in zip(node.inputs, given, strict=True)
+        ]
+        inputs = node.args[0] if node.args else next(iter(node.kwargs.values()), None)
+        args, kwargs = with_values(node, stand_ins)
+        masks = args[0] if args else next(iter(kwargs.values()), None)
+        previous = _tree.map_leaves(lambda leaf: leaf if isinstance(leaf, Tensor) else None, masks)
+        if all(leaf is None for leaf in _tree.leaves(previous)):
+            previous = None
+        explicit = node.kwargs.get("mask") if self.call_takes("mask") else None
+        found = self.symbolic_mask(inputs, previous if explicit is None else explicit)
+        return tuple(len(getattr(mask, "shape", ())) for mask in _tree.leaves(found))[: node.output_count]
+
+    def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
+        """Return what stands for the output's mask in a description: by ``compute_mask``, which here gets symbolic tensors."""
+        try:
+            return self.compute_mask(inputs, mask)
+        except Exception:  # what cannot be said of symbolic tensors is said when it runs
+            return mask
+
+    def _tell_lost_mask(self, site: CallSite) -> None:
+        if not self.supports_masking and self.graph is None and self.compute_mask is not None and not self.call_takes("mask"):
+            warnings.warn_explicit(
+                f"{type(self).__name__} {self.name!r} does not support masks: the mask of its input ends here, and what comes "
+                "after it counts padding as data. A layer that takes the mask, such as GlobalAveragePooling1D, can stand before "
+                "it; in a layer of your own self.supports_masking = True lets the mask pass.",
+                UserWarning, site.file, site.line, registry=_told.setdefault(site.file, {}),
+            )  # fmt: skip
+
     # What the calls so far gave
 
     def _only_call(self, what: str) -> Node:
         nodes = [node for node in (call() for call in self.calls) if node is not None]
         if not nodes:
-            raise NotReadyError(f"{self._described()} was never called, so it has no {what}.", repair="call it: layer(x)")
+            raise NotReadyError(
+                f"{self._described()} was never called, so it has no {what}.",
+                where=str(call_site()), repair=f"call it on a tensor: y = {written(self)}(x)",
+            )  # fmt: skip
         if len(nodes) > 1:
             places = ", ".join(str(node.site) for node in nodes[:8])
             raise GraphError(
                 f"{self._described()} was called {len(nodes)} times, so its {what} is ambiguous.",
                 got=f"calls at {places}",
+                where=str(call_site()),
                 repair="keep the tensor that the call you mean returned",
             )
         return nodes[0]
@@ -411,16 +481,6 @@ class Layer:
         place = f", called at {site}" if site else f" (made at {self.made_at})"
         return f"{type(self).__name__} {self.name!r}{place}"
 
-    def _refuse_layers(self, args: tuple[Any, ...]) -> None:
-        for leaf in _tree.leaves(args):
-            if isinstance(leaf, Layer):
-                raise ArgumentTypeError(
-                    "A layer was given where a tensor belongs.",
-                    expected="a symbolic tensor or numbers",
-                    got=f"{leaf._described()}, which {'was never called' if not leaf.calls else 'is not its output'}",
-                    repair=f"call it on a tensor first: {type(leaf).__name__}(...)(x)",
-                )
-
     def _take_first_shape(self, legacy: dict[str, Any]) -> Shape | None:
         """Keras 2's way of saying a model's input on its first layer."""
         batch = legacy.pop("batch_input_shape", None)
@@ -463,6 +523,14 @@ _OWN_STATE = frozenset((
 ))  # fmt: skip
 
 
+_told: dict[str, dict[Any, Any]] = {}  # what Python notes of each file, so that a place is warned of once
+
+
+def mask_like(shape: Shape, site: CallSite) -> Tensor:
+    """Return a symbolic mask that stands for one that is not computed yet."""
+    return Tensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
+
+
 def _shapes(nest: Any) -> Any:
     """Return the nest's shapes; what has none is left out of account."""
     if hasattr(nest, "shape"):
@@ -471,8 +539,4 @@ def _shapes(nest: Any) -> Any:
         return {key: _shapes(value) for key, value in nest.items()}
     if isinstance(nest, (list, tuple)):
         return [_shapes(value) for value in nest]
-    raise ArgumentTypeError(
-        "A layer is called on tensors.",
-        expected="a symbolic tensor, an array or a torch tensor",
-        got=f"{type(nest).__name__}: {nest!r}"[:200],
-    )
+    raise stranger(nest, "a symbolic tensor, an array or a torch tensor")

@@ -71,9 +71,9 @@ def _sizes(shape: Any, layer: Layer) -> Shape:
         if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
             raise ArgumentError(
                 "A shape holds whole numbers, or None where a size is not known.",
-                got=repr(shape),
-                where=str(layer.made_at),
-            )
+                expected="sizes ≥ 0", got=repr(shape), where=str(layer.made_at),
+                repair="None stands for a size that is not known" if size == -1 else None,
+            )  # fmt: skip
     return tuple(None if size is None else int(size) for size in sizes)
 
 
@@ -110,6 +110,7 @@ class Dense(Layer):
     """activation(x · kernel + bias) over the last axis: (B, …, I) -> (B, …, units)."""
 
     takes_integers = False
+    supports_masking = True
 
     def __init__(
         self,
@@ -146,10 +147,12 @@ class Dense(Layer):
         """Make kernel (I, units) and bias (units,)."""
         if not input_shape or input_shape[-1] is None:
             raise ShapeError(
-                "Dense needs to know the size of the last axis.",
+                "Dense needs to know the size of the last axis: its kernel has as many rows.",
                 expected="(batch, …, features) with features known",
                 got=str(input_shape),
-                repair="give Input its last size, or Flatten first",
+                repair="GlobalAveragePooling2D()(x) or the like in the place of Flatten\nor an Input of known sizes"
+                if len(input_shape) > 1
+                else "Input((1,)) for one number each, or Reshape((1,))(x)",
             )
         self.kernel = self.add_weight(
             (input_shape[-1], self.units), self.kernel_initializer, name="kernel", axes=(1, 0),
@@ -168,6 +171,7 @@ class Dense(Layer):
             raise ShapeError(
                 "The last axis has another size than the kernel was made for.",
                 expected=f"(…, {self.kernel.shape[0]})", got=str(input_shape),
+                repair=f"a layer of its own for each, or Dense({self.kernel.shape[0]}) before",
             )  # fmt: skip
         return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
 
@@ -180,6 +184,7 @@ class Activation(Layer):
     """An activation by name or as a function, element by element unless it says otherwise."""
 
     takes_integers = False
+    supports_masking = True
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -196,6 +201,8 @@ class Activation(Layer):
 
 class Identity(Keeping):
     """x itself, or a nest of tensors: a name in the graph."""
+
+    supports_masking = True
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Each tensor keeps its shape."""

@@ -6,13 +6,16 @@ from typing import Any
 
 from anabranch import compute, initializers, regularizers
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.graph import Shape
+from anabranch.graph import Shape, Tensor
 from anabranch.layers.base import Layer
 from anabranch.layers.core import whole
 
 
 class Embedding(Layer):
-    """The row of a table (input_dim, output_dim) for each whole number: (B, …) -> (B, …, output_dim)."""
+    """The row of a table (input_dim, output_dim) for each whole number: (B, …) -> (B, …, output_dim).
+
+    ``mask_zero``: 0 is padding; the output's mask is false there, and ``input_dim`` counts it.
+    """
 
     def __init__(
         self,
@@ -29,13 +32,14 @@ class Embedding(Layer):
     ) -> None:
         kwargs.pop("input_length", None)  # Keras 2's
         super().__init__(**kwargs)
-        if lora_rank is not None or mask_zero:
-            raise ArgumentError("lora_rank and mask_zero are not there yet.", where=str(self.made_at))
+        if lora_rank is not None:
+            raise ArgumentError("lora_rank is not there yet.", where=str(self.made_at))
         self.input_dim = whole("input_dim", input_dim, self)
         self.output_dim = whole("output_dim", output_dim, self)
         self.embeddings_initializer = initializers.get(embeddings_initializer if weights is None else self._given(weights))
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint, self.mask_zero = embeddings_constraint, mask_zero
+        self.supports_masking = bool(mask_zero)
         self.autocast = False
         self.embeddings: Any = None
         if weights is not None:
@@ -69,3 +73,9 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         """Look up."""
         return compute.embedding(inputs, self.embeddings)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return where ids are not 0, None without ``mask_zero``."""
+        if not self.mask_zero:
+            return None
+        return (inputs if isinstance(inputs, Tensor) else compute.as_tensors(inputs)) != 0

@@ -32,6 +32,7 @@ class Lambda(Layer):
             raise ArgumentTypeError("Lambda wraps a function.", got=repr(function), where=str(self.made_at))
         self.function, self.output_shape_rule, self.arguments = function, output_shape, dict(arguments or {})
         self.mask = mask
+        self.supports_masking = mask is not None
         self._graph: Graph | None = None
 
     @property
@@ -88,6 +89,10 @@ class Lambda(Layer):
         code = getattr(self.function, "__code__", None)
         takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
         return [name for name in ("mask", "training") if name in takes]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mask given, or what the function given makes of the inputs and their mask."""
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Call the function, with ``mask`` and ``training`` where it takes them."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from anabranch import _tree, compute
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.graph import Shape, call_site
+from anabranch.graph import Shape, Tensor, call_site
+from anabranch.graph.explain import Clash
 from anabranch.graph.operators import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.base import Layer
@@ -21,6 +22,7 @@ class Joining(Layer):
     least: ClassVar[int] = 1
     most: ClassVar[int | None] = None
     broadcast = False
+    supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         """Count the branches."""
@@ -68,6 +70,12 @@ class Merge(Joining):
         """Merge the branches in order."""
         return functools.reduce(self.merge, compute.as_equal_ranks(inputs))
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return where one branch counts at least; None unless all have masks."""
+        if mask is None or any(one is None for one in mask):
+            return None
+        return functools.reduce(operator.or_, mask) if isinstance(mask[0], Tensor) else compute.either(list(mask))
+
     def merge(self, a: Any, b: Any) -> Any:
         """Merge two branches."""
         raise NotImplementedError(f"{type(self).__name__} must write merge(a, b)")
@@ -96,6 +104,11 @@ class Multiply(Merge):
 
     stretches = True
 
+    def call(self, inputs: list[Any]) -> Any:
+        """Multiply; what a mask leaves out counts as 1."""
+        branches = compute.as_equal_ranks(inputs)
+        return compute.masked_product(branches) if _some_masked(branches) else functools.reduce(self.merge, branches)
+
     def merge(self, a: Any, b: Any) -> Any:
         """Multiply."""
         return a * b
@@ -111,7 +124,18 @@ class Average(Merge):
         return functools.reduce(operator.add, compute.as_equal_ranks(inputs)) / len(inputs)
 
 
-class Maximum(Merge):
+class Extreme(Merge):
+    """The greatest or least of each place; what a mask leaves out does not take part. Abstract."""
+
+    def call(self, inputs: list[Any]) -> Any:
+        """Compare."""
+        branches = compute.as_equal_ranks(inputs)
+        if _some_masked(branches):
+            return compute.masked_extreme(self.merge, branches)
+        return functools.reduce(self.merge, branches)
+
+
+class Maximum(Extreme):
     """The greatest of each place."""
 
     def merge(self, a: Any, b: Any) -> Any:
@@ -119,7 +143,7 @@ class Maximum(Merge):
         return compute.maximum(a, b)
 
 
-class Minimum(Merge):
+class Minimum(Extreme):
     """The least of each place."""
 
     def merge(self, a: Any, b: Any) -> Any:
@@ -142,7 +166,7 @@ class Concatenate(Joining):
         if len({len(shape) for shape in input_shape}) > 1:
             raise ShapeError(
                 "Concatenate joins branches of one rank.", expected="as many axes in each",
-                repair="Reshape or Flatten, so that both have the same axes",
+                repair="Flatten()(x) on the branch with more axes, or Reshape((…))(x) on one of them",
             )  # fmt: skip
         axis = normalise_axis(self.axis, len(input_shape[0]))
         sizes = list(agreed(self, input_shape, stretch=False, but=axis))
@@ -153,6 +177,16 @@ class Concatenate(Joining):
     def call(self, inputs: list[Any]) -> Any:
         """Join."""
         return compute.concatenate(list(inputs), self.axis)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the masks joined along a masked axis; along another, where one counts. A branch without a mask counts."""
+        if mask is None or all(one is None for one in mask):
+            return None
+        return compute.side_by_side(list(inputs), list(mask), self.axis)
+
+    def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
+        """Return the mask of most axes."""
+        return None if mask is None else max((one for one in mask if one is not None), key=lambda one: len(one.shape))
 
 
 class Dot(Joining):
@@ -180,9 +214,14 @@ class Dot(Joining):
         if first == 0 or second == 0:
             raise ArgumentError("Dot cannot sum over the batch.", got=f"axes={self.axes}")
         if a[first] is not None and b[second] is not None and a[first] != b[second]:
+            found = Clash(0, 1, (a, b), [first] if first == second and len(a) == len(b) else [])
+            fits = [(i, j) for i in range(1, len(a)) for j in range(1, len(b)) if a[i] == b[j] is not None]
+            last = second == len(b) - 1
             raise ShapeError(
                 f"Dot sums over axes of one size: with axes={self.axes}, {a[first]} meets {b[second]}.",
                 expected=f"equal sizes along axis {first} of branch 1 and axis {second} of branch 2",
+                repair=f"axes={fits[0]}, which have one size" if fits else f"Dense({a[first]})(b) first" if last else None,
+                clue=found,
             )
         rest = (*a[1:first], *a[first + 1 :], *b[1:second], *b[second + 1 :])
         return (a[0], *rest) if rest else (a[0], 1)
@@ -190,6 +229,13 @@ class Dot(Joining):
     def call(self, inputs: list[Any]) -> Any:
         """Multiply and sum."""
         return compute.batch_dot(inputs[0], inputs[1], self.axes, self.normalize)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return None: the axes are others."""
+
+
+def _some_masked(branches: list[Any]) -> bool:
+    return any(compute.mask_of(branch) is not None for branch in branches)
 
 
 def add(inputs: Any, **kwargs: Any) -> Any:

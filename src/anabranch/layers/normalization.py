@@ -16,8 +16,11 @@ class BatchNormalization(Pointwise):
     """gamma · (x - mean) / sqrt(variance + epsilon) + beta for each channel (Ioffe & Szegedy 2015).
 
     While training mean and (biased) variance are the batch's, and the moving ones follow: m ← momentum · m + (1 - momentum) ·
-    batch's. Otherwise, and where the layer is frozen, the moving ones are used.
+    batch's. Otherwise, and where the layer is frozen, the moving ones are used. A mask (B, T) of
+    (B, T, C) leaves steps out of the batch's mean and variance.
     """
+
+    unmasked_axes = 1
 
     def __init__(
         self,
@@ -77,12 +80,12 @@ class BatchNormalization(Pointwise):
         check_sizes(self._place[:1], self._shape, input_shape)
         return input_shape
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Normalize; while training move the statistics."""
         axis, rank = self._place
         return compute.batch_norm(
             inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance, axis=axis, rank=rank, epsilon=self.epsilon,
-            momentum=self.momentum if training and self.trainable else None,
+            momentum=self.momentum if training and self.trainable else None, mask=mask,
         )  # fmt: skip
 
 
@@ -188,6 +191,8 @@ class GroupNormalization(Pointwise):
 
 class RMSNormalization(Pointwise):
     """scale · x / sqrt(mean(x²) + epsilon) over ``axis`` of each sample (Zhang & Sennrich 2019)."""
+
+    supports_masking = False  # as in Keras
 
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)

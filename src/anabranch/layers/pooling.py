@@ -121,9 +121,20 @@ class GlobalMaxPooling3D(GlobalPooling):
 
 
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean over all steps: (B, T, C) -> (B, C)."""
+    """The mean over all steps, of those that count where there is a mask (B, T): (B, T, C) -> (B, C)."""
 
     rank, mode = 1, "mean"
+    unmasked_axes = 1
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Pool."""
+        if mask is None:
+            return super().call(inputs)
+        steps, channels = (1, 2) if self.data_format == "channels_last" else (2, 1)
+        return compute.masked_mean(inputs, compute.as_tensors(mask), steps, channels, self.keepdims)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return None: there are no steps any more."""
 
 
 class GlobalAveragePooling2D(GlobalPooling):

@@ -58,6 +58,8 @@ class TorchModule(Layer):
 class TorchFunction(Layer):
     """One use of a torch function with parameters among its arguments, which are its weights."""
 
+    compute_mask = None  # type: ignore[assignment]  # what becomes of a mask follows from the function's name
+
     def __init__(self, function: Any, parameters: list[Any]) -> None:
         super().__init__()
         self.function = function

@@ -10,6 +10,7 @@ import torch
 
 from anabranch import _tree, config
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.compute import both, mask_of
 from anabranch.losses._agreement import align, tensors
 
 Tensor = torch.Tensor
@@ -38,10 +39,12 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} must write call(y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the reduced loss, in the loss's dtype."""
+        """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count."""
+        given = mask_of(y_pred)
         y_true, y_pred = self._cast(y_true, y_pred)
         values = self.call(y_true, y_pred)
-        return reduce(values, sample_weight, self._mask(y_true, values), self.reduction)
+        masks = [mask for mask in (given, self._mask(y_true, values)) if mask is not None]
+        return reduce(values, sample_weight, both(masks) if masks else None, self.reduction)
 
     def _cast(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         dtype = getattr(torch, self.dtype)
@@ -134,13 +137,14 @@ class TorchLoss(Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the module's value; weights need ``reduction="none"`` and are then averaged over."""
-        values = self.call(y_true, y_pred)
-        if sample_weight is not None and values.ndim == 0:
+        values, mask = self.call(y_true, y_pred), mask_of(y_pred)
+        if (sample_weight is not None or mask is not None) and values.ndim == 0:
             raise ArgumentError(
-                f"torch's {type(self.module).__name__} has averaged over the samples before their weights are known.",
+                f"torch's {type(self.module).__name__} has averaged over the samples before their weights "
+                f"{'' if mask is None else 'and their mask '}are known.",
                 repair='make it with reduction="none"',
             )
-        return reduce(values, sample_weight, None, self.reduction)
+        return reduce(values, sample_weight, mask, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return ``module(y_pred, y_true)``: class numbers as int64 without a last axis of one, the rest as floats."""
@@ -170,11 +174,7 @@ def reduce(values: Any, sample_weight: Any, mask: Tensor | None, reduction: Redu
         share = mask.to(values.dtype)
         if reduction in ("sum_over_batch_size", "mean"):
             share = share * divide(torch.full_like(share.sum(), share.numel()), share.sum())
-        if weight is None:
-            weight = share
-        else:
-            share, weight = align(share, weight)
-            weight = share * match(weight, share)
+        weight = with_share(weight, share)
     if weight is not None:
         values, weight = align(values, weight)
         weight = match(weight, values)
@@ -186,6 +186,14 @@ def reduce(values: Any, sample_weight: Any, mask: Tensor | None, reduction: Redu
     if reduction == "mean_with_sample_weight" and weight is not None:
         return divide(values.sum(), weight.expand_as(values).sum())
     return values.mean()
+
+
+def with_share(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """Return sample weights, multiplied by a mask where there is one; None where there is neither."""
+    if mask is None or weight is None:
+        return weight if mask is None else mask
+    share, weight = align(mask, weight)
+    return share * match(weight, share)
 
 
 def match(weight: Tensor, values: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from anabranch import config
+from anabranch.compute import mask_of
 from anabranch.losses._agreement import Tensor, agree, check_labels, class_numbers
 from anabranch.losses.loss import FunctionLoss, Reduction
 
@@ -175,7 +176,8 @@ class SparseCategoricalCrossentropy(FunctionLoss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss; without weights the mean is taken inside torch's kernel."""
-        if sample_weight is not None or self.ignore_class is not None or self.reduction not in ("sum_over_batch_size", "mean"):
+        plain = sample_weight is None and self.ignore_class is None and mask_of(y_pred) is None
+        if not plain or self.reduction not in ("sum_over_batch_size", "mean"):
             return super().__call__(y_true, y_pred, sample_weight)
         true, pred = class_numbers(*self._cast(y_true, y_pred), self.name, self.axis)
         return _sparse(true, pred, self.from_logits, None, "mean")

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from anabranch._errors import ShapeError
+from anabranch.compute import mask_of
 from anabranch.losses._agreement import align
-from anabranch.losses.loss import divide
+from anabranch.losses.loss import divide, with_share
 from anabranch.metrics.metric import Metric, Tensor, Variable
 
 Number = int | float
@@ -120,8 +121,9 @@ class MeanMetricWrapper(Mean):
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        """Add the function's values (B, ...) of a batch."""
-        super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight)
+        """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        super().update_state(values, with_share(sample_weight, mask_of(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the function by its name."""

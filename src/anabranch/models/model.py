@@ -231,7 +231,8 @@ class Model(Layer):
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph
-        if graph is None or compute.is_recording():
+        masked = any(compute.mask_of(leaf) is not None for leaf in _tree.leaves(args))
+        if graph is None or compute.is_recording() or masked:
             return super()._compute(args, kwargs)
         training = bool(compute.is_training() if kwargs.get("training") is None else kwargs["training"])
         program = engine.program(self, training)

@@ -44,7 +44,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
                 optimizer.step()
             record.add(loss.detach(), size)
             if has_metrics:
-                update([output.detach() for output in outputs], y, weights)
+                update([compute.with_mask(output.detach(), compute.mask_of(output)) for output in outputs], y, weights)
         except RuntimeError as error:
             raise engine_error(error, batch) from error
         except IndexError as error:  # an id outside an Embedding's table, on the CPU

@@ -1,0 +1,40 @@
+"""Masking: steps of a series that are padding are marked as such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch import compute
+from anabranch._errors import ShapeError
+from anabranch.graph import Shape, Tensor
+from anabranch.layers.activation import Pointwise
+from anabranch.layers.base import mask_like
+
+
+class Masking(Pointwise):
+    """(B, T, C) with a mask (B, T), false at the steps all of whose numbers are ``mask_value``; these become 0."""
+
+    def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape stays."""
+        if len(input_shape) < 2:
+            raise ShapeError("Masking marks steps of a series.", expected="(batch, …, features)", got=str(input_shape))
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """Set the marked steps to 0."""
+        mask = compute.unequal(inputs, self.mask_value)
+        return compute.with_mask(compute.keep(inputs, mask), mask)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return where a step differs from ``mask_value`` in one number at least."""
+        if isinstance(inputs, Tensor):
+            return (inputs != self.mask_value).any(-1)
+        return compute.unequal(compute.as_tensors(inputs), self.mask_value)
+
+    def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
+        """Return a mask of the steps."""
+        return mask_like(inputs.shape[:-1], inputs.node.site)
