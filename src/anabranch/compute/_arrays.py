@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from anabranch import _tree
-from anabranch._errors import DtypeError, ShapeError
+from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch.compute import _weights
 from anabranch.compute._device import device
 from anabranch.compute._masks import mask_of, with_mask
@@ -87,6 +87,8 @@ def sizes(value: Any, rank: int) -> tuple[Any, ...]:
 
 def as_input(value: Any, declared: Tensor, model: str) -> Any:
     """Return ``value`` as a tensor that fits a model's declared input, cast to its dtype; a missing last axis of 1 is added."""
+    if value is None:
+        raise DataError(f"Input {declared.name!r} of model {model!r} is None.", repair="Input(…, optional=True) may go without")
     tensor = as_tensor(value)
     if tensor.dim() == len(declared.shape) - 1 and declared.shape[-1] == 1:
         tensor = tensor.unsqueeze(-1)

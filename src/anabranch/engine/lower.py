@@ -11,6 +11,7 @@ import linecache
 import operator
 import re
 import weakref
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,14 +109,20 @@ class Recorder(GraphAppendingTracer):
         return self.create_proxy("call_module", target, tuple(args), kwargs)
 
 
-def lower(graph: Graph, *, training: bool, structured: bool = False) -> Lowered:
-    """Return the module that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure."""
+def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Collection[int] = ()) -> Lowered:
+    """Return the module that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure.
+
+    The inputs numbered in ``absent`` are None and not asked for.
+    """
     recorder = Recorder(training, penalties=not structured)
     flat = flatten(graph)
-    values: dict[int, Proxy] = {}
+    values: dict[int, Any] = {}
     reach: dict[int, int] = {}  # over how many axes each value is masked
     masks: list[Any] = []
-    for number, tensor in zip(flat.inputs, graph.inputs, strict=True):
+    for index, (number, tensor) in enumerate(zip(flat.inputs, graph.inputs, strict=True)):
+        if index in absent:
+            values[number] = None
+            continue
         name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
         values[number] = Proxy(recorder.graph.placeholder(name), recorder)
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
@@ -151,7 +158,7 @@ def _forget_source(file: str) -> None:
 def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[int, ...]) -> list[Any]:
     layer: Any = step.node.operation
     recorder.place(step)
-    args, kwargs = _tree.map_leaves(_as_constant, with_values(step.node, _cast(step, inputs)))
+    args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, _cast(step, inputs)))
     last, losses = next(reversed(recorder.graph.nodes), None), len(recorder.losses)
     try:
         watched = not type(layer).__module__.startswith("anabranch.") or hasattr(layer, "function")  # a user's code
@@ -214,7 +221,7 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
     positional = sum(isinstance(leaf, Tensor) for leaf in _tree.leaves(step.node.args))
     return [
         _to(x, layer.dtype, t.shape)
-        if t.dtype != layer.dtype and ("float" in t.dtype or (number < positional and not layer.takes_integers))
+        if x is not None and t.dtype != layer.dtype and ("float" in t.dtype or (number < positional and not layer.takes_integers))
         else x
         for number, (x, t) in enumerate(zip(inputs, step.node.inputs, strict=True))
     ]
@@ -229,7 +236,7 @@ def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     return compute.with_mask(x, mask)
 
 
-def _as_constant(leaf: Any) -> Any:
+def as_constant(leaf: Any) -> Any:
     """Return an array as a tensor, which unlike an array knows how to be combined with recorded values."""
     return compute.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 

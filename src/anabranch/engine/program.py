@@ -10,21 +10,33 @@ import torch
 
 from anabranch import compute
 from anabranch.engine.lower import lower
+from anabranch.graph import Graph
 
 
 class Program:
     """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out."""
 
-    def __init__(self, model: Any, training: bool) -> None:
-        lowered = lower(model.graph, training=training)
+    def __init__(self, graph: Graph, training: bool, absent: frozenset[int] = frozenset()) -> None:
+        lowered = lower(graph, training=training, absent=absent)
         self.module: torch.nn.Module = lowered.module
         self.training = training
         self._outputs = lowered.outputs
         self._masked = lowered.masked
         self._foreign = lowered.foreign
+        self._absent = absent
+        optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
+        self._graph = graph if optional else None  # for programs without some of the optional inputs
+        self._others: dict[frozenset[int], Program] = {absent: self}
 
-    def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
+        if self._graph is not None:
+            absent = frozenset(index for index, value in enumerate(inputs) if value is None)
+            if absent not in self._others:
+                self._others[absent] = Program(self._graph, self.training, absent)
+            if absent != self._absent:
+                return self._others[absent](inputs)
+            inputs = [value for value in inputs if value is not None]
         for module in self._foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
@@ -54,16 +66,22 @@ def program(model: Any, training: bool) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
     global _placed_last
     compute.synchronise_seed()
-    state = (str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
-    kept = _kept.setdefault(model, Kept())
+    state = (model.need_running_graph(), str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
+    kept = _kept_of(model)
     if (
         kept.placed != state or _placed_last is None or _placed_last() is not kept
     ):  # another model may train the same weights, or freeze them
         place_weights(model)
         kept.placed, _placed_last = state, weakref.ref(kept)
     if training not in kept.programs or kept.programs[training][0] != state:
-        kept.programs[training] = state, Program(model, training)
+        kept.programs[training] = state, Program(model.graph, training)
     return kept.programs[training][1]
+
+
+def _kept_of(model: Any) -> Kept:
+    """Return what is kept for a model; a model's own ``call`` is what the program runs, so there the model itself keeps it."""
+    kept: Kept = (_kept if model.graph is not None else vars(model)).setdefault(model if model.graph is not None else "_kept", Kept())
+    return kept
 
 
 def place_weights(model: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from anabranch import _tree, activations, compute, regularizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Tensor, call_site, record
+from anabranch.graph.shapes import same
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
 
@@ -28,8 +29,10 @@ class InputLayer(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if sparse or ragged or input_tensor is not None:
-            raise ArgumentError("sparse=, ragged= and input_tensor= are not there yet.", where=str(self.made_at))
+        if sparse or ragged:
+            raise ArgumentError("Sparse and ragged tensors are not there.", where=str(self.made_at))
+        if input_tensor is not None:
+            raise ArgumentError("An InputLayer makes a tensor of its own.", repair="Input(tensor=…) begins a model at another one")
         if (shape is None) == (batch_shape is None):
             raise ArgumentError(
                 "An Input needs its shape, without the batch.",
@@ -91,11 +94,29 @@ def Input(  # noqa: N802 - Keras's name
     """Return the symbolic tensor that a graph begins with.
 
     ``shape`` leaves the batch out: ``Input((32, 32, 3))`` is a tensor (B, 32, 32, 3). None marks a size not known beforehand.
+    ``tensor``: a symbolic tensor of another graph to begin at, which is returned as it is. ``optional``: None may be fed.
     """
-    layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
+    if tensor is not None:
+        return _checked(tensor, shape, batch_shape, dtype)
+    layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, None, optional, name)
     layer.made_at = call_site()
     made: Tensor = layer.output
     return made
+
+
+def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentTypeError(
+            "Input(tensor=…) takes a symbolic tensor.", expected="what Input(…) or a layer called on one gives",
+            got=f"{type(tensor).__name__}: {tensor!r}"[:120], where=str(call_site()),
+        )  # fmt: skip
+    wanted = tuple(batch_shape) if batch_shape is not None else None if shape is None else (None, *shape)
+    if (wanted is not None and not same(tensor.shape, wanted)) or (dtype is not None and dtype != tensor.dtype):
+        raise ShapeError(
+            "The tensor is another than Input was told.", expected=f"{wanted or 'any shape'} of {dtype or 'any dtype'}",
+            got=f"{tensor.shape} of {tensor.dtype} from {tensor.node.site}", where=str(call_site()),
+        )  # fmt: skip
+    return tensor
 
 
 class Keeping(Layer):

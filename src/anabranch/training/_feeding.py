@@ -17,6 +17,7 @@ from anabranch.training import _checks
 from anabranch.training._arrays import check_finite, is_array, to_tensor
 from anabranch.training._sources import Arrays, Batch, Sequence, Source, Stream, refuse_parts
 from anabranch.training._targets import Target, class_weights
+from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -34,6 +35,7 @@ class ModelFeed:
         self._class_weight = class_weight
         self._device = engine.device()
         self._pinned = self._device.type == "cuda"
+        self._optional = [i for i, t in enumerate(model.inputs) if getattr(t.node.operation, "optional", False)]
         self._dtypes = [compute.dtype_of(tensor.dtype) for tensor in model.inputs]
         if class_weight is not None:
             self._check_class_weight(class_weight)
@@ -45,7 +47,7 @@ class ModelFeed:
 
     def ready(self, batch: Batch) -> Batch:
         """Move one batch to the device; inputs are cast there, so that uint8 images travel as bytes."""
-        x = [self._move(t).to(dtype) for t, dtype in zip(batch.x, self._dtypes, strict=True)]
+        x = [None if t is None else self._move(t).to(dtype) for t, dtype in zip(batch.x, self._dtypes, strict=True)]
         y = [None if t is None else self._move(t) for t in batch.y]
         weights = [None if t is None else self._move(t) for t in batch.weights]
         return Batch(x, y, weights, batch.size)
@@ -63,10 +65,14 @@ class ModelFeed:
         if x is None:
             raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
         named: list[tuple[str, torch.Tensor]] = []
-        xs = []
+        xs: list[torch.Tensor | None] = []
         single = len(self._inputs.names) == 1
-        for index, value in enumerate(bind(x, self._inputs, Rule("x", _data_leaf(single), error=DataError))):
+        rule = Rule("x", _data_leaf(single), optional=self._optional, error=DataError)
+        for index, value in enumerate(bind(x, self._inputs, rule)):
             where = "x" if single else f"x[{self._inputs.names[index]!r}]"
+            if value is None and index in self._optional:
+                xs.append(None)
+                continue
             if value is None:
                 raise DataError(f"{where} is None.", expected="an array or tensor")
             tensor = to_tensor(value, where)
@@ -161,20 +167,6 @@ def _data_leaf(single: bool) -> Any:
     return is_array if single else lambda value: is_array(value) and not isinstance(value, (list, tuple))
 
 
-def unpack(item: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and sample weights of what a source yields: x, (x,), (x, y) or (x, y, sample_weight)."""
-    if not isinstance(item, (tuple, list)):
-        return item, None, None
-    if not 1 <= len(item) <= 3:
-        raise DataError(
-            "A batch has another number of parts.",
-            expected="(x,), (x, y) or (x, y, sample_weight)",
-            got=f"{len(item)} parts",
-        )
-    parts = [*item, None, None]
-    return parts[0], parts[1], parts[2]
-
-
 def is_in_memory(x: Any) -> bool:
     """Return whether ``x`` is an array or a nest of arrays, rather than a source that yields batches."""
     if is_array(x):
@@ -230,7 +222,7 @@ def split_of(
 
 def _part(data: Batch, part: slice) -> Batch:
     return Batch(
-        [t[part] for t in data.x],
+        [None if t is None else t[part] for t in data.x],
         [None if t is None else t[part] for t in data.y],
         [None if t is None else t[part] for t in data.weights],
         part.stop - part.start,

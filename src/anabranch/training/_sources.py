@@ -15,7 +15,7 @@ from anabranch.training import _order
 class Batch(NamedTuple):
     """One batch, flat in the model's order: ``y`` and ``weights`` hold None where an output has none."""
 
-    x: list[torch.Tensor]
+    x: list[torch.Tensor | None]
     y: list[torch.Tensor | None]
     weights: list[torch.Tensor | None]
     size: int
@@ -69,7 +69,7 @@ class Arrays:
                 part = slice(start, min(start + size, count))
                 yield self._feed.ready(
                     Batch(
-                        [t[part] for t in x],
+                        [None if t is None else t[part] for t in x],
                         [None if t is None else t[part] for t in y],
                         [None if t is None else t[part] for t in weights],
                         part.stop - start,
@@ -83,7 +83,7 @@ class Arrays:
             picks = {device: whole[start:stop] for device, whole in orders.items()}
             yield self._feed.ready(
                 Batch(
-                    [t.index_select(0, picks[t.device]) for t in x],
+                    [None if t is None else t.index_select(0, picks[t.device]) for t in x],
                     [None if t is None else t.index_select(0, picks[t.device]) for t in y],
                     [None if t is None else t.index_select(0, picks[t.device]) for t in weights],
                     stop - start,
