@@ -85,6 +85,12 @@ CORE = [
     Case("Identity", "Identity", {}, [(None, 3, 4)], unknown=[[(None, None, 4)]]),
     Case("Lambda", "Lambda", {"function": _double}, [(None, 3)], keras_make=lambda: _keras().layers.Lambda(_double)),
     Case("Embedding", "Embedding", {"input_dim": 7, "output_dim": 3}, [(None, 5)], dtype="int32", int_input_max=7),
+    Case(
+        "Embedding-mask", "Embedding", {"input_dim": 7, "output_dim": 3, "mask_zero": True}, [(None, 5)], dtype="int32",
+        int_input_max=7, unknown=[[(None, None)]],
+    ),
+    Case("Masking", "Masking", {}, [(None, 5, 3)], unknown=[[(None, None, 3)]]),
+    Case("Masking-value", "Masking", {"mask_value": 2.0}, [(None, 5, 3)]),
     *(
         Case(f"Activation {name}", "Activation", {"activation": name}, [(None, 3, 4)])
         for name in (

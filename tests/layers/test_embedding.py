@@ -76,5 +76,5 @@ def test_mistakes() -> None:
         layers.Embedding(4, 1.5)
     with pytest.raises(ShapeError, match=r"\(5, 4\)"):
         layers.Embedding(5, 4, weights=np.zeros((4, 5)))
-    with pytest.raises(ArgumentError, match="mask_zero"):
-        layers.Embedding(5, 4, mask_zero=True)
+    with pytest.raises(ArgumentError, match="lora_rank"):
+        layers.Embedding(5, 4, lora_rank=2)

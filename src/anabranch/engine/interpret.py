@@ -7,6 +7,7 @@ from typing import Any
 
 from anabranch import _tree, compute
 from anabranch._errors import AnabranchError, EngineError
+from anabranch.engine.lower import as_constant
 from anabranch.graph import Flat, Graph, Step, flatten, with_values
 
 
@@ -24,7 +25,7 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
     for step in flat.steps:
         yield step
         layer: Any = step.node.operation
-        args, kwargs = with_values(step.node, [values[number] for number in step.inputs])
+        args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, [values[number] for number in step.inputs]))
         if getattr(layer, "autocast", False):
             args = compute.as_tensors(args, layer.dtype, integers=layer.takes_integers)
             kwargs = compute.as_tensors(kwargs, layer.dtype)

@@ -416,8 +416,8 @@ class Layer:
     def _tell_lost_mask(self, site: CallSite) -> None:
         if not self.supports_masking and self.graph is None and self.compute_mask is not None and not self.call_takes("mask"):
             warnings.warn_explicit(
-                f"{type(self).__name__} {self.name!r} does not support masks: the mask of its input ends here, and what comes "
-                "after it counts padding as data. A layer that takes the mask, such as GlobalAveragePooling1D, can stand before "
+                f"{type(self).__name__} {self.name!r} does not support masks: its input's mask ends here, and what comes "
+                "after it counts padding as data. A layer that takes the mask (GlobalAveragePooling1D) can stand before "
                 "it; in a layer of your own self.supports_masking = True lets the mask pass.",
                 UserWarning, site.file, site.line, registry=_told.setdefault(site.file, {}),
             )  # fmt: skip
