@@ -317,3 +317,31 @@ def test_legacy_words_for_the_input_say_one_thing(keras: Any) -> None:
 def test_shapes_of_inputs(bad: Any) -> None:
     with pytest.raises((ArgumentError, ArgumentTypeError)):
         ab.Input(bad)
+
+
+def test_a_layer_that_keeps_count_does_so_lowered_too() -> None:
+    class Total(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.total = self.add_weight(shape=(2,), initializer="zeros", trainable=False)
+
+        def call(self, x: Any) -> Any:
+            self.total.assign_add(x.sum(0))
+            return x + self.total
+
+    layer = Total()
+    ones = np.ones((2, 2), "float32")
+    x = ab.Input((2,))
+    model = ab.Model(x, layer(x))
+    assert layer.total.numpy().tolist() == [0, 0], "describing runs nothing"
+    layer.total.assign([0.0, 0.0])
+    for expected in (2, 4, 6):
+        assert model.predict(ones, verbose=0).tolist() == [[expected + 1] * 2] * 2
+    assert layer(ones).tolist() == [[9, 9]] * 2
+    module = model.to_torch()
+    assert module(torch.ones(2, 2)).tolist() == [[11, 11]] * 2
+    assert "opaque" not in str(module).lower()
+    layer.total.assign_sub(np.ones(2))
+    assert layer.total.numpy().tolist() == [9, 9]
+    with pytest.raises(ValueError, match="another shape"):
+        layer.total.assign([1.0, 2.0, 3.0])

@@ -68,7 +68,7 @@ def shape_of(value: Any) -> Shape | None:
     if isinstance(value, torch.fx.Proxy):
         shape: Shape | None = value.node.meta.get("shape")
         return shape
-    return tuple(value.shape)
+    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
 
 
 def rank_of(value: Any) -> int:

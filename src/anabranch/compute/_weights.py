@@ -58,8 +58,10 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     return np.array(np.broadcast_to(np.asarray(made, dtype=kind), weight.shape), order="C")
 
 
-def native(weight: Weight) -> Any:
-    """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor."""
+def native(weight: Any) -> Any:
+    """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor; a tensor is itself."""
+    if not isinstance(weight, Weight):
+        return weight
     recorder = _running.recorder()
     return realize(weight) if recorder is None else recorder.weight(weight)
 
@@ -71,9 +73,10 @@ def shown(weight: Weight) -> Any:
 
 
 def write(weight: Weight, value: Any) -> None:
-    """Replace the numbers in place; ``value`` is in Keras's axis order."""
-    tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value, order="C"))
+    """Replace the numbers in place; ``value`` is in Keras's axis order. While a model is recorded, this is recorded."""
+    recorded = isinstance(value, (torch.Tensor, torch.fx.Proxy))
+    tensor = value.detach() if recorded else torch.from_numpy(np.array(value, order="C"))
     if weight.axes is not None:
         tensor = tensor.permute(*weight.axes)
     with torch.no_grad():
-        realize(weight).copy_(tensor)
+        native(weight).detach().copy_(tensor)

@@ -29,6 +29,12 @@ class WeightEngine(Protocol):
     def shown(self, weight: Weight) -> Any:
         """Return the tensor in the weight's own axis order; a recorded node while a model is being lowered."""
 
+    def as_tensor(self, value: Any) -> Any:
+        """Return an array as a tensor."""
+
+    def shape_of(self, value: Any) -> Any:
+        """Return what is known of the shape of what may be a number, an array, a tensor or a recorded value."""
+
     def write(self, weight: Weight, value: Any) -> None:
         """Replace the numbers in place."""
 
@@ -103,60 +109,72 @@ class Weight:
         return (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
 
     def assign(self, value: Any) -> Weight:
-        """Replace the numbers, given in Keras's axis order; the tensor object stays the same."""
-        shape = getattr(value, "shape", None)
-        if shape is None or tuple(shape) != self.shape:
+        """Replace the numbers, given in Keras's axis order; the tensor object stays the same.
+
+        Inside a layer's ``call`` this becomes a step of the model, which every later call takes.
+        """
+        found = self.engine.shape_of(value)
+        if found is not None and tuple(found) != self.shape:
             raise ShapeError(
-                f"Values for weight {self.path!r} have another shape.",
-                expected=str(self.shape),
-                got=str(tuple(shape)) if shape is not None else f"{type(value).__name__}, which has no shape",
+                f"Values for weight {self.path!r} have another shape.", expected=str(self.shape), got=str(tuple(found))
             )
-        if getattr(value.dtype, "kind", "f") in "OSU":
+        if type(value).__module__ == "numpy" and value.dtype.kind in "OSU":
             raise DtypeError(f"Values for weight {self.path!r} are not numbers.", got=str(value.dtype))
         self.engine.write(self, value)
         self.assigned = True
         return self
 
+    def assign_add(self, value: Any) -> Weight:
+        """Add to the numbers."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Weight:
+        """Subtract from the numbers."""
+        return self.assign(self - value)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
+
+    def _operand(self, other: Any) -> Any:
+        return self.engine.as_tensor(other) if type(other).__module__ == "numpy" else _shown(other)
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return function(*_shown(args), **{k: _shown(v) for k, v in (kwargs or {}).items()})
 
     def __add__(self, other: Any) -> Any:
-        return _shown(self) + _shown(other)
+        return _shown(self) + self._operand(other)
 
     def __radd__(self, other: Any) -> Any:
-        return _shown(other) + _shown(self)
+        return self._operand(other) + _shown(self)
 
     def __sub__(self, other: Any) -> Any:
-        return _shown(self) - _shown(other)
+        return _shown(self) - self._operand(other)
 
     def __rsub__(self, other: Any) -> Any:
-        return _shown(other) - _shown(self)
+        return self._operand(other) - _shown(self)
 
     def __mul__(self, other: Any) -> Any:
-        return _shown(self) * _shown(other)
+        return _shown(self) * self._operand(other)
 
     def __rmul__(self, other: Any) -> Any:
-        return _shown(other) * _shown(self)
+        return self._operand(other) * _shown(self)
 
     def __truediv__(self, other: Any) -> Any:
-        return _shown(self) / _shown(other)
+        return _shown(self) / self._operand(other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return _shown(other) / _shown(self)
+        return self._operand(other) / _shown(self)
 
     def __matmul__(self, other: Any) -> Any:
-        return _shown(self) @ _shown(other)
+        return _shown(self) @ self._operand(other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return _shown(other) @ _shown(self)
+        return self._operand(other) @ _shown(self)
 
     def __pow__(self, other: Any) -> Any:
-        return _shown(self) ** _shown(other)
+        return _shown(self) ** self._operand(other)
 
     def __bool__(self) -> bool:
         return True
