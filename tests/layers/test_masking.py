@@ -499,3 +499,25 @@ def test_describing_masks_loads_no_torch() -> None:
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_mask_made_inside_a_layer_goes_on() -> None:
+    class Words(layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.table, self.norm = layers.Embedding(8, 4, mask_zero=True), layers.LayerNormalization()
+
+        def call(self, inputs: Any) -> Any:
+            return self.norm(self.table(inputs))
+
+    source = ab.Input((5,), dtype="int32")
+    words = Words()
+    y = words(source)
+    assert y.mask_axes == 2
+    model = ab.Model(source, [y * 2, layers.GlobalAveragePooling1D()(y[:, 1:])])
+    twice, mean = model(IDS)
+    assert torch.equal(compute.mask_of(twice), torch.as_tensor(IDS != 0))
+    assert torch.equal(compute.mask_of(words(IDS)), torch.as_tensor(IDS != 0))
+    by_hand = words(IDS).detach().numpy()[:, 1:]
+    counts = (IDS != 0)[:, 1:, None]
+    np.testing.assert_allclose(mean.detach(), (by_hand * counts).sum(1) / counts.sum(1), atol=1e-5)

@@ -17,8 +17,9 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.compute import _running
 from anabranch.compute._arrays import NAMES, dtype_of
-from anabranch.compute._masks import with_mask
+from anabranch.compute._masks import mask_of, with_mask
 from anabranch.graph import Spec, Tensor, Weight
+from anabranch.graph.operators import MaskedSpec
 
 
 class _StandIns:
@@ -48,7 +49,12 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
 
     def spec(tensor: torch.Tensor) -> Spec:
         shape = tuple(m if m == n else None for m, n in zip(tensor.shape, next(other).shape, strict=True))
-        return Spec(shape, NAMES[tensor.dtype])
+        mask = mask_of(tensor)
+        if mask is None:
+            return Spec(shape, NAMES[tensor.dtype])
+        seen = MaskedSpec(shape, NAMES[tensor.dtype])
+        seen.mask_axes = mask.dim()
+        return seen
 
     return _tree.map_leaves(spec, first)
 

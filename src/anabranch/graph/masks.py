@@ -7,6 +7,7 @@ mask, those that act along an axis keep it where they leave the masked axes alon
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,10 @@ ALONG: dict[str, tuple[int, int | None]] = {
         "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "median", "min", "prod",
         "squeeze", "std", "sum", "var", "flip", "expand_dims", "unsqueeze", "cumsum", "cumprod", "unbind",
     ), (1, None)),
-    **dict.fromkeys(("argsort", "concatenate", "glu", "log_softmax", "normalize", "softmax", "sort", "sparsemax"), (1, -1)),
+    **dict.fromkeys(("argsort", "concatenate", "glu", "log_softmax", "softmax", "sort", "sparsemax"), (1, -1)),
     **dict.fromkeys(("cat", "concat", "stack"), (1, 0)),
     **dict.fromkeys(("chunk", "split"), (2, 0)),
-    **dict.fromkeys(("repeat", "repeat_interleave", "roll", "take"), (2, None)),
+    **dict.fromkeys(("repeat_interleave", "roll", "take"), (2, None)),
     **dict.fromkeys(("topk",), (2, -1)),
     **dict.fromkeys(("linear",), (99, -1)),
 }
@@ -64,8 +65,17 @@ def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
         inputs = [(tuple(leaf.shape), next(known) if hasattr(leaf, "node") else 0) for leaf in arrays]
         reach = of_function(operation, node.args, node.kwargs, inputs)
         return (reach,) * node.output_count if reach else ()
-    found: tuple[int, ...] = operation.mask_reach(node, given)
+    told: tuple[int, ...] = operation.mask_reach(node, given)
+    found = tuple(rule or seen for rule, seen in itertools.zip_longest(told, _seen(node.output_specs), fillvalue=0))
     return found if any(found) else ()
+
+
+def _seen(specs: Any) -> list[int]:
+    """Return how far the masks reach that values were seen to carry when their specs were inferred."""
+    if hasattr(specs, "shape"):
+        reach: int = getattr(specs, "mask_axes", 0)
+        return [reach]
+    return [reach for part in (specs.values() if isinstance(specs, dict) else specs) for reach in _seen(part)]
 
 
 def through(graph: Graph, given: Sequence[int]) -> tuple[int, ...]:

@@ -23,6 +23,12 @@ class Spec(NamedTuple):
     dtype: str
 
 
+class MaskedSpec(Spec):
+    """A Spec of a value that carried a mask when it was inferred, over its first ``mask_axes`` axes."""
+
+    mask_axes: int = 0
+
+
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")
 
 
