@@ -208,6 +208,289 @@ def a_checkpoint_that_is_no_safetensors() -> None:
     keras.Model(x, layers.Dense(3)(x)).save_weights("weights.h5")
 
 
+def residual_over_a_long_branch() -> None:
+    x = keras.Input((32, 32, 3), name="image")
+    stem = layers.Conv2D(16, 3, padding="same", name="stem")(x)
+    y = stem
+    for _ in range(4):
+        y = layers.Conv2D(16, 3, padding="same")(y)
+        y = layers.BatchNormalization()(y)
+        y = layers.ReLU()(y)
+    y = layers.Conv2D(32, 3, strides=2, padding="same", name="down")(y)
+    layers.add([layers.BatchNormalization(name="norm")(y), stem])
+
+
+def add_of_a_gate() -> None:
+    x = keras.Input((8, 8, 16), name="features")
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+    layers.add([x, gate])
+
+
+def average_of_one_channel_and_many() -> None:
+    x = keras.Input((8, 8, 3), name="image")
+    grey = layers.Conv2D(1, 1, name="grey")(x)
+    layers.average([grey, layers.Conv2D(32, 1, name="deep")(x)])
+
+
+def maximum_of_other_ranks() -> None:
+    x = keras.Input((8, 8, 16))
+    layers.maximum([x, layers.GlobalMaxPooling2D(name="pool")(x)])
+
+
+def subtraction_of_three() -> None:
+    x = keras.Input((4,))
+    layers.subtract([x, x, x])
+
+
+def dot_of_other_sizes() -> None:
+    query = layers.Dense(8, name="query")(keras.Input((5, 3), name="text"))
+    layers.dot([query, keras.Input((7, 6), name="keys")], axes=2)
+
+
+def concatenation_of_other_ranks() -> None:
+    x = keras.Input((8, 8, 3), name="image")
+    flat = layers.Flatten(name="flat")(x)
+    layers.concatenate([x, flat])
+
+
+def operator_on_other_heights() -> None:
+    x = keras.Input((16, 16, 8), name="x")
+    y = layers.MaxPooling2D(name="pool")(layers.Conv2D(8, 3, name="conv")(x))
+    x + y
+
+
+def operator_on_unrelated_inputs() -> None:
+    keras.Input((5,), name="left") * keras.Input((6,), name="right")
+
+
+def matrix_product_of_other_sizes() -> None:
+    x = keras.Input((4, 8), name="x")
+    x @ layers.Dense(8, name="keys")(x)
+
+
+def a_layer_in_an_operator() -> None:
+    x = keras.Input((4,))
+    x + layers.Dense(4)
+
+
+def a_tensor_given_to_the_constructor() -> None:
+    x = keras.Input((4,))
+    layers.ReLU(x)
+
+
+def a_class_where_a_tensor_belongs() -> None:
+    layers.Dense(3)(layers.Flatten)
+
+
+def nothing_where_a_tensor_belongs() -> None:
+    layers.Dense(3)(None)
+
+
+def a_list_where_one_tensor_belongs() -> None:
+    layers.Dense(3)([keras.Input((4,), name="a"), keras.Input((4,), name="b")])
+
+
+def a_called_layer_as_output() -> None:
+    x = keras.Input((4,))
+    head = layers.Dense(3, name="head")
+    head(x)
+    keras.Model(x, head)
+
+
+def a_layer_as_input() -> None:
+    keras.Model(layers.InputLayer((4,)), layers.Dense(3)(keras.Input((4,))))
+
+
+def a_model_without_outputs() -> None:
+    keras.Model(inputs=keras.Input((4,)))
+
+
+def a_model_without_inputs() -> None:
+    keras.Model(outputs=layers.Dense(3)(keras.Input((4,))))
+
+
+def an_array_as_the_input_of_a_model() -> None:
+    keras.Model(np.zeros((2, 4)), layers.Dense(3)(keras.Input((4,))))
+
+
+def a_shape_as_the_input_of_a_model() -> None:
+    keras.Model((32, 32, 3), layers.Dense(3)(keras.Input((4,))))
+
+
+def a_tensor_of_another_graph_as_input() -> None:
+    first, second = keras.Input((4,), name="first"), keras.Input((4,), name="second")
+    keras.Model(first, layers.Dense(3, name="head")(second))
+
+
+def a_cut_that_does_not_part_the_graph() -> None:
+    x = keras.Input((4,), name="x")
+    middle = layers.Dense(4, name="middle")(x)
+    keras.Model(middle, layers.add([middle, x], name="join"))
+
+
+def an_input_listed_twice() -> None:
+    x = keras.Input((4,), name="x")
+    keras.Model([x, x], layers.Dense(3)(x))
+
+
+def a_sequential_in_itself() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4)], name="loop")
+    model.add(model)
+
+
+def a_sequential_in_itself_through_another() -> None:
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4)], name="inner")
+    outer = keras.Sequential([inner], name="outer")
+    inner.add(outer)
+
+
+def a_tensor_in_a_sequential() -> None:
+    x = keras.Input((4,))
+    keras.Sequential([x, layers.Dense(3)(x)])
+
+
+def a_class_in_a_sequential() -> None:
+    keras.Sequential([layers.Flatten, layers.Dense(3)])
+
+
+def an_input_named_as_a_layer() -> None:
+    x = keras.Input((3,), name="features")
+    keras.Model(x, layers.Dense(3, name="features")(x))
+
+
+def a_name_with_a_slash() -> None:
+    layers.Dense(3, name="block/dense")
+
+
+def a_name_that_is_no_string() -> None:
+    layers.Dense(3, name=3)
+
+
+def kernel_greater_than_the_image() -> None:
+    x = keras.Input((32, 32, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=4, name="stem")(x)
+    x = layers.AveragePooling2D(name="pool")(x)
+    layers.Conv2D(16, (5, 3), name="wide")(x)
+
+
+def dense_on_unknown_sizes() -> None:
+    x = layers.Conv2D(8, 3, name="conv")(keras.Input((None, None, 3), name="image"))
+    layers.Dense(10, name="head")(layers.Flatten(name="flat")(x))
+
+
+def dense_without_features() -> None:
+    layers.Dense(3)(keras.Input(()))
+
+
+def convolution_on_flat_features() -> None:
+    x = layers.Flatten(name="flat")(keras.Input((28, 28, 1), name="image"))
+    layers.Conv2D(8, 3)(layers.Dense(64, name="dense")(x))
+
+
+def convolution_on_steps() -> None:
+    layers.Conv1D(8, 3)(keras.Input((28, 28, 1)))
+
+
+def pooling_after_pooling() -> None:
+    x = layers.GlobalAveragePooling2D(name="global")(keras.Input((8, 8, 16)))
+    layers.GlobalMaxPooling2D()(x)
+
+
+def convolution_of_unknown_channels() -> None:
+    layers.Conv2D(8, 3)(keras.Input((28, 28, None)))
+
+
+def embedding_where_steps_are_missing() -> None:
+    layers.Conv1D(8, 3)(keras.Input((100,), dtype="int32", name="tokens"))
+
+
+def negative_units() -> None:
+    layers.Dense(-3)
+
+
+def negative_filters() -> None:
+    layers.Conv2D(-8, 3)
+
+
+def a_negative_size() -> None:
+    keras.Input((-28, 28, 1))
+
+
+def while_on_a_symbolic_tensor() -> None:
+    x = keras.Input((3,))
+    while x < 1:
+        x = x + 1
+
+
+def a_loop_over_a_symbolic_tensor() -> None:
+    for row in keras.Input((3,)):
+        print(row)
+
+
+def membership_in_a_symbolic_tensor() -> None:
+    print(3 in keras.Input((3,)))
+
+
+def length_of_a_symbolic_tensor() -> None:
+    len(keras.Input((3,)))
+
+
+def float_of_a_symbolic_tensor() -> None:
+    float(keras.Input((3,)))
+
+
+def range_of_a_symbolic_tensor() -> None:
+    range(keras.Input((), dtype="int32"))
+
+
+def assignment_to_a_symbolic_tensor() -> None:
+    x = keras.Input((3,))
+    x[:, 0] = 1
+
+
+def index_by_a_tensor() -> None:
+    x = keras.Input((3,))
+    x[:, x]
+
+
+def an_index_beyond_the_axis() -> None:
+    keras.Input((3,), name="x")[:, 3]
+
+
+def an_unknown_attribute_of_a_tensor() -> None:
+    keras.Input((3,)).fit()
+
+
+def reshape_of_a_branch() -> None:
+    x = layers.Conv2D(8, 3, name="conv")(keras.Input((10, 10, 3)))
+    layers.Reshape((10, 10, 8))(x)
+
+
+def a_nested_model_on_another_shape() -> None:
+    x = keras.Input((32, 32, 3), name="image")
+    y = layers.Conv2D(8, 3, name="conv")(x)
+    backbone = keras.Model(x, layers.GlobalAveragePooling2D()(y), name="backbone")
+    backbone(keras.Input((32, 32, 1), name="grey"))
+
+
+def strides_and_padding_on_one_branch() -> None:
+    x = keras.Input((32, 32, 16), name="image")
+    y = layers.Conv2D(32, 3, strides=2, name="down")(x)
+    layers.add([layers.Conv2D(32, 3, name="conv")(y), x])
+
+
+def two_branches_without_padding() -> None:
+    x = keras.Input((32, 32, 3), name="image")
+    layers.add([layers.Conv2D(16, 3, name="narrow")(x), layers.Conv2D(16, 5, name="wide")(x)])
+
+
+def a_torch_function_on_other_shapes() -> None:
+    import torch
+
+    x = keras.Input((8, 8, 3), name="image")
+    torch.cat([x, layers.MaxPooling2D(name="pool")(x)], -1)
+
+
 def compiled(*arguments: Any, **options: Any) -> None:
     x = keras.Input((3,))
     model = keras.Model(x, layers.Dense(1)(x))

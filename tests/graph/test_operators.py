@@ -115,7 +115,7 @@ def test_matrix_products_that_cannot_be() -> None:
 
 
 def test_shapes_that_do_not_fit_are_told_where_they_meet() -> None:
-    with pytest.raises(ShapeError, match="3 meets 4"):
+    with pytest.raises(ShapeError, match="features 3 and 4"):
         ab.Input((3,)) + ab.Input((4,))
 
 

@@ -122,9 +122,9 @@ def test_unknown_channels() -> None:
 
 
 def test_window_that_does_not_fit() -> None:
-    with pytest.raises(ShapeError, match=r"window covers 5 positions and does not fit into 4(.|\n)*repair:.*same"):
+    with pytest.raises(ShapeError, match=r"window of 5 does not fit into 4(.|\n)*repair:.*same"):
         layers.Conv2D(4, 5)(Input((4, 4, 3)))
-    with pytest.raises(ShapeError, match=r"covers 5 positions and does not fit into 4"):
+    with pytest.raises(ShapeError, match="window of 5 does not fit into 4"):
         layers.Conv2D(4, 3, dilation_rate=2)(Input((4, 4, 3)))
 
 

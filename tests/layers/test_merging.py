@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+import warnings
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,14 @@ def run(function: Any, arrays: list[np.ndarray]) -> list[torch.Tensor]:
     return [result.detach(), *torch.autograd.grad((result * projection).sum(), given)]
 
 
-def assert_same_as_keras(keras: Any, name: str, shapes: list[tuple[int, ...]], unknown: bool = False, **config: Any) -> None:
+def assert_same_as_keras(
+    keras: Any, name: str, shapes: list[tuple[int, ...]], unknown: bool = False, ours: Any = None, **config: Any
+) -> None:
+    """``ours``: arguments that Keras's layer does not have."""
+    ours = config | (ours or {})
     described = [(None,) * (len(s) - 1) if unknown else s[1:] for s in shapes]
     symbols = [ab.Input(shape) for shape in described]
-    model = ab.Model(symbols, getattr(layers, name)(**config)(symbols))
+    model = ab.Model(symbols, getattr(layers, name)(**ours)(symbols))
     theirs = getattr(keras.layers, name)(**config)
     theirs.build([(None, *shape) for shape in described])
     arrays = draw(shapes)
@@ -43,7 +49,7 @@ def assert_same_as_keras(keras: Any, name: str, shapes: list[tuple[int, ...]], u
         assert torch.allclose(a, b, atol=1e-5)
     if not unknown:
         assert model.outputs[0].shape == tuple(theirs([keras.Input(shape[1:]) for shape in shapes]).shape)
-    by_hand = getattr(layers, name)(**config)(arrays)
+    by_hand = getattr(layers, name)(**ours)(arrays)
     assert torch.allclose(by_hand, found[0], atol=1e-6)
 
 
@@ -61,12 +67,12 @@ SHAPES = [
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 def test_elementwise(keras: Any, name: str, shapes: list[tuple[int, ...]]) -> None:
-    assert_same_as_keras(keras, name, shapes)
+    assert_same_as_keras(keras, name, shapes, ours={"broadcast": True})
 
 
 @pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "Subtract"])
 def test_more_and_fewer_branches(keras: Any, name: str) -> None:
-    assert_same_as_keras(keras, name, [(2, 4, 3), (2, 1, 3), (2, 4, 1), (2, 3)])
+    assert_same_as_keras(keras, name, [(2, 4, 3), (2, 1, 3), (2, 4, 1), (2, 3)], ours={"broadcast": True})
     assert_same_as_keras(keras, name, [(2, 4, 3)])
 
 
@@ -125,10 +131,10 @@ def test_the_rule_is_numpys_broadcasting(data: st.DataObject) -> None:
     try:
         results = [np.broadcast_shapes(*known) for known in filled]
     except ValueError:
-        with pytest.raises(ShapeError):
-            layers.Add()(symbols)
+        with pytest.raises(ShapeError, match="cannot merge"):
+            layers.Add(broadcast=True)(symbols)
         return
-    merged = layers.Add()(symbols).shape[1:]
+    merged = layers.Add(broadcast=True)(symbols).shape[1:]
     assert all(same(merged, result) for result in results)
     assert [size is None for size in merged] == [m != n for m, n in zip(*results, strict=True)]
 
@@ -163,11 +169,70 @@ def test_means_and_products_of_integers_are_floats() -> None:
 
 
 def test_one_layer_on_branches_of_several_ranks() -> None:
-    dot, add = layers.Dot(-1), layers.Add()
+    dot, add = layers.Dot(-1), layers.Add(broadcast=True)
     a, b = ab.Input((3, 4)), ab.Input((4,))
     model = ab.Model([a, b], [dot([a, a]), dot([b, b]), add([a, b]), add([b, b])])
     shapes = [tuple(result.shape) for result in model(draw([(2, 3, 4), (2, 4)]))]
     assert shapes == [(2, 3, 3), (2, 1), (2, 3, 4), (2, 4)]
+
+
+# Stretching only when asked
+
+
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "Multiply"])
+@pytest.mark.parametrize("shapes", [((4, 3), (1, 3)), ((1, 1, 3), (8, 8, 3)), ((3,), (4, 3)), ((8, 8, 1), (8, 8, 3))], ids=str)
+def test_a_merge_stretches_only_when_asked(name: str, shapes: Any) -> None:
+    layer = getattr(layers, name)
+    with pytest.raises(ShapeError, match=f"{name} would stretch one of") as caught:
+        layer()([ab.Input(shape) for shape in shapes])
+    assert f"{name.lower()}([a, b], broadcast=True)" in str(caught.value)
+    assert "test_merging.py:" in str(caught.value.where)
+    symbols = [ab.Input(shape) for shape in shapes]
+    assert layer(broadcast=True)(symbols).shape == getattr(layers, name.lower())(symbols, broadcast=True).shape
+    with pytest.raises(ShapeError, match="would stretch"):  # numbers are held to it too
+        layer()(draw([(2, *shape) for shape in shapes]))
+
+
+def test_gates_and_operators_stretch() -> None:
+    x, gate = ab.Input((4, 3)), ab.Input((1, 3))
+    assert layers.multiply([x, gate]).shape == (x + gate).shape == (x - gate).shape == (x * gate).shape == (None, 4, 3)
+    with pytest.raises(ShapeError, match="would stretch"):
+        layers.multiply([x, gate], broadcast=False)
+
+
+def test_unknown_sizes_are_not_stretched() -> None:
+    assert layers.add([ab.Input((None, 3)), ab.Input((1, 3)), ab.Input((None, 3))]).shape == (None, None, 3)
+    assert layers.add([ab.Input((None, 3)), ab.Input((5, 3))]).shape == (None, 5, 3)
+
+
+def test_the_third_branch_is_held_to_the_size_that_the_first_to_know_has() -> None:
+    with pytest.raises(ShapeError, match="would stretch one of") as caught:
+        layers.add([ab.Input((None, 3), name="a"), ab.Input((4, 3), name="b"), ab.Input((1, 3), name="c")])
+    assert "branch 2  Input 'b'" in str(caught.value)
+    assert "branch 3  Input 'c'" in str(caught.value)
+
+
+def test_where_merges_are_not_strict_stretching_is_a_warning_with_the_users_line() -> None:
+    ab.config.set_strict_merges(False)
+    try:
+        a, b = ab.Input((4, 3)), ab.Input((1, 3))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("default")
+            merged = [layers.add([a, b]) for _ in range(2)]  # one line is warned of once
+        assert merged[0].shape == (None, 4, 3)
+        assert [(warning.category, warning.filename) for warning in warned] == [(UserWarning, __file__)]
+        assert str(warned[0].message).startswith("Add stretches one of (None, 4, 3) and (None, 1, 3): steps 4 and 1. Keras ")
+        assert "layers.add([a, b])" in linecache.getline(__file__, warned[0].lineno)
+        with pytest.raises(ShapeError, match="cannot merge"):
+            layers.add([a, ab.Input((5, 3))])
+    finally:
+        ab.config.set_strict_merges(True)
+
+
+def test_broadcast_is_part_of_the_config() -> None:
+    layer = layers.Add(broadcast=True)
+    assert layers.Add.from_config(layer.get_config()).broadcast
+    assert not layers.Add.from_config(layers.Add().get_config()).broadcast
 
 
 # Messages
@@ -179,24 +244,29 @@ def message(*shapes: Any, layer: Any = None) -> str:
     return str(caught.value)
 
 
-def test_a_message_names_axes_shapes_and_lines() -> None:
+def test_a_message_tells_both_branches_from_their_fork() -> None:
     x = ab.Input((32, 32, 3), name="img")
     left = layers.Conv2D(16, 3, name="left")(x)
     right = layers.Conv2D(8, 5, name="right")(x)
     with pytest.raises(ShapeError) as caught:
         layers.Add(name="join")([left, right])
     told = str(caught.value).splitlines()
-    line = left.node.site
     assert told == [
-        "Add cannot merge (None, 30, 30, 16) and (None, 28, 28, 8): height 30 and 28, width 30 and 28, channels 16 and 8.",
-        "  expected: equal height and width and channels, or 1",
-        f"  got:      branch 1: (None, 30, 30, 16) from left at {line}",
-        f"            branch 2: (None, 28, 28, 8) from right at {right.node.site}",
+        "Add cannot merge (None, 30, 30, 16) and (None, 28, 28, 8): height 30 and 28, width 30 and 28,",
+        "  channels 16 and 8.",
+        f"  fork      Input 'img'     (None, 32, 32, 3)   {x.node.site}",
+        f"  branch 1  Conv2D 'left'   (None, 30, 30, 16)  {left.node.site}",
+        "              ↑ height 32 → 30, width 32 → 30, channels 3 → 16",
+        f"  branch 2  Conv2D 'right'  (None, 28, 28, 8)   {right.node.site}",
+        "              ↑ height 32 → 28, width 32 → 28, channels 3 → 8",
+        "  expected: equal height, width and channels",
         f"  where:    Add 'join', called at {caught.value.where.rpartition(' ')[2]}",
-        '  repair:   padding="same" in the layers of branch 2, or Cropping2D(((1, 1), (1, 1))) on branch 1; '
-        "Conv2D(16, 1) on branch 2 gives it 16 channels",
+        f"  repair:   padding=\"same\" in Conv2D 'right' ({right.node.site}) of branch 2,",
+        f"            and in Conv2D 'left' ({left.node.site}) of branch 1",
+        "            or Cropping2D(1) on branch 1",
+        "            and Conv2D(16, 1) on branch 2 gives it 16 channels",
     ]
-    assert "test_merging.py" in str(line)
+    assert "test_merging.py" in str(left.node.site)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +280,7 @@ def test_a_message_names_axes_shapes_and_lines() -> None:
         (((15, 15, 4), (8, 8, 4)), layers.Add, lambda a, b: (layers.Conv2D(4, 1, strides=2)(a), b)),
         (((9, 4), (3, 4)), layers.Add, lambda a, b: (layers.Conv1D(4, 1, strides=3)(a), b)),
         (((16, 9, 4), (8, 9, 4)), layers.Add, lambda a, b: (layers.Conv2D(4, 1, strides=(2, 1))(a), b)),
-        (((28, 28, 4), (32, 32, 4)), layers.Add, lambda a, b: (a, layers.Cropping2D(((2, 2), (2, 2)))(b))),
+        (((28, 28, 4), (32, 32, 4)), layers.Add, lambda a, b: (a, layers.Cropping2D(2)(b))),
         (((10, 4), (13, 4)), layers.Add, lambda a, b: (a, layers.Cropping1D((1, 2))(b))),
         (((6, 9, 9, 2), (6, 8, 9, 2)), layers.Add, lambda a, b: (layers.Cropping3D(((0, 0), (0, 1), (0, 0)))(a), b)),
         (((9, 8, 3), (8, 8, 5)), layers.Concatenate, lambda a, b: (layers.Cropping2D(((0, 1), (0, 0)))(a), b)),
@@ -227,7 +297,7 @@ def test_the_edit_in_the_message_mends_it(shapes: Any, layer: Any, edit: Any) ->
     args, kwargs = made._arguments
     words = ", ".join([*(repr(value) for value in args), *(f"{key}={value!r}" for key, value in kwargs.items())])
     assert f"{source}({words})" in told
-    assert f"branch {1 if edit(a, b)[0].node.inputs else 2}" in told.splitlines()[-1]
+    assert f"branch {1 if edit(a, b)[0].node.inputs else 2}" in told.partition("repair:")[2]
 
 
 def test_sizes_that_cross_get_no_crop() -> None:
@@ -237,9 +307,10 @@ def test_sizes_that_cross_get_no_crop() -> None:
 
 
 def test_the_third_branch_is_named() -> None:
-    told = message((4, 3), (1, 3), (5, 3))
+    told = message((4, 3), (4, 3), (5, 3))
     assert "(None, 4, 3) and (None, 5, 3): steps 4 and 5." in told
-    assert "branch 3: (None, 5, 3) from x2" in told
+    assert "branch 3  Input 'x2'  (None, 5, 3)" in told
+    assert "branch 2" not in told.partition("repair")[0]
 
 
 def test_channels_first_is_spoken_of_as_such() -> None:
@@ -254,6 +325,7 @@ def test_batches_and_other_ranks() -> None:
     with pytest.raises(ShapeError, match="batch 2 and 3"):
         layers.Add()([ab.Input((4,), batch_size=2), ab.Input((4,), batch_size=3)])
     assert "axis 5 2 and 3" in message((1, 1, 1, 1, 2), (1, 1, 1, 1, 3))
+    assert "axes=(2, 1), which have one size" in message((3, 4), (4, 5), layer=layers.Dot(2))
     assert "one rank" in message((4, 3), (3,), layer=layers.Concatenate())
     assert "8 meets 4" in message((8, 3), (4, 3), layer=layers.Dot(1))
 

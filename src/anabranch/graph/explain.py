@@ -54,7 +54,7 @@ def tell(error: AnabranchError, inputs: list[Tensor]) -> None:
     ends = inputs[clash.one], inputs[clash.other]
     one, other = (Branch(f"branch {place + 1}", inputs[place]) for place in (clash.one, clash.other))
     error.story = branches(one, other, clash.names, clash.channels_first)
-    if error.clue is clash:
+    if error.clue is clash and error.repair == repairs(clash):
         error.repair = repairs(clash, ends)
 
 
@@ -127,7 +127,7 @@ def _resize(clash: Clash, axes: list[int], ends: Ends) -> tuple[list[str], bool]
     channels = a[next(axis for axis, name in enumerate(names) if name in LAST)]
     project = f"Conv{len(positions)}D({channels}, 1, strides=%s) on branch {second}, a projection"
     if strides := _strides(short, long):
-        return [project % _short(strides)], True
+        return [project % (_short(strides),)], True
     crop = tuple(((n - m) // 2, n - m - (n - m) // 2) for m, n in zip(short, long, strict=True))
     even = len(crop) > 1 and all(before == after for before, after in crop)
     cropping = f"Cropping{len(positions)}D({_short(tuple(pair[0] for pair in crop) if even else crop)}) on branch {second}"
@@ -143,7 +143,7 @@ def _resize(clash: Clash, axes: list[int], ends: Ends) -> tuple[list[str], bool]
     if other is not None and padded[1] == other[1]:
         return [f"{edit},\nand in {other[0]} of branch {second}", f"or {cropping}"], False
     if strides := _strides(list(padded[1]), list(lengths)):
-        return [f"{edit},\nand {project % _short(strides)}"], True
+        return [f"{edit},\nand {project % (_short(strides),)}"], True
     return [cropping], False
 
 

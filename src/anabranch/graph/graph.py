@@ -80,7 +80,8 @@ class Graph:
 def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
     found = _tree.leaves(nest)
     if nest is None or not found:
-        raise ArgumentTypeError(
+        kind = ArgumentTypeError if nest is None else GraphError
+        raise kind(
             f"A model needs {role}.", expected="Model(inputs, outputs): symbolic tensors, or nests of them",
             got=f"{role}={nest!r}", where=f"Model(…) at {call_site()}",
             repair="Model(x, y), where x = Input(…) and y is the last tensor",
@@ -88,7 +89,7 @@ def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
     for leaf in found:
         if not isinstance(leaf, Tensor):
             error = stranger(leaf, f"as {role} of a model: what Input(…) or a layer called on one gives")
-            if all(size is None or isinstance(size, int) for size in found):
+            if isinstance(nest, (list, tuple)) and all(size is None or isinstance(size, int) for size in found):
                 error = ArgumentTypeError(
                     f"A shape stands where the {role} of a model belong.", got=repr(nest), repair=f"x = Input({nest!r})"
                 )

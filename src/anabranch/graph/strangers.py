@@ -43,7 +43,7 @@ def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> Argu
         if fits(value):
             return ArgumentTypeError(fact(value), expected=expected, repair=repair(value))
     return ArgumentTypeError(
-        f"A {type(value).__name__} stands where a tensor belongs.", expected=expected, got=f"{value!r}"[:90]
+        f"A tensor belongs where {type(value).__name__} {value!r}"[:90] + " stands.", expected=expected
     )
 
 

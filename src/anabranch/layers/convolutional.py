@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from anabranch import activations, compute, config, regularizers
 from anabranch._errors import ArgumentError, ShapeError, unknown
-from anabranch.graph import Shape
+from anabranch.graph import Shape, call_site
 from anabranch.graph.shapes import check_rank, per_axis, window_length
 from anabranch.layers.base import Layer
 from anabranch.layers.core import whole
@@ -126,7 +126,7 @@ def check_padding(padding: str, *, causal: bool = False) -> str:
     """Return the padding in lower case if it is one of Keras's."""
     known = ("valid", "same", "causal") if causal else ("valid", "same")
     if not isinstance(padding, str) or padding.lower() not in known:
-        raise unknown("padding", str(padding), known)
+        raise unknown("padding", str(padding), known, where=str(call_site()))
     return padding.lower()
 
 
@@ -136,7 +136,10 @@ def known_channels(shape: Shape, rank: int, data_format: str) -> int:
     check_rank(shape, rank + 2, f"batch, channels, {AXES[rank]}" if first else f"batch, {AXES[rank]}, channels")
     channels = shape[1 if first else -1]
     if channels is None:
-        raise ShapeError("The number of channels must be known.", got=str(shape), repair="give Input its channels")
+        raise ShapeError(
+            "The number of channels must be known: the kernel has as many.",
+            expected="a size, not None", got=str(shape), repair="give Input its channels, such as Input((None, None, 3))",
+        )  # fmt: skip
     return channels
 
 
@@ -147,6 +150,7 @@ def check_channels(channels: int, made_for: int | None, shape: Shape) -> None:
             "The input has another number of channels than the kernel was made for.",
             expected=f"{made_for} channels",
             got=f"{channels} in {shape}",
+            repair=f"a layer of its own for each, or a 1×1 projection to {made_for} channels before",
         )
 
 
@@ -167,8 +171,9 @@ def windows_shape(
     for before, after, size in zip(spatial, lengths, reach, strict=True):
         if after is not None and after < 1:
             raise ShapeError(
-                f"The window covers {size} positions and does not fit into {before}: nothing would be left.",
-                expected=f"spatial sizes ≥ {reach}", got=str(shape),
-                repair='padding="same", a smaller window, or less pooling before',
+                f"A window of {size} does not fit into {before}: nothing would be left.",
+                expected=f"at least {' × '.join(map(str, reach))} positions",
+                got=f"{' × '.join(map(str, spatial))}, in {shape}",
+                repair='padding="same", a smaller window, less pooling before, or a larger Input',
             )  # fmt: skip
     return (shape[0], channels, *lengths) if first else (shape[0], *lengths, channels)

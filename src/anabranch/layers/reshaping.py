@@ -45,9 +45,11 @@ class Reshape(Keeping):
         if total is None or wanted is None:
             return (input_shape[0], *(None if size == -1 else size for size in self.target_shape))
         if (free and total % wanted) or (not free and total != wanted):
+            last = self.target_shape[-1] if self.target_shape else 0
             raise ShapeError(
                 f"{total} numbers do not fit into {self.target_shape}.",
                 expected=f"a shape of {total} numbers", got=f"{input_shape} into {self.target_shape}",
+                repair=f"Reshape((-1, {last}))(x) keeps all numbers" if last > 0 and total % last == 0 else None,
             )  # fmt: skip
         return (input_shape[0], *(total // wanted if size == -1 else size for size in self.target_shape))
 

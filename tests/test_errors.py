@@ -1,0 +1,102 @@
+"""How an error looks: its parts, its width, its colours where Python itself prints it on a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anabranch._errors import WIDTH, AnabranchError, ShapeError
+
+SCRIPT = """
+import anabranch as ab
+from anabranch import layers
+
+x = ab.Input((8, 8, 3), name="x")
+try:
+    layers.add([layers.MaxPooling2D(name="pool")(x), x])
+except ValueError as error:
+    print(repr(str(error)))
+layers.add([layers.MaxPooling2D(name="pool")(x), x])
+"""
+
+
+def test_the_parts_stand_in_order() -> None:
+    error = AnabranchError("Fact.", expected="e", got="g", where="w", repair="r\ns", story="told\nso")
+    assert str(error) == ("Fact.\n  told\n  so\n  expected: e\n  got:      g\n  where:    w\n  repair:   r\n            s")
+    assert str(AnabranchError("Fact.")) == "Fact."
+
+
+def test_long_parts_are_broken_at_words() -> None:
+    error = AnabranchError("fact " * 40, expected="word " * 60, repair="x" * 150)
+    lines = str(error).splitlines()
+    assert all(len(line) <= WIDTH for line in lines if "xxx" not in line)
+    assert sum("x" * 150 in line for line in lines) == 1  # a word is never cut
+    assert str(error).split().count("word") == 60
+
+
+def on_a_terminal(tmp_path: Path, *, command: tuple[str, ...] = (), **environment: str) -> tuple[str, str]:
+    """Return what a script prints on standard output, which is a file, and on standard error, which is a terminal."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    ours, theirs = pty.openpty()
+    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "PYTHON_COLORS")}
+    with (tmp_path / "out").open("w") as out:
+        done = subprocess.Popen(
+            [sys.executable, *command, str(script)], stdout=out, stderr=theirs, env={**clean, "TERM": "xterm", **environment}
+        )
+        os.close(theirs)
+        told = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            told += piece
+        done.wait()
+    os.close(ours)
+    return (tmp_path / "out").read_text(), told.decode()
+
+
+def test_a_traceback_on_a_terminal_is_coloured(tmp_path: Path) -> None:
+    out, err = on_a_terminal(tmp_path)
+    assert "\033[" not in out
+    assert "\\x1b" not in out  # who asks for the text in a program gets it plain
+    assert "\033[33m← height 8 → 4, width 8 → 4\033[0m" in err
+    assert "\033[36m  repair:\033[0m\033[32m" in err
+
+
+def test_so_is_that_of_the_command(tmp_path: Path) -> None:
+    assert "\033[33m←" in on_a_terminal(tmp_path, command=("-m", "anabranch", "run"))[1]
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}], ids=str)
+def test_colours_are_refused(tmp_path: Path, environment: dict[str, str]) -> None:
+    err = on_a_terminal(tmp_path, **environment)[1]
+    assert "← height 8 → 4" in err
+    assert "\033[33m" not in err
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_elsewhere_it_is_plain_unless_forced(tmp_path: Path, forced: bool) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "PYTHON_COLORS")}
+    if forced:
+        environment["FORCE_COLOR"] = "1"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
+    assert ("\033[33m←" in done.stderr) == forced
+    assert "\\x1b" not in done.stdout
+
+
+def test_an_error_can_be_sent_to_another_process() -> None:
+    error = pickle.loads(pickle.dumps(ShapeError("Fact.", repair="r", story="s")))
+    assert type(error) is ShapeError
+    assert str(error) == str(ShapeError("Fact.", repair="r", story="s"))
