@@ -12,6 +12,7 @@ from . import (
     models as models,
     ops as ops,
     optimizers as optimizers,
+    random as random,
     regularizers as regularizers,
     utils as utils,
 )

@@ -1,0 +1,121 @@
+"""Random numbers in Keras's words: drawn anew whenever a model runs, also where a layer's call is recorded into it.
+
+``seed``: None draws from the generator of the process, which ``utils.set_random_seed`` seeds; an int gives the same numbers at
+every call; a :class:`SeedGenerator` the next ones of a row of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx.proxy import Proxy
+
+from anabranch import _tree, compute, config
+from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
+
+
+class SeedGenerator:
+    """A row of random numbers of its own.
+
+    Args:
+        seed: where it begins; None takes the next number of the process's own generator.
+        name: kept for Keras's scripts.
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise ArgumentTypeError("A seed is a whole number.", got=repr(seed))
+        self.seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
+        self.name = name
+        self._generator: torch.Generator | None = None
+
+    def generator(self) -> torch.Generator:
+        """Return torch's generator, on the device in use."""
+        self._generator = compute.generator(self.seed, self._generator)
+        return self._generator
+
+    def get_config(self) -> dict[str, Any]:
+        """Return where it begins."""
+        return {"seed": self.seed}
+
+
+def _source(seed: Any, like: Any) -> dict[str, Any]:
+    """Return the argument that says where numbers are drawn from; ``like`` is what they go into."""
+    if seed is None:
+        return {}
+    if isinstance(seed, SeedGenerator):
+        return {"generator": seed.generator()}
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ArgumentTypeError("seed is None, a whole number or a SeedGenerator.", got=repr(seed))
+    if isinstance(like, Proxy):
+        made = like.tracer.create_proxy("call_function", torch.Generator, (str(compute.device()),), {})
+        return {"generator": made.manual_seed(seed)}
+    return {"generator": torch.Generator(compute.device()).manual_seed(seed)}
+
+
+def _empty(shape: Any, dtype: str) -> Any:
+    """Return room for numbers; its sizes may be recorded ones."""
+    compute.synchronise_seed()
+    shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+    if any(size is None for size in shape):
+        raise ArgumentError(
+            "Random numbers need sizes that are known when they are drawn.", got=str(shape), repair="ops.shape(x) inside call"
+        )
+    options: dict[str, Any] = {"dtype": compute.dtype_of(dtype), "device": compute.device()}
+    recorded = next((size for size in _tree.leaves(shape) if isinstance(size, Proxy)), None)
+    if recorded is not None:
+        return recorded.tracer.create_proxy("call_function", torch.empty, (shape,), options)
+    return torch.empty(shape, **options)
+
+
+def _floats(dtype: str | None) -> str:
+    dtype = dtype or config.floatx()
+    if "float" not in dtype:
+        raise DtypeError("These random numbers are floats.", expected="a float type", got=repr(dtype))
+    return dtype
+
+
+def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
+    """Draw from the normal distribution."""
+    made = _empty(shape, _floats(dtype))
+    return made.normal_(mean, stddev, **_source(seed, made))
+
+
+def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
+    """Draw evenly from [minval, maxval)."""
+    made = _empty(shape, _floats(dtype))
+    return made.uniform_(minval, maxval, **_source(seed, made))
+
+
+def randint(shape: Any, minval: int, maxval: int, dtype: str = "int32", seed: Any = None) -> Any:
+    """Draw whole numbers evenly from [minval, maxval)."""
+    made = _empty(shape, dtype)
+    return made.random_(minval, maxval, **_source(seed, made))
+
+
+def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
+    """Draw from the normal distribution within two standard deviations of the mean."""
+    made = _empty(shape, _floats(dtype))
+    edge = 0.9544997361036416  # the part of the distribution within two standard deviations
+    return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
+
+
+def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any = None) -> Any:
+    """Draw class numbers with chances softmax(logits): (B, classes) -> (B, num_samples)."""
+    chances = torch.softmax(logits, dim=-1)
+    found = torch.multinomial(chances, num_samples, replacement=True, **_source(seed, chances))
+    return found.to(compute.dtype_of(dtype))
+
+
+def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
+    """Set a share ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate)."""
+    if not 0 <= rate <= 1:
+        raise ArgumentError("A rate lies in [0, 1].", got=repr(rate))
+    return compute.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
+
+
+def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+    """Put x into random order along ``axis``."""
+    keys = _empty((x.shape[axis],), "float32")
+    return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **_source(seed, keys))))

@@ -1,0 +1,86 @@
+"""Random numbers: their distribution, their seeds, and that a recorded call draws anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anabranch as ab
+from anabranch import layers, random, utils
+from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
+
+DRAWS = {
+    "normal": lambda seed: random.normal((20_000,), 1.0, 2.0, seed=seed),
+    "uniform": lambda seed: random.uniform((20_000,), -1.0, 3.0, seed=seed),
+    "randint": lambda seed: random.randint((20_000,), 0, 3, seed=seed),
+    "truncated_normal": lambda seed: random.truncated_normal((20_000,), 1.0, 2.0, seed=seed),
+    "categorical": lambda seed: random.categorical(torch.zeros(1, 3), 20_000, seed=seed),
+    "dropout": lambda seed: random.dropout(torch.ones(20_000), 0.5, seed=seed),
+    "shuffle": lambda seed: random.shuffle(torch.arange(3.0).repeat(100), seed=seed),
+}
+# name -> mean, standard deviation, least, greatest; of a normal within two deviations, the deviation is 0.8796 of the whole
+EXPECTED = {
+    "normal": (1, 2, -12, 12), "uniform": (1, 4 / 12**0.5, -1, 3), "randint": (1, (2 / 3) ** 0.5, 0, 2),
+    "truncated_normal": (1, 0.8796 * 2, -3, 5), "categorical": (1, (2 / 3) ** 0.5, 0, 2), "dropout": (1, 1, 0, 2),
+    "shuffle": (1, (2 / 3) ** 0.5, 0, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(DRAWS))
+def test_distribution_and_seeds(name: str) -> None:
+    draw = DRAWS[name]
+    utils.set_random_seed(1)
+    found = draw(7).to(torch.float64)
+    mean, deviation, least, greatest = EXPECTED[name]
+    assert abs(found.mean().item() - mean) < 0.06
+    assert abs(found.std(correction=0).item() - deviation) < 0.06
+    assert found.min() >= least
+    assert found.max() <= greatest
+    assert torch.equal(draw(7), draw(7)), "a whole number means the same numbers"
+    row = random.SeedGenerator(3)
+    first = draw(row)
+    assert not torch.equal(first, draw(row)), "a generator goes on"
+    assert torch.equal(first, draw(random.SeedGenerator(3)))
+    assert not torch.equal(draw(None), draw(None))
+
+
+@pytest.mark.parametrize("seed", [None, 5, "row"])
+def test_a_recorded_call_draws_as_told(seed: Any) -> None:
+    class Noise(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.row = random.SeedGenerator(3) if seed == "row" else seed
+
+        def call(self, x: Any) -> Any:
+            return x + random.normal((x.shape[0], 4), seed=self.row)
+
+    x = ab.Input((4,))
+    model = ab.Model(x, Noise()(x))
+    zeros = np.zeros((3, 4), "float32")
+    a, b = model.predict(zeros, verbose=0), model.predict(zeros, verbose=0)
+    assert np.array_equal(a, b) == (seed == 5)
+    assert "normal_" in model.to_torch().code, "recorded, not kept whole"
+
+
+def test_the_seed_of_the_process_repeats_its_numbers() -> None:
+    found = []
+    for _ in range(2):
+        utils.set_random_seed(4)
+        found.append(random.normal((3,)))
+    assert torch.equal(*found)
+
+
+def test_mistakes() -> None:
+    with pytest.raises(ArgumentTypeError, match="SeedGenerator"):
+        random.normal((3,), seed="x")
+    with pytest.raises(DtypeError, match="floats"):
+        random.uniform((3,), dtype="int32")
+    with pytest.raises(ArgumentError, match="sizes that are known"):
+        random.normal((None, 3))
+    with pytest.raises(ArgumentError, match=r"lies in \[0, 1\]"):
+        random.dropout(torch.ones(3), 1.5)
+    with pytest.raises(ArgumentTypeError, match="whole number"):
+        random.SeedGenerator(1.5)
