@@ -43,6 +43,7 @@ from ._convolution import (
     channels_front as channels_front,
     conv as conv,
     conv_transpose as conv_transpose,
+    convolve as convolve,
     depthwise_conv as depthwise_conv,
     flat_pads as flat_pads,
     linear as linear,
@@ -92,10 +93,13 @@ from ._random import (
     generator as generator,
 )
 from ._running import (
+    gathering as gathering,
+    give_losses as give_losses,
     is_recording as is_recording,
     is_training as is_training,
     recording as recording,
     run as run,
+    take_losses as take_losses,
     training_scope as training_scope,
 )
 from ._seeding import random_state as random_state, synchronise_seed as synchronise_seed
@@ -113,5 +117,11 @@ from ._shapes import (
     permute as permute,
     repeat_vector as repeat_vector,
     reshape as reshape,
+)
+from ._telling import (
+    Watching as Watching,
+    tell_loss as tell_loss,
+    tell_update as tell_update,
+    watch_value as watch_value,
 )
 from ._weights import native as native, realize as realize, shown as shown, write as write

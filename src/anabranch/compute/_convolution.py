@@ -48,7 +48,7 @@ def conv(
     ``same`` pads with zeros, the odd element after, as Keras does.
     """
     window = kernel.shape[: len(strides)]
-    return _convolve(x, native(kernel), bias, window, strides, padding, data_format, dilation_rate, groups)
+    return convolve(x, native(kernel), bias, window, strides, padding, data_format, dilation_rate, groups)
 
 
 def depthwise_conv(
@@ -64,10 +64,10 @@ def depthwise_conv(
     """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M)."""
     *window, channels, multiplier = kernel.shape
     filters = native(kernel).reshape(channels * multiplier, 1, *window)
-    return _convolve(x, filters, bias, tuple(window), strides, padding, data_format, dilation_rate, channels)
+    return convolve(x, filters, bias, tuple(window), strides, padding, data_format, dilation_rate, channels)
 
 
-def _convolve(
+def convolve(
     x: Any,
     kernel: Any,
     bias: Weight | None,
@@ -78,6 +78,7 @@ def _convolve(
     dilation: tuple[int, ...],
     groups: int,
 ) -> Any:
+    """Return the cross-correlation of ``x`` with a kernel in torch's layout (O, I/groups, …window)."""
     rank = len(strides)
     x = channels_front(x, rank, data_format)
     x, symmetric = pad_for(x, window, strides, padding, dilation)

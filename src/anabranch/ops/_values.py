@@ -1,0 +1,220 @@
+"""What the functions ask of their arguments: shape, dtype, axes; the same for tensors and for what is recorded.
+
+A recorded value (an fx proxy) knows its shape and dtype where lowering noted them. Elsewhere they are found by running what
+was recorded since then on fake tensors, so that a function never has to guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.node import Node, map_arg
+from torch.fx.proxy import Proxy
+
+from anabranch import _tree, compute, config
+from anabranch._errors import ArgumentError, EngineError, ShapeError
+from anabranch.graph import Shape
+from anabranch.graph.shapes import normalise_axis
+
+Spec = tuple[Shape, str]
+
+
+# Arguments as tensors
+
+
+def tensor(value: Any) -> Any:
+    """Return a list or a number as a tensor, floats of the default type and whole numbers int32; tensors as they are."""
+    if isinstance(value, (torch.Tensor, Proxy)):
+        return value
+    if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, Proxy)) for leaf in _tree.leaves(value)):
+        return torch.stack([tensor(item) for item in value])
+    made = compute.as_tensor(value)
+    if type(value).__module__ == "numpy":
+        return made
+    if made.is_floating_point():
+        return made.to(compute.dtype_of(config.floatx()))
+    return made.to(torch.int32) if made.dtype == torch.int64 else made
+
+
+def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Return two operands, of which one at least is a tensor; a number beside it takes its dtype."""
+    first = tensor(x1) if _is_number(x2) or not _is_number(x1) else x1
+    return first, x2 if _is_number(x2) else tensor(x2)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float))
+
+
+def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Return two operands, both tensors; a number becomes one without axes."""
+    return tensor(x1), tensor(x2)
+
+
+def floats(value: Any) -> Any:
+    """Return a tensor of floats: whole numbers and truth values in the default float type."""
+    value = tensor(value)
+    return value if "float" in dtype(value) else value.to(compute.dtype_of(config.floatx()))
+
+
+def whole(value: Any) -> Any:
+    """Return a tensor of numbers: truth values as int32."""
+    value = tensor(value)
+    return value.to(torch.int32) if dtype(value) == "bool" else value
+
+
+def common(*values: Any) -> list[Any]:
+    """Return tensors of one dtype, the one that holds them all."""
+    made = [tensor(value) for value in values]
+    kinds = {dtype(value) for value in made}
+    if len(kinds) == 1:
+        return made
+    examples = [torch.empty((1,) * min(len(shape(value)), 1), dtype=compute.dtype_of(dtype(value))) for value in made]
+    wide = examples[0].dtype if len(examples) == 1 else _wide(examples)
+    return [value.to(wide) for value in made]
+
+
+def _wide(examples: list[torch.Tensor]) -> torch.dtype:
+    result = examples[0]
+    for example in examples[1:]:
+        result = torch.empty(result.shape or example.shape, dtype=torch.result_type(result, example))
+    return result.dtype
+
+
+def kept(value: Any) -> dict[str, Any]:
+    """Return the option that keeps a sum of whole numbers in their own type, which is int32 for small ones; {} for floats."""
+    kind = dtype(value)
+    if "float" in kind:
+        return {}
+    return {"dtype": torch.int64 if kind == "int64" else torch.int32}
+
+
+# What is known of a value
+
+
+def dtype(value: Any) -> str:
+    """Return the name of a value's dtype."""
+    return spec(value)[1]
+
+
+def shape(value: Any) -> Shape:
+    """Return a value's shape, None where a recorded value's size is not known."""
+    return spec(value)[0]
+
+
+def rank(value: Any) -> int:
+    """Return the number of axes."""
+    return len(spec(value)[0])
+
+
+def sizes(value: Any) -> tuple[Any, ...]:
+    """Return the sizes along each axis, recorded reads where they are not known."""
+    return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(shape(value)))
+
+
+def spec(value: Any) -> Spec:
+    """Return shape and dtype."""
+    if isinstance(value, Proxy):
+        known = _noted(value.node)
+        return _found(value) if known is None else known
+    return tuple(value.shape), str(value.dtype).removeprefix("torch.")
+
+
+def _noted(node: Node) -> Spec | None:
+    if node.meta.get("shape") is None or node.meta.get("dtype") is None:
+        return None
+    return node.meta["shape"], node.meta["dtype"]
+
+
+def _found(value: Proxy) -> Spec:
+    """Return what running the recorded nodes on fake tensors says, once for each of two sizes of what is not known."""
+    root = getattr(value.tracer, "root", None)
+    try:
+        first, second = (_run(value.node, root, unknown) for unknown in (7, 11))
+        known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))
+    except Exception as error:
+        raise EngineError("The shape of a value is not known while a model is recorded.") from error
+    value.node.meta["shape"], value.node.meta["dtype"] = known, str(first.dtype).removeprefix("torch.")
+    return known, value.node.meta["dtype"]
+
+
+def _run(wanted: Node, root: Any, unknown: int) -> Any:
+    values: dict[Node, Any] = {}
+    stack = [wanted]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        while stack:
+            node = stack[-1]
+            noted = _noted(node)
+            missing = [] if noted else [before for before in node.all_input_nodes if before not in values]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            if noted:
+                values[node] = torch.empty([unknown if n is None else n for n in noted[0]], dtype=compute.dtype_of(noted[1]))
+            elif node not in values:
+                values[node] = _result(node, root, values)
+    return values[wanted]
+
+
+def _result(node: Node, root: Any, values: dict[Node, Any]) -> Any:
+    args, kwargs = map_arg((node.args, node.kwargs), values.__getitem__)
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    if node.op == "call_function":
+        return node.target(*args, **kwargs)  # type: ignore[operator]  # fx knows that it is one
+    held = root
+    for name in str(node.target).split("."):
+        held = getattr(held, name)
+    return torch.empty_like(held) if node.op == "get_attr" else held(*args, **kwargs)
+
+
+def recorded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function that makes a tensor of sizes; where one of these is a recorded value, record the call."""
+    for leaf in _tree.leaves((args, list(kwargs.values()))):
+        if isinstance(leaf, Proxy):
+            return leaf.tracer.create_proxy("call_function", function, args, kwargs)
+    return function(*args, **kwargs)
+
+
+# Axes
+
+
+def one_axis(axis: Any, rank: int, name: str = "axis") -> int:
+    """Return an axis counted from the front."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise ArgumentError(f"{name} is not an axis.", expected=f"a whole number in [{-rank}, {rank - 1}]", got=repr(axis))
+    return normalise_axis(int(axis), rank)
+
+
+def some_axes(axis: Any, rank: int, name: str = "axis") -> tuple[int, ...]:
+    """Return axes counted from the front: one, several, or all where it is None."""
+    if axis is None:
+        return tuple(range(rank))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    found = tuple(one_axis(each, rank, name) for each in given)
+    if len(set(found)) != len(found):
+        raise ArgumentError("An axis is named twice.", expected=f"each {name} once", got=repr(axis))
+    return found
+
+
+def check_rank(value: Any, ranks: Sequence[int], axes: str, name: str = "x") -> int:
+    """Return the number of axes; raise where it is none of ``ranks``."""
+    found = shape(value)
+    if len(found) not in ranks:
+        raise ShapeError(
+            f"{name} has {len(found)} axes.",
+            expected=f"{' or '.join(map(str, ranks))} axes: {axes}",
+            got=str(found),
+        )
+    return len(found)
+
+
+def one_of(name: str, value: Any, choices: Sequence[Any]) -> Any:
+    """Return ``value``; raise where it is none of ``choices``."""
+    if value not in choices:
+        raise ArgumentError(f"Unknown {name}.", expected=f"one of {', '.join(map(repr, choices))}", got=repr(value))
+    return value

@@ -1,0 +1,238 @@
+"""Non-linearities, element by element and along an axis. Whole numbers become floats."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from anabranch import compute
+from anabranch._errors import ShapeError
+from anabranch.ops._public import public
+from anabranch.ops._values import dtype, floats, one_axis, rank, shape, some_axes, tensor
+
+
+@public
+def relu(x: Any) -> Any:
+    """Return max(x, 0)."""
+    return compute.relu(tensor(x))
+
+
+@public
+def relu6(x: Any) -> Any:
+    """Return x cut to [0, 6]."""
+    return compute.relu(tensor(x), max_value=6.0)
+
+
+@public
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    """Return x above 0, negative_slope · x below."""
+    return compute.relu(floats(x), negative_slope)
+
+
+@public
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Return x above 0, alpha · (exp(x) - 1) below."""
+    return compute.elu(floats(x), alpha)
+
+
+@public
+def selu(x: Any) -> Any:
+    """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return compute.selu(floats(x))
+
+
+@public
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)."""
+    return compute.celu(floats(x), alpha)
+
+
+@public
+def gelu(x: Any, approximate: bool = True) -> Any:
+    """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
+    return compute.gelu(floats(x), approximate)
+
+
+@public
+def silu(x: Any) -> Any:
+    """Return x · sigmoid(x)."""
+    return compute.silu(floats(x))
+
+
+swish = silu
+
+
+@public
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + exp(-x))."""
+    return compute.sigmoid(floats(x))
+
+
+@public
+def hard_sigmoid(x: Any) -> Any:
+    """Return relu6(x + 3) / 6."""
+    return compute.hard_sigmoid(floats(x))
+
+
+@public
+def hard_silu(x: Any) -> Any:
+    """Return x · relu6(x + 3) / 6."""
+    return compute.hard_silu(floats(x))
+
+
+hard_swish = hard_silu
+
+
+@public
+def hard_tanh(x: Any) -> Any:
+    """Return x cut to [-1, 1]."""
+    return compute.hard_tanh(floats(x))
+
+
+@public
+def tanh_shrink(x: Any) -> Any:
+    """Return x - tanh(x)."""
+    return compute.tanh_shrink(floats(x))
+
+
+@public
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """Return x moved towards 0 by ``threshold``, and 0 within it."""
+    return compute.soft_shrink(floats(x), threshold)
+
+
+@public
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """Return x where |x| > threshold, 0 elsewhere."""
+    return compute.hard_shrink(floats(x), threshold)
+
+
+@public
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    """Return x above ``threshold``, ``default_value`` elsewhere."""
+    return compute.threshold(tensor(x), threshold, default_value)
+
+
+@public
+def softplus(x: Any) -> Any:
+    """Return log(1 + exp(x))."""
+    return compute.softplus(floats(x))
+
+
+@public
+def softsign(x: Any) -> Any:
+    """Return x / (1 + |x|)."""
+    return compute.softsign(floats(x))
+
+
+@public
+def squareplus(x: Any, b: float = 4) -> Any:
+    """Return (x + √(x² + b)) / 2."""
+    return compute.squareplus(floats(x), b)
+
+
+@public
+def log_sigmoid(x: Any) -> Any:
+    """Return log(sigmoid(x))."""
+    return compute.log_sigmoid(floats(x))
+
+
+@public
+def sparse_plus(x: Any) -> Any:
+    """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
+    return compute.sparse_plus(floats(x))
+
+
+@public
+def sparse_sigmoid(x: Any) -> Any:
+    """Return (x + 1) / 2 cut to [0, 1]."""
+    return compute.sparse_sigmoid(floats(x))
+
+
+# Along an axis
+
+
+@public
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """Return exp(x) / Σ exp(x) along an axis, along several taken as one, or along all (None)."""
+    x = floats(x)
+    return compute.softmax(x, one_axis(axis, rank(x)) if isinstance(axis, int) else some_axes(axis, rank(x)))
+
+
+@public
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """Return log softmax(x)."""
+    x = floats(x)
+    if isinstance(axis, int):
+        return compute.log_softmax(x, one_axis(axis, rank(x)))
+    return x - torch.logsumexp(x, some_axes(axis, rank(x)), True)
+
+
+@public
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
+    x = floats(x)
+    return compute.sparsemax(x, one_axis(axis, rank(x)))
+
+
+@public
+def glu(x: Any, axis: int = -1) -> Any:
+    """Return a · sigmoid(b) for the halves a, b of x along an axis."""
+    x = floats(x)
+    place = one_axis(axis, rank(x))
+    size = shape(x)[place]
+    if size is not None and size % 2:
+        raise ShapeError("glu halves an axis.", expected="an even size", got=f"{shape(x)}, axis={axis}")
+    return compute.glu(x, place)
+
+
+# Attention
+
+
+@public
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Any:
+    """Return softmax(scale · query · keyᵀ + bias) · value: (B, T, N, H), (B, S, K, H) twice -> (B, T, N, H).
+
+    N heads share K key heads where K divides N. ``mask`` (B or 1, N or 1, T, S) is true where a query sees a key; ``is_causal``
+    lets it see none that comes later; the cap c bends logits to c · tanh(logits / c). ``scale`` is 1 / √H unless given. Torch
+    chooses the kernel; ``flash_attention`` says nothing.
+    """
+    arguments = {"query": query, "key": key, "value": value}
+    for name, given in arguments.items():
+        if rank(floats(given)) != 4:
+            raise ShapeError(
+                f"{name} has {rank(tensor(given))} axes.", expected="(batch, steps, heads, width)", got=str(shape(given))
+            )
+    q, k, v = (floats(given).transpose(1, 2) for given in arguments.values())  # B N T H
+    heads, kept = shape(tensor(query))[2], shape(tensor(key))[2]
+    if heads is not None and kept is not None and heads != kept:
+        if heads % kept:
+            raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {kept} heads")
+        k, v = (torch.repeat_interleave(x, heads // kept, 1) for x in (k, v))
+    added = None if bias is None else floats(bias)
+    seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0
+    if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
+        before = torch.ones_like(q[0, 0, :, :1] * k[0, 0, :, 0], dtype=torch.bool).tril()
+        seen = before if seen is None else seen & before
+    if attn_logits_soft_cap is None:
+        if seen is not None:
+            added = seen if added is None else torch.where(seen, added, -math.inf)
+        causal = is_causal and added is None
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, added, 0.0, causal, scale=scale).transpose(1, 2)
+    logits = torch.matmul(q * (1 / math.sqrt(shape(tensor(query))[3] or 1) if scale is None else scale), k.transpose(2, 3))
+    logits = torch.tanh(logits / attn_logits_soft_cap) * attn_logits_soft_cap
+    logits = logits if added is None else logits + added
+    logits = logits if seen is None else torch.where(seen, logits, -math.inf)
+    return torch.matmul(torch.softmax(logits, -1), v).transpose(1, 2)

@@ -1,0 +1,190 @@
+"""Functions of two or more numbers, element by element with broadcasting; and running sums along an axis."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+
+from anabranch import compute
+from anabranch.ops._public import public
+from anabranch.ops._values import common, dtype, floats, kept, one_axis, operands, pair, rank, tensor, whole
+
+
+@public
+def add(x1: Any, x2: Any) -> Any:
+    """Return x1 + x2."""
+    return operator.add(*operands(x1, x2))
+
+
+@public
+def subtract(x1: Any, x2: Any) -> Any:
+    """Return x1 - x2."""
+    return operator.sub(*operands(x1, x2))
+
+
+@public
+def multiply(x1: Any, x2: Any) -> Any:
+    """Return x1 · x2."""
+    return operator.mul(*operands(x1, x2))
+
+
+@public
+def divide(x1: Any, x2: Any) -> Any:
+    """Return x1 / x2, of whole numbers too as floats."""
+    return operator.truediv(*operands(x1, x2))
+
+
+@public
+def true_divide(x1: Any, x2: Any) -> Any:
+    """Return x1 / x2, of whole numbers too as floats."""
+    return operator.truediv(*operands(x1, x2))
+
+
+@public
+def divide_no_nan(x1: Any, x2: Any) -> Any:
+    """Return x1 / x2, and 0 where x2 is 0; the gradient there is 0 too."""
+    x1, x2 = pair(x1, x2)
+    zero = x2 == 0
+    return torch.where(zero, 0.0, torch.div(x1, torch.where(zero, 1, x2)))
+
+
+@public
+def floor_divide(x1: Any, x2: Any) -> Any:
+    """Return the greatest whole number ≤ x1 / x2."""
+    return operator.floordiv(*operands(x1, x2))
+
+
+@public
+def mod(x1: Any, x2: Any) -> Any:
+    """Return the rest of x1 / x2 with the sign of x2."""
+    return operator.mod(*operands(x1, x2))
+
+
+@public
+def fmod(x1: Any, x2: Any) -> Any:
+    """Return the rest of x1 / x2 with the sign of x1."""
+    return torch.fmod(*pair(x1, x2))
+
+
+@public
+def power(x1: Any, x2: Any) -> Any:
+    """Return x1 to the power of x2."""
+    return operator.pow(*operands(x1, x2))
+
+
+@public
+def maximum(x1: Any, x2: Any) -> Any:
+    """Return the greater of each two; NaN where one is."""
+    return torch.maximum(*pair(x1, x2))
+
+
+@public
+def minimum(x1: Any, x2: Any) -> Any:
+    """Return the lesser of each two; NaN where one is."""
+    return torch.minimum(*pair(x1, x2))
+
+
+@public
+def fmax(x1: Any, x2: Any) -> Any:
+    """Return the greater of each two, the other where one is NaN."""
+    return torch.fmax(*pair(x1, x2))
+
+
+@public
+def fmin(x1: Any, x2: Any) -> Any:
+    """Return the lesser of each two, the other where one is NaN."""
+    return torch.fmin(*pair(x1, x2))
+
+
+@public
+def arctan2(x1: Any, x2: Any) -> Any:
+    """Return the angle in (-π, π] of the point (x2, x1), in radians."""
+    x1, x2 = pair(x1, x2)
+    return torch.atan2(floats(x1), floats(x2))
+
+
+@public
+def hypot(x1: Any, x2: Any) -> Any:
+    """Return √(x1² + x2²)."""
+    return torch.hypot(*common(floats(x1), floats(x2)))
+
+
+@public
+def logaddexp(x1: Any, x2: Any) -> Any:
+    """Return log(exp(x1) + exp(x2)) without overflow."""
+    x1, x2 = pair(x1, x2)
+    return torch.logaddexp(floats(x1), floats(x2))
+
+
+@public
+def logaddexp2(x1: Any, x2: Any) -> Any:
+    """Return log2(2^x1 + 2^x2) without overflow."""
+    x1, x2 = pair(x1, x2)
+    return torch.logaddexp2(floats(x1), floats(x2))
+
+
+@public
+def clip(x: Any, x_min: Any, x_max: Any) -> Any:
+    """Return x, ``x_min`` where it is less and ``x_max`` where it is more; the bounds broadcast."""
+    x = whole(x)
+    if all(isinstance(bound, (int, float)) for bound in (x_min, x_max)):
+        return torch.clamp(x, x_min, x_max)
+    return torch.clamp(x, tensor(x_min), tensor(x_max))
+
+
+@public
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """Return x1 where the condition is true (not 0), x2 elsewhere; without both, where it is true: (axes, n).
+
+    The places of truth are as many as there are, so this second form has no symbolic tensors.
+    """
+    condition = tensor(condition)
+    condition = condition if dtype(condition) == "bool" else condition != 0
+    if x1 is None or x2 is None:
+        return torch.nonzero(condition).T
+    return torch.where(condition, *operands(x1, x2))
+
+
+@public
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """Return the first choice whose condition is true, ``default`` where none is."""
+    result = tensor(default)
+    for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
+        result = torch.where(tensor(condition), tensor(choice), result)
+    return result
+
+
+@public
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """Return x with numbers for NaN, ∞ and -∞; None is the greatest or least of the type."""
+    return torch.nan_to_num(tensor(x), nan, posinf, neginf)
+
+
+# Along an axis
+
+
+@public
+def cumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+    """Return the sums of all elements up to each along an axis; along the flattened x where it is None."""
+    return _running(torch.cumsum, x, axis, dtype)
+
+
+@public
+def cumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+    """Return the products of all elements up to each along an axis; along the flattened x where it is None."""
+    return _running(torch.cumprod, x, axis, dtype)
+
+
+def _running(function: Any, x: Any, axis: int | None, dtype: str | None) -> Any:
+    x = whole(x)
+    x, axis = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
+    return function(x, axis, **({"dtype": compute.dtype_of(dtype)} if dtype else kept(x)))
+
+
+@public
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    """Return the differences of neighbours along an axis, taken ``n`` times."""
+    a = tensor(a)
+    return torch.diff(a, n, one_axis(axis, rank(a)))

@@ -1,0 +1,93 @@
+"""Classes: as numbers, as vectors of zeros and ones, and how far predictions are from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch import compute, config
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch.graph.shapes import same
+from anabranch.ops._public import public
+from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, shape, tensor
+
+
+@public
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: bool = False) -> Any:
+    """Return 1 at the class's place along a new axis, 0 elsewhere; all 0 for a number that is no class."""
+    return _one_hot(x, num_classes, axis, dtype, sparse)
+
+
+@public
+def multi_hot(
+    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: str | None = None, sparse: bool = False, **kwargs: Any
+) -> Any:
+    """Return 1 at the places of all classes of a sample: (B, n) -> (B, num_classes)."""
+    if kwargs or num_classes is None:
+        raise ArgumentTypeError("multi_hot takes num_classes.", expected="multi_hot(inputs, num_classes, …)", got=str(kwargs))
+    made = _one_hot(inputs, num_classes, axis, dtype, sparse)
+    return torch.amax(made, 1 if rank(made) > 2 else 0)
+
+
+def _one_hot(x: Any, num_classes: int, axis: int, dtype: str | None, sparse: bool) -> Any:
+    if sparse:
+        raise ArgumentError("Tensors here are dense.", expected="sparse=False", got="sparse=True")
+    x = tensor(x)
+    place = one_axis(axis, rank(x) + 1)
+    classes = torch.arange(num_classes, device=x.device).reshape(-1, *(1,) * (rank(x) - place))
+    return (torch.unsqueeze(x, place) == classes).to(compute.dtype_of(dtype or config.floatx()))
+
+
+@public
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    """Return -t · log p - (1 - t) · log(1 - p) for each element, p = output, or sigmoid(output) ``from_logits``."""
+    true, pred = _alike(target, output)
+    if from_logits:
+        return F.binary_cross_entropy_with_logits(pred, true, reduction="none")
+    least = config.epsilon()
+    return F.binary_cross_entropy(torch.clamp(pred, least, 1.0 - least), true, reduction="none")
+
+
+@public
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+    """Return -Σ t · log p along an axis, p = output scaled to sum to 1, or softmax(output) ``from_logits``."""
+    true, pred = _alike(target, output)
+    place = one_axis(axis, rank(pred))
+    return -torch.sum(true * _log_probabilities(pred, from_logits, place), place)
+
+
+@public
+def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+    """Return -log p[class] for class numbers; the target has output's shape without the axis, or with size 1 there."""
+    true, pred = tensor(target).long(), floats(output)
+    place = one_axis(axis, rank(pred))
+    if rank(true) == rank(pred) and shape(true)[place] == 1:
+        true = torch.squeeze(true, place)
+    rest = (*shape(pred)[:place], *shape(pred)[place + 1 :])
+    if not same(shape(true), rest):
+        raise ShapeError(
+            "target does not hold one class number for each place of output.",
+            expected=str(rest), got=f"target {shape(tensor(target))}, output {shape(pred)}",
+        )  # fmt: skip
+    found = torch.gather(_log_probabilities(pred, from_logits, place), place, torch.unsqueeze(true, place))
+    return -torch.squeeze(found, place)
+
+
+def _log_probabilities(pred: Any, from_logits: bool, axis: int) -> Any:
+    if from_logits:
+        return F.log_softmax(pred, axis)
+    least = config.epsilon()
+    return torch.log(torch.clamp(pred / torch.sum(pred, axis, keepdim=True), least, 1.0 - least))
+
+
+def _alike(target: Any, output: Any) -> tuple[Any, Any]:
+    pred = floats(output)
+    true = tensor(target)
+    if not same(shape(true), shape(pred)):
+        raise ShapeError(
+            "target and output have different shapes.", got=f"target {shape(true)}, output {shape(pred)}",
+            repair="sparse_categorical_crossentropy for class numbers; ops.one_hot makes them vectors",
+        )  # fmt: skip
+    return true if dtype_name(true) == dtype_name(pred) else true.to(compute.dtype_of(dtype_name(pred))), pred

@@ -1,0 +1,230 @@
+"""Windows over images and series: convolution, its transpose, pooling; and blocks of positions as channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch import compute, config
+from anabranch._errors import ShapeError
+from anabranch.graph.shapes import per_axis
+from anabranch.ops._public import public
+from anabranch.ops._values import check_rank, common, floats, one_of, rank, shape, sizes, tensor
+
+Sizes = int | Sequence[int]
+
+
+@public
+def conv(
+    inputs: Any,
+    kernel: Any,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Sizes = 1,
+) -> Any:
+    """Return the cross-correlation of (B, …spatial, C) with a kernel (…window, C / groups, O): (B, …positions, O)."""
+    x, kernel, spatial, layout = _prepared(inputs, kernel, padding, data_format)
+    channels, taken = _channels(x, layout), shape(kernel)[-2]
+    if channels is not None and taken is not None and channels % taken:
+        raise _misfit(x, kernel, layout, f"the kernel takes {taken} channels, or a divisor of what comes")
+    groups = 1 if channels is None or taken is None else channels // taken
+    return _convolved(x, _turned(kernel, spatial), strides, padding, layout, dilation_rate, groups)
+
+
+@public
+def depthwise_conv(
+    inputs: Any,
+    kernel: Any,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Sizes = 1,
+) -> Any:
+    """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M)."""
+    x, kernel, _, layout = _prepared(inputs, kernel, padding, data_format)
+    return _depthwise(x, kernel, strides, padding, layout, dilation_rate)
+
+
+@public
+def separable_conv(
+    inputs: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Sizes = 1,
+) -> Any:
+    """Return a depthwise convolution (…window, C, M) followed by one of single positions (1, …, C · M, O)."""
+    x, kernel, spatial, layout = _prepared(inputs, depthwise_kernel, padding, data_format)
+    x = _depthwise(x, kernel, strides, padding, layout, dilation_rate)
+    return _convolved(x, _turned(floats(pointwise_kernel), spatial), 1, "valid", layout, 1, 1)
+
+
+@public
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: str | None = None,
+    dilation_rate: Sizes = 1,
+) -> Any:
+    """Return the transpose of a convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O)."""
+    x, kernel, spatial, layout = _prepared(inputs, kernel, padding, data_format)
+    channels, taken = _channels(x, layout), shape(kernel)[-1]
+    if None not in (channels, taken) and channels != taken:
+        raise _misfit(x, kernel, layout, f"{taken} channels, the last axis of the kernel")
+    steps, gaps = per_axis(strides, spatial, "strides"), per_axis(dilation_rate, spatial, "dilation_rate")
+    extras = (None,) * spatial if output_padding is None else per_axis(output_padding, spatial, "output_padding", least=0)
+    window = [int(size) for size in shape(kernel)[:spatial] if size]
+    reach = [(size - 1) * gap + 1 for size, gap in zip(window, gaps, strict=True)]
+    crops = tuple(_crop(padding, *axis) for axis in zip(reach, steps, extras, strict=True))
+    return compute.conv_transpose(
+        x, _turned(kernel, spatial), None, strides=steps, crops=crops, data_format=layout, dilation_rate=gaps
+    )
+
+
+def _crop(padding: str, reach: int, stride: int, extra: int | None) -> tuple[int, int]:
+    """Return what is taken off both ends of the whole result, (length - 1) · stride + reach; below 0 it is lengthened."""
+    if padding == "valid":
+        return 0, -(max(stride - reach, 0) if extra is None else extra)
+    total = reach - stride if extra is None else reach - reach % 2 - extra
+    before = max(total // 2, 0)
+    return before, total - before
+
+
+def _prepared(inputs: Any, kernel: Any, padding: str, data_format: str | None) -> tuple[Any, Any, int, str]:
+    layout = config.check_data_format(data_format)
+    one_of("padding", padding, ("valid", "same"))
+    x, kernel = common(floats(inputs), floats(kernel))
+    axes = "(batch, …spatial, channels)" if layout == "channels_last" else "(batch, channels, …spatial)"
+    spatial = check_rank(x, (3, 4, 5), axes, "inputs") - 2
+    check_rank(kernel, (spatial + 2,), f"(…{spatial} of the window, channels in, channels out)", "kernel")
+    return x, kernel, spatial, layout
+
+
+def _channels(x: Any, layout: str) -> int | None:
+    return shape(x)[-1 if layout == "channels_last" else 1]
+
+
+def _misfit(x: Any, kernel: Any, layout: str, expected: str) -> ShapeError:
+    return ShapeError(
+        "The channels of inputs and kernel do not fit.",
+        expected=expected, got=f"{_channels(x, layout)} channels: inputs {shape(x)} ({layout}), kernel {shape(kernel)}",
+    )  # fmt: skip
+
+
+def _turned(kernel: Any, spatial: int) -> Any:
+    """View Keras's (…window, I, O) as torch's (O, I, …window); also (…window, O, I) as (I, O, …window)."""
+    return kernel.permute(spatial + 1, spatial, *range(spatial))
+
+
+def _depthwise(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, dilation: Sizes) -> Any:
+    spatial = rank(kernel) - 2
+    *window, channels, _ = shape(kernel)
+    if _channels(x, layout) not in (channels, None):
+        raise _misfit(x, kernel, layout, f"{channels} channels, the axis before the last of the kernel")
+    filters = kernel.permute(spatial, spatial + 1, *range(spatial)).reshape(-1, 1, *window)
+    return _convolved(x, filters, strides, padding, layout, dilation, channels or 1)
+
+
+def _convolved(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, dilation: Sizes, groups: int) -> Any:
+    spatial = rank(x) - 2
+    window = tuple(size or 1 for size in shape(kernel)[2:])
+    steps, gaps = per_axis(strides, spatial, "strides"), per_axis(dilation, spatial, "dilation_rate")
+    return compute.convolve(x, kernel, None, window, steps, padding, layout, gaps, groups)
+
+
+# Pooling
+
+
+@public
+def max_pool(inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Any:
+    """Return the greatest of each window: (B, …spatial, C) -> (B, …positions, C); strides are its sizes unless given."""
+    return _pooled("max", inputs, pool_size, strides, padding, data_format)
+
+
+@public
+def average_pool(
+    inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Any:
+    """Return the mean of each window, in which padding does not count."""
+    return _pooled("mean", inputs, pool_size, strides, padding, data_format)
+
+
+def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str, data_format: str | None) -> Any:
+    layout = config.check_data_format(data_format)
+    one_of("padding", padding, ("valid", "same"))
+    x = floats(inputs)
+    spatial = check_rank(x, (3, 4, 5), "batch, spatial axes and channels", "inputs") - 2
+    window = per_axis(pool_size, spatial, "pool_size")
+    steps = window if strides is None else per_axis(strides, spatial, "strides")
+    lengths = shape(x)[1:-1] if layout == "channels_last" else shape(x)[2:]
+    if padding == "valid" and any(length is not None and length < size for length, size in zip(lengths, window, strict=True)):
+        raise ShapeError("The window is larger than what it slides over.", expected=f"at least {window}", got=f"{lengths}")
+    return compute.pool(x, mode, window, steps, padding, layout)
+
+
+@public
+def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
+    """Return means over windows chosen so that ``output_size`` positions come out; None keeps an axis."""
+    kinds = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
+    return _adaptive(kinds, inputs, output_size, data_format)
+
+
+@public
+def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
+    """Return the greatest of windows chosen so that ``output_size`` positions come out; None keeps an axis."""
+    kinds = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
+    return _adaptive(kinds, inputs, output_size, data_format)
+
+
+def _adaptive(kinds: dict[int, Any], inputs: Any, output_size: Any, data_format: str | None) -> Any:
+    layout = config.check_data_format(data_format)
+    x = floats(inputs)
+    spatial = check_rank(x, (3, 4, 5), "batch, spatial axes and channels", "inputs") - 2
+    x = x if layout == "channels_first" else torch.movedim(x, -1, 1)
+    found = kinds[spatial](x, per_axis(output_size, spatial, "output_size"))
+    return found if layout == "channels_first" else torch.movedim(found, 1, -1)
+
+
+# Blocks
+
+
+@public
+def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+    """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²)."""
+    x, (batch, height, width, channels) = _image(x, data_format)
+    rows, columns = height // block_size, width // block_size
+    x = x.reshape(batch, rows, block_size, columns, block_size, channels).permute(0, 1, 3, 2, 4, 5)
+    return _as_format(x.reshape(batch, rows, columns, channels * block_size**2), data_format)
+
+
+@public
+def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+    """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²)."""
+    x, (batch, height, width, channels) = _image(x, data_format)
+    if data_format == "channels_first":  # Keras lets the blocks vary fastest there
+        x = x.reshape(batch, height, width, channels // block_size**2, block_size, block_size).permute(0, 1, 4, 2, 5, 3)
+    else:
+        x = x.reshape(batch, height, width, block_size, block_size, channels // block_size**2).permute(0, 1, 3, 2, 4, 5)
+    return _as_format(x.reshape(batch, height * block_size, width * block_size, channels // block_size**2), data_format)
+
+
+def _image(x: Any, data_format: str) -> tuple[Any, tuple[Any, ...]]:
+    x = tensor(x)
+    check_rank(x, (4,), "(batch, height, width, channels)")
+    known = sizes(x)
+    if config.check_data_format(data_format) == "channels_last":
+        return x, known
+    return x.permute(0, 2, 3, 1), (known[0], known[2], known[3], known[1])
+
+
+def _as_format(x: Any, data_format: str) -> Any:
+    return x if data_format == "channels_last" else x.permute(0, 3, 1, 2)

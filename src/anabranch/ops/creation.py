@@ -1,0 +1,256 @@
+"""New tensors, and what tensors are: ranges, constants, conversions, dtypes and shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from anabranch import compute, config
+from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch.graph import Tensor, Weight
+from anabranch.ops._public import public
+from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, recorded, sizes, tensor
+
+_arange: Any = torch.arange  # whose types know nothing of recorded values
+
+# Conversions
+
+
+@public
+def convert_to_tensor(x: Any, dtype: str | None = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
+    """Return a number, list or array as a tensor; lists of floats get the default float type, of whole numbers int32."""
+    if sparse or ragged:
+        raise ArgumentError(
+            "Tensors here are dense.", expected="sparse=None, ragged=None", got=f"sparse={sparse}, ragged={ragged}"
+        )
+    x = tensor(x)
+    return x if dtype is None else x.to(compute.dtype_of(_name(dtype)))
+
+
+@public
+def array(x: Any, dtype: str | None = None) -> Any:
+    """Return a number, list or array as a tensor."""
+    x = tensor(x)
+    return x if dtype is None else x.to(compute.dtype_of(_name(dtype)))
+
+
+def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
+    """Return the numbers as a NumPy array on the host."""
+    if isinstance(x, Tensor):
+        np.asarray(x)  # which says that it has no numbers
+    return compute.numpy_of(tensor(compute.as_tensor(x) if isinstance(x, Weight) else x))
+
+
+@public
+def cast(x: Any, dtype: str) -> Any:
+    """Return x as another dtype."""
+    return tensor(x).to(compute.dtype_of(_name(dtype)))
+
+
+@public
+def saturate_cast(x: Any, dtype: str) -> Any:
+    """Return x as another dtype, cut to the numbers that it holds."""
+    x, kind = tensor(x), compute.dtype_of(_name(dtype))
+    limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
+    if "float" in dtype_name(x) and not kind.is_floating_point and limits.bits >= 32:
+        # the greatest whole number is no float; the nearest below it is
+        top = torch.nextafter(torch.tensor(float(limits.max)), torch.tensor(0.0)).item()
+        return torch.clamp(x, float(limits.min), top).to(kind)
+    return torch.clamp(x, limits.min, limits.max).to(kind)
+
+
+def _name(dtype: Any) -> str:
+    return dtype if isinstance(dtype, str) else str(np.dtype(dtype)) if not isinstance(dtype, torch.dtype) else str(dtype)[6:]
+
+
+@public
+def copy(x: Any) -> Any:
+    """Return the same numbers in memory of their own."""
+    return torch.clone(tensor(x))
+
+
+@public
+def stop_gradient(variable: Any) -> Any:
+    """Return the same numbers, through which nothing learns."""
+    return tensor(variable).detach()
+
+
+# What a tensor is
+
+
+def is_tensor(x: Any) -> bool:
+    """Return whether it is a tensor of torch's or a symbolic one."""
+    return isinstance(x, (torch.Tensor, Tensor))
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """Return the sizes along each axis; None where a symbolic tensor's is not known, a read of it while a model is lowered."""
+    return x.shape if isinstance(x, (Tensor, Weight)) else tuple(sizes(tensor(x)))
+
+
+def ndim(x: Any) -> int:
+    """Return the number of axes."""
+    return len(x.shape) if isinstance(x, (Tensor, Weight)) else rank(tensor(x))
+
+
+def dtype(x: Any) -> str:
+    """Return the name of the dtype."""
+    return x.dtype if isinstance(x, (Tensor, Weight)) else dtype_name(tensor(x))
+
+
+def size(x: Any) -> Any:
+    """Return the number of elements, None where a symbolic tensor's is not known."""
+    total: Any = 1
+    for length in shape(x):
+        total = None if length is None or total is None else total * length
+    return total
+
+
+# Constants
+
+
+@public
+def zeros(shape: Any, dtype: str | None = None) -> Any:
+    """Return zeros of a shape."""
+    return _filled(shape, 0, dtype)
+
+
+@public
+def ones(shape: Any, dtype: str | None = None) -> Any:
+    """Return ones of a shape."""
+    return _filled(shape, 1, dtype)
+
+
+@public
+def empty(shape: Any, dtype: str | None = None) -> Any:
+    """Return any numbers of a shape; they are zeros."""
+    return _filled(shape, 0, dtype)
+
+
+@public
+def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Any:
+    """Return one number, or what broadcasts, in a shape."""
+    if isinstance(fill_value, (bool, int, float)):
+        return _filled(shape, fill_value, dtype)
+    value = tensor(fill_value).to(compute.dtype_of(_name(dtype or config.floatx())))
+    return torch.broadcast_to(value, _as_shape(shape)).clone()
+
+
+def _filled(shape: Any, value: Any, dtype: str | None) -> Any:
+    kind = compute.dtype_of(_name(dtype or config.floatx()))
+    return recorded(torch.full, _as_shape(shape), value, dtype=kind, device=compute.device())
+
+
+def _as_shape(shape: Any) -> tuple[Any, ...]:
+    given = shape if isinstance(shape, (tuple, list)) else shape.tolist() if isinstance(shape, torch.Tensor) else (shape,)
+    if any(length is None for length in given):
+        raise ArgumentTypeError(
+            "A tensor cannot be made in a shape of which a size is not known.", got=f"shape={tuple(given)}",
+            repair="ops.zeros_like(x), ops.full_like(x, value): like a symbolic tensor, whatever its batch",
+        )  # fmt: skip
+    return tuple(int(length) if hasattr(length, "__index__") else length for length in given)
+
+
+@public
+def zeros_like(x: Any, dtype: str | None = None) -> Any:
+    """Return zeros of x's shape and dtype."""
+    return torch.zeros_like(tensor(x), **_as_dtype(dtype))
+
+
+@public
+def ones_like(x: Any, dtype: str | None = None) -> Any:
+    """Return ones of x's shape and dtype."""
+    return torch.ones_like(tensor(x), **_as_dtype(dtype))
+
+
+@public
+def empty_like(x: Any, dtype: str | None = None) -> Any:
+    """Return any numbers of x's shape and dtype; they are zeros."""
+    return torch.zeros_like(tensor(x), **_as_dtype(dtype))
+
+
+@public
+def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Any:
+    """Return one number, or what broadcasts, in x's shape and dtype."""
+    x = tensor(x)
+    if isinstance(fill_value, (bool, int, float)):
+        return torch.full_like(x, fill_value, **_as_dtype(dtype))
+    return torch.zeros_like(x, **_as_dtype(dtype)) + tensor(fill_value).to(compute.dtype_of(_name(dtype or dtype_name(x))))
+
+
+def _as_dtype(dtype: str | None) -> dict[str, Any]:
+    return {} if dtype is None else {"dtype": compute.dtype_of(_name(dtype))}
+
+
+@public
+def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
+    """Return an N × M matrix of zeros with ones along the diagonal ``k``."""
+    lower, columns = _distance(N, M)
+    return (columns - lower == k).to(compute.dtype_of(_name(dtype or config.floatx())))
+
+
+@public
+def identity(n: int, dtype: str | None = None) -> Any:
+    """Return the n × n matrix with ones along the diagonal."""
+    return torch.eye(n, dtype=compute.dtype_of(_name(dtype or config.floatx())), device=compute.device())
+
+
+@public
+def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
+    """Return an N × M matrix of ones up to the diagonal ``k``, zeros above."""
+    rows, columns = _distance(N, M)
+    return (columns - rows <= k).to(compute.dtype_of(_name(dtype or config.floatx())))
+
+
+def _distance(rows: int, columns: int | None) -> tuple[Any, Any]:
+    down, across = (_arange(n, device=compute.device()) for n in (rows, rows if columns is None else columns))
+    return down.unsqueeze(1), across.unsqueeze(0)
+
+
+# Ranges
+
+
+@public
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = None) -> Any:
+    """Return start, start + step, … below ``stop``; from 0 to ``start`` where ``stop`` is None."""
+    start, stop = (0, start) if stop is None else (start, stop)
+    step = 1 if step is None else step
+    if dtype is None:
+        dtype = config.floatx() if any(isinstance(n, float) for n in (start, stop, step)) else "int32"
+    return recorded(_arange, start, stop, step, dtype=compute.dtype_of(_name(dtype)), device=compute.device())
+
+
+@public
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: str | None = None, axis: int = 0
+) -> Any:
+    """Return ``num`` numbers at equal distances from ``start`` to ``stop``, the latter excluded unless ``endpoint``.
+
+    Starts and stops of more axes give a line for each, along the new ``axis``. ``retstep``: the distance too.
+    """
+    first, last = floats(start), floats(stop)
+    step = (last - first) / max(num - 1 if endpoint else num, 1)
+    made = _line(first, last, num, endpoint, axis)
+    made = made if dtype is None else made.to(compute.dtype_of(_name(dtype)))
+    return (made, step) if retstep else made
+
+
+@public
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: str | None = None, axis: int = 0
+) -> Any:
+    """Return ``base`` to the powers that ``linspace`` gives."""
+    made = torch.pow(base, _line(floats(start), floats(stop), num, endpoint, axis))
+    return made if dtype is None else made.to(compute.dtype_of(_name(dtype)))
+
+
+def _line(first: Any, last: Any, num: int, endpoint: bool, axis: int) -> Any:
+    steps = max(num - 1 if endpoint else num, 1)
+    share = torch.arange(num, dtype=compute.dtype_of(config.floatx()), device=compute.device()) / steps
+    span = last - first
+    made = first.unsqueeze(-1) + span.unsqueeze(-1) * share
+    if endpoint and num > 1:
+        made = torch.where(share == 1, last.unsqueeze(-1), made)
+    return torch.movedim(made, -1, one_axis(axis, rank(made)))

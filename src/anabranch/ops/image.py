@@ -1,0 +1,161 @@
+"""Images (B, H, W, C) or (H, W, C): resizing, greys, padding and cropping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch import compute, config
+from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph.shapes import per_axis
+from anabranch.ops._public import public
+from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor
+
+__all__ = ["crop_images", "pad_images", "resize", "rgb_to_grayscale"]
+
+_sym_max: Any = torch.sym_max
+_sym_min: Any = torch.sym_min
+_MODES = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubic"}
+
+
+@public
+def resize(
+    images: Any,
+    size: Any,
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Any:
+    """Return images of another ``size`` (height, width), read between pixels; whole numbers are rounded.
+
+    ``antialias`` takes the mean over what a new pixel covers. Where the ratio of the sides changes the image is stretched,
+    unless it is to be cropped, or padded with ``fill_value``, first.
+    """
+    layout = config.check_data_format(data_format)
+    one_of("interpolation", interpolation, tuple(_MODES))
+    one_of("fill_mode", fill_mode, ("constant",))
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ArgumentError(
+            "An image is cropped or padded to the ratio, not both.", got="crop_to_aspect_ratio, pad_to_aspect_ratio"
+        )
+    wanted = per_axis(size, 2, "size")
+    images = tensor(images)
+    kind, alone = dtype(images), check_rank(images, (3, 4), "(batch, height, width, channels)", "images") == 3
+    x = floats(images)
+    x = torch.unsqueeze(x, 0) if alone else x
+    x = x.permute(0, 3, 1, 2) if layout == "channels_last" else x
+    if crop_to_aspect_ratio:
+        x = _cropped_to_ratio(x, wanted)
+    elif pad_to_aspect_ratio:
+        x = _padded_to_ratio(x, wanted, fill_value)
+    smooth = interpolation != "nearest"
+    x = F.interpolate(
+        x, size=wanted, mode=_MODES[interpolation], align_corners=False if smooth else None, antialias=antialias and smooth
+    )
+    x = x.permute(0, 2, 3, 1) if layout == "channels_last" else x
+    x = torch.squeeze(x, 0) if alone else x
+    return x if "float" in kind else _rounded(x, kind)
+
+
+def _rounded(x: Any, kind: str) -> Any:
+    limits = torch.iinfo(compute.dtype_of(kind))
+    x = torch.round(x)
+    return (torch.clamp(x, limits.min, limits.max) if limits.bits <= 16 else x).to(compute.dtype_of(kind))
+
+
+def _cropped_to_ratio(x: Any, wanted: tuple[int, ...]) -> Any:
+    *_, height, width = sizes(x)
+    rows = _sym_max(_sym_min(height, width * wanted[0] // wanted[1]), 1)
+    columns = _sym_max(_sym_min(width, height * wanted[1] // wanted[0]), 1)
+    return x.narrow(2, (height - rows) // 2, rows).narrow(3, (width - columns) // 2, columns)
+
+
+def _padded_to_ratio(x: Any, wanted: tuple[int, ...], value: float) -> Any:
+    *_, height, width = sizes(x)
+    above = (_sym_max(height, width * wanted[0] // wanted[1]) - height) // 2
+    beside = (_sym_max(width, height * wanted[1] // wanted[0]) - width) // 2
+    return F.pad(x, (beside, beside, above, above), value=value)
+
+
+@public
+def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
+    """Return 0.2989 · R + 0.587 · G + 0.114 · B with one channel."""
+    layout = config.check_data_format(data_format)
+    x = tensor(images)
+    place = check_rank(x, (3, 4), "(batch, height, width, 3)", "images") - (1 if layout == "channels_last" else 3)
+    if shape(x)[place] not in (3, None):
+        raise ShapeError("Colours have three channels.", expected=f"3 along axis {place} ({layout})", got=str(shape(x)))
+    kind, colours = dtype(x), floats(x)
+    red, green, blue = (colours.narrow(place, channel, 1) for channel in range(3))
+    grey = 0.2989 * red + 0.587 * green + 0.114 * blue
+    return grey if "float" in kind else grey.to(compute.dtype_of(kind))
+
+
+@public
+def pad_images(
+    images: Any,
+    top_padding: int | None = None,
+    left_padding: int | None = None,
+    bottom_padding: int | None = None,
+    right_padding: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """Return images with zeros around them; of top, bottom and ``target_height`` two are given, and so across."""
+    x, first = _spatial(images, data_format)
+    height, width = sizes(x)[first : first + 2]
+    top, bottom = _both_ends("height", "padding", height, target_height, top_padding, bottom_padding, +1)
+    left, right = _both_ends("width", "padding", width, target_width, left_padding, right_padding, +1)
+    after = (0, 0) * (rank(x) - first - 2)
+    return F.pad(x, (*after, left, right, top, bottom))
+
+
+@public
+def crop_images(
+    images: Any,
+    top_cropping: int | None = None,
+    left_cropping: int | None = None,
+    bottom_cropping: int | None = None,
+    right_cropping: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """Return a window of each image; of top, bottom and ``target_height`` two are given, and so across."""
+    x, first = _spatial(images, data_format)
+    height, width = sizes(x)[first : first + 2]
+    top, bottom = _both_ends("height", "cropping", height, target_height, top_cropping, bottom_cropping, -1)
+    left, right = _both_ends("width", "cropping", width, target_width, left_cropping, right_cropping, -1)
+    return x.narrow(first, top, height - top - bottom).narrow(first + 1, left, width - left - right)
+
+
+def _spatial(images: Any, data_format: str | None) -> tuple[Any, int]:
+    """Return the images and the place of their height."""
+    layout = config.check_data_format(data_format)
+    x = tensor(images)
+    return x, check_rank(x, (3, 4), "(batch, height, width, channels)", "images") - (3 if layout == "channels_last" else 2)
+
+
+def _both_ends(
+    axis: str, what: str, size: Any, target: int | None, before: int | None, after: int | None, sign: int
+) -> tuple[Any, Any]:
+    """Return what is added (sign 1) or taken off (-1) at both ends of an axis, of which two of three numbers say."""
+    ends = ("top", "bottom") if axis == "height" else ("left", "right")
+    if sum(number is None for number in (target, before, after)) != 1:
+        raise ArgumentError(
+            f"Two numbers say where the {axis} goes, neither less nor more.",
+            expected=f"two of {ends[0]}_{what}, {ends[1]}_{what}, target_{axis}", got=f"{before}, {after}, {target}",
+        )  # fmt: skip
+    if target is not None:
+        change = (target - size) * sign
+        before, after = (change - after, after) if before is None and after is not None else (before, change - (before or 0))
+    if any(isinstance(number, int) and number < 0 for number in (before, after)):
+        raise ArgumentError(f"The {what} would be negative.", got=f"{axis} {size}, {ends[0]} {before}, {ends[1]} {after}")
+    return before, after

@@ -1,0 +1,210 @@
+"""Elements by their places: taking, slicing, writing into a copy, sorting, searching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch import compute
+from anabranch._errors import ArgumentError, ShapeError
+from anabranch.ops._public import public
+from anabranch.ops._values import (
+    check_rank,
+    common,
+    dtype,
+    one_axis,
+    one_of,
+    rank,
+    recorded,
+    shape as shape_of,
+    sizes,
+    tensor,
+    whole,
+)
+
+
+@public
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Return the elements at ``indices`` along an axis, whose place the axes of the indices take; -1 is the last one."""
+    x, indices = tensor(x), tensor(indices).long()
+    x, place = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
+    size = sizes(x)[place]
+    flat = torch.where(indices < 0, indices + size, indices).reshape(-1)
+    found = torch.index_select(x, place, flat)
+    known, inner = sizes(x), sizes(indices)
+    return found.reshape((*known[:place], *inner, *known[place + 1 :]))
+
+
+@public
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Return for each place of ``indices`` the element of x that stands there but for its place along the axis."""
+    x, indices = tensor(x), tensor(indices).long()
+    if axis is None:
+        x, indices, place = x.reshape(-1), indices.reshape(-1), 0
+    else:
+        place = one_axis(axis, rank(x))
+    return torch.take_along_dim(x, torch.where(indices < 0, indices + sizes(x)[place], indices), place)
+
+
+@public
+def get_item(x: Any, key: Any) -> Any:
+    """Return x[key]."""
+    return tensor(x)[key]
+
+
+@public
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+    """Return the block of a shape that begins at ``start_indices``; a size of -1 reaches to the end."""
+    inputs = tensor(inputs)
+    starts, lengths = _numbers(start_indices), _numbers(shape)
+    if not len(starts) == len(lengths) == rank(inputs):
+        raise ShapeError(
+            "start_indices and shape do not fit the axes.",
+            expected=f"{rank(inputs)} numbers each", got=f"start_indices={starts}, shape={lengths}",
+        )  # fmt: skip
+    for place, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        whole_axis = isinstance(start, int) and start == 0 and (length == -1 or length == shape_of(inputs)[place])
+        if not whole_axis:
+            inputs = inputs.narrow(place, start, sizes(inputs)[place] - start if length == -1 else length)
+    return inputs
+
+
+@public
+def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+    """Return a copy of ``inputs`` with the block ``updates`` at ``start_indices``."""
+    inputs = tensor(inputs)
+    return _written(inputs, tensor(updates).to(compute.dtype_of(dtype(inputs))), _numbers(start_indices), 0)
+
+
+def _written(inputs: Any, updates: Any, starts: list[Any], axis: int) -> Any:
+    """Return ``inputs`` with the block written, axis by axis: each region inside the one before."""
+    if axis == len(starts):
+        return updates
+    start, length = starts[axis], sizes(updates)[axis]
+    inner = _written(inputs.narrow(axis, start, length), updates, starts, axis + 1)
+    return torch.slice_scatter(inputs, inner, axis, start, start + length)
+
+
+def _numbers(values: Any) -> list[Any]:
+    return values.tolist() if isinstance(values, torch.Tensor) else list(values)
+
+
+@public
+def scatter(indices: Any, values: Any, shape: Any) -> Any:
+    """Return zeros of a shape with ``values`` added at ``indices`` (…, k), each of which is a place along the first k axes."""
+    values = tensor(values)
+    indices = tensor(indices).long()
+    made = recorded(torch.zeros, tuple(shape), dtype=compute.dtype_of(dtype(values)), device=values.device)
+    return made.index_put(_places(indices), values, accumulate=True)
+
+
+@public
+def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+    """Return a copy of ``inputs`` with ``updates`` at ``indices`` (…, k): in the place of what is there, or combined with it.
+
+    ``reduction``: None, "add", "max", "min" or "mul".
+    """
+    one_of("reduction", reduction, (None, "add", "max", "min", "mul"))
+    inputs, indices, updates = tensor(inputs), tensor(indices).long(), tensor(updates)
+    places = _places(indices)
+    if reduction in (None, "add"):
+        return inputs.index_put(places, updates.to(compute.dtype_of(dtype(inputs))), accumulate=reduction == "add")
+    known = sizes(inputs)
+    if any(not isinstance(size, int) for size in known) or len(places) != len(known):
+        raise ArgumentError(
+            f"scatter_update with reduction={reduction!r} needs a place along every axis, whose sizes are known.",
+            got=f"inputs {shape_of(inputs)}, indices {shape_of(indices)}",
+        )
+    flat = 0
+    for place, size in zip(places, known, strict=True):
+        flat = flat * size + place
+    how = {"max": "amax", "min": "amin", "mul": "prod"}[str(reduction)]
+    return inputs.reshape(-1).scatter_reduce(0, torch.as_tensor(flat).reshape(-1), updates.reshape(-1), how).reshape(known)
+
+
+def _places(indices: Any) -> tuple[Any, ...]:
+    width = shape_of(indices)[-1]
+    if width is None:
+        raise ShapeError("Along how many axes the indices are is not known.", got=str(shape_of(indices)))
+    return tuple(indices[..., place] for place in range(width))
+
+
+@public
+def nonzero(x: Any) -> tuple[Any, ...]:
+    """Return where x is not 0, one vector of places for each axis."""
+    x = tensor(x)
+    found = torch.nonzero(x)
+    return tuple(found[:, place].to(torch.int32) for place in range(rank(x)))
+
+
+# Order
+
+
+@public
+def sort(x: Any, axis: int | None = -1) -> Any:
+    """Return x in ascending order along an axis, flattened where it is None."""
+    return _ordered(x, axis)[0]
+
+
+@public
+def argsort(x: Any, axis: int | None = -1) -> Any:
+    """Return the places that put x in ascending order along an axis, int32; equals keep their order."""
+    return _ordered(x, axis)[1].to(torch.int32)
+
+
+def _ordered(x: Any, axis: int | None) -> Any:
+    x = tensor(x)
+    x, place = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
+    return torch.sort(x, dim=place, stable=True)
+
+
+@public
+def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
+    """Return the ``k`` greatest along the last axis and where they stand (int32)."""
+    x = tensor(x)
+    size = shape_of(x)[-1] if rank(x) else 0
+    if size is not None and not 0 <= k <= size:
+        raise ArgumentError(
+            f"There are no {k} along the last axis.", expected=f"k from 0 to {size}", got=f"x {shape_of(x)}, k={k}"
+        )
+    found = torch.topk(x, k, sorted=sorted)
+    return found[0], found[1].to(torch.int32)
+
+
+@public
+def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+    """Return whether the class ``targets`` (B,) is among the ``k`` greatest of ``predictions`` (B, C); equals share a place."""
+    targets, predictions = tensor(targets).long(), tensor(predictions)
+    check_rank(predictions, (2,), "(batch, classes)", "predictions")
+    chosen = torch.gather(predictions, 1, targets.unsqueeze(1))
+    return torch.sum(predictions > chosen, 1) < k
+
+
+@public
+def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+    """Return where ``values`` belong in an ascending sequence, before (left) or after (right) its equals; int32."""
+    one_of("side", side, ("left", "right"))
+    sequence, values = common(sorted_sequence, values)
+    return torch.searchsorted(sequence.contiguous(), values, right=side == "right").to(torch.int32)
+
+
+@public
+def digitize(x: Any, bins: Any) -> Any:
+    """Return in which bin each element lies: i where bins[i-1] ≤ x < bins[i]; int32."""
+    return torch.bucketize(whole(x), tensor(bins), right=True).to(torch.int32)
+
+
+@public
+def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+    """Return how often each whole number from 0 on comes, or the sums of its weights: (n,) -> (max + 1 or ``minlength``,)."""
+    if sparse:
+        raise ArgumentError("Torch has no sparse counts.", expected="sparse=False", got="sparse=True")
+    x = tensor(x)
+    check_rank(x, (1, 2), "(n,) or (B, n)")
+    if rank(x) == 1:
+        found = torch.bincount(x, None if weights is None else tensor(weights), minlength)
+        return found.to(torch.int32) if weights is None else found.to(tensor(weights).dtype)
+    count = max(int(x.max()) + 1, minlength)
+    added = torch.ones_like(x, dtype=torch.int32) if weights is None else tensor(weights)
+    return torch.zeros((x.shape[0], count), dtype=added.dtype, device=x.device).scatter_add(1, x.long(), added)

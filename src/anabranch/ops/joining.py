@@ -1,0 +1,131 @@
+"""Several tensors as one, and one as several: concatenating, stacking, splitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch.ops._public import public
+from anabranch.ops._values import common, one_axis, one_of, rank, shape, sizes, tensor
+
+
+@public
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Return tensors joined along an axis; all other sizes are equal."""
+    made = _several(xs)
+    ranks = {rank(x) for x in made}
+    if len(ranks) > 1:
+        raise ShapeError("Tensors with different numbers of axes cannot be joined.", got=", ".join(str(shape(x)) for x in made))
+    return torch.cat(made, one_axis(axis, ranks.pop()))
+
+
+@public
+def stack(x: Sequence[Any], axis: int = 0) -> Any:
+    """Return tensors of one shape along a new axis, counted in the result."""
+    made = _several(x)
+    return torch.stack(made, one_axis(axis, rank(made[0]) + 1))
+
+
+@public
+def hstack(xs: Sequence[Any]) -> Any:
+    """Return tensors joined along axis 1, or axis 0 where they have one."""
+    made = _several(xs)
+    return torch.cat([x.reshape(1) if rank(x) == 0 else x for x in made], 0 if rank(made[0]) < 2 else 1)
+
+
+@public
+def vstack(xs: Sequence[Any]) -> Any:
+    """Return tensors joined along axis 0; vectors are rows."""
+    return torch.cat([x.reshape(1, -1) if rank(x) < 2 else x for x in _several(xs)], 0)
+
+
+@public
+def dstack(xs: Sequence[Any]) -> Any:
+    """Return tensors joined along axis 2, which those of fewer axes gain."""
+    made = [x.reshape(1, -1, 1) if rank(x) < 2 else x.unsqueeze(2) if rank(x) == 2 else x for x in _several(xs)]
+    return torch.cat(made, 2)
+
+
+@public
+def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
+    """Return x2 joined to x1 along an axis, both flattened where it is None."""
+    x1, x2 = common(x1, x2)
+    if axis is None:
+        return torch.cat([x1.reshape(-1), x2.reshape(-1)], 0)
+    return torch.cat([x1, x2], one_axis(axis, rank(x1)))
+
+
+def _several(xs: Any) -> list[Any]:
+    if not isinstance(xs, (list, tuple)):
+        made = tensor(xs)
+        if shape(made)[:1] in ((), (None,)):
+            raise ArgumentTypeError("These are not several tensors.", expected="a list or tuple", got=type(xs).__name__)
+        return [made[index] for index in range(shape(made)[0] or 0)]
+    if not xs:
+        raise ArgumentError("There is nothing to join.", expected="a list of one tensor at least", got=repr(xs))
+    return common(*xs)
+
+
+@public
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Return x in parts along an axis: so many equal ones, or cut before each of the places given."""
+    x = tensor(x)
+    place = one_axis(axis, rank(x))
+    if isinstance(indices_or_sections, int):
+        return _equal_parts(x, indices_or_sections, place)
+    return _cut(x, indices_or_sections, place)
+
+
+@public
+def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Return x in parts along an axis; where they cannot be equal the first ones are longer by one."""
+    x = tensor(x)
+    place = one_axis(axis, rank(x))
+    if not isinstance(indices_or_sections, int):
+        return _cut(x, indices_or_sections, place)
+    found = torch.tensor_split(x, indices_or_sections, place)
+    return [found[index] for index in range(indices_or_sections)]
+
+
+def _equal_parts(x: Any, count: int, axis: int) -> list[Any]:
+    size = shape(x)[axis]
+    if count < 1 or (size is not None and size % count):
+        raise ShapeError(
+            f"Axis {axis} cannot be split into {count} equal parts.", expected=f"a divisor of {size}", got=f"{shape(x)}",
+            repair="ops.split(x, [place, …], axis) cuts at places; ops.array_split makes parts that differ by one",
+        )  # fmt: skip
+    found = torch.split(x, sizes(x)[axis] // count, axis)
+    return [found[index] for index in range(count)]
+
+
+def _cut(x: Any, places: Any, axis: int) -> list[Any]:
+    cuts = [int(place) for place in places]
+    found = torch.tensor_split(x, cuts, axis)
+    return [found[index] for index in range(len(cuts) + 1)]
+
+
+@public
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
+    """Return the parts of x along an axis, which they lack; ``num`` says how many where the size is not known."""
+    x = tensor(x)
+    place = one_axis(axis, rank(x))
+    size = shape(x)[place]
+    if size is None and num is None:
+        raise ShapeError(
+            f"How many parts axis {place} has is not known.", got=str(shape(x)), repair="unstack(x, num=…, axis=…)"
+        )
+    if None not in (size, num) and size != num:
+        raise ShapeError(f"Axis {place} has {size} parts.", expected=f"num={size}, or none", got=f"num={num}")
+    found = torch.unbind(x, place)
+    return [found[index] for index in range(num if size is None else size)]  # type: ignore[arg-type]  # one is known
+
+
+@public
+def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
+    """Return for each vector its value at every point of the grid that all of them span; xy: the second one's axis is first."""
+    one_of("indexing", indexing, ("xy", "ij"))
+    found = torch.meshgrid(*(tensor(vector) for vector in x), indexing=indexing)
+    return [found[index] for index in range(len(x))]

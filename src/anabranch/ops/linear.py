@@ -1,0 +1,104 @@
+"""Products of vectors and matrices. Whole numbers are multiplied as floats where torch needs it, and stay whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch import compute
+from anabranch._errors import ArgumentError, ShapeError
+from anabranch.ops._public import public
+from anabranch.ops._values import common, dtype, one_axis, rank, shape
+
+
+@public
+def matmul(x1: Any, x2: Any) -> Any:
+    """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k)."""
+    return _product(torch.matmul, x1, x2)
+
+
+@public
+def dot(x1: Any, x2: Any) -> Any:
+    """Return Σ over the last axis of x1 and the second last (or only) one of x2; of numbers the product."""
+    x1, x2 = common(x1, x2)
+    if rank(x1) == 0 or rank(x2) == 0:
+        return x1 * x2
+    if rank(x2) <= 2:
+        return _product(torch.matmul, x1, x2)
+    return _product(lambda a, b: torch.tensordot(a, b, ([rank(x1) - 1], [rank(x2) - 2])), x1, x2)
+
+
+@public
+def vdot(x1: Any, x2: Any) -> Any:
+    """Return Σ x1 · x2 of both flattened."""
+    return _product(lambda a, b: torch.sum(a.reshape(-1) * b.reshape(-1)), x1, x2)
+
+
+@public
+def inner(x1: Any, x2: Any) -> Any:
+    """Return Σ over the last axis of both: (…, n), (…', n) -> (…, …')."""
+    return _product(torch.inner, x1, x2)
+
+
+@public
+def outer(x1: Any, x2: Any) -> Any:
+    """Return the products of each element of x1 with each of x2, both flattened: (n, m)."""
+    x1, x2 = common(x1, x2)
+    return torch.outer(x1.reshape(-1), x2.reshape(-1))
+
+
+@public
+def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
+    """Return Σ over axes of both: the last and first ``axes`` ones, or those named by a pair of axes or lists of axes."""
+    if isinstance(axes, int):
+        return _product(lambda a, b: torch.tensordot(a, b, axes), x1, x2)
+    if len(axes) != 2:
+        raise ArgumentError("axes names no axes of both.", expected="a number or (axes of x1, axes of x2)", got=repr(axes))
+    first, second = (list(some) if isinstance(some, (tuple, list)) else [some] for some in axes)
+    return _product(lambda a, b: torch.tensordot(a, b, (first, second)), x1, x2)
+
+
+@public
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
+    """Return the sums of products that Einstein's notation says, as in "bij,bjk->bik"."""
+    made = common(*operands)
+    inputs = subscripts.replace(" ", "").split("->")[0].split(",")
+    if len(inputs) != len(made):
+        raise ArgumentError(
+            "The subscripts do not fit the operands.", expected=f"{len(inputs)} operands for {subscripts!r}", got=f"{len(made)}"
+        )
+    for letters, x in zip(inputs, made, strict=True):
+        if "." not in letters and len(letters) != rank(x):
+            raise ShapeError(
+                f"{letters!r} names {len(letters)} axes.", expected=f"as many as of {shape(x)}", got=repr(subscripts)
+            )
+    whole = "float" not in dtype(made[0])
+    found = torch.einsum(subscripts, *(x.float() if whole else x for x in made))
+    return found.to(compute.dtype_of(dtype(made[0]))) if whole else found
+
+
+@public
+def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """Return the vectors at right angles to those along an axis of size 3 of each, along ``axisc`` of the result."""
+    x1, x2 = common(x1, x2)
+    first, second, last = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    a = torch.movedim(x1, one_axis(first, rank(x1), "axisa"), -1)
+    b = torch.movedim(x2, one_axis(second, rank(x2), "axisb"), -1)
+    found = torch.linalg.cross(a, b, dim=-1)
+    return torch.movedim(found, -1, last)
+
+
+@public
+def kron(x1: Any, x2: Any) -> Any:
+    """Return the Kronecker product: x2 scaled by each element of x1, in its place."""
+    return torch.kron(*common(x1, x2))
+
+
+def _product(function: Any, x1: Any, x2: Any) -> Any:
+    x1, x2 = common(x1, x2)
+    kind = dtype(x1)
+    if "float" in kind:
+        return function(x1, x2)
+    wide = torch.float64 if kind in ("int32", "int64") else torch.float32  # the sums of products stay exact
+    return function(x1.to(wide), x2.to(wide)).to(compute.dtype_of("int32" if kind == "bool" else kind))

@@ -1,0 +1,103 @@
+"""Means and variances along axes, and numbers scaled by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch import compute, config
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch.ops._public import public
+from anabranch.ops._values import common, floats, one_axis, rank, shape, some_axes, tensor
+
+
+@public
+def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
+    """Return the mean and the variance Σ (x - mean)² / n over axes."""
+    if synchronized:
+        raise ArgumentError("Moments of several processes are not combined here.", expected="synchronized=False", got="True")
+    x = floats(x)
+    found = torch.var_mean(x, some_axes(axes, rank(x), "axes"), correction=0, keepdim=keepdims)
+    return found[1], found[0]
+
+
+@public
+def batch_normalization(
+    x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 0.001
+) -> Any:
+    """Return scale · (x - mean) / √(variance + epsilon) + offset, each a vector along ``axis``; gradients reach all of them."""
+    x = floats(x)
+    place = one_axis(axis, rank(x))
+    spread = [-1 if each == place else 1 for each in range(rank(x))]
+    vectors = {"mean": mean, "variance": variance, "offset": offset, "scale": scale}
+    made = {name: floats(vector) for name, vector in vectors.items() if vector is not None}
+    for name, vector in made.items():
+        if shape(vector) not in ((shape(x)[place],), (None,)) and shape(x)[place] is not None:
+            raise ShapeError(
+                f"{name} does not fit axis {axis} of x.", expected=f"({shape(x)[place]},)", got=f"{shape(vector)}, x {shape(x)}"
+            )
+        made[name] = vector.reshape(spread)
+    factor = torch.rsqrt(made["variance"] + epsilon)
+    factor = factor * made["scale"] if "scale" in made else factor
+    y = (x - made["mean"]) * factor
+    return y + made["offset"] if "offset" in made else y
+
+
+@public
+def layer_normalization(
+    x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any
+) -> Any:
+    """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016)."""
+    if kwargs:
+        raise ArgumentTypeError(f"layer_normalization takes no {next(iter(kwargs))!r}.", repair="ops.rms_normalization")
+    x = floats(x)
+    axes = _sorted_axes(x, axis)
+    gamma, beta = (None if vector is None else floats(vector) for vector in (gamma, beta))
+    least = config.epsilon() if epsilon is None else epsilon
+    if all(shape(x)[place] is not None for place in axes):
+        return compute.layer_norm(x, gamma, beta, axes, shape(x), least)
+    found = torch.var_mean(x, axes, correction=0, keepdim=True)
+    y = (x - found[1]) * torch.rsqrt(found[0] + least)
+    y = y if gamma is None else y * _spread(gamma, x, axes)
+    return y if beta is None else y + _spread(beta, x, axes)
+
+
+@public
+def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+    """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019)."""
+    x = floats(x)
+    axes = _sorted_axes(x, axis)
+    least = config.epsilon() if epsilon is None else epsilon
+    y = x * torch.rsqrt(torch.mean(x * x, axes, keepdim=True) + least)
+    return y if scale is None else y * _spread(floats(scale), x, axes)
+
+
+@public
+def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
+    """Return x / max(‖x‖, epsilon), the norm of an order over axes."""
+    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
+        raise ArgumentError("order is not the order of a norm.", expected="a whole number ≥ 1", got=repr(order))
+    x = floats(x)
+    x = x.reshape(1) if rank(x) == 0 else x
+    length = torch.linalg.vector_norm(x, order, some_axes(axis, rank(x)), keepdim=True)
+    return x / torch.clamp(length, min=config.epsilon() if epsilon is None else epsilon)
+
+
+@public
+def psnr(x1: Any, x2: Any, max_val: Any) -> Any:
+    """Return 10 · log10(max_val² / mean((x1 - x2)²)), in decibels."""
+    x1, x2 = common(floats(x1), floats(x2))
+    error = torch.mean(torch.square(x1 - x2))
+    return 20 * torch.log10(tensor(float(max_val) if isinstance(max_val, int) else max_val)) - 10 * torch.log10(error)
+
+
+def _sorted_axes(x: Any, axis: Any) -> tuple[int, ...]:
+    return tuple(sorted(some_axes(axis, rank(x))))
+
+
+def _spread(vector: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """Return a vector over ``axes`` as one that broadcasts with x."""
+    if axes == tuple(range(rank(x) - len(axes), rank(x))):
+        return vector
+    return vector.reshape([shape(x)[place] or -1 if place in axes else 1 for place in range(rank(x))])

@@ -1,0 +1,238 @@
+"""One number of many along axes: sums, means, extremes, where these stand, quantiles, norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch import compute
+from anabranch._errors import ArgumentError
+from anabranch.ops._public import public
+from anabranch.ops._values import common, dtype, floats, kept, one_axis, one_of, rank, recorded, some_axes, tensor, whole
+
+
+@public
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return Σ x over the axes; whole numbers stay int32 or int64."""
+    x = tensor(x)
+    axes = some_axes(axis, rank(x))
+    return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else whole(x)
+
+
+@public
+def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Any:
+    """Return the product over the axes, computed in ``dtype``; whole numbers stay int32 or int64."""
+    x = tensor(x)
+    options = {"dtype": compute.dtype_of(dtype)} if dtype else kept(x)
+    for place in sorted(some_axes(axis, rank(x)), reverse=True):  # torch takes one at a time
+        x = torch.prod(x, place, keepdim=keepdims, **options)
+    return x
+
+
+@public
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return Σ x / n over the axes, as floats."""
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    return torch.mean(x, axes, keepdim=keepdims) if axes else x
+
+
+@public
+def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+    """Return Σ w · x / Σ w over the axes; the weights have x's shape, or one axis: that of ``axis``."""
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    if weights is None:
+        return torch.mean(x, axes) if axes else x
+    x, weights = common(x, floats(weights))
+    if rank(weights) == 1 and len(axes) == 1:
+        weights = weights.reshape([-1 if place == axes[0] else 1 for place in range(rank(x))])
+    weights = weights.expand_as(x)
+    return torch.sum(x * weights, axes) / torch.sum(weights, axes) if axes else x
+
+
+@public
+def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return Σ (x - mean)² / n over the axes."""
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    return torch.var(x, axes, correction=0, keepdim=keepdims) if axes else torch.zeros_like(x)
+
+
+@public
+def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return √(Σ (x - mean)² / n) over the axes."""
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    return torch.std(x, axes, correction=0, keepdim=keepdims) if axes else torch.zeros_like(x)
+
+
+@public
+def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """Return the greatest over the axes, ``initial`` among them."""
+    found = _extreme(torch.amax, x, axis, keepdims)
+    return found if initial is None else torch.maximum(found, tensor(initial).to(found))
+
+
+@public
+def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """Return the least over the axes, ``initial`` among them."""
+    found = _extreme(torch.amin, x, axis, keepdims)
+    return found if initial is None else torch.minimum(found, tensor(initial).to(found))
+
+
+@public
+def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the greatest over the axes."""
+    return _extreme(torch.amax, x, axis, keepdims)
+
+
+@public
+def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the least over the axes."""
+    return _extreme(torch.amin, x, axis, keepdims)
+
+
+@public
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the greatest minus the least over the axes."""
+    return _extreme(torch.amax, x, axis, keepdims) - _extreme(torch.amin, x, axis, keepdims)
+
+
+def _extreme(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    x = tensor(x)
+    axes = some_axes(axis, rank(x))
+    return function(x, axes, keepdim=keepdims) if axes else x
+
+
+@public
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Return where the greatest stands along an axis, int32; in the flattened x where it is None."""
+    return _place(torch.argmax, x, axis, keepdims)
+
+
+@public
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Return where the least stands along an axis, int32; in the flattened x where it is None."""
+    return _place(torch.argmin, x, axis, keepdims)
+
+
+def _place(function: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+    x = whole(x)
+    place = None if axis is None else one_axis(axis, rank(x))
+    return function(x, place, keepdims).to(torch.int32)
+
+
+@public
+def count_nonzero(x: Any, axis: Any = None) -> Any:
+    """Return how many are not 0 over the axes, int32."""
+    found = tensor(x) != 0
+    axes = some_axes(axis, rank(found))
+    return torch.sum(found, axes, dtype=torch.int32) if axes else found.to(torch.int32)
+
+
+@public
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return log Σ exp(x) over the axes without overflow."""
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    return torch.logsumexp(x, axes, keepdims) if axes else x
+
+
+# Quantiles
+
+
+@public
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the middle one over the axes, the mean of both where there are two."""
+    return _quantile(x, 0.5, axis, "linear", keepdims)
+
+
+@public
+def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the numbers below which a share ``q`` (0 … 1) lies; the axes of ``q`` come first.
+
+    ``method`` says what lies between two elements: linear, lower, higher, midpoint, nearest.
+    """
+    return _quantile(x, q, axis, method, keepdims)
+
+
+@public
+def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first."""
+    return _quantile(x, tensor(q) / 100, axis, method, keepdims)
+
+
+def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+    one_of("method", method, ("linear", "lower", "higher", "midpoint", "nearest"))
+    x = floats(x)
+    total = rank(x)
+    axes = some_axes(axis, total)
+    rest = [place for place in range(total) if place not in axes]
+    shares = q if isinstance(q, float) else tensor(q).to(x.dtype)
+    flat = x.permute(*rest, *axes).flatten(len(rest)) if total else x.reshape(1)
+    found = torch.quantile(flat, shares, -1, interpolation=method)
+    if keepdims:
+        for place in sorted(axes, reverse=True):
+            found = found.unsqueeze(place - total)
+    return found
+
+
+# Distances
+
+
+@public
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the norm over the axes: of vectors (one axis, 2-norm unless ``ord`` says) or matrices (two, Frobenius's)."""
+    x = floats(x)
+    axes = None if axis is None else some_axes(axis, rank(x))
+    if axes is not None and len(axes) > 2:
+        raise ArgumentError(
+            "A norm has one axis or two.", expected="axis=i of vectors, axis=(i, j) of matrices", got=repr(axis)
+        )
+    if ord is None:
+        return torch.linalg.vector_norm(x, dim=axes, keepdim=keepdims)
+    return torch.linalg.norm(x, ord, axes, keepdims)
+
+
+# Of segments
+
+
+@public
+def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """Return the sums of the rows of each segment: data (n, …), ids (n,) -> (num_segments, …)."""
+    return _segments(data, segment_ids, num_segments, "sum", 0)
+
+
+@public
+def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """Return the greatest of the rows of each segment, the least number of the type for an empty one."""
+    return _segments(data, segment_ids, num_segments, "amax", None)
+
+
+@public
+def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """Return the least of the rows of each segment, the greatest number of the type for an empty one."""
+    return _segments(data, segment_ids, num_segments, "amin", None)
+
+
+@public
+def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """Return the products of the rows of each segment, 1 for an empty one."""
+    return _segments(data, segment_ids, num_segments, "prod", 1)
+
+
+def _segments(data: Any, ids: Any, count: int | None, how: str, empty: int | None) -> Any:
+    data, ids = tensor(data), tensor(ids).long()
+    count = int(ids.max()) + 1 if count is None else count
+    if empty is None:
+        kind = compute.dtype_of(dtype(data))
+        limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
+        low = -float("inf") if kind.is_floating_point else limits.min
+        high = float("inf") if kind.is_floating_point else limits.max
+        empty = low if how == "amax" else high  # type: ignore[assignment]  # ∞ is a float
+    wide = ids.reshape(-1, *(1,) * (rank(data) - 1)).expand_as(data)
+    size = (count, *(data.shape[place] for place in range(1, rank(data))))
+    made = recorded(torch.full, size, empty, dtype=compute.dtype_of(dtype(data)), device=data.device)
+    return made.scatter_reduce(0, wide, data, how)

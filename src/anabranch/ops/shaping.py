@@ -1,0 +1,230 @@
+"""The same numbers in another shape or order: reshaping, axes moved, mirrored, repeated, padded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from anabranch._errors import ArgumentError, ShapeError
+from anabranch.ops._public import public
+from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
+
+
+@public
+def reshape(x: Any, newshape: Any) -> Any:
+    """Return x in another shape; one size may be -1 (or None), which is what remains."""
+    x = tensor(x)
+    wanted = tuple(-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,)))
+    if sum(isinstance(size, int) and size == -1 for size in wanted) > 1:
+        raise ArgumentError("At most one size is left to follow from the others.", got=f"newshape={newshape!r}")
+    return torch.reshape(x, wanted)
+
+
+@public
+def ravel(x: Any) -> Any:
+    """Return x with one axis."""
+    return torch.reshape(tensor(x), (-1,))
+
+
+@public
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Return x with its axes in another order, reversed unless ``axes`` says."""
+    x = tensor(x)
+    total = rank(x)
+    if axes is None:
+        return torch.permute(x, tuple(reversed(range(total))))
+    order = some_axes(tuple(axes), total, "axes")
+    if len(order) != total:
+        raise ShapeError(
+            "axes does not name every axis.", expected=f"the numbers 0 … {total - 1} in some order", got=f"{tuple(axes)}",
+            repair=f"x has the shape {shape_of(x)}; the batch is axis 0 and belongs there too",
+        )  # fmt: skip
+    return torch.permute(x, order)
+
+
+@public
+def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    """Return x with one axis or several elsewhere; the others keep their order."""
+    x = tensor(x)
+    return torch.movedim(x, some_axes(source, rank(x), "source"), some_axes(destination, rank(x), "destination"))
+
+
+@public
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Return x with two axes in each other's place."""
+    x = tensor(x)
+    return torch.transpose(x, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
+
+
+@public
+def expand_dims(x: Any, axis: Any) -> Any:
+    """Return x with new axes of size 1, counted in the result."""
+    x = tensor(x)
+    added = axis if isinstance(axis, (tuple, list)) else (axis,)
+    for place in sorted(some_axes(tuple(added), rank(x) + len(added))):
+        x = torch.unsqueeze(x, place)
+    return x
+
+
+@public
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """Return x without axes of size 1: those named, or all; an axis of unknown size stays unless it is named."""
+    x = tensor(x)
+    known = shape_of(x)
+    if axis is None:
+        return torch.squeeze(x, tuple(place for place, size in enumerate(known) if size == 1))
+    axes = some_axes(axis, len(known))
+    for place in axes:
+        if known[place] not in (1, None):
+            raise ShapeError(
+                f"Axis {place} has size {known[place]}, so it cannot go.",
+                expected="axes of size 1", got=f"{known}, axis={axis!r}",
+                repair="ops.reshape, or a mean or maximum over the axis",
+            )  # fmt: skip
+    return torch.squeeze(x, axes)
+
+
+@public
+def broadcast_to(x: Any, shape: Any) -> Any:
+    """Return x stretched to a shape: axes of size 1 and missing first axes repeat."""
+    return torch.broadcast_to(tensor(x), tuple(shape))
+
+
+@public
+def flip(x: Any, axis: Any = None) -> Any:
+    """Return x with the order reversed along axes, or along all."""
+    x = tensor(x)
+    return torch.flip(x, some_axes(axis, rank(x)))
+
+
+@public
+def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+    """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat."""
+    x = tensor(x)
+    if axis is None:
+        return torch.roll(x, shift)
+    axes = some_axes(axis, rank(x))
+    return torch.roll(x, shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes), axes)
+
+
+@public
+def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """Return an array turned ``k`` times by a right angle, from the first axis to the second."""
+    array = tensor(array)
+    return torch.rot90(array, k, some_axes(tuple(axes), rank(array), "axes"))
+
+
+@public
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Return x with each element along an axis (without one: of x flattened) ``repeats`` times, one number or one for each."""
+    x = tensor(x)
+    x, place = (torch.reshape(x, (-1,)), 0) if axis is None else (x, one_axis(axis, rank(x)))
+    if isinstance(repeats, (list, tuple)):
+        repeats = repeats[0] if len(repeats) == 1 else tensor(repeats)
+    return torch.repeat_interleave(x, repeats, place)
+
+
+@public
+def tile(x: Any, repeats: Any) -> Any:
+    """Return x laid side by side, ``repeats`` times along each axis (the last ones where fewer are given)."""
+    times = repeats.tolist() if isinstance(repeats, torch.Tensor) else repeats
+    return torch.tile(tensor(x), tuple(times) if isinstance(times, (tuple, list)) else (times,))
+
+
+@public
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    """Return x with more elements at both ends of each axis: ``pad_width`` is ((before, after), …), one pair or a number.
+
+    ``mode``: constant (0, or ``constant_values``), edge (the nearest), reflect (mirrored at the last element), symmetric
+    (mirrored after it), wrap (from the other end).
+    """
+    x = tensor(x)
+    total = rank(x)
+    pairs = _pairs(pad_width, total)
+    one_of("mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
+    if constant_values is not None and mode != "constant":
+        raise ArgumentError("constant_values belongs to mode='constant'.", got=f"mode={mode!r}")
+    if mode == "constant":
+        flat = [amount for pair in reversed(pairs) for amount in pair]
+        return F.pad(x, flat, value=0 if constant_values is None else constant_values)
+    for place, (before, after) in enumerate(pairs):
+        if before or after:
+            x = x.index_select(place, _places(sizes(x)[place], before, after, mode, x))
+    return x
+
+
+def _pairs(pad_width: Any, total: int) -> list[tuple[int, int]]:
+    width = pad_width.tolist() if isinstance(pad_width, torch.Tensor) else pad_width
+    if isinstance(width, int):
+        return [(width, width)] * total
+    given = [width] if all(isinstance(amount, int) for amount in width) else list(width)
+    pairs = [(pair[0], pair[-1]) for pair in given]
+    if len(pairs) not in (1, total):
+        raise ShapeError(
+            "pad_width does not fit the axes.",
+            expected=f"a number, one pair, or {total} pairs (before, after), (0, 0) for the batch", got=f"{pad_width!r}",
+        )  # fmt: skip
+    return pairs * total if len(pairs) == 1 else pairs
+
+
+def _places(size: Any, before: int, after: int, mode: str, like: Any) -> Any:
+    """Return where the elements of the longer axis stand in the one that was."""
+    place = torch.arange(-before, size + after, device=like.device) if isinstance(size, int) else _counted(size, before, after)
+    if mode == "edge":
+        return torch.clamp(place, 0, size - 1)
+    if mode == "wrap":
+        return place % size
+    if mode == "symmetric":
+        return torch.minimum(place % (2 * size), 2 * size - 1 - place % (2 * size))
+    period = 2 * (size - 1)
+    return torch.minimum(place % period, period - place % period) if not isinstance(size, int) or size > 1 else place * 0
+
+
+def _counted(size: Any, before: int, after: int) -> Any:
+    return size.tracer.create_proxy("call_function", torch.arange, (-before, size + after), {})
+
+
+@public
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Return the diagonals of the matrices along two axes, as a last axis."""
+    x = tensor(x)
+    return torch.diagonal(x, offset, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
+
+
+@public
+def diag(x: Any, k: int = 0) -> Any:
+    """Return the diagonal of a matrix, or the matrix with the vector x as its diagonal."""
+    x = tensor(x)
+    check_rank(x, (1, 2), "(n,) or (n, m)")
+    return torch.diag(x, k)
+
+
+@public
+def diagflat(x: Any, k: int = 0) -> Any:
+    """Return the matrix with the flattened x as its diagonal."""
+    return torch.diagflat(tensor(x), k)
+
+
+@public
+def tril(x: Any, k: int = 0) -> Any:
+    """Return matrices with 0 above the diagonal ``k``."""
+    return torch.tril(tensor(x), k)
+
+
+@public
+def triu(x: Any, k: int = 0) -> Any:
+    """Return matrices with 0 below the diagonal ``k``."""
+    return torch.triu(tensor(x), k)
+
+
+@public
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Return the sum of the diagonal of each matrix along two axes."""
+    from anabranch.ops._values import kept
+
+    x = tensor(x)
+    found = torch.diagonal(x, offset, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
+    return torch.sum(found, -1, **kept(x))
