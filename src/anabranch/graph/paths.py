@@ -73,6 +73,8 @@ def operation_at(graph: Graph, path: str) -> Any:
     walked = ""
     for name, _ in parse(path).parts:
         known = _by_name(here, found)
+        if not known:
+            raise ArgumentError(f"{walked.rstrip('/')!r} holds no layers, so a path ends there.", got=repr(path))
         if name not in known:
             raise unknown("path", walked + name, (walked + n for n in known))
         found = known[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import warnings
 from typing import Any
 
@@ -12,6 +13,7 @@ from anabranch.edit import Edit
 from anabranch.graph import Graph, Node, Tensor
 from anabranch.graph.draft import Draft
 from anabranch.graph.paths import Place, places
+from anabranch.layers.base import Layer
 from anabranch.models.rebuilding import Making, rebuild
 
 
@@ -61,8 +63,10 @@ def _by_name(given: Any, old: list[str], new: list[str]) -> Any:
         return None
     if not isinstance(given, dict):
         given = dict(zip(old, given if len(old) > 1 and isinstance(given, (list, tuple)) else [given] * len(old), strict=False))
-    places = dict(zip(new, old, strict=False))
-    return {name: given.get(name if name in old else places.get(name)) for name in new}
+    found = [given.get(name if name in old else place) for name, place in itertools.zip_longest(new, old[: len(new)])]
+    if len(set(new)) < len(new):  # a tensor that is two outputs
+        return [*found[: len(old)], *[None] * (len(new) - len(old))]
+    return dict(zip(new, found, strict=True))
 
 
 def tapped(graph: Graph, wanted: Any) -> tuple[Any, Any]:
@@ -197,6 +201,8 @@ def clone_model(
         raise ArgumentError(
             "weights of clone_model is not understood.", expected="'fresh', 'shared' or 'copied'", got=repr(weights)
         )
+    if not isinstance(model, Layer):
+        raise ArgumentTypeError("clone_model copies a model.", got=f"{type(model).__name__}: {model!r}"[:120])
     if model.graph is None:
         return type(model).from_config(model.get_config())
     draft = Draft(model.graph)
