@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable
 from typing import Any
 
 from torch.fx.proxy import Proxy
@@ -20,7 +18,7 @@ def told(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dic
     """
     first = args[0] if args else next(iter(kwargs.values()), None)
     previous = _masks(first)
-    for name, position, source in _mask_arguments(type(layer)):
+    for name, position, source in _mask_arguments(layer):
         if kwargs.get(name) is None and (len(args) <= position or args[position] is None):
             value = first if source is None else kwargs.get(source[0], args[source[1]] if len(args) > source[1] else None)
             masks = previous if source is None else _masks(value)
@@ -44,19 +42,18 @@ def _told_by_itself(layer: Any, value: Any, masks: Any) -> bool:
     return shape is None or reach is None or len(shape) - reach == layer.unmasked_axes
 
 
-@functools.cache
-def _mask_arguments(layer: Hashable) -> tuple[tuple[str, int, tuple[str, int] | None], ...]:
+def _mask_arguments(layer: Any) -> list[tuple[str, int, tuple[str, int] | None]]:
     """Return the parameters of ``call`` that are masks: name, position, and whose mask it is (None: the first argument's)."""
-    code = getattr(getattr(layer, "call", None), "__code__", None)
+    code = getattr(type(layer).call, "__code__", None)
     names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     found: list[tuple[str, int, tuple[str, int] | None]] = []
     for position, name in enumerate(names):
-        owner = name.removesuffix("_mask")
         if name == "mask":
             found.append((name, position, None))
-        elif owner != name and owner in names:
+        elif name.endswith("_mask") and name.removesuffix("_mask") in names:
+            owner = name.removesuffix("_mask")
             found.append((name, position, (owner, names.index(owner))))
-    return tuple(found)
+    return found
 
 
 def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previous: Any, result: Any) -> Any:

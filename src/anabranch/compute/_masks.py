@@ -5,6 +5,8 @@ A mask has the leading axes of its value and is true where the value counts: (B,
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -121,10 +123,8 @@ def masked_mean(value: Any, mask: Any, axis: int, other: int, keepdims: bool) ->
 def masked_product(inputs: list[Any]) -> Any:
     """Return the product of values, those that do not count as 1; 0 where none counts, if all have masks."""
     masks = [mask_of(x) for x in inputs]
-    result = None
-    for x, mask in zip(inputs, masks, strict=True):
-        factor = x if mask is None else torch.where(_like(mask, x), x, 1)
-        result = factor if result is None else result * factor
+    factors = [x if mask is None else torch.where(_like(mask, x), x, 1) for x, mask in zip(inputs, masks, strict=True)]
+    result = functools.reduce(operator.mul, factors)
     if any(mask is None for mask in masks):
         return result
     return torch.where(either([_like(mask, x) for mask, x in zip(masks, inputs, strict=True)]), result, 0)
