@@ -115,7 +115,7 @@ class Draft:
     # Finding
 
     def find(self, selector: Any) -> list[Found]:
-        """Return what ``selector`` means, with all its calls; ``path@2`` is one call."""
+        """Return what ``selector`` means, with all its calls; ``path@2`` is one call, and a whole path nothing besides."""
         selector, call = _without_call(selector)
         matches = matcher(selector)
         found: list[Found] = []
@@ -132,8 +132,7 @@ class Draft:
                 path = f"{prefix}{steps[0].name}"
                 paths.append(path)
                 if matches(path, operation):
-                    meant = steps if call is None else _one_call(steps, call, path)
-                    found.append(Found(here, path, meant, len(meant) == len(steps)))
+                    found.append(Found(here, path, steps, True))
                 elif subgraph(operation) is not None and operation not in seen:
                     seen.add(operation)
                     inner = here.inside(operation)
@@ -141,7 +140,8 @@ class Draft:
                         stack.append((path + "/", inner))
         if not found:
             raise unknown("layer", str(selector), paths) if isinstance(selector, str) else _none_selected(selector)
-        return found
+        found = [one for one in found if one.path == selector] or found
+        return found if call is None else [_one_call(one, call) for one in found]
 
     def ref(self, path: str) -> Ref:
         """Return the one tensor at ``path``; an inner one of a nested model becomes a further output of that model."""
@@ -247,10 +247,11 @@ def _without_call(selector: Any) -> tuple[Any, int | None]:
     return path, int(call)
 
 
-def _one_call(steps: list[Step], call: int, path: str) -> list[Step]:
-    if call >= len(steps):
-        raise ArgumentError(f"{path!r} has no call {call}.", expected=f"0 to {len(steps) - 1}, counted from 0")
-    return [steps[call]]
+def _one_call(found: Found, call: int) -> Found:
+    count = len(found.steps)
+    if call >= count:
+        raise ArgumentError(f"{found.path!r} has no call {call}.", expected=f"0 to {count - 1}, counted from 0")
+    return found._replace(steps=[found.steps[call]], whole=count == 1)
 
 
 def _none_selected(selector: Any) -> ArgumentError:

@@ -173,9 +173,10 @@ def matcher(selector: Selector) -> Callable[[str, Any], bool]:
 
 
 def select(graph: Graph, selector: Selector) -> dict[str, Any]:
-    """Return the operations that ``selector`` means, by path; nested models' too."""
+    """Return the operations that ``selector`` means, by path; nested models' too. A whole path means nothing besides."""
     matches = matcher(selector)
-    return {path: operation for path, operation in walk(graph) if matches(path, operation)}
+    found = {path: operation for path, operation in walk(graph) if matches(path, operation)}
+    return {selector: found[selector]} if isinstance(selector, str) and selector in found else found
 
 
 def places(graph: Graph, wanted: Any) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any, Self
 
 from anabranch import _tree, compute
 from anabranch._errors import ArgumentTypeError
-from anabranch.graph import Graph, Spec, Tensor
+from anabranch.graph import Graph, Spec, Tensor, with_values
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 
@@ -44,6 +45,7 @@ class Lambda(Layer):
         """Return a layer like this one with another graph."""
         twin = copy.copy(self)
         twin._graph, twin.calls = graph, []
+        twin.function, twin.arguments = functools.partial(_run, graph), {}  # what it does is what the graph says now
         return twin
 
     def sublayers(self) -> list[Layer]:
@@ -52,7 +54,7 @@ class Lambda(Layer):
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the spec by the graph, by ``output_shape`` where there is one, else from fake tensors."""
-        if not self.calls:
+        if not self.calls and self._graph is None:
             self._graph = self._recorded(inputs) if not kwargs else None
         elif self._graph is not None and [t.spec for t in _tree.leaves(inputs)] != [t.spec for t in self._graph.inputs]:
             self._graph = None  # what it does may depend on shapes
@@ -98,3 +100,15 @@ class Lambda(Layer):
         """Call the function, with ``mask`` and ``training`` where it takes them."""
         given = {"mask": mask, "training": training}
         return self.function(inputs, **{name: given[name] for name in self._told()}, **self.arguments)
+
+
+def _run(graph: Graph, inputs: Any) -> Any:
+    """Return what a graph gives, operation by operation: tensors for tensors, symbolic ones for symbolic ones."""
+    values = {tensor.key: given for tensor, given in zip(graph.inputs, _tree.leaves(inputs), strict=True)}
+    for node in graph.nodes:
+        if node.inputs:
+            args, kwargs = with_values(node, [values[tensor.key] for tensor in node.inputs])
+            operation: Any = node.operation
+            made = (operation if isinstance(operation, Layer) else operation.call)(*args, **kwargs)
+            values.update({(node, index): value for index, value in enumerate(_tree.leaves(made))})
+    return _tree.fill(graph.output_structure, [values[tensor.key] for tensor in graph.outputs])

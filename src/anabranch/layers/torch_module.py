@@ -60,8 +60,8 @@ class TorchFunction(Layer):
 
     compute_mask = None  # type: ignore[assignment]  # what becomes of a mask follows from the function's name
 
-    def __init__(self, function: Any, parameters: list[Any]) -> None:
-        super().__init__()
+    def __init__(self, function: Any, parameters: list[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.function = function
         self.held = [
             compute.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, compute)
