@@ -304,3 +304,30 @@ def test_neither_torch_nor_numpy_nor_rich_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def masked(k: Any) -> Any:
+    words, other = k.Input((None,), dtype="int32", name="words"), k.Input((None, 8), name="other")
+    table = k.layers.Embedding(50, 8, mask_zero=True, name="a_table_of_words_whose_name_is_never_cut")
+    block_in = k.Input((None, 8), name="steps")
+    block = k.Model(block_in, k.layers.Dense(8, name="inner")(block_in), name="block")
+    first, second = block(table(words)), block(other)
+    merged = k.layers.Add(name="sum")([first[:, 1:], second[:, 1:]])
+    return k.Model([words, other], [k.layers.GlobalAveragePooling1D(name="mean")(first), merged], name="masked")
+
+
+def test_masked_outputs_are_marked(golden: Callable[[str, str], None]) -> None:
+    table = summarise(masked(ab), expand_nested=True)
+    golden("summary/masked", table.text())
+    rows = {row.name: row for row in table.rows}
+    assert rows["block"].masked == [True, False], "of two calls one"
+    assert rows["sum"].masked == [False], "Add gives a mask only where all branches have one"
+    assert json.loads(table.json())["rows"][1]["masked"] == [True]
+    assert "a_table_of_words_whose_name_is_never_cut" in table.html()
+    plain = ab.Sequential([ab.Input((4,), dtype="int32"), layers.Embedding(5, 2, mask_zero=True), layers.Dense(2)])
+    assert summarise(plain).text().count("(None, 4, 2) + mask") == 2
+
+
+def test_tables_without_masks_say_nothing_of_them() -> None:
+    assert "mask" not in summarise(toy_resnet(ab)).text()
+    assert [row.masked for row in summarise(ab.Sequential([layers.Dense(2)])).rows] == [[]]
