@@ -202,7 +202,8 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²)."""
     x, (batch, height, width, channels) = _image(x, data_format)
     rows, columns = height // block_size, width // block_size
-    x = x.reshape(batch, rows, block_size, columns, block_size, channels).permute(0, 1, 3, 2, 4, 5)
+    order = (0, 1, 3, 2, 4, 5) if data_format == "channels_last" else (0, 1, 3, 5, 2, 4)  # Keras's: there the channels lead
+    x = x.reshape(batch, rows, block_size, columns, block_size, channels).permute(order)
     return _as_format(x.reshape(batch, rows, columns, channels * block_size**2), data_format)
 
 
@@ -210,11 +211,12 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
 def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
     """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²)."""
     x, (batch, height, width, channels) = _image(x, data_format)
-    if data_format == "channels_first":  # Keras lets the blocks vary fastest there
-        x = x.reshape(batch, height, width, channels // block_size**2, block_size, block_size).permute(0, 1, 4, 2, 5, 3)
+    kept = channels // block_size**2
+    if data_format == "channels_last":
+        x = x.reshape(batch, height, width, block_size, block_size, kept).permute(0, 1, 3, 2, 4, 5)
     else:
-        x = x.reshape(batch, height, width, block_size, block_size, channels // block_size**2).permute(0, 1, 3, 2, 4, 5)
-    return _as_format(x.reshape(batch, height * block_size, width * block_size, channels // block_size**2), data_format)
+        x = x.reshape(batch, height, width, kept, block_size, block_size).permute(0, 1, 4, 2, 5, 3)
+    return _as_format(x.reshape(batch, height * block_size, width * block_size, kept), data_format)
 
 
 def _image(x: Any, data_format: str) -> tuple[Any, tuple[Any, ...]]:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from anabranch.ops._public import public
-from anabranch.ops._values import common, floats, one_of
+from anabranch.ops._values import common, floats, one_of, rank
 from anabranch.ops.reduction import norm
 
-__all__ = ["cholesky", "det", "eigh", "inv", "logdet", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd"]
+__all__ = ["cholesky", "det", "eigh", "inv", "norm", "pinv", "qr", "solve", "solve_triangular", "svd"]
 
 
 @public
@@ -54,7 +54,7 @@ def solve(a: Any, b: Any) -> Any:
 def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
     """Return x with a · x = b, where a is 0 above the diagonal (``lower``) or below it."""
     a, b = common(floats(a), floats(b))
-    if b.dim() == a.dim() - 1:
+    if rank(b) == rank(a) - 1:
         return torch.linalg.solve_triangular(a, b.unsqueeze(-1), upper=not lower).squeeze(-1)
     return torch.linalg.solve_triangular(a, b, upper=not lower)
 
