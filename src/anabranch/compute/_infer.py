@@ -61,12 +61,14 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
 
 def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
     symbolic = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
+    own = layer.dtype if getattr(layer, "autocast", False) and "float" in layer.dtype else None
 
     def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
         sizes = [unknown if size is None else size for size in leaf.shape]
-        value = torch.ones(sizes, dtype=dtype_of(leaf.dtype))
+        cast = own is not None and ("float" in leaf.dtype or not layer.takes_integers)
+        value = torch.ones(sizes, dtype=dtype_of(own if cast else leaf.dtype))
         return with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool)) if leaf.masked else value
 
     with mode, _running.recording(_StandIns()):

@@ -347,7 +347,7 @@ class Layer:
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         dtype = self.dtype if self.autocast else None
         args = tuple(compute.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
-        kwargs = compute.as_tensors(kwargs)
+        kwargs = compute.as_tensors(kwargs, dtype)
         try:
             if not self.built:
                 refuse_strangers(self, args)

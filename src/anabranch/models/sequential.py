@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NotReadyError
 from anabranch.graph import Graph, Shape, Tensor, call_site
 from anabranch.layers.base import Layer
@@ -106,8 +107,13 @@ class Sequential(Model):
         return list(self._row)
 
     def with_graph(self, graph: Graph) -> Model:
-        """Return a model with another graph, which need not be a row any more."""
-        return Model(graph.input_structure, graph.output_structure, name=self.explicit_name)
+        """Return a Sequential of another graph, or a Model where that is no row of layers any more."""
+        row = _row_of(graph)
+        if row is None:
+            return Model(graph.input_structure, graph.output_structure, name=self.explicit_name)
+        twin: Any = super().with_graph(graph)
+        twin._row, twin._source, twin._end = row, graph.inputs[0], graph.output_structure
+        return twin  # type: ignore[no-any-return]  # the class of self
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Connect the layers for an input of ``input_shape``, the batch first."""
@@ -134,3 +140,21 @@ class Sequential(Model):
         if self.graph is None:
             self.build(tuple(args[0].shape))
         return super()._compute(args, kwargs)
+
+
+def _row_of(graph: Graph) -> list[Layer] | None:
+    """Return the layers of a graph where each takes what the one before gives, None for any other graph."""
+    row: list[Layer] = []
+    last = _keys(graph.input_structure)
+    for node in graph.nodes:
+        if not node.inputs:
+            continue
+        if not isinstance(node.operation, Layer) or node.kwargs or len(node.args) != 1 or _keys(node.args[0]) != last:
+            return None
+        row.append(node.operation)
+        last = _keys(node.outputs())
+    return row if _keys(graph.output_structure) == last and len(graph.inputs) == 1 else None
+
+
+def _keys(nest: Any) -> list[Any]:
+    return [leaf.key for leaf in _tree.leaves(nest) if isinstance(leaf, Tensor)]
