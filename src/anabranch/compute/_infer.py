@@ -61,13 +61,13 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
 
 def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
     symbolic = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
-    own = layer.dtype if getattr(layer, "autocast", False) and "float" in layer.dtype else None
+    own: str = layer.dtype if getattr(layer, "autocast", False) and "float" in layer.dtype else ""
 
     def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
         sizes = [unknown if size is None else size for size in leaf.shape]
-        cast = own is not None and ("float" in leaf.dtype or not layer.takes_integers)
+        cast = own and ("float" in leaf.dtype or not layer.takes_integers)
         value = torch.ones(sizes, dtype=dtype_of(own if cast else leaf.dtype))
         return with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool)) if leaf.masked else value
 
