@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's ``random``, NumPy's global generator, first values, and torch's generators when they next run."""
+    """Seed Python's ``random``, NumPy's global generator, first values, and torch's generators (when it is first used)."""
     config.set_seed(seed)
     random.seed(seed)
     import sys
 
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
+    if "torch" in sys.modules:  # the user's own modules draw their first values when they are made
+        sys.modules["torch"].manual_seed(seed)
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:

@@ -124,7 +124,7 @@ class _Builder:
         elif isinstance(old, Layer) and self.making.clone is not None and (self.making.recursive or draft.graph is self.root):
             twin = self.making.clone(old)
         elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
-            twin = type(old).from_config(old.get_config())
+            twin = type(old).from_config(copy.deepcopy(old.get_config(), self.memo))  # modules and layers among its arguments too
         elif isinstance(old, Layer) and self.weights == "copied":
             twin = copy.deepcopy(old, self.memo)
         else:
