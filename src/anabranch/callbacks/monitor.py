@@ -85,7 +85,8 @@ def _direction(name: str, model: Any) -> bool:
     """Return whether the value called ``name`` grows as a model gets better."""
     base = name.removeprefix("val_")
     words = {base}
-    for metric in getattr(model, "metrics", None) or ():
+    held = getattr(model, "metrics", None) or ()
+    for metric in [inner for one in held for inner in getattr(one, "metrics", (one,))]:
         known = str(getattr(metric, "name", ""))
         if known and (base == known or base.endswith(f"_{known}")):
             if getattr(metric, "_direction", None) in ("up", "down"):

@@ -34,6 +34,7 @@ from ._arrays import (
     as_tensor as as_tensor,
     as_tensors as as_tensors,
     dtype_of as dtype_of,
+    masked_nest as masked_nest,
     numpy_of as numpy_of,
     rank_of as rank_of,
     shape_of as shape_of,
@@ -63,7 +64,7 @@ from ._image import (
     random_zoom as random_zoom,
     upsample as upsample,
 )
-from ._infer import infer as infer
+from ._infer import described_shape as described_shape, infer as infer
 from ._masks import (
     both as both,
     either as either,

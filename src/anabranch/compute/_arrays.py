@@ -54,6 +54,13 @@ def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) ->
     return _tree.map_leaves(lambda leaf: as_tensor(leaf, dtype, integers=integers) if _is_array(leaf) else leaf, nest)
 
 
+def masked_nest(values: Any, masks: Any) -> Any:
+    """Return a nest of numbers with a mask, or None, for each."""
+    values = as_tensors(values)
+    found = zip(_tree.leaves(values), _tree.leaves(as_tensors(masks)), strict=True)
+    return _tree.fill(values, [with_mask(value, mask) for value, mask in found])
+
+
 def _is_array(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic, torch.Tensor, Weight))
 

@@ -18,8 +18,10 @@ from anabranch._errors import AnabranchError, EngineError
 from anabranch.compute import _running
 from anabranch.compute._arrays import NAMES, dtype_of
 from anabranch.compute._masks import mask_of, with_mask
-from anabranch.graph import Spec, Tensor, Weight
+from anabranch.graph import Shape, Spec, Tensor, Weight
 from anabranch.graph.operators import MaskedSpec
+
+_DESCRIBED = "_described_shape"
 
 
 class _StandIns:
@@ -35,6 +37,12 @@ class _StandIns:
         return torch.func.functional_call(module, held, args, kwargs)
 
     def ran(self, layer: Any, result: Any) -> None:
+        """Nothing is kept."""
+
+    def loss(self, value: Any) -> None:
+        """Nothing is kept."""
+
+    def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Nothing is kept."""
 
 
@@ -69,7 +77,9 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
         sizes = [unknown if size is None else size for size in leaf.shape]
         cast = own and ("float" in leaf.dtype or not layer.takes_integers)
         value = torch.ones(sizes, dtype=dtype_of(own if cast else leaf.dtype))
-        return with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool)) if leaf.masked else value
+        value = with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool)) if leaf.masked else value
+        setattr(value, _DESCRIBED, leaf.shape)
+        return value
 
     with mode, _running.recording(_StandIns()):
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
@@ -89,6 +99,12 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
         if not isinstance(leaf, torch.Tensor):
             raise EngineError(f"{_named(layer)} gave a {type(leaf).__name__} where a tensor belongs.")
     return result
+
+
+def described_shape(value: Any) -> Shape:
+    """Return a tensor's shape; while shapes are found, as far as the symbolic tensor that it stands for knows it."""
+    shape: Shape | None = value.__dict__.get(_DESCRIBED)
+    return tuple(value.shape) if shape is None else shape
 
 
 def _named(operation: Any) -> str:

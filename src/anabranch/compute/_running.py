@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from anabranch import _tree
 from anabranch.compute._masking import passed_on, told
 from anabranch.graph import Weight
 
@@ -20,6 +21,12 @@ class Recorder(Protocol):
     def module(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what stands for the result of a torch module of another author's."""
 
+    def loss(self, value: Any) -> None:
+        """Take a loss that a layer adds."""
+
+    def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take the update of a metric."""
+
     def ran(self, layer: Any, result: Any) -> None:
         """Hear what a layer gave, be it one of the graph's or one inside another."""
 
@@ -27,6 +34,9 @@ class Recorder(Protocol):
 class _State(threading.local):
     recorder: Recorder | None = None
     training: bool | None = None
+    depth: int = 0  # how many calls are under way, one inside another
+    losses: bool = False  # whether layers may hold losses of earlier calls
+    gathered: list[Any] | None = None  # what layers that run whole inside a lowered model add to the loss
 
 
 _state = _State()
@@ -82,11 +92,65 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     previous = None
     if getattr(layer, "compute_mask", None) is not None:
         kwargs, previous = told(layer, args, kwargs)
-    if training is None or training == _state.training:
-        result = layer.call(*args, **kwargs)
-    else:
-        with training_scope(training):
+    if _state.depth == 0 and _state.losses:
+        forget_losses(layer)
+    _state.depth += 1
+    try:
+        if training is None or training == _state.training:
             result = layer.call(*args, **kwargs)
+        else:
+            with training_scope(training):
+                result = layer.call(*args, **kwargs)
+    finally:
+        _state.depth -= 1
     if _state.recorder is not None:
         _state.recorder.ran(layer, result)
+    elif getattr(layer, "activity_regularizer", None) is not None:
+        for value in _tree.leaves(result):
+            hold_loss(layer, layer.activity_regularizer(value) / value.shape[0])
     return passed_on(layer, args, kwargs, previous, result)
+
+
+# Losses that layers add while they compute
+
+
+def is_running() -> bool:
+    """Return whether the call of a layer is under way."""
+    return _state.depth > 0
+
+
+def hold_loss(layer: Any, loss: Any) -> None:
+    """Keep a loss with the layer that added it, until the next outermost call."""
+    layer.held_losses.append(loss)
+    _state.losses = True
+
+
+def forget_losses(layer: Any) -> None:
+    """Forget the losses that a layer and those inside it hold."""
+    for inner in layer.inner_layers() if hasattr(layer, "inner_layers") else ():
+        inner.held_losses.clear()
+
+
+@contextlib.contextmanager
+def gathering() -> Iterator[list[Any]]:
+    """Give a list to which layers that run whole inside the block add their losses."""
+    before, _state.gathered = _state.gathered, []
+    try:
+        yield _state.gathered
+    finally:
+        _state.gathered = before
+
+
+def give_losses(layer: Any) -> None:
+    """Hand the losses of a layer that has just run, and of those inside it, to who gathers them."""
+    if _state.gathered is not None and _state.losses:
+        _state.gathered += [loss for inner in layer.inner_layers() for loss in inner.held_losses]
+        forget_losses(layer)
+
+
+def take_losses(layer: Any, losses: list[Any]) -> None:
+    """Keep what a lowered model added to the loss with that model."""
+    if _state.depth == 0 and _state.losses:
+        forget_losses(layer)
+    for loss in losses:
+        hold_loss(layer, loss)

@@ -1,4 +1,4 @@
 from .export import to_torch as to_torch
 from .interpret import explained as explained, interpret as interpret
-from .program import Program as Program, program as program
+from .program import Program as Program, place_weights as place_weights, program as program
 from .seeding import device as device, synchronise_seed as synchronise_seed

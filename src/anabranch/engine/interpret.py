@@ -7,7 +7,7 @@ from typing import Any
 
 from anabranch import _tree, compute
 from anabranch._errors import AnabranchError, EngineError
-from anabranch.engine.lower import as_constant
+from anabranch.engine.lower import as_constant, masked_axes, note, note_shapes
 from anabranch.graph import Flat, Graph, Step, flatten, with_values
 
 
@@ -15,6 +15,9 @@ def interpret(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
     """Return the graph's flat outputs for flat ``inputs``."""
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
+    if compute.is_recording():
+        for tensor, value in zip(graph.inputs, inputs, strict=True):
+            note(value, tensor.spec)
     for _ in _steps(flat, values):
         pass
     return [values[number] for number in flat.outputs]
@@ -22,6 +25,7 @@ def interpret(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
 
 def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
     """Yield each step before it runs, and note what it gives."""
+    reach: dict[int, int] = {}
     for step in flat.steps:
         yield step
         layer: Any = step.node.operation
@@ -30,6 +34,8 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
             args = compute.as_tensors(args, layer.dtype, integers=layer.takes_integers)
             kwargs = compute.as_tensors(kwargs, layer.dtype)
         results = _tree.leaves(compute.run(layer, args, kwargs))
+        if compute.is_recording():  # what is known of shapes the description knows
+            note_shapes(step, masked_axes(step, reach), results)
         values.update(zip(step.outputs, results, strict=True))
 
 

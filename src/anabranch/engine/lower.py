@@ -11,7 +11,7 @@ import linecache
 import operator
 import re
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,10 +51,12 @@ class Recorder(GraphAppendingTracer):
         self.root = torch.nn.Module()
         self.penalties = penalties
         self.losses: list[Proxy] = []
+        self.watched = 0  # updates of metrics so far
         self.path = ""  # of the step under way
         self.modules: dict[torch.nn.Module, str] = {}  # those of other authors, with their places
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
+        self._taken: set[str] = set()
         # the value is held, so that its id stays its own
         self._constants: dict[int, tuple[torch.Tensor | torch.Generator, Proxy]] = {}
 
@@ -62,12 +64,21 @@ class Recorder(GraphAppendingTracer):
         """Say where in the module the weights of this step's layer go."""
         self.path = step.path
         for weight, target in weight_places(step.node.operation, step.path):
-            self._places.setdefault(weight, target)
+            self._place(weight, target)
+
+    def _place(self, weight: Weight, target: str) -> str:
+        """Return where a weight goes: at ``target``, unless that is another's, as where a layer holds parts of two models."""
+        if weight not in self._places:
+            while target in self._taken:
+                target += "_"
+            self._taken.add(target)
+            self._places[weight] = target
+        return self._places[weight]
 
     def weight(self, weight: Weight) -> Proxy:
         """Return the read of one weight, in torch's layout."""
         if weight not in self._reads:
-            target = self._places.setdefault(weight, attribute_path(weight.path))
+            target = self._place(weight, attribute_path(weight.path))
             attach(self.root, target, compute.realize(weight))
             self._reads[weight] = Proxy(self.graph.get_attr(target), self)
         return self._reads[weight]
@@ -86,6 +97,17 @@ class Recorder(GraphAppendingTracer):
         penalty = getattr(layer, "activity_regularizer", None)
         if penalty is not None and self.penalties:
             self.losses.extend(penalty(x) / x.shape[0] for x in _tree.leaves(result))
+
+    def loss(self, value: Any) -> None:
+        """Note a loss that a layer adds; of several numbers, their sum."""
+        if self.penalties:
+            self.losses.append(value.sum() if isinstance(value, Proxy) else self.constant(torch.as_tensor(value).sum()))
+
+    def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Record the update of a metric as a module of its own."""
+        if self.penalties:
+            self.watched += 1
+            self.submodule(f"watched.m{self.watched}", compute.Watching(metric), args, kwargs)
 
     def create_arg(self, a: Any) -> Any:
         """Let weights, constant tensors and random generators stand among the arguments of a recorded call."""
@@ -128,17 +150,10 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
     with compute.recording(recorder), compute.training_scope(training):
         for step in flat.steps:
-            given = [reach.get(number, 0) for number in step.inputs]
-            masked = reaches(step.node, given) if any(given) or step.node.mask_axes else ()
-            reach.update(zip(step.outputs, masked, strict=False))
+            masked = masked_axes(step, reach)
             results = _record(recorder, step, [values[number] for number in step.inputs], masked)
-            for number, spec, result in zip(step.outputs, spec_leaves(step.node.output_specs), results, strict=True):
-                values[number] = result
-                if isinstance(result, Proxy):
-                    result.node.meta.setdefault("shape", spec.shape)
-                    result.node.meta.setdefault("dtype", spec.dtype)
-                    if number in reach:
-                        masks.append(compute.shaped(compute.mask_of(result), spec.shape[: reach[number]]))
+            masks += note_shapes(step, masked, results)
+            values.update(zip(step.outputs, results, strict=True))
     outputs = [values[number] for number in flat.outputs]
     kept = {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := compute.mask_of(x)) is not None}
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses, *kept.values())
@@ -175,7 +190,6 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[i
         del recorder.losses[losses:]
         _forget_after(recorder.graph, last)
         found = _whole(recorder, step, args, kwargs, masked)
-        recorder.ran(layer, found)
     return found
 
 
@@ -221,7 +235,9 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
     positional = sum(isinstance(leaf, Tensor) for leaf in _tree.leaves(step.node.args))
     return [
         _to(x, layer.dtype, t.shape)
-        if x is not None and t.dtype != layer.dtype and ("float" in t.dtype or (number < positional and not layer.takes_integers))
+        if x is not None
+        and t.dtype != layer.dtype
+        and ("float" in t.dtype or (number < positional and not layer.takes_integers))
         else x
         for number, (x, t) in enumerate(zip(inputs, step.node.inputs, strict=True))
     ]
@@ -248,6 +264,33 @@ def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:
             return
         if node.op != "get_attr":
             graph.erase_node(node)
+
+
+def masked_axes(step: Step, reach: dict[int, int]) -> tuple[int, ...]:
+    """Return over how many axes each output of a step is masked, and note it by value number; () where none is."""
+    given = [reach.get(number, 0) for number in step.inputs]
+    masked = reaches(step.node, given) if any(given) or step.node.mask_axes else ()
+    reach.update(zip(step.outputs, masked, strict=False))
+    return masked
+
+
+def note(value: Any, spec: Spec) -> None:
+    """Note on a recorded value the shape and dtype that a description tells."""
+    if isinstance(value, Proxy):
+        value.node.meta.setdefault("shape", spec.shape)
+        value.node.meta.setdefault("dtype", spec.dtype)
+
+
+def note_shapes(step: Step, masked: tuple[int, ...], results: Sequence[Any]) -> list[Any]:
+    """Note on recorded values what the description tells of them, and on their masks the shape; return the masks."""
+    specs = spec_leaves(step.node.output_specs)
+    for spec, result in zip(specs, results, strict=True):
+        note(result, spec)
+    return [
+        compute.shaped(compute.mask_of(result), spec.shape[:axes])
+        for spec, result, axes in zip(specs, results, masked, strict=False)
+        if axes
+    ]
 
 
 def _forget_unused(graph: torch.fx.Graph, masks: list[torch.fx.Node]) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from anabranch import compute
 from anabranch.engine.lower import lower
+from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
 
 
@@ -17,9 +18,11 @@ class Program:
     """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out."""
 
     def __init__(self, graph: Graph, training: bool, absent: frozenset[int] = frozenset()) -> None:
+        self.graph = graph
         lowered = lower(graph, training=training, absent=absent)
         self.module: torch.nn.Module = lowered.module
         self.training = training
+        self._whole = any(isinstance(part, Opaque) for part in lowered.module.modules())
         self._outputs = lowered.outputs
         self._masked = lowered.masked
         self._foreign = lowered.foreign
@@ -40,11 +43,15 @@ class Program:
         for module in self._foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
-        values = self.module(*inputs)
+        if self._whole:
+            with compute.gathering() as gathered:
+                values = self.module(*inputs)
+        else:
+            gathered, values = [], self.module(*inputs)
         outputs, extra = list(values[: self._outputs]), list(values[self._outputs :])
         for index in reversed(self._masked):
             outputs[index] = compute.with_mask(outputs[index], extra.pop())
-        return outputs, extra
+        return outputs, [*extra, *gathered]
 
 
 State = tuple[Any, ...]
@@ -74,13 +81,15 @@ def program(model: Any, training: bool) -> Program:
         place_weights(model)
         kept.placed, _placed_last = state, weakref.ref(kept)
     if training not in kept.programs or kept.programs[training][0] != state:
-        kept.programs[training] = state, Program(model.graph, training)
+        kept.programs[training] = state, Program(state[0], training)
     return kept.programs[training][1]
 
 
 def _kept_of(model: Any) -> Kept:
-    """Return what is kept for a model; a model's own ``call`` is what the program runs, so there the model itself keeps it."""
-    kept: Kept = (_kept if model.graph is not None else vars(model)).setdefault(model if model.graph is not None else "_kept", Kept())
+    if model.graph is not None:
+        return _kept.setdefault(model, Kept())
+    # The model is a node of what runs, so the table would keep it alive.
+    kept: Kept = vars(model).setdefault("_kept", Kept())
     return kept
 
 

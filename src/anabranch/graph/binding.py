@@ -22,12 +22,15 @@ class Slots(NamedTuple):
     @classmethod
     def inputs(cls, model: Any) -> Slots:
         """Return the inputs of ``model``."""
-        return cls("input", tuple(model.input_names), tuple(model.inputs), model.input_structure)
+        graph = model.need_running_graph()
+        return cls("input", _names(model, graph, graph.input_structure, "input"), tuple(graph.inputs), graph.input_structure)
 
     @classmethod
     def outputs(cls, model: Any) -> Slots:
         """Return the outputs of ``model``."""
-        return cls("output", tuple(model.output_names), tuple(model.outputs), model.output_structure)
+        graph = model.need_running_graph()
+        names = _names(model, graph, graph.output_structure, "output")
+        return cls("output", names, tuple(graph.outputs), graph.output_structure)
 
     def described(self) -> str:
         """Return e.g. ``2 inputs: 'image', 'age'``."""
@@ -75,6 +78,21 @@ def bind(value: _tree.Nest, slots: Slots, rule: Rule) -> list[Any]:
         expected=slots.described(),
         got=f"{type(value).__name__}: {value!r}"[:120],
     )
+
+
+def names_in(structure: _tree.Nest, kind: str) -> tuple[str, ...]:
+    """Return the names of places that nobody named: the keys of a dict, else ``output_1``, ``output_2`` …, or ``output``."""
+    if isinstance(structure, dict) and not any(_tree.is_nest(part) for part in structure.values()):
+        return tuple(structure)
+    count = len(_tree.leaves(structure))
+    return (kind,) if count == 1 else tuple(f"{kind}_{number}" for number in range(1, count + 1))
+
+
+def _names(model: Any, graph: Any, structure: _tree.Nest, kind: str) -> tuple[str, ...]:
+    """Return the keys of a dict, else the names of the layers that give the tensors; a model's own ``call`` names none."""
+    if model.graph is None or (isinstance(structure, dict) and not any(map(_tree.is_nest, structure.values()))):
+        return names_in(structure, kind)
+    return tuple(graph.names.get(tensor.node.operation, tensor.name) for tensor in _tree.leaves(structure))
 
 
 def _parts(structure: _tree.Nest) -> Iterable[Any]:

@@ -7,8 +7,6 @@ somebody asks for them.
 from __future__ import annotations
 
 import copy
-import operator
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self
@@ -25,10 +23,11 @@ from anabranch._errors import (
     nearest,
     unknown,
 )  # fmt: skip
-from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case, with_values
+from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
 from anabranch.graph.explain import tell
-from anabranch.graph.operators import DTYPES, Operator
+from anabranch.graph.operators import DTYPES
 from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger, written
+from anabranch.layers import mask_rule
 
 _BASE_ARGUMENTS = (
     "name",
@@ -70,6 +69,8 @@ class Layer:
     _trainable: bool
     _weights: list[Weight]
     _home: Home
+    held_losses: list[Any]  # added by the last outermost call
+    watched: dict[str, Any]  # what add_metric was told, by name
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -94,6 +95,8 @@ class Layer:
         self._trainable = True
         self._weights = []
         self._home = Home(cls._base_name())
+        self.held_losses = []
+        self.watched = {}
         return self
 
     def __init__(
@@ -335,7 +338,7 @@ class Layer:
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
         if any(leaf.masked for leaf in _tree.leaves(args) if isinstance(leaf, Tensor)):
-            self._tell_lost_mask(site)
+            mask_rule.tell_lost(self, site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
@@ -354,7 +357,7 @@ class Layer:
                 self._build_once(args, kwargs, call_site())
             if not compute.is_recording():
                 if any(compute.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
-                    self._tell_lost_mask(call_site())
+                    mask_rule.tell_lost(self, call_site())
                 compute.synchronise_seed()
                 if not self.adopted:
                     self.adopt(config.next_adoption(), self.name)
@@ -375,6 +378,34 @@ class Layer:
         code = getattr(cls.call, "__code__", None)
         return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
+    # What training hears of besides the output
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar, or a nest of them, to what training minimises; inside ``call``."""
+        compute.tell_loss(self, loss)
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the last call added, by ``add_loss`` and activity regularizers, here and inside; and penalties on weights."""
+        added = [loss for layer in self.inner_layers() for loss in layer.held_losses]
+        penalised = (weight for weight in self.trainable_weights if weight.regularizer is not None)
+        return [*added, *(weight.regularizer(compute.shown(weight)) for weight in penalised if weight.regularizer)]
+
+    def add_metric(self, value: Any, name: str | None = None, aggregation: str = "mean") -> None:
+        """Show a value of ``call`` in logs and history, its ``"mean"`` or ``"sum"`` over an epoch, as Keras 2 did."""
+        if aggregation not in ("mean", "sum"):
+            raise ArgumentError("Unknown aggregation.", expected="'mean' or 'sum'", got=repr(aggregation))
+        compute.watch_value(self, value, name or f"{self.name}_metric", aggregation)
+
+    def held_metrics(self) -> list[Any]:
+        """Return the metrics among this layer's attributes, and what ``add_metric`` was told."""
+        return [leaf for leaf in _tree.leaves(self._held()) if hasattr(leaf, "update_state") and hasattr(leaf, "reset_state")]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of this layer and those inside it."""
+        return [metric for layer in self.inner_layers() for metric in layer.held_metrics()]
+
     # Masks
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
@@ -392,19 +423,7 @@ class Layer:
         """Return over how many leading axes each output is masked, where ``given`` says so of each input: a description."""
         if not self.supports_masking or not (any(given) or self.makes_mask()):
             return ()
-        stand_ins = [
-            mask_like(tensor.shape[:reach], node.site) if reach else None
-            for tensor, reach in zip(node.inputs, given, strict=True)
-        ]
-        inputs = node.args[0] if node.args else next(iter(node.kwargs.values()), None)
-        args, kwargs = with_values(node, stand_ins)
-        masks = args[0] if args else next(iter(kwargs.values()), None)
-        previous = _tree.map_leaves(lambda leaf: leaf if isinstance(leaf, Tensor) else None, masks)
-        if all(leaf is None for leaf in _tree.leaves(previous)):
-            previous = None
-        explicit = node.kwargs.get("mask") if self.call_takes("mask") else None
-        found = self.symbolic_mask(inputs, previous if explicit is None else explicit)
-        return tuple(len(getattr(mask, "shape", ())) for mask in _tree.leaves(found))[: node.output_count]
+        return mask_rule.reach(self, node, given)
 
     def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
         """Return what stands for the output's mask in a description: by ``compute_mask``, which here gets symbolic tensors."""
@@ -412,15 +431,6 @@ class Layer:
             return self.compute_mask(inputs, mask)
         except Exception:  # what cannot be said of symbolic tensors is said when it runs
             return mask
-
-    def _tell_lost_mask(self, site: CallSite) -> None:
-        if not self.supports_masking and self.graph is None and self.compute_mask is not None and not self.call_takes("mask"):
-            warnings.warn_explicit(
-                f"{type(self).__name__} {self.name!r} does not support masks: its input's mask ends here, and what comes "
-                "after it counts padding as data. A layer that takes the mask (GlobalAveragePooling1D) can stand before "
-                "it; in a layer of your own self.supports_masking = True lets the mask pass.",
-                UserWarning, site.file, site.line, registry=_told.setdefault(site.file, {}),
-            )  # fmt: skip
 
     # What the calls so far gave
 
@@ -471,8 +481,8 @@ class Layer:
         """Return a layer with weights of its own, of the same numbers; calls stay with the original."""
         twin = copy.copy(self)
         memo[id(self)] = twin
-        held = {key: value for key, value in vars(self).items() if key not in ("calls", "_arguments", "made_at")}
-        vars(twin).update(copy.deepcopy(held, memo), calls=[])
+        held = {key: value for key, value in vars(self).items() if key not in ("calls", "_arguments", "made_at", "held_losses")}
+        vars(twin).update(copy.deepcopy(held, memo), calls=[], held_losses=[])
         return twin
 
     # Mistakes
@@ -519,16 +529,8 @@ def _numbered(name: str, taken: dict[str, int]) -> str:
 
 _OWN_STATE = frozenset((
     "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "autocast", "activity_regularizer",
-    "first_shape", "_trainable", "_weights", "_home",
+    "first_shape", "_trainable", "_weights", "_home", "held_losses",
 ))  # fmt: skip
-
-
-_told: dict[str, dict[Any, Any]] = {}  # what Python notes of each file, so that a place is warned of once
-
-
-def mask_like(shape: Shape, site: CallSite) -> Tensor:
-    """Return a symbolic mask that stands for one that is not computed yet."""
-    return Tensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
 
 
 def _shapes(nest: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from anabranch import initializers
+from anabranch import compute, initializers
 from anabranch._errors import NotReadyError
 from anabranch.losses.loss import dtype_name, snake_case
 
@@ -150,6 +150,8 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(update)
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        if compute.tell_update(self, args, kwargs):  # the call of a layer is being recorded
+            return None
         device = next((value.device for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
         if device is not None:
             move(self.variables, device)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import _tree, compute, config, engine, insight, storage, training
-from anabranch._errors import AnabranchError, ArgumentError, GraphError, ShapeError, unknown
+from anabranch import _tree, compute, config, engine, insight, storage, training, utils
+from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
 from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.graph.shapes import same
-from anabranch.layers.base import Layer
+from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
-from anabranch.models import editing
+from anabranch.models import editing, implicit
 
 if TYPE_CHECKING:
     from anabranch.callbacks import History
+
+
+_STEPS = (
+    "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics",
+    "reset_metrics",
+)  # fmt: skip
 
 
 class Model(Layer):
@@ -29,12 +35,24 @@ class Model(Layer):
         name: the model's name.
     """
 
+    overrides: ClassVar[frozenset[str]] = frozenset()  # which steps of training a subclass has written itself
+
+    # here, so that a subclass which sets attributes before super().__init__() finds them
+    _graph: Graph | None = None
+    _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
+    _seen: Any = None  # what such a model was first called on: shapes and dtypes
+    _compiled: training.Compiled | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.overrides = frozenset(name for name in _STEPS if getattr(cls, name) is not vars(Model)[name])
+
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        self._graph: Graph | None = None
-        self._compiled: training.Compiled | None = None
+        self._graph = None
+        self._compiled = None
         self.stop_training = False
         self.history: History | None = None
         if inputs is not None or outputs is not None:
@@ -82,7 +100,63 @@ class Model(Layer):
             raise self._not_built()
         return graph
 
+    @property
+    def running_graph(self) -> Graph | None:
+        """What runs and trains: the graph; for a model with its own ``call`` one of one node, once its data are known."""
+        graph = self.graph
+        return self._implicit if graph is None else graph
+
+    def need_running_graph(self) -> Graph:
+        """Return ``running_graph``, or raise where neither a graph, nor data, nor ``build`` said what goes in."""
+        if self.graph is None and self._implicit is None and self._seen is not None:
+            self.follow(self._seen)
+        graph = self.running_graph
+        if graph is None:
+            raise self._not_built()
+        return graph
+
+    def follow(self, x: Any) -> None:
+        """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes."""
+        if self.graph is None:
+            self._implicit = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit)
+            if not self.adopted:
+                self.adopt(config.next_adoption(), self.name)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes."""
+        if self.built or self.graph is not None:
+            return
+        self.built = True
+        try:
+            self.follow(implicit.specs_of_shapes(self, input_shape))
+        except BaseException:
+            self.built = False
+            raise
+
+    def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: Any) -> None:
+        if self.built:
+            return
+        self.built = True  # a build of the user's may end with super().build(…); without one, weights come as call runs
+        try:
+            if type(self).build is not Model.build:
+                self.build(shapes_in(args[0] if args else next(iter(kwargs.values()))))
+        except BaseException:
+            self.built = False
+            raise
+        self.built_for = site
+
+    @property
+    def has_call(self) -> bool:
+        """Whether the model writes its own ``call``."""
+        return type(self).call is not Model.call
+
     def _not_built(self) -> Exception:
+        if self.has_call:
+            return NotReadyError(
+                f"{self._described()} does not know yet what goes in: it writes its own call, and no data have come.",
+                expected="data, or shapes",
+                repair="model(x) or model.fit(x, y) first, or model.build((None, …))",
+            )
         return ArgumentError(
             f"{self._described()} has no graph yet.",
             repair="Model(inputs, outputs), or give a Sequential its Input first",
@@ -200,7 +274,14 @@ class Model(Layer):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Return a model with layers and weights of its own."""
-        return super().__deepcopy__(memo) if self.graph is None else memo.setdefault(id(self), self.edit(weights="copied"))
+        if self.graph is not None:
+            return memo.setdefault(id(self), self.edit(weights="copied"))
+        # these name this model, so they are not the twin's
+        kept: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit", "_kept") if key in vars(self)}
+        try:
+            return super().__deepcopy__(memo)
+        finally:
+            vars(self).update(kept)
 
     def diff(self, other: Model) -> Any:
         """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines."""
@@ -210,13 +291,18 @@ class Model(Layer):
 
     def bind_inputs(self, value: Any) -> list[Any]:
         """Return the leaves of ``value`` in the order of the model's inputs."""
-        return bind(value, Slots.inputs(self), _INPUTS)
+        return bind(value, Slots.inputs(self), _INPUTS._replace(optional=optional_inputs(self)))
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ."""
         graph = self.graph
         if graph is None:
             return super().compute_output_spec(inputs, **kwargs)
+        if kwargs.get("mask") is not None:
+            raise ArgumentError(
+                "A model on symbolic tensors takes the masks that go with its inputs, no others.", got="mask=",
+                repair="Masking or Embedding(mask_zero=True) before the model",
+            )  # fmt: skip
         given = self.bind_inputs(inputs)
         for tensor, declared in zip(given, graph.inputs, strict=True):
             check_input(tensor, declared)
@@ -231,19 +317,29 @@ class Model(Layer):
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph
+        if graph is not None and args and kwargs.get("mask") is not None:
+            args, kwargs = (compute.masked_nest(args[0], kwargs["mask"]),), {k: v for k, v in kwargs.items() if k != "mask"}
         masked = any(compute.mask_of(leaf) is not None for leaf in _tree.leaves(args))
         if graph is None or compute.is_recording() or masked:
+            if graph is None and self._seen is None and len(args) == 1 and not compute.is_recording():
+                given = compute.as_tensors(args[0])
+                self._seen = implicit.specs_of(self, given) if all(map(_has_shape, _tree.leaves(given))) else None
             return super()._compute(args, kwargs)
         training = bool(compute.is_training() if kwargs.get("training") is None else kwargs["training"])
         program = engine.program(self, training)
         given = self.bind_inputs(args[0] if args else kwargs["inputs"])
-        inputs = [compute.as_input(x, declared, self.name) for x, declared in zip(given, graph.inputs, strict=True)]
+        optional = optional_inputs(self)
+        inputs: list[Any] = [
+            None if x is None and index in optional else compute.as_input(x, declared, self.name)
+            for index, (x, declared) in enumerate(zip(given, graph.inputs, strict=True))
+        ]
         try:
-            outputs, _ = program(inputs)
+            outputs, losses = program(inputs)
         except AnabranchError:
             raise
         except (RuntimeError, IndexError) as error:
             raise engine.explained(error, graph, inputs, training) from error
+        compute.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)
 
     def to_torch(self) -> Any:
@@ -283,13 +379,13 @@ class Model(Layer):
 
     @property
     def metrics(self) -> list[Any]:
-        """The metrics in use."""
-        return self._compiled.metrics if self._compiled else []
+        """The metrics in use: of the loss, of ``compile`` as one, of each output's loss, this model's own, those of layers."""
+        return training.metrics_of(self)
 
     @property
     def metrics_names(self) -> list[str]:
         """The names under which ``evaluate`` reports."""
-        return self._compiled.metrics_names if self._compiled else []
+        return training.metrics_names(self)
 
     def fit(
         self,
@@ -368,6 +464,40 @@ class Model(Layer):
         for metric in self.metrics:
             metric.reset_state()
 
+    # The steps, which a subclass may write itself in plain torch
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one training step on x, (x, y) or (x, y, sample_weight), and return the logs: name to number or tensor."""
+        return training.step_by_hand(self, data, training=True)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Measure one batch of x, (x, y) or (x, y, sample_weight), and return the logs."""
+        return training.step_by_hand(self, data, training=False)
+
+    def predict_step(self, data: Any) -> Any:
+        """Return the outputs for x, (x, y) or (x, y, sample_weight)."""
+        return self(utils.unpack_x_y_sample_weight(data)[0], training=False)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the loss of one batch, a scalar: what ``compile`` was given, weighted, and ``losses``."""
+        return _loss_by_hand(self, y, y_pred, sample_weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Let the metrics of ``compile`` see one batch and return all results so far."""
+        return training.measured_by_hand(self, y, y_pred, sample_weight)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the results of ``metrics`` by name."""
+        return training.results_of(self.metrics)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all weights, as torch's modules do."""
+        for weight in self.weights:
+            if weight.tensor is not None:
+                weight.tensor.grad = None
+
     # Looking
 
     def summary(
@@ -396,7 +526,20 @@ class Model(Layer):
         storage.load_weights(self, filepath)
 
 
+def _loss_by_hand(model: Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    return training.loss_by_hand(model, y, y_pred, sample_weight)
+
+
+def _has_shape(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
 _INPUTS = Rule("inputs", lambda value: not _tree.is_nest(value))
+
+
+def optional_inputs(model: Any) -> list[int]:
+    """Return which of a model's inputs may be None: those that ``Input(optional=True)`` made."""
+    return [index for index, tensor in enumerate(model.inputs) if getattr(tensor.node.operation, "optional", False)]
 
 
 def check_input(tensor: Tensor, declared: Tensor) -> None:

@@ -123,6 +123,11 @@ class Sequential(Model):
             dtype = "int32" if self._row and type(self._row[0]).__name__ == "Embedding" else None
             self._connect(Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=dtype))
 
+    def follow(self, x: Any) -> None:
+        """Connect the layers for data ``x``, where that is still to do."""
+        if self.graph is None:
+            self.build(tuple(_tree.leaves(x)[0].shape))
+
     def _not_built(self) -> Exception:
         return NotReadyError(
             f"{self._described()} does not know the shape of its input yet, so it has no graph and no weights.",

@@ -184,6 +184,51 @@ class Optimizer:
             self._average()
         self.iterations += 1
 
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight] | None = None) -> None:
+        """Update weights from gradients given one by one, as tensors in torch's layout, such as ``weight.value.grad``.
+
+        Args:
+            grads: a gradient for each weight, None where a weight has none.
+            trainable_variables: the weights; those that the optimizer was built with unless given. New ones join them.
+
+        Raises:
+            NotReadyError: no weights were given, and the optimizer has none.
+            ArgumentError: there is another number of gradients than weights, or not one gradient.
+        """
+        given = list(grads)
+        if trainable_variables is None and not self.weights and given:
+            raise NotReadyError("The optimizer has no weights.", repair="optimizer.apply(grads, model.trainable_weights)")
+        weights = self.weights if trainable_variables is None else list(trainable_variables)
+        if len(given) != len(weights):
+            raise ArgumentError(
+                "There is another number of gradients than of weights.", expected=str(len(weights)), got=str(len(given))
+            )
+        if not given:
+            return
+        if all(gradient is None for gradient in given):
+            raise ArgumentError(
+                "There is no gradient for any weight.",
+                got=", ".join(weight.path for weight in weights)[:200],
+                repair="loss.backward() first, of a loss that depends on them; then [w.value.grad for w in weights]",
+            )
+        known = set(map(id, self.weights))
+        self.build([*self.weights, *(weight for weight in weights if id(weight) not in known)])
+        others = {parameter: parameter.grad for parameter in self._parameters}
+        for parameter in self._parameters:
+            parameter.grad = None
+        for weight, gradient in zip(weights, given, strict=True):
+            weight.value.grad = gradient
+            others.pop(weight.value, None)
+        self.step()
+        for parameter, gradient in others.items():
+            parameter.grad = gradient
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Weight]]) -> int:
+        """Update weights from pairs of gradient and weight, and return how many updates there were so far."""
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
+        return self.iterations
+
     def before_update(self, engine: torch.optim.Optimizer) -> None:
         """Adjust torch's optimizer before it updates; nothing to do unless a subclass says so."""
 

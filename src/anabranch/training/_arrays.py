@@ -56,6 +56,17 @@ def to_tensor(value: Any, where: str) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
+def tensors_in(value: Any, where: str) -> Any:
+    """Return the same nest with tensors in the place of arrays; a list of numbers is one array, None stays."""
+    if value is None or is_array(value):
+        return None if value is None else to_tensor(value, where)
+    if isinstance(value, dict):
+        return {key: tensors_in(part, f"{where}[{key!r}]") for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(tensors_in(part, f"{where}[{index}]") for index, part in enumerate(value))
+    return to_tensor(value, where)
+
+
 def _sample(array: np.ndarray[Any, Any]) -> str:
     if not array.size:
         return ""

@@ -14,8 +14,8 @@ from anabranch import _tree, compute, engine
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training import _checks
-from anabranch.training._arrays import check_finite, is_array, to_tensor
-from anabranch.training._sources import Arrays, Batch, Sequence, Source, Stream, refuse_parts
+from anabranch.training._arrays import check_finite, is_array, tensors_in, to_tensor
+from anabranch.training._sources import Arrays, Batch, Feed, Sequence, Source, Stream, refuse_parts
 from anabranch.training._targets import Target, class_weights
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
@@ -29,16 +29,28 @@ class ModelFeed:
     """
 
     def __init__(self, model: Any, targets: Ordered[Target] | None, class_weight: dict[int, float] | None = None) -> None:
-        self._inputs = Slots.inputs(model)
-        self._outputs = Slots.outputs(model)
+        self._own = model if model.graph is None else None  # a model that writes its own call takes what comes
+        self._take_slots(model)
         self._targets = targets
         self._class_weight = class_weight
         self._device = engine.device()
         self._pinned = self._device.type == "cuda"
-        self._optional = [i for i, t in enumerate(model.inputs) if getattr(t.node.operation, "optional", False)]
-        self._dtypes = [compute.dtype_of(tensor.dtype) for tensor in model.inputs]
         if class_weight is not None:
             self._check_class_weight(class_weight)
+
+    def _take_slots(self, model: Any) -> None:
+        self._inputs = Slots.inputs(model)
+        self._outputs = Slots.outputs(model)
+        self._optional = [i for i, t in enumerate(self._inputs.tensors) if getattr(t.node.operation, "optional", False)]
+        self._dtypes = [compute.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
+
+    def _follow(self, model: Any, x: Any) -> None:
+        before = model.running_graph
+        model.follow(tensors_in(x, "x"))
+        if model.running_graph is not before:
+            self._take_slots(model)
+            if self._targets is not None:
+                self._targets = model._compiled.bind(model).targets
 
     def batch(self, item: Any) -> Batch:
         """Bind, check and move one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
@@ -64,6 +76,8 @@ class ModelFeed:
         """
         if x is None:
             raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
+        if self._own is not None:
+            self._follow(self._own, x)
         named: list[tuple[str, torch.Tensor]] = []
         xs: list[torch.Tensor | None] = []
         single = len(self._inputs.names) == 1
@@ -176,7 +190,7 @@ def is_in_memory(x: Any) -> bool:
 
 
 def source_of(
-    feed: ModelFeed, x: Any, y: Any, sample_weight: Any, *, batch_size: int | None, steps: int | None = None,
+    feed: Feed, x: Any, y: Any, sample_weight: Any, *, batch_size: int | None, steps: int | None = None,
     shuffle: bool | str = False, fit: int = 0, finite: bool = False,
 ) -> Source:  # fmt: skip
     """Return the source of batches that the user's data are."""
@@ -191,7 +205,7 @@ def source_of(
 
 
 def split_of(
-    feed: ModelFeed, x: Any, y: Any, sample_weight: Any, fraction: float, *, batch_size: int | None,
+    feed: Feed, x: Any, y: Any, sample_weight: Any, fraction: float, *, batch_size: int | None,
     validation_batch_size: int | None, steps: int | None, validation_steps: int | None, shuffle: bool | str, fit: int,
 ) -> tuple[Source, Source]:  # fmt: skip
     """Return training and validation data: the last ``fraction`` of the samples, as they lie, is held out."""
@@ -235,7 +249,7 @@ def _size(batch_size: int | None, samples: int, steps: int | None) -> int:
     return math.ceil(samples / steps) if steps else DEFAULT_BATCH_SIZE
 
 
-def _stream(feed: ModelFeed, x: Any, batch_size: int | None, shuffle: bool | str, fit: int) -> Source:
+def _stream(feed: Feed, x: Any, batch_size: int | None, shuffle: bool | str, fit: int) -> Source:
     if isinstance(x, DataLoader):
         return Stream(feed, x)
     if isinstance(x, Dataset):

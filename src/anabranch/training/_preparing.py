@@ -11,9 +11,11 @@ from torch.utils.data import Dataset, IterableDataset
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, NotReadyError
-from anabranch.training._arrays import to_tensor
-from anabranch.training._feeding import is_in_memory, unpack
+from anabranch.training._arrays import tensors_in
+from anabranch.training._feeding import ModelFeed, is_in_memory, unpack
+from anabranch.training.by_hand import ByHand, NestFeed, trains_by_hand
 from anabranch.training.compiling import Compiled
+from anabranch.training.step import Step, test_step, train_step
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +40,7 @@ def model_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0] if args else kwargs["model"]
 
 
-def prepared(model: Any, x: Any, use: str) -> tuple[Compiled, Any]:
+def prepared(model: Any, x: Any, use: str) -> tuple[Compiled | ByHand, Any]:
     """Return what ``compile`` made, bound to the model's outputs, and ``x``; NotReadyError where compile was not called."""
     compiled: Compiled | None = model._compiled
     if compiled is None:
@@ -46,34 +48,40 @@ def prepared(model: Any, x: Any, use: str) -> tuple[Compiled, Any]:
             f"{use} needs a compiled model.",
             repair="model.compile(optimizer='adam', loss='…') first",
         )
+    if trains_by_hand(model):
+        return ByHand(model, compiled), x
     x = with_graph(model, x)
     return compiled.bind(model), x
 
 
 def with_graph(model: Any, x: Any) -> Any:
-    """Make the graph of a model that waits for the shape of its data; return ``x``, with what was looked at put back."""
-    if model.graph is not None or x is None:
+    """Make the graph of a model that waits for its data; return ``x``, with what was looked at put back."""
+    if model.running_graph is not None or x is None:
         return x
-    batched = True
     if is_in_memory(x):
-        first = x
-    elif isinstance(x, Dataset):
+        model.follow(tensors_in(x, "x"))
+        return x
+    if isinstance(x, Dataset):
         first, _, _ = unpack(next(iter(x)) if isinstance(x, IterableDataset) else x[0])
-        batched = False
-    else:
-        batches = iter(x)
-        item = next(batches, None)
-        if item is None:
-            return x
-        if hasattr(x, "__next__"):
-            x = itertools.chain([item], batches)
-        first, _, _ = unpack(item)
-    found = [first] if not _tree.is_nest(first) else _tree.leaves(first)[:1]
-    shape = tuple(to_tensor(first if is_number_list(first) else found[0], "x").shape)
-    model.build((None, *(shape[1:] if batched else shape)))
-    return x
+        model.follow(_tree.map_leaves(lambda tensor: tensor[None], tensors_in(first, "x")))
+        return x
+    item = next(batches := iter(x), None)
+    if item is None:
+        return x
+    first, _, _ = unpack(item)
+    model.follow(tensors_in(first, "x"))
+    return itertools.chain([item], batches) if hasattr(x, "__next__") else x
 
 
-def is_number_list(value: Any) -> bool:
-    """Return whether a list is one array written out, rather than a list of arrays."""
-    return isinstance(value, (list, tuple)) and bool(value) and not hasattr(value[0], "shape")
+def feed_for(model: Any, run: Compiled | ByHand, class_weight: dict[int, float] | None = None) -> ModelFeed | NestFeed:
+    """Return what makes batches of the user's data for this run."""
+    if isinstance(run, ByHand):
+        return NestFeed(class_weight)
+    return ModelFeed(model, run.targets, class_weight)
+
+
+def step_for(model: Any, run: Compiled | ByHand, *, training: bool) -> Step:
+    """Return the function that takes one step of this run."""
+    if isinstance(run, ByHand):
+        return run.step(training)
+    return (train_step if training else test_step)(model, run)

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, DataError
 from anabranch.training import _order
+from anabranch.utils import pack_x_y_sample_weight
 
 
 class Batch(NamedTuple):
@@ -19,6 +21,16 @@ class Batch(NamedTuple):
     y: list[torch.Tensor | None]
     weights: list[torch.Tensor | None]
     size: int
+    nest: Any = None
+    """The nests that x, y and weights came in, for steps that users write."""
+
+
+def data_of(batch: Batch) -> Any:
+    """Return what a step is given: x, (x, y) or (x, y, sample_weight), each in the user's nest."""
+    parts = (batch.x, batch.y, batch.weights)
+    return pack_x_y_sample_weight(
+        *(None if nest is None else _tree.fill(nest, part) for nest, part in zip(batch.nest, parts, strict=True))
+    )
 
 
 class Feed(Protocol):
@@ -29,6 +41,12 @@ class Feed(Protocol):
 
     def ready(self, batch: Batch) -> Batch:
         """Move one batch to the device and cast the inputs there."""
+
+    def flat(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+        """Check all that a user holds in memory."""
+
+    def weigh(self, batch: Batch) -> Batch:
+        """Multiply the sample weights by the weight of each sample's class."""
 
 
 class Source(Protocol):
@@ -61,18 +79,18 @@ class Arrays:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Gather the pass's batches; the last may be smaller. In unshuffled order they are views, not copies."""
-        x, y, weights, count = self._data
+        x, y, weights, count, _ = self._data
         size = self._batch_size
         order = _order.permutation(count, self._shuffle, size, self._fit, epoch)
         if order is None:
             for start in range(0, count, size):
                 part = slice(start, min(start + size, count))
                 yield self._feed.ready(
-                    Batch(
-                        [None if t is None else t[part] for t in x],
-                        [None if t is None else t[part] for t in y],
-                        [None if t is None else t[part] for t in weights],
-                        part.stop - start,
+                    self._data._replace(
+                        x=[None if t is None else t[part] for t in x],
+                        y=[None if t is None else t[part] for t in y],
+                        weights=[None if t is None else t[part] for t in weights],
+                        size=part.stop - start,
                     )
                 )
             return
@@ -82,11 +100,11 @@ class Arrays:
             stop = min(start + size, count)
             picks = {device: whole[start:stop] for device, whole in orders.items()}
             yield self._feed.ready(
-                Batch(
-                    [None if t is None else t.index_select(0, picks[t.device]) for t in x],
-                    [None if t is None else t.index_select(0, picks[t.device]) for t in y],
-                    [None if t is None else t.index_select(0, picks[t.device]) for t in weights],
-                    stop - start,
+                self._data._replace(
+                    x=[None if t is None else t.index_select(0, picks[t.device]) for t in x],
+                    y=[None if t is None else t.index_select(0, picks[t.device]) for t in y],
+                    weights=[None if t is None else t.index_select(0, picks[t.device]) for t in weights],
+                    size=stop - start,
                 )
             )
 

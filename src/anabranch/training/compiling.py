@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
 from anabranch import _tree, losses, metrics, optimizers
 from anabranch._errors import ArgumentError, NotReadyError
-from anabranch.graph.binding import Rule, Slots, bind
+from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.training._checks import whole
 from anabranch.training._record import Record
 from anabranch.training._targets import Target
@@ -39,6 +40,9 @@ class Compiled:
         self.options = options
         self._given = (metric, weighted_metric)
         self._bound_to: Any = None
+        self.slots: Slots | None = None
+        self._shapes: list[tuple[Any, ...]] = []
+        self._prefixed = False  # whether names begin with that of their output
         self.losses: list[Any] = []
         self.weights: list[float | None] = []
         self.targets: list[Target] = []
@@ -47,7 +51,9 @@ class Compiled:
         self._weighted: list[list[Any]] = []
         self.record = Record()
         self.records: list[tuple[str, Record] | None] = []
-        if getattr(model, "graph", None) is not None:
+        self.trackers: dict[str, Any] = {}  # what ``model.metrics`` holds of all this, made when somebody looks
+        self.extra: dict[str, Any] = {}  # metrics of the model's own and of its layers, by the names they report under
+        if getattr(model, "running_graph", None) is not None:
             self.bind(model)
 
     @property
@@ -59,10 +65,37 @@ class Compiled:
 
     def bind(self, model: Any) -> Compiled:
         """Resolve losses and metrics for the model's outputs; done again only where its graph has changed."""
-        if self._bound_to is not None and self._bound_to is model.graph:
-            return self
-        slots = Slots.outputs(model)
-        shapes = [tuple(tensor.shape) for tensor in slots.tensors]
+        if self._bound_to is None or self._bound_to is not model.running_graph:
+            slots = Slots.outputs(model)
+            self._bind(slots, [tuple(tensor.shape) for tensor in slots.tensors], named=model.graph is not None)
+            self._bound_to = model.running_graph
+        return self
+
+    def outputs_of(self, model: Any, y_pred: Any) -> list[torch.Tensor]:
+        """Return what a step gave as outputs, flat, and bind to them where no graph says what the outputs are."""
+        if model.graph is not None:
+            return bind(y_pred, self.need_slots(model), Rule("y_pred", lambda value: isinstance(value, torch.Tensor)))
+        found = [leaf for leaf in _tree.leaves(y_pred) if isinstance(leaf, torch.Tensor)]
+        shapes = [(None, *leaf.shape[1:]) for leaf in found]
+        structure = _tree.map_leaves(lambda leaf: None, y_pred)
+        self._bind(Slots("output", names_in(y_pred, "output"), tuple(found), structure), shapes, named=False)
+        return found
+
+    def need_slots(self, model: Any = None) -> Slots:
+        """Return the outputs that losses and metrics are bound to."""
+        if model is not None:
+            self.bind(model)
+        if self.slots is None:
+            raise NotReadyError("The model's outputs are not known yet.", repair="call compute_loss first, or fit on data")
+        return self.slots
+
+    def _bind(self, slots: Slots, shapes: list[tuple[Any, ...]], *, named: bool) -> None:
+        before = self.slots
+        if before is not None and before.names == slots.names and _alike(self._shapes, shapes):
+            self.slots, self._shapes = slots, shapes  # another size of images: the metrics stay
+            self.targets = [target._replace(shape=shape) for target, shape in zip(self.targets, shapes, strict=True)]
+            return
+        self.slots, self._shapes = slots, shapes
         rule = Rule("loss", lambda value: not _tree.is_nest(value), spread=True)
         self.losses = [None if given is None else losses.get(given) for given in bind(self.loss, slots, rule)]
         self.weights = _loss_weights(self.loss_weights, slots)
@@ -75,14 +108,36 @@ class Compiled:
             Target(loss is not None or bool(some or more), loss, shape)
             for loss, some, more, shape in zip(self.losses, self._plain, self._weighted, shapes, strict=True)
         ]
+        # As in Keras, outputs that nobody named go by the names of their losses.
+        prefixes = slots.names if named or isinstance(slots.structure, dict) else None
+        self._prefixed = prefixes is not None and len(slots.names) > 1
+        self.records = self._part_records(prefixes)
+        self.trackers = {name: kept for name, kept in self.trackers.items() if name in ("loss", "compile_metrics")}
+        self.keyed_metrics = _keyed(self._plain, self._weighted, prefixes or ("",) * len(slots.names))
+
+    def _part_records(self, prefixes: tuple[str, ...] | None) -> list[tuple[str, Record] | None]:
+        """Return a record for each output's loss, where there are several."""
         several = sum(loss is not None for loss in self.losses) > 1
-        self.records = [
-            (f"{name}_loss", Record()) if several and loss is not None else None
-            for name, loss in zip(slots.names, self.losses, strict=True)
-        ]
-        self.keyed_metrics = _keyed(self._plain, self._weighted, slots.names)
-        self._bound_to = model.graph
-        return self
+        names: list[str] = []
+        for index, loss in enumerate(self.losses):
+            base = f"{prefixes[index] if prefixes else loss.name if loss is not None else ''}_loss"
+            names.append(free(base, names))
+        return [
+            (name, Record()) if several and loss is not None else None
+            for name, loss in zip(names, self.losses, strict=True)
+        ]  # fmt: skip
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether ``compile`` was given metrics."""
+        return any(given is not None and _tree.leaves(given) for given in self._given)
+
+    def watch(self, metrics: list[Any]) -> None:
+        """Report these too, the model's own and its layers', under names that nothing else has."""
+        self.extra = {}
+        taken = {"loss", *(kept[0] for kept in self.records if kept is not None), *self.keyed_metrics}
+        for metric in metrics:
+            self.extra[free(metric.name, taken | self.extra.keys())] = metric
 
     def _resolved(self, wanted: list[list[Any]], shapes: list[tuple[Any, ...]]) -> list[list[Any]]:
         return [
@@ -100,7 +155,9 @@ class Compiled:
         """The names of what ``evaluate`` returns, in its order: the loss, each output's loss, the metrics."""
         keys = list(self.keyed_metrics)
         parts = [kept[0] for kept in self.records if kept is not None]
-        return ["loss", *parts, *(keys if len(self.losses) == 1 else sorted(keys))]
+        if not self._prefixed:
+            return ["loss", *keys, *parts, *self.extra]
+        return ["loss", *parts, *self.extra, *sorted(keys)]
 
     def reset(self) -> None:
         """Forget what loss and metrics have seen."""
@@ -108,7 +165,7 @@ class Compiled:
         for kept in self.records:
             if kept is not None:
                 kept[1].reset()
-        for metric in self.keyed_metrics.values():
+        for metric in (*self.keyed_metrics.values(), *self.extra.values()):
             metric.reset_state()
 
     def total(self, outputs: Tensors, y: Optional, weights: Optional, extra: Tensors, size: int) -> torch.Tensor:
@@ -155,15 +212,38 @@ class Compiled:
             if kept is not None:
                 found[kept[0]] = kept[1].mean()
         for name in self.metrics_names:
-            if name in self.keyed_metrics:
-                found[name] = _number(self.keyed_metrics[name].result())
+            metric = self.keyed_metrics.get(name) or self.extra.get(name)
+            if metric is not None:
+                found.update(numbers({name: metric.result()}))
         return found
+
+
+def numbers(logs: dict[str, Any]) -> dict[str, Any]:
+    """Return logs with tensors read from the device, scalars as numbers; dicts in them are opened."""
+    found: dict[str, Any] = {}
+    for name, value in logs.items():
+        found.update(numbers(value) if isinstance(value, dict) else {name: _number(value)})
+    return found
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: itself, or with the first number that makes it so."""
+    number, found = 0, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
-    return value
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _alike(before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]) -> bool:
+    """Return whether outputs differ in sizes between batch and last axis alone, on which no metric's choice depends."""
+    return [(len(shape), shape[-1:]) for shape in before] == [(len(shape), shape[-1:]) for shape in after]
 
 
 def _is_number(value: Any) -> bool:
@@ -206,16 +286,12 @@ def _keyed(plain: list[list[Any]], weighted: list[list[Any]], names: tuple[str, 
     found: dict[str, Any] = {}
     for again, groups in ((False, plain), (True, weighted)):
         for name, group in zip(names, groups, strict=True):
-            prefix = f"{name}_" if len(names) > 1 else ""
+            prefix = f"{name}_" if name and len(names) > 1 else ""
             for metric in group:
                 key = prefix + metric.name
                 if key in found and again:
                     key = f"{prefix}weighted_{metric.name}"
-                base, number = key, 0
-                while key in found:
-                    number += 1
-                    key = f"{base}_{number}"
-                found[key] = metric
+                found[free(key, found)] = metric
     return found
 
 

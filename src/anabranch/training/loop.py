@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-
 from anabranch import _tree, callbacks as callback_room, engine
 from anabranch._errors import ArgumentError, DataError
 from anabranch.training import _order
@@ -14,17 +12,19 @@ from anabranch.training._checks import optional_whole, whole
 from anabranch.training._collect import Collector
 from anabranch.training._feeding import ModelFeed, source_of, split_of, unpack
 from anabranch.training._interrupt import Interruption
-from anabranch.training._preparing import placed, prepared, with_graph
+from anabranch.training._preparing import feed_for, placed, prepared, step_for, with_graph
 from anabranch.training._sources import Epochs
 from anabranch.training._warning import tell
+from anabranch.training.by_hand import ByHand, NestFeed, overridden
 from anabranch.training.compiling import Compiled
-from anabranch.training.step import engine_error, test_step, train_step
+from anabranch.training.step import predict_step
+from anabranch.training.trackers import metrics_names
 
 
 class RunningLogs(Mapping[str, float]):
     """Loss and metrics so far; the device is read when somebody looks, not before."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled | ByHand) -> None:
         self._compiled = compiled
         self._read: dict[str, Any] | None = None
 
@@ -81,7 +81,7 @@ def fit(
     _order.check_shuffle(shuffle)
     engine.synchronise_seed()
     number = _order.next_fit()
-    feed = ModelFeed(model, compiled.targets, class_weight)
+    feed = feed_for(model, compiled, class_weight)
     if validation_split and validation_data is None:
         train, held = split_of(
             feed, x, y, sample_weight, validation_split, batch_size=batch_size, steps=steps_per_epoch,
@@ -103,7 +103,7 @@ def fit(
         if validation_data is not None:
             parts = unpack(validation_data)
             val_size = validation_batch_size or batch_size
-            held = source_of(ModelFeed(model, compiled.targets), *parts, batch_size=val_size, steps=validation_steps)
+            held = source_of(feed_for(model, compiled), *parts, batch_size=val_size, steps=validation_steps)
     deal = Epochs(train, steps_per_epoch)
     params = {"epochs": epochs, "steps": deal.steps, "verbose": verbose}
     listeners = _listeners(callbacks, model, params, verbose, history=True)
@@ -117,7 +117,7 @@ class Fit:
     def __init__(
         self,
         model: Any,
-        compiled: Compiled,
+        compiled: Compiled | ByHand,
         deal: Epochs,
         validation: Epochs | None,
         validation_freq: Any,
@@ -186,7 +186,7 @@ class Fit:
 
     def train_batches(self, epoch: int) -> None:
         """Take the epoch's steps."""
-        step = train_step(self.model, self.compiled)
+        step = step_for(self.model, self.compiled, training=True)
         model, guard = self.model, self.guard
         listeners = self.listeners if self.listeners.wants_batch_logs else None
         batches = self.deal.epoch(epoch)
@@ -245,26 +245,30 @@ def evaluate(
     compiled, x = prepared(model, x, "evaluate")
     batch_size, steps = optional_whole(batch_size, "batch_size"), optional_whole(steps, "steps")
     engine.synchronise_seed()
-    feed = ModelFeed(model, compiled.targets)
+    feed = feed_for(model, compiled)
     deal = Epochs(source_of(feed, x, y, sample_weight, batch_size=batch_size, steps=steps), steps)
     listeners = _listeners(callbacks, model, {"epochs": 1, "steps": deal.steps, "verbose": verbose}, verbose)
     try:
         logs = test_loop(model, compiled, deal, listeners, 0, what="x")
     finally:
         listeners.close()
-    return logs if return_dict else in_order(compiled, logs)
+    return logs if return_dict else in_order(model, compiled, logs)
 
 
-def in_order(compiled: Compiled, logs: dict[str, Any]) -> Any:
-    """Return the values in the order of ``metrics_names``; the loss alone as a number."""
-    values = [logs[name] for name in compiled.metrics_names]
+def in_order(model: Any, compiled: Compiled | ByHand, logs: dict[str, Any]) -> Any:
+    """Return the values in the order of ``metrics_names``, then by name; a single one as a number."""
+    known = compiled.metrics_names if isinstance(compiled, Compiled) else metrics_names(model)
+    names = [*(name for name in known if name in logs), *sorted(name for name in logs if name not in known)]
+    values = [logs[name] for name in names]
     return values[0] if len(values) == 1 else values
 
 
-def test_loop(model: Any, compiled: Compiled, deal: Epochs, listeners: Any, epoch: int, *, what: str) -> dict[str, Any]:
+def test_loop(
+    model: Any, compiled: Compiled | ByHand, deal: Epochs, listeners: Any, epoch: int, *, what: str
+) -> dict[str, Any]:
     """Measure one pass and return the logs."""
     compiled.reset()
-    step = test_step(model, compiled)
+    step = step_for(model, compiled, training=False)
     model.stop_evaluating = False
     listeners.on_test_begin()
     hooks = listeners if listeners.wants_batch_logs else None
@@ -301,14 +305,18 @@ def predict(
     callbacks: Any = None,
 ) -> Any:
     """Return the outputs for ``x`` as NumPy arrays in the structure the model's outputs have."""
-    x = with_graph(model, x)
+    by_hand = "predict_step" in overridden(model)
+    if not by_hand:
+        x = with_graph(model, x)
     batch_size, steps = optional_whole(batch_size, "batch_size"), optional_whole(steps, "steps")
     engine.synchronise_seed()
-    source = source_of(ModelFeed(model, None), x, None, None, batch_size=batch_size, steps=steps)
+    feed = NestFeed() if by_hand else ModelFeed(model, None)
+    source = source_of(feed, x, None, None, batch_size=batch_size, steps=steps)
     deal = Epochs(source, steps)
     listeners = _listeners(callbacks, model, {"epochs": 1, "steps": deal.steps, "verbose": verbose}, verbose)
-    program = engine.program(model, training=False)
     collector = Collector(source.samples if steps is None else None)
+    step = predict_step(model, by_hand=by_hand)
+    outputs: Any = None
     model.stop_predicting = False
     done = 0
     try:
@@ -317,17 +325,11 @@ def predict(
         for batch in deal.epoch(0):
             if hooks is not None:
                 hooks.on_predict_batch_begin(done)
-            try:
-                with torch.inference_mode():
-                    outputs, _ = program(batch.x)
-            except RuntimeError as error:
-                raise engine_error(error, batch) from error
-            except IndexError as error:
-                raise engine.explained(error, model.graph, batch.x, False) from error
-            collector.add(outputs, batch.size)
+            outputs = step(batch)
+            collector.add(_tree.leaves(outputs), batch.size)
             done += 1
             if hooks is not None:
-                hooks.on_predict_batch_end(done - 1, {"outputs": _tree.fill(model.output_structure, outputs)})
+                hooks.on_predict_batch_end(done - 1, {"outputs": outputs})
             if model.stop_predicting:
                 break
         if done == 0:
@@ -337,7 +339,7 @@ def predict(
         listeners.on_predict_end()
     finally:
         listeners.close()
-    return _tree.fill(model.output_structure, collector.arrays())
+    return _tree.fill(outputs, collector.arrays())
 
 
 def _listeners(callbacks: Any, model: Any, params: dict[str, Any], verbose: int | str, *, history: bool = False) -> Any:

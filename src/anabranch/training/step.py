@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
-from anabranch import compute, engine
+from anabranch import _tree, compute, engine
 from anabranch._errors import AnabranchError, EngineError, GraphError
-from anabranch.training._sources import Batch
+from anabranch.training._sources import Batch, data_of
 from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled
+from anabranch.training.trackers import own_metrics
 
 Step = Callable[[Batch], None]
 
@@ -27,10 +28,14 @@ def train_step(model: Any, compiled: Compiled) -> Step:
         optimizer.build(trained)
     regularized = regularized_weights(model)
     total, update, record = compiled.total, compiled.update, compiled.record
+    compiled.watch(own_metrics(model))
     has_metrics = bool(compiled.keyed_metrics)
 
     def step(batch: Batch) -> None:
-        x, y, weights, size = batch
+        nonlocal program
+        x, y, weights, size, _ = batch
+        if program.graph is not model.running_graph:  # a model's own call met data of other sizes
+            program = engine.program(model, training=True)
         try:
             optimizer.zero_grad()
             outputs, extra = program(x)
@@ -39,7 +44,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
             loss = total(outputs, y, weights, extra, size)
             if trained:
                 if not loss.requires_grad:
-                    raise _no_gradient()
+                    raise no_gradient()
                 optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
                 optimizer.step()
             record.add(loss.detach(), size)
@@ -48,7 +53,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
         except RuntimeError as error:
             raise engine_error(error, batch) from error
         except IndexError as error:  # an id outside an Embedding's table, on the CPU
-            raise engine.explained(error, model.graph, x, True) from error
+            raise engine.explained(error, model.running_graph, x, True) from error
 
     return step
 
@@ -58,10 +63,14 @@ def test_step(model: Any, compiled: Compiled) -> Step:
     program = engine.program(model, training=False)
     regularized = regularized_weights(model)
     total, update, record = compiled.total, compiled.update, compiled.record
+    compiled.watch(own_metrics(model))
     has_metrics = bool(compiled.keyed_metrics)
 
     def step(batch: Batch) -> None:
-        x, y, weights, size = batch
+        nonlocal program
+        x, y, weights, size, _ = batch
+        if program.graph is not model.running_graph:
+            program = engine.program(model, training=False)
         try:
             with torch.inference_mode():
                 outputs, extra = program(x)
@@ -74,7 +83,35 @@ def test_step(model: Any, compiled: Compiled) -> Step:
         except RuntimeError as error:
             raise engine_error(error, batch) from error
         except IndexError as error:
-            raise engine.explained(error, model.graph, x, False) from error
+            raise engine.explained(error, model.running_graph, x, False) from error
+
+    return step
+
+
+def predict_step(model: Any, *, by_hand: bool) -> Callable[[Batch], Any]:
+    """Return the function that gives the outputs for one batch in their nest; ``by_hand``: by the user's ``predict_step``."""
+    if by_hand:
+        engine.place_weights(model)
+
+        def step_by_hand(batch: Batch) -> Any:
+            with torch.no_grad():
+                return model.predict_step(data_of(batch))
+
+        return step_by_hand
+    program = engine.program(model, training=False)
+
+    def step(batch: Batch) -> Any:
+        nonlocal program
+        if program.graph is not model.running_graph:
+            program = engine.program(model, training=False)
+        try:
+            with torch.inference_mode():
+                outputs, _ = program(batch.x)
+        except RuntimeError as error:
+            raise engine_error(error, batch) from error
+        except IndexError as error:
+            raise engine.explained(error, model.running_graph, batch.x, False) from error
+        return _tree.fill(program.graph.output_structure, outputs)
 
     return step
 
@@ -89,7 +126,8 @@ def regularization(weights: list[Any]) -> list[torch.Tensor]:
     return [weight.regularizer(compute.shown(weight)) for weight in weights]
 
 
-def _no_gradient() -> GraphError:
+def no_gradient() -> GraphError:
+    """Return the error for a loss that no trained weight has a part in."""
     return GraphError(
         "The loss does not depend on any trainable weight, so nothing can be learned.",
         expected="a loss of outputs that trained layers give",
@@ -101,7 +139,7 @@ def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:
     """Return torch's refusal with what was fed when it happened; an error of ours stays as it is."""
     if isinstance(error, AnabranchError):
         return error
-    shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in batch.x)
+    shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in batch.x if t is not None)
     lines = str(error).splitlines()
     full = isinstance(error, torch.OutOfMemoryError)
     return EngineError(

@@ -1,0 +1,95 @@
+"""What layers tell training besides their output: losses, and values to watch; eager or recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx.proxy import Proxy
+
+from anabranch import _tree
+from anabranch._errors import ArgumentTypeError, NotReadyError
+from anabranch.compute import _running
+
+
+class RunningValue:
+    """The mean or the sum of what a layer tells under one name; looks to training like a metric."""
+
+    def __init__(self, name: str, aggregation: str) -> None:
+        self.name = name
+        self.aggregation = aggregation
+        with torch.inference_mode(False):
+            self.total, self.count = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+
+    @property
+    def variables(self) -> list[torch.Tensor]:
+        """The state."""
+        return [self.total, self.count]
+
+    @torch.no_grad()
+    def update_state(self, value: Any) -> None:
+        """Add the elements of one value; not under ``inference_mode``'s rules, so that the state stays a tensor like others."""
+        value = torch.as_tensor(value)
+        if self.total.device != value.device:
+            self.total, self.count = self.total.to(value.device), self.count.to(value.device)
+        self.total.add_(value.sum())
+        self.count.add_(value.numel())
+
+    def result(self) -> torch.Tensor:
+        """Return the mean or the sum so far, 0 before the first value."""
+        found = self.total / self.count.clamp(min=1) if self.aggregation == "mean" else self.total
+        return found.float()
+
+    def reset_state(self) -> None:
+        """Forget all values."""
+        self.total.zero_()
+        self.count.zero_()
+
+
+class Watching(torch.nn.Module):
+    """An update of a metric, as a step of a lowered model."""
+
+    def __init__(self, metric: Any) -> None:
+        super().__init__()
+        self.metric = metric
+
+    def forward(self, *args: Any, **kwargs: Any) -> None:
+        """Update it."""
+        self.metric.update_state(*args, **kwargs)
+
+
+def tell_loss(layer: Any, loss: Any) -> None:
+    """Add to the losses of ``layer``, whose call is under way, one value or a nest of values."""
+    recorder = _running.recorder()
+    for value in _tree.leaves(loss):
+        if not isinstance(value, (torch.Tensor, Proxy, int, float)):
+            raise ArgumentTypeError(
+                "add_loss was given what is no number.", expected="a scalar tensor", got=repr(value)[:120],
+                where=layer._described(), repair="self.add_loss(value) with what torch or ops computed, inside call",
+            )  # fmt: skip
+        if recorder is not None:
+            recorder.loss(value)
+        elif not _running.is_running():
+            raise NotReadyError(
+                "add_loss was called while no layer ran, so no step of training would see the loss.",
+                expected="add_loss inside call", where=layer._described(),
+                repair="move it into call; a loss of the weights alone is a regularizer, kernel_regularizer=…",
+            )  # fmt: skip
+        else:
+            _running.hold_loss(layer, torch.as_tensor(value))
+
+
+def tell_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Record the update of a metric and return True; return False where nothing is recorded, so that it is to be done now."""
+    recorder = _running.recorder()
+    if recorder is not None:
+        recorder.watch(metric, args, kwargs)
+    return recorder is not None
+
+
+def watch_value(layer: Any, value: Any, name: str, aggregation: str) -> None:
+    """Add one value to what ``layer`` tells under ``name``."""
+    if name not in layer.watched:
+        layer.watched[name] = RunningValue(name, aggregation)
+    if not tell_update(layer.watched[name], (value,), {}):
+        layer.watched[name].update_state(value)

@@ -1,0 +1,86 @@
+"""The graph of a model that writes its own ``call``: Inputs of the data's shapes, and the model itself as the one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch import _tree
+from anabranch._errors import AnabranchError
+from anabranch.graph import Graph, Shape, Spec, call_site
+from anabranch.graph.shapes import same
+from anabranch.layers.core import Input
+
+
+def specs_of(model: Any, x: Any) -> Any:
+    """Return shape and dtype of each array in ``x``, in its nest: any batch size, floats in the model's own type."""
+
+    def spec(leaf: Any) -> Spec:
+        dtype = str(leaf.dtype).removeprefix("torch.")
+        return Spec((None, *leaf.shape[1:]) if leaf.shape else (), model.dtype if "float" in dtype else dtype)
+
+    return _tree.map_leaves(spec, x) if not isinstance(x, Spec) else x
+
+
+def specs_of_shapes(model: Any, shape: Any) -> Any:
+    """Return specs of floats from what ``build`` takes: a shape with the batch first, or a nest of shapes."""
+    if isinstance(shape, dict):
+        return {key: specs_of_shapes(model, part) for key, part in shape.items()}
+    if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
+        return [specs_of_shapes(model, part) for part in shape]
+    return Spec((None, *shape[1:]), model.dtype)
+
+
+def graph_for(model: Any, specs: Any, kept: Graph | None) -> Graph:
+    """Return ``kept`` where it fits data of ``specs``; else a graph that does.
+
+    Where only sizes differ, the new graph leaves open those that have changed, so that batches of many sizes need no more.
+    """
+    if kept is None:
+        return _made(model, specs)
+    before = _map(lambda tensor: tensor.spec, kept.input_structure)
+    old, new = _leaves(before), _leaves(specs)
+    if _form(before) != _form(specs) or any(
+        a.dtype != b.dtype or len(a.shape) != len(b.shape) for a, b in zip(old, new, strict=True)
+    ):
+        return _made(model, specs)
+    if all(same(b.shape, a.shape) for a, b in zip(old, new, strict=True)):
+        return kept
+    open_specs = iter([Spec(_common(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
+    try:
+        return _made(model, _map(lambda _: next(open_specs), specs))
+    except AnabranchError:
+        return _made(model, specs)  # what cannot do without its sizes; or the data are wrong, and this says how
+
+
+def _common(one: Shape, other: Shape) -> Shape:
+    return tuple(a if a == b else None for a, b in zip(one, other, strict=True))
+
+
+def _made(model: Any, specs: Any) -> Graph:
+    inputs = _map(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
+    return Graph(inputs, model.describe((inputs,), {}, call_site(), noted=False))
+
+
+# A Spec is a tuple, but a leaf here
+
+
+def _map(function: Any, nest: Any) -> Any:
+    if isinstance(nest, dict):
+        return {key: _map(function, part) for key, part in nest.items()}
+    if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
+        parts = [_map(function, part) for part in nest]
+        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
+    return function(nest)
+
+
+def _leaves(nest: Any) -> list[Any]:
+    found: list[Any] = []
+    _map(found.append, nest)
+    return found
+
+
+def _form(nest: Any) -> Any:
+    """Return the nest's form: a list and a tuple are one."""
+    if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
+        return [_form(part) for part in nest]
+    return {key: _form(part) for key, part in nest.items()} if isinstance(nest, dict) else None
