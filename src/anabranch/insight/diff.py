@@ -151,7 +151,7 @@ def _facts(graph: Graph) -> dict[str, Facts]:
         weights = (
             {}
             if inner
-            else {w.path.removeprefix(operation.path + "/"): str(w.shape) for w in getattr(operation, "weights", ())}
+            else {_relative(w, operation): str(w.shape) for w in getattr(operation, "weights", ())}
         )
         kind = type(operation).__name__
         found[path] = Facts(kind, _config(operation, calls), ", ".join(map(str, shapes)), sources, weights)
@@ -187,13 +187,23 @@ def _config(operation: Any, calls: list[Any]) -> dict[str, str]:
     return {key: _text(value) for key, value in config.items()}
 
 
+def _relative(weight: Any, operation: Any) -> str:
+    """Return a weight's path below its operation; one that another operation was the first to hold goes by its name."""
+    start = operation.path + "/"
+    return str(weight.path.removeprefix(start) if weight.path.startswith(start) else weight.name)
+
+
 def _text(value: Any) -> str:
     """Return a value as text that is the same for the same value, wherever it lies in memory."""
     if hasattr(value, "get_config"):
         return f"{type(value).__name__}({value.get_config()})"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
-    return repr(value)
+    return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if _is_parameter(leaf) else leaf, value))
+
+
+def _is_parameter(value: Any) -> bool:
+    return bool(getattr(value, "requires_grad", False))
 
 
 def _ends(graph: Graph) -> str:

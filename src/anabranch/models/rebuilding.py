@@ -124,7 +124,8 @@ class _Builder:
         elif isinstance(old, Layer) and self.making.clone is not None and (self.making.recursive or draft.graph is self.root):
             twin = self.making.clone(old)
         elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
-            twin = type(old).from_config(copy.deepcopy(old.get_config(), self.memo))  # modules and layers among its arguments too
+            config = copy.deepcopy(old.get_config(), self.memo)  # it may hold modules and layers
+            twin = type(old).from_config(config)
         elif isinstance(old, Layer) and self.weights == "copied":
             twin = copy.deepcopy(old, self.memo)
         else:
