@@ -121,13 +121,14 @@ UNARY = {
     **dict.fromkeys(("arcsin", "arccos", "arctanh", "erfinv"), UNIT),
     "arccosh": P + 1,
     **dict.fromkeys(("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "sigmoid",
-                     "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink", "softplus", "softsign",
-                     "squareplus", "log_sigmoid", "sparse_plus", "sparse_sigmoid"), 3 * X),
+                     "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink",
+                     "softplus", "softsign", "squareplus", "log_sigmoid", "sparse_plus", "sparse_sigmoid"), 3 * X),
 }  # fmt: skip
 STEPS = ("floor", "ceil", "trunc", "round", "signbit")  # without a gradient worth the name
 # on whole numbers: the others are not defined there, or Keras on torch refuses
 WHOLE = ("absolute", "negative", "sign", "square", "exp", "expm1", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh",
-         "arcsinh", "sqrt", "log", "log1p", "log2", "log10", "floor", "ceil", "trunc", "round", "reciprocal", "erf")  # fmt: skip
+         "arcsinh", "sqrt", "log", "log1p", "log2", "log10", "floor", "ceil", "trunc", "round", "reciprocal",
+         "erf")  # fmt: skip
 BINARY = ("add", "subtract", "multiply", "divide", "true_divide", "maximum", "minimum", "fmax", "fmin", "arctan2", "hypot",
           "logaddexp", "logaddexp2", "divide_no_nan")  # fmt: skip
 COMPARISONS = (
@@ -218,6 +219,7 @@ REDUCED = [
 SHAPED = [
     Op("reshape", (CUBE, (-1, 2, 10))),
     Op("reshape", (CUBE, (-1,)), label="flat"),
+    Op("reshape", (draw(6, 3), (-1, 2, 3)), label="pairs of the batch"),
     Op("ravel", (CUBE,)),
     Op("transpose", (CUBE,)),
     Op("transpose", (CUBE, (0, 2, 1)), label="axes"),

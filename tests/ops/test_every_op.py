@@ -164,7 +164,7 @@ def test_a_model_of_it_gives_the_same_numbers(case: Op) -> None:
     for result, eager in zip(results, call(case, ops, plain), strict=True):
         close(result, eager, 1e-6)
         assert result.dtype == eager.dtype
-    half = [array[:1] for array in arrays(case)]
+    half = [array[:2] for array in arrays(case)]
     if len({len(array) for array in arrays(case)}) == 1:  # all of one batch: any other batch runs too
         for spec, result in zip(outputs, _tree.leaves(model(half)), strict=True):
             assert same(spec.shape, tuple(result.shape)), (spec.shape, tuple(result.shape))

@@ -24,8 +24,8 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         for leaf in _tree.leaves((args, list(kwargs.values()))):
             if isinstance(leaf, Tensor):
                 return apply(called, args, kwargs)
-        args, kwargs = _tree.map_leaves(_number, (args, kwargs))
         try:
+            args, kwargs = _tree.map_leaves(_number, (args, kwargs))
             return function(*args, **kwargs)
         except AnabranchError as error:
             raise error.at(f"{function.__name__}, called at {call_site()}") from error.__cause__
@@ -35,7 +35,9 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
             raise EngineError(
                 f"{function.__name__} could not run: {(str(error).splitlines() or [type(error).__name__])[0]}",
                 got=", ".join(
-                    str(tuple(leaf.shape)) for leaf in _tree.leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)
+                    str(compute.described_shape(leaf))
+                    for leaf in _tree.leaves((args, kwargs))
+                    if isinstance(leaf, torch.Tensor)
                 ),
                 where=f"called at {call_site()}",
             ) from error

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.node import Node, map_arg
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree, compute, config
-from anabranch._errors import ArgumentError, EngineError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
-from anabranch.graph.shapes import normalise_axis
 
 Spec = tuple[Shape, str]
 
@@ -120,7 +119,13 @@ def spec(value: Any) -> Spec:
     if isinstance(value, Proxy):
         known = _noted(value.node)
         return _found(value) if known is None else known
-    return tuple(value.shape), str(value.dtype).removeprefix("torch.")
+    return compute.described_shape(value), str(value.dtype).removeprefix("torch.")
+
+
+def check_numbers(value: Any, what: str, repair: str) -> None:
+    """Raise where a tensor has no numbers, on which the size of the result depends."""
+    if isinstance(value, (Proxy, FakeTensor)):
+        raise ArgumentTypeError(f"How much {what} gives depends on numbers, which a symbolic tensor lacks.", repair=repair)
 
 
 def _noted(node: Node) -> Spec | None:
@@ -186,8 +191,15 @@ def recorded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def one_axis(axis: Any, rank: int, name: str = "axis") -> int:
     """Return an axis counted from the front."""
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise ArgumentError(f"{name} is not an axis.", expected=f"a whole number in [{-rank}, {rank - 1}]", got=repr(axis))
-    return normalise_axis(int(axis), rank)
+        raise ArgumentError(f"{name} is not an axis.", expected=_axes(rank), got=f"{name}={axis!r}")
+    if not -rank <= axis < rank:
+        count = "1 axis" if rank == 1 else f"{rank or 'no'} axes"
+        raise ArgumentError(f"There is no axis {axis}: the tensor has {count}.", expected=_axes(rank), got=f"{name}={axis}")
+    return int(axis) % rank
+
+
+def _axes(rank: int) -> str:
+    return f"a whole number from {-rank} to {rank - 1}" if rank else "no axis at all"
 
 
 def some_axes(axis: Any, rank: int, name: str = "axis") -> tuple[int, ...]:
@@ -216,5 +228,7 @@ def check_rank(value: Any, ranks: Sequence[int], axes: str, name: str = "x") -> 
 def one_of(name: str, value: Any, choices: Sequence[Any]) -> Any:
     """Return ``value``; raise where it is none of ``choices``."""
     if value not in choices:
+        if isinstance(value, str):
+            raise unknown(name, value, [choice for choice in choices if choice is not None])
         raise ArgumentError(f"Unknown {name}.", expected=f"one of {', '.join(map(repr, choices))}", got=repr(value))
     return value

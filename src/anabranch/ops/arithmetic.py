@@ -9,7 +9,7 @@ import torch
 
 from anabranch import compute
 from anabranch.ops._public import public
-from anabranch.ops._values import common, dtype, floats, kept, one_axis, operands, pair, rank, tensor, whole
+from anabranch.ops._values import check_numbers, common, dtype, floats, kept, one_axis, operands, pair, rank, tensor, whole
 
 
 @public
@@ -143,6 +143,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     condition = tensor(condition)
     condition = condition if dtype(condition) == "bool" else condition != 0
     if x1 is None or x2 is None:
+        check_numbers(condition, "where without x1 and x2", "ops.where(condition, x1, x2) chooses everywhere")
         return torch.nonzero(condition).T
     return torch.where(condition, *operands(x1, x2))
 

@@ -105,7 +105,11 @@ def _prepared(inputs: Any, kernel: Any, padding: str, data_format: str | None) -
     x, kernel = common(floats(inputs), floats(kernel))
     axes = "(batch, …spatial, channels)" if layout == "channels_last" else "(batch, channels, …spatial)"
     spatial = check_rank(x, (3, 4, 5), axes, "inputs") - 2
-    check_rank(kernel, (spatial + 2,), f"(…{spatial} of the window, channels in, channels out)", "kernel")
+    if rank(kernel) != spatial + 2:
+        raise ShapeError(
+            "The kernel has another number of axes than the inputs.",
+            expected=f"{spatial} of the window, channels in, channels out", got=f"inputs {shape(x)}, kernel {shape(kernel)}",
+        )  # fmt: skip
     return x, kernel, spatial, layout
 
 
@@ -167,7 +171,12 @@ def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str
     steps = window if strides is None else per_axis(strides, spatial, "strides")
     lengths = shape(x)[1:-1] if layout == "channels_last" else shape(x)[2:]
     if padding == "valid" and any(length is not None and length < size for length, size in zip(lengths, window, strict=True)):
-        raise ShapeError("The window is larger than what it slides over.", expected=f"at least {window}", got=f"{lengths}")
+        raise ShapeError(
+            "The window is larger than what it slides over.",
+            expected=f"at least {window}",
+            got=f"{lengths}",
+            repair="a smaller pool_size, or padding='same'",
+        )
     return compute.pool(x, mode, window, steps, padding, layout)
 
 

@@ -10,6 +10,7 @@ from anabranch import compute
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.ops._public import public
 from anabranch.ops._values import (
+    check_numbers,
     check_rank,
     common,
     dtype,
@@ -134,6 +135,7 @@ def _places(indices: Any) -> tuple[Any, ...]:
 def nonzero(x: Any) -> tuple[Any, ...]:
     """Return where x is not 0, one vector of places for each axis."""
     x = tensor(x)
+    check_numbers(x, "nonzero", "ops.where(x, a, b) chooses everywhere; ops.count_nonzero counts")
     found = torch.nonzero(x)
     return tuple(found[:, place].to(torch.int32) for place in range(rank(x)))
 

@@ -8,6 +8,7 @@ import torch
 
 from anabranch import compute
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph.shapes import same
 from anabranch.ops._public import public
 from anabranch.ops._values import common, dtype, one_axis, rank, shape
 
@@ -15,6 +16,14 @@ from anabranch.ops._values import common, dtype, one_axis, rank, shape
 @public
 def matmul(x1: Any, x2: Any) -> Any:
     """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k)."""
+    x1, x2 = common(x1, x2)
+    columns, rows = shape(x1)[-1:], shape(x2)[-2:][:1]
+    if columns and rows and not same(columns, rows):
+        raise ShapeError(
+            f"The last axis of x1 has size {columns[0]}, the {'second last' if rank(x2) > 1 else 'only'} one of x2 {rows[0]}.",
+            expected="(…, i, j) and (…, j, k)", got=f"{shape(x1)} and {shape(x2)}",
+            repair="ops.transpose(x2, axes), ops.swapaxes(x2, -1, -2), or ops.einsum, which names the axes",
+        )  # fmt: skip
     return _product(torch.matmul, x1, x2)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensor
 
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph.shapes import product
 from anabranch.ops._public import public
 from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
 
@@ -20,7 +23,32 @@ def reshape(x: Any, newshape: Any) -> Any:
     wanted = tuple(-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,)))
     if sum(isinstance(size, int) and size == -1 for size in wanted) > 1:
         raise ArgumentError("At most one size is left to follow from the others.", got=f"newshape={newshape!r}")
-    return torch.reshape(x, wanted)
+    return torch.reshape(_that_fits(x, wanted), wanted)
+
+
+def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
+    """Return what can be reshaped; where the batch is not known and may be what fits, one that does."""
+    before = product(shape_of(x))
+    if not all(isinstance(size, int) for size in wanted):
+        return x
+    after = math.prod(size for size in wanted if size != -1)
+    describing = isinstance(x, FakeTensor)
+    if before is None and not describing:
+        return x
+    if before is None and -1 not in wanted:
+        raise ShapeError(
+            "How large the batch is is not known, so it fits no shape whose sizes are all given.",
+            expected="-1 for one size", got=f"newshape={wanted} for {shape_of(x)}",
+            repair=f"newshape=(-1, {', '.join(map(str, wanted))})",
+        )  # fmt: skip
+    if describing and -1 in wanted and after:  # inside a layer's call nobody knows which sizes are the batch's
+        return x.reshape(-1).repeat(after) if x.numel() % after else x
+    if before != after and (-1 not in wanted or not after or before % after):
+        raise ShapeError(
+            f"{before} numbers do not fill the shape {wanted}.",
+            expected=f"{after} numbers" + " or a multiple" * (-1 in wanted), got=str(shape_of(x)),
+        )  # fmt: skip
+    return x
 
 
 @public
