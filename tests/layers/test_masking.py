@@ -521,3 +521,53 @@ def test_a_mask_made_inside_a_layer_goes_on() -> None:
     by_hand = words(IDS).detach().numpy()[:, 1:]
     counts = (IDS != 0)[:, 1:, None]
     np.testing.assert_allclose(mean.detach(), (by_hand * counts).sum(1) / counts.sum(1), atol=1e-5)
+
+
+def test_a_mask_given_to_a_model(keras: Any) -> None:
+    def make(keras: Any) -> Any:
+        source = keras.Input((5, 4))
+        return keras.Model(source, keras.layers.GlobalAveragePooling1D()(keras.layers.LayerNormalization()(source)))
+
+    ours, mask = make(ab), (SERIES != 0).any(-1)
+    with pytest.warns(UserWarning, match="Layer 'functional"):
+        expected = np.asarray(make(keras)(SERIES, mask=torch.as_tensor(mask)).detach())
+    np.testing.assert_allclose(ours(SERIES, mask=mask).detach(), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="takes the masks that go with its inputs"):
+        ours(ab.Input((5, 4)), mask=ab.Input((5,), dtype="bool"))
+
+
+@pytest.mark.parametrize("peeking", [False, True], ids=["recorded", "opaque"])
+def test_a_model_inside_a_layer_keeps_masks(peeking: bool) -> None:
+    source = ab.Input((5,), dtype="int32")
+    x = layers.Embedding(8, 4, mask_zero=True)(source)
+    inner = ab.Model(source, layers.GlobalAveragePooling1D()((torch.relu(x) * 2)[:, 1:]))
+    row = ab.Sequential([layers.Embedding(8, 4, mask_zero=True), layers.Dense(3), layers.GlobalAveragePooling1D()])
+
+    class Holder(layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inner, self.row = inner, row
+
+        def call(self, inputs: Any) -> Any:
+            if peeking and int(inputs.sum()) < 0:
+                return inputs
+            return torch.cat([self.inner(inputs), self.row(inputs)], -1)
+
+    holder = Holder()
+    model = ab.Model(source, holder(source))
+    expected = torch.cat([inner(IDS), row(IDS)], -1).detach()
+    for found in (model(IDS), holder(IDS), model.to_torch()(torch.as_tensor(IDS))):
+        np.testing.assert_allclose(found.detach(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_masks_stay_where_a_layer_casts(dtype: str) -> None:
+    source = ab.Input((5,), dtype="int32")
+    table = layers.Embedding(8, 4, mask_zero=True)
+    pool = layers.GlobalAveragePooling1D(dtype=dtype)
+    model = ab.Model(source, pool(table(source)))
+    counts = (IDS != 0)[..., None]
+    right = (table(IDS).detach().numpy() * counts).sum(1) / counts.sum(1)
+    for found in (model(IDS), pool(table(IDS)), *engine.interpret(model.graph, [torch.as_tensor(IDS)])):
+        assert str(found.dtype) == f"torch.{dtype}"
+        np.testing.assert_allclose(found.detach().float(), right, atol=1e-2)

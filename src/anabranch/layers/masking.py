@@ -8,7 +8,7 @@ from anabranch import compute
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Tensor
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.base import mask_like
+from anabranch.layers.mask_rule import mask_like
 
 
 class Masking(Pointwise):

@@ -1,0 +1,50 @@
+"""What a description says of a layer's masks: how far those of its outputs reach, and where one is lost."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from anabranch import _tree
+from anabranch.graph import CallSite, Node, Shape, Spec, Tensor, with_values
+from anabranch.graph.operators import Operator
+
+if TYPE_CHECKING:
+    from anabranch.layers.base import Layer
+
+_told: dict[str, dict[Any, Any]] = {}  # what Python notes of each file, so that a place is warned of once
+
+
+def reach(layer: Layer, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+    """Return over how many leading axes each output of ``node`` is masked, where ``given`` says so of each input."""
+    stand_ins = [
+        mask_like(tensor.shape[:axes], node.site) if axes else None for tensor, axes in zip(node.inputs, given, strict=True)
+    ]
+    inputs = node.args[0] if node.args else next(iter(node.kwargs.values()), None)
+    args, kwargs = with_values(node, stand_ins)
+    masks = args[0] if args else next(iter(kwargs.values()), None)
+    previous = _tree.map_leaves(lambda leaf: leaf if isinstance(leaf, Tensor) else None, masks)
+    if all(leaf is None for leaf in _tree.leaves(previous)):
+        previous = None
+    explicit = node.kwargs.get("mask") if layer.call_takes("mask") else None
+    found = layer.symbolic_mask(inputs, previous if explicit is None else explicit)
+    return tuple(len(getattr(mask, "shape", ())) for mask in _tree.leaves(found))[: node.output_count]
+
+
+def mask_like(shape: Shape, site: CallSite) -> Tensor:
+    """Return a symbolic mask that stands for one that is not computed yet."""
+    return Tensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
+
+
+def tell_lost(layer: Layer, site: CallSite) -> None:
+    """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
+    if layer.supports_masking or layer.graph is not None or layer.compute_mask is None or layer.call_takes("mask"):
+        return
+    warnings.warn_explicit(
+        f"{type(layer).__name__} {layer.name!r} does not support masks: its input's mask ends here, and what comes after it "
+        "counts padding as data. A layer that takes the mask (GlobalAveragePooling1D) can stand before it; in a layer of your "
+        "own self.supports_masking = True lets the mask pass.",
+        UserWarning, site.file, site.line, registry=_told.setdefault(site.file, {}),
+    )  # fmt: skip
