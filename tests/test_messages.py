@@ -491,6 +491,26 @@ def a_torch_function_on_other_shapes() -> None:
     torch.cat([x, layers.MaxPooling2D(name="pool")(x)], -1)
 
 
+def a_numpy_function_on_a_symbolic_tensor() -> None:
+    np.sqrt(keras.Input((3,)))
+
+
+def numbers_of_a_symbolic_tensor() -> None:
+    keras.Input((3,)).numpy()
+
+
+def a_merge_inside_a_layer_of_the_users() -> None:
+    class Block(layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.conv, self.join = layers.Conv2D(3, 3), layers.Add()
+
+        def call(self, x: Any) -> Any:
+            return self.join([self.conv(x), x])
+
+    Block(name="block")(keras.Input((8, 8, 3), name="image"))
+
+
 def compiled(*arguments: Any, **options: Any) -> None:
     x = keras.Input((3,))
     model = keras.Model(x, layers.Dense(1)(x))

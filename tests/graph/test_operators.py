@@ -179,3 +179,21 @@ def test_indices_out_of_range(key: Any, message: str) -> None:
 def test_other_indices_are_refused(key: Any) -> None:
     with pytest.raises(ArgumentTypeError, match="indexed by whole numbers"):
         ab.Input((4,))[:, key]
+
+
+def test_numpy_at_the_left_of_an_operator_leaves_it_to_the_tensor() -> None:
+    x = ab.Input((3,))
+    array = np.ones(3, "float32")
+    for result, name in (
+        (array + x, "add"),
+        (array / x, "true_divide"),
+        (array > x, "greater"),
+        (np.float32(2) * x, "multiply"),
+    ):
+        assert result.shape == (None, 3)
+        assert result.node.operation.name == name
+    data = np.full((2, 3), 4, "float32")
+    assert np.allclose(ab.Model(x, array / x)(data).detach().numpy(), array / data)
+    for function in (np.sqrt, np.mean, lambda x: np.concatenate([x, x]), np.add.reduce):
+        with pytest.raises(TypeError, match=r"cannot go through np\."):
+            function(x)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import linecache
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -227,6 +230,36 @@ def test_where_merges_are_not_strict_stretching_is_a_warning_with_the_users_line
             layers.add([a, ab.Input((5, 3))])
     finally:
         ab.config.set_strict_merges(True)
+
+
+def test_a_script_of_keras_that_stretches_runs_with_a_warning(tmp_path: Path) -> None:
+    script = tmp_path / "gate.py"
+    script.write_text("""import keras
+x = keras.Input((8, 8, 4))
+y = keras.layers.Add()(
+    [x, keras.layers.GlobalAveragePooling2D(keepdims=True)(x)])
+print(keras.Model(x, y).output_shape)
+""")
+    command = [sys.executable, "-m", "anabranch", "run", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "(None, 8, 8, 4)\n"
+    assert f"{script}:3: UserWarning: Add stretches one of" in done.stderr
+
+
+def test_a_merge_inside_a_recorded_layer() -> None:
+    class Block(layers.Layer):
+        def __init__(self, broadcast: bool) -> None:
+            super().__init__()
+            self.pool, self.join = layers.GlobalAveragePooling2D(keepdims=True), layers.Add(broadcast=broadcast)
+
+        def call(self, x: Any) -> Any:
+            return self.join([x, self.pool(x)])
+
+    x = ab.Input((4, 4, 3))
+    data = draw([(2, 4, 4, 3)])[0]
+    for broadcast in (True, False):
+        result = ab.Model(x, Block(broadcast)(x))(data)
+        assert np.allclose(result.detach().numpy(), data + data.mean((1, 2), keepdims=True), atol=1e-6)
 
 
 def test_broadcast_is_part_of_the_config() -> None:

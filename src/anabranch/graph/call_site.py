@@ -22,10 +22,10 @@ class CallSite(NamedTuple):
 
 
 def call_site() -> CallSite:
-    """Return the innermost place on the call stack that is neither anabranch's own code nor torch's."""
+    """Return the innermost place on the call stack that is neither anabranch's own code nor torch's or NumPy's."""
     frame = sys._getframe(1)
     while frame.f_back is not None and (
-        frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").startswith("torch.")
+        frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").startswith(("torch.", "numpy."))
     ):
         frame = frame.f_back
     file = frame.f_code.co_filename

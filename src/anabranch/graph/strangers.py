@@ -15,6 +15,7 @@ _OF_ONE_TENSOR = frozenset((  # the families of layers, by module, that are neve
     "activation", "convolutional", "embedding", "normalization", "pooling", "preprocessing", "regularization", "reshaping",
     "separable", "transposed",
 ))  # fmt: skip
+_FOREIGN = ("keras", "tensorflow", "tf_keras")
 LONGEST = 48  # characters of a layer's arguments that are worth showing again
 
 
@@ -50,7 +51,7 @@ def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> Argu
 def refuse_strangers(layer: Any, args: tuple[Any, ...]) -> None:
     """Raise where a layer is called on layers, or one of ours for one tensor on a list of them."""
     for leaf in _tree.leaves(args):
-        if is_layer(leaf):
+        if is_layer(leaf) or type(leaf).__module__.partition(".")[0] in _FOREIGN:
             raise stranger(leaf)
     kind = type(layer)
     of_one = kind.__module__.rpartition(".")[2] in _OF_ONE_TENSOR or kind.__name__ == "Dense"
@@ -113,7 +114,7 @@ _KINDS: list[tuple[Any, Any, Any]] = [
         lambda value: f"{value.__name__}(…)(x): make one, then call it on a tensor",
     ),
     (
-        lambda value: type(value).__module__.partition(".")[0] in ("keras", "tensorflow", "tf_keras"),
+        lambda value: type(value).__module__.partition(".")[0] in _FOREIGN,
         lambda value: f"A {type(value).__name__} of the real {type(value).__module__.partition('.')[0]} stands here.",
         lambda value: "make it with anabranch too: import anabranch as keras, or anabranch run script.py",
     ),

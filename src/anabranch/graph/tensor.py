@@ -12,7 +12,7 @@ import weakref
 from typing import Any, NoReturn, Protocol
 
 from anabranch import _tree
-from anabranch._errors import AnabranchError, ArgumentTypeError
+from anabranch._errors import AnabranchError, ArgumentTypeError, MissingAttributeError
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.explain import tell
 from anabranch.graph.masks import reaches
@@ -86,7 +86,6 @@ class Tensor:
     """A symbolic tensor: shape and dtype, no numbers; what a layer gives when it is called on an ``Input``."""
 
     __slots__ = ("__weakref__", "dtype", "index", "node", "shape")
-    __array_ufunc__ = None  # an array on the left of an operator leaves the operation to the tensor
 
     def __init__(self, node: Node, index: int, spec: Spec) -> None:
         self.node = node
@@ -223,6 +222,16 @@ class Tensor:
         tensor: Tensor = describe(GetItem(), (self, key), {}, call_site())
         return tensor
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """Take over the operator where an array stands at its left; NumPy's other functions need numbers."""
+        function = next((f for f, (name, _) in OPERATORS.items() if UFUNCS.get(ufunc.__name__, ufunc.__name__) == name), None)
+        if method != "__call__" or kwargs or function is None:
+            raise _no_numbers(f"go through np.{ufunc.__name__}", f"ops.{ufunc.__name__}(x) works on symbolic tensors")
+        return _operate(function, *inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+        raise _no_numbers(f"go through np.{function.__name__}", f"ops.{function.__name__}(…) works on symbolic tensors")
+
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Record torch's own functions as nodes."""
@@ -231,6 +240,8 @@ class Tensor:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # what Python and its tools look for
             raise AttributeError(name)
+        if name in NUMBERS or name in MODELS:
+            raise _other_kind(name)
         if name not in METHODS:
             raise port().no_attribute(self, name)
         return functools.partial(port().method, name, self)
@@ -342,6 +353,28 @@ def _operate(function: Any, *operands: Any) -> Any:
 def _plain(operand: Any) -> Any:
     """Return a NumPy scalar as Python's number, which takes the tensor's dtype."""
     return operand.item() if type(operand).__module__ == "numpy" and operand.shape == () else operand
+
+
+def _other_kind(name: str) -> MissingAttributeError:
+    """Return the error for an attribute that arrays or models have."""
+    number = name in NUMBERS
+    return MissingAttributeError(
+        f"A symbolic tensor has no numbers yet, so it has no {name!r}."
+        if number
+        else f"A tensor is no model: it has no {name!r}.",
+        where=str(call_site()),
+        repair="model.predict(data) gives numbers" if number else f"model = Model(inputs, x), then model.{name}",
+    )
+
+
+UFUNCS = {
+    "divide": "true_divide",
+    "remainder": "mod",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+}  # NumPy's names
+NUMBERS = frozenset(("numpy", "item", "tolist", "data", "eval"))  # what values have
+MODELS = frozenset(("fit", "predict", "evaluate", "compile", "summary", "layers", "weights", "save", "get_layer"))  # models
 
 
 _CHOOSE = (

@@ -58,10 +58,13 @@ class Merge(Joining):
         return shape
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        shapes = [tuple(x.shape) for x in _tree.leaves(args) if hasattr(x, "shape")]
-        if not self.broadcast and shapes and not compute.is_recording():
+        shapes = [compute.shape_of(x) for x in _tree.leaves(args) if hasattr(x, "shape")]
+        known = [shape for shape in shapes if shape is not None]
+        if known and len(known) == len(shapes):
             try:
-                refuse_stretching(self, shapes)
+                agreed(self, raised(known), stretch=True)
+                if not (self.broadcast or compute.is_recording()):  # recorded sizes may stand for unknown ones
+                    refuse_stretching(self, known)
             except ShapeError as error:
                 raise error.at(self._described(call_site())) from None
         return super()._compute(args, kwargs)
