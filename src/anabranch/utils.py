@@ -85,3 +85,38 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     if y is not None:
         return x, y
     return (x,) if isinstance(x, (list, tuple)) else x
+
+
+class PyDataset:
+    """Base of data that come batch by batch: write ``__len__``, how many there are, and ``__getitem__``, which gives one.
+
+    ``workers``, ``use_multiprocessing`` and ``max_queue_size`` are kept for Keras's scripts: batches are fetched one by one; a
+    torch DataLoader fetches in processes of its own.
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        """Return how many batches there are."""
+        raise NotImplementedError(f"{type(self).__name__} must write __len__(self)")
+
+    def __getitem__(self, index: int) -> Any:
+        """Return one batch: x, (x, y) or (x, y, sample_weight)."""
+        raise NotImplementedError(f"{type(self).__name__} must write __getitem__(self, index)")
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches there are."""
+        return len(self)
+
+    def on_epoch_begin(self) -> None:
+        """Called when an epoch begins."""
+
+    def on_epoch_end(self) -> None:
+        """Called when an epoch ends."""
+
+
+Sequence = PyDataset  # its older name

@@ -282,7 +282,7 @@ class Layer:
         return sum(weight.size for weight in self.weights)
 
     def _need_built(self) -> None:
-        if not self.built:
+        if not self.built and not self._weights:  # some layers make theirs as they are made
             raise NotReadyError(
                 f"{self._described()} has no weights yet: their shapes follow from its input.",
                 repair="call it on a tensor, or layer.build(input_shape)",
