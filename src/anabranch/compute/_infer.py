@@ -17,6 +17,7 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.compute import _running
 from anabranch.compute._arrays import NAMES, dtype_of
+from anabranch.compute._device import device
 from anabranch.compute._masks import mask_of, with_mask
 from anabranch.graph import Shape, Spec, Tensor, Weight
 from anabranch.graph.operators import MaskedSpec
@@ -29,11 +30,14 @@ class _StandIns:
 
     def weight(self, weight: Weight) -> torch.Tensor:
         shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
-        return torch.ones(shape, dtype=dtype_of(weight.dtype))
+        return torch.ones(shape, dtype=dtype_of(weight.dtype), device=device())
 
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the module with ones for its parameters and buffers, so that its own stay as they are."""
-        held = {name: torch.ones(p.shape, dtype=p.dtype) for name, p in [*module.named_parameters(), *module.named_buffers()]}
+        held = {
+            name: torch.ones(p.shape, dtype=p.dtype, device=device())
+            for name, p in [*module.named_parameters(), *module.named_buffers()]
+        }
         return torch.func.functional_call(module, held, args, kwargs)
 
     def ran(self, layer: Any, result: Any) -> None:
@@ -76,8 +80,9 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
             return leaf
         sizes = [unknown if size is None else size for size in leaf.shape]
         cast = own and ("float" in leaf.dtype or not layer.takes_integers)
-        value = torch.ones(sizes, dtype=dtype_of(own if cast else leaf.dtype))
-        value = with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool)) if leaf.masked else value
+        value = torch.ones(sizes, dtype=dtype_of(own if cast else leaf.dtype), device=device())
+        if leaf.masked:
+            value = with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool, device=device()))
         setattr(value, _DESCRIBED, leaf.shape)
         return value
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
+import numpy as np
 import torch
 
 from anabranch import _tree, compute
@@ -46,5 +47,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _number(leaf: Any) -> Any:
-    """Return an array or a weight as a tensor; what is neither, or recorded, stays."""
-    return compute.as_tensor(leaf) if isinstance(leaf, Weight) or type(leaf).__module__ == "numpy" else leaf
+    """Return an array or a weight as a tensor, NumPy's numbers as Python's, which may be sizes and axes; all else stays."""
+    if isinstance(leaf, np.generic):
+        return leaf.item()
+    return compute.as_tensor(leaf) if isinstance(leaf, (Weight, np.ndarray)) else leaf

@@ -159,10 +159,15 @@ def _run(wanted: Node, root: Any, unknown: int) -> Any:
                 continue
             stack.pop()
             if noted:
-                values[node] = torch.empty([unknown if n is None else n for n in noted[0]], dtype=compute.dtype_of(noted[1]))
+                values[node] = _stand_in(*noted, unknown)
             elif node not in values:
                 values[node] = _result(node, root, values)
     return values[wanted]
+
+
+def _stand_in(shape: Shape, kind: str, unknown: int) -> Any:
+    sizes = [unknown if size is None else size for size in shape]
+    return torch.empty(sizes, dtype=compute.dtype_of(kind), device=compute.device())
 
 
 def _result(node: Node, root: Any, values: dict[Node, Any]) -> Any:
@@ -190,12 +195,12 @@ def recorded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def one_axis(axis: Any, rank: int, name: str = "axis") -> int:
     """Return an axis counted from the front."""
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+    if isinstance(axis, bool) or not isinstance(axis, int):
         raise ArgumentError(f"{name} is not an axis.", expected=_axes(rank), got=f"{name}={axis!r}")
     if not -rank <= axis < rank:
         count = "1 axis" if rank == 1 else f"{rank or 'no'} axes"
         raise ArgumentError(f"There is no axis {axis}: the tensor has {count}.", expected=_axes(rank), got=f"{name}={axis}")
-    return int(axis) % rank
+    return axis % rank
 
 
 def _axes(rank: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.fx.proxy import Proxy
 
 from anabranch import compute, config
 from anabranch._errors import ArgumentError, ArgumentTypeError
@@ -150,7 +151,7 @@ def _as_shape(shape: Any) -> tuple[Any, ...]:
             "A tensor cannot be made in a shape of which a size is not known.", got=f"shape={tuple(given)}",
             repair="ops.zeros_like(x), ops.full_like(x, value): like a symbolic tensor, whatever its batch",
         )  # fmt: skip
-    return tuple(int(length) if hasattr(length, "__index__") else length for length in given)
+    return tuple(length if isinstance(length, Proxy) else int(length) for length in given)
 
 
 @public

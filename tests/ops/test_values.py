@@ -1,0 +1,195 @@
+"""What functions take and tell: lists, numbers, weights, recorded values; and code of users built from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anabranch as ab
+from anabranch import Input, Model, engine, layers, ops
+from anabranch._errors import ArgumentTypeError, EngineError, ShapeError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 4, 6)).astype("float32")
+
+
+def recorded_whole(model: Model) -> bool:
+    """Return whether the program is flat torch code."""
+    return not any(node.op == "call_module" for node in engine.program(model, False).module.graph.nodes)
+
+
+# What functions take
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        pytest.param([1.0, 2.0], "float32", id="floats"),
+        pytest.param([1, 2], "int32", id="whole numbers"),
+        pytest.param([[True], [False]], "bool", id="truth"),
+        pytest.param(2.5, "float32", id="a number"),
+        pytest.param(np.ones(3, "float64"), "float64", id="an array keeps its type"),
+        pytest.param([torch.ones(2), torch.zeros(2)], "float32", id="tensors in a list"),
+    ],
+)
+def test_lists_numbers_and_arrays_become_tensors(keras: Any, value: Any, dtype: str) -> None:
+    ours, theirs = ops.multiply(value, 1), keras.ops.convert_to_tensor(value)
+    assert str(ops.convert_to_tensor(value).dtype) == f"torch.{dtype}"
+    assert ours.shape == theirs.shape
+
+
+def test_numbers_beside_tensors_keep_the_tensors_type() -> None:
+    half = torch.ones(2, dtype=torch.bfloat16)
+    assert ops.add(half, 2.5).dtype == ops.maximum(half, 2.5).dtype == ops.where(half > 0, half, 0.0).dtype == torch.bfloat16
+    assert ops.add(torch.ones(2, dtype=torch.int32), 2).dtype == torch.int32
+    assert ops.add(torch.ones(2, dtype=torch.int32), 2.5).dtype == torch.float32
+    assert ops.add(1, 2).dtype == torch.int32
+
+
+def test_numpys_numbers_are_sizes_and_axes_too() -> None:
+    x = Input((4, 6))
+    assert ops.reshape(x, (-1, np.int64(24))).shape == (None, 24)
+    assert ops.sum(x, axis=np.int64(1)).shape == (None, 6)
+    assert ops.sum(x, axis=tuple(np.array([1, 2]))).shape == (None,)
+    assert ops.add(torch.ones(1, dtype=torch.bfloat16), np.float64(2)).dtype == torch.bfloat16
+
+
+def test_float_type_follows_config() -> None:
+    ab.config.set_floatx("float64")
+    try:
+        assert ops.mean([1, 2]).dtype == ops.zeros((2,)).dtype == ops.one_hot([0], 2).dtype == torch.float64
+    finally:
+        ab.config.set_floatx("float32")
+
+
+def test_image_layout_follows_config() -> None:
+    images = torch.from_numpy(RNG.normal(size=(2, 3, 8, 8)).astype("float32"))
+    ab.config.set_image_data_format("channels_first")
+    try:
+        assert ops.max_pool(images, 2).shape == (2, 3, 4, 4)
+        assert ops.image.resize(images, (5, 6)).shape == (2, 3, 5, 6)
+    finally:
+        ab.config.set_image_data_format("channels_last")
+
+
+def test_weights_are_taken_and_learn() -> None:
+    dense = layers.Dense(2)
+    dense.build((None, 6))
+    result = ops.matmul(X, dense.kernel)
+    ops.sum(result).backward()
+    assert dense.kernel.value.grad is not None
+    assert result.shape == (3, 4, 2)
+
+
+# What functions tell
+
+
+def test_shapes_and_dtypes_are_asked_for() -> None:
+    x = Input((4, 6), dtype="int32")
+    assert ops.shape(x) == (None, 4, 6)
+    assert ops.shape(X) == (3, 4, 6)
+    assert ops.ndim(x) == ops.ndim(X) == 3
+    assert ops.dtype(x) == "int32"
+    assert ops.dtype([1.0]) == "float32"
+    assert ops.size(X) == 72
+    assert ops.size(x) is None
+    assert ops.is_tensor(x)
+    assert ops.is_tensor(torch.ones(1))
+    assert not ops.is_tensor(X)
+
+
+def test_numbers_come_back_as_arrays() -> None:
+    assert isinstance(ops.convert_to_numpy(torch.ones(2, requires_grad=True)), np.ndarray)
+    dense = layers.Dense(2)
+    dense.build((None, 6))
+    assert ops.convert_to_numpy(dense.kernel).shape == (6, 2)
+
+
+def test_eigenvectors_make_the_matrix_again() -> None:
+    matrix = X[0].T @ X[0]
+    values, vectors = ops.linalg.eigh(matrix)
+    assert torch.allclose((vectors * values) @ vectors.T, torch.from_numpy(matrix), atol=1e-4)
+
+
+# Unknown sizes
+
+
+def test_parts_of_the_batch_are_not_counted() -> None:
+    with pytest.raises(ShapeError, match="not known"):
+        ops.unstack(Input((4,)))
+    first, second = ops.unstack(Input((4,)), num=2)
+    assert first.shape == second.shape == (4,)
+
+
+def test_the_batch_may_be_split() -> None:
+    x = Input((4,))
+    model = Model(x, ops.split(x, 2, axis=0))
+    assert [tensor.shape for tensor in model.outputs] == [(None, 4)] * 2
+    assert [part.shape[0] for part in model(np.zeros((6, 4), "float32"))] == [3, 3]
+
+
+class Attention(layers.Layer):
+    """Attention as Keras's users write it, from the functions alone and sizes asked for at run time."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def build(self, input_shape: Any) -> None:
+        self.qkv = self.add_weight(shape=(input_shape[-1], 3 * input_shape[-1]), name="qkv")
+
+    def call(self, x: Any) -> Any:
+        batch, steps, width = ops.shape(x)
+        qkv = ops.reshape(ops.matmul(x, self.qkv), (batch, steps, 3, self.heads, width // self.heads))
+        q, k, v = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), axis=0)
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) / ops.sqrt(float(width // self.heads))
+        later = ops.expand_dims(ops.arange(steps), 0) > ops.expand_dims(ops.arange(steps), 1)
+        shares = ops.softmax(ops.where(later, -1e9, scores), axis=-1)
+        memory = ops.zeros((batch, 1, width))
+        mixed = ops.reshape(ops.transpose(ops.matmul(shares, v), (0, 2, 1, 3)), (batch, steps, width))
+        return ops.concatenate([memory, mixed], axis=1)
+
+
+def test_a_users_layer_of_functions_is_recorded_for_every_batch_and_length() -> None:
+    x = Input((None, 6))
+    model = Model(x, Attention(2)(x))
+    assert model.output_shape == (None, None, 6)
+    layer = model.layers[-1]
+    for shape in ((3, 4, 6), (1, 7, 6)):
+        given = RNG.normal(size=shape).astype("float32")
+        assert torch.allclose(model(given), layer(given), atol=1e-6)
+    assert recorded_whole(model)
+    model.compile(optimizer="sgd", loss="mse")
+    before = model.get_weights()[0].copy()
+    model.fit(X, np.zeros((3, 5, 6), "float32"), verbose=0)
+    assert not np.array_equal(before, model.get_weights()[0])
+
+
+class Unknowable(layers.Layer):
+    """A layer whose function asks about a value that only running can tell."""
+
+    def call(self, x: Any) -> Any:
+        return ops.mean(x[: int(x.shape[0] > 1) + 1], axis=0)
+
+
+def test_what_cannot_be_told_stays_whole() -> None:
+    x = Input((4,))
+    model = Model(x, Unknowable()(x))
+    assert not recorded_whole(model)
+    assert model(np.ones((3, 4), "float32")).shape == (4,)
+
+
+def test_torch_is_the_cause_of_what_it_refuses() -> None:
+    with pytest.raises(EngineError, match="concatenate could not run") as caught:
+        ops.concatenate([X, X[:, :2]], axis=-1)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_strange_axes_are_refused() -> None:
+    with pytest.raises(ValueError, match="axis is not an axis"):
+        ops.cumsum(X, axis="last")
+    with pytest.raises(ArgumentTypeError, match="several"):
+        ops.stack(1.0)
