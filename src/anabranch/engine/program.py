@@ -29,15 +29,15 @@ class Program:
         self._absent = absent
         optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
         self._graph = graph if optional else None  # for programs without some of the optional inputs
-        self._others: dict[frozenset[int], Program] = {absent: self}
+        self._others: dict[frozenset[int], Program] = {}
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
         if self._graph is not None:
             absent = frozenset(index for index, value in enumerate(inputs) if value is None)
-            if absent not in self._others:
-                self._others[absent] = Program(self._graph, self.training, absent)
             if absent != self._absent:
+                if absent not in self._others:
+                    self._others[absent] = Program(self._graph, self.training, absent)
                 return self._others[absent](inputs)
             inputs = [value for value in inputs if value is not None]
         for module in self._foreign:  # both modes of a model hold the same ones
