@@ -149,7 +149,7 @@ def _facts(graph: Graph) -> dict[str, Facts]:
         sources = " | ".join(", ".join(_source(here, tensor) for tensor in node.inputs) for node in calls)
         inner = subgraph(operation)
         weights = {} if inner else {_relative(w, operation): str(w.shape) for w in getattr(operation, "weights", ())}
-        kind = type(operation).__name__
+        kind = type(operation).__name__ if hasattr(operation, "weights") else operation.base_name.title().replace("_", "")
         found[path] = Facts(kind, _config(operation, calls), ", ".join(map(str, shapes)), sources, weights)
         if inner is not None:
             stack.append((path + "/", inner, _calls(inner)))
