@@ -571,3 +571,29 @@ def test_masks_stay_where_a_layer_casts(dtype: str) -> None:
     for found in (model(IDS), pool(table(IDS)), *engine.interpret(model.graph, [torch.as_tensor(IDS)])):
         assert str(found.dtype) == f"torch.{dtype}"
         np.testing.assert_allclose(found.detach().float(), right, atol=1e-2)
+
+
+def test_a_list_of_inputs_has_a_list_of_masks() -> None:
+    class Both(layers.Layer):
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            return sum(x if m is None else x * m.unsqueeze(-1) for x, m in zip(inputs, mask or [None] * 2, strict=True))
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            return mask and mask[0]
+
+    source = ab.Input((5,), dtype="int32")
+    words, plain, both = layers.Embedding(8, 4, mask_zero=True), layers.Embedding(8, 4), Both()
+    y = both([words(source), plain(source)])
+    assert y.mask_axes == 2
+    assert not both([plain(source), plain(source)]).masked
+    for result in (ab.Model(source, y)(IDS), both([words(IDS), plain(IDS)])):
+        right = words(IDS) * torch.as_tensor(IDS != 0).unsqueeze(-1) + plain(IDS)
+        np.testing.assert_allclose(result.detach(), right.detach(), atol=1e-6)
+        assert torch.equal(compute.mask_of(result), torch.as_tensor(IDS != 0))
+
+
+def test_torchs_modules_know_nothing_of_masks_and_its_functions_do() -> None:
+    x = layers.Embedding(8, 4, mask_zero=True)(ab.Input((5,), dtype="int32"))
+    with pytest.warns(UserWarning, match="TorchModule 'linear' does not support masks"):
+        assert not torch.nn.Linear(4, 2)(x).masked
+    assert torch.nn.functional.linear(x, torch.nn.Parameter(torch.ones(2, 4))).masked
