@@ -193,3 +193,31 @@ def test_strange_axes_are_refused() -> None:
         ops.cumsum(X, axis="last")
     with pytest.raises(ArgumentTypeError, match="several"):
         ops.stack(1.0)
+
+
+# Masks
+
+
+@pytest.mark.parametrize(
+    ("function", "kept"),
+    [
+        pytest.param(lambda x: ops.gelu(ops.multiply(x, 2.0)), True, id="element by element"),
+        pytest.param(lambda x: ops.mean(x, axis=-1, keepdims=True), True, id="along other axes"),
+        pytest.param(lambda x: ops.split(x, 2, axis=-1)[1], True, id="parts"),
+        pytest.param(lambda x: ops.concatenate([x, x], axis=-1), True, id="side by side"),
+        pytest.param(lambda x: ops.mean(x, axis=1), False, id="along the steps"),
+        pytest.param(lambda x: ops.concatenate([x, x]), False, id="along the batch"),
+        pytest.param(lambda x: ops.transpose(x, (0, 2, 1)), False, id="steps elsewhere"),
+    ],
+)
+def test_masks_go_where_steps_stay(function: Any, kept: bool) -> None:
+    words = Input((5,), dtype="int32")
+    x = layers.Embedding(7, 4, mask_zero=True)(words)
+    assert x.masked
+    assert function(x).masked is kept
+    given = np.array([[1, 2, 0, 0, 0]], "int32")
+    model = Model(words, function(x))
+    mask = getattr(model(given), "_keras_mask", None)
+    assert (mask is not None) is kept
+    if kept:
+        assert mask.tolist() == [[True, True, False, False, False]]

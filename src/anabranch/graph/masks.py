@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 # fmt: off
 ELEMENTWISE = frozenset({
     "abs", "absolute", "add", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
-    "bool", "cast", "ceil", "celu", "clamp", "clip", "clone", "contiguous", "copy", "cos", "cosh", "detach", "div", "divide",
-    "divide_no_nan", "double", "dropout", "elu", "eq", "equal", "erf", "erfinv", "exp", "exp2", "expm1", "float", "floor",
-    "floor_divide", "ge", "gelu", "greater", "greater_equal", "gt", "half", "hard_shrink", "hard_sigmoid", "hard_silu",
-    "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "identity", "int", "isfinite", "isinf",
-    "isnan", "le", "leaky_relu", "lerp", "less", "less_equal", "log", "log10", "log1p", "log2", "log_sigmoid", "logaddexp",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logsigmoid", "long", "lt", "masked_fill", "maximum", "minimum",
-    "mish", "mod", "mul", "multiply", "nan_to_num", "ne", "neg", "negative", "not_equal", "ones_like", "pow", "power",
-    "reciprocal", "relu", "relu6", "round", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "soft_shrink",
-    "softplus", "softshrink", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt", "square", "squareplus", "stop_gradient",
-    "sub", "subtract", "swish", "tan", "tanh", "tanh_shrink", "tanhshrink", "threshold", "to", "true_divide", "type", "where",
-    "xlogy", "zeros_like",
+    "bool", "cast", "cbrt", "ceil", "celu", "clamp", "clip", "clone", "contiguous", "copy", "cos", "cosh", "deg2rad", "detach",
+    "div", "divide", "divide_no_nan", "double", "dropout", "elu", "empty_like", "eq", "equal", "erf", "erfc", "erfinv", "exp",
+    "exp2", "expm1", "float", "floor", "floor_divide", "fmax", "fmin", "fmod", "full_like", "ge", "gelu", "greater",
+    "greater_equal", "gt", "half", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hardshrink",
+    "hardsigmoid", "hardswish", "hardtanh", "hypot", "identity", "int", "isclose", "isfinite", "isinf", "isnan", "isneginf",
+    "isposinf", "le", "leaky_relu", "lerp", "less", "less_equal", "log", "log10", "log1p", "log2", "log_sigmoid", "logaddexp",
+    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsigmoid", "long", "lt", "masked_fill",
+    "maximum", "minimum", "mish", "mod", "mul", "multiply", "nan_to_num", "ne", "neg", "negative", "not_equal", "ones_like",
+    "pow", "power", "rad2deg", "reciprocal", "relu", "relu6", "round", "rsqrt", "saturate_cast", "selu", "sigmoid",
+    "sign", "signbit", "silu", "sin", "sinc", "sinh", "soft_shrink", "softplus", "softshrink", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sqrt", "square", "squareplus", "stop_gradient", "sub", "subtract", "swish", "tan", "tanh", "tanh_shrink",
+    "tanhshrink", "threshold", "to", "true_divide", "trunc", "type", "where", "xlogy", "zeros_like",
 })
 # what acts along an axis: where among the arguments it stands, and which it is where nobody says (None: all of them)
 ALONG: dict[str, tuple[int, int | None]] = {
@@ -39,12 +40,12 @@ ALONG: dict[str, tuple[int, int | None]] = {
         "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "median", "min", "prod",
         "squeeze", "std", "sum", "var", "flip", "expand_dims", "unsqueeze", "cumsum", "cumprod", "unbind",
     ), (1, None)),
-    **dict.fromkeys(("argsort", "concatenate", "glu", "log_softmax", "softmax", "sort", "sparsemax"), (1, -1)),
-    **dict.fromkeys(("cat", "concat", "stack"), (1, 0)),
+    **dict.fromkeys(("argsort", "glu", "log_softmax", "softmax", "sort", "sparsemax"), (1, -1)),
+    **dict.fromkeys(("cat", "concat", "concatenate", "stack"), (1, 0)),
     **dict.fromkeys(("chunk", "split"), (2, 0)),
     **dict.fromkeys(("repeat_interleave", "roll", "take"), (2, None)),
     **dict.fromkeys(("topk",), (2, -1)),
-    **dict.fromkeys(("linear",), (99, -1)),
+    **dict.fromkeys(("linear", "top_k"), (99, -1)),
 }
 NEW_AXIS = frozenset({"expand_dims", "stack", "unsqueeze"})
 PRODUCTS = frozenset({"bmm", "matmul", "mm"})
