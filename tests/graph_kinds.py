@@ -294,7 +294,7 @@ def padded(x: torch.Tensor, sizes: list[int], config: dict[str, Any], fill: floa
 
 
 def convolution(weights: dict[str, torch.Tensor], config: dict[str, Any], x: torch.Tensor, training: bool) -> torch.Tensor:
-    kernel = weights["kernel"].movedim((-1, -2), (0, 1))
+    kernel = weights["kernel"].movedim((-1, -2), (0, 1)).contiguous()  # as slow_conv2d in float64 asks
     run = F.conv1d if x.dim() == 3 else F.conv2d
     x = run(padded(x, list(kernel.shape[2:]), config, 0.0), kernel, weights["bias"], stride=config["strides"])
     return ACTIVATIONS[config["activation"]](x.movedim(1, -1))

@@ -345,3 +345,15 @@ def test_a_layer_that_keeps_count_does_so_lowered_too() -> None:
     assert layer.total.numpy().tolist() == [9, 9]
     with pytest.raises(ValueError, match="another shape"):
         layer.total.assign([1.0, 2.0, 3.0])
+
+
+def test_a_layer_of_another_float_type_is_described_as_it_runs() -> None:
+    class Gated(layers.Layer):
+        def call(self, x: Any, by: Any) -> Any:
+            return x * by
+
+    x = ab.Input((3,))
+    model = ab.Model(x, Gated(dtype="float64")(x, by=x))
+    given = np.ones((2, 3), "float32")
+    assert model.output.dtype == "float64"
+    assert model(given).dtype == model.layers[1](given, by=given).dtype == torch.float64

@@ -200,3 +200,28 @@ def test_the_graph_is_still_free_of_sessions() -> None:
         x = ab.Input((5, 8))
         names.append([layer.name for layer in Model(x, F.relu(nn.Linear(8, 4)(x))).layers])
     assert names[0] == names[1] == ["input_layer", "linear"]
+
+
+def test_clones_have_modules_of_their_own() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.scale
+
+    x, scaled = Input((5, 8)), Scaled()
+    model = Model(x, scaled(nn.Linear(8, 8)(scaled(x))))
+    clone = ab.models.clone_model(model)
+    assert not model.diff(clone), "the numbers of parameters are not compared"
+    assert not {id(w.value) for w in model.weights} & {id(w.value) for w in clone.weights}
+    assert len(clone.weights) == 3, "what is shared stays shared"
+
+
+def test_a_seed_holds_for_modules() -> None:
+    made = []
+    for _ in range(2):
+        ab.utils.set_random_seed(3)
+        made.append(nn.Linear(3, 2).weight)
+    assert torch.equal(*made)

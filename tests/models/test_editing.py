@@ -381,3 +381,43 @@ def test_clone_model_draws_anew_and_takes_keras_arguments() -> None:
     assert calls.count("shared") == 3
     y = Input((8, 8, 3), name="other")
     assert clone_model(model, input_tensors=y).input_names == ["other"]
+
+
+# What random graphs found
+
+
+def test_a_whole_path_means_nothing_besides() -> None:
+    inner_input = Input((3,), name="x")
+    inner = Model(inner_input, layers.Dense(3, name="dense")(inner_input), name="inner")
+    x = Input((3,), name="x")
+    model = Model(x, layers.Dense(3, name="dense")(inner(x)))
+    assert list(model.select("dense")) == ["dense"]
+    renamed = model.edit(edit.rename("dense", "head"))
+    assert renamed["inner/dense"].name == "dense"
+    assert renamed["head"].units == 3
+    assert model.edit(edit.rewire("dense", "x")).graph.outputs[0].node.inputs[0].name == "x"
+
+
+def test_edits_inside_a_lambda_hold() -> None:
+    x = Input((3,))
+    model = Model(x, layers.Lambda(lambda x: 2 * x + 1, name="lines")(x))
+    changed = model.edit(edit.insert_after("lines/multiply", layers.ReLU(name="act")))
+    assert model.diff(changed).of("added") == ["lines/act"]
+    data = torch.tensor([[-1.0, 0.0, 2.0]])
+    expected = torch.tensor([[1.0, 1.0, 5.0]])
+    assert torch.equal(changed(data), expected)
+    assert torch.equal(changed["lines"](data), expected), "called by hand too"
+    assert torch.equal(clone_model(changed)(data), expected)
+
+
+def test_a_row_stays_a_sequential() -> None:
+    row = Sequential([Input((3,)), layers.Dense(4, name="body"), layers.ReLU(name="act"), layers.Dense(2, name="head")])
+    x = Input((3,))
+    assert type(Model(x, row(x)).edit().layers[1]) is Sequential
+    shorter = row.edit(edit.remove("act"))
+    assert type(shorter) is Sequential
+    assert [layer.name for layer in shorter.layers] == ["body", "head"]
+    shorter.pop()
+    assert shorter.output_shape == (None, 4)
+    assert type(row.edit(edit.wrap("act", lambda layer, x: x + layer(x)))) is Model
+    assert type(row.edit(edit.add_output("body"))) is Model
