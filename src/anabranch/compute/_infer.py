@@ -102,7 +102,10 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
             ) from error
     for leaf in _tree.leaves(result):
         if not isinstance(leaf, torch.Tensor):
-            raise EngineError(f"{_named(layer)} gave a {type(leaf).__name__} where a tensor belongs.")
+            raise EngineError(
+                f"{_named(layer)} gave {'nothing' if leaf is None else f'a {type(leaf).__name__}'} where a tensor belongs.",
+                repair="end it with return and the result" if leaf is None else None,
+            )
     return result
 
 

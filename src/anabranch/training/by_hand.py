@@ -18,7 +18,7 @@ from anabranch.training._targets import class_weights
 from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled, numbers
 from anabranch.training.step import no_gradient
-from anabranch.training.trackers import by_output, flat, metrics_of
+from anabranch.training.trackers import LossTracker, by_output, flat, metrics_of
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 _PREDICTING = frozenset(("predict_step",))
@@ -112,7 +112,13 @@ class ByHand:
     def logs(self) -> dict[str, Any]:
         """Return the metrics' results where the step's logs are those, else the last step's logs, as numbers."""
         results = self.model.get_metrics_result()
-        return numbers(results if isinstance(results, dict) and set(flat(results)) == set(self._last) else self._last)
+        if not isinstance(results, dict) or set(flat(results)) != set(self._last):
+            return numbers(self._last)
+        found = numbers(results)
+        tracker = next((metric for metric in self.model.metrics if metric.name == "loss"), None)
+        if isinstance(tracker, LossTracker) and not tracker.count:
+            found["loss"] = self.record.mean()  # no step gave it a loss, so what they returned is meant
+        return found
 
     def note(self, logs: Any, step: str, size: int) -> None:
         """Take what a step returned."""
@@ -125,8 +131,8 @@ class ByHand:
             )
         self._last = flat(logs)
         loss = self._last.get("loss")
-        if isinstance(loss, torch.Tensor) and loss.numel() == 1:
-            self.record.add(loss.detach().reshape(()).float(), size)
+        if isinstance(loss, (int, float)) or (isinstance(loss, torch.Tensor) and loss.numel() == 1):
+            self.record.add(torch.as_tensor(loss).detach().reshape(()).float(), size)
 
     def step(self, training: bool) -> Callable[[Batch], None]:
         """Return the function that lets the user's step take one batch."""

@@ -20,26 +20,26 @@ class LossTracker(Metric):
         super().__init__(name=name)
         self._record = record
         self._total: Any = None
-        self._count = 0
+        self.count = 0
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add the loss of one batch, which counts ``sample_weight`` times."""
         size = 1 if sample_weight is None else sample_weight
         value = torch.as_tensor(values).mean().double() * size
         self._total = value if self._total is None else self._total + value
-        self._count += size
+        self.count += size
 
     def result(self) -> torch.Tensor:
         """Return the mean so far, a scalar."""
         if self._total is None:
             return torch.tensor(self._record.mean())
-        mean: torch.Tensor = (self._total / self._count).float()
+        mean: torch.Tensor = (self._total / self.count).float()
         return mean
 
     def reset_state(self) -> None:
         """Forget what was seen."""
         self._record.reset()
-        self._total, self._count = None, 0
+        self._total, self.count = None, 0
 
 
 class CompileMetrics(Metric):
