@@ -109,7 +109,7 @@ def test_a_call_that_gives_no_tensor_says_so() -> None:
         def call(self, x: Any) -> Any:
             return None
 
-    with pytest.raises(EngineError, match="gave a NoneType where a tensor belongs"):
+    with pytest.raises(EngineError, match="gave nothing where a tensor belongs"):
         Nothing()(ab.Input((4,)))
 
 
@@ -357,3 +357,18 @@ def test_a_layer_of_another_float_type_is_described_as_it_runs() -> None:
     given = np.ones((2, 3), "float32")
     assert model.output.dtype == "float64"
     assert model(given).dtype == model.layers[1](given, by=given).dtype == torch.float64
+
+
+def test_a_weights_value_in_a_call_is_recorded() -> None:
+    class Plain(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight((input_shape[-1], 2), name="w")
+
+        def call(self, x: Any) -> Any:
+            return x @ self.w.value
+
+    x, layer = ab.Input((3,)), Plain()
+    model = ab.Model(x, layer(x))
+    assert torch.allclose(model(np.ones((2, 3))), layer(np.ones((2, 3))))
+    assert type(layer.w.value) is torch.nn.Parameter
+    assert "@" in model.to_torch().code

@@ -23,8 +23,8 @@ class Home:
 class WeightEngine(Protocol):
     """What a weight asks of whoever holds tensors; ``anabranch.compute`` is one."""
 
-    def realize(self, weight: Weight) -> Any:
-        """Return the tensor, made on first use, in torch's layout."""
+    def native(self, weight: Weight) -> Any:
+        """Return the tensor in torch's layout, made on first use; a recorded node while a model is being lowered."""
 
     def shown(self, weight: Weight) -> Any:
         """Return the tensor in the weight's own axis order; a recorded node while a model is being lowered."""
@@ -100,8 +100,8 @@ class Weight:
 
     @property
     def value(self) -> Any:
-        """The tensor in torch's layout, made on first use."""
-        return self.engine.realize(self)
+        """The tensor in torch's layout, made on first use; inside a ``call`` that is recorded, what stands for it."""
+        return self.engine.native(self)
 
     def numpy(self) -> Any:
         """Return the numbers as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""
