@@ -18,32 +18,30 @@ class RunningValue:
     def __init__(self, name: str, aggregation: str) -> None:
         self.name = name
         self.aggregation = aggregation
-        with torch.inference_mode(False):
-            self.total, self.count = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        self.total: torch.Tensor | None = None
+        self.count = 0
 
     @property
     def variables(self) -> list[torch.Tensor]:
         """The state."""
-        return [self.total, self.count]
+        return [] if self.total is None else [self.total]
 
-    @torch.no_grad()
     def update_state(self, value: Any) -> None:
-        """Add the elements of one value; not under ``inference_mode``'s rules, so that the state stays a tensor like others."""
-        value = torch.as_tensor(value)
-        if self.total.device != value.device:
-            self.total, self.count = self.total.to(value.device), self.count.to(value.device)
-        self.total.add_(value.sum())
-        self.count.add_(value.numel())
+        """Add the elements of one value; nothing is read from the device."""
+        value = torch.as_tensor(value).detach()
+        total = value.sum(dtype=torch.float32 if value.device.type == "mps" else torch.float64)
+        self.total = total if self.total is None else self.total.to(total.device) + total
+        self.count += value.numel()
 
     def result(self) -> torch.Tensor:
         """Return the mean or the sum so far, 0 before the first value."""
-        found = self.total / self.count.clamp(min=1) if self.aggregation == "mean" else self.total
-        return found.float()
+        if self.total is None:
+            return torch.zeros(())
+        return (self.total / self.count if self.aggregation == "mean" else self.total).float()
 
     def reset_state(self) -> None:
         """Forget all values."""
-        self.total.zero_()
-        self.count.zero_()
+        self.total, self.count = None, 0
 
 
 class Watching(torch.nn.Module):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import compute, initializers
 from anabranch._errors import NotReadyError
@@ -95,7 +96,7 @@ class Metric:
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         kind = dtype_name(dtype or self.dtype)
         first = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=kind)
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), unset_fake_temporarily():  # a layer's build may run on tensors without numbers
             variable = torch.as_tensor(first, dtype=getattr(torch, kind)).clone().as_subclass(Variable)
         variable._name = name or f"variable_{len(self._variables)}"
         self._variables.append(variable)
