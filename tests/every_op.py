@@ -479,7 +479,68 @@ NETWORKS = [
     Op("image.crop_images", (IMAGES, 1, 2, 3, 0)),
     Op("image.crop_images", (IMAGES, 1, 2, None, None, 4, 3), label="target"),
 ]
-CASES = [*ELEMENTS, *PAIRS, *REDUCED, *SHAPED, *PLACES, *MADE, *PRODUCTS, *NETWORKS]
+GAPS = np.where(truth(3, 4, 5, seed=4), CUBE, np.nan).astype("float32")
+GAPS[0, 0], GAPS[1, :, 0] = np.nan, np.nan
+NAN = ("nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin", "nanmedian")
+PASSED_OVER = [
+    *(Op(name, (GAPS, 1), label="axis", gradient=False) for name in NAN),
+    *(Op(name, (GAPS, (0, -1)), {"keepdims": True}, label="axes", gradient=False) for name in NAN if name != "nanprod"),
+    *(Op(name, (Z, 1), label="whole", gradient=False) for name in ("nansum", "nanmax", "nanmean", "nanargmin")),
+    *(Op(name, (GAPS[:, 1:, 1:], 1), gradient=False) for name in ("nanargmax", "nanargmin", "nancumsum", "nancumprod")),
+    *(Op(name, (GAPS,), label="flat", gradient=False) for name in ("nansum", "nanmax", "nanargmax")),
+    Op("nanquantile", (GAPS, 0.3, 1), gradient=False),
+    Op("nanpercentile", (GAPS, 30.0, 1), gradient=False),
+]
+BITS = [
+    *(
+        Op(name, (Z, M))
+        for name in (
+            "bitwise_and",
+            "bitwise_or",
+            "bitwise_xor",
+            "bitwise_left_shift",
+            "bitwise_right_shift",
+            "left_shift",
+            "right_shift",
+            "gcd",
+            "lcm",
+        )
+    ),
+    *(Op(name, (Z,)) for name in ("bitwise_not", "bitwise_invert")),
+    Op("fabs", (X,)),
+    Op("i0", (X,)),
+    Op("heaviside", (np.round(X), Y), gradient=False),
+    Op("ldexp", (X, Z)),
+    Op("trapezoid", (CUBE,)),
+    Op("trapezoid", (CUBE, fixed(np.cumsum(draw(5, low=0.1))), 1.0), label="places"),
+    *(Op(name, (CUBE,)) for name in ("fliplr", "flipud")),
+    Op("vsplit", (CUBE, [1]), gradient=False),
+    Op("hsplit", (CUBE, 2)),
+    Op("dsplit", (CUBE, [2, 4])),
+    Op("unravel_index", (whole(3, low=0, high=20), (4, 5))),
+    Op("cdist", (CUBE, draw(3, 2, 5))),
+    Op("vander", (draw(3), 4), gradient=False),
+]
+
+
+def _grown(state: Any, x: Any) -> tuple[Any, Any]:
+    return state * 0.5 + x, state - x
+
+
+LOOPS = [
+    Op("cond", (True, lambda: X, lambda: Y), symbolic=False),
+    Op("cond", (np.float32(0) > 1, lambda: X, lambda: Y), label="false", symbolic=False),
+    Op("switch", (1, [lambda x: x, lambda x: x * 2], X), symbolic=False),
+    Op("while_loop", (lambda i, x: i < 3, lambda i, x: (i + 1, x * 2), (0, X)), symbolic=False),
+    Op("while_loop", (lambda x: x < 100, lambda x: x * 2, np.float32(3.0)), {"maximum_iterations": 3}, label="few",
+       symbolic=False),
+    Op("fori_loop", (0, 3, lambda i, x: x * 2 + i, X), symbolic=False),
+    Op("map", (lambda x: x * 2, X), symbolic=False),
+    Op("vectorized_map", (lambda x: x * 2, X), symbolic=False),
+    Op("scan", (_grown, fixed(draw(4)), X), symbolic=False),
+    Op("scan", (_grown, fixed(draw(4)), X, None, True), label="reversed", symbolic=False),
+]  # fmt: skip
+CASES = [*PASSED_OVER, *BITS, *LOOPS, *ELEMENTS, *PAIRS, *REDUCED, *SHAPED, *PLACES, *MADE, *PRODUCTS, *NETWORKS]
 
 # they give numbers, tuples or names of Python's, and have tests of their own
 ASKING = {"convert_to_numpy", "is_tensor", "shape", "ndim", "dtype", "size"}

@@ -175,6 +175,23 @@ class Unknowable(layers.Layer):
         return ops.mean(x[: int(x.shape[0] > 1) + 1], axis=0)
 
 
+class Choosing(layers.Layer):
+    """A layer that branches on numbers by a function."""
+
+    def call(self, x: Any) -> Any:
+        return ops.cond(ops.mean(x) > 0, lambda: x * 2, lambda: -x)
+
+
+def test_a_branch_on_numbers_keeps_its_layer_whole() -> None:
+    x = Input((4,))
+    model = Model(x, Choosing()(x))
+    assert not recorded_whole(model)
+    ones = np.ones((3, 4), "float32")
+    assert ops.convert_to_numpy(model(ones)).max() == ops.convert_to_numpy(model(-2 * ones)).max() == 2
+    with pytest.raises(TypeError, match="true or false"):
+        ops.cond(ops.mean(x) > 0, lambda: x, lambda: x)
+
+
 def test_what_cannot_be_told_stays_whole() -> None:
     x = Input((4,))
     model = Model(x, Unknowable()(x))

@@ -43,7 +43,9 @@ from .arithmetic import (
     fmax as fmax,
     fmin as fmin,
     fmod as fmod,
+    heaviside as heaviside,
     hypot as hypot,
+    ldexp as ldexp,
     logaddexp as logaddexp,
     logaddexp2 as logaddexp2,
     maximum as maximum,
@@ -54,8 +56,22 @@ from .arithmetic import (
     power as power,
     select as select,
     subtract as subtract,
+    trapezoid as trapezoid,
     true_divide as true_divide,
     where as where,
+)
+from .bits import (
+    bitwise_and as bitwise_and,
+    bitwise_invert as bitwise_invert,
+    bitwise_left_shift as bitwise_left_shift,
+    bitwise_not as bitwise_not,
+    bitwise_or as bitwise_or,
+    bitwise_right_shift as bitwise_right_shift,
+    bitwise_xor as bitwise_xor,
+    gcd as gcd,
+    lcm as lcm,
+    left_shift as left_shift,
+    right_shift as right_shift,
 )
 from .classes import (
     binary_crossentropy as binary_crossentropy,
@@ -85,6 +101,15 @@ from .comparison import (
     logical_or as logical_or,
     logical_xor as logical_xor,
     not_equal as not_equal,
+)
+from .control import (
+    cond as cond,
+    fori_loop as fori_loop,
+    map as map,
+    scan as scan,
+    switch as switch,
+    vectorized_map as vectorized_map,
+    while_loop as while_loop,
 )
 from .convolution import (
     adaptive_average_pool as adaptive_average_pool,
@@ -146,7 +171,9 @@ from .elementary import (
     exp as exp,
     exp2 as exp2,
     expm1 as expm1,
+    fabs as fabs,
     floor as floor,
+    i0 as i0,
     log as log,
     log1p as log1p,
     log2 as log2,
@@ -183,17 +210,21 @@ from .indexing import (
     take as take,
     take_along_axis as take_along_axis,
     top_k as top_k,
+    unravel_index as unravel_index,
 )
 from .joining import (
     append as append,
     array_split as array_split,
     concatenate as concatenate,
+    dsplit as dsplit,
     dstack as dstack,
+    hsplit as hsplit,
     hstack as hstack,
     meshgrid as meshgrid,
     split as split,
     stack as stack,
     unstack as unstack,
+    vsplit as vsplit,
     vstack as vstack,
 )
 from .linalg import (
@@ -210,6 +241,7 @@ from .linalg import (
     svd as svd,
 )
 from .linear import (
+    cdist as cdist,
     cross as cross,
     dot as dot,
     einsum as einsum,
@@ -218,7 +250,24 @@ from .linear import (
     matmul as matmul,
     outer as outer,
     tensordot as tensordot,
+    vander as vander,
     vdot as vdot,
+)
+from .nan import (
+    nanargmax as nanargmax,
+    nanargmin as nanargmin,
+    nancumprod as nancumprod,
+    nancumsum as nancumsum,
+    nanmax as nanmax,
+    nanmean as nanmean,
+    nanmedian as nanmedian,
+    nanmin as nanmin,
+    nanpercentile as nanpercentile,
+    nanprod as nanprod,
+    nanquantile as nanquantile,
+    nanstd as nanstd,
+    nansum as nansum,
+    nanvar as nanvar,
 )
 from .normalizing import (
     batch_normalization as batch_normalization,
@@ -260,6 +309,8 @@ from .shaping import (
     diagonal as diagonal,
     expand_dims as expand_dims,
     flip as flip,
+    fliplr as fliplr,
+    flipud as flipud,
     moveaxis as moveaxis,
     pad as pad,
     ravel as ravel,

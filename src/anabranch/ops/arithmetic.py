@@ -112,6 +112,19 @@ def hypot(x1: Any, x2: Any) -> Any:
 
 
 @public
+def heaviside(x1: Any, x2: Any) -> Any:
+    """Return 0 below 0, 1 above, x2 at 0."""
+    x1, x2 = common(floats(x1), floats(x2))
+    return torch.heaviside(x1, x2)
+
+
+@public
+def ldexp(x1: Any, x2: Any) -> Any:
+    """Return x1 · 2^x2."""
+    return torch.ldexp(*pair(x1, x2))
+
+
+@public
 def logaddexp(x1: Any, x2: Any) -> Any:
     """Return log(exp(x1) + exp(x2)) without overflow."""
     x1, x2 = pair(x1, x2)
@@ -189,3 +202,11 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
     """Return the differences of neighbours along an axis, taken ``n`` times."""
     a = tensor(a)
     return torch.diff(a, n, one_axis(axis, rank(a)))
+
+
+@public
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """Return the integral along an axis by straight lines between points, at the places x or at distances ``dx``."""
+    y = floats(y)
+    place = one_axis(axis, rank(y))
+    return torch.trapezoid(y, dx=dx, dim=place) if x is None else torch.trapezoid(y, floats(x), dim=place)

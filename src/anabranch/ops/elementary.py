@@ -261,3 +261,18 @@ def erfc(x: Any) -> Any:
 def erfinv(x: Any) -> Any:
     """Return the number whose erf is x."""
     return torch.erfinv(floats(x))
+
+
+# Of whole numbers, and by other names
+
+
+@public
+def fabs(x: Any) -> Any:
+    """Return |x| as a float."""
+    return torch.abs(floats(x))
+
+
+@public
+def i0(x: Any) -> Any:
+    """Return the modified Bessel function of the first kind, of order 0."""
+    return torch.i0(floats(x))

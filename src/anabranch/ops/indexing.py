@@ -140,6 +140,16 @@ def nonzero(x: Any) -> tuple[Any, ...]:
     return tuple(found[:, place].to(torch.int32) for place in range(rank(x)))
 
 
+@public
+def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+    """Return places in a flat tensor as places along each axis of a shape."""
+    flat, found = tensor(indices), []
+    for size in reversed(tuple(shape)):
+        found.append(flat % size)
+        flat = flat // size
+    return tuple(reversed(found))
+
+
 # Order
 
 

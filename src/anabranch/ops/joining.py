@@ -72,11 +72,7 @@ def _several(xs: Any) -> list[Any]:
 @public
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Return x in parts along an axis: so many equal ones, or cut before each of the places given."""
-    x = tensor(x)
-    place = one_axis(axis, rank(x))
-    if isinstance(indices_or_sections, int):
-        return _equal_parts(x, indices_or_sections, place)
-    return _cut(x, indices_or_sections, place)
+    return _split(x, indices_or_sections, axis)
 
 
 @public
@@ -88,6 +84,32 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         return _cut(x, indices_or_sections, place)
     found = torch.tensor_split(x, indices_or_sections, place)
     return [found[index] for index in range(indices_or_sections)]
+
+
+@public
+def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Return x in parts along axis 0."""
+    return _split(x, indices_or_sections, 0)
+
+
+@public
+def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Return x in parts along axis 1, or axis 0 where it has one."""
+    return _split(x, indices_or_sections, 1 if rank(tensor(x)) > 1 else 0)
+
+
+@public
+def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Return x in parts along axis 2."""
+    return _split(x, indices_or_sections, 2)
+
+
+def _split(x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
+    x = tensor(x)
+    place = one_axis(axis, rank(x))
+    if isinstance(indices_or_sections, int):
+        return _equal_parts(x, indices_or_sections, place)
+    return _cut(x, indices_or_sections, place)
 
 
 def _equal_parts(x: Any, count: int, axis: int) -> list[Any]:

@@ -10,7 +10,7 @@ from anabranch import compute
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import same
 from anabranch.ops._public import public
-from anabranch.ops._values import common, dtype, one_axis, rank, shape
+from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, rank, shape, sizes, tensor
 
 
 @public
@@ -102,6 +102,22 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
 def kron(x1: Any, x2: Any) -> Any:
     """Return the Kronecker product: x2 scaled by each element of x1, in its place."""
     return torch.kron(*common(x1, x2))
+
+
+@public
+def cdist(x: Any, y: Any) -> Any:
+    """Return the distances between the rows of both: (…, n, d), (…, m, d) -> (…, n, m)."""
+    x, y = common(floats(x), floats(y))
+    return torch.cdist(x, y)
+
+
+@public
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - Keras's name
+    """Return the powers of each element of a vector, N of them: from the highest down, or ``increasing``."""
+    x = tensor(x)
+    check_rank(x, (1,), "(n,)")
+    powers = torch.arange(sizes(x)[0] if N is None else N, device=x.device)
+    return torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
 
 
 def _product(function: Any, x1: Any, x2: Any) -> Any:

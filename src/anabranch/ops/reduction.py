@@ -164,7 +164,7 @@ def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdim
     return _quantile(x, tensor(q) / 100, axis, method, keepdims)
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: Any = torch.quantile) -> Any:
     one_of("method", method, ("linear", "lower", "higher", "midpoint", "nearest"))
     x = floats(x)
     total = rank(x)
@@ -172,7 +172,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
     rest = [place for place in range(total) if place not in axes]
     shares = q if isinstance(q, float) else tensor(q).to(x.dtype)
     flat = x.permute(*rest, *axes).flatten(len(rest)) if total else x.reshape(1)
-    found = torch.quantile(flat, shares, -1, interpolation=method)
+    found = function(flat, shares, -1, interpolation=method)
     if keepdims:
         for place in sorted(axes, reverse=True):
             found = found.unsqueeze(place - total)

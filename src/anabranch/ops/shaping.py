@@ -129,6 +129,18 @@ def flip(x: Any, axis: Any = None) -> Any:
 
 
 @public
+def fliplr(x: Any) -> Any:
+    """Return x with the order reversed along its second axis."""
+    return torch.flip(tensor(x), (1,))
+
+
+@public
+def flipud(x: Any) -> Any:
+    """Return x with the order reversed along its first axis."""
+    return torch.flip(tensor(x), (0,))
+
+
+@public
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat."""
     x = tensor(x)

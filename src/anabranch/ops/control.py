@@ -1,0 +1,94 @@
+"""Branches and loops of Python's over functions. They decide by numbers: a layer that uses them stays whole in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from anabranch import _tree
+from anabranch._errors import ArgumentError
+from anabranch.graph import Tensor
+from anabranch.ops._values import tensor
+from anabranch.ops.creation import shape
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """Return what ``true_fn`` gives where the one truth value is true, else what ``false_fn`` gives."""
+    return true_fn() if pred else false_fn()
+
+
+def switch(index: Any, branches: Any, *operands: Any) -> Any:
+    """Return what the branch of that number gives on the operands; the nearest one where there is none."""
+    return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
+
+
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+) -> Any:
+    """Return the variables that ``body`` makes of those before it while ``cond`` of them is true."""
+    alone = not isinstance(loop_vars, (tuple, list))
+    variables: Any = _tensors((loop_vars,) if alone else tuple(loop_vars))
+    count = 0
+    while (maximum_iterations is None or count < maximum_iterations) and cond(*variables):
+        result = body(*variables)
+        variables = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+        count += 1
+    return _tensors(variables[0] if alone else variables)
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+    """Return the value that ``body_fun(i, value)`` makes of the one before, for i from ``lower`` below ``upper``."""
+    value = _tensors(init_val)
+    for index in range(int(lower), int(upper)):
+        value = body_fun(index, value)
+    return _tensors(value)
+
+
+def map(f: Callable[[Any], Any], xs: Any) -> Any:
+    """Return what ``f`` gives on each position along the first axis, stacked."""
+    return _stacked([f(part) for part in _parts(xs)])
+
+
+def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+    """Return what ``function`` gives on each position along the first axis, computed at once by ``torch.vmap``."""
+    return torch.vmap(function)(_tensors(elements))
+
+
+def scan(
+    f: Callable[[Any, Any], Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+) -> Any:
+    """Return the last state and all outputs of ``state, output = f(state, x)`` along the first axis of ``xs``.
+
+    ``length`` says how often where there is no ``xs``; ``reverse`` begins at the end.
+    """
+    if xs is None and length is None:
+        raise ArgumentError("How often is not known.", expected="scan(f, init, xs) or scan(f, init, length=n)")
+    parts = [None] * (length or 0) if xs is None else _parts(xs)
+    state, outputs = _tensors(init), []
+    for part in reversed(parts) if reverse else parts:
+        state, output = f(state, part)
+        outputs.append(output)
+    return _tensors(state), _stacked(outputs[::-1] if reverse else outputs)
+
+
+def _parts(xs: Any) -> list[Any]:
+    given = _tensors(xs)
+    count = shape(_tree.leaves(given)[0])[0]
+    if count is None:
+        raise ArgumentError(
+            "How many positions the first axis has is not known.", repair="functions along an axis, or RNN layers"
+        )
+    return [_tree.map_leaves(lambda leaf: leaf[index], given) for index in range(count)]  # noqa: B023 - called at once
+
+
+def _stacked(results: list[Any]) -> Any:
+    if not results or results[0] is None:
+        return None
+    columns = zip(*(_tree.leaves(result) for result in results), strict=True)
+    return _tree.fill(results[0], [torch.stack([tensor(value) for value in column]) for column in columns])
+
+
+def _tensors(nest: Any) -> Any:
+    return _tree.map_leaves(lambda leaf: leaf if leaf is None or isinstance(leaf, Tensor) else tensor(leaf), nest)

@@ -1,0 +1,136 @@
+"""Reductions that pass over NaN, as if it were not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anabranch.ops._public import public
+from anabranch.ops._values import dtype, floats, kept, one_axis, rank, some_axes, tensor
+from anabranch.ops.arithmetic import _running
+from anabranch.ops.reduction import _quantile
+
+
+@public
+def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return Σ x over the axes; 0 where there is no number."""
+    x = _filled(x, 0)
+    axes = some_axes(axis, rank(x))
+    return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else x
+
+
+@public
+def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the product over the axes; 1 where there is no number."""
+    x = _filled(x, 1)
+    options = kept(x)
+    for place in sorted(some_axes(axis, rank(x)), reverse=True):
+        x = torch.prod(x, place, keepdim=keepdims, **options)
+    return x
+
+
+@public
+def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the mean over the axes; NaN where there is no number."""
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    return torch.nanmean(x, axes, keepdim=keepdims) if axes else x
+
+
+@public
+def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the variance over the axes; NaN where there is no number."""
+    return _variance(x, axis, keepdims)
+
+
+@public
+def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the standard deviation over the axes; NaN where there is no number."""
+    return torch.sqrt(_variance(x, axis, keepdims))
+
+
+def _variance(x: Any, axis: Any, keepdims: bool) -> Any:
+    x = floats(x)
+    axes = some_axes(axis, rank(x))
+    return torch.nanmean(torch.square(x - torch.nanmean(x, axes, keepdim=True)), axes, keepdim=keepdims) if axes else x - x
+
+
+@public
+def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the greatest over the axes; NaN where there is no number."""
+    return _extreme(torch.amax, x, axis, keepdims, -1)
+
+
+@public
+def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the least over the axes; NaN where there is no number."""
+    return _extreme(torch.amin, x, axis, keepdims, 1)
+
+
+def _extreme(function: Any, x: Any, axis: Any, keepdims: bool, sign: int) -> Any:
+    x = tensor(x)
+    axes = some_axes(axis, rank(x))
+    if "float" not in dtype(x) or not axes:
+        return function(x, axes, keepdim=keepdims) if axes else x
+    missing = torch.isnan(x)
+    found = function(torch.where(missing, sign * torch.inf, x), axes, keepdim=keepdims)
+    return torch.where(torch.all(missing, axes, keepdim=keepdims), torch.nan, found)
+
+
+@public
+def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Return where the greatest stands along an axis, int32; -1 where there is no number."""
+    return _place(torch.argmax, x, axis, keepdims, -1)
+
+
+@public
+def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Return where the least stands along an axis, int32; -1 where there is no number."""
+    return _place(torch.argmin, x, axis, keepdims, 1)
+
+
+def _place(function: Any, x: Any, axis: int | None, keepdims: bool, sign: int) -> Any:
+    x = tensor(x)
+    place = None if axis is None else one_axis(axis, rank(x))
+    if "float" not in dtype(x):
+        return function(x, place, keepdims).to(torch.int32)
+    missing = torch.isnan(x)
+    found = function(torch.where(missing, sign * torch.inf, x), place, keepdims).to(torch.int32)
+    none = torch.all(missing, some_axes(axis, rank(x)), keepdim=keepdims)
+    return torch.where(none, -1, found)
+
+
+@public
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the middle one over the axes; NaN where there is no number."""
+    return _quantile(x, 0.5, axis, "linear", keepdims, torch.nanquantile)
+
+
+@public
+def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the numbers below which a share ``q`` (0 … 1) lies; the axes of ``q`` come first."""
+    return _quantile(x, q, axis, method, keepdims, torch.nanquantile)
+
+
+@public
+def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first."""
+    return _quantile(x, tensor(q) / 100, axis, method, keepdims, torch.nanquantile)
+
+
+@public
+def nancumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+    """Return the sums of all elements up to each along an axis; along the flattened x where it is None."""
+    return _running(torch.cumsum, _filled(x, 0), axis, dtype)
+
+
+@public
+def nancumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+    """Return the products of all elements up to each along an axis; along the flattened x where it is None."""
+    return _running(torch.cumprod, _filled(x, 1), axis, dtype)
+
+
+def _filled(x: Any, value: int) -> Any:
+    x = tensor(x)
+    return torch.where(torch.isnan(x), value, x) if "float" in dtype(x) else x
