@@ -230,7 +230,7 @@ def test_a_model_needs_inputs_and_outputs(nest: Any) -> None:
 
 def test_what_is_no_symbolic_tensor_is_refused() -> None:
     x = ab.Input((4,))
-    with pytest.raises(ArgumentTypeError, match="Dense made at .* was never called") as error:
+    with pytest.raises(ArgumentTypeError, match=r"Dense made at .* was never called") as error:
         ab.Model(x, layers.Dense(2))
     assert "write Dense(2)(x)" in str(error.value)
     with pytest.raises(ArgumentTypeError, match="A tensor belongs where int 3 stands") as error:
