@@ -181,6 +181,13 @@ def test_weights_are_kept_in_a_file(tmp_path: Path) -> None:
     close(other(X).detach(), model(X).detach())
 
 
+def test_weights_cannot_be_loaded_before_they_are_there(tmp_path: Path) -> None:
+    model = with_weights(OURS["plain"](), X)
+    model.save_weights(tmp_path / "own.safetensors")
+    with pytest.raises(NotReadyError, match="no weights yet"):
+        OURS["plain"]().load_weights(tmp_path / "own.safetensors")
+
+
 def test_a_copy_has_weights_of_its_own() -> None:
     model = with_weights(OURS["plain"](), X)
     model.predict(X, verbose=0)
@@ -250,6 +257,34 @@ def test_integers_reach_the_call_as_they_are() -> None:
     ids = np.random.default_rng(0).integers(0, 5, (8, 7))
     model.fit(ids, np.ones((8, 1)), verbose=0)
     assert model.predict(ids, verbose=0).shape == (8, 1)
+
+
+def test_bytes_become_floats_where_a_layer_takes_no_integers() -> None:
+    model = with_weights(OURS["plain"](), X)
+    pixels = (255 * X).astype("uint8")
+    close(model.predict(pixels, verbose=0), model(pixels.astype("float32")).detach())
+
+
+def test_it_takes_what_any_model_takes() -> None:
+    class Batches(ab.utils.PyDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Any:
+            return X[index * 4 : index * 4 + 4], Y[index * 4 : index * 4 + 4]
+
+    def losses(*data: Any, **options: Any) -> Any:
+        model = with_weights(OURS["plain"](), X)
+        model.compile("sgd", "mse")
+        return model.fit(*data, shuffle=False, verbose=0, **options).history["loss"]
+
+    expected = losses(X, Y, batch_size=4)
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    close(losses(Batches()), expected)
+    close(losses(torch.utils.data.DataLoader(pairs, batch_size=4)), expected)
+    close(losses((X[i : i + 4], Y[i : i + 4]) for i in range(0, 12, 4)), expected)
+    close(losses(X.tolist(), Y.tolist(), batch_size=4), expected)
+    assert Batches().num_batches == 3
 
 
 def test_a_subclass_stands_in_a_graph_and_a_graph_in_it() -> None:

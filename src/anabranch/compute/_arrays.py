@@ -51,7 +51,23 @@ def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) ->
     """Return the nest with its arrays as tensors on the device; recorded values, None and options pass unchanged."""
     if isinstance(nest, list) and nest and all(isinstance(item, (int, float)) for item in _tree.leaves(nest)):
         return as_tensor(nest, dtype, integers=integers)
-    return _tree.map_leaves(lambda leaf: as_tensor(leaf, dtype, integers=integers) if _is_array(leaf) else leaf, nest)
+
+    def converted(leaf: Any) -> Any:
+        if _is_array(leaf):
+            return as_tensor(leaf, dtype, integers=integers)
+        if dtype is None or integers or not isinstance(leaf, torch.fx.Proxy) or "int" not in leaf.node.meta.get("dtype", ""):
+            return leaf
+        return _recorded_cast(leaf, dtype)
+
+    return _tree.map_leaves(converted, nest)
+
+
+def _recorded_cast(value: Any, dtype: str) -> Any:
+    """Record that whole numbers which come into a model become floats before a layer that takes none."""
+    found, shape = value.to(dtype_of(dtype)), value.node.meta.get("shape")
+    if shape is not None:
+        found.node.meta["shape"] = shape
+    return with_mask(found, mask_of(value))
 
 
 def masked_nest(values: Any, masks: Any) -> Any:

@@ -60,6 +60,11 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 def load_weights(model: Any, filepath: Any) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits."""
     path = _checked(filepath)
+    if not model.built:
+        raise NotReadyError(
+            f"Model {model.name!r} has no weights yet, so none can be given values.",
+            repair="build it first: call it on data, or model.build((None, …))",
+        )
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -18,7 +18,7 @@ from anabranch.training._targets import class_weights
 from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled, numbers
 from anabranch.training.step import no_gradient
-from anabranch.training.trackers import LossTracker, by_output, flat, metrics_of
+from anabranch.training.trackers import LossTracker, by_output, flat, loss_tracker
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 _PREDICTING = frozenset(("predict_step",))
@@ -158,8 +158,7 @@ def step_by_hand(model: Any, data: Any, *, training: bool) -> dict[str, Any]:
     y_pred = forward(model, x, training)
     loss = checked_loss(model, _loss_of(model)(x, y, y_pred, sample_weight, training=training))
     size = next(len(leaf) for leaf in _tree.leaves(x) if leaf is not None)
-    metrics_of(model)  # made, so that the loss is among them
-    compiled.trackers["loss"].update_state(loss.detach(), sample_weight=size)
+    loss_tracker(compiled).update_state(loss.detach(), sample_weight=size)
     if training:
         trained = model.trainable_weights
         model.zero_grad()

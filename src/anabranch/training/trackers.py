@@ -98,13 +98,21 @@ def metrics_of(model: Any) -> list[Any]:
     if compiled is None:
         return own_metrics(model)
     found = compiled.trackers
-    found.setdefault("loss", LossTracker("loss", compiled.record))
-    if compiled.has_metrics:
-        found.setdefault("compile_metrics", CompileMetrics(model, compiled))
+    loss_tracker(compiled)
+    if compiled.has_metrics and "compile_metrics" not in found:
+        found["compile_metrics"] = CompileMetrics(model, compiled)
     for kept in compiled.records:
-        if kept is not None:
-            found.setdefault(kept[0], LossTracker(*kept))
+        if kept is not None and kept[0] not in found:
+            found[kept[0]] = LossTracker(*kept)
     return [*found.values(), *own_metrics(model)]
+
+
+def loss_tracker(compiled: Compiled) -> LossTracker:
+    """Return the tracker of the whole loss."""
+    if "loss" not in compiled.trackers:
+        compiled.trackers["loss"] = LossTracker("loss", compiled.record)
+    found: LossTracker = compiled.trackers["loss"]
+    return found
 
 
 def own_metrics(model: Any) -> list[Any]:
