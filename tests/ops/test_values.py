@@ -238,3 +238,33 @@ def test_masks_go_where_steps_stay(function: Any, kept: bool) -> None:
     assert (mask is not None) is kept
     if kept:
         assert mask.tolist() == [[True, True, False, False, False]]
+
+
+# Shapes of which only the channels are known
+
+OPEN = [
+    pytest.param(lambda x: ops.max_pool(x, 2, padding="same"), id="pool"),
+    pytest.param(lambda x: ops.image.resize(x, (4, 8), crop_to_aspect_ratio=True), id="crop to ratio"),
+    pytest.param(lambda x: ops.image.pad_images(x, 1, 2, None, None, 12, 12), id="pad to size"),
+    pytest.param(lambda x: ops.space_to_depth(x, 2), id="blocks"),
+    pytest.param(lambda x: ops.pad(x, ((0, 0), (1, 1), (2, 1), (0, 0)), "reflect"), id="reflect"),
+    pytest.param(lambda x: ops.split(x, 2, axis=1)[1], id="halves"),
+    pytest.param(lambda x: ops.take(x, np.array([-1, 0]), axis=2), id="take"),
+    pytest.param(lambda x: ops.slice(x, (0, 1, 1, 0), (-1, -1, 3, 2)), id="slice"),
+    pytest.param(lambda x: ops.layer_normalization(x, axis=(1, 2, 3)), id="normalize"),
+    pytest.param(lambda x: ops.squeeze(ops.mean(x, axis=1, keepdims=True), axis=1), id="squeeze"),
+    pytest.param(lambda x: ops.quantile(x, 0.5, axis=(1, 2)), id="quantile"),
+    pytest.param(lambda x: ops.reshape(x, (-1, 2, 2, 2)), id="reshape"),
+]
+
+
+@pytest.mark.parametrize("function", OPEN)
+def test_unknown_sizes_stay_unknown_and_run(function: Any) -> None:
+    x = Input((None, None, 2))
+    model = Model(x, function(x))
+    for shape in ((2, 8, 6, 2), (1, 4, 10, 2)):
+        given = RNG.normal(size=shape).astype("float32")
+        found, eager = model(given), function(given)
+        assert found.shape == eager.shape
+        assert torch.allclose(found, eager, atol=1e-6)
+        assert all(known in (None, size) for known, size in zip(model.output_shape, found.shape, strict=True))

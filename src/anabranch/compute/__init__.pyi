@@ -64,7 +64,7 @@ from ._image import (
     random_zoom as random_zoom,
     upsample as upsample,
 )
-from ._infer import described_shape as described_shape, infer as infer
+from ._infer import UNKNOWN as UNKNOWN, described_shape as described_shape, infer as infer
 from ._masks import (
     both as both,
     either as either,

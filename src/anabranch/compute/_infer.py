@@ -23,6 +23,8 @@ from anabranch.graph import Shape, Spec, Tensor, Weight
 from anabranch.graph.operators import MaskedSpec
 
 _DESCRIBED = "_described_shape"
+# what stands for a size that is not known: large enough for windows, small enough for loops, divisible by what people divide by
+UNKNOWN = (24, 48)
 
 
 class _StandIns:
@@ -54,9 +56,9 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
     """Return the specs of what ``layer.call`` gives on symbolic arguments."""
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
     try:
-        first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode(allow_non_fake_inputs=True)) for unknown in (7, 11))
+        first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode(allow_non_fake_inputs=True)) for unknown in UNKNOWN)
     except DataDependentOutputException:
-        first, second = (_run(layer, args, kwargs, unknown, torch.no_grad()) for unknown in (7, 11))
+        first, second = (_run(layer, args, kwargs, unknown, torch.no_grad()) for unknown in UNKNOWN)
     other = iter(_tree.leaves(second))
 
     def spec(tensor: torch.Tensor) -> Spec:

@@ -138,7 +138,7 @@ def _found(value: Proxy) -> Spec:
     """Return what running the recorded nodes on fake tensors says, once for each of two sizes of what is not known."""
     root = getattr(value.tracer, "root", None)
     try:
-        first, second = (_run(value.node, root, unknown) for unknown in (7, 11))
+        first, second = (_run(value.node, root, unknown) for unknown in compute.UNKNOWN)
         known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))
     except Exception as error:
         raise EngineError("The shape of a value is not known while a model is recorded.") from error

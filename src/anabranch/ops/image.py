@@ -111,8 +111,9 @@ def pad_images(
     """Return images with zeros around them; of top, bottom and ``target_height`` two are given, and so across."""
     x, first = _spatial(images, data_format)
     height, width = sizes(x)[first : first + 2]
-    top, bottom = _both_ends("height", "padding", height, target_height, top_padding, bottom_padding, +1)
-    left, right = _both_ends("width", "padding", width, target_width, left_padding, right_padding, +1)
+    known = None not in shape(x)[first : first + 2]
+    top, bottom = _both_ends("height", "padding", height, target_height, top_padding, bottom_padding, +1, known)
+    left, right = _both_ends("width", "padding", width, target_width, left_padding, right_padding, +1, known)
     after = (0, 0) * (rank(x) - first - 2)
     return F.pad(x, (*after, left, right, top, bottom))
 
@@ -131,8 +132,9 @@ def crop_images(
     """Return a window of each image; of top, bottom and ``target_height`` two are given, and so across."""
     x, first = _spatial(images, data_format)
     height, width = sizes(x)[first : first + 2]
-    top, bottom = _both_ends("height", "cropping", height, target_height, top_cropping, bottom_cropping, -1)
-    left, right = _both_ends("width", "cropping", width, target_width, left_cropping, right_cropping, -1)
+    known = None not in shape(x)[first : first + 2]
+    top, bottom = _both_ends("height", "cropping", height, target_height, top_cropping, bottom_cropping, -1, known)
+    left, right = _both_ends("width", "cropping", width, target_width, left_cropping, right_cropping, -1, known)
     return x.narrow(first, top, height - top - bottom).narrow(first + 1, left, width - left - right)
 
 
@@ -144,7 +146,7 @@ def _spatial(images: Any, data_format: str | None) -> tuple[Any, int]:
 
 
 def _both_ends(
-    axis: str, what: str, size: Any, target: int | None, before: int | None, after: int | None, sign: int
+    axis: str, what: str, size: Any, target: int | None, before: int | None, after: int | None, sign: int, known: bool
 ) -> tuple[Any, Any]:
     """Return what is added (sign 1) or taken off (-1) at both ends of an axis, of which two of three numbers say."""
     ends = ("top", "bottom") if axis == "height" else ("left", "right")
@@ -156,6 +158,6 @@ def _both_ends(
     if target is not None:
         change = (target - size) * sign
         before, after = (change - after, after) if before is None and after is not None else (before, change - (before or 0))
-    if any(isinstance(number, int) and number < 0 for number in (before, after)):
+    if any(isinstance(number, int) and number < 0 for number in (before, after)) and (known or target is None):
         raise ArgumentError(f"The {what} would be negative.", got=f"{axis} {size}, {ends[0]} {before}, {ends[1]} {after}")
     return before, after

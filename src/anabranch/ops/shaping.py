@@ -112,6 +112,9 @@ def squeeze(x: Any, axis: Any = None) -> Any:
                 expected="axes of size 1", got=f"{known}, axis={axis!r}",
                 repair="ops.reshape, or a mean or maximum over the axis",
             )  # fmt: skip
+    if isinstance(x, FakeTensor):  # sizes that are not known stand for 1 here
+        for place in sorted((place for place in axes if known[place] is None), reverse=True):
+            x = x.narrow(place, 0, 1)
     return torch.squeeze(x, axes)
 
 
