@@ -16,7 +16,7 @@ from anabranch.training._record import Record
 from anabranch.training._sources import Batch, data_of
 from anabranch.training._targets import class_weights
 from anabranch.training._warning import tell
-from anabranch.training.compiling import Compiled, numbers
+from anabranch.training.compiling import Compiled, detached, numbers
 from anabranch.training.step import no_gradient
 from anabranch.training.trackers import LossTracker, by_output, flat, loss_tracker
 from anabranch.utils import unpack_x_y_sample_weight as unpack
@@ -223,7 +223,7 @@ def measured_by_hand(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> dic
     """Let the metrics of ``compile`` see one batch and return all results."""
     compiled = _compiled(model, "compute_metrics")
     outputs = compiled.outputs_of(model, y_pred)
-    compiled.update([output.detach() for output in outputs], *by_output(compiled, y, sample_weight))
+    compiled.update(detached(outputs), *by_output(compiled, y, sample_weight))
     found: dict[str, Any] = model.get_metrics_result()
     return found
 

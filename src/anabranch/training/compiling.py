@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, losses, metrics, optimizers
+from anabranch import _tree, compute, losses, metrics, optimizers
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.training._checks import whole
@@ -224,6 +224,11 @@ def numbers(logs: dict[str, Any]) -> dict[str, Any]:
     for name, value in logs.items():
         found.update(numbers(value) if isinstance(value, dict) else {name: _number(value)})
     return found
+
+
+def detached(outputs: Tensors) -> Tensors:
+    """Return outputs without the way back to the weights, their masks with them."""
+    return [compute.with_mask(output.detach(), compute.mask_of(output)) for output in outputs]
 
 
 def free(name: str, taken: Collection[str]) -> str:

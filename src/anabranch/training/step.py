@@ -11,7 +11,7 @@ from anabranch import _tree, compute, engine
 from anabranch._errors import AnabranchError, EngineError, GraphError
 from anabranch.training._sources import Batch, data_of
 from anabranch.training._warning import tell
-from anabranch.training.compiling import Compiled
+from anabranch.training.compiling import Compiled, detached
 from anabranch.training.trackers import own_metrics
 
 Step = Callable[[Batch], None]
@@ -49,7 +49,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
                 optimizer.step()
             record.add(loss.detach(), size)
             if has_metrics:
-                update([compute.with_mask(output.detach(), compute.mask_of(output)) for output in outputs], y, weights)
+                update(detached(outputs), y, weights)
         except RuntimeError as error:
             raise engine_error(error, batch) from error
         except IndexError as error:  # an id outside an Embedding's table, on the CPU

@@ -10,7 +10,7 @@ from anabranch.graph.binding import Rule, bind
 from anabranch.metrics import Metric
 from anabranch.training._arrays import is_array
 from anabranch.training._record import Record
-from anabranch.training.compiling import Compiled, free
+from anabranch.training.compiling import Compiled, detached, free
 
 
 class LossTracker(Metric):
@@ -63,7 +63,7 @@ class CompileMetrics(Metric):
         """Let each metric see its output of one batch."""
         compiled = self._compiled
         outputs = compiled.outputs_of(self._model, y_pred)
-        compiled.update([x.detach() for x in outputs], *by_output(compiled, y_true, sample_weight))
+        compiled.update(detached(outputs), *by_output(compiled, y_true, sample_weight))
 
     def result(self) -> dict[str, Any]:
         """Return the results by name."""
