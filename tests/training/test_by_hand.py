@@ -120,6 +120,29 @@ def test_steps_by_hand_give_keras_numbers(keras: Any, kind: str) -> None:
         close(mine, other)
 
 
+@pytest.mark.parametrize("keyed", [False, True], ids=["lists", "dicts"])
+@pytest.mark.parametrize("kind", ["defaults", "metrics", None])
+def test_several_outputs_give_keras_numbers(keras: Any, kind: str | None, keyed: bool) -> None:
+    def run(k: Any) -> list[Any]:
+        inputs = k.Input((3,))
+        outputs = {"p": k.layers.Dense(3, name="a")(inputs), "q": k.layers.Dense(1, name="b")(inputs)}
+
+        def form(p: Any, q: Any) -> Any:
+            return {"p": p, "q": q} if keyed else [p, q]
+
+        model = (classes(k)[kind] if kind else k.Model)(inputs, form(*outputs.values()))
+        model.set_weights([np.linspace(-1, 1, w.size, dtype="float32").reshape(w.shape) for w in model.get_weights()])
+        model.compile("sgd", loss=form("mse", "mae"), metrics=form(["mae"], ["mse"]), loss_weights=form(2.0, 0.5))
+        options = {"batch_size": 5, "shuffle": False, "verbose": 0}
+        y, weights = form(X * 2, Y), form(WEIGHTS, np.ones(16, "float32"))
+        found = [model.fit(X, y, epochs=2, validation_data=(X, y), **options).history]
+        found.append(model.fit(X, y, sample_weight=weights, **options).history)
+        return [*found, model.evaluate(X, y, verbose=0), model.test_on_batch(X, y)]
+
+    for mine, other in zip(run(ab), run(keras), strict=True):
+        close(mine, other)
+
+
 def test_the_step_written_out_is_the_step_that_fit_takes() -> None:
     plain, by_hand = (dense(ab, base) for base in (ab.Model, classes(ab)["step"]))
     for model in (plain, by_hand):

@@ -42,7 +42,7 @@ class Compiled:
         self._bound_to: Any = None
         self.slots: Slots | None = None
         self._shapes: list[tuple[Any, ...]] = []
-        self._prefixed = False  # whether names begin with that of their output
+        self.prefixed = False  # whether names begin with that of their output
         self.losses: list[Any] = []
         self.weights: list[float | None] = []
         self.targets: list[Target] = []
@@ -110,7 +110,7 @@ class Compiled:
         ]
         # As in Keras, outputs that nobody named go by the names of their losses.
         prefixes = slots.names if named or isinstance(slots.structure, dict) else None
-        self._prefixed = prefixes is not None and len(slots.names) > 1
+        self.prefixed = prefixes is not None and len(slots.names) > 1
         self.records = self._part_records(prefixes)
         self.trackers = {name: kept for name, kept in self.trackers.items() if name in ("loss", "compile_metrics")}
         self.keyed_metrics = _keyed(self._plain, self._weighted, prefixes or ("",) * len(slots.names))
@@ -155,7 +155,7 @@ class Compiled:
         """The names of what ``evaluate`` returns, in its order: the loss, each output's loss, the metrics."""
         keys = list(self.keyed_metrics)
         parts = [kept[0] for kept in self.records if kept is not None]
-        if not self._prefixed:
+        if not self.prefixed:
             return ["loss", *keys, *parts, *self.extra]
         return ["loss", *parts, *self.extra, *sorted(keys)]
 

@@ -144,7 +144,8 @@ def metrics_names(model: Any) -> list[str]:
     compiled: Compiled | None = model._compiled
     if compiled is None or model.overrides:
         keyed = list(compiled.keyed_metrics) if compiled is not None else []
-        names = [keyed if isinstance(metric, CompileMetrics) else [metric.name] for metric in model.metrics]
-        return [name for some in names for name in some]
+        early, late = ([], sorted(keyed)) if compiled is not None and compiled.prefixed else (keyed, [])
+        names = [early if isinstance(metric, CompileMetrics) else [metric.name] for metric in model.metrics]
+        return [*(name for some in names for name in some), *late]
     compiled.watch(own_metrics(model))
     return compiled.metrics_names
