@@ -94,9 +94,7 @@ def test_aliases() -> None:
 
 
 def test_pooling_that_leaves_nothing() -> None:
-    with pytest.raises(
-        ShapeError, match=r"window of 3 does not fit into 2(.|\n)*got:.*\(None, 2, 8, 3\)(.|\n)*repair"
-    ):
+    with pytest.raises(ShapeError, match=r"window of 3 does not fit into 2(.|\n)*got:.*\(None, 2, 8, 3\)(.|\n)*repair"):
         layers.MaxPooling2D(3)(Input((2, 8, 3)))
 
 

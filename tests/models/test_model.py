@@ -228,7 +228,7 @@ def test_a_layer_without_weights_yet_says_so() -> None:
 
 
 def test_a_layer_in_place_of_a_tensor() -> None:
-    with pytest.raises(ArgumentTypeError, match="Dense made at .* was never called"):
+    with pytest.raises(ArgumentTypeError, match=r"Dense made at .* was never called"):
         layers.Dense(2)(layers.Dense(3))
 
 
@@ -270,7 +270,7 @@ def test_optional_inputs_may_be_none() -> None:
     assert model.predict({"a": ones}, verbose=0).tolist() == ones.tolist()
     model.compile("sgd", "mse")
     assert model.evaluate([ones, None], ones, verbose=0) == 0
-    with pytest.raises(ValueError, match="Input 'a' of model .* is None"):
+    with pytest.raises(ValueError, match=r"Input 'a' of model .* is None"):
         model([None, ones])
 
 

@@ -43,9 +43,7 @@ def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> Argu
     for fits, fact, repair in _KINDS:
         if fits(value):
             return ArgumentTypeError(fact(value), expected=expected, repair=repair(value))
-    return ArgumentTypeError(
-        f"A tensor belongs where {type(value).__name__} {value!r}"[:90] + " stands.", expected=expected
-    )
+    return ArgumentTypeError(f"A tensor belongs where {type(value).__name__} {value!r}"[:90] + " stands.", expected=expected)
 
 
 def refuse_strangers(layer: Any, args: tuple[Any, ...]) -> None:

@@ -32,7 +32,9 @@ class InputLayer(Layer):
         if sparse or ragged:
             raise ArgumentError("Sparse and ragged tensors are not there.", where=str(self.made_at))
         if input_tensor is not None:
-            raise ArgumentError("An InputLayer makes a tensor of its own.", repair="Input(tensor=…) begins a model at another one")
+            raise ArgumentError(
+                "An InputLayer makes a tensor of its own.", repair="Input(tensor=…) begins a model at another one"
+            )
         if (shape is None) == (batch_shape is None):
             raise ArgumentError(
                 "An Input needs its shape, without the batch.",

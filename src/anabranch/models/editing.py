@@ -13,7 +13,6 @@ from anabranch.edit import Edit
 from anabranch.graph import Graph, Node, Tensor
 from anabranch.graph.draft import Draft
 from anabranch.graph.paths import Place, places
-from anabranch.layers.base import Layer
 from anabranch.models.rebuilding import Making, rebuild
 
 
@@ -201,7 +200,7 @@ def clone_model(
         raise ArgumentError(
             "weights of clone_model is not understood.", expected="'fresh', 'shared' or 'copied'", got=repr(weights)
         )
-    if not isinstance(model, Layer):
+    if not hasattr(model, "with_graph"):
         raise ArgumentTypeError("clone_model copies a model.", got=f"{type(model).__name__}: {model!r}"[:120])
     if model.graph is None:
         return type(model).from_config(model.get_config())
