@@ -34,7 +34,8 @@ def test_the_parts_stand_in_order() -> None:
 
 def test_long_parts_are_broken_at_words() -> None:
     error = AnabranchError("fact " * 40, expected="word " * 60, repair="x" * 150)
-    lines = str(error).splitlines()
+    fact, *lines = str(error).splitlines()
+    assert fact == error.fact, "whole, as a log is searched for it"
     assert all(len(line) <= WIDTH for line in lines if "xxx" not in line)
     assert sum("x" * 150 in line for line in lines) == 1  # a word is never cut
     assert str(error).split().count("word") == 60

@@ -72,7 +72,7 @@ class AnabranchError(Exception):
     def plain(self) -> str:
         """Return the text without colours."""
         parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("repair", self.repair)]
-        lines = _broken(self.fact, "", "  ")
+        lines = self.fact.splitlines()  # whole, for those who look for it in a log
         lines += [f"  {line}" for line in (self.story or "").splitlines()]
         for label, text in parts:
             if text:
