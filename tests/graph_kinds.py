@@ -84,7 +84,7 @@ def same_type(*tensors: torch.Tensor) -> bool:
 
 
 def joinable(*tensors: torch.Tensor) -> bool:
-    return all(is_float(x) and x.shape[:-1] == tensors[0].shape[:-1] for x in tensors)
+    return all(is_float(x) and x.dim() > 1 and x.shape[:-1] == tensors[0].shape[:-1] for x in tensors)
 
 
 # Functions, which are their own hand
