@@ -87,7 +87,7 @@ def _broken(text: str, first: str, rest: str) -> list[str]:
     lines: list[str] = []
     for line in text.splitlines():
         begin = rest if lines else first
-        if len(begin) + len(line) <= WIDTH:
+        if len(begin) + len(line) <= WIDTH or any(word.startswith("/") for word in line.split()):  # a path is copied whole
             lines.append(begin + line)
         else:
             lines += textwrap.wrap(line, WIDTH, initial_indent=begin, subsequent_indent=rest, break_long_words=False,
