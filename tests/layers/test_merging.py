@@ -285,8 +285,7 @@ def test_a_message_tells_both_branches_from_their_fork() -> None:
         layers.Add(name="join")([left, right])
     told = str(caught.value).splitlines()
     assert told == [
-        "Add cannot merge (None, 30, 30, 16) and (None, 28, 28, 8): height 30 and 28, width 30 and 28, "
-        "channels 16 and 8.",
+        "Add cannot merge (None, 30, 30, 16) and (None, 28, 28, 8): height 30 and 28, width 30 and 28, channels 16 and 8.",
         f"  fork      Input 'img'     (None, 32, 32, 3)   {x.node.site}",
         f"  branch 1  Conv2D 'left'   (None, 30, 30, 16)  {left.node.site}",
         "              ↑ height 32 → 30, width 32 → 30, channels 3 → 16",
