@@ -60,6 +60,12 @@ class Recorder(GraphAppendingTracer):
         # the value is held, so that its id stays its own
         self._constants: dict[int, tuple[torch.Tensor | torch.Generator, Proxy]] = {}
 
+    def create_node(self, *args: Any, **kwargs: Any) -> torch.fx.Node:
+        """Record one operation, and the layer that it came from."""
+        node = super().create_node(*args, **kwargs)
+        node.meta["path"] = self.path
+        return node
+
     def place(self, step: Step) -> None:
         """Say where in the module the weights of this step's layer go."""
         self.path = step.path

@@ -1,0 +1,92 @@
+"""What a pass is: a function that rewrites an fx graph in place and says what it did where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch.fx import GraphModule, Node
+
+
+class Setting(NamedTuple):
+    """What the rewritten code is for."""
+
+    training: bool
+    frozen: bool = False  # no gradient will be asked for, so weights are constants until somebody changes them
+    single: bool = False  # batches of one sample, where the calls cost more than the arithmetic
+    device: str = "cpu"
+
+
+class Note(NamedTuple):
+    """What a pass did at one place, or why it could not."""
+
+    path: str
+    done: bool
+    text: str
+
+
+class Pass(NamedTuple):
+    """One rewriting.
+
+    ``requires`` and ``ensures`` are sentences for ``model.explain_execution()``; ``unfit`` says why the pass does not run in a
+    setting, or "" where it does; ``run`` rewrites the module's graph in place.
+    """
+
+    name: str
+    requires: str
+    ensures: str
+    unfit: Callable[[Setting], str]
+    run: Callable[[GraphModule, Setting], list[Note]]
+
+
+def always(setting: Setting) -> str:
+    """Return "": the pass runs in every setting."""
+    return ""
+
+
+def frozen_only(setting: Setting) -> str:
+    """Return why a pass that treats weights as constants does not run."""
+    return "" if setting.frozen else "weights may change, or gradients flow to them"
+
+
+def path_of(node: Node) -> str:
+    """Return the path of the layer that a node came from."""
+    return str(node.meta.get("path") or node.name)
+
+
+def shape_of(value: Any) -> tuple[int | None, ...] | None:
+    """Return the shape noted on a node, where one was."""
+    return value.meta.get("shape") if isinstance(value, Node) else None
+
+
+def is_call(node: Any, targets: Any) -> bool:
+    """Return whether a node calls one of ``targets``: functions, or methods by name."""
+    return isinstance(node, Node) and node.op in ("call_function", "call_method") and node.target in targets
+
+
+def attribute(module: torch.nn.Module, target: str) -> Any:
+    """Return what stands at a dotted path in a module."""
+    value: Any = module
+    for name in target.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def only_user(node: Any) -> Node | None:
+    """Return the one node that takes ``node``, once; None where there are several or none."""
+    if not isinstance(node, Node) or len(node.users) != 1:
+        return None
+    user = next(iter(node.users))
+    return user if sum(argument is node for argument in _inputs(user)) == 1 else None
+
+
+def _inputs(node: Node) -> Iterator[Any]:
+    yield from node.args
+    yield from node.kwargs.values()
+
+
+def like(made: Node, source: Node) -> Node:
+    """Give a new node what was noted on the one it stands for."""
+    made.meta.update(source.meta)
+    return made
