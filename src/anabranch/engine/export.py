@@ -20,7 +20,9 @@ class TorchModel(torch.nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         place_weights(model)
-        self._forms = {mode: lower(model.need_running_graph(), training=mode, structured=True).module for mode in (True, False)}
+        self._forms = {
+            mode: lower(model.need_running_graph(), training=mode, structured=True).module() for mode in (True, False)
+        }
         for form in self._forms.values():
             for name, child in form.named_children():
                 if name not in self._modules:

@@ -31,15 +31,34 @@ TORCH_NAMES = {
 
 
 class Lowered(NamedTuple):
-    """The module, which returns outputs, losses of activity and masks of outputs; and the modules of others in it.
+    """Flat code and the weights and modules that it names; it returns outputs, losses of activity and masks of outputs.
 
-    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks.
+    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks; ``foreign`` are modules of others.
     """
 
-    module: torch.fx.GraphModule
+    root: torch.nn.Module
+    code: torch.fx.Graph
+    training: bool
     outputs: int
     masked: tuple[int, ...]
     foreign: tuple[torch.nn.Module, ...]
+
+    def copied(self) -> torch.fx.Graph:
+        """Return the code once more, to be rewritten."""
+        graph = torch.fx.Graph()
+        graph.output(graph.graph_copy(self.code, {}))
+        return graph
+
+    def module(self) -> torch.fx.GraphModule:
+        """Return the code as a module, as it was recorded."""
+        return made_runnable(self.root, self.code, self.training)
+
+
+def made_runnable(root: torch.nn.Module, code: torch.fx.Graph, training: bool) -> torch.fx.GraphModule:
+    """Return flat code as a module in the mode it was written for."""
+    module = torch.fx.GraphModule(root, code, "Lowered")
+    weakref.finalize(module, _forget_source, module.forward.__code__.co_filename)
+    return module.train(training)
 
 
 class Recorder(GraphAppendingTracer):
@@ -138,7 +157,7 @@ class Recorder(GraphAppendingTracer):
 
 
 def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Collection[int] = ()) -> Lowered:
-    """Return the module that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure.
+    """Return the code that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure.
 
     The inputs numbered in ``absent`` are None and not asked for.
     """
@@ -165,9 +184,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses, *kept.values())
     recorder.graph.output(recorder.create_arg(result))
     _forget_unused(recorder.graph, [mask.node for mask in masks if isinstance(mask, Proxy)])
-    module = torch.fx.GraphModule(recorder.root, recorder.graph, "Lowered")
-    weakref.finalize(module, _forget_source, module.forward.__code__.co_filename)
-    return Lowered(module.train(training), len(outputs), tuple(kept), tuple(recorder.modules))
+    return Lowered(recorder.root, recorder.graph, training, len(outputs), tuple(kept), tuple(recorder.modules))
 
 
 def _forget_source(file: str) -> None:

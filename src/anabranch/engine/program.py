@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,37 @@ from typing import Any
 import torch
 
 from anabranch import compute
-from anabranch.engine.lower import lower
+from anabranch.engine import passes
+from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
+
+
+class Form:
+    """Flat code for one setting: the rewritten module, what it takes besides the inputs, and what each pass noted."""
+
+    def __init__(self, lowered: Lowered, setting: passes.Setting) -> None:
+        self.setting = setting
+        code, root = lowered.copied(), lowered.root
+        self.report = passes.apply(code, root, setting)
+        parts = passes.take_apart(code, frozen=setting.frozen)
+        self.module = made_runnable(root, parts.main, setting.training)
+        self.computed = parts.computed
+        self._prepare = made_runnable(root, parts.prepare, setting.training) if parts.prepare else None
+        self._sources = [passes.attribute(root, target) for target in parts.sources]
+        self._versions: list[int] = []
+        self._held: Sequence[Any] = [passes.attribute(root, target) for target in parts.held]
+        self._run = self.module.forward
+
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> Any:
+        """Return all values of the flat code; what follows from weights alone is computed again where one has changed."""
+        if self._prepare is not None:
+            versions = [weight._version for weight in self._sources]
+            if versions != self._versions:
+                with torch.inference_mode(False), torch.no_grad():
+                    self._held = self._prepare()
+                self._versions = versions
+        return self._run(*inputs, *self._held)
 
 
 class Program:
@@ -19,17 +48,31 @@ class Program:
 
     def __init__(self, graph: Graph, training: bool, absent: frozenset[int] = frozenset()) -> None:
         self.graph = graph
-        lowered = lower(graph, training=training, absent=absent)
-        self.module: torch.nn.Module = lowered.module
         self.training = training
-        self._whole = any(isinstance(part, Opaque) for part in lowered.module.modules())
-        self._outputs = lowered.outputs
-        self._masked = lowered.masked
-        self._foreign = lowered.foreign
+        self.lowered = lowered = lower(graph, training=training, absent=absent)
+        self.forms: dict[passes.Setting, Form] = {}
+        self._whole = any(isinstance(part, Opaque) for part in lowered.root.modules())
         self._absent = absent
         optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
         self._graph = graph if optional else None  # for programs without some of the optional inputs
         self._others: dict[frozenset[int], Program] = {}
+        self._settings = {
+            (frozen, single): passes.Setting(training, frozen and not training, single, compute.device().type)
+            for frozen in (False, True)
+            for single in (False, True)
+        }
+
+    @functools.cached_property
+    def module(self) -> torch.fx.GraphModule:
+        """The code as it was recorded, before any pass."""
+        return self.lowered.module()
+
+    def form(self, *, frozen: bool, single: bool = False) -> Form:
+        """Return the code for running with gradients, or ``frozen`` without; ``single`` for batches of one."""
+        setting = self._settings[frozen, single and frozen]
+        if setting not in self.forms:
+            self.forms[setting] = Form(self.lowered, setting)
+        return self.forms[setting]
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
@@ -39,17 +82,21 @@ class Program:
                 if absent not in self._others:
                     self._others[absent] = Program(self._graph, self.training, absent)
                 return self._others[absent](inputs)
-            inputs = [value for value in inputs if value is not None]
-        for module in self._foreign:  # both modes of a model hold the same ones
+        given = [value for value in inputs if value is not None]
+        for module in self.lowered.foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
+        frozen = not torch.is_grad_enabled()
+        form = self.form(frozen=frozen, single=frozen and bool(given) and given[0].dim() > 0 and given[0].shape[0] == 1)
+        gathered: list[torch.Tensor] = []
         if self._whole:
             with compute.gathering() as gathered:
-                values = self.module(*inputs)
+                values = form(given)
         else:
-            gathered, values = [], self.module(*inputs)
-        outputs, extra = list(values[: self._outputs]), list(values[self._outputs :])
-        for index in reversed(self._masked):
+            values = form(given)
+        count = self.lowered.outputs
+        outputs, extra = list(values[:count]), list(values[count:])
+        for index in reversed(self.lowered.masked):
             outputs[index] = compute.with_mask(outputs[index], extra.pop())
         return outputs, [*extra, *gathered]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, Node
 
 
 class Setting(NamedTuple):
@@ -30,14 +30,14 @@ class Pass(NamedTuple):
     """One rewriting.
 
     ``requires`` and ``ensures`` are sentences for ``model.explain_execution()``; ``unfit`` says why the pass does not run in a
-    setting, or "" where it does; ``run`` rewrites the module's graph in place.
+    setting, or "" where it does; ``run`` rewrites a graph in place, whose weights stand in ``root``.
     """
 
     name: str
     requires: str
     ensures: str
     unfit: Callable[[Setting], str]
-    run: Callable[[GraphModule, Setting], list[Note]]
+    run: Callable[[Graph, torch.nn.Module, Setting], list[Note]]
 
 
 def always(setting: Setting) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from torch.fx import GraphModule
+import torch
+from torch.fx import Graph
 
 from anabranch.engine.passes.base import Note, Pass, Setting
+from anabranch.engine.passes.batch_norm import BATCH_NORM
+from anabranch.engine.passes.duplicates import DUPLICATES
+from anabranch.engine.passes.fusion import FUSION
+from anabranch.engine.passes.identities import IDENTITIES
+from anabranch.engine.passes.in_place import IN_PLACE
+from anabranch.engine.passes.layout import LAYOUT
 
-PASSES: tuple[Pass, ...] = ()
+# Layout before what looks at neighbours; what works in place last, when it is settled who reads what.
+PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, IN_PLACE)
 
 
-def apply(module: GraphModule, setting: Setting) -> list[tuple[Pass, list[Note]]]:
-    """Rewrite the module's graph by each pass that fits the setting, and return what each noted."""
+def apply(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[tuple[Pass, list[Note]]]:
+    """Rewrite ``graph``, whose weights stand in ``root``, by each pass that fits the setting, and return what each noted."""
     report: list[tuple[Pass, list[Note]]] = []
     for each in PASSES:
         why = each.unfit(setting)
-        report.append((each, [Note("", False, why)] if why else each.run(module, setting)))
+        report.append((each, [Note("", False, why)] if why else each.run(graph, root, setting)))
     return report

@@ -1,0 +1,78 @@
+"""A batch normalization by fixed statistics becomes part of the convolution or dense layer before it.
+
+γ · (W x + b - μ) / √(σ² + ε) + β = (s W) x + s (b - μ) + β with s = γ / √(σ² + ε), by output channel (Jacob et al. 2018, §3.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.fx import Graph, Node
+
+from anabranch.engine.passes.base import Note, Pass, Setting, frozen_only, is_call, like, only_user, path_of
+from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
+
+_LINEAR = (F.linear,)
+
+
+def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+    """Rewrite the graph and note which normalizations are left."""
+    notes = []
+    for node in list(graph.nodes):
+        if not is_call(node, (F.batch_norm,)):
+            continue
+        why = _refusal(node)
+        if not why:
+            _fold(graph, node)
+        notes.append(Note(path_of(node), not why, why or f"part of {path_of(node)}"))
+    return notes
+
+
+def _refusal(node: Node) -> str:
+    """Return why a normalization cannot be folded, or ""."""
+    source = node.args[0]
+    if len(node.args) != 8 or node.args[5]:
+        return "it takes the batch's own statistics"
+    if not is_call(source, (*CONVOLUTIONS, *TRANSPOSED, *_LINEAR)):
+        return "no convolution or dense layer stands right before it"
+    if only_user(source) is not node:
+        return f"the result of {path_of(source)} is needed elsewhere too"
+    if source.target in TRANSPOSED and _argument(source, 6, 1) != 1:
+        return "the convolution before it is transposed and grouped"
+    return ""
+
+
+def _argument(node: Node, place: int, default: Any) -> Any:
+    return node.args[place] if len(node.args) > place else default
+
+
+def _fold(graph: Graph, node: Node) -> None:
+    source, mean, variance, gamma, beta, _, _, epsilon = node.args
+    x, kernel, *rest = source.args
+    bias, *rest = rest or [None]
+    with graph.inserting_before(source):
+        call, method = graph.call_function, graph.call_method
+        scale = call(torch.rsqrt, (call(torch.add, (variance, epsilon)),))
+        scale = scale if gamma is None else call(torch.mul, (scale, gamma))
+        axis = 1 if source.target in TRANSPOSED else 0
+        dimensions = 2 if source.target in _LINEAR else 3 + (*CONVOLUTIONS, *TRANSPOSED).index(source.target) % 3
+        spread = [-1 if place == axis else 1 for place in range(dimensions)]
+        scaled = call(torch.mul, (kernel, method("reshape", (scale, spread))))
+        centred = method("neg", (mean,)) if bias is None else call(torch.sub, (bias, mean))
+        shift = call(torch.mul, (centred, scale))
+        shift = shift if beta is None else call(torch.add, (shift, beta))
+        made = like(call(source.target, (x, scaled, shift, *rest), dict(source.kwargs)), node)
+    node.replace_all_uses_with(made)
+    graph.erase_node(node)
+    graph.erase_node(source)
+
+
+BATCH_NORM = Pass(
+    "batch_norm",
+    requires="fixed statistics, and a convolution or dense layer before it whose result nothing else takes",
+    ensures="the same values to rounding",
+    unfit=frozen_only,
+    run=run,
+)

@@ -1,0 +1,172 @@
+"""Convolutions and dense layers take their activation, and the addition of a residual branch, into one call of oneDNN.
+
+y = f(W x + b) or f(W x + b + other), the weights reordered beforehand into the blocks that the library's kernels read. Inference
+only: while training, the activation in place measured the same and keeps torch's own gradient.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.fx import Graph, Node
+
+from anabranch.engine.passes.base import (
+    Note, Pass, Setting, attribute, frozen_only, is_call, like, only_user, path_of, shape_of,
+)  # fmt: skip
+
+_mkldnn: Any = torch.ops.mkldnn
+_ADDITIONS = (operator.add, torch.add, "add")
+PACKING = (_mkldnn._reorder_convolution_weight.default, _mkldnn._reorder_linear_weight.default)
+FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.binary, _mkldnn._linear_pointwise.default)
+LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call is faster
+Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
+
+
+def _argument(node: Node, place: int, name: str, default: Any) -> Any:
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+
+
+_ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
+    torch.relu: lambda node: ("relu", [], ""),
+    F.relu: lambda node: ("relu", [], ""),
+    torch.sigmoid: lambda node: ("sigmoid", [], ""),
+    torch.tanh: lambda node: ("tanh", [], ""),
+    F.silu: lambda node: ("swish", [], ""),
+    F.hardswish: lambda node: ("hardswish", [], ""),
+    F.hardsigmoid: lambda node: ("hardsigmoid", [], ""),
+    F.relu6: lambda node: ("hardtanh", [0.0, 6.0], ""),
+    F.leaky_relu: lambda node: ("leaky_relu", [_argument(node, 1, "negative_slope", 0.01)], ""),
+    F.gelu: lambda node: ("gelu", [], _argument(node, 1, "approximate", "none")),
+}
+
+
+def unfit(setting: Setting) -> str:
+    """Return why nothing is fused in this setting, or ""."""
+    if why := frozen_only(setting):
+        return why
+    if setting.device != "cpu" or not torch.backends.mkldnn.is_available():
+        return "only for processors that oneDNN knows"
+    return "batches of one sample: the calls cost more than the arithmetic" if setting.single else ""
+
+
+def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+    """Rewrite the graph and note what became one call."""
+    notes = []
+    for node in list(graph.nodes):
+        if is_call(node, (torch.conv2d,)):
+            notes.append(_fuse_convolution(graph, root, node))
+        elif is_call(node, (F.linear,)):
+            notes.append(_fuse_dense(graph, root, node))
+    return notes
+
+
+def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
+    if len(node.args) != 7 or node.kwargs or isinstance(node.args[4], str):
+        return Note(path_of(node), False, "written with other arguments than a layer's")
+    if (kind := _kind(root, node.args[1])) != torch.float32:
+        return Note(path_of(node), False, f"computes in {kind}")
+    x, kernel, bias, *geometry = node.args
+    strides, padding, dilation, groups = [*map(_listed, geometry[:3]), geometry[3]]
+    last, told = _followed(node)
+    addition = None if told else _addition(node)
+    other = None
+    if addition is not None:
+        other = next(value for value in addition.all_input_nodes if value is not node)
+        follower = only_user(addition)
+        last = follower if is_call(follower, (torch.relu, F.relu)) else addition
+    with graph.inserting_before(last):
+        size = shape_of(x)
+        known = size is not None and all(isinstance(length, int) for length in size[1:])
+        packed = graph.call_function(
+            PACKING[0],
+            (kernel, padding, strides, dilation, groups, [64, *size[1:]] if known and size else None),
+        )
+        if other is None:
+            arguments = (x, packed, bias, padding, strides, dilation, groups, *(told or ("none", [], "")))
+            made = graph.call_function(FUSED[0], arguments)
+        else:
+            after = None if last is addition else "relu"
+            arguments = (x, other, packed, bias, padding, strides, dilation, groups, "add", 1.0, after, [], "")
+            made = graph.call_function(FUSED[1], arguments)
+    parts = [f"the sum {path_of(addition)}"] if addition is not None else []
+    parts += ["the activation"] if last not in (node, addition) else []
+    _stand_in(graph, made, node, last, addition)
+    return Note(path_of(node), True, "with " + " and ".join(parts) if parts else "its kernel in blocks")
+
+
+def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
+    x, kernel, *rest = node.args
+    if (kind := _kind(root, kernel)) != torch.float32:
+        return Note(path_of(node), False, f"computes in {kind}")
+    source = _read(kernel)
+    if source is None or attribute(root, source.target).numel() < LEAST_DENSE:
+        return Note(path_of(node), False, "small: the plain call is faster")
+    last, told = _followed(node)
+    with graph.inserting_before(last):
+        packed = graph.call_function(PACKING[1], (kernel, 64))
+        arguments = (x, packed, rest[0] if rest else None, *(told or ("none", [], "")))
+        made = graph.call_function(FUSED[2], arguments)
+    _stand_in(graph, made, node, last, None)
+    return Note(path_of(node), True, "with the activation" if told else "its kernel in blocks")
+
+
+def _followed(node: Node) -> tuple[Node, Told | None]:
+    """Return the activation that alone takes the node's result, and how oneDNN calls it; else the node itself and None."""
+    user = only_user(node)
+    if user is None or user.target not in _ACTIVATIONS or user.args[0] is not node or user.kwargs.get("inplace"):
+        return node, None
+    told = _ACTIVATIONS[user.target](user)
+    return (user, told) if all(isinstance(number, (int, float)) for number in told[1]) else (node, None)
+
+
+def _addition(node: Node) -> Node | None:
+    """Return the addition of another value of the same shape that alone takes the node's result, where there is one."""
+    user = only_user(node)
+    if not is_call(user, _ADDITIONS) or user is None or len(user.args) != 2 or user.kwargs:
+        return None
+    shapes = [shape_of(value) for value in (user, *user.args)]
+    shapes = [shapes[0] if value is node else shape for shape, value in zip(shapes, (user, *user.args), strict=True)]
+    same = shapes[0] is not None and all(shape == shapes[0] for shape in shapes)
+    return user if same and len(user.all_input_nodes) == 2 else None
+
+
+def _stand_in(graph: Graph, made: Node, node: Node, last: Node, between: Node | None) -> None:
+    like(made, last)
+    made.meta["path"] = node.meta.get("path", made.name)
+    last.replace_all_uses_with(made)
+    for gone in dict.fromkeys((last, *([between] if between is not None else []), node)):
+        graph.erase_node(gone)
+
+
+def _read(kernel: Any) -> Node | None:
+    """Return the read of the weight that a kernel is made of."""
+    while isinstance(kernel, Node) and kernel.op != "get_attr":
+        kernel = kernel.args[0] if kernel.args else None
+    return kernel if isinstance(kernel, Node) else None
+
+
+def _kind(root: torch.nn.Module, kernel: Any) -> torch.dtype | None:
+    """Return the type that a kernel arrives in."""
+    step = kernel
+    while isinstance(step, Node) and step.op != "get_attr":
+        if step.target == "to" and len(step.args) == 2 and isinstance(step.args[1], torch.dtype):
+            return step.args[1]
+        step = step.args[0] if step.args else None
+    return attribute(root, step.target).dtype if isinstance(step, Node) else None
+
+
+def _listed(values: Any) -> list[int]:
+    return list(values)
+
+
+FUSION = Pass(
+    "fusion",
+    requires="float32 on a processor with oneDNN, batches of several samples, an activation or sum that alone takes the result",
+    ensures="the same values to rounding",
+    unfit=unfit,
+    run=run,
+)

@@ -1,0 +1,139 @@
+"""Images stay channels first between convolutions: permutations move down past what works value by value, and cancel there.
+
+Layers take and give channels last (B H W C), torch's convolutions channels first (B C H W); both are views of the same
+memory, so no number moves. What is gained is that each operation sees the result of the one before as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import Graph, Node
+
+from anabranch.engine.passes.base import Note, Pass, Setting, always, is_call, path_of, shape_of
+from anabranch.engine.passes.operations import ELEMENTWISE, REDUCTIONS
+
+Order = tuple[int, ...]
+PERMUTES = ("permute", torch.permute)
+
+
+def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+    """Rewrite the graph and note where permutations are left."""
+    viewed: dict[Node, tuple[Node, Order]] = {}  # a permuted value: of what, by what order
+    for node in list(graph.nodes):
+        if is_call(node, PERMUTES) and (order := _order(node)) is not None:
+            _compose(node, order, viewed)
+        elif is_call(node, ELEMENTWISE):
+            _move_elementwise(graph, node, viewed)
+        elif is_call(node, REDUCTIONS):
+            _move_reduction(graph, node, viewed)
+        elif is_call(node, (torch.cat,)):
+            _move_cat(graph, node, viewed)
+    for node in reversed(list(graph.nodes)):
+        if not node.users and is_call(node, PERMUTES):
+            graph.erase_node(node)
+    return [Note(path_of(node), False, f"permuted to {order}") for node, (_, order) in viewed.items() if not node._erased]
+
+
+def _order(node: Node) -> Order | None:
+    given = node.args[1:]
+    axes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    if node.kwargs or not axes or not all(isinstance(axis, int) for axis in axes):
+        return None
+    return tuple(axis % len(axes) for axis in axes)  # type: ignore[operator,union-attr]  # whole numbers, as just seen
+
+
+def _compose(node: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
+    source = node.args[0]
+    if source in viewed:
+        source, first = viewed[source]
+        order = tuple(first[axis] for axis in order)
+    if order == tuple(range(len(order))):
+        node.replace_all_uses_with(source)
+        return
+    node.args = (source, *order)
+    node.target, node.op = "permute", "call_method"
+    viewed[node] = source, order
+    _note_shape(source, order, shape_of(node))
+
+
+def _move_elementwise(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) -> None:
+    values = node.all_input_nodes
+    orders = {viewed[value][1] for value in values if value in viewed}
+    if len(orders) != 1:
+        return
+    (order,) = orders
+    others = [value for value in values if value not in viewed]
+    if any(len(shape_of(other) or ()) != len(order) for other in others):
+        return  # of another rank: it would broadcast along other axes
+    back = tuple(order.index(axis) for axis in range(len(order)))
+    with graph.inserting_before(node):
+        fronts = {
+            value: viewed[value][0] if value in viewed else graph.call_method("permute", (value, *back)) for value in values
+        }
+        made = graph.node_copy(node, lambda value: fronts[value])
+    _replace(graph, node, made, order, viewed)
+
+
+def _move_reduction(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) -> None:
+    source, *rest = node.args
+    if source not in viewed or not rest or set(node.kwargs) - {"keepdim"}:
+        return
+    base, order = viewed[source]
+    axes = rest[0] if isinstance(rest[0], (tuple, list)) else (rest[0],)
+    if not all(isinstance(axis, int) for axis in axes):
+        return
+    numbers = [axis % len(order) for axis in axes]
+    keep = bool(rest[1]) if len(rest) > 1 else bool(node.kwargs.get("keepdim", False))
+    left = [order[axis] for axis in range(len(order)) if keep or axis not in numbers]
+    with graph.inserting_before(node):
+        made = graph.call_method(node.target, (base, tuple(order[axis] for axis in numbers)), {"keepdim": keep})
+    made.meta.update(node.meta)
+    _replace(graph, node, made, tuple(sorted(left).index(axis) for axis in left), viewed)
+
+
+def _move_cat(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) -> None:
+    parts = node.args[0]
+    axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+    if not isinstance(parts, (list, tuple)) or not isinstance(axis, int) or any(part not in viewed for part in parts):
+        return
+    orders = {viewed[part][1] for part in parts}
+    if len(orders) != 1:
+        return
+    (order,) = orders
+    with graph.inserting_before(node):
+        made = graph.call_function(torch.cat, ([viewed[part][0] for part in parts], order[axis % len(order)]))
+    made.meta.update(node.meta)
+    _replace(graph, node, made, order, viewed)
+
+
+def _replace(graph: Graph, node: Node, made: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
+    """Let ``made``, permuted by ``order``, stand for ``node``."""
+    made.meta.pop("shape", None)
+    if order == tuple(range(len(order))):
+        made.meta.update(node.meta)
+        node.replace_all_uses_with(made)
+    else:
+        with graph.inserting_before(node):
+            view = graph.call_method("permute", (made, *order))
+        view.meta.update(node.meta)
+        node.replace_all_uses_with(view)
+        viewed[view] = made, order
+        _note_shape(made, order, shape_of(node))
+    graph.erase_node(node)
+
+
+def _note_shape(source: Node, order: Order, shape: Any) -> None:
+    """Note on a value the shape that its permutation tells."""
+    if shape is not None and len(shape) == len(order):
+        source.meta.setdefault("shape", tuple(shape[order.index(axis)] for axis in range(len(order))))
+
+
+LAYOUT = Pass(
+    "layout",
+    requires="permutations by whole numbers",
+    ensures="the same values; a permutation is left only where something else than a permutation needs it",
+    unfit=always,
+    run=run,
+)
