@@ -1,3 +1,4 @@
+from .execution import Execution as Execution, Rewriting as Rewriting, explain_execution as explain_execution
 from .export import to_torch as to_torch
 from .interpret import explained as explained, interpret as interpret
 from .program import Program as Program, place_weights as place_weights, program as program

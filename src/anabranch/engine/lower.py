@@ -33,7 +33,8 @@ TORCH_NAMES = {
 class Lowered(NamedTuple):
     """Flat code and the weights and modules that it names; it returns outputs, losses of activity and masks of outputs.
 
-    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks; ``foreign`` are modules of others.
+    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks; ``foreign`` are modules of
+    other authors.
     """
 
     root: torch.nn.Module

@@ -57,7 +57,7 @@ class Program:
         self._graph = graph if optional else None  # for programs without some of the optional inputs
         self._others: dict[frozenset[int], Program] = {}
         self._settings = {
-            (frozen, single): passes.Setting(training, frozen and not training, single, compute.device().type)
+            (frozen, single): passes.Setting(training, frozen and not training, single and not training, compute.device().type)
             for frozen in (False, True)
             for single in (False, True)
         }
@@ -69,7 +69,7 @@ class Program:
 
     def form(self, *, frozen: bool, single: bool = False) -> Form:
         """Return the code for running with gradients, or ``frozen`` without; ``single`` for batches of one."""
-        setting = self._settings[frozen, single and frozen]
+        setting = self._settings[frozen, single]
         if setting not in self.forms:
             self.forms[setting] = Form(self.lowered, setting)
         return self.forms[setting]
@@ -87,7 +87,7 @@ class Program:
             if module.training != self.training:
                 module.train(self.training)
         frozen = not torch.is_grad_enabled()
-        form = self.form(frozen=frozen, single=frozen and bool(given) and given[0].dim() > 0 and given[0].shape[0] == 1)
+        form = self.form(frozen=frozen, single=frozen and _is_single(given))
         gathered: list[torch.Tensor] = []
         if self._whole:
             with compute.gathering() as gathered:
@@ -99,6 +99,10 @@ class Program:
         for index in reversed(self.lowered.masked):
             outputs[index] = compute.with_mask(outputs[index], extra.pop())
         return outputs, [*extra, *gathered]
+
+
+def _is_single(inputs: Sequence[torch.Tensor]) -> bool:
+    return bool(inputs) and inputs[0].dim() > 0 and len(inputs[0]) == 1
 
 
 State = tuple[Any, ...]

@@ -346,6 +346,13 @@ class Model(Layer):
         """Return a plain ``torch.nn.Module`` of flat, readable code that shares this model's weights."""
         return engine.to_torch(self)
 
+    def explain_execution(self, training: bool = False, gradients: bool | None = None, single: bool = False) -> Any:
+        """Return which passes rewrote the model's code where, why not elsewhere, and the code; print it to read it.
+
+        ``gradients``: as run under autograd, as training always is. ``single``: as run for batches of one sample.
+        """
+        return engine.explain_execution(self, training=training, gradients=gradients, single=single)
+
     # Training
 
     def compile(

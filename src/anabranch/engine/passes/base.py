@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch.fx import Graph, Node
+
+Call = Any  # an fx node whose target and arguments are looked at, which torch types as a union of all that they may be
 
 
 class Setting(NamedTuple):
@@ -73,17 +75,12 @@ def attribute(module: torch.nn.Module, target: str) -> Any:
     return value
 
 
-def only_user(node: Any) -> Node | None:
+def only_user(node: Any) -> Call:
     """Return the one node that takes ``node``, once; None where there are several or none."""
     if not isinstance(node, Node) or len(node.users) != 1:
         return None
     user = next(iter(node.users))
-    return user if sum(argument is node for argument in _inputs(user)) == 1 else None
-
-
-def _inputs(node: Node) -> Iterator[Any]:
-    yield from node.args
-    yield from node.kwargs.values()
+    return user if sum(argument is node for argument in (*user.args, *user.kwargs.values())) == 1 else None
 
 
 def like(made: Node, source: Node) -> Node:

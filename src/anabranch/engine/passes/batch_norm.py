@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.fx import Graph, Node
+from torch.fx import Graph
 
-from anabranch.engine.passes.base import Note, Pass, Setting, frozen_only, is_call, like, only_user, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, frozen_only, is_call, like, only_user, path_of
 from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
 
 _LINEAR = (F.linear,)
@@ -30,7 +30,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     return notes
 
 
-def _refusal(node: Node) -> str:
+def _refusal(node: Call) -> str:
     """Return why a normalization cannot be folded, or ""."""
     source = node.args[0]
     if len(node.args) != 8 or node.args[5]:
@@ -44,11 +44,11 @@ def _refusal(node: Node) -> str:
     return ""
 
 
-def _argument(node: Node, place: int, default: Any) -> Any:
+def _argument(node: Call, place: int, default: Any) -> Any:
     return node.args[place] if len(node.args) > place else default
 
 
-def _fold(graph: Graph, node: Node) -> None:
+def _fold(graph: Graph, node: Call) -> None:
     source, mean, variance, gamma, beta, _, _, epsilon = node.args
     x, kernel, *rest = source.args
     bias, *rest = rest or [None]
@@ -63,6 +63,8 @@ def _fold(graph: Graph, node: Node) -> None:
         centred = method("neg", (mean,)) if bias is None else call(torch.sub, (bias, mean))
         shift = call(torch.mul, (centred, scale))
         shift = shift if beta is None else call(torch.add, (shift, beta))
+        for part in (scale, scaled, shift):
+            part.meta["path"] = path_of(source)
         made = like(call(source.target, (x, scaled, shift, *rest), dict(source.kwargs)), node)
     node.replace_all_uses_with(made)
     graph.erase_node(node)

@@ -31,8 +31,8 @@ def take_apart(graph: Graph, *, frozen: bool) -> Parts:
     held = [node for node in graph.nodes if node in constant and any(user not in constant for user in node.users)]
     computed = [node for node in held if node.op != "get_attr"]
     prepare = _preparation(graph, constant, held) if computed else None
-    names = () if computed else tuple(node.target for node in held)
-    sources = tuple(node.target for node in _sources(computed))
+    names = () if computed else tuple(str(node.target) for node in held)
+    sources = tuple(str(node.target) for node in _sources(computed))
     paths = tuple(dict.fromkeys(path_of(node) for node in computed))
     _make_arguments(graph, held, constant)
     return Parts(graph, prepare, names, sources, paths)

@@ -1,7 +1,7 @@
 """Convolutions and dense layers take their activation, and the addition of a residual branch, into one call of oneDNN.
 
-y = f(W x + b) or f(W x + b + other), the weights reordered beforehand into the blocks that the library's kernels read. Inference
-only: while training, the activation in place measured the same and keeps torch's own gradient.
+y = f(W x + b) or f(W x + b + other), the weights reordered beforehand into the blocks that the library's kernels read. For
+inference only: while training, the activation in place measured the same and keeps torch's own gradient.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import (
-    Note, Pass, Setting, attribute, frozen_only, is_call, like, only_user, path_of, shape_of,
+    Call,
+    Note,
+    Pass,
+    Setting,
+    attribute,
+    frozen_only,
+    is_call,
+    like,
+    only_user,
+    path_of,
+    shape_of,
 )  # fmt: skip
 
 _mkldnn: Any = torch.ops.mkldnn
@@ -26,7 +36,7 @@ LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call i
 Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
 
 
-def _argument(node: Node, place: int, name: str, default: Any) -> Any:
+def _argument(node: Call, place: int, name: str, default: Any) -> Any:
     return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
 
 
@@ -48,7 +58,7 @@ def unfit(setting: Setting) -> str:
     """Return why nothing is fused in this setting, or ""."""
     if why := frozen_only(setting):
         return why
-    if setting.device != "cpu" or not torch.backends.mkldnn.is_available():
+    if setting.device != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's
         return "only for processors that oneDNN knows"
     return "batches of one sample: the calls cost more than the arithmetic" if setting.single else ""
 
@@ -64,7 +74,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     return notes
 
 
-def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
+def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     if len(node.args) != 7 or node.kwargs or isinstance(node.args[4], str):
         return Note(path_of(node), False, "written with other arguments than a layer's")
     if (kind := _kind(root, node.args[1])) != torch.float32:
@@ -78,16 +88,15 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
         other = next(value for value in addition.all_input_nodes if value is not node)
         follower = only_user(addition)
         last = follower if is_call(follower, (torch.relu, F.relu)) else addition
+    size = shape_of(x)
+    hint = [64, *size[1:]] if size and all(isinstance(length, int) for length in size[1:]) else None
     with graph.inserting_before(last):
-        size = shape_of(x)
-        known = size is not None and all(isinstance(length, int) for length in size[1:])
-        packed = graph.call_function(
-            PACKING[0],
-            (kernel, padding, strides, dilation, groups, [64, *size[1:]] if known and size else None),
-        )
+        packed = graph.call_function(PACKING[0], (kernel, padding, strides, dilation, groups, hint))
+        packed.meta["path"] = path_of(node)
         if other is None:
-            arguments = (x, packed, bias, padding, strides, dilation, groups, *(told or ("none", [], "")))
-            made = graph.call_function(FUSED[0], arguments)
+            made = graph.call_function(
+                FUSED[0], (x, packed, bias, padding, strides, dilation, groups, *(told or ("none", [], "")))
+            )
         else:
             after = None if last is addition else "relu"
             arguments = (x, other, packed, bias, padding, strides, dilation, groups, "add", 1.0, after, [], "")
@@ -98,7 +107,7 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
     return Note(path_of(node), True, "with " + " and ".join(parts) if parts else "its kernel in blocks")
 
 
-def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
+def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     x, kernel, *rest = node.args
     if (kind := _kind(root, kernel)) != torch.float32:
         return Note(path_of(node), False, f"computes in {kind}")
@@ -108,13 +117,14 @@ def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Node) -> Note:
     last, told = _followed(node)
     with graph.inserting_before(last):
         packed = graph.call_function(PACKING[1], (kernel, 64))
+        packed.meta["path"] = path_of(node)
         arguments = (x, packed, rest[0] if rest else None, *(told or ("none", [], "")))
         made = graph.call_function(FUSED[2], arguments)
     _stand_in(graph, made, node, last, None)
     return Note(path_of(node), True, "with the activation" if told else "its kernel in blocks")
 
 
-def _followed(node: Node) -> tuple[Node, Told | None]:
+def _followed(node: Call) -> tuple[Call, Told | None]:
     """Return the activation that alone takes the node's result, and how oneDNN calls it; else the node itself and None."""
     user = only_user(node)
     if user is None or user.target not in _ACTIVATIONS or user.args[0] is not node or user.kwargs.get("inplace"):
@@ -123,7 +133,7 @@ def _followed(node: Node) -> tuple[Node, Told | None]:
     return (user, told) if all(isinstance(number, (int, float)) for number in told[1]) else (node, None)
 
 
-def _addition(node: Node) -> Node | None:
+def _addition(node: Call) -> Call | None:
     """Return the addition of another value of the same shape that alone takes the node's result, where there is one."""
     user = only_user(node)
     if not is_call(user, _ADDITIONS) or user is None or len(user.args) != 2 or user.kwargs:
@@ -134,7 +144,7 @@ def _addition(node: Node) -> Node | None:
     return user if same and len(user.all_input_nodes) == 2 else None
 
 
-def _stand_in(graph: Graph, made: Node, node: Node, last: Node, between: Node | None) -> None:
+def _stand_in(graph: Graph, made: Node, node: Call, last: Call, between: Call | None) -> None:
     like(made, last)
     made.meta["path"] = node.meta.get("path", made.name)
     last.replace_all_uses_with(made)
@@ -142,7 +152,7 @@ def _stand_in(graph: Graph, made: Node, node: Node, last: Node, between: Node | 
         graph.erase_node(gone)
 
 
-def _read(kernel: Any) -> Node | None:
+def _read(kernel: Any) -> Call | None:
     """Return the read of the weight that a kernel is made of."""
     while isinstance(kernel, Node) and kernel.op != "get_attr":
         kernel = kernel.args[0] if kernel.args else None
@@ -156,7 +166,7 @@ def _kind(root: torch.nn.Module, kernel: Any) -> torch.dtype | None:
         if step.target == "to" and len(step.args) == 2 and isinstance(step.args[1], torch.dtype):
             return step.args[1]
         step = step.args[0] if step.args else None
-    return attribute(root, step.target).dtype if isinstance(step, Node) else None
+    return attribute(root, str(step.target)).dtype if isinstance(step, Node) else None
 
 
 def _listed(values: Any) -> list[int]:

@@ -1,4 +1,4 @@
-"""What changes nothing is taken out: adding 0, multiplying by 1, casting to the type at hand, joining one tensor, dropping nothing."""
+"""What changes nothing is taken out: adding 0, multiplying by 1, casts to the type at hand, joins of one, dropping nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Setting, always, is_call, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, is_call, path_of
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}
 _COMMUTE = (operator.add, operator.mul, torch.add, torch.mul)
@@ -28,7 +28,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     return notes
 
 
-def _stands_for(node: Node) -> Any:
+def _stands_for(node: Call) -> Any:
     """Return the argument that a node gives back as it is, or None."""
     if is_call(node, _NEUTRAL) and len(node.args) == 2 and not node.kwargs:
         one, other = node.args

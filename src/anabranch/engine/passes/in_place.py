@@ -12,10 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Setting, always, is_call, only_user, path_of, shape_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, only_user, path_of
 from anabranch.engine.passes.fusion import FUSED
 from anabranch.engine.passes.operations import (
-    ELEMENTWISE, FLAG_BY_RESULT, FRESH, IN_PLACE_BY_FLAG, IN_PLACE_BY_RESULT, mutates,
+    ELEMENTWISE,
+    FLAG_BY_RESULT,
+    FRESH,
+    IN_PLACE_BY_FLAG,
+    IN_PLACE_BY_RESULT,
+    mutates,
 )  # fmt: skip
 
 _SUMS = {operator.add: "add_", operator.mul: "mul_"}
@@ -31,36 +36,36 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
         why = _overwrite(node, owned, setting)
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
-        if node.target in FRESH or node.target in FUSED or _is_first_result(node):
+        made = node.target in FRESH or node.target in FUSED or _is_first_result(node)
+        passed_on = mutates(node.target) and node.args[0] in owned
+        if made or (setting.frozen and (passed_on or _is_new(node))):
             owned.add(node)
-        elif setting.frozen and (node.target in ELEMENTWISE or (mutates(node.target) and node.args[0] in owned)):
-            if not is_call(node, ("to", "float", "bfloat16", "half")):  # these may give what they took
-                owned.add(node)
     return notes
 
 
-def _overwrite(node: Node, owned: set[Node], setting: Setting) -> str | None:
-    """Let a node work in place where it can; return "" where it does, why not where it cannot, None where that is no question."""
-    flagged = node.target in IN_PLACE_BY_FLAG
-    if node.target in IN_PLACE_BY_RESULT or flagged:
-        source = node.args[0]
-        if source not in owned:
-            return "its input may be needed for gradients, or is not the model's own"
-        if only_user(source) is not node:
-            return "its input is needed elsewhere too"
-        if not flagged:
-            node.target, node.op, node.kwargs = IN_PLACE_BY_RESULT[node.target], "call_function", {}
-            return ""
-        if not setting.frozen and node.target not in FLAG_BY_RESULT and not _slopes_up(node):
-            return "its gradient needs its input"
+def _overwrite(node: Call, owned: set[Node], setting: Setting) -> str | None:
+    """Let a node work in place where it can: return "", or why it cannot, or None where that is no question."""
+    if node.target in _SUMS:
+        return _sum(node, owned) if setting.frozen and len(node.all_input_nodes) == 2 else None
+    if node.target not in IN_PLACE_BY_RESULT and node.target not in IN_PLACE_BY_FLAG:
+        return None
+    source: Call = node.args[0]
+    if source not in owned:
+        return "its input may be needed for gradients, or is not the model's own"
+    if only_user(source) is not node:
+        return "its input is needed elsewhere too"
+    if source.target in ELEMENTWISE and "float" not in str(source.meta.get("dtype")):
+        return "its input may not be of floats"
+    if node.target in IN_PLACE_BY_RESULT:
+        node.target, node.op, node.kwargs = IN_PLACE_BY_RESULT[node.target], "call_function", {}
+    elif setting.frozen or node.target in FLAG_BY_RESULT or _slopes_up(node):
         node.kwargs = {**node.kwargs, "inplace": True}
-        return ""
-    if setting.frozen and node.target in _SUMS and len(node.all_input_nodes) == 2:
-        return _sum(node, owned)
-    return None
+    else:
+        return "its gradient needs its input"
+    return ""
 
 
-def _sum(node: Node, owned: set[Node]) -> str | None:
+def _sum(node: Call, owned: set[Node]) -> str | None:
     """Add to, or multiply, one of two values of the same shape and type in its own memory."""
     shapes, kinds = ([value.meta.get(key) for value in (node, *node.all_input_nodes)] for key in ("shape", "dtype"))
     if None in shapes or None in kinds or len(set(shapes)) != 1 or len(set(kinds)) != 1:
@@ -74,13 +79,18 @@ def _sum(node: Node, owned: set[Node]) -> str | None:
     return ""
 
 
-def _slopes_up(node: Node) -> bool:
+def _is_new(node: Call) -> bool:
+    """Return whether the result is memory of its own; a cast may give what it took."""
+    return node.target in ELEMENTWISE and node.target not in ("to", "float", "bfloat16", "half")
+
+
+def _slopes_up(node: Call) -> bool:
     """Return whether an activation's gradient follows from its result: where its slope below 0 is a positive number."""
     slope = node.args[1] if len(node.args) > 1 else node.kwargs.get("negative_slope", node.kwargs.get("alpha", 1.0))
     return node.target in (F.leaky_relu, F.elu, F.celu) and isinstance(slope, (int, float)) and slope > 0
 
 
-def _is_first_result(node: Node) -> bool:
+def _is_first_result(node: Call) -> bool:
     """Return whether a node takes the normalized values out of what a normalization of the batch gives."""
     source = node.args[0] if node.target is operator.getitem else None
     return isinstance(source, Node) and "native_batch_norm" in str(source.target) and node.args[1] == 0

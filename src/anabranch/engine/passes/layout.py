@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Setting, always, is_call, path_of, shape_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, is_call, path_of, shape_of
 from anabranch.engine.passes.operations import ELEMENTWISE, REDUCTIONS
 
 Order = tuple[int, ...]
@@ -33,10 +33,11 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     for node in reversed(list(graph.nodes)):
         if not node.users and is_call(node, PERMUTES):
             graph.erase_node(node)
-    return [Note(path_of(node), False, f"permuted to {order}") for node, (_, order) in viewed.items() if not node._erased]
+    left = [node for node in viewed if not node._erased]
+    return [Note(path_of(node), False, f"{node.args[0]} is permuted by {viewed[node][1]} for this layer") for node in left]
 
 
-def _order(node: Node) -> Order | None:
+def _order(node: Call) -> Order | None:
     given = node.args[1:]
     axes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     if node.kwargs or not axes or not all(isinstance(axis, int) for axis in axes):
@@ -44,7 +45,7 @@ def _order(node: Node) -> Order | None:
     return tuple(axis % len(axes) for axis in axes)  # type: ignore[operator,union-attr]  # whole numbers, as just seen
 
 
-def _compose(node: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
+def _compose(node: Call, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
     source = node.args[0]
     if source in viewed:
         source, first = viewed[source]
@@ -58,7 +59,7 @@ def _compose(node: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -
     _note_shape(source, order, shape_of(node))
 
 
-def _move_elementwise(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) -> None:
+def _move_elementwise(graph: Graph, node: Call, viewed: dict[Node, tuple[Node, Order]]) -> None:
     values = node.all_input_nodes
     orders = {viewed[value][1] for value in values if value in viewed}
     if len(orders) != 1:
@@ -76,7 +77,7 @@ def _move_elementwise(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, O
     _replace(graph, node, made, order, viewed)
 
 
-def _move_reduction(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) -> None:
+def _move_reduction(graph: Graph, node: Call, viewed: dict[Node, tuple[Node, Order]]) -> None:
     source, *rest = node.args
     if source not in viewed or not rest or set(node.kwargs) - {"keepdim"}:
         return
@@ -93,7 +94,7 @@ def _move_reduction(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Ord
     _replace(graph, node, made, tuple(sorted(left).index(axis) for axis in left), viewed)
 
 
-def _move_cat(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) -> None:
+def _move_cat(graph: Graph, node: Call, viewed: dict[Node, tuple[Node, Order]]) -> None:
     parts = node.args[0]
     axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
     if not isinstance(parts, (list, tuple)) or not isinstance(axis, int) or any(part not in viewed for part in parts):
@@ -108,7 +109,7 @@ def _move_cat(graph: Graph, node: Node, viewed: dict[Node, tuple[Node, Order]]) 
     _replace(graph, node, made, order, viewed)
 
 
-def _replace(graph: Graph, node: Node, made: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
+def _replace(graph: Graph, node: Call, made: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
     """Let ``made``, permuted by ``order``, stand for ``node``."""
     made.meta.pop("shape", None)
     if order == tuple(range(len(order))):
@@ -124,7 +125,7 @@ def _replace(graph: Graph, node: Node, made: Node, order: Order, viewed: dict[No
     graph.erase_node(node)
 
 
-def _note_shape(source: Node, order: Order, shape: Any) -> None:
+def _note_shape(source: Call, order: Order, shape: Any) -> None:
     """Note on a value the shape that its permutation tells."""
     if shape is not None and len(shape) == len(order):
         source.meta.setdefault("shape", tuple(shape[order.index(axis)] for axis in range(len(order))))

@@ -14,14 +14,14 @@ LINEAR = (F.linear, torch.matmul, operator.matmul)
 
 # value by value, of one tensor or of several that broadcast; methods by name
 ELEMENTWISE = frozenset({
-    torch.relu, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus, F.softsign, F.hardtanh,
-    F.hardsigmoid, F.hardswish, F.hardshrink, F.softshrink, F.tanhshrink, F.logsigmoid, F.threshold, torch.sigmoid, torch.tanh,
-    torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.abs, torch.neg, torch.sin, torch.cos, torch.clamp,
-    torch.add, torch.sub, torch.mul, torch.div, torch.maximum, torch.minimum, torch.where, torch.addcmul,
-    operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.abs,
+    torch.relu, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus, F.softsign,
+    F.hardtanh, F.hardsigmoid, F.hardswish, F.hardshrink, F.softshrink, F.tanhshrink, F.logsigmoid, F.threshold,
+    torch.sigmoid, torch.tanh, torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.abs, torch.neg, torch.sin,
+    torch.cos, torch.clamp, torch.add, torch.sub, torch.mul, torch.div, torch.maximum, torch.minimum, torch.where,
+    torch.addcmul, operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.abs,
     operator.gt, operator.ge, operator.lt, operator.le,
-    "add", "sub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "square", "pow", "clamp", "relu", "sigmoid", "tanh",
-    "to", "float", "bfloat16", "half",
+    "add", "sub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "square", "pow", "clamp", "relu", "sigmoid",
+    "tanh", "to", "float", "bfloat16", "half",
 })  # fmt: skip
 
 REDUCTIONS = frozenset({"mean", "sum", "amax", "amin", "prod"})  # called as x.mean(axes, keepdim=…)

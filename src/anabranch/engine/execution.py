@@ -1,0 +1,60 @@
+"""How a model runs: which passes rewrote its code where, why not elsewhere, and the code itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from anabranch.engine.passes import Note, Pass, Setting
+from anabranch.engine.program import program
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewriting:
+    """What one pass did to a model's code."""
+
+    name: str
+    requires: str
+    ensures: str
+    done: tuple[Note, ...]
+    refused: tuple[Note, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: ensures {self.ensures}"]
+        lines += [f"  + {note.path}: {note.text}" for note in self.done]
+        lines += [f"  - {note.path}: {note.text}" if note.path else f"  not run: {note.text}" for note in self.refused]
+        return "\n".join(lines if len(lines) > 1 else [lines[0], f"  nothing to do; requires {self.requires}"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How a model runs in one setting; ``str()`` of it is a text, ``code`` the flat torch code."""
+
+    setting: Setting
+    rewritings: tuple[Rewriting, ...]
+    prepared: tuple[str, ...]  # the paths of the layers for which something is computed before the first batch
+    code: str
+
+    def __getitem__(self, name: str) -> Rewriting:
+        return next(each for each in self.rewritings if each.name == name)
+
+    def __str__(self) -> str:
+        what = "training" if self.setting.training else "inference"
+        size = ", batches of one" if self.setting.single else ""
+        head = f"{what} on {self.setting.device}{size}{'' if self.setting.frozen else ', with gradients'}"
+        prepared = ", ".join(self.prepared)
+        last = [f"computed once, until a weight changes: {prepared}"] if prepared else []
+        return "\n".join([head, *map(str, self.rewritings), *last])
+
+
+def explain_execution(model: Any, *, training: bool, gradients: bool | None = None, single: bool = False) -> Execution:
+    """Return which passes rewrote the model's code and where, in the form that runs in this setting."""
+    gradients = training if gradients is None else gradients
+    form = program(model, training).form(frozen=not gradients, single=single and not gradients)
+    rewritings = tuple(_rewriting(each, notes) for each, notes in form.report)
+    return Execution(form.setting, rewritings, form.computed, form.module.code)
+
+
+def _rewriting(each: Pass, notes: list[Note]) -> Rewriting:
+    done, refused = (tuple(note for note in notes if note.done is state) for state in (True, False))
+    return Rewriting(each.name, each.requires, each.ensures, done, refused)
