@@ -19,10 +19,10 @@ from anabranch.graph import Graph
 class Form:
     """Flat code for one setting: the rewritten module, what it takes besides the inputs, and what each pass noted."""
 
-    def __init__(self, lowered: Lowered, setting: passes.Setting) -> None:
+    def __init__(self, lowered: Lowered, setting: passes.Setting, chosen: Sequence[passes.Pass] | None = None) -> None:
         self.setting = setting
         code, root = lowered.copied(), lowered.root
-        self.report = passes.apply(code, root, setting)
+        self.report = passes.apply(code, root, setting, passes.PASSES if chosen is None else chosen)
         parts = passes.take_apart(code, frozen=setting.frozen)
         self.module = made_runnable(root, parts.main, setting.training)
         self.computed = parts.computed

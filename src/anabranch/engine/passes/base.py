@@ -67,6 +67,11 @@ def is_call(node: Any, targets: Any) -> bool:
     return isinstance(node, Node) and node.op in ("call_function", "call_method") and node.target in targets
 
 
+def argument(node: Call, place: int, name: str, default: Any = None) -> Any:
+    """Return an argument of a call, given by position or by name."""
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+
+
 def attribute(module: torch.nn.Module, target: str) -> Any:
     """Return what stands at a dotted path in a module."""
     value: Any = module

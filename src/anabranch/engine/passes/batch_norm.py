@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch.fx import Graph
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, frozen_only, is_call, like, only_user, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, argument, frozen_only, is_call, like, only_user, path_of
 from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
 
 _LINEAR = (F.linear,)
@@ -23,36 +21,33 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     for node in list(graph.nodes):
         if not is_call(node, (F.batch_norm,)):
             continue
-        why = _refusal(node)
+        why, source = _refusal(node), node.args[0]
         if not why:
             _fold(graph, node)
-        notes.append(Note(path_of(node), not why, why or f"part of {path_of(node)}"))
+        notes.append(Note(path_of(node), not why, why or f"part of {path_of(source)}"))
     return notes
 
 
 def _refusal(node: Call) -> str:
     """Return why a normalization cannot be folded, or ""."""
     source = node.args[0]
-    if len(node.args) != 8 or node.args[5]:
+    if argument(node, 5, "training", False):
         return "it takes the batch's own statistics"
     if not is_call(source, (*CONVOLUTIONS, *TRANSPOSED, *_LINEAR)):
         return "no convolution or dense layer stands right before it"
     if only_user(source) is not node:
         return f"the result of {path_of(source)} is needed elsewhere too"
-    if source.target in TRANSPOSED and _argument(source, 6, 1) != 1:
+    if source.target in TRANSPOSED and argument(source, 6, "groups", 1) != 1:
         return "the convolution before it is transposed and grouped"
     return ""
 
 
-def _argument(node: Call, place: int, default: Any) -> Any:
-    return node.args[place] if len(node.args) > place else default
-
-
 def _fold(graph: Graph, node: Call) -> None:
-    source, mean, variance, gamma, beta, _, _, epsilon = node.args
+    source, mean, variance = node.args[:3]
+    gamma, beta, epsilon = argument(node, 3, "weight"), argument(node, 4, "bias"), argument(node, 7, "eps", 1e-5)
     x, kernel, *rest = source.args
     bias, *rest = rest or [None]
-    with graph.inserting_before(source):
+    with graph.inserting_before(node):
         call, method = graph.call_function, graph.call_method
         scale = call(torch.rsqrt, (call(torch.add, (variance, epsilon)),))
         scale = scale if gamma is None else call(torch.mul, (scale, gamma))
@@ -66,6 +61,7 @@ def _fold(graph: Graph, node: Call) -> None:
         for part in (scale, scaled, shift):
             part.meta["path"] = path_of(source)
         made = like(call(source.target, (x, scaled, shift, *rest), dict(source.kwargs)), node)
+    made.meta["path"] = path_of(source)
     node.replace_all_uses_with(made)
     graph.erase_node(node)
     graph.erase_node(source)

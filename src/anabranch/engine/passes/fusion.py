@@ -19,6 +19,7 @@ from anabranch.engine.passes.base import (
     Note,
     Pass,
     Setting,
+    argument,
     attribute,
     frozen_only,
     is_call,
@@ -35,11 +36,6 @@ FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.
 LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call is faster
 Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
 
-
-def _argument(node: Call, place: int, name: str, default: Any) -> Any:
-    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
-
-
 _ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
     torch.relu: lambda node: ("relu", [], ""),
     F.relu: lambda node: ("relu", [], ""),
@@ -49,8 +45,8 @@ _ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
     F.hardswish: lambda node: ("hardswish", [], ""),
     F.hardsigmoid: lambda node: ("hardsigmoid", [], ""),
     F.relu6: lambda node: ("hardtanh", [0.0, 6.0], ""),
-    F.leaky_relu: lambda node: ("leaky_relu", [_argument(node, 1, "negative_slope", 0.01)], ""),
-    F.gelu: lambda node: ("gelu", [], _argument(node, 1, "approximate", "none")),
+    F.leaky_relu: lambda node: ("leaky_relu", [argument(node, 1, "negative_slope", 0.01)], ""),
+    F.gelu: lambda node: ("gelu", [], argument(node, 1, "approximate", "none")),
 }
 
 

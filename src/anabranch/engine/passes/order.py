@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.fx import Graph
 
@@ -17,10 +19,12 @@ from anabranch.engine.passes.layout import LAYOUT
 PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, IN_PLACE)
 
 
-def apply(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[tuple[Pass, list[Note]]]:
-    """Rewrite ``graph``, whose weights stand in ``root``, by each pass that fits the setting, and return what each noted."""
+def apply(
+    graph: Graph, root: torch.nn.Module, setting: Setting, chosen: Sequence[Pass] = PASSES
+) -> list[tuple[Pass, list[Note]]]:
+    """Rewrite ``graph``, whose weights stand in ``root``, by each pass that fits the setting; return what each noted."""
     report: list[tuple[Pass, list[Note]]] = []
-    for each in PASSES:
+    for each in chosen:
         why = each.unfit(setting)
         report.append((each, [Note("", False, why)] if why else each.run(graph, root, setting)))
     return report
