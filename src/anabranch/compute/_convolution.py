@@ -7,7 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.compute._arrays import sizes
+from anabranch.compute._arrays import shape_of, sizes
+from anabranch.compute._masks import shaped
 from anabranch.compute._weights import native
 from anabranch.graph import Weight
 from anabranch.graph.shapes import same_padding
@@ -24,7 +25,11 @@ def linear(x: Any, kernel: Weight, bias: Weight | None) -> Any:
 
 def channels_front(x: Any, rank: int, data_format: str) -> Any:
     """View (B, …spatial, C) as torch's (B, C, …spatial), without a copy."""
-    return x if data_format == "channels_first" else x.permute(0, rank + 1, *range(1, rank + 1))
+    if data_format == "channels_first":
+        return x
+    order = (0, rank + 1, *range(1, rank + 1))
+    shape, view = shape_of(x), x.permute(*order)
+    return shaped(view, None if shape is None else tuple(shape[axis] for axis in order))
 
 
 def channels_back(x: Any, rank: int, data_format: str) -> Any:

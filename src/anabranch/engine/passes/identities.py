@@ -1,4 +1,4 @@
-"""What changes nothing is taken out: adding 0, multiplying by 1, casts to the type at hand, joins of one, dropping nothing."""
+"""What changes nothing is taken out: adding 0, casts to the type at hand, joins of one, values that nobody reads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, is_call, path_of
+from anabranch.engine.passes.operations import PURE
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}
 _COMMUTE = (operator.add, operator.mul, torch.add, torch.mul)
+_READS = PURE | {getattr, operator.getitem}
 _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout)
 
 
@@ -24,6 +26,9 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
         if isinstance(kept, Node):
             notes.append(Note(path_of(node), True, f"{node.name} gives what it takes"))
             node.replace_all_uses_with(kept)
+            graph.erase_node(node)
+    for node in reversed(list(graph.nodes)):
+        if not node.users and is_call(node, _READS):
             graph.erase_node(node)
     return notes
 

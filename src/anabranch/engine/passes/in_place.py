@@ -46,7 +46,8 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
 def _overwrite(node: Call, owned: set[Node], setting: Setting) -> str | None:
     """Let a node work in place where it can: return "", or why it cannot, or None where that is no question."""
     if node.target in _SUMS:
-        return _sum(node, owned) if setting.frozen and len(node.all_input_nodes) == 2 else None
+        needless = setting.frozen or node.target is operator.add  # the gradient of a product needs its factors
+        return _sum(node, owned) if needless and len(node.all_input_nodes) == 2 else None
     if node.target not in IN_PLACE_BY_RESULT and node.target not in IN_PLACE_BY_FLAG:
         return None
     source: Call = node.args[0]

@@ -6,8 +6,6 @@ memory, so no number moves. What is gained is that each operation sees the resul
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.fx import Graph, Node
 
@@ -56,7 +54,7 @@ def _compose(node: Call, order: Order, viewed: dict[Node, tuple[Node, Order]]) -
     node.args = (source, *order)
     node.target, node.op = "permute", "call_method"
     viewed[node] = source, order
-    _note_shape(source, order, shape_of(node))
+    _note(source, order, node)
 
 
 def _move_elementwise(graph: Graph, node: Call, viewed: dict[Node, tuple[Node, Order]]) -> None:
@@ -121,14 +119,17 @@ def _replace(graph: Graph, node: Call, made: Node, order: Order, viewed: dict[No
         view.meta.update(node.meta)
         node.replace_all_uses_with(view)
         viewed[view] = made, order
-        _note_shape(made, order, shape_of(node))
+        _note(made, order, node)
     graph.erase_node(node)
 
 
-def _note_shape(source: Call, order: Order, shape: Any) -> None:
-    """Note on a value the shape that its permutation tells."""
+def _note(source: Call, order: Order, view: Call) -> None:
+    """Note on a value the shape and type that its permutation tells."""
+    shape = shape_of(view)
     if shape is not None and len(shape) == len(order):
         source.meta.setdefault("shape", tuple(shape[order.index(axis)] for axis in range(len(order))))
+    if "dtype" in view.meta:
+        source.meta.setdefault("dtype", view.meta["dtype"])
 
 
 LAYOUT = Pass(
