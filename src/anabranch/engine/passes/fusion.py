@@ -35,6 +35,7 @@ PACKING = (_mkldnn._reorder_convolution_weight.default, _mkldnn._reorder_linear_
 FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.binary, _mkldnn._linear_pointwise.default)
 LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call is faster
 Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
+NOTHING: Told = ("none", [], "")
 
 _ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
     torch.relu: lambda node: ("relu", [], ""),
@@ -89,14 +90,12 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     with graph.inserting_before(last):
         packed = graph.call_function(PACKING[0], (kernel, padding, strides, dilation, groups, hint))
         packed.meta["path"] = path_of(node)
+        shared = (packed, bias, padding, strides, dilation, groups)
         if other is None:
-            made = graph.call_function(
-                FUSED[0], (x, packed, bias, padding, strides, dilation, groups, *(told or ("none", [], "")))
-            )
+            made = graph.call_function(FUSED[0], (x, *shared, *(told or NOTHING)))
         else:
             after = None if last is addition else "relu"
-            arguments = (x, other, packed, bias, padding, strides, dilation, groups, "add", 1.0, after, [], "")
-            made = graph.call_function(FUSED[1], arguments)
+            made = graph.call_function(FUSED[1], (x, other, *shared, "add", 1.0, after, [], ""))
     parts = [f"the sum {path_of(addition)}"] if addition is not None else []
     parts += ["the activation"] if last not in (node, addition) else []
     _stand_in(graph, made, node, last, addition)
@@ -114,8 +113,7 @@ def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     with graph.inserting_before(last):
         packed = graph.call_function(PACKING[1], (kernel, 64))
         packed.meta["path"] = path_of(node)
-        arguments = (x, packed, rest[0] if rest else None, *(told or ("none", [], "")))
-        made = graph.call_function(FUSED[2], arguments)
+        made = graph.call_function(FUSED[2], (x, packed, rest[0] if rest else None, *(told or NOTHING)))
     _stand_in(graph, made, node, last, None)
     return Note(path_of(node), True, "with the activation" if told else "its kernel in blocks")
 

@@ -37,8 +37,8 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
         made = node.target in FRESH or node.target in FUSED or _is_first_result(node)
-        passed_on = mutates(node.target) and node.args[0] in owned
-        if made or (setting.frozen and (passed_on or _is_new(node))):
+        passed_on = node.target == "add_" or (setting.frozen and mutates(node.target))
+        if made or (passed_on and node.args[0] in owned) or (setting.frozen and _is_new(node)):
             owned.add(node)
     return notes
 
