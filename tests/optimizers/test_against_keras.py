@@ -28,7 +28,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {}),
     ("Adam", {"amsgrad": True, "epsilon": 1e-3}),
     ("Adam", {"weight_decay": 0.01, "gradient_accumulation_steps": 2}),
+    ("Adam", {"amsgrad": True, "global_clipnorm": 0.5}),
     ("AdamW", {"learning_rate": 0.01}),
+    ("RMSprop", {"weight_decay": 0.1, "epsilon": 1e-2, "rho": 0.5}),
+    ("RMSprop", {"rho": 1.0, "epsilon": 1e-2}),
+    ("RMSprop", {"momentum": 0.9, "use_ema": True}),
+    ("SGD", {"momentum": 0.9, "nesterov": True, "gradient_accumulation_steps": 3}),
 ]
 
 
@@ -38,6 +43,7 @@ def weight(values: np.ndarray, name: str) -> Weight:
     return made
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v))
 def test_weights_after_five_steps(keras: Any, name: str, options: dict[str, Any]) -> None:
     rng = np.random.default_rng(3)

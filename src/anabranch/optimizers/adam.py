@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import torch
 
-from anabranch.optimizers.optimizer import Optimizer, PlainUpdate
+from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.update import ListUpdate, Number, Part, chunks, descend, fusible
 
 
 class Adam(Optimizer):
@@ -41,51 +43,56 @@ class Adam(Optimizer):
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's fused Adam on CUDA, else one parameter after the other; both keep state under the same names."""
-        if parameters[0].is_cuda and not self.amsgrad:
-            return self.fused(parameters)
-        return PlainUpdate(parameters, self.update)
+        """Return torch's optimizer."""
+        return ListUpdate(parameters, self)
 
-    def fused(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's fused Adam."""
-        return torch.optim.Adam(parameters, lr=0.0, betas=(self.beta_1, self.beta_2), eps=self.epsilon, fused=True)
+    @property
+    def slots(self) -> dict[str, float]:
+        """Both moments; for ``amsgrad`` the greatest second one."""
+        return dict.fromkeys(("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ())), 0.0)
 
-    def before_update(self, engine: torch.optim.Optimizer) -> None:
-        """Work out the step size; for torch's kernel also its ε, which is added after the correction of v."""
+    def step_size(self, learning_rate: float) -> float:
+        """Return the learning rate with the corrections of both moments, by the optimizer's count, as in Keras."""
         step = self.iterations + 1
-        correction = math.sqrt(1 - self.beta_2**step)
-        for group in engine.param_groups:
-            if isinstance(engine, torch.optim.Adam):
-                group["eps"] = self.epsilon / correction
-                self._count_as_all(engine, group["params"])
-            else:
-                group["lr"] *= correction / (1 - self.beta_1**step)
+        return learning_rate * math.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
 
-    def _count_as_all(self, engine: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]) -> None:
-        """Let weights that join later be corrected by the optimizer's count, as in Keras, not by their own."""
-        for p in parameters:
-            state = engine.state[p]
-            if "step" not in state:
-                state["step"] = torch.full((), float(self.iterations), device=p.device)
-                state.setdefault("exp_avg", torch.zeros_like(p))
-                state.setdefault("exp_avg_sq", torch.zeros_like(p))
+    def update_part(self, part: Part, rate: Number) -> None:
+        """Update weights; ``rate`` holds the corrections of both moments."""
+        if fusible("adam", part):
+            state = part.state
+            # Torch corrects too, and adds ε after that; where the count of steps is infinite its corrections are 1.
+            count = _endless(part.weights[0].device)
+            torch._fused_adam_(
+                part.weights, part.gradients, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq", []),
+                [count] * len(part.weights), lr=rate, beta1=self.beta_1, beta2=self.beta_2, eps=self.epsilon,
+                amsgrad=self.amsgrad, weight_decay=0.0, maximize=False,
+            )  # fmt: skip
+            return
+        for piece in chunks(part):
+            self._update_lists(piece, rate)
 
-    def update(self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], learning_rate: float) -> None:
-        """Update one weight; ``learning_rate`` holds the corrections of both moments."""
-        if not state:
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(w), torch.zeros_like(w)
-        m = state["exp_avg"].lerp_(g, 1 - self.beta_1)
-        v = state["exp_avg_sq"].mul_(self.beta_2).addcmul_(g, g, value=1 - self.beta_2)
+    def _update_lists(self, part: Part, rate: Number) -> None:
+        weights, gradients, state, _ = part
+        moments, squares = state["exp_avg"], state["exp_avg_sq"]
+        torch._foreach_lerp_(moments, gradients, 1 - self.beta_1)
+        torch._foreach_mul_(squares, self.beta_2)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - self.beta_2)
         if self.amsgrad:
-            if "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = torch.zeros_like(w)
-            v = torch.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
-        w.addcdiv_(m, v.sqrt().add_(self.epsilon), value=-learning_rate)
+            torch._foreach_maximum_(state["max_exp_avg_sq"], squares)
+            squares = state["max_exp_avg_sq"]
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_add_(roots, self.epsilon)
+        descend(weights, torch._foreach_div(moments, roots), rate)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
         return super().get_config() | own
+
+
+@functools.cache
+def _endless(device: torch.device) -> torch.Tensor:
+    return torch.full((), math.inf, device=device)
 
 
 class AdamW(Adam):

@@ -5,7 +5,6 @@ One step is: gather gradients (over ``gradient_accumulation_steps``), clip, deca
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,10 +14,13 @@ import torch
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch.graph import Weight, snake_case
 from anabranch.optimizers.schedules import LearningRateSchedule, deserialize as schedule_from, serialize as schedule_config
+from anabranch.optimizers.update import ListUpdate, Number, descend
 
 
 class Optimizer:
     """Base of optimizers: subclass and write ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
+
+    Those of this package return a ``ListUpdate`` of themselves: they are the ``Rule`` by which it updates.
 
     Args:
         learning_rate: a number or a schedule of the iterations.
@@ -72,6 +74,9 @@ class Optimizer:
         self._gathered: dict[torch.nn.Parameter, torch.Tensor] = {}
         self._gathered_steps = 0
         self._averages: dict[torch.nn.Parameter, torch.Tensor] = {}
+        self._numbers: tuple[Number, Number] = (0.0, 0.0)  # of the update at hand: learning rate, step size
+        self._held: tuple[torch.Tensor, torch.Tensor] | None = None  # the same on the device, for captured updates
+        self._told: tuple[float, float] | None = None  # what the device has been told of them
         self._rate: LearningRateSchedule | Callable[[], Any] | float = 0.0
         self.learning_rate = learning_rate
 
@@ -156,32 +161,85 @@ class Optimizer:
         return loss * self.loss_scale_factor if self.loss_scale_factor else loss
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Forget the gradients; a sum that is gathered over ``gradient_accumulation_steps`` stays, and the next add to it."""
+        if self._gathered:
+            for parameter in self._parameters:
+                parameter.grad = self._gathered.get(parameter)
+            return
         for parameter in self._parameters:
             parameter.grad = None
 
-    @torch.no_grad()
     def step(self) -> None:
         """Update the weights from their gradients."""
         if self._engine is None:
             if self.weights:
                 raise NotReadyError("The optimizer has no weights.", repair="build(weights) first")
-            self.iterations += 1
+        elif self.gradient_accumulation_steps and not self._gather(self.gradient_accumulation_steps):
             return
-        if self.loss_scale_factor:
-            for gradient in self._gradients():
-                gradient.div_(self.loss_scale_factor)
-        if self.gradient_accumulation_steps and not self._gather(self.gradient_accumulation_steps):
-            return
-        self._clip()
+        self.prepare()
+        self.update()
+        self.iterations += 1
+
+    def prepare(self) -> None:
+        """Work out on the host the numbers of the next update: learning rate and step size."""
         rate = self.learning_rate
-        self._decay(rate)
-        for group in self._engine.param_groups:
-            group["lr"] = rate
-        self.before_update(self._engine)
-        self._engine.step()
+        size = self.step_size(rate)
+        self._numbers = rate, size
+        if self._held is not None:
+            if self._told != (rate, size):
+                for held, number in zip(self._held, (rate, size), strict=True):
+                    held.fill_(number)
+                self._told = rate, size
+            self._numbers = self._held
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Update the weights from their gradients with the numbers that ``prepare`` found; nothing is read on the host.
+
+        This part of a step can be captured as a CUDA graph where ``capturable`` says so.
+        """
+        engine = self._engine
+        if engine is None:
+            return
+        gradients = [parameter.grad for parameter in self._parameters]
+        self._adjust(gradients)
+        rate, size = self._numbers
+        if self.weight_decay:
+            decayed: list[torch.Tensor] = [parameter for parameter in self._decayed if parameter.grad is not None]
+            if decayed:
+                descend(decayed, decayed, rate * self.weight_decay)
+        if isinstance(engine, ListUpdate):
+            engine.update(gradients, size)
+        else:
+            for group in engine.param_groups:
+                group["lr"] = rate
+            engine.step()
         if self.use_ema:
             self._average()
+
+    # Captured steps
+
+    @property
+    def capturable(self) -> bool:
+        """Whether ``update`` does the same work at every step, so that a CUDA graph of it may be replayed.
+
+        The first update makes state, so it is not the one to capture.
+        """
+        same = not self.gradient_accumulation_steps and not (self.use_ema and self.ema_overwrite_frequency)
+        return same and isinstance(self._engine, ListUpdate)
+
+    def hold(self, device: torch.device | None) -> None:
+        """Keep learning rate and step size as tensors on ``device``, where a captured ``update`` reads them; None: as numbers.
+
+        Schedules and callbacks then reach each replay by ``advance``.
+        """
+        self._held = None if device is None else (torch.zeros((), device=device), torch.zeros((), device=device))
+        self._told = None
+
+    def advance(self) -> None:
+        """Do what stands beside the replay of a captured ``update``: set its numbers, and count it."""
+        self.prepare()
+        torch.autograd.graph.increment_version(self._parameters)
         self.iterations += 1
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight] | None = None) -> None:
@@ -217,7 +275,9 @@ class Optimizer:
         for parameter in self._parameters:
             parameter.grad = None
         for weight, gradient in zip(weights, given, strict=True):
-            weight.value.grad = gradient
+            # a sum is gathered in place, and what was given is the caller's
+            own = not self.gradient_accumulation_steps or gradient is self._gathered.get(weight.value)
+            weight.value.grad = gradient if own else gradient.clone()
             others.pop(weight.value, None)
         self.step()
         for parameter, gradient in others.items():
@@ -229,59 +289,63 @@ class Optimizer:
         self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
         return self.iterations
 
-    def before_update(self, engine: torch.optim.Optimizer) -> None:
-        """Adjust torch's optimizer before it updates; nothing to do unless a subclass says so."""
-
-    def _gradients(self) -> list[torch.Tensor]:
-        return [p.grad for p in self._parameters if p.grad is not None]
+    def step_size(self, learning_rate: float) -> float:
+        """Return what ``ListUpdate`` is given as the rate of the next update."""
+        return learning_rate
 
     def _gather(self, steps: int) -> bool:
-        """Add up gradients; put their mean in place and say so when enough have come."""
+        """Note that the gradients are a part of the sum; put the sums in their place and say so when enough have come.
+
+        What autograd added to the sum itself is there already.
+        """
         for parameter in self._parameters:
-            if parameter.grad is None:
+            gradient = parameter.grad
+            if gradient is None:
                 continue
-            if parameter in self._gathered:
-                self._gathered[parameter].add_(parameter.grad)
-            else:
-                self._gathered[parameter] = parameter.grad.clone()
+            total = self._gathered.setdefault(parameter, gradient)
+            if total is not gradient:
+                total.add_(gradient)
         self._gathered_steps += 1
         if self._gathered_steps < steps:
             return False
         for parameter in self._parameters:
-            total = self._gathered.pop(parameter, None)
-            parameter.grad = None if total is None else total.div_(steps)
-        self._gathered_steps = 0
+            parameter.grad = self._gathered.get(parameter)
+        self._gathered, self._gathered_steps = {}, 0
         return True
 
-    def _clip(self) -> None:
-        if self.clipvalue is not None:
-            for gradient in self._gradients():
-                gradient.clamp_(-self.clipvalue, self.clipvalue)
-        elif self.clipnorm is not None:
-            for gradient in self._gradients():
-                _shorten(gradient, torch.linalg.vector_norm(gradient), self.clipnorm)
-        elif self.global_clipnorm is not None and (gradients := self._gradients()):
-            norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
-            for gradient in gradients:
-                _shorten(gradient, norm, self.global_clipnorm)
-
-    def _decay(self, rate: float) -> None:
-        if not self.weight_decay:
+    def _adjust(self, given: list[torch.Tensor | None]) -> None:
+        """Divide gradients by what they were multiplied with, and clip them."""
+        divisor = (self.loss_scale_factor or 1) * (self.gradient_accumulation_steps or 1)
+        clipped = self.clipvalue or self.clipnorm or self.global_clipnorm
+        if divisor == 1 and not clipped:
             return
-        factor = 1 - rate * self.weight_decay
-        for parameter in self._decayed:
-            if parameter.grad is not None:
-                parameter.mul_(factor)
+        gradients = [gradient for gradient in given if gradient is not None]
+        if not gradients:
+            return
+        if divisor != 1:
+            torch._foreach_div_(gradients, divisor)
+        if self.clipvalue is not None:
+            torch._foreach_clamp_min_(gradients, -self.clipvalue)
+            torch._foreach_clamp_max_(gradients, self.clipvalue)
+        elif clipped:
+            norms = torch.stack(torch._foreach_norm(gradients))
+            if self.global_clipnorm is not None:
+                torch._foreach_mul_(gradients, _share(torch.linalg.vector_norm(norms), self.global_clipnorm))
+            elif self.clipnorm is not None:
+                torch._foreach_mul_(gradients, _share(norms, self.clipnorm).unbind())
 
     # The moving average
 
     def _average(self) -> None:
-        for parameter in self._parameters:
-            if parameter not in self._averages or self.iterations == 0:
-                # the first average is the weights themselves, as Keras has it
-                self._averages[parameter] = parameter.detach().clone()
-            else:
-                self._averages[parameter].lerp_(parameter, 1 - self.ema_momentum)
+        parameters = self._parameters
+        if self.iterations == 0 or any(parameter not in self._averages for parameter in parameters):
+            # the first average is the weights themselves, as Keras has it
+            new = [parameter for parameter in parameters if self.iterations == 0 or parameter not in self._averages]
+            parameters = [parameter for parameter in parameters if self.iterations and parameter in self._averages]
+            self._averages.update({parameter: parameter.detach().clone() for parameter in new})
+        if parameters:
+            averages = [self._averages[parameter] for parameter in parameters]
+            torch._foreach_lerp_(averages, [*parameters], 1 - self.ema_momentum)
         if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
             self._put_averages()
 
@@ -351,6 +415,8 @@ def _is(one: object, other: object) -> bool:
 
 def _at_home(engine: torch.optim.Optimizer) -> bool:
     """Return whether the state lies where its parameters do: ``config.set_device`` moves parameters, not state."""
+    if isinstance(engine, ListUpdate):
+        return engine.fits()
     return all(
         not isinstance(value, torch.Tensor) or value.dim() == 0 or value.device == parameter.device
         for parameter, state in engine.state.items()
@@ -368,26 +434,6 @@ def _by_parameter(
     return {p: value.to(p.device) for p, value in zip(parameters, values, strict=True) if value is not None}
 
 
-def _shorten(gradient: torch.Tensor, norm: torch.Tensor, limit: float) -> None:
-    """Scale a gradient by limit / max(norm, limit), without looking at the numbers on the host."""
-    gradient.mul_(limit / norm.clamp(min=limit))
-
-
-class PlainUpdate(torch.optim.Optimizer):
-    """A ``torch.optim.Optimizer`` made of one function: ``update(parameter, gradient, state, learning_rate)``.
-
-    One parameter after the other in place: on a CPU this measured faster than torch's ``foreach`` forms.
-    """
-
-    def __init__(self, parameters: list[torch.nn.Parameter], update: Any) -> None:
-        super().__init__(parameters, {"lr": 0.0})
-        self._update = update
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # a closure is never passed
-        """Update each parameter that has a gradient."""
-        for group in self.param_groups:
-            update = functools.partial(self._update, learning_rate=group["lr"])
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    update(parameter, parameter.grad, self.state[parameter])
+def _share(norm: torch.Tensor, limit: float) -> torch.Tensor:
+    """Return what is left of a gradient, limit / max(norm, limit), without looking at the numbers on the host."""
+    return limit / norm.clamp(min=limit)

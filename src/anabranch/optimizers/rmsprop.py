@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
-from anabranch.optimizers.optimizer import Optimizer, PlainUpdate
+from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.update import ListUpdate, Number, Part, Tensors, chunks, descend, fusible
+
+_ONE = torch.ones(())  # the count of steps, which Adagrad's kernel asks for
 
 
 class RMSprop(Optimizer):
@@ -42,25 +46,62 @@ class RMSprop(Optimizer):
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return torch's optimizer."""
-        return PlainUpdate(parameters, self.update)
+        return ListUpdate(parameters, self)
 
-    def update(self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], learning_rate: float) -> None:
-        """Update one weight."""
-        if not state:
-            state.update({name: torch.zeros_like(w) for name in self._kept()})
-        v = state["velocity"].mul_(self.rho).addcmul_(g, g, value=1 - self.rho)
-        if self.centered:
-            mean = state["mean"].lerp_(g, 1 - self.rho)
-            v = v.addcmul(mean, mean, value=-1)
-        root = v.add(self.epsilon).sqrt_()
-        if self.momentum > 0:
-            gathered = state["momentum"].mul_(self.momentum)
-            w.sub_(gathered.addcdiv_(g, root, value=learning_rate))
+    @property
+    def slots(self) -> dict[str, float]:
+        """The velocity, for ``centered`` the mean gradient, for ``momentum`` the gathered updates.
+
+        The velocity is kept as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is Adagrad's
+        but for the two constants.
+        """
+        kept = {"velocity": self._scale * self.epsilon}
+        return kept | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
+
+    @property
+    def _scale(self) -> float:
+        return 1 / (1 - self.rho) if self.rho < 1 else 1.0
+
+    def update_part(self, part: Part, rate: Number) -> None:
+        """Update weights."""
+        rate = rate * math.sqrt(self._scale)
+        if self.centered or self.rho >= 1 or isinstance(rate, torch.Tensor) or not fusible("adagrad", part):
+            for piece in chunks(part):
+                self._update_lists(piece, rate)
+            return
+        weights, gradients, state, whole = part
+        if whole is None:
+            self._decay_lists(state)
         else:
-            w.addcdiv_(g, root, value=-learning_rate)
+            whole["velocity"].mul_(self.rho).add_(self.epsilon)
+            if self.momentum > 0:
+                whole["gathered"].mul_(self.momentum)
+        # s ← s + g²; w ← w - rate · g / sqrt(s), or the gathered updates in the weights' place
+        torch._fused_adagrad_(
+            state.get("gathered", weights), gradients, state["velocity"], [_ONE] * len(weights), lr=rate, lr_decay=0.0,
+            weight_decay=0.0, eps=0.0, maximize=False,
+        )  # fmt: skip
+        if self.momentum > 0:
+            torch._foreach_add_(weights, state["gathered"])
 
-    def _kept(self) -> list[str]:
-        return ["velocity"] + ["mean"] * self.centered + ["momentum"] * (self.momentum > 0)
+    def _decay_lists(self, state: dict[str, Tensors]) -> None:
+        torch._foreach_mul_(state["velocity"], self.rho)
+        torch._foreach_add_(state["velocity"], self.epsilon * self._scale * (1 - self.rho))
+        if self.momentum > 0:
+            torch._foreach_mul_(state["gathered"], self.momentum)
+
+    def _update_lists(self, part: Part, rate: Number) -> None:
+        weights, gradients, state, _ = part
+        self._decay_lists(state)
+        velocities = state["velocity"]
+        torch._foreach_addcmul_(velocities, gradients, gradients, self._scale * (1 - self.rho))
+        if self.centered:
+            torch._foreach_lerp_(state["mean"], gradients, 1 - self.rho)
+            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -self._scale)
+        steps = torch._foreach_div(gradients, torch._foreach_sqrt(velocities))
+        descend(state.get("gathered", weights), steps, rate)
+        if self.momentum > 0:
+            torch._foreach_add_(weights, state["gathered"])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from anabranch._errors import ArgumentError
-from anabranch.optimizers.optimizer import Optimizer, PlainUpdate
+from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.update import ListUpdate, Number, Part, chunks, descend, fusible
 
 
 class SGD(Optimizer):
@@ -39,20 +40,43 @@ class SGD(Optimizer):
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return torch's optimizer."""
-        return PlainUpdate(parameters, self.update)
+        return ListUpdate(parameters, self)
 
-    def update(self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], learning_rate: float) -> None:
-        """Update one weight; the learning rate enters the velocity, unlike torch's, where it is applied afterwards."""
-        if self.momentum == 0:
-            w.add_(g, alpha=-learning_rate)
+    @property
+    def slots(self) -> dict[str, float]:
+        """The velocity, with its sign changed."""
+        return {"descent": 0.0} if self.momentum else {}
+
+    def update_part(self, part: Part, rate: Number) -> None:
+        """Update weights; the learning rate enters the velocity, unlike torch's, where it is applied afterwards."""
+        if not fusible("sgd", part) or (self.momentum and isinstance(rate, torch.Tensor)):
+            for piece in chunks(part):
+                self._update_lists(piece, rate)
             return
-        if not state:
-            state["velocity"] = torch.zeros_like(w)
-        v = state["velocity"].mul_(self.momentum).add_(g, alpha=-learning_rate)
+        if self.momentum:
+            # d ← μ · d + (1 - dampening) · g; w ← w - lr · d, where Nesterov's d has a share of μ
+            torch._fused_sgd_(
+                part.weights, part.gradients, part.state["descent"], momentum=self.momentum, dampening=1 - rate,
+                lr=self.momentum if self.nesterov else 1.0, weight_decay=0.0, nesterov=False, maximize=False,
+                is_first_step=False,
+            )  # fmt: skip
+        if not self.momentum or self.nesterov:
+            torch._fused_sgd_(
+                part.weights, part.gradients, [], momentum=0.0, dampening=0.0, lr=rate, weight_decay=0.0, nesterov=False,
+                maximize=False, is_first_step=False,
+            )  # fmt: skip
+
+    def _update_lists(self, part: Part, rate: Number) -> None:
+        weights, gradients, state, _ = part
+        if not self.momentum:
+            descend(weights, gradients, rate)
+            return
+        descents = state["descent"]
+        torch._foreach_mul_(descents, self.momentum)
+        descend(descents, gradients, -rate)
+        descend(weights, descents, self.momentum if self.nesterov else 1.0)
         if self.nesterov:
-            w.add_(v, alpha=self.momentum).add_(g, alpha=-learning_rate)
-        else:
-            w.add_(v)
+            descend(weights, gradients, rate)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

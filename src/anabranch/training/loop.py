@@ -142,7 +142,7 @@ class Fit:
         self.model.history = history
         self.model.stop_training = False
         logs: dict[str, Any] = {}
-        with self.guard:
+        with engine.keeping_memory(), self.guard:
             try:
                 try:
                     self.listeners.on_train_begin()
@@ -158,7 +158,7 @@ class Fit:
                 self.listeners.on_train_end(logs)
             finally:
                 self.listeners.close()
-                self.compiled.optimizer.zero_grad()
+                self.model.zero_grad()
         return history
 
     def train_epoch(self, epoch: int) -> dict[str, Any] | None:

@@ -1,0 +1,184 @@
+"""Updating many weights at once: weights, gradients and state as lists, so that few calls of torch serve all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+Number = Any
+"""A float; or a tensor on the device, whose value a captured update reads."""
+
+FUSED: dict[str, frozenset[str]] = {
+    "adam": frozenset(("cpu", "cuda")), "sgd": frozenset(("cpu", "cuda")), "adagrad": frozenset(("cpu",))
+}  # fmt: skip
+"""Where torch's fused kernels are used, which read and write each number once.
+
+On two cores, one thread, µs for an update of the toy ResNet's 18 weights / of 500 small ones / of a ResNet-50 in ms:
+SGD 57/730/6.9 one weight after the other, 41/143/6.5 fused; with momentum 165/2,600/14 and 58/187/10; Adam 455/6,300/38 and
+112/280/14; RMSprop 420/5,500/34 and 117/240/19 by Adagrad's kernel. With two threads the order is the same.
+"""
+
+CHUNK = 1 << 16
+"""How many numbers a call of ``torch._foreach_*`` is given on a CPU: as many as its cache holds with gradients and state.
+
+In lists of all its weights a ResNet-50's Adam took 75 ms, against 38 one after the other; 500 small weights 3.2 against 6.3.
+"""
+
+_KERNEL_DTYPES = (torch.float32, torch.float64)
+_ALIGNED = 16  # numbers: where each weight's state begins, for vector instructions
+
+
+class Rule(Protocol):
+    """The arithmetic of an optimizer."""
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The names of what is kept for each weight, with the first value."""
+
+    def update_part(self, part: Part, rate: Number) -> None:
+        """Update the weights in ``part``."""
+
+
+class Part(NamedTuple):
+    """Some weights of one dtype on one device, their gradients, and each slot's state, all in one order and layout."""
+
+    weights: Tensors
+    gradients: Tensors
+    state: dict[str, Tensors]
+    whole: dict[str, torch.Tensor] | None = None
+    """Each slot's state as one tensor, where the part is all that it holds."""
+
+
+def fusible(kernel: str, part: Part) -> bool:
+    """Return whether torch's fused kernel of that name updates ``part``."""
+    first = part.weights[0]
+    return first.device.type in FUSED[kernel] and first.dtype in _KERNEL_DTYPES
+
+
+def chunks(part: Part) -> list[Part]:
+    """Return the part in pieces that a CPU's cache holds; as it is on other devices, which want many weights in one call."""
+    if part.weights[0].device.type != "cpu":
+        return [part]
+    found: list[Part] = []
+    begin = size = 0
+    for index, weight in enumerate(part.weights):
+        if index > begin and size + weight.numel() > CHUNK:
+            found.append(_cut(part, slice(begin, index)))
+            begin, size = index, 0
+        size += weight.numel()
+    return [*found, _cut(part, slice(begin, None))]
+
+
+def _cut(part: Part, piece: slice) -> Part:
+    return Part(part.weights[piece], part.gradients[piece], {name: kept[piece] for name, kept in part.state.items()})
+
+
+def descend(weights: Tensors, steps: Tensors, rate: Number) -> None:
+    """Subtract ``rate`` · step from each weight; the rate may lie on the device."""
+    if isinstance(rate, torch.Tensor):
+        torch._foreach_sub_(weights, torch._foreach_mul(steps, rate))
+    else:
+        torch._foreach_add_(weights, steps, alpha=-rate)
+
+
+class _Group:
+    """The weights of one dtype on one device, with their state."""
+
+    def __init__(self, places: list[int], weights: list[torch.nn.Parameter], slots: dict[str, float]) -> None:
+        self.places = places
+        self.weights: Tensors = list(weights)
+        self.device, self.dtype = weights[0].device, weights[0].dtype
+        self.strides = [weight.stride() for weight in weights]
+        self.whole: dict[str, torch.Tensor] = {}
+        self.state: dict[str, Any] = {}
+        starts = [0]
+        for weight in weights:
+            starts.append(starts[-1] + -(-weight.numel() // _ALIGNED) * _ALIGNED)
+        for name, first in slots.items():
+            whole = torch.full((starts[-1],), first, dtype=self.dtype, device=self.device)
+            self.whole[name] = whole
+            self.state[name] = [
+                whole.as_strided(weight.shape, weight.stride(), start) for weight, start in zip(weights, starts, strict=False)
+            ]
+
+    def fits(self) -> bool:
+        """Return whether the weights lie where and as they did; then so does their state."""
+        kinds = {(weight.device, weight.dtype) for weight in self.weights}
+        return kinds == {(self.device, self.dtype)} and [weight.stride() for weight in self.weights] == self.strides
+
+    def part(self, gradients: Sequence[torch.Tensor | None]) -> Part | None:
+        """Return what is to be updated: the weights that have a gradient, which lies in memory as its weight does."""
+        try:
+            usual = list(map(torch.Tensor.stride, gradients)) == self.strides  # type: ignore[arg-type]  # None raises
+        except TypeError:
+            usual = False
+        if usual:
+            return Part(self.weights, list(gradients), self.state, self.whole)  # type: ignore[arg-type]  # none is None
+        found = [index for index, gradient in enumerate(gradients) if gradient is not None]
+        if not found:
+            return None
+        weights = [self.weights[index] for index in found]
+        laid = [_laid_as(weight, gradients[index]) for index, weight in zip(found, weights, strict=True)]
+        state: dict[str, Tensors] = {name: [kept[index] for index in found] for name, kept in self.state.items()}
+        return Part(weights, laid, state, self.whole if len(found) == len(gradients) else None)
+
+
+def _laid_as(weight: torch.Tensor, gradient: Any) -> torch.Tensor:
+    """Return a gradient in its weight's layout: the fused kernels go through memory without asking."""
+    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
+
+
+class ListUpdate(torch.optim.Optimizer):
+    """A ``torch.optim.Optimizer`` that keeps the state of an optimizer of ours and updates all weights in a few calls."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter], rule: Rule) -> None:
+        super().__init__(parameters, {"lr": 0.0})
+        self._rule = rule
+        self._groups: list[_Group] | None = None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        super().load_state_dict(state_dict)
+        self._groups = None
+
+    def fits(self) -> bool:
+        """Return whether the state lies where its parameters do, and as they do."""
+        return all(group.fits() for group in self._groups or ())
+
+    @torch.no_grad()
+    def update(self, gradients: Sequence[torch.Tensor | None], rate: Number) -> None:
+        """Update each parameter that has a gradient; ``gradients`` come in the parameters' order."""
+        groups = self._groups or self._grouped()
+        for group in groups:
+            part = group.part(gradients if len(groups) == 1 else [gradients[place] for place in group.places])
+            if part is not None:
+                self._rule.update_part(part, rate)
+                # torch's fused kernels do not say that they have changed something
+                torch.autograd.graph.increment_version(part.weights)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # a closure is never passed
+        """Update each parameter that has a gradient, with the rate of its group."""
+        parameters = self.param_groups[0]["params"]
+        self.update([parameter.grad for parameter in parameters], self.param_groups[0]["lr"])
+
+    def _grouped(self) -> list[_Group]:
+        """Gather the state in one tensor for each slot, dtype and device."""
+        parameters = self.param_groups[0]["params"]
+        places: dict[Any, list[int]] = {}
+        for index, parameter in enumerate(parameters):
+            places.setdefault((parameter.dtype, parameter.device), []).append(index)
+        slots = self._rule.slots
+        self._groups = []
+        for some in places.values():
+            group = _Group(some, [parameters[index] for index in some], slots)
+            for position, index in enumerate(some):
+                known = self.state.get(parameters[index], {})
+                for name in slots:
+                    if name in known:
+                        group.state[name][position].copy_(known[name])
+                self.state[parameters[index]] = {name: kept[position] for name, kept in group.state.items()}
+            self._groups.append(group)
+        return self._groups
