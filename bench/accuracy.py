@@ -13,9 +13,9 @@ import importlib
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from nets.keras_words import toy_resnet
 
 
 def read_batches(folder: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -23,26 +23,6 @@ def read_batches(folder: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray
     raw = np.concatenate([np.fromfile(folder / name, np.uint8) for name in names]).reshape(-1, 3073)
     images = raw[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)  # N C H W -> N H W C
     return np.ascontiguousarray(images).astype("float32") / 255.0, raw[:, :1].astype("uint8")
-
-
-def toy_resnet(keras: Any) -> Any:
-    """Build the seed's model in the words both libraries share."""
-    layers = keras.layers
-    inputs = keras.Input(shape=(32, 32, 3), name="img")
-    x = layers.Conv2D(32, 3, activation="relu")(inputs)
-    x = layers.Conv2D(64, 3, activation="relu")(x)
-    block_1 = layers.MaxPooling2D(3)(x)
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_1)
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    block_2 = layers.add([x, block_1])
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_2)
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    block_3 = layers.add([x, block_2])
-    x = layers.Conv2D(64, 3, activation="relu")(block_3)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(256, activation="relu")(x)
-    x = layers.Dropout(0.5)(x)
-    return keras.Model(inputs, layers.Dense(10)(x), name="toy_resnet")
 
 
 def main() -> None:

@@ -1,0 +1,93 @@
+"""The networks in Keras's words; ``keras`` is anabranch or Keras, and every function returns a model of its functional API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def toy_resnet(keras: Any) -> Any:
+    """Build the toy ResNet of the README."""
+    layers = keras.layers
+    inputs = keras.Input(shape=(32, 32, 3), name="img")
+    x = layers.Conv2D(32, 3, activation="relu")(inputs)
+    x = layers.Conv2D(64, 3, activation="relu")(x)
+    block_1 = layers.MaxPooling2D(3)(x)
+    x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_1)
+    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
+    block_2 = layers.add([x, block_1])
+    x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_2)
+    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
+    block_3 = layers.add([x, block_2])
+    x = layers.Conv2D(64, 3, activation="relu")(block_3)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(256, activation="relu")(x)
+    x = layers.Dropout(0.5)(x)
+    return keras.Model(inputs, layers.Dense(10)(x), name="toy_resnet")
+
+
+def _convolution(keras: Any, x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
+    layers = keras.layers
+    x = layers.Conv2D(filters, size, strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    return layers.ReLU()(x) if relu else x
+
+
+def resnet20(keras: Any) -> Any:
+    """Build the ResNet-20 for CIFAR of He et al. 2015, section 4.2, with projections (B) where the shape changes."""
+    layers = keras.layers
+    inputs = keras.Input((32, 32, 3))
+    x = _convolution(keras, inputs, 16, 3)
+    for stage, filters in enumerate((16, 32, 64)):
+        for block in range(3):
+            strides = 2 if stage and not block else 1
+            y = _convolution(keras, x, filters, 3, strides)
+            y = _convolution(keras, y, filters, 3, relu=False)
+            if strides > 1:
+                x = _convolution(keras, x, filters, 1, strides, relu=False)
+            x = layers.ReLU()(layers.add([y, x]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10)(x), name="resnet20")
+
+
+def resnet50(keras: Any) -> Any:
+    """Build the ResNet-50 of He et al. 2015, table 1; a stage's stride is in its first 3×3 convolution, as in torchvision."""
+    layers = keras.layers
+    inputs = keras.Input((224, 224, 3))
+    x = _convolution(keras, inputs, 64, 7, 2)
+    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+    for stage, (filters, blocks) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
+        for block in range(blocks):
+            strides = 2 if stage and not block else 1
+            y = _convolution(keras, x, filters, 1)
+            y = _convolution(keras, y, filters, 3, strides)
+            y = _convolution(keras, y, 4 * filters, 1, relu=False)
+            if not block:
+                x = _convolution(keras, x, 4 * filters, 1, strides, relu=False)
+            x = layers.ReLU()(layers.add([y, x]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(1000)(x), name="resnet50")
+
+
+def two_tower(keras: Any) -> Any:
+    """Build two towers over one embedding: the mean of a query's and of a document's words, two layers each, their product."""
+    layers = keras.layers
+    query, document = keras.Input((16,), dtype="int32"), keras.Input((64,), dtype="int32")
+    embedding = layers.Embedding(10_000, 64)
+    ends = []
+    for words in (query, document):
+        x = layers.GlobalAveragePooling1D()(embedding(words))
+        x = layers.Dense(128, activation="relu")(x)
+        ends.append(layers.Dense(64)(x))
+    return keras.Model([query, document], layers.Dot(axes=1)(ends), name="two_tower")
+
+
+def mlp250(keras: Any) -> Any:
+    """Build 250 dense layers of 64, the last of 10."""
+    layers = keras.layers
+    x = inputs = keras.Input((64,))
+    for _ in range(249):
+        x = layers.Dense(64, activation="relu", kernel_initializer="he_normal")(x)
+    return keras.Model(inputs, layers.Dense(10)(x), name="mlp250")
+
+
+NETS = {net.__name__: net for net in (toy_resnet, resnet20, resnet50, two_tower, mlp250)}

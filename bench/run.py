@@ -1,0 +1,320 @@
+"""Measure anabranch beside every peer that is installed, interleaved, and write the figures as JSON.
+
+    python bench/run.py [--work toy-train …] [--peers torch "keras jax" …] [--rounds 5] [--quick] [--out FILE.json]
+
+Every contender is a process of its own that stays warm; the driver asks each in turn for one timed pass, round after round, and
+begins each round with another, so that a drift of the machine meets all of them alike. What is not installed is left out and
+said; a contender that fails is reported with its error, and the others go on. The file is written after each work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import machine
+from contenders import CONTENDERS, Contender
+from works import WORKS, Work, resized
+
+HERE = Path(__file__).parent
+PAUSE = 0.3  # seconds before a pass, in which the threads of the one before go to sleep
+
+
+class FailedError(Exception):
+    """A contender could not do it."""
+
+
+def interpreter_for(contender: Contender, pythons: list[str]) -> str | None:
+    """Return the first interpreter that has what the contender needs."""
+    test = f"import importlib.util as u, sys; sys.exit(not all(u.find_spec(n) for n in {contender.needs!r}))"
+    for python in pythons:
+        if subprocess.run([python, "-c", test], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+            return python
+    return None
+
+
+def command(python: str, work: str, name: str, options: argparse.Namespace) -> list[str]:
+    """Return what starts a contender's process."""
+    words = [python, str(HERE / "worker.py"), work, name, "--device", options.device]
+    words += ["--quick"] if options.quick else []
+    for option in ("amount", "batch"):
+        if getattr(options, option):
+            words += [f"--{option}", str(getattr(options, option))]
+    return words
+
+
+class Worker:
+    """A warm process of one contender."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], patience: float) -> None:
+        self.patience = patience
+        self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            words, stdin=pipe, stdout=pipe, stderr=self.complaints, text=True, env=environment, errors="replace"
+        )
+        self.facts = self.read()
+
+    def read(self) -> dict[str, Any]:
+        """Return the next thing that it says; one that is silent for too long is ended."""
+        clock = threading.Timer(self.patience, self.process.kill)
+        clock.start()
+        try:
+            for line in self.process.stdout:
+                if line.startswith("@bench "):
+                    return json.loads(line[7:])
+        finally:
+            clock.cancel()
+        code = self.process.wait()
+        self.complaints.seek(0)
+        last = [line.strip() for line in self.complaints.read().splitlines() if line.strip()][-3:]
+        late = f" (silent for {self.patience:.0f} s?)" if code == -9 else ""
+        raise FailedError(f"ended with exit code {code}{late}: {' | '.join(last)[-500:]}")
+
+    def timed(self, case: str) -> dict[str, Any]:
+        """Return what the worker says of one pass."""
+        try:
+            self.process.stdin.write(json.dumps(case) + "\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise FailedError(str(error)) from error
+        answer = self.read()
+        if "error" in answer:
+            raise FailedError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        self.complaints.close()
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median, quartiles, least and greatest."""
+    quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    return {
+        "least": min(values),
+        "q1": quartiles[0],
+        "median": statistics.median(values),
+        "q3": quartiles[2],
+        "most": max(values),
+    }
+
+
+def in_turn(names: list[str], rounds: int) -> Any:
+    """Yield round and contender; each round begins with the next one."""
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            yield number, name
+
+
+class Report:
+    """The figures of one work."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.cases: dict[str, dict[str, list[float]]] = {case: {} for case in work.cases}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.versions: dict[str, dict[str, str]] = {}
+        self.failed: dict[str, str] = {}
+        self.load = machine.load()
+
+    def fail(self, name: str, error: object) -> None:
+        """Note that a contender, or one case of it, could not be timed."""
+        self.failed[name] = str(error)
+        print(f"  {name}: FAILED, {error}", flush=True)
+
+    def note(self, name: str, case: str, what: str, value: float) -> None:
+        """Keep one more value beside the time of a pass."""
+        self.facts.setdefault(name, {}).setdefault("parts", {}).setdefault(case, {}).setdefault(what, []).append(value)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the work as JSON holds it: per second for what has an amount, seconds else."""
+        cases = {}
+        for name, seconds in self.cases.items():
+            amount = 1 if self.work.kind == "start" else self.work.cases[name].amount
+            cases[name] = {
+                "amount": amount,
+                "batch": self.work.cases[name].batch,
+                "contenders": {who: {"seconds": values, **spread(values)} for who, values in seconds.items() if values},
+            }
+        heads = {"label": self.work.label, "kind": self.work.kind, "unit": self.work.unit, "load": self.load}
+        return heads | {"cases": cases, "facts": self.facts, "failed": self.failed}
+
+
+def measure(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
+    """Time one work: all contenders warm, in turn."""
+    report, workers = Report(work), {}
+    try:
+        for name, python in pythons.items():
+            try:
+                environment = os.environ | CONTENDERS[name].environment
+                start = time.perf_counter()
+                workers[name] = worker = Worker(command(python, key, name, options), environment, options.patience)
+                kept = ("parameters", "first", "memory")
+                report.facts[name] = {key: worker.facts[key] for key in kept if key in worker.facts}
+                report.versions[name] = worker.facts["versions"]
+                print(f"  {name}: ready after {time.perf_counter() - start:.1f} s", flush=True)
+                for case, error in worker.facts["failed"].items():
+                    report.fail(f"{name}, {case}", error)
+            except FailedError as error:
+                report.fail(name, error)
+        check_parameters(report, workers)
+        for case, times in report.cases.items():
+            names = [name for name, worker in workers.items() if case in worker.facts["ready"]]
+            times.update({name: [] for name in names})
+            for number, name in in_turn(names, options.rounds):
+                if number < len(times[name]) + 1:  # one that failed in an earlier round has fewer
+                    time_one(report, case, name, workers[name])
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return report
+
+
+def time_one(report: Report, case: str, name: str, worker: Worker) -> None:
+    """Ask one contender for one pass and note what it says."""
+    try:
+        time.sleep(PAUSE)
+        answer = worker.timed(case)
+        report.cases[case][name].append(answer["stages"].get("build", answer["seconds"]))
+        report.facts[name]["memory_after"] = answer["memory"]
+        for stage, seconds in answer["stages"].items():
+            report.note(name, case, stage, seconds)
+    except FailedError as error:
+        report.fail(f"{name}, {case}", error)
+
+
+def check_parameters(report: Report, workers: dict[str, Worker]) -> None:
+    """Put out of the race whoever does not train as many numbers as the first."""
+    counts = {name: report.facts[name].get("parameters") for name in workers}
+    for name, count in counts.items():
+        expected = next(iter(counts.values()))
+        if count != expected:
+            report.fail(name, f"another network: {count} parameters, not {expected}")
+            workers.pop(name).close()
+            check_parameters(report, workers)
+            return
+
+
+def start(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
+    """Time fresh processes, in turn, from their start to their end, as the system sees them."""
+    report = Report(work)
+    for case, times in report.cases.items():
+        names = [name for name in pythons if case == "table" or CONTENDERS[name].file != "nothing"]
+        names = [name for name in names if case != "table" or CONTENDERS[name].variant != "compile"]
+        times.update({name: [] for name in names})
+        for number, name in in_turn(names, options.rounds):
+            if number == len(times[name]):
+                once(report, case, name, [*command(pythons[name], key, name, options), "--once", case])
+    return report
+
+
+def once(report: Report, case: str, name: str, words: list[str]) -> None:
+    """Run one process to its end."""
+    with tempfile.TemporaryFile("w+") as said:
+        begin = time.perf_counter()
+        environment = os.environ | CONTENDERS[name].environment
+        process = subprocess.Popen(words, env=environment, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        lines = said.read().splitlines()
+    if status:
+        report.fail(f"{name}, {case}", f"exit code {process.returncode}: {' | '.join(lines[-3:])[-500:]}")
+        return
+    report.cases[case][name].append(seconds)
+    report.note(name, case, "memory_mb", usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+    for line in lines:
+        if line.startswith("@bench "):
+            report.note(name, case, "fit", json.loads(line[7:])["seconds"])
+
+
+def parsed() -> argparse.Namespace:
+    """Return the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", nargs="+", choices=list(WORKS), default=list(WORKS))
+    parser.add_argument("--peers", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), help="contenders to take")
+    parser.add_argument("--without", nargs="+", choices=list(CONTENDERS), default=[], help="contenders to leave out")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="tiny amounts: shows that everything runs, not how fast")
+    parser.add_argument("--amount", type=int, help="images, pairs or rows of a training pass, e.g. 50000")
+    parser.add_argument("--batch", type=int, help="another batch for training")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores that every contender may use")
+    parser.add_argument("--python", nargs="+", default=[], help="more interpreters to look for peers in")
+    parser.add_argument("--patience", type=float, default=900, help="seconds after which a silent contender is ended")
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+def limit(threads: int) -> None:
+    """Give this process and all it starts so many cores."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
+    os.environ.update(OMP_NUM_THREADS=str(threads), BENCH_THREADS=str(threads), PYTHONWARNINGS="ignore")
+    os.environ.pop("KERAS_BACKEND", None)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    options = parsed()
+    limit(options.threads)
+    near = sorted(str(path) for path in (HERE.parent / ".bench").glob("*/bin/python"))
+    found, left_out = {}, {}
+    for name in [name for name in CONTENDERS if name in options.peers and name not in options.without]:
+        contender = CONTENDERS[name]
+        python = interpreter_for(contender, [sys.executable, *options.python, *near])
+        if options.device not in contender.devices:
+            left_out[name] = f"not run on {options.device}"
+        elif python is None:
+            left_out[name] = f"no interpreter has {' and '.join(contender.needs)} (bench/peers.py makes one)"
+        else:
+            found[name] = python
+    for name, reason in left_out.items():
+        print(f"{name}: left out, {reason}")
+    when = datetime.datetime.now(datetime.UTC)
+    kept = ("rounds", "quick", "amount", "batch", "device", "threads")
+    results: dict[str, Any] = {
+        "when": when.isoformat(timespec="seconds"),
+        "machine": machine.describe(options.threads),
+        "setting": {key: getattr(options, key) for key in kept},
+        "families": {name: CONTENDERS[name].family for name in found},
+        "left_out": left_out,
+        "versions": {},
+        "work": {},
+    }
+    out = options.out or HERE / "results" / f"{when:%Y-%m-%d}-{platform.node()}{'-quick' if options.quick else ''}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for key in options.work:
+        work, begin = resized(WORKS[key], options.quick, options.amount, options.batch), time.perf_counter()
+        print(f"{key}: {work.label}", flush=True)
+        able = {
+            name: python
+            for name, python in found.items()
+            if work.kind in CONTENDERS[name].does and work.net in (CONTENDERS[name].nets or (work.net,))
+        }
+        report = (start if work.kind == "start" else measure)(key, work, able, options)
+        results["versions"].update(report.versions)
+        results["work"][key] = report.as_data() | {"took": round(time.perf_counter() - begin, 1)}
+        out.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"  done in {time.perf_counter() - begin:.0f} s", flush=True)
+    print(f"written to {out}; python bench/table.py {out} shows it")
+
+
+if __name__ == "__main__":
+    main()

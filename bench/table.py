@@ -1,0 +1,211 @@
+"""The tables of the README and of docs/speed.md, made of the figures that bench/run.py wrote.
+
+    python bench/table.py bench/results/FILE.json … [--write]
+
+Later files replace works of earlier ones. ``--write`` puts the tables between the marks ``<!-- bench: short -->`` (ratios) and
+``<!-- bench: full -->`` (every contender) and ``<!-- bench: end -->`` of those pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "speed.md")
+FAMILIES = {"keras": "best Keras", "torch": "best torch loop", "other": "best of the others"}
+NONE = "–"
+
+Row = tuple[str, ...]
+
+
+def number(value: float) -> str:
+    """Return three figures or more."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def shown(work: dict[str, Any], case: str, seconds: float) -> str:
+    """Return seconds as the rate or the time that people speak of."""
+    amount, batch = work["cases"][case]["amount"], work["cases"][case]["batch"]
+    if work["kind"] == "start":
+        return f"{seconds:.3g} s"
+    if work["kind"] == "build":
+        return f"{number(seconds / amount * 1e6)} µs a layer"
+    return f"{number(seconds / amount * 1e3)} ms" if batch == 1 else f"{number(amount / seconds)} {work['unit']}/s"
+
+
+def medians(work: dict[str, Any], case: str) -> dict[str, float]:
+    """Return each contender's median seconds."""
+    contenders = work["cases"].get(case, {"contenders": {}})["contenders"]
+    return {name: found["median"] for name, found in contenders.items()}
+
+
+def peaks(work: dict[str, Any]) -> dict[str, float]:
+    """Return each contender's greatest resident memory of training, in MB."""
+    return {name: facts["memory_after"]["most"] for name, facts in work["facts"].items() if "memory_after" in facts}
+
+
+def ratios(values: dict[str, float], families: dict[str, str], ours: float) -> Row:
+    """Return for each family how many times our value its least one is, and whose that was."""
+    cells = []
+    for family in FAMILIES:
+        rivals = {name: value for name, value in values.items() if families.get(name) == family}
+        best = min(rivals, key=lambda name: rivals[name], default=None)
+        cells.append(NONE if best is None else f"{rivals[best] / ours:.2f} ({best.removeprefix('keras ')})")
+    return tuple(cells)
+
+
+def short_rows(results: dict[str, Any]) -> list[Row]:
+    """Return the rows of ratios: time or memory of the best of each family over ours, so that above 1 anabranch is better."""
+    rows: list[Row] = []
+    families = results["families"]
+    for work in results["work"].values():
+        for label, case, theirs in pairings(work):
+            ours = medians(work, case).get("anabranch")
+            if ours is not None:
+                rivals = medians(work, theirs)
+                rows.append((label, shown(work, case, ours), *ratios(rivals, families, ours)))
+                floor = rivals.get("convolutions alone")
+                if floor:
+                    rows.append(
+                        ("… of the speed of its convolutions alone", f"{floor / ours:.2f}", *floors(work, families, floor))
+                    )
+        memory = peaks(work) if work["kind"] == "train" else {}
+        if "anabranch" in memory:
+            ours = memory["anabranch"]
+            rows.append((f"{work['label']}: peak memory", f"{number(ours)} MB", *ratios(memory, families, ours)))
+    return rows
+
+
+def floors(work: dict[str, Any], families: dict[str, str], floor: float) -> Row:
+    """Return what part of the floor's speed the best of each family reaches."""
+    found = medians(work, "fit")
+    best = [min((value for name, value in found.items() if families.get(name) == family), default=None) for family in FAMILIES]
+    return tuple(NONE if value is None else f"{floor / value:.2f}" for value in best)
+
+
+def pairings(work: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return a label, our case and theirs for each row; only Keras's words have a predict for one example."""
+    rows = []
+    for case in work["cases"]:
+        label = work["label"] if work["kind"] == "train" else f"{work['label']}: {case}"
+        if case != "module 1":
+            rows.append((label, case, case))
+        if case == "predict 1":
+            rows.append((f"{work['label']}: predict 1, beside call 1", case, "call 1"))
+    return rows
+
+
+def full_rows(work: dict[str, Any], case: str) -> list[Row]:
+    """Return every contender of one case, best first: median, the spread, our time as a ratio, first pass, memory."""
+    contenders = work["cases"][case]["contenders"]
+    ours = contenders.get("anabranch", {}).get("median")
+    rows = []
+    for name, found in sorted(contenders.items(), key=lambda item: item[1]["median"]):
+        facts = work["facts"].get(name, {})
+        first, memory = facts.get("first", {}).get(case), facts.get("memory_after", {}).get("most")
+        if work["kind"] == "start":
+            memory = sorted(facts["parts"][case]["memory_mb"])[len(found["seconds"]) // 2]
+        spread = " · ".join(f"{found[key]:.3g}" for key in ("least", "q1", "q3", "most"))
+        rows.append(
+            (
+                name,
+                shown(work, case, found["median"]),
+                spread,
+                f"{found['median'] / ours:.2f}" if ours else NONE,
+                f"{first:.3g} s" if first else NONE,
+                f"{number(memory)} MB" if memory else NONE,
+            )
+        )
+    return rows
+
+
+def markdown(head: Row, rows: list[Row]) -> str:
+    """Return a table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def about(results: dict[str, Any]) -> str:
+    """Return one paragraph about the machine and the run."""
+    machine, setting = results["machine"], results["setting"]
+    versions = {name: text for each in results["versions"].values() for name, text in each.items()}
+    warning = "**A quick pass: it shows that everything runs, not how fast.** " if setting["quick"] else ""
+    return (
+        f"{warning}Measured {results['when'][:10]} on {setting['device']}: {machine['processor']} "
+        f"({', '.join(machine['flags'])}), {setting['threads']} threads, {machine['memory_gb']:.0f} GB, {machine['system']}; "
+        f"{', '.join(f'{name} {text}' for name, text in sorted(versions.items()))}. Medians of {setting['rounds']} rounds."
+    )
+
+
+def short(results: dict[str, Any]) -> str:
+    """Return the table of ratios."""
+    head = ("work", "anabranch", *FAMILIES.values())
+    note = "The last columns: time (or memory) of the best of them over anabranch's; above 1, anabranch is better."
+    return "\n\n".join([markdown(head, short_rows(results)), note, about(results)])
+
+
+def full(results: dict[str, Any]) -> str:
+    """Return every table, and what was left out or failed."""
+    head = ("contender", "median", "a pass, s: least · q1 · q3 · most", "time over anabranch's", "first pass", "peak memory")
+    parts = [about(results)]
+    for key, work in results["work"].items():
+        for case in work["cases"]:
+            title = work["label"] if work["kind"] == "train" else f"{work['label']}, {case}"
+            parts += [f"**{title}** (`{key}`)", markdown(head, full_rows(work, case))]
+        if work["failed"]:
+            failures = (f"{name}: {shortened(error)}" for name, error in work["failed"].items())
+            parts.append("Failed: " + "; ".join(failures) + ".")
+    if results["left_out"]:
+        parts.append("Left out: " + "; ".join(f"{name}: {reason}" for name, reason in results["left_out"].items()) + ".")
+    return "\n\n".join(parts)
+
+
+def shortened(error: str) -> str:
+    """Return an error in one line of Markdown."""
+    return "`" + " ".join(error.split())[:160].replace("`", "'").replace("|", "/") + "`"
+
+
+def merged(files: list[Path]) -> dict[str, Any]:
+    """Return the results of all files; works of later ones replace those of earlier ones."""
+    first, *rest = [json.loads(file.read_text()) for file in files]
+    for later in rest:
+        for part in ("work", "versions", "families"):
+            first[part].update(later[part])
+    return first
+
+
+def write(results: dict[str, Any], pages: tuple[Path, ...] = PAGES) -> list[Path]:
+    """Put the tables between the marks of the pages and return those that changed."""
+    changed = []
+    for page in pages:
+        text = new = page.read_text()
+        for name, table in (("short", short), ("full", full)):
+            marks = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- bench: end -->)", re.DOTALL)
+            if marks.search(new):
+                body = table(results)
+                new = marks.sub(lambda found, body=body: f"{found[1]}{body}\n{found[2]}", new)
+        if new != text:
+            page.write_text(new)
+            changed.append(page)
+    return changed
+
+
+def main() -> None:
+    """Print the tables, or write them into the pages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--write", action="store_true", help="into README.md and docs/speed.md")
+    options = parser.parse_args()
+    results = merged(options.files)
+    if options.write:
+        print("\n".join(f"{page.name} written" for page in write(results)))
+    else:
+        print(short(results) + "\n\n" + full(results))
+
+
+if __name__ == "__main__":
+    main()

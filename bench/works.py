@@ -1,0 +1,115 @@
+"""What is measured: the networks' data and training, and the works. Loads nothing, as cold starts are measured with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Net:
+    """What a network is fed and how it is trained."""
+
+    label: str
+    unit: str
+    batch: int
+    optimizer: str
+    rate: float
+    loss: str = "classes"  # cross-entropy of logits over classes, or "pairs": binary cross-entropy of one logit
+    images: int = 0  # side of the square images; 0: no images
+    classes: int = 10
+
+
+NETS = {
+    "toy_resnet": Net("toy ResNet", "images", 64, "rmsprop", 1e-3, images=32),
+    "resnet20": Net("ResNet-20", "images", 128, "sgd", 0.01, images=32),
+    "resnet50": Net("ResNet-50", "images", 16, "sgd", 0.01, images=224, classes=1000),
+    "two_tower": Net("two towers", "pairs", 256, "adam", 1e-3, loss="pairs"),
+    "mlp250": Net("MLP of 250 layers", "rows", 32, "adam", 1e-4),
+}
+
+
+def data(name: str, count: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return inputs (images B H W C, or rows, or words) and labels; their content does not matter for time."""
+    import numpy as np
+
+    rng, net = np.random.default_rng(0), NETS[name]
+    if name == "two_tower":
+        words = [rng.integers(0, 10_000, (count, length), "int32") for length in (16, 64)]
+        return words, rng.integers(0, 2, (count, 1)).astype("float32")
+    shape = (count, net.images, net.images, 3) if net.images else (count, 64)
+    return [rng.random(shape, "float32")], rng.integers(0, net.classes, count)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to time: how much of it a pass does, and in how large batches."""
+
+    amount: int
+    batch: int
+    quick: int  # the amount of a pass of --quick
+
+
+@dataclass(frozen=True)
+class Work:
+    """One table of the report: contenders' processes stay warm and are timed in turn, on each case."""
+
+    label: str
+    kind: str  # train, infer, start, build
+    unit: str
+    net: str
+    cases: dict[str, Case]
+    parts: tuple[str, ...] = ()  # kind build: stages, the first of which every contender has
+
+
+def _train(net: str, amount: int, quick: int) -> Work:
+    batch = NETS[net].batch
+    label = f"{NETS[net].label}, training, batch {batch}"
+    return Work(label, "train", NETS[net].unit, net, {"fit": Case(amount, batch, quick)})
+
+
+def _infer(net: str, calls: int, batches: dict[int, tuple[int, int]]) -> Work:
+    one = Case(calls, 1, 5)
+    cases = {"predict 1": one, "call 1": one, "module 1": one}
+    cases |= {f"predict {batch}": Case(amount, batch, quick) for batch, (amount, quick) in batches.items()}
+    return Work(f"{NETS[net].label}, inference", "infer", NETS[net].unit, net, cases)
+
+
+WORKS = {
+    "toy-train": _train("toy_resnet", 6_400, 256),
+    "resnet20-train": _train("resnet20", 3_840, 256),
+    "resnet50-train": _train("resnet50", 48, 16),
+    "two-tower-train": _train("two_tower", 51_200, 2_560),
+    "mlp-train": _train("mlp250", 6_400, 320),
+    "toy-infer": _infer("toy_resnet", 100, {64: (3_840, 256), 256: (5_120, 512)}),
+    "resnet20-infer": _infer("resnet20", 100, {64: (3_840, 256), 256: (5_120, 512)}),
+    "resnet50-infer": _infer("resnet50", 20, {16: (48, 16), 64: (64, 64)}),
+    "two-tower-infer": _infer("two_tower", 100, {64: (25_600, 1_280), 256: (51_200, 2_560)}),
+    "mlp-infer": _infer("mlp250", 100, {64: (12_800, 640), 256: (25_600, 2_560)}),
+    "start": Work(
+        "cold start, toy ResNet", "start", "s", "toy_resnet", {"table": Case(1, 64, 1), "first step": Case(64, 64, 64)}
+    ),
+    "build": Work(
+        "building a residual chain",
+        "build",
+        "layers",
+        "",
+        {f"{depth:,} layers": Case(depth, 1, depth // 100) for depth in (1_000, 10_000, 100_000)},
+    ),
+}
+
+
+def resized(work: Work, quick: bool, amount: int | None, batch: int | None) -> Work:
+    """Return the work with the amounts of --quick, or with another amount and batch for the cases of training."""
+    cases: dict[str, Any] = {}
+    for name, case in work.cases.items():
+        size = case.quick if quick else case.amount
+        if work.kind == "train":
+            size, step = amount or size, batch or case.batch
+            cases[name] = Case(max(size, step), step, case.quick)
+        else:
+            cases[name] = Case(size, case.batch, case.quick)
+    return Work(**(vars(work) | {"cases": cases}))
