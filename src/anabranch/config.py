@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ImageFormat = Literal["channels_last", "channels_first"]
+KeepMemory = Literal["fit", "always", "never"]
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _floatx = "float32"
@@ -21,6 +22,8 @@ _seed: int | None = None
 _seedings = 0
 _adoptions = 0
 _strict_merges = True
+_changes = 0
+_keep_memory: KeepMemory = "fit"
 
 
 def floatx() -> str:
@@ -83,6 +86,18 @@ def set_device(name: str | None) -> None:
     if name is not None and not isinstance(name, str):
         raise ArgumentTypeError("A device is named by a string.", expected="'cpu' or 'cuda'", got=repr(name))
     _device = name
+    note_change()
+
+
+def changes() -> int:
+    """Return how often something changed that running models depend on: a device was chosen, a layer made, frozen or thawed."""
+    return _changes
+
+
+def note_change() -> None:
+    """Count one such change, so that models look again before they run."""
+    global _changes
+    _changes += 1
 
 
 def strict_merges() -> bool:
@@ -97,6 +112,24 @@ def set_strict_merges(strict: bool) -> None:
     """
     global _strict_merges
     _strict_merges = bool(strict)
+
+
+def keep_memory() -> KeepMemory:
+    """Return when freed memory is kept for the next step: ``fit`` unless set."""
+    return _keep_memory
+
+
+def set_keep_memory(when: KeepMemory) -> None:
+    """Say when the C library keeps freed memory for the next step instead of giving it back to the system.
+
+    ``"fit"``: while ``fit`` runs, given back at its end. ``"always"``: from the first ``fit`` to the end of the process.
+    ``"never"``: the C library is left alone. Concerns training on the CPU under glibc (most of Linux); elsewhere, and where the
+    environment chooses an allocator or its settings (``MALLOC_…``, ``GLIBC_TUNABLES``, ``LD_PRELOAD``), nothing happens.
+    """
+    global _keep_memory
+    if when not in ("fit", "always", "never"):
+        raise ArgumentError("Unknown time to keep memory.", expected="'fit', 'always' or 'never'", got=repr(when))
+    _keep_memory = when
 
 
 def data_folder() -> Path:

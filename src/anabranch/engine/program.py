@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute
+from anabranch import compute, config
 from anabranch.engine import passes
 from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
@@ -109,10 +109,12 @@ State = tuple[Any, ...]
 
 
 class Kept:
-    """What is kept for one model: a program for each mode, and the state that its weights were last placed for."""
+    """What is kept for one model: a program for each mode, and what its weights were last placed for."""
 
     def __init__(self) -> None:
-        self.placed: State | None = None
+        self.changes = -1  # of the process, when it was last looked whether the state is the same
+        self.state: State = (None,)
+        self.placed: State = ()
         self.programs: dict[bool, tuple[State, Program]] = {}
 
 
@@ -124,16 +126,20 @@ def program(model: Any, training: bool) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
     global _placed_last
     compute.synchronise_seed()
-    state = (model.need_running_graph(), str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
-    kept = _kept_of(model)
-    if (
-        kept.placed != state or _placed_last is None or _placed_last() is not kept
-    ):  # another model may train the same weights, or freeze them
+    graph, kept = model.need_running_graph(), _kept_of(model)
+    if kept.changes != config.changes() or kept.state[0] is not graph:
+        state = (graph, str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
+        kept.state = kept.state if kept.state == state else state
+        kept.changes = config.changes()
+    last = _placed_last and _placed_last()
+    if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
         place_weights(model)
-        kept.placed, _placed_last = state, weakref.ref(kept)
-    if training not in kept.programs or kept.programs[training][0] != state:
-        kept.programs[training] = state, Program(state[0], training)
-    return kept.programs[training][1]
+        kept.placed, _placed_last = kept.state, weakref.ref(kept)
+    state, known = kept.programs.get(training, (None, None))
+    if known is None or state is not kept.state:
+        known = Program(graph, training)
+        kept.programs[training] = kept.state, known
+    return known
 
 
 def _kept_of(model: Any) -> Kept:

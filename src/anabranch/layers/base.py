@@ -121,6 +121,7 @@ class Layer:
         self.explicit_name = name
         self._home.path = name or self._home.path
         self._trainable = bool(trainable)
+        config.note_change()
         self.dtype = dtype or config.floatx()
         self.autocast = autocast
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -250,6 +251,7 @@ class Layer:
     def trainable(self, value: bool) -> None:
         for layer in self.inner_layers():
             layer._trainable = bool(value)
+        config.note_change()
 
     def get_weights(self) -> list[Any]:
         """Return the weights' numbers as NumPy arrays, in the order of ``weights``."""

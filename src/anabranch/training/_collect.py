@@ -55,6 +55,11 @@ class Collector:
         return [numpy(tensor) for tensor in joined]
 
 
+def owned(output: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Return one batch's output as an array in memory of its own; a single number as an array of one."""
+    return numpy(output.clone() if output.ndim else output.reshape(1))
+
+
 def numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor as an array; bfloat16, which NumPy does not know, becomes float32."""
     tensor = tensor.detach().cpu()

@@ -9,11 +9,11 @@ from anabranch import _tree, callbacks as callback_room, engine
 from anabranch._errors import ArgumentError, DataError
 from anabranch.training import _order
 from anabranch.training._checks import optional_whole, whole
-from anabranch.training._collect import Collector
+from anabranch.training._collect import Collector, owned
 from anabranch.training._feeding import ModelFeed, source_of, split_of, unpack
 from anabranch.training._interrupt import Interruption
 from anabranch.training._preparing import feed_for, placed, prepared, step_for, with_graph
-from anabranch.training._sources import Epochs
+from anabranch.training._sources import Arrays, Epochs
 from anabranch.training._warning import tell
 from anabranch.training.by_hand import ByHand, NestFeed, overridden
 from anabranch.training.compiling import Compiled
@@ -304,7 +304,10 @@ def predict(
     steps: int | None = None,
     callbacks: Any = None,
 ) -> Any:
-    """Return the outputs for ``x`` as NumPy arrays in the structure the model's outputs have."""
+    """Return the outputs for ``x`` as NumPy arrays in the structure the model's outputs have.
+
+    What is one batch goes through at once, without a progress bar unless ``verbose=1`` asks for it.
+    """
     by_hand = "predict_step" in overridden(model)
     if not by_hand:
         x = with_graph(model, x)
@@ -312,10 +315,12 @@ def predict(
     engine.synchronise_seed()
     feed = NestFeed() if by_hand else ModelFeed(model, None)
     source = source_of(feed, x, None, None, batch_size=batch_size, steps=steps)
+    step = predict_step(model, by_hand=by_hand)
+    if source.steps == 1 and steps is None and isinstance(source, Arrays) and callbacks is None and verbose in (0, "auto"):
+        return _tree.map_leaves(owned, step(next(source.batches(0))))  # nobody listens: one batch, one call
     deal = Epochs(source, steps)
     listeners = _listeners(callbacks, model, {"epochs": 1, "steps": deal.steps, "verbose": verbose}, verbose)
     collector = Collector(source.samples if steps is None else None)
-    step = predict_step(model, by_hand=by_hand)
     outputs: Any = None
     model.stop_predicting = False
     done = 0
