@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from anabranch import config
@@ -87,11 +91,49 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     return (x,) if isinstance(x, (list, tuple)) else x
 
 
+def ahead(calls: Iterable[Callable[[], Any]], workers: int, size: int) -> Generator[Any, None, None]:
+    """Yield what each call returns, in order, while threads make the next ``size`` calls; what one raises is raised here.
+
+    Closing the generator waits for the calls under way; no thread is left.
+
+    >>> list(ahead([lambda: 1, lambda: 2, lambda: 3], workers=2, size=2))
+    [1, 2, 3]
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    remaining = iter(calls)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="anabranch-data")
+    try:
+        waiting = deque(pool.submit(call) for call in itertools.islice(remaining, size))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(call) for call in itertools.islice(remaining, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def prefetch(items: Iterable[Any], size: int = 2) -> Generator[Any, None, None]:
+    """Yield what ``items`` yields, fetched by a thread up to ``size`` ahead: for a generator that waits for disk or network.
+
+    The generator must not use the model, nor draw from torch's global generator, for its code runs beside the steps. One that
+    computes in Python gains nothing; a ``PyDataset`` or a DataLoader with processes does.
+
+    >>> list(prefetch(range(3)))
+    [0, 1, 2]
+    """
+    end = object()
+    batches = iter(items)
+    with contextlib.closing(ahead(itertools.repeat(lambda: next(batches, end)), 1, size)) as found:
+        yield from itertools.takewhile(lambda item: item is not end, found)
+
+
 class PyDataset:
     """Base of data that come batch by batch: write ``__len__``, how many there are, and ``__getitem__``, which gives one.
 
-    ``workers``, ``use_multiprocessing`` and ``max_queue_size`` are kept for Keras's scripts: batches are fetched one by one; a
-    torch DataLoader fetches in processes of its own.
+    ``workers`` threads, or processes with ``use_multiprocessing``, fetch up to ``max_queue_size`` batches ahead, in order; with
+    0 batches are fetched one by one. The single thread that is there unless told otherwise works where batches take long and do
+    not draw from torch's global generator, which training draws from too.
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:

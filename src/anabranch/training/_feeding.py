@@ -15,6 +15,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training import _checks
 from anabranch.training._arrays import check_finite, is_array, tensors_in, to_tensor
+from anabranch.training._placing import moved
 from anabranch.training._sources import Arrays, Batch, Feed, Sequence, Source, Stream, refuse_parts
 from anabranch.training._targets import Target, class_weights
 from anabranch.utils import unpack_x_y_sample_weight as unpack
@@ -33,8 +34,8 @@ class ModelFeed:
         self._take_slots(model)
         self._targets = targets
         self._class_weight = class_weight
-        self._device = engine.device()
-        self._pinned = self._device.type == "cuda"
+        self.device = engine.device()
+        self._direct = self.device.type == "cpu"
         if class_weight is not None:
             self._check_class_weight(class_weight)
 
@@ -59,15 +60,11 @@ class ModelFeed:
 
     def ready(self, batch: Batch) -> Batch:
         """Move one batch to the device; inputs are cast there, so that uint8 images travel as bytes."""
-        x = [None if t is None else self._move(t).to(dtype) for t, dtype in zip(batch.x, self._dtypes, strict=True)]
-        y = [None if t is None else self._move(t) for t in batch.y]
-        weights = [None if t is None else self._move(t) for t in batch.weights]
-        return Batch(x, y, weights, batch.size)
-
-    def _move(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self._pinned and tensor.device.type == "cpu":
-            tensor = tensor.pin_memory()
-        return tensor.to(self._device, non_blocking=True)
+        xs, ys, weights, size, _ = batch
+        if not (self._direct and all(t is None or t.is_cpu for t in (*xs, *ys, *weights))):
+            xs, ys, weights = ([None if t is None else moved(t, self.device) for t in part] for part in (xs, ys, weights))
+        x = [t if t is None or t.dtype is dtype else t.to(dtype) for t, dtype in zip(xs, self._dtypes, strict=True)]
+        return Batch(x, ys, weights, size)
 
     def flat(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
         """Bind and check x, y and sample weights; tensors stay where they are and share the user's memory.

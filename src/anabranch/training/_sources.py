@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -11,6 +12,8 @@ import torch
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, DataError
 from anabranch.training import _order
+from anabranch.training._fetching import fetched
+from anabranch.training._placing import picked, placed_columns
 from anabranch.utils import pack_x_y_sample_weight
 
 
@@ -35,6 +38,9 @@ def data_of(batch: Batch) -> Any:
 
 class Feed(Protocol):
     """What a source asks for: turning what it holds into batches that fit the model."""
+
+    device: torch.device
+    """Where batches go."""
 
     def batch(self, item: Any) -> Batch:
         """Bind, check and move one batch as a user's source yields it."""
@@ -79,34 +85,44 @@ class Arrays:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Gather the pass's batches; the last may be smaller. In unshuffled order they are views, not copies."""
-        x, y, weights, count, _ = self._data
-        size = self._batch_size
+        x, y, weights, count, nest = self._on_device()
+        size, ready = self._batch_size, self._feed.ready
         order = _order.permutation(count, self._shuffle, size, self._fit, epoch)
         if order is None:
             for start in range(0, count, size):
                 part = slice(start, min(start + size, count))
-                yield self._feed.ready(
-                    self._data._replace(
-                        x=[None if t is None else t[part] for t in x],
-                        y=[None if t is None else t[part] for t in y],
-                        weights=[None if t is None else t[part] for t in weights],
-                        size=part.stop - start,
+                yield ready(
+                    Batch(
+                        [None if t is None else t[part] for t in x],
+                        [None if t is None else t[part] for t in y],
+                        [None if t is None else t[part] for t in weights],
+                        part.stop - start,
+                        nest,
                     )
                 )
             return
         # Each column may lie on a device of its own; the order goes there once.
-        orders = {t.device: order.to(t.device) for t in (*x, *y, *weights) if t is not None}
+        columns = [t for t in (*x, *y, *weights) if t is not None]
+        orders = {t.device: order.to(t.device) for t in columns}
+        device = self._feed.device
         for start in range(0, count, size):
-            stop = min(start + size, count)
-            picks = {device: whole[start:stop] for device, whole in orders.items()}
-            yield self._feed.ready(
-                self._data._replace(
-                    x=[None if t is None else t.index_select(0, picks[t.device]) for t in x],
-                    y=[None if t is None else t.index_select(0, picks[t.device]) for t in y],
-                    weights=[None if t is None else t.index_select(0, picks[t.device]) for t in weights],
-                    size=stop - start,
+            picks = {place: whole[start : start + size] for place, whole in orders.items()}
+            yield ready(
+                Batch(
+                    [None if t is None else picked(t, picks[t.device], device) for t in x],
+                    [None if t is None else picked(t, picks[t.device], device) for t in y],
+                    [None if t is None else picked(t, picks[t.device], device) for t in weights],
+                    min(size, count - start),
+                    nest,
                 )
             )
+
+    def _on_device(self) -> Batch:
+        """Return the data, from now on on the device where they fit there."""
+        if self._data.size > self._batch_size:
+            x, y, weights = placed_columns(self._data[:3], self._feed.device)
+            self._data = self._data._replace(x=x, y=y, weights=weights)
+        return self._data
 
 
 class Stream:
@@ -143,11 +159,15 @@ class Sequence:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Fetch the batches in this pass's order, then tell the object that the epoch is over."""
+        begun, ended = (getattr(self._items, f"on_epoch_{end}", None) for end in ("begin", "end"))
+        if begun is not None:
+            begun()
         count = len(self._items)
         order = _order.permutation(count, bool(self._shuffle), 1, self._fit, epoch)
         indices: list[int] = list(range(count)) if order is None else order.tolist()
-        yield from guarded((self._items[index] for index in indices), self._feed, type(self._items).__name__)
-        ended = getattr(self._items, "on_epoch_end", None)
+        items = fetched(self._items, indices, _order.generator(self._fit, epoch))
+        with contextlib.closing(items):  # ends its threads
+            yield from guarded(items, self._feed, type(self._items).__name__)
         if ended is not None:
             ended()
 
@@ -192,6 +212,14 @@ class Epochs:
         self.steps = steps or source.steps
         self.ran_out = False
         self._current: Iterator[Batch] | None = None
+        self._dealt: Iterator[Batch] | None = None
+
+    def close(self) -> None:
+        """End what a pass that is not used up still runs, such as threads that fetch its next batches."""
+        for batches in (self._dealt, self._current):
+            if isinstance(batches, Generator):
+                batches.close()
+        self._dealt = self._current = None
 
     def begin_anew(self) -> None:
         """Forget a pass that is not used up; a generator goes on where it stopped."""
@@ -203,7 +231,8 @@ class Epochs:
         Sets ``ran_out`` where the source ended before ``steps`` batches.
         """
         self.ran_out = False
-        return self.source.batches(epoch) if self.limit is None else self._limited(epoch, self.limit)
+        self._dealt = self.source.batches(epoch) if self.limit is None else self._limited(epoch, self.limit)
+        return self._dealt
 
     def _limited(self, epoch: int, limit: int) -> Iterator[Batch]:
         begun = False

@@ -12,6 +12,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotRe
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training import _checks
 from anabranch.training._arrays import check_finite, tensors_in
+from anabranch.training._placing import moved
 from anabranch.training._record import Record
 from anabranch.training._sources import Batch, data_of
 from anabranch.training._targets import class_weights
@@ -43,7 +44,7 @@ class NestFeed:
 
     def __init__(self, class_weight: dict[int, float] | None = None) -> None:
         self._class_weight = class_weight
-        self._device = engine.device()
+        self.device = engine.device()
         self._floats = getattr(torch, config.floatx())
 
     def batch(self, item: Any) -> Batch:
@@ -58,8 +59,8 @@ class NestFeed:
     def _moved(self, tensor: Any) -> Any:
         if tensor is None:
             return None
-        moved = tensor.to(self._device, non_blocking=True)
-        return moved.to(self._floats) if moved.is_floating_point() else moved
+        there = moved(tensor, self.device)
+        return there.to(self._floats) if there.is_floating_point() else there
 
     def flat(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
         """Check the lengths of all that is fed; ``finite`` looks for NaN and infinity in x."""

@@ -1,0 +1,67 @@
+"""Fetching batches from an object that gives them by number: one after the other, in threads, or in processes."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from anabranch import compute
+from anabranch.utils import PyDataset, ahead
+
+_SLOW = 1e-3
+"""Seconds for a batch from which on a thread pays: handing over costs 50 to 200 µs, and the step that runs beside gives way."""
+
+
+def fetched(items: Any, indices: Sequence[int], generator: torch.Generator) -> Generator[Any, None, None]:
+    """Yield ``items[index]`` for each index, in order.
+
+    A ``PyDataset`` says how: in ``workers`` threads, or processes with ``use_multiprocessing``, up to ``max_queue_size``
+    batches ahead. The one thread that it has unless told otherwise is used where ``needs_thread`` says so.
+    """
+    workers = int(getattr(items, "workers", 0) or 0) if isinstance(items, PyDataset) else 0
+    if workers and items.use_multiprocessing:
+        yield from _from_processes(items, indices, workers, generator)
+        return
+    done = 0
+    if workers == 1 and len(indices) > 1:
+        before, begun = compute.random_state(), time.perf_counter()
+        first = items[indices[0]]
+        seconds, drew = time.perf_counter() - begun, compute.random_state() != before
+        yield first
+        done = 1
+        workers = int(needs_thread(seconds, drew))
+    if workers:
+        calls = (functools.partial(items.__getitem__, index) for index in indices[done:])
+        yield from ahead(calls, workers, max(items.max_queue_size, workers))
+    else:
+        for index in indices[done:]:
+            yield items[index]
+
+
+def needs_thread(seconds: float, drew: bool) -> bool:
+    """Return whether batches are to be fetched beside the steps: where one takes long.
+
+    What draws from torch's generator is not, for dropout draws from it too, and the numbers would depend on who came first.
+    """
+    return seconds >= _SLOW and not drew
+
+
+class _Numbered(Dataset[Any]):
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def __getitem__(self, index: int) -> Any:
+        return self._items[index]
+
+
+def _from_processes(items: Any, indices: Sequence[int], workers: int, generator: torch.Generator) -> Generator[Any, None, None]:
+    loader: DataLoader[Any] = DataLoader(
+        _Numbered(items), batch_size=None, sampler=indices, num_workers=workers, generator=generator,
+        prefetch_factor=max(1, items.max_queue_size // workers),
+    )  # fmt: skip
+    yield from loader
