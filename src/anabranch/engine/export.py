@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from anabranch.engine.lower import lower
+from anabranch.engine import passes
+from anabranch.engine.lower import lower, made_runnable
 from anabranch.engine.program import place_weights
 
 
@@ -20,9 +21,7 @@ class TorchModel(torch.nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         place_weights(model)
-        self._forms = {
-            mode: lower(model.need_running_graph(), training=mode, structured=True).module() for mode in (True, False)
-        }
+        self._forms = {mode: _form(model, mode) for mode in (True, False)}
         for form in self._forms.values():
             for name, child in form.named_children():
                 if name not in self._modules:
@@ -37,6 +36,14 @@ class TorchModel(torch.nn.Module):
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Run the form of the current mode."""
         return self._functions[self.training](self, *inputs)
+
+
+def _form(model: Any, training: bool) -> torch.fx.GraphModule:
+    """Return the code of one mode, read more easily without permutations that cancel."""
+    lowered = lower(model.need_running_graph(), training=training, structured=True)
+    code = lowered.copied()
+    passes.apply(code, lowered.root, passes.Setting(training), passes.READABLE)
+    return made_runnable(lowered.root, code, training)
 
 
 def to_torch(model: Any) -> torch.nn.Module:

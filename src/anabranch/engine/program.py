@@ -135,11 +135,10 @@ def program(model: Any, training: bool) -> Program:
     if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
         place_weights(model)
         kept.placed, _placed_last = kept.state, weakref.ref(kept)
-    state, known = kept.programs.get(training, (None, None))
-    if known is None or state is not kept.state:
-        known = Program(graph, training)
-        kept.programs[training] = kept.state, known
-    return known
+    known = kept.programs.get(training)
+    if known is None or known[0] is not kept.state:
+        known = kept.programs[training] = kept.state, Program(graph, training)
+    return known[1]
 
 
 def _kept_of(model: Any) -> Kept:

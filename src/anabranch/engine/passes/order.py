@@ -17,6 +17,7 @@ from anabranch.engine.passes.layout import LAYOUT
 
 # Layout before what looks at neighbours; what works in place last, when it is settled who reads what.
 PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, IN_PLACE)
+READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
 
 def apply(

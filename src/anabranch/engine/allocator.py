@@ -1,0 +1,99 @@
+"""The C library's allocator on the CPU: told to keep freed memory while a model trains, so that each step finds it again.
+
+Every step frees and allocates the same activations. glibc gives blocks above a threshold back to the system as they are freed,
+and the system hands out zeroed pages again, one fault for each 4 KiB. Other C libraries, other devices and allocators that a
+user chose are left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+from anabranch import compute, config
+
+# names and numbers of malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+KIB = 1 << 10
+MIB = 1 << 20
+# glibc before 2.35 refuses more than 32 MiB
+KEPT = 1024 * MIB, 32 * MIB
+# The heap grows by as much at once: a first step has a fraction of the page faults, since the system can give larger pages.
+PAD, USUAL_PAD = 64 * MIB, 128 * KIB
+# Where glibc's own moving thresholds end: 32 MiB and twice as much. It cannot be asked where they stood.
+UNDONE = 32 * MIB
+
+_lock = threading.Lock()
+_under_way = 0  # fits, also in other threads and one inside another
+
+
+@contextlib.contextmanager
+def keeping_memory() -> Iterator[None]:
+    """Let glibc keep freed memory inside the block, as ``config.keep_memory`` says; the outermost block gives it back.
+
+    ``mallopt`` ends glibc's habit of raising its thresholds when a large block is freed, for good, and cannot say where they
+    stood. So they are left where that habit leads: blocks above 32 MiB are mapped singly, and up to 64 MiB at the heap's end
+    are kept.
+    """
+    if config.keep_memory() == "never" or compute.device().type != "cpu" or unfit():
+        yield
+        return
+    _begin()
+    try:
+        yield
+    finally:
+        _end()
+
+
+def unfit() -> str:
+    """Return why the allocator is left alone in this process, or ""."""
+    if not sys.platform.startswith("linux"):
+        return f"the allocator of {sys.platform} has no such setting"
+    if not _glibc_version():
+        return "the C library is not glibc"
+    chosen = [name for name in os.environ if name.startswith("MALLOC_")]
+    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        chosen.append("GLIBC_TUNABLES")
+    if chosen:
+        return f"{', '.join(sorted(chosen))} is set"
+    if "malloc" in os.environ.get("LD_PRELOAD", ""):  # jemalloc, tcmalloc, mimalloc
+        return f"LD_PRELOAD={os.environ['LD_PRELOAD']}"
+    return ""
+
+
+def _glibc_version() -> str:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):  # musl does not know the name
+        return ""
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _begin() -> None:
+    global _under_way
+    with _lock:
+        _under_way += 1
+        if _under_way == 1:
+            libc = _libc()
+            any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in KEPT)
+            libc.mallopt(M_TRIM_THRESHOLD, -1)  # never
+            libc.mallopt(M_TOP_PAD, PAD)
+
+
+def _end() -> None:
+    global _under_way
+    with _lock:
+        _under_way -= 1
+        if _under_way == 0 and config.keep_memory() != "always":
+            libc = _libc()
+            libc.mallopt(M_MMAP_THRESHOLD, UNDONE)
+            libc.mallopt(M_TRIM_THRESHOLD, 2 * UNDONE)
+            libc.mallopt(M_TOP_PAD, USUAL_PAD)
+            libc.malloc_trim(0)
