@@ -11,6 +11,7 @@ import torch
 
 from anabranch import compute, config
 from anabranch.engine import passes
+from anabranch.engine.constants import Constants
 from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
@@ -23,24 +24,22 @@ class Form:
         self.setting = setting
         code, root = lowered.copied(), lowered.root
         self.report = passes.apply(code, root, setting, passes.PASSES if chosen is None else chosen)
-        parts = passes.take_apart(code, frozen=setting.frozen)
+        parts = passes.take_apart(code, setting)
         self.module = made_runnable(root, parts.main, setting.training)
         self.computed = parts.computed
-        self._prepare = made_runnable(root, parts.prepare, setting.training) if parts.prepare else None
-        self._sources = [passes.attribute(root, target) for target in parts.sources]
-        self._versions: list[int] = []
-        self._held: Sequence[Any] = [passes.attribute(root, target) for target in parts.held]
+        prepare = made_runnable(root, parts.prepare, setting.training) if parts.prepare else None
+        self._constants = prepare and Constants(prepare, [passes.attribute(root, target) for target in parts.sources])
+        self._weights = [passes.attribute(root, target) for target in parts.held]
         self._run = self.module.forward
 
+    def doubt(self) -> None:
+        """Look again whether weights have changed, before the next batch."""
+        if self._constants:
+            self._constants.sure = False
+
     def __call__(self, inputs: Sequence[torch.Tensor]) -> Any:
-        """Return all values of the flat code; what follows from weights alone is computed again where one has changed."""
-        if self._prepare is not None:
-            versions = [weight._version for weight in self._sources]
-            if versions != self._versions:
-                with torch.inference_mode(False), torch.no_grad():
-                    self._held = self._prepare()
-                self._versions = versions
-        return self._run(*inputs, *self._held)
+        """Return all values of the flat code."""
+        return self._run(*inputs, *(self._constants.values() if self._constants else self._weights))
 
 
 class Program:
@@ -73,6 +72,11 @@ class Program:
         if setting not in self.forms:
             self.forms[setting] = Form(self.lowered, setting)
         return self.forms[setting]
+
+    def doubt(self) -> None:
+        """Look again whether weights have changed, before the next batch."""
+        for form in self.forms.values():
+            form.doubt()
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
@@ -138,6 +142,7 @@ def program(model: Any, training: bool) -> Program:
     known = kept.programs.get(training)
     if known is None or known[0] is not kept.state:
         known = kept.programs[training] = kept.state, Program(graph, training)
+    known[1].doubt()
     return known[1]
 
 

@@ -15,9 +15,18 @@ class Setting(NamedTuple):
     """What the rewritten code is for."""
 
     training: bool
-    frozen: bool = False  # no gradient will be asked for, so weights are constants until somebody changes them
+    frozen: bool = False  # no gradient will be asked for
     single: bool = False  # batches of one sample, where the calls cost more than the arithmetic
     device: str = "cpu"
+
+    @property
+    def refusal(self) -> str:
+        """Why weights are not taken as constants, or "" where they are, until somebody changes them."""
+        if not self.frozen:
+            return "weights may change, or gradients flow to them"
+        if self.device != "cpu":
+            return "to look whether weights have changed would make the host wait for the device"
+        return "batches of one sample: to look whether weights have changed costs as much" if self.single else ""
 
 
 class Note(NamedTuple):
@@ -47,9 +56,9 @@ def always(setting: Setting) -> str:
     return ""
 
 
-def frozen_only(setting: Setting) -> str:
-    """Return why a pass that treats weights as constants does not run."""
-    return "" if setting.frozen else "weights may change, or gradients flow to them"
+def constants_only(setting: Setting) -> str:
+    """Return why a pass that takes weights as constants does not run, or ""."""
+    return setting.refusal
 
 
 def path_of(node: Node) -> str:

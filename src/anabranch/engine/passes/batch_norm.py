@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, argument, frozen_only, is_call, like, only_user, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, argument, constants_only, is_call, like, only_user, path_of
 from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
 
 _LINEAR = (F.linear,)
@@ -71,6 +71,6 @@ BATCH_NORM = Pass(
     "batch_norm",
     requires="fixed statistics, and a convolution or dense layer before it whose result nothing else takes",
     ensures="the same values to rounding",
-    unfit=frozen_only,
+    unfit=constants_only,
     run=run,
 )

@@ -21,7 +21,7 @@ from anabranch.engine.passes.base import (
     Setting,
     argument,
     attribute,
-    frozen_only,
+    constants_only,
     is_call,
     like,
     only_user,
@@ -53,11 +53,8 @@ _ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
 
 def unfit(setting: Setting) -> str:
     """Return why nothing is fused in this setting, or ""."""
-    if why := frozen_only(setting):
-        return why
-    if setting.device != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's
-        return "only for processors that oneDNN knows"
-    return "batches of one sample: the calls cost more than the arithmetic" if setting.single else ""
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
+    return constants_only(setting) or ("" if known else "this torch was built without oneDNN")
 
 
 def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
