@@ -11,8 +11,8 @@ import torch
 class Constants:
     """What ``prepare`` gives of the weights, computed again when one of them has changed.
 
-    torch counts a tensor's changes, which is looked at before every batch; but ``weight.data.copy_(…)``, which people write,
-    goes uncounted. So where there is doubt (``sure`` is false, as at the beginning of each ``predict``) the numbers are looked at.
+    torch counts a tensor's changes, which is looked at before every batch; but ``weight.data.copy_(…)``, which people
+    write, goes uncounted. So where there is doubt (``sure`` is false, as when ``predict`` begins) the numbers are looked at.
     """
 
     def __init__(self, prepare: torch.nn.Module, weights: Sequence[torch.Tensor]) -> None:
