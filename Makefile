@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format lint types imports slow bench clean
+.PHONY: demo test check format lint types imports slow bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -28,10 +28,13 @@ slow: .venv/dev.stamp
 	$(BIN)/pytest -n 2 -m slow
 
 bench: .venv/dev.stamp
-	$(BIN)/python bench/train.py
+	$(BIN)/python bench/run.py
+
+bench-peers: .venv/dev.stamp
+	$(BIN)/python bench/peers.py
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .bench
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -116,7 +116,7 @@ def spread(values: list[float]) -> dict[str, float]:
 def in_turn(names: list[str], rounds: int) -> Any:
     """Yield round and contender; each round begins with the next one."""
     for number in range(rounds):
-        first = number % len(names)
+        first = number % max(len(names), 1)
         for name in names[first:] + names[:first]:
             yield number, name
 
@@ -155,30 +155,47 @@ class Report:
         return heads | {"cases": cases, "facts": self.facts, "failed": self.failed}
 
 
-def measure(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
-    """Time one work: all contenders warm, in turn."""
-    report, workers = Report(work), {}
+def opened(report: Report, name: str, words: list[str], patience: float) -> Worker | None:
+    """Start one contender's process and note what it says of itself; None where it fails or trains another network."""
+    begin = time.perf_counter()
     try:
-        for name, python in pythons.items():
-            try:
-                environment = os.environ | CONTENDERS[name].environment
-                start = time.perf_counter()
-                workers[name] = worker = Worker(command(python, key, name, options), environment, options.patience)
-                kept = ("parameters", "first", "memory")
-                report.facts[name] = {key: worker.facts[key] for key in kept if key in worker.facts}
-                report.versions[name] = worker.facts["versions"]
-                print(f"  {name}: ready after {time.perf_counter() - start:.1f} s", flush=True)
-                for case, error in worker.facts["failed"].items():
-                    report.fail(f"{name}, {case}", error)
-            except FailedError as error:
-                report.fail(name, error)
-        check_parameters(report, workers)
+        worker = Worker(words, os.environ | CONTENDERS[name].environment, patience)
+    except FailedError as error:
+        report.fail(name, error)
+        return None
+    for case, error in worker.facts["failed"].items():
+        report.fail(f"{name}, {case}", error)
+    told = {key: worker.facts[key] for key in ("parameters", "first", "memory") if key in worker.facts}
+    counts = {facts.get("parameters") for facts in report.facts.values()} or {told.get("parameters")}
+    if told.get("parameters") not in counts:
+        report.fail(name, f"another network: {told['parameters']} parameters, not {counts}")
+        worker.close()
+        return None
+    report.facts.setdefault(name, told)
+    report.versions[name] = worker.facts["versions"]
+    print(f"  {name}: ready after {time.perf_counter() - begin:.1f} s", flush=True)
+    return worker
+
+
+def measure(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
+    """Time one work in turn: all contenders warm; or, where together they need too much memory, started anew each round."""
+    report, workers = Report(work), {}
+    words = {name: command(python, key, name, options) for name, python in pythons.items()}
+    try:
+        if not work.fresh:
+            started = {name: opened(report, name, words[name], options.patience) for name in pythons}
+            workers = {name: worker for name, worker in started.items() if worker}
         for case, times in report.cases.items():
-            names = [name for name, worker in workers.items() if case in worker.facts["ready"]]
+            names = list(pythons) if work.fresh else [name for name in workers if case in workers[name].facts["ready"]]
             times.update({name: [] for name in names})
             for number, name in in_turn(names, options.rounds):
-                if number < len(times[name]) + 1:  # one that failed in an earlier round has fewer
-                    time_one(report, case, name, workers[name])
+                if number > len(times[name]) or sum(times[name]) > options.long:  # it failed earlier, or took its time
+                    continue
+                worker = workers.get(name) or opened(report, name, words[name], options.patience)
+                if worker and case in worker.facts["ready"]:
+                    time_one(report, case, name, worker)
+                if worker and work.fresh:
+                    worker.close()
     finally:
         for worker in workers.values():
             worker.close()
@@ -196,18 +213,6 @@ def time_one(report: Report, case: str, name: str, worker: Worker) -> None:
             report.note(name, case, stage, seconds)
     except FailedError as error:
         report.fail(f"{name}, {case}", error)
-
-
-def check_parameters(report: Report, workers: dict[str, Worker]) -> None:
-    """Put out of the race whoever does not train as many numbers as the first."""
-    counts = {name: report.facts[name].get("parameters") for name in workers}
-    for name, count in counts.items():
-        expected = next(iter(counts.values()))
-        if count != expected:
-            report.fail(name, f"another network: {count} parameters, not {expected}")
-            workers.pop(name).close()
-            check_parameters(report, workers)
-            return
 
 
 def start(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
@@ -258,6 +263,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores that every contender may use")
     parser.add_argument("--python", nargs="+", default=[], help="more interpreters to look for peers in")
     parser.add_argument("--patience", type=float, default=900, help="seconds after which a silent contender is ended")
+    parser.add_argument("--long", type=float, default=150, help="seconds of passes of one case after which no more are taken")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
@@ -270,10 +276,8 @@ def limit(threads: int) -> None:
     os.environ.pop("KERAS_BACKEND", None)
 
 
-def main() -> None:
-    """Run what was asked for."""
-    options = parsed()
-    limit(options.threads)
+def present(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the interpreter of every contender that can take part, and why the others cannot."""
     near = sorted(str(path) for path in (HERE.parent / ".bench").glob("*/bin/python"))
     found, left_out = {}, {}
     for name in [name for name in CONTENDERS if name in options.peers and name not in options.without]:
@@ -286,7 +290,24 @@ def main() -> None:
         else:
             found[name] = python
     for name, reason in left_out.items():
-        print(f"{name}: left out, {reason}")
+        print(f"{name}: left out, {reason}", flush=True)
+    return found, left_out
+
+
+def able(work: Work, found: dict[str, str]) -> dict[str, str]:
+    """Return those who can do the work."""
+    return {
+        name: python
+        for name, python in found.items()
+        if work.kind in CONTENDERS[name].does and work.net in (CONTENDERS[name].nets or (work.net,))
+    }
+
+
+def main() -> None:
+    """Run what was asked for."""
+    options = parsed()
+    limit(options.threads)
+    found, left_out = present(options)
     when = datetime.datetime.now(datetime.UTC)
     kept = ("rounds", "quick", "amount", "batch", "device", "threads")
     results: dict[str, Any] = {
@@ -298,21 +319,20 @@ def main() -> None:
         "versions": {},
         "work": {},
     }
-    out = options.out or HERE / "results" / f"{when:%Y-%m-%d}-{platform.node()}{'-quick' if options.quick else ''}.json"
+    quick = "-quick" if options.quick else ""
+    out = options.out or HERE / "results" / f"{when:%Y-%m-%d}-{platform.node()}-{options.device}{quick}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     for key in options.work:
         work, begin = resized(WORKS[key], options.quick, options.amount, options.batch), time.perf_counter()
         print(f"{key}: {work.label}", flush=True)
-        able = {
-            name: python
-            for name, python in found.items()
-            if work.kind in CONTENDERS[name].does and work.net in (CONTENDERS[name].nets or (work.net,))
-        }
-        report = (start if work.kind == "start" else measure)(key, work, able, options)
+        with tempfile.TemporaryDirectory() as cache:  # what torch compiled in earlier runs must not shorten the first pass
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+            report = (start if work.kind == "start" else measure)(key, work, able(work, found), options)
+        took = round(time.perf_counter() - begin, 1)
         results["versions"].update(report.versions)
-        results["work"][key] = report.as_data() | {"took": round(time.perf_counter() - begin, 1)}
+        results["work"][key] = report.as_data() | {"took": took}
         out.write_text(json.dumps(results, indent=1) + "\n")
-        print(f"  done in {time.perf_counter() - begin:.0f} s", flush=True)
+        print(f"  done in {took:.0f} s", flush=True)
     print(f"written to {out}; python bench/table.py {out} shows it")
 
 

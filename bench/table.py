@@ -99,7 +99,7 @@ def pairings(work: dict[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def full_rows(work: dict[str, Any], case: str) -> list[Row]:
+def full_rows(work: dict[str, Any], case: str, rounds: int) -> list[Row]:
     """Return every contender of one case, best first: median, the spread, our time as a ratio, first pass, memory."""
     contenders = work["cases"][case]["contenders"]
     ours = contenders.get("anabranch", {}).get("median")
@@ -110,9 +110,10 @@ def full_rows(work: dict[str, Any], case: str) -> list[Row]:
         if work["kind"] == "start":
             memory = sorted(facts["parts"][case]["memory_mb"])[len(found["seconds"]) // 2]
         spread = " · ".join(f"{found[key]:.3g}" for key in ("least", "q1", "q3", "most"))
+        taken = len(found["seconds"])
         rows.append(
             (
-                name,
+                name if taken == rounds else f"{name} ({taken} rounds)",
                 shown(work, case, found["median"]),
                 spread,
                 f"{found['median'] / ours:.2f}" if ours else NONE,
@@ -155,7 +156,7 @@ def full(results: dict[str, Any]) -> str:
     for key, work in results["work"].items():
         for case in work["cases"]:
             title = work["label"] if work["kind"] == "train" else f"{work['label']}, {case}"
-            parts += [f"**{title}** (`{key}`)", markdown(head, full_rows(work, case))]
+            parts += [f"**{title}** (`{key}`)", markdown(head, full_rows(work, case, results["setting"]["rounds"]))]
         if work["failed"]:
             failures = (f"{name}: {shortened(error)}" for name, error in work["failed"].items())
             parts.append("Failed: " + "; ".join(failures) + ".")

@@ -62,13 +62,13 @@ class Work:
     unit: str
     net: str
     cases: dict[str, Case]
-    parts: tuple[str, ...] = ()  # kind build: stages, the first of which every contender has
+    fresh: bool = False  # processes start anew each round: kept warm together they would fill the memory
 
 
-def _train(net: str, amount: int, quick: int) -> Work:
+def _train(net: str, amount: int, quick: int, fresh: bool = False) -> Work:
     batch = NETS[net].batch
     label = f"{NETS[net].label}, training, batch {batch}"
-    return Work(label, "train", NETS[net].unit, net, {"fit": Case(amount, batch, quick)})
+    return Work(label, "train", NETS[net].unit, net, {"fit": Case(amount, batch, quick)}, fresh)
 
 
 def _infer(net: str, calls: int, batches: dict[int, tuple[int, int]]) -> Work:
@@ -81,7 +81,7 @@ def _infer(net: str, calls: int, batches: dict[int, tuple[int, int]]) -> Work:
 WORKS = {
     "toy-train": _train("toy_resnet", 6_400, 256),
     "resnet20-train": _train("resnet20", 3_840, 256),
-    "resnet50-train": _train("resnet50", 48, 16),
+    "resnet50-train": _train("resnet50", 64, 16, fresh=True),
     "two-tower-train": _train("two_tower", 51_200, 2_560),
     "mlp-train": _train("mlp250", 6_400, 320),
     "toy-infer": _infer("toy_resnet", 100, {64: (3_840, 256), 256: (5_120, 512)}),

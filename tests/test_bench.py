@@ -1,0 +1,87 @@
+"""The benchmark runs end to end on a tiny workload, says what is missing and what failed, and its tables hold its figures."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+BENCH = Path(__file__).parents[1] / "bench"
+TABLE = runpy.run_path(str(BENCH / "table.py"))
+
+
+def run(out: Path, words: str) -> dict[str, Any]:
+    """Return the figures of one run."""
+    command = [sys.executable, str(BENCH / "run.py"), *shlex.split(words), "--rounds", "1", "--quick", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def test_a_run_and_its_tables(tmp_path: Path) -> None:
+    results = run(tmp_path / "figures.json", "--work two-tower-train two-tower-infer start --peers anabranch torch --threads 1")
+    every_contender_was_timed_on_every_case(results)
+    networks_are_equal_and_memory_is_noted(results)
+    tables_hold_the_figures(results, tmp_path / "page.md")
+
+
+def every_contender_was_timed_on_every_case(results: dict[str, Any]) -> None:
+    assert results["left_out"] == {}
+    assert results["machine"]["threads"] == results["setting"]["threads"] == 1
+    assert {name: sorted(work["cases"]) for name, work in results["work"].items()} == {
+        "two-tower-train": ["fit"],
+        "two-tower-infer": ["call 1", "module 1", "predict 1", "predict 256", "predict 64"],
+        "start": ["first step", "table"],
+    }
+    for work in results["work"].values():
+        assert work["failed"] == {}
+        for name, case in work["cases"].items():
+            expected = {"predict 1": {"anabranch"}, "module 1": {"anabranch"}}.get(name, {"anabranch", "torch"})
+            assert set(case["contenders"]) == expected
+            for figures in case["contenders"].values():
+                (seconds,) = figures["seconds"]
+                assert 0 < seconds == figures["least"] == figures["median"] == figures["most"]
+
+
+def networks_are_equal_and_memory_is_noted(results: dict[str, Any]) -> None:
+    for facts in results["work"]["two-tower-train"]["facts"].values():
+        assert facts["parameters"] == 10_000 * 64 + 2 * (64 * 128 + 128 + 128 * 64 + 64)
+        assert 50 < facts["memory"]["most"] <= facts["memory_after"]["most"]
+        assert facts["first"]["fit"] > 0
+    assert results["versions"]["torch"]["torch"] == results["versions"]["anabranch"]["torch"]
+
+
+def tables_hold_the_figures(results: dict[str, Any], page: Path) -> None:
+    short = TABLE["short"](results)
+    median = {name: found["median"] for name, found in results["work"]["two-tower-train"]["cases"]["fit"]["contenders"].items()}
+    row = next(line for line in short.splitlines() if line.startswith("| two towers, training, batch 256 |"))
+    assert row.split("|")[2].split() == [f"{2_560 / median['anabranch']:,.0f}", "pairs/s"]
+    assert row.split("|")[3:6] == [" – ", f" {median['torch'] / median['anabranch']:.2f} (torch) ", " – "]
+    assert "not how fast" in short
+    page.write_text(
+        "before\n<!-- bench: short -->\nearlier\n<!-- bench: end -->\nafter\n<!-- bench: full -->\n<!-- bench: end -->\n"
+    )
+    assert TABLE["write"](results, (page,)) == [page]
+    text = page.read_text()
+    assert text.startswith(f"before\n<!-- bench: short -->\n{short}\n<!-- bench: end -->\nafter\n")
+    assert "earlier" not in text
+    assert text.count("**two towers, inference, predict 64**") == 1
+    assert TABLE["write"](results, (page,)) == []
+
+
+def test_what_fails_is_said(tmp_path: Path) -> None:
+    found = run(tmp_path / "figures.json", "--work two-tower-train --peers torch anabranch --patience 0.01")
+    failed = found["work"]["two-tower-train"]["failed"]
+    assert sorted(failed) == ["anabranch", "torch"]
+    assert failed["torch"].startswith("ended with exit code -9 (silent for 0 s?)")
+    assert "torch: `ended with exit code -9" in TABLE["full"](found)
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    found = run(tmp_path / "figures.json", '--work start --peers "python alone" "keras jax" --device cuda')
+    assert found["left_out"] == {"keras jax": "not run on cuda", "python alone": "not run on cuda"}
+    assert "keras jax: not run on cuda" in TABLE["full"](found)
