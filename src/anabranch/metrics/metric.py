@@ -153,11 +153,15 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
         if compute.tell_update(self, args, kwargs):  # the call of a layer is being recorded
             return None
-        device = next((value.device for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+        given = (*args, *kwargs.values())
+        device = next((value.device for value in given if isinstance(value, Tensor)), None)
         if device is not None:
             move(self.variables, device)
-        args = tuple(_tensor(value, device) for value in args)
-        kwargs = {key: _tensor(value, device) for key, value in kwargs.items()}
+        if not all(value is None or isinstance(value, Tensor) for value in given):
+            args = tuple(_tensor(value, device) for value in args)
+            kwargs = {key: _tensor(value, device) for key, value in kwargs.items()}
+        if not torch.is_grad_enabled():  # as it is when training calls
+            return update(self, *args, **kwargs)
         with torch.no_grad():
             return update(self, *args, **kwargs)
 

@@ -87,6 +87,9 @@ class Mean(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values (B, ...), each sample's averaged first; one number with a weight counts as that many samples."""
+        self._add(values, sample_weight)
+
+    def _add(self, values: Any, sample_weight: Any) -> None:
         if isinstance(values, Number) or isinstance(sample_weight, Number):
             size = 1 if sample_weight is not None or isinstance(values, Number) or not values.ndim else values.shape[0]
             weight = 1 if sample_weight is None else sample_weight
@@ -123,7 +126,7 @@ class MeanMetricWrapper(Mean):
     ) -> None:
         """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
-        super().update_state(values, with_share(sample_weight, mask_of(y_pred)))
+        self._add(values, with_share(sample_weight, mask_of(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the function by its name."""

@@ -148,9 +148,8 @@ class ListUpdate(torch.optim.Optimizer):
         """Return whether the state lies where its parameters do, and as they do."""
         return all(group.fits() for group in self._groups or ())
 
-    @torch.no_grad()
     def update(self, gradients: Sequence[torch.Tensor | None], rate: Number) -> None:
-        """Update each parameter that has a gradient; ``gradients`` come in the parameters' order."""
+        """Update each parameter that has a gradient, under ``torch.no_grad``; ``gradients`` come in the parameters' order."""
         groups = self._groups or self._grouped()
         for group in groups:
             part = group.part(gradients if len(groups) == 1 else [gradients[place] for place in group.places])
@@ -159,6 +158,7 @@ class ListUpdate(torch.optim.Optimizer):
                 # torch's fused kernels do not say that they have changed something
                 torch.autograd.graph.increment_version(part.weights)
 
+    @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # a closure is never passed
         """Update each parameter that has a gradient, with the rate of its group."""
         parameters = self.param_groups[0]["params"]

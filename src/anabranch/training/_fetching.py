@@ -28,12 +28,14 @@ def fetched(items: Any, indices: Sequence[int], generator: torch.Generator) -> G
         yield from _from_processes(items, indices, workers, generator)
         return
     done = 0
-    if workers == 1 and len(indices) > 1:
-        before, begun = compute.random_state(), time.perf_counter()
-        first = items[indices[0]]
-        seconds, drew = time.perf_counter() - begun, compute.random_state() != before
-        yield first
-        done = 1
+    if workers == 1:
+        seconds, drew = 0.0, False
+        for index in indices[:2]:  # the first may have something to open
+            before, begun = compute.random_state(), time.perf_counter()
+            item = items[index]
+            seconds, drew = time.perf_counter() - begun, drew or compute.random_state() != before
+            yield item
+        done = 2
         workers = int(needs_thread(seconds, drew))
     if workers:
         calls = (functools.partial(items.__getitem__, index) for index in indices[done:])

@@ -158,6 +158,8 @@ class Fit:
                 self.listeners.on_train_end(logs)
             finally:
                 self.listeners.close()
+                for deal in filter(None, (self.deal, self.validation)):
+                    deal.close()
                 self.model.zero_grad()
         return history
 
@@ -252,6 +254,7 @@ def evaluate(
         logs = test_loop(model, compiled, deal, listeners, 0, what="x")
     finally:
         listeners.close()
+        deal.close()
     return logs if return_dict else in_order(model, compiled, logs)
 
 
@@ -344,6 +347,7 @@ def predict(
         listeners.on_predict_end()
     finally:
         listeners.close()
+        deal.close()
     return _tree.fill(outputs, collector.arrays())
 
 
