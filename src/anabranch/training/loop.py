@@ -36,6 +36,9 @@ class RunningLogs(Mapping[str, float]):
     def __getitem__(self, name: str) -> Any:
         return self._values()[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._compiled.metrics_names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._compiled.metrics_names)
 
