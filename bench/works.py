@@ -79,16 +79,16 @@ def _infer(net: str, calls: int, batches: dict[int, tuple[int, int]]) -> Work:
 
 
 WORKS = {
-    "toy-train": _train("toy_resnet", 6_400, 256),
-    "resnet20-train": _train("resnet20", 3_840, 256),
-    "resnet50-train": _train("resnet50", 64, 16, fresh=True),
+    "toy-train": _train("toy_resnet", 4_800, 256),
+    "resnet20-train": _train("resnet20", 2_560, 256),
+    "resnet50-train": _train("resnet50", 32, 16, fresh=True),
     "two-tower-train": _train("two_tower", 51_200, 2_560),
-    "mlp-train": _train("mlp250", 6_400, 320),
-    "toy-infer": _infer("toy_resnet", 100, {64: (3_840, 256), 256: (5_120, 512)}),
-    "resnet20-infer": _infer("resnet20", 100, {64: (3_840, 256), 256: (5_120, 512)}),
-    "resnet50-infer": _infer("resnet50", 20, {16: (48, 16), 64: (64, 64)}),
-    "two-tower-infer": _infer("two_tower", 100, {64: (25_600, 1_280), 256: (51_200, 2_560)}),
-    "mlp-infer": _infer("mlp250", 100, {64: (12_800, 640), 256: (25_600, 2_560)}),
+    "mlp-train": _train("mlp250", 3_200, 320),
+    "toy-infer": _infer("toy_resnet", 50, {64: (2_560, 256), 256: (2_560, 512)}),
+    "resnet20-infer": _infer("resnet20", 50, {64: (2_560, 256), 256: (2_560, 512)}),
+    "resnet50-infer": _infer("resnet50", 10, {16: (32, 16), 64: (64, 64)}),
+    "two-tower-infer": _infer("two_tower", 50, {64: (25_600, 1_280), 256: (51_200, 2_560)}),
+    "mlp-infer": _infer("mlp250", 50, {64: (6_400, 640), 256: (12_800, 2_560)}),
     "start": Work(
         "cold start, toy ResNet", "start", "s", "toy_resnet", {"table": Case(1, 64, 1), "first step": Case(64, 64, 64)}
     ),
