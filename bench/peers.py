@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = {
-    "torch": ("keras>=3.10 lightning>=2.5 pytorch-symbolic>=1.2 onnx>=1.17 onnxscript>=0.3 onnxruntime>=1.20 openvino>=2025.0"),
+    "torch": "keras>=3.10 lightning>=2.5 pytorch-symbolic>=1.2 onnx>=1.17 onnxscript>=0.3 onnxruntime>=1.20 openvino>=2025.0",
     "tensorflow": "tensorflow-cpu>=2.18 keras>=3.10",
     "jax": "jax>=0.5 keras>=3.10 flax>=0.10 optax>=0.2.4",
 }
@@ -40,9 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     failed = 0
     for name in options.only:
-        print(
-            f"{name}: {', '.join(package for package in ENVIRONMENTS[name] if not package.startswith(('-', '/')))}", flush=True
-        )
+        print(f"{name}: {ENVIRONMENTS[name]}", flush=True)
         try:
             make(options.into / name, ENVIRONMENTS[name].split(), options.upgrade)
         except (OSError, subprocess.CalledProcessError) as error:
