@@ -125,6 +125,23 @@ def test_weights_without_gradient_keep_their_state(rule: str) -> None:
     assert all(value.unique().numel() == 1 for value in state.values())
 
 
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("size", [1e-8, 1e-4, 1.0, 1e6])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rmsprop_is_its_formula_whatever_the_gradients_size(size: float, momentum: float) -> None:
+    (weight,), optimizer = weights_of([(50,)]), optimizers.RMSprop(0.01, momentum=momentum)
+    exact, v, m = weight.numpy().astype("float64"), 0.0, 0.0
+    optimizer.build([weight])
+    for step in range(200):
+        g = np.random.default_rng(step).normal(size=50) * size * (0.1 if step % 7 else 10.0)
+        weight.value.grad = torch.from_numpy(g.astype("float32"))
+        optimizer.step()
+        v = 0.9 * v + 0.1 * g**2
+        m = momentum * m + 0.01 * g / np.sqrt(v + 1e-7)
+        exact = exact - m
+    np.testing.assert_allclose(weight.numpy(), exact, rtol=1e-5, atol=1e-5)
+
+
 @every_rule
 def test_numbers_on_the_device_give_the_same_weights(rule: str) -> None:
     # what a captured step reads; ``advance`` stands beside a replay of ``update``

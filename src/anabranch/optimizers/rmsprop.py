@@ -55,7 +55,7 @@ class RMSprop(Optimizer):
         The velocity is kept as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is Adagrad's
         but for the two constants.
         """
-        kept = {"velocity": self._scale * self.epsilon}
+        kept = {"scaled_velocity": self._scale * self.epsilon}
         return kept | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
 
     @property
@@ -73,27 +73,27 @@ class RMSprop(Optimizer):
         if whole is None:
             self._decay_lists(state)
         else:
-            whole["velocity"].mul_(self.rho).add_(self.epsilon)
+            whole["scaled_velocity"].mul_(self.rho).add_(self.epsilon)
             if self.momentum > 0:
                 whole["gathered"].mul_(self.momentum)
         # s ← s + g²; w ← w - rate · g / sqrt(s), or the gathered updates in the weights' place
         torch._fused_adagrad_(
-            state.get("gathered", weights), gradients, state["velocity"], [_ONE] * len(weights), lr=rate, lr_decay=0.0,
+            state.get("gathered", weights), gradients, state["scaled_velocity"], [_ONE] * len(weights), lr=rate, lr_decay=0.0,
             weight_decay=0.0, eps=0.0, maximize=False,
         )  # fmt: skip
         if self.momentum > 0:
             torch._foreach_add_(weights, state["gathered"])
 
     def _decay_lists(self, state: dict[str, Tensors]) -> None:
-        torch._foreach_mul_(state["velocity"], self.rho)
-        torch._foreach_add_(state["velocity"], self.epsilon * self._scale * (1 - self.rho))
+        torch._foreach_mul_(state["scaled_velocity"], self.rho)
+        torch._foreach_add_(state["scaled_velocity"], self.epsilon * self._scale * (1 - self.rho))
         if self.momentum > 0:
             torch._foreach_mul_(state["gathered"], self.momentum)
 
     def _update_lists(self, part: Part, rate: Number) -> None:
         weights, gradients, state, _ = part
         self._decay_lists(state)
-        velocities = state["velocity"]
+        velocities = state["scaled_velocity"]
         torch._foreach_addcmul_(velocities, gradients, gradients, self._scale * (1 - self.rho))
         if self.centered:
             torch._foreach_lerp_(state["mean"], gradients, 1 - self.rho)
