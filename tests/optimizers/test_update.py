@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,24 @@ def test_rmsprop_is_its_formula_whatever_the_gradients_size(size: float, momentu
         m = momentum * m + 0.01 * g / np.sqrt(v + 1e-7)
         exact = exact - m
     np.testing.assert_allclose(weight.numpy(), exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule != "amsgrad"]
+)  # which clips, and torch takes no norm of a sparse tensor
+def test_a_sparse_gradient_is_the_dense_one(rule: str) -> None:
+    expected = train(RULES[rule](0.1), weights_of(SHAPES[1:]), range(3))
+    same(train(RULES[rule](0.1), weights_of(SHAPES[1:]), range(3), torch.Tensor.to_sparse), expected)
+
+
+@every_rule
+def test_a_copy_goes_on_by_itself(rule: str) -> None:
+    weights, optimizer = weights_of(SHAPES), RULES[rule](0.1)
+    train(optimizer, weights, range(2))
+    copied, copies = copy.deepcopy((optimizer, weights))
+    expected = train(optimizer, weights, range(2, 4))
+    same(train(copied, copies, range(2, 4)), expected)
 
 
 @every_rule

@@ -293,6 +293,7 @@ class Optimizer:
         """Return what ``ListUpdate`` is given as the rate of the next update."""
         return learning_rate
 
+    @torch.no_grad()
     def _gather(self, steps: int) -> bool:
         """Note that the gradients are a part of the sum; put the sums in their place and say so when enough have come.
 

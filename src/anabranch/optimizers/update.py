@@ -128,6 +128,8 @@ class _Group:
 
 def _laid_as(weight: torch.Tensor, gradient: Any) -> torch.Tensor:
     """Return a gradient in its weight's layout: the fused kernels go through memory without asking."""
+    if gradient.is_sparse:  # as torch's Embedding(sparse=True) gives
+        gradient = gradient.to_dense()
     return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
 
@@ -138,6 +140,9 @@ class ListUpdate(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": 0.0})
         self._rule = rule
         self._groups: list[_Group] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_rule": self._rule, "_groups": None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
