@@ -1,0 +1,104 @@
+"""predict of one batch: the same results as of many, in memory of their own, and little around the arithmetic."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anabranch import Input, Model, callbacks, layers
+from anabranch._errors import DataError, ShapeError
+
+
+def two_ended() -> Model:
+    inputs = {"a": Input((3,), name="a"), "b": Input((2,), name="b")}
+    joined = layers.Concatenate()([inputs["a"], inputs["b"]])
+    return Model(inputs, {"sum": layers.Dense(2)(joined), "same": layers.Identity()(inputs["a"])})
+
+
+def data(count: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {"a": rng.normal(size=(count, 3)).astype("float32"), "b": rng.normal(size=(count, 2)).astype("float32")}
+
+
+def test_one_batch_gives_what_many_give() -> None:
+    model, x = two_ended(), data(7)
+    at_once, in_parts = model.predict(x), model.predict(x, batch_size=3, verbose=0)
+    assert list(at_once) == list(in_parts) == ["sum", "same"]
+    for name, value in at_once.items():
+        assert isinstance(value, np.ndarray)
+        np.testing.assert_allclose(value, in_parts[name], atol=1e-6)
+
+
+def test_results_do_not_share_the_users_memory() -> None:
+    model, x = two_ended(), data(4)
+    before = x["a"].copy()
+    model.predict(x)["same"][:] = 0
+    assert np.array_equal(x["a"], before)
+
+
+def test_nothing_is_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    model, x = two_ended(), data(4)
+    model.predict(x)
+    assert capsys.readouterr().out == ""
+    model.predict(x, verbose=1)
+    assert capsys.readouterr().out != ""
+
+
+def test_callbacks_hear_of_one_batch_too() -> None:
+    heard: list[int] = []
+    model = two_ended()
+    model.predict(data(4), callbacks=[callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: heard.append(batch))])
+    assert heard == [0]
+
+
+@pytest.mark.parametrize(
+    "x", [[[1.0, 2.0], [3.0, 4.0]], torch.ones(2, 2), np.ones((2, 2), "uint8")], ids=["list", "tensor", "bytes"]
+)
+def test_all_kinds_of_arrays(x: Any) -> None:
+    inputs = Input((2,))
+    assert Model(inputs, layers.Dense(3)(inputs)).predict(x).shape == (2, 3)
+
+
+def test_numbers_and_halves() -> None:
+    inputs = Input((2,))
+    model = Model(inputs, [layers.Lambda(torch.sum)(inputs), layers.Lambda(lambda x: x.to(torch.bfloat16))(inputs)])
+    total, halves = model.predict(np.ones((3, 2), "float32"))
+    assert total.shape == (1,)
+    assert halves.dtype == np.float32
+
+
+def test_mistakes_are_told_as_ever() -> None:
+    model = two_ended()
+    with pytest.raises(DataError):
+        model.predict(data(0))
+    with pytest.raises(ShapeError):
+        model.predict({"a": np.ones((2, 5)), "b": np.ones((2, 2))})
+
+
+def test_calls_do_not_grow_with_the_number_of_layers() -> None:
+    """A prediction walks the flat code, and neither layers nor weights besides."""
+
+    def calls(depth: int) -> int:
+        x = inputs = Input((2,))
+        for _ in range(depth):
+            x = layers.Dense(2)(x)
+        model, ones = Model(inputs, x), np.ones((1, 2), "float32")
+        model.predict(ones)
+        count = 0
+
+        def note(frame: Any, event: str, argument: Any) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(note)
+        try:
+            model.predict(ones)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(40) == calls(10) < 150
