@@ -30,15 +30,19 @@ def say(**facts: Any) -> None:
 
 
 def memory() -> dict[str, float]:
-    """Return MB: resident now and at most, as Linux says; elsewhere getrusage's maximum alone."""
+    """Return MB: resident now and at most, as Linux says; else getrusage's maximum alone; on a GPU torch's maximum, too."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
-        return {"now": int(lines["VmRSS"].split()[0]) / 1024, "most": int(lines["VmHWM"].split()[0]) / 1024}
+        found = {"now": int(lines["VmRSS"].split()[0]) / 1024, "most": int(lines["VmHWM"].split()[0]) / 1024}
     except (OSError, KeyError):
         import resource
 
         unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-        return {"most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+        found = {"most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        found["device"] = torch.cuda.max_memory_allocated() / (1 << 20)
+    return found
 
 
 def versions() -> dict[str, str]:

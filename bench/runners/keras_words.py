@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import sys
 import time
@@ -34,14 +35,7 @@ def optimizer(keras: Any, name: str) -> Any:
 
 def size(model: Any) -> int:
     """Return how many numbers are trained."""
-    return sum(int(weight.numpy().size) if not weight.shape else _product(weight.shape) for weight in model.trainable_weights)
-
-
-def _product(shape: Any) -> int:
-    count = 1
-    for extent in shape:
-        count *= int(extent)
-    return count
+    return sum(math.prod(int(extent) for extent in weight.shape) for weight in model.trainable_weights)
 
 
 def train(name: str, cases: dict[str, Case], variant: str, device: str) -> tuple[int, dict[str, Callable[[], Any]]]:

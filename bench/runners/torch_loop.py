@@ -1,7 +1,8 @@
 """Torch as people write it: a module, a loop over shuffled batches, nothing read from the device within an epoch.
 
 Variants: none is B C H W; ``channels_last`` gives torch's memory format to weights and images; ``compile`` adds
-torch.compile to that; ``symbolic`` takes the module that pytorch-symbolic made of its graph. SGD and Adam are torch's fused.
+torch.compile to that; ``symbolic`` takes, in that format too, the module that pytorch-symbolic made of its graph. SGD and Adam
+are torch's fused ones.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from works import NETS as FED, Case, data
 
+LAST = ("channels_last", "compile", "symbolic")
+
 
 def module_of(name: str, variant: str, device: str) -> nn.Module:
     """Return the network."""
     nets = importlib.import_module("nets.symbolic" if variant == "symbolic" else "nets.torch_modules")
     module: nn.Module = nets.NETS[name]()
-    if variant in ("channels_last", "compile") and FED[name].images:
+    if variant in LAST and FED[name].images:
         module.to(memory_format=torch.channels_last)
     return module.to(device)
 
@@ -51,7 +54,7 @@ def tensors_of(name: str, count: int, variant: str, device: str) -> tuple[list[T
     arrays, labels = data(name, count)
     x = [torch.from_numpy(array) for array in arrays]
     if FED[name].images:
-        layout = torch.channels_last if variant in ("channels_last", "compile") else torch.contiguous_format
+        layout = torch.channels_last if variant in LAST else torch.contiguous_format
         x = [x[0].permute(0, 3, 1, 2).contiguous(memory_format=layout)]
     return [tensor.to(device) for tensor in x], torch.from_numpy(labels).to(device)
 
