@@ -19,8 +19,9 @@ def leaves(nest: Nest) -> list[Any]:
     """
     found: list[Any] = []
     stack = [nest]
+    pop = stack.pop
     while stack:
-        item = stack.pop()
+        item = pop()
         if isinstance(item, (list, tuple)):
             stack.extend(reversed(item))
         elif isinstance(item, dict):

@@ -5,6 +5,7 @@ Families are reduced to few formulas: Glorot, He and LeCun are all :class:`Varia
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -291,6 +292,15 @@ _BY_NAME: dict[str, type[Initializer]] = {
 }  # fmt: skip
 
 
+@functools.cache
+def _named(name: str) -> Initializer:
+    """Return the one initializer that a name stands for: without a seed, so that weights may share it."""
+    cls = _BY_NAME.get(name) or _CLASSES.get(name)
+    if cls is None:
+        raise unknown("initializer", name, _BY_NAME)
+    return cls()
+
+
 def get(identifier: Any) -> Callable[..., Array]:
     """Return an initializer from a name, a ``{"class_name", "config"}`` dict, a class, or any callable.
 
@@ -298,10 +308,7 @@ def get(identifier: Any) -> Callable[..., Array]:
     HeNormal(seed=None, input_axes=None, output_axes=None)
     """
     if isinstance(identifier, str):
-        cls = _BY_NAME.get(identifier) or _CLASSES.get(identifier)
-        if cls is None:
-            raise unknown("initializer", identifier, _BY_NAME)
-        return cls()
+        return _named(identifier)
     if isinstance(identifier, dict) and "class_name" in identifier:
         if identifier["class_name"] not in _CLASSES:
             raise unknown("initializer", identifier["class_name"], _CLASSES)

@@ -121,14 +121,14 @@ def is_running() -> bool:
 
 def hold_loss(layer: Any, loss: Any) -> None:
     """Keep a loss with the layer that added it, until the next outermost call."""
-    layer.held_losses.append(loss)
+    layer.held_losses = (*layer.held_losses, loss)
     _state.losses = True
 
 
 def forget_losses(layer: Any) -> None:
     """Forget the losses that a layer and those inside it hold."""
     for inner in layer.inner_layers() if hasattr(layer, "inner_layers") else ():
-        inner.held_losses.clear()
+        inner.held_losses = ()
 
 
 @contextlib.contextmanager

@@ -88,6 +88,6 @@ def tell_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 def watch_value(layer: Any, value: Any, name: str, aggregation: str) -> None:
     """Add one value to what ``layer`` tells under ``name``."""
     if name not in layer.watched:
-        layer.watched[name] = RunningValue(name, aggregation)
+        layer.watched = {**layer.watched, name: RunningValue(name, aggregation)}
     if not tell_update(layer.watched[name], (value,), {}):
         layer.watched[name].update_state(value)

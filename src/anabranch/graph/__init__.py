@@ -9,12 +9,12 @@ from anabranch.graph.names import snake_case
 from anabranch.graph.operators import Operator, Spec
 from anabranch.graph.port import Port, connect
 from anabranch.graph.shapes import Shape
-from anabranch.graph.tensor import Node, Operation, Tensor, describe, map_specs, record, spec_leaves
+from anabranch.graph.tensor import Node, Operation, Tensor, describe, map_specs, record, spec_leaves, tensors_in
 from anabranch.graph.weight import Home, Weight
 
 __all__ = [
     "CallSite", "Flat", "Function", "Graph", "Home", "Method", "Node", "Operation", "Operator", "Port", "Rule", "Shape",
     "Slots", "Spec", "Step", "Tensor", "Weight",
     "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "record", "replay", "snake_case",
-    "spec_leaves", "subgraph", "with_values",
+    "spec_leaves", "subgraph", "tensors_in", "with_values",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -28,8 +29,18 @@ def call_site() -> CallSite:
         frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").startswith(("torch.", "numpy."))
     ):
         frame = frame.f_back
-    file = frame.f_code.co_filename
-    return CallSite(_cell(file, frame) or file if "ipython-input" in file or "ipykernel" in file else file, frame.f_lineno)
+    site = _site(frame.f_code.co_filename, frame.f_lineno)
+    return CallSite(_cell(site.file, frame) or site.file, site.line) if _is_cell(site.file) else site
+
+
+@functools.lru_cache(4096)
+def _site(file: str, line: int) -> CallSite:
+    """Return one record for all that is made on a line: a loop makes many layers, and memory is walked for garbage."""
+    return CallSite(file, line)
+
+
+def _is_cell(file: str) -> bool:
+    return "ipython-input" in file or "ipykernel" in file
 
 
 def _cell(file: str, frame: FrameType) -> str | None:

@@ -67,7 +67,10 @@ def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
         reach = of_function(operation, node.args, node.kwargs, inputs)
         return (reach,) * node.output_count if reach else ()
     told: tuple[int, ...] = operation.mask_reach(node, given)
-    found = tuple(rule or seen for rule, seen in itertools.zip_longest(told, _seen(node.output_specs), fillvalue=0))
+    seen = _seen(node.output_specs)
+    if not any(told) and not any(seen):
+        return ()
+    found = tuple(rule or reach for rule, reach in itertools.zip_longest(told, seen, fillvalue=0))
     return found if any(found) else ()
 
 

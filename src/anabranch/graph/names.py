@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ from anabranch._errors import GraphError
 from anabranch.graph.tensor import Operation
 
 
+@functools.lru_cache(4096)
 def snake_case(name: str) -> str:
     """Return Keras's lower-case form of a class name.
 

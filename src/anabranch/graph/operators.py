@@ -38,7 +38,7 @@ def promote(a: str, b: str) -> str:
     >>> promote("uint8", "float32")
     'float32'
     """
-    return max(a, b, key=DTYPES.index)
+    return a if a == b else max(a, b, key=DTYPES.index)
 
 
 def _arithmetic(specs: list[Spec]) -> Spec:

@@ -127,6 +127,8 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1
     >>> per_axis(3, 2, "kernel_size")
     (3, 3)
     """
+    if type(value) is int and value >= least:  # as most are
+        return (value,) * rank
     if isinstance(value, bool) or not isinstance(value, (int, Sequence)) or isinstance(value, str):
         raise ArgumentError(
             f"{name} is not a size.", expected=f"an int or {rank} ints", got=repr(value), where=str(call_site())

@@ -49,11 +49,10 @@ def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> Argu
 def refuse_strangers(layer: Any, args: tuple[Any, ...]) -> None:
     """Raise where a layer is called on layers, or one of ours for one tensor on a list of them."""
     for leaf in _tree.leaves(args):
-        if is_layer(leaf) or type(leaf).__module__.partition(".")[0] in _FOREIGN:
+        if not is_symbolic(leaf) and (is_layer(leaf) or type(leaf).__module__.partition(".")[0] in _FOREIGN):
             raise stranger(leaf)
     kind = type(layer)
-    of_one = kind.__module__.rpartition(".")[2] in _OF_ONE_TENSOR or kind.__name__ == "Dense"
-    if of_one and args and isinstance(args[0], (list, tuple)) and any(map(is_symbolic, args[0])):
+    if args and isinstance(args[0], (list, tuple)) and _takes_one(kind) and any(map(is_symbolic, args[0])):
         first = "" if len(args[0]) == 1 else ", or Concatenate()([a, b]) first"
         raise ArgumentTypeError(
             f"{kind.__name__} takes one tensor, not a list.", expected=f"{written(layer)}(x)",
@@ -61,9 +60,13 @@ def refuse_strangers(layer: Any, args: tuple[Any, ...]) -> None:
         )  # fmt: skip
 
 
+def _takes_one(kind: type) -> bool:
+    return kind.__module__.rpartition(".")[2] in _OF_ONE_TENSOR or kind.__name__ == "Dense"
+
+
 def refuse_tensors(kind: type, args: tuple[Any, ...], site: CallSite) -> None:
     """Raise where a layer of ours is made from tensors: ``ReLU(x)`` in the place of ``ReLU()(x)``."""
-    if kind.__module__.startswith("anabranch.layers.") and any(map(is_symbolic, _tree.leaves(args))):
+    if args and kind.__module__.startswith("anabranch.layers.") and any(map(is_symbolic, _tree.leaves(args))):
         own = ", ".join(repr(arg) for arg in args if not any(map(is_symbolic, _tree.leaves(arg))))
         code = f"{kind.__name__}({own})({'[a, b]' if isinstance(args[0], (list, tuple)) else 'x'})"
         raise ArgumentTypeError(

@@ -55,7 +55,7 @@ class Node:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
-        self.inputs: tuple[Tensor, ...] = tuple(t for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor))
+        self.inputs = tensors_in(args, kwargs)
         self.output_specs = output_specs
         self.site = site
         # over how many leading axes each output is masked, 0 where one is not; empty where none is
@@ -292,6 +292,14 @@ class Tensor:
         return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
 
 
+def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Return the symbolic tensors among the arguments of a call, in order."""
+    if len(args) == 1 and not kwargs and type(args[0]) is Tensor:  # as most calls are
+        return args
+    leaves = _tree.leaves((args, list(kwargs.values())) if kwargs else args)
+    return tuple([leaf for leaf in leaves if isinstance(leaf, Tensor)])
+
+
 def record(
     operation: Operation,
     args: tuple[Any, ...],
@@ -315,7 +323,7 @@ def describe(
     try:
         specs = operation.compute_output_spec(*args, **kwargs)
     except AnabranchError as error:
-        tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
+        tell(error, list(tensors_in(args, kwargs)))
         raise error.at(f"{named(operation)}, called at {site}") from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
 

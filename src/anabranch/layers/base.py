@@ -7,8 +7,9 @@ somebody asks for them.
 from __future__ import annotations
 
 import copy
+import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from anabranch import _tree, compute, config, initializers, regularizers
@@ -23,7 +24,7 @@ from anabranch._errors import (
     nearest,
     unknown,
 )  # fmt: skip
-from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case
+from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case, tensors_in
 from anabranch.graph.explain import tell
 from anabranch.graph.operators import DTYPES
 from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger, written
@@ -57,20 +58,21 @@ class Layer:
     unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to be told to ``call`` unasked; None: any
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    explicit_name: str | None
     made_at: CallSite
     calls: list[weakref.ref[Node]]
-    built: bool
-    built_for: CallSite | None
     dtype: str
-    autocast: bool
-    activity_regularizer: Callable[[Any], Any] | None
-    first_shape: Shape | None
-    _trainable: bool
-    _weights: list[Weight]
     _home: Home
-    held_losses: list[Any]  # added by the last outermost call
-    watched: dict[str, Any]  # what add_metric was told, by name
+    # What most layers have in common stands here, not in each of them: there may be 100,000.
+    explicit_name: str | None = None
+    built: bool = False
+    built_for: CallSite | None = None
+    autocast: bool = True
+    activity_regularizer: Callable[[Any], Any] | None = None
+    first_shape: Shape | None = None
+    _trainable: bool = True
+    _weights: Sequence[Weight] = ()
+    held_losses: Sequence[Any] = ()  # added by the last outermost call
+    watched: Mapping[str, Any] = types.MappingProxyType({})  # what add_metric was told, by name
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -82,21 +84,11 @@ class Layer:
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
         self = super().__new__(cls)
         self._arguments = (args, kwargs)
-        self.explicit_name = None
         self.made_at = call_site()
         refuse_tensors(cls, args, self.made_at)
         self.calls = []
-        self.built = False
-        self.built_for = None
         self.dtype = config.floatx()
-        self.autocast = True
-        self.activity_regularizer = None
-        self.first_shape = None
-        self._trainable = True
-        self._weights = []
         self._home = Home(cls._base_name())
-        self.held_losses = []
-        self.watched = {}
         return self
 
     def __init__(
@@ -194,13 +186,13 @@ class Layer:
         if any(not isinstance(size, int) or size < 0 for size in shape):
             raise ShapeError("A weight's sizes are known whole numbers.", got=str(shape), where=self._described())
         dtype = dtype or self.dtype
-        default = "glorot_uniform" if "float" in dtype else "zeros"
-        name = _numbered(name or "variable", {held.name: 0 for held in self._weights})
+        name = _numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
+        initializer = initializer or ("glorot_uniform" if "float" in dtype else "zeros")
         weight = Weight(
-            name, shape, dtype, initializers.get(initializer or default), self._home, compute,
+            name, shape, dtype, initializers.get(initializer), self._home, compute,
             trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
         )  # fmt: skip
-        self._weights.append(weight)
+        self._weights = (*self._weights, weight)
         return weight
 
     def sublayers(self) -> list[Layer]:
@@ -309,8 +301,7 @@ class Layer:
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return compute.infer(self, args, kwargs)
         shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
-        dtypes = [t.dtype for t in _tree.leaves((args, list(kwargs.values()))) if isinstance(t, Tensor)]
-        dtype = self.output_dtype(dtypes)
+        dtype = self.output_dtype([tensor.dtype for tensor in tensors_in(args, kwargs)])
         if isinstance(shape, list) and shape and isinstance(shape[0], (tuple, list)):
             return [Spec(tuple(s), dtype) for s in shape]
         if isinstance(shape, dict):
@@ -323,10 +314,7 @@ class Layer:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make a node where an argument is symbolic, compute where all are numbers."""
-        for leaf in args if len(args) == 1 and isinstance(args[0], Tensor) else _tree.leaves((args, list(kwargs.values()))):
-            if isinstance(leaf, Tensor):
-                return self.describe(args, kwargs, call_site())
-        return self._compute(args, kwargs)
+        return self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
         """Return the symbolic tensors that the call at ``site`` gives, building the layer first; ``noted``: in ``calls``."""
@@ -335,11 +323,11 @@ class Layer:
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
-            tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
+            tell(error, list(tensors_in(args, kwargs)))
             made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
-        if any(leaf.masked for leaf in _tree.leaves(args) if isinstance(leaf, Tensor)):
+        if any(tensor.masked for tensor in tensors_in(args, {})):
             mask_rule.tell_lost(self, site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
@@ -484,7 +472,7 @@ class Layer:
         twin = copy.copy(self)
         memo[id(self)] = twin
         held = {key: value for key, value in vars(self).items() if key not in ("calls", "_arguments", "made_at", "held_losses")}
-        vars(twin).update(copy.deepcopy(held, memo), calls=[], held_losses=[])
+        vars(twin).update(copy.deepcopy(held, memo), calls=[], held_losses=())
         return twin
 
     # Mistakes
@@ -537,6 +525,8 @@ _OWN_STATE = frozenset((
 
 def _shapes(nest: Any) -> Any:
     """Return the nest's shapes; what has none is left out of account."""
+    if type(nest) is Tensor:
+        return nest.shape
     if hasattr(nest, "shape"):
         return tuple(nest.shape)
     if isinstance(nest, dict):

@@ -133,7 +133,8 @@ def check_padding(padding: str, *, causal: bool = False) -> str:
 def known_channels(shape: Shape, rank: int, data_format: str) -> int:
     """Return the number of channels of ``shape`` after checking its rank."""
     first = data_format == "channels_first"
-    check_rank(shape, rank + 2, f"batch, channels, {AXES[rank]}" if first else f"batch, {AXES[rank]}, channels")
+    if len(shape) != rank + 2:
+        check_rank(shape, rank + 2, f"batch, channels, {AXES[rank]}" if first else f"batch, {AXES[rank]}, channels")
     channels = shape[1 if first else -1]
     if channels is None:
         raise ShapeError(
@@ -167,13 +168,13 @@ def windows_shape(
     first = data_format == "channels_first"
     spatial = shape[2:] if first else shape[1:-1]
     lengths = [window_length(n, w, s, padding, d) for n, w, s, d in zip(spatial, window, strides, dilation, strict=True)]
-    reach = tuple((w - 1) * d + 1 for w, d in zip(window, dilation, strict=True))
-    for before, after, size in zip(spatial, lengths, reach, strict=True):
-        if after is not None and after < 1:
+    for axis, length in enumerate(lengths):
+        if length is not None and length < 1:
+            reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
             raise ShapeError(
-                f"A window of {size} does not fit into {before}: nothing would be left.",
+                f"A window of {reach[axis]} does not fit into {spatial[axis]}: nothing would be left.",
                 expected=f"at least {' × '.join(map(str, reach))} positions",
                 got=f"{' × '.join(map(str, spatial))}, in {shape}",
                 repair='padding="same", a smaller window, less pooling before, or a larger Input',
-            )  # fmt: skip
+            )
     return (shape[0], channels, *lengths) if first else (shape[0], *lengths, channels)

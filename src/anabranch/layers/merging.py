@@ -52,6 +52,8 @@ class Merge(Joining):
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """The sizes that the branches agree on, or that those of size 1 are stretched to."""
         check_branches(self, input_shape, self.least, self.most)
+        if input_shape.count(input_shape[0]) == len(input_shape):  # as in most residual joins
+            return input_shape[0]
         shape = agreed(self, raised(input_shape), stretch=True)
         if not self.broadcast:
             refuse_stretching(self, input_shape)
@@ -78,6 +80,10 @@ class Merge(Joining):
         if mask is None or any(one is None for one in mask):
             return None
         return functools.reduce(operator.or_, mask) if isinstance(mask[0], Tensor) else compute.either(list(mask))
+
+    def makes_mask(self) -> bool:
+        """Return False, as a mask follows from those of the branches, unless a subclass has a rule of its own."""
+        return type(self).compute_mask is not Merge.compute_mask
 
     def merge(self, a: Any, b: Any) -> Any:
         """Merge two branches."""

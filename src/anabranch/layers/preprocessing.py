@@ -70,7 +70,7 @@ class Normalization(Pointwise):
         if mean is None:
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
         else:  # constants of the code, not weights: as in Keras
-            self._weights.clear()
+            self._weights = ()
         self.built = True
 
     def adapt(self, data: Any) -> None:

@@ -30,7 +30,7 @@ class TorchModule(Layer):
     def __init__(self, module: Any, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.module, self.output_shape_rule = module, output_shape
-        self._weights.extend(compute.module_weights(module, self._home, compute))
+        self._weights = compute.module_weights(module, self._home, compute)
         self.built = True
 
     @property
@@ -67,7 +67,7 @@ class TorchFunction(Layer):
             compute.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, compute)
             for number, parameter in enumerate(parameters)
         ]
-        self._weights.extend(self.held)
+        self._weights = self.held
         self.built = True
 
     @property

@@ -159,7 +159,7 @@ class _Builder:
 
 def hold(layer: Layer, kept: dict[Weight, Weight]) -> None:
     """Let a layer hold other weights in the place of its own."""
-    layer._weights[:] = [kept.get(weight, weight) for weight in layer._weights]
+    layer._weights = [kept.get(weight, weight) for weight in layer._weights]
     for name, value in vars(layer).items():
         if isinstance(value, Weight) and value in kept:
             setattr(layer, name, kept[value])
