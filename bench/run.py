@@ -14,34 +14,20 @@ import datetime
 import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import machine
-from contenders import CONTENDERS, Contender
+from contenders import CONTENDERS
+from processes import FailedError, Worker, interpreter_for, once
+from report import Report
 from works import WORKS, Work, resized
 
 HERE = Path(__file__).parent
 PAUSE = 0.3  # seconds before a pass, in which the threads of the one before go to sleep
-
-
-class FailedError(Exception):
-    """A contender could not do it."""
-
-
-def interpreter_for(contender: Contender, pythons: list[str]) -> str | None:
-    """Return the first interpreter that has what the contender needs."""
-    test = f"import importlib.util as u, sys; sys.exit(not all(u.find_spec(n) for n in {contender.needs!r}))"
-    for python in pythons:
-        if subprocess.run([python, "-c", test], check=False, stderr=subprocess.DEVNULL).returncode == 0:
-            return python
-    return None
 
 
 def command(python: str, work: str, name: str, options: argparse.Namespace) -> list[str]:
@@ -54,105 +40,12 @@ def command(python: str, work: str, name: str, options: argparse.Namespace) -> l
     return words
 
 
-class Worker:
-    """A warm process of one contender."""
-
-    def __init__(self, words: list[str], environment: dict[str, str], patience: float) -> None:
-        self.patience = patience
-        self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            words, stdin=pipe, stdout=pipe, stderr=self.complaints, text=True, env=environment, errors="replace"
-        )
-        self.facts = self.read()
-
-    def read(self) -> dict[str, Any]:
-        """Return the next thing that it says; one that is silent for too long is ended."""
-        clock = threading.Timer(self.patience, self.process.kill)
-        clock.start()
-        try:
-            for line in self.process.stdout:
-                if line.startswith("@bench "):
-                    return json.loads(line[7:])
-        finally:
-            clock.cancel()
-        code = self.process.wait()
-        self.complaints.seek(0)
-        last = [line.strip() for line in self.complaints.read().splitlines() if line.strip()][-3:]
-        late = f" (silent for {self.patience:.0f} s?)" if code == -9 else ""
-        raise FailedError(f"ended with exit code {code}{late}: {' | '.join(last)[-500:]}")
-
-    def timed(self, case: str) -> dict[str, Any]:
-        """Return what the worker says of one pass."""
-        try:
-            self.process.stdin.write(json.dumps(case) + "\n")
-            self.process.stdin.flush()
-        except OSError as error:
-            raise FailedError(str(error)) from error
-        answer = self.read()
-        if "error" in answer:
-            raise FailedError(answer["error"])
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
-        self.complaints.close()
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return median, quartiles, least and greatest."""
-    quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    return {
-        "least": min(values),
-        "q1": quartiles[0],
-        "median": statistics.median(values),
-        "q3": quartiles[2],
-        "most": max(values),
-    }
-
-
 def in_turn(names: list[str], rounds: int) -> Any:
     """Yield round and contender; each round begins with the next one."""
     for number in range(rounds):
         first = number % max(len(names), 1)
         for name in names[first:] + names[:first]:
             yield number, name
-
-
-class Report:
-    """The figures of one work."""
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.cases: dict[str, dict[str, list[float]]] = {case: {} for case in work.cases}
-        self.facts: dict[str, dict[str, Any]] = {}
-        self.versions: dict[str, dict[str, str]] = {}
-        self.failed: dict[str, str] = {}
-        self.load = machine.load()
-
-    def fail(self, name: str, error: object) -> None:
-        """Note that a contender, or one case of it, could not be timed."""
-        self.failed[name] = str(error)
-        print(f"  {name}: FAILED, {error}", flush=True)
-
-    def note(self, name: str, case: str, what: str, value: float) -> None:
-        """Keep one more value beside the time of a pass."""
-        self.facts.setdefault(name, {}).setdefault("parts", {}).setdefault(case, {}).setdefault(what, []).append(value)
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the work as JSON holds it: per second for what has an amount, seconds else."""
-        cases = {}
-        for name, seconds in self.cases.items():
-            amount = 1 if self.work.kind == "start" else self.work.cases[name].amount
-            cases[name] = {
-                "amount": amount,
-                "batch": self.work.cases[name].batch,
-                "contenders": {who: {"seconds": values, **spread(values)} for who, values in seconds.items() if values},
-            }
-        heads = {"label": self.work.label, "kind": self.work.kind, "unit": self.work.unit, "load": self.load}
-        return heads | {"cases": cases, "facts": self.facts, "failed": self.failed}
 
 
 def opened(report: Report, name: str, words: list[str], patience: float) -> Worker | None:
@@ -224,29 +117,20 @@ def start(key: str, work: Work, pythons: dict[str, str], options: argparse.Names
         times.update({name: [] for name in names})
         for number, name in in_turn(names, options.rounds):
             if number == len(times[name]):
-                once(report, case, name, [*command(pythons[name], key, name, options), "--once", case])
+                start_one(report, case, name, [*command(pythons[name], key, name, options), "--once", case])
     return report
 
 
-def once(report: Report, case: str, name: str, words: list[str]) -> None:
-    """Run one process to its end."""
-    with tempfile.TemporaryFile("w+") as said:
-        begin = time.perf_counter()
-        environment = os.environ | CONTENDERS[name].environment
-        process = subprocess.Popen(words, env=environment, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        lines = said.read().splitlines()
-    if status:
-        report.fail(f"{name}, {case}", f"exit code {process.returncode}: {' | '.join(lines[-3:])[-500:]}")
+def start_one(report: Report, case: str, name: str, words: list[str]) -> None:
+    """Start one contender once and note what it took."""
+    try:
+        found = once(words, os.environ | CONTENDERS[name].environment)
+    except FailedError as error:
+        report.fail(f"{name}, {case}", error)
         return
-    report.cases[case][name].append(seconds)
-    report.note(name, case, "memory_mb", usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
-    for line in lines:
-        if line.startswith("@bench "):
-            report.note(name, case, "fit", json.loads(line[7:])["seconds"])
+    report.cases[case][name].append(found.pop("wall"))
+    for what, value in found.items():
+        report.note(name, case, what, value)
 
 
 def parsed() -> argparse.Namespace:
