@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -140,6 +141,10 @@ class ListUpdate(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": 0.0})
         self._rule = rule
         self._groups: list[_Group] | None = None
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, without torch's guard against its compiler: the guard loads that, which takes more than a second."""
+        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_rule": self._rule, "_groups": None}
