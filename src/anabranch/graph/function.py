@@ -12,6 +12,9 @@ from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
 from anabranch.graph.tensor import describe
 
+Rule = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+"""What tells of a call's arguments which specs follow; None where it cannot."""
+
 
 class Function:
     """One use of a function in a graph: an operation without weights, which runs as the function itself."""
@@ -19,8 +22,9 @@ class Function:
     explicit_name: str | None = None
     opaque_if_needed = False  # there is nothing to keep whole
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], rule: Rule | None = None) -> None:
         self.call = function
+        self._rule = rule
         self.base_name = self.name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
         self.calls: list[weakref.ref[Any]] = []
 
@@ -29,8 +33,9 @@ class Function:
         return False
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
-        """Return what running the function on tensors without numbers gives."""
-        return port().infer(self, args, kwargs)
+        """Return what the function's rule says; where it has none, what running it on tensors without numbers gives."""
+        told = None if self._rule is None else self._rule(args, kwargs)
+        return port().infer(self, args, kwargs) if told is None else told
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
@@ -50,6 +55,6 @@ class Method:
         return f"<Method {self.__name__}>"
 
 
-def apply(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Record the call of ``function`` on symbolic tensors and return the tensors it gives."""
-    return describe(Function(function), args, kwargs, call_site())
+def apply(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], rule: Rule | None = None) -> Any:
+    """Record the call of ``function`` on symbolic tensors and return the tensors it gives, as far as ``rule`` tells."""
+    return describe(Function(function, rule), args, kwargs, call_site())

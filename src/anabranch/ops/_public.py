@@ -12,6 +12,7 @@ import torch
 from anabranch import _tree, compute
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Tensor, Weight, apply, call_site
+from anabranch.ops._shapes import rule_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,12 +20,13 @@ R = TypeVar("R")
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
     """Let ``function``, written for torch tensors, take arrays, weights and symbolic tensors; torch's refusals say where."""
+    rule = rule_of(function)
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         for leaf in _tree.leaves((args, list(kwargs.values()))):
             if isinstance(leaf, Tensor):
-                return apply(called, args, kwargs)
+                return apply(called, args, kwargs, rule)
         try:
             args, kwargs = _tree.map_leaves(_number, (args, kwargs))
             return function(*args, **kwargs)
