@@ -10,7 +10,7 @@ import torch
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.update import ListUpdate, Number, Part, Tensors, chunks, descend, fusible
 
-_ONE = torch.ones(())  # the count of steps, which Adagrad's kernel asks for
+_ONE = torch.ones((), device="cpu")  # the count of steps, which Adagrad's kernel asks for
 
 
 class RMSprop(Optimizer):
