@@ -139,6 +139,27 @@ def test_work_grows_as_size_does(make: Any, use: Any) -> None:
     assert large < 4.4 * small
 
 
+OBJECTS: list[tuple[Callable[[Any], Any], int]] = [
+    (lambda x: layers.Dense(4)(x), 13),
+    (lambda x: layers.Activation("relu")(x), 10),
+    (lambda x: layers.Add()([x, x]), 12),
+    (lambda x: x + 1.0, 9),
+]
+
+
+@pytest.mark.parametrize("make, most", OBJECTS, ids=["dense", "activation", "add", "operator"])
+def test_a_layer_is_few_objects(make: Callable[[Any], Any], most: int) -> None:
+    # Python walks all objects that could hold others again and again while a large model grows
+    x = Input((4,))
+    make(x)
+    gc.collect()
+    before = len(gc.get_objects())
+    kept = [make(x) for _ in range(200)]
+    gc.collect()
+    assert len(gc.get_objects()) - before <= 200 * most + 60
+    assert len(kept) == 200
+
+
 # What is left behind
 
 

@@ -197,7 +197,8 @@ class Layer:
 
     def sublayers(self) -> list[Layer]:
         """Return the layers held directly by this one's attributes, in the order they were set."""
-        return list(dict.fromkeys(leaf for leaf in _tree.leaves(self._held()) if isinstance(leaf, Layer)))
+        held = [value for value in self._held() if isinstance(value, (Layer, list, tuple, dict))]
+        return list(dict.fromkeys(leaf for leaf in _tree.leaves(held) if isinstance(leaf, Layer))) if held else []
 
     def _held(self) -> list[Any]:
         return [value for key, value in vars(self).items() if key not in _OWN_STATE]
