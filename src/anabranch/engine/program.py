@@ -12,6 +12,7 @@ import torch
 from anabranch import compute, config
 from anabranch.engine import passes
 from anabranch.engine.constants import Constants
+from anabranch.engine.jit import Jitted, Report
 from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
@@ -20,7 +21,13 @@ from anabranch.graph import Graph
 class Form:
     """Flat code for one setting: the rewritten module, what it takes besides the inputs, and what each pass noted."""
 
-    def __init__(self, lowered: Lowered, setting: passes.Setting, chosen: Sequence[passes.Pass] | None = None) -> None:
+    def __init__(
+        self,
+        lowered: Lowered,
+        setting: passes.Setting,
+        chosen: Sequence[passes.Pass] | None = None,
+        jit: Report | None = None,
+    ) -> None:
         self.setting = setting
         code, root = lowered.copied(), lowered.root
         self.report = passes.apply(code, root, setting, passes.PASSES if chosen is None else chosen)
@@ -30,7 +37,8 @@ class Form:
         prepare = made_runnable(root, parts.prepare, setting.training) if parts.prepare else None
         self._constants = prepare and Constants(prepare, [passes.attribute(root, target) for target in parts.sources])
         self._weights = [passes.attribute(root, target) for target in parts.held]
-        self._run = self.module.forward
+        inputs = sum(node.op == "placeholder" for node in lowered.code.nodes)
+        self._run = Jitted(self.module, inputs, jit) if jit else self.module.forward
 
     def doubt(self) -> None:
         """Look again whether weights have changed, before the next batch."""
@@ -43,9 +51,13 @@ class Form:
 
 
 class Program:
-    """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out."""
+    """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out.
 
-    def __init__(self, graph: Graph, training: bool, absent: frozenset[int] = frozenset()) -> None:
+    ``jit``: made machine code of by torch.compile; takes the lines that tell so.
+    """
+
+    def __init__(self, graph: Graph, training: bool, absent: frozenset[int] = frozenset(), jit: Report | None = None) -> None:
+        self._jit = jit
         self.graph = graph
         self.training = training
         self.lowered = lowered = lower(graph, training=training, absent=absent)
@@ -55,8 +67,9 @@ class Program:
         optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
         self._graph = graph if optional else None  # for programs without some of the optional inputs
         self._others: dict[frozenset[int], Program] = {}
+        free = not training  # to take weights for constants where there are no gradients
         self._settings = {
-            (frozen, single): passes.Setting(training, frozen and not training, single and not training, compute.device().type)
+            (frozen, single): passes.Setting(training, frozen and free, single and free, compute.device().type, jit is not None)
             for frozen in (False, True)
             for single in (False, True)
         }
@@ -70,7 +83,7 @@ class Program:
         """Return the code for running with gradients, or ``frozen`` without; ``single`` for batches of one."""
         setting = self._settings[frozen, single]
         if setting not in self.forms:
-            self.forms[setting] = Form(self.lowered, setting)
+            self.forms[setting] = Form(self.lowered, setting, jit=self._jit)
         return self.forms[setting]
 
     def doubt(self) -> None:
@@ -84,7 +97,7 @@ class Program:
             absent = frozenset(index for index, value in enumerate(inputs) if value is None)
             if absent != self._absent:
                 if absent not in self._others:
-                    self._others[absent] = Program(self._graph, self.training, absent)
+                    self._others[absent] = Program(self._graph, self.training, absent, self._jit)
                 return self._others[absent](inputs)
         given = [value for value in inputs if value is not None]
         for module in self.lowered.foreign:  # both modes of a model hold the same ones
@@ -119,15 +132,18 @@ class Kept:
         self.changes = -1  # of the process, when it was last looked whether the state is the same
         self.state: State = (None,)
         self.placed: State = ()
-        self.programs: dict[bool, tuple[State, Program]] = {}
+        self.programs: dict[tuple[bool, bool], tuple[State, Program]] = {}
 
 
 _kept: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
 _placed_last: weakref.ref[Kept] | None = None
 
 
-def program(model: Any, training: bool) -> Program:
-    """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed."""
+def program(model: Any, training: bool, jit: Report | None = None) -> Program:
+    """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed.
+
+    ``jit``: as machine code; takes the lines that tell of its making.
+    """
     global _placed_last
     compute.synchronise_seed()
     graph, kept = model.need_running_graph(), _kept_of(model)
@@ -139,9 +155,10 @@ def program(model: Any, training: bool) -> Program:
     if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
         place_weights(model)
         kept.placed, _placed_last = kept.state, weakref.ref(kept)
-    known = kept.programs.get(training)
+    which = training, jit is not None
+    known = kept.programs.get(which)
     if known is None or known[0] is not kept.state:
-        known = kept.programs[training] = kept.state, Program(graph, training)
+        known = kept.programs[which] = kept.state, Program(graph, training, jit=jit)
     known[1].doubt()
     return known[1]
 

@@ -375,6 +375,30 @@ class Model(Layer):
         )  # fmt: skip
 
     @property
+    def run_eagerly(self) -> bool:
+        """Whether layers run one by one in fit, evaluate and predict, so that a debugger stops in their ``call``."""
+        return bool(self._option("run_eagerly", False))
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        if self._compiled is None:
+            raise NotReadyError("run_eagerly is set on a compiled model.", repair="model.compile(…, run_eagerly=True)")
+        self._compiled.options["run_eagerly"] = bool(value)
+
+    @property
+    def jit_compile(self) -> bool | str:
+        """Whether torch.compile makes machine code of the model, as ``compile`` was told."""
+        return self._option("jit_compile", "auto")  # type: ignore[no-any-return]  # options hold what compile took
+
+    @property
+    def steps_per_execution(self) -> int:
+        """How many steps lie between two looks of callbacks, as ``compile`` was told."""
+        return int(self._option("steps_per_execution", 1))
+
+    def _option(self, name: str, default: Any) -> Any:
+        return self._compiled.options[name] if self._compiled else default
+
+    @property
     def optimizer(self) -> Any:
         """The optimizer that ``compile`` was given."""
         return self._compiled.optimizer if self._compiled else None

@@ -15,7 +15,7 @@ from anabranch.training._arrays import tensors_in
 from anabranch.training._feeding import ModelFeed, is_in_memory, unpack
 from anabranch.training.by_hand import ByHand, NestFeed, trains_by_hand
 from anabranch.training.compiling import Compiled
-from anabranch.training.step import Step, test_step, train_step
+from anabranch.training.step import Report, Step, silent, test_step, train_step
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,8 +80,8 @@ def feed_for(model: Any, run: Compiled | ByHand, class_weight: dict[int, float] 
     return ModelFeed(model, run.targets, class_weight)
 
 
-def step_for(model: Any, run: Compiled | ByHand, *, training: bool) -> Step:
-    """Return the function that takes one step of this run."""
+def step_for(model: Any, run: Compiled | ByHand, *, training: bool, report: Report = silent) -> Step:
+    """Return the function that takes one step of this run; ``report`` takes a line where something takes long."""
     if isinstance(run, ByHand):
         return run.step(training)
-    return (train_step if training else test_step)(model, run)
+    return (train_step if training else test_step)(model, run, report)

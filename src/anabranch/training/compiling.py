@@ -314,10 +314,19 @@ def compile(
 ) -> Compiled:
     """Bind losses and metrics to a model's outputs, by the user's own keys or by position.
 
-    ``run_eagerly``, ``steps_per_execution``, ``jit_compile`` and ``auto_scale_loss`` are kept for Keras's scripts; the lowered
-    program runs the same with any of them.
+    ``run_eagerly`` runs layers one by one instead of their flat code: a debugger stops in ``call``, and it is slower.
+    ``steps_per_execution`` calls callbacks once in so many steps, with the numbers of the group's first and last step.
+    ``jit_compile=True`` makes machine code of the model by torch.compile, which takes tens of seconds at the first step and is
+    told in a line; 'auto' never does so: nobody is to wait for a compiler unasked.
     """
     whole(steps_per_execution, "steps_per_execution")
+    if jit_compile not in (True, False, "auto"):
+        raise ArgumentError("Unknown jit_compile.", expected="True, False or 'auto'", got=repr(jit_compile))
+    if run_eagerly and jit_compile is True:
+        raise ArgumentError(
+            "A model cannot run layer by layer and as machine code.", got="run_eagerly=True, jit_compile=True",
+            repair="leave one of them out",
+        )  # fmt: skip
     options = {
         "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
         "auto_scale_loss": auto_scale_loss,

@@ -11,6 +11,7 @@ from anabranch.training import _order
 from anabranch.training._checks import optional_whole, whole
 from anabranch.training._collect import Collector, owned
 from anabranch.training._feeding import ModelFeed, source_of, split_of, unpack
+from anabranch.training._hooks import BatchHooks
 from anabranch.training._interrupt import Interruption
 from anabranch.training._preparing import feed_for, placed, prepared, step_for, with_graph
 from anabranch.training._sources import Arrays, Epochs
@@ -191,9 +192,9 @@ class Fit:
 
     def train_batches(self, epoch: int) -> None:
         """Take the epoch's steps."""
-        step = step_for(self.model, self.compiled, training=True)
+        step = step_for(self.model, self.compiled, training=True, report=self.listeners.report)
         model, guard = self.model, self.guard
-        listeners = self.listeners if self.listeners.wants_batch_logs else None
+        hooks = BatchHooks(self.listeners, "train", model.steps_per_execution, lambda: RunningLogs(self.compiled))
         batches = self.deal.epoch(epoch)
         while True:
             guard.waiting = True
@@ -202,16 +203,14 @@ class Fit:
             if guard.requested:
                 raise KeyboardInterrupt
             if batch is None:
-                return
-            if listeners is not None:
-                listeners.on_train_batch_begin(self.done)
+                break
+            hooks.before(self.done)
             step(batch)
             batch = None  # the next one need not share the memory with it
             self.done += 1
-            if listeners is not None:
-                listeners.on_train_batch_end(self.done - 1, RunningLogs(self.compiled))
-            if model.stop_training:
+            if hooks.after(self.done) and model.stop_training:
                 return
+        hooks.finish(self.done)
 
     def note_lack(self, epoch: int) -> None:
         """Say that an epoch had no batch; an error where none had any."""
@@ -274,21 +273,19 @@ def test_loop(
 ) -> dict[str, Any]:
     """Measure one pass and return the logs."""
     compiled.reset()
-    step = step_for(model, compiled, training=False)
+    step = step_for(model, compiled, training=False, report=listeners.report)
     model.stop_evaluating = False
     listeners.on_test_begin()
-    hooks = listeners if listeners.wants_batch_logs else None
+    hooks = BatchHooks(listeners, "test", model.steps_per_execution, lambda: RunningLogs(compiled))
     done = 0
     deal.begin_anew()
     for batch in deal.epoch(epoch):
-        if hooks is not None:
-            hooks.on_test_batch_begin(done)
+        hooks.before(done)
         step(batch)
         done += 1
-        if hooks is not None:
-            hooks.on_test_batch_end(done - 1, RunningLogs(compiled))
-        if model.stop_evaluating:
+        if hooks.after(done) and model.stop_evaluating:
             break
+    hooks.finish(done)
     if done == 0:
         raise DataError(
             f"The {what} gave no batch." if what != "x" else "x gave no batch.",
@@ -332,17 +329,15 @@ def predict(
     done = 0
     try:
         listeners.on_predict_begin()
-        hooks = listeners if listeners.wants_batch_logs else None
+        hooks = BatchHooks(listeners, "predict", model.steps_per_execution, lambda: {"outputs": outputs})
         for batch in deal.epoch(0):
-            if hooks is not None:
-                hooks.on_predict_batch_begin(done)
+            hooks.before(done)
             outputs = step(batch)
             collector.add(_tree.leaves(outputs), batch.size)
             done += 1
-            if hooks is not None:
-                hooks.on_predict_batch_end(done - 1, {"outputs": outputs})
-            if model.stop_predicting:
+            if hooks.after(done) and model.stop_predicting:
                 break
+        hooks.finish(done)
         if done == 0:
             raise DataError("x gave no batch.", expected="at least one batch")
         if deal.ran_out:

@@ -15,11 +15,23 @@ from anabranch.training.compiling import Compiled, detached
 from anabranch.training.trackers import own_metrics
 
 Step = Callable[[Batch], None]
+Report = Callable[[str], None]
 
 
-def train_step(model: Any, compiled: Compiled) -> Step:
+def silent(line: str) -> None:
+    """Take a line that nobody is to see."""
+
+
+def way_of(model: Any, training: bool, report: Report) -> engine.Way:
+    """Return how the model's outputs are computed: its flat code, that code compiled, or layer by layer."""
+    if model.run_eagerly:
+        return engine.Eager(model, training)
+    return engine.program(model, training, report if model.jit_compile is True else None)
+
+
+def train_step(model: Any, compiled: Compiled, report: Report) -> Step:
     """Return the function that takes one training step: forward, loss, backward, update, metrics; no synchronisation."""
-    program = engine.program(model, training=True)
+    program = way_of(model, True, report)
     optimizer = compiled.optimizer
     trained = model.trainable_weights
     if not trained:
@@ -35,7 +47,7 @@ def train_step(model: Any, compiled: Compiled) -> Step:
         nonlocal program
         x, y, weights, size, _ = batch
         if program.graph is not model.running_graph:  # a model's own call met data of other sizes
-            program = engine.program(model, training=True)
+            program = way_of(model, True, report)
         try:
             optimizer.zero_grad()
             outputs, extra = program(x)
@@ -58,9 +70,9 @@ def train_step(model: Any, compiled: Compiled) -> Step:
     return step
 
 
-def test_step(model: Any, compiled: Compiled) -> Step:
+def test_step(model: Any, compiled: Compiled, report: Report) -> Step:
     """Return the function that measures one batch without learning from it."""
-    program = engine.program(model, training=False)
+    program = way_of(model, False, report)
     regularized = regularized_weights(model)
     total, update, record = compiled.total, compiled.update, compiled.record
     compiled.watch(own_metrics(model))
@@ -70,7 +82,7 @@ def test_step(model: Any, compiled: Compiled) -> Step:
         nonlocal program
         x, y, weights, size, _ = batch
         if program.graph is not model.running_graph:
-            program = engine.program(model, training=False)
+            program = way_of(model, False, report)
         try:
             with torch.inference_mode():
                 outputs, extra = program(x)
@@ -98,12 +110,12 @@ def predict_step(model: Any, *, by_hand: bool) -> Callable[[Batch], Any]:
                 return model.predict_step(data_of(batch))
 
         return step_by_hand
-    program = engine.program(model, training=False)
+    program = way_of(model, False, silent)
 
     def step(batch: Batch) -> Any:
         nonlocal program
         if program.graph is not model.running_graph:
-            program = engine.program(model, training=False)
+            program = way_of(model, False, silent)
         try:
             with torch.inference_mode():
                 outputs, _ = program(batch.x)
@@ -139,6 +151,8 @@ def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:
     """Return torch's refusal with what was fed when it happened; an error of ours stays as it is."""
     if isinstance(error, AnabranchError):
         return error
+    if (refusal := engine.refusal(error)) is not None:
+        return refusal
     shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in batch.x if t is not None)
     lines = str(error).splitlines()
     full = isinstance(error, torch.OutOfMemoryError)

@@ -18,6 +18,7 @@ class Setting(NamedTuple):
     frozen: bool = False  # no gradient will be asked for
     single: bool = False  # batches of one sample, where the calls cost more than the arithmetic
     device: str = "cpu"
+    compiled: bool = False  # torch.compile makes machine code of what comes out
 
     @property
     def refusal(self) -> str:
@@ -26,6 +27,8 @@ class Setting(NamedTuple):
             return "weights may change, or gradients flow to them"
         if self.device != "cpu":
             return "to look whether weights have changed would make the host wait for the device"
+        if self.compiled:
+            return "torch.compile fuses by itself"
         return "batches of one sample: to look whether weights have changed costs as much" if self.single else ""
 
 
@@ -95,6 +98,13 @@ def only_user(node: Any) -> Call:
         return None
     user = next(iter(node.users))
     return user if sum(argument is node for argument in (*user.args, *user.kwargs.values())) == 1 else None
+
+
+def erase_unread(graph: Graph, targets: Any) -> None:
+    """Erase calls of ``targets`` whose results nobody takes, and those that they alone needed."""
+    for node in reversed(list(graph.nodes)):
+        if not node.users and is_call(node, targets):
+            graph.erase_node(node)
 
 
 def like(made: Node, source: Node) -> Node:

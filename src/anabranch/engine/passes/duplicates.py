@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Setting, always, is_call, path_of
+from anabranch.engine.passes.base import Note, Pass, Setting, always, erase_unread, is_call, path_of
 from anabranch.engine.passes.mutation import changed_attributes
-from anabranch.engine.passes.operations import PURE
+from anabranch.engine.passes.operations import PURE, READS
 
 
 def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
@@ -26,6 +26,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
             notes.append(Note(path_of(node), True, f"{node.name} is {known.name} of {path_of(known)}"))
             node.replace_all_uses_with(known)
             graph.erase_node(node)
+    erase_unread(graph, READS)
     return notes
 
 

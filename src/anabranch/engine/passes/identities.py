@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, is_call, path_of
-from anabranch.engine.passes.operations import PURE
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, erase_unread, is_call, path_of
+from anabranch.engine.passes.operations import READS
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}
 _COMMUTE = (operator.add, operator.mul, torch.add, torch.mul)
-_READS = PURE | {getattr, operator.getitem}
 _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout)
 
 
@@ -27,9 +26,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
             notes.append(Note(path_of(node), True, f"{node.name} gives what it takes"))
             node.replace_all_uses_with(kept)
             graph.erase_node(node)
-    for node in reversed(list(graph.nodes)):
-        if not node.users and is_call(node, _READS):
-            graph.erase_node(node)
+    erase_unread(graph, READS)
     return notes
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, is_call, path_of, shape_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, erase_unread, is_call, path_of, shape_of
 from anabranch.engine.passes.operations import ELEMENTWISE, REDUCTIONS
 
 Order = tuple[int, ...]
@@ -28,9 +28,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
             _move_reduction(graph, node, viewed)
         elif is_call(node, (torch.cat,)):
             _move_cat(graph, node, viewed)
-    for node in reversed(list(graph.nodes)):
-        if not node.users and is_call(node, PERMUTES):
-            graph.erase_node(node)
+    erase_unread(graph, PERMUTES)
     left = [node for node in viewed if not node._erased]
     return [Note(path_of(node), False, f"{node.args[0]} is permuted by {viewed[node][1]} for this layer") for node in left]
 

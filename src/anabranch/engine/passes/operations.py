@@ -41,6 +41,8 @@ PURE = (
     | frozenset({*CONVOLUTIONS, *TRANSPOSED, *LINEAR, torch.cat, torch.stack, F.softmax, F.pad})
 )
 
+READS = PURE | {getattr, operator.getitem}  # what need not be done where nobody takes the result
+
 # Those whose result is new memory that their own gradient does not look at again.
 FRESH = POOLING | frozenset({
     *CONVOLUTIONS, *TRANSPOSED, F.linear, F.batch_norm, torch.cat, F.pad,

@@ -1,0 +1,65 @@
+"""Machine code of a model by torch.compile: once for all batches above one, told in a line, refused clearly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from anabranch._errors import EngineError
+
+Report = Callable[[str], None]
+
+
+class Jitted:
+    """Flat code that torch.compile makes machine code of when it first runs.
+
+    The batch may have any size from two on: sizes zero and one, which torch would compile for themselves, run as they are.
+    """
+
+    def __init__(self, module: torch.nn.Module, inputs: int, report: Report) -> None:
+        self._report = report
+        self._module = module
+        self._fast: Any = torch.compile(module)
+        self._inputs = inputs
+        self._began: float | None = None
+        self._told = False
+
+    def __call__(self, *values: Any) -> Any:
+        """Return what the flat code gives."""
+        given = values[: self._inputs]
+        if any(x.dim() == 0 or len(x) < 2 for x in given):
+            return self._module(*values)
+        with torch.inference_mode(False):  # or the copies would be of another kind than other batches
+            # a slice of a larger array would be compiled for its place in that
+            given = tuple(x.clone() if x.storage_offset() else x for x in given)
+        for x in given:
+            torch._dynamo.maybe_mark_dynamic(x, 0)
+        self._tell()
+        try:
+            return self._fast(*given, *values[self._inputs :])
+        except Exception as error:
+            raise refusal(error) or error from error
+
+    def _tell(self) -> None:
+        """Say that compiling begins, and at the next step how long it took, the way back included."""
+        if self._began is None:
+            self._began = time.perf_counter()
+            self._report("torch.compile makes machine code of the model at the first step; jit_compile=False goes without")
+        elif not self._told:
+            self._told = True
+            self._report(f"torch.compile took {time.perf_counter() - self._began:.1f} s")
+
+
+def refusal(error: Exception) -> EngineError | None:
+    """Return torch.compile's own failures as an error of ours; None where it is another's."""
+    if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return None
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return EngineError(
+        "torch.compile could not make machine code of the model.",
+        got=f"{type(error).__name__}: {lines[0] if lines else ''}"[:200],
+        repair="install a C++ compiler (g++) if there is none, or compile with jit_compile=False",
+    )

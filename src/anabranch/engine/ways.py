@@ -1,0 +1,41 @@
+"""A model layer by layer, as a debugger wants it; and what all ways to compute a model's outputs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from anabranch import _tree, compute
+from anabranch.engine.program import program
+from anabranch.graph import Graph
+
+Results = tuple[list[torch.Tensor], list[torch.Tensor]]
+
+
+class Way(Protocol):
+    """Flat tensors in; outputs and auxiliary losses out."""
+
+    graph: Graph
+
+    def __call__(self, inputs: Sequence[torch.Tensor | None]) -> Results:
+        """Return the outputs and what layers add to the loss."""
+
+
+class Eager:
+    """Runs layers one by one, each its own ``call``, as a debugger wants it."""
+
+    def __init__(self, model: Any, training: bool) -> None:
+        program(model, training)  # which places the weights
+        self.graph: Graph = model.need_running_graph()
+        self._model = model
+        self._training = training
+
+    def __call__(self, inputs: Sequence[torch.Tensor | None]) -> Results:
+        """Return the outputs and what layers add to the loss."""
+        nest = _tree.fill(self.graph.input_structure, list(inputs))
+        with compute.gathering() as gathered, compute.training_scope(self._training):
+            result = compute.run(self._model, (nest,), {"training": self._training})
+            compute.give_losses(self._model)
+        return _tree.leaves(result), gathered
