@@ -147,7 +147,7 @@ OBJECTS: list[tuple[Callable[[Any], Any], int]] = [
 ]
 
 
-@pytest.mark.parametrize("make, most", OBJECTS, ids=["dense", "activation", "add", "operator"])
+@pytest.mark.parametrize(("make", "most"), OBJECTS, ids=["dense", "activation", "add", "operator"])
 def test_a_layer_is_few_objects(make: Callable[[Any], Any], most: int) -> None:
     # Python walks all objects that could hold others again and again while a large model grows
     x = Input((4,))

@@ -110,14 +110,18 @@ class Layer:
             )  # fmt: skip
         if dtype is not None and dtype not in DTYPES:
             raise unknown("dtype", str(dtype), DTYPES, where=str(self.made_at))
-        self.explicit_name = name
-        self._home.path = name or self._home.path
-        self._trainable = bool(trainable)
+        if name is not None:
+            self.explicit_name = name
+            self._home.path = name or self._home.path
+        if not trainable:
+            self._trainable = False
         config.note_change()
         self.dtype = dtype or config.floatx()
         self.autocast = autocast
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.first_shape = self._take_first_shape(legacy)
+        if activity_regularizer is not None:
+            self.activity_regularizer = regularizers.get(activity_regularizer)
+        if legacy:
+            self.first_shape = self._take_first_shape(legacy)
         if legacy:
             raise self._unknown_argument(next(iter(legacy)))
 
