@@ -86,7 +86,7 @@ WORKS = {
     "mlp-train": _train("mlp250", 3_200, 320),
     "toy-infer": _infer("toy_resnet", 50, {64: (2_560, 256), 256: (2_560, 512)}),
     "resnet20-infer": _infer("resnet20", 50, {64: (2_560, 256), 256: (2_560, 512)}),
-    "resnet50-infer": _infer("resnet50", 10, {16: (32, 16), 64: (64, 64)}),
+    "resnet50-infer": _infer("resnet50", 10, {16: (32, 16), 32: (64, 32)}),
     "two-tower-infer": _infer("two_tower", 50, {64: (25_600, 1_280), 256: (51_200, 2_560)}),
     "mlp-infer": _infer("mlp250", 50, {64: (6_400, 640), 256: (12_800, 2_560)}),
     "start": Work(
