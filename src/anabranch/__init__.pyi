@@ -4,11 +4,13 @@ from . import (
     callbacks as callbacks,
     config as config,
     datasets as datasets,
+    dtype_policies as dtype_policies,
     edit as edit,
     initializers as initializers,
     layers as layers,
     losses as losses,
     metrics as metrics,
+    mixed_precision as mixed_precision,
     models as models,
     ops as ops,
     optimizers as optimizers,
@@ -16,6 +18,7 @@ from . import (
     regularizers as regularizers,
     utils as utils,
 )
+from .dtype_policies import DTypePolicy as DTypePolicy
 from .initializers import Initializer as Initializer
 from .layers.base import Layer as Layer
 from .layers.core import Input as Input, InputLayer as InputLayer

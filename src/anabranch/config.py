@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._policy import FLOATS, DTypePolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 ImageFormat = Literal["channels_last", "channels_first"]
 KeepMemory = Literal["fit", "always", "never"]
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _floatx = "float32"
+_policy: DTypePolicy | None = None
+_tf32: bool | None = None
 _epsilon = 1e-7
 _image_data_format: ImageFormat = "channels_last"
 _device: str | None = None
@@ -34,9 +36,42 @@ def floatx() -> str:
 def set_floatx(value: str) -> None:
     """Set the default float type: one of float16, bfloat16, float32, float64."""
     global _floatx
-    if value not in _FLOATS:
-        raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(_FLOATS)}", got=repr(value))
+    if value not in FLOATS:
+        raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=repr(value))
     _floatx = value
+
+
+def dtype_policy() -> DTypePolicy:
+    """Return the precision policy of layers that are given none; ``floatx`` for both types unless set."""
+    return _policy or DTypePolicy(_floatx)
+
+
+def set_dtype_policy(policy: str | DTypePolicy) -> None:
+    """Set the precision policy of layers made from now on, e.g. ``"mixed_bfloat16"``.
+
+    Raises:
+        ArgumentError: there is no such policy.
+        ArgumentTypeError: neither a name nor a policy.
+    """
+    global _policy
+    _policy = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
+
+
+def tf32() -> bool | None:
+    """Return whether CUDA may round the factors of float32 products to 10 bits; None, the default, leaves it to torch."""
+    return _tf32
+
+
+def set_tf32(allowed: bool | None) -> None:
+    """Say whether CUDA may multiply float32 matrices and convolutions in TF32: several times faster, errors near 1e-3.
+
+    None leaves it to torch, which allows it for convolutions and not for matrix products. A CPU does not know TF32.
+    """
+    global _tf32
+    if allowed is not None and not isinstance(allowed, bool):
+        raise ArgumentTypeError("TF32 is allowed or not.", expected="True, False or None", got=repr(allowed))
+    _tf32 = allowed
+    note_change()
 
 
 def epsilon() -> float:

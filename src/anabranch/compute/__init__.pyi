@@ -50,7 +50,7 @@ from ._convolution import (
     linear as linear,
     same_pads as same_pads,
 )
-from ._device import describe_device as describe_device, device as device, threads as threads
+from ._device import describe_device as describe_device, device as device, settle_tf32 as settle_tf32, threads as threads
 from ._foreign import module_weights as module_weights, run_module as run_module, weight_of as weight_of
 from ._image import (
     Sampling as Sampling,

@@ -28,6 +28,20 @@ def _device(name: str | None) -> torch.device:
     return chosen
 
 
+_torchs_own: tuple[bool, bool] | None = None  # what torch itself allowed, of matrix products and of convolutions
+
+
+def settle_tf32() -> None:
+    """Let CUDA round to TF32 as ``config.tf32`` says; None puts back what torch itself had."""
+    global _torchs_own
+    allowed, own = config.tf32(), _torchs_own
+    if allowed is None and own is None:
+        return
+    if own is None:
+        _torchs_own = own = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = own if allowed is None else (allowed, allowed)
+
+
 def describe_device() -> str:
     """Return the device in words."""
     chosen = device()

@@ -75,7 +75,7 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
 
 def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
     symbolic = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
-    own: str = layer.dtype if getattr(layer, "autocast", False) and "float" in layer.dtype else ""
+    own: str = layer.compute_dtype if getattr(layer, "autocast", False) and "float" in layer.compute_dtype else ""
 
     def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import torch
 import torch.nn.functional as F
 
+from anabranch.compute._running import precision
 from anabranch.compute._weights import native
 from anabranch.graph import Weight
+
+P = ParamSpec("P")
 
 
 def _maybe(weight: Weight | None) -> Any:
@@ -21,6 +26,21 @@ def _to_axis_1(x: Any, axis: int, rank: int) -> Any:
 
 def _from_axis_1(x: Any, axis: int, rank: int) -> Any:
     return x if axis == 1 else x.permute(0, *range(2, axis + 1), 1, *range(axis + 1, rank))
+
+
+def _in_float32(function: Callable[P, Any]) -> Callable[P, Any]:
+    """Let sums and squares of a layer that computes in 16 bits be taken in float32, as Keras does; the result is in 16."""
+
+    @functools.wraps(function)
+    def widened(*args: P.args, **kwargs: P.kwargs) -> Any:
+        low = precision()
+        if low is None:
+            return function(*args, **kwargs)
+        x: Any = args[0]
+        wide: Any = (x.to(torch.float32), *args[1:])
+        return function(*wide, **kwargs).to(getattr(torch, low))
+
+    return widened
 
 
 # the overload, unlike the method, tells torch.fx that it writes: removing dead code then leaves it
@@ -59,6 +79,7 @@ def batch_norm(
     return y.view_as(x) if flat else _from_axis_1(y, axis, rank)
 
 
+@_in_float32
 def _masked_batch_norm(
     x: Any, mask: Any, mean: Any, variance: Any, gamma: Any, beta: Any, axis: int, rank: int, epsilon: float, momentum: float
 ) -> Any:
@@ -81,6 +102,7 @@ def _batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any
     return found[0], found[1].detach(), found[2].detach()
 
 
+@_in_float32
 def layer_norm(
     x: Any, gamma: Weight | None, beta: Weight | None, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float
 ) -> Any:
@@ -96,17 +118,20 @@ def layer_norm(
     return x if beta is None else x + native(beta).reshape(spread)
 
 
+@_in_float32
 def rms_norm(x: Any, scale: Weight, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float) -> Any:
     """Return scale · x / sqrt(mean(x²) + epsilon), the mean taken over ``axes`` of each sample."""
     spread = [size if axis in axes else 1 for axis, size in enumerate(shape)]
     return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon) * native(scale).reshape(spread)
 
 
+@_in_float32
 def unit_norm(x: Any, axes: tuple[int, ...]) -> Any:
     """Return x / ‖x‖₂ over ``axes``."""
     return x / torch.linalg.vector_norm(x, dim=axes, keepdim=True).clamp(min=1e-12)
 
 
+@_in_float32
 def group_norm(x: Any, gamma: Weight | None, beta: Weight | None, groups: int, axis: int, rank: int, epsilon: float) -> Any:
     """Return x normalized over each group of channels and all positions (Wu & He 2018)."""
     x = F.group_norm(_to_axis_1(x, axis, rank), groups, _maybe(gamma), _maybe(beta), epsilon)

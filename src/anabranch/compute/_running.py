@@ -36,6 +36,7 @@ class _State(threading.local):
     training: bool | None = None
     depth: int = 0  # how many calls are under way, one inside another
     losses: bool = False  # whether layers may hold losses of earlier calls
+    precision: str | None = None  # the float type of fewer bits that the layer under way computes in
     gathered: list[Any] | None = None  # what layers that run whole inside a lowered model add to the loss
 
 
@@ -77,6 +78,11 @@ def training_scope(training: bool) -> Iterator[None]:
         _state.training = before
 
 
+def precision() -> str | None:
+    """Return the float type that the layer under way computes in, where its weights are kept in another."""
+    return _state.precision
+
+
 def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call the layer's ``call``, passing ``training`` and masks where it takes them; layers inside inherit the value.
 
@@ -95,6 +101,7 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)
     _state.depth += 1
+    before, _state.precision = _state.precision, getattr(layer, "low_precision", None)
     try:
         if training is None or training == _state.training:
             result = layer.call(*args, **kwargs)
@@ -103,6 +110,7 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 result = layer.call(*args, **kwargs)
     finally:
         _state.depth -= 1
+        _state.precision = before
     if _state.recorder is not None:
         _state.recorder.ran(layer, result)
     elif getattr(layer, "activity_regularizer", None) is not None:

@@ -59,9 +59,17 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
 
 
 def native(weight: Any) -> Any:
-    """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor; a tensor is itself."""
+    """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor; a tensor is itself.
+
+    A layer that computes in fewer bits than its weights are kept in gets it in those.
+    """
     if not isinstance(weight, Weight):
         return weight
+    value, low = _read(weight), _running.precision()
+    return value.to(getattr(torch, low)) if low and weight.autocast and "float" in weight.dtype else value
+
+
+def _read(weight: Weight) -> Any:
     recorder = _running.recorder()
     return realize(weight) if recorder is None else recorder.weight(weight)
 
@@ -79,4 +87,4 @@ def write(weight: Weight, value: Any) -> None:
     if weight.axes is not None:
         tensor = tensor.permute(*weight.axes)
     with torch.no_grad():
-        native(weight).detach().copy_(tensor)
+        _read(weight).detach().copy_(tensor)

@@ -31,8 +31,8 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
         layer: Any = step.node.operation
         args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, [values[number] for number in step.inputs]))
         if getattr(layer, "autocast", False):
-            args = compute.as_tensors(args, layer.dtype, integers=layer.takes_integers)
-            kwargs = compute.as_tensors(kwargs, layer.dtype)
+            args = compute.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
+            kwargs = compute.as_tensors(kwargs, layer.compute_dtype)
         results = _tree.leaves(compute.run(layer, args, kwargs))
         if compute.is_recording():  # what is known of shapes the description knows
             note_shapes(step, masked_axes(step, reach), results)

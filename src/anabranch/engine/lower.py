@@ -258,9 +258,9 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
         return inputs
     positional = sum(isinstance(leaf, Tensor) for leaf in _tree.leaves(step.node.args))
     return [
-        _to(x, layer.dtype, t.shape)
+        _to(x, layer.compute_dtype, t.shape)
         if x is not None
-        and t.dtype != layer.dtype
+        and t.dtype != layer.compute_dtype
         and ("float" in t.dtype or (number < positional and not layer.takes_integers))
         else x
         for number, (x, t) in enumerate(zip(inputs, step.node.inputs, strict=True))

@@ -67,6 +67,7 @@ class Program:
         optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
         self._graph = graph if optional else None  # for programs without some of the optional inputs
         self._others: dict[frozenset[int], Program] = {}
+        self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
         self._settings = {
             (frozen, single): passes.Setting(training, frozen and free, single and free, compute.device().type, jit is not None)
@@ -151,6 +152,7 @@ def program(model: Any, training: bool, jit: Report | None = None) -> Program:
         state = (graph, str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
         kept.state = kept.state if kept.state == state else state
         kept.changes = config.changes()
+        compute.settle_tf32()
     last = _placed_last and _placed_last()
     if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
         place_weights(model)

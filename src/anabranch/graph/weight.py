@@ -47,8 +47,8 @@ class Weight:
     """
 
     __slots__ = (
-        "__weakref__", "assigned", "axes", "constraint", "dtype", "engine", "home", "initializer", "name", "regularizer",
-        "shape", "tensor", "trainable",
+        "__weakref__", "assigned", "autocast", "axes", "constraint", "dtype", "engine", "home", "initializer", "name",
+        "regularizer", "shape", "tensor", "trainable",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Weight:
         axes: tuple[int, ...] | None = None,
         regularizer: Callable[[Any], Any] | None = None,
         constraint: Callable[[Any], Any] | None = None,
+        autocast: bool = True,
     ) -> None:
         self.name = name
         self.shape = shape
@@ -75,6 +76,7 @@ class Weight:
         self.axes = axes
         self.regularizer = regularizer
         self.constraint = constraint
+        self.autocast = autocast  # whether a layer that computes in fewer bits reads it in those
         self.tensor: Any = None
         self.assigned = False  # whether somebody gave the numbers, rather than the initializer
 
@@ -83,6 +85,7 @@ class Weight:
         twin = Weight(
             self.name, self.shape, self.dtype, self.initializer, copy.deepcopy(self.home, memo), self.engine,
             trainable=self.trainable, axes=self.axes, regularizer=self.regularizer, constraint=self.constraint,
+            autocast=self.autocast,
         )  # fmt: skip
         twin.tensor, twin.assigned = copy.deepcopy(self.tensor, memo), self.assigned
         memo[id(self)] = twin

@@ -120,4 +120,4 @@ class Softmax(Pointwise):
         """Normalize."""
         if mask is None:
             return compute.softmax(inputs, self.axis)
-        return compute.masked_softmax(inputs, self.axis, mask, -3e4 if self.dtype == "float16" else -1e9)
+        return compute.masked_softmax(inputs, self.axis, mask, -3e4 if self.compute_dtype == "float16" else -1e9)

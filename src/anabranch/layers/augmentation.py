@@ -38,7 +38,7 @@ class RandomImages(Seeded):
         shape = compute.shape_of(inputs)
         if shape is not None:
             check_rank(shape, 4, "batch, height, width, channels")
-        images = compute.cast(inputs, self.dtype)
+        images = compute.cast(inputs, self.compute_dtype)
         if not training:
             return images
         if self.data_format == "channels_last":
@@ -102,9 +102,8 @@ class RandomCrop(RandomImages):
             self.compute_output_shape(shape)
         if training:
             return super().call(inputs, training=True)
-        return compute.cast(
-            compute.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2), self.dtype
-        )
+        middle = compute.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2)
+        return compute.cast(middle, self.compute_dtype)
 
 
 class Warp(RandomImages):
@@ -126,7 +125,7 @@ class Warp(RandomImages):
 
     def sampling(self) -> Any:
         """Return how to read between pixels and beyond the rim."""
-        return compute.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.dtype)
+        return compute.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.compute_dtype)
 
 
 class RandomTranslation(Warp):

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from anabranch import _tree, compute, config, initializers, regularizers
+from anabranch import _tree, compute, config, dtype_policies, initializers, regularizers
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -22,11 +22,10 @@ from anabranch._errors import (
     NotReadyError,
     ShapeError,
     nearest,
-    unknown,
 )  # fmt: skip
+from anabranch._policy import DTypePolicy
 from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case, tensors_in
 from anabranch.graph.explain import tell
-from anabranch.graph.operators import DTYPES
 from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger, written
 from anabranch.layers import mask_rule
 
@@ -48,8 +47,9 @@ class Layer:
     Args:
         activity_regularizer: function of the output whose value joins the training loss.
         trainable: whether training changes the weights.
-        dtype: float type of weights and results; None takes ``config.floatx()``.
-        autocast: whether float inputs are cast to ``dtype``.
+        dtype: float type of weights and results, or a precision policy such as ``"mixed_bfloat16"``, which computes in fewer
+            bits than it keeps weights in; None takes ``config.dtype_policy()``.
+        autocast: whether float inputs are cast to the type that the layer computes in.
         name: the layer's name; None lets the model number it.
     """
 
@@ -60,7 +60,8 @@ class Layer:
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     made_at: CallSite
     calls: list[weakref.ref[Node]]
-    dtype: str
+    dtype: str  # of the weights
+    low_precision: str | None = None  # what is computed in, where that is not the type of the weights
     _home: Home
     # What most layers have in common stands here, not in each of them: there may be 100,000.
     explicit_name: str | None = None
@@ -87,7 +88,7 @@ class Layer:
         self.made_at = call_site()
         refuse_tensors(cls, args, self.made_at)
         self.calls = []
-        self.dtype = config.floatx()
+        self._take_policy(config.dtype_policy())
         self._home = Home(cls._base_name())
         return self
 
@@ -108,15 +109,17 @@ class Layer:
                 "A layer's name cannot hold '/', which separates the parts of a path.", got=repr(name),
                 where=str(self.made_at), repair=f"name={name.replace('/', '_')!r}",
             )  # fmt: skip
-        if dtype is not None and dtype not in DTYPES:
-            raise unknown("dtype", str(dtype), DTYPES, where=str(self.made_at))
         if name is not None:
             self.explicit_name = name
             self._home.path = name or self._home.path
         if not trainable:
             self._trainable = False
         config.note_change()
-        self.dtype = dtype or config.floatx()
+        if dtype is not None:
+            try:
+                self._take_policy(dtype_policies.get(dtype))
+            except AnabranchError as error:
+                raise error.at(str(self.made_at)) from None
         self.autocast = autocast
         if activity_regularizer is not None:
             self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -124,6 +127,31 @@ class Layer:
             self.first_shape = self._take_first_shape(legacy)
         if legacy:
             raise self._unknown_argument(next(iter(legacy)))
+
+    def _take_policy(self, policy: DTypePolicy) -> None:
+        self.dtype = policy.variable_dtype
+        if policy.compute_dtype != self.dtype or self.low_precision:
+            self.low_precision = policy.compute_dtype if policy.compute_dtype != self.dtype else None
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """The precision policy: what the layer computes in, and what its weights are kept in."""
+        return DTypePolicy(f"mixed_{self.low_precision}" if self.low_precision else self.dtype)
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self._take_policy(dtype_policies.get(value))
+        config.note_change()
+
+    @property
+    def compute_dtype(self) -> str:
+        """The float type that the layer computes in and gives."""
+        return self.low_precision or self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The float type that the weights are kept in."""
+        return self.dtype
 
     # Names and places
 
@@ -195,6 +223,7 @@ class Layer:
         weight = Weight(
             name, shape, dtype, initializers.get(initializer), self._home, compute,
             trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
+            autocast=autocast,
         )  # fmt: skip
         self._weights = (*self._weights, weight)
         return weight
@@ -314,8 +343,8 @@ class Layer:
         return Spec(tuple(shape), dtype)
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
-        """Return the dtype of the result; the layer's own float type unless a family says otherwise."""
-        return self.dtype
+        """Return the dtype of the result; what the layer computes in unless a family says otherwise."""
+        return self.compute_dtype
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make a node where an argument is symbolic, compute where all are numbers."""
@@ -343,7 +372,7 @@ class Layer:
             self.built_for = site
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        dtype = self.dtype if self.autocast else None
+        dtype = self.compute_dtype if self.autocast else None
         args = tuple(compute.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
         kwargs = compute.as_tensors(kwargs, dtype)
         try:
@@ -465,7 +494,7 @@ class Layer:
         code = type(self).__init__.__code__
         names = code.co_varnames[1 : code.co_argcount]
         given = dict(zip(names, args, strict=False)) | kwargs
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype} | given
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name} | given
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -58,7 +58,7 @@ class Embedding(Layer):
         """Make the table."""
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
-            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
+            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint, autocast=False,
         )  # fmt: skip
         self.built = True
 
@@ -72,7 +72,8 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Look up."""
-        return compute.embedding(inputs, self.embeddings)
+        rows = compute.embedding(inputs, self.embeddings)
+        return compute.cast(rows, self.compute_dtype) if self.low_precision else rows  # the rows, rather than all of the table
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where ids are not 0, None without ``mask_zero``."""

@@ -65,12 +65,12 @@ class Lambda(Layer):
             return compute.infer(self, (inputs,), kwargs)
         shapes = _tree.map_leaves(lambda x: x.shape, inputs)
         batch = _tree.leaves(inputs)[0].shape[0]
-        return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.dtype)
+        return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.compute_dtype)
 
     def _recorded(self, inputs: Any) -> Graph | None:
         """Return what the function does to symbolic tensors, None where it cannot run on them or gives something else."""
         plain = all(
-            isinstance(leaf, Tensor) and ("float" not in leaf.dtype or leaf.dtype == self.dtype)
+            isinstance(leaf, Tensor) and ("float" not in leaf.dtype or leaf.dtype == self.compute_dtype)
             for leaf in _tree.leaves(inputs)
         )
         if not plain or self.activity_regularizer is not None or self.mask is not None or set(self._told()):

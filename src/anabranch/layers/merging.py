@@ -32,7 +32,7 @@ class Joining(Layer):
     def output_dtype(self, input_dtypes: list[str]) -> str:
         """The layer's where a branch has floats, else the widest of the branches'."""
         found = functools.reduce(promote, input_dtypes)
-        return self.dtype if "float" in found or not self.takes_integers else found
+        return self.compute_dtype if "float" in found or not self.takes_integers else found
 
 
 class Merge(Joining):

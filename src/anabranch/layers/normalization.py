@@ -69,9 +69,11 @@ class BatchNormalization(Pointwise):
         (axis,), (size,) = normalized_sizes(self.axis, input_shape)
         self._place, self._shape = (axis, len(input_shape)), input_shape
         add_gamma_and_beta(self, (size,))
-        self.moving_mean = self.add_weight((size,), self.moving_mean_initializer, trainable=False, name="moving_mean")
+        self.moving_mean = self.add_weight(
+            (size,), self.moving_mean_initializer, trainable=False, autocast=False, name="moving_mean"
+        )
         self.moving_variance = self.add_weight(
-            (size,), self.moving_variance_initializer, trainable=False, name="moving_variance"
+            (size,), self.moving_variance_initializer, trainable=False, autocast=False, name="moving_variance"
         )
         self.built = True
 
@@ -205,7 +207,7 @@ class RMSNormalization(Pointwise):
         """Make scale of the normalized axes' sizes."""
         self._axes, sizes = normalized_sizes(self.axis, input_shape)
         self._shape = input_shape
-        self.scale = self.add_weight(sizes, "ones", name="scale")
+        self.scale = self.add_weight(sizes, "ones", autocast=False, name="scale")
         self.built = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -271,11 +273,11 @@ def check_sizes(axes: tuple[int, ...], made_for: Shape, shape: Shape) -> None:
 
 def add_gamma_and_beta(layer: Any, sizes: Any) -> None:
     """Add the weights gamma and beta to a layer that scales and centers."""
-    if layer.scale:
-        layer.gamma = layer.add_weight(
-            sizes, layer.gamma_initializer, name="gamma", regularizer=layer.gamma_regularizer, constraint=layer.gamma_constraint
-        )
-    if layer.center:
-        layer.beta = layer.add_weight(
-            sizes, layer.beta_initializer, name="beta", regularizer=layer.beta_regularizer, constraint=layer.beta_constraint
-        )
+    for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
+        if wanted:
+            first, regularizer, constraint = (
+                getattr(layer, f"{name}_{part}") for part in ("initializer", "regularizer", "constraint")
+            )
+            setattr(layer, name, layer.add_weight(
+                sizes, first, name=name, regularizer=regularizer, constraint=constraint, autocast=False
+            ))  # fmt: skip

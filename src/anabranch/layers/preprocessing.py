@@ -23,10 +23,10 @@ class Rescaling(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Scale."""
-        x = compute.cast(inputs, self.dtype)
+        x = compute.cast(inputs, self.compute_dtype)
         if isinstance(self.scale, (int, float)) and isinstance(self.offset, (int, float)):
             return x * self.scale + self.offset
-        return x * compute.as_tensor(self.scale, self.dtype) + compute.as_tensor(self.offset, self.dtype)
+        return x * compute.as_tensor(self.scale, self.compute_dtype) + compute.as_tensor(self.offset, self.compute_dtype)
 
 
 class Normalization(Pointwise):
@@ -104,7 +104,7 @@ class Normalization(Pointwise):
                 f"{self._described()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="
             )
         return compute.standardize(
-            compute.cast(inputs, self.dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
+            compute.cast(inputs, self.compute_dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
         )
 
     opaque_if_needed = False

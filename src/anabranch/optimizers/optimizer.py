@@ -16,6 +16,9 @@ from anabranch.graph import Weight, snake_case
 from anabranch.optimizers.schedules import LearningRateSchedule, deserialize as schedule_from, serialize as schedule_config
 from anabranch.optimizers.update import ListUpdate, Number, descend
 
+_PLAIN = (int, float, str, type(None))
+_COUNTED = frozenset(("iterations", "_rate", "_gathered_steps"))  # which each step looks at, or which no captured step has
+
 
 class Optimizer:
     """Base of optimizers: subclass and write ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
@@ -233,8 +236,16 @@ class Optimizer:
 
         Schedules and callbacks then reach each replay by ``advance``.
         """
+        if device is not None and self._held is not None and self._held[0].device == device:
+            return  # captured updates read these
         self._held = None if device is None else (torch.zeros((), device=device), torch.zeros((), device=device))
         self._told = None
+
+    def bound(self) -> tuple[Any, ...]:
+        """Return what a captured ``update`` goes on using: the optimizer's own numbers, and where its tensors lie."""
+        numbers = {key: value for key, value in vars(self).items() if key not in _COUNTED and isinstance(value, _PLAIN)}
+        tensors = [*(self._held or ()), *self._averages.values()]
+        return numbers, self._engine, getattr(self._engine, "_groups", None), [tensor.data_ptr() for tensor in tensors]
 
     def advance(self) -> None:
         """Do what stands beside the replay of a captured ``update``: set its numbers, and count it."""

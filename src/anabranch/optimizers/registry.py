@@ -9,11 +9,12 @@ import torch
 from anabranch._errors import ArgumentTypeError, unknown
 from anabranch.optimizers.adam import Adam, AdamW
 from anabranch.optimizers.foreign import TorchOptimizer
+from anabranch.optimizers.loss_scale import LossScaleOptimizer
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.rmsprop import RMSprop
 from anabranch.optimizers.sgd import SGD
 
-_CLASSES: dict[str, type[Optimizer]] = {cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adam, AdamW)}
+_CLASSES: dict[str, type[Optimizer]] = {cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adam, AdamW, LossScaleOptimizer)}
 
 
 def get(identifier: Any) -> Optimizer:
@@ -49,6 +50,8 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
     """Return the optimizer that ``serialize`` described; ``custom_objects`` maps the user's own by name."""
     cls, inner = _class(str(config.get("class_name")), custom_objects), config.get("config", {})
+    if isinstance(inner.get("inner_optimizer"), dict):
+        inner = inner | {"inner_optimizer": deserialize(inner["inner_optimizer"], custom_objects)}
     return cls.from_config(inner, custom_objects) if custom_objects else cls.from_config(inner)
 
 

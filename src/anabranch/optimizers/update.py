@@ -154,6 +154,10 @@ class ListUpdate(torch.optim.Optimizer):
         super().load_state_dict(state_dict)
         self._groups = None
 
+    def state_tensors(self) -> list[torch.Tensor]:
+        """Return all that is kept about the weights."""
+        return [whole for group in self._groups or self._grouped() for whole in group.whole.values()]
+
     def fits(self) -> bool:
         """Return whether the state lies where its parameters do, and as they do."""
         return all(group.fits() for group in self._groups or ())

@@ -35,6 +35,8 @@ class Compiled:
         options: dict[str, Any],
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
+        if options.get("auto_scale_loss") and _computes_in_float16(model) and not _scales(self.optimizer):
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self.loss = loss
         self.loss_weights = loss_weights
         self.options = options
@@ -50,6 +52,8 @@ class Compiled:
         self._plain: list[list[Any]] = []
         self._weighted: list[list[Any]] = []
         self.record = Record()
+        self.replays: Any = None  # training steps captured as graphs of the device
+        self.graph_maker: Any = None  # what makes such graphs; CUDA's own unless set
         self.records: list[tuple[str, Record] | None] = []
         self.trackers: dict[str, Any] = {}  # what ``model.metrics`` holds of all this, made when somebody looks
         self.extra: dict[str, Any] = {}  # metrics of the model's own and of its layers, by the names they report under
@@ -218,6 +222,15 @@ class Compiled:
         return found
 
 
+def _computes_in_float16(model: Any) -> bool:
+    """Return whether gradients pass through float16 on the way to weights that are kept in more bits."""
+    return any(layer.low_precision == "float16" for layer in model.inner_layers())
+
+
+def _scales(optimizer: Any) -> bool:
+    return isinstance(optimizer, optimizers.LossScaleOptimizer) or bool(optimizer.loss_scale_factor)
+
+
 def numbers(logs: dict[str, Any]) -> dict[str, Any]:
     """Return logs with tensors read from the device, scalars as numbers; dicts in them are opened."""
     found: dict[str, Any] = {}
@@ -317,7 +330,8 @@ def compile(
     ``run_eagerly`` runs layers one by one instead of their flat code: a debugger stops in ``call``, and it is slower.
     ``steps_per_execution`` calls callbacks once in so many steps, with the numbers of the group's first and last step.
     ``jit_compile=True`` makes machine code of the model by torch.compile, which takes tens of seconds at the first step and is
-    told in a line; 'auto' never does so: nobody is to wait for a compiler unasked.
+    told in a line; 'auto' never does so: nobody is to wait for a compiler unasked. ``auto_scale_loss`` scales the loss of
+    models with ``mixed_float16`` layers by a LossScaleOptimizer.
     """
     whole(steps_per_execution, "steps_per_execution")
     if jit_compile not in (True, False, "auto"):
