@@ -17,7 +17,7 @@ from anabranch.optimizers.schedules import LearningRateSchedule, deserialize as 
 from anabranch.optimizers.update import ListUpdate, Number, descend
 
 _PLAIN = (int, float, str, type(None))
-_COUNTED = frozenset(("iterations", "_rate", "_gathered_steps"))  # which each step looks at, or which no captured step has
+_COUNTED = frozenset(("iterations", "_rate", "_told", "_gathered_steps"))  # what a captured update does not hold
 
 
 class Optimizer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 _FOLD = 512
@@ -21,6 +24,16 @@ class Record:
         self._sizes.append(size)
         if len(self._recent) == _FOLD:
             self._fold()
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[list[torch.Tensor]]:
+        """Give what is noted inside the block, and forget it after: a step that is captured takes place later."""
+        kept = self._recent, self._sizes
+        self._recent, self._sizes = [], []
+        try:
+            yield self._recent
+        finally:
+            self._recent, self._sizes = kept
 
     def reset(self) -> None:
         """Forget all steps."""

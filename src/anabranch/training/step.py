@@ -43,49 +43,81 @@ def train_step(model: Any, compiled: Compiled, report: Report) -> Step:
     compiled.watch(own_metrics(model))
     has_metrics = bool(compiled.keyed_metrics)
 
+    def run(batch: Batch, update_weights: Callable[[], None]) -> list[torch.Tensor]:
+        x, y, weights, size, _ = batch
+        optimizer.zero_grad()
+        outputs, extra = program(x)
+        if regularized:
+            extra = [*extra, *regularization(regularized)]
+        loss = total(outputs, y, weights, extra, size)
+        if trained:
+            if not loss.requires_grad:
+                raise no_gradient()
+            optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            update_weights()
+        record.add(loss.detach(), size)
+        return detached(outputs)
+
+    def plain(batch: Batch) -> None:
+        outputs = run(batch, optimizer.step)
+        if has_metrics:
+            update(outputs, batch.y, batch.weights)
+
+    take = captured(model, compiled, run, lambda: program, report) or plain
+
     def step(batch: Batch) -> None:
         nonlocal program
-        x, y, weights, size, _ = batch
         if program.graph is not model.running_graph:  # a model's own call met data of other sizes
             program = way_of(model, True, report)
         try:
-            optimizer.zero_grad()
-            outputs, extra = program(x)
-            if regularized:
-                extra = [*extra, *regularization(regularized)]
-            loss = total(outputs, y, weights, extra, size)
-            if trained:
-                if not loss.requires_grad:
-                    raise no_gradient()
-                optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-                optimizer.step()
-            record.add(loss.detach(), size)
-            if has_metrics:
-                update(detached(outputs), y, weights)
+            take(batch)
         except RuntimeError as error:
             raise engine_error(error, batch) from error
         except IndexError as error:  # an id outside an Embedding's table, on the CPU
-            raise engine.explained(error, model.running_graph, x, True) from error
+            raise engine.explained(error, model.running_graph, batch.x, True) from error
 
     return step
+
+
+def captured(model: Any, compiled: Compiled, run: Any, way: Callable[[], Any], report: Report) -> Step | None:
+    """Return the step as a GPU repeats it by itself; None where it cannot, and on other devices."""
+    if engine.device().type == "cuda" or compiled.graph_maker:
+        from anabranch.training import _replaying  # only where it is used
+
+        found: Step | None = _replaying.captured_steps(model, compiled, run, way, report)
+        if found is not None:
+            return found
+    compiled.optimizer.hold(None)
+    return None
+
+
+def forward_of(model: Any, program: Any) -> Any:
+    """Return what computes outputs without gradients: the program, or on a GPU its replay, whose next call overwrites them."""
+    if engine.device().type == "cuda":
+        from anabranch.training import _replaying
+
+        return _replaying.replayed_forward(model, program)
+    return program
 
 
 def test_step(model: Any, compiled: Compiled, report: Report) -> Step:
     """Return the function that measures one batch without learning from it."""
     program = way_of(model, False, report)
+    forward = forward_of(model, program)
     regularized = regularized_weights(model)
     total, update, record = compiled.total, compiled.update, compiled.record
     compiled.watch(own_metrics(model))
     has_metrics = bool(compiled.keyed_metrics)
 
     def step(batch: Batch) -> None:
-        nonlocal program
+        nonlocal program, forward
         x, y, weights, size, _ = batch
         if program.graph is not model.running_graph:
             program = way_of(model, False, report)
+            forward = forward_of(model, program)
         try:
             with torch.inference_mode():
-                outputs, extra = program(x)
+                outputs, extra = forward(x)
                 if regularized:
                     extra = [*extra, *regularization(regularized)]
                 record.add(total(outputs, y, weights, extra, size), size)
@@ -111,14 +143,18 @@ def predict_step(model: Any, *, by_hand: bool) -> Callable[[Batch], Any]:
 
         return step_by_hand
     program = way_of(model, False, silent)
+    forward = forward_of(model, program)
 
     def step(batch: Batch) -> Any:
-        nonlocal program
+        nonlocal program, forward
         if program.graph is not model.running_graph:
             program = way_of(model, False, silent)
+            forward = forward_of(model, program)
         try:
             with torch.inference_mode():
-                outputs, _ = program(batch.x)
+                outputs, _ = forward(batch.x)
+                if forward is not program:
+                    outputs = [output.clone() for output in outputs]
         except RuntimeError as error:
             raise engine_error(error, batch) from error
         except IndexError as error:
