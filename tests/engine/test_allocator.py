@@ -1,0 +1,226 @@
+"""What glibc is told while a model trains, seen in the page faults of a step; and that the memory goes back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+import small_model
+
+import anabranch as keras
+from anabranch._errors import ArgumentError
+from anabranch.engine import allocator
+
+GLIBC = pytest.mark.skipif(bool(allocator.unfit()), reason="glibc with its own settings is needed")
+
+# Trains with activations of 33 MiB each, above all that glibc would keep by itself, in a process of its own; prints each
+# step's page faults and the memory that stays.
+PROGRAM = """
+import json, resource, sys
+import numpy as np
+import anabranch as keras
+from anabranch import layers
+
+when = sys.argv[1]
+keras.config.set_keep_memory(when)
+x = keras.Input((2048,))
+y = x
+for _ in range(4):
+    y = layers.Activation("tanh")(y)
+model = keras.Model(x, layers.Dense(1)(y))
+model.compile("sgd", "mse")
+faults = []
+
+class Count(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+data = np.zeros((4224 * 10, 2048), "uint8")
+before = resident()
+model.fit(data, np.zeros((len(data), 1)), batch_size=4224, verbose=0, callbacks=[Count()])
+print(json.dumps({"steps": np.diff(faults).tolist(), "kept": resident() - before}))
+"""
+
+
+def run(when: str, **environment: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, when],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@GLIBC
+def test_late_steps_have_a_tenth_of_the_page_faults() -> None:
+    never, kept = run("never"), run("fit")
+    # the median, as a block may come back at another place once
+    late = {name: statistics.median(found["steps"][4:]) for name, found in (("never", never), ("kept", kept))}
+    assert late["never"] > 10 * max(late["kept"], 1), (never, kept)
+
+
+@GLIBC
+def test_memory_goes_back_after_fit_unless_it_is_to_stay() -> None:
+    assert run("always")["kept"] > run("fit")["kept"] + 16  # MiB: one activation at least
+
+
+class Libc:
+    """Keeps what the C library was told, and does it as well."""
+
+    def __init__(self, libc: Any) -> None:
+        self.libc = libc
+        self.told: list[tuple[int, int]] = []
+        self.trimmed = 0
+
+    def mallopt(self, name: int, value: int) -> int:
+        self.told.append((name, value))
+        return int(self.libc.mallopt(name, value))
+
+    def malloc_trim(self, pad: int) -> int:
+        self.trimmed += 1
+        return int(self.libc.malloc_trim(pad))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the last word on trimming was never to."""
+        return [value for name, value in self.told if name == allocator.M_TRIM_THRESHOLD][-1:] == [-1]
+
+
+@pytest.fixture
+def libc(monkeypatch: pytest.MonkeyPatch) -> Libc:
+    import ctypes
+
+    spy = Libc(ctypes.CDLL(None))
+    monkeypatch.setattr(allocator, "_libc", lambda: spy)
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD"))]:
+        monkeypatch.delenv(name)
+    return spy
+
+
+class At(keras.callbacks.Callback):
+    """Does something at the end of the first epoch."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.function()
+
+
+def stop() -> None:
+    raise ZeroDivisionError
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@GLIBC
+@pytest.mark.parametrize("end", [stop, interrupt, lambda: None], ids=["error", "interrupt", "end"])
+def test_undone_however_fit_ends(end: Any, libc: Libc) -> None:
+    seen: list[bool] = []
+
+    def last() -> None:
+        seen.append(libc.keeps)
+        end()
+
+    model = small_model.made(keras)
+    with contextlib.suppress(ZeroDivisionError):
+        model.fit(*small_model.data(), verbose=0, callbacks=[At(last)])
+    assert seen == [True]
+    assert not libc.keeps
+    assert libc.trimmed == 1
+
+
+@GLIBC
+def test_a_fit_inside_a_fit_undoes_nothing(libc: Libc) -> None:
+    other, seen = small_model.made(keras), []
+
+    def inner() -> None:
+        other.fit(*small_model.data(), verbose=0)
+        other.evaluate(*small_model.data(), verbose=0)
+        seen.append(libc.keeps)
+
+    small_model.made(keras).fit(*small_model.data(), verbose=0, callbacks=[At(inner)])
+    assert seen == [True]
+    assert not libc.keeps
+    assert libc.trimmed == 1
+
+
+@GLIBC
+def test_fits_in_threads_are_counted(libc: Libc) -> None:
+    together = threading.Barrier(2)
+    seen: list[bool] = []
+
+    def work() -> None:
+        with allocator.keeping_memory():
+            together.wait(10)
+        together.wait(10)
+        seen.append(libc.keeps)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [False, False]
+    assert libc.trimmed == 1
+    assert libc.told.count((allocator.M_TRIM_THRESHOLD, -1)) == 1
+
+
+@GLIBC
+@pytest.mark.parametrize(("when", "told", "trimmed"), [("never", False, 0), ("always", True, 0), ("fit", True, 1)])
+def test_setting(when: Any, told: bool, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.config, "_keep_memory", "fit")
+    keras.config.set_keep_memory(when)
+    assert keras.config.keep_memory() == when
+    with allocator.keeping_memory():
+        pass
+    assert (bool(libc.told), libc.trimmed) == (told, trimmed)
+
+
+@GLIBC
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "1"), ("GLIBC_TUNABLES", "glibc.malloc.check=1"),
+        ("LD_PRELOAD", "/usr/lib/libjemalloc.so.2"),
+    ],
+)  # fmt: skip
+def test_left_alone_where_the_environment_chose(name: str, value: str, libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert name in allocator.unfit()
+    with allocator.keeping_memory():
+        pass
+    assert not libc.told
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_left_alone_on_other_systems(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert platform in allocator.unfit()
+
+
+def test_left_alone_under_other_c_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    def confstr(name: str) -> str:
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "confstr", confstr)
+    assert "glibc" in allocator.unfit()
+
+
+def test_unknown_time() -> None:
+    with pytest.raises(ArgumentError, match="'fit', 'always' or 'never'"):
+        keras.config.set_keep_memory("sometimes")
