@@ -160,6 +160,17 @@ def test_a_failure_falls_back_for_good_and_is_told(capsys: Any) -> None:
     assert "capturing failed: RuntimeError: operation not permitted" in decision.why
 
 
+def test_how_a_model_runs_tells_of_replays() -> None:
+    model = model_of()
+    told = "not replayed as CUDA graphs: the device is cpu"
+    if engine.device().type == "cpu":
+        assert told in str(model.explain_execution())
+        assert told in model.explain_execution(training=True).replay
+    model._compiled.graph_maker = RecordedGraph
+    assert model.explain_execution(training=True).replay.startswith("steps are replayed as CUDA graphs: from the 4th batch")
+    assert ab.Model(model.inputs, model.outputs).explain_execution(training=True).replay == ""
+
+
 def test_a_failure_is_told_in_one_line(capsys: Any) -> None:
     model = model_of()
     model._compiled.graph_maker = FailingGraph

@@ -34,6 +34,7 @@ class Execution:
     rewritings: tuple[Rewriting, ...]
     prepared: tuple[str, ...]  # the paths of the layers for which something is computed before the first batch
     code: str
+    replay: str = ""  # whether a GPU repeats it by itself, and why
 
     def __getitem__(self, name: str) -> Rewriting:
         return next(each for each in self.rewritings if each.name == name)
@@ -44,7 +45,7 @@ class Execution:
         head = f"{what} on {self.setting.device}{size}{'' if self.setting.frozen else ', with gradients'}"
         prepared = ", ".join(self.prepared)
         last = [f"computed once, until a weight changes: {prepared}"] if prepared else []
-        return "\n".join([head, *map(str, self.rewritings), *last])
+        return "\n".join([head, *map(str, self.rewritings), *last, *filter(None, [self.replay])])
 
 
 def explain_execution(model: Any, *, training: bool, gradients: bool | None = None, single: bool = False) -> Execution:

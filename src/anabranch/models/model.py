@@ -351,7 +351,8 @@ class Model(Layer):
 
         ``gradients``: as run under autograd, as training always is. ``single``: as run for batches of one sample.
         """
-        return engine.explain_execution(self, training=training, gradients=gradients, single=single)
+        found = engine.explain_execution(self, training=training, gradients=gradients, single=single)
+        return _with_replay(self, found, training)
 
     # Training
 
@@ -559,6 +560,10 @@ class Model(Layer):
 
 def _loss_by_hand(model: Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
     return training.loss_by_hand(model, y, y_pred, sample_weight)
+
+
+def _with_replay(model: Model, execution: Any, trains: bool) -> Any:
+    return training.with_replay(model, execution, trains)
 
 
 def _has_shape(value: Any) -> bool:

@@ -1,3 +1,4 @@
+from ._replaying import with_replay as with_replay
 from .batches import (
     predict_on_batch as predict_on_batch,
     test_on_batch as test_on_batch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,17 @@ from anabranch.training.compiling import Compiled
 Tensors = list[torch.Tensor]
 Run = Callable[[Batch, Callable[[], None]], Tensors]
 """Computes a step and returns the outputs, metrics left out; the weights are updated by the function it is given."""
+
+
+def with_replay(model: Any, execution: engine.Execution, training: bool) -> engine.Execution:
+    """Return the account of how a model runs, completed by whether its steps, or what ``predict`` computes, are captured."""
+    program = engine.program(model, training)
+    if not training:
+        return dataclasses.replace(execution, replay=str(decide(model_facts(model, program))))
+    if model._compiled is None:
+        return execution
+    model.optimizer.build(model.trainable_weights)
+    return dataclasses.replace(execution, replay=str(training_decision(model, program)))
 
 
 def training_decision(model: Any, program: Any) -> Decision:
@@ -200,4 +212,4 @@ def replayed_forward(model: Any, program: Any, maker: Any = None) -> Callable[[S
     return forward
 
 
-__all__ = ["captured_steps", "replayed_forward", "training_decision"]
+__all__ = ["captured_steps", "replayed_forward", "training_decision", "with_replay"]
