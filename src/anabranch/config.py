@@ -157,9 +157,10 @@ def keep_memory() -> KeepMemory:
 def set_keep_memory(when: KeepMemory) -> None:
     """Say when the C library keeps freed memory for the next step instead of giving it back to the system.
 
-    ``"fit"``: while ``fit`` runs, given back at its end. ``"always"``: from the first ``fit`` to the end of the process.
-    ``"never"``: the C library is left alone. Concerns training on the CPU under glibc (most of Linux); elsewhere, and where the
-    environment chooses an allocator or its settings (``MALLOC_…``, ``GLIBC_TUNABLES``, ``LD_PRELOAD``), nothing happens.
+    ``"fit"``: while ``fit``, and ``evaluate`` and ``predict`` of several batches, run; given back at their end. ``"always"``:
+    from the first of them to the end of the process. ``"never"``: the C library is left alone. Concerns the CPU under glibc
+    (most of Linux); elsewhere, and where the environment chooses an allocator or its settings (``MALLOC_…``,
+    ``GLIBC_TUNABLES``, ``LD_PRELOAD``), nothing happens.
     """
     global _keep_memory
     if when not in ("fit", "always", "never"):

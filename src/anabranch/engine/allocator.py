@@ -1,4 +1,4 @@
-"""The C library's allocator on the CPU: told to keep freed memory while a model trains, so that each step finds it again.
+"""The C library's allocator on the CPU: told to keep freed memory while a model runs, so that each step finds it again.
 
 Every step frees and allocates the same activations. glibc gives blocks above a threshold back to the system as they are freed,
 and the system hands out zeroed pages again, one fault for each 4 KiB. Other C libraries, other devices and allocators that a

@@ -253,7 +253,8 @@ def evaluate(
     deal = Epochs(source_of(feed, x, y, sample_weight, batch_size=batch_size, steps=steps), steps)
     listeners = _listeners(callbacks, model, {"epochs": 1, "steps": deal.steps, "verbose": verbose}, verbose)
     try:
-        logs = test_loop(model, compiled, deal, listeners, 0, what="x")
+        with engine.keeping_memory():
+            logs = test_loop(model, compiled, deal, listeners, 0, what="x")
     finally:
         listeners.close()
         deal.close()
@@ -324,29 +325,36 @@ def predict(
     deal = Epochs(source, steps)
     listeners = _listeners(callbacks, model, {"epochs": 1, "steps": deal.steps, "verbose": verbose}, verbose)
     collector = Collector(source.samples if steps is None else None)
-    outputs: Any = None
-    model.stop_predicting = False
-    done = 0
     try:
-        listeners.on_predict_begin()
-        hooks = BatchHooks(listeners, "predict", model.steps_per_execution, lambda: {"outputs": outputs})
-        for batch in deal.epoch(0):
-            hooks.before(done)
-            outputs = step(batch)
-            collector.add(_tree.leaves(outputs), batch.size)
-            done += 1
-            if hooks.after(done) and model.stop_predicting:
-                break
-        hooks.finish(done)
-        if done == 0:
-            raise DataError("x gave no batch.", expected="at least one batch")
-        if deal.ran_out:
-            _warn_short(done, steps)
-        listeners.on_predict_end()
+        with engine.keeping_memory():
+            outputs = predict_loop(model, step, deal, listeners, collector)
     finally:
         listeners.close()
         deal.close()
     return _tree.fill(outputs, collector.arrays())
+
+
+def predict_loop(model: Any, step: Any, deal: Epochs, listeners: Any, collector: Collector) -> Any:
+    """Collect one pass of outputs and return the last batch's, in their nest."""
+    outputs: Any = None
+    model.stop_predicting = False
+    done = 0
+    listeners.on_predict_begin()
+    hooks = BatchHooks(listeners, "predict", model.steps_per_execution, lambda: {"outputs": outputs})
+    for batch in deal.epoch(0):
+        hooks.before(done)
+        outputs = step(batch)
+        collector.add(_tree.leaves(outputs), batch.size)
+        done += 1
+        if hooks.after(done) and model.stop_predicting:
+            break
+    hooks.finish(done)
+    if done == 0:
+        raise DataError("x gave no batch.", expected="at least one batch")
+    if deal.ran_out:
+        _warn_short(done, deal.limit)
+    listeners.on_predict_end()
+    return outputs
 
 
 def _listeners(callbacks: Any, model: Any, params: dict[str, Any], verbose: int | str, *, history: bool = False) -> Any:
