@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recorded_graph import RecordedGraph
 
 import anabranch as ab
 
@@ -141,3 +142,20 @@ def test_the_loop_of_the_benchmark_trains_the_same_network(
         for train in bench["CONTENDERS"].values()
     ]
     assert min(accuracies) > 0.9
+
+
+def test_all_of_it_can_be_replayed(example: dict[str, Any], task: tuple[torch.Tensor, torch.Tensor]) -> None:
+    found = []
+    for graph in (None, RecordedGraph):
+        ab.utils.set_random_seed(0)
+        model, batches, course = example["prepared"](*task, epochs=4.5, widths=(4, 8, 8), batch_size=100)
+        model._compiled.graph_maker = graph
+        history = model.fit(batches, epochs=5, callbacks=[course], verbose=0)
+        found.append((history.history["loss"], model.get_weights()))
+    replays = model._compiled.replays
+    assert not replays.failure
+    # with and then without the whitening bias: one step before state is made, three until sizes are settled
+    assert replays.replayed == 45 - 2 * 4
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-4)
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
