@@ -247,6 +247,56 @@ def test_inference_is_replayed_and_weights_that_change_are_seen() -> None:
         torch.testing.assert_close(forward([parts[0]])[0][0], parts[0].sum(1, keepdim=True).expand(4, 3))
 
 
+def folded() -> Any:
+    inputs = ab.Input((6,))
+    model = ab.Model(inputs, layers.Dense(3)(layers.BatchNormalization()(layers.Dense(4)(inputs))))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.evaluate(X, Y, verbose=0)
+    return model
+
+
+def test_what_follows_from_weights_is_made_anew_for_replays_without_another_capture() -> None:
+    model = folded()
+    program = engine.program(model, False)
+    forward = _replaying.replayed_forward(model, program, RecordedGraph)
+    part = torch.from_numpy(X[:4])
+    RecordedGraph.made = 0
+    with torch.inference_mode():
+        for step in range(8):
+            model.set_weights([weight * 1.1 + 0.1 for weight in model.get_weights()])
+            model.layers[1].kernel.value.data.mul_(1.1)  # which torch does not count
+            engine.program(model, False)  # as predict and evaluate begin
+            found = forward([part])[0][0].clone()
+            assert program.replays.replayed == max(step - 2, 0)
+            torch.testing.assert_close(found, folded_alike(model)([part])[0][0])
+    assert RecordedGraph.made == 1
+    assert program.form(frozen=True).computed
+
+
+def folded_alike(model: Any) -> Any:
+    other = folded()
+    other.set_weights(model.get_weights())
+    return engine.program(other, False)
+
+
+def test_weights_that_moved_are_captured_anew() -> None:
+    model = folded()
+    program = engine.program(model, False)
+    forward = _replaying.replayed_forward(model, program, RecordedGraph)
+    part = torch.from_numpy(X[:4])
+    RecordedGraph.made = 0
+    with torch.inference_mode():
+        for _ in range(2):
+            engine.program(model, False)  # as predict and evaluate begin
+            for _ in range(5):
+                found = forward([part])[0][0].clone()
+                torch.testing.assert_close(found, folded_alike(model)([part])[0][0])
+            with torch.inference_mode(False):
+                kernel = model.layers[1].kernel.value
+                kernel.data = kernel.data.clone() * 2
+    assert RecordedGraph.made == 2
+
+
 KNOWN_METRICS = ["accuracy", "AUC", "Precision", "Recall", "mse", "F1Score", "TopKCategoricalAccuracy"]
 
 

@@ -17,6 +17,8 @@ class Constants:
 
     def __init__(self, prepare: torch.nn.Module, weights: Sequence[torch.Tensor]) -> None:
         self.sure = False
+        self._read_in_place = False
+        self._moves = 0
         self._prepare = prepare
         self._weights = weights
         self._versions: list[int] = []
@@ -31,11 +33,33 @@ class Constants:
             self.sure, self._versions = True, versions
         return self._values
 
+    def settled(self) -> int:
+        """Bring all up to date where it lies, as captured work reads it there; return how often it had to move all the same."""
+        self._read_in_place = True
+        self.values()
+        return self._moves
+
     def _look(self) -> None:
         with torch.inference_mode(False), torch.no_grad():
             contents = [(weight.data_ptr(), content(weight)) for weight in self._weights]
-            if contents != self._contents:
-                self._values, self._contents = self._prepare(), contents
+            if contents == self._contents:
+                return
+            new: Sequence[Any] = self._prepare()
+            stay = [place for place, _ in contents] == [place for place, _ in self._contents]  # else views of old weights move
+            if not (self._read_in_place and stay and _copied(self._values, new)):
+                self._values = new
+                self._moves += 1
+            self._contents = contents
+
+
+def _copied(kept: Sequence[Any], new: Sequence[Any]) -> bool:
+    """Copy new values over those that are kept, and return whether that was possible: not for oneDNN's own layouts."""
+    if any(each.layout != torch.strided for each in kept):
+        return False
+    for old, value in zip(kept, new, strict=True):
+        if old.data_ptr() != value.data_ptr():  # else it is a weight, or a view of one
+            old.copy_(value)
+    return True
 
 
 def content(tensor: torch.Tensor) -> int:

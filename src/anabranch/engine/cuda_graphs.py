@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
+from anabranch import compute
+
 T = TypeVar("T")
 Tensors = Sequence[torch.Tensor | None]
 Work = Callable[[Tensors], list[torch.Tensor]]
@@ -107,13 +109,17 @@ class CudaGraph:
 
     def capture(self, work: Callable[[], T]) -> T:
         """Record what ``work`` does; a failure leaves generators as they were."""
-        own = torch.cuda.default_generators[torch.cuda.current_device()]
+        device = _device()
+        own = torch.cuda.default_generators[device]
         before = [(generator, generator.clone_state()) for generator in (own, *self._generators)]
         for generator in self._generators:
             self._graph.register_generator_state(generator)
         try:
-            # threads that fetch the next batches may pin memory meanwhile
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            # "thread_local": threads that fetch the next batches may pin memory meanwhile
+            with (
+                torch.cuda.device(device),
+                torch.cuda.graph(self._graph, stream=_side_stream(device), capture_error_mode="thread_local"),
+            ):
                 return work()
         except Exception:
             for generator, state in before:
@@ -123,6 +129,12 @@ class CudaGraph:
     def replay(self) -> None:
         """Start it on the current stream."""
         self._graph.replay()
+
+
+def _device() -> int:
+    """Return the number of the device in use, which need not be the one torch counts as current."""
+    index = compute.device().index
+    return torch.cuda.current_device() if index is None else index
 
 
 @functools.cache
@@ -135,10 +147,10 @@ def aside(work: Callable[[], T]) -> T:
 
     Capturing could not follow a tie to that.
     """
-    if not torch.cuda.is_available():
+    if compute.device().type != "cuda":
         return work()
-    current = torch.cuda.current_stream()
-    side = _side_stream(current.device_index)
+    device = _device()
+    current, side = torch.cuda.current_stream(device), _side_stream(device)
     side.wait_stream(current)
     with torch.cuda.stream(side):
         result = work()
@@ -170,11 +182,10 @@ class Replays:
         make: GraphMaker = CudaGraph,
         generators: Sequence[torch.Generator] = (),
     ) -> None:
-        self.work, self.bound = work, bound
+        self.work, self.bound, self.generators = work, bound, generators
         self.failure = ""
         self.replayed = 0
         self._make = make
-        self._generators = generators
         self._kept: dict[Any, _Captured] = {}
         self._bound_to: Any = None
         self._last: Any = None
@@ -221,7 +232,7 @@ class Replays:
 
     def _capture(self, inputs: Tensors, signature: Any) -> _Captured | None:
         held = [None if x is None else x.detach().clone() for x in inputs]
-        graph = self._make(self._generators)
+        graph = self._make(self.generators)
         try:
             results = graph.capture(lambda: self.work(held))
         except Exception as error:  # whatever it is: run as usual, the work does or says the same

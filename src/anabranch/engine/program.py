@@ -45,6 +45,10 @@ class Form:
         if self._constants:
             self._constants.sure = False
 
+    def settled(self) -> int | None:
+        """Bring what follows from weights up to date in its place; return how often it moved, None where there is nothing."""
+        return self._constants.settled() if self._constants else None
+
     def __call__(self, inputs: Sequence[torch.Tensor]) -> Any:
         """Return all values of the flat code."""
         return self._run(*inputs, *(self._constants.values() if self._constants else self._weights))
@@ -91,6 +95,11 @@ class Program:
         """Look again whether weights have changed, before the next batch."""
         for form in self.forms.values():
             form.doubt()
+
+    def settled(self) -> list[int]:
+        """Bring what follows from weights up to date, as captured work does not do; return how often it moved in memory."""
+        moves = [found for form in self.forms.values() if (found := form.settled()) is not None]
+        return [*moves, *(found for other in self._others.values() for found in other.settled())]
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""

@@ -136,6 +136,7 @@ class _Steps:
                 self._work, self._bound, compiled.graph_maker or CudaGraph, generators_of(way()),
             )  # fmt: skip
         self._replays: Replays = compiled.replays
+        self._replays.generators = generators_of(way())
         self._replays.work, self._replays.bound = self._work, self._bound  # kept graphs stay where nothing has changed
         self._batch: Batch | None = None
 
@@ -195,7 +196,7 @@ def replayed_forward(model: Any, program: Any, maker: Any = None) -> Callable[[S
         return [*outputs, *extra]
 
     def bound() -> Any:
-        return [weight.data_ptr() for weight in weights]
+        return [weight.data_ptr() for weight in weights], program.settled()
 
     if program.replays is None:
         program.replays = Replays(work, bound, maker or CudaGraph, generators_of(program))
