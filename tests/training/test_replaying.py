@@ -249,7 +249,8 @@ def test_inference_is_replayed_and_weights_that_change_are_seen() -> None:
 
 def folded() -> Any:
     inputs = ab.Input((6,))
-    model = ab.Model(inputs, layers.Dense(3)(layers.BatchNormalization()(layers.Dense(4)(inputs))))
+    x = layers.BatchNormalization()(layers.Dense(4)(inputs))
+    model = ab.Model(inputs, layers.Dense(3, activation="softmax")(x))
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.evaluate(X, Y, verbose=0)
     return model
@@ -325,6 +326,20 @@ def test_a_gpu_replays_training_and_inference() -> None:
     assert not replays(graph).failure
     assert graph.predict(X, batch_size=4, verbose=0).shape == (38, 3)
     np.testing.assert_allclose(graph.predict(X, batch_size=4, verbose=0), graph.predict(X, verbose=0), atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_validates_with_the_weights_at_hand() -> None:
+    model = folded()
+    history = model.fit(X, Y, batch_size=4, epochs=6, verbose=0, validation_data=(X, Y), validation_batch_size=4)
+    program = engine.program(model, False)
+    assert program.replays.replayed
+    assert not program.replays.failure
+    plain = folded()
+    plain.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    plain.set_weights(model.get_weights())
+    np.testing.assert_allclose(history.history["val_loss"][-1], plain.evaluate(X, Y, batch_size=4, verbose=0), rtol=1e-4)
 
 
 @pytest.mark.gpu
