@@ -51,7 +51,9 @@ class Execution:
 def explain_execution(model: Any, *, training: bool, gradients: bool | None = None, single: bool = False) -> Execution:
     """Return which passes rewrote the model's code and where, in the form that runs in this setting."""
     gradients = training if gradients is None else gradients
-    form = program(model, training).form(frozen=not gradients, single=single and not gradients)
+    form = program(model, training, remat=model.remat if training else ()).form(
+        frozen=not gradients, single=single and not gradients
+    )
     rewritings = tuple(_rewriting(each, notes) for each, notes in form.report)
     return Execution(form.setting, rewritings, form.computed, form.module.code)
 

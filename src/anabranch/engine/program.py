@@ -17,6 +17,8 @@ from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
 
+Remat = tuple[str, ...] | int
+
 
 class Form:
     """Flat code for one setting: the rewritten module, what it takes besides the inputs, and what each pass noted."""
@@ -57,11 +59,21 @@ class Form:
 class Program:
     """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out.
 
-    ``jit``: made machine code of by torch.compile; takes the lines that tell so.
+    ``jit``: made machine code of by torch.compile; takes the lines that tell so. ``remat``: which layers are computed again for
+    gradients, or how many bytes may be kept for them.
     """
 
-    def __init__(self, graph: Graph, training: bool, absent: frozenset[int] = frozenset(), jit: Report | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        training: bool,
+        absent: frozenset[int] = frozenset(),
+        jit: Report | None = None,
+        remat: Remat = (),
+    ) -> None:
         self._jit = jit
+        self._remat = remat
+        self._batch = 0  # of the first call, which a budget is worked out for
         self.graph = graph
         self.training = training
         self.lowered = lowered = lower(graph, training=training, absent=absent)
@@ -73,8 +85,9 @@ class Program:
         self._others: dict[frozenset[int], Program] = {}
         self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
+        device, chosen = compute.device().type, remat if training else ()
         self._settings = {
-            (frozen, single): passes.Setting(training, frozen and free, single and free, compute.device().type, jit is not None)
+            (frozen, single): passes.Setting(training, frozen and free, single and free, device, jit is not None, chosen)
             for frozen in (False, True)
             for single in (False, True)
         }
@@ -87,6 +100,8 @@ class Program:
     def form(self, *, frozen: bool, single: bool = False) -> Form:
         """Return the code for running with gradients, or ``frozen`` without; ``single`` for batches of one."""
         setting = self._settings[frozen, single]
+        if isinstance(setting.remat, int):
+            setting = setting._replace(batch=self._batch)
         if setting not in self.forms:
             self.forms[setting] = Form(self.lowered, setting, jit=self._jit)
         return self.forms[setting]
@@ -107,12 +122,14 @@ class Program:
             absent = frozenset(index for index, value in enumerate(inputs) if value is None)
             if absent != self._absent:
                 if absent not in self._others:
-                    self._others[absent] = Program(self._graph, self.training, absent, self._jit)
+                    self._others[absent] = Program(self._graph, self.training, absent, self._jit, self._remat)
                 return self._others[absent](inputs)
         given = [value for value in inputs if value is not None]
         for module in self.lowered.foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
+        if not self._batch and given and given[0].dim():
+            self._batch = len(given[0])
         frozen = not torch.is_grad_enabled()
         form = self.form(frozen=frozen, single=frozen and _is_single(given))
         gathered: list[torch.Tensor] = []
@@ -142,17 +159,17 @@ class Kept:
         self.changes = -1  # of the process, when it was last looked whether the state is the same
         self.state: State = (None,)
         self.placed: State = ()
-        self.programs: dict[tuple[bool, bool], tuple[State, Program]] = {}
+        self.programs: dict[Any, tuple[State, Program]] = {}
 
 
 _kept: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
 _placed_last: weakref.ref[Kept] | None = None
 
 
-def program(model: Any, training: bool, jit: Report | None = None) -> Program:
+def program(model: Any, training: bool, jit: Report | None = None, remat: Remat = ()) -> Program:
     """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed.
 
-    ``jit``: as machine code; takes the lines that tell of its making.
+    ``jit``: as machine code; takes the lines that tell of its making. ``remat``: see :class:`Program`.
     """
     global _placed_last
     compute.synchronise_seed()
@@ -166,10 +183,10 @@ def program(model: Any, training: bool, jit: Report | None = None) -> Program:
     if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
         place_weights(model)
         kept.placed, _placed_last = kept.state, weakref.ref(kept)
-    which = training, jit is not None
+    which = training, jit is not None, remat
     known = kept.programs.get(which)
     if known is None or known[0] is not kept.state:
-        known = kept.programs[which] = kept.state, Program(graph, training, jit=jit)
+        known = kept.programs[which] = kept.state, Program(graph, training, jit=jit, remat=remat)
     known[1].doubt()
     return known[1]
 

@@ -367,12 +367,13 @@ class Model(Layer):
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
+        remat: Any = None,
     ) -> None:
         """Say how to train: optimizer, losses, metrics, by name or object, for one output or keyed as the outputs are."""
         self._compiled = training.compile(
             self, optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics,
             weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile, auto_scale_loss=auto_scale_loss,
+            jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, remat=remat,
         )  # fmt: skip
 
     @property
@@ -395,6 +396,11 @@ class Model(Layer):
     def steps_per_execution(self) -> int:
         """How many steps lie between two looks of callbacks, as ``compile`` was told."""
         return int(self._option("steps_per_execution", 1))
+
+    @property
+    def remat(self) -> tuple[str, ...] | int:
+        """Which layers are computed again for gradients, or how many bytes may be kept for these, as ``compile`` was told."""
+        return self._option("remat", ())  # type: ignore[no-any-return]  # options hold what compile took
 
     def _option(self, name: str, default: Any) -> Any:
         return self._compiled.options[name] if self._compiled else default

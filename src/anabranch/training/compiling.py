@@ -12,6 +12,7 @@ from anabranch._errors import ArgumentError, NotReadyError
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.training._checks import whole
 from anabranch.training._record import Record
+from anabranch.training._remat import remat_of
 from anabranch.training._targets import Target
 
 Tensors = list[torch.Tensor]
@@ -324,6 +325,7 @@ def compile(
     steps_per_execution: int = 1,
     jit_compile: bool | str = "auto",
     auto_scale_loss: bool = True,
+    remat: Any = None,
 ) -> Compiled:
     """Bind losses and metrics to a model's outputs, by the user's own keys or by position.
 
@@ -332,6 +334,10 @@ def compile(
     ``jit_compile=True`` makes machine code of the model by torch.compile, which takes tens of seconds at the first step and is
     told in a line; 'auto' never does so: nobody is to wait for a compiler unasked. ``auto_scale_loss`` scales the loss of
     models with ``mixed_float16`` layers by a LossScaleOptimizer.
+
+    ``remat`` saves memory while training: layers at these paths or patterns of paths (``"stage*"``, or a list) are computed
+    again on the way back instead of keeping their values; a number of bytes or ``"500MB"`` lets as few parts be computed
+    again as keep the values within that, for the first batch's size.
     """
     whole(steps_per_execution, "steps_per_execution")
     if jit_compile not in (True, False, "auto"):
@@ -343,7 +349,7 @@ def compile(
         )  # fmt: skip
     options = {
         "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
-        "auto_scale_loss": auto_scale_loss,
+        "auto_scale_loss": auto_scale_loss, "remat": remat_of(model, remat),
     }  # fmt: skip
     return Compiled(model, optimizer, loss, loss_weights, metrics, weighted_metrics, options)
 

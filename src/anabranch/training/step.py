@@ -26,7 +26,7 @@ def way_of(model: Any, training: bool, report: Report) -> engine.Way:
     """Return how the model's outputs are computed: its flat code, that code compiled, or layer by layer."""
     if model.run_eagerly:
         return engine.Eager(model, training)
-    return engine.program(model, training, report if model.jit_compile is True else None)
+    return engine.program(model, training, report if model.jit_compile is True else None, model.remat if training else ())
 
 
 def train_step(model: Any, compiled: Compiled, report: Report) -> Step:

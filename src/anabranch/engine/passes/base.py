@@ -19,6 +19,8 @@ class Setting(NamedTuple):
     single: bool = False  # batches of one sample, where the calls cost more than the arithmetic
     device: str = "cpu"
     compiled: bool = False  # torch.compile makes machine code of what comes out
+    remat: tuple[str, ...] | int = ()  # which layers are computed again for gradients, or how many bytes may be kept instead
+    batch: int = 0  # samples in a batch, for such a budget
 
     @property
     def refusal(self) -> str:

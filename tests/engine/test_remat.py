@@ -1,0 +1,134 @@
+"""Layers computed again on the way back: the same numbers, fewer of them kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from random_graphs import build, sketch_of
+from rewriting import MODELS, drawn, unchanged
+
+import anabranch as ab
+from anabranch import Input, Model, config, engine, layers, utils
+from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch.engine import passes
+
+
+def blocks(count: int = 8, dropout: float = 0.2) -> Model:
+    """Return residual blocks, each a nested model."""
+    utils.set_random_seed(2)
+    x = inputs = Input((8, 8, 8))
+    for number in range(count):
+        inner = y = Input((8, 8, 8))
+        for _ in range(2):
+            y = layers.Conv2D(8, 3, padding="same", activation="relu")(y)
+            y = layers.BatchNormalization()(y)
+        y = layers.Dropout(dropout)(y)
+        x = Model(inner, layers.add([inner, y]), name=f"block{number}")(x)
+    return Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def data(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 8, 8, 8)).astype("float32"), rng.integers(0, 3, (count, 1))
+
+
+def trained(model: Model, **options: Any) -> tuple[list[float], list[np.ndarray]]:
+    model.compile("sgd", ab.losses.SparseCategoricalCrossentropy(from_logits=True), **options)
+    utils.set_random_seed(4)
+    return model.fit(*data(), batch_size=4, epochs=2, verbose=0).history["loss"], model.get_weights()
+
+
+def kept_bytes(model: Model, batch: int = 4) -> int:
+    """Return the bytes of tensors that are kept for gradients, weights left out."""
+    program = engine.program(model, True, remat=model.remat)
+    x = [torch.from_numpy(data(batch)[0])]
+    weights = {weight.value.data_ptr() for weight in model.weights}
+    found: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in weights:
+            found[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs, _ = program(x)
+    assert outputs[0].requires_grad
+    return sum(found.values())
+
+
+@pytest.mark.parametrize("remat", ["block*", ["block1", "block[4-6]"], "block*/conv2d*", "150KB", 200_000], ids=str)
+def test_training_gives_the_same_numbers(remat: Any) -> None:
+    plain, again = trained(blocks()), trained(blocks(), remat=remat)
+    np.testing.assert_allclose(again[0], plain[0], rtol=1e-5)
+    for a, b in zip(again[1], plain[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=make.__name__) for make in MODELS])
+def test_all_layers_at_once(make: Any) -> None:
+    model = make()
+    unchanged(model, drawn(model), passes.Setting(True, remat=("*",)), passes.PASSES)
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_random_graphs_stay_what_they_are(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sketch = sketch_of(4 + number % 17, 3000 + number)
+    monkeypatch.setattr(config, "_floatx", sketch.floatx)
+    utils.set_random_seed(0)
+    model = build(sketch).model
+    specs = [(tensor.shape, getattr(torch, tensor.dtype)) for tensor in model.inputs]
+    inputs = [(2 * torch.rand(3, *(size or 4 for size in shape[1:]))).to(dtype) for shape, dtype in specs]
+    unchanged(model, inputs, passes.Setting(True, remat=("*",)), passes.PASSES)
+
+
+def test_much_less_is_kept() -> None:
+    model = blocks(12)
+    model.compile("sgd", "mse")
+    plain = kept_bytes(model)
+    model.compile("sgd", "mse", remat="block*")
+    assert kept_bytes(model) < plain / 3
+
+
+def test_a_budget_is_kept_to() -> None:
+    model = blocks(12, dropout=0.0)
+    model.compile("sgd", "mse")
+    plain = kept_bytes(model)
+    model.compile("sgd", "mse", remat=plain // 2)
+    assert kept_bytes(model) <= plain // 2
+    model.compile("sgd", "mse", remat=10 * plain)
+    assert kept_bytes(model) == plain
+
+
+def test_moving_statistics_move_once() -> None:
+    inputs = Input((4,))
+    x = layers.BatchNormalization(name="norm", momentum=0.5)(layers.Dense(4, name="dense")(inputs))
+    model = Model(inputs, layers.Dense(1)(layers.ReLU()(x)))
+    model.compile(ab.optimizers.SGD(0.0), "mse", remat=["dense", "norm", "re_lu"])
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    before = model.get_layer("norm").moving_mean.numpy()
+    model.train_on_batch(x, np.ones((8, 1)))
+    batch = model.get_layer("dense")(x).detach().numpy().mean(0)
+    np.testing.assert_allclose(model.get_layer("norm").moving_mean.numpy(), 0.5 * before + 0.5 * batch, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_computed_again_is_told() -> None:
+    model = blocks(3)
+    model.compile("sgd", "mse", remat="block[01]")
+    done = model.explain_execution(training=True)["remat"].done
+    assert [note.text.partition(" operations ")[2] for note in done] == [
+        f"of block{n}/conv2d to block{n}/add are computed again" for n in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("remat", "message"),
+    [("bock*", "block0"), (["block0", "nothing"], "nothing"), ("1B", "at least about"), (-5, "positive"), (3j, "patterns")],
+    ids=str,
+)
+def test_mistakes(remat: Any, message: str) -> None:
+    model = blocks(3)
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=message):
+        trained(model, remat=remat)
