@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from random_graphs import build, sketch_of
-from rewriting import MODELS, drawn, unchanged
+from rewriting import MODELS, chain, drawn, unchanged
 
 import anabranch as ab
-from anabranch import Input, Model, config, engine, layers, utils
+from anabranch import Input, Model, config, engine, layers, ops, utils
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.engine import passes
 
@@ -112,6 +112,32 @@ def test_moving_statistics_move_once() -> None:
     model.train_on_batch(x, np.ones((8, 1)))
     batch = model.get_layer("dense")(x).detach().numpy().mean(0)
     np.testing.assert_allclose(model.get_layer("norm").moving_mean.numpy(), 0.5 * before + 0.5 * batch, rtol=1e-5, atol=1e-6)
+
+
+class Scaled(layers.Layer):
+    """Divides by a state that it changes: ``first`` before it is read, or after; never the state itself is kept."""
+
+    def __init__(self, first: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.first = first
+
+    def build(self, input_shape: Any) -> None:
+        self.spread = self.add_weight(shape=(), initializer="ones", trainable=False, name="spread")
+
+    def call(self, x: Any) -> Any:
+        x = ops.relu(x)
+        if self.first:
+            self.spread.assign_add(1.0)
+        y = ops.square(x) * (self.spread * 2.0)
+        if not self.first:
+            self.spread.assign_add(1.0)
+        return y
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_state_is_read_before_or_after_it_changes_as_written(first: bool) -> None:
+    model = chain((4,), layers.Dense(4), Scaled(first), layers.Dense(2))
+    unchanged(model, drawn(model), passes.Setting(True, remat=("*",)), passes.PASSES)
 
 
 def test_what_is_computed_again_is_told() -> None:

@@ -37,9 +37,10 @@ def _first_value(weight: Weight) -> torch.Tensor:
         tensor = torch.from_numpy(array).to(device(), getattr(torch, weight.dtype))
     except torch.cuda.OutOfMemoryError as error:
         raise EngineError(f"No memory for weight {weight.path!r}.", got=f"shape {weight.shape}") from error
-    if weight.axes is not None and tensor.dim() == 4:
-        # convolution over channels-last images would otherwise reorder its kernel at every step
-        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    if weight.axes is not None and tensor.dim() == 4 and tensor.shape[1] > 1:
+        # Convolution over channels-last images would otherwise reorder its kernel at every step. Copied, as `contiguous`
+        # would leave the strides of a 1 × 1 kernel as they are, which its gradient's are not.
+        tensor = torch.empty_like(tensor, memory_format=torch.channels_last).copy_(tensor)
     trained = weight.trainable and tensor.is_floating_point()
     return torch.nn.Parameter(tensor) if trained else tensor
 

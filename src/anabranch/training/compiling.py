@@ -342,6 +342,11 @@ def compile(
     whole(steps_per_execution, "steps_per_execution")
     if jit_compile not in (True, False, "auto"):
         raise ArgumentError("Unknown jit_compile.", expected="True, False or 'auto'", got=repr(jit_compile))
+    if run_eagerly and remat is not None:
+        raise ArgumentError(
+            "Layers that run one by one keep what they compute.", got=f"run_eagerly=True, remat={remat!r}",
+            repair="leave one of them out",
+        )  # fmt: skip
     if run_eagerly and jit_compile is True:
         raise ArgumentError(
             "A model cannot run layer by layer and as machine code.", got="run_eagerly=True, jit_compile=True",

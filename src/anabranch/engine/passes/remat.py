@@ -18,9 +18,10 @@ from torch.fx import Graph, GraphModule, Node
 from anabranch._errors import ArgumentError
 from anabranch.engine.passes.base import Call, Note, Pass, Setting, like, path_of, shape_of
 from anabranch.engine.passes.in_place import IN_PLACE
-from anabranch.engine.passes.operations import mutates
+from anabranch.engine.passes.operations import PURE, VIEWS, mutates
 
 Key = tuple[str, str]
+MADE = frozenset({torch.empty_like, torch.zeros_like, torch.ones_like, torch.full_like, "new_empty", "new_zeros", "clone"})
 HOLDER = "segments"  # where in the module segments stand
 
 
@@ -73,10 +74,14 @@ def _runs(graph: Graph, key_of: Callable[[Node], Any]) -> list[list[Node]]:
     """Return neighbouring nodes of one key; what has no result for the next ones does not part them."""
     runs: list[list[Node]] = []
     last: Any = None
+    state = _changing(graph)
     for node in graph.nodes:
-        if node.op in ("placeholder", "get_attr") or (_acts(node) and not node.users):
+        acts = _acts(node, state)
+        if node.op in ("placeholder", "get_attr") or (acts and not node.users):
             continue
-        key = None if _acts(node) or node.op == "output" else key_of(node)
+        # what reads changing state stays in its place: before or after the change, and once
+        reads = any(value in state for value in node.all_input_nodes)
+        key = None if acts or reads or node.op == "output" else key_of(node)
         if key is not None and key == last:
             runs[-1].append(node)
         elif key is not None:
@@ -85,16 +90,30 @@ def _runs(graph: Graph, key_of: Callable[[Node], Any]) -> list[list[Node]]:
     return [nodes for nodes in runs if len(nodes) > 1]
 
 
-def _acts(node: Call) -> bool:
-    """Return whether a node must happen once: it changes a weight, runs a module, or draws from a layer's own generator."""
+def _acts(node: Call, state: set[Node]) -> bool:
+    """Return whether a node must happen once: it changes state, runs a module, or draws from a layer's own generator."""
     if node.op == "call_module" or "generator" in node.kwargs:
         return True
-    if not mutates(node.target):
-        return False
-    changed = node.args[0]
-    while isinstance(changed, Node) and changed.op not in ("get_attr", "placeholder"):
-        changed = changed.args[0] if mutates(changed.target) or changed.target in ("detach", "permute") else None
-    return isinstance(changed, Node)
+    return node.op in ("call_function", "call_method") and mutates(node.target) and node.args[0] in state
+
+
+def _changing(graph: Graph) -> set[Node]:
+    """Return the reads of weights and inputs that some call changes, and the views of them on the way there."""
+    found: set[Node] = set()
+    for node in graph.nodes:
+        if node.op not in ("call_function", "call_method") or not mutates(node.target):
+            continue
+        way: list[Call] = [node.args[0]]
+        while isinstance(way[-1], Node) and way[-1].op in ("call_function", "call_method") and not _is_made(way[-1]):
+            way.append(next(iter(way[-1].all_input_nodes), None))
+        if isinstance(way[-1], Node) and way[-1].op in ("get_attr", "placeholder"):
+            found.update(way)
+    return found
+
+
+def _is_made(node: Call) -> bool:
+    """Return whether a result is memory of its own, so that changing it changes nothing else; of the unknown it is not said."""
+    return node.target in MADE or (node.target in PURE and node.target not in VIEWS and not mutates(node.target))
 
 
 def _replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], setting: Setting) -> Note:
@@ -156,6 +175,8 @@ def _fit(graph: Graph, root: torch.nn.Module, setting: Setting, budget: int) -> 
     """Make as few segments as keep the values for gradients within ``budget`` bytes; the last part stays as it is."""
     sizes = {node: size for node in graph.nodes if (size := _bytes(node, setting.batch))}
     total = sum(sizes.values())
+    if not setting.batch:
+        return [Note("", False, "how much is kept follows from the first step's batch")]
     if total <= budget:
         return [Note("", False, f"about {_shown(total)} fit as they are")]
     least = total
