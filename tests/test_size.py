@@ -152,12 +152,16 @@ def test_a_layer_is_few_objects(make: Callable[[Any], Any], most: int) -> None:
     # Python walks all objects that could hold others again and again while a large model grows
     x = Input((4,))
     make(x)
-    gc.collect()
-    before = len(gc.get_objects())
-    kept = [make(x) for _ in range(200)]
-    gc.collect()
-    assert len(gc.get_objects()) - before <= 200 * most + 60
-    assert len(kept) == 200
+
+    def more() -> int:
+        gc.collect()
+        before = len(gc.get_objects())
+        kept = [make(x) for _ in range(200)]
+        gc.collect()
+        return len(gc.get_objects()) - before if len(kept) == 200 else 0
+
+    # the least of three, as threads of the process may make objects meanwhile
+    assert 200 < min(more() for _ in range(3)) <= 200 * most + 60
 
 
 # What is left behind
