@@ -69,3 +69,13 @@ def in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:
     """Return a gradient that lies as torch's weights do in the weight's own axis order."""
     axes = getattr(weight, "axes", None)
     return gradient if axes is None else gradient.permute(*(axes.index(axis) for axis in range(len(axes))))
+
+
+def close(mine: Any, other: Any) -> None:
+    """Compare numbers, arrays, or dictionaries of them, that took several steps of training."""
+    if isinstance(mine, dict):
+        assert set(mine) == set(other)
+        for key in mine:
+            close(mine[key], other[key])
+    else:
+        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=2e-4, atol=2e-5)

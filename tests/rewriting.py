@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from random_graphs import build, sketch_of
 
-from anabranch import Input, Model, engine, layers, ops, utils
+from anabranch import Input, Model, config, engine, layers, ops, utils
 from anabranch.engine import passes
 from anabranch.engine.lower import lower
 from anabranch.engine.program import Form
@@ -31,6 +33,16 @@ def drawn(model: Model, batch: int = BATCH) -> list[torch.Tensor]:
         values = np.random.default_rng(len(weight.path)).normal(0.1, 0.5, weight.shape)
         weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
     return [torch.randn(batch, *tensor.shape[1:]) for tensor in model.inputs]
+
+
+def random_model(number: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, list[torch.Tensor]]:
+    """Return the random graph of a number, of its own default type until the test ends, and data for it."""
+    sketch = sketch_of(4 + number % 17, number)
+    monkeypatch.setattr(config, "_floatx", sketch.floatx)
+    utils.set_random_seed(0)
+    model = build(sketch).model
+    specs = [(tensor.shape[1:], getattr(torch, tensor.dtype)) for tensor in model.inputs]
+    return model, [(2 * torch.rand(BATCH, *(size or 4 for size in shape))).to(dtype) for shape, dtype in specs]
 
 
 def residual() -> Model:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from counting import calls
 
 from anabranch import Input, Model, edit, engine, layers
 from anabranch.insight import summarise
@@ -91,22 +92,6 @@ def test_a_hundred_thousand_layers_are_lowered_and_run() -> None:
 
 
 # Work
-
-
-def calls(function: Callable[[], Any]) -> int:
-    """Return how many functions of Python run."""
-    count = 0
-
-    def note(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(note)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def describe(model: Model) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from random_graphs import build, sketch_of
-from rewriting import BATCH, MODELS, chain, dense_after, doubled, drawn, residual, settings, unchanged
+from rewriting import BATCH, MODELS, chain, dense_after, doubled, drawn, random_model, residual, settings, unchanged
 
-from anabranch import Input, Model, config, engine, layers, ops, utils
+from anabranch import Input, Model, engine, layers, ops
 from anabranch.engine import passes
 
 EACH = [(each.name, (each,)) for each in passes.PASSES] + [("all", passes.PASSES)]
@@ -29,13 +28,7 @@ def test_each_pass_leaves_results_unchanged(make: Callable[[], Model], chosen: t
 
 @pytest.mark.parametrize("number", range(60))
 def test_all_passes_leave_random_graphs_unchanged(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    sketch = sketch_of(4 + number % 17, 1000 + number)
-    monkeypatch.setattr(config, "_floatx", sketch.floatx)
-    utils.set_random_seed(0)
-    model = build(sketch).model
-    dtypes = [getattr(torch, tensor.dtype) for tensor in model.inputs]
-    specs = zip(model.inputs, dtypes, strict=True)
-    inputs = [(2 * torch.rand(BATCH, *(size or 4 for size in t.shape[1:]))).to(dtype) for t, dtype in specs]
+    model, inputs = random_model(1000 + number, monkeypatch)
     for setting in (*settings(False), *settings(True)):
         unchanged(model, inputs, setting, passes.PASSES)
 

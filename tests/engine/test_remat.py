@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from random_graphs import build, sketch_of
-from rewriting import MODELS, chain, drawn, unchanged
+from rewriting import MODELS, chain, drawn, random_model, unchanged
 
 import anabranch as ab
-from anabranch import Input, Model, config, engine, layers, ops, utils
+from anabranch import Input, Model, engine, layers, ops, utils
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.engine import passes
 
@@ -75,12 +74,7 @@ def test_all_layers_at_once(make: Any) -> None:
 
 @pytest.mark.parametrize("number", range(40))
 def test_random_graphs_stay_what_they_are(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    sketch = sketch_of(4 + number % 17, 3000 + number)
-    monkeypatch.setattr(config, "_floatx", sketch.floatx)
-    utils.set_random_seed(0)
-    model = build(sketch).model
-    specs = [(tensor.shape, getattr(torch, tensor.dtype)) for tensor in model.inputs]
-    inputs = [(2 * torch.rand(3, *(size or 4 for size in shape[1:]))).to(dtype) for shape, dtype in specs]
+    model, inputs = random_model(3000 + number, monkeypatch)
     unchanged(model, inputs, passes.Setting(True, remat=("*",)), passes.PASSES)
 
 

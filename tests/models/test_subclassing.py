@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from parity import close
 
 import anabranch as ab
 from anabranch import engine, layers
@@ -78,15 +79,6 @@ def with_weights(model: Any, data: Any) -> Any:
     draw = np.random.default_rng(5)
     model.set_weights([draw.normal(size=weight.shape).astype("float32") * 0.4 for weight in model.get_weights()])
     return model
-
-
-def close(mine: Any, other: Any) -> None:
-    if isinstance(mine, dict):
-        assert set(mine) == set(other)
-        for key in mine:
-            close(mine[key], other[key])
-    else:
-        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=2e-4, atol=2e-5)
 
 
 def trained(k: Any, kind: str) -> list[Any]:

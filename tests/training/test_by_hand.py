@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from parity import close
 from torch.utils.data import DataLoader, TensorDataset
 
 import anabranch as ab
@@ -103,15 +104,6 @@ def run(k: Any, kind: str) -> list[Any]:
         found.append(model.fit(X, Y, sample_weight=WEIGHTS, **options).history)
         found.append(model.fit(X, np.round(Y), class_weight={0: 1.0, 1: 3.0}, **options).history)
     return [*found, model.evaluate(X, Y, batch_size=5, verbose=0), model.predict(X, verbose=0), *model.get_weights()]
-
-
-def close(mine: Any, other: Any) -> None:
-    if isinstance(mine, dict):
-        assert set(mine) == set(other)
-        for key in mine:
-            close(mine[key], other[key])
-    else:
-        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", classes(ab))

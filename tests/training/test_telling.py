@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from parity import close
 
 import anabranch as ab
 from anabranch import engine, layers
@@ -50,15 +51,6 @@ def model_with(k: Any, branching: bool = False) -> Any:
         [np.linspace(-0.5, 0.7, weight.size, dtype="float32").reshape(weight.shape) for weight in model.get_weights()]
     )
     return model
-
-
-def close(mine: Any, other: Any) -> None:
-    if isinstance(mine, dict):
-        assert set(mine) == set(other)
-        for key in mine:
-            close(mine[key], other[key])
-    else:
-        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("branching", [False, True], ids=["recorded", "whole"])

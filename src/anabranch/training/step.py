@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -69,12 +70,8 @@ def train_step(model: Any, compiled: Compiled, report: Report) -> Step:
         nonlocal program
         if program.graph is not model.running_graph:  # a model's own call met data of other sizes
             program = way_of(model, True, report)
-        try:
+        with explaining(model, batch, True):
             take(batch)
-        except RuntimeError as error:
-            raise engine_error(error, batch) from error
-        except IndexError as error:  # an id outside an Embedding's table, on the CPU
-            raise engine.explained(error, model.running_graph, batch.x, True) from error
 
     return step
 
@@ -115,7 +112,7 @@ def test_step(model: Any, compiled: Compiled, report: Report) -> Step:
         if program.graph is not model.running_graph:
             program = way_of(model, False, report)
             forward = forward_of(model, program)
-        try:
+        with explaining(model, batch, False):
             with torch.inference_mode():
                 outputs, extra = forward(x)
                 if regularized:
@@ -124,10 +121,6 @@ def test_step(model: Any, compiled: Compiled, report: Report) -> Step:
             # Not in inference mode: a metric's state must stay a tensor that training can change.
             if has_metrics:
                 update(outputs, y, weights)
-        except RuntimeError as error:
-            raise engine_error(error, batch) from error
-        except IndexError as error:
-            raise engine.explained(error, model.running_graph, x, False) from error
 
     return step
 
@@ -150,15 +143,10 @@ def predict_step(model: Any, *, by_hand: bool) -> Callable[[Batch], Any]:
         if program.graph is not model.running_graph:
             program = way_of(model, False, silent)
             forward = forward_of(model, program)
-        try:
-            with torch.inference_mode():
-                outputs, _ = forward(batch.x)
-                if forward is not program:
-                    outputs = [output.clone() for output in outputs]
-        except RuntimeError as error:
-            raise engine_error(error, batch) from error
-        except IndexError as error:
-            raise engine.explained(error, model.running_graph, batch.x, False) from error
+        with explaining(model, batch, False), torch.inference_mode():
+            outputs, _ = forward(batch.x)
+            if forward is not program:
+                outputs = [output.clone() for output in outputs]
         return _tree.fill(program.graph.output_structure, outputs)
 
     return step
@@ -181,6 +169,17 @@ def no_gradient() -> GraphError:
         expected="a loss of outputs that trained layers give",
         repair="thaw a layer on the way to the output, and keep .detach() and NumPy out of custom losses and layers",
     )
+
+
+@contextlib.contextmanager
+def explaining(model: Any, batch: Batch, training: bool) -> Iterator[None]:
+    """Turn torch's refusals of a batch into errors that say what was fed, and to which layer where that is known."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise engine_error(error, batch) from error
+    except IndexError as error:  # an id outside an Embedding's table, on the CPU
+        raise engine.explained(error, model.running_graph, batch.x, training) from error
 
 
 def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:

@@ -11,7 +11,7 @@ from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Setting, is_call, like, path_of
 from anabranch.engine.passes.fusion import PACKING
-from anabranch.engine.passes.mutation import changed_attributes
+from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.operations import PURE
 
 
@@ -75,7 +75,7 @@ def _sources(computed: list[Node]) -> list[Node]:
 
 def _constants(graph: Graph) -> set[Node]:
     """Return the nodes that depend on weights alone, none of which the code changes."""
-    changed = changed_attributes(graph)
+    changed = changed_values(graph)
     found: set[Node] = set()
     for node in graph.nodes:
         if node.op == "get_attr":

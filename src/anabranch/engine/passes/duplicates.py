@@ -8,13 +8,13 @@ import torch
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Note, Pass, Setting, always, erase_unread, is_call, path_of
-from anabranch.engine.passes.mutation import changed_attributes
+from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.operations import PURE, READS
 
 
 def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     """Rewrite the graph and note what is shared now."""
-    changed = changed_attributes(graph)
+    changed = changed_values(graph)
     first: dict[Any, Node] = {}
     notes = []
     for node in list(graph.nodes):

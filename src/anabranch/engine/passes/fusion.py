@@ -71,9 +71,9 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
 def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     if len(node.args) != 7 or node.kwargs or isinstance(node.args[4], str):
         return Note(path_of(node), False, "written with other arguments than a layer's")
-    if (kind := _kind(root, node.args[1])) != torch.float32:
-        return Note(path_of(node), False, f"computes in {kind}")
     x, kernel, bias, *geometry = node.args
+    if (kind := _kind(root, _way(kernel))) != torch.float32:
+        return Note(path_of(node), False, f"computes in {kind}")
     strides, padding, dilation, groups = [*map(_listed, geometry[:3]), geometry[3]]
     last, told = _followed(node)
     addition = None if told else _addition(node)
@@ -101,10 +101,10 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
 
 def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     x, kernel, *rest = node.args
-    if (kind := _kind(root, kernel)) != torch.float32:
+    way = _way(kernel)
+    if (kind := _kind(root, way)) != torch.float32:
         return Note(path_of(node), False, f"computes in {kind}")
-    source = _read(kernel)
-    if source is None or attribute(root, source.target).numel() < LEAST_DENSE:
+    if attribute(root, way[-1].target).numel() < LEAST_DENSE:
         return Note(path_of(node), False, "small: the plain call is faster")
     last, told = _followed(node)
     with graph.inserting_before(last):
@@ -143,21 +143,22 @@ def _stand_in(graph: Graph, made: Node, node: Call, last: Call, between: Call | 
         graph.erase_node(gone)
 
 
-def _read(kernel: Any) -> Call | None:
-    """Return the read of the weight that a kernel is made of."""
-    while isinstance(kernel, Node) and kernel.op != "get_attr":
+def _way(kernel: Any) -> list[Call]:
+    """Return the kernel and what it is made of, back to the read of the weight; empty where there is no such read."""
+    way = []
+    while isinstance(kernel, Node):
+        way.append(kernel)
+        if kernel.op == "get_attr":
+            return way
         kernel = kernel.args[0] if kernel.args else None
-    return kernel if isinstance(kernel, Node) else None
+    return []
 
 
-def _kind(root: torch.nn.Module, kernel: Any) -> torch.dtype | None:
-    """Return the type that a kernel arrives in."""
-    step = kernel
-    while isinstance(step, Node) and step.op != "get_attr":
-        if step.target == "to" and len(step.args) == 2 and isinstance(step.args[1], torch.dtype):
-            return step.args[1]
-        step = step.args[0] if step.args else None
-    return attribute(root, str(step.target)).dtype if isinstance(step, Node) else None
+def _kind(root: torch.nn.Module, way: list[Call]) -> torch.dtype | None:
+    """Return the type that a kernel arrives in: that of the last cast, else the weight's own."""
+    casts = (node.args[1] for node in way if node.target == "to" and len(node.args) == 2)
+    own = attribute(root, way[-1].target).dtype if way else None
+    return next((kind for kind in casts if isinstance(kind, torch.dtype)), own)
 
 
 def _listed(values: Any) -> list[int]:

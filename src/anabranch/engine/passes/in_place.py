@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, only_user, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, argument, only_user, path_of
 from anabranch.engine.passes.fusion import FUSED
 from anabranch.engine.passes.operations import (
+    CASTS,
     ELEMENTWISE,
     FLAG_BY_RESULT,
     FRESH,
@@ -82,12 +83,12 @@ def _sum(node: Call, owned: set[Node]) -> str | None:
 
 def _is_new(node: Call) -> bool:
     """Return whether the result is memory of its own; a cast may give what it took."""
-    return node.target in ELEMENTWISE and node.target not in ("to", "float", "bfloat16", "half")
+    return node.target in ELEMENTWISE and node.target not in CASTS
 
 
 def _slopes_up(node: Call) -> bool:
     """Return whether an activation's gradient follows from its result: where its slope below 0 is a positive number."""
-    slope = node.args[1] if len(node.args) > 1 else node.kwargs.get("negative_slope", node.kwargs.get("alpha", 1.0))
+    slope = argument(node, 1, "negative_slope" if node.target is F.leaky_relu else "alpha", 1.0)
     return node.target in (F.leaky_relu, F.elu, F.celu) and isinstance(slope, (int, float)) and slope > 0
 
 

@@ -12,6 +12,8 @@ CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
 LINEAR = (F.linear, torch.matmul, operator.matmul)
 
+CASTS = frozenset({"to", "float", "bfloat16", "half"})  # give what they take where it is of that type already
+
 # value by value, of one tensor or of several that broadcast; methods by name
 ELEMENTWISE = frozenset({
     torch.relu, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus, F.softsign,
@@ -21,7 +23,7 @@ ELEMENTWISE = frozenset({
     torch.addcmul, operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.abs,
     operator.gt, operator.ge, operator.lt, operator.le,
     "add", "sub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "square", "pow", "clamp", "relu", "sigmoid",
-    "tanh", "to", "float", "bfloat16", "half",
+    "tanh", *CASTS,
 })  # fmt: skip
 
 REDUCTIONS = frozenset({"mean", "sum", "amax", "amin", "prod"})  # called as x.mean(axes, keepdim=…)

@@ -18,10 +18,10 @@ from torch.fx import Graph, GraphModule, Node
 from anabranch._errors import ArgumentError
 from anabranch.engine.passes.base import Call, Note, Pass, Setting, like, path_of, shape_of
 from anabranch.engine.passes.in_place import IN_PLACE
-from anabranch.engine.passes.operations import PURE, VIEWS, mutates
+from anabranch.engine.passes.mutation import changed_values
+from anabranch.engine.passes.operations import mutates
 
 Key = tuple[str, str]
-MADE = frozenset({torch.empty_like, torch.zeros_like, torch.ones_like, torch.full_like, "new_empty", "new_zeros", "clone"})
 HOLDER = "segments"  # where in the module segments stand
 
 
@@ -74,7 +74,7 @@ def _runs(graph: Graph, key_of: Callable[[Node], Any]) -> list[list[Node]]:
     """Return neighbouring nodes of one key; what has no result for the next ones does not part them."""
     runs: list[list[Node]] = []
     last: Any = None
-    state = _changing(graph)
+    state = changed_values(graph, own=False)
     for node in graph.nodes:
         acts = _acts(node, state)
         if node.op in ("placeholder", "get_attr") or (acts and not node.users):
@@ -95,25 +95,6 @@ def _acts(node: Call, state: set[Node]) -> bool:
     if node.op == "call_module" or "generator" in node.kwargs:
         return True
     return node.op in ("call_function", "call_method") and mutates(node.target) and node.args[0] in state
-
-
-def _changing(graph: Graph) -> set[Node]:
-    """Return the reads of weights and inputs that some call changes, and the views of them on the way there."""
-    found: set[Node] = set()
-    for node in graph.nodes:
-        if node.op not in ("call_function", "call_method") or not mutates(node.target):
-            continue
-        way: list[Call] = [node.args[0]]
-        while isinstance(way[-1], Node) and way[-1].op in ("call_function", "call_method") and not _is_made(way[-1]):
-            way.append(next(iter(way[-1].all_input_nodes), None))
-        if isinstance(way[-1], Node) and way[-1].op in ("get_attr", "placeholder"):
-            found.update(way)
-    return found
-
-
-def _is_made(node: Call) -> bool:
-    """Return whether a result is memory of its own, so that changing it changes nothing else; of the unknown it is not said."""
-    return node.target in MADE or (node.target in PURE and node.target not in VIEWS and not mutates(node.target))
 
 
 def _replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], setting: Setting) -> Note:
