@@ -81,7 +81,7 @@ def _infer(net: str, calls: int, batches: dict[int, tuple[int, int]]) -> Work:
 WORKS = {
     "toy-train": _train("toy_resnet", 4_800, 256),
     "resnet20-train": _train("resnet20", 2_560, 256),
-    "resnet50-train": _train("resnet50", 32, 16, fresh=True),
+    "resnet50-train": _train("resnet50", 64, 16, fresh=True),
     "two-tower-train": _train("two_tower", 51_200, 2_560),
     "mlp-train": _train("mlp250", 3_200, 320),
     "toy-infer": _infer("toy_resnet", 50, {64: (2_560, 256), 256: (2_560, 512)}),

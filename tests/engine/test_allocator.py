@@ -144,6 +144,22 @@ def test_undone_however_fit_ends(end: Any, libc: Libc) -> None:
 
 
 @GLIBC
+def test_large_blocks_stay_outside_the_heap_during_a_model_s_first_step(libc: Libc) -> None:
+    seen: list[int] = []
+
+    class EachStep(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            seen.append([value for name, value in libc.told if name == allocator.M_MMAP_THRESHOLD][-1])
+
+    model, data = small_model.made(keras), small_model.data()
+    for _ in range(2):
+        model.fit(*data, verbose=0, batch_size=len(data[0]) // 2, callbacks=[EachStep()])
+    assert seen[0] == allocator.FIRST
+    assert set(seen[1:]) <= set(allocator.KEPT)
+    assert len(seen) >= 4
+
+
+@GLIBC
 def test_a_fit_inside_a_fit_undoes_nothing(libc: Libc) -> None:
     other, seen = small_model.made(keras), []
 

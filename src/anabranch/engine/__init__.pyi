@@ -1,4 +1,4 @@
-from .allocator import keeping_memory as keeping_memory
+from .allocator import first_step_done as first_step_done, keeping_memory as keeping_memory
 from .execution import Execution as Execution, Rewriting as Rewriting, explain_execution as explain_execution
 from .export import to_torch as to_torch
 from .interpret import explained as explained, interpret as interpret

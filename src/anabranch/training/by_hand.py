@@ -96,6 +96,7 @@ class ByHand:
     def __init__(self, model: Any, compiled: Compiled) -> None:
         self.model = model
         self.optimizer = compiled.optimizer
+        self.started = False
         self.record = Record()
         self._last: dict[str, Any] = {}
 

@@ -42,6 +42,7 @@ class Compiled:
         self.loss_weights = loss_weights
         self.options = options
         self._given = (metric, weighted_metric)
+        self.started = False  # whether a step of training was taken
         self._bound_to: Any = None
         self.slots: Slots | None = None
         self._shapes: list[tuple[Any, ...]] = []

@@ -146,7 +146,7 @@ class Fit:
         self.model.history = history
         self.model.stop_training = False
         logs: dict[str, Any] = {}
-        with engine.keeping_memory(), self.guard:
+        with engine.keeping_memory(first=not self.compiled.started), self.guard:
             try:
                 try:
                     self.listeners.on_train_begin()
@@ -206,6 +206,9 @@ class Fit:
                 break
             hooks.before(self.done)
             step(batch)
+            if not self.compiled.started:
+                self.compiled.started = True
+                engine.first_step_done()
             batch = None  # the next one need not share the memory with it
             self.done += 1
             if hooks.after(self.done) and model.stop_training:
