@@ -117,14 +117,26 @@ class _Group:
         except TypeError:
             usual = False
         if usual:
-            return Part(self.weights, list(gradients), self.state, self.whole)  # type: ignore[arg-type]  # none is None
+            return _in_line(Part(self.weights, list(gradients), self.state, self.whole))  # type: ignore[arg-type]  # none is None
         found = [index for index, gradient in enumerate(gradients) if gradient is not None]
         if not found:
             return None
         weights = [self.weights[index] for index in found]
         laid = [_laid_as(weight, gradients[index]) for index, weight in zip(found, weights, strict=True)]
         state: dict[str, Tensors] = {name: [kept[index] for index in found] for name, kept in self.state.items()}
-        return Part(weights, laid, state, self.whole if len(found) == len(gradients) else None)
+        return _in_line(Part(weights, laid, state, self.whole if len(found) == len(gradients) else None))
+
+
+def _in_line(part: Part) -> Part:
+    """Return all tensors on a CPU as rows of numbers: its fused kernels copy a gradient that is not contiguous, for nothing."""
+    if part.weights[0].device.type != "cpu":
+        return part
+    state = {name: _rows(kept) for name, kept in part.state.items()}
+    return Part(_rows(part.weights), _rows(part.gradients), state, part.whole)
+
+
+def _rows(tensors: Tensors) -> Tensors:
+    return [tensor if tensor.is_contiguous() else tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors]
 
 
 def _laid_as(weight: torch.Tensor, gradient: Any) -> torch.Tensor:
