@@ -112,3 +112,16 @@ def test_arguments() -> None:
         layers.MaxPooling2D(2, 0)
     with pytest.raises(UnknownNameError, match="valid"):
         layers.MaxPooling2D(2, padding="causal")
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 5])
+def test_maxima_of_windows_over_the_end(window: int, stride: int) -> None:
+    for length in range(1, 12):
+        x = np.random.default_rng(length).normal(size=(2, length, 3)).astype("float32")
+        steps = -(-length // stride)
+        total = max((steps - 1) * stride + window - length, 0)
+        starts = [step * stride - total // 2 for step in range(steps)]
+        windows = [x[:, max(start, 0) : start + window] for start in starts]
+        greatest = np.stack([part.max(1) for part in windows], 1)
+        np.testing.assert_array_equal(layers.MaxPooling1D(window, stride, "same")(x).detach(), greatest)

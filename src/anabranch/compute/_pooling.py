@@ -25,17 +25,30 @@ def pool(x: Any, mode: str, window: tuple[int, ...], strides: tuple[int, ...], p
 
 def _slide_max(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[Any, Any]]) -> Any:
     maximum = _MAX[len(window)]
-    if is_even(pads):
-        return maximum(x, window, strides, tuple(before for before, _ in pads))
+    if (inside := _inside(pads, strides)) is not None:
+        return maximum(x, window, strides, inside, ceil_mode=not is_even(pads))
     return maximum(F.pad(x, flat_pads(pads), value=-math.inf), window, strides)
 
 
 def _slide_mean(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[Any, Any]]) -> Any:
     mean = _MEAN[len(window)]
-    if is_even(pads):
-        return mean(x, window, strides, padding=tuple(before for before, _ in pads), count_include_pad=False)
+    if (inside := _inside(pads, strides)) is not None:
+        return mean(x, window, strides, inside, ceil_mode=not is_even(pads), count_include_pad=False)
     share = F.pad(torch.ones_like(x[:1, :1]), flat_pads(pads))  # how much of each window is not padding
     return mean(F.pad(x, flat_pads(pads)), window, strides) / mean(share, window, strides)
+
+
+def _inside(pads: list[tuple[Any, Any]], strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the padding that torch's pooling itself can do, or None.
+
+    Where one more is wanted behind than before, the last window reaches over the end, which torch's ``ceil_mode`` allows where
+    the stride is above 1.
+    """
+    fits = (
+        isinstance(before, int) and (before == after or stride > 1)
+        for (before, after), stride in zip(pads, strides, strict=True)
+    )
+    return tuple(before for before, _ in pads) if all(fits) else None
 
 
 def global_pool(x: Any, mode: str, rank: int, data_format: str, keepdims: bool) -> Any:
