@@ -73,7 +73,7 @@ class Program:
     ) -> None:
         self._jit = jit
         self._remat = remat
-        self._batch = 0  # of the first call, which a budget is worked out for
+        self._fed: tuple[tuple[int, ...], ...] = ()  # the shapes of the first batch, which a budget is worked out for
         self.graph = graph
         self.training = training
         self.lowered = lowered = lower(graph, training=training, absent=absent)
@@ -101,7 +101,7 @@ class Program:
         """Return the code for running with gradients, or ``frozen`` without; ``single`` for batches of one."""
         setting = self._settings[frozen, single]
         if isinstance(setting.remat, int):
-            setting = setting._replace(batch=self._batch)
+            setting = setting._replace(fed=self._fed)
         if setting not in self.forms:
             self.forms[setting] = Form(self.lowered, setting, jit=self._jit)
         return self.forms[setting]
@@ -128,8 +128,8 @@ class Program:
         for module in self.lowered.foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
-        if not self._batch and given and given[0].dim():
-            self._batch = len(given[0])
+        if not self._fed:
+            self._fed = tuple(tuple(value.shape) for value in given)
         frozen = not torch.is_grad_enabled()
         form = self.form(frozen=frozen, single=frozen and _is_single(given))
         gathered: list[torch.Tensor] = []

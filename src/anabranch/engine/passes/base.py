@@ -20,7 +20,7 @@ class Setting(NamedTuple):
     device: str = "cpu"
     compiled: bool = False  # torch.compile makes machine code of what comes out
     remat: tuple[str, ...] | int = ()  # which layers are computed again for gradients, or how many bytes may be kept instead
-    batch: int = 0  # samples in a batch, for such a budget
+    fed: tuple[tuple[int, ...], ...] = ()  # the shapes of a first batch, which such a budget is worked out for
 
     @property
     def refusal(self) -> str:
