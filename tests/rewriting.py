@@ -125,7 +125,13 @@ def results(run: Callable[..., Any], inputs: list[torch.Tensor], model: Model, s
     return found
 
 
-def unchanged(model: Model, inputs: list[torch.Tensor], setting: passes.Setting, chosen: tuple[passes.Pass, ...]) -> None:
+def unchanged(
+    model: Model,
+    inputs: list[torch.Tensor],
+    setting: passes.Setting,
+    chosen: tuple[passes.Pass, ...],
+    tolerance: float = 2e-5,
+) -> None:
     """Hold the rewritten code to the recorded one."""
     engine.place_weights(model)
     lowered = lower(model.graph, training=setting.training)
@@ -136,4 +142,4 @@ def unchanged(model: Model, inputs: list[torch.Tensor], setting: passes.Setting,
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         scale = max(1.0, float(b.double().abs().max())) if b.numel() else 1.0
-        torch.testing.assert_close(a, b, atol=2e-5 * scale, rtol=2e-5, equal_nan=True)
+        torch.testing.assert_close(a, b, atol=tolerance * scale, rtol=tolerance, equal_nan=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from rewriting import BATCH, MODELS, chain, dense_after, doubled, drawn, random_model, residual, settings, unchanged
 
-from anabranch import Input, Model, engine, layers, ops
+from anabranch import Input, Model, config, engine, layers, ops
 from anabranch.engine import passes
 
 EACH = [(each.name, (each,)) for each in passes.PASSES] + [("all", passes.PASSES)]
@@ -31,6 +31,22 @@ def test_all_passes_leave_random_graphs_unchanged(number: int, monkeypatch: pyte
     model, inputs = random_model(1000 + number, monkeypatch)
     for setting in (*settings(False), *settings(True)):
         unchanged(model, inputs, setting, passes.PASSES)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float64"])
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize("make", [pytest.param(make, id=make.__name__) for make in MODELS])
+def test_no_result_moves_in_other_precisions(
+    make: Callable[[], Model], training: bool, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_policy", config._policy)
+    config.set_dtype_policy(policy)
+    model = make()
+    inputs = [x.to(getattr(torch, t.dtype)) for x, t in zip(drawn(model), model.inputs, strict=True)]
+    tolerance = {"mixed_float16": 2**-6, "float64": 1e-6}.get(policy, 2**-4)
+    for setting in settings(training):
+        some = [x[:1] for x in inputs] if setting.single else inputs
+        unchanged(model, some, setting, passes.PASSES, tolerance)
 
 
 # What is done where

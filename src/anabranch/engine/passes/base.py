@@ -94,6 +94,25 @@ def attribute(module: torch.nn.Module, target: str) -> Any:
     return value
 
 
+def way_of(value: Any) -> list[Call]:
+    """Return a value and what it is made of, first arguments first, back to the read of a weight; empty where it is of none."""
+    way = []
+    while isinstance(value, Node):
+        way.append(value)
+        if value.op == "get_attr":
+            return way
+        value = value.args[0] if value.args else None
+    return []
+
+
+def kind_of(root: torch.nn.Module, value: Any) -> torch.dtype | None:
+    """Return the type of what is made of a weight: that of the last cast, else the weight's own."""
+    way = way_of(value)
+    casts = (node.args[1] for node in way if node.target == "to" and len(node.args) == 2)
+    own = attribute(root, way[-1].target).dtype if way else None
+    return next((kind for kind in casts if isinstance(kind, torch.dtype)), own)
+
+
 def only_user(node: Any) -> Call:
     """Return the one node that takes ``node``, once; None where there are several or none."""
     if not isinstance(node, Node) or len(node.users) != 1:

@@ -5,11 +5,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch.fx import Graph
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, argument, constants_only, is_call, like, only_user, path_of
+from anabranch.engine.passes.base import (
+    Call,
+    Note,
+    Pass,
+    Setting,
+    argument,
+    constants_only,
+    is_call,
+    kind_of,
+    like,
+    only_user,
+    path_of,
+)
 from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
 
 _LINEAR = (F.linear,)
@@ -23,7 +37,7 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
             continue
         why, source = _refusal(node), node.args[0]
         if not why:
-            _fold(graph, node)
+            _fold(graph, node, kind_of(root, source.args[1]))
         notes.append(Note(path_of(node), not why, why or f"part of {path_of(source)}"))
     return notes
 
@@ -42,11 +56,12 @@ def _refusal(node: Call) -> str:
     return ""
 
 
-def _fold(graph: Graph, node: Call) -> None:
+def _fold(graph: Graph, node: Call, kind: torch.dtype | None) -> None:
     source, mean, variance = node.args[:3]
     gamma, beta, epsilon = argument(node, 3, "weight"), argument(node, 4, "bias"), argument(node, 7, "eps", 1e-5)
     x, kernel, *rest = source.args
     bias, *rest = rest or [None]
+    kernel, bias = _uncast(kernel), _uncast(bias)
     with graph.inserting_before(node):
         call, method = graph.call_function, graph.call_method
         scale = call(torch.rsqrt, (call(torch.add, (variance, epsilon)),))
@@ -58,6 +73,8 @@ def _fold(graph: Graph, node: Call) -> None:
         centred = method("neg", (mean,)) if bias is None else call(torch.sub, (bias, mean))
         shift = call(torch.mul, (centred, scale))
         shift = shift if beta is None else call(torch.add, (shift, beta))
+        if kind not in (None, torch.float32):  # what is kept in float32 is folded before it is rounded
+            scaled, shift = (method("to", (part, kind)) for part in (scaled, shift))
         for part in (scale, scaled, shift):
             part.meta["path"] = path_of(source)
         made = like(call(source.target, (x, scaled, shift, *rest), dict(source.kwargs)), node)
@@ -65,6 +82,11 @@ def _fold(graph: Graph, node: Call) -> None:
     node.replace_all_uses_with(made)
     graph.erase_node(node)
     graph.erase_node(source)
+
+
+def _uncast(value: Any) -> Any:
+    """Return what a cast takes, or the value itself."""
+    return value.args[0] if is_call(value, ("to",)) else value
 
 
 BATCH_NORM = Pass(

@@ -23,10 +23,12 @@ from anabranch.engine.passes.base import (
     attribute,
     constants_only,
     is_call,
+    kind_of,
     like,
     only_user,
     path_of,
     shape_of,
+    way_of,
 )  # fmt: skip
 
 _mkldnn: Any = torch.ops.mkldnn
@@ -72,7 +74,7 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     if len(node.args) != 7 or node.kwargs or isinstance(node.args[4], str):
         return Note(path_of(node), False, "written with other arguments than a layer's")
     x, kernel, bias, *geometry = node.args
-    if (kind := _kind(root, _way(kernel))) != torch.float32:
+    if (kind := kind_of(root, kernel)) not in _kinds():
         return Note(path_of(node), False, f"computes in {kind}")
     strides, padding, dilation, groups = [*map(_listed, geometry[:3]), geometry[3]]
     last, told = _followed(node)
@@ -101,10 +103,9 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
 
 def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
     x, kernel, *rest = node.args
-    way = _way(kernel)
-    if (kind := _kind(root, way)) != torch.float32:
+    if (kind := kind_of(root, kernel)) not in _kinds():
         return Note(path_of(node), False, f"computes in {kind}")
-    if attribute(root, way[-1].target).numel() < LEAST_DENSE:
+    if attribute(root, way_of(kernel)[-1].target).numel() < LEAST_DENSE:
         return Note(path_of(node), False, "small: the plain call is faster")
     last, told = _followed(node)
     with graph.inserting_before(last):
@@ -129,9 +130,8 @@ def _addition(node: Call) -> Call | None:
     user = only_user(node)
     if not is_call(user, _ADDITIONS) or user is None or len(user.args) != 2 or user.kwargs:
         return None
-    shapes = [shape_of(value) for value in (user, *user.args)]
-    shapes = [shapes[0] if value is node else shape for shape, value in zip(shapes, (user, *user.args), strict=True)]
-    same = shapes[0] is not None and all(shape == shapes[0] for shape in shapes)
+    others = [value for value in user.args if value is not node]
+    same = all(_noted(value) == _noted(user) for value in others) and None not in _noted(user)
     return user if same and len(user.all_input_nodes) == 2 else None
 
 
@@ -143,22 +143,14 @@ def _stand_in(graph: Graph, made: Node, node: Call, last: Call, between: Call | 
         graph.erase_node(gone)
 
 
-def _way(kernel: Any) -> list[Call]:
-    """Return the kernel and what it is made of, back to the read of the weight; empty where there is no such read."""
-    way = []
-    while isinstance(kernel, Node):
-        way.append(kernel)
-        if kernel.op == "get_attr":
-            return way
-        kernel = kernel.args[0] if kernel.args else None
-    return []
+def _noted(value: Any) -> tuple[Any, Any]:
+    """Return the shape and type noted on a value."""
+    return shape_of(value), value.meta.get("dtype") if isinstance(value, Node) else None
 
 
-def _kind(root: torch.nn.Module, way: list[Call]) -> torch.dtype | None:
-    """Return the type that a kernel arrives in: that of the last cast, else the weight's own."""
-    casts = (node.args[1] for node in way if node.target == "to" and len(node.args) == 2)
-    own = attribute(root, way[-1].target).dtype if way else None
-    return next((kind for kind in casts if isinstance(kind, torch.dtype)), own)
+def _kinds() -> tuple[torch.dtype, ...]:
+    """Return the types that oneDNN computes in on this processor."""
+    return (torch.float32, torch.bfloat16) if _mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
 
 
 def _listed(values: Any) -> list[int]:
@@ -167,7 +159,7 @@ def _listed(values: Any) -> list[int]:
 
 FUSION = Pass(
     "fusion",
-    requires="float32 on a processor with oneDNN, batches of several samples, an activation or sum that alone takes the result",
+    requires="float32 or bfloat16, oneDNN, batches of several samples, an activation or sum that alone takes the result",
     ensures="the same values to rounding",
     unfit=unfit,
     run=run,
