@@ -167,6 +167,8 @@ def test_what_follows_from_weights_alone_follows_their_changes() -> None:
         lambda: model.layers[1].set_weights([2 * w for w in model.layers[1].get_weights()]),
         lambda: model.get_layer("batch_normalization").moving_mean.assign_add(np.ones(8)),
         lambda: model.layers[1].kernel.value.data.neg_(),
+        lambda: model.layers[1].kernel.assign(model.layers[1].kernel.numpy()[::-1, ..., ::-1]),
+        lambda: model.layers[1].kernel.value.data.copy_(model.layers[1].kernel.value.flip(0)),
         lambda: setattr(model.layers[1].bias.value, "data", torch.ones(8)),
         lambda: retrain(model, x, "adam"),
         lambda: retrain(model, x, "rmsprop"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +29,10 @@ class Constants:
     def values(self) -> Sequence[Any]:
         """Return what was prepared."""
         versions = [weight._version for weight in self._weights]
-        if not self.sure or versions != self._versions:
-            self._look()
+        if versions != self._versions or not self.sure:
+            contents = [(weight.data_ptr(), content(weight)) for weight in self._weights]
+            if versions != self._versions or contents != self._contents:
+                self._renew(contents)
             self.sure, self._versions = True, versions
         return self._values
 
@@ -39,11 +42,8 @@ class Constants:
         self.values()
         return self._moves
 
-    def _look(self) -> None:
+    def _renew(self, contents: list[tuple[int, int]]) -> None:
         with torch.inference_mode(False), torch.no_grad():
-            contents = [(weight.data_ptr(), content(weight)) for weight in self._weights]
-            if contents == self._contents:
-                return
             new: Sequence[Any] = self._prepare()
             stay = [place for place, _ in contents] == [place for place, _ in self._contents]  # else views of old weights move
             if not (self._read_in_place and stay and _copied(self._values, new)):
@@ -62,11 +62,24 @@ def _copied(kept: Sequence[Any], new: Sequence[Any]) -> bool:
     return True
 
 
-def content(tensor: torch.Tensor) -> int:
-    """Return the sum of a tensor's memory, eight bytes at a time: another number whenever an element or a sign changes.
+_ROW = 1 << 17  # words that are looked at at once: 1 MiB
 
-    Missed would be changes that cancel to the last bit, and numbers that change places.
+
+def content(tensor: torch.Tensor) -> int:
+    """Return a number that follows from all of a tensor's memory.
+
+    It is Σ wᵢ kᵢ modulo 2⁶⁴ of words of eight bytes and odd random keys, row by row: one word that changes always changes it,
+    and words that change places almost surely do.
     """
-    data = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())  # type: ignore[call-overload]  # torch's stub lacks it
-    whole = data.numel() // 8 * 8
-    return int(data[:whole].view(torch.int64).sum()) + int(data[whole:].sum())
+    with torch.inference_mode(False), torch.no_grad():
+        data = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())  # type: ignore[call-overload]  # torch's stub lacks it
+        whole = data.numel() // 8 * 8
+        found = int.from_bytes(data[whole:].tolist())
+        for row in torch.split(data[:whole].view(torch.int64), _ROW):
+            found = (3 * found + int(torch.dot(row, _keys()[: len(row)]))) % 2**64
+        return found
+
+
+@functools.cache
+def _keys() -> torch.Tensor:
+    return torch.randint(-(2**62), 2**62, (_ROW,), generator=torch.Generator().manual_seed(1)) * 2 + 1
