@@ -32,7 +32,8 @@ def drawn(model: Model, batch: int = BATCH) -> list[torch.Tensor]:
     for weight in model.weights:
         values = np.random.default_rng(len(weight.path)).normal(0.1, 0.5, weight.shape)
         weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
-    return [torch.randn(batch, *tensor.shape[1:]) for tensor in model.inputs]
+    made = {True: lambda shape: torch.randint(0, 7, shape), False: torch.randn}
+    return [made["int" in tensor.dtype]((batch, *tensor.shape[1:])) for tensor in model.inputs]
 
 
 def random_model(number: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, list[torch.Tensor]]:
@@ -95,8 +96,15 @@ def in_space() -> Model:
     return chain((4, 4, 4, 2), layers.Conv3D(3, 2), layers.BatchNormalization(), layers.ReLU(6.0), layers.Conv3D(2, 1))
 
 
+def looked_up() -> Model:
+    first, second = Input((4,), dtype="int32"), Input((2, 3), dtype="int64")
+    table = layers.Embedding(7, 5)
+    x = layers.GlobalAveragePooling1D()(table(first))
+    return Model([first, second], [layers.Dense(3)(x), layers.Flatten()(table(second)) * 2.0])
+
+
 MODELS: list[Callable[[], Model]] = [
-    residual, doubled, dense_after, transposed, channels_first, branching, along_time, in_space,
+    residual, doubled, dense_after, transposed, channels_first, branching, along_time, in_space, looked_up,
 ]  # fmt: skip
 
 

@@ -147,6 +147,15 @@ def test_what_is_computed_twice_is_computed_once() -> None:
     )
 
 
+def test_rows_are_selected_for_gradients_alone() -> None:
+    inputs = Input((4,), dtype="int32")
+    x = layers.Embedding(7, 5, name="table")(inputs)
+    padded = layers.TorchModule(torch.nn.Embedding(7, 5, padding_idx=0), name="padded")(inputs)
+    model = Model(inputs, [x, padded])
+    assert done(model, "lookup", training=True) == {"table": "by index_select"}
+    assert "gradient" in refused(model, "lookup")[""]
+
+
 def retrain(model: Model, x: torch.Tensor, optimizer: str) -> None:
     model.compile(optimizer, "mse")
     model.fit(x, torch.ones(len(x), 4), verbose=0)

@@ -14,10 +14,11 @@ from anabranch.engine.passes.fusion import FUSION
 from anabranch.engine.passes.identities import IDENTITIES
 from anabranch.engine.passes.in_place import IN_PLACE
 from anabranch.engine.passes.layout import LAYOUT
+from anabranch.engine.passes.lookup import LOOKUP
 from anabranch.engine.passes.remat import REMAT
 
 # Layout before what looks at neighbours; what works in place last, when it is settled who reads what.
-PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, REMAT, IN_PLACE)
+PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, IN_PLACE)
 READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
 
