@@ -72,6 +72,8 @@ def batch_dot(a: Any, b: Any, axes: tuple[int, int], normalize: bool) -> Any:
     axes = axes[0] % ranks[0], axes[1] % ranks[1]
     if normalize:
         a, b = F.normalize(a, dim=axes[0], eps=1e-12), F.normalize(b, dim=axes[1], eps=1e-12)
+    if ranks == (2, 2):
+        return (a * b).sum(1, keepdim=True)
     left, right = a.movedim(axes[0], -1), b.movedim(axes[1], 1)
     left_sizes, right_sizes = sizes(left, ranks[0])[1:-1], sizes(right, ranks[1])[2:]
     left = left.flatten(1, -2) if ranks[0] > 2 else left.unsqueeze(1)
