@@ -96,7 +96,28 @@ def test_activations_become_part_of_convolutions(activation: str) -> None:
 def test_sums_become_part_of_convolutions() -> None:
     model = residual()
     assert "the sum add and the activation" in done(model, "fusion")["conv2d_1"]
+    assert "_convolution_pointwise.binary" in model.explain_execution().code, "its input is what is added"
+
+
+def test_a_sum_is_written_over_what_is_added() -> None:
+    inputs = Input((6, 6, 3))
+    x = layers.Conv2D(4, 1, activation="relu")(inputs)
+    y = layers.Conv2D(4, 1, activation="relu")(x)
+    model = Model(inputs, layers.ReLU()(layers.add([x, layers.Conv2D(4, 3, padding="same", name="conv")(y)])))
+    assert done(model, "in_place") == {"conv": "in place"}
+    assert "_convolution_pointwise_.binary" in model.explain_execution().code
+    unchanged(model, drawn(model), passes.Setting(False, frozen=True), passes.PASSES)
+
+
+def test_a_value_that_is_needed_after_a_sum_is_not_written_over() -> None:
+    x = inputs = Input((6, 6, 3))
+    first = layers.Conv2D(4, 1, activation="relu")(x)
+    later = layers.Conv2D(4, 1, name="later")
+    x = layers.add([layers.Conv2D(4, 1, name="conv")(first), first])
+    model = Model(inputs, [x, later(first)])
+    assert refused(model, "in_place")["conv"] == "what is added is needed elsewhere too"
     assert "_convolution_pointwise.binary" in model.explain_execution().code
+    unchanged(model, drawn(model), passes.Setting(False, frozen=True), passes.PASSES)
 
 
 def test_a_large_dense_layer_takes_its_activation_and_a_small_one_does_not() -> None:

@@ -35,6 +35,7 @@ _mkldnn: Any = torch.ops.mkldnn
 _ADDITIONS = (operator.add, torch.add, "add")
 PACKING = (_mkldnn._reorder_convolution_weight.default, _mkldnn._reorder_linear_weight.default)
 FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.binary, _mkldnn._linear_pointwise.default)
+WITH_SUM, INTO_SUM = FUSED[1], _mkldnn._convolution_pointwise_.binary  # into new memory, and over the value that is added
 LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call is faster
 Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
 NOTHING: Told = ("none", [], "")
@@ -94,7 +95,7 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
             made = graph.call_function(FUSED[0], (x, *shared, *(told or NOTHING)))
         else:
             after = None if last is addition else "relu"
-            made = graph.call_function(FUSED[1], (x, other, *shared, "add", 1.0, after, [], ""))
+            made = graph.call_function(WITH_SUM, (x, other, *shared, "add", 1.0, after, [], ""))
     parts = [f"the sum {path_of(addition)}"] if addition is not None else []
     parts += ["the activation"] if last not in (node, addition) else []
     _stand_in(graph, made, node, last, addition)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, argument, only_user, path_of
-from anabranch.engine.passes.fusion import FUSED
+from anabranch.engine.passes.fusion import FUSED, INTO_SUM, WITH_SUM
 from anabranch.engine.passes.operations import (
     CASTS,
     ELEMENTWISE,
@@ -30,14 +30,16 @@ _SUMS = {operator.add: "add_", operator.mul: "mul_"}
 def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     """Rewrite the graph and note what works in place, and what could not."""
     owned: set[Node] = set()  # values in memory that nobody else has
+    seen: set[Node] = set()
     notes = []
     for node in graph.nodes:
         if node.op not in ("call_function", "call_method"):
             continue
-        why = _overwrite(node, owned, setting)
+        why = _convolved_sum(node, owned, seen) if node.target is WITH_SUM else _overwrite(node, owned, setting)
+        seen.add(node)
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
-        made = node.target in FRESH or node.target in FUSED or _is_first_result(node)
+        made = _gives_own(node) or _is_first_result(node)
         passed_on = node.target == "add_" or (setting.frozen and mutates(node.target))
         if made or (passed_on and node.args[0] in owned) or (setting.frozen and _is_new(node)):
             owned.add(node)
@@ -79,6 +81,23 @@ def _sum(node: Call, owned: set[Node]) -> str | None:
     other = second if free[0] is first else first
     node.op, node.target, node.args = "call_method", _SUMS[node.target], (free[0], other)
     return ""
+
+
+def _convolved_sum(node: Call, owned: set[Node], seen: set[Node]) -> str:
+    """Let a convolution add to a value in that value's memory, where all others have read it by then."""
+    x, other, *rest = node.args
+    if other not in owned:
+        return "what is added is not the model's own"
+    others = other.users.keys() - {node}
+    if other is x or not others <= seen or not all(map(_gives_own, others)):
+        return "what is added is needed elsewhere too"
+    node.target, node.args = INTO_SUM, (other, x, *rest)
+    return ""
+
+
+def _gives_own(node: Call) -> bool:
+    """Return whether a result is always memory of its own."""
+    return node.target in FRESH or node.target in FUSED
 
 
 def _is_new(node: Call) -> bool:
