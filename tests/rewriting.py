@@ -111,7 +111,8 @@ MODELS: list[Callable[[], Model]] = [
 def settings(training: bool) -> list[passes.Setting]:
     if training:
         return [passes.Setting(True)]
-    return [passes.Setting(False), passes.Setting(False, frozen=True), passes.Setting(False, frozen=True, single=True)]
+    frozen = passes.Setting(False, frozen=True)
+    return [passes.Setting(False), frozen, frozen._replace(single=True), frozen._replace(single=True, much=True)]
 
 
 def results(run: Callable[..., Any], inputs: list[torch.Tensor], model: Model, setting: passes.Setting) -> list[torch.Tensor]:

@@ -134,6 +134,16 @@ def test_batches_of_one_are_not_fused() -> None:
     assert "batches of one" in refused(model, "fusion", single=True)[""]
 
 
+def test_one_sample_of_much_arithmetic_is_fused() -> None:
+    light, heavy = (chain((size, size, 64), layers.Conv2D(64, 3, activation="relu", name="conv")) for size in (16, 256))
+    lowered = [engine.program(model, False).lowered for model in (light, heavy)]
+    assert [passes.multiplications(each.code, each.root) for each in lowered] == [
+        (size - 2) ** 2 * 64 * 64 * 9 for size in (16, 256)
+    ]
+    assert done(light, "fusion", single=True) == {}
+    assert done(heavy, "fusion", single=True) == {"conv": "with the activation"}
+
+
 def test_an_activation_whose_input_is_needed_elsewhere_is_not_in_place() -> None:
     inputs = Input((3,))
     x = layers.Dense(3, name="dense")(inputs)

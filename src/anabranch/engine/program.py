@@ -85,9 +85,10 @@ class Program:
         self._others: dict[frozenset[int], Program] = {}
         self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
+        much = free and passes.multiplications(lowered.code, lowered.root) > passes.MUCH
         device, chosen = compute.device().type, remat if training else ()
         self._settings = {
-            (frozen, single): passes.Setting(training, frozen and free, single and free, device, jit is not None, chosen)
+            (frozen, single): passes.Setting(training, frozen and free, single and free, much, device, jit is not None, chosen)
             for frozen in (False, True)
             for single in (False, True)
         }

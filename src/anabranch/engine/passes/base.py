@@ -16,7 +16,8 @@ class Setting(NamedTuple):
 
     training: bool
     frozen: bool = False  # no gradient will be asked for
-    single: bool = False  # batches of one sample, where the calls cost more than the arithmetic
+    single: bool = False  # batches of one sample
+    much: bool = False  # a sample takes so much arithmetic that calls cost little beside it
     device: str = "cpu"
     compiled: bool = False  # torch.compile makes machine code of what comes out
     remat: tuple[str, ...] | int = ()  # which layers are computed again for gradients, or how many bytes may be kept instead
@@ -31,7 +32,8 @@ class Setting(NamedTuple):
             return "to look whether weights have changed would make the host wait for the device"
         if self.compiled:
             return "torch.compile fuses by itself"
-        return "batches of one sample: to look whether weights have changed costs as much" if self.single else ""
+        light = self.single and not self.much
+        return "batches of one sample: to look whether weights have changed costs as much" if light else ""
 
 
 class Note(NamedTuple):

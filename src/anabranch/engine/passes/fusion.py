@@ -36,6 +36,7 @@ _ADDITIONS = (operator.add, torch.add, "add")
 PACKING = (_mkldnn._reorder_convolution_weight.default, _mkldnn._reorder_linear_weight.default)
 FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.binary, _mkldnn._linear_pointwise.default)
 WITH_SUM, INTO_SUM = FUSED[1], _mkldnn._convolution_pointwise_.binary  # into new memory, and over the value that is added
+USUAL = 64  # samples in the batches that kernels are laid out for
 LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call is faster
 Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
 NOTHING: Told = ("none", [], "")
@@ -65,13 +66,13 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     notes = []
     for node in list(graph.nodes):
         if is_call(node, (torch.conv2d,)):
-            notes.append(_fuse_convolution(graph, root, node))
+            notes.append(_fuse_convolution(graph, root, node, 1 if setting.single else USUAL))
         elif is_call(node, (F.linear,)):
             notes.append(_fuse_dense(graph, root, node))
     return notes
 
 
-def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
+def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call, batch: int) -> Note:
     if len(node.args) != 7 or node.kwargs or isinstance(node.args[4], str):
         return Note(path_of(node), False, "written with other arguments than a layer's")
     x, kernel, bias, *geometry = node.args
@@ -86,7 +87,7 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
         follower = only_user(addition)
         last = follower if is_call(follower, (torch.relu, F.relu)) else addition
     size = shape_of(x)
-    hint = [64, *size[1:]] if size and all(isinstance(length, int) for length in size[1:]) else None
+    hint = [batch, *size[1:]] if size and all(isinstance(length, int) for length in size[1:]) else None
     with graph.inserting_before(last):
         packed = graph.call_function(PACKING[0], (kernel, padding, strides, dilation, groups, hint))
         packed.meta["path"] = path_of(node)
@@ -110,7 +111,7 @@ def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
         return Note(path_of(node), False, "small: the plain call is faster")
     last, told = _followed(node)
     with graph.inserting_before(last):
-        packed = graph.call_function(PACKING[1], (kernel, 64))
+        packed = graph.call_function(PACKING[1], (kernel, USUAL))
         packed.meta["path"] = path_of(node)
         made = graph.call_function(FUSED[2], (x, packed, rest[0] if rest else None, *(told or NOTHING)))
     _stand_in(graph, made, node, last, None)
