@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -44,11 +45,16 @@ def several(code: Any, x: Any) -> Any:
     return x
 
 
+def operators(code: Any, x: Any) -> Any:
+    return operator.and_(True, operator.or_(x > 0, x < 1))
+
+
 CASES = [
     (through_a_view, {"moving", "reshape"}, {"moving", "reshape"}),
     (the_input, {"x"}, {"x"}),
     (its_own, {"relu", "view"}, set()),
     (several, {"moving", "x"}, {"moving", "x"}),
+    (operators, set(), set()),
 ]
 
 

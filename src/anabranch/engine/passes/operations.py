@@ -65,6 +65,8 @@ FLAG_BY_RESULT = frozenset({F.relu6, F.hardtanh, F.selu})
 def mutates(target: Any) -> bool:
     """Return whether a call changes its first argument, which torch says by an underscore at the name's end."""
     name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    if getattr(target, "__module__", None) == "_operator":
+        return False  # its `and_` and `or_` wear the underscore because Python had taken their names
     if hasattr(target, "_schema"):
         return bool(target._schema.is_mutable)
     return name.endswith("_") and not name.endswith("__")
