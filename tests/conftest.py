@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,11 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="write the golden files anew instead of comparing with them")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start, as on a terminal: a shell's background job is born deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
