@@ -1,9 +1,9 @@
-"""The tables of the README and of docs/speed.md, made of the figures that bench/run.py wrote.
+"""The tables and the picture of the README and of docs/speed.md, made of the figures that bench/run.py wrote.
 
     python bench/table.py bench/results/FILE.json … [--write]
 
 Later files replace works of earlier ones. ``--write`` puts the tables between the marks ``<!-- bench: short -->`` (ratios) and
-``<!-- bench: full -->`` (every contender) and ``<!-- bench: end -->`` of those pages.
+``<!-- bench: full -->`` (every contender) and ``<!-- bench: end -->`` of those pages, and draws docs/speed.svg.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from chart import chart
+
 ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "speed.svg"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "speed.md")
 FAMILIES = {"keras": "best Keras", "torch": "best torch loop", "other": "best of the others"}
 NONE = "–"
@@ -203,6 +206,7 @@ def main() -> None:
     options = parser.parse_args()
     results = merged(options.files)
     if options.write:
+        PICTURE.write_text(chart(results))
         print("\n".join(f"{page.name} written" for page in write(results)))
     else:
         print(short(results) + "\n\n" + full(results))

@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+
+import pytest
 
 BENCH = Path(__file__).parents[1] / "bench"
-TABLE = runpy.run_path(str(BENCH / "table.py"))
+sys.path.insert(0, str(BENCH))  # its files import each other, as when one of them is run
+TABLE, CHART = (runpy.run_path(str(BENCH / name)) for name in ("table.py", "chart.py"))
 
 
 def run(out: Path, words: str) -> dict[str, Any]:
@@ -27,6 +31,7 @@ def test_a_run_and_its_tables(tmp_path: Path) -> None:
     every_contender_was_timed_on_every_case(results)
     networks_are_equal_and_memory_is_noted(results)
     tables_hold_the_figures(results, tmp_path / "page.md")
+    the_picture_holds_the_figures(results)
 
 
 def every_contender_was_timed_on_every_case(results: dict[str, Any]) -> None:
@@ -71,6 +76,18 @@ def tables_hold_the_figures(results: dict[str, Any], page: Path) -> None:
     assert "earlier" not in text
     assert text.count("**two towers, inference, predict 64**") == 1
     assert TABLE["write"](results, (page,)) == []
+
+
+def the_picture_holds_the_figures(results: dict[str, Any]) -> None:
+    panels = (("two-tower-infer", "predict 64"), ("two-tower-train", "fit"), ("toy-train", "fit"))
+    picture = ElementTree.fromstring(CHART["chart"](results, panels))
+    (infer, train) = (list(group) for group in picture.findall("{*}g"))
+    contenders = results["work"]["two-tower-train"]["cases"]["fit"]["contenders"]
+    ranked = sorted(contenders, key=lambda name: contenders[name]["median"])
+    assert [text.text for text in train if text.tag.endswith("text")][1::2] == ranked
+    first, second = (float(bar.get("width", 0)) for bar in train if bar.tag.endswith("rect"))
+    assert second / first == pytest.approx(contenders[ranked[0]]["median"] / contenders[ranked[1]]["median"], abs=1e-3)
+    assert infer[0].text == "two towers, inference, predict 64, pairs a second"
 
 
 def test_what_fails_is_said(tmp_path: Path) -> None:

@@ -80,9 +80,8 @@ class Program:
         self.forms: dict[passes.Setting, Form] = {}
         self._whole = any(isinstance(part, Opaque) for part in lowered.root.modules())
         self._absent = absent
-        optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
-        self._graph = graph if optional else None  # for programs without some of the optional inputs
-        self._others: dict[frozenset[int], Program] = {}
+        self._optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
+        self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
         much = free and passes.multiplications(lowered.code, lowered.root) > passes.MUCH
@@ -119,11 +118,11 @@ class Program:
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
-        if self._graph is not None:
+        if self._optional:
             absent = frozenset(index for index, value in enumerate(inputs) if value is None)
             if absent != self._absent:
                 if absent not in self._others:
-                    self._others[absent] = Program(self._graph, self.training, absent, self._jit, self._remat)
+                    self._others[absent] = Program(self.graph, self.training, absent, self._jit, self._remat)
                 return self._others[absent](inputs)
         given = [value for value in inputs if value is not None]
         for module in self.lowered.foreign:  # both modes of a model hold the same ones
