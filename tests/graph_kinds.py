@@ -222,9 +222,9 @@ module(
     "LayerNorm",
     nn.LayerNorm,
     LONG,
-    lambda pick, x: {"normalized_shape": x.shape[-1]},
+    lambda pick, x: {"normalized_shape": x.shape[-1], "eps": 0.1},  # of few features much less turns rounding into errors
     lambda config, x: {"weight": (config["normalized_shape"],), "bias": (config["normalized_shape"],)},
-    lambda weights, config, x, training: F.layer_norm(x, x.shape[-1:], weights["weight"], weights["bias"]),
+    lambda weights, config, x, training: F.layer_norm(x, x.shape[-1:], weights["weight"], weights["bias"], config["eps"]),
 )
 KINDS["bare Scaled"] = Kind(
     one(2),

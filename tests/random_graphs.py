@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -343,7 +344,9 @@ def build(sketch: Sketch, made: dict[Unit, Any] | None = None, name: str | None 
         results = _tree.leaves(kind.invoke(made[unit], x) if kind else made[unit](x))
         symbols.update(zip(_tree.leaves(call.results), results, strict=True))
     inputs, outputs = (_tree.map_leaves(symbols.__getitem__, nest) for nest in (sketch.inputs, sketch.outputs))
-    return Built(Model(inputs, outputs, name=name), symbols, made, inside)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No output needs")  # some of what is drawn leads nowhere
+        return Built(Model(inputs, outputs, name=name), symbols, made, inside)
 
 
 def row(sketch: Sketch, made: dict[Unit, Any], name: str | None) -> Built:

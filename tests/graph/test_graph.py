@@ -214,7 +214,8 @@ def test_an_input_listed_twice_is_refused() -> None:
 
 def test_an_unused_input_stays() -> None:
     a, b = ab.Input((4,), name="a"), ab.Input((3,), name="b")
-    model = ab.Model([a, b], layers.Dense(2)(a))
+    with pytest.warns(UserWarning, match="No output needs Input 'b'"):
+        model = ab.Model([a, b], layers.Dense(2)(a))
     assert model.input_names == ["a", "b"]
     assert {layer.name for layer in model.layers} == {"a", "b", "dense"}
 

@@ -62,7 +62,7 @@ def test_names_of_inputs_and_outputs() -> None:
     x, y = ab.Input((4,), name="x"), ab.Input((4,))
     h = layers.Dense(2, name="head")(x)
     assert ab.Model([x, y], [h, h + 1.0]).output_names == ["head", "add"]
-    assert ab.Model([x, y], h).input_names == ["x", "input_layer"]
+    assert ab.Model([x, y], [h, y]).input_names == ["x", "input_layer"]
     model = ab.Model({"k": x}, {"left": h, "right": h})
     assert (model.input_names, model.output_names) == (["k"], ["left", "right"])
     assert model.input_shape == {"k": (None, 4)}
@@ -282,3 +282,19 @@ def test_a_model_may_begin_at_a_tensor_of_another() -> None:
         ab.Input(tensor=hidden, shape=(5,))
     with pytest.raises(TypeError, match="takes a symbolic tensor"):
         ab.Input(tensor=np.ones(3))
+
+
+def test_an_input_that_no_output_needs_is_warned_of() -> None:
+    a, b = ab.Input((4,), name="a"), ab.Input((4,), name="b")
+    inner = a * 2
+    with pytest.warns(UserWarning, match=r"^No output needs Input 'b', made at test_model\.py:\d+: .* leave it out") as found:
+        model = ab.Model([a, b], inner)
+    assert found[0].filename == __file__
+    assert np.array_equal(model([A, B]), A * 2)  # and, as in Keras, the model runs
+
+
+def test_a_part_of_a_model_may_need_fewer_inputs() -> None:
+    a, b = ab.Input((4,)), ab.Input((4,))
+    model = ab.Model([a, b], [inner := a * 2, inner + b])
+    assert np.array_equal(ab.Model(model.inputs, inner)([A, B]), A * 2)
+    assert len(ab.Model([c := ab.Input((4,)), a], [c, a * 1]).inputs) == 2  # an output itself

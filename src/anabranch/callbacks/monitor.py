@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from anabranch._errors import ArgumentError, nearest
-from anabranch.callbacks._say import warn
 from anabranch.callbacks.callback import Logs
+from anabranch.graph.call_site import warn
 
 # Parts of metrics' names and class names, without underscores; what falls is asked first, so that "dice_loss" is a loss.
 _FALLING = (

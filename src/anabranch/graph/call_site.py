@@ -1,4 +1,4 @@
-"""Where in the user's own code a layer was made or called; in a notebook, the cell and the line in it."""
+"""Where in the user's own code a layer was made or called, or is warned of; in a notebook, the cell and the line in it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import functools
 import os
 import re
 import sys
+import warnings
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -31,6 +32,15 @@ def call_site() -> CallSite:
         frame = frame.f_back
     site = _site(frame.f_code.co_filename, frame.f_lineno)
     return CallSite(_cell(site.file, frame) or site.file, site.line) if _is_cell(site.file) else site
+
+
+_shown: dict[str, dict[Any, Any]] = {}  # Python's notes, for each file, of what was warned of there, so that it is once
+
+
+def warn(message: str, site: CallSite | None = None) -> None:
+    """Warn at ``site``, or else at the user's own line that is running."""
+    site = site or call_site()
+    warnings.warn_explicit(message, UserWarning, site.file, site.line, registry=_shown.setdefault(site.file, {}))
 
 
 @functools.lru_cache(4096)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.graph import Shape, call_site
+from anabranch.graph import Shape
+from anabranch.graph.call_site import warn
 from anabranch.graph.explain import Clash, repairs
 from anabranch.layers.base import Layer
-
-_warned: dict[Any, Any] = {}  # Python's note of the warnings shown, so that each line of a script gets one
 
 
 def check_branches(layer: Layer, shapes: Any, least: int, most: int | None = None) -> None:
@@ -108,6 +106,4 @@ def refuse_stretching(layer: Layer, shapes: list[Shape]) -> None:
             f"{name} would stretch {fact}", expected="equal shapes, unless stretching is asked for",
             repair=repairs(found), clue=found,
         )  # fmt: skip
-    site = call_site()
-    message = f"{name} stretches {fact} Keras does so in silence; to say that it is meant: {meant}"
-    warnings.warn_explicit(message, UserWarning, site.file, site.line, registry=_warned)
+    warn(f"{name} stretches {fact} Keras does so in silence; to say that it is meant: {meant}")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anabranch import _tree
 from anabranch.graph import CallSite, Node, Shape, Spec, Tensor, with_values
+from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
 
 if TYPE_CHECKING:
     from anabranch.layers.base import Layer
-
-_told: dict[str, dict[Any, Any]] = {}  # what Python notes of each file, so that a place is warned of once
 
 
 def reach(layer: Layer, node: Node, given: Sequence[int]) -> tuple[int, ...]:
@@ -42,9 +40,9 @@ def tell_lost(layer: Layer, site: CallSite) -> None:
     """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
     if layer.supports_masking or layer.graph is not None or layer.compute_mask is None or layer.call_takes("mask"):
         return
-    warnings.warn_explicit(
+    warn(
         f"{type(layer).__name__} {layer.name!r} does not support masks: its input's mask ends here, and what comes after it "
         "counts padding as data. A layer that takes the mask (GlobalAveragePooling1D) can stand before it; in a layer of your "
         "own self.supports_masking = True lets the mask pass.",
-        UserWarning, site.file, site.line, registry=_told.setdefault(site.file, {}),
-    )  # fmt: skip
+        site,
+    )

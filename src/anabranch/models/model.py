@@ -14,7 +14,7 @@ from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
-from anabranch.models import editing, implicit
+from anabranch.models import editing, implicit, unneeded
 
 if TYPE_CHECKING:
     from anabranch.callbacks import History
@@ -60,6 +60,7 @@ class Model(Layer):
                 self._graph = Graph(inputs, outputs)
             except GraphError as error:
                 self._graph = Graph(*editing.connected(inputs, outputs, error))
+            unneeded.tell(self._graph)
             self._adopt_layers()
             self.built = True
 

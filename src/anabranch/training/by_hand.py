@@ -10,13 +10,13 @@ import torch
 from anabranch import _tree, compute, config, engine
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError
 from anabranch.graph.binding import Rule, Slots, bind
+from anabranch.graph.call_site import warn
 from anabranch.training import _checks
 from anabranch.training._arrays import check_finite, tensors_in
 from anabranch.training._placing import moved
 from anabranch.training._record import Record
 from anabranch.training._sources import Batch, data_of
 from anabranch.training._targets import class_weights
-from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled, detached, numbers
 from anabranch.training.step import no_gradient
 from anabranch.training.trackers import LossTracker, by_output, flat, loss_tracker
@@ -165,7 +165,7 @@ def step_by_hand(model: Any, data: Any, *, training: bool) -> dict[str, Any]:
         trained = model.trainable_weights
         model.zero_grad()
         if not trained:
-            tell("The model has no trainable weights: nothing will be learned.")
+            warn("The model has no trainable weights: nothing will be learned.")
         elif not loss.requires_grad:
             raise no_gradient()
         else:

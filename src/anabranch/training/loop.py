@@ -7,6 +7,7 @@ from typing import Any
 
 from anabranch import _tree, callbacks as callback_room, engine
 from anabranch._errors import ArgumentError, DataError
+from anabranch.graph.call_site import warn
 from anabranch.training import _order
 from anabranch.training._checks import optional_whole, whole
 from anabranch.training._collect import Collector, owned
@@ -15,7 +16,6 @@ from anabranch.training._hooks import BatchHooks
 from anabranch.training._interrupt import Interruption
 from anabranch.training._preparing import feed_for, placed, prepared, step_for, with_graph
 from anabranch.training._sources import Arrays, Epochs
-from anabranch.training._warning import tell
 from anabranch.training.by_hand import ByHand, NestFeed, overridden
 from anabranch.training.compiling import Compiled
 from anabranch.training.step import predict_step
@@ -219,7 +219,7 @@ class Fit:
         """Say that an epoch had no batch; an error where none had any."""
         if not self.deal.source.once or not self.listeners.history.epoch:
             raise DataError("x gave no batch.", expected="at least one batch in each epoch", got=f"none in epoch {epoch + 1}")
-        tell(
+        warn(
             f"The data ran out before epoch {epoch + 1}: a generator gives its batches once. Training ends here; "
             "pass steps_per_epoch with an endless generator, or an object that can be iterated again."
         )
@@ -230,7 +230,7 @@ class Fit:
         step = None if self.told_nan else self.compiled.record.first_nan()
         if step is not None:
             self.told_nan = True
-            tell(
+            warn(
                 f"The loss became NaN at epoch {epoch + 1}, step {step + 1}. A smaller learning rate or clipnorm=1.0 on the "
                 "optimizer often helps; callbacks.TerminateOnNaN() would stop here."
             )
@@ -375,7 +375,7 @@ def _is_due(freq: Any, epoch: int) -> bool:
 
 
 def _warn_short(done: int, wanted: int | None) -> None:
-    tell(
+    warn(
         f"The data ran out after {done} of {wanted} steps, so the epoch ends here. Give at least as many batches as "
         "steps × epochs, or a source that can be iterated again."
     )

@@ -10,8 +10,8 @@ import torch
 
 from anabranch import _tree, compute, engine
 from anabranch._errors import AnabranchError, EngineError, GraphError
+from anabranch.graph.call_site import warn
 from anabranch.training._sources import Batch, data_of
-from anabranch.training._warning import tell
 from anabranch.training.compiling import Compiled, detached
 from anabranch.training.trackers import own_metrics
 
@@ -36,7 +36,7 @@ def train_step(model: Any, compiled: Compiled, report: Report) -> Step:
     optimizer = compiled.optimizer
     trained = model.trainable_weights
     if not trained:
-        tell("The model has no trainable weights: nothing will be learned.")
+        warn("The model has no trainable weights: nothing will be learned.")
     else:
         optimizer.build(trained)
     regularized = regularized_weights(model)
