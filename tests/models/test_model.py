@@ -61,7 +61,7 @@ def test_outputs_come_in_the_nest_they_were_given_in(shape_of: Any) -> None:
 def test_names_of_inputs_and_outputs() -> None:
     x, y = ab.Input((4,), name="x"), ab.Input((4,))
     h = layers.Dense(2, name="head")(x)
-    assert ab.Model([x, y], [h, h + 1.0]).output_names == ["head", "add"]
+    assert ab.Model(x, [h, h + 1.0]).output_names == ["head", "add"]
     assert ab.Model([x, y], [h, y]).input_names == ["x", "input_layer"]
     model = ab.Model({"k": x}, {"left": h, "right": h})
     assert (model.input_names, model.output_names) == (["k"], ["left", "right"])
