@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anabranch import Input, Model, Sequential, _tree, layers
+from anabranch.graph import outputs_of
 
 BATCH = 3  # of the examples that shapes are known by
 LARGEST = 300  # numbers in one value, without the batch
@@ -385,7 +386,7 @@ def path_of(graph: Any, tensor: Any, prefix: str = "") -> str:
     """Return the path of a tensor of ``graph``, written out where it must be."""
     node = tensor.node
     call = f"@{graph.call_index(node)}" if len(graph.calls_of(node.operation)) > 1 else ""
-    output = f":{tensor.index}" if len(_tree.leaves(node.outputs())) > 1 else ""
+    output = f":{tensor.index}" if len(_tree.leaves(outputs_of(node))) > 1 else ""
     return f"{prefix}{graph.names[node.operation]}{call}{output}"
 
 

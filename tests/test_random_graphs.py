@@ -28,7 +28,7 @@ from random_graphs import (
 
 import anabranch as ab
 from anabranch import Model, _tree, compute, config, edit, layers
-from anabranch.graph import subgraph
+from anabranch.graph import outputs_of, subgraph
 from anabranch.graph.paths import walk as walk_paths
 from anabranch.graph.shapes import same
 from anabranch.models import clone_model
@@ -186,7 +186,7 @@ def edits_undone_give_an_equal_graph(drawn: Drawn) -> None:
         prefix, _, name = path.rpartition("/")
         prefix = prefix and prefix + "/"
         node = node_of(model, path)
-        tensor = _tree.leaves(node.outputs())[0]
+        tensor = _tree.leaves(outputs_of(node))[0]
         if "float" in tensor.dtype:
             new = layers.Activation("tanh", name="inserted", dtype=tensor.dtype)
             changed = model.edit(edit.insert_after(path, new))
@@ -254,7 +254,7 @@ def single_calls(model: Any) -> list[str]:
         graph = subgraph(model[parent]) if parent else model.graph
         nodes = graph.calls_of(operation)
         used = {tensor.node for node in graph.nodes for tensor in node.inputs} | {tensor.node for tensor in graph.outputs}
-        if len(nodes) == 1 and nodes[0] in used and len(_tree.leaves(nodes[0].outputs())) == 1:
+        if len(nodes) == 1 and nodes[0] in used and len(_tree.leaves(outputs_of(nodes[0]))) == 1:
             found.append(path)
     return found
 
@@ -280,15 +280,15 @@ def rewiring_and_back_gives_an_equal_graph(drawn: Drawn) -> None:
             for other in before
             if other.spec == source.spec and other.key != source.key
         ]
-        before += _tree.leaves(node.outputs())
+        before += _tree.leaves(outputs_of(node))
     for node, which, source, other in drawn.some(ways):
-        where = path_of(graph, _tree.leaves(node.outputs())[0]).partition(":")[0]
+        where = path_of(graph, _tree.leaves(outputs_of(node))[0]).partition(":")[0]
         there, back = (edit.rewire(where, path_of(graph, tensor), input=which) for tensor in (other, source))
         changed = drawn.model.edit(there)
         difference = drawn.model.diff(changed)
         assert difference, f"{there.text} changes something"
         alike(drawn, drawn.model.edit(there, back), f"{there.text}, {back.text} at once")
-        if all(len(graph.calls_of(t.node.operation)) == 1 for t in (_tree.leaves(node.outputs())[0], source, other)) and (
+        if all(len(graph.calls_of(t.node.operation)) == 1 for t in (_tree.leaves(outputs_of(node))[0], source, other)) and (
             len(changed.graph.nodes) == len(graph.nodes)
         ):
             alike(drawn, changed.edit(back), f"{there.text}, then {back.text}")

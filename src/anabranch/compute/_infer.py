@@ -20,7 +20,7 @@ from anabranch.compute._arrays import NAMES, dtype_of
 from anabranch.compute._device import device
 from anabranch.compute._masks import mask_of, with_mask
 from anabranch.graph import Shape, Spec, Tensor, Weight
-from anabranch.graph.operators import MaskedSpec
+from anabranch.graph.records import MaskedSpec
 
 _DESCRIBED = "_described_shape"
 # what stands for a size that is not known: large enough for windows, small enough for loops, divisible by what people divide by

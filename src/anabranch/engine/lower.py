@@ -223,7 +223,7 @@ def _whole(recorder: Recorder, step: Step, args: Any, kwargs: dict[str, Any], ma
     given = {**kwargs, MASKS: masks} if any(mask is not None for mask in masks) else kwargs
     whole = recorder.submodule(attribute_path(step.path), Opaque(step.node.operation, masked), args, given)
     count = step.node.output_count
-    if count == 1 and not masked and not _tree.is_nest(step.node.outputs()):
+    if count == 1 and not masked and isinstance(step.node.output_specs, Spec):
         return [whole]
     found = [operator.getitem(whole, i) for i in range(count)]
     for place, index in enumerate(index for index, reach in enumerate(masked) if reach):

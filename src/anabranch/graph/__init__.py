@@ -6,15 +6,16 @@ from anabranch.graph.flatten import Flat, Step, flatten, replay, subgraph, with_
 from anabranch.graph.function import Function, Method, apply
 from anabranch.graph.graph import Graph
 from anabranch.graph.names import snake_case
-from anabranch.graph.operators import Operator, Spec
+from anabranch.graph.operators import Operator
 from anabranch.graph.port import Port, connect
+from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, spec_leaves, tensors_in
 from anabranch.graph.shapes import Shape
-from anabranch.graph.tensor import Node, Operation, Tensor, describe, map_specs, record, spec_leaves, tensors_in
+from anabranch.graph.tensor import describe, outputs_of, record
 from anabranch.graph.weight import Home, Weight
 
 __all__ = [
     "CallSite", "Flat", "Function", "Graph", "Home", "Method", "Node", "Operation", "Operator", "Port", "Rule", "Shape",
     "Slots", "Spec", "Step", "Tensor", "Weight",
-    "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "record", "replay", "snake_case",
+    "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "outputs_of", "record", "replay", "snake_case",
     "spec_leaves", "subgraph", "tensors_in", "with_values",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from anabranch.graph.call_site import CallSite
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
 from anabranch.graph.paths import Place, matcher
-from anabranch.graph.tensor import Node, Tensor
+from anabranch.graph.records import Node, Tensor
 
 
 class Ref:

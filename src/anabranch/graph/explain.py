@@ -9,8 +9,8 @@ from anabranch._errors import AnabranchError, EngineError, ShapeError
 from anabranch.graph.story import LAST, SPATIAL, Branch, axis_names, branches, chain, fork, is_channels_first, named, way
 
 if TYPE_CHECKING:
+    from anabranch.graph.records import Tensor
     from anabranch.graph.shapes import Shape
-    from anabranch.graph.tensor import Tensor
 
     Ends = tuple[Tensor, Tensor] | None
 

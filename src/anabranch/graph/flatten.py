@@ -9,8 +9,9 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError
 from anabranch.graph.explain import tell
 from anabranch.graph.graph import Graph
+from anabranch.graph.records import Node, Tensor, spec_leaves
 from anabranch.graph.story import named
-from anabranch.graph.tensor import Node, Tensor, spec_leaves
+from anabranch.graph.tensor import make_node, outputs_of
 
 
 class Step(NamedTuple):
@@ -118,6 +119,5 @@ def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
         except AnabranchError as error:
             tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
             raise error.at(f"{named(operation)}, called at {node.site}") from error.__cause__
-        made = Node(operation, args, kwargs, specs, node.site)
-        _note(values, node, _tree.leaves(made.outputs()))
+        _note(values, node, _tree.leaves(outputs_of(make_node(operation, args, kwargs, specs, node.site))))
     return [values[t.key] for t in graph.outputs]

@@ -8,9 +8,9 @@ from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, GraphError
 from anabranch.graph.call_site import call_site
 from anabranch.graph.names import name_operations
+from anabranch.graph.records import Node, Operation, Tensor
 from anabranch.graph.story import behind, chain, named
 from anabranch.graph.strangers import stranger
-from anabranch.graph.tensor import Node, Operation, Tensor
 
 
 class Graph:

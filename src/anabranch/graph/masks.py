@@ -15,8 +15,7 @@ from anabranch import _tree
 from anabranch.graph.shapes import Shape
 
 if TYPE_CHECKING:
-    from anabranch.graph.graph import Graph
-    from anabranch.graph.tensor import Node
+    from anabranch.graph.records import Node
 
 # fmt: off
 ELEMENTWISE = frozenset({
@@ -55,7 +54,7 @@ PRODUCTS = frozenset({"bmm", "matmul", "mm"})
 def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
     """Return over how many leading axes each output of ``node`` is masked, where its inputs are as ``given``; () is none."""
     operation: Any = node.operation
-    inner: Graph | None = getattr(operation, "graph", None)
+    inner = getattr(operation, "graph", None)
     if inner is not None:
         return through(inner, given)
     if getattr(operation, "compute_mask", None) is None:
@@ -82,7 +81,7 @@ def _seen(specs: Any) -> list[int]:
     return [reach for part in (specs.values() if isinstance(specs, dict) else specs) for reach in _seen(part)]
 
 
-def through(graph: Graph, given: Sequence[int]) -> tuple[int, ...]:
+def through(graph: Any, given: Sequence[int]) -> tuple[int, ...]:
     """Return how far the masks of a graph's outputs reach where its inputs are as ``given``."""
     if not any(given) and not any(tensor.mask_axes for tensor in graph.inputs):
         found = tuple(tensor.mask_axes for tensor in graph.outputs)

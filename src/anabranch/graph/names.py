@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from anabranch._errors import GraphError
-from anabranch.graph.tensor import Operation
+from anabranch.graph.records import Operation
 
 
 @functools.lru_cache(4096)

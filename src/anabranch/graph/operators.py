@@ -5,28 +5,16 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph.explain import Clash, repairs
+from anabranch.graph.records import Spec
 from anabranch.graph.shapes import Shape, broadcast
 from anabranch.graph.story import SYMBOLS
 from anabranch.graph.strangers import is_symbolic
 
-Rule = Callable[[list["Spec"]], "Spec"]
-
-
-class Spec(NamedTuple):
-    """What is known of a tensor before it has numbers."""
-
-    shape: Shape
-    dtype: str
-
-
-class MaskedSpec(Spec):
-    """A Spec of a value that carried a mask when it was inferred, over its first ``mask_axes`` axes."""
-
-    mask_axes: int = 0
+Rule = Callable[[list[Spec]], Spec]
 
 
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")

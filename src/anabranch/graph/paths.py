@@ -10,10 +10,12 @@ import fnmatch
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
-from anabranch.graph.tensor import Node, Tensor, spec_leaves
+from anabranch.graph.records import Node, Tensor, spec_leaves
+from anabranch.graph.tensor import outputs_of
 
 
 class Place:
@@ -28,7 +30,8 @@ class Place:
 
     def tensor(self) -> Tensor:
         """Return the tensor, as the innermost graph knows it."""
-        return Tensor(self.node, self.index, spec_leaves(self.node.output_specs)[self.index])
+        tensor: Tensor = _tree.leaves(outputs_of(self.node))[self.index]
+        return tensor
 
 
 class Address(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from anabranch.graph.tensor import Node, Tensor
+    from anabranch.graph.records import Node, Tensor
 
 SPATIAL = {3: ("steps",), 4: ("height", "width"), 5: ("depth", "height", "width")}
 LAST = ("channels", "features")  # one notion, named after the rank

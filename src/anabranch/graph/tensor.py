@@ -1,15 +1,12 @@
-"""The symbolic tensor and the node that made it: the two records that every graph consists of.
-
-A tensor knows its node; a node knows its operation, its input tensors, its call arguments and the user's line. Nothing points
-forward but weak references on the operation, which let ``layer.output`` answer.
-"""
+"""The symbolic tensor: the record that Python's operators, torch's functions and users' mistakes meet."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import weakref
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentTypeError, MissingAttributeError
@@ -17,111 +14,17 @@ from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.explain import tell
 from anabranch.graph.masks import reaches
 from anabranch.graph.methods import METHODS
-from anabranch.graph.operators import OPERATORS, GetItem, Operator, Spec
+from anabranch.graph.operators import OPERATORS, GetItem, Operator
 from anabranch.graph.port import port
-from anabranch.graph.shapes import Shape
+from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, tensors_in
 from anabranch.graph.story import SYMBOLS, named
 from anabranch.graph.strangers import is_layer, stranger
 
 
-class Operation(Protocol):
-    """What a node applies: a layer, a nested model, a Python operator."""
+class SymbolicTensor(Tensor):
+    """What ``Input`` gives, and a layer called on it: shape and dtype, no numbers; functions of it become nodes of a graph."""
 
-    explicit_name: str | None
-    calls: list[weakref.ref[Node]]
-
-    @property
-    def name(self) -> str:
-        """The name it goes by outside of any graph."""
-
-    @property
-    def base_name(self) -> str:
-        """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
-
-
-class Node:
-    """One application of an operation; immutable."""
-
-    __slots__ = ("__weakref__", "args", "inputs", "kwargs", "mask_axes", "operation", "output_specs", "site")
-
-    def __init__(
-        self,
-        operation: Operation,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        output_specs: _tree.Nest,
-        site: CallSite,
-    ) -> None:
-        self.operation = operation
-        self.args = args
-        self.kwargs = kwargs
-        self.inputs = tensors_in(args, kwargs)
-        self.output_specs = output_specs
-        self.site = site
-        # over how many leading axes each output is masked, 0 where one is not; empty where none is
-        self.mask_axes: tuple[int, ...] = reaches(self, [tensor.mask_axes for tensor in self.inputs]) if self.inputs else ()
-
-    @property
-    def output_count(self) -> int:
-        """How many tensors it gives."""
-        return 1 if isinstance(self.output_specs, Spec) else len(spec_leaves(self.output_specs))
-
-    @property
-    def masked(self) -> tuple[bool, ...]:
-        """Which outputs carry a mask."""
-        return tuple(map(bool, self.mask_axes or (0,) * self.output_count))
-
-    def outputs(self) -> _tree.Nest:
-        """Return tensors for what the operation gives, in its own structure."""
-        if isinstance(self.output_specs, Spec):
-            return Tensor(self, 0, self.output_specs)
-        index = iter(range(len(spec_leaves(self.output_specs))))
-        return map_specs(lambda spec: Tensor(self, next(index), spec), self.output_specs)
-
-    def __repr__(self) -> str:
-        return f"<Node {self.operation.name} at {self.site}>"
-
-
-class Tensor:
-    """A symbolic tensor: shape and dtype, no numbers; what a layer gives when it is called on an ``Input``."""
-
-    __slots__ = ("__weakref__", "dtype", "index", "node", "shape")
-
-    def __init__(self, node: Node, index: int, spec: Spec) -> None:
-        self.node = node
-        self.index = index
-        self.shape: Shape = spec.shape
-        self.dtype = spec.dtype
-
-    @property
-    def key(self) -> tuple[Node, int]:
-        """What tells this tensor from others in a walk."""
-        return self.node, self.index
-
-    @property
-    def name(self) -> str:
-        """The name of the operation that made it."""
-        return self.node.operation.name
-
-    @property
-    def spec(self) -> Spec:
-        """Shape and dtype."""
-        return Spec(self.shape, self.dtype)
-
-    @property
-    def mask_axes(self) -> int:
-        """Over how many leading axes it is masked: 2 where a mask (B, T) goes with it, 0 where none does."""
-        return self.node.mask_axes[self.index] if self.node.mask_axes else 0
-
-    @property
-    def masked(self) -> bool:
-        """Whether it carries a mask, which layers after it are told."""
-        return self.mask_axes > 0
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
+    __slots__ = ()
 
     def __add__(self, other: Any) -> Any:
         return _operate(operator.add, self, other)
@@ -288,16 +191,23 @@ class Tensor:
     def __delitem__(self, key: Any) -> NoReturn:
         raise _no_numbers("lose a part", "take what stays: ops.concatenate([x[:, :i], x[:, i + 1:]], axis=1)")
 
-    def __repr__(self) -> str:
-        return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
+
+def make_node(
+    operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], output_specs: _tree.Nest, site: CallSite
+) -> Node:
+    """Return the node of one call, with what is known of its masks."""
+    node = Node(operation, args, kwargs, output_specs, site)
+    if node.inputs:
+        node.mask_axes = reaches(node, [tensor.mask_axes for tensor in node.inputs])
+    return node
 
 
-def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, ...]:
-    """Return the symbolic tensors among the arguments of a call, in order."""
-    if len(args) == 1 and not kwargs and type(args[0]) is Tensor:  # as most calls are
-        return args
-    leaves = _tree.leaves((args, list(kwargs.values())) if kwargs else args)
-    return tuple([leaf for leaf in leaves if isinstance(leaf, Tensor)])
+def outputs_of(node: Node) -> _tree.Nest:
+    """Return symbolic tensors for what a node gives, in its operation's own structure."""
+    if isinstance(node.output_specs, Spec):
+        return SymbolicTensor(node, 0, node.output_specs)
+    index = itertools.count()
+    return map_specs(lambda spec: SymbolicTensor(node, next(index), spec), node.output_specs)
 
 
 def record(
@@ -310,10 +220,10 @@ def record(
     noted: bool = True,
 ) -> _tree.Nest:
     """Make the node of one call, note it weakly on the operation, and return the tensors it gives."""
-    node = Node(operation, args, kwargs, output_specs, site)
+    node = make_node(operation, args, kwargs, output_specs, site)
     if noted:
         operation.calls.append(weakref.ref(node, operation.calls.remove))
-    return node.outputs()
+    return outputs_of(node)
 
 
 def describe(
@@ -326,22 +236,6 @@ def describe(
         tell(error, list(tensors_in(args, kwargs)))
         raise error.at(f"{named(operation)}, called at {site}") from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
-
-
-def spec_leaves(specs: _tree.Nest) -> list[Spec]:
-    """Return the leaves of a nest of specs; a Spec is a leaf although it is a tuple."""
-    found: list[Spec] = []
-    map_specs(found.append, specs)
-    return found
-
-
-def map_specs(function: Any, specs: _tree.Nest) -> _tree.Nest:
-    """Return the same nest with ``function`` applied to each spec."""
-    if isinstance(specs, Spec):
-        return function(specs)
-    if isinstance(specs, dict):
-        return {key: map_specs(function, value) for key, value in specs.items()}
-    return type(specs)(map_specs(function, value) for value in specs)
 
 
 def _operate(function: Any, *operands: Any) -> Any:

@@ -24,7 +24,21 @@ from anabranch._errors import (
     nearest,
 )  # fmt: skip
 from anabranch._policy import DTypePolicy
-from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, Tensor, Weight, call_site, record, snake_case, tensors_in
+from anabranch.graph import (
+    CallSite,
+    Graph,
+    Home,
+    Node,
+    Shape,
+    Spec,
+    Tensor,
+    Weight,
+    call_site,
+    outputs_of,
+    record,
+    snake_case,
+    tensors_in,
+)
 from anabranch.graph.explain import tell
 from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger, written
 from anabranch.layers import mask_rule
@@ -478,13 +492,13 @@ class Layer:
     @property
     def output(self) -> _tree.Nest:
         """The symbolic tensor that the layer's only call gave."""
-        return self._only_call("output").outputs()
+        return outputs_of(self._only_call("output"))
 
     @property
     def input(self) -> _tree.Nest:
         """The symbolic tensor that the layer's only call took."""
         node = self._only_call("input")
-        return node.args[0] if node.args else node.outputs()
+        return node.args[0] if node.args else outputs_of(node)
 
     # Config
 
@@ -559,7 +573,7 @@ _OWN_STATE = frozenset((
 
 def _shapes(nest: Any) -> Any:
     """Return the nest's shapes; what has none is left out of account."""
-    if type(nest) is Tensor:
+    if isinstance(nest, Tensor):
         return nest.shape
     if hasattr(nest, "shape"):
         return tuple(nest.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 from anabranch import _tree, activations, compute, regularizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.graph import Shape, Spec, Tensor, call_site, record
+from anabranch.graph import Shape, Spec, Tensor, call_site, outputs_of, record
 from anabranch.graph.shapes import same
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
@@ -52,7 +52,7 @@ class InputLayer(Layer):
     def output(self) -> Any:
         """The symbolic tensor that begins here."""
         made = [node for node in (call() for call in self.calls) if node is not None]
-        return made[0].outputs() if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
+        return outputs_of(made[0]) if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
 
     def call(self) -> None:
         """An input computes nothing."""

@@ -10,7 +10,7 @@ from typing import Any
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
 from anabranch.edit import Edit
-from anabranch.graph import Graph, Node, Tensor
+from anabranch.graph import Graph, Node, Tensor, outputs_of
 from anabranch.graph.draft import Draft
 from anabranch.graph.paths import Place, places
 from anabranch.models.rebuilding import Making, rebuild
@@ -105,7 +105,7 @@ def connected(inputs: Any, outputs: Any, error: GraphError) -> tuple[Any, Any]:
     wanted = _tree.map_leaves(lambda tensor: tensor if search.reaches(tensor) else search.place(tensor, error), outputs)
     leaves = _tree.leaves(wanted)
     outer = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-    calls = [_tree.leaves(leaf.calls[0].outputs())[0] for leaf in leaves if isinstance(leaf, Place)]
+    calls = [_tree.leaves(outputs_of(leaf.calls[0]))[0] for leaf in leaves if isinstance(leaf, Place)]
     return lifted(Graph(inputs, [*outer, *calls]), wanted)
 
 
@@ -151,7 +151,7 @@ class _Search:
             for node in (call() for call in model.calls):
                 if node is None:
                     continue
-                first = node.outputs()
+                first = outputs_of(node)
                 outer = _tree.leaves(first)[0]
                 if self.reaches(outer):
                     found.append((node,))

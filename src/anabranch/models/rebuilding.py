@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
-from anabranch.graph import Graph, Home, Node, Tensor, Weight, describe, subgraph
+from anabranch.graph import Graph, Home, Node, Tensor, Weight, describe, outputs_of, subgraph
 from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
 from anabranch.graph.paths import walk
 from anabranch.layers.base import Layer
@@ -85,7 +85,7 @@ class _Builder:
         operation = self.twin(step.operation, step, draft)
         node = step.node
         if self.weights == "same" and node is not None and operation is node.operation and _same(node, args, kwargs):
-            return node.outputs()
+            return outputs_of(node)
         noted = self.weights != "same"
         if isinstance(operation, InputLayer):
             return operation.output

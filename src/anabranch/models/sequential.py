@@ -6,7 +6,7 @@ from typing import Any
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NotReadyError
-from anabranch.graph import Graph, Shape, Tensor, call_site
+from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
 from anabranch.models.model import Model
@@ -157,7 +157,7 @@ def _row_of(graph: Graph) -> list[Layer] | None:
         if not isinstance(node.operation, Layer) or node.kwargs or len(node.args) != 1 or _keys(node.args[0]) != last:
             return None
         row.append(node.operation)
-        last = _keys(node.outputs())
+        last = _keys(outputs_of(node))
     return row if _keys(graph.output_structure) == last and len(graph.inputs) == 1 else None
 
 
