@@ -71,9 +71,8 @@ class Sequential(Model):
             repair = "the layer itself, not called; a graph that is not a row is Model(inputs, outputs)"
         else:
             repair = f"Lambda({getattr(value, '__name__', 'function')})" if callable(value) else None
-        return ArgumentTypeError(
-            "A Sequential holds layers.", got=f"{type(value).__name__}: {value!r}"[:90], where=str(call_site()), repair=repair
-        )
+        got = repr(value) if isinstance(value, Tensor) else f"{type(value).__name__}: {value!r}"[:90]
+        return ArgumentTypeError("A Sequential holds layers.", got=got, where=str(call_site()), repair=repair)
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
