@@ -132,12 +132,15 @@ def test_layers_that_cannot_be_computed_again_are_told() -> None:
         x = layer(x)
     model = Model(inputs, layers.ReLU(name="relu")(layers.Dense(4, name="last")(x)))
     model.compile("sgd", "mse", remat="*")
-    told = model.explain_execution(training=True)["remat"]
+    explained = model.explain_execution(training=True)
+    told = explained["remat"]
     assert {note.path: note.text for note in told.refused} == {
         "dense": "alone it keeps no more than it takes",
         "whole": "it is a module that cannot be looked into",
     }
     assert [note.path for note in told.done] == ["last"]
+    main, segment = explained.code.split("# segments.s0")
+    assert (main.count("linear("), segment.count("linear("), segment.count("relu_(")) == (1, 1, 1)
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import torch
+
 from anabranch.engine.passes import Note, Pass, Setting
 from anabranch.engine.program import program
 
@@ -55,7 +57,13 @@ def explain_execution(model: Any, *, training: bool, gradients: bool | None = No
         frozen=not gradients, single=single and not gradients
     )
     rewritings = tuple(_rewriting(each, notes) for each, notes in form.report)
-    return Execution(form.setting, rewritings, form.computed, form.module.code)
+    return Execution(form.setting, rewritings, form.computed, _code_of(form.module))
+
+
+def _code_of(module: torch.fx.GraphModule) -> str:
+    """Return the code of a module, and of the segments in it."""
+    parts = [(name, part.code) for name, part in module.named_modules() if name and isinstance(part, torch.fx.GraphModule)]
+    return "\n".join([module.code, *(f"# {name.removesuffix('.part')}\n{code}" for name, code in parts)])
 
 
 def _rewriting(each: Pass, notes: list[Note]) -> Rewriting:
