@@ -24,7 +24,7 @@ import machine
 from contenders import CONTENDERS
 from processes import FailedError, Worker, interpreter_for, once
 from report import Report
-from works import WORKS, Work, resized
+from works import WORKS, Work, named, resized
 
 HERE = Path(__file__).parent
 PAUSE = 0.3  # seconds before a pass, in which the threads of the one before go to sleep
@@ -214,7 +214,7 @@ def main() -> None:
             report = (start if work.kind == "start" else measure)(key, work, able(work, found), options)
         took = round(time.perf_counter() - begin, 1)
         results["versions"].update(report.versions)
-        results["work"][key] = report.as_data() | {"took": took}
+        results["work"][named(key, options.amount, options.batch)] = report.as_data() | {"took": took}
         out.write_text(json.dumps(results, indent=1) + "\n")
         print(f"  done in {took:.0f} s", flush=True)
     print(f"written to {out}; python bench/table.py {out} shows it")

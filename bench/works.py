@@ -103,7 +103,7 @@ WORKS = {
 
 
 def resized(work: Work, quick: bool, amount: int | None, batch: int | None) -> Work:
-    """Return the work with the amounts of --quick, or with another amount and batch for the cases of training."""
+    """Return the work with the amounts of --quick, or with another amount and batch for training, which its label tells."""
     cases: dict[str, Any] = {}
     for name, case in work.cases.items():
         size = case.quick if quick else case.amount
@@ -112,4 +112,16 @@ def resized(work: Work, quick: bool, amount: int | None, batch: int | None) -> W
             cases[name] = Case(max(size, step), step, case.quick)
         else:
             cases[name] = Case(size, case.batch, case.quick)
-    return Work(**(vars(work) | {"cases": cases}))
+    label = work.label
+    if work.kind == "train" and batch:
+        label = f"{NETS[work.net].label}, training, batch {batch}"
+    if work.kind == "train" and amount:
+        label += f", {amount:,} {work.unit}"
+    return Work(**(vars(work) | {"cases": cases, "label": label}))
+
+
+def named(key: str, amount: int | None, batch: int | None) -> str:
+    """Return the name under which results are kept: other amounts and batches of training stand beside the usual ones."""
+    if WORKS[key].kind != "train":
+        return key
+    return " ".join([key, *([f"amount={amount}"] if amount else []), *([f"batch={batch}"] if batch else [])])

@@ -16,6 +16,7 @@ import pytest
 BENCH = Path(__file__).parents[1] / "bench"
 sys.path.insert(0, str(BENCH))  # its files import each other, as when one of them is run
 TABLE, CHART = (runpy.run_path(str(BENCH / name)) for name in ("table.py", "chart.py"))
+WORKS = runpy.run_path(str(BENCH / "works.py"))
 
 
 def run(out: Path, words: str) -> dict[str, Any]:
@@ -88,6 +89,17 @@ def the_picture_holds_the_figures(results: dict[str, Any]) -> None:
     first, second = (float(bar.get("width", 0)) for bar in train if bar.tag.endswith("rect"))
     assert second / first == pytest.approx(contenders[ranked[0]]["median"] / contenders[ranked[1]]["median"], abs=1e-3)
     assert infer[0].text == "two towers, inference, predict 64, pairs a second"
+
+
+def test_other_amounts_and_batches_have_names_of_their_own() -> None:
+    toy = WORKS["WORKS"]["toy-train"]
+    assert WORKS["named"]("toy-train", None, None) == "toy-train"
+    assert WORKS["named"]("toy-train", 50_000, 1024) == "toy-train amount=50000 batch=1024"
+    assert WORKS["named"]("toy-infer", 50_000, 1024) == "toy-infer", "for training alone"
+    assert WORKS["resized"](toy, False, None, None) == toy
+    larger = WORKS["resized"](toy, False, 50_000, 1024)
+    assert larger.label == "toy ResNet, training, batch 1024, 50,000 images"
+    assert (larger.cases["fit"].amount, larger.cases["fit"].batch) == (50_000, 1024)
 
 
 def test_what_fails_is_said(tmp_path: Path) -> None:
