@@ -11,7 +11,7 @@ import torch
 from every_layer import CASES, HELPERS, Case
 
 import anabranch as ab
-from anabranch import Model, _tree, compute, engine, insight, layers
+from anabranch import Model, _tree, engine, insight, layers, runtime
 from anabranch.graph import Weight
 from anabranch.graph.shapes import same
 
@@ -334,5 +334,5 @@ def test_row_names_are_unique() -> None:
 
 
 def test_recording_state_is_clean() -> None:
-    assert not compute.is_recording()
-    assert not compute.is_training()
+    assert not runtime.is_recording()
+    assert not runtime.is_training()

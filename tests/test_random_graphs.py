@@ -27,7 +27,7 @@ from random_graphs import (
 )
 
 import anabranch as ab
-from anabranch import Model, _tree, compute, config, edit, layers
+from anabranch import Model, _tree, config, edit, layers, runtime
 from anabranch.graph import outputs_of, subgraph
 from anabranch.graph.paths import walk as walk_paths
 from anabranch.graph.shapes import same
@@ -104,7 +104,7 @@ def close(a: Any, b: torch.Tensor, tolerance: float, what: str) -> None:
 def eager(drawn: Drawn, given: list[torch.Tensor], *, training: bool = False) -> Any:
     """Return all values, calling layer by layer on tensors."""
     made = drawn.built.made
-    with compute.training_scope(training):
+    with runtime.training_scope(training):
         return walk(drawn.sketch, given, lambda unit, x: KINDS[unit.kind].invoke(made[unit], x))
 
 

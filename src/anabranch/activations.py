@@ -1,14 +1,14 @@
-"""Activations by name: functions of tensors that say what; ``compute`` says how."""
+"""Activations by name: functions of tensors that say what; ``ops`` says how."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from anabranch import compute
 from anabranch._errors import ArgumentTypeError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.call_site import call_site
+from anabranch.ops import _kernels as kernels
 
 Activation = Callable[[Any], Any]
 
@@ -20,147 +20,147 @@ def linear(x: Any) -> Any:
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """Return max(x, 0); with options, x cut at ``max_value`` and sloped below ``threshold``."""
-    return compute.relu(x, negative_slope, max_value, threshold)
+    return kernels.relu(x, negative_slope, max_value, threshold)
 
 
 def relu6(x: Any) -> Any:
     """Return min(max(x, 0), 6)."""
-    return compute.relu(x, max_value=6.0)
+    return kernels.relu(x, max_value=6.0)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     """Return x above 0, negative_slope · x below."""
-    return compute.relu(x, negative_slope)
+    return kernels.relu(x, negative_slope)
 
 
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x))."""
-    return compute.sigmoid(x)
+    return kernels.sigmoid(x)
 
 
 def hard_sigmoid(x: Any) -> Any:
     """Return relu6(x + 3) / 6."""
-    return compute.hard_sigmoid(x)
+    return kernels.hard_sigmoid(x)
 
 
 def log_sigmoid(x: Any) -> Any:
     """Return log(sigmoid(x))."""
-    return compute.log_sigmoid(x)
+    return kernels.log_sigmoid(x)
 
 
 def tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of x."""
-    return compute.tanh(x)
+    return kernels.tanh(x)
 
 
 def hard_tanh(x: Any) -> Any:
     """Return x cut to [-1, 1]."""
-    return compute.hard_tanh(x)
+    return kernels.hard_tanh(x)
 
 
 def tanh_shrink(x: Any) -> Any:
     """Return x - tanh(x)."""
-    return compute.tanh_shrink(x)
+    return kernels.tanh_shrink(x)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """Return exp(x) / Σ exp(x) along ``axis``."""
-    return compute.softmax(x, axis)
+    return kernels.softmax(x, axis)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return log(softmax(x)) along ``axis``."""
-    return compute.log_softmax(x, axis)
+    return kernels.log_softmax(x, axis)
 
 
 def sparsemax(x: Any, axis: int = -1) -> Any:
     """Return the nearest point to x whose elements along ``axis`` are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
-    return compute.sparsemax(x, axis)
+    return kernels.sparsemax(x, axis)
 
 
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x))."""
-    return compute.softplus(x)
+    return kernels.softplus(x)
 
 
 def softsign(x: Any) -> Any:
     """Return x / (1 + abs(x))."""
-    return compute.softsign(x)
+    return kernels.softsign(x)
 
 
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x moved towards 0 by ``threshold``, and 0 within it."""
-    return compute.soft_shrink(x, threshold)
+    return kernels.soft_shrink(x, threshold)
 
 
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x where abs(x) > threshold, 0 elsewhere."""
-    return compute.hard_shrink(x, threshold)
+    return kernels.hard_shrink(x, threshold)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """Return x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016)."""
-    return compute.elu(x, alpha)
+    return kernels.elu(x, alpha)
 
 
 def celu(x: Any, alpha: float = 1.0) -> Any:
     """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0) (Barron 2017)."""
-    return compute.celu(x, alpha)
+    return kernels.celu(x, alpha)
 
 
 def selu(x: Any) -> Any:
     """Return the scaled elu whose outputs normalize themselves (Klambauer et al. 2017)."""
-    return compute.selu(x)
+    return kernels.selu(x)
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:
     """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
-    return compute.gelu(x, approximate)
+    return kernels.gelu(x, approximate)
 
 
 def silu(x: Any) -> Any:
     """Return x · sigmoid(x) (Ramachandran et al. 2017)."""
-    return compute.silu(x)
+    return kernels.silu(x)
 
 
 def hard_silu(x: Any) -> Any:
     """Return x · hard_sigmoid(x)."""
-    return compute.hard_silu(x)
+    return kernels.hard_silu(x)
 
 
 def mish(x: Any) -> Any:
     """Return x · tanh(softplus(x)) (Misra 2019)."""
-    return compute.mish(x)
+    return kernels.mish(x)
 
 
 def exponential(x: Any) -> Any:
     """Return exp(x)."""
-    return compute.exp(x)
+    return kernels.exp(x)
 
 
 def glu(x: Any, axis: int = -1) -> Any:
     """Return a · sigmoid(b) for the halves a, b of x along ``axis`` (Dauphin et al. 2017)."""
-    return compute.glu(x, axis)
+    return kernels.glu(x, axis)
 
 
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """Return x above ``threshold``, ``default_value`` elsewhere."""
-    return compute.threshold(x, threshold, default_value)
+    return kernels.threshold(x, threshold, default_value)
 
 
 def squareplus(x: Any, b: float = 4) -> Any:
     """Return (x + sqrt(x² + b)) / 2 (Barron 2021)."""
-    return compute.squareplus(x, b)
+    return kernels.squareplus(x, b)
 
 
 def sparse_plus(x: Any) -> Any:
     """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
-    return compute.sparse_plus(x)
+    return kernels.sparse_plus(x)
 
 
 def sparse_sigmoid(x: Any) -> Any:
     """Return (x + 1) / 2 cut to [0, 1]."""
-    return compute.sparse_sigmoid(x)
+    return kernels.sparse_sigmoid(x)
 
 
 swish, hard_swish = silu, hard_silu

@@ -167,7 +167,7 @@ def doctor(arguments: list[str]) -> int:
     import platform
 
     import anabranch
-    from anabranch import compute, config, datasets
+    from anabranch import config, datasets, runtime
 
     print(f"anabranch    {anabranch.__version__}")
     print(f"python       {platform.python_version()} on {platform.platform()}")
@@ -176,8 +176,8 @@ def doctor(arguments: list[str]) -> int:
             print(f"{package:<12} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             print(f"{package:<12} not installed")
-    print(f"device       {compute.describe_device()}")
-    print(f"threads      {compute.threads()} of {os.cpu_count()} cores")
+    print(f"device       {runtime.describe_device()}")
+    print(f"threads      {runtime.threads()} of {os.cpu_count()} cores")
     print(f"data folder  {config.data_folder()}")
     for name, there in datasets.at_hand().items():
         print(f"  {name:<14} {'there' if there else 'not there; downloaded on first use'}")

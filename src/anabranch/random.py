@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch.fx.proxy import Proxy
 
-from anabranch import _tree, compute, config
+from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
+from anabranch.ops import _kernels as kernels
 
 
 class SeedGenerator:
@@ -32,7 +33,7 @@ class SeedGenerator:
 
     def generator(self) -> torch.Generator:
         """Return torch's generator, on the device in use."""
-        self._generator = compute.generator(self.seed, self._generator)
+        self._generator = runtime.generator(self.seed, self._generator)
         return self._generator
 
     def get_config(self) -> dict[str, Any]:
@@ -49,20 +50,20 @@ def _source(seed: Any, like: Any) -> dict[str, Any]:
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ArgumentTypeError("seed is None, a whole number or a SeedGenerator.", got=repr(seed))
     if isinstance(like, Proxy):
-        made = like.tracer.create_proxy("call_function", torch.Generator, (str(compute.device()),), {})
+        made = like.tracer.create_proxy("call_function", torch.Generator, (str(runtime.device()),), {})
         return {"generator": made.manual_seed(seed)}
-    return {"generator": torch.Generator(compute.device()).manual_seed(seed)}
+    return {"generator": torch.Generator(runtime.device()).manual_seed(seed)}
 
 
 def _empty(shape: Any, dtype: str) -> Any:
     """Return room for numbers; its sizes may be recorded ones."""
-    compute.synchronise_seed()
+    runtime.synchronise_seed()
     shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
     if any(size is None for size in shape):
         raise ArgumentError(
             "Random numbers need sizes that are known when they are drawn.", got=str(shape), repair="ops.shape(x) inside call"
         )
-    options: dict[str, Any] = {"dtype": compute.dtype_of(dtype), "device": compute.device()}
+    options: dict[str, Any] = {"dtype": runtime.dtype_of(dtype), "device": runtime.device()}
     recorded = next((size for size in _tree.leaves(shape) if isinstance(size, Proxy)), None)
     if recorded is not None:
         return recorded.tracer.create_proxy("call_function", torch.empty, (shape,), options)
@@ -105,14 +106,14 @@ def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any =
     """Draw class numbers with chances softmax(logits): (B, classes) -> (B, num_samples)."""
     chances = torch.softmax(logits, dim=-1)
     found = torch.multinomial(chances, num_samples, replacement=True, **_source(seed, chances))
-    return found.to(compute.dtype_of(dtype))
+    return found.to(runtime.dtype_of(dtype))
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
     """Set a share ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate)."""
     if not 0 <= rate <= 1:
         raise ArgumentError("A rate lies in [0, 1].", got=repr(rate))
-    return compute.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
+    return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:

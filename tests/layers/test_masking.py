@@ -13,7 +13,7 @@ import torch
 from every_layer import CASES
 
 import anabranch as ab
-from anabranch import compute, engine, layers
+from anabranch import engine, layers, runtime
 
 IDS = np.array([[3, 1, 4, 0, 0], [2, 7, 0, 0, 0], [1, 2, 3, 4, 5]], "int32")
 OTHER = np.array([[5, 0, 0, 0, 0], [6, 6, 6, 0, 0], [0, 0, 1, 2, 0]], "int32")
@@ -225,7 +225,7 @@ def test_functions_keep_a_mask_whose_axes_they_leave_alone(function: Any, reach:
     assert y.masked == bool(reach)
     model = ab.Model(source, y)
     for result in (model(IDS), engine.interpret(model.graph, [torch.as_tensor(IDS)])[0]):
-        mask = compute.mask_of(result)
+        mask = runtime.mask_of(result)
         assert (mask is not None) == bool(reach)
         if mask is not None:
             assert tuple(mask.shape) == tuple(result.shape)[:reach]
@@ -237,7 +237,7 @@ def test_of_two_masks_both_count() -> None:
     a, b = table(sources[0]), table(sources[1])
     model = ab.Model(sources, [a + b, torch.maximum(a, b) * a[..., :1], torch.where(a > 0, a, 0.0)])
     both = torch.as_tensor((IDS != 0) & (OTHER != 0))
-    first, second, third = (compute.mask_of(x) for x in model([IDS, OTHER]))
+    first, second, third = (runtime.mask_of(x) for x in model([IDS, OTHER]))
     assert torch.equal(first, both)
     assert torch.equal(second, both)
     assert torch.equal(third, torch.as_tensor(IDS != 0))
@@ -333,7 +333,7 @@ def test_a_layer_that_changes_the_mask() -> None:
     model = ab.Model(source, [pool(first), pool(second), second])
     data = np.concatenate([SERIES, SERIES[:, :1]], 1)
     outputs = model(data)
-    assert torch.equal(compute.mask_of(outputs[2]), torch.as_tensor((data != 0).any(-1))[:, 3:])
+    assert torch.equal(runtime.mask_of(outputs[2]), torch.as_tensor((data != 0).any(-1))[:, 3:])
     by_hand = Halves()(layers.Masking()(data))
     for half, pooled in zip(by_hand, outputs, strict=False):
         np.testing.assert_allclose(pool(half), pooled, atol=1e-6)
@@ -352,7 +352,7 @@ def test_layers_that_make_keep_and_take_masks(softmax: Any) -> None:
     np.testing.assert_allclose(shares.detach().sum(1), 1, atol=1e-6)
     assert (shares.detach().numpy()[..., 0][IDS == 0] == 0).all()
     for result in (shares, twice, *engine.interpret(model.graph, [torch.as_tensor(IDS)])):
-        assert torch.equal(compute.mask_of(result), torch.as_tensor(IDS != 0))
+        assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
     np.testing.assert_allclose(model.to_torch()(torch.as_tensor(IDS))[0].detach(), shares.detach(), atol=1e-6)
     assert not MarkedTable(8, 4)(source).masked
 
@@ -394,7 +394,7 @@ def test_masks_of_arguments_by_name() -> None:
     assert y.masked
     result = ab.Model(sources, y)([IDS, OTHER])
     np.testing.assert_allclose(result.detach(), attention(table(IDS), value=table(OTHER)).detach(), atol=1e-6)
-    assert torch.equal(compute.mask_of(result), torch.as_tensor(IDS != 0))
+    assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
     assert (result.detach().numpy()[IDS == 0] == 0).all()
 
 
@@ -405,7 +405,7 @@ def test_softmax_takes_a_mask_of_scores_only(keras: Any) -> None:
     assert (scores(IDS).detach().numpy()[IDS == 0] == 0).all()
     features = ab.Model(source, layers.Softmax()(x))(IDS)
     np.testing.assert_allclose(features.detach().sum(-1), 1, atol=1e-6)
-    assert torch.equal(compute.mask_of(features), torch.as_tensor(IDS != 0))
+    assert torch.equal(runtime.mask_of(features), torch.as_tensor(IDS != 0))
 
 
 # Where a mask ends
@@ -442,11 +442,11 @@ def test_a_layer_without_support_gives_its_input_back_without_the_mask() -> None
     with pytest.warns(UserWarning, match="does not support masks"):
         y = same(table(source))
     assert not y.masked
-    assert compute.mask_of(ab.Model(source, y)(IDS)) is None
+    assert runtime.mask_of(ab.Model(source, y)(IDS)) is None
     given = table(IDS)
     with pytest.warns(UserWarning, match="does not support masks"):
-        assert compute.mask_of(same(given)) is None
-    assert compute.mask_of(given) is not None, "what came in keeps it"
+        assert runtime.mask_of(same(given)) is None
+    assert runtime.mask_of(given) is not None, "what came in keeps it"
 
 
 def test_unmasked_models_hold_nothing_of_it() -> None:
@@ -475,10 +475,10 @@ def test_lambda_takes_and_makes_masks() -> None:
     model = ab.Model(source, told(x))
     result = model(IDS)
     assert (result.detach().numpy()[IDS == 0] == 0).all()
-    assert torch.equal(compute.mask_of(result), torch.as_tensor(IDS != 0)[:, 1:])
+    assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0)[:, 1:])
     recorded = layers.Lambda(lambda x: x * 2)(x)
     assert recorded.masked
-    assert torch.equal(compute.mask_of(ab.Model(source, recorded)(IDS)), torch.as_tensor(IDS != 0))
+    assert torch.equal(runtime.mask_of(ab.Model(source, recorded)(IDS)), torch.as_tensor(IDS != 0))
 
 
 def test_masking_refuses_what_has_no_steps() -> None:
@@ -516,8 +516,8 @@ def test_a_mask_made_inside_a_layer_goes_on() -> None:
     assert y.mask_axes == 2
     model = ab.Model(source, [y * 2, layers.GlobalAveragePooling1D()(y[:, 1:])])
     twice, mean = model(IDS)
-    assert torch.equal(compute.mask_of(twice), torch.as_tensor(IDS != 0))
-    assert torch.equal(compute.mask_of(words(IDS)), torch.as_tensor(IDS != 0))
+    assert torch.equal(runtime.mask_of(twice), torch.as_tensor(IDS != 0))
+    assert torch.equal(runtime.mask_of(words(IDS)), torch.as_tensor(IDS != 0))
     by_hand = words(IDS).detach().numpy()[:, 1:]
     counts = (IDS != 0)[:, 1:, None]
     np.testing.assert_allclose(mean.detach(), (by_hand * counts).sum(1) / counts.sum(1), atol=1e-5)
@@ -589,7 +589,7 @@ def test_a_list_of_inputs_has_a_list_of_masks() -> None:
     for result in (ab.Model(source, y)(IDS), both([words(IDS), plain(IDS)])):
         right = words(IDS) * torch.as_tensor(IDS != 0).unsqueeze(-1) + plain(IDS)
         np.testing.assert_allclose(result.detach(), right.detach(), atol=1e-6)
-        assert torch.equal(compute.mask_of(result), torch.as_tensor(IDS != 0))
+        assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
 
 
 def test_torchs_modules_know_nothing_of_masks_and_its_functions_do() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from parity import assert_same_as_keras, draw_weights
 
-from anabranch import Input, Model, compute, layers
+from anabranch import Input, Model, layers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 
 SHAPES = ((6, 3), (4, 5, 3), (3, 4, 5, 2), (2, 3, 4, 2, 3))
@@ -193,6 +193,6 @@ def test_arguments() -> None:
 def test_half_precision_keeps_its_statistics() -> None:
     for dtype in ("bfloat16", "float16"):
         layer = layers.BatchNormalization(dtype=dtype, momentum=0.5)
-        x = compute.as_tensor(np.random.default_rng(0).normal(2.0, 1.0, (64, 3)), dtype)
+        x = runtime.as_tensor(np.random.default_rng(0).normal(2.0, 1.0, (64, 3)), dtype)
         assert layer(x, training=True).dtype == x.dtype
         assert np.allclose(layer.moving_mean.value.float(), 1.0, atol=0.2)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from every_op import CASES, Fixed, Op
 
-from anabranch import Input, _tree, compute, ops
+from anabranch import Input, _tree, ops, runtime
 from anabranch.graph import Function, Tensor
 from anabranch.graph.operators import DTYPES
 from anabranch.ops._shapes import NAMES, rule_of
@@ -37,7 +37,7 @@ def both(case: Op, args: Any, kwargs: Any) -> tuple[Any, Any]:
     assert rule is not None
     told = rule(args, kwargs)
     try:
-        return told, compute.infer(Function(function), args, kwargs)
+        return told, runtime.infer(Function(function), args, kwargs)
     except (ValueError, RuntimeError, TypeError):
         return told, None
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from anabranch import compute, optimizers
+from anabranch import optimizers, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from anabranch.graph import Home, Weight
 
@@ -38,7 +38,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 
 def weight(values: np.ndarray, name: str) -> Weight:
-    made = Weight(name, values.shape, "float32", lambda shape, dtype=None: values, Home("layer"), compute)
+    made = Weight(name, values.shape, "float32", lambda shape, dtype=None: values, Home("layer"), runtime)
     made.home.ordinal = 0
     return made
 

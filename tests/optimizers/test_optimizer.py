@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from anabranch import compute, optimizers
+from anabranch import optimizers, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph import Home, Weight
 
 
 def weight(values: Any, name: str = "kernel", path: str = "layer") -> Weight:
     array = np.asarray(values, "float32")
-    made = Weight(name, array.shape, "float32", lambda shape, dtype=None: array, Home(path), compute)
+    made = Weight(name, array.shape, "float32", lambda shape, dtype=None: array, Home(path), runtime)
     made.home.ordinal = 0
     return made
 

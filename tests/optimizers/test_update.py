@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from anabranch import compute, optimizers
+from anabranch import optimizers, runtime
 from anabranch.graph import Home, Weight
 from anabranch.optimizers.schedules import ExponentialDecay
 from anabranch.optimizers.update import CHUNK, Part, chunks
@@ -35,7 +35,7 @@ def weights_of(shapes: list[tuple[int, ...]], dtypes: tuple[str, ...] = ("float3
     made = []
     for index, shape in enumerate(shapes):
         array = np.random.default_rng(index).normal(size=shape).astype(dtypes[index % len(dtypes)])
-        made.append(Weight(f"w{index}", shape, str(array.dtype), lambda s, dtype=None, a=array: a, Home("layer"), compute))
+        made.append(Weight(f"w{index}", shape, str(array.dtype), lambda s, dtype=None, a=array: a, Home("layer"), runtime))
         made[-1].home.ordinal = 0
     return made
 

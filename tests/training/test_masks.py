@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import anabranch as ab
-from anabranch import compute, layers, losses, metrics
+from anabranch import layers, losses, metrics, runtime
 
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(1, 9, (8, 6)).astype("int32")
@@ -122,7 +122,7 @@ def test_a_loss_called_on_predictions_with_a_mask(keras: Any, name: str, reducti
     pred = torch.softmax(torch.as_tensor(np.random.default_rng(4).normal(size=(8, 6, 3)).astype("float32")), -1)
     true = CLASSES if "Sparse" in name else np.eye(3, dtype="float32")[CLASSES]
     mask = torch.as_tensor(IDS != 0)
-    found = getattr(losses, name)(reduction=reduction)(true, compute.with_mask(pred, mask), sample_weight=weights)
+    found = getattr(losses, name)(reduction=reduction)(true, runtime.with_mask(pred, mask), sample_weight=weights)
     theirs = pred.clone()
     theirs._keras_mask = mask
     expected = getattr(keras.losses, name)(reduction=reduction)(true, theirs, sample_weight=_by_step(weights))
@@ -131,14 +131,14 @@ def test_a_loss_called_on_predictions_with_a_mask(keras: Any, name: str, reducti
 
 def test_a_mask_and_a_class_that_does_not_count(keras: Any) -> None:
     pred = torch.softmax(torch.as_tensor(np.random.default_rng(4).normal(size=(8, 6, 3)).astype("float32")), -1)
-    found = losses.SparseCategoricalCrossentropy(ignore_class=1)(CLASSES, compute.with_mask(pred, torch.as_tensor(IDS != 0)))
+    found = losses.SparseCategoricalCrossentropy(ignore_class=1)(CLASSES, runtime.with_mask(pred, torch.as_tensor(IDS != 0)))
     pred._keras_mask = torch.as_tensor(IDS != 0)
     expected = keras.losses.SparseCategoricalCrossentropy(ignore_class=1)(CLASSES, pred)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
 
 
 def test_a_loss_of_torch_needs_its_values_one_by_one() -> None:
-    pred, true = compute.with_mask(torch.zeros(8, 6), torch.as_tensor(IDS != 0)), torch.ones(8, 6)
+    pred, true = runtime.with_mask(torch.zeros(8, 6), torch.as_tensor(IDS != 0)), torch.ones(8, 6)
     with pytest.raises(ValueError, match="and their mask are known"):
         losses.get(torch.nn.MSELoss())(true, pred)
     assert float(losses.get(torch.nn.MSELoss(reduction="none"))(true, pred)) == pytest.approx(1)

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from anabranch import compute, config
+from anabranch import config, runtime
 
 # names and numbers of malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -46,7 +46,7 @@ def keeping_memory(first: bool = False) -> Iterator[None]:
     stood. So they are left where that habit leads: blocks above 32 MiB are mapped singly, and up to 64 MiB at the heap's end
     are kept.
     """
-    if config.keep_memory() == "never" or compute.device().type != "cpu" or unfit():
+    if config.keep_memory() == "never" or runtime.device().type != "cpu" or unfit():
         yield
         return
     _begin(first)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
-from anabranch import compute
+from anabranch import runtime
 
 T = TypeVar("T")
 Tensors = Sequence[torch.Tensor | None]
@@ -133,7 +133,7 @@ class CudaGraph:
 
 def _device() -> int:
     """Return the number of the device in use, which need not be the one torch counts as current."""
-    index = compute.device().index
+    index = runtime.device().index
     return torch.cuda.current_device() if index is None else index
 
 
@@ -147,7 +147,7 @@ def aside(work: Callable[[], T]) -> T:
 
     Capturing could not follow a tie to that.
     """
-    if compute.device().type != "cuda":
+    if runtime.device().type != "cuda":
         return work()
     device = _device()
     current, side = torch.cuda.current_stream(device), _side_stream(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.engine.lower import as_constant, masked_axes, note, note_shapes
 from anabranch.graph import Flat, Graph, Step, flatten, with_values
@@ -15,7 +15,7 @@ def interpret(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
     """Return the graph's flat outputs for flat ``inputs``."""
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
-    if compute.is_recording():
+    if runtime.is_recording():
         for tensor, value in zip(graph.inputs, inputs, strict=True):
             note(value, tensor.spec)
     for _ in _steps(flat, values):
@@ -31,10 +31,10 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
         layer: Any = step.node.operation
         args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, [values[number] for number in step.inputs]))
         if getattr(layer, "autocast", False):
-            args = compute.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
-            kwargs = compute.as_tensors(kwargs, layer.compute_dtype)
-        results = _tree.leaves(compute.run(layer, args, kwargs))
-        if compute.is_recording():  # what is known of shapes the description knows
+            args = runtime.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
+            kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)
+        results = _tree.leaves(runtime.run(layer, args, kwargs))
+        if runtime.is_recording():  # what is known of shapes the description knows
             note_shapes(step, masked_axes(step, reach), results)
         values.update(zip(step.outputs, results, strict=True))
 
@@ -46,7 +46,7 @@ def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: b
     words = (str(error).splitlines() or [type(error).__name__])[0]
     step: Step | None = None
     try:
-        with compute.training_scope(training):
+        with runtime.training_scope(training):
             for step in _steps(flat, values):  # noqa: B007 - the last one is the one that fails
                 pass
     except AnabranchError as told:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch.engine.opaque import MASKS, Opaque
 from anabranch.graph import Graph, Node, Shape, Spec, Step, Tensor, Weight, flatten, spec_leaves, with_values
 from anabranch.graph.masks import reaches
@@ -105,7 +105,7 @@ class Recorder(GraphAppendingTracer):
         """Return the read of one weight, in torch's layout."""
         if weight not in self._reads:
             target = self._place(weight, attribute_path(weight.path))
-            attach(self.root, target, compute.realize(weight))
+            attach(self.root, target, runtime.realize(weight))
             self._reads[weight] = Proxy(self.graph.get_attr(target), self)
         return self._reads[weight]
 
@@ -133,12 +133,12 @@ class Recorder(GraphAppendingTracer):
         """Record the update of a metric as a module of its own."""
         if self.penalties:
             self.watched += 1
-            self.submodule(f"watched.m{self.watched}", compute.Watching(metric), args, kwargs)
+            self.submodule(f"watched.m{self.watched}", runtime.Watching(metric), args, kwargs)
 
     def create_arg(self, a: Any) -> Any:
         """Let weights, constant tensors and random generators stand among the arguments of a recorded call."""
         if isinstance(a, Weight):
-            a = compute.shown(a)
+            a = runtime.shown(a)
         elif isinstance(a, (torch.Tensor, torch.Generator)):
             a = self.constant(a)
         return super().create_arg(a)
@@ -174,14 +174,14 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
         name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
         values[number] = Proxy(recorder.graph.placeholder(name), recorder)
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
-    with compute.recording(recorder), compute.training_scope(training):
+    with runtime.recording(recorder), runtime.training_scope(training):
         for step in flat.steps:
             masked = masked_axes(step, reach)
             results = _record(recorder, step, [values[number] for number in step.inputs], masked)
             masks += note_shapes(step, masked, results)
             values.update(zip(step.outputs, results, strict=True))
     outputs = [values[number] for number in flat.outputs]
-    kept = {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := compute.mask_of(x)) is not None}
+    kept = {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := runtime.mask_of(x)) is not None}
     result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses, *kept.values())
     recorder.graph.output(recorder.create_arg(result))
     _forget_unused(recorder.graph, [mask.node for mask in masks if isinstance(mask, Proxy)])
@@ -201,9 +201,9 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[i
     last, losses = next(reversed(recorder.graph.nodes), None), len(recorder.losses)
     try:
         watched = not type(layer).__module__.startswith("anabranch.") or hasattr(layer, "function")  # a user's code
-        before = compute.random_state() if watched else b""
-        result = compute.run(layer, args, kwargs)
-        if watched and compute.random_state() != before:
+        before = runtime.random_state() if watched else b""
+        result = runtime.run(layer, args, kwargs)
+        if watched and runtime.random_state() != before:
             raise TypeError("numbers drawn while recording would be the same at every call")
         found = _tree.leaves(_taken_apart(result, step.node, masked) if isinstance(result, Proxy) else result)
         if len(found) != len(spec_leaves(step.node.output_specs)):
@@ -219,7 +219,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[i
 
 def _whole(recorder: Recorder, step: Step, args: Any, kwargs: dict[str, Any], masked: tuple[int, ...]) -> list[Any]:
     """Record the call of a layer as one module; masks go in and out beside the values."""
-    masks = [compute.mask_of(leaf) for leaf in _tree.leaves((args, kwargs))]
+    masks = [runtime.mask_of(leaf) for leaf in _tree.leaves((args, kwargs))]
     given = {**kwargs, MASKS: masks} if any(mask is not None for mask in masks) else kwargs
     whole = recorder.submodule(attribute_path(step.path), Opaque(step.node.operation, masked), args, given)
     count = step.node.output_count
@@ -227,20 +227,20 @@ def _whole(recorder: Recorder, step: Step, args: Any, kwargs: dict[str, Any], ma
         return [whole]
     found = [operator.getitem(whole, i) for i in range(count)]
     for place, index in enumerate(index for index, reach in enumerate(masked) if reach):
-        found[index] = compute.with_mask(found[index], operator.getitem(whole, count + place))
+        found[index] = runtime.with_mask(found[index], operator.getitem(whole, count + place))
     return found
 
 
 def _taken_apart(value: Proxy, node: Node, masked: tuple[int, ...]) -> Any:
     """Return a recorded value that stands for a nest as that nest of recorded values; its mask may be a nest as well."""
-    specs, mask = node.output_specs, compute.mask_of(value)
+    specs, mask = node.output_specs, runtime.mask_of(value)
     if isinstance(specs, Spec):
         return value
     found = _tree.leaves(_parts(value, specs))
     if mask is None:
         return found
     masks = _tree.leaves(_parts(mask, specs)) if hasattr(node.operation, "makes_mask") else [mask] * len(found)
-    return [compute.with_mask(x, m) if reach else x for x, m, reach in zip(found, masks, masked, strict=True)]
+    return [runtime.with_mask(x, m) if reach else x for x, m, reach in zip(found, masks, masked, strict=True)]
 
 
 def _parts(value: Any, specs: Any) -> Any:
@@ -270,15 +270,15 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
 def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     if "float" not in dtype:
         return x
-    mask = compute.mask_of(x)
-    x = x.to(compute.dtype_of(dtype))
+    mask = runtime.mask_of(x)
+    x = x.to(runtime.dtype_of(dtype))
     x.node.meta["shape"] = shape
-    return compute.with_mask(x, mask)
+    return runtime.with_mask(x, mask)
 
 
 def as_constant(leaf: Any) -> Any:
     """Return an array as a tensor, which unlike an array knows how to be combined with recorded values."""
-    return compute.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
+    return runtime.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:
@@ -311,7 +311,7 @@ def note_shapes(step: Step, masked: tuple[int, ...], results: Sequence[Any]) -> 
     for spec, result in zip(specs, results, strict=True):
         note(result, spec)
     return [
-        compute.shaped(compute.mask_of(result), spec.shape[:axes])
+        runtime.shaped(runtime.mask_of(result), spec.shape[:axes])
         for spec, result, axes in zip(specs, results, masked, strict=False)
         if axes
     ]

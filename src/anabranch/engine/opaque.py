@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 
 MASKS = "_masks"  # the argument that brings the masks of the others
 
@@ -21,7 +21,7 @@ class Opaque(torch.nn.Module):
         for number, weight in enumerate(layer.weights):
             name = weight.path.removeprefix(layer.path + "/").replace("/", "_").replace(".", "_")
             name = name if not hasattr(self, name) else f"{name}_{number}"
-            value = compute.realize(weight)
+            value = runtime.realize(weight)
             if isinstance(value, torch.nn.Parameter):
                 self.register_parameter(name, value)
             else:
@@ -31,11 +31,11 @@ class Opaque(torch.nn.Module):
         """Run the layer; several outputs come as a flat list, the masks of those that have one after them."""
         masks = kwargs.pop(MASKS, None)
         if masks is not None:
-            marked = [compute.with_mask(x, mask) for x, mask in zip(_tree.leaves((args, kwargs)), masks, strict=True)]
+            marked = [runtime.with_mask(x, mask) for x, mask in zip(_tree.leaves((args, kwargs)), masks, strict=True)]
             args, kwargs = _tree.fill((args, kwargs), marked)
-        with compute.training_scope(self.training):
-            result = compute.run(self.layer, args, kwargs)
-        compute.give_losses(self.layer)
+        with runtime.training_scope(self.training):
+            result = runtime.run(self.layer, args, kwargs)
+        runtime.give_losses(self.layer)
         if any(self.masked):
             found = _tree.leaves(result)
             return [*found, *(_mask(x, reach) for x, reach in zip(found, self.masked, strict=False) if reach)]
@@ -43,5 +43,5 @@ class Opaque(torch.nn.Module):
 
 
 def _mask(value: torch.Tensor, reach: int) -> Any:
-    mask = compute.mask_of(value)
+    mask = runtime.mask_of(value)
     return value.new_ones(value.shape[:reach], dtype=torch.bool) if mask is None else mask

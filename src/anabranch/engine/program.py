@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch.engine import passes
 from anabranch.engine.constants import Constants
 from anabranch.engine.jit import Jitted, Report
@@ -85,7 +85,7 @@ class Program:
         self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
         much = free and passes.multiplications(lowered.code, lowered.root) > passes.MUCH
-        device, chosen = compute.device().type, remat if training else ()
+        device, chosen = runtime.device().type, remat if training else ()
         self._settings = {
             (frozen, single): passes.Setting(training, frozen and free, single and free, much, device, jit is not None, chosen)
             for frozen in (False, True)
@@ -134,14 +134,14 @@ class Program:
         form = self.form(frozen=frozen, single=frozen and _is_single(given))
         gathered: list[torch.Tensor] = []
         if self._whole:
-            with compute.gathering() as gathered:
+            with runtime.gathering() as gathered:
                 values = form(given)
         else:
             values = form(given)
         count = self.lowered.outputs
         outputs, extra = list(values[:count]), list(values[count:])
         for index in reversed(self.lowered.masked):
-            outputs[index] = compute.with_mask(outputs[index], extra.pop())
+            outputs[index] = runtime.with_mask(outputs[index], extra.pop())
         return outputs, [*extra, *gathered]
 
 
@@ -172,13 +172,13 @@ def program(model: Any, training: bool, jit: Report | None = None, remat: Remat 
     ``jit``: as machine code; takes the lines that tell of its making. ``remat``: see :class:`Program`.
     """
     global _placed_last
-    compute.synchronise_seed()
+    runtime.synchronise_seed()
     graph, kept = model.need_running_graph(), _kept_of(model)
     if kept.changes != config.changes() or kept.state[0] is not graph:
-        state = (graph, str(compute.device()), tuple(layer.trainable for layer in model.inner_layers()))
+        state = (graph, str(runtime.device()), tuple(layer.trainable for layer in model.inner_layers()))
         kept.state = kept.state if kept.state == state else state
         kept.changes = config.changes()
-        compute.settle_tf32()
+        runtime.settle_tf32()
     last = _placed_last and _placed_last()
     if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
         place_weights(model)
@@ -203,6 +203,6 @@ def place_weights(model: Any) -> None:
     """Make all weights on the device, and let gradients flow to those that train."""
     training = set(model.trainable_weights)
     for weight in model.weights:
-        tensor = compute.realize(weight)
+        tensor = runtime.realize(weight)
         if isinstance(tensor, torch.nn.Parameter):
             tensor.requires_grad_(weight in training)

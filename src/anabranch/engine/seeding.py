@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from anabranch import compute
+from anabranch import runtime
 
 
 def synchronise_seed() -> None:
     """Seed torch's generators once for each ``set_random_seed`` since the last call."""
-    compute.synchronise_seed()
+    runtime.synchronise_seed()
 
 
 def device() -> torch.device:
     """Return the device that weights and batches live on."""
-    return compute.device()
+    return runtime.device()

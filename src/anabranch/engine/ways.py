@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch.engine.program import program
 from anabranch.graph import Graph
 
@@ -35,7 +35,7 @@ class Eager:
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> Results:
         """Return the outputs and what layers add to the loss."""
         nest = _tree.fill(self.graph.input_structure, list(inputs))
-        with compute.gathering() as gathered, compute.training_scope(self._training):
-            result = compute.run(self._model, (nest,), {"training": self._training})
-            compute.give_losses(self._model)
+        with runtime.gathering() as gathered, runtime.training_scope(self._training):
+            result = runtime.run(self._model, (nest,), {"training": self._training})
+            runtime.give_losses(self._model)
         return _tree.leaves(result), gathered

@@ -21,7 +21,7 @@ class Home:
 
 
 class WeightEngine(Protocol):
-    """What a weight asks of whoever holds tensors; ``anabranch.compute`` is one."""
+    """What a weight asks of whoever holds tensors; ``anabranch.runtime`` is one."""
 
     def native(self, weight: Weight) -> Any:
         """Return the tensor in torch's layout, made on first use; a recorded node while a model is being lowered."""

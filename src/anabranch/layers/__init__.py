@@ -1,4 +1,4 @@
-"""The layers, a family a file; each says what, ``compute`` says how."""
+"""The layers, a family a file; each says what, ``ops`` says how."""
 
 import lazy_loader
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import compute, initializers, regularizers
+from anabranch import initializers, regularizers
 from anabranch._errors import ArgumentError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.base import Layer
+from anabranch.ops import _kernels as kernels
 
 
 class Pointwise(Layer):
@@ -36,7 +37,7 @@ class ReLU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Rectify."""
-        return compute.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+        return kernels.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(Pointwise):
@@ -51,7 +52,7 @@ class LeakyReLU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Rectify."""
-        return compute.relu(inputs, self.negative_slope)
+        return kernels.relu(inputs, self.negative_slope)
 
 
 class ELU(Pointwise):
@@ -63,7 +64,7 @@ class ELU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Apply."""
-        return compute.elu(inputs, self.alpha)
+        return kernels.elu(inputs, self.alpha)
 
 
 class PReLU(Pointwise):
@@ -95,7 +96,7 @@ class PReLU(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Rectify."""
-        return compute.prelu(inputs, self.alpha)
+        return kernels.prelu(inputs, self.alpha)
 
 
 class Softmax(Pointwise):
@@ -119,5 +120,5 @@ class Softmax(Pointwise):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Normalize."""
         if mask is None:
-            return compute.softmax(inputs, self.axis)
-        return compute.masked_softmax(inputs, self.axis, mask, -3e4 if self.compute_dtype == "float16" else -1e9)
+            return kernels.softmax(inputs, self.axis)
+        return kernels.masked_softmax(inputs, self.axis, mask, -3e4 if self.compute_dtype == "float16" else -1e9)

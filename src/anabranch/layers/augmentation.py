@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.core import whole
 from anabranch.layers.regularization import Seeded
+from anabranch.ops import _kernels as kernels
 
 
 class RandomImages(Seeded):
@@ -35,15 +36,15 @@ class RandomImages(Seeded):
 
     def call(self, inputs: Any, training: bool = True) -> Any:
         """Change while training."""
-        shape = compute.shape_of(inputs)
+        shape = runtime.shape_of(inputs)
         if shape is not None:
             check_rank(shape, 4, "batch, height, width, channels")
-        images = compute.cast(inputs, self.compute_dtype)
+        images = kernels.cast(inputs, self.compute_dtype)
         if not training:
             return images
         if self.data_format == "channels_last":
             return self.change(images)
-        return compute.permute(self.change(compute.permute(images, (0, 2, 3, 1))), (0, 3, 1, 2))
+        return kernels.permute(self.change(kernels.permute(images, (0, 2, 3, 1))), (0, 3, 1, 2))
 
 
 class RandomFlip(RandomImages):
@@ -60,7 +61,7 @@ class RandomFlip(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Mirror."""
-        return compute.random_flip(images, self._axes, self.generator())
+        return kernels.random_flip(images, self._axes, self.generator())
 
 
 class RandomCrop(RandomImages):
@@ -93,17 +94,17 @@ class RandomCrop(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Crop at random places."""
-        return compute.random_crop(images, (self.height, self.width), self.generator())
+        return kernels.random_crop(images, (self.height, self.width), self.generator())
 
     def call(self, inputs: Any, training: bool = True) -> Any:
         """Crop."""
-        shape = compute.shape_of(inputs)
+        shape = runtime.shape_of(inputs)
         if shape is not None:
             self.compute_output_shape(shape)
         if training:
             return super().call(inputs, training=True)
-        middle = compute.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2)
-        return compute.cast(middle, self.compute_dtype)
+        middle = kernels.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2)
+        return kernels.cast(middle, self.compute_dtype)
 
 
 class Warp(RandomImages):
@@ -125,7 +126,7 @@ class Warp(RandomImages):
 
     def sampling(self) -> Any:
         """Return how to read between pixels and beyond the rim."""
-        return compute.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.compute_dtype)
+        return kernels.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.compute_dtype)
 
 
 class RandomTranslation(Warp):
@@ -147,7 +148,7 @@ class RandomTranslation(Warp):
 
     def change(self, images: Any) -> Any:
         """Shift."""
-        return compute.random_translation(images, self.height_range, self.width_range, self.sampling(), self.generator())
+        return kernels.random_translation(images, self.height_range, self.width_range, self.sampling(), self.generator())
 
 
 class RandomRotation(Warp):
@@ -168,7 +169,7 @@ class RandomRotation(Warp):
 
     def change(self, images: Any) -> Any:
         """Turn."""
-        return compute.random_rotation(images, self.range, self.sampling(), self.generator())
+        return kernels.random_rotation(images, self.range, self.sampling(), self.generator())
 
 
 class RandomZoom(Warp):
@@ -194,7 +195,7 @@ class RandomZoom(Warp):
 
     def change(self, images: Any) -> Any:
         """Zoom."""
-        return compute.random_zoom(images, self.height_range, self.width_range, self.sampling(), self.generator())
+        return kernels.random_zoom(images, self.height_range, self.width_range, self.sampling(), self.generator())
 
 
 class RandomContrast(RandomImages):
@@ -212,7 +213,7 @@ class RandomContrast(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Scale."""
-        return compute.random_contrast(images, self.range, self.value_range, self.generator())
+        return kernels.random_contrast(images, self.range, self.value_range, self.generator())
 
 
 class RandomBrightness(RandomImages):
@@ -224,7 +225,7 @@ class RandomBrightness(RandomImages):
 
     def change(self, images: Any) -> Any:
         """Add."""
-        return compute.random_brightness(images, self.range, self.value_range, self.generator())
+        return kernels.random_brightness(images, self.range, self.value_range, self.generator())
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:

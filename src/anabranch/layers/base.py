@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from anabranch import _tree, compute, config, dtype_policies, initializers, regularizers
+from anabranch import _tree, config, dtype_policies, initializers, regularizers, runtime
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -235,7 +235,7 @@ class Layer:
         name = _numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
         initializer = initializer or ("glorot_uniform" if "float" in dtype else "zeros")
         weight = Weight(
-            name, shape, dtype, initializers.get(initializer), self._home, compute,
+            name, shape, dtype, initializers.get(initializer), self._home, runtime,
             trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
             autocast=autocast,
         )  # fmt: skip
@@ -347,7 +347,7 @@ class Layer:
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return shape and dtype of what ``call`` gives: by the shape rule, or from fake tensors where there is none."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
-            return compute.infer(self, args, kwargs)
+            return runtime.infer(self, args, kwargs)
         shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
         dtype = self.output_dtype([tensor.dtype for tensor in tensors_in(args, kwargs)])
         if isinstance(shape, list) and shape and isinstance(shape[0], (tuple, list)):
@@ -387,19 +387,19 @@ class Layer:
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         dtype = self.compute_dtype if self.autocast else None
-        args = tuple(compute.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
-        kwargs = compute.as_tensors(kwargs, dtype)
+        args = tuple(runtime.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
+        kwargs = runtime.as_tensors(kwargs, dtype)
         try:
             if not self.built:
                 refuse_strangers(self, args)
                 self._build_once(args, kwargs, call_site())
-            if not compute.is_recording():
-                if any(compute.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
+            if not runtime.is_recording():
+                if any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
                     mask_rule.tell_lost(self, call_site())
-                compute.synchronise_seed()
+                runtime.synchronise_seed()
                 if not self.adopted:
                     self.adopt(config.next_adoption(), self.name)
-            return compute.run(self, args, kwargs)
+            return runtime.run(self, args, kwargs)
         except AnabranchError as error:
             error.at(self._described(call_site()))
             raise
@@ -420,20 +420,20 @@ class Layer:
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a nest of them, to what training minimises; inside ``call``."""
-        compute.tell_loss(self, loss)
+        runtime.tell_loss(self, loss)
 
     @property
     def losses(self) -> list[Any]:
         """What the last call added, by ``add_loss`` and activity regularizers, here and inside; and penalties on weights."""
         added = [loss for layer in self.inner_layers() for loss in layer.held_losses]
         penalised = (weight for weight in self.trainable_weights if weight.regularizer is not None)
-        return [*added, *(weight.regularizer(compute.shown(weight)) for weight in penalised if weight.regularizer)]
+        return [*added, *(weight.regularizer(runtime.shown(weight)) for weight in penalised if weight.regularizer)]
 
     def add_metric(self, value: Any, name: str | None = None, aggregation: str = "mean") -> None:
         """Show a value of ``call`` in logs and history, its ``"mean"`` or ``"sum"`` over an epoch, as Keras 2 did."""
         if aggregation not in ("mean", "sum"):
             raise ArgumentError("Unknown aggregation.", expected="'mean' or 'sum'", got=repr(aggregation))
-        compute.watch_value(self, value, name or f"{self.name}_metric", aggregation)
+        runtime.watch_value(self, value, name or f"{self.name}_metric", aggregation)
 
     def held_metrics(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and what ``add_metric`` was told."""

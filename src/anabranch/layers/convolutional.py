@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from anabranch import activations, compute, config, regularizers
+from anabranch import activations, config, regularizers
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape, call_site
 from anabranch.graph.shapes import check_rank, per_axis, window_length
 from anabranch.layers.base import Layer
 from anabranch.layers.core import whole
+from anabranch.ops import _kernels as kernels
 
 AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
@@ -97,7 +98,7 @@ class Conv(Layer):
     def call(self, inputs: Any) -> Any:
         """Convolve, add the bias, apply the activation."""
         return self.activation(
-            compute.conv(
+            kernels.conv(
                 inputs, self.kernel, self.bias, strides=self.strides, padding=self.padding, data_format=self.data_format,
                 dilation_rate=self.dilation_rate, groups=self.groups,
             )

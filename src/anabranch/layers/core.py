@@ -5,12 +5,13 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from anabranch import _tree, activations, compute, regularizers
+from anabranch import _tree, activations, regularizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Tensor, call_site, outputs_of, record
 from anabranch.graph.shapes import same
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
+from anabranch.ops import _kernels as kernels
 
 
 class InputLayer(Layer):
@@ -200,7 +201,7 @@ class Dense(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Apply the affine map and the activation."""
-        return self.activation(compute.linear(inputs, self.kernel, self.bias))
+        return self.activation(kernels.linear(inputs, self.kernel, self.bias))
 
 
 class Activation(Layer):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import compute, initializers, regularizers
+from anabranch import initializers, regularizers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Tensor
 from anabranch.layers.base import Layer
 from anabranch.layers.core import whole
+from anabranch.ops import _kernels as kernels
 
 
 class Embedding(Layer):
@@ -72,11 +73,11 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Look up."""
-        rows = compute.embedding(inputs, self.embeddings)
-        return compute.cast(rows, self.compute_dtype) if self.low_precision else rows  # the rows, rather than all of the table
+        rows = kernels.embedding(inputs, self.embeddings)
+        return kernels.cast(rows, self.compute_dtype) if self.low_precision else rows  # the rows, rather than all of the table
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where ids are not 0, None without ``mask_zero``."""
         if not self.mask_zero:
             return None
-        return (inputs if isinstance(inputs, Tensor) else compute.as_tensors(inputs)) != 0
+        return (inputs if isinstance(inputs, Tensor) else runtime.as_tensors(inputs)) != 0

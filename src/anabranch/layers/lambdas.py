@@ -6,7 +6,7 @@ import copy
 import functools
 from typing import Any, Self
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Graph, Spec, Tensor, with_values
 from anabranch.layers.base import Layer
@@ -62,7 +62,7 @@ class Lambda(Layer):
             return _tree.fill(self._graph.output_structure, [tensor.spec for tensor in self._graph.outputs])
         rule = self.output_shape_rule
         if rule is None:
-            return compute.infer(self, (inputs,), kwargs)
+            return runtime.infer(self, (inputs,), kwargs)
         shapes = _tree.map_leaves(lambda x: x.shape, inputs)
         batch = _tree.leaves(inputs)[0].shape[0]
         return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.compute_dtype)
@@ -76,11 +76,11 @@ class Lambda(Layer):
         if not plain or self.activity_regularizer is not None or self.mask is not None or set(self._told()):
             return None
         sources = _tree.map_leaves(lambda leaf: Input(batch_shape=leaf.shape, dtype=leaf.dtype), inputs)
-        before = compute.random_state()
+        before = runtime.random_state()
         try:
             outputs = self.function(sources, **self.arguments)
             found = _tree.leaves(outputs)
-            if compute.random_state() == before and found and all(isinstance(leaf, Tensor) for leaf in found):
+            if runtime.random_state() == before and found and all(isinstance(leaf, Tensor) for leaf in found):
                 return Graph(sources, outputs)
         except Exception:  # whatever it is, running on fake tensors meets it again and says so
             return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import compute
+from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Tensor
 from anabranch.layers.activation import Pointwise
 from anabranch.layers.mask_rule import mask_like
+from anabranch.ops import _kernels as kernels
 
 
 class Masking(Pointwise):
@@ -26,14 +27,14 @@ class Masking(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Set the marked steps to 0."""
-        mask = compute.unequal(inputs, self.mask_value)
-        return compute.with_mask(compute.keep(inputs, mask), mask)
+        mask = runtime.unequal(inputs, self.mask_value)
+        return runtime.with_mask(kernels.keep(inputs, mask), mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where a step differs from ``mask_value`` in one number at least."""
         if isinstance(inputs, Tensor):
             return (inputs != self.mask_value).any(-1)
-        return compute.unequal(compute.as_tensors(inputs), self.mask_value)
+        return runtime.unequal(runtime.as_tensors(inputs), self.mask_value)
 
     def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
         """Return a mask of the steps."""

@@ -6,7 +6,7 @@ import functools
 import operator
 from typing import Any, ClassVar
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Tensor, call_site
 from anabranch.graph.explain import Clash
@@ -14,6 +14,7 @@ from anabranch.graph.operators import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.branches import agreed, check_branches, raised, refuse_stretching
+from anabranch.ops import _kernels as kernels
 
 
 class Joining(Layer):
@@ -60,12 +61,12 @@ class Merge(Joining):
         return shape
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        shapes = [compute.shape_of(x) for x in _tree.leaves(args) if hasattr(x, "shape")]
+        shapes = [runtime.shape_of(x) for x in _tree.leaves(args) if hasattr(x, "shape")]
         known = [shape for shape in shapes if shape is not None]
         if known and len(known) == len(shapes):
             try:
                 agreed(self, raised(known), stretch=True)
-                if not (self.broadcast or compute.is_recording()):  # recorded sizes may stand for unknown ones
+                if not (self.broadcast or runtime.is_recording()):  # recorded sizes may stand for unknown ones
                     refuse_stretching(self, known)
             except ShapeError as error:
                 raise error.at(self._described(call_site())) from None
@@ -73,13 +74,13 @@ class Merge(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Merge the branches in order."""
-        return functools.reduce(self.merge, compute.as_equal_ranks(inputs))
+        return functools.reduce(self.merge, kernels.as_equal_ranks(inputs))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where one branch counts at least; None unless all have masks."""
         if mask is None or any(one is None for one in mask):
             return None
-        return functools.reduce(operator.or_, mask) if isinstance(mask[0], Tensor) else compute.either(list(mask))
+        return functools.reduce(operator.or_, mask) if isinstance(mask[0], Tensor) else runtime.either(list(mask))
 
     def makes_mask(self) -> bool:
         """Return False, as a mask follows from those of the branches, unless a subclass has a rule of its own."""
@@ -115,8 +116,8 @@ class Multiply(Merge):
 
     def call(self, inputs: list[Any]) -> Any:
         """Multiply; what a mask leaves out counts as 1."""
-        branches = compute.as_equal_ranks(inputs)
-        return compute.masked_product(branches) if _some_masked(branches) else functools.reduce(self.merge, branches)
+        branches = kernels.as_equal_ranks(inputs)
+        return kernels.masked_product(branches) if _some_masked(branches) else functools.reduce(self.merge, branches)
 
     def merge(self, a: Any, b: Any) -> Any:
         """Multiply."""
@@ -130,7 +131,7 @@ class Average(Merge):
 
     def call(self, inputs: list[Any]) -> Any:
         """Take the mean."""
-        return functools.reduce(operator.add, compute.as_equal_ranks(inputs)) / len(inputs)
+        return functools.reduce(operator.add, kernels.as_equal_ranks(inputs)) / len(inputs)
 
 
 class Extreme(Merge):
@@ -138,9 +139,9 @@ class Extreme(Merge):
 
     def call(self, inputs: list[Any]) -> Any:
         """Compare."""
-        branches = compute.as_equal_ranks(inputs)
+        branches = kernels.as_equal_ranks(inputs)
         if _some_masked(branches):
-            return compute.masked_extreme(self.merge, branches)
+            return kernels.masked_extreme(self.merge, branches)
         return functools.reduce(self.merge, branches)
 
 
@@ -149,7 +150,7 @@ class Maximum(Extreme):
 
     def merge(self, a: Any, b: Any) -> Any:
         """Take the greater."""
-        return compute.maximum(a, b)
+        return kernels.maximum(a, b)
 
 
 class Minimum(Extreme):
@@ -157,7 +158,7 @@ class Minimum(Extreme):
 
     def merge(self, a: Any, b: Any) -> Any:
         """Take the lesser."""
-        return compute.minimum(a, b)
+        return kernels.minimum(a, b)
 
 
 class Concatenate(Joining):
@@ -185,13 +186,13 @@ class Concatenate(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Join."""
-        return compute.concatenate(list(inputs), self.axis)
+        return kernels.concatenate(list(inputs), self.axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the masks joined along a masked axis; along another, where one counts. A branch without a mask counts."""
         if mask is None or all(one is None for one in mask):
             return None
-        return compute.side_by_side(list(inputs), list(mask), self.axis)
+        return runtime.side_by_side(list(inputs), list(mask), self.axis)
 
     def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
         """Return the mask of most axes."""
@@ -237,14 +238,14 @@ class Dot(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Multiply and sum."""
-        return compute.batch_dot(inputs[0], inputs[1], self.axes, self.normalize)
+        return kernels.batch_dot(inputs[0], inputs[1], self.axes, self.normalize)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: the axes are others."""
 
 
 def _some_masked(branches: list[Any]) -> bool:
-    return any(compute.mask_of(branch) is not None for branch in branches)
+    return any(runtime.mask_of(branch) is not None for branch in branches)
 
 
 def add(inputs: Any, **kwargs: Any) -> Any:

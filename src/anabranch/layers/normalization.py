@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import compute, regularizers
+from anabranch import regularizers
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.activation import Pointwise
 from anabranch.layers.core import whole
+from anabranch.ops import _kernels as kernels
 
 
 class BatchNormalization(Pointwise):
@@ -85,7 +86,7 @@ class BatchNormalization(Pointwise):
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Normalize; while training move the statistics."""
         axis, rank = self._place
-        return compute.batch_norm(
+        return kernels.batch_norm(
             inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance, axis=axis, rank=rank, epsilon=self.epsilon,
             momentum=self.momentum if training and self.trainable else None, mask=mask,
         )  # fmt: skip
@@ -133,7 +134,7 @@ class LayerNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return compute.layer_norm(inputs, self.gamma, self.beta, self._axes, self._shape, self.epsilon)
+        return kernels.layer_norm(inputs, self.gamma, self.beta, self._axes, self._shape, self.epsilon)
 
 
 class GroupNormalization(Pointwise):
@@ -188,7 +189,7 @@ class GroupNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return compute.group_norm(inputs, self.gamma, self.beta, self._groups, *self._place, self.epsilon)
+        return kernels.group_norm(inputs, self.gamma, self.beta, self._groups, *self._place, self.epsilon)
 
 
 class RMSNormalization(Pointwise):
@@ -217,7 +218,7 @@ class RMSNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return compute.rms_norm(inputs, self.scale, self._axes, self._shape, self.epsilon)
+        return kernels.rms_norm(inputs, self.scale, self._axes, self._shape, self.epsilon)
 
 
 class UnitNormalization(Pointwise):
@@ -235,7 +236,7 @@ class UnitNormalization(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Normalize."""
-        return compute.unit_norm(inputs, as_axes(self.axis))
+        return kernels.unit_norm(inputs, as_axes(self.axis))
 
 
 def check_epsilon(epsilon: float, layer: Pointwise) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch.graph import Shape
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.convolutional import check_padding, known_channels, windows_shape
+from anabranch.ops import _kernels as kernels
 
 
 class Pooling(Layer):
@@ -40,7 +41,7 @@ class Pooling(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
-        return compute.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
+        return kernels.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class MaxPooling1D(Pooling):
@@ -99,7 +100,7 @@ class GlobalPooling(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
-        return compute.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
+        return kernels.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
 
 
 class GlobalMaxPooling1D(GlobalPooling):
@@ -131,7 +132,7 @@ class GlobalAveragePooling1D(GlobalPooling):
         if mask is None:
             return super().call(inputs)
         steps, channels = (1, 2) if self.data_format == "channels_last" else (2, 1)
-        return compute.masked_mean(inputs, compute.as_tensors(mask), steps, channels, self.keepdims)
+        return kernels.masked_mean(inputs, runtime.as_tensors(mask), steps, channels, self.keepdims)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: there are no steps any more."""

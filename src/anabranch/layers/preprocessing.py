@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.activation import Pointwise
+from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +24,10 @@ class Rescaling(Pointwise):
 
     def call(self, inputs: Any) -> Any:
         """Scale."""
-        x = compute.cast(inputs, self.compute_dtype)
+        x = kernels.cast(inputs, self.compute_dtype)
         if isinstance(self.scale, (int, float)) and isinstance(self.offset, (int, float)):
             return x * self.scale + self.offset
-        return x * compute.as_tensor(self.scale, self.compute_dtype) + compute.as_tensor(self.offset, self.compute_dtype)
+        return x * runtime.as_tensor(self.scale, self.compute_dtype) + runtime.as_tensor(self.offset, self.compute_dtype)
 
 
 class Normalization(Pointwise):
@@ -103,8 +104,8 @@ class Normalization(Pointwise):
             raise NotReadyError(
                 f"{self._described()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="
             )
-        return compute.standardize(
-            compute.cast(inputs, self.compute_dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
+        return kernels.standardize(
+            kernels.cast(inputs, self.compute_dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
         )
 
     opaque_if_needed = False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from anabranch import compute, config, regularizers
+from anabranch import config, regularizers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.activation import Pointwise
 from anabranch.layers.convolutional import AXES
+from anabranch.ops import _kernels as kernels
 
 
 class Seeded(Pointwise):
@@ -23,7 +24,7 @@ class Seeded(Pointwise):
     def generator(self) -> Any:
         """Return the generator of a layer with a seed, None for one without."""
         if self.seed is not None:
-            self._generator = compute.generator(self.seed, self._generator)
+            self._generator = runtime.generator(self.seed, self._generator)
         return self._generator
 
 
@@ -57,7 +58,7 @@ class Dropout(Seeded):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Drop while training."""
-        return compute.dropout(inputs, self.rate, self.noise(), self.generator()) if training and self.rate else inputs
+        return kernels.dropout(inputs, self.rate, self.noise(), self.generator()) if training and self.rate else inputs
 
 
 class SpatialDropout(Dropout):
@@ -122,7 +123,7 @@ class GaussianNoise(Seeded):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Add noise while training."""
-        return compute.gaussian_noise(inputs, self.stddev, self.generator()) if training and self.stddev else inputs
+        return kernels.gaussian_noise(inputs, self.stddev, self.generator()) if training and self.stddev else inputs
 
 
 class GaussianDropout(Seeded):
@@ -136,7 +137,7 @@ class GaussianDropout(Seeded):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply by noise while training."""
-        return compute.gaussian_dropout(inputs, self.rate, self.generator()) if training and self.rate else inputs
+        return kernels.gaussian_dropout(inputs, self.rate, self.generator()) if training and self.rate else inputs
 
 
 class ActivityRegularization(Pointwise):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank, per_axis, product
 from anabranch.layers.convolutional import AXES
 from anabranch.layers.core import Keeping, whole
+from anabranch.ops import _kernels as kernels
 
 
 class Flatten(Keeping):
@@ -25,7 +26,7 @@ class Flatten(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Flatten."""
-        return compute.flatten(inputs, self.data_format == "channels_first")
+        return kernels.flatten(inputs, self.data_format == "channels_first")
 
 
 class Reshape(Keeping):
@@ -55,9 +56,9 @@ class Reshape(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Reshape."""
-        known = compute.shape_of(inputs)
+        known = runtime.shape_of(inputs)
         wanted = self.target_shape if known is None else self.compute_output_shape(known)[1:]
-        return compute.reshape(inputs, tuple(None if size == -1 else size for size in wanted))
+        return kernels.reshape(inputs, tuple(None if size == -1 else size for size in wanted))
 
 
 class Permute(Keeping):
@@ -79,7 +80,7 @@ class Permute(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Permute."""
-        return compute.permute(inputs, (0, *self.dims))
+        return kernels.permute(inputs, (0, *self.dims))
 
 
 class RepeatVector(Keeping):
@@ -96,7 +97,7 @@ class RepeatVector(Keeping):
 
     def call(self, inputs: Any) -> Any:
         """Repeat."""
-        return compute.repeat_vector(inputs, self.n)
+        return kernels.repeat_vector(inputs, self.n)
 
 
 class Spatial(Keeping):
@@ -140,7 +141,7 @@ class ZeroPadding(Spatial):
 
     def call(self, inputs: Any) -> Any:
         """Pad."""
-        return compute.pad_spatial(inputs, self.padding, self.first)
+        return kernels.pad_spatial(inputs, self.padding, self.first)
 
 
 class ZeroPadding1D(ZeroPadding):
@@ -178,7 +179,7 @@ class Cropping(Spatial):
 
     def call(self, inputs: Any) -> Any:
         """Crop."""
-        return compute.crop_spatial(inputs, self.cropping, self.first)
+        return kernels.crop_spatial(inputs, self.cropping, self.first)
 
 
 class Cropping1D(Cropping):
@@ -216,7 +217,7 @@ class UpSampling(Spatial):
 
     def call(self, inputs: Any) -> Any:
         """Scale up."""
-        return compute.upsample(inputs, self.size, self.interpolation, self.data_format)
+        return kernels.upsample(inputs, self.size, self.interpolation, self.data_format)
 
 
 class UpSampling1D(UpSampling):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from anabranch import activations, compute, config, regularizers
+from anabranch import activations, config, regularizers
 from anabranch.graph import Shape
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.convolutional import check_channels, check_padding, known_channels, windows_shape
 from anabranch.layers.core import whole
+from anabranch.ops import _kernels as kernels
 
 
 class DepthwiseConv(Layer):
@@ -75,7 +76,7 @@ class DepthwiseConv(Layer):
     def call(self, inputs: Any) -> Any:
         """Convolve, add the bias, apply the activation."""
         return self.activation(
-            compute.depthwise_conv(
+            kernels.depthwise_conv(
                 inputs, self.kernel, self.bias, strides=self.strides, padding=self.padding, data_format=self.data_format,
                 dilation_rate=self.dilation_rate,
             )
@@ -170,11 +171,11 @@ class SeparableConv(Layer):
     def call(self, inputs: Any) -> Any:
         """Convolve each channel, then across them, add the bias, apply the activation."""
         ones = (1,) * self.rank
-        x = compute.depthwise_conv(
+        x = kernels.depthwise_conv(
             inputs, self.depthwise_kernel, None, strides=self.strides, padding=self.padding, data_format=self.data_format,
             dilation_rate=self.dilation_rate,
         )  # fmt: skip
-        x = compute.conv(
+        x = kernels.conv(
             x, self.pointwise_kernel, self.bias, strides=ones, padding="valid", data_format=self.data_format, dilation_rate=ones
         )
         return self.activation(x)

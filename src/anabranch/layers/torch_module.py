@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch._errors import MissingAttributeError, nearest
 from anabranch.graph import Method, Port, Tensor, Weight, apply, call_site, connect, snake_case
 from anabranch.graph.methods import METHODS
@@ -30,7 +30,7 @@ class TorchModule(Layer):
     def __init__(self, module: Any, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.module, self.output_shape_rule = module, output_shape
-        self._weights = compute.module_weights(module, self._home, compute)
+        self._weights = runtime.module_weights(module, self._home, runtime)
         self.built = True
 
     @property
@@ -48,11 +48,11 @@ class TorchModule(Layer):
         if self.output_shape_rule is not None:
             first: Any = _tree.leaves((args, list(kwargs.values())))[0]
             return first.spec._replace(shape=(first.shape[0], *self.output_shape_rule))
-        return compute.infer(self, args, kwargs)
+        return runtime.infer(self, args, kwargs)
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Run the module."""
-        return compute.run_module(self.module, args, kwargs, training)
+        return runtime.run_module(self.module, args, kwargs, training)
 
 
 class TorchFunction(Layer):
@@ -64,7 +64,7 @@ class TorchFunction(Layer):
         super().__init__(**kwargs)
         self.function = function
         self.held = [
-            compute.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, compute)
+            runtime.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, runtime)
             for number, parameter in enumerate(parameters)
         ]
         self._weights = self.held
@@ -77,7 +77,7 @@ class TorchFunction(Layer):
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return what running the function on tensors without numbers gives."""
-        return compute.infer(self, args, kwargs)
+        return runtime.infer(self, args, kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function."""
@@ -94,7 +94,7 @@ class _Torch(Port):
     """What symbolic tensors ask."""
 
     def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return compute.infer(operation, args, kwargs)
+        return runtime.infer(operation, args, kwargs)
 
     def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.torch_function(Method(name), args, kwargs)
@@ -149,7 +149,7 @@ def _nearest_method(name: str) -> str | None:
 
 
 def _shown(leaf: Any) -> Any:
-    return compute.shown(leaf) if isinstance(leaf, Weight) else leaf
+    return runtime.shown(leaf) if isinstance(leaf, Weight) else leaf
 
 
 def _layer_of(module: Any) -> TorchModule:

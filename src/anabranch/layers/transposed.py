@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import compute
 from anabranch._errors import ArgumentError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.convolutional import Conv, check_channels, check_padding, known_channels
+from anabranch.ops import _kernels as kernels
 
 
 class ConvTranspose(Conv):
@@ -88,7 +88,7 @@ class ConvTranspose(Conv):
     def call(self, inputs: Any) -> Any:
         """Convolve backwards, add the bias, apply the activation."""
         return self.activation(
-            compute.conv_transpose(
+            kernels.conv_transpose(
                 inputs, self.kernel, self.bias, strides=self.strides, crops=self.crops(), data_format=self.data_format,
                 dilation_rate=self.dilation_rate,
             )

@@ -10,8 +10,8 @@ import torch
 
 from anabranch import _tree, config
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.compute import both, mask_of
 from anabranch.losses._agreement import align, tensors
+from anabranch.runtime import both, mask_of
 
 Tensor = torch.Tensor
 Reduction = str | None

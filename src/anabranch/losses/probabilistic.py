@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from anabranch import config
-from anabranch.compute import mask_of
 from anabranch.losses._agreement import Tensor, agree, check_labels, class_numbers
 from anabranch.losses.loss import FunctionLoss, Reduction
+from anabranch.runtime import mask_of
 
 
 def log_probabilities(pred: Tensor, from_logits: bool, axis: int = -1) -> Tensor:

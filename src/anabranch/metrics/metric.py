@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from anabranch import compute, initializers
+from anabranch import initializers, runtime
 from anabranch._errors import NotReadyError
 from anabranch.losses.loss import dtype_name, snake_case
 
@@ -151,7 +151,7 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(update)
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
-        if compute.tell_update(self, args, kwargs):  # the call of a layer is being recorded
+        if runtime.tell_update(self, args, kwargs):  # the call of a layer is being recorded
             return None
         given = (*args, *kwargs.values())
         device = next((value.device for value in given if isinstance(value, Tensor)), None)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from anabranch._errors import ShapeError
-from anabranch.compute import mask_of
 from anabranch.losses._agreement import align
 from anabranch.losses.loss import divide, with_share
 from anabranch.metrics.metric import Metric, Tensor, Variable
+from anabranch.runtime import mask_of
 
 Number = int | float
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import _tree, compute, config, engine, insight, storage, training, utils
+from anabranch import _tree, config, engine, insight, runtime, storage, training, utils
 from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
@@ -319,19 +319,19 @@ class Model(Layer):
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph
         if graph is not None and args and kwargs.get("mask") is not None:
-            args, kwargs = (compute.masked_nest(args[0], kwargs["mask"]),), {k: v for k, v in kwargs.items() if k != "mask"}
-        masked = any(compute.mask_of(leaf) is not None for leaf in _tree.leaves(args))
-        if graph is None or compute.is_recording() or masked:
-            if graph is None and self._seen is None and len(args) == 1 and not compute.is_recording():
-                given = compute.as_tensors(args[0])
+            args, kwargs = (runtime.masked_nest(args[0], kwargs["mask"]),), {k: v for k, v in kwargs.items() if k != "mask"}
+        masked = any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args))
+        if graph is None or runtime.is_recording() or masked:
+            if graph is None and self._seen is None and len(args) == 1 and not runtime.is_recording():
+                given = runtime.as_tensors(args[0])
                 self._seen = implicit.specs_of(self, given) if all(map(_has_shape, _tree.leaves(given))) else None
             return super()._compute(args, kwargs)
-        training = bool(compute.is_training() if kwargs.get("training") is None else kwargs["training"])
+        training = bool(runtime.is_training() if kwargs.get("training") is None else kwargs["training"])
         program = engine.program(self, training)
         given = self.bind_inputs(args[0] if args else kwargs["inputs"])
         optional = optional_inputs(self)
         inputs: list[Any] = [
-            None if x is None and index in optional else compute.as_input(x, declared, self.name)
+            None if x is None and index in optional else runtime.as_input(x, declared, self.name)
             for index, (x, declared) in enumerate(zip(given, graph.inputs, strict=True))
         ]
         try:
@@ -340,7 +340,7 @@ class Model(Layer):
             raise
         except (RuntimeError, IndexError) as error:
             raise engine.explained(error, graph, inputs, training) from error
-        compute.take_losses(self, losses)
+        runtime.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)
 
     def to_torch(self) -> Any:

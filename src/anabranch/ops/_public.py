@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 import torch
 
-from anabranch import _tree, compute
+from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Tensor, Weight, apply, call_site
 from anabranch.ops._shapes import rule_of
@@ -33,12 +33,12 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         except AnabranchError as error:
             raise error.at(f"{function.__name__}, called at {call_site()}") from error.__cause__
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            if isinstance(error, TypeError) and compute.is_recording():
+            if isinstance(error, TypeError) and runtime.is_recording():
                 raise
             raise EngineError(
                 f"{function.__name__} could not run: {(str(error).splitlines() or [type(error).__name__])[0]}",
                 got=", ".join(
-                    str(compute.described_shape(leaf))
+                    str(runtime.described_shape(leaf))
                     for leaf in _tree.leaves((args, kwargs))
                     if isinstance(leaf, torch.Tensor)
                 ),
@@ -52,4 +52,4 @@ def _number(leaf: Any) -> Any:
     """Return an array or a weight as a tensor, NumPy's numbers as Python's, which may be sizes and axes; all else stays."""
     if isinstance(leaf, np.generic):
         return leaf.item()
-    return compute.as_tensor(leaf) if isinstance(leaf, (Weight, np.ndarray)) else leaf
+    return runtime.as_tensor(leaf) if isinstance(leaf, (Weight, np.ndarray)) else leaf

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.node import Node, map_arg
 from torch.fx.proxy import Proxy
 
-from anabranch import _tree, compute, config
+from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
 
@@ -30,11 +30,11 @@ def tensor(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, Proxy)) for leaf in _tree.leaves(value)):
         return torch.stack([tensor(item) for item in value])
-    made = compute.as_tensor(value)
+    made = runtime.as_tensor(value)
     if type(value).__module__ == "numpy":
         return made
     if made.is_floating_point():
-        return made.to(compute.dtype_of(config.floatx()))
+        return made.to(runtime.dtype_of(config.floatx()))
     return made.to(torch.int32) if made.dtype == torch.int64 else made
 
 
@@ -56,7 +56,7 @@ def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
 def floats(value: Any) -> Any:
     """Return a tensor of floats: whole numbers and truth values in the default float type."""
     value = tensor(value)
-    return value if "float" in dtype(value) else value.to(compute.dtype_of(config.floatx()))
+    return value if "float" in dtype(value) else value.to(runtime.dtype_of(config.floatx()))
 
 
 def whole(value: Any) -> Any:
@@ -71,7 +71,7 @@ def common(*values: Any) -> list[Any]:
     kinds = {dtype(value) for value in made}
     if len(kinds) == 1:
         return made
-    examples = [torch.empty((1,) * min(len(shape(value)), 1), dtype=compute.dtype_of(dtype(value))) for value in made]
+    examples = [torch.empty((1,) * min(len(shape(value)), 1), dtype=runtime.dtype_of(dtype(value))) for value in made]
     wide = examples[0].dtype if len(examples) == 1 else _wide(examples)
     return [value.to(wide) for value in made]
 
@@ -119,7 +119,7 @@ def spec(value: Any) -> Spec:
     if isinstance(value, Proxy):
         known = _noted(value.node)
         return _found(value) if known is None else known
-    return compute.described_shape(value), str(value.dtype).removeprefix("torch.")
+    return runtime.described_shape(value), str(value.dtype).removeprefix("torch.")
 
 
 def check_numbers(value: Any, what: str, repair: str) -> None:
@@ -138,7 +138,7 @@ def _found(value: Proxy) -> Spec:
     """Return what running the recorded nodes on fake tensors says, once for each of two sizes of what is not known."""
     root = getattr(value.tracer, "root", None)
     try:
-        first, second = (_run(value.node, root, unknown) for unknown in compute.UNKNOWN)
+        first, second = (_run(value.node, root, unknown) for unknown in runtime.UNKNOWN)
         known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))
     except Exception as error:
         raise EngineError("The shape of a value is not known while a model is recorded.") from error
@@ -167,7 +167,7 @@ def _run(wanted: Node, root: Any, unknown: int) -> Any:
 
 def _stand_in(shape: Shape, kind: str, unknown: int) -> Any:
     sizes = [unknown if size is None else size for size in shape]
-    return torch.empty(sizes, dtype=compute.dtype_of(kind), device=compute.device())
+    return torch.empty(sizes, dtype=runtime.dtype_of(kind), device=runtime.device())
 
 
 def _result(node: Node, root: Any, values: dict[Node, Any]) -> Any:

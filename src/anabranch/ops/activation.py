@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from anabranch import compute
 from anabranch._errors import ShapeError
+from anabranch.ops import _kernels as kernels
 from anabranch.ops._public import public
 from anabranch.ops._values import dtype, floats, one_axis, rank, shape, some_axes, tensor
 
@@ -16,49 +16,49 @@ from anabranch.ops._values import dtype, floats, one_axis, rank, shape, some_axe
 @public
 def relu(x: Any) -> Any:
     """Return max(x, 0)."""
-    return compute.relu(tensor(x))
+    return kernels.relu(tensor(x))
 
 
 @public
 def relu6(x: Any) -> Any:
     """Return x cut to [0, 6]."""
-    return compute.relu(tensor(x), max_value=6.0)
+    return kernels.relu(tensor(x), max_value=6.0)
 
 
 @public
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     """Return x above 0, negative_slope · x below."""
-    return compute.relu(floats(x), negative_slope)
+    return kernels.relu(floats(x), negative_slope)
 
 
 @public
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """Return x above 0, alpha · (exp(x) - 1) below."""
-    return compute.elu(floats(x), alpha)
+    return kernels.elu(floats(x), alpha)
 
 
 @public
 def selu(x: Any) -> Any:
     """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
-    return compute.selu(floats(x))
+    return kernels.selu(floats(x))
 
 
 @public
 def celu(x: Any, alpha: float = 1.0) -> Any:
     """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)."""
-    return compute.celu(floats(x), alpha)
+    return kernels.celu(floats(x), alpha)
 
 
 @public
 def gelu(x: Any, approximate: bool = True) -> Any:
     """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
-    return compute.gelu(floats(x), approximate)
+    return kernels.gelu(floats(x), approximate)
 
 
 @public
 def silu(x: Any) -> Any:
     """Return x · sigmoid(x)."""
-    return compute.silu(floats(x))
+    return kernels.silu(floats(x))
 
 
 swish = silu
@@ -67,19 +67,19 @@ swish = silu
 @public
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x))."""
-    return compute.sigmoid(floats(x))
+    return kernels.sigmoid(floats(x))
 
 
 @public
 def hard_sigmoid(x: Any) -> Any:
     """Return relu6(x + 3) / 6."""
-    return compute.hard_sigmoid(floats(x))
+    return kernels.hard_sigmoid(floats(x))
 
 
 @public
 def hard_silu(x: Any) -> Any:
     """Return x · relu6(x + 3) / 6."""
-    return compute.hard_silu(floats(x))
+    return kernels.hard_silu(floats(x))
 
 
 hard_swish = hard_silu
@@ -88,67 +88,67 @@ hard_swish = hard_silu
 @public
 def hard_tanh(x: Any) -> Any:
     """Return x cut to [-1, 1]."""
-    return compute.hard_tanh(floats(x))
+    return kernels.hard_tanh(floats(x))
 
 
 @public
 def tanh_shrink(x: Any) -> Any:
     """Return x - tanh(x)."""
-    return compute.tanh_shrink(floats(x))
+    return kernels.tanh_shrink(floats(x))
 
 
 @public
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x moved towards 0 by ``threshold``, and 0 within it."""
-    return compute.soft_shrink(floats(x), threshold)
+    return kernels.soft_shrink(floats(x), threshold)
 
 
 @public
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x where |x| > threshold, 0 elsewhere."""
-    return compute.hard_shrink(floats(x), threshold)
+    return kernels.hard_shrink(floats(x), threshold)
 
 
 @public
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """Return x above ``threshold``, ``default_value`` elsewhere."""
-    return compute.threshold(tensor(x), threshold, default_value)
+    return kernels.threshold(tensor(x), threshold, default_value)
 
 
 @public
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x))."""
-    return compute.softplus(floats(x))
+    return kernels.softplus(floats(x))
 
 
 @public
 def softsign(x: Any) -> Any:
     """Return x / (1 + |x|)."""
-    return compute.softsign(floats(x))
+    return kernels.softsign(floats(x))
 
 
 @public
 def squareplus(x: Any, b: float = 4) -> Any:
     """Return (x + √(x² + b)) / 2."""
-    return compute.squareplus(floats(x), b)
+    return kernels.squareplus(floats(x), b)
 
 
 @public
 def log_sigmoid(x: Any) -> Any:
     """Return log(sigmoid(x))."""
-    return compute.log_sigmoid(floats(x))
+    return kernels.log_sigmoid(floats(x))
 
 
 @public
 def sparse_plus(x: Any) -> Any:
     """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
-    return compute.sparse_plus(floats(x))
+    return kernels.sparse_plus(floats(x))
 
 
 @public
 def sparse_sigmoid(x: Any) -> Any:
     """Return (x + 1) / 2 cut to [0, 1]."""
-    return compute.sparse_sigmoid(floats(x))
+    return kernels.sparse_sigmoid(floats(x))
 
 
 # Along an axis
@@ -158,7 +158,7 @@ def sparse_sigmoid(x: Any) -> Any:
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Return exp(x) / Σ exp(x) along an axis, along several taken as one, or along all (None)."""
     x = floats(x)
-    return compute.softmax(x, one_axis(axis, rank(x)) if isinstance(axis, int) else some_axes(axis, rank(x)))
+    return kernels.softmax(x, one_axis(axis, rank(x)) if isinstance(axis, int) else some_axes(axis, rank(x)))
 
 
 @public
@@ -166,7 +166,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     """Return log softmax(x)."""
     x = floats(x)
     if isinstance(axis, int):
-        return compute.log_softmax(x, one_axis(axis, rank(x)))
+        return kernels.log_softmax(x, one_axis(axis, rank(x)))
     return x - torch.logsumexp(x, some_axes(axis, rank(x)), True)
 
 
@@ -174,7 +174,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 def sparsemax(x: Any, axis: int = -1) -> Any:
     """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
     x = floats(x)
-    return compute.sparsemax(x, one_axis(axis, rank(x)))
+    return kernels.sparsemax(x, one_axis(axis, rank(x)))
 
 
 @public
@@ -185,7 +185,7 @@ def glu(x: Any, axis: int = -1) -> Any:
     size = shape(x)[place]
     if size is not None and size % 2:
         raise ShapeError("glu halves an axis.", expected="an even size", got=f"{shape(x)}, axis={axis}")
-    return compute.glu(x, place)
+    return kernels.glu(x, place)
 
 
 # Attention

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute
+from anabranch import runtime
 from anabranch.ops._public import public
 from anabranch.ops._values import check_numbers, common, dtype, floats, kept, one_axis, operands, pair, rank, tensor, whole
 
@@ -194,7 +194,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
 def _running(function: Any, x: Any, axis: int | None, dtype: str | None) -> Any:
     x = whole(x)
     x, axis = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
-    return function(x, axis, **({"dtype": compute.dtype_of(dtype)} if dtype else kept(x)))
+    return function(x, axis, **({"dtype": runtime.dtype_of(dtype)} if dtype else kept(x)))
 
 
 @public

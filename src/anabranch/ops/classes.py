@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph.shapes import same
 from anabranch.ops._public import public
@@ -37,7 +37,7 @@ def _one_hot(x: Any, num_classes: int, axis: int, dtype: str | None, sparse: boo
     x = tensor(x)
     place = one_axis(axis, rank(x) + 1)
     classes = torch.arange(num_classes, device=x.device).reshape(-1, *(1,) * (rank(x) - place))
-    return (torch.unsqueeze(x, place) == classes).to(compute.dtype_of(dtype or config.floatx()))
+    return (torch.unsqueeze(x, place) == classes).to(runtime.dtype_of(dtype or config.floatx()))
 
 
 @public
@@ -90,4 +90,4 @@ def _alike(target: Any, output: Any) -> tuple[Any, Any]:
             "target and output have different shapes.", got=f"target {shape(true)}, output {shape(pred)}",
             repair="sparse_categorical_crossentropy for class numbers; ops.one_hot makes them vectors",
         )  # fmt: skip
-    return true if dtype_name(true) == dtype_name(pred) else true.to(compute.dtype_of(dtype_name(pred))), pred
+    return true if dtype_name(true) == dtype_name(pred) else true.to(runtime.dtype_of(dtype_name(pred))), pred

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch import compute, config
+from anabranch import config
 from anabranch._errors import ShapeError
 from anabranch.graph.shapes import per_axis
+from anabranch.ops import _kernels as kernels
 from anabranch.ops._public import public
 from anabranch.ops._values import check_rank, common, floats, one_of, rank, shape, sizes, tensor
 
@@ -85,7 +86,7 @@ def conv_transpose(
     window = [int(size) for size in shape(kernel)[:spatial] if size]
     reach = [(size - 1) * gap + 1 for size, gap in zip(window, gaps, strict=True)]
     crops = tuple(_crop(padding, *axis) for axis in zip(reach, steps, extras, strict=True))
-    return compute.conv_transpose(
+    return kernels.conv_transpose(
         x, _turned(kernel, spatial), None, strides=steps, crops=crops, data_format=layout, dilation_rate=gaps
     )
 
@@ -142,7 +143,7 @@ def _convolved(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, d
     spatial = rank(x) - 2
     window = tuple(size or 1 for size in shape(kernel)[2:])
     steps, gaps = per_axis(strides, spatial, "strides"), per_axis(dilation, spatial, "dilation_rate")
-    return compute.convolve(x, kernel, None, window, steps, padding, layout, gaps, groups)
+    return kernels.convolve(x, kernel, None, window, steps, padding, layout, gaps, groups)
 
 
 # Pooling
@@ -177,7 +178,7 @@ def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str
             got=f"{lengths}",
             repair="a smaller pool_size, or padding='same'",
         )
-    return compute.pool(x, mode, window, steps, padding, layout)
+    return kernels.pool(x, mode, window, steps, padding, layout)
 
 
 @public

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.fx.proxy import Proxy
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph import Tensor, Weight
 from anabranch.ops._public import public
@@ -27,33 +27,33 @@ def convert_to_tensor(x: Any, dtype: str | None = None, sparse: bool | None = No
             "Tensors here are dense.", expected="sparse=None, ragged=None", got=f"sparse={sparse}, ragged={ragged}"
         )
     x = tensor(x)
-    return x if dtype is None else x.to(compute.dtype_of(_name(dtype)))
+    return x if dtype is None else x.to(runtime.dtype_of(_name(dtype)))
 
 
 @public
 def array(x: Any, dtype: str | None = None) -> Any:
     """Return a number, list or array as a tensor."""
     x = tensor(x)
-    return x if dtype is None else x.to(compute.dtype_of(_name(dtype)))
+    return x if dtype is None else x.to(runtime.dtype_of(_name(dtype)))
 
 
 def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
     """Return the numbers as a NumPy array on the host."""
     if isinstance(x, Tensor):
         np.asarray(x)  # which says that it has no numbers
-    return compute.numpy_of(tensor(compute.as_tensor(x) if isinstance(x, Weight) else x))
+    return runtime.numpy_of(tensor(runtime.as_tensor(x) if isinstance(x, Weight) else x))
 
 
 @public
 def cast(x: Any, dtype: str) -> Any:
     """Return x as another dtype."""
-    return tensor(x).to(compute.dtype_of(_name(dtype)))
+    return tensor(x).to(runtime.dtype_of(_name(dtype)))
 
 
 @public
 def saturate_cast(x: Any, dtype: str) -> Any:
     """Return x as another dtype, cut to the numbers that it holds."""
-    x, kind = tensor(x), compute.dtype_of(_name(dtype))
+    x, kind = tensor(x), runtime.dtype_of(_name(dtype))
     limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
     if "float" in dtype_name(x) and not kind.is_floating_point and limits.bits >= 32:
         # the greatest whole number is no float; the nearest below it is
@@ -135,13 +135,13 @@ def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Any:
     """Return one number, or what broadcasts, in a shape."""
     if isinstance(fill_value, (bool, int, float)):
         return _filled(shape, fill_value, dtype)
-    value = tensor(fill_value).to(compute.dtype_of(_name(dtype or config.floatx())))
+    value = tensor(fill_value).to(runtime.dtype_of(_name(dtype or config.floatx())))
     return torch.broadcast_to(value, _as_shape(shape)).clone()
 
 
 def _filled(shape: Any, value: Any, dtype: str | None) -> Any:
-    kind = compute.dtype_of(_name(dtype or config.floatx()))
-    return recorded(torch.full, _as_shape(shape), value, dtype=kind, device=compute.device())
+    kind = runtime.dtype_of(_name(dtype or config.floatx()))
+    return recorded(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
 
 
 def _as_shape(shape: Any) -> tuple[Any, ...]:
@@ -178,35 +178,35 @@ def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Any:
     x = tensor(x)
     if isinstance(fill_value, (bool, int, float)):
         return torch.full_like(x, fill_value, **_as_dtype(dtype))
-    return torch.zeros_like(x, **_as_dtype(dtype)) + tensor(fill_value).to(compute.dtype_of(_name(dtype or dtype_name(x))))
+    return torch.zeros_like(x, **_as_dtype(dtype)) + tensor(fill_value).to(runtime.dtype_of(_name(dtype or dtype_name(x))))
 
 
 def _as_dtype(dtype: str | None) -> dict[str, Any]:
-    return {} if dtype is None else {"dtype": compute.dtype_of(_name(dtype))}
+    return {} if dtype is None else {"dtype": runtime.dtype_of(_name(dtype))}
 
 
 @public
 def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
     """Return an N × M matrix of zeros with ones along the diagonal ``k``."""
     lower, columns = _distance(N, M)
-    return (columns - lower == k).to(compute.dtype_of(_name(dtype or config.floatx())))
+    return (columns - lower == k).to(runtime.dtype_of(_name(dtype or config.floatx())))
 
 
 @public
 def identity(n: int, dtype: str | None = None) -> Any:
     """Return the n × n matrix with ones along the diagonal."""
-    return torch.eye(n, dtype=compute.dtype_of(_name(dtype or config.floatx())), device=compute.device())
+    return torch.eye(n, dtype=runtime.dtype_of(_name(dtype or config.floatx())), device=runtime.device())
 
 
 @public
 def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
     """Return an N × M matrix of ones up to the diagonal ``k``, zeros above."""
     rows, columns = _distance(N, M)
-    return (columns - rows <= k).to(compute.dtype_of(_name(dtype or config.floatx())))
+    return (columns - rows <= k).to(runtime.dtype_of(_name(dtype or config.floatx())))
 
 
 def _distance(rows: int, columns: int | None) -> tuple[Any, Any]:
-    down, across = (_arange(n, device=compute.device()) for n in (rows, rows if columns is None else columns))
+    down, across = (_arange(n, device=runtime.device()) for n in (rows, rows if columns is None else columns))
     return down.unsqueeze(1), across.unsqueeze(0)
 
 
@@ -220,7 +220,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = N
     step = 1 if step is None else step
     if dtype is None:
         dtype = config.floatx() if any(isinstance(n, float) for n in (start, stop, step)) else "int32"
-    return recorded(_arange, start, stop, step, dtype=compute.dtype_of(_name(dtype)), device=compute.device())
+    return recorded(_arange, start, stop, step, dtype=runtime.dtype_of(_name(dtype)), device=runtime.device())
 
 
 @public
@@ -234,7 +234,7 @@ def linspace(
     first, last = floats(start), floats(stop)
     step = (last - first) / max(num - 1 if endpoint else num, 1)
     made = _line(first, last, num, endpoint, axis)
-    made = made if dtype is None else made.to(compute.dtype_of(_name(dtype)))
+    made = made if dtype is None else made.to(runtime.dtype_of(_name(dtype)))
     return (made, step) if retstep else made
 
 
@@ -244,12 +244,12 @@ def logspace(
 ) -> Any:
     """Return ``base`` to the powers that ``linspace`` gives."""
     made = torch.pow(base, _line(floats(start), floats(stop), num, endpoint, axis))
-    return made if dtype is None else made.to(compute.dtype_of(_name(dtype)))
+    return made if dtype is None else made.to(runtime.dtype_of(_name(dtype)))
 
 
 def _line(first: Any, last: Any, num: int, endpoint: bool, axis: int) -> Any:
     steps = max(num - 1 if endpoint else num, 1)
-    share = torch.arange(num, dtype=compute.dtype_of(config.floatx()), device=compute.device()) / steps
+    share = torch.arange(num, dtype=runtime.dtype_of(config.floatx()), device=runtime.device()) / steps
     span = last - first
     made = first.unsqueeze(-1) + span.unsqueeze(-1) * share
     if endpoint and num > 1:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch import compute, config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import public
@@ -64,9 +64,9 @@ def resize(
 
 
 def _rounded(x: Any, kind: str) -> Any:
-    limits = torch.iinfo(compute.dtype_of(kind))
+    limits = torch.iinfo(runtime.dtype_of(kind))
     x = torch.round(x)
-    return (torch.clamp(x, limits.min, limits.max) if limits.bits <= 16 else x).to(compute.dtype_of(kind))
+    return (torch.clamp(x, limits.min, limits.max) if limits.bits <= 16 else x).to(runtime.dtype_of(kind))
 
 
 def _cropped_to_ratio(x: Any, wanted: tuple[int, ...]) -> Any:
@@ -94,7 +94,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
     kind, colours = dtype(x), floats(x)
     red, green, blue = (colours.narrow(place, channel, 1) for channel in range(3))
     grey = 0.2989 * red + 0.587 * green + 0.114 * blue
-    return grey if "float" in kind else grey.to(compute.dtype_of(kind))
+    return grey if "float" in kind else grey.to(runtime.dtype_of(kind))
 
 
 @public

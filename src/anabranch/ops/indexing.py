@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.ops._public import public
 from anabranch.ops._values import (
@@ -75,7 +75,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """Return a copy of ``inputs`` with the block ``updates`` at ``start_indices``."""
     inputs = tensor(inputs)
-    return _written(inputs, tensor(updates).to(compute.dtype_of(dtype(inputs))), _numbers(start_indices), 0)
+    return _written(inputs, tensor(updates).to(runtime.dtype_of(dtype(inputs))), _numbers(start_indices), 0)
 
 
 def _written(inputs: Any, updates: Any, starts: list[Any], axis: int) -> Any:
@@ -96,7 +96,7 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
     """Return zeros of a shape with ``values`` added at ``indices`` (…, k), each of which is a place along the first k axes."""
     values = tensor(values)
     indices = tensor(indices).long()
-    made = recorded(torch.zeros, tuple(shape), dtype=compute.dtype_of(dtype(values)), device=values.device)
+    made = recorded(torch.zeros, tuple(shape), dtype=runtime.dtype_of(dtype(values)), device=values.device)
     return made.index_put(_places(indices), values, accumulate=True)
 
 
@@ -110,7 +110,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     inputs, indices, updates = tensor(inputs), tensor(indices).long(), tensor(updates)
     places = _places(indices)
     if reduction in (None, "add"):
-        return inputs.index_put(places, updates.to(compute.dtype_of(dtype(inputs))), accumulate=reduction == "add")
+        return inputs.index_put(places, updates.to(runtime.dtype_of(dtype(inputs))), accumulate=reduction == "add")
     known = sizes(inputs)
     if any(not isinstance(size, int) for size in known) or len(places) != len(known):
         raise ArgumentError(

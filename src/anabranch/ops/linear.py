@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import same
 from anabranch.ops._public import public
@@ -84,7 +84,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
             )
     whole = "float" not in dtype(made[0])
     found = torch.einsum(subscripts, *(x.float() if whole else x for x in made))
-    return found.to(compute.dtype_of(dtype(made[0]))) if whole else found
+    return found.to(runtime.dtype_of(dtype(made[0]))) if whole else found
 
 
 @public
@@ -126,4 +126,4 @@ def _product(function: Any, x1: Any, x2: Any) -> Any:
     if "float" in kind:
         return function(x1, x2)
     wide = torch.float64 if kind in ("int32", "int64") else torch.float32  # the sums of products stay exact
-    return function(x1.to(wide), x2.to(wide)).to(compute.dtype_of("int32" if kind == "bool" else kind))
+    return function(x1.to(wide), x2.to(wide)).to(runtime.dtype_of("int32" if kind == "bool" else kind))

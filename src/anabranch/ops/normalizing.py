@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from anabranch import compute, config
+from anabranch import config
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch.ops import _kernels as kernels
 from anabranch.ops._public import public
 from anabranch.ops._values import common, floats, one_axis, rank, shape, some_axes, tensor
 
@@ -56,7 +57,7 @@ def layer_normalization(
     gamma, beta = (None if vector is None else floats(vector) for vector in (gamma, beta))
     least = config.epsilon() if epsilon is None else epsilon
     if all(shape(x)[place] is not None for place in axes):
-        return compute.layer_norm(x, gamma, beta, axes, shape(x), least)
+        return kernels.layer_norm(x, gamma, beta, axes, shape(x), least)
     found = torch.var_mean(x, axes, correction=0, keepdim=True)
     y = (x - found[1]) * torch.rsqrt(found[0] + least)
     y = y if gamma is None else y * _spread(gamma, x, axes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute
+from anabranch import runtime
 from anabranch._errors import ArgumentError
 from anabranch.ops._public import public
 from anabranch.ops._values import common, dtype, floats, kept, one_axis, one_of, rank, recorded, some_axes, tensor, whole
@@ -24,7 +24,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Any:
     """Return the product over the axes, computed in ``dtype``; whole numbers stay int32 or int64."""
     x = tensor(x)
-    options = {"dtype": compute.dtype_of(dtype)} if dtype else kept(x)
+    options = {"dtype": runtime.dtype_of(dtype)} if dtype else kept(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):  # torch takes one at a time
         x = torch.prod(x, place, keepdim=keepdims, **options)
     return x
@@ -227,12 +227,12 @@ def _segments(data: Any, ids: Any, count: int | None, how: str, empty: int | Non
     data, ids = tensor(data), tensor(ids).long()
     count = int(ids.max()) + 1 if count is None else count
     if empty is None:
-        kind = compute.dtype_of(dtype(data))
+        kind = runtime.dtype_of(dtype(data))
         limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
         low = -float("inf") if kind.is_floating_point else limits.min
         high = float("inf") if kind.is_floating_point else limits.max
         empty = low if how == "amax" else high  # type: ignore[assignment]  # ∞ is a float
     wide = ids.reshape(-1, *(1,) * (rank(data) - 1)).expand_as(data)
     size = (count, *(data.shape[place] for place in range(1, rank(data))))
-    made = recorded(torch.full, size, empty, dtype=compute.dtype_of(dtype(data)), device=data.device)
+    made = recorded(torch.full, size, empty, dtype=runtime.dtype_of(dtype(data)), device=data.device)
     return made.scatter_reduce(0, wide, data, how)

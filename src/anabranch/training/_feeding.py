@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from anabranch import _tree, compute, engine
+from anabranch import _tree, engine, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training import _checks
@@ -43,7 +43,7 @@ class ModelFeed:
         self._inputs = Slots.inputs(model)
         self._outputs = Slots.outputs(model)
         self._optional = [i for i, t in enumerate(self._inputs.tensors) if getattr(t.node.operation, "optional", False)]
-        self._dtypes = [compute.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
+        self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
 
     def _follow(self, model: Any, x: Any) -> None:
         before = model.running_graph

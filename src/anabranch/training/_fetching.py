@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from anabranch import compute
+from anabranch import runtime
 from anabranch.utils import PyDataset, ahead
 
 _SLOW = 1e-3
@@ -31,9 +31,9 @@ def fetched(items: Any, indices: Sequence[int], generator: torch.Generator) -> G
     if workers == 1:
         seconds, drew = 0.0, False
         for index in indices[:2]:  # the first may have something to open
-            before, begun = compute.random_state(), time.perf_counter()
+            before, begun = runtime.random_state(), time.perf_counter()
             item = items[index]
-            seconds, drew = time.perf_counter() - begun, drew or compute.random_state() != before
+            seconds, drew = time.perf_counter() - begun, drew or runtime.random_state() != before
             yield item
         done = 2
         workers = int(needs_thread(seconds, drew))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from anabranch import compute, engine
+from anabranch import engine, runtime
 from anabranch.engine.cuda_graphs import CudaGraph, Decision, Facts, Replays, aside, decide
 from anabranch.engine.opaque import Opaque
 from anabranch.training._record import Record
@@ -59,7 +59,7 @@ def model_facts(model: Any, program: Any) -> Facts:
     if model.run_eagerly:
         return Facts(engine.device().type, run_eagerly=True)
     code, parts = program.lowered.code, list(program.lowered.root.named_modules())
-    watched = [part.metric for _, part in parts if isinstance(part, compute.Watching)]
+    watched = [part.metric for _, part in parts if isinstance(part, runtime.Watching)]
     return Facts(
         engine.device().type,
         jit_compile=model.jit_compile,
@@ -116,7 +116,7 @@ def captured_steps(
         if compiled.replays is not None:
             compiled.replays.forget()
         return None
-    optimizer.hold(compute.realize(model.trainable_weights[0]).device)
+    optimizer.hold(runtime.realize(model.trainable_weights[0]).device)
     return _Steps(model, compiled, run, way, report)
 
 
@@ -126,7 +126,7 @@ class _Steps:
     def __init__(self, model: Any, compiled: Compiled, run: Run, way: Callable[[], Any], report: Callable[[str], None]) -> None:
         self._compiled, self._run, self._way, self._report = compiled, run, way, report
         self._optimizer = compiled.optimizer
-        self._weights = [compute.realize(weight) for weight in model.weights]
+        self._weights = [runtime.realize(weight) for weight in model.weights]
         self._records: list[Record] = [compiled.record, *(kept[1] for kept in compiled.records if kept is not None)]
         self._has_metrics = bool(compiled.keyed_metrics)
         # those that may do more than change tensors see each batch beside the replay
@@ -189,7 +189,7 @@ def replayed_forward(model: Any, program: Any, maker: Any = None) -> Callable[[S
     facts = model_facts(model, program)
     if not decide(facts._replace(device="cuda") if maker else facts).used:
         return program  # type: ignore[no-any-return]  # a way to compute outputs is such a function
-    weights = [compute.realize(weight) for weight in model.weights]
+    weights = [runtime.realize(weight) for weight in model.weights]
 
     def work(held: Sequence[torch.Tensor | None]) -> Tensors:
         outputs, extra = program(held)

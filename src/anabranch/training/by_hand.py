@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, compute, config, engine
+from anabranch import _tree, config, engine, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import warn
@@ -183,7 +183,7 @@ def forward(model: Any, x: Any, training: bool) -> Any:
     given = bind(x, Slots.inputs(model), Rule("x", lambda value: isinstance(value, torch.Tensor)))
     dtypes = [getattr(torch, tensor.dtype) for tensor in model.running_graph.inputs]
     outputs, losses = engine.program(model, training)([value.to(d) for value, d in zip(given, dtypes, strict=True)])
-    compute.take_losses(model, losses)
+    runtime.take_losses(model, losses)
     return _tree.fill(model.running_graph.output_structure, outputs)
 
 

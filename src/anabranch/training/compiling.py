@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, compute, losses, metrics, optimizers
+from anabranch import _tree, losses, metrics, optimizers, runtime
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.training._checks import whole
@@ -243,7 +243,7 @@ def numbers(logs: dict[str, Any]) -> dict[str, Any]:
 
 def detached(outputs: Tensors) -> Tensors:
     """Return outputs without the way back to the weights, their masks with them."""
-    return [compute.with_mask(output.detach(), compute.mask_of(output)) for output in outputs]
+    return [runtime.with_mask(output.detach(), runtime.mask_of(output)) for output in outputs]
 
 
 def free(name: str, taken: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from anabranch import _tree, compute, engine
+from anabranch import _tree, engine, runtime
 from anabranch._errors import AnabranchError, EngineError, GraphError
 from anabranch.graph.call_site import warn
 from anabranch.training._sources import Batch, data_of
@@ -159,7 +159,7 @@ def regularized_weights(model: Any) -> list[Any]:
 
 def regularization(weights: list[Any]) -> list[torch.Tensor]:
     """Return each weight's penalty, computed in Keras's axis order."""
-    return [weight.regularizer(compute.shown(weight)) for weight in weights]
+    return [weight.regularizer(runtime.shown(weight)) for weight in weights]
 
 
 def no_gradient() -> GraphError:

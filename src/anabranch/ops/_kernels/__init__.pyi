@@ -1,4 +1,4 @@
-from ._activations import (
+from .activation import (
     celu as celu,
     elu as elu,
     exp as exp,
@@ -29,17 +29,7 @@ from ._activations import (
     tanh_shrink as tanh_shrink,
     threshold as threshold,
 )
-from ._arrays import (
-    as_input as as_input,
-    as_tensor as as_tensor,
-    as_tensors as as_tensors,
-    dtype_of as dtype_of,
-    masked_nest as masked_nest,
-    numpy_of as numpy_of,
-    rank_of as rank_of,
-    shape_of as shape_of,
-)
-from ._convolution import (
+from .convolution import (
     channels_back as channels_back,
     channels_front as channels_front,
     conv as conv,
@@ -50,9 +40,7 @@ from ._convolution import (
     linear as linear,
     same_pads as same_pads,
 )
-from ._device import describe_device as describe_device, device as device, settle_tf32 as settle_tf32, threads as threads
-from ._foreign import module_weights as module_weights, run_module as run_module, weight_of as weight_of
-from ._image import (
+from .image import (
     Sampling as Sampling,
     middle as middle,
     random_brightness as random_brightness,
@@ -64,21 +52,18 @@ from ._image import (
     random_zoom as random_zoom,
     upsample as upsample,
 )
-from ._infer import UNKNOWN as UNKNOWN, described_shape as described_shape, infer as infer
-from ._masks import (
-    both as both,
-    either as either,
+from .masked import (
     keep as keep,
-    mask_of as mask_of,
     masked_extreme as masked_extreme,
     masked_mean as masked_mean,
     masked_product as masked_product,
-    shaped as shaped,
-    side_by_side as side_by_side,
-    unequal as unequal,
-    with_mask as with_mask,
 )
-from ._normalization import (
+from .noise import (
+    dropout as dropout,
+    gaussian_dropout as gaussian_dropout,
+    gaussian_noise as gaussian_noise,
+)
+from .normalization import (
     batch_norm as batch_norm,
     group_norm as group_norm,
     layer_norm as layer_norm,
@@ -86,25 +71,11 @@ from ._normalization import (
     standardize as standardize,
     unit_norm as unit_norm,
 )
-from ._pooling import global_pool as global_pool, pool as pool
-from ._random import (
-    dropout as dropout,
-    gaussian_dropout as gaussian_dropout,
-    gaussian_noise as gaussian_noise,
-    generator as generator,
+from .pooling import (
+    global_pool as global_pool,
+    pool as pool,
 )
-from ._running import (
-    gathering as gathering,
-    give_losses as give_losses,
-    is_recording as is_recording,
-    is_training as is_training,
-    recording as recording,
-    run as run,
-    take_losses as take_losses,
-    training_scope as training_scope,
-)
-from ._seeding import random_state as random_state, synchronise_seed as synchronise_seed
-from ._shapes import (
+from .shaping import (
     as_equal_ranks as as_equal_ranks,
     batch_dot as batch_dot,
     cast as cast,
@@ -119,10 +90,3 @@ from ._shapes import (
     repeat_vector as repeat_vector,
     reshape as reshape,
 )
-from ._telling import (
-    Watching as Watching,
-    tell_loss as tell_loss,
-    tell_update as tell_update,
-    watch_value as watch_value,
-)
-from ._weights import native as native, realize as realize, shown as shown, write as write

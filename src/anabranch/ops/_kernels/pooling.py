@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.compute._convolution import channels_back, channels_front, flat_pads, is_even, same_pads
+from anabranch.ops._kernels.convolution import channels_back, channels_front, flat_pads, is_even, same_pads
 
 _MAX = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 _MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

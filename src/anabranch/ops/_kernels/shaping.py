@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from anabranch._errors import DataError
-from anabranch.compute._arrays import dtype_of, rank_of, shape_of, sizes
-from anabranch.compute._weights import native
 from anabranch.graph import Weight
+from anabranch.runtime.arrays import dtype_of, rank_of, shape_of, sizes
+from anabranch.runtime.weights import native
 
 Pairs = tuple[tuple[int, int], ...]
 

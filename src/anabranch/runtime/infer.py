@@ -15,12 +15,12 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
-from anabranch.compute import _running
-from anabranch.compute._arrays import NAMES, dtype_of
-from anabranch.compute._device import device
-from anabranch.compute._masks import mask_of, with_mask
 from anabranch.graph import Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
+from anabranch.runtime import state
+from anabranch.runtime.arrays import NAMES, dtype_of
+from anabranch.runtime.device import device
+from anabranch.runtime.masks import mask_of, with_mask
 
 _DESCRIBED = "_described_shape"
 # what stands for a size that is not known: large enough for windows, small enough for loops, divisible by what people divide by
@@ -88,10 +88,10 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
         setattr(value, _DESCRIBED, leaf.shape)
         return value
 
-    with mode, _running.recording(_StandIns()):
+    with mode, state.recording(_StandIns()):
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
         try:
-            result = _running.run(layer, args, kwargs)
+            result = state.run(layer, args, kwargs)
         except (AnabranchError, DataDependentOutputException):
             raise
         except Exception as error:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from anabranch._errors import ArgumentTypeError
-from anabranch.compute import _running
-from anabranch.compute._arrays import NAMES
 from anabranch.graph import Home, Weight
+from anabranch.runtime import state
+from anabranch.runtime.arrays import NAMES
 
 _known: weakref.WeakValueDictionary[int, Weight] = weakref.WeakValueDictionary()  # a weight holds its tensor, so ids stay true
 
@@ -39,7 +39,7 @@ def module_weights(module: Any, home: Home, engine: Any) -> list[Weight]:
 
 def run_module(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
     """Run a module in the mode asked for; while a model is recorded, record the call of the whole module."""
-    recorder = _running.recorder()
+    recorder = state.recorder()
     if recorder is not None:
         return recorder.module(module, args, kwargs)
     if training is not None and module.training != training:

@@ -9,7 +9,7 @@ from torch.fx.proxy import Proxy
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, NotReadyError
-from anabranch.compute import _running
+from anabranch.runtime import state
 
 
 class RunningValue:
@@ -58,7 +58,7 @@ class Watching(torch.nn.Module):
 
 def tell_loss(layer: Any, loss: Any) -> None:
     """Add to the losses of ``layer``, whose call is under way, one value or a nest of values."""
-    recorder = _running.recorder()
+    recorder = state.recorder()
     for value in _tree.leaves(loss):
         if not isinstance(value, (torch.Tensor, Proxy, int, float)):
             raise ArgumentTypeError(
@@ -67,19 +67,19 @@ def tell_loss(layer: Any, loss: Any) -> None:
             )  # fmt: skip
         if recorder is not None:
             recorder.loss(value)
-        elif not _running.is_running():
+        elif not state.is_running():
             raise NotReadyError(
                 "add_loss was called while no layer ran, so no step of training would see the loss.",
                 expected="add_loss inside call", where=layer._described(),
                 repair="move it into call; a loss of the weights alone is a regularizer, kernel_regularizer=…",
             )  # fmt: skip
         else:
-            _running.hold_loss(layer, torch.as_tensor(value))
+            state.hold_loss(layer, torch.as_tensor(value))
 
 
 def tell_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Record the update of a metric and return True; return False where nothing is recorded, so that it is to be done now."""
-    recorder = _running.recorder()
+    recorder = state.recorder()
     if recorder is not None:
         recorder.watch(metric, args, kwargs)
     return recorder is not None

@@ -10,10 +10,10 @@ import torch
 
 from anabranch import config
 from anabranch._errors import EngineError
-from anabranch.compute import _running
-from anabranch.compute._device import device
 from anabranch.graph import Weight
 from anabranch.initializers import Initializer
+from anabranch.runtime import state
+from anabranch.runtime.device import device
 
 
 def realize(weight: Weight) -> torch.Tensor:
@@ -66,12 +66,12 @@ def native(weight: Any) -> Any:
     """
     if not isinstance(weight, Weight):
         return weight
-    value, low = _read(weight), _running.precision()
+    value, low = _read(weight), state.precision()
     return value.to(getattr(torch, low)) if low and weight.autocast and "float" in weight.dtype else value
 
 
 def _read(weight: Weight) -> Any:
-    recorder = _running.recorder()
+    recorder = state.recorder()
     return realize(weight) if recorder is None else recorder.weight(weight)
 
 

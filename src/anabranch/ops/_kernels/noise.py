@@ -7,15 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.compute._device import device
-
-
-def generator(seed: int, kept: torch.Generator | None = None) -> torch.Generator:
-    """Return the generator of a layer that was given a seed: the ``kept`` one, or where the device is another a new one."""
-    if kept is not None and kept.device.type == device().type:
-        return kept
-    return torch.Generator(device()).manual_seed(seed)
-
 
 def dropout(
     x: Any, rate: float, noise_shape: tuple[int | None, ...] | None = None, generator: torch.Generator | None = None

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from anabranch.compute._arrays import dtype_of, shape_of
-from anabranch.compute._convolution import channels_back, channels_front
+from anabranch.ops._kernels.convolution import channels_back, channels_front
+from anabranch.runtime.arrays import dtype_of, shape_of
 
 Range = tuple[float, float]
 

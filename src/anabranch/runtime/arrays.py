@@ -9,11 +9,11 @@ import torch
 
 from anabranch import _tree
 from anabranch._errors import DataError, DtypeError, ShapeError
-from anabranch.compute import _weights
-from anabranch.compute._device import device
-from anabranch.compute._masks import mask_of, with_mask
 from anabranch.graph import Shape, Tensor, Weight
 from anabranch.graph.shapes import same
+from anabranch.runtime import weights
+from anabranch.runtime.device import device
+from anabranch.runtime.masks import mask_of, with_mask
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
@@ -32,7 +32,7 @@ def dtype_of(name: str) -> torch.dtype:
 def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) -> torch.Tensor:
     """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, ``integers`` stay."""
     if isinstance(value, Weight):
-        return cast(torch.Tensor, _weights.shown(value))
+        return cast(torch.Tensor, weights.shown(value))
     mask = None
     if isinstance(value, torch.Tensor):
         tensor, mask = value, mask_of(value)

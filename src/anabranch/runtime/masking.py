@@ -7,8 +7,8 @@ from typing import Any
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
-from anabranch.compute._masks import both, known_shape, mask_of, mask_rank, with_mask
 from anabranch.graph.masks import mask_key, of_function
+from anabranch.runtime.masks import both, known_shape, mask_of, mask_rank, with_mask
 
 
 def told(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:

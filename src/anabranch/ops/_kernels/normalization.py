@@ -9,9 +9,9 @@ from typing import Any, ParamSpec
 import torch
 import torch.nn.functional as F
 
-from anabranch.compute._running import precision
-from anabranch.compute._weights import native
 from anabranch.graph import Weight
+from anabranch.runtime.state import precision
+from anabranch.runtime.weights import native
 
 P = ParamSpec("P")
 

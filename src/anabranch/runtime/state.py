@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from anabranch import _tree
-from anabranch.compute._masking import passed_on, told
 from anabranch.graph import Weight
+from anabranch.runtime.masking import passed_on, told
 
 
 class Recorder(Protocol):

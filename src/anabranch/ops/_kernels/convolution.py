@@ -7,11 +7,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from anabranch.compute._arrays import shape_of, sizes
-from anabranch.compute._masks import shaped
-from anabranch.compute._weights import native
 from anabranch.graph import Weight
 from anabranch.graph.shapes import same_padding
+from anabranch.runtime.arrays import shape_of, sizes
+from anabranch.runtime.masks import shaped
+from anabranch.runtime.weights import native
 
 _sym_max: Any = torch.sym_max
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}

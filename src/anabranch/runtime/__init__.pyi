@@ -1,0 +1,64 @@
+from .arrays import (
+    as_input as as_input,
+    as_tensor as as_tensor,
+    as_tensors as as_tensors,
+    dtype_of as dtype_of,
+    masked_nest as masked_nest,
+    numpy_of as numpy_of,
+    rank_of as rank_of,
+    shape_of as shape_of,
+)
+from .device import (
+    describe_device as describe_device,
+    device as device,
+    settle_tf32 as settle_tf32,
+    threads as threads,
+)
+from .foreign import (
+    module_weights as module_weights,
+    run_module as run_module,
+    weight_of as weight_of,
+)
+from .infer import (
+    UNKNOWN as UNKNOWN,
+    described_shape as described_shape,
+    infer as infer,
+)
+from .masks import (
+    both as both,
+    either as either,
+    mask_of as mask_of,
+    shaped as shaped,
+    side_by_side as side_by_side,
+    unequal as unequal,
+    with_mask as with_mask,
+)
+from .random import (
+    generator as generator,
+)
+from .reports import (
+    Watching as Watching,
+    tell_loss as tell_loss,
+    tell_update as tell_update,
+    watch_value as watch_value,
+)
+from .seeding import (
+    random_state as random_state,
+    synchronise_seed as synchronise_seed,
+)
+from .state import (
+    gathering as gathering,
+    give_losses as give_losses,
+    is_recording as is_recording,
+    is_training as is_training,
+    recording as recording,
+    run as run,
+    take_losses as take_losses,
+    training_scope as training_scope,
+)
+from .weights import (
+    native as native,
+    realize as realize,
+    shown as shown,
+    write as write,
+)
