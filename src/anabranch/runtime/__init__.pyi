@@ -56,6 +56,7 @@ from .state import (
     take_losses as take_losses,
     training_scope as training_scope,
 )
+from .types import Tensor as Tensor
 from .weights import (
     native as native,
     realize as realize,

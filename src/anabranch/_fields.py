@@ -1,0 +1,403 @@
+"""Settings as fields: what a layer, loss, metric, optimizer, … is made of, declared once, in the order of its constructor.
+
+A field knows its default, how a given value becomes the value in use, how that becomes JSON, and its line of documentation.
+The constructor, ``get_config``, ``repr`` and the ``Args:`` of the docstring follow from the fields; the attribute is the only
+truth.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, dataclass_transform, overload
+
+from anabranch import registry
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Convert = Callable[[Any, Any, str], Any]  # (value, the object it is set on, the field's name) -> the value in use
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED: Any = _Required()
+
+
+class _Setting(property):
+    """How a field is read and set: a property, so that reading costs no call of Python.
+
+    The value stands under ``key`` in the object, the default under the same key in its class.
+    """
+
+    name = ""
+    key = ""
+
+    def __init__(
+        self,
+        default: Any = REQUIRED,
+        convert: Convert | None = None,
+        plain: Callable[[Any], Any] = registry.serialize,
+        doc: str = "",
+        *,
+        fixed: bool = False,
+        fresh: bool = False,
+        hidden: bool = False,
+    ) -> None:
+        super().__init__()
+        self.default = default
+        self.convert = convert
+        self.plain = plain
+        self.doc = doc
+        self.fixed = fixed
+        self.fresh = fresh
+        self.hidden = hidden
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name, self.key = name, f":{name}"  # no attribute that somebody writes is called so
+        property.__init__(self, operator.attrgetter(self.key), self._set)
+
+    def _set(self, instance: Any, value: Any) -> None:
+        found = self.converted(value, instance)
+        instance._changing(self, found)
+        instance.__dict__[self.key] = found
+
+    def converted(self, value: Any, owner: Any) -> Any:
+        """Return the value in use that a given one means for ``owner``, an object or, for the default, its class."""
+        if self.convert is None:
+            return value
+        try:
+            return self.convert(value, owner, self.name)
+        except AnabranchError as error:
+            raise error.at("" if isinstance(owner, type) else owner._place()) from error.__cause__
+
+    def __repr__(self) -> str:
+        return f"<Field {self.name}{'' if self.default is REQUIRED else f' = {self.default!r}'}>"
+
+
+if TYPE_CHECKING:
+
+    class Field(_Setting, Generic[In, Out]):
+        """One setting of a class: ``Field[what the constructor takes, what the attribute is]``."""
+
+        @overload
+        def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+        @overload
+        def __get__(self, instance: object, owner: type | None = None) -> Out: ...
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
+
+        def __set__(self, instance: object, value: In) -> None: ...
+
+else:
+
+    class Field(_Setting):
+        """One setting of a class: ``Field[what the constructor takes, what the attribute is]``.
+
+        Args:
+            default: as it stands in the signature.
+            convert: makes the value in use of a given one, or raises; None takes it as it is.
+            plain: makes JSON of the value in use.
+            doc: one line of documentation.
+            fixed: it cannot change once the object is built, as weights were made by it.
+            fresh: the default is converted for each object as it is made, since it depends on the settings of the process.
+            hidden: it is no entry of ``get_config``.
+        """
+
+        def __class_getitem__(cls, item: Any) -> type:
+            return cls
+
+
+# Kinds of fields. A type checker reads ``default=`` and ``kw_only=`` of these calls (PEP 681).
+
+
+def field(
+    *,
+    default: Any = REQUIRED,
+    convert: Convert | None = None,
+    plain: Callable[[Any], Any] = registry.serialize,
+    doc: str = "",
+    fixed: bool = False,
+    fresh: bool = False,
+    hidden: bool = False,
+    kw_only: bool = False,
+) -> Any:
+    """Declare a setting; see :class:`Field`. ``kw_only`` is for type checkers alone."""
+    return Field(default, convert, plain, doc, fixed=fixed, fresh=fresh, hidden=hidden)
+
+
+def integer(
+    *,
+    default: Any = REQUIRED,
+    least: int | None = 1,
+    optional: bool = False,
+    doc: str = "",
+    fixed: bool = False,
+    kw_only: bool = False,
+) -> Any:
+    """Declare an integer of at least ``least``; ``optional``: or None."""
+    bound = "" if least is None else f" ≥ {least}"
+
+    def convert(value: Any, owner: Any, name: str) -> int | None:
+        if type(value) is int and (least is None or value >= least):  # as most are
+            return value
+        if value is None and optional:
+            return None
+        if isinstance(value, bool) or not hasattr(value, "__index__") or (least is not None and int(value) < least):
+            raise ArgumentError(_must_be(name, owner, f"an integer{bound}{' or None' if optional else ''}"), got=repr(value))
+        return int(value)
+
+    return Field(default, convert, doc=doc, fixed=fixed)
+
+
+def number(
+    *,
+    default: Any = REQUIRED,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    optional: bool = False,
+    doc: str = "",
+    kw_only: bool = False,
+) -> Any:
+    """Declare a finite number within ``[least, most]``, or strictly ``above`` and ``below``; ``optional``: or None."""
+    bounds = [f"{sign} {bound}" for sign, bound in (("≥", least), (">", above), ("≤", most), ("<", below)) if bound is not None]
+    what = " ".join(["a finite number", " and ".join(bounds)]).strip() + (" or None" if optional else "")
+
+    def convert(value: Any, owner: Any, name: str) -> Any:
+        if value is None and optional:
+            return None
+        if type(value) not in (int, float):
+            if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or getattr(value, "shape", ()) != ():
+                raise ArgumentTypeError(_must_be(name, owner, what), got=repr(value)[:120])
+            value = float(value)
+        fits = math.isfinite(value) and (least is None or value >= least) and (most is None or value <= most)
+        if not fits or (above is not None and value <= above) or (below is not None and value >= below):
+            raise ArgumentError(_must_be(name, owner, what), got=repr(value))
+        return value
+
+    return Field(default, convert, doc=doc)
+
+
+def boolean(
+    *, default: Any = REQUIRED, optional: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False
+) -> Any:
+    """Declare a boolean; 0 and 1 are taken for False and True. ``optional``: or None."""
+
+    def convert(value: Any, owner: Any, name: str) -> bool | None:
+        if isinstance(value, bool) or (value is None and optional):
+            return value
+        if type(value).__name__ in ("bool_", "bool", "int") and value in (0, 1):
+            return bool(value)
+        raise ArgumentTypeError(_must_be(name, owner, f"True or False{' or None' if optional else ''}"), got=repr(value)[:120])
+
+    return Field(default, convert, doc=doc, fixed=fixed)
+
+
+def text(*, default: Any = REQUIRED, optional: bool = False, doc: str = "", kw_only: bool = False) -> Any:
+    """Declare a string; ``optional``: or None."""
+
+    def convert(value: Any, owner: Any, name: str) -> str | None:
+        if isinstance(value, str) or (value is None and optional):
+            return value
+        raise ArgumentTypeError(_must_be(name, owner, f"a string{' or None' if optional else ''}"), got=repr(value)[:120])
+
+    return Field(default, convert, doc=doc)
+
+
+def choice(
+    *choices: Any, default: Any = REQUIRED, doc: str = "", lower: bool = False, fixed: bool = False, kw_only: bool = False
+) -> Any:
+    """Declare one of ``choices``; ``lower``: whatever the case of its letters."""
+
+    def convert(value: Any, owner: Any, name: str) -> Any:
+        found = value.lower() if lower and isinstance(value, str) else value
+        if any(found is each or (type(found) is type(each) and found == each) for each in choices):
+            return found
+        if isinstance(value, str):
+            raise unknown(name, value, [each for each in choices if isinstance(each, str)], of=type(owner).__name__)
+        raise ArgumentError(_must_be(name, owner, " or ".join(map(repr, choices))), got=repr(value)[:120])
+
+    return Field(default, convert, doc=doc, fixed=fixed)
+
+
+def state(*, init: Literal[False] = False) -> Any:
+    """Declare an attribute that is no setting and None at first, such as a weight."""
+    return None
+
+
+def _must_be(name: str, owner: Any, what: str) -> str:
+    return f"{name} of {type(owner).__name__} must be {what}."
+
+
+class _Signature:
+    """The signature that the fields give a class, where its ``__init__`` is the one that takes them."""
+
+    def __get__(self, instance: object, owner: type[Configurable]) -> inspect.Signature:
+        if owner.__init__ is not Configurable.__init__:
+            raise AttributeError("__signature__")
+        kind, empty = inspect.Parameter, inspect.Parameter.empty
+        found = [
+            kind(each.name, kind.POSITIONAL_OR_KEYWORD, default=empty if each.default is REQUIRED else each.default)
+            for each in owner._order
+        ]
+        others = [kind("kwargs", kind.VAR_KEYWORD)] if owner._take_others is not Configurable._take_others else []
+        return inspect.Signature([*found, *others])
+
+
+@dataclass_transform(field_specifiers=(field, integer, number, boolean, text, choice, state))
+class Configurable:
+    """Base of what is made of fields.
+
+    Constructor, ``get_config``, ``from_config`` and ``repr`` follow from them. A subclass's own fields come first in its
+    constructor, then those of its bases, as in Keras; a field declared again takes the new place. A user's subclass may
+    write an ``__init__`` of its own.
+    """
+
+    fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
+    _order: ClassVar[tuple[Field[Any, Any], ...]] = ()
+    _needed: ClassVar[tuple[Field[Any, Any], ...]] = ()
+    _fresh: ClassVar[tuple[Field[Any, Any], ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
+        if own or len(cls.__bases__) > 1:
+            found = dict(own)
+            for base in cls.__mro__[1:]:
+                if issubclass(base, Configurable):
+                    for name, value in base.fields.items():
+                        if name not in found and getattr(cls, name) is value:  # unless something else took its place
+                            found[name] = value
+            cls.fields, cls._order = found, tuple(found.values())
+            cls._needed = tuple(each for each in cls._order if each.default is REQUIRED)
+            cls._fresh = tuple(each for each in cls._order if each.fresh)
+        for each in cls._order:
+            if each.default is not REQUIRED and not each.fresh:
+                setattr(cls, each.key, each.converted(each.default, cls))
+        if own:
+            cls.__doc__ = documented(cls.__doc__, cls._order)
+
+    __signature__ = _Signature()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._take_others(self._take(args, kwargs))
+        self._check()
+
+    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Set the fields from the constructor's arguments and return those arguments that are no fields."""
+        order, state, others = self._order, self.__dict__, {}
+        if len(args) > len(order):
+            raise self._refused(f"takes at most {len(order)} positional arguments", f"{len(args)} arguments")
+        for each, value in zip(order, args, strict=False):
+            state[each.key] = each.converted(value, self)
+        fields = self.fields
+        for name, value in kwargs.items():
+            found = fields.get(name)
+            if found is None:
+                others[name] = value
+            elif args and found in order[: len(args)]:
+                raise self._refused(f"got two values for {name!r}", f"{value!r} besides the positional one")
+            else:
+                state[found.key] = found.converted(value, self)
+        for each in self._needed:
+            if each.key not in state:
+                raise self._refused(f"needs {each.name!r}", None)
+        for each in self._fresh:
+            if each.key not in state:
+                state[each.key] = each.converted(each.default, self)
+        return others
+
+    # What subclasses may say
+
+    def _take_others(self, others: dict[str, Any]) -> None:
+        """Take the constructor's arguments that are no fields, or refuse them."""
+        if others:
+            raise self._unknown_argument(next(iter(others)))
+
+    def _check(self) -> None:
+        """Raise where settings do not go together; called when all are set."""
+
+    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        """Hear that a field of an object that exists is about to be set to ``value``, or refuse it."""
+
+    def _place(self) -> str:
+        """Return where the object was made, for errors; "" where that is not known."""
+        return ""
+
+    # Config
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all settings as JSON, defaults included."""
+        return {each.name: each.plain(getattr(self, each.name)) for each in self._order if not each.hidden}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make an object from what ``get_config`` returned."""
+        return cls(**config)
+
+    def _written(self) -> str:
+        """Return the code that makes this object, without the settings that are as by default."""
+        state = self.__dict__
+        parts = [f"{each.name}={_short(each, state[each.key])}" for each in self._order if each.key in state and not each.fresh]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __repr__(self) -> str:
+        return self._written()
+
+    # Mistakes
+
+    def _refused(self, fact: str, got: str | None) -> ArgumentTypeError:
+        signature = ", ".join(_parameter(each) for each in self._order)
+        return ArgumentTypeError(
+            f"{type(self).__name__} {fact}.",
+            expected=f"{type(self).__name__}({signature})",
+            got=got,
+            where=self._place() or None,
+        )
+
+    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
+        names = [*self.fields, *known]
+        close = nearest(name, names)
+        return ArgumentTypeError(
+            f"{type(self).__name__} takes no argument {name!r}.", expected=", ".join(dict.fromkeys(names)) or "no arguments",
+            where=self._place() or None, repair=f"did you mean {close!r}?" if close else None,
+        )  # fmt: skip
+
+
+def documented(doc: str | None, order: Iterable[Field[Any, Any]]) -> str | None:
+    """Return a docstring with an ``Args:`` section of the fields that have a line, before its example.
+
+    >>> units = Field(doc="size of the output.")
+    >>> units.name = "units"
+    >>> print(documented("Multiply.", [units]))
+    Multiply.
+    <BLANKLINE>
+    Args:
+        units: size of the output.
+    """
+    lines = [f"    {each.name}: {each.doc}" for each in order if each.doc]
+    if doc is None or not lines:
+        return doc
+    text = inspect.cleandoc(doc)
+    head, mark, example = text.partition("\n\nExample:")
+    if not mark:
+        head, mark, example = text.partition("\n\n>>> ")
+    return "\n".join([head, "", "Args:", *lines]) + mark + example
+
+
+def _parameter(each: Field[Any, Any]) -> str:
+    return each.name if each.default is REQUIRED else f"{each.name}={each.default!r}"
+
+
+def _short(each: Field[Any, Any], value: Any) -> str:
+    """Return a setting as code: ``'relu'`` for what is named so, else the object's own ``repr``."""
+    shown = each.plain(value) if callable(value) else value
+    return repr(shown if isinstance(shown, str) else value)

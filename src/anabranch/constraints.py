@@ -1,0 +1,165 @@
+"""Constraints on weights, applied after each update; arithmetic on tensors in Keras's axis order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from anabranch import config
+from anabranch._fields import Configurable, Field, field, number
+from anabranch.registry import Json, Registry
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
+
+ConstraintLike: TypeAlias = "str | Callable[[Tensor], Tensor] | dict[str, Any] | None"
+
+
+class Constraint(Configurable):
+    """Base of constraints: subclass and write ``__call__(w)``, or pass any function of a tensor.
+
+    >>> class Halved(Constraint):
+    ...     def __call__(self, w):
+    ...         return w / 2
+    >>> Halved()(4.0)
+    2.0
+    """
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return the tensor that takes the place of ``w``."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(w)")
+
+
+def _axes(value: Any, owner: Any, name: str) -> int | list[int]:
+    return [int(axis) for axis in value] if isinstance(value, Sequence) else int(value)
+
+
+AXIS_DOC = (
+    "the axis or axes over which a norm is taken, in Keras's order of the weight's axes: 0 for Dense, [0, 1, 2] for Conv2D."
+)
+
+
+class MaxNorm(Constraint):
+    """Scale vectors down to a norm of at most ``max_value`` (Srivastava et al. 2014): w · clip(‖w‖, 0, max_value) / ‖w‖.
+
+    Example:
+        >>> import torch
+        >>> MaxNorm(1.0)(torch.tensor([[3.0], [4.0]])).flatten().tolist()
+        [0.6000000238418579, 0.800000011920929]
+    """
+
+    max_value: Field[float, float] = number(default=2, least=0, doc="the greatest norm.")
+    axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return ``w`` with norms of at most ``max_value``."""
+        norms = _norms(w, self.axis)
+        return w * (norms.clamp(0, self.max_value) / (config.epsilon() + norms))
+
+
+class NonNeg(Constraint):
+    """Set negative elements to 0: max(w, 0).
+
+    Example:
+        >>> import torch
+        >>> NonNeg()(torch.tensor([-1.0, 2.0])).tolist()
+        [0.0, 2.0]
+    """
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return max(w, 0)."""
+        return w.clamp(min=0)
+
+
+class UnitNorm(Constraint):
+    """Scale vectors to norm 1: w / ‖w‖.
+
+    Example:
+        >>> import torch
+        >>> UnitNorm()(torch.tensor([[3.0], [4.0]])).flatten().tolist()
+        [0.6000000238418579, 0.800000011920929]
+    """
+
+    axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return w / ‖w‖."""
+        return w / (config.epsilon() + _norms(w, self.axis))
+
+
+class MinMaxNorm(Constraint):
+    """Move norms into an interval: w · (rate · clip(‖w‖, min_value, max_value) + (1 - rate) · ‖w‖) / ‖w‖.
+
+    Example:
+        >>> import torch
+        >>> MinMaxNorm(1.0, 2.0)(torch.tensor([[0.3], [0.4]])).flatten().tolist()
+        [0.5999999046325684, 0.7999998331069946]
+    """
+
+    min_value: Field[float, float] = number(default=0.0, least=0, doc="the least norm.")
+    max_value: Field[float, float] = number(default=1.0, least=0, doc="the greatest norm.")
+    rate: Field[float, float] = number(default=1.0, least=0, most=1, doc="how far a norm outside moves: 1 all the way.")
+    axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return ``w`` with norms moved towards the interval."""
+        norms = _norms(w, self.axis)
+        wanted = self.rate * norms.clamp(self.min_value, self.max_value) + (1 - self.rate) * norms
+        return w * (wanted / (config.epsilon() + norms))
+
+
+def _norms(w: Tensor, axis: int | list[int]) -> Tensor:
+    return (w * w).sum(axis, keepdim=True).sqrt()
+
+
+max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
+
+_registry: Registry[Constraint] = Registry(
+    "constraint", "keras.constraints", Constraint,
+    lambda: {name: thing for name, thing in globals().items() if isinstance(thing, type) and issubclass(thing, Constraint)},
+)  # fmt: skip
+
+
+def get(identifier: ConstraintLike) -> Callable[[Tensor], Tensor] | None:
+    """Return a constraint from a name, a class, a config or a function; None stays None.
+
+    Args:
+        identifier: what means a constraint.
+
+    >>> get("non_neg")
+    NonNeg()
+    """
+    found: Callable[[Tensor], Tensor] | None = _registry.get(identifier)
+    return found
+
+
+def serialize(constraint: Callable[[Tensor], Tensor] | None) -> Json:
+    """Return a constraint as JSON.
+
+    Args:
+        constraint: what ``get`` returned.
+
+    >>> serialize(NonNeg())["class_name"]
+    'NonNeg'
+    """
+    return _registry.serialize(constraint)
+
+
+def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor] | None:
+    """Return the constraint that ``serialize`` described.
+
+    Args:
+        config: its JSON, or a name.
+        custom_objects: the caller's own classes and functions by name.
+
+    >>> deserialize(serialize(MaxNorm(3)))
+    MaxNorm(max_value=3, axis=0)
+    """
+    found: Callable[[Tensor], Tensor] | None = _registry.deserialize(config, custom_objects)
+    return found
+
+
+__all__ = [
+    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg",
+    "serialize", "unit_norm",
+]  # fmt: skip

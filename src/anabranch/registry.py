@@ -1,0 +1,358 @@
+"""The one mechanism for what is found by name and kept as data: layers, activations, initializers, losses, optimizers, …
+
+Each package has one :class:`Registry`. An object becomes data in Keras's JSON form, ``{"module", "class_name", "config",
+"registered_name"}``, and comes back from it: by a name of that registry's closed table, or one that the caller registered or
+passed. Nothing is ever imported by a name that was found in data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
+
+T = TypeVar("T")
+C = TypeVar("C")
+Json = Any  # what json.dumps takes: None, booleans, numbers, strings, lists, dicts with string keys
+PACKAGE = __name__.partition(".")[0]
+
+_registries: dict[str, Registry[Any]] = {}  # by Keras's module, such as "keras.losses"
+_registered: dict[str, Any] = {}  # by registered name, such as "Custom>Gate"
+_names: dict[Any, str] = {}  # the other way
+
+
+class _Scopes(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[Mapping[str, Any]] = []
+
+
+_scopes = _Scopes()
+
+
+# What users register
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
+    """Register a class or function under ``package>name``, so that data may name it.
+
+    Args:
+        package: a prefix that keeps the names of different authors apart.
+        name: the name; that of the class or function unless given.
+
+    Raises:
+        ArgumentTypeError: a class without ``get_config``.
+        ArgumentError: another object has that name already.
+
+    >>> @register_keras_serializable("example")
+    ... def half(x):
+    ...     return x / 2
+    >>> get_registered_name(half)
+    'example>half'
+    """
+
+    def registered(thing: C) -> C:
+        full = f"{package}>{name or thing.__name__}"  # type: ignore[attr-defined]  # a class or function has one
+        if isinstance(thing, type) and not callable(getattr(thing, "get_config", None)):
+            raise ArgumentTypeError(
+                f"{thing.__name__} cannot be registered: it has no get_config.",
+                repair="def get_config(self): return the constructor's arguments as a dict",
+            )
+        known = _registered.get(full)
+        if known is not None and _source(known) != _source(thing):  # a cell that runs again defines the same anew
+            raise ArgumentError(
+                f"{full!r} is registered already.", got=repr(thing), expected=f"another name than that of {known!r}"
+            )
+        _registered[full] = thing
+        _names[thing] = full
+        return thing
+
+    return registered
+
+
+def _source(thing: Any) -> tuple[str, str]:
+    return thing.__module__, thing.__qualname__
+
+
+def get_registered_name(obj: Any) -> str:
+    """Return the name under which a class or function was registered, its own name where it was not."""
+    return _names.get(obj) or str(obj.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """Return what is registered, in scope, or given under ``name``; None where nothing is."""
+    for table in (*reversed(_scopes.stack), _registered, custom_objects or {}, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the process-wide table of registered objects, which may be changed."""
+    return _registered
+
+
+class CustomObjectScope:
+    """Let data name the objects of a table while the block runs, in this thread.
+
+    >>> with CustomObjectScope({"half": lambda x: x / 2}):
+    ...     get_registered_object("half")(4)
+    2.0
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any]) -> None:
+        if not isinstance(custom_objects, Mapping):
+            raise ArgumentTypeError("custom_objects must be a dict of names.", got=repr(custom_objects)[:120])
+        self.custom_objects = custom_objects
+
+    def __enter__(self) -> CustomObjectScope:
+        _scopes.stack.append(self.custom_objects)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _scopes.stack.pop()
+
+
+custom_object_scope = CustomObjectScope
+
+
+@contextlib.contextmanager
+def scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Let data name ``custom_objects`` inside the block; None adds nothing."""
+    with CustomObjectScope(custom_objects or {}):
+        yield
+
+
+# Objects as data
+
+
+def serialize(obj: Any) -> Json:
+    """Return an object as JSON: plain values as they are, others in Keras's form.
+
+    >>> serialize((1, 2.5))
+    {'class_name': '__tuple__', 'config': {'value': [1, 2.5]}}
+    """
+    if obj is None or isinstance(obj, (bool, int, float, str)):
+        return obj
+    if isinstance(obj, tuple):
+        return {"class_name": "__tuple__", "config": {"value": [serialize(item) for item in obj]}}
+    if isinstance(obj, list):
+        return [serialize(item) for item in obj]
+    if isinstance(obj, Mapping):
+        return {str(key): serialize(value) for key, value in obj.items()}
+    if isinstance(obj, slice):
+        return {"class_name": "__slice__", "config": {"start": obj.start, "stop": obj.stop, "step": obj.step}}
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if hasattr(obj, "tolist"):  # NumPy's and torch's values
+        values = obj.tolist()
+        return {"class_name": "__numpy__", "config": {"value": values, "dtype": str(obj.dtype)}} if obj.shape else values
+    kind = type(obj)
+    if callable(getattr(kind, "get_config", None)):
+        return described(kind, obj.get_config())
+    if callable(obj) and hasattr(obj, "__name__"):
+        if obj.__name__ == "<lambda>":
+            raise ArgumentTypeError(
+                "A lambda has no name by which data could mean it.", repair="def a function, and register it"
+            )
+        return {
+            "module": _module_of(obj),
+            "class_name": "function",
+            "config": obj.__name__,
+            "registered_name": _names.get(obj) or obj.__name__,
+        }
+    raise ArgumentTypeError(
+        f"A {kind.__name__} cannot become JSON.", got=repr(obj)[:120],
+        repair="give its class get_config(), or leave it out of the config",
+    )  # fmt: skip
+
+
+def described(kind: type, config: Json) -> dict[str, Json]:
+    """Return the JSON of an object of class ``kind`` with that config."""
+    own = kind.__module__.partition(".")[0] == PACKAGE
+    return {
+        "module": _module_of(kind),
+        "class_name": kind.__name__,
+        "config": serialize(config),
+        "registered_name": _names.get(kind) if own else get_registered_name(kind),
+    }
+
+
+def _module_of(thing: Any) -> str:
+    """Return the module that Keras knows a class or function by: ``keras.layers`` for what is in our layers."""
+    first, _, rest = str(thing.__module__).partition(".")
+    if first != PACKAGE:
+        return str(thing.__module__)
+    room = f"keras.{rest.partition('.')[0]}"
+    return room if room in _registries else next((module for module, each in _registries.items() if each.holds(thing)), room)
+
+
+def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Return the object that ``serialize`` made this JSON of; the registries of all packages in use are asked."""
+    with scope(custom_objects):
+        return _revived(config)
+
+
+def _revived(config: Json) -> Any:
+    if isinstance(config, list):
+        return [_revived(item) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    kind = config.get("class_name")
+    if kind is None or "config" not in config:
+        return {key: _revived(value) for key, value in config.items()}
+    inner = config["config"]
+    if kind == "__tuple__":
+        return tuple(_revived(item) for item in inner["value"])
+    if kind == "__slice__":
+        return slice(inner["start"], inner["stop"], inner["step"])
+    if kind == "__ellipsis__":
+        return Ellipsis
+    if kind in ("__numpy__", "__tensor__"):
+        import numpy as np
+
+        return np.array(inner["value"], dtype=inner["dtype"])
+    registry = _registries.get(str(config.get("module")))
+    name = str(inner) if kind == "function" else str(kind)
+    thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
+    if thing is None and registry is not None:
+        thing = registry.find(name)
+    if thing is None:
+        raise _missing(name, str(config.get("module")), registry)
+    return thing if kind == "function" else made(thing, inner)
+
+
+def made(kind: Any, config: Mapping[str, Any]) -> Any:
+    """Return an object of class ``kind`` with that config; arguments that it does not take are an error of ours."""
+    try:
+        return kind.from_config(dict(config)) if hasattr(kind, "from_config") else kind(**config)
+    except AnabranchError:
+        raise
+    except TypeError as error:
+        raise ArgumentError(
+            f"{kind.__name__} cannot be made of this config.", got=f"{dict(config)!r} ({error})"[:400]
+        ) from error
+
+
+def _missing(name: str, module: str, registry: Registry[Any] | None) -> AnabranchError:
+    if registry is not None:
+        return unknown(registry.kind, name, registry.known())
+    return ArgumentError(
+        f"The class or function {name!r} is not known here.", got=f"it was defined in {module}",
+        repair=f"pass custom_objects={{{name!r}: {name}}}, or decorate it with @register_keras_serializable()",
+    )  # fmt: skip
+
+
+# What one package holds
+
+
+class Registry(Generic[T]):
+    """The names of one package.
+
+    Args:
+        kind: what its objects are called in errors, e.g. ``"initializer"``.
+        module: where Keras has them, e.g. ``"keras.initializers"``.
+        base: the class of its objects; None where they are functions.
+        names: returns every name with the class or function it means; asked when the first name is looked up.
+        callables: whether any function of the user's serves as it is.
+        plain_names: whether a function of this package is written as its name alone, as activations are.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        module: str,
+        base: type[T] | None,
+        names: Callable[[], Mapping[str, Any]],
+        *,
+        callables: bool = True,
+        plain_names: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.module = module
+        self.base = base
+        self.callables = callables
+        self.plain_names = plain_names
+        self._names = names
+        self._table: Mapping[str, Any] | None = None
+        _registries[module] = self
+
+    @property
+    def table(self) -> Mapping[str, Any]:
+        """Every name with what it means."""
+        if self._table is None:
+            self._table = self._names()
+        return self._table
+
+    def find(self, name: str) -> Any:
+        """Return what ``name`` means here, None where it means nothing."""
+        return self.table.get(name)
+
+    def known(self) -> Iterable[str]:
+        """Return the names, for errors."""
+        return self.table
+
+    def holds(self, thing: Any) -> bool:
+        """Return whether a class or function is one of this package."""
+        return any(each is thing for each in self.table.values())
+
+    def get(self, identifier: Any) -> Any:
+        """Return the object that a name, a class, a config, an object or a callable means; None stays None.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ArgumentTypeError: nothing of the kind.
+        """
+        if identifier is None or (self.base is not None and isinstance(identifier, self.base)):
+            return identifier
+        if isinstance(identifier, str):
+            return self._instance(self.named(identifier))
+        if isinstance(identifier, Mapping):
+            return self.deserialize(identifier)
+        if isinstance(identifier, type):
+            if self.base is not None and issubclass(identifier, self.base):
+                return made(identifier, {})
+            raise self._refused(identifier, f"{identifier.__name__}()")
+        if callable(identifier) and self.callables:
+            return identifier
+        raise self._refused(identifier)
+
+    def named(self, name: str) -> Any:
+        """Return the class or function that ``name`` means: a user's of that name first."""
+        found = get_registered_object(name)
+        if found is None:
+            found = self.find(name)
+        if found is None:
+            raise unknown(self.kind, name, self.known())
+        return found
+
+    def _instance(self, found: Any) -> Any:
+        return made(found, {}) if isinstance(found, type) else found
+
+    def serialize(self, obj: Any) -> Json:
+        """Return an object of this package as JSON: a function's name, or ``{"module", "class_name", "config", …}``."""
+        if obj is None:
+            return None
+        if self.plain_names and not isinstance(obj, type) and hasattr(obj, "__name__") and self.find(obj.__name__) is obj:
+            return str(obj.__name__)
+        return serialize(obj)
+
+    def deserialize(self, config: Json, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Return what ``serialize`` described; ``custom_objects`` maps names to the caller's own classes and functions."""
+        with scope(custom_objects):
+            if not isinstance(config, Mapping):
+                return self.get(config)
+            if "class_name" not in config:
+                raise ArgumentError(
+                    f"That describes no {self.kind}.", expected='{"class_name": …, "config": {…}}', got=repr(config)[:200]
+                )
+            return _revived({"module": self.module, "config": {}} | dict(config))
+
+    def _refused(self, identifier: Any, repair: str | None = None) -> ArgumentTypeError:
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        wanted = f"a name, {article} {self.kind} object" + (" or a function" if self.callables else "")
+        return ArgumentTypeError(f"Expected {article} {self.kind}.", expected=wanted, got=repr(identifier)[:120], repair=repair)
