@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
+from anabranch import _process
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._policy import FLOATS, DTypePolicy
 
@@ -21,10 +22,7 @@ _epsilon = 1e-7
 _image_data_format: ImageFormat = "channels_last"
 _device: str | None = None
 _seed: int | None = None
-_seedings = 0
-_adoptions = 0
 _strict_merges = True
-_changes = 0
 _keep_memory: KeepMemory = "fit"
 
 
@@ -71,7 +69,7 @@ def set_tf32(allowed: bool | None) -> None:
     if allowed is not None and not isinstance(allowed, bool):
         raise ArgumentTypeError("TF32 is allowed or not.", expected="True, False or None", got=repr(allowed))
     _tf32 = allowed
-    note_change()
+    _process.note_change()
 
 
 def epsilon() -> float:
@@ -121,18 +119,7 @@ def set_device(name: str | None) -> None:
     if name is not None and not isinstance(name, str):
         raise ArgumentTypeError("A device is named by a string.", expected="'cpu' or 'cuda'", got=repr(name))
     _device = name
-    note_change()
-
-
-def changes() -> int:
-    """Return how often something changed that running models depend on: a device was chosen, a layer made, frozen or thawed."""
-    return _changes
-
-
-def note_change() -> None:
-    """Count one such change, so that models look again before they run."""
-    global _changes
-    _changes += 1
+    _process.note_change()
 
 
 def strict_merges() -> bool:
@@ -184,26 +171,10 @@ def seed() -> int:
     return _seed
 
 
-def seedings() -> int:
-    """Return how often a seed was set; the engine and the models compare it to know when to begin anew."""
-    return _seedings
-
-
 def set_seed(value: int) -> None:
     """Set the global seed. ``utils.set_random_seed`` calls this; the engine's generators follow when they next run."""
-    global _seed, _seedings, _adoptions
+    global _seed
     if isinstance(value, bool) or not isinstance(value, int):
         raise ArgumentTypeError("A seed is a whole number.", expected="an int", got=repr(value))
     _seed = value
-    _seedings += 1
-    _adoptions = 0
-
-
-def next_adoption() -> int:
-    """Return how many models adopted layers since the seed was set, and count one more.
-
-    First values depend on this, so that three models from one function differ and a seeded program repeats itself.
-    """
-    global _adoptions
-    _adoptions += 1
-    return _adoptions - 1
+    _process.note_seeding()

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from anabranch import config, runtime
+from anabranch import _process, runtime
 from anabranch.engine import passes
 from anabranch.engine.constants import Constants
 from anabranch.engine.jit import Jitted, Report
@@ -174,10 +174,10 @@ def program(model: Any, training: bool, jit: Report | None = None, remat: Remat 
     global _placed_last
     runtime.synchronise_seed()
     graph, kept = model.need_running_graph(), _kept_of(model)
-    if kept.changes != config.changes() or kept.state[0] is not graph:
+    if kept.changes != _process.changes() or kept.state[0] is not graph:
         state = (graph, str(runtime.device()), tuple(layer.trainable for layer in model.inner_layers()))
         kept.state = kept.state if kept.state == state else state
-        kept.changes = config.changes()
+        kept.changes = _process.changes()
         runtime.settle_tf32()
     last = _placed_last and _placed_last()
     if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from anabranch import _tree, config, dtype_policies, initializers, regularizers, runtime
+from anabranch import _process, _tree, config, dtype_policies, initializers, regularizers, runtime
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -128,7 +128,7 @@ class Layer:
             self._home.path = name or self._home.path
         if not trainable:
             self._trainable = False
-        config.note_change()
+        _process.note_change()
         if dtype is not None:
             try:
                 self._take_policy(dtype_policies.get(dtype))
@@ -155,7 +155,7 @@ class Layer:
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         self._take_policy(dtype_policies.get(value))
-        config.note_change()
+        _process.note_change()
 
     @property
     def compute_dtype(self) -> str:
@@ -291,7 +291,7 @@ class Layer:
     def trainable(self, value: bool) -> None:
         for layer in self.inner_layers():
             layer._trainable = bool(value)
-        config.note_change()
+        _process.note_change()
 
     def get_weights(self) -> list[Any]:
         """Return the weights' numbers as NumPy arrays, in the order of ``weights``."""
@@ -398,7 +398,7 @@ class Layer:
                     mask_rule.tell_lost(self, call_site())
                 runtime.synchronise_seed()
                 if not self.adopted:
-                    self.adopt(config.next_adoption(), self.name)
+                    self.adopt(_process.next_claim(), self.name)
             return runtime.run(self, args, kwargs)
         except AnabranchError as error:
             error.at(self._described(call_site()))

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import _tree, config, engine, insight, runtime, storage, training, utils
+from anabranch import _process, _tree, engine, insight, runtime, storage, training, utils
 from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
@@ -84,7 +84,7 @@ class Model(Layer):
             (layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.adopted
         ]
         if new:
-            ordinal = config.next_adoption()
+            ordinal = _process.next_claim()
             for layer, name in new:
                 layer.adopt(ordinal, name)
 
@@ -121,7 +121,7 @@ class Model(Layer):
         if self.graph is None:
             self._implicit = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit)
             if not self.adopted:
-                self.adopt(config.next_adoption(), self.name)
+                self.adopt(_process.next_claim(), self.name)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes."""

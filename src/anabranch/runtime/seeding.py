@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from anabranch import config
+from anabranch import _process, config
 
 _followed = 0
 
@@ -17,6 +17,6 @@ def random_state() -> bytes:
 def synchronise_seed() -> None:
     """Seed torch's generators once for each ``set_random_seed`` since the last call."""
     global _followed
-    if config.seedings() != _followed:
+    if _process.seedings() != _followed:
         torch.manual_seed(config.seed())
-        _followed = config.seedings()
+        _followed = _process.seedings()

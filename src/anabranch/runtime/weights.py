@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anabranch import config
+from anabranch import _process, config
 from anabranch._errors import EngineError
 from anabranch.graph import Weight
 from anabranch.initializers import Initializer
@@ -29,7 +29,7 @@ def realize(weight: Weight) -> torch.Tensor:
 
 def _first_value(weight: Weight) -> torch.Tensor:
     if weight.home.ordinal is None:
-        weight.home.ordinal = config.next_adoption()
+        weight.home.ordinal = _process.next_claim()
     array = first_array(weight)
     if weight.axes is not None:
         array = np.ascontiguousarray(array.transpose(weight.axes))

@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-from anabranch import config
+from anabranch import _process, config
 from anabranch._errors import ArgumentError
 
 _counted = (-1, -1)
@@ -16,7 +16,7 @@ def next_fit() -> int:
     """Return how many fits ran since the seed was set, and count one more."""
     global _counted
     seedings, fits = _counted
-    _counted = (config.seedings(), fits + 1 if seedings == config.seedings() else 0)
+    _counted = (_process.seedings(), fits + 1 if seedings == _process.seedings() else 0)
     return _counted[1]
 
 
