@@ -3,6 +3,7 @@ from . import (
     backend as backend,
     callbacks as callbacks,
     config as config,
+    constraints as constraints,
     datasets as datasets,
     dtype_policies as dtype_policies,
     edit as edit,
@@ -16,6 +17,7 @@ from . import (
     optimizers as optimizers,
     random as random,
     regularizers as regularizers,
+    saving as saving,
     utils as utils,
 )
 from .dtype_policies import DTypePolicy as DTypePolicy

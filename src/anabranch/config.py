@@ -175,6 +175,8 @@ def set_seed(value: int) -> None:
     """Set the global seed. ``utils.set_random_seed`` calls this; the engine's generators follow when they next run."""
     global _seed
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError("A seed is a whole number.", expected="an int", got=repr(value))
+        raise ArgumentTypeError("A seed is an integer.", expected="an int", got=repr(value))
+    if not -(2**63) <= value < 2**64:
+        raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=repr(value))
     _seed = value
     _process.note_seeding()

@@ -1,13 +1,14 @@
-"""The one mechanism for what is found by name and kept as data: layers, activations, initializers, losses, optimizers, …
+"""The one mechanism for what is found by name and saved as data: layers, activations, initializers, losses, optimizers, …
 
 Each package has one :class:`Registry`. An object becomes data in Keras's JSON form, ``{"module", "class_name", "config",
 "registered_name"}``, and comes back from it: by a name of that registry's closed table, or one that the caller registered or
-passed. Nothing is ever imported by a name that was found in data.
+passed. No other module is ever imported by a name that was found in data.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -46,11 +47,12 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
         ArgumentTypeError: a class without ``get_config``.
         ArgumentError: another object has that name already.
 
-    >>> @register_keras_serializable("example")
-    ... def half(x):
-    ...     return x / 2
-    >>> get_registered_name(half)
-    'example>half'
+    Example:
+        >>> @register_keras_serializable("example")
+        ... def half(x):
+        ...     return x / 2
+        >>> get_registered_name(half)
+        'example>half'
     """
 
     def registered(thing: C) -> C:
@@ -77,14 +79,32 @@ def _source(thing: Any) -> tuple[str, str]:
 
 
 def get_registered_name(obj: Any) -> str:
-    """Return the name under which a class or function was registered, its own name where it was not."""
+    """Return the name under which a class or function was registered, its own name where it was not.
+
+    Args:
+        obj: a class or a function.
+
+    Example:
+        >>> get_registered_name(dict)
+        'dict'
+    """
     return _names.get(obj) or str(obj.__name__)
 
 
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
 ) -> Any:
-    """Return what is registered, in scope, or given under ``name``; None where nothing is."""
+    """Return what is registered, in scope, or given under ``name``; None where nothing is.
+
+    Args:
+        name: a registered name such as ``"Custom>Gate"``, or one of the tables'.
+        custom_objects: a table to look in after what is in scope and registered.
+        module_objects: a table to look in last.
+
+    Example:
+        >>> get_registered_object("Gate", {"Gate": dict})
+        <class 'dict'>
+    """
     for table in (*reversed(_scopes.stack), _registered, custom_objects or {}, module_objects or {}):
         if name in table:
             return table[name]
@@ -92,16 +112,30 @@ def get_registered_object(
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """Return the process-wide table of registered objects, which may be changed."""
+    """Return the process-wide table of registered objects, which may be changed.
+
+    Example:
+        >>> get_custom_objects()["cube"] = lambda x: x**3
+        >>> get_registered_object("cube")(2)
+        8
+        >>> del get_custom_objects()["cube"]
+    """
     return _registered
 
 
 class CustomObjectScope:
     """Let data name the objects of a table while the block runs, in this thread.
 
-    >>> with CustomObjectScope({"half": lambda x: x / 2}):
-    ...     get_registered_object("half")(4)
-    2.0
+    Args:
+        custom_objects: classes and functions by name.
+
+    Raises:
+        ArgumentTypeError: ``custom_objects`` is no dict.
+
+    Example:
+        >>> with CustomObjectScope({"half": lambda x: x / 2}):
+        ...     get_registered_object("half")(4)
+        2.0
     """
 
     def __init__(self, custom_objects: Mapping[str, Any]) -> None:
@@ -174,9 +208,12 @@ def serialize(obj: Any) -> Json:
 def described(kind: type, config: Json) -> dict[str, Json]:
     """Return the JSON of an object of class ``kind`` with that config."""
     own = kind.__module__.partition(".")[0] == PACKAGE
+    module, name = _module_of(kind), kind.__name__
+    if module in _registries:
+        module, name = _registries[module].address(kind)
     return {
-        "module": _module_of(kind),
-        "class_name": kind.__name__,
+        "module": module,
+        "class_name": name,
         "config": serialize(config),
         "registered_name": _names.get(kind) if own else get_registered_name(kind),
     }
@@ -187,14 +224,57 @@ def _module_of(thing: Any) -> str:
     first, _, rest = str(thing.__module__).partition(".")
     if first != PACKAGE:
         return str(thing.__module__)
-    room = f"keras.{rest.partition('.')[0]}"
-    return room if room in _registries else next((module for module, each in _registries.items() if each.holds(thing)), room)
+    module = f"keras.{rest.partition('.')[0]}"
+    return module if module in _registries else next((name for name, each in _registries.items() if each.holds(thing)), module)
 
 
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """Return the object that ``serialize`` made this JSON of; the registries of all packages in use are asked."""
+    """Return the object that ``serialize`` made this JSON of."""
     with scope(custom_objects):
         return _revived(config)
+
+
+def serialize_keras_object(obj: Any) -> Json:
+    """Return an object as JSON in Keras's form: ``{"module", "class_name", "config", "registered_name"}``.
+
+    Args:
+        obj: a layer, a model, a loss, …; or lists, tuples and dicts of such objects and of plain values.
+
+    Raises:
+        ArgumentTypeError: part of it cannot become JSON, such as a lambda.
+
+    Example:
+        >>> from anabranch import constraints
+        >>> serialize_keras_object(constraints.MaxNorm(3))["config"]
+        {'max_value': 3, 'axis': 0}
+    """
+    return serialize(obj)
+
+
+def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
+    """Return the object that ``serialize_keras_object`` made this JSON of.
+
+    Only classes and functions of this library and those that the caller registered or passes are found.
+
+    Args:
+        config: the JSON.
+        custom_objects: the caller's own classes and functions by name.
+        safe_mode: must be True: code is never read from data.
+
+    Raises:
+        ArgumentError: a class or function is not known, or ``safe_mode`` is False.
+
+    Example:
+        >>> from anabranch import constraints
+        >>> deserialize_keras_object(serialize_keras_object(constraints.MaxNorm(3)))
+        MaxNorm(max_value=3, axis=0)
+    """
+    if not safe_mode:
+        raise ArgumentError(
+            "safe_mode=False is not supported: data never bring code.", got="safe_mode=False",
+            repair="def the function, and pass it in custom_objects",
+        )  # fmt: skip
+    return deserialize(config, custom_objects)
 
 
 def _revived(config: Json) -> Any:
@@ -216,14 +296,41 @@ def _revived(config: Json) -> Any:
         import numpy as np
 
         return np.array(inner["value"], dtype=inner["dtype"])
-    registry = _registries.get(str(config.get("module")))
+    module = str(config.get("module"))
     name = str(inner) if kind == "function" else str(kind)
     thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
-    if thing is None and registry is not None:
+    registry = None if thing is not None else _registry_of(module)
+    if registry is not None:
         thing = registry.find(name)
     if thing is None:
-        raise _missing(name, str(config.get("module")), registry)
+        thing = _public_class(module, name)
+    if thing is None:
+        raise _missing(name, module, registry)
     return thing if kind == "function" else made(thing, inner)
+
+
+def _registry_of(module: str) -> Registry[Any] | None:
+    """Return the registry of the package that data mean by ``keras.losses`` or ``keras.src.losses.losses``, loaded first."""
+    first, *parts = module.split(".")
+    if first != "keras":
+        return _registries.get(module)
+    public = sys.modules[PACKAGE]
+    for part in reversed(parts):
+        name = f"keras.{part}"
+        if name not in _registries and part in public.__all__:
+            package = getattr(public, part)
+            if "deserialize" in dir(package):
+                _ = package.deserialize  # loads the module that holds the registry
+        if name in _registries:
+            return _registries[name]
+    return None
+
+
+def _public_class(module: str, name: str) -> Any:
+    """Return the class that data mean by a bare ``keras``, such as ``keras.Sequential``: one of our public names, or None."""
+    public = sys.modules[PACKAGE]
+    found = getattr(public, name) if module == "keras" and name in public.__all__ else None
+    return found if isinstance(found, type) else None
 
 
 def made(kind: Any, config: Mapping[str, Any]) -> Any:
@@ -299,6 +406,10 @@ class Registry(Generic[T]):
     def holds(self, thing: Any) -> bool:
         """Return whether a class or function is one of this package."""
         return any(each is thing for each in self.table.values())
+
+    def address(self, kind: type) -> tuple[str, str]:
+        """Return the module and the name by which Keras's data mean a class of this package."""
+        return self.module, kind.__name__
 
     def get(self, identifier: Any) -> Any:
         """Return the object that a name, a class, a config, an object or a callable means; None stays None.

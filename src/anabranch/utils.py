@@ -1,4 +1,4 @@
-"""Small helpers of Keras's ``utils``: the seed, one-hot labels, scaling."""
+"""Small helpers of Keras's ``utils``: the seed, one-hot labels, batches from a user's own class, objects as JSON."""
 
 from __future__ import annotations
 
@@ -6,33 +6,66 @@ import contextlib
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anabranch import config
 from anabranch._errors import DataError
+from anabranch.registry import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
+
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's ``random``, NumPy's global generator, first values, and torch's generators (when it is first used)."""
+    """Seed Python's ``random``, NumPy's global generator, weights' initial values, and torch's generators.
+
+    Args:
+        seed: an integer from -2⁶³ to 2⁶⁴ - 1, which is what torch takes.
+
+    Raises:
+        ArgumentTypeError: no integer.
+        ArgumentError: outside that range; nothing is seeded then.
+
+    Example:
+        >>> set_random_seed(1)
+        >>> random.random()
+        0.13436424411240122
+    """
     config.set_seed(seed)
     random.seed(seed)
     import sys
 
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
-    if "torch" in sys.modules:  # the user's own modules draw their first values when they are made
+    if "torch" in sys.modules:  # a module of the user's draws its initial values when it is made
         sys.modules["torch"].manual_seed(seed)
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
-    """Return whole-number labels as one-hot rows: (N,) or (N, 1) -> (N, num_classes), float32.
+    """Return class indices as one-hot rows: (N,) or (N, 1) -> (N, num_classes), float32.
 
-    >>> to_categorical([0, 2]).tolist()
-    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    Args:
+        x: integers from 0 to ``num_classes - 1``.
+        num_classes: how many classes there are; the greatest label + 1 unless given.
+
+    Raises:
+        DataError: a label is outside the classes.
+
+    Example:
+        >>> to_categorical([0, 2]).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     import numpy as np
 
@@ -44,7 +77,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     if wrong.any():
         first = int(np.flatnonzero(wrong.ravel())[0])
         raise DataError(
-            "A label lies outside the classes.",
+            "A label is outside the classes.",
             expected=f"0 to {count - 1}",
             got=f"{labels.ravel()[first]} at index {first}",
         )
@@ -52,7 +85,17 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
-    """Return x divided by its norm of that order along ``axis``; zeros stay zeros."""
+    """Return x / ‖x‖; zeros stay zeros.
+
+    Args:
+        x: an array.
+        axis: the axis along which the norm is taken.
+        order: which norm, as in ``numpy.linalg.norm``.
+
+    Example:
+        >>> normalize([[3.0, 4.0]]).tolist()
+        [[0.6, 0.8]]
+    """
     import numpy as np
 
     norm = np.atleast_1d(np.linalg.norm(x, order, axis))
@@ -61,16 +104,23 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and sample weights of what a training step is given: x, (x,), (x, y) or (x, y, sample_weight).
+    """Return x, y and sample weights of what a training step is given, None for what is missing.
 
-    >>> unpack_x_y_sample_weight((1, 2))
-    (1, 2, None)
+    Args:
+        data: x, (x,), (x, y) or (x, y, sample_weight).
+
+    Raises:
+        DataError: a tuple of another length.
+
+    Example:
+        >>> unpack_x_y_sample_weight((1, 2))
+        (1, 2, None)
     """
     if not isinstance(data, (list, tuple)):
         return data, None, None
     if not 1 <= len(data) <= 3:
         raise DataError(
-            "A batch has another number of parts.",
+            "A batch has one to three parts.",
             expected="(x,), (x, y) or (x, y, sample_weight)",
             got=f"{len(data)} parts",
         )
@@ -81,8 +131,14 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Return what ``unpack_x_y_sample_weight`` takes apart: x, (x, y) or (x, y, sample_weight).
 
-    >>> pack_x_y_sample_weight(1, 2)
-    (1, 2)
+    Args:
+        x: the inputs.
+        y: the targets.
+        sample_weight: the weights of the samples.
+
+    Example:
+        >>> pack_x_y_sample_weight(1, 2)
+        (1, 2)
     """
     if sample_weight is not None:
         return x, y, sample_weight
@@ -91,7 +147,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     return (x,) if isinstance(x, (list, tuple)) else x
 
 
-def ahead(calls: Iterable[Callable[[], Any]], workers: int, size: int) -> Generator[Any, None, None]:
+def ahead(calls: Iterable[Callable[[], T]], workers: int, size: int) -> Generator[T, None, None]:
     """Yield what each call returns, in order, while threads make the next ``size`` calls; what one raises is raised here.
 
     Closing the generator waits for the calls under way; no thread is left.
@@ -113,7 +169,7 @@ def ahead(calls: Iterable[Callable[[], Any]], workers: int, size: int) -> Genera
         pool.shutdown(cancel_futures=True)
 
 
-def prefetch(items: Iterable[Any], size: int = 2) -> Generator[Any, None, None]:
+def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
     """Yield what ``items`` yields, fetched by a thread up to ``size`` ahead: for a generator that waits for disk or network.
 
     The generator must not use the model, nor draw from torch's global generator, for its code runs beside the steps. One that
@@ -129,11 +185,22 @@ def prefetch(items: Iterable[Any], size: int = 2) -> Generator[Any, None, None]:
 
 
 class PyDataset:
-    """Base of data that come batch by batch: write ``__len__``, how many there are, and ``__getitem__``, which gives one.
+    """Base of data that come batch by batch: write ``__len__``, the number of batches, and ``__getitem__``, which returns one.
 
-    ``workers`` threads, or processes with ``use_multiprocessing``, fetch up to ``max_queue_size`` batches ahead, in order; with
-    0 batches are fetched one by one. The single thread that is there unless told otherwise works where batches take long and do
-    not draw from torch's global generator, which training draws from too.
+    Args:
+        workers: how many threads fetch batches ahead, in order; 0 fetches them one by one. The default of one thread works
+            where batches take long and do not draw from torch's global generator, which training draws from too.
+        use_multiprocessing: whether processes fetch in the place of threads.
+        max_queue_size: how many batches are fetched ahead.
+
+    Example:
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, index):
+        ...         return index, index**2
+        >>> list(Squares())
+        [(0, 0), (1, 1), (2, 4)]
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
@@ -143,11 +210,15 @@ class PyDataset:
 
     def __len__(self) -> int:
         """Return how many batches there are."""
-        raise NotImplementedError(f"{type(self).__name__} must write __len__(self)")
+        raise NotImplementedError(f"{type(self).__name__} must define __len__(self)")
 
     def __getitem__(self, index: int) -> Any:
         """Return one batch: x, (x, y) or (x, y, sample_weight)."""
-        raise NotImplementedError(f"{type(self).__name__} must write __getitem__(self, index)")
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(self, index)")
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield each batch once."""
+        return (self[index] for index in range(len(self)))
 
     @property
     def num_batches(self) -> int:
@@ -155,10 +226,20 @@ class PyDataset:
         return len(self)
 
     def on_epoch_begin(self) -> None:
-        """Called when an epoch begins."""
+        """Prepare for an epoch that begins."""
 
     def on_epoch_end(self) -> None:
-        """Called when an epoch ends."""
+        """Prepare for the next epoch, e.g. shuffle."""
 
 
 Sequence = PyDataset  # its older name
+
+__all__ = [
+    "CustomObjectScope", "PyDataset", "Sequence", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
+    "get_registered_name", "get_registered_object", "normalize", "pack_x_y_sample_weight", "prefetch",
+    "register_keras_serializable", "serialize_keras_object", "set_random_seed", "to_categorical", "unpack_x_y_sample_weight",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

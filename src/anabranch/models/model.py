@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import _process, _tree, engine, insight, runtime, storage, training, utils
+from anabranch import _process, _tree, engine, insight, runtime, saving, training, utils
 from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
@@ -558,11 +558,11 @@ class Model(Layer):
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write the weights to a ``.safetensors`` file, by path."""
-        storage.save_weights(self, filepath, overwrite=overwrite)
+        saving.save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath: Any) -> None:
         """Read the weights from a ``.safetensors`` file, by path and shape."""
-        storage.load_weights(self, filepath)
+        saving.load_weights(self, filepath)
 
 
 def _loss_by_hand(model: Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:

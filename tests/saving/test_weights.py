@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 import anabranch as ab
 from anabranch import layers
 from anabranch._errors import ArgumentError, FileFormatError, NotReadyError
-from anabranch.storage.weights import weight_paths
+from anabranch.saving.weights import weight_paths
 
 
 def nested(units: int = 3) -> Any:
