@@ -177,7 +177,7 @@ def test_indices_out_of_range(key: Any, message: str) -> None:
 
 @pytest.mark.parametrize("key", [[0, 1], "a", 1.5])
 def test_other_indices_are_refused(key: Any) -> None:
-    with pytest.raises(ArgumentTypeError, match="indexed by whole numbers"):
+    with pytest.raises(ArgumentTypeError, match="indexed by integers"):
         ab.Input((4,))[:, key]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 import anabranch as ab
-from anabranch.graph import Spec, map_specs, spec_leaves
+from anabranch import layers
+from anabranch.graph import Operation, Spec, Window, map_specs, spec_leaves
 
 
 def test_a_tensor_tells_shape_dtype_name_and_origin() -> None:
@@ -19,4 +22,36 @@ def test_specs_are_leaves() -> None:
     assert map_specs(lambda spec: spec.shape[-1], nest) == {"p": [1, 2], "q": (1,)}
 
 
-# layer.output and layer.input
+def test_every_node_applies_an_operation_with_all_members() -> None:
+    import torch
+
+    x = ab.Input((4, 4, 3), name="image")
+    linear = torch.nn.Linear(3, 3)(x)
+    tensors = [
+        x,
+        layers.Conv2D(3, 3, padding="same")(x),
+        x + 1,
+        x[:, 0],
+        torch.relu(x),
+        linear,
+        ab.Model(x, layers.ReLU()(x))(x),
+    ]
+    for tensor in tensors:
+        operation = tensor.node.operation
+        assert isinstance(operation, Operation)
+        assert operation.is_source is (not tensor.node.inputs)
+        assert all([operation.error_label(), operation.kind_name(), operation.base_name, operation.name])
+    assert [tensor.node.operation.is_function for tensor in tensors] == [False, False, True, True, True, False, False]
+    assert [tensor.node.operation.sliding_window() for tensor in tensors[:3]] == [None, Window((1, 1), "same"), None]
+    assert [tensor.node.operation.axis_layout() for tensor in tensors[:3]] == [None, "channels_last", None]
+    assert tensors[-1].node.operation.graph is not None
+
+
+def test_an_operation_without_its_members_cannot_be_made() -> None:
+    class Half(Operation):
+        @property
+        def name(self) -> str:
+            return "half"
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half()  # type: ignore[abstract]

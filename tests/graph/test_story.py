@@ -11,7 +11,7 @@ import pytest
 import anabranch as ab
 from anabranch import layers
 from anabranch._errors import ShapeError
-from anabranch.graph.story import WIDTH, behind, chain, fork, named, way
+from anabranch.graph.story import WIDTH, behind, chain, fork, way
 
 
 def ancestors(tensor: Any) -> set[Any]:
@@ -142,4 +142,4 @@ def test_operations_are_named_as_readers_know_them() -> None:
         (torch.nn.Linear(4, 2)(x), "Linear 'linear'"),
         (ab.Model(x, x * 2, name="m")(x), "Model 'm'"),
     ):
-        assert named(tensor.node.operation) == name
+        assert tensor.node.operation.error_label() == name

@@ -28,9 +28,9 @@ def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
     reach: dict[int, int] = {}
     for step in flat.steps:
         yield step
-        layer: Any = step.node.operation
+        layer = step.node.operation
         args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, [values[number] for number in step.inputs]))
-        if getattr(layer, "autocast", False):
+        if layer.autocast:
             args = runtime.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
             kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)
         results = _tree.leaves(runtime.run(layer, args, kwargs))

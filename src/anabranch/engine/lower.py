@@ -20,7 +20,7 @@ from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, runtime
 from anabranch.engine.opaque import MASKS, Opaque
-from anabranch.graph import Graph, Node, Shape, Spec, Step, Tensor, Weight, flatten, spec_leaves, with_values
+from anabranch.graph import Graph, Node, Operation, Shape, Spec, Step, Tensor, Weight, flatten, spec_leaves, with_values
 from anabranch.graph.masks import reaches
 
 # what torch calls these weights; the others keep their names
@@ -120,7 +120,7 @@ class Recorder(GraphAppendingTracer):
 
     def ran(self, layer: Any, result: Any) -> None:
         """Note the penalty on a layer's activity, by the batch's size."""
-        penalty = getattr(layer, "activity_regularizer", None)
+        penalty = layer.activity_regularizer
         if penalty is not None and self.penalties:
             self.losses.extend(penalty(x) / x.shape[0] for x in _tree.leaves(result))
 
@@ -209,7 +209,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[i
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a recorded value cannot be taken apart")
     except Exception:
-        if not getattr(layer, "opaque_if_needed", True):
+        if not layer.opaque_if_needed:
             raise
         del recorder.losses[losses:]
         _forget_after(recorder.graph, last)
@@ -239,7 +239,7 @@ def _taken_apart(value: Proxy, node: Node, masked: tuple[int, ...]) -> Any:
     found = _tree.leaves(_parts(value, specs))
     if mask is None:
         return found
-    masks = _tree.leaves(_parts(mask, specs)) if hasattr(node.operation, "makes_mask") else [mask] * len(found)
+    masks = _tree.leaves(_parts(mask, specs)) if not node.operation.is_function else [mask] * len(found)
     return [runtime.with_mask(x, m) if reach else x for x, m, reach in zip(found, masks, masked, strict=True)]
 
 
@@ -253,8 +253,8 @@ def _parts(value: Any, specs: Any) -> Any:
 
 def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
     """Cast floats of another type than the layer's, as calling the layer on numbers does, and integers where it takes none."""
-    layer: Any = step.node.operation
-    if not getattr(layer, "autocast", False):
+    layer = step.node.operation
+    if not layer.autocast:
         return inputs
     positional = sum(isinstance(leaf, Tensor) for leaf in _tree.leaves(step.node.args))
     return [
@@ -328,11 +328,10 @@ def _forget_unused(graph: torch.fx.Graph, masks: list[torch.fx.Node]) -> None:
             stack.extend(before)
 
 
-def weight_places(layer: Any, path: str) -> list[tuple[Weight, str]]:
+def weight_places(layer: Operation, path: str) -> list[tuple[Weight, str]]:
     """Return each weight of a layer with its attribute path in the module, in torch's words where these are unique."""
-    weights: list[Weight] = list(getattr(layer, "weights", ()))
-    home = getattr(layer, "path", "")
-    relative = [w.path.removeprefix(home + "/") for w in weights]
+    weights = layer.weights
+    relative = [w.path.removeprefix(layer.path + "/") for w in weights]
     torch_names = [_torch_name(name) for name in relative]
     names = torch_names if len(set(torch_names)) == len(torch_names) else relative
     return [(w, attribute_path(f"{path}/{name}")) for w, name in zip(weights, names, strict=True)]

@@ -80,7 +80,7 @@ class Program:
         self.forms: dict[passes.Setting, Form] = {}
         self._whole = any(isinstance(part, Opaque) for part in lowered.root.modules())
         self._absent = absent
-        self._optional = any(getattr(tensor.node.operation, "optional", False) for tensor in graph.inputs)
+        self._optional = any(tensor.node.operation.optional for tensor in graph.inputs)
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients

@@ -8,14 +8,14 @@ from anabranch.graph.graph import Graph
 from anabranch.graph.names import snake_case
 from anabranch.graph.operators import Operator
 from anabranch.graph.port import Port, connect
-from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, spec_leaves, tensors_in
+from anabranch.graph.records import Node, Operation, Spec, Tensor, Window, map_specs, spec_leaves, tensors_in
 from anabranch.graph.shapes import Shape
 from anabranch.graph.tensor import describe, outputs_of, record
 from anabranch.graph.weight import Home, Weight
 
 __all__ = [
     "CallSite", "Flat", "Function", "Graph", "Home", "Method", "Node", "Operation", "Operator", "Port", "Rule", "Shape",
-    "Slots", "Spec", "Step", "Tensor", "Weight",
+    "Slots", "Spec", "Step", "Tensor", "Weight", "Window",
     "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "outputs_of", "record", "replay", "snake_case",
     "spec_leaves", "subgraph", "tensors_in", "with_values",
 ]  # fmt: skip

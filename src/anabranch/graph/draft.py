@@ -24,20 +24,20 @@ class Ref:
         self.index = index
 
 
-class Replaced:
-    """What is to stand for an operation: ``function`` of what has become of it."""
-
-    def __init__(self, function: Callable[[Any], Any], old: Any) -> None:
-        self.function = function
-        self.old = old
-
-
-class Built:
-    """A piece of graph: ``function`` of tensors, and before them of what has become of ``old``, if there is one."""
+class Change:
+    """What a step is to become: ``function``, and the operation ``old`` that stood there, None for none. Abstract."""
 
     def __init__(self, function: Callable[..., Any], old: Any = None) -> None:
         self.function = function
         self.old = old
+
+
+class Replaced(Change):
+    """What is to stand for an operation: ``function`` of what has become of it."""
+
+
+class Built(Change):
+    """A piece of graph: ``function`` of tensors, and before them of what has become of ``old``, if there is one."""
 
 
 class Step:
@@ -66,6 +66,11 @@ class Step:
 
 def _swapped(nest: Any, change: Callable[[Ref], Ref]) -> Any:
     return _tree.map_leaves(lambda leaf: change(leaf) if isinstance(leaf, Ref) else leaf, nest)
+
+
+def _before(operation: Any) -> Any:
+    """Return what a step applied before it was changed."""
+    return operation.old if isinstance(operation, Change) else operation
 
 
 class Found(NamedTuple):
@@ -127,7 +132,7 @@ class Draft:
             calls: dict[Any, list[Step]] = {}
             for step in here.all_steps():
                 if step.name is not None:
-                    calls.setdefault(getattr(step.operation, "old", step.operation), []).append(step)
+                    calls.setdefault(_before(step.operation), []).append(step)
             for operation, steps in calls.items():
                 path = f"{prefix}{steps[0].name}"
                 paths.append(path)

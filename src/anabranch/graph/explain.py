@@ -6,10 +6,10 @@ import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anabranch._errors import AnabranchError, EngineError, ShapeError
-from anabranch.graph.story import LAST, SPATIAL, Branch, axis_names, branches, chain, fork, is_channels_first, named, way
+from anabranch.graph.story import LAST, SPATIAL, Branch, axis_names, branches, chain, fork, is_channels_first, way
 
 if TYPE_CHECKING:
-    from anabranch.graph.records import Tensor
+    from anabranch.graph.records import Node, Tensor
     from anabranch.graph.shapes import Shape
 
     Ends = tuple[Tensor, Tensor] | None
@@ -160,23 +160,23 @@ def _padded(ends: tuple[Tensor, Tensor], axes: list[int]) -> tuple[str, tuple[in
     None where there is no such layer, or where the lengths depend on layers that are not known to be windows.
     """
     steps = way(ends[0], fork(*ends))
-    found: list[Any] = []
-    lengths = [steps[0].shape[axis] for axis in axes] if len(steps[0].shape) == len(ends[0].shape) else [None]
+    found: list[Node] = []
+    lengths: list[int | None] = [steps[0].shape[axis] for axis in axes] if len(steps[0].shape) == len(ends[0].shape) else [None]
     for before, after in itertools.pairwise(steps):
-        operation: Any = after.node.operation
+        window = after.node.operation.sliding_window()
         if None in lengths or len(after.shape) != len(ends[0].shape):
             return None
         was, now = ([tensor.shape[axis] for axis in axes] for tensor in (before, after))
-        strides, padding = getattr(operation, "strides", None), getattr(operation, "padding", None)
-        if padding in ("valid", "same") and strides is not None and "Transpose" not in type(operation).__name__:
-            if padding == "valid" and now != [-(-(n or 0) // s) for n, s in zip(was, strides, strict=True)]:
+        if window is not None and window.padding in ("valid", "same"):
+            strides = window.strides
+            if window.padding == "valid" and now != [-(-(n or 0) // s) for n, s in zip(was, strides, strict=True)]:
                 found.append(after.node)
             lengths = [-(-(n or 0) // s) for n, s in zip(lengths, strides, strict=True)]
         elif was != now:
             return None
     if not found:
         return None
-    shown = ", ".join(f"{named(node.operation)} ({node.site})" for node in found[:MOST_NAMED])
+    shown = ", ".join(f"{node.operation.error_label()} ({node.site})" for node in found[:MOST_NAMED])
     others = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return f"{shown}{others}", tuple(n or 0 for n in lengths)
 

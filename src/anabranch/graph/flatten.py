@@ -9,8 +9,7 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError
 from anabranch.graph.explain import tell
 from anabranch.graph.graph import Graph
-from anabranch.graph.records import Node, Tensor, spec_leaves
-from anabranch.graph.story import named
+from anabranch.graph.records import Node, Operation, Tensor, spec_leaves
 from anabranch.graph.tensor import make_node, outputs_of
 
 
@@ -46,9 +45,10 @@ def _frame(prefix: str, graph: Graph, given: tuple[int, ...], opened_by: Node | 
     return _Frame(prefix, graph, values, iter(graph.nodes), opened_by)
 
 
-def subgraph(operation: Any) -> Graph | None:
-    """Return the graph inside a nested model, None for a layer."""
-    return getattr(operation, "graph", None)
+def subgraph(operation: object) -> Graph | None:
+    """Return the graph inside a nested model, None for a layer and whatever else a user may have written."""
+    inner: Graph | None = operation.graph if isinstance(operation, Operation) else None
+    return inner
 
 
 def flatten(graph: Graph) -> Flat:
@@ -113,11 +113,11 @@ def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
         if not node.inputs:
             continue
         args, kwargs = with_values(node, [values[t.key] for t in node.inputs])
-        operation: Any = node.operation
+        operation = node.operation
         try:
             specs = operation.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
             tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
-            raise error.at(f"{named(operation)}, called at {node.site}") from error.__cause__
+            raise error.at(f"{operation.error_label()}, called at {node.site}") from error.__cause__
         _note(values, node, _tree.leaves(outputs_of(make_node(operation, args, kwargs, specs, node.site))))
     return [values[t.key] for t in graph.outputs]

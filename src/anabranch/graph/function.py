@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,27 +9,42 @@ from anabranch import _tree
 from anabranch.graph.call_site import call_site
 from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
+from anabranch.graph.records import Operation
 from anabranch.graph.tensor import describe
 
 Rule = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 """What tells of a call's arguments which specs follow; None where it cannot."""
 
 
-class Function:
+class Function(Operation):
     """One use of a function in a graph: an operation without weights, which runs as the function itself."""
 
-    explicit_name: str | None = None
+    is_function = True
     opaque_if_needed = False  # there is nothing to keep whole
 
     def __init__(self, function: Callable[..., Any], rule: Rule | None = None) -> None:
-        self.call = function
+        self.function = function
         self._rule = rule
-        self.base_name = self.name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
-        self.calls: list[weakref.ref[Any]] = []
+        self._name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
+        self.calls = []
 
-    def call_takes(self, name: str) -> bool:
-        """Return whether the function is told ``name``: it gets the arguments it was written with, no others."""
-        return False
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self._name
+
+    @property
+    def base_name(self) -> str:
+        """The function's name."""
+        return self._name
+
+    def error_label(self) -> str:
+        """Return it as errors name it: ``relu(…)``."""
+        return f"{self._name}(…)"
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function with the arguments it was written with."""
+        return self.function(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return what the function's rule says; where it has none, what running it on tensors without numbers gives."""

@@ -9,7 +9,7 @@ from anabranch._errors import ArgumentTypeError, GraphError
 from anabranch.graph.call_site import call_site
 from anabranch.graph.names import name_operations
 from anabranch.graph.records import Node, Operation, Tensor
-from anabranch.graph.story import behind, chain, named
+from anabranch.graph.story import behind, chain
 from anabranch.graph.strangers import stranger
 
 
@@ -123,7 +123,7 @@ def _refuse_repeated(inputs: list[Tensor]) -> None:
     for tensor in inputs:
         if tensor.key in seen:
             raise GraphError(
-                f"{named(tensor.node.operation)} is listed twice among the inputs.",
+                f"{tensor.node.operation.error_label()} is listed twice among the inputs.",
                 got=f"made at {tensor.node.site}", where=f"Model(…) at {call_site()}",
                 repair="list it once; all that use it share what is fed",
             )  # fmt: skip
@@ -182,13 +182,13 @@ def _missing_input(tensor: Tensor, output: Tensor, inputs: list[Tensor], outputs
     cuts = [given.node for given in inputs if given.node.inputs and given.node in needed]
     repair = f"add it: Model(inputs=[…, {name}], …)"
     if cuts:
-        repair += f"\nor cut every way from {name!r}: one leads past {named(cuts[0].operation)}"
+        repair += f"\nor cut every way from {name!r}: one leads past {cuts[0].operation.error_label()}"
     elif unused:
         repair += "\nor make the outputs from the Input that was given"
     return GraphError(
-        f"The outputs need {named(tensor.node.operation)}, which is not among the model's inputs.",
+        f"The outputs need {tensor.node.operation.error_label()}, which is not among the model's inputs.",
         story=chain(output, tensor.node),
-        got="\n".join(f"{named(node.operation)}, made at {node.site}, which no output needs" for node in unused[:4]),
+        got="\n".join(f"{node.operation.error_label()}, made at {node.site}, which no output needs" for node in unused[:4]),
         where=f"Model(…) at {call_site()}",
         repair=repair,
     )

@@ -53,11 +53,10 @@ PRODUCTS = frozenset({"bmm", "matmul", "mm"})
 
 def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
     """Return over how many leading axes each output of ``node`` is masked, where its inputs are as ``given``; () is none."""
-    operation: Any = node.operation
-    inner = getattr(operation, "graph", None)
-    if inner is not None:
-        return through(inner, given)
-    if getattr(operation, "compute_mask", None) is None:
+    operation = node.operation
+    if operation.graph is not None:
+        return through(operation.graph, given)
+    if operation.is_function:
         if not any(given):
             return ()
         known = iter(given)
@@ -65,7 +64,7 @@ def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
         inputs = [(tuple(leaf.shape), next(known) if hasattr(leaf, "node") else 0) for leaf in arrays]
         reach = of_function(operation, node.args, node.kwargs, inputs)
         return (reach,) * node.output_count if reach else ()
-    told: tuple[int, ...] = operation.mask_reach(node, given)
+    told = operation.mask_reach(node, given)
     seen = _seen(node.output_specs)
     if not any(told) and not any(seen):
         return ()

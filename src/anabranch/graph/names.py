@@ -48,7 +48,7 @@ def name_operations(operations: Iterable[Operation]) -> dict[Operation, str]:
 def _duplicate(name: str, first: Operation, second: Operation) -> GraphError:
     def place(operation: Operation) -> str:
         node = operation.calls[0]() if operation.calls else None
-        kind, site = type(operation).__name__.removesuffix("Layer") or "Layer", getattr(operation, "made_at", None)
+        kind, site = operation.kind_name(), operation.made_at
         return f"{kind} called at {node.site}" if node and node.inputs else f"{kind} made at {site}" if site else kind
 
     return GraphError(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import operator
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph.explain import Clash, repairs
-from anabranch.graph.records import Spec
+from anabranch.graph.records import Operation, Spec
 from anabranch.graph.shapes import Shape, broadcast
 from anabranch.graph.story import SYMBOLS
 from anabranch.graph.strangers import is_symbolic
@@ -90,21 +89,34 @@ OPERATORS: dict[Callable[..., Any], tuple[str, Rule]] = {
 }
 
 
-class Operator:
+class Operator(Operation):
     """One use of a Python operator in a graph: an operation without weights."""
 
-    explicit_name: str | None = None
+    is_function = True
     opaque_if_needed = False  # there is nothing to keep whole
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.call = function
-        self.base_name, self._rule = OPERATORS[function]
-        self.name = self.base_name
-        self.calls: list[weakref.ref[Any]] = []
+        self.function = function
+        self._name, self._rule = OPERATORS[function]
+        self.calls = []
 
-    def call_takes(self, name: str) -> bool:
-        """Return whether ``call`` has a parameter ``name``: an operator has none."""
-        return False
+    @property
+    def name(self) -> str:
+        """The operator's name in tables and summaries."""
+        return self._name
+
+    @property
+    def base_name(self) -> str:
+        """The operator's name in tables and summaries."""
+        return self._name
+
+    def error_label(self) -> str:
+        """Return it as errors name it: ``the operator +``."""
+        return f"the operator {SYMBOLS.get(self._name, self._name)}"
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the operator."""
+        return self.function(*args, **kwargs)
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is a float."""
@@ -133,15 +145,20 @@ def _unequal(name: str, a: Shape, b: Shape) -> ShapeError:
 
 
 class GetItem(Operator):
-    """``x[key]``: whole numbers, slices, ``...`` and None."""
+    """``x[key]``: integers, slices, ``...`` and None."""
 
     def __init__(self) -> None:
-        self.call = operator.getitem
-        self.base_name = self.name = "get_item"
+        self.function = operator.getitem
+        self._name = "get_item"
         self.calls = []
 
-    def compute_output_spec(self, tensor: Any, key: Any) -> Spec:
+    def error_label(self) -> str:
+        """Return it as errors name it."""
+        return "x[…]"
+
+    def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the shape that indexing leaves."""
+        tensor, key = operands
         return Spec(indexed(tuple(tensor.shape), key if isinstance(key, tuple) else (key,)), tensor.dtype)
 
 
@@ -169,7 +186,7 @@ def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
             _check_index(int(item), next(axes), shape)
         else:
             raise ArgumentTypeError(
-                "A symbolic tensor is indexed by whole numbers, slices, ... and None.",
+                "A symbolic tensor is indexed by integers, slices, ... and None.",
                 got=repr(item)[:90],
                 repair="for other indices: ops.take(x, indices, axis)\nfor a condition: ops.where(condition, x, other)",
             )  # fmt: skip

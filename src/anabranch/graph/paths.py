@@ -14,7 +14,7 @@ from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
-from anabranch.graph.records import Node, Tensor, spec_leaves
+from anabranch.graph.records import Node, Operation, Tensor, spec_leaves
 from anabranch.graph.tensor import outputs_of
 
 
@@ -86,11 +86,11 @@ def operation_at(graph: Graph, path: str) -> Any:
     return found
 
 
-def _by_name(graph: Graph | None, owner: Any) -> dict[str, Any]:
+def _by_name(graph: Graph | None, owner: Operation | None) -> dict[str, Any]:
     """Return what a path can go on to: the operations of a graph, else the layers that a layer holds."""
     if graph is not None:
         return graph.by_name
-    return {layer.name: layer for layer in getattr(owner, "sublayers", list)()}
+    return {} if owner is None else {layer.name: layer for layer in owner.sublayers()}
 
 
 def place_of(graph: Graph, path: str) -> Place:
@@ -164,7 +164,7 @@ def matcher(selector: Selector) -> Callable[[str, Any], bool]:
     if isinstance(selector, (list, tuple, set, frozenset)):
         several = [matcher(one) for one in selector]
         return lambda path, operation: any(matches(path, operation) for matches in several)
-    if hasattr(selector, "calls"):
+    if isinstance(selector, Operation):
         return lambda path, operation: operation is selector
     if callable(selector):
         return lambda path, operation: bool(selector(operation))

@@ -1,4 +1,4 @@
-"""The records that every graph consists of: a tensor knows the node that made it, a node its operation and its inputs.
+"""What every graph consists of: a tensor knows the node that made it, a node its operation and its inputs.
 
 Nothing points forward but weak references on the operation, which let ``layer.output`` answer.
 """
@@ -6,11 +6,16 @@ Nothing points forward but weak references on the operation, which let ``layer.o
 from __future__ import annotations
 
 import weakref
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from anabranch import _tree
 from anabranch.graph.call_site import CallSite
 from anabranch.graph.shapes import Shape
+
+if TYPE_CHECKING:
+    from anabranch.graph.weight import Weight
 
 
 class Spec(NamedTuple):
@@ -26,19 +31,123 @@ class MaskedSpec(Spec):
     mask_axes: int = 0
 
 
-class Operation(Protocol):
-    """What a node applies: a layer, a nested model, a Python operator."""
+class Window(NamedTuple):
+    """A window that slides along the spatial axes: its strides, and ``"valid"``, ``"same"`` or ``"causal"``."""
 
-    explicit_name: str | None
+    strides: tuple[int, ...]
+    padding: str
+
+
+class Operation(ABC):
+    """What a node applies: a layer, a nested model, a function of tensors, a Python operator.
+
+    Whoever walks a graph asks these members and nothing else: no class name, no module name, no ``hasattr``.
+    """
+
+    is_source: ClassVar[bool] = False
+    """Whether a graph may begin here: an Input."""
+    is_function: ClassVar[bool] = False
+    """Whether it is one use of a function, so that masks, dtypes and purity follow from the function's own facts."""
+    takes_one_tensor: ClassVar[bool] = False
+    """Whether it is never called on a list of tensors."""
+    takes_integers: ClassVar[bool] = True
+    """Whether integers reach ``call`` as they are, where ``autocast`` is on."""
+    opaque_if_needed: ClassVar[bool] = True
+    """Whether it may run whole, as one module, where its ``call`` cannot be traced."""
+
+    explicit_name: str | None = None
+    """The name that its author gave."""
     calls: list[weakref.ref[Node]]
+    """The nodes that apply it, as long as these are in use."""
+    made_at: CallSite | None = None
+    """The user's line that made it."""
+    built_for: CallSite | None = None
+    """The user's line whose call made its weights."""
+    optional: bool = False
+    """Whether None may be fed in its place: an Input's."""
+
+    # What running it depends on; a function has no settings
+
+    autocast: bool = False
+    """Whether float inputs are cast to ``compute_dtype``."""
+    low_precision: str | None = None
+    """The float type of fewer bits that it computes in, None where that is the type of its weights."""
+    activity_regularizer: Callable[[Any], Any] | None = None
+    """The penalty on what it gives."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """The name it goes by outside of any graph."""
 
     @property
+    @abstractmethod
     def base_name(self) -> str:
         """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
+
+    def kind_name(self) -> str:
+        """Return what a reader calls its kind: ``Conv2D``, ``Input``, or the class of the torch module inside."""
+        return type(self).__name__
+
+    def error_label(self) -> str:
+        """Return it as errors name it: ``Conv2D 'stem'``, ``Input 'image'``, ``the operator +``, ``relu(…)``, ``x[…]``."""
+        return f"{self.kind_name()} {self.name!r}"
+
+    def written_code(self) -> str:
+        """Return the code that made it: ``Dense(3, activation='relu')``."""
+        return f"{self.kind_name()}(…)"
+
+    @property
+    def graph(self) -> Any:
+        """The graph inside, None unless this is a model of layers."""
+        return None
+
+    @abstractmethod
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs from tensors."""
+
+    def call_takes(self, name: str) -> bool:
+        """Return whether ``call`` has a parameter ``name``, such as ``training``."""
+        return False
+
+    @abstractmethod
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
+        """Return a Spec for each output, in the operation's own structure."""
+
+    def mask_reach(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+        """Return over how many leading axes each output is masked, where ``given`` says so of each input; () where none is."""
+        return ()
+
+    def axis_layout(self) -> str | None:
+        """Return ``"channels_last"`` or ``"channels_first"``, None where it has no layout."""
+        return None
+
+    def sliding_window(self) -> Window | None:
+        """Return the window it slides, by which ceil(length / stride) positions remain where it is padded; None without one."""
+        return None
+
+    @property
+    def compute_dtype(self) -> str:
+        """The float type it computes in; empty where it takes that of its inputs."""
+        return ""
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All its weights."""
+        return []
+
+    @property
+    def path(self) -> str:
+        """The path in the model that first adopted it."""
+        return self.name
+
+    def sublayers(self) -> Sequence[Operation]:
+        """Return the layers held directly."""
+        return ()
+
+    def inner_layers(self) -> Iterator[Operation]:
+        """Yield the layers: itself, where it is one, and every one inside."""
+        return iter(())
 
 
 class Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from anabranch.graph.records import Node, Tensor
@@ -81,9 +81,9 @@ def way(end: Tensor, start: Node | None) -> list[Tensor]:
 def is_channels_first(*ends: Tensor) -> bool:
     """Return whether the nearest layer with a layout behind some tensors has its channels first."""
     for node in reversed(behind(ends)):
-        layout = getattr(node.operation, "data_format", None)
+        layout = node.operation.axis_layout()
         if layout is not None:
-            return bool(layout == "channels_first")
+            return layout == "channels_first"
     return False
 
 
@@ -98,20 +98,6 @@ class Line(NamedTuple):
     shape: str
     site: str
     mark: str
-
-
-def named(operation: Any) -> str:
-    """Return an operation as a reader knows it: ``Conv2D 'stem'``, ``Input 'image'``, ``the operator +``, ``relu(…)``."""
-    kind = type(operation).__name__
-    if kind == "InputLayer":
-        return f"Input {operation.name!r}"
-    if kind == "GetItem":
-        return "x[…]"
-    if kind == "Operator":
-        return f"the operator {SYMBOLS.get(operation.name, operation.name)}"
-    if kind == "Function":
-        return f"{operation.name}(…)"
-    return f"{type(getattr(operation, 'module', operation)).__name__} {operation.name!r}"
 
 
 def marks(steps: Sequence[Tensor], watched: Collection[str], skip: dict[str, int], channels_first: bool) -> dict[int, str]:
@@ -163,7 +149,7 @@ def _lines(label: str, steps: Sequence[Tensor], marked: dict[int, str], kept: Co
 
 
 def _line(tensor: Tensor, mark: str) -> Line:
-    return Line("", named(tensor.node.operation), str(tensor.shape), str(tensor.node.site), mark)
+    return Line("", tensor.node.operation.error_label(), str(tensor.shape), str(tensor.node.site), mark)
 
 
 def _text(lines: Sequence[Line]) -> str:

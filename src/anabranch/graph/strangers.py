@@ -7,38 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
+from anabranch.graph.records import Operation, Tensor
 
 if TYPE_CHECKING:
     from anabranch.graph.call_site import CallSite
 
-_OF_ONE_TENSOR = frozenset((  # the families of layers, by module, that are never called on a list
-    "activation", "convolutional", "embedding", "normalization", "pooling", "preprocessing", "regularization", "reshaping",
-    "separable", "transposed",
-))  # fmt: skip
 _FOREIGN = ("keras", "tensorflow", "tf_keras")
-LONGEST = 48  # characters of a layer's arguments that are worth showing again
-
-
-def is_layer(value: Any) -> bool:
-    """Return whether a value is a layer, of which this room knows only where it was made and called."""
-    return hasattr(type(value), "call") and hasattr(value, "made_at") and hasattr(value, "calls")
 
 
 def is_symbolic(value: Any) -> bool:
     """Return whether a value is a symbolic tensor."""
-    return hasattr(type(value), "spec") and hasattr(type(value), "node")
-
-
-def written(layer: Any) -> str:
-    """Return the code that made a layer: ``Dense(3, activation='relu')``, shortened where it is long."""
-    args, kwargs = getattr(layer, "_arguments", ((), {}))
-    words = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
-    return f"{type(layer).__name__}({words if len(words) <= LONGEST else '…'})"
+    return isinstance(value, Tensor)
 
 
 def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> ArgumentTypeError:
     """Return the error for a value that is no tensor, with what to write instead."""
-    if is_layer(value):
+    if isinstance(value, Operation):
         return _layer(value, expected)
     for fits, fact, repair in _KINDS:
         if fits(value):
@@ -46,22 +30,17 @@ def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> Argu
     return ArgumentTypeError(f"A tensor belongs where {type(value).__name__} {value!r}"[:90] + " stands.", expected=expected)
 
 
-def refuse_strangers(layer: Any, args: tuple[Any, ...]) -> None:
+def refuse_strangers(layer: Operation, args: tuple[Any, ...]) -> None:
     """Raise where a layer is called on layers, or one of ours for one tensor on a list of them."""
     for leaf in _tree.leaves(args):
-        if not is_symbolic(leaf) and (is_layer(leaf) or type(leaf).__module__.partition(".")[0] in _FOREIGN):
+        if not is_symbolic(leaf) and (isinstance(leaf, Operation) or type(leaf).__module__.partition(".")[0] in _FOREIGN):
             raise stranger(leaf)
-    kind = type(layer)
-    if args and isinstance(args[0], (list, tuple)) and _takes_one(kind) and any(map(is_symbolic, args[0])):
+    if args and isinstance(args[0], (list, tuple)) and layer.takes_one_tensor and any(map(is_symbolic, args[0])):
         first = "" if len(args[0]) == 1 else ", or Concatenate()([a, b]) first"
         raise ArgumentTypeError(
-            f"{kind.__name__} takes one tensor, not a list.", expected=f"{written(layer)}(x)",
-            got=f"a list of {len(args[0])}", repair=f"call it on each: {written(layer)}(x){first}",
+            f"{layer.kind_name()} takes one tensor, not a list.", expected=f"{layer.written_code()}(x)",
+            got=f"a list of {len(args[0])}", repair=f"call it on each: {layer.written_code()}(x){first}",
         )  # fmt: skip
-
-
-def _takes_one(kind: type) -> bool:
-    return kind.__module__.rpartition(".")[2] in _OF_ONE_TENSOR or kind.__name__ == "Dense"
 
 
 def refuse_tensors(kind: type, args: tuple[Any, ...], site: CallSite) -> None:
@@ -75,12 +54,12 @@ def refuse_tensors(kind: type, args: tuple[Any, ...], site: CallSite) -> None:
         )  # fmt: skip
 
 
-def _layer(layer: Any, expected: str) -> ArgumentTypeError:
+def _layer(layer: Operation, expected: str) -> ArgumentTypeError:
     name = type(layer).__name__ + (f" {layer.explicit_name!r}" if layer.explicit_name else "")
     sites = [node.site for node in (call() for call in layer.calls) if node is not None]
     if not sites and layer.built_for is not None:
         sites = [layer.built_for]  # what that call gave is gone
-    if type(layer).__name__ == "InputLayer":
+    if layer.is_source:
         return ArgumentTypeError(
             f"{name} made at {layer.made_at} is a layer, not its tensor.", expected=expected,
             repair="Input(…) makes the layer and returns its tensor",
@@ -88,7 +67,7 @@ def _layer(layer: Any, expected: str) -> ArgumentTypeError:
     if not sites:
         return ArgumentTypeError(
             f"{name} made at {layer.made_at} was never called.", expected=expected,
-            repair=f"write {written(layer)}(x): a layer is made first, then called on a tensor",
+            repair=f"write {layer.written_code()}(x): a layer is made first, then called on a tensor",
         )  # fmt: skip
     return ArgumentTypeError(
         f"{name} made at {layer.made_at} is a layer, not the tensor that its call gave.",
@@ -110,7 +89,7 @@ _KINDS: list[tuple[Any, Any, Any]] = [
         lambda value: "a function that calls layers must end in return x",
     ),
     (
-        lambda value: isinstance(value, type) and hasattr(value, "call"),
+        lambda value: isinstance(value, type) and issubclass(value, Operation),
         lambda value: f"{value.__name__} is a class of layers; no layer was made from it.",
         lambda value: f"{value.__name__}(…)(x): make one, then call it on a tensor",
     ),

@@ -17,8 +17,8 @@ from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import OPERATORS, GetItem, Operator
 from anabranch.graph.port import port
 from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, tensors_in
-from anabranch.graph.story import SYMBOLS, named
-from anabranch.graph.strangers import is_layer, stranger
+from anabranch.graph.story import SYMBOLS
+from anabranch.graph.strangers import stranger
 
 
 class SymbolicTensor(Tensor):
@@ -227,20 +227,20 @@ def record(
 
 
 def describe(
-    operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True
+    operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True
 ) -> _tree.Nest:
     """Return the tensors that an operation gives, as a node made at ``site``; what does not fit says where."""
     try:
         specs = operation.compute_output_spec(*args, **kwargs)
     except AnabranchError as error:
         tell(error, list(tensors_in(args, kwargs)))
-        raise error.at(f"{named(operation)}, called at {site}") from error.__cause__
+        raise error.at(f"{operation.error_label()}, called at {site}") from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
 
 
 def _operate(function: Any, *operands: Any) -> Any:
     for operand in operands:
-        if is_layer(operand) or (isinstance(operand, type) and hasattr(operand, "call")):
+        if isinstance(operand, Operation) or (isinstance(operand, type) and issubclass(operand, Operation)):
             raise stranger(operand).at(f"the operator {SYMBOLS[OPERATORS[function][0]]} at {call_site()}")
         if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
             return NotImplemented

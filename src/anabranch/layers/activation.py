@@ -16,6 +16,7 @@ class Pointwise(Layer):
     """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
 
     takes_integers = False
+    takes_one_tensor = True
     supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

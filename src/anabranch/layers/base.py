@@ -29,6 +29,7 @@ from anabranch.graph import (
     Graph,
     Home,
     Node,
+    Operation,
     Shape,
     Spec,
     Tensor,
@@ -40,7 +41,7 @@ from anabranch.graph import (
     tensors_in,
 )
 from anabranch.graph.explain import tell
-from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger, written
+from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger
 from anabranch.layers import mask_rule
 
 _BASE_ARGUMENTS = (
@@ -55,7 +56,7 @@ _BASE_ARGUMENTS = (
 )
 
 
-class Layer:
+class Layer(Operation):
     """Base of all layers.
 
     Args:
@@ -196,6 +197,17 @@ class Layer:
         counts: dict[str, int] = {}
         for layer in self.sublayers():
             layer.adopt(ordinal, f"{path}/{_numbered(layer.name, counts)}")
+
+    def written_code(self) -> str:
+        """Return the code that made the layer, shortened where it is long: ``Dense(3, activation='relu')``."""
+        args, kwargs = self._arguments
+        words = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
+        return f"{type(self).__name__}({words if len(words) <= _LONGEST else '…'})"
+
+    def axis_layout(self) -> str | None:
+        """Return the layer's ``data_format``, which users' layers may have too; None where it has none."""
+        found: str | None = getattr(self, "data_format", None)
+        return found
 
     @property
     def adopted(self) -> bool:
@@ -477,7 +489,7 @@ class Layer:
         if not nodes:
             raise NotReadyError(
                 f"{self._described()} was never called, so it has no {what}.",
-                where=str(call_site()), repair=f"call it on a tensor: y = {written(self)}(x)",
+                where=str(call_site()), repair=f"call it on a tensor: y = {self.written_code()}(x)",
             )  # fmt: skip
         if len(nodes) > 1:
             places = ", ".join(str(node.site) for node in nodes[:8])
@@ -565,6 +577,7 @@ def _numbered(name: str, taken: dict[str, int]) -> str:
     return candidate
 
 
+_LONGEST = 48  # characters of a layer's arguments that are worth showing again
 _OWN_STATE = frozenset((
     "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "autocast", "activity_regularizer",
     "first_shape", "_trainable", "_weights", "_home", "held_losses",

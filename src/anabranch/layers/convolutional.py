@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from anabranch import activations, config, regularizers
 from anabranch._errors import ArgumentError, ShapeError, unknown
-from anabranch.graph import Shape, call_site
+from anabranch.graph import Shape, Window, call_site
 from anabranch.graph.shapes import check_rank, per_axis, window_length
 from anabranch.layers.base import Layer
 from anabranch.layers.core import whole
@@ -19,6 +19,7 @@ class Conv(Layer):
     """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
 
     rank: ClassVar[int]
+    takes_one_tensor = True
 
     def __init__(
         self,
@@ -94,6 +95,10 @@ class Conv(Layer):
             self.dilation_rate,
             self.filters,
         )
+
+    def sliding_window(self) -> Window | None:
+        """Return the window that slides along the spatial axes."""
+        return Window(self.strides, self.padding)
 
     def call(self, inputs: Any) -> Any:
         """Convolve, add the bias, apply the activation."""

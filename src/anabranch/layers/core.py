@@ -17,6 +17,8 @@ from anabranch.ops import _kernels as kernels
 class InputLayer(Layer):
     """The entry of a graph: a shape and a dtype that data must have."""
 
+    is_source = True
+
     def __init__(
         self,
         shape: Any = None,
@@ -54,6 +56,10 @@ class InputLayer(Layer):
         """The symbolic tensor that begins here."""
         made = [node for node in (call() for call in self.calls) if node is not None]
         return outputs_of(made[0]) if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
+
+    def kind_name(self) -> str:
+        """Return what users call it."""
+        return "Input"
 
     def call(self) -> None:
         """An input computes nothing."""
@@ -125,6 +131,8 @@ def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> Te
 class Keeping(Layer):
     """A layer that moves numbers and computes none, so that integers stay integers. Abstract."""
 
+    takes_one_tensor = True
+
     def output_dtype(self, input_dtypes: list[str]) -> str:
         """Floats become the layer's; other types stay."""
         return self.dtype if "float" in input_dtypes[0] else input_dtypes[0]
@@ -134,6 +142,7 @@ class Dense(Layer):
     """activation(x · kernel + bias) over the last axis: (B, …, I) -> (B, …, units)."""
 
     takes_integers = False
+    takes_one_tensor = True
     supports_masking = True
 
     def __init__(
@@ -225,6 +234,8 @@ class Activation(Layer):
 
 class Identity(Keeping):
     """x itself, or a nest of tensors: a name in the graph."""
+
+    takes_one_tensor = False
 
     supports_masking = True
 

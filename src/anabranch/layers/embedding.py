@@ -18,6 +18,8 @@ class Embedding(Layer):
     ``mask_zero``: 0 is padding; the output's mask is false there, and ``input_dim`` counts it.
     """
 
+    takes_one_tensor = True
+
     def __init__(
         self,
         input_dim: int,

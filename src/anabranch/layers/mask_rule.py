@@ -36,7 +36,7 @@ def mask_like(shape: Shape, site: CallSite) -> Tensor:
 
 def tell_lost(layer: Any, site: CallSite) -> None:
     """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
-    if layer.supports_masking or layer.graph is not None or layer.compute_mask is None or layer.call_takes("mask"):
+    if layer.supports_masking or layer.graph is not None or layer.is_function or layer.call_takes("mask"):
         return
     warn(
         f"{type(layer).__name__} {layer.name!r} does not support masks: its input's mask ends here, and what comes after it "

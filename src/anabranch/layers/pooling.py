@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from anabranch import config, runtime
-from anabranch.graph import Shape
+from anabranch.graph import Shape, Window
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.convolutional import check_padding, known_channels, windows_shape
@@ -17,6 +17,7 @@ class Pooling(Layer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
+    takes_one_tensor = True
 
     def __init__(
         self,
@@ -38,6 +39,10 @@ class Pooling(Layer):
         channels = known_channels(input_shape, self.rank, self.data_format)
         ones = (1,) * self.rank
         return windows_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format, ones, channels)
+
+    def sliding_window(self) -> Window | None:
+        """Return the window that slides along the spatial axes."""
+        return Window(self.strides, self.padding)
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
@@ -85,6 +90,7 @@ class GlobalPooling(Layer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
+    takes_one_tensor = True
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from anabranch import activations, config, regularizers
-from anabranch.graph import Shape
+from anabranch.graph import Shape, Window
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.convolutional import check_channels, check_padding, known_channels, windows_shape
@@ -17,6 +17,7 @@ class DepthwiseConv(Layer):
     """Each channel convolved by ``depth_multiplier`` filters of its own. Abstract: DepthwiseConv1D, DepthwiseConv2D."""
 
     rank: ClassVar[int]
+    takes_one_tensor = True
 
     def __init__(
         self,
@@ -73,6 +74,10 @@ class DepthwiseConv(Layer):
             channels * self.depth_multiplier,
         )  # fmt: skip
 
+    def sliding_window(self) -> Window | None:
+        """Return the window that slides along the spatial axes."""
+        return Window(self.strides, self.padding)
+
     def call(self, inputs: Any) -> Any:
         """Convolve, add the bias, apply the activation."""
         return self.activation(
@@ -99,6 +104,7 @@ class SeparableConv(Layer):
     """A depthwise convolution, then a 1x1 convolution across channels (Chollet 2017). Abstract."""
 
     rank: ClassVar[int]
+    takes_one_tensor = True
 
     def __init__(
         self,
@@ -167,6 +173,10 @@ class SeparableConv(Layer):
         return windows_shape(
             input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, self.filters
         )
+
+    def sliding_window(self) -> Window | None:
+        """Return the window that slides along the spatial axes."""
+        return Window(self.strides, self.padding)
 
     def call(self, inputs: Any) -> Any:
         """Convolve each channel, then across them, add the bias, apply the activation."""

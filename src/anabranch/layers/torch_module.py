@@ -33,6 +33,10 @@ class TorchModule(Layer):
         self._weights = runtime.module_weights(module, self._home, runtime)
         self.built = True
 
+    def kind_name(self) -> str:
+        """Return the module's class."""
+        return type(self.module).__name__
+
     @property
     def base_name(self) -> str:
         """What names are made of: that of the module's class."""
@@ -58,7 +62,7 @@ class TorchModule(Layer):
 class TorchFunction(Layer):
     """One use of a torch function with parameters among its arguments, which are its weights."""
 
-    compute_mask = None  # type: ignore[assignment]  # what becomes of a mask follows from the function's name
+    is_function = True
 
     def __init__(self, function: Any, parameters: list[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

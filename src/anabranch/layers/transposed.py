@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch._errors import ArgumentError
-from anabranch.graph import Shape
+from anabranch.graph import Shape, Window
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.convolutional import Conv, check_channels, check_padding, known_channels
 from anabranch.ops import _kernels as kernels
@@ -84,6 +84,10 @@ class ConvTranspose(Conv):
         total = reach - stride if extra is None else reach - reach % 2 - extra
         before = max(total // 2, 0)
         return before, total - before
+
+    def sliding_window(self) -> Window | None:
+        """Return None: nothing is shortened."""
+        return None
 
     def call(self, inputs: Any) -> Any:
         """Convolve backwards, add the bias, apply the activation."""

@@ -582,7 +582,7 @@ _INPUTS = Rule("inputs", lambda value: not _tree.is_nest(value))
 
 def optional_inputs(model: Any) -> list[int]:
     """Return which of a model's inputs may be None: those that ``Input(optional=True)`` made."""
-    return [index for index, tensor in enumerate(model.inputs) if getattr(tensor.node.operation, "optional", False)]
+    return [index for index, tensor in enumerate(model.inputs) if tensor.node.operation.optional]
 
 
 def check_input(tensor: Tensor, declared: Tensor) -> None:

@@ -65,13 +65,13 @@ class Sequential(Model):
 
     def _no_layer(self, value: Any) -> ArgumentTypeError:
         repair: str | None
+        got = repr(value) if isinstance(value, Tensor) else f"{type(value).__name__}: {value!r}"[:90]
         if isinstance(value, type):
-            repair = f"make one: {value.__name__}(…)"
+            repair, got = f"make one: {value.__name__}(…)", f"the class {value.__name__}"
         elif isinstance(value, Tensor):
             repair = "the layer itself, not called; a graph that is not a row is Model(inputs, outputs)"
         else:
             repair = f"Lambda({getattr(value, '__name__', 'function')})" if callable(value) else None
-        got = repr(value) if isinstance(value, Tensor) else f"{type(value).__name__}: {value!r}"[:90]
         return ArgumentTypeError("A Sequential holds layers.", got=got, where=str(call_site()), repair=repair)
 
     def pop(self, rebuild: bool = True) -> Layer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from anabranch.graph import Graph
 from anabranch.graph.call_site import warn
-from anabranch.graph.story import named
 from anabranch.layers.core import InputLayer
 
 
@@ -18,6 +17,6 @@ def tell(graph: Graph) -> None:
         operation = tensor.node.operation
         if tensor.key not in used and isinstance(operation, InputLayer) and not operation.models:
             warn(
-                f"No output needs {named(operation)}, made at {tensor.node.site}: what is fed there will not count. "
+                f"No output needs {operation.error_label()}, made at {tensor.node.site}: what is fed there will not count. "
                 "Connect it, or leave it out of the inputs."
             )

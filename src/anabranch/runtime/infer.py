@@ -75,7 +75,7 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
 
 def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
     symbolic = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
-    own: str = layer.compute_dtype if getattr(layer, "autocast", False) and "float" in layer.compute_dtype else ""
+    own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
 
     def stand_in(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
@@ -99,7 +99,7 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
                 f"{_named(layer)} fails on these shapes: {error}".strip(),
                 got=", ".join(str(leaf.shape) for leaf in symbolic),
                 repair="or write compute_output_shape(self, input_shape), so that call need not run to describe the model"
-                if hasattr(layer, "weights")
+                if not layer.is_function
                 else None,
             ) from error
     for leaf in _tree.leaves(result):
@@ -118,4 +118,4 @@ def described_shape(value: Any) -> Shape:
 
 
 def _named(operation: Any) -> str:
-    return f"The call of {type(operation).__name__}" if hasattr(operation, "weights") else f"The function {operation.name}"
+    return f"The call of {type(operation).__name__}" if not operation.is_function else f"The function {operation.name}"

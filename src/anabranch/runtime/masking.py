@@ -58,9 +58,9 @@ def _mask_arguments(layer: Any) -> list[tuple[str, int, tuple[str, int] | None]]
 
 def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previous: Any, result: Any) -> Any:
     """Return ``result`` with the masks that go on after the call: by the layer's ``compute_mask``, or a function's rule."""
-    if getattr(layer, "graph", None) is not None:
+    if layer.graph is not None:
         return result  # the layers inside have said it
-    if getattr(layer, "compute_mask", None) is None:
+    if layer.is_function:
         return _after_function(layer, args, kwargs, result)
     if not layer.supports_masking:
         if previous is None:

@@ -96,12 +96,12 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     else:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     previous = None
-    if getattr(layer, "compute_mask", None) is not None:
+    if not layer.is_function:
         kwargs, previous = told(layer, args, kwargs)
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)
     _state.depth += 1
-    before, _state.precision = _state.precision, getattr(layer, "low_precision", None)
+    before, _state.precision = _state.precision, layer.low_precision
     try:
         if training is None or training == _state.training:
             result = layer.call(*args, **kwargs)
@@ -113,7 +113,7 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         _state.precision = before
     if _state.recorder is not None:
         _state.recorder.ran(layer, result)
-    elif getattr(layer, "activity_regularizer", None) is not None:
+    elif layer.activity_regularizer is not None:
         for value in _tree.leaves(result):
             hold_loss(layer, layer.activity_regularizer(value) / value.shape[0])
     return passed_on(layer, args, kwargs, previous, result)
@@ -135,7 +135,7 @@ def hold_loss(layer: Any, loss: Any) -> None:
 
 def forget_losses(layer: Any) -> None:
     """Forget the losses that a layer and those inside it hold."""
-    for inner in layer.inner_layers() if hasattr(layer, "inner_layers") else ():
+    for inner in layer.inner_layers():
         inner.held_losses = ()
 
 

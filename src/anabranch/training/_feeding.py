@@ -42,7 +42,7 @@ class ModelFeed:
     def _take_slots(self, model: Any) -> None:
         self._inputs = Slots.inputs(model)
         self._outputs = Slots.outputs(model)
-        self._optional = [i for i, t in enumerate(self._inputs.tensors) if getattr(t.node.operation, "optional", False)]
+        self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation.optional]
         self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
 
     def _follow(self, model: Any, x: Any) -> None:
