@@ -134,7 +134,7 @@ def test_torchs_tensors_serve_too() -> None:
     [
         ("he_normall", UnknownNameError, "did you mean 'he_normal'"),
         ({"class_name": "HeNormall", "config": {}}, UnknownNameError, "did you mean 'HeNormal'"),
-        (3, ArgumentTypeError, "a name, an Initializer or a callable"),
+        (3, ArgumentTypeError, "a name, an initializer object or a function"),
     ],
 )
 def test_mistakes(identifier: Any, error: type[Exception], words: str) -> None:

@@ -7,6 +7,7 @@ truth.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import operator
@@ -269,7 +270,7 @@ class Configurable:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
-        if own or len(cls.__bases__) > 1:
+        if own or len(cls.__bases__) > 1 or not cls.fields.keys().isdisjoint(cls.__dict__):
             found = dict(own)
             for base in cls.__mro__[1:]:
                 if issubclass(base, Configurable):
@@ -288,7 +289,8 @@ class Configurable:
     __signature__ = _Signature()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._take_others(self._take(args, kwargs))
+        if args or kwargs or self._needed or self._fresh:
+            self._take_others(self._take(args, kwargs))
         self._check()
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -335,13 +337,32 @@ class Configurable:
     # Config
 
     def get_config(self) -> dict[str, Any]:
-        """Return all settings as JSON, defaults included."""
-        return {each.name: each.plain(getattr(self, each.name)) for each in self._order if not each.hidden}
+        """Return all settings as JSON, defaults included.
+
+        Arguments of a subclass's own ``__init__`` are included where it stores them under their own names.
+        """
+        config = {each.name: each.plain(getattr(self, each.name)) for each in self._order if not each.hidden}
+        if type(self).__init__ is not Configurable.__init__:
+            held = vars(self)
+            for name in _arguments_of(type(self).__init__)[0]:
+                if name in held and name not in config:
+                    config[name] = registry.serialize(held[name])
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make an object from what ``get_config`` returned."""
-        return cls(**config)
+        """Make an object from what ``get_config`` returned.
+
+        Settings that a subclass's own ``__init__`` does not take are set on the new object.
+        """
+        if cls.__init__ is Configurable.__init__:
+            return cls(**config)
+        taken, open_ended = _arguments_of(cls.__init__)
+        later = {} if open_ended else {name: config[name] for name in config if name in cls.fields and name not in taken}
+        made = cls(**{name: value for name, value in config.items() if name not in later})
+        for name, value in later.items():
+            setattr(made, name, value)
+        return made
 
     def _written(self) -> str:
         """Return the code that makes this object, without the settings that are as by default."""
@@ -370,6 +391,25 @@ class Configurable:
             f"{type(self).__name__} takes no argument {name!r}.", expected=", ".join(dict.fromkeys(names)) or "no arguments",
             where=self._place() or None, repair=f"did you mean {close!r}?" if close else None,
         )  # fmt: skip
+
+
+@functools.lru_cache(1024)
+def _arguments_of(init: Callable[..., None]) -> tuple[tuple[str, ...], bool]:
+    """Return the names that an ``__init__`` takes, and whether it takes others besides."""
+    given = list(inspect.signature(init).parameters.values())[1:]
+    single = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in given)
+    return tuple(each.name for each in given if each.kind in single), open_ended
+
+
+class Value(Configurable):
+    """A configurable object without an identity of its own: two are equal where class and settings are."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Value) and self.get_config() == other.get_config()
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self.get_config())))
 
 
 def documented(doc: str | None, order: Iterable[Field[Any, Any]]) -> str | None:

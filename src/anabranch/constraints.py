@@ -6,16 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config
-from anabranch._fields import Configurable, Field, field, number
+from anabranch._fields import Field, Value, field, number
 from anabranch.registry import Json, Registry
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
+__all__ = [
+    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg",
+    "serialize", "unit_norm",
+]  # fmt: skip
+__dir__ = __all__.copy
+
 ConstraintLike: TypeAlias = "str | Callable[[Tensor], Tensor] | dict[str, Any] | None"
 
 
-class Constraint(Configurable):
+class Constraint(Value):
     """Base of constraints: subclass and write ``__call__(w)``, or pass any function of a tensor.
 
     >>> class Halved(Constraint):
@@ -116,7 +122,7 @@ max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNo
 
 _registry: Registry[Constraint] = Registry(
     "constraint", "keras.constraints", Constraint,
-    lambda: {name: thing for name, thing in globals().items() if isinstance(thing, type) and issubclass(thing, Constraint)},
+    lambda: {name: thing for name, thing in globals().items() if name in __all__ and isinstance(thing, type)},
 )  # fmt: skip
 
 
@@ -157,9 +163,3 @@ def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> C
     """
     found: Callable[[Tensor], Tensor] | None = _registry.deserialize(config, custom_objects)
     return found
-
-
-__all__ = [
-    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg",
-    "serialize", "unit_norm",
-]  # fmt: skip

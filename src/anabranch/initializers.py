@@ -1,62 +1,100 @@
-"""First values of weights: each initializer is plain data that fills a NumPy array from a random generator.
+"""Initial values of weights: each initializer is data that fills a NumPy array from a random generator.
 
 Families are reduced to few formulas: Glorot, He and LeCun are all :class:`VarianceScaling`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from anabranch import config
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
+from anabranch import config, registry
+from anabranch._errors import ShapeError, unknown
+from anabranch._fields import Field, Value, field, integer, number
+from anabranch.registry import Json, Registry
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
-Array = Any
+    Array: TypeAlias = NDArray[Any]
+
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer", "Initializer",
+    "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal", "RandomUniform",
+    "TruncatedNormal", "VarianceScaling", "Zeros", "compute_fans", "constant", "deserialize", "get", "glorot_normal",
+    "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal",
+    "random_normal", "random_uniform", "serialize", "truncated_normal", "variance_scaling", "zeros",
+]  # fmt: skip
+__dir__ = __all__.copy
+
+InitializerLike: TypeAlias = "str | Initializer | type[Initializer] | Callable[..., Any] | dict[str, Any] | None"
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Distribution = Literal["truncated_normal", "untruncated_normal", "uniform"]
+Axes = Sequence[int] | None
+
+SEED_DOC = "an integer repeats the same values at each call; None draws by the global seed and the weight's path."
 
 
-class Initializer:
-    """Fill an array: subclass and write ``fill(shape, rng)``, or pass any ``f(shape, dtype=None)`` instead."""
+class Initializer(Value):
+    """Fill an array: subclass and write ``fill(shape, rng)``, or pass any ``f(shape, dtype=None)`` instead.
 
-    seed: int | None = None
+    Example:
+        >>> import numpy as np
+        >>> class Ramp(Initializer):
+        ...     def fill(self, shape, rng):
+        ...         return np.arange(math.prod(shape)).reshape(shape)
+        >>> Ramp()((2, 2)).tolist()
+        [[0.0, 1.0], [2.0, 3.0]]
+    """
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Return an array of ``shape`` drawn from ``rng``."""
-        raise NotImplementedError(f"{type(self).__name__} must write fill(shape, rng)")
+        """Return an array of ``shape`` drawn from ``rng``.
+
+        Args:
+            shape: shape of the weight, in Keras's order of axes.
+            rng: the source of random numbers.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define fill(shape, rng)")
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None) -> Array:
-        """Return an array of ``shape``; the initializer's own ``seed`` wins over ``rng``."""
+        """Return an array of ``shape``.
+
+        Args:
+            shape: shape of the weight, in Keras's order of axes.
+            dtype: its type; None takes ``config.floatx()``.
+            rng: the source of random numbers, unless the initializer has a seed of its own.
+        """
         import numpy as np
 
-        if self.seed is not None or rng is None:
-            rng = np.random.default_rng(self.seed)
+        seed = self._own_seed()
+        if seed is not None or rng is None:
+            rng = np.random.default_rng(seed)
         return np.asarray(self.fill(tuple(shape), rng)).astype(dtype or config.floatx())
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return dict(vars(self))
+    def _own_seed(self) -> int | None:
+        """Return the seed of a subclass that has one."""
+        found: int | None = vars(self).get("seed")
+        return found
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Initializer:
-        """Make one from what ``get_config`` gave."""
-        return cls(**config)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+class _Drawn(Initializer):
+    """Base of initializers that draw random numbers."""
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
+    seed: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=SEED_DOC)
 
-    def __hash__(self) -> int:
-        return hash(repr(self))
+    def _own_seed(self) -> int | None:
+        return self.seed
 
 
 class Zeros(Initializer):
-    """Every element is 0."""
+    """Set every element to 0.
+
+    Example:
+        >>> Zeros()((2,)).tolist()
+        [0.0, 0.0]
+    """
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return zeros."""
@@ -66,7 +104,12 @@ class Zeros(Initializer):
 
 
 class Ones(Initializer):
-    """Every element is 1."""
+    """Set every element to 1.
+
+    Example:
+        >>> Ones()((2,)).tolist()
+        [1.0, 1.0]
+    """
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return ones."""
@@ -75,79 +118,124 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-class Constant(Initializer):
-    """Every element is ``value``, a number or an array of the weight's shape."""
+def _array(value: Any, owner: Any, name: str) -> Any:
+    return registry.deserialize(value) if isinstance(value, dict) else value
 
-    def __init__(self, value: Any = 0.0) -> None:
-        self.value = value
+
+class Constant(Initializer):
+    """Set every element to ``value``.
+
+    Example:
+        >>> Constant(0.5)((2,)).tolist()
+        [0.5, 0.5]
+    """
+
+    value: Field[Any, Any] = field(default=0.0, convert=_array, doc="a number, or an array that broadcasts to the shape.")
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Return ``value`` in every place."""
+        """Return ``value`` in every position."""
         import numpy as np
 
         return np.full(shape, self.value)
 
 
-class RandomNormal(Initializer):
-    """Draw from a normal distribution N(mean, stddev²)."""
+class RandomNormal(_Drawn):
+    """Draw from a normal distribution N(mean, stddev²).
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
-        self.mean, self.stddev, self.seed = mean, stddev, seed
+    Example:
+        >>> RandomNormal(stddev=0.01, seed=1)((2, 3)).shape
+        (2, 3)
+    """
+
+    mean: Field[float, float] = number(default=0.0, doc="mean of the distribution.")
+    stddev: Field[float, float] = number(default=0.05, least=0, doc="its standard deviation.")
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return normal draws."""
         return rng.normal(self.mean, self.stddev, shape)
 
 
-class TruncatedNormal(Initializer):
-    """Draw from N(mean, stddev²), again wherever a draw lies beyond two stddev."""
+class TruncatedNormal(_Drawn):
+    """Draw from N(mean, stddev²), again wherever a value is further than two ``stddev`` from the mean.
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
-        self.mean, self.stddev, self.seed = mean, stddev, seed
+    Example:
+        >>> bool(abs(TruncatedNormal(stddev=1.0, seed=1)((1000,))).max() <= 2)
+        True
+    """
+
+    mean: Field[float, float] = number(default=0.0, doc="mean of the distribution.")
+    stddev: Field[float, float] = number(default=0.05, least=0, doc="standard deviation before truncation.")
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return truncated normal draws."""
         return self.mean + self.stddev * _truncated(shape, rng)
 
 
-class RandomUniform(Initializer):
-    """Draw from a uniform distribution on [minval, maxval)."""
+class RandomUniform(_Drawn):
+    """Draw from a uniform distribution on [minval, maxval).
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
-        self.minval, self.maxval, self.seed = minval, maxval, seed
+    Example:
+        >>> values = RandomUniform(0.0, 1.0, seed=1)((1000,))
+        >>> bool(values.min() >= 0 and values.max() <= 1)
+        True
+    """
+
+    minval: Field[float, float] = number(default=-0.05, doc="the lower bound.")
+    maxval: Field[float, float] = number(default=0.05, doc="the upper bound.")
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return uniform draws."""
         return rng.uniform(self.minval, self.maxval, shape)
 
 
-class VarianceScaling(Initializer):
+def _one_of(*names: str) -> Callable[[Any, Any, str], str]:
+    def convert(value: Any, owner: Any, name: str) -> str:
+        found = str(value).lower()
+        found = "truncated_normal" if found == "normal" else found
+        if found not in names:
+            raise unknown(name, str(value), names)
+        return found
+
+    return convert
+
+
+def _axes(value: Axes | int, owner: Any, name: str) -> Axes:
+    return value if value is None else [value] if isinstance(value, int) else [int(axis) for axis in value]
+
+
+AXES_DOC = "the axes whose sizes multiply to the fan-{}; None takes Keras's order (…, I, O)."
+
+
+class VarianceScaling(_Drawn):
     """Draw with variance scale / n, n being fan-in, fan-out or their mean.
 
-    ``distribution``: ``truncated_normal`` (its stddev enlarged by 1 / 0.8796, what truncation takes), ``untruncated_normal``,
-    or ``uniform`` on [-l, l), l = sqrt(3 · scale / n). Sources: Glorot & Bengio 2010; He et al. 2015, section 2.2; LeCun et al.
-    1998.
+    ``truncated_normal`` enlarges its standard deviation by 1 / 0.8796, which truncation takes away; ``uniform`` draws from
+    [-l, l), l = sqrt(3 · scale / n). Sources: Glorot & Bengio 2010; He et al. 2015, section 2.2; LeCun et al. 1998.
+
+    Example:
+        >>> values = VarianceScaling(2.0, "fan_out", "uniform", seed=1)((400, 100))
+        >>> round(float(values.var()), 2)
+        0.02
     """
 
-    def __init__(
-        self,
-        scale: float = 1.0,
-        mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in",
-        distribution: str = "truncated_normal",
-        seed: int | None = None,
-        input_axes: Sequence[int] | None = None,
-        output_axes: Sequence[int] | None = None,
-    ) -> None:
-        if scale <= 0:
-            raise ArgumentError("scale must be positive.", got=repr(scale))
-        if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise unknown("mode", mode, ("fan_in", "fan_out", "fan_avg"))
-        if distribution == "normal":
-            distribution = "truncated_normal"
-        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
-            raise unknown("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform"))
-        self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
-        self.input_axes, self.output_axes = input_axes, output_axes
+    scale: Field[float, float] = number(default=1.0, above=0, doc="a factor of the variance.")
+    mode: Field[Mode, Mode] = field(
+        default="fan_in", convert=_one_of("fan_in", "fan_out", "fan_avg"), doc="what n is: 'fan_in', 'fan_out' or 'fan_avg'."
+    )
+    distribution: Field[Distribution | Literal["normal"], Distribution] = field(
+        default="truncated_normal",
+        convert=_one_of("truncated_normal", "untruncated_normal", "uniform"),
+        doc="'truncated_normal' (or 'normal'), 'untruncated_normal' or 'uniform'.",
+    )
+    seed: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=SEED_DOC)
+    input_axes: Field[Axes | int, Axes] = field(default=None, convert=_axes, doc=AXES_DOC.format("in"))
+    output_axes: Field[Axes | int, Axes] = field(default=None, convert=_axes, doc=AXES_DOC.format("out"))
+
+    def __init_subclass__(cls, **law: float | str) -> None:
+        """Make a named member of the family: ``law`` is its scale, mode and distribution, which are no settings there."""
+        for name, value in law.items():
+            setattr(cls, name, value)
+        super().__init_subclass__()
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return draws scaled by the fans of ``shape``."""
@@ -162,62 +250,73 @@ class VarianceScaling(Initializer):
         return math.sqrt(variance) / _TRUNCATED_STDDEV * _truncated(shape, rng)
 
 
-class _Scaled(VarianceScaling):
-    """A named member of the family: seed and axes are left to choose."""
+class GlorotUniform(VarianceScaling, scale=1.0, mode="fan_avg", distribution="uniform"):
+    """Draw uniformly with variance 1 / fan_avg, Keras's default for kernels (Glorot & Bengio 2010).
 
-    scaling: tuple[float, Literal["fan_in", "fan_out", "fan_avg"], Literal["truncated_normal", "uniform"]]
-
-    def __init__(
-        self, seed: int | None = None, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
-    ) -> None:
-        super().__init__(*self.scaling, seed, input_axes, output_axes)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what is left to choose."""
-        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
+    Example:
+        >>> round(float(GlorotUniform(seed=1)((300, 100)).var() * 200), 1)
+        1.0
+    """
 
 
-class GlorotUniform(_Scaled):
-    """Uniform with variance 1 / fan_avg (Glorot & Bengio 2010): Keras's default for kernels."""
+class GlorotNormal(VarianceScaling, scale=1.0, mode="fan_avg", distribution="truncated_normal"):
+    """Draw from a truncated normal with variance 1 / fan_avg (Glorot & Bengio 2010).
 
-    scaling = (1.0, "fan_avg", "uniform")
-
-
-class GlorotNormal(_Scaled):
-    """Truncated normal with variance 1 / fan_avg (Glorot & Bengio 2010)."""
-
-    scaling = (1.0, "fan_avg", "truncated_normal")
+    Example:
+        >>> round(float(GlorotNormal(seed=1)((300, 100)).var() * 200), 1)
+        1.0
+    """
 
 
-class HeUniform(_Scaled):
-    """Uniform with variance 2 / fan_in (He et al. 2015)."""
+class HeUniform(VarianceScaling, scale=2.0, mode="fan_in", distribution="uniform"):
+    """Draw uniformly with variance 2 / fan_in, which suits ReLU (He et al. 2015).
 
-    scaling = (2.0, "fan_in", "uniform")
-
-
-class HeNormal(_Scaled):
-    """Truncated normal with variance 2 / fan_in (He et al. 2015)."""
-
-    scaling = (2.0, "fan_in", "truncated_normal")
+    Example:
+        >>> round(float(HeUniform(seed=1)((300, 100)).var() * 300), 1)
+        2.0
+    """
 
 
-class LecunUniform(_Scaled):
-    """Uniform with variance 1 / fan_in (LeCun et al. 1998)."""
+class HeNormal(VarianceScaling, scale=2.0, mode="fan_in", distribution="truncated_normal"):
+    """Draw from a truncated normal with variance 2 / fan_in, which suits ReLU (He et al. 2015).
 
-    scaling = (1.0, "fan_in", "uniform")
-
-
-class LecunNormal(_Scaled):
-    """Truncated normal with variance 1 / fan_in (LeCun et al. 1998)."""
-
-    scaling = (1.0, "fan_in", "truncated_normal")
+    Example:
+        >>> round(float(HeNormal(seed=1)((300, 100)).var() * 300), 1)
+        2.0
+    """
 
 
-class Orthogonal(Initializer):
-    """A (semi-)orthogonal matrix times ``gain``; leading axes are flattened to rows (Saxe et al. 2013)."""
+class LecunUniform(VarianceScaling, scale=1.0, mode="fan_in", distribution="uniform"):
+    """Draw uniformly with variance 1 / fan_in, which suits SELU (LeCun et al. 1998).
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
-        self.gain, self.seed = gain, seed
+    Example:
+        >>> round(float(LecunUniform(seed=1)((300, 100)).var() * 300), 1)
+        1.0
+    """
+
+
+class LecunNormal(VarianceScaling, scale=1.0, mode="fan_in", distribution="truncated_normal"):
+    """Draw from a truncated normal with variance 1 / fan_in, which suits SELU (LeCun et al. 1998).
+
+    Example:
+        >>> round(float(LecunNormal(seed=1)((300, 100)).var() * 300), 1)
+        1.0
+    """
+
+
+GAIN_DOC = "a factor of the matrix."
+
+
+class Orthogonal(_Drawn):
+    """Draw a (semi-)orthogonal matrix times ``gain``; leading axes are flattened to rows (Saxe et al. 2013).
+
+    Example:
+        >>> matrix = Orthogonal(seed=1)((4, 3))
+        >>> (matrix.T @ matrix).round(4).diagonal().tolist()
+        [1.0, 1.0, 1.0]
+    """
+
+    gain: Field[float, float] = number(default=1.0, doc=GAIN_DOC)
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return the Q of a normal matrix, signs made unique by R's diagonal."""
@@ -232,10 +331,14 @@ class Orthogonal(Initializer):
 
 
 class Identity(Initializer):
-    """The identity matrix times ``gain``."""
+    """Set a matrix to the identity times ``gain``.
 
-    def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
+    Example:
+        >>> Identity(2.0)((2, 2)).tolist()
+        [[2.0, 0.0], [0.0, 2.0]]
+    """
+
+    gain: Field[float, float] = number(default=1.0, doc=GAIN_DOC)
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return ones on the diagonal."""
@@ -260,82 +363,78 @@ def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return values
 
 
-def compute_fans(
-    shape: tuple[int, ...], input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
-) -> tuple[float, float]:
-    """Return fan-in and fan-out of a weight in Keras's axis order (…, I, O), or by the axes named.
+def compute_fans(shape: tuple[int, ...], input_axes: Axes = None, output_axes: Axes = None) -> tuple[float, float]:
+    """Return fan-in and fan-out of a weight.
 
-    >>> compute_fans((3, 3, 32, 64))
-    (288, 576)
+    Args:
+        shape: its shape, in Keras's order of axes (…, I, O).
+        input_axes: the axes whose sizes multiply to the fan-in; needs ``output_axes``.
+        output_axes: the axes whose sizes multiply to the fan-out; needs ``input_axes``.
+
+    Example:
+        >>> compute_fans((3, 3, 32, 64))
+        (288, 576)
     """
     if input_axes is not None and output_axes is not None:
         return math.prod(shape[axis] for axis in input_axes), math.prod(shape[axis] for axis in output_axes)
     if len(shape) < 2:
         return (shape[0], shape[0]) if shape else (1, 1)
-    field = math.prod(shape[:-2])
-    return shape[-2] * field, shape[-1] * field
-
-
-_CLASSES: dict[str, type[Initializer]] = {
-    cls.__name__: cls
-    for cls in (
-        Zeros, Ones, Constant, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling, GlorotUniform, GlorotNormal,
-        HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal, Identity,
-    )
-}  # fmt: skip
-_BY_NAME: dict[str, type[Initializer]] = {
-    "zeros": Zeros, "zero": Zeros, "ones": Ones, "one": Ones, "constant": Constant, "random_normal": RandomNormal,
-    "normal": RandomNormal, "truncated_normal": TruncatedNormal, "random_uniform": RandomUniform, "uniform": RandomUniform,
-    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
-    "orthogonal": Orthogonal, "identity": Identity,
-}  # fmt: skip
-
-
-@functools.cache
-def _named(name: str) -> Initializer:
-    """Return the one initializer that a name stands for: without a seed, so that weights may share it."""
-    cls = _BY_NAME.get(name) or _CLASSES.get(name)
-    if cls is None:
-        raise unknown("initializer", name, _BY_NAME)
-    return cls()
-
-
-def get(identifier: Any) -> Callable[..., Array]:
-    """Return an initializer from a name, a ``{"class_name", "config"}`` dict, a class, or any callable.
-
-    >>> get("he_normal")
-    HeNormal(seed=None, input_axes=None, output_axes=None)
-    """
-    if isinstance(identifier, str):
-        return _named(identifier)
-    if isinstance(identifier, dict) and "class_name" in identifier:
-        if identifier["class_name"] not in _CLASSES:
-            raise unknown("initializer", identifier["class_name"], _CLASSES)
-        return _CLASSES[identifier["class_name"]].from_config(identifier.get("config", {}))
-    if isinstance(identifier, type) and issubclass(identifier, Initializer):
-        return identifier()
-    if callable(identifier):
-        return identifier  # type: ignore[no-any-return]  # any f(shape, dtype=None) of the user's
-    raise ArgumentTypeError("That is no initializer.", expected="a name, an Initializer or a callable", got=repr(identifier))
-
-
-def serialize(initializer: Initializer) -> dict[str, Any]:
-    """Return the initializer as plain data."""
-    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
-
-
-def deserialize(config: dict[str, Any]) -> Callable[..., Array]:
-    """Return the initializer that ``serialize`` described."""
-    return get(config)
+    receptive_field = math.prod(shape[:-2])
+    return shape[-2] * receptive_field, shape[-1] * receptive_field
 
 
 zeros, ones, constant = Zeros, Ones, Constant
-random_normal, random_uniform, truncated_normal, variance_scaling = (
-    RandomNormal,
-    RandomUniform,
-    TruncatedNormal,
-    VarianceScaling,
-)
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling, orthogonal, identity = VarianceScaling, Orthogonal, Identity
 glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNormal, HeUniform, HeNormal
-lecun_uniform, lecun_normal, orthogonal, identity = LecunUniform, LecunNormal, Orthogonal, Identity
+lecun_uniform, lecun_normal = LecunUniform, LecunNormal
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+
+_OLD = {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
+_registry: Registry[Initializer] = Registry(
+    "initializer", "keras.initializers", Initializer,
+    lambda: _OLD | {name: found for name, found in globals().items() if name in __all__ and isinstance(found, type)},
+)  # fmt: skip
+
+
+def get(identifier: InitializerLike) -> Any:
+    """Return an initializer from a name, a class, a config or a callable; None stays None.
+
+    Args:
+        identifier: what means an initializer. A callable is ``f(shape, dtype=None)``.
+
+    Raises:
+        UnknownNameError: there is no such name.
+
+    Example:
+        >>> get("he_normal")
+        HeNormal()
+    """
+    return _registry.get(identifier)
+
+
+def serialize(initializer: Initializer | Callable[..., Any]) -> Json:
+    """Return an initializer as JSON, in Keras's form.
+
+    Args:
+        initializer: what ``get`` returned.
+
+    Example:
+        >>> serialize(Constant(2.0))["config"]
+        {'value': 2.0}
+    """
+    return _registry.serialize(initializer)
+
+
+def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Return the initializer that ``serialize`` described.
+
+    Args:
+        config: its JSON, or a name.
+        custom_objects: the caller's own classes and functions by name.
+
+    Example:
+        >>> deserialize(serialize(Orthogonal(seed=3))) == Orthogonal(seed=3)
+        True
+    """
+    return _registry.deserialize(config, custom_objects)

@@ -277,7 +277,7 @@ def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | N
     return deserialize(config, custom_objects)
 
 
-def _revived(config: Json) -> Any:
+def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
     if isinstance(config, list):
         return [_revived(item) for item in config]
     if not isinstance(config, Mapping):
@@ -300,8 +300,12 @@ def _revived(config: Json) -> Any:
     name = str(inner) if kind == "function" else str(kind)
     thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
     registry = None if thing is not None else _registry_of(module)
+    if registry is None and kind == "function":  # whose package Keras does not write
+        registry = expected
     if registry is not None:
         thing = registry.find(name)
+    if thing is None and kind == "function":
+        thing = next((found for each in _registries.values() if (found := each.find(name)) is not None), None)
     if thing is None:
         thing = _public_class(module, name)
     if thing is None:
@@ -336,7 +340,7 @@ def _public_class(module: str, name: str) -> Any:
 def made(kind: Any, config: Mapping[str, Any]) -> Any:
     """Return an object of class ``kind`` with that config; arguments that it does not take are an error of ours."""
     try:
-        return kind.from_config(dict(config)) if hasattr(kind, "from_config") else kind(**config)
+        return kind.from_config(dict(config)) if config and hasattr(kind, "from_config") else kind(**config)
     except AnabranchError:
         raise
     except TypeError as error:
@@ -434,7 +438,7 @@ class Registry(Generic[T]):
 
     def named(self, name: str) -> Any:
         """Return the class or function that ``name`` means: a user's of that name first."""
-        found = get_registered_object(name)
+        found = get_registered_object(name) if _registered or _scopes.stack else None
         if found is None:
             found = self.find(name)
         if found is None:
@@ -461,7 +465,7 @@ class Registry(Generic[T]):
                 raise ArgumentError(
                     f"That describes no {self.kind}.", expected='{"class_name": …, "config": {…}}', got=repr(config)[:200]
                 )
-            return _revived({"module": self.module, "config": {}} | dict(config))
+            return _revived({"module": self.module, "config": {}} | dict(config), self)
 
     def _refused(self, identifier: Any, repair: str | None = None) -> ArgumentTypeError:
         article = "an" if self.kind[0] in "aeiou" else "a"

@@ -1,107 +1,184 @@
-"""Penalties on weights and activations, added to the training loss; arithmetic on tensors, whatever makes them."""
+"""Penalties on weights and activations, added to the training loss; arithmetic on tensors in Keras's axis order."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._errors import AnabranchError, ShapeError
+from anabranch._fields import Field, Value, choice, field, number
 from anabranch.graph.call_site import call_site
+from anabranch.registry import Json, Registry
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
+
+__all__ = [
+    "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2",
+    "orthogonal_regularizer", "serialize",
+]  # fmt: skip
+__dir__ = __all__.copy
+
+RegularizerLike: TypeAlias = "str | Regularizer | type[Regularizer] | Callable[[Tensor], Tensor] | dict[str, Any] | None"
 
 
-class Regularizer:
-    """Base of penalties: subclass and write ``__call__(x)``, or pass any function of a tensor."""
+class Regularizer(Value):
+    """Base of penalties: subclass and write ``__call__(x)``, or pass any function of a tensor.
 
-    def __call__(self, x: Any) -> Any:
-        """Return the penalty of tensor ``x``, a scalar."""
-        raise NotImplementedError(f"{type(self).__name__} must write __call__(x)")
+    Example:
+        >>> import torch
+        >>> class Quartic(Regularizer):
+        ...     def __call__(self, x):
+        ...         return (x**4).sum()
+        >>> Quartic()(torch.tensor([1.0, 2.0]))
+        tensor(17.)
+    """
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return dict(vars(self))
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the penalty, a scalar.
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Regularizer:
-        """Make one from what ``get_config`` gave."""
-        return cls(**config)
+        Args:
+            x: a weight's or activation's values.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(x)")
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+def _factor(default: float) -> Any:
+    checked = number(default=default, least=0).convert
+
+    def convert(value: float | None, owner: Any, name: str) -> float:
+        return float(default if value is None else checked(value, owner, name))
+
+    return convert
 
 
 class L1(Regularizer):
-    """l1 · Σ|x|."""
+    """Add l1 · Σ|x|.
 
-    def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = _factor("l1", 0.01 if l1 is None else l1)
+    Example:
+        >>> import torch
+        >>> L1(0.5)(torch.tensor([1.0, -3.0]))
+        tensor(2.)
+    """
 
-    def __call__(self, x: Any) -> Any:
+    l1: Field[float | None, float] = field(default=0.01, convert=_factor(0.01), doc="the factor, ≥ 0.")
+
+    def __call__(self, x: Tensor) -> Tensor:
         """Return l1 · Σ|x|."""
         return self.l1 * abs(x).sum()
 
 
 class L2(Regularizer):
-    """l2 · Σx²."""
+    """Add l2 · Σx².
 
-    def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = _factor("l2", 0.01 if l2 is None else l2)
+    Example:
+        >>> import torch
+        >>> L2(0.5)(torch.tensor([1.0, -3.0]))
+        tensor(5.)
+    """
 
-    def __call__(self, x: Any) -> Any:
+    l2: Field[float | None, float] = field(default=0.01, convert=_factor(0.01), doc="the factor, ≥ 0.")
+
+    def __call__(self, x: Tensor) -> Tensor:
         """Return l2 · Σx²."""
         return self.l2 * (x * x).sum()
 
 
 class L1L2(Regularizer):
-    """l1 · Σ|x| + l2 · Σx²."""
+    """Add l1 · Σ|x| + l2 · Σx², the elastic net (Zou & Hastie 2005).
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1, self.l2 = _factor("l1", l1 or 0.0), _factor("l2", l2 or 0.0)
+    Example:
+        >>> import torch
+        >>> L1L2(l1=0.5, l2=0.5)(torch.tensor([1.0, -3.0]))
+        tensor(7.)
+    """
 
-    def __call__(self, x: Any) -> Any:
+    l1: Field[float | None, float] = field(default=0.0, convert=_factor(0.0), doc="the factor of Σ|x|, ≥ 0.")
+    l2: Field[float | None, float] = field(default=0.0, convert=_factor(0.0), doc="the factor of Σx², ≥ 0.")
+
+    def __call__(self, x: Tensor) -> Tensor:
         """Return l1 · Σ|x| + l2 · Σx²."""
         return self.l1 * abs(x).sum() + self.l2 * (x * x).sum()
 
 
-def _factor(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ArgumentError(f"{name} is a penalty's factor.", expected="a finite number ≥ 0", got=repr(value))
-    return float(value)
+class OrthogonalRegularizer(Regularizer):
+    """Add factor · (mean |cosine| between distinct rows, or columns, of a matrix).
 
-
-_CLASSES: dict[str, type[Regularizer]] = {"L1": L1, "L2": L2, "L1L2": L1L2, "l1": L1, "l2": L2, "l1_l2": L1L2}
-
-
-def get(identifier: Any) -> Callable[[Any], Any] | None:
-    """Return a regularizer from a name, a ``{"class_name", "config"}`` dict or a callable; None stays None.
-
-    >>> get("l2")
-    L2(l2=0.01)
+    Example:
+        >>> import torch
+        >>> OrthogonalRegularizer(0.5)(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+        tensor(0.5000)
     """
-    if identifier is None:
-        return None
-    name = identifier.get("class_name") if isinstance(identifier, dict) else identifier
-    if isinstance(name, str):
-        if name not in _CLASSES:
-            raise unknown("regularizer", name, _CLASSES, where=str(call_site()))
-        return _CLASSES[name].from_config(identifier.get("config", {}) if isinstance(identifier, dict) else {})
-    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
-        return identifier()
-    if callable(identifier):
-        return identifier  # type: ignore[no-any-return]  # any f(x) of the user's
-    raise ArgumentTypeError(
-        "That is no regularizer.", expected="a name or a callable", got=repr(identifier), where=str(call_site())
+
+    factor: Field[float, float] = number(default=0.01, least=0, doc="a factor of the penalty.")
+    mode: Field[Literal["rows", "columns"], Literal["rows", "columns"]] = choice(
+        "rows", "columns", default="rows", doc="which vectors should be orthogonal: 'rows' or 'columns'."
     )
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the penalty of a matrix."""
+        if len(x.shape) != 2:
+            raise ShapeError("OrthogonalRegularizer penalizes matrices.", expected="a 2-D tensor", got=str(tuple(x.shape)))
+        vectors = x if self.mode == "rows" else x.T
+        unit = vectors / (vectors * vectors).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
+        count = vectors.shape[0]
+        cosines = (unit @ unit.T).triu(1).abs() if count > 1 else unit.sum() * 0
+        return self.factor * cosines.sum() / max(count * (count - 1) / 2, 1)
 
-def serialize(regularizer: Regularizer) -> dict[str, Any]:
-    """Return the regularizer as plain data."""
-    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
+_registry: Registry[Regularizer] = Registry(
+    "regularizer", "keras.regularizers", Regularizer,
+    lambda: {name: found for name, found in globals().items() if name in __all__ and isinstance(found, type)},
+)  # fmt: skip
 
 
-def deserialize(config: dict[str, Any]) -> Callable[[Any], Any] | None:
-    """Return the regularizer that ``serialize`` described."""
-    return get(config)
+def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
+    """Return a regularizer from a name, a class, a config or a function; None stays None.
+
+    Args:
+        identifier: what means a regularizer.
+
+    Raises:
+        UnknownNameError: there is no such name.
+
+    Example:
+        >>> get("l2")
+        L2()
+    """
+    if identifier is None:  # as it is for most weights
+        return None
+    try:
+        found: Callable[[Tensor], Tensor] | None = _registry.get(identifier)
+    except AnabranchError as error:
+        raise error.at(str(call_site())) from error.__cause__
+    return found
 
 
-l1, l2, l1_l2 = L1, L2, L1L2
+def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Json:
+    """Return a regularizer as JSON, in Keras's form.
+
+    Args:
+        regularizer: what ``get`` returned.
+
+    Example:
+        >>> serialize(L2(0.5))["config"]
+        {'l2': 0.5}
+    """
+    return _registry.serialize(regularizer)
+
+
+def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor] | None:
+    """Return the regularizer that ``serialize`` described.
+
+    Args:
+        config: its JSON, or a name.
+        custom_objects: the caller's own classes and functions by name.
+
+    Example:
+        >>> deserialize(serialize(L1L2(0.1, 0.2)))
+        L1L2(l1=0.1, l2=0.2)
+    """
+    found: Callable[[Tensor], Tensor] | None = _registry.deserialize(config, custom_objects)
+    return found
