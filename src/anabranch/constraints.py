@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config
 from anabranch._fields import Field, Value, field, number
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, classes_among
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -122,7 +122,7 @@ max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNo
 
 _registry: Registry[Constraint] = Registry(
     "constraint", "keras.constraints", Constraint,
-    lambda: {name: thing for name, thing in globals().items() if name in __all__ and isinstance(thing, type)},
+    lambda: classes_among(globals(), __all__, Constraint),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from anabranch import config, registry
 from anabranch._errors import ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, classes_among
 
 if TYPE_CHECKING:
     import numpy as np
@@ -393,7 +393,7 @@ IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 _OLD = {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
 _registry: Registry[Initializer] = Registry(
     "initializer", "keras.initializers", Initializer,
-    lambda: _OLD | {name: found for name, found in globals().items() if name in __all__ and isinstance(found, type)},
+    lambda: _OLD | classes_among(globals(), __all__, Initializer),
 )  # fmt: skip
 
 

@@ -361,6 +361,14 @@ def _missing(name: str, module: str, registry: Registry[Any] | None) -> Anabranc
 # What one package holds
 
 
+def classes_among(namespace: Mapping[str, Any], names: Iterable[str], base: type[T]) -> dict[str, type[T]]:
+    """Return those of a module's ``names`` that mean subclasses of ``base``."""
+    found = {name: namespace[name] for name in names}
+    return {
+        name: each for name, each in found.items() if isinstance(each, type) and issubclass(each, base) and each is not base
+    }
+
+
 class Registry(Generic[T]):
     """The names of one package.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from anabranch._errors import AnabranchError, ShapeError
 from anabranch._fields import Field, Value, choice, field, number
 from anabranch.graph.call_site import call_site
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, classes_among
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -130,7 +130,7 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 _registry: Registry[Regularizer] = Registry(
     "regularizer", "keras.regularizers", Regularizer,
-    lambda: {name: found for name, found in globals().items() if name in __all__ and isinstance(found, type)},
+    lambda: classes_among(globals(), __all__, Regularizer),
 )  # fmt: skip
 
 
