@@ -439,5 +439,8 @@ def _parameter(each: Field[Any, Any]) -> str:
 
 def _short(each: Field[Any, Any], value: Any) -> str:
     """Return a setting as code: ``'relu'`` for what is named so, else the object's own ``repr``."""
-    shown = each.plain(value) if callable(value) else value
+    try:
+        shown = each.plain(value) if callable(value) else value
+    except AnabranchError:  # a lambda, say, which is no data
+        shown = value
     return repr(shown if isinstance(shown, str) else value)

@@ -224,8 +224,12 @@ def _module_of(thing: Any) -> str:
     first, _, rest = str(thing.__module__).partition(".")
     if first != PACKAGE:
         return str(thing.__module__)
-    module = f"keras.{rest.partition('.')[0]}"
-    return module if module in _registries else next((name for name, each in _registries.items() if each.holds(thing)), module)
+    parts = rest.split(".")
+    module = f"keras.{parts[0]}"
+    for name in (f"keras.{'.'.join(parts[:2])}", module):  # schedules are a package inside optimizers
+        if name in _registries:
+            return name
+    return next((name for name, each in _registries.items() if each.holds(thing)), module)
 
 
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -326,7 +330,7 @@ def _registry_of(module: str) -> Registry[Any] | None:
             if "deserialize" in dir(package):
                 _ = package.deserialize  # loads the module that holds the registry
         if name in _registries:
-            return _registries[name]
+            return _registries[module if module in _registries else name]  # schedules have a registry of their own
     return None
 
 

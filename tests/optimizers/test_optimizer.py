@@ -11,6 +11,7 @@ import torch
 from anabranch import optimizers, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph import Home, Weight
+from anabranch.optimizers.parts import Step, clips
 
 
 def weight(values: Any, name: str = "kernel", path: str = "layer") -> Weight:
@@ -184,11 +185,9 @@ def test_state_of_other_weights_is_refused() -> None:
 def test_clipping_reads_nothing_on_the_host() -> None:
     # meta tensors hold no numbers: whatever asked for one would fail
     for options in ({"clipnorm": 1.0}, {"clipvalue": 1.0}, {"global_clipnorm": 1.0}):
-        optimizer = optimizers.SGD(0.1, **options)
-        parameter = torch.nn.Parameter(torch.empty(3, device="meta"))
-        parameter.grad = torch.empty(3, device="meta")
-        optimizer._parameters = [parameter]
-        optimizer._adjust([parameter.grad])
+        gradients = [torch.empty(3, device="meta")]
+        for part in clips(*(options.get(name) for name in ("clipnorm", "clipvalue", "global_clipnorm"))):
+            part(Step([], [], gradients, 0.1, 0.1, 0))
 
 
 @pytest.mark.parametrize("norm", [0.0, 1e-20])
@@ -222,7 +221,7 @@ def test_a_users_schedule_is_described_and_comes_back() -> None:
     config = optimizers.serialize(optimizers.RMSprop(Halving(0.5), rho=0.8))
     again = optimizers.deserialize(config, custom_objects={"Halving": Halving})
     assert (again.learning_rate, again.rho) == (0.5, 0.8)
-    with pytest.raises(ValueError, match="Unknown schedule 'Halving'"):
+    with pytest.raises(ValueError, match="'Halving' is not known here"):
         optimizers.deserialize(config)
 
 
@@ -235,11 +234,12 @@ def test_identifiers() -> None:
         optimizers.get(lambda parameters: parameters)
     with pytest.raises(ArgumentTypeError, match="from a list of parameters"):
         optimizers.get(lambda: None)
-    with pytest.raises(ArgumentTypeError, match="no optimizer"):
-        optimizers.get(3)
-    with pytest.raises(ArgumentError, match=r"\[0, 1\]"):
+    for nothing in (3, None):
+        with pytest.raises(ArgumentTypeError, match="Expected an optimizer"):
+            optimizers.get(nothing)
+    with pytest.raises(ArgumentError, match="ema_momentum of SGD must be a finite number ≥ 0 and ≤ 1"):
         optimizers.SGD(use_ema=True, ema_momentum=1.5)
-    with pytest.raises(ArgumentError, match="not negative"):
+    with pytest.raises(ArgumentError, match="learning_rate of SGD must be a finite number ≥ 0"):
         optimizers.SGD(-1.0)
 
 

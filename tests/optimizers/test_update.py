@@ -12,7 +12,7 @@ import torch
 from anabranch import optimizers, runtime
 from anabranch.graph import Home, Weight
 from anabranch.optimizers.schedules import ExponentialDecay
-from anabranch.optimizers.update import CHUNK, Part, chunks
+from anabranch.optimizers.update import CHUNK, Lists, chunks
 
 RULES: dict[str, Any] = {
     "sgd": lambda rate: optimizers.SGD(rate),
@@ -254,7 +254,7 @@ def test_sums_gather_from_given_gradients_which_stay_as_they_are() -> None:
 def test_pieces_are_as_large_as_a_cache_and_hold_each_weight_once() -> None:
     sizes = [10, CHUNK, CHUNK // 2, CHUNK // 2, 1, 5 * CHUNK, 7]
     tensors = [torch.empty(size) for size in sizes]
-    pieces = chunks(Part(tensors, tensors, {"kept": tensors}))
+    pieces = chunks(Lists(tensors, tensors, {"kept": tensors}))
     assert [[w.numel() for w in piece.weights] for piece in pieces] == [
         [10], [CHUNK], [CHUNK // 2, CHUNK // 2], [1], [5 * CHUNK], [7],
     ]  # fmt: skip

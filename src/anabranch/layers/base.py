@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from anabranch import _process, _tree, config, dtype_policies, initializers, regularizers, runtime
+from anabranch import _process, _tree, config, constraints, dtype_policies, initializers, regularizers, runtime
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -229,7 +229,7 @@ class Layer(Operation):
         trainable: bool = True,
         autocast: bool = True,
         regularizer: Any = None,
-        constraint: Any = None,
+        constraint: constraints.ConstraintLike = None,
         aggregation: str = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
@@ -248,7 +248,7 @@ class Layer(Operation):
         initializer = initializer or ("glorot_uniform" if "float" in dtype else "zeros")
         weight = Weight(
             name, shape, dtype, initializers.get(initializer), self._home, runtime,
-            trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraint,
+            trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraints.get(constraint),
             autocast=autocast,
         )  # fmt: skip
         self._weights = (*self._weights, weight)

@@ -47,8 +47,7 @@ def recompile(old: Any, new: Any) -> None:
     if compiled is None:
         return
     given = dict(compiled.arguments)
-    optimizer = given["optimizer"]
-    given["optimizer"] = type(optimizer).from_config(optimizer.get_config())
+    given["optimizer"] = given["optimizer"].renewed()
     given["metrics"], given["weighted_metrics"] = copy.deepcopy((given["metrics"], given["weighted_metrics"]))
     if new.output_names != old.output_names:
         for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):

@@ -4,75 +4,58 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import torch
 
-from anabranch.optimizers.optimizer import Optimizer
-from anabranch.optimizers.update import ListUpdate, Number, Part, chunks, descend, fusible
+from anabranch._fields import Field, boolean, number
+from anabranch.optimizers.optimizer import DECAY_DOC, Optimizer
+from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
+from anabranch.optimizers.update import Lists, Number, chunks, descend, fusible
 
 
 class Adam(Optimizer):
-    """m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; w ← w - lr · sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (sqrt(v) + ε).
+    """Divide a mean of the gradients by the root of a mean of their squares (Kingma & Ba 2015, Algorithm 1).
 
-    ε is the paper's ε̂, as in Keras.
+    m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; w ← w - lr · sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (sqrt(v) + ε).
+    As in Keras, ε is the paper's ε̂ (§2). AMSGrad: Reddi et al. 2018.
+
+    Example:
+        >>> Adam(0.01, beta_2=0.99)
+        Adam(learning_rate=0.01, beta_2=0.99)
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
-
-    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's optimizer."""
-        return ListUpdate(parameters, self)
+    learning_rate: Field[RateLike, LearningRate] = rate_field(0.001)
+    beta_1: Field[float, float] = number(default=0.9, least=0, below=1, doc="β₁, the decay of the mean gradient.")
+    beta_2: Field[float, float] = number(default=0.999, least=0, below=1, doc="β₂, the decay of the mean square.")
+    epsilon: Field[float, float] = number(default=1e-7, least=0, doc="ε, which bounds the divisor from below.")
+    amsgrad: Field[bool, bool] = boolean(default=False, doc="whether to divide by the greatest mean square so far.")
 
     @property
     def slots(self) -> dict[str, float]:
         """Both moments; for ``amsgrad`` the greatest second one."""
         return dict.fromkeys(("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ())), 0.0)
 
-    def step_size(self, learning_rate: float) -> float:
+    def step_size(self, learning_rate: float, step: int) -> float:
         """Return the learning rate with the corrections of both moments, by the optimizer's count, as in Keras."""
-        step = self.iterations + 1
         return learning_rate * math.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
 
-    def update_part(self, part: Part, rate: Number) -> None:
-        """Update weights; ``rate`` holds the corrections of both moments."""
-        if fusible("adam", part):
-            state = part.state
-            # Torch corrects too, and adds ε after that; where the count of steps is infinite its corrections are 1.
-            count = _endless(part.weights[0].device)
-            torch._fused_adam_(
-                part.weights, part.gradients, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq", []),
-                [count] * len(part.weights), lr=rate, beta1=self.beta_1, beta2=self.beta_2, eps=self.epsilon,
-                amsgrad=self.amsgrad, weight_decay=0.0, maximize=False,
-            )  # fmt: skip
+    def update_weights(self, lists: Lists, rate: Number) -> None:
+        """Update weights in place; ``rate`` holds the corrections of both moments."""
+        if not fusible("adam", lists):
+            for piece in chunks(lists):
+                self._update_piece(piece, rate)
             return
-        for piece in chunks(part):
-            self._update_lists(piece, rate)
+        state = lists.state
+        # Torch corrects too, and adds ε after that; where the count of steps is infinite its corrections are 1.
+        count = _endless(lists.weights[0].device)
+        torch._fused_adam_(  # type: ignore[misc]  # too many overloads for unions
+            lists.weights, lists.gradients, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq", []),
+            [count] * len(lists.weights), beta1=self.beta_1, beta2=self.beta_2, eps=self.epsilon, amsgrad=self.amsgrad,
+            weight_decay=0.0, maximize=False, lr=rate,  # type: ignore[arg-type]  # a float or a tensor
+        )  # fmt: skip
 
-    def _update_lists(self, part: Part, rate: Number) -> None:
-        weights, gradients, state, _ = part
+    def _update_piece(self, lists: Lists, rate: Number) -> None:
+        weights, gradients, state, _ = lists
         moments, squares = state["exp_avg"], state["exp_avg_sq"]
         torch._foreach_lerp_(moments, gradients, 1 - self.beta_1)
         torch._foreach_mul_(squares, self.beta_2)
@@ -84,11 +67,6 @@ class Adam(Optimizer):
         torch._foreach_add_(roots, self.epsilon)
         descend(weights, torch._foreach_div(moments, roots), rate)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
-        return super().get_config() | own
-
 
 @functools.cache
 def _endless(device: torch.device) -> torch.Tensor:
@@ -96,27 +74,12 @@ def _endless(device: torch.device) -> torch.Tensor:
 
 
 class AdamW(Adam):
-    """Adam whose weights decay on their own: w ← w · (1 - lr · weight_decay) before each update."""
+    """Adam with weight decay by default: w ← w · (1 - lr · weight_decay) before each update (Loshchilov & Hutter 2019).
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        weight_decay: float | None = 0.004,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+    Example:
+        >>> AdamW().weight_decay
+        0.004
+    """
+
+    learning_rate: Field[RateLike, LearningRate] = rate_field(0.001)
+    weight_decay: Field[float | None, float | None] = number(default=0.004, least=0, optional=True, kw_only=True, doc=DECAY_DOC)

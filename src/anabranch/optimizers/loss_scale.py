@@ -1,93 +1,126 @@
-"""Loss scaling: gradients in float16 are kept from vanishing, and steps whose gradients overflow are left out."""
+"""Loss scaling: small gradients in float16 do not become 0, and steps whose gradients overflow are left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch import registry
+from anabranch._errors import ArgumentTypeError
+from anabranch._fields import Field, field, integer, number
 from anabranch.graph import Weight
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.update import ListUpdate
 
 
+def _inner(value: Any, owner: Any, name: str) -> Optimizer:
+    found = registry.deserialize(value) if isinstance(value, Mapping) else value
+    if not isinstance(found, Optimizer) or isinstance(found, LossScaleOptimizer):
+        raise ArgumentTypeError(
+            "A LossScaleOptimizer is made of another optimizer.", expected="e.g. optimizers.Adam()", got=repr(value)[:120]
+        )
+    return found
+
+
+def _shared(name: str) -> Any:
+    """Return the inner optimizer's setting of that name, to be read and set."""
+    return property(
+        lambda self: getattr(self.inner_optimizer, name),
+        lambda self, value: setattr(self.inner_optimizer, name, value),
+        doc=f"``{name}`` of the inner optimizer.",
+    )
+
+
 class LossScaleOptimizer(Optimizer):
-    """Multiply the loss by a scale before its gradients are taken, and divide these by it (Micikevicius et al. 2018, §3.2).
+    """Multiply the loss by a scale before the backward pass, and divide the gradients by it (Micikevicius et al. 2018, §3.2).
 
     After ``dynamic_growth_steps`` steps with finite gradients the scale doubles; where one is infinite or NaN it is halved, and
-    weights and state stay as they were. On a CPU such a step is not counted. On other devices the host does not wait to hear of
-    it: the update is computed, and its result chosen on the device; the step is counted. ``compile`` wraps the optimizer of a
-    model with ``mixed_float16`` layers in this by itself, unless ``auto_scale_loss=False``.
+    weights and state stay as they were. On a CPU such a step is not counted. On other devices the host does not wait for the
+    answer: the update is computed, and its result chosen on the device; the step is counted. ``compile`` wraps the optimizer
+    of a model with ``mixed_float16`` layers in this by itself, unless ``auto_scale_loss=False``.
 
-    Args:
-        inner_optimizer: what updates the weights.
-        initial_scale: the first scale.
-        dynamic_growth_steps: how many finite steps in a row double it.
-        name: the optimizer's name.
+    Example:
+        >>> from anabranch.optimizers import SGD
+        >>> optimizer = LossScaleOptimizer(SGD(0.1), initial_scale=1024)
+        >>> optimizer.dynamic_scale, optimizer.learning_rate
+        (1024.0, 0.1)
     """
 
-    inner_optimizer: Optimizer
+    inner_optimizer: Field[Optimizer | Mapping[str, Any], Optimizer] = field(
+        convert=_inner, fixed=True, kw_only=True, doc="the optimizer that updates the weights."
+    )
+    initial_scale: Field[float, float] = number(default=2.0**15, above=0, doc="the scale of the first step.")
+    dynamic_growth_steps: Field[int, int] = integer(default=2000, doc="how many finite steps in a row double the scale.")
+    name = Optimizer.name
 
-    def __init__(
-        self,
-        inner_optimizer: Optimizer,
-        initial_scale: float = 2.0**15,
-        dynamic_growth_steps: int = 2000,
-        name: str | None = None,
-    ) -> None:
-        if not isinstance(inner_optimizer, Optimizer) or isinstance(inner_optimizer, LossScaleOptimizer):
-            raise ArgumentTypeError(
-                "A LossScaleOptimizer is made of another optimizer.",
-                expected="e.g. optimizers.Adam()",
-                got=repr(inner_optimizer),
-            )
-        if not initial_scale > 0 or dynamic_growth_steps < 1:
-            raise ArgumentError(
-                "A loss scale and the steps it grows after are positive.", got=f"{initial_scale!r}, {dynamic_growth_steps!r}"
-            )
-        self.inner_optimizer = inner_optimizer
-        self.initial_scale, self.dynamic_growth_steps = float(initial_scale), dynamic_growth_steps
-        self.name = name or "loss_scale_optimizer"
-        self._scale = torch.tensor(self.initial_scale)
+    learning_rate, iterations, loss_scale_factor = map(_shared, ("learning_rate", "iterations", "loss_scale_factor"))
+    weight_decay, clipnorm, clipvalue = map(_shared, ("weight_decay", "clipnorm", "clipvalue"))
+    global_clipnorm, gradient_accumulation_steps = map(_shared, ("global_clipnorm", "gradient_accumulation_steps"))
+    use_ema, ema_momentum = map(_shared, ("use_ema", "ema_momentum"))
+    ema_overwrite_frequency = _shared("ema_overwrite_frequency")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            inner_optimizer: Optimizer | Mapping[str, Any],
+            initial_scale: float = 2.0**15,
+            dynamic_growth_steps: int = 2000,
+            name: str | None = None,
+        ) -> None: ...
+
+    def _check(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._scale = torch.tensor(float(self.initial_scale))
         self._finite_steps = torch.zeros((), dtype=torch.int32)
 
+    def renewed(self) -> Self:
+        """Return an optimizer of the same settings that has seen no weights."""
+        new = copy.copy(self)
+        vars(new)[":inner_optimizer"] = self.inner_optimizer.renewed()
+        new._begin()
+        return new
+
     def __getattr__(self, name: str) -> Any:
-        if name == "inner_optimizer":  # not made yet, as while it is copied
+        if name.startswith((":", "__")) or name == "inner_optimizer":  # not there yet, as while a copy is made
             raise AttributeError(name)
         return getattr(self.inner_optimizer, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        inner = vars(self).get(":inner_optimizer")
+        own = name in self.fields or inner is None or name not in inner.fields
+        object.__setattr__(self if own else inner, name, value)
 
     @property
     def dynamic_scale(self) -> float:
         """The scale of the next step; reads the device."""
         return float(self._scale)
 
-    @property
-    def learning_rate(self) -> float:
-        """The inner optimizer's learning rate."""
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self.inner_optimizer.learning_rate = value
-
-    @property
-    def iterations(self) -> int:  # type: ignore[override]  # here it is the inner optimizer's
-        """How many updates there were."""
-        return self.inner_optimizer.iterations
-
-    @iterations.setter
-    def iterations(self, value: int) -> None:
-        self.inner_optimizer.iterations = value
+    def rate_now(self) -> float:
+        """Return the learning rate of the next update as a plain float."""
+        return self.inner_optimizer.rate_now()
 
     @property
     def capturable(self) -> bool:
         """False: what a step does depends on its gradients."""
         return False
 
+    @property
+    def variables(self) -> list[Weight]:
+        """Those of the inner optimizer."""
+        return self.inner_optimizer.variables
+
     def build(self, weights: Sequence[Weight]) -> None:
-        """Take charge of ``weights``."""
+        """Take charge of weights.
+
+        Args:
+            weights: the weights that ``step`` updates from now on.
+        """
         self.inner_optimizer.build(weights)
         if weights:
             device = weights[0].value.device
@@ -96,36 +129,47 @@ class LossScaleOptimizer(Optimizer):
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Leave weights out of the decay."""
+        """Leave weights out of the decay.
+
+        Args:
+            var_list: the weights.
+            var_names: patterns, such as ``"bias"``: weights in whose name one is found.
+        """
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
-        """Return the loss times the scale."""
+        """Return the loss times the scale.
+
+        Args:
+            loss: the loss of one batch.
+        """
         return loss * self._scale
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Forget the gradients; an accumulated sum stays, and the next gradients are added to it."""
         self.inner_optimizer.zero_grad()
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the weights from their scaled gradients, unless one of these is not finite; then adjust the scale."""
         inner = self.inner_optimizer
-        if inner.gradient_accumulation_steps and not inner._gather(inner.gradient_accumulation_steps):
+        if inner.accumulates():
             return
         gradients = [parameter.grad for parameter in inner._parameters if parameter.grad is not None]
         found = torch.zeros(1, device=self._scale.device)
         if gradients:
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, self._scale.reciprocal())
         if self._chosen_on_host():
-            if not found:
+            if found:
+                inner.skip()
+            else:
                 _update(inner)
         else:
             self._update_where_finite(found.bool())
         torch._amp_update_scale_(self._scale, self._finite_steps, found, 2.0, 0.5, self.dynamic_growth_steps)
 
     def _chosen_on_host(self) -> bool:
-        """Return whether to look at the gradients before the update: where looking costs nothing, or state is not all known."""
+        """Return whether to look at the gradients before the update: where looking costs nothing, or not all state is known."""
         inner = self.inner_optimizer
         return self._scale.device.type == "cpu" or inner.use_ema or not isinstance(inner._engine, ListUpdate)
 
@@ -133,14 +177,14 @@ class LossScaleOptimizer(Optimizer):
         """Update, and put back what was there where ``found`` is true, all on the device."""
         inner = self.inner_optimizer
         engine: Any = inner._engine
-        kept = [*inner._parameters, *engine.state_tensors()]
-        before = [tensor.clone() for tensor in kept]
+        changed = [*inner._parameters, *engine.state_tensors()]
+        before = [tensor.clone() for tensor in changed]
         _update(inner)
-        for tensor, old in zip(kept, before, strict=True):
+        for tensor, old in zip(changed, before, strict=True):
             tensor.copy_(torch.where(found, old, tensor))
 
     def finalize(self) -> None:
-        """Put the moving average in the weights' place where there is one."""
+        """Put the moving averages in the weights' place where there are any."""
         self.inner_optimizer.finalize()
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,32 +194,20 @@ class LossScaleOptimizer(Optimizer):
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set what ``state_dict`` gave."""
+        """Set what ``state_dict`` returned.
+
+        Args:
+            state: the state.
+        """
         self.inner_optimizer.load_state_dict(state["inner"])
         self._scale.fill_(state["scale"])
         self._finite_steps.fill_(state["finite_steps"])
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        inner = self.inner_optimizer
-        return {
-            "inner_optimizer": {"class_name": type(inner).__name__, "config": inner.get_config()},
-            "initial_scale": self.initial_scale, "dynamic_growth_steps": self.dynamic_growth_steps, "name": self.name,
-        }  # fmt: skip
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> LossScaleOptimizer:
-        """Make one from what ``get_config`` gave, its inner optimizer made already; ``deserialize`` does both."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        return f"<LossScaleOptimizer of {self.inner_optimizer!r}>"
 
 
 def _update(inner: Optimizer) -> None:
     inner.prepare()
     inner.update()
-    inner.iterations += 1
+    inner.count()
 
 
 __all__ = ["LossScaleOptimizer"]

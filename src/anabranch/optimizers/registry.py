@@ -1,63 +1,92 @@
-"""Optimizers by name, as plain data, and back."""
+"""Optimizers by name, as JSON, and back."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from anabranch._errors import ArgumentTypeError, unknown
-from anabranch.optimizers.adam import Adam, AdamW
-from anabranch.optimizers.foreign import TorchOptimizer
-from anabranch.optimizers.loss_scale import LossScaleOptimizer
+from anabranch._errors import ArgumentTypeError
 from anabranch.optimizers.optimizer import Optimizer
-from anabranch.optimizers.rmsprop import RMSprop
-from anabranch.optimizers.sgd import SGD
+from anabranch.optimizers.third_party import TorchOptimizer
+from anabranch.registry import Json, Registry
 
-_CLASSES: dict[str, type[Optimizer]] = {cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adam, AdamW, LossScaleOptimizer)}
+
+def _classes() -> dict[str, Any]:
+    """Return the optimizers that the package lists as public."""
+    package = importlib.import_module(__package__ or "")
+    found = {name: getattr(package, name) for name in package.__all__}
+    return {name: each for name, each in found.items() if isinstance(each, type) and each is not Optimizer}
+
+
+class _Optimizers(Registry[Optimizer]):
+    def find(self, name: str) -> Any:
+        """Return what a name means, whatever its case, as in Keras."""
+        found = self.table.get(name)
+        return found or next((each for known, each in self.table.items() if known.lower() == name.lower()), None)
+
+
+_registry = _Optimizers("optimizer", "keras.optimizers", Optimizer, _classes)
 
 
 def get(identifier: Any) -> Optimizer:
-    """Return an optimizer from a name, a config, one of ours, or a class or factory of ``torch.optim``.
+    """Return an optimizer.
 
-    >>> get("rmsprop")
-    <RMSprop learning_rate=0.001 iterations=0>
+    Args:
+        identifier: a name, a config, an optimizer of this package, or a class or factory of ``torch.optim``.
+
+    Raises:
+        UnknownNameError: there is no such name.
+        ArgumentTypeError: something else, or an optimizer of torch's that has parameters already.
+
+    Example:
+        >>> get("rmsprop")
+        RMSprop()
     """
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, str):
-        return _class(identifier).from_config({})
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
     if isinstance(identifier, torch.optim.Optimizer):
         raise ArgumentTypeError(
             "A torch optimizer is given before it has parameters, so that fit can give it the model's.",
             got=type(identifier).__name__,
             repair=f"optimizer=lambda parameters: torch.optim.{type(identifier).__name__}(parameters, lr=…)",
         )
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier.from_config({})
-    if callable(identifier):
+    ours = isinstance(identifier, type) and issubclass(identifier, Optimizer)
+    if callable(identifier) and not ours and not isinstance(identifier, (str, Optimizer)):
         return TorchOptimizer(identifier)
-    raise ArgumentTypeError("That is no optimizer.", expected="a name, an Optimizer or a factory", got=repr(identifier))
+    found: Optimizer | None = _registry.get(identifier)
+    if found is None:
+        raise ArgumentTypeError("Expected an optimizer.", expected="a name, an optimizer or a factory", got="None")
+    return found
 
 
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the optimizer as plain data."""
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+def serialize(optimizer: Optimizer) -> Json:
+    """Return an optimizer as JSON: its settings, not its state.
+
+    Args:
+        optimizer: an optimizer of this package or of the user's.
+
+    Example:
+        >>> from anabranch.optimizers import SGD
+        >>> serialize(SGD(0.1))["config"]["learning_rate"]
+        0.1
+    """
+    return _registry.serialize(optimizer)
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
-    """Return the optimizer that ``serialize`` described; ``custom_objects`` maps the user's own by name."""
-    cls, inner = _class(str(config.get("class_name")), custom_objects), config.get("config", {})
-    if isinstance(inner.get("inner_optimizer"), dict):
-        inner = inner | {"inner_optimizer": deserialize(inner["inner_optimizer"], custom_objects)}
-    return cls.from_config(inner, custom_objects) if custom_objects else cls.from_config(inner)
+def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
+    """Return the optimizer that ``serialize`` described.
 
+    Args:
+        config: its JSON, such as Keras writes too.
+        custom_objects: the caller's own classes and functions by name.
 
-def _class(name: str, custom_objects: dict[str, Any] | None = None) -> type[Optimizer]:
-    if custom_objects and name in custom_objects:
-        return custom_objects[name]  # type: ignore[no-any-return]  # the caller's word for it
-    if name.lower() not in _CLASSES:
-        raise unknown("optimizer", name, (cls.__name__ for cls in _CLASSES.values()))
-    return _CLASSES[name.lower()]
+    Raises:
+        UnknownNameError: neither this package nor the caller knows the class.
+
+    Example:
+        >>> deserialize({"class_name": "SGD", "config": {"learning_rate": 0.1, "momentum": 0.9}})
+        SGD(learning_rate=0.1, momentum=0.9)
+    """
+    found: Optimizer = _registry.deserialize(config, custom_objects)
+    return found

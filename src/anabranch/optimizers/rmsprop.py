@@ -7,76 +7,69 @@ from typing import Any
 
 import torch
 
+from anabranch._fields import Field, boolean, number
 from anabranch.optimizers.optimizer import Optimizer
-from anabranch.optimizers.update import ListUpdate, Number, Part, Tensors, chunks, descend, fusible
+from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
+from anabranch.optimizers.update import Lists, ListUpdate, Number, Tensors, chunks, descend, fusible
 
 _ONE = torch.ones((), device="cpu")  # the count of steps, which Adagrad's kernel asks for
 
 
 class RMSprop(Optimizer):
-    """v ← ρ · v + (1 - ρ) · g²; w ← w - lr · g / sqrt(v + ε).
+    """Divide the gradient by the root of a mean of its squares (Tieleman & Hinton 2012, lecture 6.5).
 
-    ε stands inside the root, as in Keras; torch's stands outside, which is another optimizer where gradients are small.
-    ``centered`` subtracts the square of the mean gradient from v; ``momentum`` gathers the updates.
+    v ← ρ · v + (1 - ρ) · g²; w ← w - lr · g / sqrt(v + ε). As in Keras, ε is inside the root; torch's is outside, which is
+    another optimizer where gradients are small.
+
+    Example:
+        >>> RMSprop(momentum=0.9)
+        RMSprop(momentum=0.9)
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        rho: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-7,
-        centered: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
-
-    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's optimizer."""
-        return ListUpdate(parameters, self)
+    learning_rate: Field[RateLike, LearningRate] = rate_field(0.001)
+    rho: Field[float, float] = number(default=0.9, least=0, most=1, doc="ρ, the decay of the mean square.")
+    momentum: Field[float, float] = number(
+        default=0.0, least=0, most=1, doc="how much of the last update is added to the next."
+    )
+    epsilon: Field[float, float] = number(default=1e-7, least=0, doc="ε, which bounds the divisor from below.")
+    centered: Field[bool, bool] = boolean(
+        default=False, doc="whether the square of the mean gradient is subtracted from v, which makes it a variance."
+    )
 
     @property
     def slots(self) -> dict[str, float]:
-        """The velocity, for ``centered`` the mean gradient, for ``momentum`` the gathered updates.
+        """The mean square, for ``centered`` the mean gradient, for ``momentum`` the accumulated updates.
 
-        The velocity is kept as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is Adagrad's
-        but for the two constants.
+        The mean square is saved as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is
+        Adagrad's but for the two constants.
         """
-        kept = {"scaled_velocity": self._scale * self.epsilon}
-        return kept | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
+        found = {"scaled_velocity": _scale(self.rho) * self.epsilon}
+        return found | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
 
-    @property
-    def _scale(self) -> float:
-        return 1 / (1 - self.rho) if self.rho < 1 else 1.0
-
-    def update_part(self, part: Part, rate: Number) -> None:
-        """Update weights."""
-        rate = rate * math.sqrt(self._scale)
-        if self.centered or self.rho >= 1 or isinstance(rate, torch.Tensor) or not fusible("adagrad", part):
-            for piece in chunks(part):
-                self._update_lists(piece, rate)
+    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        """Let the state mean the same under other constants."""
+        super()._changing(changed, value)
+        if changed.name not in ("rho", "epsilon") or not isinstance(self._engine, ListUpdate):
             return
-        weights, gradients, state, whole = part
+        new = {"rho": self.rho, "epsilon": self.epsilon, changed.name: value}
+        for scaled in self._engine.slot("scaled_velocity"):
+            scaled.div_(_scale(self.rho)).add_(new["epsilon"] - self.epsilon).mul_(_scale(new["rho"]))
+
+    def update_weights(self, lists: Lists, rate: Number) -> None:
+        """Update weights in place."""
+        rate = rate * math.sqrt(_scale(self.rho))
+        if self.centered or self.rho >= 1 or isinstance(rate, torch.Tensor) or not fusible("adagrad", lists):
+            for piece in chunks(lists):
+                self._update_piece(piece, rate)
+            return
+        weights, gradients, state, whole = lists
         if whole is None:
-            self._decay_lists(state)
+            self._decay_state(state)
         else:
             whole["scaled_velocity"].mul_(self.rho).add_(self.epsilon)
             if self.momentum > 0:
                 whole["gathered"].mul_(self.momentum)
-        # s ← s + g²; w ← w - rate · g / sqrt(s), or the gathered updates in the weights' place
+        # s ← s + g²; w ← w - rate · g / sqrt(s), or the accumulated updates in the weights' place
         torch._fused_adagrad_(
             state.get("gathered", weights), gradients, state["scaled_velocity"], [_ONE] * len(weights), lr=rate, lr_decay=0.0,
             weight_decay=0.0, eps=0.0, maximize=False,
@@ -84,26 +77,25 @@ class RMSprop(Optimizer):
         if self.momentum > 0:
             torch._foreach_add_(weights, state["gathered"])
 
-    def _decay_lists(self, state: dict[str, Tensors]) -> None:
+    def _decay_state(self, state: dict[str, Tensors]) -> None:
         torch._foreach_mul_(state["scaled_velocity"], self.rho)
-        torch._foreach_add_(state["scaled_velocity"], self.epsilon * self._scale * (1 - self.rho))
+        torch._foreach_add_(state["scaled_velocity"], self.epsilon * _scale(self.rho) * (1 - self.rho))
         if self.momentum > 0:
             torch._foreach_mul_(state["gathered"], self.momentum)
 
-    def _update_lists(self, part: Part, rate: Number) -> None:
-        weights, gradients, state, _ = part
-        self._decay_lists(state)
+    def _update_piece(self, lists: Lists, rate: Number) -> None:
+        weights, gradients, state, _ = lists
+        self._decay_state(state)
         velocities = state["scaled_velocity"]
-        torch._foreach_addcmul_(velocities, gradients, gradients, self._scale * (1 - self.rho))
+        torch._foreach_addcmul_(velocities, gradients, gradients, _scale(self.rho) * (1 - self.rho))
         if self.centered:
             torch._foreach_lerp_(state["mean"], gradients, 1 - self.rho)
-            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -self._scale)
+            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -_scale(self.rho))
         steps = torch._foreach_div(gradients, torch._foreach_sqrt(velocities))
         descend(state.get("gathered", weights), steps, rate)
         if self.momentum > 0:
             torch._foreach_add_(weights, state["gathered"])
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
-        return super().get_config() | own
+
+def _scale(rho: float) -> float:
+    return 1 / (1 - rho) if rho < 1 else 1.0

@@ -1,137 +1,205 @@
-"""Learning rates as functions of the iteration; plain numbers, no torch."""
+"""Learning rates as functions of the training step; plain numbers, no torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anabranch._errors import ArgumentError, unknown
+from anabranch import registry
+from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._fields import Configurable, Field, boolean, field, number, text
+from anabranch.registry import Json, Registry
 
 
-class LearningRateSchedule:
-    """Base of schedules: subclass and write ``__call__(step)``."""
+class LearningRateSchedule(Configurable):
+    """Base of schedules: subclass and write ``__call__(step)``.
+
+    Settings are fields, as those of the schedules here, or plain attributes named as the constructor's arguments.
+
+    Example:
+        >>> class Halving(LearningRateSchedule):
+        ...     def __init__(self, start):
+        ...         self.start = start
+        ...
+        ...     def __call__(self, step):
+        ...         return self.start * 0.5**step
+        >>> Halving(0.8)(2), Halving(0.8).get_config()
+        (0.2, {'start': 0.8})
+    """
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate of an iteration, counted from 0."""
-        raise NotImplementedError(f"{type(self).__name__} must write __call__(step)")
+        """Return the learning rate of a step.
+
+        Args:
+            step: how many batches the optimizer has seen, an integer from 0.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return dict(vars(self))
+        """Return all settings as JSON, defaults included."""
+        own = {name: registry.serialize(value) for name, value in vars(self).items() if name[0] not in ":_"}
+        return super().get_config() | own
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
-        """Make one from what ``get_config`` gave."""
-        return cls(**config)
+
+def _numbers(value: Any, owner: Any, name: str) -> list[float]:
+    try:
+        found = [each if type(each) in (int, float) else float(each) for each in value]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name} must be a sequence of numbers.", got=repr(value)[:120]) from None
+    if not all(map(math.isfinite, found)):
+        raise ArgumentError(f"{name} must be finite numbers.", got=repr(value)[:120])
+    return found
+
+
+INITIAL_DOC = "the learning rate of step 0."
 
 
 class ExponentialDecay(LearningRateSchedule):
-    """initial · rate^(step / decay_steps); the exponent is floored with ``staircase``."""
+    """Multiply the learning rate by ``decay_rate`` every ``decay_steps``: initial · rate^(step / decay_steps).
 
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
-        name: str = "ExponentialDecay",
-    ) -> None:  # fmt: skip
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, _steps(decay_steps), decay_rate
-        self.staircase, self.name = staircase, name
+    Example:
+        >>> ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)(20)
+        0.025
+    """
+
+    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    decay_steps: Field[float, float] = number(above=0, doc="after how many steps the rate has been multiplied once.")
+    decay_rate: Field[float, float] = number(least=0, doc="the factor.")
+    staircase: Field[bool, bool] = boolean(default=False, doc="whether the exponent is rounded down.")
+    name: Field[str, str] = text(default="ExponentialDecay", doc="a name.")
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate."""
+        """Return the learning rate of a step."""
         power = step / self.decay_steps
         return float(self.initial_learning_rate * self.decay_rate ** (math.floor(power) if self.staircase else power))
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """values[0] up to and including boundaries[0], then values[1], …
+    """Use values[0] up to and including step boundaries[0], then values[1], and so on.
 
-    >>> schedule = PiecewiseConstantDecay([32000, 48000], [0.1, 0.01, 0.001])
-    >>> schedule(32000), schedule(32001)
-    (0.1, 0.01)
+    Example:
+        >>> schedule = PiecewiseConstantDecay([32000, 48000], [0.1, 0.01, 0.001])
+        >>> schedule(32000), schedule(32001)
+        (0.1, 0.01)
     """
 
-    def __init__(self, boundaries: Sequence[int], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
-        if len(values) != len(boundaries) + 1:
+    boundaries: Field[Sequence[float], list[float]] = field(convert=_numbers, doc="the last step of each value but the last.")
+    values: Field[Sequence[float], list[float]] = field(convert=_numbers, doc="the learning rates, one more than boundaries.")
+    name: Field[str, str] = text(default="PiecewiseConstant", doc="a name.")
+
+    def _check(self) -> None:
+        if len(self.values) != len(self.boundaries) + 1:
             raise ArgumentError(
-                "There is one value more than boundaries.", got=f"{len(boundaries)} boundaries, {len(values)} values"
+                "values must have one entry more than boundaries.",
+                got=f"{len(self.boundaries)} boundaries, {len(self.values)} values",
             )
-        self.boundaries, self.values, self.name = list(boundaries), list(values), name
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate."""
+        """Return the learning rate of a step."""
         return float(self.values[sum(step > boundary for boundary in self.boundaries)])
 
 
 class PolynomialDecay(LearningRateSchedule):
-    """(initial - end) · (1 - step / decay_steps)^power + end; with ``cycle`` decay_steps grows to the next multiple."""
+    """Go from initial to end: (initial - end) · (1 - step / decay_steps)^power + end.
 
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001, power: float = 1.0,
-        cycle: bool = False, name: str = "PolynomialDecay",
-    ) -> None:  # fmt: skip
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _steps(decay_steps)
-        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+    Example:
+        >>> PolynomialDecay(0.1, decay_steps=10, end_learning_rate=0.0)(5)
+        0.05
+    """
+
+    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    decay_steps: Field[float, float] = number(above=0, doc="the step at which the end is reached.")
+    end_learning_rate: Field[float, float] = number(default=0.0001, doc="the learning rate from then on.")
+    power: Field[float, float] = number(default=1.0, doc="the exponent; 1 is a line.")
+    cycle: Field[bool, bool] = boolean(
+        default=False, doc="whether decay_steps grows to its next multiple, so that the rate rises again."
+    )
+    name: Field[str, str] = text(default="PolynomialDecay", doc="a name.")
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate."""
-        whole = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
-        share = min(step, whole) / whole
+        """Return the learning rate of a step."""
+        steps = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
+        done = min(step, steps) / steps
         span = self.initial_learning_rate - self.end_learning_rate
-        return float(span * (1 - share) ** self.power + self.end_learning_rate)
+        return float(span * (1 - done) ** self.power + self.end_learning_rate)
 
 
 class InverseTimeDecay(LearningRateSchedule):
-    """initial / (1 + rate · step / decay_steps); the quotient is floored with ``staircase``."""
+    """Divide the learning rate by a line: initial / (1 + rate · step / decay_steps).
 
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
-        name: str = "InverseTimeDecay",
-    ) -> None:  # fmt: skip
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, _steps(decay_steps), decay_rate
-        self.staircase, self.name = staircase, name
+    Example:
+        >>> InverseTimeDecay(0.1, decay_steps=10, decay_rate=1.0)(10)
+        0.05
+    """
+
+    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    decay_steps: Field[float, float] = number(above=0, doc="after how many steps the divisor has grown by decay_rate.")
+    decay_rate: Field[float, float] = number(least=0, doc="the slope of the divisor.")
+    staircase: Field[bool, bool] = boolean(default=False, doc="whether step / decay_steps is rounded down.")
+    name: Field[str, str] = text(default="InverseTimeDecay", doc="a name.")
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate."""
+        """Return the learning rate of a step."""
         time = step / self.decay_steps
         return float(self.initial_learning_rate / (1 + self.decay_rate * (math.floor(time) if self.staircase else time)))
 
 
-class CosineDecay(LearningRateSchedule):
-    """Half a cosine from initial to alpha · initial, after a linear warm-up to ``warmup_target`` (Loshchilov & Hutter 2017)."""
+ALPHA_DOC = "the lowest learning rate, as a fraction of the highest."
 
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: str = "CosineDecay",
-        warmup_target: float | None = None, warmup_steps: int = 0,
-    ) -> None:  # fmt: skip
-        self.initial_learning_rate, self.decay_steps, self.alpha = initial_learning_rate, _steps(decay_steps), alpha
-        self.name, self.warmup_target, self.warmup_steps = name, warmup_target, warmup_steps
+
+class CosineDecay(LearningRateSchedule):
+    """Go down half a cosine, after a linear warm-up where one is asked for (Loshchilov & Hutter 2017, §3).
+
+    With c = (1 + cos(π · step / decay_steps)) / 2 the rate is initial · ((1 - alpha) · c + alpha); after a warm-up
+    ``warmup_target`` takes the place of initial.
+
+    Example:
+        >>> CosineDecay(0.1, decay_steps=10)(5)
+        0.05
+    """
+
+    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    decay_steps: Field[float, float] = number(above=0, doc="how many steps the half cosine takes.")
+    alpha: Field[float, float] = number(default=0.0, doc=ALPHA_DOC)
+    name: Field[str, str] = text(default="CosineDecay", doc="a name.")
+    warmup_target: Field[float | None, float | None] = number(
+        default=None, optional=True, doc="the learning rate at the end of the warm-up; None for no warm-up."
+    )
+    warmup_steps: Field[float, float] = number(default=0, least=0, doc="how many steps the warm-up takes.")
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate."""
-        if self.warmup_target is None:
+        """Return the learning rate of a step."""
+        target, warmup = self.warmup_target, self.warmup_steps
+        if target is None:
             return self._decayed(step, self.initial_learning_rate)
-        if step < self.warmup_steps:
-            share = step / self.warmup_steps
-            return float(self.initial_learning_rate + (self.warmup_target - self.initial_learning_rate) * share)
-        return self._decayed(step - self.warmup_steps, self.warmup_target)
+        if step < warmup:
+            return float(self.initial_learning_rate + (target - self.initial_learning_rate) * (step / warmup))
+        return self._decayed(step - warmup, target)
 
-    def _decayed(self, step: int, start: float) -> float:
+    def _decayed(self, step: float, start: float) -> float:
         cosine = 0.5 * (1 + math.cos(math.pi * min(step, self.decay_steps) / self.decay_steps))
         return float(start * ((1 - self.alpha) * cosine + self.alpha))
 
 
 class CosineDecayRestarts(LearningRateSchedule):
-    """Half cosines, each ``t_mul`` times as long and ``m_mul`` times as high as the one before (Loshchilov & Hutter 2017)."""
+    """Repeat half cosines, each ``t_mul`` times as long and ``m_mul`` times as high (Loshchilov & Hutter 2017, §3).
 
-    def __init__(
-        self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0, alpha: float = 0.0,
-        name: str = "SGDRDecay",
-    ) -> None:  # fmt: skip
-        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, _steps(first_decay_steps)
-        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+    Example:
+        >>> schedule = CosineDecayRestarts(0.1, first_decay_steps=10, m_mul=0.5)
+        >>> schedule(0), schedule(10), schedule(30)
+        (0.1, 0.05, 0.025)
+    """
+
+    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    first_decay_steps: Field[float, float] = number(above=0, doc="how many steps the first half cosine takes.")
+    t_mul: Field[float, float] = number(default=2.0, above=0, doc="how many times as long each half cosine is.")
+    m_mul: Field[float, float] = number(default=1.0, doc="how many times as high each begins.")
+    alpha: Field[float, float] = number(default=0.0, doc=ALPHA_DOC)
+    name: Field[str, str] = text(default="SGDRDecay", doc="a name.")
 
     def __call__(self, step: int) -> float:
-        """Return the learning rate."""
+        """Return the learning rate of a step."""
         done = step / self.first_decay_steps
         if self.t_mul == 1:
             restart = math.floor(done)
@@ -144,30 +212,45 @@ class CosineDecayRestarts(LearningRateSchedule):
         return float(self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))
 
 
-def _steps(value: int) -> int:
-    if value <= 0:
-        raise ArgumentError("A schedule takes a positive number of steps.", got=repr(value))
-    return value
+_registry: Registry[LearningRateSchedule] = Registry(
+    "schedule", "keras.optimizers.schedules", LearningRateSchedule,
+    lambda: {cls.__name__: cls for cls in LearningRateSchedule.__subclasses__() if cls.__module__ == __name__},
+    callables=False,
+)  # fmt: skip
 
 
-_CLASSES: dict[str, type[LearningRateSchedule]] = {
-    cls.__name__: cls
-    for cls in (
-        ExponentialDecay, PiecewiseConstantDecay, PolynomialDecay, InverseTimeDecay, CosineDecay, CosineDecayRestarts,
-    )
-}  # fmt: skip
+def serialize(schedule: LearningRateSchedule) -> Json:
+    """Return a schedule as JSON.
+
+    Args:
+        schedule: a schedule of this package or of the user's.
+
+    Example:
+        >>> serialize(ExponentialDecay(0.1, 10, 0.5))["class_name"]
+        'ExponentialDecay'
+    """
+    return _registry.serialize(schedule)
 
 
-def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
-    """Return the schedule as plain data."""
-    return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
+    """Return the schedule that ``serialize`` described.
+
+    Args:
+        config: its JSON.
+        custom_objects: the caller's own classes by name.
+
+    Raises:
+        UnknownNameError: neither this package nor the caller knows the class.
+
+    Example:
+        >>> deserialize(serialize(InverseTimeDecay(0.1, 10, 1.0)))(10)
+        0.05
+    """
+    found: LearningRateSchedule = _registry.deserialize(config, custom_objects)
+    return found
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> LearningRateSchedule:
-    """Return the schedule that ``serialize`` described; ``custom_objects`` maps the user's own by name."""
-    known = _CLASSES | (custom_objects or {})
-    name = str(config.get("class_name"))
-    if name not in known:
-        raise unknown("schedule", name, known)
-    cls: type[LearningRateSchedule] = known[name]
-    return cls.from_config(config.get("config", {}))
+__all__ = [
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
+]  # fmt: skip

@@ -2,72 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from anabranch._errors import ArgumentError
+from anabranch._fields import Field, boolean, number
 from anabranch.optimizers.optimizer import Optimizer
-from anabranch.optimizers.update import ListUpdate, Number, Part, chunks, descend, fusible
+from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
+from anabranch.optimizers.update import Lists, Number, chunks, descend, fusible
 
 
 class SGD(Optimizer):
-    """w ← w - lr · g; with momentum μ: v ← μ · v - lr · g, w ← w + v (Nesterov: w ← w + μ · v - lr · g)."""
+    """Go down the gradient: w ← w - lr · g.
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        if not 0 <= momentum <= 1:
-            raise ArgumentError("momentum lies in [0, 1].", got=repr(momentum))
-        self.momentum, self.nesterov = momentum, nesterov
+    With momentum μ (Polyak 1964): v ← μ · v - lr · g, w ← w + v; with Nesterov's (Sutskever et al. 2013, §2.1):
+    w ← w + μ · v - lr · g.
 
-    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's optimizer."""
-        return ListUpdate(parameters, self)
+    Example:
+        >>> SGD(0.1, momentum=0.9)
+        SGD(learning_rate=0.1, momentum=0.9)
+    """
+
+    learning_rate: Field[RateLike, LearningRate] = rate_field(0.01)
+    momentum: Field[float, float] = number(default=0.0, least=0, most=1, doc="μ, how much of the velocity stays.")
+    nesterov: Field[bool, bool] = boolean(default=False, doc="whether the momentum is Nesterov's.")
 
     @property
     def slots(self) -> dict[str, float]:
         """The velocity, with its sign changed."""
         return {"descent": 0.0} if self.momentum else {}
 
-    def update_part(self, part: Part, rate: Number) -> None:
-        """Update weights; the learning rate enters the velocity, unlike torch's, where it is applied afterwards."""
-        if not fusible("sgd", part) or (self.momentum and isinstance(rate, torch.Tensor)):
-            for piece in chunks(part):
-                self._update_lists(piece, rate)
+    def update_weights(self, lists: Lists, rate: Number) -> None:
+        """Update weights in place; the learning rate enters the velocity, unlike torch's, where it is applied afterwards."""
+        if not fusible("sgd", lists) or (self.momentum and isinstance(rate, torch.Tensor)):
+            for piece in chunks(lists):
+                self._update_piece(piece, rate)
             return
         if self.momentum:
-            # d ← μ · d + (1 - dampening) · g; w ← w - lr · d, where Nesterov's d has a share of μ
+            # d ← μ · d + (1 - dampening) · g; w ← w - lr · d, where Nesterov's d counts μ times
             torch._fused_sgd_(
-                part.weights, part.gradients, part.state["descent"], momentum=self.momentum, dampening=1 - rate,
+                lists.weights, lists.gradients, lists.state["descent"], momentum=self.momentum, dampening=1 - float(rate),
                 lr=self.momentum if self.nesterov else 1.0, weight_decay=0.0, nesterov=False, maximize=False,
                 is_first_step=False,
             )  # fmt: skip
         if not self.momentum or self.nesterov:
             torch._fused_sgd_(
-                part.weights, part.gradients, [], momentum=0.0, dampening=0.0, lr=rate, weight_decay=0.0, nesterov=False,
+                lists.weights, lists.gradients, [], momentum=0.0, dampening=0.0, lr=rate, weight_decay=0.0, nesterov=False,
                 maximize=False, is_first_step=False,
             )  # fmt: skip
 
-    def _update_lists(self, part: Part, rate: Number) -> None:
-        weights, gradients, state, _ = part
+    def _update_piece(self, lists: Lists, rate: Number) -> None:
+        weights, gradients, state, _ = lists
         if not self.momentum:
             descend(weights, gradients, rate)
             return
@@ -77,7 +60,3 @@ class SGD(Optimizer):
         descend(weights, descents, self.momentum if self.nesterov else 1.0)
         if self.nesterov:
             descend(weights, gradients, rate)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
-Number = Any
+Number: TypeAlias = "float | torch.Tensor"
 """A float; or a tensor on the device, whose value a captured update reads."""
 
 FUSED: dict[str, frozenset[str]] = {
     "adam": frozenset(("cpu", "cuda")), "sgd": frozenset(("cpu", "cuda")), "adagrad": frozenset(("cpu",))
 }  # fmt: skip
-"""Where torch's fused kernels are used, which read and write each number once.
+"""Where torch's fused kernels are used, which read and write each value once.
 
 On two cores, one thread, µs for an update of the toy ResNet's 18 weights / of 500 small ones / of a ResNet-50 in ms:
 SGD 57/730/6.9 one weight after the other, 41/143/6.5 fused; with momentum 165/2,600/14 and 58/187/10; Adam 455/6,300/38 and
@@ -23,13 +23,13 @@ SGD 57/730/6.9 one weight after the other, 41/143/6.5 fused; with momentum 165/2
 """
 
 CHUNK = 1 << 16
-"""How many numbers a call of ``torch._foreach_*`` is given on a CPU: as many as its cache holds with gradients and state.
+"""How many values a call of ``torch._foreach_*`` is given on a CPU: as many as its cache holds with gradients and state.
 
 In lists of all its weights a ResNet-50's Adam took 75 ms, against 38 one after the other; 500 small weights 3.2 against 6.3.
 """
 
 _KERNEL_DTYPES = (torch.float32, torch.float64)
-_ALIGNED = 16  # numbers: where each weight's state begins, for vector instructions
+_ALIGNED = 16  # values: where each weight's state begins, for vector instructions
 
 
 class Rule(Protocol):
@@ -37,48 +37,49 @@ class Rule(Protocol):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The names of what is kept for each weight, with the first value."""
+        """The names of the state of each weight, with its initial value."""
 
-    def update_part(self, part: Part, rate: Number) -> None:
-        """Update the weights in ``part``."""
+    def update_weights(self, lists: Lists, rate: Number) -> None:
+        """Update the weights in ``lists`` in place."""
 
 
-class Part(NamedTuple):
+class Lists(NamedTuple):
     """Some weights of one dtype on one device, their gradients, and each slot's state, all in one order and layout."""
 
     weights: Tensors
     gradients: Tensors
     state: dict[str, Tensors]
     whole: dict[str, torch.Tensor] | None = None
-    """Each slot's state as one tensor, where the part is all that it holds."""
+    """Each slot's state as one tensor, where the lists are all that it holds."""
 
 
-def fusible(kernel: str, part: Part) -> bool:
-    """Return whether torch's fused kernel of that name updates ``part``."""
-    first = part.weights[0]
+def fusible(kernel: str, lists: Lists) -> bool:
+    """Return whether torch's fused kernel of that name updates these weights."""
+    first = lists.weights[0]
     return first.device.type in FUSED[kernel] and first.dtype in _KERNEL_DTYPES
 
 
-def chunks(part: Part) -> list[Part]:
-    """Return the part in pieces that a CPU's cache holds; as it is on other devices, which want many weights in one call."""
-    if part.weights[0].device.type != "cpu":
-        return [part]
-    found: list[Part] = []
+def chunks(lists: Lists) -> list[Lists]:
+    """Return pieces that a CPU's cache holds; all as it is on other devices, which want many weights in one call."""
+    if lists.weights[0].device.type != "cpu":
+        return [lists]
+    found: list[Lists] = []
     begin = size = 0
-    for index, weight in enumerate(part.weights):
+    for index, weight in enumerate(lists.weights):
         if index > begin and size + weight.numel() > CHUNK:
-            found.append(_cut(part, slice(begin, index)))
+            found.append(_cut(lists, slice(begin, index)))
             begin, size = index, 0
         size += weight.numel()
-    return [*found, _cut(part, slice(begin, None))]
+    return [*found, _cut(lists, slice(begin, None))]
 
 
-def _cut(part: Part, piece: slice) -> Part:
-    return Part(part.weights[piece], part.gradients[piece], {name: kept[piece] for name, kept in part.state.items()})
+def _cut(lists: Lists, piece: slice) -> Lists:
+    state = {name: tensors[piece] for name, tensors in lists.state.items()}
+    return Lists(lists.weights[piece], lists.gradients[piece], state)
 
 
 def descend(weights: Tensors, steps: Tensors, rate: Number) -> None:
-    """Subtract ``rate`` · step from each weight; the rate may lie on the device."""
+    """Subtract ``rate`` · step from each weight; the rate may be on the device."""
     if isinstance(rate, torch.Tensor):
         torch._foreach_sub_(weights, torch._foreach_mul(steps, rate))
     else:
@@ -88,8 +89,8 @@ def descend(weights: Tensors, steps: Tensors, rate: Number) -> None:
 class _Group:
     """The weights of one dtype on one device, with their state."""
 
-    def __init__(self, places: list[int], weights: list[torch.nn.Parameter], slots: dict[str, float]) -> None:
-        self.places = places
+    def __init__(self, positions: list[int], weights: list[torch.nn.Parameter], slots: dict[str, float]) -> None:
+        self.positions = positions
         self.weights: Tensors = list(weights)
         self.device, self.dtype = weights[0].device, weights[0].dtype
         self.strides = [weight.stride() for weight in weights]
@@ -98,41 +99,41 @@ class _Group:
         starts = [0]
         for weight in weights:
             starts.append(starts[-1] + -(-weight.numel() // _ALIGNED) * _ALIGNED)
-        for name, first in slots.items():
-            whole = torch.full((starts[-1],), first, dtype=self.dtype, device=self.device)
+        for name, initial in slots.items():
+            whole = torch.full((starts[-1],), initial, dtype=self.dtype, device=self.device)
             self.whole[name] = whole
             self.state[name] = [
                 whole.as_strided(weight.shape, weight.stride(), start) for weight, start in zip(weights, starts, strict=False)
             ]
 
     def fits(self) -> bool:
-        """Return whether the weights lie where and as they did; then so does their state."""
+        """Return whether the weights are on the device and in the layout that their state was made for."""
         kinds = {(weight.device, weight.dtype) for weight in self.weights}
         return kinds == {(self.device, self.dtype)} and [weight.stride() for weight in self.weights] == self.strides
 
-    def part(self, gradients: Sequence[torch.Tensor | None]) -> Part | None:
-        """Return what is to be updated: the weights that have a gradient, which lies in memory as its weight does."""
+    def lists(self, gradients: Sequence[torch.Tensor | None]) -> Lists | None:
+        """Return what is to be updated: the weights that have a gradient, in one layout with it."""
         try:
             usual = list(map(torch.Tensor.stride, gradients)) == self.strides  # type: ignore[arg-type]  # None raises
         except TypeError:
             usual = False
         if usual:
-            return _in_line(Part(self.weights, list(gradients), self.state, self.whole))  # type: ignore[arg-type]  # none is None
+            return _in_line(Lists(self.weights, list(gradients), self.state, self.whole))  # type: ignore[arg-type]  # none is None
         found = [index for index, gradient in enumerate(gradients) if gradient is not None]
         if not found:
             return None
         weights = [self.weights[index] for index in found]
         laid = [_laid_as(weight, gradients[index]) for index, weight in zip(found, weights, strict=True)]
-        state: dict[str, Tensors] = {name: [kept[index] for index in found] for name, kept in self.state.items()}
-        return _in_line(Part(weights, laid, state, self.whole if len(found) == len(gradients) else None))
+        state: dict[str, Tensors] = {name: [tensors[i] for i in found] for name, tensors in self.state.items()}
+        return _in_line(Lists(weights, laid, state, self.whole if len(found) == len(gradients) else None))
 
 
-def _in_line(part: Part) -> Part:
-    """Return all tensors on a CPU as rows of numbers: its fused kernels copy a gradient that is not contiguous, for nothing."""
-    if part.weights[0].device.type != "cpu":
-        return part
-    state = {name: _rows(kept) for name, kept in part.state.items()}
-    return Part(_rows(part.weights), _rows(part.gradients), state, part.whole)
+def _in_line(lists: Lists) -> Lists:
+    """Return all tensors on a CPU as rows: its fused kernels copy a gradient that is not contiguous, for nothing."""
+    if lists.weights[0].device.type != "cpu":
+        return lists
+    state = {name: _rows(tensors) for name, tensors in lists.state.items()}
+    return Lists(_rows(lists.weights), _rows(lists.gradients), state, lists.whole)
 
 
 def _rows(tensors: Tensors) -> Tensors:
@@ -147,7 +148,7 @@ def _laid_as(weight: torch.Tensor, gradient: Any) -> torch.Tensor:
 
 
 class ListUpdate(torch.optim.Optimizer):
-    """A ``torch.optim.Optimizer`` that keeps the state of an optimizer of ours and updates all weights in a few calls."""
+    """A ``torch.optim.Optimizer`` that holds the state of an optimizer of ours and updates all weights in a few calls."""
 
     def __init__(self, parameters: list[torch.nn.Parameter], rule: Rule) -> None:
         super().__init__(parameters, {"lr": 0.0})
@@ -166,23 +167,37 @@ class ListUpdate(torch.optim.Optimizer):
         super().load_state_dict(state_dict)
         self._groups = None
 
+    @property
+    def groups(self) -> list[_Group] | None:
+        """The weights by dtype and device with their state; None until they are asked for, and after that changed."""
+        return self._groups
+
     def state_tensors(self) -> list[torch.Tensor]:
-        """Return all that is kept about the weights."""
+        """Return all state."""
         return [whole for group in self._groups or self._grouped() for whole in group.whole.values()]
 
     def fits(self) -> bool:
-        """Return whether the state lies where its parameters do, and as they do."""
+        """Return whether the state is on its parameters' device, and in their layout."""
         return all(group.fits() for group in self._groups or ())
+
+    def refit(self) -> None:
+        """Take up the slots that the rule asks for now; those that it asked for before keep their values."""
+        if self._groups and any(group.whole.keys() != self._rule.slots.keys() for group in self._groups):
+            self._groups = None
+
+    def slot(self, name: str) -> list[torch.Tensor]:
+        """Return one slot's state as a tensor for each dtype and device; nothing before the first update."""
+        return [group.whole[name] for group in self._groups or () if name in group.whole]
 
     def update(self, gradients: Sequence[torch.Tensor | None], rate: Number) -> None:
         """Update each parameter that has a gradient, under ``torch.no_grad``; ``gradients`` come in the parameters' order."""
         groups = self._groups or self._grouped()
         for group in groups:
-            part = group.part(gradients if len(groups) == 1 else [gradients[place] for place in group.places])
-            if part is not None:
-                self._rule.update_part(part, rate)
+            lists = group.lists(gradients if len(groups) == 1 else [gradients[index] for index in group.positions])
+            if lists is not None:
+                self._rule.update_weights(lists, rate)
                 # torch's fused kernels do not say that they have changed something
-                torch.autograd.graph.increment_version(part.weights)
+                torch.autograd.graph.increment_version(lists.weights)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # a closure is never passed
@@ -193,18 +208,18 @@ class ListUpdate(torch.optim.Optimizer):
     def _grouped(self) -> list[_Group]:
         """Gather the state in one tensor for each slot, dtype and device."""
         parameters = self.param_groups[0]["params"]
-        places: dict[Any, list[int]] = {}
+        positions: dict[Any, list[int]] = {}
         for index, parameter in enumerate(parameters):
-            places.setdefault((parameter.dtype, parameter.device), []).append(index)
+            positions.setdefault((parameter.dtype, parameter.device), []).append(index)
         slots = self._rule.slots
         self._groups = []
-        for some in places.values():
+        for some in positions.values():
             group = _Group(some, [parameters[index] for index in some], slots)
             for position, index in enumerate(some):
                 known = self.state.get(parameters[index], {})
                 for name in slots:
                     if name in known:
                         group.state[name][position].copy_(known[name])
-                self.state[parameters[index]] = {name: kept[position] for name, kept in group.state.items()}
+                self.state[parameters[index]] = {name: tensors[position] for name, tensors in group.state.items()}
             self._groups.append(group)
         return self._groups

@@ -43,7 +43,7 @@ def training_facts(model: Any, program: Any) -> Facts:
     optimizer = compiled.optimizer
     capturable = getattr(optimizer, "capturable", False) and model.trainable_weights
     kept = compiled.replays
-    functions = [*(loss for loss in compiled.losses if loss is not None), *(w.regularizer for w in model.trainable_weights)]
+    functions = [*compiled.losses, *(each for w in model.trainable_weights for each in (w.regularizer, w.constraint))]
     return model_facts(model, program)._replace(
         device="cuda" if compiled.graph_maker else engine.device().type,
         by_hand=bool(model.overrides - {"predict_step"} or {"train_step", "test_step"} & vars(model).keys()),

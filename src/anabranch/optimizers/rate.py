@@ -1,0 +1,146 @@
+"""The learning rate: as a setting a number, a schedule or a function; as an attribute a float that can be assigned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from anabranch import registry
+from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._fields import REQUIRED, Field
+from anabranch.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Setting: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
+RateLike: TypeAlias = "Setting | Mapping[str, Any] | None"
+
+
+class _Rated(Protocol):
+    """What has a learning rate and counts updates: an optimizer."""
+
+    learning_rate: Any
+    iterations: Any
+
+    def rate_now(self) -> float:
+        """Return the learning rate of the next update."""
+
+
+class LearningRate(float):
+    """The learning rate of the next update: a float, which a script of Keras may ``assign`` and read by ``numpy()``.
+
+    Example:
+        >>> from anabranch.optimizers import SGD
+        >>> optimizer = SGD(0.1)
+        >>> optimizer.learning_rate.assign(0.05)
+        0.05
+        >>> optimizer.learning_rate * 2
+        0.1
+    """
+
+    __slots__ = ("_optimizer",)
+    _optimizer: _Rated
+
+    def __new__(cls, value: float, optimizer: _Rated) -> LearningRate:
+        """Return the float with the optimizer that it is the rate of."""
+        found = super().__new__(cls, value)
+        found._optimizer = optimizer
+        return found
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        return float, (float(self),)  # a copy is a number
+
+    def assign(self, value: float) -> LearningRate:
+        """Set the optimizer's learning rate, and return it."""
+        self._optimizer.learning_rate = value
+        found: LearningRate = self._optimizer.learning_rate
+        return found
+
+    def numpy(self) -> np.float32:
+        """Return the rate as NumPy's float32, as a Keras variable does."""
+        import numpy as np
+
+        return np.float32(self)
+
+
+class Iterations(int):
+    """How many updates there were: an integer, which a script of Keras may ``assign`` and read by ``numpy()``.
+
+    Example:
+        >>> from anabranch.optimizers import SGD
+        >>> SGD(0.1).iterations.assign(5) + 1
+        6
+    """
+
+    _optimizer: _Rated
+
+    def __new__(cls, value: int, optimizer: _Rated) -> Iterations:
+        """Return the integer with the optimizer that counts."""
+        found = super().__new__(cls, value)
+        found._optimizer = optimizer
+        return found
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (int(self),)
+
+    def assign(self, value: int) -> Iterations:
+        """Set the optimizer's count, and return it."""
+        self._optimizer.iterations = value
+        found: Iterations = self._optimizer.iterations
+        return found
+
+    def numpy(self) -> np.int64:
+        """Return the count as NumPy's int64."""
+        import numpy as np
+
+        return np.int64(self)
+
+
+class _RateField(Field[Any, Any]):
+    """A field whose setting may be a schedule, and whose attribute is the number that follows from it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        property.__init__(self, _current, self._set)
+
+
+def _current(optimizer: _Rated) -> LearningRate:
+    return LearningRate(optimizer.rate_now(), optimizer)
+
+
+def rate_field(default: Any = REQUIRED, *, optional: bool = False) -> Any:
+    """Declare the learning rate; ``optional``: or None."""
+
+    def convert(value: Any, owner: Any, name: str) -> Setting | None:
+        if type(value) is float and 0 <= value < math.inf:
+            return value
+        if value is None and optional:
+            return None
+        if isinstance(value, LearningRateSchedule) or callable(value):
+            return value  # type: ignore[no-any-return]  # what it returns is checked at each update
+        if isinstance(value, Mapping):
+            return registry.deserialize(value)  # type: ignore[no-any-return]  # a schedule or a function
+        try:
+            rate = math.nan if isinstance(value, (str, bool)) else float(value)
+        except (TypeError, ValueError):
+            rate = math.nan
+        kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+        if isinstance(value, (str, bool)) or (math.isnan(rate) and not isinstance(value, float)):
+            raise ArgumentTypeError(
+                f"{name} of {kind} must be a number or a schedule.", got=repr(value)[:120], repair="for instance 1e-3"
+            )
+        if not 0 <= rate < math.inf:
+            raise ArgumentError(f"{name} of {kind} must be a finite number ≥ 0.", got=repr(value))
+        return rate
+
+    doc = "a number, a schedule, or a function without arguments that returns a number."
+    return _RateField(default, convert, _plain, doc)
+
+
+def _plain(value: Any) -> registry.Json:
+    """Return the setting behind a rate, or a setting itself, as JSON."""
+    if isinstance(value, LearningRate):
+        value = vars(value._optimizer).get(":learning_rate", float(value))
+    return registry.serialize(value)
