@@ -163,7 +163,8 @@ def limit(threads: int) -> None:
 def present(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
     """Return the interpreter of every contender that can take part, and why the others cannot."""
     near = sorted(str(path) for path in (HERE.parent / ".bench").glob("*/bin/python"))
-    found, left_out = {}, {}
+    found = {}
+    left_out = {name: "left out of this run" for name in CONTENDERS if name not in options.peers or name in options.without}
     for name in [name for name in CONTENDERS if name in options.peers and name not in options.without]:
         contender = CONTENDERS[name]
         python = interpreter_for(contender, [sys.executable, *options.python, *near])
@@ -174,7 +175,7 @@ def present(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]
         else:
             found[name] = python
     for name, reason in left_out.items():
-        print(f"{name}: left out, {reason}", flush=True)
+        print(f"{name}: {reason}", flush=True)
     return found, left_out
 
 

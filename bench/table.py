@@ -2,8 +2,10 @@
 
     python bench/table.py bench/results/FILE.json … [--write]
 
-Later files replace works of earlier ones. ``--write`` puts the tables between the marks ``<!-- bench: short -->`` (ratios) and
-``<!-- bench: full -->`` (every contender) and ``<!-- bench: end -->`` of those pages, and draws docs/speed.svg.
+Later files replace works of earlier ones. ``--write`` puts the tables between marks of these pages, and draws docs/speed.svg:
+``<!-- bench: short -->`` (five rows), ``ratios`` (all rows), ``full`` (every contender), each until ``<!-- bench: end -->``.
+A table is refused where a peer is missing and the file does not say why: in ``left_out`` or ``failed``, as
+run.py writes them, or in ``missing`` of the work.
 """
 
 from __future__ import annotations
@@ -11,18 +13,73 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from chart import chart
+from contenders import CONTENDERS
+from works import WORKS
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "speed.svg"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "speed.md")
-FAMILIES = {"keras": "best Keras", "torch": "best torch loop", "other": "best of the others"}
+FAMILIES = {"keras": "Keras", "torch": "torch loop", "other": "others"}
+SHORT = (
+    ("toy-train", "fit"),
+    ("resnet20-train", "fit"),
+    ("mlp-train", "fit"),
+    ("toy-infer", "predict 64"),
+    ("toy-infer", "call 1"),
+)
+RULE = (
+    "Each peer's number is its time (or memory) over anabranch's: above 1, anabranch is better. "
+    "Of each family the best is shown, with its name."
+)
 NONE = "–"
 
 Row = tuple[str, ...]
+
+
+def expected(key: str, kind: str, case: str, device: str) -> list[str]:
+    """Return the peers that can do a work's case: Keras alone has a ``predict`` of one example."""
+    net = WORKS[key.split()[0]].net
+    return [
+        name
+        for name, peer in CONTENDERS.items()
+        if peer.family in FAMILIES and kind in peer.does and device in peer.devices
+        and (not peer.nets or net in peer.nets) and case != "module 1" and (case != "predict 1" or peer.family == "keras")
+    ]  # fmt: skip
+
+
+def missing(results: dict[str, Any], key: str, case: str) -> dict[str, str]:
+    """Return the peers without a figure, and why; "" where nobody says it."""
+    work = results["work"][key]
+    found = {}
+    for name in expected(key, work["kind"], case, results["setting"]["device"]):
+        if name not in work["cases"][case]["contenders"]:
+            failed = work["failed"].get(name) or work["failed"].get(f"{name}, {case}")
+            found[name] = "failed" if failed else work.get("missing", {}).get(name) or results["left_out"].get(name, "")
+    return found
+
+
+def unexplained(results: dict[str, Any]) -> list[str]:
+    """Return the figures that are not there without a reason."""
+    return [
+        f"{key}, {case}: {name}"
+        for key, work in results["work"].items()
+        for case in work["cases"]
+        for name, reason in missing(results, key, case).items()
+        if not reason
+    ]
+
+
+def absent(results: dict[str, Any], key: str, case: str) -> str:
+    """Return who is missing in one sentence a reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in missing(results, key, case).items():
+        reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
 
 
 def number(value: float) -> str:
@@ -145,11 +202,44 @@ def about(results: dict[str, Any]) -> str:
     )
 
 
-def short(results: dict[str, Any]) -> str:
-    """Return the table of ratios."""
-    head = ("work", "anabranch", *FAMILIES.values())
-    note = "The last columns: time (or memory) of the best of them over anabranch's; above 1, anabranch is better."
-    return "\n\n".join([markdown(head, short_rows(results)), note, about(results)])
+def ratios_table(results: dict[str, Any]) -> str:
+    """Return the table of ratios of all works."""
+    head = ("work", "anabranch (unit in the row)", *(f"best {family}, ratio" for family in FAMILIES.values()))
+    return "\n\n".join([RULE, markdown(head, short_rows(results))])
+
+
+def short(results: dict[str, Any], chosen: tuple[tuple[str, str], ...] = SHORT) -> str:
+    """Return the few rows of the README, all in samples a second, who is missing in them, and where the figures are."""
+    head = ("work", "anabranch, samples/s", *(f"best {family}, ratio" for family in FAMILIES.values()))
+    rows, notes, files = [], [], []
+    for key, case in chosen:
+        work = results["work"].get(key)
+        if work is None or case not in work["cases"]:
+            continue
+        found = medians(work, case)
+        rate = number(work["cases"][case]["amount"] / found["anabranch"])
+        label = title(work, case)
+        if gone := absent(results, key, case):
+            label += f" [{len(notes) + 1}]"
+            notes.append(f"[{len(notes) + 1}] Not measured: {gone}.")
+        rows.append((label, rate, *ratios(found, results["families"], found["anabranch"])))
+        files.append(work["file"])
+    parts = [RULE, markdown(head, rows)]
+    if notes:
+        parts.append("\\\n".join(notes))
+    links = ", ".join(f"[{file}]({source_url()}/{file})" for file in dict.fromkeys(files))
+    return "\n\n".join([*parts, f"Every figure is in {links}. {about(results)}"])
+
+
+def source_url() -> str:
+    """Return where the repository's files are shown, for pages that stand alone, as the README does on PyPI."""
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    return f"{urls['Repository']}/blob/main"
+
+
+def title(work: dict[str, Any], case: str) -> str:
+    """Return a case's name."""
+    return work["label"] if work["kind"] == "train" else f"{work['label']}, {case}"
 
 
 def full(results: dict[str, Any]) -> str:
@@ -158,8 +248,9 @@ def full(results: dict[str, Any]) -> str:
     parts = [about(results)]
     for key, work in results["work"].items():
         for case in work["cases"]:
-            title = work["label"] if work["kind"] == "train" else f"{work['label']}, {case}"
-            parts += [f"**{title}** (`{key}`)", markdown(head, full_rows(work, case, results["setting"]["rounds"]))]
+            parts += [f"**{title(work, case)}** (`{key}`)", markdown(head, full_rows(work, case, results["setting"]["rounds"]))]
+            if gone := absent(results, key, case):
+                parts.append(f"Not measured: {gone}.")
         if work["failed"]:
             failures = (f"{name}: {shortened(error)}" for name, error in work["failed"].items())
             parts.append("Failed: " + "; ".join(failures) + ".")
@@ -173,9 +264,19 @@ def shortened(error: str) -> str:
     return "`" + " ".join(error.split())[:160].replace("`", "'").replace("|", "/") + "`"
 
 
+def loaded(file: Path) -> dict[str, Any]:
+    """Return the results of one file; each work knows its file, and why all peers that are missing in it are."""
+    results: dict[str, Any] = json.loads(file.read_text())
+    path = file.resolve()
+    for work in results["work"].values():
+        work["file"] = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+        work["missing"] = {**results["left_out"], **work.get("missing", {})}
+    return results
+
+
 def merged(files: list[Path]) -> dict[str, Any]:
     """Return the results of all files; works of later ones replace those of earlier ones."""
-    first, *rest = [json.loads(file.read_text()) for file in files]
+    first, *rest = [loaded(file) for file in files]
     for later in rest:
         for part in ("work", "versions", "families"):
             first[part].update(later[part])
@@ -187,7 +288,7 @@ def write(results: dict[str, Any], pages: tuple[Path, ...] = PAGES) -> list[Path
     changed = []
     for page in pages:
         text = new = page.read_text()
-        for name, table in (("short", short), ("full", full)):
+        for name, table in (("short", short), ("ratios", ratios_table), ("full", full)):
             marks = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- bench: end -->)", re.DOTALL)
             if marks.search(new):
                 body = table(results)
@@ -205,11 +306,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into README.md and docs/speed.md")
     options = parser.parse_args()
     results = merged(options.files)
+    if gaps := unexplained(results):
+        parser.error("peers are missing and the files do not say why:\n  " + "\n  ".join(gaps))
+    outside = [work["file"] for work in results["work"].values() if not work["file"].startswith("bench/results/")]
+    if options.write and outside:
+        parser.error(f"figures of the pages must be in bench/results/, which {', '.join(sorted(set(outside)))} is not")
     if options.write:
         PICTURE.write_text(chart(results))
         print("\n".join(f"{page.name} written" for page in write(results)))
     else:
-        print(short(results) + "\n\n" + full(results))
+        print("\n\n".join([short(results), ratios_table(results), full(results)]))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ WIDTHS = (64, 256, 256)
 
 
 class Shift(layers.Layer):
-    """Adds a bias to each channel. It is kept divided by √faster, so that a step moves it ``faster`` times as far."""
+    """Adds a bias to each channel. It is stored divided by √faster, so that a step moves it ``faster`` times as far."""
 
     def __init__(self, faster=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -191,7 +191,7 @@ def prepared(images, labels, epochs=9.9, widths=WIDTHS, batch_size=BATCH_SIZE):
 
 
 def train(images, labels, epochs=9.9, widths=WIDTHS, batch_size=BATCH_SIZE, verbose=0):
-    """Return the network trained on normalized ``images`` and their class numbers, and the history."""
+    """Return the network trained on normalized ``images`` and their labels, and the history."""
     model, batches, course = prepared(images, labels, epochs, widths, batch_size)
     return model, model.fit(batches, epochs=math.ceil(epochs), callbacks=[course], verbose=verbose)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shlex
 import subprocess
@@ -31,12 +32,14 @@ def test_a_run_and_its_tables(tmp_path: Path) -> None:
     results = run(tmp_path / "figures.json", "--work two-tower-train two-tower-infer start --peers anabranch torch --threads 1")
     every_contender_was_timed_on_every_case(results)
     networks_are_equal_and_memory_is_noted(results)
-    tables_hold_the_figures(results, tmp_path / "page.md")
+    tables_hold_the_figures(tmp_path / "figures.json", tmp_path / "page.md")
     the_picture_holds_the_figures(results)
+    a_peer_that_is_missing_without_a_reason_is_refused(tmp_path / "figures.json")
 
 
 def every_contender_was_timed_on_every_case(results: dict[str, Any]) -> None:
-    assert results["left_out"] == {}
+    assert set(results["left_out"].values()) == {"left out of this run"}
+    assert set(results["left_out"]) == set(TABLE["CONTENDERS"]) - {"anabranch", "torch"}
     assert results["machine"]["threads"] == results["setting"]["threads"] == 1
     assert {name: sorted(work["cases"]) for name, work in results["work"].items()} == {
         "two-tower-train": ["fit"],
@@ -61,22 +64,57 @@ def networks_are_equal_and_memory_is_noted(results: dict[str, Any]) -> None:
     assert results["versions"]["torch"]["torch"] == results["versions"]["anabranch"]["torch"]
 
 
-def tables_hold_the_figures(results: dict[str, Any], page: Path) -> None:
-    short = TABLE["short"](results)
+def tables_hold_the_figures(file: Path, page: Path) -> None:
+    results = TABLE["merged"]([file])
+    short = TABLE["short"](results, (("two-tower-train", "fit"),))
     median = {name: found["median"] for name, found in results["work"]["two-tower-train"]["cases"]["fit"]["contenders"].items()}
-    row = next(line for line in short.splitlines() if line.startswith("| two towers, training, batch 256 |"))
-    assert row.split("|")[2].split() == [f"{2_560 / median['anabranch']:,.0f}", "pairs/s"]
+    row = next(line for line in short.splitlines() if line.startswith("| two towers, training, batch 256 [1] |"))
+    assert row.split("|")[2].strip() == f"{2_560 / median['anabranch']:,.0f}"
     assert row.split("|")[3:6] == [" – ", f" {median['torch'] / median['anabranch']:.2f} (torch) ", " – "]
+    assert short.index("above 1, anabranch is better") < short.index("| work |"), "the rule is read before the figures"
+    assert "[1] Not measured: keras torch, keras tensorflow, keras jax, torch.compile" in short
+    assert "(left out of this run)" in short
+    assert str(file) in short
     assert "not how fast" in short
+    ratios = TABLE["ratios_table"](results)
+    row = next(line for line in ratios.splitlines() if line.startswith("| two towers, training, batch 256 |"))
+    assert row.split("|")[2].split() == [f"{2_560 / median['anabranch']:,.0f}", "pairs/s"]
     page.write_text(
-        "before\n<!-- bench: short -->\nearlier\n<!-- bench: end -->\nafter\n<!-- bench: full -->\n<!-- bench: end -->\n"
+        "before\n<!-- bench: ratios -->\nearlier\n<!-- bench: end -->\nafter\n<!-- bench: full -->\n<!-- bench: end -->\n"
     )
     assert TABLE["write"](results, (page,)) == [page]
     text = page.read_text()
-    assert text.startswith(f"before\n<!-- bench: short -->\n{short}\n<!-- bench: end -->\nafter\n")
+    assert text.startswith(f"before\n<!-- bench: ratios -->\n{ratios}\n<!-- bench: end -->\nafter\n")
     assert "earlier" not in text
     assert text.count("**two towers, inference, predict 64**") == 1
     assert TABLE["write"](results, (page,)) == []
+
+
+def a_peer_that_is_missing_without_a_reason_is_refused(file: Path) -> None:
+    results = TABLE["merged"]([file])
+    assert TABLE["unexplained"](results) == []
+    known = json.loads(file.read_text())
+    del known["left_out"]["keras jax"]
+    file.write_text(json.dumps(known))
+    assert "two-tower-train, fit: keras jax" in TABLE["unexplained"](TABLE["merged"]([file]))
+    assert "two-tower-infer, module 1: keras jax" not in TABLE["unexplained"](TABLE["merged"]([file]))
+    done = subprocess.run([sys.executable, str(BENCH / "table.py"), str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "two-tower-train, fit: keras jax" in done.stderr
+
+
+def test_figures_of_the_pages_are_in_their_files() -> None:
+    """What the README and docs/speed.md show between the marks is what table.py makes of the results they name."""
+    root = BENCH.parent
+    files = sorted(set(re.findall(r"bench/results/[\w.-]+\.json", (root / "README.md").read_text())))
+    results = TABLE["merged"]([root / name for name in files if "accuracy" not in name and "busy" not in name])
+    assert TABLE["unexplained"](results) == []
+    for page, name, table in (
+        ("README.md", "short", "short"),
+        ("docs/speed.md", "ratios", "ratios_table"),
+        ("docs/speed.md", "full", "full"),
+    ):
+        assert f"<!-- bench: {name} -->\n{TABLE[table](results)}\n<!-- bench: end -->" in (root / page).read_text()
 
 
 def the_picture_holds_the_figures(results: dict[str, Any]) -> None:
@@ -112,5 +150,7 @@ def test_what_fails_is_said(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     found = run(tmp_path / "figures.json", '--work start --peers "python alone" "keras jax" --device cuda')
-    assert found["left_out"] == {"keras jax": "not run on cuda", "python alone": "not run on cuda"}
+    assert {name: found["left_out"][name] for name in ("keras jax", "python alone", "torch")} == {
+        "keras jax": "not run on cuda", "python alone": "not run on cuda", "torch": "left out of this run",
+    }  # fmt: skip
     assert "keras jax: not run on cuda" in TABLE["full"](found)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,44 @@ def test_blocks_run(page: Path, tmp_path: Path) -> None:
         assert printed[number].strip() == output.strip()
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def test_links_lead_somewhere() -> None:
+    """Between pages, into the repository by its address in the package's metadata, and to pages of the API reference."""
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    files = re.compile(re.escape(urls["Repository"]) + r"/(?:blob|tree)/main/([^)\s#]+)")
+    for page in [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "bench/README.md"))]:
+        text = page.read_text()
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
+            if room := re.fullmatch(r"reference/(anabranch[\w.]*)\.md", target):
+                importlib.import_module(room[1])
+            else:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target in files.findall(text):
+            assert (ROOT / target).exists(), f"{page.name} links to {target}"
+
+
+def test_links_of_the_readme_work_outside_the_repository() -> None:
+    """As on PyPI, where nothing is beside it."""
+    text = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)", text, re.MULTILINE)
+    assert len(targets) > 20
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = re.findall(r"^ +- [^:]+: (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.slow
+def test_the_site_is_built(tmp_path: Path) -> None:
+    """Without a broken link, and with the arguments of a class made of fields."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path)],
+        capture_output=True, text=True, cwd=ROOT, check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "reference" / "anabranch.constraints" / "index.html").read_text()
+    start = page.index('id="anabranch.constraints.MaxNorm"')
+    assert "the greatest norm." in page[start : page.index("<h2", start)]
+    dense = (tmp_path / "reference" / "anabranch.layers" / "index.html").read_text()
+    assert 'id="anabranch.layers.Dense"' in dense

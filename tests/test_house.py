@@ -29,15 +29,15 @@ SOURCE = ROOT / "src" / "anabranch"
 LANGUAGE = ROOT / "tests" / "golden" / "language.json"
 
 CEILINGS = {  # measure: (ceiling, target)
-    "public names without Args or example": (853, 0),
+    "public names without Args or example": (818, 0),
     "public methods without Args or example": (116, 0),
-    "names that dir shows though they are another package's": (74, 0),
-    "hasattr": (75, 15),
-    "__module__": (27, 3),
-    "getattr with a default": (93, 30),
+    "names that dir shows though they are another package's": (59, 0),
+    "hasattr": (62, 15),
+    "__module__": (26, 3),
+    "getattr with a default": (66, 30),
     "Any": (2781, 500),
     "rooms in the longest chain of imports": (11, 9),
-    "strings that name a room above": (9, 0),
+    "strings that name a room above": (5, 0),
 }
 
 
@@ -64,7 +64,7 @@ WORDS = {
     "truth values?": "boolean",
     "rim": "border",
     "lies": "is",
-    "stands?": "is, has",
+    "stands": "is, has",
     "tells|told": "reports, infers",
     "kept": "saved, cached, unchanged",
     "first values?": "initial value",

@@ -235,7 +235,7 @@ def stopping():
 
 
 def discriminator():
-    """Return what tells real from generated."""
+    """Return what separates real from generated."""
     return keras.Sequential(
         [
             keras.Input(shape=(8, 8, 1)),

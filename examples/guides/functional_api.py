@@ -24,7 +24,7 @@ def digits_model():
 
 @section("Layers are called on tensors that have no numbers yet")
 def introduction():
-    """An Input is such a tensor: a shape and a dtype. A model is what lies between inputs and outputs."""
+    """An Input is such a tensor: a shape and a dtype. A model is everything between inputs and outputs."""
     inputs = keras.Input(shape=(784,))
     yield {"shape": tuple(inputs.shape), "dtype": inputs.dtype}
     dense = layers.Dense(64, activation="relu")
@@ -126,7 +126,7 @@ def models_are_callable():
     yield {"encoder": encoder, "decoder": decoder}
     yield {"autoencoder": (autoencoder, numbers(2, 28, 28, 1))}
     x = numbers(1, 28, 28, 1)
-    yield {"by hand": decoder(encoder(x)), "by the model": autoencoder(x)}
+    yield {"step by step": decoder(encoder(x)), "by the model": autoencoder(x)}
 
 
 @section("An ensemble")
@@ -320,7 +320,7 @@ class CustomDense(layers.Layer):
 
 @section("Layers of your own")
 def custom_layers():
-    """They stand in a graph like any other, and are made again from their config."""
+    """They are used in a graph like any other, and are made again from their config."""
     inputs = keras.Input((4,))
     model = keras.Model(inputs, CustomDense(10)(inputs))
     yield {"custom": (model, numbers(3, 4))}
@@ -396,7 +396,7 @@ def functional_inside_subclassed():
 
 
 class Recurrence(layers.Layer):
-    """A recurrent network by hand: a loop over time, the state handed on, a functional model at the end."""
+    """A recurrent network written out: a loop over time, the state handed on, a functional model at the end."""
 
     def __init__(self, units, classifier, **kwargs):
         super().__init__(**kwargs)

@@ -217,7 +217,7 @@ def configured():
 
 @section("The argument training")
 def in_training():
-    """A layer that takes it is told by fit, evaluate and predict, and by the model that it stands in."""
+    """fit, evaluate, predict and the surrounding model pass it to a layer that takes it."""
 
     class Scaled(layers.Layer):
         def call(self, inputs, training=None):
@@ -249,7 +249,7 @@ def own_dropout():
     x = np.ones((100, 10), "float32")
     dropped = [layer(x, training=True).detach().cpu().numpy() for _ in range(2)]
     yield {
-        "kept, doubled": sorted({float(value) for value in dropped[0].ravel()}),
+        "doubled": sorted({float(value) for value in dropped[0].ravel()}),
         "about half": bool(0.4 < (dropped[0] == 0).mean() < 0.6),
         "anew": bool((dropped[0] != dropped[1]).any()),
         "in inference": layer(x, training=False),
@@ -258,7 +258,7 @@ def own_dropout():
 
 @section("The argument mask")
 def masked():
-    """A layer that takes a mask is told which steps are padding."""
+    """A layer that takes a mask receives which steps are padding."""
 
     class Counted(layers.Layer):
         def __init__(self):

@@ -72,5 +72,5 @@ def numbers(*shape, seed=0):
 
 
 def labels(count, kinds, seed=0):
-    """Return ``count`` class numbers below ``kinds``."""
+    """Return ``count`` class indices below ``kinds``."""
     return np.random.default_rng(seed).integers(0, kinds, count)

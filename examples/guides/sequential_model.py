@@ -28,7 +28,7 @@ def one_tensor_in_one_tensor_out():
 
 @section("When it is not")
 def branches():
-    """A stream that leaves and joins again is no row: that takes the functional API, inside which a row may stand."""
+    """A stream that leaves and joins again is no row: that takes the functional API, which may contain a Sequential."""
     inputs = keras.Input((8,))
     straight = keras.Sequential([layers.Dense(16, activation="relu"), layers.Dense(8)], name="straight")
     outputs = layers.add([inputs, straight(inputs)])

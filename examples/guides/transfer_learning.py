@@ -26,7 +26,7 @@ def images(count=24, seed=0):
 
 
 def base_model():
-    """Return what stands for a network trained on millions of images: convolutions and batch statistics, no head."""
+    """Return a small network in place of one trained on millions of images: convolutions and batch statistics, no head."""
     inputs = keras.Input((20, 20, 3))
     x = layers.Conv2D(8, 3, use_bias=False, name="conv_1")(inputs)
     x = layers.BatchNormalization(name="norm_1")(x)
@@ -136,7 +136,7 @@ def usual_way():
 
 @section("Then fine-tuning")
 def fine_tuning():
-    """Everything is thawed and compiled again, with a very low rate; the statistics stay, since the base still infers."""
+    """Everything is unfrozen and compiled again, with a very low rate; the statistics stay, since the base still infers."""
     base = base_model()
     base.trainable = False
     model = with_head(base)
@@ -144,7 +144,7 @@ def fine_tuning():
     yield {"head alone": trained(compiled(model, 1e-2))["loss"]}
     before = {weight.path: np.array(weight.numpy()) for weight in base.weights}
     base.trainable = True
-    yield {"thawed": model}
+    yield {"unfrozen": model}
     yield {"all": trained(compiled(model, 1e-5), epochs=2)["loss"]}
     stay = {
         path.split("/")[-1]
@@ -172,17 +172,17 @@ def partly_frozen():
 
 @section("A frozen BatchNormalization infers, in training too")
 def frozen_normalization():
-    """Frozen, it goes by the statistics it has and leaves them; thawed, by those of the batch, which it notes."""
+    """Frozen, it uses its moving statistics unchanged; unfrozen, those of the batch, and updates its own."""
     inputs = keras.Input((4,))
     norm = layers.BatchNormalization(name="norm")
     model = keras.Model(inputs, norm(inputs))
-    yield {"thawed": (model, numbers(8, 4))}
+    yield {"unfrozen": (model, numbers(8, 4))}
     x = numbers(8, 4)
     norm.trainable = False
     before = model.get_weights()
     yield {"frozen, in training": model(x, training=True), "unchanged": same(before, model.get_weights())}
     norm.trainable = True
-    yield {"thawed, in training": model(x, training=True), "unchanged then": same(before, model.get_weights())}
+    yield {"unfrozen, in training": model(x, training=True), "unchanged then": same(before, model.get_weights())}
     yield {"weights": model.get_weights()}
 
 

@@ -171,7 +171,7 @@ def doctor(arguments: list[str]) -> int:
 
     print(f"anabranch    {anabranch.__version__}")
     print(f"python       {platform.python_version()} on {platform.platform()}")
-    for package in ("torch", "numpy", "safetensors", "h5py", "rich", "torchmetrics"):
+    for package in ("torch", "numpy", "safetensors", "rich", "torchmetrics"):
         try:
             print(f"{package:<12} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:

@@ -148,8 +148,9 @@ def _facts(graph: Graph) -> dict[str, Facts]:
         shapes = [spec.shape for node in calls for spec in spec_leaves(node.output_specs)]
         sources = " | ".join(", ".join(_source(here, tensor) for tensor in node.inputs) for node in calls)
         inner = subgraph(operation)
-        weights = {} if inner else {_relative(w, operation): str(w.shape) for w in getattr(operation, "weights", ())}
-        kind = type(operation).__name__ if hasattr(operation, "weights") else operation.base_name.title().replace("_", "")
+        weights = {} if inner else {_relative(w, operation): str(w.shape) for w in operation.weights}
+        function = operation.is_function and not operation.weights
+        kind = operation.base_name.title().replace("_", "") if function else type(operation).__name__
         found[path] = Facts(kind, _config(operation, calls), ", ".join(map(str, shapes)), sources, weights)
         if inner is not None:
             stack.append((path + "/", inner, _calls(inner)))
