@@ -167,8 +167,8 @@ def _shown_operations(model: Any, graph: Graph) -> list[Any]:
 def _row(
     operation: Any, name: str, prefix: str, shapes: list[Shape], masked: list[bool], connected_to: list[str], depth: int
 ) -> Row:
-    weights: list[Weight] | None = getattr(operation, "weights", None)
-    if weights is None:
+    weights: list[Weight] = operation.weights
+    if operation.is_function and not weights:
         kind = "".join(part.title() for part in operation.base_name.split("_"))
         return Row(name, prefix + name, kind, shapes, 0, connected_to, None, depth, masked)
     params = _count(weights) if operation.built else None
