@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 import anabranch as ab
 from anabranch import layers
-from anabranch.graph.masks import ALONG, ELEMENTWISE, NEW_AXIS, mask_key, of_function, through
+from anabranch.graph.facts import mask_key
+from anabranch.graph.masks import of_function, through
 from anabranch.graph.operators import GetItem
 
 
@@ -53,11 +54,6 @@ def _each_axis(key: tuple[object, ...]) -> list[object]:
     place = said.index(Ellipsis) if Ellipsis in said else len(said)
     said = [item for item in said if item is not Ellipsis]
     return [*said[:place], *[slice(None)] * (3 - len(said)), *said[place:]]
-
-
-def test_tables_hold_no_name_twice() -> None:
-    assert not ELEMENTWISE & ALONG.keys()
-    assert ALONG.keys() >= NEW_AXIS
 
 
 def test_stretched_axes_have_no_mask() -> None:

@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 import anabranch as ab
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph import Operator
-from anabranch.graph.operators import OPERATORS, indexed, promote
+from anabranch.graph.operators import OPERATORS
+from anabranch.graph.rules import indexed, promote
 
 REFLECTED = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow"]
 LOGICAL = {operator.and_, operator.or_, operator.xor, operator.invert}

@@ -2,6 +2,7 @@
 
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import CallSite, call_site
+from anabranch.graph.facts import Facts, Judgement
 from anabranch.graph.flatten import Flat, Step, flatten, replay, subgraph, with_values
 from anabranch.graph.function import Function, Method, apply
 from anabranch.graph.graph import Graph
@@ -14,8 +15,8 @@ from anabranch.graph.tensor import describe, outputs_of, record
 from anabranch.graph.weight import Home, Weight
 
 __all__ = [
-    "CallSite", "Flat", "Function", "Graph", "Home", "Method", "Node", "Operation", "Operator", "Port", "Rule", "Shape",
-    "Slots", "Spec", "Step", "Tensor", "Weight", "Window",
+    "CallSite", "Facts", "Flat", "Function", "Graph", "Home", "Judgement", "Method", "Node", "Operation", "Operator", "Port",
+    "Rule", "Shape", "Slots", "Spec", "Step", "Tensor", "Weight", "Window",
     "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "outputs_of", "record", "replay", "snake_case",
     "spec_leaves", "subgraph", "tensors_in", "with_values",
 ]  # fmt: skip

@@ -7,13 +7,12 @@ from typing import Any
 
 from anabranch import _tree
 from anabranch.graph.call_site import call_site
+from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgement, Signature, plain
 from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
 from anabranch.graph.records import Operation
+from anabranch.graph.shapes import Shape
 from anabranch.graph.tensor import describe
-
-Rule = Callable[[tuple[Any, ...], dict[str, Any]], Any]
-"""What tells of a call's arguments which specs follow; None where it cannot."""
 
 
 class Function(Operation):
@@ -22,9 +21,11 @@ class Function(Operation):
     is_function = True
     opaque_if_needed = False  # there is nothing to keep whole
 
-    def __init__(self, function: Callable[..., Any], rule: Rule | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], facts: Facts = NO_FACTS, signature: Signature | None = None) -> None:
         self.function = function
-        self._rule = rule
+        self.facts = facts
+        self._signature = signature or Signature(function)
+        self._judged: dict[tuple[Shape, ...], Judgement] = {}
         self._name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
         self.calls = []
 
@@ -48,8 +49,38 @@ class Function(Operation):
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return what the function's rule says; where it has none, what running it on tensors without numbers gives."""
-        told = None if self._rule is None else self._rule(args, kwargs)
-        return port().infer(self, args, kwargs) if told is None else told
+        specs = self.stated_spec(args, kwargs)
+        return port().infer(self, args, kwargs) if specs is None else specs
+
+    def stated_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what the rule for shape and dtype says, None where it cannot."""
+        if self.facts.spec is None or not plain(args, kwargs):
+            return None
+        arguments = self._signature.bind(args, kwargs)
+        try:
+            return None if arguments is None else self.facts.spec(**arguments)
+        except (TypeError, AttributeError):  # arguments of another kind: running the function says what is wrong
+            return None
+
+    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+        """Return over how many leading axes the results are masked."""
+        if self.facts.mask is None:
+            judged = self._judgement(inputs)
+            return 0 if judged is None else judged.reach(inputs)
+        arguments = self._signature.bind(args, kwargs)
+        return 0 if arguments is None else self.facts.mask(arguments, inputs)
+
+    def judge(self, shapes: tuple[Shape, ...], judgement: Judgement) -> None:
+        """Take what a run on arrays of ``shapes`` showed about masks."""
+        self._judged[shapes] = judgement
+
+    def unknown_in(self, inputs: Inputs) -> str:
+        """Return the torch operation because of which the mask is not known, "" where there is none."""
+        judged = None if self.facts.mask is not None else self._judgement(inputs)
+        return "" if judged is None else judged.unknown
+
+    def _judgement(self, inputs: Inputs) -> Judgement | None:
+        return self._judged.get(tuple(shape for shape, _ in inputs))
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
@@ -69,6 +100,12 @@ class Method:
         return f"<Method {self.__name__}>"
 
 
-def apply(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], rule: Rule | None = None) -> Any:
-    """Record the call of ``function`` on symbolic tensors and return the tensors it gives, as far as ``rule`` tells."""
-    return describe(Function(function, rule), args, kwargs, call_site())
+def apply(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    facts: Facts = NO_FACTS,
+    signature: Signature | None = None,
+) -> Any:
+    """Add a node for the call of ``function`` on symbolic tensors and return the tensors it gives, by its facts."""
+    return describe(Function(function, facts, signature), args, kwargs, call_site())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from anabranch import _tree
 from anabranch.graph.call_site import CallSite
+from anabranch.graph.facts import Inputs
 from anabranch.graph.shapes import Shape
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ class Operation(ABC):
     def call_takes(self, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
         return False
+
+    # What a function knows of masks; a layer has its ``mask_reach``
+
+    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+        """Return over how many leading axes a function's results are masked, by shape and reach of each array it takes."""
+        return 0
+
+    def unknown_in(self, inputs: Inputs) -> str:
+        """Return what torch operation leaves a function's mask unknown, "" where none does."""
+        return ""
 
     @abstractmethod
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:

@@ -12,7 +12,7 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentTypeError, MissingAttributeError
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.explain import tell
-from anabranch.graph.masks import reaches
+from anabranch.graph.masks import reaches, warn_of_lost
 from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import OPERATORS, GetItem, Operator
 from anabranch.graph.port import port
@@ -198,7 +198,9 @@ def make_node(
     """Return the node of one call, with what is known of its masks."""
     node = Node(operation, args, kwargs, output_specs, site)
     if node.inputs:
-        node.mask_axes = reaches(node, [tensor.mask_axes for tensor in node.inputs])
+        given = [tensor.mask_axes for tensor in node.inputs]
+        node.mask_axes = reaches(node, given)
+        warn_of_lost(node, given)
     return node
 
 

@@ -10,7 +10,7 @@ from anabranch import _tree, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Tensor, call_site
 from anabranch.graph.explain import Clash
-from anabranch.graph.operators import promote
+from anabranch.graph.rules import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.branches import agreed, check_branches, raised, refuse_stretching

@@ -1,4 +1,4 @@
-"""What makes a function of torch tensors a public one: it takes arrays too, and becomes a node where a tensor is symbolic."""
+"""What makes a function of torch tensors an operation: its facts, arrays as arguments, a node where a tensor is symbolic."""
 
 from __future__ import annotations
 
@@ -6,27 +6,44 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
-import numpy as np
-import torch
-
 from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
-from anabranch.graph import Tensor, Weight, apply, call_site
-from anabranch.ops._shapes import rule_of
+from anabranch.graph import Facts, Tensor, Weight, apply, call_site
+from anabranch.graph.facts import MaskRule, Signature, SpecRule
+from anabranch.ops._torch import np, torch
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def operation(spec: SpecRule | None = None, mask: MaskRule | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function of torch tensors take arrays, weights and symbolic tensors, with the facts that it states.
+
+    Args:
+        spec: the rule for shape and dtype (``graph/rules.py``); None: they are inferred by running it on fake tensors.
+        mask: the rule for masks (``graph/facts.py``); None: they are judged by the torch operations it dispatches.
+    """
+    return functools.partial(_public, Facts(spec, mask))
+
+
+def stating(facts: Facts) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Like ``operation``, with facts that a Python operator states too."""
+    return functools.partial(_public, facts)
+
+
 def public(function: Callable[P, R]) -> Callable[P, R]:
-    """Let ``function``, written for torch tensors, take arrays, weights and symbolic tensors; torch's refusals say where."""
-    rule = rule_of(function)
+    """Like ``operation()``: nothing is stated, all is inferred."""
+    return _public(Facts(), function)
+
+
+def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
+    signature = Signature(function)
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         for leaf in _tree.leaves((args, list(kwargs.values()))):
             if isinstance(leaf, Tensor):
-                return apply(called, args, kwargs, rule)
+                return apply(called, args, kwargs, facts, signature)
         try:
             args, kwargs = _tree.map_leaves(_number, (args, kwargs))
             return function(*args, **kwargs)
@@ -45,11 +62,23 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
                 where=f"called at {call_site()}",
             ) from error
 
+    FACTS[called] = facts
     return cast(Callable[P, R], called)
+
+
+FACTS: dict[Callable[..., Any], Facts] = {}
+"""The facts that each public function states."""
+
+
+def facts_of(function: Callable[..., Any]) -> Facts:
+    """Return the facts that a function states; of any other function nothing is known."""
+    return FACTS.get(function, Facts())
 
 
 def _number(leaf: Any) -> Any:
     """Return an array or a weight as a tensor, NumPy's numbers as Python's, which may be sizes and axes; all else stays."""
+    if isinstance(leaf, (bool, int, float, str, torch.Tensor)) or leaf is None:
+        return leaf
     if isinstance(leaf, np.generic):
         return leaf.item()
     return runtime.as_tensor(leaf) if isinstance(leaf, (Weight, np.ndarray)) else leaf

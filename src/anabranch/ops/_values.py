@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.fx.node import Node, map_arg
-from torch.fx.proxy import Proxy
-
 from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
+from anabranch.ops._torch import fakes, fx, torch
 
 Spec = tuple[Shape, str]
 
@@ -26,9 +22,9 @@ Spec = tuple[Shape, str]
 
 def tensor(value: Any) -> Any:
     """Return a list or a number as a tensor, floats of the default type and whole numbers int32; tensors as they are."""
-    if isinstance(value, (torch.Tensor, Proxy)):
+    if isinstance(value, (torch.Tensor, fx.Proxy)):
         return value
-    if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, Proxy)) for leaf in _tree.leaves(value)):
+    if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, fx.Proxy)) for leaf in _tree.leaves(value)):
         return torch.stack([tensor(item) for item in value])
     made = runtime.as_tensor(value)
     if type(value).__module__ == "numpy":
@@ -116,7 +112,7 @@ def sizes(value: Any) -> tuple[Any, ...]:
 
 def spec(value: Any) -> Spec:
     """Return shape and dtype."""
-    if isinstance(value, Proxy):
+    if isinstance(value, fx.Proxy):
         known = _noted(value.node)
         return _found(value) if known is None else known
     return runtime.described_shape(value), str(value.dtype).removeprefix("torch.")
@@ -124,17 +120,17 @@ def spec(value: Any) -> Spec:
 
 def check_numbers(value: Any, what: str, repair: str) -> None:
     """Raise where a tensor has no numbers, on which the size of the result depends."""
-    if isinstance(value, (Proxy, FakeTensor)):
+    if isinstance(value, (fx.Proxy, fakes.FakeTensor)):
         raise ArgumentTypeError(f"How much {what} gives depends on numbers, which a symbolic tensor lacks.", repair=repair)
 
 
-def _noted(node: Node) -> Spec | None:
+def _noted(node: fx.Node) -> Spec | None:
     if node.meta.get("shape") is None or node.meta.get("dtype") is None:
         return None
     return node.meta["shape"], node.meta["dtype"]
 
 
-def _found(value: Proxy) -> Spec:
+def _found(value: fx.Proxy) -> Spec:
     """Return what running the recorded nodes on fake tensors says, once for each of two sizes of what is not known."""
     root = getattr(value.tracer, "root", None)
     try:
@@ -146,10 +142,10 @@ def _found(value: Proxy) -> Spec:
     return known, value.node.meta["dtype"]
 
 
-def _run(wanted: Node, root: Any, unknown: int) -> Any:
-    values: dict[Node, Any] = {}
+def _run(wanted: fx.Node, root: Any, unknown: int) -> Any:
+    values: dict[fx.Node, Any] = {}
     stack = [wanted]
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with fakes.FakeTensorMode(allow_non_fake_inputs=True):
         while stack:
             node = stack[-1]
             noted = _noted(node)
@@ -170,8 +166,8 @@ def _stand_in(shape: Shape, kind: str, unknown: int) -> Any:
     return torch.empty(sizes, dtype=runtime.dtype_of(kind), device=runtime.device())
 
 
-def _result(node: Node, root: Any, values: dict[Node, Any]) -> Any:
-    args, kwargs = map_arg((node.args, node.kwargs), values.__getitem__)
+def _result(node: fx.Node, root: Any, values: dict[fx.Node, Any]) -> Any:
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
     if node.op == "call_method":
         return getattr(args[0], str(node.target))(*args[1:], **kwargs)
     if node.op == "call_function":
@@ -185,7 +181,7 @@ def _result(node: Node, root: Any, values: dict[Node, Any]) -> Any:
 def recorded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a function that makes a tensor of sizes; where one of these is a recorded value, record the call."""
     for leaf in _tree.leaves((args, list(kwargs.values()))):
-        if isinstance(leaf, Proxy):
+        if isinstance(leaf, fx.Proxy):
             return leaf.tracer.create_proxy("call_function", function, args, kwargs)
     return function(*args, **kwargs)
 

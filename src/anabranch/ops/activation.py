@@ -5,57 +5,57 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 from anabranch._errors import ShapeError
-from anabranch.ops import _kernels as kernels
-from anabranch.ops._public import public
+from anabranch.graph import rules
+from anabranch.graph.facts import along, pointwise
+from anabranch.ops._public import operation
+from anabranch.ops._torch import kernels, torch
 from anabranch.ops._values import dtype, floats, one_axis, rank, shape, some_axes, tensor
 
 
-@public
+@operation(rules.float_kept, pointwise)
 def relu(x: Any) -> Any:
     """Return max(x, 0)."""
     return kernels.relu(tensor(x))
 
 
-@public
+@operation(rules.float_kept, pointwise)
 def relu6(x: Any) -> Any:
     """Return x cut to [0, 6]."""
     return kernels.relu(tensor(x), max_value=6.0)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     """Return x above 0, negative_slope · x below."""
     return kernels.relu(floats(x), negative_slope)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """Return x above 0, alpha · (exp(x) - 1) below."""
     return kernels.elu(floats(x), alpha)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def selu(x: Any) -> Any:
     """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
     return kernels.selu(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def celu(x: Any, alpha: float = 1.0) -> Any:
     """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)."""
     return kernels.celu(floats(x), alpha)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def gelu(x: Any, approximate: bool = True) -> Any:
     """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
     return kernels.gelu(floats(x), approximate)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def silu(x: Any) -> Any:
     """Return x · sigmoid(x)."""
     return kernels.silu(floats(x))
@@ -64,19 +64,19 @@ def silu(x: Any) -> Any:
 swish = silu
 
 
-@public
+@operation(rules.as_float, pointwise)
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x))."""
     return kernels.sigmoid(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def hard_sigmoid(x: Any) -> Any:
     """Return relu6(x + 3) / 6."""
     return kernels.hard_sigmoid(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def hard_silu(x: Any) -> Any:
     """Return x · relu6(x + 3) / 6."""
     return kernels.hard_silu(floats(x))
@@ -85,67 +85,67 @@ def hard_silu(x: Any) -> Any:
 hard_swish = hard_silu
 
 
-@public
+@operation(rules.as_float, pointwise)
 def hard_tanh(x: Any) -> Any:
     """Return x cut to [-1, 1]."""
     return kernels.hard_tanh(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def tanh_shrink(x: Any) -> Any:
     """Return x - tanh(x)."""
     return kernels.tanh_shrink(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x moved towards 0 by ``threshold``, and 0 within it."""
     return kernels.soft_shrink(floats(x), threshold)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     """Return x where |x| > threshold, 0 elsewhere."""
     return kernels.hard_shrink(floats(x), threshold)
 
 
-@public
+@operation(rules.float_kept, pointwise)
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """Return x above ``threshold``, ``default_value`` elsewhere."""
     return kernels.threshold(tensor(x), threshold, default_value)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x))."""
     return kernels.softplus(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def softsign(x: Any) -> Any:
     """Return x / (1 + |x|)."""
     return kernels.softsign(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def squareplus(x: Any, b: float = 4) -> Any:
     """Return (x + √(x² + b)) / 2."""
     return kernels.squareplus(floats(x), b)
 
 
-@public
+@operation(rules.as_float, pointwise)
 def log_sigmoid(x: Any) -> Any:
     """Return log(sigmoid(x))."""
     return kernels.log_sigmoid(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def sparse_plus(x: Any) -> Any:
     """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
     return kernels.sparse_plus(floats(x))
 
 
-@public
+@operation(rules.as_float, pointwise)
 def sparse_sigmoid(x: Any) -> Any:
     """Return (x + 1) / 2 cut to [0, 1]."""
     return kernels.sparse_sigmoid(floats(x))
@@ -154,14 +154,14 @@ def sparse_sigmoid(x: Any) -> Any:
 # Along an axis
 
 
-@public
+@operation(rules.along, along())
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Return exp(x) / Σ exp(x) along an axis, along several taken as one, or along all (None)."""
     x = floats(x)
     return kernels.softmax(x, one_axis(axis, rank(x)) if isinstance(axis, int) else some_axes(axis, rank(x)))
 
 
-@public
+@operation(rules.along, along())
 def log_softmax(x: Any, axis: Any = -1) -> Any:
     """Return log softmax(x)."""
     x = floats(x)
@@ -170,14 +170,14 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     return x - torch.logsumexp(x, some_axes(axis, rank(x)), True)
 
 
-@public
+@operation(rules.along, along())
 def sparsemax(x: Any, axis: int = -1) -> Any:
     """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
     x = floats(x)
     return kernels.sparsemax(x, one_axis(axis, rank(x)))
 
 
-@public
+@operation(rules.halved, along())
 def glu(x: Any, axis: int = -1) -> Any:
     """Return a · sigmoid(b) for the halves a, b of x along an axis."""
     x = floats(x)
@@ -191,7 +191,7 @@ def glu(x: Any, axis: int = -1) -> Any:
 # Attention
 
 
-@public
+@operation()
 def dot_product_attention(
     query: Any,
     key: Any,

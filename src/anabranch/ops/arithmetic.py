@@ -5,44 +5,46 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import torch
-
 from anabranch import runtime
-from anabranch.ops._public import public
+from anabranch.graph import rules
+from anabranch.graph.facts import along, pointwise
+from anabranch.graph.operators import ARITHMETIC, DIVISION
+from anabranch.ops._public import operation, stating
+from anabranch.ops._torch import torch
 from anabranch.ops._values import check_numbers, common, dtype, floats, kept, one_axis, operands, pair, rank, tensor, whole
 
 
-@public
+@stating(ARITHMETIC)
 def add(x1: Any, x2: Any) -> Any:
     """Return x1 + x2."""
     return operator.add(*operands(x1, x2))
 
 
-@public
+@stating(ARITHMETIC)
 def subtract(x1: Any, x2: Any) -> Any:
     """Return x1 - x2."""
     return operator.sub(*operands(x1, x2))
 
 
-@public
+@stating(ARITHMETIC)
 def multiply(x1: Any, x2: Any) -> Any:
     """Return x1 · x2."""
     return operator.mul(*operands(x1, x2))
 
 
-@public
+@stating(DIVISION)
 def divide(x1: Any, x2: Any) -> Any:
     """Return x1 / x2, of whole numbers too as floats."""
     return operator.truediv(*operands(x1, x2))
 
 
-@public
+@stating(DIVISION)
 def true_divide(x1: Any, x2: Any) -> Any:
     """Return x1 / x2, of whole numbers too as floats."""
     return operator.truediv(*operands(x1, x2))
 
 
-@public
+@operation(rules.float_pair, pointwise)
 def divide_no_nan(x1: Any, x2: Any) -> Any:
     """Return x1 / x2, and 0 where x2 is 0; the gradient there is 0 too."""
     x1, x2 = pair(x1, x2)
@@ -50,95 +52,95 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
     return torch.where(zero, 0.0, torch.div(x1, torch.where(zero, 1, x2)))
 
 
-@public
+@stating(ARITHMETIC)
 def floor_divide(x1: Any, x2: Any) -> Any:
     """Return the greatest whole number ≤ x1 / x2."""
     return operator.floordiv(*operands(x1, x2))
 
 
-@public
+@stating(ARITHMETIC)
 def mod(x1: Any, x2: Any) -> Any:
     """Return the rest of x1 / x2 with the sign of x2."""
     return operator.mod(*operands(x1, x2))
 
 
-@public
+@operation(rules.float_pair, pointwise)
 def fmod(x1: Any, x2: Any) -> Any:
     """Return the rest of x1 / x2 with the sign of x1."""
     return torch.fmod(*pair(x1, x2))
 
 
-@public
+@stating(ARITHMETIC)
 def power(x1: Any, x2: Any) -> Any:
     """Return x1 to the power of x2."""
     return operator.pow(*operands(x1, x2))
 
 
-@public
+@operation(rules.float_pair, pointwise)
 def maximum(x1: Any, x2: Any) -> Any:
     """Return the greater of each two; NaN where one is."""
     return torch.maximum(*pair(x1, x2))
 
 
-@public
+@operation(rules.float_pair, pointwise)
 def minimum(x1: Any, x2: Any) -> Any:
     """Return the lesser of each two; NaN where one is."""
     return torch.minimum(*pair(x1, x2))
 
 
-@public
+@operation(rules.float_pair, pointwise)
 def fmax(x1: Any, x2: Any) -> Any:
     """Return the greater of each two, the other where one is NaN."""
     return torch.fmax(*pair(x1, x2))
 
 
-@public
+@operation(rules.float_pair, pointwise)
 def fmin(x1: Any, x2: Any) -> Any:
     """Return the lesser of each two, the other where one is NaN."""
     return torch.fmin(*pair(x1, x2))
 
 
-@public
+@operation(mask=pointwise)
 def arctan2(x1: Any, x2: Any) -> Any:
     """Return the angle in (-π, π] of the point (x2, x1), in radians."""
     x1, x2 = pair(x1, x2)
     return torch.atan2(floats(x1), floats(x2))
 
 
-@public
+@operation(mask=pointwise)
 def hypot(x1: Any, x2: Any) -> Any:
     """Return √(x1² + x2²)."""
     return torch.hypot(*common(floats(x1), floats(x2)))
 
 
-@public
+@operation(mask=pointwise)
 def heaviside(x1: Any, x2: Any) -> Any:
     """Return 0 below 0, 1 above, x2 at 0."""
     x1, x2 = common(floats(x1), floats(x2))
     return torch.heaviside(x1, x2)
 
 
-@public
+@operation(mask=pointwise)
 def ldexp(x1: Any, x2: Any) -> Any:
     """Return x1 · 2^x2."""
     return torch.ldexp(*pair(x1, x2))
 
 
-@public
+@operation(mask=pointwise)
 def logaddexp(x1: Any, x2: Any) -> Any:
     """Return log(exp(x1) + exp(x2)) without overflow."""
     x1, x2 = pair(x1, x2)
     return torch.logaddexp(floats(x1), floats(x2))
 
 
-@public
+@operation(mask=pointwise)
 def logaddexp2(x1: Any, x2: Any) -> Any:
     """Return log2(2^x1 + 2^x2) without overflow."""
     x1, x2 = pair(x1, x2)
     return torch.logaddexp2(floats(x1), floats(x2))
 
 
-@public
+@operation(rules.clipped, pointwise)
 def clip(x: Any, x_min: Any, x_max: Any) -> Any:
     """Return x, ``x_min`` where it is less and ``x_max`` where it is more; the bounds broadcast."""
     x = whole(x)
@@ -147,7 +149,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Any:
     return torch.clamp(x, tensor(x_min), tensor(x_max))
 
 
-@public
+@operation(rules.chosen, pointwise)
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """Return x1 where the condition is true (not 0), x2 elsewhere; without both, where it is true: (axes, n).
 
@@ -161,7 +163,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     return torch.where(condition, *operands(x1, x2))
 
 
-@public
+@operation()
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """Return the first choice whose condition is true, ``default`` where none is."""
     result = tensor(default)
@@ -170,7 +172,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return result
 
 
-@public
+@operation(mask=pointwise)
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """Return x with numbers for NaN, ∞ and -∞; None is the greatest or least of the type."""
     return torch.nan_to_num(tensor(x), nan, posinf, neginf)
@@ -179,13 +181,13 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 # Along an axis
 
 
-@public
+@operation(mask=along())
 def cumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
     """Return the sums of all elements up to each along an axis; along the flattened x where it is None."""
     return _running(torch.cumsum, x, axis, dtype)
 
 
-@public
+@operation(mask=along())
 def cumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
     """Return the products of all elements up to each along an axis; along the flattened x where it is None."""
     return _running(torch.cumprod, x, axis, dtype)
@@ -197,14 +199,14 @@ def _running(function: Any, x: Any, axis: int | None, dtype: str | None) -> Any:
     return function(x, axis, **({"dtype": runtime.dtype_of(dtype)} if dtype else kept(x)))
 
 
-@public
+@operation()
 def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
     """Return the differences of neighbours along an axis, taken ``n`` times."""
     a = tensor(a)
     return torch.diff(a, n, one_axis(axis, rank(a)))
 
 
-@public
+@operation()
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Return the integral along an axis by straight lines between points, at the places x or at distances ``dx``."""
     y = floats(y)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph.shapes import same
-from anabranch.ops._public import public
+from anabranch.ops._public import operation
+from anabranch.ops._torch import F, torch
 from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, shape, tensor
 
 
-@public
+@operation()
 def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: bool = False) -> Any:
     """Return 1 at the class's place along a new axis, 0 elsewhere; all 0 for a number that is no class."""
     return _one_hot(x, num_classes, axis, dtype, sparse)
 
 
-@public
+@operation()
 def multi_hot(
     inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: str | None = None, sparse: bool = False, **kwargs: Any
 ) -> Any:
@@ -40,7 +38,7 @@ def _one_hot(x: Any, num_classes: int, axis: int, dtype: str | None, sparse: boo
     return (torch.unsqueeze(x, place) == classes).to(runtime.dtype_of(dtype or config.floatx()))
 
 
-@public
+@operation()
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
     """Return -t · log p - (1 - t) · log(1 - p) for each element, p = output, or sigmoid(output) ``from_logits``."""
     true, pred = _alike(target, output)
@@ -50,7 +48,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     return F.binary_cross_entropy(torch.clamp(pred, least, 1.0 - least), true, reduction="none")
 
 
-@public
+@operation()
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
     """Return -Σ t · log p along an axis, p = output scaled to sum to 1, or softmax(output) ``from_logits``."""
     true, pred = _alike(target, output)
@@ -58,7 +56,7 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
     return -torch.sum(true * _log_probabilities(pred, from_logits, place), place)
 
 
-@public
+@operation()
 def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
     """Return -log p[class] for class numbers; the target has output's shape without the axis, or with size 1 there."""
     true, pred = tensor(target).long(), floats(output)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from anabranch import _tree
 from anabranch._errors import ArgumentError
 from anabranch.graph import Tensor
+from anabranch.ops._torch import torch
 from anabranch.ops._values import tensor
 from anabranch.ops.creation import shape
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-
 from anabranch import config
 from anabranch._errors import ShapeError
 from anabranch.graph.shapes import per_axis
-from anabranch.ops import _kernels as kernels
-from anabranch.ops._public import public
+from anabranch.ops._public import operation
+from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._values import check_rank, common, floats, one_of, rank, shape, sizes, tensor
 
 Sizes = int | Sequence[int]
 
 
-@public
+@operation()
 def conv(
     inputs: Any,
     kernel: Any,
@@ -36,7 +33,7 @@ def conv(
     return _convolved(x, _turned(kernel, spatial), strides, padding, layout, dilation_rate, groups)
 
 
-@public
+@operation()
 def depthwise_conv(
     inputs: Any,
     kernel: Any,
@@ -50,7 +47,7 @@ def depthwise_conv(
     return _depthwise(x, kernel, strides, padding, layout, dilation_rate)
 
 
-@public
+@operation()
 def separable_conv(
     inputs: Any,
     depthwise_kernel: Any,
@@ -66,7 +63,7 @@ def separable_conv(
     return _convolved(x, _turned(floats(pointwise_kernel), spatial), 1, "valid", layout, 1, 1)
 
 
-@public
+@operation()
 def conv_transpose(
     inputs: Any,
     kernel: Any,
@@ -149,13 +146,13 @@ def _convolved(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, d
 # Pooling
 
 
-@public
+@operation()
 def max_pool(inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Any:
     """Return the greatest of each window: (B, …spatial, C) -> (B, …positions, C); strides are its sizes unless given."""
     return _pooled("max", inputs, pool_size, strides, padding, data_format)
 
 
-@public
+@operation()
 def average_pool(
     inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
@@ -181,14 +178,14 @@ def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str
     return kernels.pool(x, mode, window, steps, padding, layout)
 
 
-@public
+@operation()
 def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
     """Return means over windows chosen so that ``output_size`` positions come out; None keeps an axis."""
     kinds = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
     return _adaptive(kinds, inputs, output_size, data_format)
 
 
-@public
+@operation()
 def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
     """Return the greatest of windows chosen so that ``output_size`` positions come out; None keeps an axis."""
     kinds = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
@@ -207,7 +204,7 @@ def _adaptive(kinds: dict[int, Any], inputs: Any, output_size: Any, data_format:
 # Blocks
 
 
-@public
+@operation()
 def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
     """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²)."""
     x, (batch, height, width, channels) = _image(x, data_format)
@@ -217,7 +214,7 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     return _as_format(x.reshape(batch, rows, columns, channels * block_size**2), data_format)
 
 
-@public
+@operation()
 def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
     """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²)."""
     x, (batch, height, width, channels) = _image(x, data_format)

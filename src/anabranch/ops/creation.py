@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
-from torch.fx.proxy import Proxy
-
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch.graph import Tensor, Weight
-from anabranch.ops._public import public
+from anabranch.graph import Tensor, Weight, rules
+from anabranch.graph.facts import pointwise
+from anabranch.ops._public import operation
+from anabranch.ops._torch import fx, np, torch
 from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, recorded, sizes, tensor
-
-_arange: Any = torch.arange  # whose types know nothing of recorded values
 
 # Conversions
 
 
-@public
+@operation()
 def convert_to_tensor(x: Any, dtype: str | None = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
     """Return a number, list or array as a tensor; lists of floats get the default float type, of whole numbers int32."""
     if sparse or ragged:
@@ -30,7 +26,7 @@ def convert_to_tensor(x: Any, dtype: str | None = None, sparse: bool | None = No
     return x if dtype is None else x.to(runtime.dtype_of(_name(dtype)))
 
 
-@public
+@operation()
 def array(x: Any, dtype: str | None = None) -> Any:
     """Return a number, list or array as a tensor."""
     x = tensor(x)
@@ -44,13 +40,13 @@ def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
     return runtime.numpy_of(tensor(runtime.as_tensor(x) if isinstance(x, Weight) else x))
 
 
-@public
+@operation(rules.cast, pointwise)
 def cast(x: Any, dtype: str) -> Any:
     """Return x as another dtype."""
     return tensor(x).to(runtime.dtype_of(_name(dtype)))
 
 
-@public
+@operation(mask=pointwise)
 def saturate_cast(x: Any, dtype: str) -> Any:
     """Return x as another dtype, cut to the numbers that it holds."""
     x, kind = tensor(x), runtime.dtype_of(_name(dtype))
@@ -66,13 +62,13 @@ def _name(dtype: Any) -> str:
     return dtype if isinstance(dtype, str) else str(np.dtype(dtype)) if not isinstance(dtype, torch.dtype) else str(dtype)[6:]
 
 
-@public
+@operation(rules.kept, pointwise)
 def copy(x: Any) -> Any:
     """Return the same numbers in memory of their own."""
     return torch.clone(tensor(x))
 
 
-@public
+@operation(mask=pointwise)
 def stop_gradient(variable: Any) -> Any:
     """Return the same numbers, through which nothing learns."""
     return tensor(variable).detach()
@@ -112,25 +108,25 @@ def size(x: Any) -> Any:
 # Constants
 
 
-@public
+@operation()
 def zeros(shape: Any, dtype: str | None = None) -> Any:
     """Return zeros of a shape."""
     return _filled(shape, 0, dtype)
 
 
-@public
+@operation()
 def ones(shape: Any, dtype: str | None = None) -> Any:
     """Return ones of a shape."""
     return _filled(shape, 1, dtype)
 
 
-@public
+@operation()
 def empty(shape: Any, dtype: str | None = None) -> Any:
     """Return any numbers of a shape; they are zeros."""
     return _filled(shape, 0, dtype)
 
 
-@public
+@operation()
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Any:
     """Return one number, or what broadcasts, in a shape."""
     if isinstance(fill_value, (bool, int, float)):
@@ -151,28 +147,28 @@ def _as_shape(shape: Any) -> tuple[Any, ...]:
             "A tensor cannot be made in a shape of which a size is not known.", got=f"shape={tuple(given)}",
             repair="ops.zeros_like(x), ops.full_like(x, value): like a symbolic tensor, whatever its batch",
         )  # fmt: skip
-    return tuple(length if isinstance(length, Proxy) else int(length) for length in given)
+    return tuple(length if isinstance(length, fx.Proxy) else int(length) for length in given)
 
 
-@public
+@operation(mask=pointwise)
 def zeros_like(x: Any, dtype: str | None = None) -> Any:
     """Return zeros of x's shape and dtype."""
     return torch.zeros_like(tensor(x), **_as_dtype(dtype))
 
 
-@public
+@operation(mask=pointwise)
 def ones_like(x: Any, dtype: str | None = None) -> Any:
     """Return ones of x's shape and dtype."""
     return torch.ones_like(tensor(x), **_as_dtype(dtype))
 
 
-@public
+@operation(mask=pointwise)
 def empty_like(x: Any, dtype: str | None = None) -> Any:
     """Return any numbers of x's shape and dtype; they are zeros."""
     return torch.zeros_like(tensor(x), **_as_dtype(dtype))
 
 
-@public
+@operation(mask=pointwise)
 def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Any:
     """Return one number, or what broadcasts, in x's shape and dtype."""
     x = tensor(x)
@@ -185,20 +181,20 @@ def _as_dtype(dtype: str | None) -> dict[str, Any]:
     return {} if dtype is None else {"dtype": runtime.dtype_of(_name(dtype))}
 
 
-@public
+@operation()
 def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
     """Return an N × M matrix of zeros with ones along the diagonal ``k``."""
     lower, columns = _distance(N, M)
     return (columns - lower == k).to(runtime.dtype_of(_name(dtype or config.floatx())))
 
 
-@public
+@operation()
 def identity(n: int, dtype: str | None = None) -> Any:
     """Return the n × n matrix with ones along the diagonal."""
     return torch.eye(n, dtype=runtime.dtype_of(_name(dtype or config.floatx())), device=runtime.device())
 
 
-@public
+@operation()
 def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
     """Return an N × M matrix of ones up to the diagonal ``k``, zeros above."""
     rows, columns = _distance(N, M)
@@ -206,24 +202,24 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> A
 
 
 def _distance(rows: int, columns: int | None) -> tuple[Any, Any]:
-    down, across = (_arange(n, device=runtime.device()) for n in (rows, rows if columns is None else columns))
+    down, across = (torch.arange(n, device=runtime.device()) for n in (rows, rows if columns is None else columns))
     return down.unsqueeze(1), across.unsqueeze(0)
 
 
 # Ranges
 
 
-@public
+@operation()
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = None) -> Any:
     """Return start, start + step, … below ``stop``; from 0 to ``start`` where ``stop`` is None."""
     start, stop = (0, start) if stop is None else (start, stop)
     step = 1 if step is None else step
     if dtype is None:
         dtype = config.floatx() if any(isinstance(n, float) for n in (start, stop, step)) else "int32"
-    return recorded(_arange, start, stop, step, dtype=runtime.dtype_of(_name(dtype)), device=runtime.device())
+    return recorded(torch.arange, start, stop, step, dtype=runtime.dtype_of(_name(dtype)), device=runtime.device())
 
 
-@public
+@operation()
 def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: str | None = None, axis: int = 0
 ) -> Any:
@@ -238,7 +234,7 @@ def linspace(
     return (made, step) if retstep else made
 
 
-@public
+@operation()
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: str | None = None, axis: int = 0
 ) -> Any:

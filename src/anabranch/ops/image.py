@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import per_axis
-from anabranch.ops._public import public
+from anabranch.ops._public import operation
+from anabranch.ops._torch import F, torch
 from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor
 
 __all__ = ["crop_images", "pad_images", "resize", "rgb_to_grayscale"]
 
-_sym_max: Any = torch.sym_max
-_sym_min: Any = torch.sym_min
 _MODES = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubic"}
 
 
-@public
+@operation()
 def resize(
     images: Any,
     size: Any,
@@ -63,6 +59,16 @@ def resize(
     return x if "float" in kind else _rounded(x, kind)
 
 
+def _greater(a: Any, b: Any) -> Any:
+    greater: Any = torch.sym_max  # which torch leaves untyped
+    return greater(a, b)
+
+
+def _lesser(a: Any, b: Any) -> Any:
+    lesser: Any = torch.sym_min
+    return lesser(a, b)
+
+
 def _rounded(x: Any, kind: str) -> Any:
     limits = torch.iinfo(runtime.dtype_of(kind))
     x = torch.round(x)
@@ -71,19 +77,19 @@ def _rounded(x: Any, kind: str) -> Any:
 
 def _cropped_to_ratio(x: Any, wanted: tuple[int, ...]) -> Any:
     *_, height, width = sizes(x)
-    rows = _sym_max(_sym_min(height, width * wanted[0] // wanted[1]), 1)
-    columns = _sym_max(_sym_min(width, height * wanted[1] // wanted[0]), 1)
+    rows = _greater(_lesser(height, width * wanted[0] // wanted[1]), 1)
+    columns = _greater(_lesser(width, height * wanted[1] // wanted[0]), 1)
     return x.narrow(2, (height - rows) // 2, rows).narrow(3, (width - columns) // 2, columns)
 
 
 def _padded_to_ratio(x: Any, wanted: tuple[int, ...], value: float) -> Any:
     *_, height, width = sizes(x)
-    above = (_sym_max(height, width * wanted[0] // wanted[1]) - height) // 2
-    beside = (_sym_max(width, height * wanted[1] // wanted[0]) - width) // 2
+    above = (_greater(height, width * wanted[0] // wanted[1]) - height) // 2
+    beside = (_greater(width, height * wanted[1] // wanted[0]) - width) // 2
     return F.pad(x, (beside, beside, above, above), value=value)
 
 
-@public
+@operation()
 def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
     """Return 0.2989 · R + 0.587 · G + 0.114 · B with one channel."""
     layout = config.check_data_format(data_format)
@@ -97,7 +103,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
     return grey if "float" in kind else grey.to(runtime.dtype_of(kind))
 
 
-@public
+@operation()
 def pad_images(
     images: Any,
     top_padding: int | None = None,
@@ -118,7 +124,7 @@ def pad_images(
     return F.pad(x, (*after, left, right, top, bottom))
 
 
-@public
+@operation()
 def crop_images(
     images: Any,
     top_cropping: int | None = None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.ops._public import public
+from anabranch.graph import rules
+from anabranch.graph.facts import along, taken
+from anabranch.ops._public import operation
+from anabranch.ops._torch import torch
 from anabranch.ops._values import (
     check_numbers,
     check_rank,
@@ -25,7 +26,7 @@ from anabranch.ops._values import (
 )
 
 
-@public
+@operation(mask=along())
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Return the elements at ``indices`` along an axis, whose place the axes of the indices take; -1 is the last one."""
     x, indices = tensor(x), tensor(indices).long()
@@ -37,7 +38,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     return found.reshape((*known[:place], *inner, *known[place + 1 :]))
 
 
-@public
+@operation()
 def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Return for each place of ``indices`` the element of x that stands there but for its place along the axis."""
     x, indices = tensor(x), tensor(indices).long()
@@ -48,13 +49,13 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     return torch.take_along_dim(x, torch.where(indices < 0, indices + sizes(x)[place], indices), place)
 
 
-@public
+@operation(rules.indexed_by, taken)
 def get_item(x: Any, key: Any) -> Any:
     """Return x[key]."""
     return tensor(x)[key]
 
 
-@public
+@operation()
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
     """Return the block of a shape that begins at ``start_indices``; a size of -1 reaches to the end."""
     inputs = tensor(inputs)
@@ -71,7 +72,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
     return inputs
 
 
-@public
+@operation()
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """Return a copy of ``inputs`` with the block ``updates`` at ``start_indices``."""
     inputs = tensor(inputs)
@@ -91,7 +92,7 @@ def _numbers(values: Any) -> list[Any]:
     return values.tolist() if isinstance(values, torch.Tensor) else list(values)
 
 
-@public
+@operation()
 def scatter(indices: Any, values: Any, shape: Any) -> Any:
     """Return zeros of a shape with ``values`` added at ``indices`` (…, k), each of which is a place along the first k axes."""
     values = tensor(values)
@@ -100,7 +101,7 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
     return made.index_put(_places(indices), values, accumulate=True)
 
 
-@public
+@operation()
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
     """Return a copy of ``inputs`` with ``updates`` at ``indices`` (…, k): in the place of what is there, or combined with it.
 
@@ -131,7 +132,7 @@ def _places(indices: Any) -> tuple[Any, ...]:
     return tuple(indices[..., place] for place in range(width))
 
 
-@public
+@operation()
 def nonzero(x: Any) -> tuple[Any, ...]:
     """Return where x is not 0, one vector of places for each axis."""
     x = tensor(x)
@@ -140,7 +141,7 @@ def nonzero(x: Any) -> tuple[Any, ...]:
     return tuple(found[:, place].to(torch.int32) for place in range(rank(x)))
 
 
-@public
+@operation()
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """Return places in a flat tensor as places along each axis of a shape."""
     flat, found = tensor(indices), []
@@ -153,13 +154,13 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 # Order
 
 
-@public
+@operation(mask=along())
 def sort(x: Any, axis: int | None = -1) -> Any:
     """Return x in ascending order along an axis, flattened where it is None."""
     return _ordered(x, axis)[0]
 
 
-@public
+@operation(mask=along())
 def argsort(x: Any, axis: int | None = -1) -> Any:
     """Return the places that put x in ascending order along an axis, int32; equals keep their order."""
     return _ordered(x, axis)[1].to(torch.int32)
@@ -171,7 +172,7 @@ def _ordered(x: Any, axis: int | None) -> Any:
     return torch.sort(x, dim=place, stable=True)
 
 
-@public
+@operation()
 def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
     """Return the ``k`` greatest along the last axis and where they stand (int32)."""
     x = tensor(x)
@@ -184,7 +185,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
     return found[0], found[1].to(torch.int32)
 
 
-@public
+@operation()
 def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
     """Return whether the class ``targets`` (B,) is among the ``k`` greatest of ``predictions`` (B, C); equals share a place."""
     targets, predictions = tensor(targets).long(), tensor(predictions)
@@ -193,7 +194,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
     return torch.sum(predictions > chosen, 1) < k
 
 
-@public
+@operation()
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     """Return where ``values`` belong in an ascending sequence, before (left) or after (right) its equals; int32."""
     one_of("side", side, ("left", "right"))
@@ -201,13 +202,13 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     return torch.searchsorted(sequence.contiguous(), values, right=side == "right").to(torch.int32)
 
 
-@public
+@operation()
 def digitize(x: Any, bins: Any) -> Any:
     """Return in which bin each element lies: i where bins[i-1] ≤ x < bins[i]; int32."""
     return torch.bucketize(whole(x), tensor(bins), right=True).to(torch.int32)
 
 
-@public
+@operation()
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
     """Return how often each whole number from 0 on comes, or the sums of its weights: (n,) -> (max + 1 or ``minlength``,)."""
     if sparse:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.ops._public import public
+from anabranch.graph import rules
+from anabranch.graph.facts import along
+from anabranch.ops._public import operation
+from anabranch.ops._torch import torch
 from anabranch.ops._values import common, one_axis, one_of, rank, shape, sizes, tensor
 
 
-@public
+@operation(rules.joined, along(joins=True))
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     """Return tensors joined along an axis; all other sizes are equal."""
     made = _several(xs)
@@ -22,34 +23,34 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     return torch.cat(made, one_axis(axis, ranks.pop()))
 
 
-@public
+@operation(rules.stacked, along(new=True, joins=True))
 def stack(x: Sequence[Any], axis: int = 0) -> Any:
     """Return tensors of one shape along a new axis, counted in the result."""
     made = _several(x)
     return torch.stack(made, one_axis(axis, rank(made[0]) + 1))
 
 
-@public
+@operation()
 def hstack(xs: Sequence[Any]) -> Any:
     """Return tensors joined along axis 1, or axis 0 where they have one."""
     made = _several(xs)
     return torch.cat([x.reshape(1) if rank(x) == 0 else x for x in made], 0 if rank(made[0]) < 2 else 1)
 
 
-@public
+@operation()
 def vstack(xs: Sequence[Any]) -> Any:
     """Return tensors joined along axis 0; vectors are rows."""
     return torch.cat([x.reshape(1, -1) if rank(x) < 2 else x for x in _several(xs)], 0)
 
 
-@public
+@operation()
 def dstack(xs: Sequence[Any]) -> Any:
     """Return tensors joined along axis 2, which those of fewer axes gain."""
     made = [x.reshape(1, -1, 1) if rank(x) < 2 else x.unsqueeze(2) if rank(x) == 2 else x for x in _several(xs)]
     return torch.cat(made, 2)
 
 
-@public
+@operation()
 def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
     """Return x2 joined to x1 along an axis, both flattened where it is None."""
     x1, x2 = common(x1, x2)
@@ -69,13 +70,13 @@ def _several(xs: Any) -> list[Any]:
     return common(*xs)
 
 
-@public
+@operation(mask=along())
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Return x in parts along an axis: so many equal ones, or cut before each of the places given."""
     return _split(x, indices_or_sections, axis)
 
 
-@public
+@operation(mask=along())
 def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Return x in parts along an axis; where they cannot be equal the first ones are longer by one."""
     x = tensor(x)
@@ -86,19 +87,19 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return [found[index] for index in range(indices_or_sections)]
 
 
-@public
+@operation()
 def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
     """Return x in parts along axis 0."""
     return _split(x, indices_or_sections, 0)
 
 
-@public
+@operation()
 def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
     """Return x in parts along axis 1, or axis 0 where it has one."""
     return _split(x, indices_or_sections, 1 if rank(tensor(x)) > 1 else 0)
 
 
-@public
+@operation()
 def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
     """Return x in parts along axis 2."""
     return _split(x, indices_or_sections, 2)
@@ -129,7 +130,7 @@ def _cut(x: Any, places: Any, axis: int) -> list[Any]:
     return [found[index] for index in range(len(cuts) + 1)]
 
 
-@public
+@operation(mask=along())
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     """Return the parts of x along an axis, which they lack; ``num`` says how many where the size is not known."""
     x = tensor(x)
@@ -145,7 +146,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     return [found[index] for index in range(num if size is None else size)]  # type: ignore[arg-type]  # one is known
 
 
-@public
+@operation()
 def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
     """Return for each vector its value at every point of the grid that all of them span; xy: the second one's axis is first."""
     one_of("indexing", indexing, ("xy", "ij"))

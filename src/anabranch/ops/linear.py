@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph import rules
+from anabranch.graph.facts import product
 from anabranch.graph.shapes import same
-from anabranch.ops._public import public
+from anabranch.ops._public import operation
+from anabranch.ops._torch import torch
 from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, rank, shape, sizes, tensor
 
 
-@public
+@operation(rules.matrix_product, product)
 def matmul(x1: Any, x2: Any) -> Any:
     """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k)."""
     x1, x2 = common(x1, x2)
@@ -27,7 +28,7 @@ def matmul(x1: Any, x2: Any) -> Any:
     return _product(torch.matmul, x1, x2)
 
 
-@public
+@operation()
 def dot(x1: Any, x2: Any) -> Any:
     """Return Σ over the last axis of x1 and the second last (or only) one of x2; of numbers the product."""
     x1, x2 = common(x1, x2)
@@ -38,26 +39,26 @@ def dot(x1: Any, x2: Any) -> Any:
     return _product(lambda a, b: torch.tensordot(a, b, ([rank(x1) - 1], [rank(x2) - 2])), x1, x2)
 
 
-@public
+@operation()
 def vdot(x1: Any, x2: Any) -> Any:
     """Return Σ x1 · x2 of both flattened."""
     return _product(lambda a, b: torch.sum(a.reshape(-1) * b.reshape(-1)), x1, x2)
 
 
-@public
+@operation()
 def inner(x1: Any, x2: Any) -> Any:
     """Return Σ over the last axis of both: (…, n), (…', n) -> (…, …')."""
     return _product(torch.inner, x1, x2)
 
 
-@public
+@operation()
 def outer(x1: Any, x2: Any) -> Any:
     """Return the products of each element of x1 with each of x2, both flattened: (n, m)."""
     x1, x2 = common(x1, x2)
     return torch.outer(x1.reshape(-1), x2.reshape(-1))
 
 
-@public
+@operation()
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
     """Return Σ over axes of both: the last and first ``axes`` ones, or those named by a pair of axes or lists of axes."""
     if isinstance(axes, int):
@@ -68,7 +69,7 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
     return _product(lambda a, b: torch.tensordot(a, b, (first, second)), x1, x2)
 
 
-@public
+@operation()
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
     """Return the sums of products that Einstein's notation says, as in "bij,bjk->bik"."""
     made = common(*operands)
@@ -87,7 +88,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
     return found.to(runtime.dtype_of(dtype(made[0]))) if whole else found
 
 
-@public
+@operation()
 def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     """Return the vectors at right angles to those along an axis of size 3 of each, along ``axisc`` of the result."""
     x1, x2 = common(x1, x2)
@@ -98,20 +99,20 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
     return torch.movedim(found, -1, last)
 
 
-@public
+@operation()
 def kron(x1: Any, x2: Any) -> Any:
     """Return the Kronecker product: x2 scaled by each element of x1, in its place."""
     return torch.kron(*common(x1, x2))
 
 
-@public
+@operation()
 def cdist(x: Any, y: Any) -> Any:
     """Return the distances between the rows of both: (…, n, d), (…, m, d) -> (…, n, m)."""
     x, y = common(floats(x), floats(y))
     return torch.cdist(x, y)
 
 
-@public
+@operation()
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - Keras's name
     """Return the powers of each element of a vector, N of them: from the highest down, or ``increasing``."""
     x = tensor(x)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from anabranch.ops._public import public
+from anabranch.graph.facts import along
+from anabranch.ops._public import operation
+from anabranch.ops._torch import torch
 from anabranch.ops._values import dtype, floats, kept, one_axis, rank, some_axes, tensor
 from anabranch.ops.arithmetic import _running
 from anabranch.ops.reduction import _quantile
 
 
-@public
+@operation(mask=along())
 def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return Σ x over the axes; 0 where there is no number."""
     x = _filled(x, 0)
@@ -20,7 +20,7 @@ def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else x
 
 
-@public
+@operation(mask=along())
 def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the product over the axes; 1 where there is no number."""
     x = _filled(x, 1)
@@ -30,7 +30,7 @@ def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return x
 
 
-@public
+@operation(mask=along())
 def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the mean over the axes; NaN where there is no number."""
     x = floats(x)
@@ -38,13 +38,13 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.nanmean(x, axes, keepdim=keepdims) if axes else x
 
 
-@public
+@operation(mask=along())
 def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the variance over the axes; NaN where there is no number."""
     return _variance(x, axis, keepdims)
 
 
-@public
+@operation(mask=along())
 def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the standard deviation over the axes; NaN where there is no number."""
     return torch.sqrt(_variance(x, axis, keepdims))
@@ -56,13 +56,13 @@ def _variance(x: Any, axis: Any, keepdims: bool) -> Any:
     return torch.nanmean(torch.square(x - torch.nanmean(x, axes, keepdim=True)), axes, keepdim=keepdims) if axes else x - x
 
 
-@public
+@operation(mask=along())
 def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the greatest over the axes; NaN where there is no number."""
     return _extreme(torch.amax, x, axis, keepdims, -1)
 
 
-@public
+@operation(mask=along())
 def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the least over the axes; NaN where there is no number."""
     return _extreme(torch.amin, x, axis, keepdims, 1)
@@ -78,13 +78,13 @@ def _extreme(function: Any, x: Any, axis: Any, keepdims: bool, sign: int) -> Any
     return torch.where(torch.all(missing, axes, keepdim=keepdims), torch.nan, found)
 
 
-@public
+@operation()
 def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return where the greatest stands along an axis, int32; -1 where there is no number."""
     return _place(torch.argmax, x, axis, keepdims, -1)
 
 
-@public
+@operation()
 def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return where the least stands along an axis, int32; -1 where there is no number."""
     return _place(torch.argmin, x, axis, keepdims, 1)
@@ -101,31 +101,31 @@ def _place(function: Any, x: Any, axis: int | None, keepdims: bool, sign: int) -
     return torch.where(none, -1, found)
 
 
-@public
+@operation()
 def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the middle one over the axes; NaN where there is no number."""
     return _quantile(x, 0.5, axis, "linear", keepdims, torch.nanquantile)
 
 
-@public
+@operation()
 def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the numbers below which a share ``q`` (0 … 1) lies; the axes of ``q`` come first."""
     return _quantile(x, q, axis, method, keepdims, torch.nanquantile)
 
 
-@public
+@operation()
 def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first."""
     return _quantile(x, tensor(q) / 100, axis, method, keepdims, torch.nanquantile)
 
 
-@public
+@operation(mask=along())
 def nancumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
     """Return the sums of all elements up to each along an axis; along the flattened x where it is None."""
     return _running(torch.cumsum, _filled(x, 0), axis, dtype)
 
 
-@public
+@operation(mask=along())
 def nancumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
     """Return the products of all elements up to each along an axis; along the flattened x where it is None."""
     return _running(torch.cumprod, _filled(x, 1), axis, dtype)

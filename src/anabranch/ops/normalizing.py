@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from anabranch import config
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.ops import _kernels as kernels
-from anabranch.ops._public import public
+from anabranch.ops._public import operation
+from anabranch.ops._torch import kernels, torch
 from anabranch.ops._values import common, floats, one_axis, rank, shape, some_axes, tensor
 
 
-@public
+@operation()
 def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
     """Return the mean and the variance Σ (x - mean)² / n over axes."""
     if synchronized:
@@ -23,7 +21,7 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
     return found[1], found[0]
 
 
-@public
+@operation()
 def batch_normalization(
     x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 0.001
 ) -> Any:
@@ -45,7 +43,7 @@ def batch_normalization(
     return y + made["offset"] if "offset" in made else y
 
 
-@public
+@operation()
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any
 ) -> Any:
@@ -64,7 +62,7 @@ def layer_normalization(
     return y if beta is None else y + _spread(beta, x, axes)
 
 
-@public
+@operation()
 def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
     """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019)."""
     x = floats(x)
@@ -74,7 +72,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
     return y if scale is None else y * _spread(floats(scale), x, axes)
 
 
-@public
+@operation()
 def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
     """Return x / max(‖x‖, epsilon), the norm of an order over axes."""
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
@@ -85,7 +83,7 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
     return x / torch.clamp(length, min=config.epsilon() if epsilon is None else epsilon)
 
 
-@public
+@operation()
 def psnr(x1: Any, x2: Any, max_val: Any) -> Any:
     """Return 10 · log10(max_val² / mean((x1 - x2)²)), in decibels."""
     x1, x2 = common(floats(x1), floats(x2))

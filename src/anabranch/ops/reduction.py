@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from anabranch import runtime
 from anabranch._errors import ArgumentError
-from anabranch.ops._public import public
+from anabranch.graph import rules
+from anabranch.graph.facts import along
+from anabranch.ops._public import operation
+from anabranch.ops._torch import torch
 from anabranch.ops._values import common, dtype, floats, kept, one_axis, one_of, rank, recorded, some_axes, tensor, whole
 
 
-@public
+@operation(rules.total, along())
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return Σ x over the axes; whole numbers stay int32 or int64."""
     x = tensor(x)
@@ -20,7 +21,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else whole(x)
 
 
-@public
+@operation(rules.total, along())
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Any:
     """Return the product over the axes, computed in ``dtype``; whole numbers stay int32 or int64."""
     x = tensor(x)
@@ -30,7 +31,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = N
     return x
 
 
-@public
+@operation(rules.mean, along())
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return Σ x / n over the axes, as floats."""
     x = floats(x)
@@ -38,7 +39,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.mean(x, axes, keepdim=keepdims) if axes else x
 
 
-@public
+@operation(mask=along())
 def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     """Return Σ w · x / Σ w over the axes; the weights have x's shape, or one axis: that of ``axis``."""
     x = floats(x)
@@ -52,7 +53,7 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     return torch.sum(x * weights, axes) / torch.sum(weights, axes) if axes else x
 
 
-@public
+@operation(rules.mean, along())
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return Σ (x - mean)² / n over the axes."""
     x = floats(x)
@@ -60,7 +61,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.var(x, axes, correction=0, keepdim=keepdims) if axes else torch.zeros_like(x)
 
 
-@public
+@operation(rules.mean, along())
 def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return √(Σ (x - mean)² / n) over the axes."""
     x = floats(x)
@@ -68,33 +69,33 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.std(x, axes, correction=0, keepdim=keepdims) if axes else torch.zeros_like(x)
 
 
-@public
+@operation(rules.extreme, along())
 def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
     """Return the greatest over the axes, ``initial`` among them."""
     found = _extreme(torch.amax, x, axis, keepdims)
     return found if initial is None else torch.maximum(found, tensor(initial).to(found))
 
 
-@public
+@operation(rules.extreme, along())
 def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
     """Return the least over the axes, ``initial`` among them."""
     found = _extreme(torch.amin, x, axis, keepdims)
     return found if initial is None else torch.minimum(found, tensor(initial).to(found))
 
 
-@public
+@operation(rules.extreme, along())
 def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the greatest over the axes."""
     return _extreme(torch.amax, x, axis, keepdims)
 
 
-@public
+@operation(rules.extreme, along())
 def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the least over the axes."""
     return _extreme(torch.amin, x, axis, keepdims)
 
 
-@public
+@operation(rules.extreme, along())
 def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the greatest minus the least over the axes."""
     return _extreme(torch.amax, x, axis, keepdims) - _extreme(torch.amin, x, axis, keepdims)
@@ -106,13 +107,13 @@ def _extreme(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     return function(x, axes, keepdim=keepdims) if axes else x
 
 
-@public
+@operation(rules.position, along())
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return where the greatest stands along an axis, int32; in the flattened x where it is None."""
     return _place(torch.argmax, x, axis, keepdims)
 
 
-@public
+@operation(rules.position, along())
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return where the least stands along an axis, int32; in the flattened x where it is None."""
     return _place(torch.argmin, x, axis, keepdims)
@@ -124,7 +125,7 @@ def _place(function: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
     return function(x, place, keepdims).to(torch.int32)
 
 
-@public
+@operation(mask=along())
 def count_nonzero(x: Any, axis: Any = None) -> Any:
     """Return how many are not 0 over the axes, int32."""
     found = tensor(x) != 0
@@ -132,7 +133,7 @@ def count_nonzero(x: Any, axis: Any = None) -> Any:
     return torch.sum(found, axes, dtype=torch.int32) if axes else found.to(torch.int32)
 
 
-@public
+@operation(rules.mean, along())
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return log Σ exp(x) over the axes without overflow."""
     x = floats(x)
@@ -143,13 +144,13 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 # Quantiles
 
 
-@public
+@operation(mask=along())
 def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the middle one over the axes, the mean of both where there are two."""
     return _quantile(x, 0.5, axis, "linear", keepdims)
 
 
-@public
+@operation()
 def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the numbers below which a share ``q`` (0 … 1) lies; the axes of ``q`` come first.
 
@@ -158,13 +159,13 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     return _quantile(x, q, axis, method, keepdims)
 
 
-@public
+@operation()
 def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first."""
     return _quantile(x, tensor(q) / 100, axis, method, keepdims)
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: Any = torch.quantile) -> Any:
+def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: Any = None) -> Any:
     one_of("method", method, ("linear", "lower", "higher", "midpoint", "nearest"))
     x = floats(x)
     total = rank(x)
@@ -172,7 +173,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: 
     rest = [place for place in range(total) if place not in axes]
     shares = q if isinstance(q, float) else tensor(q).to(x.dtype)
     flat = x.permute(*rest, *axes).flatten(len(rest)) if total else x.reshape(1)
-    found = function(flat, shares, -1, interpolation=method)
+    found = (function or torch.quantile)(flat, shares, -1, interpolation=method)
     if keepdims:
         for place in sorted(axes, reverse=True):
             found = found.unsqueeze(place - total)
@@ -182,7 +183,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: 
 # Distances
 
 
-@public
+@operation()
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the norm over the axes: of vectors (one axis, 2-norm unless ``ord`` says) or matrices (two, Frobenius's)."""
     x = floats(x)
@@ -199,25 +200,25 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 # Of segments
 
 
-@public
+@operation()
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """Return the sums of the rows of each segment: data (n, …), ids (n,) -> (num_segments, …)."""
     return _segments(data, segment_ids, num_segments, "sum", 0)
 
 
-@public
+@operation()
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """Return the greatest of the rows of each segment, the least number of the type for an empty one."""
     return _segments(data, segment_ids, num_segments, "amax", None)
 
 
-@public
+@operation()
 def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """Return the least of the rows of each segment, the greatest number of the type for an empty one."""
     return _segments(data, segment_ids, num_segments, "amin", None)
 
 
-@public
+@operation()
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """Return the products of the rows of each segment, 1 for an empty one."""
     return _segments(data, segment_ids, num_segments, "prod", 1)

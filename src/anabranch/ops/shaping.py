@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch._subclasses.fake_tensor import FakeTensor
-
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph import rules
+from anabranch.graph.facts import along, dropped, permuted, swapped
 from anabranch.graph.shapes import product
-from anabranch.ops._public import public
+from anabranch.ops._public import operation
+from anabranch.ops._torch import F, fakes, torch
 from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
 
 
-@public
+@operation(rules.reshaped, dropped)
 def reshape(x: Any, newshape: Any) -> Any:
     """Return x in another shape; one size may be -1 (or None), which is what remains."""
     x = tensor(x)
@@ -32,7 +31,7 @@ def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
     if not all(isinstance(size, int) for size in wanted):
         return x
     after = math.prod(size for size in wanted if size != -1)
-    describing = isinstance(x, FakeTensor)
+    describing = isinstance(x, fakes.FakeTensor)
     if before is None and not describing:
         return x
     if before is None and -1 not in wanted:
@@ -51,13 +50,13 @@ def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
     return x
 
 
-@public
+@operation(rules.flattened, dropped)
 def ravel(x: Any) -> Any:
     """Return x with one axis."""
     return torch.reshape(tensor(x), (-1,))
 
 
-@public
+@operation(rules.transposed, permuted)
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Return x with its axes in another order, reversed unless ``axes`` says."""
     x = tensor(x)
@@ -73,21 +72,21 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     return torch.permute(x, order)
 
 
-@public
+@operation()
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Return x with one axis or several elsewhere; the others keep their order."""
     x = tensor(x)
     return torch.movedim(x, some_axes(source, rank(x), "source"), some_axes(destination, rank(x), "destination"))
 
 
-@public
+@operation(rules.swapped, swapped)
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Return x with two axes in each other's place."""
     x = tensor(x)
     return torch.transpose(x, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
 
 
-@public
+@operation(rules.expanded, along(new=True))
 def expand_dims(x: Any, axis: Any) -> Any:
     """Return x with new axes of size 1, counted in the result."""
     x = tensor(x)
@@ -97,7 +96,7 @@ def expand_dims(x: Any, axis: Any) -> Any:
     return x
 
 
-@public
+@operation(rules.squeezed, along())
 def squeeze(x: Any, axis: Any = None) -> Any:
     """Return x without axes of size 1: those named, or all; an axis of unknown size stays unless it is named."""
     x = tensor(x)
@@ -112,38 +111,38 @@ def squeeze(x: Any, axis: Any = None) -> Any:
                 expected="axes of size 1", got=f"{known}, axis={axis!r}",
                 repair="ops.reshape, or a mean or maximum over the axis",
             )  # fmt: skip
-    if isinstance(x, FakeTensor):  # sizes that are not known stand for 1 here
+    if isinstance(x, fakes.FakeTensor):  # sizes that are not known stand for 1 here
         for place in sorted((place for place in axes if known[place] is None), reverse=True):
             x = x.narrow(place, 0, 1)
     return torch.squeeze(x, axes)
 
 
-@public
+@operation()
 def broadcast_to(x: Any, shape: Any) -> Any:
     """Return x stretched to a shape: axes of size 1 and missing first axes repeat."""
     return torch.broadcast_to(tensor(x), tuple(shape))
 
 
-@public
+@operation(rules.flipped, along())
 def flip(x: Any, axis: Any = None) -> Any:
     """Return x with the order reversed along axes, or along all."""
     x = tensor(x)
     return torch.flip(x, some_axes(axis, rank(x)))
 
 
-@public
+@operation()
 def fliplr(x: Any) -> Any:
     """Return x with the order reversed along its second axis."""
     return torch.flip(tensor(x), (1,))
 
 
-@public
+@operation()
 def flipud(x: Any) -> Any:
     """Return x with the order reversed along its first axis."""
     return torch.flip(tensor(x), (0,))
 
 
-@public
+@operation()
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat."""
     x = tensor(x)
@@ -153,14 +152,14 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     return torch.roll(x, shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes), axes)
 
 
-@public
+@operation()
 def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """Return an array turned ``k`` times by a right angle, from the first axis to the second."""
     array = tensor(array)
     return torch.rot90(array, k, some_axes(tuple(axes), rank(array), "axes"))
 
 
-@public
+@operation()
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Return x with each element along an axis (without one: of x flattened) ``repeats`` times, one number or one for each."""
     x = tensor(x)
@@ -170,14 +169,14 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     return torch.repeat_interleave(x, repeats, place)
 
 
-@public
+@operation()
 def tile(x: Any, repeats: Any) -> Any:
     """Return x laid side by side, ``repeats`` times along each axis (the last ones where fewer are given)."""
     times = repeats.tolist() if isinstance(repeats, torch.Tensor) else repeats
     return torch.tile(tensor(x), tuple(times) if isinstance(times, (tuple, list)) else (times,))
 
 
-@public
+@operation()
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
     """Return x with more elements at both ends of each axis: ``pad_width`` is ((before, after), …), one pair or a number.
 
@@ -230,14 +229,14 @@ def _counted(size: Any, before: int, after: int) -> Any:
     return size.tracer.create_proxy("call_function", torch.arange, (-before, size + after), {})
 
 
-@public
+@operation()
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the diagonals of the matrices along two axes, as a last axis."""
     x = tensor(x)
     return torch.diagonal(x, offset, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
 
 
-@public
+@operation()
 def diag(x: Any, k: int = 0) -> Any:
     """Return the diagonal of a matrix, or the matrix with the vector x as its diagonal."""
     x = tensor(x)
@@ -245,25 +244,25 @@ def diag(x: Any, k: int = 0) -> Any:
     return torch.diag(x, k)
 
 
-@public
+@operation()
 def diagflat(x: Any, k: int = 0) -> Any:
     """Return the matrix with the flattened x as its diagonal."""
     return torch.diagflat(tensor(x), k)
 
 
-@public
+@operation()
 def tril(x: Any, k: int = 0) -> Any:
     """Return matrices with 0 above the diagonal ``k``."""
     return torch.tril(tensor(x), k)
 
 
-@public
+@operation()
 def triu(x: Any, k: int = 0) -> Any:
     """Return matrices with 0 below the diagonal ``k``."""
     return torch.triu(tensor(x), k)
 
 
-@public
+@operation()
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the sum of the diagonal of each matrix along two axes."""
     from anabranch.ops._values import kept

@@ -1,13 +1,17 @@
-"""Shapes of what only torch knows: run a layer on fake tensors that have shapes and no numbers.
+"""Shapes of what only torch knows: run a function or layer on fake tensors that have shapes and no numbers.
 
-A layer that branches on numbers cannot run on fakes; it runs on ones. Either way it runs twice, with two different sizes
+A layer that branches on numbers cannot run on fakes; it runs on ones. Either way it runs several times, with other sizes
 wherever a size is unknown: a size of the result that differs between the runs depends on them and is unknown too. Plain
-numbers, unlike torch's symbolic ones, let a user's code branch on a shape.
+numbers, unlike torch's symbolic ones, let a user's code branch on a shape. Where no such size fits what a call knows of other
+arrays (``x + table``), those of the other arrays are tried, as broadcasting and joining want them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,16 +19,19 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
-from anabranch.graph import Shape, Spec, Tensor, Weight
+from anabranch.graph import Function, Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import NAMES, dtype_of
 from anabranch.runtime.device import device
+from anabranch.runtime.judge import Judge
 from anabranch.runtime.masks import mask_of, with_mask
 
 _DESCRIBED = "_described_shape"
 # what stands for a size that is not known: large enough for windows, small enough for loops, divisible by what people divide by
 UNKNOWN = (24, 48)
+_SMALL = 2  # tried besides, as the least of an unknown and a known size is not always the known one
+_MOST_SIZES = 6  # of other arrays that are tried
 
 
 class _StandIns:
@@ -52,17 +59,58 @@ class _StandIns:
         """Nothing is kept."""
 
 
-def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
-    """Return the specs of what ``layer.call`` gives on symbolic arguments."""
+def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    """Return the specs of what ``operation.call`` gives on symbolic arguments; a function learns how far masks reach."""
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
-    try:
-        first, second = (_run(layer, args, kwargs, unknown, FakeTensorMode(allow_non_fake_inputs=True)) for unknown in UNKNOWN)
-    except DataDependentOutputException:
-        first, second = (_run(layer, args, kwargs, unknown, torch.no_grad()) for unknown in UNKNOWN)
-    other = iter(_tree.leaves(second))
+    failure: EngineError | None = None
+    for known, batch in _guesses(args, kwargs):
+        try:
+            results = [_run(operation, args, kwargs, _Sizes(size, known, batch)) for size in UNKNOWN]
+        except EngineError as error:
+            failure = failure or error
+            continue
+        if isinstance(operation, Function):
+            with contextlib.suppress(AnabranchError):  # windows and parts may need more
+                results.append(_run(operation, args, kwargs, _Sizes(_SMALL, known, batch)))
+        return _specs(results, known if batch else None)
+    raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
+
+
+def _guesses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[int | None, bool]]:
+    """Yield what unknown sizes may be: any number; then sizes of other arrays, all but the batch's, and the batch's too."""
+    yield None, False
+    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]
+    if len(arrays) < 2 or not any(None in leaf.shape for leaf in arrays):
+        return
+    known = sorted({size for leaf in arrays for size in leaf.shape if size is not None and size > 1})[:_MOST_SIZES]
+    for batch in (False, True):
+        for size in known:
+            yield size, batch
+
+
+class _Sizes:
+    """What stands for unknown sizes in one run."""
+
+    def __init__(self, unknown: int, known: int | None, batch: bool) -> None:
+        self.unknown = unknown
+        self.known = known
+        self.batch = batch
+
+    def of(self, shape: Shape) -> list[int]:
+        """Return a shape with numbers for what is not known."""
+        return [self._one(axis) if size is None else size for axis, size in enumerate(shape)]
+
+    def _one(self, axis: int) -> int:
+        return self.unknown if self.known is None or (axis == 0 and not self.batch) else self.known
+
+
+def _specs(results: list[_tree.Nest], guessed: int | None) -> _tree.Nest:
+    """Return the specs that several runs agree upon; a size that may only be ``guessed`` of the batch is unknown."""
+    others = zip(*(_tree.leaves(result) for result in results[1:]), strict=True)
 
     def spec(tensor: torch.Tensor) -> Spec:
-        shape = tuple(m if m == n else None for m, n in zip(tensor.shape, next(other).shape, strict=True))
+        columns = zip(tensor.shape, *(other.shape for other in next(others)), strict=True)
+        shape = tuple(sizes[0] if len(set(sizes)) == 1 and sizes[0] != guessed else None for sizes in columns)
         mask = mask_of(tensor)
         if mask is None:
             return Spec(shape, NAMES[tensor.dtype])
@@ -70,28 +118,67 @@ def infer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Ne
         seen.mask_axes = mask.dim()
         return seen
 
-    return _tree.map_leaves(spec, first)
+    return _tree.map_leaves(spec, results[0])
 
 
-def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int, mode: Any) -> _tree.Nest:
-    symbolic = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
+def _without_sizes(error: EngineError, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> EngineError:
+    """Return the error of a call whose text names no size that only stood for an unknown one."""
+    try:
+        _run(operation, args, kwargs, _Sizes(UNKNOWN[1], None, False))
+    except EngineError as other:
+        error.fact = _common(error.fact, other.fact)
+        error.got = error.got and _common(error.got, other.got or "")
+    return error
+
+
+def _common(first: str, second: str) -> str:
+    """Return a text with None where its numbers differ from those of another.
+
+    >>> _common("size 24 meets 10", "size 48 meets 10")
+    'size None meets 10'
+    """
+    numbers = re.findall(r"\d+", second)
+    if len(re.findall(r"\d+", first)) != len(numbers):
+        return first
+    others = iter(numbers)
+    return re.sub(r"\d+", lambda found: found[0] if found[0] == next(others) else "None", first)
+
+
+def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> _tree.Nest:
+    """Return what one run gives: on fakes, or on ones where numbers are asked for."""
+    try:
+        return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
+    except DataDependentOutputException:
+        return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
+
+
+def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> _tree.Nest:
+    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]
+    symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
+    judged = isinstance(layer, Function) and layer.facts.mask is None and sizes.unknown == UNKNOWN[0]
+    judge = Judge(len(arrays)) if judged else None
+    numbers = iter(range(len(arrays)))
 
     def stand_in(leaf: Any) -> Any:
+        number = next(numbers) if hasattr(leaf, "shape") else 0
         if not isinstance(leaf, Tensor):
             return leaf
-        sizes = [unknown if size is None else size for size in leaf.shape]
+        lengths = sizes.of(leaf.shape)
         cast = own and ("float" in leaf.dtype or not layer.takes_integers)
-        value = torch.ones(sizes, dtype=dtype_of(own if cast else leaf.dtype), device=device())
+        value = torch.ones(lengths, dtype=dtype_of(own if cast else leaf.dtype), device=device())
         if leaf.masked:
-            value = with_mask(value, torch.ones(sizes[: leaf.mask_axes], dtype=torch.bool, device=device()))
+            value = with_mask(value, torch.ones(lengths[: leaf.mask_axes], dtype=torch.bool, device=device()))
         setattr(value, _DESCRIBED, leaf.shape)
+        if judge is not None:
+            judge.start(number, value)
         return value
 
     with mode, state.recording(_StandIns()):
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
         try:
-            result = state.run(layer, args, kwargs)
+            with judge or contextlib.nullcontext():
+                result = state.run(layer, args, kwargs)
         except (AnabranchError, DataDependentOutputException):
             raise
         except Exception as error:
@@ -102,12 +189,15 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unknown: int
                 if not layer.is_function
                 else None,
             ) from error
-    for leaf in _tree.leaves(result):
+    leaves = _tree.leaves(result)
+    for leaf in leaves:
         if not isinstance(leaf, torch.Tensor):
             raise EngineError(
                 f"{_named(layer)} gave {'nothing' if leaf is None else f'a {type(leaf).__name__}'} where a tensor belongs.",
                 repair="end it with return and the result" if leaf is None else None,
             )
+    if judge is not None:
+        layer.judge(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
     return result
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
-from anabranch.graph.masks import mask_key, of_function
+from anabranch.graph.facts import mask_key, taken
+from anabranch.graph.masks import of_function
 from anabranch.runtime.masks import both, known_shape, mask_of, mask_rank, with_mask
 
 
@@ -94,8 +95,8 @@ def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     inputs = [(s, r) for s, r in zip(shapes, ranks, strict=True) if s is not None and r is not None]
     reach = of_function(operation, args, kwargs, inputs) if len(inputs) == len(arrays) else 0
     mask = None
-    if reach and operation.base_name == "get_item":
-        key = mask_key(args[1], *inputs[0][::-1])
+    if reach and operation.facts.mask is taken:
+        key = mask_key(args[1] if len(args) > 1 else kwargs["key"], *inputs[0][::-1])
         mask = masked[0] if key is None else masked[0][key]
     elif reach:
         mask = both(masked)

@@ -1,0 +1,180 @@
+"""What a function states of itself where it is written: the spec of its result, and how far the masks of its inputs reach.
+
+The graph, the masks, the run and lowering ask an operation for its :class:`Facts`; no list of names stands anywhere else.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from anabranch import _tree
+from anabranch.graph.shapes import Shape
+
+SpecRule: TypeAlias = Callable[..., Any]
+"""Takes a call's arguments by name and returns the specs of its results, None where it cannot say."""
+Inputs: TypeAlias = Sequence[tuple[Shape, int]]
+"""Shape and reach of each array among the arguments, in their order."""
+MaskRule: TypeAlias = Callable[[Mapping[str, Any], Inputs], int]
+"""Takes a call's arguments by name and its inputs, and returns over how many leading axes its results are masked."""
+
+
+class Facts(NamedTuple):
+    """The facts of one function.
+
+    Args:
+        spec: its rule for shape and dtype; None: it runs on fake tensors.
+        mask: its rule for masks; None: judged by what it dispatches while it runs on fake tensors.
+    """
+
+    spec: SpecRule | None = None
+    mask: MaskRule | None = None
+
+
+NO_FACTS = Facts()
+
+
+class Judgement(NamedTuple):
+    """What one run on fake tensors showed about masks.
+
+    ``leads``: for each array among the arguments, how many leading axes of the results are still that array's own, None where
+    the results do not depend on it. ``unknown``: a torch operation on the way that is not known, "" where all are.
+    """
+
+    leads: tuple[int | None, ...]
+    unknown: str = ""
+
+    def reach(self, inputs: Inputs) -> int:
+        """Return over how many leading axes the results are masked."""
+        masked = [(lead, reach) for lead, (_, reach) in zip(self.leads, inputs, strict=True) if reach]
+        return max(r for _, r in masked) if all(lead is not None and lead >= reach for lead, reach in masked) else 0
+
+
+class Signature:
+    """A function's parameters, read when they are first needed."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._read: inspect.Signature | None = None
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments of a call by name, defaults too; None where they do not fit."""
+        self._read = self._read or inspect.signature(self._function)
+        try:
+            bound = self._read.bind(*args, **kwargs)
+        except TypeError:
+            return None
+        bound.apply_defaults()
+        return bound.arguments
+
+
+def plain(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether arguments are of the kinds that rules know: arrays, numbers, strings, slices, None and nests of them."""
+    return all(
+        leaf is None or isinstance(leaf, (int, float, str, slice)) or leaf is Ellipsis or hasattr(leaf, "shape")
+        for leaf in _tree.leaves((args, list(kwargs.values())))
+    )
+
+
+# Rules for masks
+
+
+def pointwise(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that every element follows from those at its own position: the mask stays, unless a masked axis is stretched."""
+    reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
+    return reach if _stay([(s, r) for s, r in inputs if s or r], rank, reach) else 0
+
+
+def along(name: str = "axis", *, new: bool = False, joins: bool = False) -> MaskRule:
+    """Return the rule of what acts along the axes that the argument ``name`` gives: masked axes before them stay.
+
+    ``new``: the axis is counted in the result, which has one more; ``joins``: several tensors of one rank.
+    """
+
+    def rule(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+        reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
+        axis = arguments.get(name)
+        if not joins and sum(reach > 0 for _, reach in inputs) > 1:
+            return 0
+        added = (len(axis) if isinstance(axis, (tuple, list)) else 1) if new else 0
+        return reach if leaves_alone(axis, rank + added, reach) else 0
+
+    return rule
+
+
+def last(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that it acts along the last axis."""
+    reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
+    return reach if reach < rank else 0
+
+
+def product(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that it is a matrix product: the mask of the first operand stays where the other has none."""
+    reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
+    alone = inputs[0][1] == reach < len(inputs[0][0]) == rank and not any(r for _, r in inputs[1:])
+    return reach if alone else 0
+
+
+def dropped(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that masked axes may go elsewhere, so that no mask stays."""
+    return 0
+
+
+def permuted(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that axes change their order: the mask stays where the masked ones keep their positions."""
+    (shape, reach), axes = inputs[0], arguments.get("axes")
+    order = list(reversed(range(len(shape)))) if axes is None else [axis % len(shape) for axis in axes]
+    return reach if order[:reach] == list(range(reach)) else 0
+
+
+def swapped(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that two axes change positions."""
+    (shape, reach) = inputs[0]
+    return reach if leaves_alone((arguments["axis1"], arguments["axis2"]), len(shape), reach) else 0
+
+
+def taken(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that it is ``x[key]``, whose mask is ``mask[mask_key(key, …)]``."""
+    shape, reach = inputs[0]
+    key = mask_key(arguments["key"], reach, shape)
+    return 0 if key is None else reach + sum(item is None for item in key)
+
+
+def _stay(inputs: Inputs, rank: int, reach: int) -> bool:
+    """Return whether the masked axes stay in their positions, none of them stretched."""
+    for shape, masked in inputs:
+        if masked and (len(shape) != rank or any(shape[axis] == 1 != _widest(inputs, rank, axis) for axis in range(masked))):
+            return False
+    return True
+
+
+def _widest(inputs: Inputs, rank: int, axis: int) -> int | None:
+    sizes = [shape[axis - rank] for shape, _ in inputs if len(shape) >= rank - axis]
+    return next((size for size in sizes if size != 1), 1)
+
+
+def leaves_alone(axis: Any, rank: int, reach: int) -> bool:
+    """Return whether none of the axes is one of the first ``reach``; None means all of them."""
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    return all(isinstance(a, int) and not isinstance(a, bool) and a % rank >= reach for a in axes) and bool(axes)
+
+
+def mask_key(key: Any, reach: int, shape: Shape) -> tuple[Any, ...] | None:
+    """Return what takes from the mask what ``key`` takes from a value of ``shape``; None where the mask cannot follow.
+
+    Slices are followed. An integer along a masked axis picks one step of all, whose mask is no mask of steps any more.
+    """
+    items = key if isinstance(key, tuple) else (key,)
+    rest = len(shape) - sum(item is not None and item is not Ellipsis for item in items)
+    wide: list[Any] = []
+    for item in items:
+        wide.extend([slice(None)] * rest if item is Ellipsis else [item])
+    found: list[Any] = []
+    for item in wide:
+        if sum(part is not None for part in found) == reach:
+            break
+        if item is not None and not isinstance(item, slice):
+            return None
+        found.append(item)
+    return tuple(found)

@@ -1,0 +1,396 @@
+"""Rules for the shape and dtype of a function's result, a family each; functions state theirs where they are written.
+
+A rule answers for the plain cases: dtypes that go together, axes that exist. For all else, mistakes too, it returns None, and
+running the function on fake tensors says what it gives or what is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from anabranch import config
+from anabranch._errors import ArgumentTypeError, ShapeError
+from anabranch.graph.records import Spec
+from anabranch.graph.shapes import Shape, broadcast, product
+from anabranch.graph.strangers import is_symbolic
+
+Answer: TypeAlias = "Spec | None"
+Rule: TypeAlias = Callable[..., Answer]
+
+DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")
+_WIDER = {
+    frozenset(("uint8", "int8")): "int16", frozenset(("bfloat16", "float16")): "float32",
+}  # fmt: skip
+
+
+def promote(a: str, b: str) -> str:
+    """Return the dtype that holds two, as torch has it.
+
+    >>> promote("uint8", "float32"), promote("uint8", "int8")
+    ('float32', 'int16')
+    """
+    return a if a == b else _WIDER.get(frozenset((a, b))) or max(a, b, key=DTYPES.index)
+
+
+def _category(dtype: str) -> int:
+    return 2 if "float" in dtype else 0 if dtype == "bool" else 1
+
+
+def result_dtype(operands: list[Any]) -> str:
+    """Return the dtype of an arithmetic result: scalars and numbers count only where they are of a higher category."""
+    kinds: list[str] = ["", "", ""]  # of tensors with axes, of those without, of Python's numbers
+    for operand in operands:
+        number = isinstance(operand, (bool, int, float))
+        place = 2 if number else 0 if operand.shape else 1
+        dtype = _number(operand) if number else dtype_name(operand)
+        kinds[place] = promote(kinds[place], dtype) if kinds[place] else dtype
+    found = ""
+    for kind in reversed(kinds):
+        if kind and (not found or _category(kind) >= _category(found)):
+            found = kind
+    return found
+
+
+def _number(value: float) -> str:
+    return "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else "float32"
+
+
+def dtype_name(value: Any) -> str:
+    """Return the name of the dtype of a tensor or array."""
+    return str(value.dtype).removeprefix("torch.")
+
+
+# Element by element, of one tensor
+
+
+def float_kept(x: Any, **numbers: Any) -> Answer:
+    """Say that each float gives a float of its type."""
+    return Spec(x.shape, x.dtype) if "float" in x.dtype and _all_numbers(numbers) else None
+
+
+def kept(x: Any) -> Answer:
+    """Say that shape and dtype stay, whatever the dtype."""
+    return Spec(x.shape, x.dtype)
+
+
+def as_float(x: Any, **numbers: Any) -> Answer:
+    """Say that each number gives a float, integers one of the default type."""
+    return Spec(x.shape, _float(x)) if _all_numbers(numbers) else None
+
+
+def boolean(x: Any) -> Answer:
+    """Say that each number gives a boolean."""
+    return Spec(x.shape, "bool")
+
+
+def cast(x: Any, dtype: Any) -> Answer:
+    """Say that the dtype becomes another."""
+    return Spec(x.shape, dtype) if dtype in DTYPES else None
+
+
+def clipped(x: Any, x_min: Any, x_max: Any) -> Answer:
+    """Say that floats are cut to bounds that are numbers."""
+    return float_kept(x, x_min=x_min, x_max=x_max)
+
+
+# Element by element, of several tensors
+
+
+def arithmetic(x1: Any, x2: Any) -> Answer:
+    """Say that each two numbers give one of their common dtype."""
+    operands = _operands(x1, x2)
+    dtype = result_dtype(operands) if operands else "bool"
+    return None if dtype == "bool" else _broadcast(operands, dtype)
+
+
+def division(x1: Any, x2: Any) -> Answer:
+    """Say that each two numbers give a float."""
+    operands = _operands(x1, x2)
+    dtype = result_dtype(operands) if operands else ""
+    return _broadcast(operands, dtype if "float" in dtype else "float32") if operands else None
+
+
+def float_pair(x1: Any, x2: Any) -> Answer:
+    """Say that each two floats of one type give one; a number may stand for one of them."""
+    operands = _operands(x1, x2)
+    kinds = {x.dtype for x in operands if hasattr(x, "shape")}
+    if len(kinds) != 1 or "float" not in str(next(iter(kinds))) or not all(getattr(x, "shape", True) for x in operands):
+        return None
+    return _broadcast(operands, result_dtype(operands))
+
+
+def comparison(x1: Any, x2: Any) -> Answer:
+    """Say that each two numbers give a boolean."""
+    operands = _operands(x1, x2)
+    return _broadcast(operands, "bool") if operands else None
+
+
+def chosen(condition: Any, x1: Any = None, x2: Any = None) -> Answer:
+    """Say that a condition chooses between two."""
+    found = float_pair(x1, x2)
+    if found is None or not _known(condition):
+        return None
+    return _broadcast([condition, found], found.dtype)
+
+
+def _operands(*values: Any) -> list[Any]:
+    """Return operands of which one at least is a tensor and the others are tensors or numbers; [] for any others."""
+    if not all(_known(value) or isinstance(value, (int, float)) for value in values):
+        return []
+    return list(values) if any(_known(value) for value in values) else []
+
+
+def _known(value: Any) -> bool:
+    """Return whether a value is a symbolic tensor, or one of torch's."""
+    return hasattr(value, "shape") and (isinstance(value.dtype, str) or str(value.dtype).startswith("torch."))
+
+
+def _broadcast(operands: list[Any], dtype: str) -> Answer:
+    shape: Shape = ()
+    try:
+        for operand in operands:
+            shape = broadcast(shape, tuple(operand.shape)) if hasattr(operand, "shape") else shape
+    except ShapeError:
+        return None
+    return Spec(shape, dtype)
+
+
+# Along axes
+
+
+def along(x: Any, axis: Any = -1) -> Answer:
+    """Say that floats are made along an axis, of which all sizes stay."""
+    return None if axes_of(axis, x.shape) is None or axis is None else Spec(x.shape, _float(x))
+
+
+def halved(x: Any, axis: Any = -1) -> Answer:
+    """Say that an axis is halved."""
+    axes = axes_of(axis, x.shape)
+    if not axes or isinstance(axis, tuple):
+        return None
+    size = x.shape[axes[0]]
+    if size is not None and size % 2:
+        raise ShapeError("glu halves an axis.", expected="an even size", got=f"{x.shape}, axis={axis}")
+    half = None if size is None else size // 2
+    return Spec((*x.shape[: axes[0]], half, *x.shape[axes[0] + 1 :]), _float(x))
+
+
+def reduction(kind: Callable[[Any], str | None]) -> Rule:
+    """Return the rule of one number for all along axes; ``kind`` gives its dtype."""
+
+    def reduced(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, dtype: Any = None) -> Answer:
+        axes, found = axes_of(axis, x.shape), kind(x)
+        if not axes or found is None or 0 in x.shape or not isinstance(keepdims, bool) or initial is not None or dtype:
+            return None
+        sizes = [1 if place in axes else size for place, size in enumerate(x.shape) if keepdims or place not in axes]
+        return Spec(tuple(sizes), found)
+
+    return reduced
+
+
+def _same(x: Any) -> str | None:
+    return x.dtype if "float" in x.dtype or x.dtype in ("int32", "int64") else None
+
+
+def _summed(x: Any) -> str:
+    return x.dtype if "float" in x.dtype or x.dtype == "int64" else "int32"
+
+
+def _float(x: Any) -> str:
+    return x.dtype if "float" in x.dtype else config.floatx()
+
+
+mean, extreme, total, truth = reduction(_float), reduction(_same), reduction(_summed), reduction(lambda x: "bool")
+
+
+def position(x: Any, axis: Any = None, keepdims: Any = False) -> Answer:
+    """Say that it is an index along one axis, or along all."""
+    return None if isinstance(axis, tuple) else reduction(lambda x: "int32")(x, axis, keepdims)
+
+
+# Shapes
+
+
+def reshaped(x: Any, newshape: Any) -> Answer:
+    """Say that the shape is another, in which one size may be -1 (or None)."""
+    wanted = [-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,))]
+    if not all(type(size) is int and size >= -1 for size in wanted) or wanted.count(-1) > 1:
+        return None
+    before, after = product(x.shape), math.prod(size for size in wanted if size != -1)
+    if -1 not in wanted:
+        return Spec(tuple(wanted), x.dtype) if before == after else None
+    if not after or (before is not None and before % after):
+        return None
+    rest = None if before is None else before // after
+    return Spec(tuple(rest if size == -1 else size for size in wanted), x.dtype)
+
+
+def flattened(x: Any) -> Answer:
+    """Say that all numbers are along one axis."""
+    return Spec((product(x.shape),), x.dtype)
+
+
+def transposed(x: Any, axes: Any = None) -> Answer:
+    """Say that the axes are in another order."""
+    order = tuple(reversed(range(len(x.shape)))) if axes is None else axes_of(tuple(axes), x.shape)
+    if order is None or len(order) != len(x.shape):
+        return None
+    return Spec(tuple(x.shape[place] for place in order), x.dtype)
+
+
+def swapped(x: Any, axis1: Any, axis2: Any) -> Answer:
+    """Say that two axes change positions."""
+    if axes_of((axis1,), x.shape) is None or axes_of((axis2,), x.shape) is None:
+        return None
+    sizes = list(x.shape)
+    sizes[axis1], sizes[axis2] = sizes[axis2], sizes[axis1]
+    return Spec(tuple(sizes), x.dtype)
+
+
+def expanded(x: Any, axis: Any) -> Answer:
+    """Say that there is a new axis of size 1."""
+    rank = len(x.shape) + 1
+    if type(axis) is not int or not -rank <= axis < rank:
+        return None
+    place = axis % rank
+    return Spec((*x.shape[:place], 1, *x.shape[place:]), x.dtype)
+
+
+def squeezed(x: Any, axis: Any = None) -> Answer:
+    """Say that axes of size 1 are removed."""
+    axes = [place for place, size in enumerate(x.shape) if size == 1] if axis is None else axes_of(axis, x.shape)
+    if axes is None or any(x.shape[place] != 1 for place in axes):
+        return None
+    return Spec(tuple(size for place, size in enumerate(x.shape) if place not in axes), x.dtype)
+
+
+def flipped(x: Any, axis: Any = None) -> Answer:
+    """Say that the order along axes is reversed."""
+    return None if axes_of(axis, x.shape) is None else Spec(x.shape, x.dtype)
+
+
+def joined(xs: Any, axis: Any = 0) -> Answer:
+    """Say that tensors are joined along an axis; a known size holds where another tensor's is unknown."""
+    if not _alike(xs):
+        return None
+    axes = axes_of(axis, xs[0].shape)
+    if not axes or isinstance(axis, tuple):
+        return None
+    place = axes[0]
+    sizes: list[int | None] = []
+    for index, column in enumerate(zip(*(x.shape for x in xs), strict=True)):
+        known = [size for size in column if size is not None]
+        if index == place:
+            sizes.append(sum(known) if len(known) == len(column) else None)
+        elif len(set(known)) > 1:
+            return None
+        else:
+            sizes.append(known[0] if known else None)
+    return Spec(tuple(sizes), dtype_name(xs[0]))
+
+
+def stacked(x: Any, axis: Any = 0) -> Answer:
+    """Say that tensors of one shape are stacked along a new axis."""
+    if not _alike(x):
+        return None
+    inner = joined([Spec((*one.shape, 1), dtype_name(one)) for one in x], -1)
+    rank = len(x[0].shape) + 1
+    if inner is None or type(axis) is not int or not -rank <= axis < rank:
+        return None
+    place = axis % rank
+    return Spec((*inner.shape[:-1][:place], len(x), *inner.shape[:-1][place:]), inner.dtype)
+
+
+def indexed_by(x: Any, key: Any) -> Answer:
+    """Say that it is ``x[key]`` of integers, slices, ... and None."""
+    items = key if isinstance(key, tuple) else (key,)
+    if not all(item is None or item is Ellipsis or type(item) in (int, slice) for item in items):
+        return None
+    return Spec(indexed(tuple(x.shape), items), x.dtype)
+
+
+def matrix_product(x1: Any, x2: Any) -> Answer:
+    """Say that it is the product over the last two axes; the first ones broadcast."""
+    if not (_known(x1) and _known(x2)) or dtype_name(x1) != dtype_name(x2) or "float" not in dtype_name(x1):
+        return None
+    a, b = tuple(x1.shape), tuple(x2.shape)
+    if len(a) < 2 or len(b) < 2 or (a[-1] != b[-2] and None not in (a[-1], b[-2])):
+        return None
+    try:
+        return Spec((*broadcast(a[:-2], b[:-2]), a[-2], b[-1]), dtype_name(x1))
+    except ShapeError:
+        return None
+
+
+# What the rules ask
+
+
+def _all_numbers(values: dict[str, Any]) -> bool:
+    return all(isinstance(value, (int, float)) for value in values.values())
+
+
+def _alike(xs: Any) -> bool:
+    """Return whether these are several tensors of one dtype and rank."""
+    if not isinstance(xs, (list, tuple)) or not xs or not all(_known(x) or isinstance(x, Spec) for x in xs):
+        return False
+    return all(dtype_name(x) == dtype_name(xs[0]) and len(x.shape) == len(xs[0].shape) for x in xs)
+
+
+def axes_of(axis: Any, shape: Shape) -> tuple[int, ...] | None:
+    """Return axes counted from the front, all where it is None; None where one is not the tensor's."""
+    rank = len(shape)
+    given = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if not all(type(place) is int and -rank <= place < rank for place in given):
+        return None
+    found = tuple(place % rank for place in given)
+    return found if len(set(found)) == len(found) else None
+
+
+# Indexing
+
+
+def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
+    """Return the shape of ``x[key]`` for ``x`` of ``shape``.
+
+    >>> indexed((None, 8, 8, 3), (Ellipsis, 0)), indexed((None, 8), (slice(None), None, slice(2, 4)))
+    ((None, 8, 8), (None, 1, 2))
+    """
+    taken = sum(item is not None and item is not Ellipsis for item in key)
+    if taken > len(shape):
+        raise ShapeError("More indices than axes.", expected=f"at most {len(shape)} for {shape}", got=str(taken))
+    if Ellipsis not in key:
+        key = (*key, Ellipsis)
+    result: list[int | None] = []
+    axes = iter(shape)
+    for item in key:
+        if item is None:
+            result.append(1)
+        elif item is Ellipsis:
+            result.extend(next(axes) for _ in range(len(shape) - taken))
+        elif isinstance(item, slice):
+            result.append(_sliced(next(axes), item))
+        elif hasattr(item, "__index__") and not is_symbolic(item):
+            _check_index(int(item), next(axes), shape)
+        else:
+            raise ArgumentTypeError(
+                "A symbolic tensor is indexed by integers, slices, ... and None.",
+                got=repr(item)[:90],
+                repair="for other indices: ops.take(x, indices, axis)\nfor a condition: ops.where(condition, x, other)",
+            )  # fmt: skip
+    return tuple(result)
+
+
+def _sliced(size: int | None, item: slice) -> int | None:
+    if size is not None:
+        return len(range(*item.indices(size)))
+    return None
+
+
+def _check_index(index: int, size: int | None, shape: Shape) -> None:
+    if size is not None and not -size <= index < size:
+        raise ShapeError(
+            f"Index {index} lies outside an axis of size {size}.",
+            expected=f"{-size} to {size - 1}" if size else None, got=f"shape {shape}",
+        )  # fmt: skip
