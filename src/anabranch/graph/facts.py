@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from anabranch import _tree
-from anabranch.graph.shapes import Shape
+from anabranch.graph.shapes import Shape, same
 
 SpecRule: TypeAlias = Callable[..., Any]
 """Takes a call's arguments by name and returns the specs of its results, None where it cannot say."""
@@ -49,6 +49,25 @@ class Judgement(NamedTuple):
         """Return over how many leading axes the results are masked."""
         masked = [(lead, reach) for lead, (_, reach) in zip(self.leads, inputs, strict=True) if reach]
         return max(r for _, r in masked) if all(lead is not None and lead >= reach for lead, reach in masked) else 0
+
+
+class Judgements:
+    """What runs of one operation showed, by the shapes of the arrays it took."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Shape, ...], Judgement] = {}
+
+    def add(self, shapes: tuple[Shape, ...], judgement: Judgement) -> None:
+        """Take what a run on arrays of ``shapes`` showed."""
+        self._found[shapes] = judgement
+
+    def of(self, inputs: Inputs) -> Judgement:
+        """Return what is known of a call on such arrays, whose sizes may be known better by now."""
+        shapes = tuple(shape for shape, _ in inputs)
+        if shapes in self._found:
+            return self._found[shapes]
+        fit = (one for known, one in self._found.items() if len(known) == len(shapes) and all(map(same, known, shapes)))
+        return next(fit, Judgement((0,) * len(shapes)))
 
 
 class Signature:

@@ -7,11 +7,10 @@ from typing import Any
 
 from anabranch import _tree
 from anabranch.graph.call_site import call_site
-from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgement, Signature, plain
+from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements, Signature, plain
 from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
 from anabranch.graph.records import Operation
-from anabranch.graph.shapes import Shape
 from anabranch.graph.tensor import describe
 
 
@@ -25,7 +24,7 @@ class Function(Operation):
         self.function = function
         self.facts = facts
         self._signature = signature or Signature(function)
-        self._judged: dict[tuple[Shape, ...], Judgement] = {}
+        self.judgements = Judgements() if facts.mask is None else None
         self._name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
         self.calls = []
 
@@ -65,22 +64,9 @@ class Function(Operation):
     def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the results are masked."""
         if self.facts.mask is None:
-            judged = self._judgement(inputs)
-            return 0 if judged is None else judged.reach(inputs)
+            return super().mask_axes_after(args, kwargs, inputs)
         arguments = self._signature.bind(args, kwargs)
         return 0 if arguments is None else self.facts.mask(arguments, inputs)
-
-    def judge(self, shapes: tuple[Shape, ...], judgement: Judgement) -> None:
-        """Take what a run on arrays of ``shapes`` showed about masks."""
-        self._judged[shapes] = judgement
-
-    def unknown_in(self, inputs: Inputs) -> str:
-        """Return the torch operation because of which the mask is not known, "" where there is none."""
-        judged = None if self.facts.mask is not None else self._judgement(inputs)
-        return "" if judged is None else judged.unknown
-
-    def _judgement(self, inputs: Inputs) -> Judgement | None:
-        return self._judged.get(tuple(shape for shape, _ in inputs))
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"

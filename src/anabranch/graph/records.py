@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from anabranch import _tree
 from anabranch.graph.call_site import CallSite
-from anabranch.graph.facts import Inputs
+from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements
 from anabranch.graph.shapes import Shape
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Operation(ABC):
     optional: bool = False
     """Whether None may be fed in its place: an Input's."""
 
+    facts: Facts = NO_FACTS
+    """What a function states of itself."""
+    judgements: Judgements | None = None
+    """What was seen of the masks of a function that states no rule for them."""
+
     # What running it depends on; a function has no settings
 
     autocast: bool = False
@@ -115,11 +120,11 @@ class Operation(ABC):
 
     def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes a function's results are masked, by shape and reach of each array it takes."""
-        return 0
+        return 0 if self.judgements is None else self.judgements.of(inputs).reach(inputs)
 
     def unknown_in(self, inputs: Inputs) -> str:
         """Return what torch operation leaves a function's mask unknown, "" where none does."""
-        return ""
+        return "" if self.judgements is None else self.judgements.of(inputs).unknown
 
     @abstractmethod
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:

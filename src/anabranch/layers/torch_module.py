@@ -13,6 +13,7 @@ from typing import Any
 from anabranch import _tree, runtime
 from anabranch._errors import MissingAttributeError, nearest
 from anabranch.graph import Method, Port, Tensor, Weight, apply, call_site, connect, snake_case
+from anabranch.graph.facts import Judgements
 from anabranch.graph.methods import METHODS
 from anabranch.layers.base import Layer
 
@@ -67,6 +68,7 @@ class TorchFunction(Layer):
     def __init__(self, function: Any, parameters: list[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.function = function
+        self.judgements = Judgements()
         self.held = [
             runtime.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, runtime)
             for number, parameter in enumerate(parameters)

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, EngineError
-from anabranch.graph import Function, Shape, Spec, Tensor, Weight
+from anabranch.graph import Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import NAMES, dtype_of
@@ -69,7 +69,7 @@ def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tre
         except EngineError as error:
             failure = failure or error
             continue
-        if isinstance(operation, Function):
+        if operation.is_function:
             with contextlib.suppress(AnabranchError):  # windows and parts may need more
                 results.append(_run(operation, args, kwargs, _Sizes(_SMALL, known, batch)))
         return _specs(results, known if batch else None)
@@ -156,8 +156,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]
     symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
-    judged = isinstance(layer, Function) and layer.facts.mask is None and sizes.unknown == UNKNOWN[0]
-    judge = Judge(len(arrays)) if judged else None
+    judge = Judge(len(arrays)) if layer.judgements is not None and sizes.unknown == UNKNOWN[0] else None
     numbers = iter(range(len(arrays)))
 
     def stand_in(leaf: Any) -> Any:
@@ -197,7 +196,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
                 repair="end it with return and the result" if leaf is None else None,
             )
     if judge is not None:
-        layer.judge(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
+        layer.judgements.add(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
     return result
 
 

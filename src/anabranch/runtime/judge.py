@@ -1,12 +1,14 @@
 """How far masks reach through a function that states no rule: judged by the torch operations it dispatches.
 
-While the function runs on fake tensors each value carries, for each array among the arguments, how many of its leading axes are
-still that array's own: position (b, t, …) of the value follows from position (b, t) of the array alone. Torch says of an
-operation whether it is pointwise (``torch.Tag.pointwise``) and in its schema along which dimensions it acts.
+While the function runs on fake tensors each value carries, for each array among the arguments, how many of that array's leading
+axes still lead: position (b, t, …) of the value follows from position (b, t) of the array alone, be these two axes or, after a
+view, one of B · T. Torch says of an operation whether it is pointwise (``torch.Tag.pointwise``) and in its schema along which
+dimensions it acts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -25,9 +27,17 @@ _POINTWISE = frozenset((
     "normal_", "ones_like", "prelu", "_prelu_kernel", "rand_like", "randn_like", "rrelu_with_noise", "uniform_", "view_as_real",
     "zero_", "zeros_like",
 ))  # fmt: skip
-_DIMENSIONS = ("dim", "dims", "dim0", "dim1", "dim2", "axis")  # what schemas call the dimensions that an operation acts along
+_DIMENSIONS = (
+    "dim",
+    "dims",
+    "dim0",
+    "dim1",
+    "dim2",
+    "dimension",
+    "axis",
+)  # that an operation acts along
 _NEW = frozenset(("unsqueeze", "stack"))  # whose dimension is counted in the result
-_VIEWS = frozenset(("view", "_unsafe_view", "reshape", "expand", "unfold", "split_with_sizes", "squeeze"))
+_VIEWS = frozenset(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"))  # the elements keep their order
 _PER_SAMPLE = (
     "convolution", "max_pool", "avg_pool", "adaptive", "upsample", "_scaled_dot_product", "native_group_norm",
 )  # fmt: skip
@@ -39,17 +49,25 @@ class Judge(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
     def __init__(self, count: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
         self._count = count
+        self._shapes: list[tuple[int, ...]] = [()] * count  # of the arrays
         self._leads: dict[int, Leads] = {}
         self._held: list[torch.Tensor] = []  # so that an id stays its own
         self.unknown = ""
 
     def start(self, number: int, value: torch.Tensor) -> None:
         """Say that ``value`` stands for an array among the arguments."""
+        self._shapes[number] = tuple(value.shape)
         self._note(value, tuple(value.dim() if each == number else None for each in range(self._count)))
 
     def judgement(self, results: list[Any]) -> Judgement:
         """Return what was seen, over all results."""
-        found = [self._leads.get(id(result), (None,) * self._count) for result in results]
+        found = [
+            tuple(
+                None if lead is None else min(lead, _prefix(shape, result.shape))
+                for lead, shape in zip(self._leads.get(id(result), (None,) * self._count), self._shapes, strict=True)
+            )
+            for result in results
+        ]
         return Judgement(tuple(_least(column) for column in zip(*found, strict=True)) if found else (), self.unknown)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -76,9 +94,15 @@ class Judge(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
             limits = [0] * len(inputs)
         found: list[list[int | None]] = [[] for _ in range(self._count)]
         for value, limit in zip(inputs, limits, strict=True):
-            for column, lead in zip(found, self._leads.get(id(value), ()), strict=False):
-                column.append(None if lead is None else min(lead, limit))
+            for column, lead, shape in zip(found, self._leads.get(id(value), ()), self._shapes, strict=False):
+                column.append(None if lead is None else _within(value.shape[:limit], shape[:lead]))
         return tuple(_least(column) for column in found)
+
+
+def _within(sizes: Any, own: tuple[int, ...]) -> int:
+    """Return how many of an array's ``own`` leading axes are within the leading ``sizes`` of a value."""
+    blocks = {math.prod(sizes[:count]) for count in range(len(sizes) + 1)}
+    return max(count for count in range(len(own) + 1) if math.prod(own[:count]) in blocks)
 
 
 def _least(leads: Any) -> int | None:
@@ -107,7 +131,7 @@ def _limits(
     if any(dimension in given for dimension in _DIMENSIONS):
         return _along(name, given, inputs, output)
     if name in _VIEWS:
-        return [_prefix(value.shape, output.shape) for value in inputs]
+        return [value.dim() for value in inputs]
     return None
 
 
@@ -176,7 +200,7 @@ _BY_NAME: dict[str, Callable[[dict[str, Any], list[torch.Tensor], torch.Tensor],
     "permute": _permuted,
     "native_layer_norm": _normalized, "_fused_rms_norm": _normalized,
     "constant_pad_nd": _padded,
-    "repeat": _repeated,
+    "repeat": _repeated, "expand": _repeated,
     "mm": _product, "bmm": _product, "addmm": _product, "baddbmm": _product,
     "embedding": _looked_up,
     "tril": _matrices, "triu": _matrices,
