@@ -171,8 +171,8 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
         if index in absent:
             values[number] = None
             continue
-        name = re.sub(r"\W", "_", graph.names.get(tensor.node.operation, tensor.name))
-        values[number] = Proxy(recorder.graph.placeholder(name), recorder)
+        name = graph.names.get(tensor.node.operation, tensor.name)
+        values[number] = Proxy(_placeholder(recorder.graph, name), recorder)
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
     with runtime.recording(recorder), runtime.training_scope(training):
         for step in flat.steps:
@@ -188,6 +188,14 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     return Lowered(recorder.root, recorder.graph, training, len(outputs), tuple(kept), tuple(recorder.modules))
 
 
+def _placeholder(graph: torch.fx.Graph, name: str) -> torch.fx.Node:
+    """Add an input under its own name, changed where that cannot be an argument of the code or is another's."""
+    name = attribute_name(name)
+    while name in ("self", "torch") or any(node.target == name for node in graph.nodes):
+        name += "_"
+    return graph.placeholder(name)
+
+
 def _forget_source(file: str) -> None:
     """Let go of the generated code that fx keeps for tracebacks, once its module is gone."""
     linecache.cache.pop(file, None)
@@ -198,7 +206,7 @@ def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[i
     layer: Any = step.node.operation
     recorder.place(step)
     args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, _cast(step, inputs)))
-    last, losses = next(reversed(recorder.graph.nodes), None), len(recorder.losses)
+    last, losses = next(iter(reversed(recorder.graph.nodes)), None), len(recorder.losses)
     try:
         watched = not type(layer).__module__.startswith("anabranch.") or hasattr(layer, "function")  # a user's code
         before = runtime.random_state() if watched else b""
@@ -348,8 +356,22 @@ def attribute_path(path: str) -> str:
     >>> attribute_path("backbone/conv-1/kernel")
     'backbone.conv_1.kernel'
     """
-    parts = (re.sub(r"\W", "_", part) for part in path.split("/"))
-    return ".".join("_" + part if part[:1].isdigit() else part + "_" * keyword.iskeyword(part) for part in parts)
+    return ".".join(map(attribute_name, path.split("/")))
+
+
+def attribute_name(name: str) -> str:
+    """Return a name as an identifier that is no word of Python and no attribute that every module has.
+
+    >>> attribute_name("train"), attribute_name("1"), attribute_name("class")
+    ('train_', '_1', 'class_')
+    """
+    name = re.sub(r"\W", "_", name)
+    if name[:1].isdigit():
+        return f"_{name}"
+    return f"{name}_" if keyword.iskeyword(name) or name in _OF_EVERY_MODULE else name
+
+
+_OF_EVERY_MODULE = frozenset((*dir(torch.fx.GraphModule), *vars(torch.nn.Module()), "graph", "code"))
 
 
 def attach(root: torch.nn.Module, target: str, value: Any) -> None:
