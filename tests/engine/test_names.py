@@ -14,7 +14,9 @@ from anabranch import layers
 OF_MODULES = sorted(name for name in dir(torch.fx.GraphModule) if not name.startswith("__") and "/" not in name)
 
 
-@pytest.mark.parametrize("name", [*keyword.kwlist, "self", "torch", "1", "1a", "input", "inf", "device", "operator", "é", "a b"])
+@pytest.mark.parametrize(
+    "name", [*keyword.kwlist, "self", "torch", "1", "1a", "input", "inf", "device", "operator", "é", "a b"]
+)
 def test_inputs_may_have_any_name(name: str) -> None:
     inputs = ab.Input((3,), name=name)
     other = ab.Input((3,), name="other")
