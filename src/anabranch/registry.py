@@ -183,8 +183,8 @@ def serialize(obj: Any) -> Json:
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if hasattr(obj, "tolist"):  # NumPy's and torch's values
-        values = obj.tolist()
-        return {"class_name": "__numpy__", "config": {"value": values, "dtype": str(obj.dtype)}} if obj.shape else values
+        values, dtype = obj.tolist(), str(obj.dtype).removeprefix("torch.")
+        return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
     kind = type(obj)
     if callable(getattr(kind, "get_config", None)):
         return described(kind, obj.get_config())
@@ -214,9 +214,16 @@ def described(kind: type, config: Json) -> dict[str, Json]:
     return {
         "module": module,
         "class_name": name,
-        "config": serialize(config),
+        "config": serialize(_lists(config)),
         "registered_name": _names.get(kind) if own else get_registered_name(kind),
     }
+
+
+def _lists(config: Json) -> Json:
+    """Return a config with lists in the place of tuples, as Keras has them and JSON makes them."""
+    if isinstance(config, (list, tuple)):
+        return [_lists(part) for part in config]
+    return {key: _lists(part) for key, part in config.items()} if isinstance(config, Mapping) else config
 
 
 def _module_of(thing: Any) -> str:
@@ -303,18 +310,24 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
     module = str(config.get("module"))
     name = str(inner) if kind == "function" else str(kind)
     thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
-    registry = None if thing is not None else _registry_of(module)
-    if registry is None and kind == "function":  # whose package Keras does not write
+    if thing is None:
+        thing = _found(name, module, expected, function=kind == "function")
+    return thing if kind == "function" else made(thing, inner)
+
+
+def _found(name: str, module: str, expected: Registry[Any] | None, *, function: bool) -> Any:
+    """Return the class or function of ours that data mean."""
+    registry = _registry_of(module)
+    if registry is None and function:  # whose package Keras does not write
         registry = expected
-    if registry is not None:
-        thing = registry.find(name)
-    if thing is None and kind == "function":
+    thing = None if registry is None else registry.find(name)
+    if thing is None and function:
         thing = next((found for each in _registries.values() if (found := each.find(name)) is not None), None)
     if thing is None:
         thing = _public_class(module, name)
     if thing is None:
         raise _missing(name, module, registry)
-    return thing if kind == "function" else made(thing, inner)
+    return thing
 
 
 def _registry_of(module: str) -> Registry[Any] | None:

@@ -72,6 +72,7 @@ from .pooling import (
     MaxPooling3D as MaxPooling3D,
 )
 from .preprocessing import Normalization as Normalization, Rescaling as Rescaling
+from .registry import deserialize as deserialize, serialize as serialize
 from .regularization import (
     ActivityRegularization as ActivityRegularization,
     Dropout as Dropout,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from anabranch import _process, _tree, engine, insight, runtime, saving, training, utils
+from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training, utils
 from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
@@ -14,7 +14,7 @@ from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
-from anabranch.models import editing, implicit, unneeded
+from anabranch.models import architecture, editing, implicit, unneeded
 
 if TYPE_CHECKING:
     from anabranch.callbacks import History
@@ -36,6 +36,7 @@ class Model(Layer):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset()  # which steps of training a subclass has written itself
+    first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
     _graph: Graph | None = None
@@ -554,7 +555,64 @@ class Model(Layer):
             show_trainable=show_trainable, layer_range=layer_range,
         )  # fmt: skip
 
-    # Keeping
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the architecture as JSON in Keras's form: layers with their settings and calls; no weights.
+
+        A subclass with a constructor of its own has the config of any layer: its constructor's arguments.
+
+        Raises:
+            ArgumentTypeError: an operation has no JSON, such as one of torch's functions or a lambda; the error says where.
+
+        Example:
+            >>> from anabranch import Input, layers
+            >>> inputs = Input((4,))
+            >>> Model(inputs, layers.Dense(2)(inputs)).get_config()["output_layers"]
+            ['dense', 0, 0]
+        """
+        graph = self.graph
+        if graph is None or not architecture.takes_graph(type(self)):
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **architecture.written(graph, _first_call)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """Return a new model from what ``get_config`` returned, with new layers and weights.
+
+        Args:
+            config: a config of anabranch's or Keras's.
+            custom_objects: the caller's own classes and functions by name.
+
+        Example:
+            >>> from anabranch import Input, layers
+            >>> inputs = Input((4,))
+            >>> model = Model(inputs, layers.Dense(2)(inputs))
+            >>> Model.from_config(model.get_config()).count_params()
+            10
+        """
+        if not all(key in config for key in architecture.GRAPH_KEYS):
+            return super().from_config(config)
+        with registry.scope(custom_objects):
+            inputs, outputs = architecture.read(config, _first_call)
+        others = {key: value for key, value in config.items() if key not in architecture.GRAPH_KEYS}
+        return cls(inputs=inputs, outputs=outputs, **others)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the architecture as a JSON string, which ``models.model_from_json`` and Keras read.
+
+        Args:
+            kwargs: what ``json.dumps`` takes, such as ``indent``.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.to_json()[:47]
+            '{"module": "keras", "class_name": "Sequential",'
+        """
+        import json
+
+        return json.dumps(registry.serialize_keras_object(self), **kwargs)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write the weights to a ``.safetensors`` file, by path."""
@@ -563,6 +621,10 @@ class Model(Layer):
     def load_weights(self, filepath: Any) -> None:
         """Read the weights from a ``.safetensors`` file, by path and shape."""
         saving.load_weights(self, filepath)
+
+
+def _first_call(layer: Layer) -> int:
+    return layer.first_call if isinstance(layer, Model) else 0
 
 
 def _loss_by_hand(model: Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:

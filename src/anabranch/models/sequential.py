@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
-from anabranch import _tree
+from anabranch import _tree, registry
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NotReadyError
 from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
+from anabranch.models import architecture
 from anabranch.models.model import Model
 
 
@@ -19,6 +21,8 @@ class Sequential(Model):
         layers: layers, the first of which may be ``Input(...)``; without one, the shape comes with the first data.
         name: the model's name.
     """
+
+    first_call: ClassVar[int] = 0
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
@@ -126,6 +130,47 @@ class Sequential(Model):
         """Connect the layers for data ``x``, where that is still to do."""
         if self.graph is None:
             self.build(tuple(_tree.leaves(x)[0].shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the architecture as JSON in Keras's form: the layers with their settings; no weights.
+
+        Example:
+            >>> from anabranch.layers import Flatten
+            >>> Sequential([Input((4,)), Flatten()]).get_config()["build_input_shape"]
+            [None, 4]
+        """
+        if type(self).__init__ is not Sequential.__init__:
+            return Layer.get_config(self)
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
+        entries = [registry.serialize(layer) for layer in self._row]
+        if self._source is None:
+            return {**config, "layers": entries}
+        source = architecture.input_entry(self._source, self._source.name)
+        return {**config, "layers": [source, *entries], "build_input_shape": list(self._source.shape)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """Return a new Sequential from what ``get_config`` returned, with new layers and weights.
+
+        Args:
+            config: a config of anabranch's or Keras's.
+            custom_objects: the caller's own classes and functions by name.
+
+        Example:
+            >>> from anabranch.layers import Flatten
+            >>> model = Sequential([Input((4,)), Flatten()])
+            >>> [layer.name for layer in Sequential.from_config(model.get_config()).layers]
+            ['flatten']
+        """
+        if cls.__init__ is not Sequential.__init__:
+            return cls(**config)
+        with registry.scope(custom_objects):
+            layers = [architecture.layer_from(entry) for entry in config["layers"]]
+        model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
+        shape = config.get("build_input_shape")
+        if shape is not None and model._source is None and layers:
+            model.build(tuple(shape))
+        return model
 
     def _not_built(self) -> Exception:
         return NotReadyError(

@@ -1,0 +1,58 @@
+"""The classes of models by the names that data give them, and models from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anabranch._errors import ArgumentError
+from anabranch.models.model import Model
+from anabranch.models.sequential import Sequential
+from anabranch.registry import Json, Registry
+
+
+class _Models(Registry[Model]):
+    def address(self, kind: type) -> tuple[str, str]:
+        """Return where Keras has a class of models: it writes models that are graphs as ``Functional``."""
+        return ("keras", kind.__name__) if issubclass(kind, Sequential) else ("keras.src.models.functional", "Functional")
+
+
+_registry = _Models(
+    "model", "keras.models", Model, lambda: {"Functional": Model, "Model": Model, "Sequential": Sequential}, callables=False
+)
+
+
+def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Model:
+    """Return the model that JSON describes.
+
+    Args:
+        config: what ``serialize_keras_object`` returned for a model.
+        custom_objects: the caller's own classes and functions by name.
+    """
+    model: Model = _registry.deserialize(config, custom_objects)
+    return model
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
+    """Return a new model from what ``model.to_json`` returned, ours or Keras's, with new weights.
+
+    Args:
+        json_string: the JSON.
+        custom_objects: the caller's own classes and functions by name.
+
+    Raises:
+        ArgumentError: no JSON, or a class or function in it is not known.
+
+    Example:
+        >>> from anabranch import Input, layers
+        >>> model = Sequential([Input((4,)), layers.Dense(2)])
+        >>> model_from_json(model.to_json()).count_params()
+        10
+    """
+    import json
+
+    try:
+        config = json.loads(json_string)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError("This is no JSON.", got=f"{json_string!r}"[:120]) from error
+    return deserialize(config, custom_objects)
