@@ -48,7 +48,6 @@ def test_doubled_metrics_get_names_of_their_own(classifier):
     ("options", "error", "text"),
     [
         ({"loss": {"bg": "mse", "small": "mse"}}, UnknownNameError, "did you mean 'big'"),
-        ({"loss": {"small": "mse"}}, ArgumentError, "{'big': None} leaves this output without one"),
         ({"loss": ["mse"]}, ArgumentError, "another number of values"),
         ({"loss": "mse", "loss_weights": {"big": 1.0}}, ArgumentError, "no value for output 'small'"),
         ({"loss": "mse", "loss_weights": 0.5}, ArgumentError, "another number"),
@@ -59,6 +58,16 @@ def test_doubled_metrics_get_names_of_their_own(classifier):
 def test_what_belongs_to_no_output_is_refused(forked, options, error, text):
     with pytest.raises(error, match=text):
         compiled(forked(), **options)
+
+
+def test_an_output_that_a_dict_of_losses_leaves_out_is_not_trained(forked, numbers):
+    model = forked()
+    assert [loss is None for loss in compiled(model, loss={"small": "mse"}).losses] == [True, False]
+    big, small = model.get_layer("big"), model.get_layer("small")
+    before = big.get_weights()[0], small.get_weights()[0]
+    model.fit([numbers(8, 2), numbers(8, 3)], {"small": numbers(8, 1)}, verbose=0)
+    assert (before[0] == big.get_weights()[0]).all()
+    assert (before[1] != small.get_weights()[0]).any()
 
 
 def test_a_model_without_a_shape_is_bound_when_it_has_one():

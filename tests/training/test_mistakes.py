@@ -90,11 +90,11 @@ def test_fit_before_compile(golden):
     golden("errors/fit_before_compile", f"{type(caught.value).__name__}: {caught.value}\n")
 
 
-def test_class_numbers_for_a_dense_loss(images, golden):
+def test_class_indices_for_a_dense_loss(images, golden):
     images.compile("sgd", "categorical_crossentropy")
     with pytest.raises(AnabranchError) as caught:
         images.fit(X, Y)
-    golden("errors/fit_class_numbers_for_dense", f"{type(caught.value).__name__}: {caught.value}\n")
+    golden("errors/fit_class_indices_for_dense", f"{type(caught.value).__name__}: {caught.value}\n")
 
 
 def test_the_users_own_exception_is_the_cause(images):
@@ -117,7 +117,7 @@ def test_a_generator_without_an_end_in_the_second_epoch_ends_training(images):
     assert history.epoch == [0]
 
 
-def test_torchs_refusal_keeps_its_cause(golden):
+def test_an_error_of_torch_is_the_cause(golden):
     inputs = ab.Input((4,))
     model = ab.Model(inputs, layers.Dense(3)(inputs), name="toy")
     model.compile("sgd", lambda y, p: p @ p)

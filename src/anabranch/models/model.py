@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training, utils
+from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training
 from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
@@ -15,18 +15,10 @@ from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, editing, implicit, unneeded
-
-if TYPE_CHECKING:
-    from anabranch.callbacks import History
+from anabranch.models.trainer import Trainer
 
 
-_STEPS = (
-    "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics",
-    "reset_metrics",
-)  # fmt: skip
-
-
-class Model(Layer):
+class Model(Trainer):
     """A network: the graph between ``inputs`` and ``outputs``; can be run, trained, summarised, saved, called like a layer.
 
     Args:
@@ -35,18 +27,12 @@ class Model(Layer):
         name: the model's name.
     """
 
-    overrides: ClassVar[frozenset[str]] = frozenset()  # which steps of training a subclass has written itself
     first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
     _graph: Graph | None = None
     _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
     _seen: Any = None  # what such a model was first called on: shapes and dtypes
-    _compiled: training.Compiled | None = None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.overrides = frozenset(name for name in _STEPS if getattr(cls, name) is not vars(Model)[name])
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
@@ -54,8 +40,6 @@ class Model(Layer):
         super().__init__(name=name, trainable=trainable, **kwargs)
         self._graph = None
         self._compiled = None
-        self.stop_training = False
-        self.history: History | None = None
         if inputs is not None or outputs is not None:
             try:
                 self._graph = Graph(inputs, outputs)
@@ -356,188 +340,6 @@ class Model(Layer):
         found = engine.explain_execution(self, training=training, gradients=gradients, single=single)
         return _with_replay(self, found, training)
 
-    # Training
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-        remat: Any = None,
-    ) -> None:
-        """Say how to train: optimizer, losses, metrics, by name or object, for one output or keyed as the outputs are."""
-        self._compiled = training.compile(
-            self, optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics,
-            weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, remat=remat,
-        )  # fmt: skip
-
-    @property
-    def run_eagerly(self) -> bool:
-        """Whether layers run one by one in fit, evaluate and predict, so that a debugger stops in their ``call``."""
-        return bool(self._option("run_eagerly", False))
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        if self._compiled is None:
-            raise NotReadyError("run_eagerly is set on a compiled model.", repair="model.compile(…, run_eagerly=True)")
-        self._compiled.options["run_eagerly"] = bool(value)
-
-    @property
-    def jit_compile(self) -> bool | str:
-        """Whether torch.compile makes machine code of the model, as ``compile`` was told."""
-        return self._option("jit_compile", "auto")  # type: ignore[no-any-return]  # options hold what compile took
-
-    @property
-    def steps_per_execution(self) -> int:
-        """How many steps lie between two looks of callbacks, as ``compile`` was told."""
-        return int(self._option("steps_per_execution", 1))
-
-    @property
-    def remat(self) -> tuple[str, ...] | int:
-        """Which layers are computed again for gradients, or how many bytes may be kept for these, as ``compile`` was told."""
-        return self._option("remat", ())  # type: ignore[no-any-return]  # options hold what compile took
-
-    def _option(self, name: str, default: Any) -> Any:
-        return self._compiled.options[name] if self._compiled else default
-
-    @property
-    def optimizer(self) -> Any:
-        """The optimizer that ``compile`` was given."""
-        return self._compiled.optimizer if self._compiled else None
-
-    @property
-    def loss(self) -> Any:
-        """The loss that ``compile`` was given."""
-        return self._compiled.loss if self._compiled else None
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics in use: of the loss, of ``compile`` as one, of each output's loss, this model's own, those of layers."""
-        return training.metrics_of(self)
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names under which ``evaluate`` reports."""
-        return training.metrics_names(self)
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: int | str = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: dict[int, float] | None = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: int | list[int] = 1,
-    ) -> History:
-        """Train on ``x`` and ``y`` for ``epochs`` passes and return the history of losses and metrics."""
-        self.history = training.fit(
-            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
-            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle, class_weight=class_weight,
-            sample_weight=sample_weight, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps, validation_batch_size=validation_batch_size, validation_freq=validation_freq,
-        )  # fmt: skip
-        return self.history
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: int | str = "auto",
-        sample_weight: Any = None,
-        steps: int | None = None,
-        callbacks: Any = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Return loss and metrics on ``x`` and ``y``: a number, a list in the order of ``metrics_names``, or a dict."""
-        return training.evaluate(
-            self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, steps=steps, callbacks=callbacks,
-            return_dict=return_dict,
-        )  # fmt: skip
-
-    def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: int | str = "auto",
-        steps: int | None = None,
-        callbacks: Any = None,
-    ) -> Any:
-        """Return the outputs for ``x`` as NumPy arrays in the model's output structure."""
-        return training.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
-
-    def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
-    ) -> Any:
-        """Take one training step on one batch and return loss and metrics."""
-        return training.train_on_batch(
-            self, x, y, sample_weight=sample_weight, class_weight=class_weight, return_dict=return_dict
-        )
-
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Return loss and metrics on one batch."""
-        return training.test_on_batch(self, x, y, sample_weight=sample_weight, return_dict=return_dict)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """Return the outputs for one batch as NumPy arrays."""
-        return training.predict_on_batch(self, x)
-
-    def reset_metrics(self) -> None:
-        """Forget what the metrics have seen."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    # The steps, which a subclass may write itself in plain torch
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one training step on x, (x, y) or (x, y, sample_weight), and return the logs: name to number or tensor."""
-        return training.step_by_hand(self, data, training=True)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Measure one batch of x, (x, y) or (x, y, sample_weight), and return the logs."""
-        return training.step_by_hand(self, data, training=False)
-
-    def predict_step(self, data: Any) -> Any:
-        """Return the outputs for x, (x, y) or (x, y, sample_weight)."""
-        return self(utils.unpack_x_y_sample_weight(data)[0], training=False)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Return the loss of one batch, a scalar: what ``compile`` was given, weighted, and ``losses``."""
-        return _loss_by_hand(self, y, y_pred, sample_weight)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Let the metrics of ``compile`` see one batch and return all results so far."""
-        return training.measured_by_hand(self, y, y_pred, sample_weight)
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Return the results of ``metrics`` by name."""
-        return training.results_of(self.metrics)
-
-    def zero_grad(self) -> None:
-        """Forget the gradients of all weights, as torch's modules do."""
-        for weight in self.weights:
-            if weight.tensor is not None:
-                weight.tensor.grad = None
-
     # Looking
 
     def summary(
@@ -625,10 +427,6 @@ class Model(Layer):
 
 def _first_call(layer: Layer) -> int:
     return layer.first_call if isinstance(layer, Model) else 0
-
-
-def _loss_by_hand(model: Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
-    return training.loss_by_hand(model, y, y_pred, sample_weight)
 
 
 def _with_replay(model: Model, execution: Any, trains: bool) -> Any:

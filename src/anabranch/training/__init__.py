@@ -1,4 +1,4 @@
-"""Compile, feed, fit, evaluate, predict; loaded when the first of them is used."""
+"""Training: compile, fit, evaluate, predict, and the steps of these; loaded when the first of them is used."""
 
 import lazy_loader
 

@@ -1,14 +1,20 @@
-from ._replaying import with_replay as with_replay
-from .batches import (
+from .arguments import boolean as boolean
+from .capture import with_replay as with_replay
+from .compiled import Compiled as Compiled
+from .compiling import compile as compile
+from .custom_step import (
+    default_loss as default_loss,
+    default_metrics as default_metrics,
+    default_step as default_step,
+)
+from .evaluating import evaluate as evaluate
+from .fitting import fit as fit
+from .metric_trackers import metrics_names as metrics_names, metrics_of as metrics_of, results_of as results_of
+from .on_batch import (
     predict_on_batch as predict_on_batch,
     test_on_batch as test_on_batch,
     train_on_batch as train_on_batch,
 )
-from .by_hand import (
-    loss_by_hand as loss_by_hand,
-    measured_by_hand as measured_by_hand,
-    step_by_hand as step_by_hand,
-)
-from .compiling import Compiled as Compiled, compile as compile
-from .loop import evaluate as evaluate, fit as fit, predict as predict
-from .trackers import metrics_names as metrics_names, metrics_of as metrics_of, results_of as results_of
+from .options import Options as Options
+from .predicting import predict as predict
+from .strategy import SingleDevice as SingleDevice, Strategy as Strategy

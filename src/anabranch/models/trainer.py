@@ -1,0 +1,519 @@
+"""Training methods of a model: compile, fit, evaluate, predict, and the steps that a subclass may override."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from anabranch import _process, engine, training, utils
+from anabranch.layers.base import Layer
+
+if TYPE_CHECKING:
+    from anabranch.callbacks import History
+    from anabranch.graph import Graph
+
+
+_STEPS = (
+    "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics",
+    "reset_metrics",
+)  # fmt: skip
+
+
+class Trainer(Layer):
+    """The methods by which a model is trained; each is one line into ``training``."""
+
+    overrides: ClassVar[frozenset[str]] = frozenset()
+    """Which methods of a step a subclass has written itself."""
+
+    _compiled: training.Compiled | None = None
+    _run_eagerly = False  # as set before ``compile``
+    stop_training = False
+    stop_evaluating = False
+    stop_predicting = False
+    history: History | None = None
+
+    if TYPE_CHECKING:  # what a model adds to this
+
+        @property
+        def graph(self) -> Graph | None:
+            """Return the graph; None for a model with a ``call`` of its own."""
+
+        @property
+        def running_graph(self) -> Graph | None:
+            """Return what runs."""
+
+        @property
+        def has_call(self) -> bool:
+            """Return whether the model has a ``call`` of its own."""
+
+        def follow(self, x: Any) -> None:
+            """Make ``running_graph`` fit data ``x``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.overrides = frozenset(name for name in _STEPS if getattr(cls, name) is not vars(Trainer)[name])
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        remat: Any = None,
+    ) -> None:
+        """Set the optimizer, losses and metrics to train with.
+
+        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as the outputs are.
+
+        Args:
+            optimizer: a name (``"adam"``), an optimizer, its config, or one of ``torch.optim``.
+            loss: a name (``"mse"``), a ``Loss``, a function ``f(y_true, y_pred)``, or a loss of ``torch.nn``. Outputs that a
+                dict leaves out, or whose loss is None, are not trained.
+            loss_weights: what each output's loss is multiplied by in the sum that is minimized.
+            metrics: names, ``Metric`` objects or functions, computed without sample weights.
+            weighted_metrics: the same, computed with sample weights.
+            run_eagerly: run layers one by one in Python, so that a debugger stops in their ``call``; slower.
+            steps_per_execution: how many steps there are between two calls of callbacks' batch hooks.
+            jit_compile: True compiles the model by ``torch.compile`` at the first step, which takes tens of seconds and is
+                reported in a line; ``"auto"`` never does; False also keeps a GPU from replaying captured steps.
+            auto_scale_loss: wrap the optimizer in a ``LossScaleOptimizer`` where layers compute in float16.
+            remat: activation checkpointing, which saves memory: the layers at these paths or patterns of paths
+                (``"stage*"``, or a list) are recomputed in the backward pass. A number of bytes or ``"500MB"`` instead
+                recomputes as few layers as keep what is saved for it within that, for the size of the first batch.
+
+        Raises:
+            ArgumentError: a name is unknown, or an argument does not fit the model's outputs.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, name="price")(inputs))
+            >>> model.compile("sgd", loss="mse", metrics=["mae"])
+            >>> model.metrics_names
+            ['loss', 'mae']
+        """
+        self._compiled = training.compile(
+            self, optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics,
+            weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, remat=remat,
+        )  # fmt: skip
+
+    @property
+    def training_strategy(self) -> training.Strategy:
+        """Where the model trains: on the one device of ``config.set_device``."""
+        return training.SingleDevice(engine.device())
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether layers run one by one in fit, evaluate and predict, so that a debugger stops in their ``call``."""
+        return self._compiled.options.run_eagerly if self._compiled else self._run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._run_eagerly = training.boolean(value, "run_eagerly")
+        if self._compiled is not None:
+            self._compiled.options = self._compiled.options.replace(run_eagerly=self._run_eagerly)
+        _process.note_change()
+
+    @property
+    def jit_compile(self) -> bool | str:
+        """Whether torch.compile compiles the model: the argument of ``compile``."""
+        return self._compiled.options.jit_compile if self._compiled else "auto"
+
+    @property
+    def steps_per_execution(self) -> int:
+        """How many steps there are between two calls of callbacks' batch hooks: the argument of ``compile``."""
+        return self._compiled.options.steps_per_execution if self._compiled else 1
+
+    @property
+    def remat(self) -> tuple[str, ...] | int:
+        """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
+        return self._compiled.options.remat if self._compiled else ()
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer of ``compile``."""
+        return self._compiled.optimizer if self._compiled else None
+
+    @property
+    def loss(self) -> Any:
+        """The argument ``loss`` of ``compile``."""
+        return self._compiled.given.loss if self._compiled else None
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics in use: of the loss, of ``compile`` as one, of each output's loss, this model's own, those of layers."""
+        return training.metrics_of(self)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what ``evaluate`` returns, in its order."""
+        return training.metrics_names(self)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train on data and return the history of losses and metrics.
+
+        Arrays are shuffled by one permutation per epoch, which follows from the seed. Ctrl-C ends training after the current
+        step: weights and the history of complete epochs stay, and ``history.interrupted`` is True.
+
+        Args:
+            x: arrays or tensors (N, …), nested or keyed as the model's inputs; or a ``Dataset``, a ``DataLoader``, a
+                ``PyDataset``, an iterable of batches ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
+            y: targets, nested or keyed as the outputs; none for sources that yield them.
+            batch_size: samples per step, 32 where None. Sources that yield batches decide it themselves.
+            epochs: the epoch to train up to: with ``initial_epoch=0``, how many.
+            verbose: 0 silent, 1 a progress bar, 2 one line per epoch; ``"auto"`` is 1 in terminals and notebooks, else 2.
+            callbacks: a ``Callback`` or a list of them.
+            validation_split: the fraction of arrays, taken from their end before shuffling, to evaluate instead of training on.
+            validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or another source, evaluated after epochs.
+            shuffle: whether samples are shuffled (batches, for sources that have an index); ``"batch"`` shuffles batches of
+                arrays. A ``DataLoader`` or a generator has its own order.
+            class_weight: how much samples of each class index count, 1 where it is not named; for one output.
+            sample_weight: how much each sample counts, shape (N,); or one array for each output.
+            initial_epoch: the epoch to begin with, counted from 0, to resume training.
+            steps_per_epoch: steps per epoch, for endless sources or parts of the data; the next epoch continues.
+            validation_steps: batches per validation, from the first on.
+            validation_batch_size: samples per batch of validation; ``batch_size`` where None.
+            validation_freq: validate after every so many epochs, or after the epochs in a list, counted from 1.
+
+        Returns:
+            The ``History``: ``history.history`` has a list with one value per epoch for each name.
+
+        Raises:
+            NotReadyError: ``compile`` was not called.
+            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile("sgd", loss="mse")
+            >>> history = model.fit(np.ones((4, 2)), np.zeros((4, 1)), epochs=2, verbose=0)
+            >>> [round(loss, 2) for loss in history.history["loss"]]
+            [4.0, 3.53]
+        """
+        self.history = training.fit(
+            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle, class_weight=class_weight,
+            sample_weight=sample_weight, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps, validation_batch_size=validation_batch_size, validation_freq=validation_freq,
+        )  # fmt: skip
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return loss and metrics on data.
+
+        Args:
+            x: arrays, tensors or another source, as for ``fit``.
+            y: targets, nested or keyed as the outputs.
+            batch_size: samples per batch, 32 where None. Sources that yield batches decide it themselves.
+            verbose: 0 silent, 1 a progress bar, 2 a line; ``"auto"`` is 1 in terminals and notebooks, else 2.
+            sample_weight: how much each sample counts, shape (N,); or one array for each output.
+            steps: how many batches to evaluate; all where None.
+            callbacks: a ``Callback`` or a list of them.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss, or where there are metrics a list in the order of ``metrics_names``, or a dict.
+
+        Raises:
+            NotReadyError: ``compile`` was not called.
+            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile(loss="mse", metrics=["mae"])
+            >>> model.evaluate(np.ones((4, 2)), np.zeros((4, 1)), verbose=0, return_dict=True)
+            {'loss': 4.0, 'mae': 2.0}
+        """
+        return training.evaluate(
+            self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, steps=steps, callbacks=callbacks,
+            return_dict=return_dict,
+        )  # fmt: skip
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for data as NumPy arrays, in the model's output structure.
+
+        Args:
+            x: arrays, tensors or another source, as for ``fit``; targets that a source yields are ignored.
+            batch_size: samples per batch, 32 where None. Sources that yield batches decide it themselves.
+            verbose: 0 silent, 1 a progress bar, 2 a line; ``"auto"`` is 1 in terminals and notebooks, else 2, and silent where
+                one batch holds all.
+            steps: how many batches to predict; all where None.
+            callbacks: a ``Callback`` or a list of them.
+
+        Raises:
+            DataError, ShapeError, DtypeError: the data do not fit the model.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.predict(np.ones((3, 2)), verbose=0).tolist()
+            [[2.0], [2.0], [2.0]]
+        """
+        return training.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Take one training step on one batch and return its loss and metrics.
+
+        Args:
+            x: arrays or tensors (B, …), nested or keyed as the model's inputs.
+            y: targets, nested or keyed as the outputs.
+            sample_weight: how much each sample counts, shape (B,); or one array for each output.
+            class_weight: how much samples of each class index count; for one output.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss, or where there are metrics a list in the order of ``metrics_names``, or a dict.
+
+        Raises:
+            NotReadyError: ``compile`` was not called.
+            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile("sgd", loss="mse")
+            >>> model.train_on_batch(np.ones((4, 2)), np.zeros((4, 1)))
+            4.0
+        """
+        return training.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Return loss and metrics on one batch.
+
+        Args:
+            x: arrays or tensors (B, …), nested or keyed as the model's inputs.
+            y: targets, nested or keyed as the outputs.
+            sample_weight: how much each sample counts, shape (B,); or one array for each output.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss, or where there are metrics a list in the order of ``metrics_names``, or a dict.
+
+        Raises:
+            NotReadyError: ``compile`` was not called.
+            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile(loss="mse")
+            >>> model.test_on_batch(np.ones((4, 2)), np.zeros((4, 1)))
+            4.0
+        """
+        return training.test_on_batch(self, x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch as NumPy arrays, in the model's output structure.
+
+        Args:
+            x: arrays or tensors (B, …), nested or keyed as the model's inputs.
+
+        Raises:
+            DataError, ShapeError, DtypeError: the data do not fit the model.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.predict_on_batch(np.ones((1, 2))).tolist()
+            [[2.0]]
+        """
+        return training.predict_on_batch(self, x)
+
+    def reset_metrics(self) -> None:
+        """Reset the state of all metrics."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # The steps, which a subclass may override in plain torch
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one training step and return its logs; override it for a custom step.
+
+        Args:
+            data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
+
+        Returns:
+            Logs: names to numbers or scalar tensors.
+
+        Example:
+            >>> import numpy as np, torch
+            >>> from anabranch import Input, Model, layers
+            >>> class Custom(Model):
+            ...     def train_step(self, data):
+            ...         x, y = data
+            ...         loss = (self(x, training=True) - y).square().mean()
+            ...         self.zero_grad()
+            ...         loss.backward()
+            ...         weights = self.trainable_weights
+            ...         self.optimizer.apply([weight.value.grad for weight in weights], weights)
+            ...         return {"loss": loss}
+            >>> inputs = Input((2,))
+            >>> model = Custom(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile("sgd")
+            >>> model.fit(np.ones((4, 2)), np.zeros((4, 1)), verbose=0).history
+            {'loss': [4.0]}
+        """
+        return training.default_step(self, data, training=True)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch and return its logs; override it for a custom step.
+
+        Args:
+            data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
+
+        Returns:
+            Logs: names to numbers or scalar tensors.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile(loss="mse")
+            >>> float(model.test_step((torch.ones(4, 2), torch.zeros(4, 1)))["loss"])
+            4.0
+        """
+        return training.default_step(self, data, training=False)
+
+    def predict_step(self, data: Any) -> Any:
+        """Return the outputs for one batch; override it for a custom step.
+
+        Args:
+            data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.predict_step(torch.ones(1, 2)).tolist()
+            [[2.0]]
+        """
+        return self(utils.unpack_x_y_sample_weight(data)[0], training=False)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the loss of one batch, a scalar: the losses of ``compile``, weighted and summed, and ``losses``.
+
+        Override it to train with a loss of your own.
+
+        Args:
+            x: the inputs, for overriding methods; the losses of ``compile`` do not use them.
+            y: targets, nested or keyed as the outputs.
+            y_pred: the outputs.
+            sample_weight: how much each sample counts.
+            training: whether a training step asks, for overriding methods.
+
+        Raises:
+            NotReadyError: ``compile`` was not called.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1)(inputs))
+            >>> model.compile(loss="mse")
+            >>> float(model.compute_loss(y=torch.zeros(4, 1), y_pred=2 * torch.ones(4, 1)))
+            4.0
+        """
+        return _default_loss(self, y, y_pred, sample_weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Update the metrics of ``compile`` with one batch and return all results so far.
+
+        Args:
+            x: the inputs, for overriding methods; the metrics of ``compile`` do not use them.
+            y: targets, nested or keyed as the outputs.
+            y_pred: the outputs.
+            sample_weight: how much each sample counts, for ``weighted_metrics``.
+
+        Raises:
+            NotReadyError: ``compile`` was not called.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1)(inputs))
+            >>> model.compile(loss="mse", metrics=["mae"])
+            >>> float(model.compute_metrics(None, torch.zeros(4, 1), 2 * torch.ones(4, 1))["mae"])
+            2.0
+        """
+        return training.default_metrics(self, y, y_pred, sample_weight)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the results of ``metrics`` by name."""
+        return training.results_of(self.metrics)
+
+    def zero_grad(self) -> None:
+        """Drop the gradients of all weights, as torch's modules do."""
+        for weight in self.weights:
+            if weight.tensor is not None:
+                weight.tensor.grad = None
+
+
+def _default_loss(model: Trainer, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    return training.default_loss(model, y, y_pred, sample_weight)

@@ -1,0 +1,129 @@
+"""Which source the user's data are: arrays, a data set, a loader, a generator; and the split into training and validation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from anabranch import _tree
+from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
+from anabranch.training.data.arrays import is_array
+from anabranch.training.data.binder import Binder
+from anabranch.training.data.sources import Arrays, IndexedBatches, IteratedBatches, Source
+from anabranch.utils import unpack_x_y_sample_weight as unpack
+
+DEFAULT_BATCH_SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How data are read.
+
+    Args:
+        batch_size: samples per batch; None for 32, or for what ``steps`` makes of data in memory.
+        steps: batches per pass.
+        shuffle: whether samples are shuffled, or ``"batch"`` for whole batches.
+        fit: which call of ``fit`` since the seed was set, on which the order depends.
+        finite: whether NaN and infinity in x are an error.
+    """
+
+    batch_size: int | None = None
+    steps: int | None = None
+    shuffle: bool | str = False
+    fit: int = 0
+    finite: bool = False
+
+    def size(self, samples: int) -> int:
+        """Return the batch size for so many samples in memory."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return math.ceil(samples / self.steps) if self.steps else DEFAULT_BATCH_SIZE
+
+
+def is_in_memory(x: Any) -> bool:
+    """Return whether ``x`` is an array or a nest of arrays, rather than a source that yields batches."""
+    if is_array(x):
+        return True
+    found = _tree.leaves(x) if _tree.is_nest(x) else []
+    return bool(found) and all(is_array(leaf) for leaf in found)
+
+
+def source_for(binder: Binder, x: Any, y: Any, sample_weight: Any, reading: Reading) -> Source:
+    """Return the source of batches that the user's data are."""
+    if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
+        _refuse_parts("TensorDataset", y, sample_weight)
+        x, y, sample_weight = unpack(x.tensors)
+    if isinstance(x, (Dataset, DataLoader)) or not (x is None or _tree.is_nest(x) or is_array(x)):
+        _refuse_parts(type(x).__name__, y, sample_weight)
+        return _batch_source(binder, x, reading)
+    data = binder.weigh(binder.bind(x, y, sample_weight, finite=reading.finite))
+    return Arrays(binder, data, reading.size(data.size), reading.shuffle, reading.fit)
+
+
+def split(
+    binder: Binder, x: Any, y: Any, sample_weight: Any, fraction: float, reading: Reading, held_out: Reading
+) -> tuple[Source, Source]:
+    """Return training and validation data: the last ``fraction`` of the samples, before shuffling, is held out."""
+    if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
+        x, y, sample_weight = unpack(x.tensors)
+    if not (_tree.is_nest(x) or is_array(x)):
+        raise ArgumentError(
+            "validation_split needs data in memory.",
+            expected="arrays or tensors",
+            got=type(x).__name__,
+            repair="pass validation_data=, a second source",
+        )
+    data = binder.bind(x, y, sample_weight, finite=reading.finite)
+    cut = math.floor(data.size * (1 - fraction))
+    if cut in (0, data.size):
+        raise ArgumentError(
+            "validation_split leaves one part empty.", got=f"validation_split={fraction} of {data.size} samples"
+        )  # fmt: skip
+    train, held = binder.weigh(data.part(slice(0, cut))), data.part(slice(cut, data.size))
+    return (
+        Arrays(binder, train, reading.size(train.size), reading.shuffle, reading.fit),
+        Arrays(binder, held, held_out.size(held.size), False, reading.fit),
+    )
+
+
+def _batch_source(binder: Binder, x: Any, reading: Reading) -> Source:
+    """Return the source of batches that an object is which is no array."""
+    if isinstance(x, DataLoader):
+        return IteratedBatches(binder, x)
+    if isinstance(x, Dataset):
+        generator = torch.Generator()
+        in_order = isinstance(x, IterableDataset)
+        if not in_order and hasattr(x, "__len__") and len(x) == 0:
+            raise DataError("x holds no samples.", got=f"a {type(x).__name__} of length 0")
+        loader: DataLoader[Any] = DataLoader(
+            x,
+            batch_size=reading.batch_size or DEFAULT_BATCH_SIZE,
+            shuffle=None if in_order else bool(reading.shuffle),
+            generator=generator,
+        )
+        return IteratedBatches(binder, loader, generator, reading.fit)
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+        return IndexedBatches(binder, x, reading.shuffle, reading.fit)
+    if hasattr(x, "__iter__") or hasattr(x, "__next__"):
+        return IteratedBatches(binder, x)
+    raise ArgumentTypeError(
+        "x cannot be used as data.",
+        expected="arrays, tensors, nests of them, a Dataset, a DataLoader or an iterable of batches",
+        got=f"{type(x).__name__} {getattr(x, '__name__', '')}".strip(),
+        repair="call it: the generator, not the function that makes it" if callable(x) else None,
+    )
+
+
+def _refuse_parts(kind: str, y: Any, sample_weight: Any) -> None:
+    """Raise where targets are given beside a source that yields them itself."""
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ArgumentError(
+                f"{name} cannot be given beside a {kind}, which yields it itself.",
+                expected="batches (x, y) or (x, y, sample_weight) from the source",
+                got=f"{name} of type {type(value).__name__}",
+            )

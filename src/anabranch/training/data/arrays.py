@@ -1,0 +1,94 @@
+"""The user's arrays, tensors and lists of numbers as torch tensors that share their memory."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from anabranch._errors import DtypeError, ShapeError
+
+
+def is_array(value: Any) -> bool:
+    """Return whether ``value`` is one array: it has a shape, or is a (nested) list of numbers or strings."""
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return True
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+        if isinstance(value, (numbers.Number, str, bytes, np.generic)):
+            return True
+        if not isinstance(value, (list, tuple)):
+            return False
+    return hasattr(value, "shape") and hasattr(value, "__array__")
+
+
+def to_tensor(value: Any, where: str) -> torch.Tensor:
+    """Return ``value`` as a tensor, sharing memory where torch can; ``where`` names it in errors."""
+    if isinstance(value, torch.Tensor):
+        if value.is_complex():
+            raise complex_error(where, str(value.dtype).removeprefix("torch."))
+        return value.detach()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{where} is ragged: its rows have different lengths.", repair="pad them to one length") from error
+    if array.dtype.kind == "c":
+        raise complex_error(where, str(array.dtype))
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"{where} does not hold numbers.",
+            expected="a numeric dtype, e.g. float32, uint8, int64",
+            got=f"dtype {array.dtype}{_sample(array)}",
+            repair=_number_repair(array),
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():
+        # Batches are copied out of a read-only array, never written into it.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def tensors_in(value: Any, where: str) -> Any:
+    """Return the same nest with tensors in the place of arrays; a list of numbers is one array, None stays."""
+    if value is None or is_array(value):
+        return None if value is None else to_tensor(value, where)
+    if isinstance(value, dict):
+        return {key: tensors_in(part, f"{where}[{key!r}]") for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(tensors_in(part, f"{where}[{index}]") for index, part in enumerate(value))
+    return to_tensor(value, where)
+
+
+def complex_error(where: str, dtype: str) -> DtypeError:
+    """Return the error for complex data, whose imaginary part no input of a model takes."""
+    return DtypeError(
+        f"{where} holds complex numbers.",
+        expected="real numbers",
+        got=f"dtype {dtype}",
+        repair="np.stack([x.real, x.imag], axis=-1) gives both parts as real numbers",
+    )
+
+
+def _sample(array: np.ndarray[Any, Any]) -> str:
+    if not array.size:
+        return ""
+    first = array.flat[0]
+    return f", e.g. {first.item()!r}"[:60] if hasattr(first, "item") and np.ndim(first) == 0 else f" of {type(first).__name__}"
+
+
+def _number_repair(array: np.ndarray[Any, Any]) -> str:
+    if array.dtype.kind == "O":
+        return "make one rectangular numeric array of it: np.stack(list_of_arrays) or x.astype('float32')"
+    if array.dtype.kind in "US":
+        return "turn the strings into numbers first, e.g. np.unique(y, return_inverse=True)[1] for labels"
+    return "convert it to numbers first, e.g. x.astype('float32')"

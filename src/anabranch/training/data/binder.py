@@ -1,0 +1,239 @@
+"""Turns what users hold or yield into batches for one model: bound to its inputs and outputs, checked, placed, cast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from anabranch import _tree, config, runtime
+from anabranch._errors import DataError
+from anabranch.graph.binding import Rule, Slots, bind
+from anabranch.training.data.arrays import is_array, tensors_in, to_tensor
+from anabranch.training.data.batch import Batch, Columns
+from anabranch.training.data.checks import check_finite, match_input, same_length
+from anabranch.training.data.class_weights import checked_class_weight, refuse_several_outputs, sample_weights
+from anabranch.training.data.targets import Target
+from anabranch.training.strategy import Strategy
+from anabranch.utils import unpack_x_y_sample_weight as unpack
+
+Named = list[tuple[str, torch.Tensor]]
+
+
+class Binder(Protocol):
+    """What a source of data asks for: its items as batches that fit the model."""
+
+    strategy: Strategy
+    """Where batches go."""
+
+    def batch(self, item: Any) -> Batch:
+        """Return one batch of a user's source, bound, checked and placed."""
+
+    def place(self, batch: Batch) -> Batch:
+        """Return a batch on the device, its inputs cast there."""
+
+    def bind(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+        """Return all the data a user holds in memory as one checked batch."""
+
+    def weigh(self, batch: Batch) -> Batch:
+        """Return the batch with sample weights multiplied by the weights of classes."""
+
+
+class ModelBinder:
+    """Binds data to the inputs and outputs of a model.
+
+    Args:
+        model: the model.
+        targets: what y of each output must be; None where only predictions are wanted.
+        strategy: where batches go.
+        class_weight: the weight of each class index.
+        rebind: returns the targets anew where the outputs have changed, as those of a custom ``call`` may.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        targets: Sequence[Target] | None,
+        strategy: Strategy,
+        class_weight: object = None,
+        rebind: Callable[[], Sequence[Target]] | None = None,
+    ) -> None:
+        self.strategy = strategy
+        self._follows = model if model.graph is None else None  # a custom call takes whatever comes
+        self._take_slots(model)
+        self._targets = targets
+        self._rebind = rebind
+        self._class_weight = checked_class_weight(class_weight)
+        self._on_cpu = strategy.device.type == "cpu"
+        if class_weight is not None:
+            refuse_several_outputs(self._outputs)
+
+    def _take_slots(self, model: Any) -> None:
+        self._inputs = Slots.inputs(model)
+        self._outputs = Slots.outputs(model)
+        self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation.optional]
+        self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
+
+    def _follow(self, model: Any, x: Any) -> None:
+        before = model.running_graph
+        model.follow(tensors_in(x, "x"))
+        if model.running_graph is not before:
+            self._take_slots(model)
+            if self._rebind is not None:
+                self._targets = self._rebind()
+
+    def batch(self, item: Any) -> Batch:
+        """Bind, check and place one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
+        x, y, weights = unpack(item)
+        return self.place(self.weigh(self.bind(x, y, weights)))
+
+    def place(self, batch: Batch) -> Batch:
+        """Move one batch to the device; inputs are cast there, so that uint8 images are copied as bytes."""
+        xs, ys, weights, size, _ = batch
+        if not (self._on_cpu and all(t is None or t.is_cpu for t in (*xs, *ys, *weights))):
+            place = self.strategy.place
+            xs, ys, weights = ([None if t is None else place(t) for t in part] for part in (xs, ys, weights))
+        x = [t if t is None or t.dtype is dtype else t.to(dtype) for t, dtype in zip(xs, self._dtypes, strict=True)]
+        return Batch(x, ys, weights, size)
+
+    def bind(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+        """Bind and check x, y and sample weights; tensors stay where they are and share the user's memory.
+
+        ``finite`` searches float inputs in memory for NaN and infinity.
+        """
+        if x is None:
+            raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
+        if self._follows is not None:
+            self._follow(self._follows, x)
+        named: Named = []
+        xs: Columns = []
+        single = len(self._inputs.names) == 1
+        rule = Rule("x", _is_leaf(single), optional=self._optional, error=DataError)
+        for index, value in enumerate(bind(x, self._inputs, rule)):
+            where = "x" if single else f"x[{self._inputs.names[index]!r}]"
+            if value is None and index in self._optional:
+                xs.append(None)
+                continue
+            if value is None:
+                raise DataError(f"{where} is None.", expected="an array or tensor")
+            tensor = to_tensor(value, where)
+            named.append((where, tensor))
+            if tensor.ndim:
+                tensor = match_input(tensor, self._inputs.tensors[index].shape, self._inputs.names[index])
+            if finite and not isinstance(value, np.memmap):
+                check_finite(tensor, where)
+            xs.append(tensor)
+        ys = self._bind_targets(y, named)
+        ws = self._bind_weights(weights, ys, named)
+        return Batch(xs, ys, ws, same_length(named))
+
+    def _bind_targets(self, y: Any, named: Named) -> Columns:
+        names = self._outputs.names
+        if self._targets is None:
+            return [None] * len(names)
+        optional = [index for index, target in enumerate(self._targets) if not target.needed]
+        if y is None:
+            if len(optional) < len(names):
+                raise DataError(
+                    "There is no y, and the loss needs targets.",
+                    expected=self._outputs.described(),
+                    got="y=None",
+                    repair="pass y, or compile with loss=None where all losses come from layers",
+                )
+            return [None] * len(names)
+        single = len(names) == 1
+        ys: Columns = []
+        rule = Rule("y", _is_leaf(single), optional=optional, error=DataError)
+        for index, value in enumerate(bind(y, self._outputs, rule)):
+            where = "y" if single else f"y[{names[index]!r}]"
+            tensor = None if value is None else to_tensor(value, where)
+            if tensor is not None:
+                named.append((where, tensor))
+                if tensor.ndim:
+                    self._targets[index].check(tensor, where)
+            ys.append(tensor)
+        return ys
+
+    def _bind_weights(self, weights: Any, ys: Columns, named: Named) -> Columns:
+        if weights is None or self._targets is None:
+            return [None] * len(ys)
+        optional = [index for index, target in enumerate(self._targets) if not target.needed]
+        rule = Rule("sample_weight", _is_leaf(True), spread=True, optional=optional, error=DataError)
+        found: Columns = []
+        for index, value in enumerate(bind(weights, self._outputs, rule)):
+            if value is None:
+                found.append(None)
+                continue
+            where = "sample_weight" if len(ys) == 1 else f"sample_weight[{self._outputs.names[index]!r}]"
+            tensor = to_tensor(value, where)
+            named.append((where, tensor))
+            found.append(tensor if tensor.is_floating_point() else tensor.to(torch.float32))
+        return found
+
+    def weigh(self, batch: Batch) -> Batch:
+        """Multiply the sample weights by the weight of each sample's class."""
+        y = batch.y[0]
+        if self._class_weight is None or y is None:
+            return batch
+        weight = sample_weights(y, self._class_weight)
+        given = batch.weights[0]
+        if given is not None:
+            missing = max(weight.ndim - given.ndim, 0)
+            weight = weight * given.reshape(*given.shape, *([1] * missing))
+        return batch._replace(weights=[weight])
+
+
+class NestBinder:
+    """Returns batches in the user's own nests, as tensors on the device, for custom steps.
+
+    Args:
+        strategy: where batches go.
+        class_weight: the weight of each class index.
+    """
+
+    def __init__(self, strategy: Strategy, class_weight: object = None) -> None:
+        self.strategy = strategy
+        self._class_weight = checked_class_weight(class_weight)
+        self._floats = runtime.dtype_of(config.floatx())
+
+    def batch(self, item: Any) -> Batch:
+        """Check and place one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
+        return self.place(self.weigh(self.bind(*unpack(item))))
+
+    def place(self, batch: Batch) -> Batch:
+        """Move one batch to the device; floats become the default type."""
+        x, y, weights = ([None if t is None else self._placed(t) for t in part] for part in batch[:3])
+        return batch._replace(x=x, y=y, weights=weights)
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        placed = self.strategy.place(tensor)
+        return placed.to(self._floats) if placed.is_floating_point() else placed
+
+    def bind(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+        """Check that all have the same number of samples; ``finite`` searches x for NaN and infinity."""
+        if x is None:
+            raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
+        parts = {"x": tensors_in(x, "x"), "y": tensors_in(y, "y"), "sample_weight": tensors_in(weights, "sample_weight")}
+        leaves = [[] if part is None else _tree.leaves(part) for part in parts.values()]
+        named = [(name, t) for name, found in zip(parts, leaves, strict=True) for t in found if t is not None]
+        for name, tensor in named:
+            if finite and name == "x":
+                check_finite(tensor, name)
+        structure = tuple(None if part is None else _tree.map_leaves(lambda _: 0, part) for part in parts.values())
+        return Batch(leaves[0], leaves[1], leaves[2], same_length(named), structure)
+
+    def weigh(self, batch: Batch) -> Batch:
+        """Multiply the sample weights by the weight of each sample's class."""
+        if self._class_weight is None or not batch.y or batch.y[0] is None:
+            return batch
+        weight = sample_weights(batch.y[0], self._class_weight)
+        if batch.weights and batch.weights[0] is not None:
+            weight = weight * batch.weights[0]
+        return batch._replace(weights=[weight], structure=(*batch.structure[:2], 0))
+
+
+def _is_leaf(single: bool) -> Callable[[Any], bool]:
+    """A list of numbers is one array where there is one slot, a list of arrays where there are several."""
+    return is_array if single else lambda value: is_array(value) and not isinstance(value, (list, tuple))

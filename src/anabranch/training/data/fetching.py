@@ -1,0 +1,69 @@
+"""Fetching batches from an object by index: one after the other, in threads, or in processes."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from anabranch import runtime
+from anabranch.utils import PyDataset, ahead
+
+_SLOW = 1e-3
+"""Seconds per batch above which a thread pays: handing over costs 50 to 200 µs, and slows the step that runs meanwhile."""
+
+
+def fetched(items: Any, indices: Sequence[int], generator: torch.Generator) -> Generator[Any, None, None]:
+    """Yield ``items[index]`` for each index, in order.
+
+    A ``PyDataset`` says how: in ``workers`` threads, or processes with ``use_multiprocessing``, up to ``max_queue_size``
+    batches ahead. Its default of one thread is used only where ``needs_thread`` says so.
+    """
+    workers = int(items.workers or 0) if isinstance(items, PyDataset) else 0
+    if workers and items.use_multiprocessing:
+        yield from _from_processes(items, indices, workers, generator)
+        return
+    done = 0
+    if workers == 1:
+        seconds, drew = 0.0, False
+        for index in indices[:2]:  # the first may have to open something
+            before, begun = runtime.random_state(), time.perf_counter()
+            item = items[index]
+            seconds, drew = time.perf_counter() - begun, drew or runtime.random_state() != before
+            yield item
+        done = 2
+        workers = int(needs_thread(seconds, drew))
+    if workers:
+        calls = (functools.partial(items.__getitem__, index) for index in indices[done:])
+        yield from ahead(calls, workers, max(items.max_queue_size, workers))
+    else:
+        for index in indices[done:]:
+            yield items[index]
+
+
+def needs_thread(seconds: float, drew: bool) -> bool:
+    """Return whether to fetch batches while steps run: where one takes long.
+
+    What draws from torch's generator is not fetched so, as dropout draws from it too and results would depend on timing.
+    """
+    return seconds >= _SLOW and not drew
+
+
+class _Indexed(Dataset[Any]):
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def __getitem__(self, index: int) -> Any:
+        return self._items[index]
+
+
+def _from_processes(items: Any, indices: Sequence[int], workers: int, generator: torch.Generator) -> Generator[Any, None, None]:
+    loader: DataLoader[Any] = DataLoader(
+        _Indexed(items), batch_size=None, sampler=indices, num_workers=workers, generator=generator,
+        prefetch_factor=max(1, items.max_queue_size // workers),
+    )  # fmt: skip
+    yield from loader

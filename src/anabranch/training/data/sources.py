@@ -1,0 +1,156 @@
+"""Kinds of sources of batches: arrays in memory, iterables that yield batches, objects that return batches by index."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import torch
+
+from anabranch._errors import AnabranchError, DataError
+from anabranch.training.data.batch import Batch, Columns
+from anabranch.training.data.binder import Binder
+from anabranch.training.data.fetching import fetched
+from anabranch.training.data.placement import picked, placed_columns
+from anabranch.training.data.shuffling import generator as epoch_generator, permutation
+
+
+class Source(Protocol):
+    """A supply of batches that is passed through once per epoch."""
+
+    steps: int | None
+    """Batches in one pass; None where unknown."""
+    samples: int | None
+    """Samples in one pass; None where unknown."""
+    once: bool
+    """Whether a second pass continues where the first stopped, as a generator does."""
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Return the batches of the pass that begins in ``epoch``."""
+
+
+class Arrays:
+    """Data in memory: one permutation for each pass, batches gathered from it without Python code for each sample."""
+
+    once = False
+
+    def __init__(self, binder: Binder, data: Batch, batch_size: int, shuffle: bool | str, fit: int) -> None:
+        self._binder = binder
+        self._data = data
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._fit = fit
+        self.samples: int | None = data.size
+        self.steps: int | None = math.ceil(data.size / batch_size)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Gather the pass's batches; the last may be smaller. Without shuffling they are views, not copies."""
+        data = self._on_device()
+        x, y, weights, count, _ = data
+        size, place = self._batch_size, self._binder.place
+        order = permutation(count, self._shuffle, size, self._fit, epoch)
+        if order is None:
+            for start in range(0, count, size):
+                yield place(data.part(slice(start, min(start + size, count))))
+            return
+        # Each column may be on a device of its own; the order is copied there once.
+        orders = {t.device: order.to(t.device) for t in (*x, *y, *weights) if t is not None}
+        device = self._binder.strategy.device
+        for start in range(0, count, size):
+            picks = {where: whole[start : start + size] for where, whole in orders.items()}
+
+            def gather(columns: Columns, picks: dict[torch.device, torch.Tensor] = picks) -> Columns:
+                return [None if t is None else picked(t, picks[t.device], device) for t in columns]
+
+            yield place(Batch(gather(x), gather(y), gather(weights), min(size, count - start), data.structure))
+
+    def _on_device(self) -> Batch:
+        """Return the data, from now on on the device where they fit there."""
+        if self._data.size > self._batch_size:
+            x, y, weights = placed_columns(self._data[:3], self._binder.strategy.device)
+            self._data = self._data._replace(x=x, y=y, weights=weights)
+        return self._data
+
+
+class IteratedBatches:
+    """An iterable that yields batches: a DataLoader, a generator, an object with ``__iter__``."""
+
+    def __init__(self, binder: Binder, items: Iterable[Any], generator: torch.Generator | None = None, fit: int = 0) -> None:
+        self._binder = binder
+        self._items = items
+        self._generator = generator
+        self._fit = fit
+        self.once = isinstance(items, Iterator)
+        self.steps = _length(items)
+        self.samples: int | None = None
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Start the iterable again, or continue it where it is a generator."""
+        if self._generator is not None:
+            self._generator.set_state(epoch_generator(self._fit, epoch).get_state())
+        return guarded(iter(self._items), self._binder, type(self._items).__name__)
+
+
+class IndexedBatches:
+    """An object whose ``__getitem__`` returns whole batches, as Keras's PyDataset; only batches are shuffled."""
+
+    once = False
+
+    def __init__(self, binder: Binder, items: Any, shuffle: bool | str, fit: int) -> None:
+        self._binder = binder
+        self._items = items
+        self._shuffle = shuffle
+        self._fit = fit
+        self.samples: int | None = None
+        self.steps: int | None = len(items)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Fetch the batches in this pass's order, between the object's ``on_epoch_begin`` and ``on_epoch_end``."""
+        _call(self._items, "on_epoch_begin")
+        count = len(self._items)
+        order = permutation(count, bool(self._shuffle), 1, self._fit, epoch)
+        indices: list[int] = list(range(count)) if order is None else order.tolist()
+        items = fetched(self._items, indices, epoch_generator(self._fit, epoch))
+        with contextlib.closing(items):  # ends its threads
+            yield from guarded(items, self._binder, type(self._items).__name__)
+        _call(self._items, "on_epoch_end")
+
+
+def _call(items: Any, hook: str) -> None:
+    """Call a hook of a user's data set, which need not have it."""
+    found = getattr(items, hook, None)
+    if found is not None:
+        found()
+
+
+def _length(items: Any) -> int | None:
+    try:
+        return len(items)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def guarded(items: Iterator[Any], binder: Binder, kind: str) -> Iterator[Batch]:
+    """Yield batches from the user's code; what it raises becomes a DataError that says at which batch."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise DataError(
+                f"The data source failed at batch {number}.",
+                got=f"{type(error).__name__}: {error}",
+                where=f"in the {kind} given as data",
+                repair="see the source's own error above this one",
+            ) from error
+        try:
+            batch = binder.batch(item)
+        except AnabranchError as error:
+            error.at(f"batch {number} from the {kind}")
+            raise
+        yield batch

@@ -1,0 +1,73 @@
+"""The executor: computes a model's outputs in one mode, and knows when its graph or settings have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from anabranch import _process, engine
+from anabranch.training.strategy import Strategy
+from anabranch.training.trainable import Trainable
+
+Tensors = list[torch.Tensor]
+Report = Callable[[str], None]
+Forward = Callable[[Sequence[torch.Tensor | None]], tuple[Tensors, Tensors]]
+"""Flat inputs to outputs and losses that layers add."""
+
+
+def silent(line: str) -> None:
+    """Drop a line of a report."""
+
+
+class Executor:
+    """Computes a model's outputs for batches, as its settings say: lowered code, that code compiled, or layer by layer.
+
+    Args:
+        model: the model.
+        training: whether layers run as in training.
+        strategy: where.
+        report: takes a line where something takes long, as torch.compile does.
+    """
+
+    def __init__(self, model: Trainable, training: bool, strategy: Strategy, report: Report = silent) -> None:
+        self._model = model
+        self._training = training
+        self._strategy = strategy
+        self._report = report
+        self.program: engine.Way
+        """What computes the outputs."""
+        self.reuses_outputs = False
+        """Whether the next call overwrites the outputs of this one, as those of a replayed CUDA graph."""
+        self._forward: Forward
+        self._prepare()
+
+    def refresh(self) -> bool:
+        """Prepare again where the graph or the settings have changed since the last time; return whether they had.
+
+        A custom ``call`` has another graph for data of other sizes; layers are frozen, devices chosen, ``run_eagerly`` set.
+        """
+        if self._changes == _process.changes() and self.program.graph is self._model.running_graph:
+            return False
+        self._prepare()
+        return True
+
+    def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[Tensors, Tensors]:
+        """Return the outputs and the losses that layers add."""
+        return self._forward(inputs)
+
+    def _prepare(self) -> None:
+        model = self._model
+        self._changes = _process.changes()
+        self.reuses_outputs = False
+        if model.run_eagerly:
+            self.program = self._forward = engine.Eager(model, self._training)
+            return
+        report = self._report if model.jit_compile is True else None
+        program = engine.program(model, self._training, report, model.remat if self._training else ())
+        self.program = self._forward = program
+        if not self._training and self._strategy.device.type == "cuda":
+            from anabranch.training import capture  # only where it is used
+
+            self._forward = capture.replayed_forward(model, program, self._strategy.device)
+            self.reuses_outputs = self._forward is not program

@@ -1,0 +1,215 @@
+"""``fit``: epochs of training steps, validation, callbacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch import engine
+from anabranch._errors import ArgumentError, DataError
+from anabranch.callbacks import CallbackList, History
+from anabranch.graph.call_site import warn
+from anabranch.training.arguments import fraction, integer, optional_integer
+from anabranch.training.batch_callbacks import BatchCallbacks
+from anabranch.training.data.adapters import Reading, source_for, split
+from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.shuffling import check_shuffle, next_fit
+from anabranch.training.evaluating import evaluation_pass
+from anabranch.training.interruption import Interruption
+from anabranch.training.logs import Logs, RunningLogs
+from anabranch.training.objective import Objective
+from anabranch.training.preparation import callbacks_for, located, objective_for, warn_short
+from anabranch.training.trainable import Trainable
+from anabranch.utils import unpack_x_y_sample_weight as unpack
+
+
+@located
+def fit(
+    model: Trainable,
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int | None,
+    epochs: int,
+    verbose: int | str,
+    callbacks: Any,
+    validation_split: float,
+    validation_data: Any,
+    shuffle: bool | str,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+    validation_freq: Any,
+) -> History:
+    """Train a model and return the history of its epochs, as ``Model.fit`` does."""
+    model.training_strategy.check()
+    objective, x = objective_for(model, x, "fit")
+    first, last = integer(initial_epoch, "initial_epoch", 0), integer(epochs, "epochs", 0)
+    due = ValidationEpochs(validation_freq)
+    held_fraction = fraction(validation_split, "validation_split")
+    check_shuffle(shuffle)
+    reading = Reading(
+        optional_integer(batch_size, "batch_size"), optional_integer(steps_per_epoch, "steps_per_epoch"), shuffle, next_fit(),
+        finite=True,
+    )  # fmt: skip
+    held_reading = Reading(
+        optional_integer(validation_batch_size, "validation_batch_size") or reading.batch_size,
+        optional_integer(validation_steps, "validation_steps"),
+    )
+    binder = objective.binder(class_weight)
+    held = None
+    if held_fraction and validation_data is None:
+        train, held = split(binder, x, y, sample_weight, held_fraction, reading, held_reading)
+    else:
+        train = source_for(binder, x, y, sample_weight, reading)
+        if validation_data is not None:
+            held = source_for(objective.binder(), *unpack(validation_data), held_reading)
+    batches = Epochs(train, reading.steps)
+    shown = callbacks_for(callbacks, model, model.training_strategy, epochs=last, steps=batches.steps, verbose=verbose)
+    validation = None if held is None else Epochs(held, held_reading.steps)
+    return Fit(model, objective, batches, validation, due, shown).run(first, last)
+
+
+class ValidationEpochs:
+    """After which epochs validation is due: every so many, or those of a list, counted from 1."""
+
+    def __init__(self, freq: object) -> None:
+        listed = isinstance(freq, (list, tuple, set, frozenset, range))
+        if not listed and (isinstance(freq, bool) or not isinstance(freq, int) or freq < 1):
+            raise ArgumentError(
+                "validation_freq must be a positive integer or a list of epochs.",
+                expected="a positive integer, or epochs counted from 1",
+                got=repr(freq),
+            )
+        self._freq: Any = freq
+
+    def include(self, epoch: int) -> bool:
+        """Return whether validation is due after this epoch, counted from 0."""
+        return (epoch + 1) % self._freq == 0 if isinstance(self._freq, int) else epoch + 1 in self._freq
+
+
+class Fit:
+    """One call of ``fit`` in progress."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        objective: Objective,
+        batches: Epochs,
+        validation: Epochs | None,
+        validation_epochs: ValidationEpochs,
+        callbacks: CallbackList,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.batches = batches
+        self.validation = validation
+        self.validation_epochs = validation_epochs
+        self.callbacks = callbacks
+        self.interruption = Interruption()
+        self.epoch = 0
+        self.done = 0
+        self.warned_of_nan = False
+        self.exhausted = False
+
+    def run(self, first: int, last: int) -> History:
+        """Train epochs ``first`` to ``last`` and return the history."""
+        history = self.callbacks.history
+        history.interrupted = False
+        self.model.history = history
+        self.model.stop_training = False
+        logs: Logs = {}
+        with engine.keeping_memory(first=not self.objective.compiled.started), self.interruption:
+            try:
+                try:
+                    self.callbacks.on_train_begin()
+                    for epoch in range(first, last):
+                        logs = self.train_epoch(epoch) or logs
+                        if self.model.stop_training or self.exhausted:
+                            break
+                except KeyboardInterrupt:
+                    history.interrupted = True
+                    self.callbacks.report(f"interrupted at epoch {self.epoch + 1}, step {self.done}")
+                self.interruption.waiting = True  # from here on Ctrl-C raises as usual
+                self.objective.optimizer.finalize()
+                self.callbacks.on_train_end(logs)
+            finally:
+                self.callbacks.close()
+                for epochs in filter(None, (self.batches, self.validation)):
+                    epochs.close()
+                self.model.zero_grad()
+        return history
+
+    def train_epoch(self, epoch: int) -> Logs | None:
+        """Train and validate one epoch and return its logs; None where the data had ended before it."""
+        self.epoch, self.done = epoch, 0
+        self.objective.reset()
+        self.callbacks.on_epoch_begin(epoch)
+        self.train_batches(epoch)
+        if self.done == 0:
+            self.note_exhausted(epoch)
+            return None
+        if self.batches.ran_out:
+            warn_short(self.done, self.batches.limit)
+        logs = self.objective.logs()
+        self.warn_of_nan(epoch)
+        self.interruption.check()
+        if self.validation is not None and self.validation_epochs.include(epoch):
+            self.interruption.waiting = True
+            found = evaluation_pass(
+                self.model, self.objective, self.validation, self.callbacks, epoch, what="validation data"
+            )  # fmt: skip
+            self.interruption.waiting = False
+            logs |= {f"val_{name}": value for name, value in found.items()}
+        self.callbacks.on_epoch_end(epoch, logs)
+        self.interruption.check()
+        return logs
+
+    def train_batches(self, epoch: int) -> None:
+        """Take the epoch's steps."""
+        model, objective, interruption = self.model, self.objective, self.interruption
+        step = objective.step(training=True, report=self.callbacks.report)
+        hooks = BatchCallbacks(
+            self.callbacks, "train", model.steps_per_execution, lambda: RunningLogs(objective.metrics_names, objective.logs)
+        )
+        batches = self.batches.epoch(epoch)
+        while True:
+            interruption.waiting = True
+            batch = next(batches, None)
+            interruption.waiting = False
+            if interruption.requested:
+                raise KeyboardInterrupt
+            if batch is None:
+                break
+            hooks.before(self.done)
+            step(batch)
+            if not objective.compiled.started:
+                objective.compiled.started = True
+                engine.first_step_done()
+            batch = None  # its memory is free for the next one
+            self.done += 1
+            if hooks.after(self.done) and model.stop_training:
+                return
+        hooks.finish(self.done)
+
+    def note_exhausted(self, epoch: int) -> None:
+        """Warn that an epoch had no batch; raise where none had any."""
+        if not self.batches.source.once or not self.callbacks.history.epoch:
+            raise DataError("x gave no batch.", expected="at least one batch in each epoch", got=f"none in epoch {epoch + 1}")
+        warn(
+            f"The data ran out before epoch {epoch + 1}: a generator yields its batches once. Training ends here; "
+            "pass steps_per_epoch with an endless generator, or an object that can be iterated again."
+        )
+        self.exhausted = True
+
+    def warn_of_nan(self, epoch: int) -> None:
+        """Warn once where the loss became NaN."""
+        step = None if self.warned_of_nan else self.objective.loss_record.first_nan()
+        if step is not None:
+            self.warned_of_nan = True
+            warn(
+                f"The loss became NaN at epoch {epoch + 1}, step {step + 1}. A smaller learning rate or clipnorm=1.0 on the "
+                "optimizer often helps; callbacks.TerminateOnNaN() would stop here."
+            )

@@ -1,0 +1,65 @@
+"""Logs: loss and metrics by name, read from the device when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import torch
+
+Logs = dict[str, Any]
+
+
+class RunningLogs(Mapping[str, Any]):
+    """Loss and metrics so far; the device is read when a value is looked up, not before."""
+
+    def __init__(self, names: list[str], read: Callable[[], Logs]) -> None:
+        self._names = names
+        self._read = read
+        self._values: Logs | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        if self._values is None:
+            self._values = self._read()
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def flat(logs: Mapping[str, Any]) -> Logs:
+    """Return logs with nested dicts opened."""
+    found: Logs = {}
+    for name, value in logs.items():
+        found.update(flat(value) if isinstance(value, dict) else {name: value})
+    return found
+
+
+def numbers(logs: Mapping[str, Any]) -> Logs:
+    """Return logs with tensors read from the device, scalars as numbers, and nested dicts opened."""
+    return {name: _number(value) for name, value in flat(logs).items()}
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: itself, or with the first number that makes it so.
+
+    >>> free_name("acc", {"acc", "acc_1"})
+    'acc_2'
+    """
+    number, found = 0, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
+    return value.item() if getattr(value, "shape", None) == () else value  # NumPy's scalars

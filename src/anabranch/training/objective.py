@@ -1,0 +1,106 @@
+"""What a run of ``fit`` or ``evaluate`` minimizes and reports: the losses of ``compile``, or a custom step."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from anabranch._errors import NotReadyError
+from anabranch.optimizers import Optimizer
+from anabranch.training.compiled import Compiled
+from anabranch.training.data.binder import Binder, ModelBinder
+from anabranch.training.executor import Report, silent
+from anabranch.training.logs import Logs
+from anabranch.training.loss_record import LossRecord
+from anabranch.training.steps import Step, TestStep, TrainStep
+from anabranch.training.strategy import Strategy
+from anabranch.training.trainable import Trainable
+
+
+class Objective(Protocol):
+    """What the loop asks, however a model is trained."""
+
+    @property
+    def compiled(self) -> Compiled:
+        """What ``compile`` made."""
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What updates the weights."""
+
+    @property
+    def loss_record(self) -> LossRecord:
+        """The loss of each step of the epoch."""
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names in the logs of this run."""
+
+    @property
+    def report_order(self) -> list[str]:
+        """The names of what ``evaluate`` returns, in its order."""
+
+    def binder(self, class_weight: object = None) -> Binder:
+        """Return what makes batches of the user's data."""
+
+    def step(self, *, training: bool, report: Report = silent) -> Step:
+        """Return the function that takes one step; ``report`` takes a line where something takes long."""
+
+    def reset(self) -> None:
+        """Drop what loss and metrics have seen."""
+
+    def logs(self) -> Logs:
+        """Return loss and metrics so far, as numbers; reads the device."""
+
+
+class CompiledObjective:
+    """The losses and metrics of ``compile``."""
+
+    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy) -> None:
+        self.compiled = compiled
+        self._model = model
+        self._strategy = strategy
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What updates the weights."""
+        return self.compiled.optimizer
+
+    @property
+    def loss_record(self) -> LossRecord:
+        """The loss of each step of the epoch."""
+        return self.compiled.loss_record
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names in the logs."""
+        return self.compiled.metrics_names
+
+    @property
+    def report_order(self) -> list[str]:
+        """The names of what ``evaluate`` returns, in its order."""
+        return self.compiled.metrics_names
+
+    def binder(self, class_weight: object = None) -> Binder:
+        """Return what binds data to the model's inputs and outputs."""
+        model, compiled = self._model, self.compiled
+        return ModelBinder(model, compiled.targets, self._strategy, class_weight, lambda: compiled.bind(model).targets)
+
+    def step(self, *, training: bool, report: Report = silent) -> Step:
+        """Return the step of training or of testing."""
+        return (TrainStep if training else TestStep)(self._model, self.compiled, self._strategy, report)
+
+    def reset(self) -> None:
+        """Drop what loss and metrics have seen."""
+        self.compiled.reset()
+
+    def logs(self) -> Logs:
+        """Return loss and metrics so far."""
+        return self.compiled.logs()
+
+
+def need_compiled(model: Trainable, use: str) -> Compiled:
+    """Return what ``compile`` made; NotReadyError where it was not called."""
+    compiled = model._compiled
+    if compiled is None:
+        raise NotReadyError(f"{use} needs a compiled model.", repair="model.compile(optimizer='adam', loss='…') first")
+    return compiled

@@ -1,0 +1,41 @@
+"""``train_on_batch``, ``test_on_batch``, ``predict_on_batch``: one batch, given as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch import _tree
+from anabranch.training.evaluating import in_order
+from anabranch.training.predictions import numpy
+from anabranch.training.preparation import located, objective_for, prediction_for
+from anabranch.training.trainable import Trainable
+
+
+@located
+def train_on_batch(model: Trainable, x: Any, y: Any, sample_weight: Any, class_weight: object, return_dict: bool) -> Any:
+    """Take one training step and return loss and metrics of this batch, as ``Model.train_on_batch`` does."""
+    model.training_strategy.check()
+    return _on_batch(model, (x, y, sample_weight), "train_on_batch", class_weight, return_dict)
+
+
+@located
+def test_on_batch(model: Trainable, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+    """Return loss and metrics of one batch, as ``Model.test_on_batch`` does."""
+    return _on_batch(model, (x, y, sample_weight), "test_on_batch", None, return_dict)
+
+
+def _on_batch(model: Trainable, data: tuple[Any, Any, Any], use: str, class_weight: object, return_dict: bool) -> Any:
+    x, y, sample_weight = data
+    objective, x = objective_for(model, x, use)
+    binder = objective.binder(class_weight)
+    objective.reset()
+    objective.step(training=use == "train_on_batch")(binder.batch((x, y, sample_weight)))
+    logs = objective.logs()
+    return logs if return_dict else in_order(objective, logs)
+
+
+@located
+def predict_on_batch(model: Trainable, x: Any) -> Any:
+    """Return the outputs for one batch as NumPy arrays, in the structure of the model's outputs."""
+    binder, step, x = prediction_for(model, x)
+    return _tree.map_leaves(numpy, step(binder.batch((x,))))

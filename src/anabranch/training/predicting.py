@@ -1,0 +1,64 @@
+"""``predict``: the outputs for all data, as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anabranch import _tree, engine
+from anabranch._errors import DataError
+from anabranch.callbacks import CallbackList
+from anabranch.training.arguments import optional_integer
+from anabranch.training.batch_callbacks import BatchCallbacks
+from anabranch.training.data.adapters import Reading, source_for
+from anabranch.training.data.batch import Batch
+from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.sources import Arrays
+from anabranch.training.predictions import Collector, owned
+from anabranch.training.preparation import callbacks_for, located, prediction_for, warn_short
+from anabranch.training.trainable import Trainable
+
+
+@located
+def predict(model: Trainable, x: Any, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
+    """Return the outputs for ``x``, as ``Model.predict`` does; a single batch takes one call and no progress bar."""
+    binder, step, x = prediction_for(model, x)
+    reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))
+    source = source_for(binder, x, None, None, reading)
+    if source.steps == 1 and steps is None and isinstance(source, Arrays) and callbacks is None and verbose in (0, "auto"):
+        return _tree.map_leaves(owned, step(next(source.batches(0))))
+    epochs = Epochs(source, reading.steps)
+    shown = callbacks_for(callbacks, model, model.training_strategy, epochs=1, steps=epochs.steps, verbose=verbose)
+    collector = Collector(source.samples if steps is None else None)
+    try:
+        with engine.keeping_memory():
+            outputs = _prediction_pass(model, step, epochs, shown, collector)
+    finally:
+        shown.close()
+        epochs.close()
+    return _tree.fill(outputs, collector.arrays())
+
+
+def _prediction_pass(
+    model: Trainable, step: Callable[[Batch], Any], epochs: Epochs, callbacks: CallbackList, collector: Collector
+) -> Any:
+    """Collect the outputs of one pass and return the last batch's, in their nest."""
+    outputs: Any = None
+    model.stop_predicting = False
+    done = 0
+    callbacks.on_predict_begin()
+    hooks = BatchCallbacks(callbacks, "predict", model.steps_per_execution, lambda: {"outputs": outputs})
+    for batch in epochs.epoch(0):
+        hooks.before(done)
+        outputs = step(batch)
+        collector.add(_tree.leaves(outputs), batch.size)
+        done += 1
+        if hooks.after(done) and model.stop_predicting:
+            break
+    hooks.finish(done)
+    if done == 0:
+        raise DataError("x gave no batch.", expected="at least one batch")
+    if epochs.ran_out:
+        warn_short(done, epochs.limit)
+    callbacks.on_predict_end()
+    return outputs

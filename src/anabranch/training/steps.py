@@ -1,0 +1,190 @@
+"""The steps of a compiled model: of training (forward, loss, backward, update, metrics), of testing, of prediction."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from anabranch import _tree, engine, runtime
+from anabranch._errors import AnabranchError, EngineError, GraphError
+from anabranch.graph import Weight
+from anabranch.graph.call_site import warn
+from anabranch.training.compiled import Compiled, Tensors, detached
+from anabranch.training.data.batch import Batch
+from anabranch.training.executor import Executor, Report, silent
+from anabranch.training.metric_trackers import own_metrics
+from anabranch.training.strategy import Strategy
+from anabranch.training.trainable import Trainable
+
+Step = Callable[[Batch], None]
+
+
+class TrainStep:
+    """Takes training steps; nothing is read from the device between them."""
+
+    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy, report: Report) -> None:
+        self._model = model
+        self._compiled = compiled
+        self._strategy = strategy
+        self._report = report
+        self._executor = Executor(model, True, strategy, report)
+        self._trained: list[Weight]
+        self._regularized: list[Weight]
+        self._take: Step
+        self._prepare()
+
+    def _prepare(self) -> None:
+        model, compiled = self._model, self._compiled
+        self._trained = model.trainable_weights
+        if self._trained:
+            compiled.optimizer.build(self._trained)
+        else:
+            warn("The model has no trainable weights, so nothing is learned.")
+        self._regularized = regularized_weights(model)
+        compiled.report_metrics(own_metrics(model))
+        self._take = self._captured() or self._plain
+
+    def _captured(self) -> Step | None:
+        """Return the step as a GPU replays it; None where it cannot, and on other devices."""
+        compiled = self._compiled
+        if self._strategy.device.type == "cuda" or compiled.graph_maker:
+            from anabranch.training import capture  # only where it is used
+
+            executor = self._executor
+            found = capture.captured_steps(
+                self._model, compiled, self.compute, lambda: executor.program, self._strategy, self._report
+            )  # fmt: skip
+            if found is not None:
+                return found
+        compiled.optimizer.hold(None)
+        return None
+
+    def __call__(self, batch: Batch) -> None:
+        """Take one step."""
+        if self._executor.refresh():
+            self._prepare()
+        with explaining(self._model, batch, True):
+            self._take(batch)
+
+    def _plain(self, batch: Batch) -> None:
+        outputs = self.compute(batch, self._compiled.optimizer.step)
+        if self._compiled.metrics_by_name:
+            self._compiled.update(outputs, batch.y, batch.weights)
+
+    def compute(self, batch: Batch, update_weights: Callable[[], None]) -> Tensors:
+        """Compute forward, loss and gradients, call ``update_weights``, and return the outputs, detached."""
+        compiled, optimizer = self._compiled, self._compiled.optimizer
+        optimizer.zero_grad()
+        outputs, extra = self._executor(batch.x)
+        if self._regularized:
+            extra = [*extra, *penalties(self._regularized)]
+        loss = compiled.total(outputs, batch.y, batch.weights, extra, batch.size)
+        if self._trained:
+            if not loss.requires_grad:
+                raise no_gradient()
+            optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            self._strategy.reduce_gradients()
+            update_weights()
+        compiled.loss_record.add(loss.detach(), batch.size)
+        return detached(outputs)
+
+
+class TestStep:
+    """Computes loss and metrics of batches, without gradients."""
+
+    __test__ = False  # no test of pytest's
+
+    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy, report: Report) -> None:
+        self._model = model
+        self._compiled = compiled
+        self._executor = Executor(model, False, strategy, report)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._regularized = regularized_weights(self._model)
+        self._compiled.report_metrics(own_metrics(self._model))
+
+    def __call__(self, batch: Batch) -> None:
+        """Evaluate one batch."""
+        if self._executor.refresh():
+            self._prepare()
+        compiled = self._compiled
+        x, y, weights, size, _ = batch
+        with explaining(self._model, batch, False):
+            with torch.inference_mode():
+                outputs, extra = self._executor(x)
+                if self._regularized:
+                    extra = [*extra, *penalties(self._regularized)]
+                compiled.loss_record.add(compiled.total(outputs, y, weights, extra, size), size)
+            # Not in inference mode: a metric's state must stay a tensor that training can change.
+            if compiled.metrics_by_name:
+                compiled.update(outputs, y, weights)
+
+
+class PredictStep:
+    """Computes the outputs of batches, in their nest."""
+
+    def __init__(self, model: Trainable, strategy: Strategy) -> None:
+        self._model = model
+        self._executor = Executor(model, False, strategy, silent)
+
+    def __call__(self, batch: Batch) -> Any:
+        """Return the outputs for one batch."""
+        executor = self._executor
+        executor.refresh()
+        with explaining(self._model, batch, False), torch.inference_mode():
+            outputs, _ = executor(batch.x)
+            if executor.reuses_outputs:
+                outputs = [output.clone() for output in outputs]
+        return _tree.fill(executor.program.graph.output_structure, outputs)
+
+
+def regularized_weights(model: Trainable) -> list[Weight]:
+    """Return the trained weights that have a regularizer."""
+    return [weight for weight in model.trainable_weights if weight.regularizer is not None]
+
+
+def penalties(weights: list[Weight]) -> Tensors:
+    """Return each weight's penalty, computed in Keras's axis order."""
+    return [weight.regularizer(runtime.shown(weight)) for weight in weights if weight.regularizer is not None]
+
+
+def no_gradient() -> GraphError:
+    """Return the error for a loss on which no trained weight has an effect."""
+    return GraphError(
+        "The loss does not depend on any trainable weight, so nothing can be learned.",
+        expected="a loss computed from the outputs of trained layers",
+        repair="unfreeze a layer between inputs and outputs, and keep .detach() and NumPy out of custom losses and layers",
+    )
+
+
+@contextlib.contextmanager
+def explaining(model: Trainable, batch: Batch, training: bool) -> Iterator[None]:
+    """Turn torch's errors into ones that say which batch caused them, and in which layer where that is known."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise engine_error(error, batch) from error
+    except IndexError as error:  # an id outside an Embedding's table, on the CPU
+        if (graph := model.running_graph) is None:
+            raise
+        raise engine.explained(error, graph, batch.x, training) from error
+
+
+def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:
+    """Return torch's error together with the shapes of the batch; an error of ours is returned as it is."""
+    if isinstance(error, AnabranchError):
+        return error
+    if (refusal := engine.refusal(error)) is not None:
+        return refusal
+    shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in batch.x if t is not None)
+    lines = str(error).splitlines()
+    full = isinstance(error, torch.OutOfMemoryError)
+    return EngineError(
+        "The device's memory is full." if full else f"torch raised an error: {lines[0] if lines else type(error).__name__}",
+        got=f"a batch of x: {shapes}; y: {', '.join('None' if t is None else str(tuple(t.shape)) for t in batch.y)}",
+        repair=f"a batch_size below {batch.size}, or a smaller model" if full else None,
+    )

@@ -1,0 +1,116 @@
+"""What training asks of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from anabranch.graph import Weight
+from anabranch.training.checkpointing import Remat
+from anabranch.training.compiled import Compiled, WithGraph
+from anabranch.training.strategy import Strategy
+
+if TYPE_CHECKING:
+    from anabranch.callbacks import History
+
+
+class Trainable(WithGraph, Protocol):
+    """A model, as training sees it."""
+
+    overrides: ClassVar[frozenset[str]]
+    """Which methods of a training step a subclass has written itself."""
+    _compiled: Compiled | None
+    """What ``compile`` made."""
+    stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
+    history: History | None
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def training_strategy(self) -> Strategy:
+        """Where the model trains."""
+
+    @property
+    def has_call(self) -> bool:
+        """Whether the model has a ``call`` of its own."""
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether layers run one by one."""
+
+    @property
+    def jit_compile(self) -> bool | str:
+        """Whether torch.compile compiles the model."""
+
+    @property
+    def steps_per_execution(self) -> int:
+        """How many steps there are between two calls of callbacks."""
+
+    @property
+    def remat(self) -> Remat:
+        """Which layers are recomputed in the backward pass, or how many bytes may be saved for it."""
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights."""
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """Those that are trained."""
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the last call added to the loss."""
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics in use."""
+
+    def inner_layers(self) -> Iterable[Any]:
+        """Return the model and all layers inside it."""
+
+    def follow(self, x: Any) -> None:
+        """Make ``running_graph`` fit data ``x``."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one training step and return its logs."""
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch and return its logs."""
+
+    def predict_step(self, data: Any) -> Any:
+        """Return the outputs for one batch."""
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the loss of one batch."""
+
+    def reset_metrics(self) -> None:
+        """Reset all metrics."""
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Update the metrics of ``compile`` and return all results."""
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the results of ``metrics`` by name."""
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs."""
+
+
+def custom_methods(model: Trainable) -> frozenset[str]:
+    """Return which methods of a step a user wrote: in the model's class, or set on the model itself."""
+    return model.overrides | (frozenset(vars(model)) & {"train_step", "test_step", "predict_step"})
+
+
+def has_custom_step(model: Trainable) -> bool:
+    """Return whether training or testing goes through a method that a user wrote."""
+    return bool(custom_methods(model) - {"predict_step"})
