@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 from anabranch import config
+from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, Value, field, number
 from anabranch.registry import Json, Registry, classes_among
 
@@ -37,7 +39,11 @@ class Constraint(Value):
 
 
 def _axes(value: Any, owner: Any, name: str) -> int | list[int]:
-    return [int(axis) for axis in value] if isinstance(value, Sequence) else int(value)
+    given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if any(isinstance(axis, bool) or not isinstance(axis, SupportsIndex) for axis in given):
+        kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+        raise ArgumentTypeError(f"{name} of {kind} must be an integer or several.", got=repr(value)[:120])
+    return [operator.index(axis) for axis in given] if isinstance(value, Sequence) else operator.index(value)
 
 
 AXIS_DOC = (
@@ -106,6 +112,10 @@ class MinMaxNorm(Constraint):
     max_value: Field[float, float] = number(default=1.0, least=0, doc="the greatest norm.")
     rate: Field[float, float] = number(default=1.0, least=0, most=1, doc="how far a norm outside moves: 1 all the way.")
     axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
+
+    def _check(self) -> None:
+        if self.min_value > self.max_value:
+            raise ArgumentError("min_value must not be above max_value.", got=f"{self.min_value} and {self.max_value}")
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return ``w`` with norms moved towards the interval."""
