@@ -27,7 +27,7 @@ layers.add([layers.MaxPooling2D(name="pool")(x), x])
 
 
 def test_the_parts_stand_in_order() -> None:
-    error = AnabranchError("Fact.", expected="e", got="g", where="w", repair="r\ns", story="told\nso")
+    error = AnabranchError("Fact.", expected="e", got="g", where="w", repair="r\ns", origin="told\nso")
     assert str(error) == ("Fact.\n  told\n  so\n  expected: e\n  got:      g\n  where:    w\n  repair:   r\n            s")
     assert str(AnabranchError("Fact.")) == "Fact."
 
@@ -98,6 +98,6 @@ def test_elsewhere_it_is_plain_unless_forced(tmp_path: Path, forced: bool) -> No
 
 
 def test_an_error_can_be_sent_to_another_process() -> None:
-    error = pickle.loads(pickle.dumps(ShapeError("Fact.", repair="r", story="s")))
+    error = pickle.loads(pickle.dumps(ShapeError("Fact.", repair="r", origin="s")))
     assert type(error) is ShapeError
-    assert str(error) == str(ShapeError("Fact.", repair="r", story="s"))
+    assert str(error) == str(ShapeError("Fact.", repair="r", origin="s"))

@@ -34,10 +34,10 @@ E = TypeVar("E", bound="AnabranchError")
 
 
 class AnabranchError(Exception):
-    """Base of every error raised on purpose; its parts: ``fact``, ``story``, ``expected``, ``got``, ``where``, ``repair``.
+    """Base of every error raised on purpose; its parts: ``fact``, ``origin``, ``expected``, ``got``, ``where``, ``repair``.
 
-    ``story`` is whence the tensors came, in lines that are not broken; ``clue`` is what an inner function found, for the
-    boundary that tells the story.
+    ``origin`` is where the tensors came from, in lines that are not broken; ``clue`` is what an inner function found, for
+    whoever explains the error.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class AnabranchError(Exception):
         got: str | None = None,
         where: str | None = None,
         repair: str | None = None,
-        story: str | None = None,
+        origin: str | None = None,
         clue: Any = None,
     ) -> None:
         self.fact = fact
-        self.story = story
+        self.origin = origin
         self.clue = clue
         self.expected = expected
         self.got = got
@@ -65,6 +65,10 @@ class AnabranchError(Exception):
         self.where = self.where or where
         return self
 
+    def say(self, other: AnabranchError) -> None:
+        """Take the words of another error: fact, expected, got and repair."""
+        self.fact, self.expected, self.got, self.repair = other.fact, other.expected, other.got, other.repair
+
     def __str__(self) -> str:
         text = self.plain()
         return _painted(text) if _colourful() else text
@@ -73,7 +77,7 @@ class AnabranchError(Exception):
         """Return the text without colours."""
         parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("repair", self.repair)]
         lines = self.fact.splitlines()  # whole, for those who look for it in a log
-        lines += [f"  {line}" for line in (self.story or "").splitlines()]
+        lines += [f"  {line}" for line in (self.origin or "").splitlines()]
         for label, text in parts:
             if text:
                 lines += _broken(text, f"  {label + ':':<9} ", " " * 12)

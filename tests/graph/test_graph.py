@@ -234,7 +234,7 @@ def test_what_is_no_symbolic_tensor_is_refused() -> None:
     with pytest.raises(ArgumentTypeError, match=r"Dense made at .* was never called") as error:
         ab.Model(x, layers.Dense(2))
     assert "write Dense(2)(x)" in str(error.value)
-    with pytest.raises(ArgumentTypeError, match="A tensor belongs where int 3 stands") as error:
+    with pytest.raises(ArgumentTypeError, match="Expected a tensor, got int 3") as error:
         ab.Model(3, x)
     assert "repair" not in str(error.value)
 

@@ -84,6 +84,6 @@ def test_sizes_per_axis() -> None:
 
 def test_rank_is_checked_with_the_axes_names() -> None:
     shapes.check_rank((None, 2), 2, "batch, features")
-    with pytest.raises(ShapeError, match="has 2 axes where 4 belong") as error:
+    with pytest.raises(ShapeError, match="Expected a 4-D input, got 2-D") as error:
         shapes.check_rank((None, 2), 4, "batch, height, width, channels")
     assert "(batch, height, width, channels)" in str(error.value)

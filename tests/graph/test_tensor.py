@@ -19,7 +19,7 @@ from anabranch._errors import ArgumentTypeError, GraphError, NotReadyError
         (list, "be iterated over"),
         (len, "have a length"),
         (np.asarray, "become a NumPy array"),
-        (float, "become a number"),
+        (float, "become a float"),
     ],
 )
 def test_it_has_no_numbers(use: Any, words: str) -> None:

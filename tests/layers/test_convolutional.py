@@ -103,7 +103,7 @@ def test_transposed_with_gaps_and_unknown_sizes(keras: Any, window: int, padding
 
 
 def test_wrong_rank_names_the_axes() -> None:
-    with pytest.raises(ShapeError, match=r"3 axes where 4 belong(.|\n)*batch, height, width, channels(.|\n)*\(None, 8, 3\)"):
+    with pytest.raises(ShapeError, match=r"Expected a 4-D input, got 3-D \(None, 8, 3\)(.|\n)*batch, height, width, channels"):
         layers.Conv2D(4, 3)(Input((8, 3)))
 
 

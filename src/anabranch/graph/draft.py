@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from anabranch import _tree
 from anabranch._errors import ArgumentError, GraphError, unknown
 from anabranch.graph.call_site import CallSite
+from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
 from anabranch.graph.paths import Place, matcher
@@ -261,4 +262,4 @@ def _one_call(found: Found, call: int) -> Found:
 
 def _none_selected(selector: Any) -> ArgumentError:
     name = selector.__name__ if isinstance(selector, type) else repr(selector)
-    return ArgumentError(f"No layer of the model is selected by {name}.", repair="model.select(…) shows what a selector finds")
+    return explained(ArgumentError(f"No layer of the model is selected by {name}.", clue=NothingSelected(selector)))

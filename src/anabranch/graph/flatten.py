@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError
-from anabranch.graph.explain import tell
+from anabranch.graph.clues import explained
 from anabranch.graph.graph import Graph
-from anabranch.graph.records import Node, Operation, Tensor, spec_leaves
+from anabranch.graph.records import Node, Operation, Tensor, spec_leaves, tensors_in
 from anabranch.graph.tensor import make_node, outputs_of
 
 
@@ -117,7 +117,8 @@ def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
         try:
             specs = operation.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
-            tell(error, [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)])
-            raise error.at(f"{operation.error_label()}, called at {node.site}") from error.__cause__
+            raise explained(error, tensors_in(args, kwargs)).at(
+                f"{operation.error_label()}, called at {node.site}"
+            ) from error.__cause__
         _note(values, node, _tree.leaves(outputs_of(make_node(operation, args, kwargs, specs, node.site))))
     return [values[t.key] for t in graph.outputs]

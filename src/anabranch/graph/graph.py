@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, GraphError
-from anabranch.graph.call_site import call_site
+from anabranch.graph.clues import MissingInput, NoTensors, RepeatedInput, WrongValue, explained
 from anabranch.graph.names import name_operations
 from anabranch.graph.records import Node, Operation, Tensor
-from anabranch.graph.story import behind, chain
-from anabranch.graph.strangers import stranger
 
 
 class Graph:
@@ -81,19 +79,12 @@ def _tensors(nest: _tree.Nest, role: str) -> list[Tensor]:
     found = _tree.leaves(nest)
     if nest is None or not found:
         kind = ArgumentTypeError if nest is None else GraphError
-        raise kind(
-            f"A model needs {role}.", expected="Model(inputs, outputs): symbolic tensors, or nests of them",
-            got=f"{role}={nest!r}", where=f"Model(…) at {call_site()}",
-            repair="Model(x, y), where x = Input(…) and y is the last tensor",
-        )  # fmt: skip
+        raise explained(kind(f"A model needs {role}.", got=f"{role}={nest!r}", clue=NoTensors(role)))
     for leaf in found:
         if not isinstance(leaf, Tensor):
-            error = stranger(leaf, f"as {role} of a model: what Input(…) or a layer called on one gives")
-            if isinstance(nest, (list, tuple)) and all(size is None or isinstance(size, int) for size in found):
-                error = ArgumentTypeError(
-                    f"A shape stands where the {role} of a model belong.", got=repr(nest), repair=f"x = Input({nest!r})"
-                )
-            raise error.at(f"Model(…) at {call_site()}")
+            raise explained(
+                ArgumentTypeError(f"Expected tensors as {role}.", got=repr(leaf), clue=WrongValue(leaf, role, nest))
+            )
     return found
 
 
@@ -122,11 +113,8 @@ def _refuse_repeated(inputs: list[Tensor]) -> None:
     seen = set()
     for tensor in inputs:
         if tensor.key in seen:
-            raise GraphError(
-                f"{tensor.node.operation.error_label()} is listed twice among the inputs.",
-                got=f"made at {tensor.node.site}", where=f"Model(…) at {call_site()}",
-                repair="list it once; all that use it share what is fed",
-            )  # fmt: skip
+            fact = f"{tensor.node.operation.error_label()} is listed twice among the inputs."
+            raise explained(GraphError(fact, got=f"made at {tensor.node.site}", clue=RepeatedInput(tensor)))
         seen.add(tensor.key)
 
 
@@ -146,7 +134,8 @@ def _walk(
         if tensor.key in given or node in opened:
             return
         if not node.inputs:
-            raise _missing_input(tensor, output, inputs, outputs)
+            fact = f"The outputs need {tensor.node.operation.error_label()}, which is not among the model's inputs."
+            raise explained(GraphError(fact, clue=MissingInput(tensor, output, inputs, outputs)))
         opened.add(node)
         path.append((node, iter(inputs_of(node))))
 
@@ -173,22 +162,3 @@ def _by_depth(inner: list[Node], sources: list[Node], first_met: dict[Operation,
         for tensor in node.inputs:
             node_depth[tensor.node] = max(here + 1, node_depth.get(tensor.node, 0))
     return tuple(sorted(depth, key=lambda operation: (-depth[operation], first_met.get(operation, -1))))
-
-
-def _missing_input(tensor: Tensor, output: Tensor, inputs: list[Tensor], outputs: list[Tensor]) -> GraphError:
-    """Return the error for an Input that the outputs need and nobody gave: the way from it, and what was given instead."""
-    name, needed = tensor.name, set(behind(outputs))
-    unused = [given.node for given in inputs if given.node not in needed]
-    cuts = [given.node for given in inputs if given.node.inputs and given.node in needed]
-    repair = f"add it: Model(inputs=[…, {name}], …)"
-    if cuts:
-        repair += f"\nor cut every way from {name!r}: one leads past {cuts[0].operation.error_label()}"
-    elif unused:
-        repair += "\nor make the outputs from the Input that was given"
-    return GraphError(
-        f"The outputs need {tensor.node.operation.error_label()}, which is not among the model's inputs.",
-        story=chain(output, tensor.node),
-        got="\n".join(f"{node.operation.error_label()}, made at {node.site}, which no output needs" for node in unused[:4]),
-        where=f"Model(…) at {call_site()}",
-        repair=repair,
-    )

@@ -8,11 +8,11 @@ from typing import Any
 
 from anabranch._errors import ShapeError
 from anabranch.graph import rules
-from anabranch.graph.explain import Clash, repairs
+from anabranch.graph.clues import UnequalOperands
 from anabranch.graph.facts import Facts, Inputs, pointwise, product, taken
 from anabranch.graph.records import Operation, Spec
 from anabranch.graph.shapes import Shape, broadcast
-from anabranch.graph.story import SYMBOLS
+from anabranch.graph.signs import SIGNS
 
 ARITHMETIC = Facts(rules.arithmetic, pointwise)
 DIVISION = Facts(rules.division, pointwise)
@@ -68,7 +68,7 @@ class Operator(Operation):
 
     def error_label(self) -> str:
         """Return it as errors name it: ``the operator +``."""
-        return f"the operator {SYMBOLS.get(self._name, self._name)}"
+        return f"the operator {SIGNS.get(self._name, self._name)}"
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the operator."""
@@ -118,15 +118,11 @@ def _product(a: Spec, b: Spec) -> Spec:
 
 def _unequal(name: str, a: Shape, b: Shape) -> ShapeError:
     """Build the error of two operands that do not go together element by element."""
-    rank = max(len(a), len(b))
-    pair = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    axes = [i for i, (m, n) in enumerate(zip(*pair, strict=True)) if m != n and None not in (m, n) and 1 not in (m, n)]
-    found = Clash(0, 1, pair, axes)
-    sign = SYMBOLS.get(name, name)
+    sign = SIGNS.get(name, name)
     return ShapeError(
-        f"a {sign} b cannot combine {a} and {b}: {found.sizes()}.",
+        f"a {sign} b cannot combine {a} and {b}.",
         expected="sizes that are equal or 1, aligned from the last axis" + (f": {a} over {b}" if len(a) != len(b) else ""),
-        repair=repairs(found) if len(a) == len(b) else None, clue=found,
+        clue=UnequalOperands(sign, (a, b)),
     )  # fmt: skip
 
 

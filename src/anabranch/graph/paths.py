@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
+from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
 from anabranch.graph.records import Node, Operation, Tensor, spec_leaves
@@ -65,7 +66,7 @@ def _part(part: str, path: str) -> tuple[str, int | None]:
 
 def _number(text: str, path: str) -> int:
     if not text.isdigit():
-        raise ArgumentError("A path counts calls and outputs by whole numbers.", expected="shared@2, split:1", got=repr(path))
+        raise ArgumentError("A path counts calls and outputs by integers.", expected="shared@2, split:1", got=repr(path))
     return int(text)
 
 
@@ -192,9 +193,7 @@ def places(graph: Graph, wanted: Any) -> Any:
         return type(wanted)(places(graph, one) for one in wanted)
     found = select(graph, wanted)
     if not found:
-        raise ArgumentError(
-            "Nothing in the model is selected.", got=repr(wanted), repair="model.select(…) shows what a selector finds"
-        )
+        raise explained(ArgumentError("Nothing in the model is selected.", got=repr(wanted), clue=NothingSelected(wanted)))
     return {path: place_of(graph, path) for operation in found for path in _tensor_paths(graph, operation)}
 
 

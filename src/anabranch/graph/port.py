@@ -1,4 +1,4 @@
-"""What symbolic tensors ask of the rooms above that know torch; these connect themselves when they are loaded."""
+"""What symbolic tensors ask of those above that know torch; these connect themselves when they are loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from anabranch import _tree
 
 
 class Port(Protocol):
-    """Who knows torch; ``anabranch.layers.foreign`` is one."""
+    """Whoever knows torch."""
 
     def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return the specs of what ``operation.call`` gives."""

@@ -154,7 +154,7 @@ class Operation(ABC):
 
     @property
     def path(self) -> str:
-        """The path in the model that first adopted it."""
+        """The path in the model that first took it."""
         return self.name
 
     def sublayers(self) -> Sequence[Operation]:
@@ -217,7 +217,7 @@ class Tensor:
 
     @property
     def key(self) -> tuple[Node, int]:
-        """What tells this tensor from others in a walk."""
+        """What distinguishes this tensor from others in a walk."""
         return self.node, self.index
 
     @property
@@ -237,7 +237,7 @@ class Tensor:
 
     @property
     def masked(self) -> bool:
-        """Whether it carries a mask, which layers after it are told."""
+        """Whether it carries a mask, which layers after it get."""
         return self.mask_axes > 0
 
     @property

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 from anabranch import config
 from anabranch._errors import ArgumentTypeError, ShapeError
-from anabranch.graph.records import Spec
+from anabranch.graph.clues import WrongIndex
+from anabranch.graph.records import Spec, Tensor
 from anabranch.graph.shapes import Shape, broadcast, product
-from anabranch.graph.strangers import is_symbolic
 
 Answer: TypeAlias = "Spec | None"
 Rule: TypeAlias = Callable[..., Answer]
@@ -371,13 +371,12 @@ def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
             result.extend(next(axes) for _ in range(len(shape) - taken))
         elif isinstance(item, slice):
             result.append(_sliced(next(axes), item))
-        elif hasattr(item, "__index__") and not is_symbolic(item):
+        elif hasattr(item, "__index__") and not isinstance(item, Tensor):
             _check_index(int(item), next(axes), shape)
         else:
             raise ArgumentTypeError(
                 "A symbolic tensor is indexed by integers, slices, ... and None.",
-                got=repr(item)[:90],
-                repair="for other indices: ops.take(x, indices, axis)\nfor a condition: ops.where(condition, x, other)",
+                got=repr(item)[:90], clue=WrongIndex(item),
             )  # fmt: skip
     return tuple(result)
 

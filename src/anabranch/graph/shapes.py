@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.call_site import call_site
@@ -74,40 +74,20 @@ def same_padding(length: int, window: int, stride: int, dilation: int = 1) -> tu
     return total // 2, total - total // 2
 
 
+class WrongRank(NamedTuple):
+    """A shape of another rank than the one wanted, whose axes are named: ``batch, height, width, channels``."""
+
+    shape: Shape
+    rank: int
+    axes: str
+
+
 def check_rank(shape: Shape, rank: int, axes: str) -> None:
-    """Raise unless ``shape`` has ``rank`` axes; ``axes`` names them, e.g. ``batch, height, width, channels``."""
+    """Raise unless ``shape`` has ``rank`` dimensions; ``axes`` names them, e.g. ``batch, height, width, channels``."""
     if len(shape) != rank:
         raise ShapeError(
-            f"The input has {len(shape)} axes where {rank} belong.",
-            expected=f"({axes})",
-            got=f"{shape}",
-            repair=_rank_repair(shape, rank, axes),
+            f"Expected a {rank}-D input, got {len(shape)}-D {shape}.", expected=f"({axes})", clue=WrongRank(shape, rank, axes)
         )
-
-
-# (axes that came, axes that belong) -> what to write; the sizes that came are filled in
-_RANK_REPAIRS = {
-    (2, 3): "Reshape(({0}, 1))(x) makes each number a step\nfor whole numbers that stand for words: Embedding(…)(x) first",
-    (2, 4): "before Flatten, Dense or global pooling, where there are images\nor Reshape((height, width, channels))(x)",
-    (2, 5): "before Flatten, Dense or global pooling, where there are volumes\nor Reshape((depth, height, width, channels))(x)",
-    (3, 2): "Flatten()(x), or GlobalAveragePooling1D()(x), makes it (batch, features)",
-    (3, 4): "images without their channels: Reshape({image})(x)\nsteps of features: the layer that ends in 1D",
-    (4, 2): "Flatten()(x), or GlobalAveragePooling2D()(x), makes it (batch, features)",
-    (4, 3): "for images, the layer that ends in 2D\nfor steps: Reshape((-1, {channels}))(x) makes each position one",
-    (4, 5): "for images, the layer that ends in 2D\nfor volumes of one channel: Reshape({image})(x)",
-    (5, 2): "Flatten()(x), or GlobalAveragePooling3D()(x), makes it (batch, features)",
-    (5, 4): "for volumes, the layer that ends in 3D",
-}
-
-
-def _rank_repair(shape: Shape, rank: int, axes: str) -> str | None:
-    """Return what to write where a tensor has another rank than a layer takes."""
-    first = axes.startswith("batch, channels")
-    sizes = tuple(-1 if size is None else size for size in shape[1:])
-    if sizes.count(-1) > 1:
-        return None
-    text = _RANK_REPAIRS.get((len(shape), rank))
-    return text and text.format(*sizes, image=(1, *sizes) if first else (*sizes, 1), channels=shape[1 if first else -1])
 
 
 def normalise_axis(axis: int, rank: int) -> int:

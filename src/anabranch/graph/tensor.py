@@ -9,16 +9,16 @@ import weakref
 from typing import Any, NoReturn
 
 from anabranch import _tree
-from anabranch._errors import AnabranchError, ArgumentTypeError, MissingAttributeError
+from anabranch._errors import AnabranchError, ArgumentTypeError
+from anabranch.graph.arrays import is_array, is_numpy
 from anabranch.graph.call_site import CallSite, call_site
-from anabranch.graph.explain import tell
+from anabranch.graph.clues import NoValues, WrongValue, explained
 from anabranch.graph.masks import reaches, warn_of_lost
 from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import OPERATORS, GetItem, Operator
 from anabranch.graph.port import port
 from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, tensors_in
-from anabranch.graph.story import SYMBOLS
-from anabranch.graph.strangers import stranger
+from anabranch.graph.signs import SIGNS
 
 
 class SymbolicTensor(Tensor):
@@ -129,11 +129,11 @@ class SymbolicTensor(Tensor):
         """Take over the operator where an array stands at its left; NumPy's other functions need numbers."""
         function = next((f for f, (name, _) in OPERATORS.items() if UFUNCS.get(ufunc.__name__, ufunc.__name__) == name), None)
         if method != "__call__" or kwargs or function is None:
-            raise _no_numbers(f"go through np.{ufunc.__name__}", f"ops.{ufunc.__name__}(x) works on symbolic tensors")
+            raise _no_values(f"go through np.{ufunc.__name__}")
         return _operate(function, *inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
-        raise _no_numbers(f"go through np.{function.__name__}", f"ops.{function.__name__}(…) works on symbolic tensors")
+        raise _no_values(f"go through np.{function.__name__}")
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -143,8 +143,6 @@ class SymbolicTensor(Tensor):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # what Python and its tools look for
             raise AttributeError(name)
-        if name in NUMBERS or name in MODELS:
-            raise _other_kind(name)
         if name not in METHODS:
             raise port().no_attribute(self, name)
         return functools.partial(port().method, name, self)
@@ -158,38 +156,34 @@ class SymbolicTensor(Tensor):
         return self.shape if dim is None else self.shape[dim]
 
     def __bool__(self) -> NoReturn:
-        raise _no_numbers("be true or false", _CHOOSE)
+        raise _no_values("be true or false")
 
     def __iter__(self) -> NoReturn:
-        raise _no_numbers(
-            "be iterated over", "for one position: x[:, i]; for all: ops.unstack(x, axis=1), ops.split(x, n, axis=1)"
-        )
+        raise _no_values("be iterated over")
 
     def __contains__(self, value: Any) -> NoReturn:
-        raise _no_numbers("be searched", "ops.any(x == value) is a tensor that says whether it is there")
+        raise _no_values("be searched")
 
     def __len__(self) -> NoReturn:
-        raise _no_numbers("have a length", "x.shape, where None is not known yet; ops.shape(x) while the model runs")
+        raise _no_values("have a length")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise _no_numbers(
-            "become a NumPy array", "anabranch.ops or torch functions in the place of NumPy's: ops.mean(x, axis=1)"
-        )
+        raise _no_values("become a NumPy array")
 
     def __float__(self) -> NoReturn:
-        raise _no_numbers("become a number", "keep it a tensor: ops.mean(x), ops.max(x); model.predict gives numbers")
+        raise _no_values("become a float")
 
     def __int__(self) -> NoReturn:
-        raise _no_numbers("become a number", 'keep it a tensor: ops.cast(x, "int32"); model.predict gives numbers')
+        raise _no_values("become an integer")
 
     def __index__(self) -> NoReturn:
-        raise _no_numbers("be an index or a size", "ops.take(x, indices, axis) indexes by a tensor; sizes are x.shape")
+        raise _no_values("be an index or a size")
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise _no_numbers("be assigned to", "ops.where(mask, value, x), or ops.concatenate([part, new, part], axis)")
+        raise _no_values("be assigned to")
 
     def __delitem__(self, key: Any) -> NoReturn:
-        raise _no_numbers("lose a part", "take what stays: ops.concatenate([x[:, :i], x[:, i + 1:]], axis=1)")
+        raise _no_values("lose a part")
 
 
 def make_node(
@@ -235,16 +229,16 @@ def describe(
     try:
         specs = operation.compute_output_spec(*args, **kwargs)
     except AnabranchError as error:
-        tell(error, list(tensors_in(args, kwargs)))
-        raise error.at(f"{operation.error_label()}, called at {site}") from error.__cause__
+        raise explained(error, tensors_in(args, kwargs)).at(f"{operation.error_label()}, called at {site}") from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
 
 
 def _operate(function: Any, *operands: Any) -> Any:
     for operand in operands:
         if isinstance(operand, Operation) or (isinstance(operand, type) and issubclass(operand, Operation)):
-            raise stranger(operand).at(f"the operator {SYMBOLS[OPERATORS[function][0]]} at {call_site()}")
-        if not isinstance(operand, (Tensor, int, float)) and not hasattr(operand, "dtype"):
+            error = explained(ArgumentTypeError("A layer is no operand.", clue=WrongValue(operand)))
+            raise error.at(f"the operator {SIGNS[OPERATORS[function][0]]} at {call_site()}")
+        if not isinstance(operand, (Tensor, int, float)) and not is_array(operand):
             return NotImplemented
         if not isinstance(operand, Tensor) and getattr(
             operand, "requires_grad", False
@@ -256,19 +250,7 @@ def _operate(function: Any, *operands: Any) -> Any:
 
 def _plain(operand: Any) -> Any:
     """Return a NumPy scalar as Python's number, which takes the tensor's dtype."""
-    return operand.item() if type(operand).__module__ == "numpy" and operand.shape == () else operand
-
-
-def _other_kind(name: str) -> MissingAttributeError:
-    """Return the error for an attribute that arrays or models have."""
-    number = name in NUMBERS
-    return MissingAttributeError(
-        f"A symbolic tensor has no numbers yet, so it has no {name!r}."
-        if number
-        else f"A tensor is no model: it has no {name!r}.",
-        where=str(call_site()),
-        repair="model.predict(data) gives numbers" if number else f"model = Model(inputs, x), then model.{name}",
-    )
+    return operand.item() if is_numpy(operand) and operand.shape == () else operand
 
 
 UFUNCS = {
@@ -277,16 +259,8 @@ UFUNCS = {
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
 }  # NumPy's names
-NUMBERS = frozenset(("numpy", "item", "tolist", "data", "eval"))  # what values have
-MODELS = frozenset(("fit", "predict", "evaluate", "compile", "summary", "layers", "weights", "save", "get_layer"))  # models
 
 
-_CHOOSE = (
-    "for if: ops.where(condition, a, b), ops.maximum(a, b)\nfor and, or, not: a & b, a | b, ~a\n"
-    "for while: a layer of your own, whose call may look at numbers"
-)
-
-
-def _no_numbers(use: str, repair: str) -> ArgumentTypeError:
-    site = call_site()
-    return ArgumentTypeError(f"A symbolic tensor has no numbers yet, so it cannot {use}.", where=str(site), repair=repair)
+def _no_values(use: str) -> ArgumentTypeError:
+    fact = f"A symbolic tensor has no values yet, so it cannot {use}."
+    return explained(ArgumentTypeError(fact, where=str(call_site()), clue=NoValues(use)))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from anabranch._errors import DtypeError, ShapeError
+from anabranch.graph.arrays import is_numpy
 from anabranch.graph.shapes import product
 
 
@@ -21,7 +22,7 @@ class Home:
 
 
 class WeightEngine(Protocol):
-    """What a weight asks of whoever holds tensors; ``anabranch.runtime`` is one."""
+    """What a weight asks of whoever holds tensors."""
 
     def native(self, weight: Weight) -> Any:
         """Return the tensor in torch's layout, made on first use; a recorded node while a model is being lowered."""
@@ -121,7 +122,7 @@ class Weight:
             raise ShapeError(
                 f"Values for weight {self.path!r} have another shape.", expected=str(self.shape), got=str(tuple(found))
             )
-        if type(value).__module__ == "numpy" and value.dtype.kind in "OSU":
+        if is_numpy(value) and value.dtype.kind in "OSU":
             raise DtypeError(f"Values for weight {self.path!r} are not numbers.", got=str(value.dtype))
         self.engine.write(self, value)
         self.assigned = True
@@ -140,7 +141,7 @@ class Weight:
         return array if dtype is None else array.astype(dtype)
 
     def _operand(self, other: Any) -> Any:
-        return self.engine.as_tensor(other) if type(other).__module__ == "numpy" else _shown(other)
+        return self.engine.as_tensor(other) if is_numpy(other) else _shown(other)
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

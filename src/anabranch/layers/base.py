@@ -24,6 +24,7 @@ from anabranch._errors import (
     nearest,
 )  # fmt: skip
 from anabranch._policy import DTypePolicy
+from anabranch.diagnosis import explain, refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph import (
     CallSite,
     Graph,
@@ -40,8 +41,6 @@ from anabranch.graph import (
     snake_case,
     tensors_in,
 )
-from anabranch.graph.explain import tell
-from anabranch.graph.strangers import refuse_strangers, refuse_tensors, stranger
 from anabranch.layers import mask_rule
 
 _BASE_ARGUMENTS = (
@@ -101,7 +100,8 @@ class Layer(Operation):
         self = super().__new__(cls)
         self._arguments = (args, kwargs)
         self.made_at = call_site()
-        refuse_tensors(cls, args, self.made_at)
+        if args and cls.__module__.startswith("anabranch.layers."):  # of users' layers, tensors may be settings
+            refuse_tensors_as_settings(cls, args, self.made_at)
         self.calls = []
         self._take_policy(config.dtype_policy())
         self._home = Home(cls._base_name())
@@ -379,11 +379,11 @@ class Layer(Operation):
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
         """Return the symbolic tensors that the call at ``site`` gives, building the layer first; ``noted``: in ``calls``."""
         try:
-            refuse_strangers(self, args)
+            refuse_wrong_inputs(self, args)
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
-            tell(error, list(tensors_in(args, kwargs)))
+            explain(error, tensors_in(args, kwargs))
             made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
@@ -403,7 +403,7 @@ class Layer(Operation):
         kwargs = runtime.as_tensors(kwargs, dtype)
         try:
             if not self.built:
-                refuse_strangers(self, args)
+                refuse_wrong_inputs(self, args)
                 self._build_once(args, kwargs, call_site())
             if not runtime.is_recording():
                 if any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
@@ -413,6 +413,7 @@ class Layer(Operation):
                     self.adopt(_process.next_claim(), self.name)
             return runtime.run(self, args, kwargs)
         except AnabranchError as error:
+            explain(error)
             error.at(self._described(call_site()))
             raise
         except (RuntimeError, IndexError) as error:
@@ -594,4 +595,4 @@ def _shapes(nest: Any) -> Any:
         return {key: _shapes(value) for key, value in nest.items()}
     if isinstance(nest, (list, tuple)):
         return [_shapes(value) for value in nest]
-    raise stranger(nest, "a symbolic tensor, an array or a torch tensor")
+    raise wrong_value(nest, "a symbolic tensor, an array or a torch tensor")

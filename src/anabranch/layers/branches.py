@@ -6,9 +6,9 @@ from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch.diagnosis import Clash, repairs
 from anabranch.graph import Shape
 from anabranch.graph.call_site import warn
-from anabranch.graph.explain import Clash, repairs
 from anabranch.layers.base import Layer
 
 

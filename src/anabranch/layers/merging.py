@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from anabranch import _tree, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch.diagnosis import Clash
 from anabranch.graph import Shape, Tensor, call_site
-from anabranch.graph.explain import Clash
 from anabranch.graph.rules import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.base import Layer

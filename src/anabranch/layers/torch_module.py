@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import types
 import weakref
@@ -11,10 +10,10 @@ from types import FrameType
 from typing import Any
 
 from anabranch import _tree, runtime
-from anabranch._errors import MissingAttributeError, nearest
+from anabranch._errors import MissingAttributeError
+from anabranch.diagnosis import missing_attribute
 from anabranch.graph import Method, Port, Tensor, Weight, apply, call_site, connect, snake_case
 from anabranch.graph.facts import Judgements
-from anabranch.graph.methods import METHODS
 from anabranch.layers.base import Layer
 
 
@@ -138,20 +137,10 @@ class _Torch(Port):
             own = [call["self"] for call in calls if _is_torch_own(call["self"])]
             module = type(own[-1]).__name__
             return MissingAttributeError(
-                f"{module} looks into its input ({name!r}), which has no numbers yet, so it cannot be called bare.",
+                f"{module} looks into its input ({name!r}), which has no values yet, so it cannot be called bare.",
                 where=str(call_site()), repair=f"layers.TorchModule({module}(...))(x)",
             )  # fmt: skip
-        close = _nearest_method(name)
-        return MissingAttributeError(
-            f"A symbolic tensor has no {name!r}.",
-            where=str(call_site()),
-            repair=f"did you mean {close!r}?" if close else "a function of anabranch.ops or of torch takes it as an argument",
-        )
-
-
-@functools.cache
-def _nearest_method(name: str) -> str | None:
-    return nearest(name, METHODS)
+        return missing_attribute(name)
 
 
 def _shown(leaf: Any) -> Any:

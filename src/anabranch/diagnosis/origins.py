@@ -1,37 +1,17 @@
-"""Where tensors come from: the steps back to an Input, or of two branches to their fork, one a line; no walk recurses."""
+"""Where tensors come from: the steps back to an Input, or of two branches to their fork, one a line. No walk recurses."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from anabranch.diagnosis.axes import LAST, axis_names
+
 if TYPE_CHECKING:
     from anabranch.graph.records import Node, Tensor
 
-SPATIAL = {3: ("steps",), 4: ("height", "width"), 5: ("depth", "height", "width")}
-LAST = ("channels", "features")  # one notion, named after the rank
 WIDTH = 100  # columns of a line
 MOST = 8  # remarkable steps of a branch before the middle ones are folded
-SYMBOLS = {
-    "add": "+", "subtract": "-", "multiply": "*", "true_divide": "/", "floor_divide": "//", "mod": "%", "power": "**",
-    "matmul": "@", "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
-    "logical_and": "&", "logical_or": "|", "logical_xor": "^",
-}  # fmt: skip
-
-
-def axis_names(rank: int, channels_first: bool = False) -> tuple[str, ...]:
-    """Return what the axes of a tensor are called: batch, spatial axes, channels.
-
-    >>> axis_names(4)
-    ('batch', 'height', 'width', 'channels')
-    """
-    if rank == 2:
-        return ("batch", "features")
-    if rank not in SPATIAL:
-        return tuple(f"axis {axis}" for axis in range(rank))
-    if rank > 3 and channels_first:
-        return ("batch", "channels", *SPATIAL[rank])
-    return ("batch", *SPATIAL[rank], "channels" if rank > 3 else "features")
 
 
 # Walking back
@@ -87,11 +67,11 @@ def is_channels_first(*ends: Tensor) -> bool:
     return False
 
 
-# Telling
+# Writing
 
 
 class Line(NamedTuple):
-    """One step: what is at the left, the step, its shape, its place, and what is to be seen there."""
+    """One step: what is at the left, the step, its shape, its line of code, and a mark on what is to be seen there."""
 
     label: str
     step: str
@@ -129,9 +109,9 @@ def _sizes(steps: Sequence[Tensor], axis: str, channels_first: bool) -> list[tup
     return sizes
 
 
-def _lines(label: str, steps: Sequence[Tensor], marked: dict[int, str], kept: Collection[int]) -> list[Line]:
-    """Return a line for each step; stretches of three and more that are neither kept, marked, first nor last are folded."""
-    remarkable = sorted({*marked, *kept})
+def _lines(label: str, steps: Sequence[Tensor], marked: dict[int, str], also: Collection[int]) -> list[Line]:
+    """Return a line for each step; three and more in a row that are not marked, in ``also``, first or last are folded."""
+    remarkable = sorted({*marked, *also})
     if len(remarkable) > MOST:
         remarkable = [*remarkable[: MOST // 2], *remarkable[-(MOST // 2) :]]
     shown = sorted({0, *remarkable, len(steps) - 1})
@@ -154,14 +134,14 @@ def _line(tensor: Tensor, mark: str) -> Line:
 
 def _text(lines: Sequence[Line]) -> str:
     labels, steps, shapes = (max(len(line[column]) for line in lines) for column in (0, 1, 2))
-    told: list[str] = []
+    text: list[str] = []
     for line in lines:
-        text = f"{line.label:<{labels}}  {line.step:<{steps}}  {line.shape:<{shapes}}  {line.site}".rstrip()
-        if line.mark and len(text) + len(line.mark) + 6 <= WIDTH:
-            told.append(f"{text}  ← {line.mark}")
+        row = f"{line.label:<{labels}}  {line.step:<{steps}}  {line.shape:<{shapes}}  {line.site}".rstrip()
+        if line.mark and len(row) + len(line.mark) + 6 <= WIDTH:
+            text.append(f"{row}  ← {line.mark}")
         else:
-            told.extend([text, f"{'':<{labels}}    ↑ {line.mark}"] if line.mark else [text])
-    return "\n".join(told)
+            text.extend([row, f"{'':<{labels}}    ↑ {line.mark}"] if line.mark else [row])
+    return "\n".join(text)
 
 
 def chain(end: Tensor, start: Node | None = None) -> str:

@@ -1,12 +1,13 @@
-"""What to write instead where shapes do not fit: the edits that mend two branches, the layer that mends a rank."""
+"""Two branches that do not fit together: at which axes, and the edits after which they would."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anabranch._errors import AnabranchError, EngineError, ShapeError
-from anabranch.graph.story import LAST, SPATIAL, Branch, axis_names, branches, chain, fork, is_channels_first, way
+from anabranch.diagnosis.axes import LAST, SPATIAL, axis_names
+from anabranch.diagnosis.origins import fork, is_channels_first, way
 
 if TYPE_CHECKING:
     from anabranch.graph.records import Node, Tensor
@@ -43,22 +44,7 @@ class Clash(NamedTuple):
         return ", ".join(f"{name} {a[axis]} and {b[axis]}" for name, axis in zip(self.names, self.axes, strict=True))
 
 
-def tell(error: AnabranchError, inputs: list[Tensor]) -> None:
-    """Add to an error about shapes whence the tensors come, and the layers to change, unless it knows already."""
-    if error.story is not None or not inputs or not isinstance(error, (ShapeError, EngineError)):
-        return
-    if len(inputs) == 1:
-        error.story = chain(inputs[0])
-        return
-    clash = error.clue if isinstance(error.clue, Clash) and _is_of(error.clue, inputs) else _clash(inputs)
-    ends = inputs[clash.one], inputs[clash.other]
-    one, other = (Branch(f"branch {place + 1}", inputs[place]) for place in (clash.one, clash.other))
-    error.story = branches(one, other, clash.names, clash.channels_first)
-    if error.clue is clash and error.repair == repairs(clash):
-        error.repair = repairs(clash, ends)
-
-
-def _is_of(clash: Clash, inputs: list[Tensor]) -> bool:
+def is_of(clash: Clash, inputs: Sequence[Tensor]) -> bool:
     """Return whether a clash is one of these inputs, not of tensors inside the layer that they were given to."""
     if max(clash.one, clash.other) >= len(inputs):
         return False
@@ -66,12 +52,20 @@ def _is_of(clash: Clash, inputs: list[Tensor]) -> bool:
     return all([n for n in raised if n != 1] == [n for n in shape if n != 1] for raised, shape in pairs)
 
 
-def _clash(inputs: list[Tensor]) -> Clash:
-    """Return what can be told of several inputs: the first, and the first after it of another shape."""
+def first_clash(inputs: Sequence[Tensor]) -> Clash:
+    """Return how the first of several inputs and the first after it of another shape differ."""
     other = next((i for i, tensor in enumerate(inputs) if tensor.shape != inputs[0].shape), 1)
     a, b = inputs[0].shape, inputs[other].shape
     axes = [i for i, (m, n) in enumerate(zip(a, b, strict=False)) if m != n and None not in (m, n)]
     return Clash(0, other, (a, b), axes if len(a) == len(b) else [], is_channels_first(*inputs))
+
+
+def clash_of_operands(shapes: tuple[Shape, Shape]) -> Clash:
+    """Return at which axes two operands cannot be combined element by element, counted from the last axis."""
+    rank = max(map(len, shapes))
+    a, b = pair = ((1,) * (rank - len(shapes[0])) + shapes[0], (1,) * (rank - len(shapes[1])) + shapes[1])
+    axes = [i for i, (m, n) in enumerate(zip(a, b, strict=True)) if m != n and None not in (m, n) and 1 not in (m, n)]
+    return Clash(0, 1, pair, axes)
 
 
 def repairs(clash: Clash, ends: Ends = None) -> str | None:
@@ -108,7 +102,7 @@ def mend(clash: Clash, ends: Ends = None) -> list[str]:
 
 
 def _turned(clash: Clash, ends: Ends) -> tuple[Clash, Ends]:
-    """Return the same clash told from the other branch."""
+    """Return the same clash, seen from the other branch."""
     a, b = clash.shapes
     return clash._replace(one=clash.other, other=clash.one, shapes=(b, a)), (ends[1], ends[0]) if ends else None
 

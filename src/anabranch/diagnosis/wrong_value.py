@@ -1,41 +1,47 @@
-"""What is told of a value that stands where a symbolic tensor belongs: a layer never called, a class, an array, None."""
+"""A value in the place of a symbolic tensor: a layer that was never called, a class, an array, None."""
 
 from __future__ import annotations
 
+import sys
 import types
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
+from anabranch.graph.arrays import is_array
 from anabranch.graph.records import Operation, Tensor
 
 if TYPE_CHECKING:
     from anabranch.graph.call_site import CallSite
 
-_FOREIGN = ("keras", "tensorflow", "tf_keras")
+_OTHERS = ("keras", "tensorflow", "tf_keras")  # packages whose objects look like ours
 
 
-def is_symbolic(value: Any) -> bool:
-    """Return whether a value is a symbolic tensor."""
-    return isinstance(value, Tensor)
+def _package(value: object) -> str:
+    """Return the package that a value's class is of."""
+    import inspect  # which takes a while to load
+
+    module = inspect.getmodule(type(value))
+    return "" if module is None else module.__name__.partition(".")[0]
 
 
-def stranger(value: Any, expected: str = "a symbolic tensor or numbers") -> ArgumentTypeError:
+def wrong_value(value: Any, expected: str = "a symbolic tensor or values") -> ArgumentTypeError:
     """Return the error for a value that is no tensor, with what to write instead."""
     if isinstance(value, Operation):
         return _layer(value, expected)
     for fits, fact, repair in _KINDS:
         if fits(value):
             return ArgumentTypeError(fact(value), expected=expected, repair=repair(value))
-    return ArgumentTypeError(f"A tensor belongs where {type(value).__name__} {value!r}"[:90] + " stands.", expected=expected)
+    return ArgumentTypeError(f"Expected a tensor, got {type(value).__name__} {value!r}"[:90] + ".", expected=expected)
 
 
-def refuse_strangers(layer: Operation, args: tuple[Any, ...]) -> None:
+def refuse_wrong_inputs(layer: Operation, args: tuple[Any, ...]) -> None:
     """Raise where a layer is called on layers, or one of ours for one tensor on a list of them."""
     for leaf in _tree.leaves(args):
-        if not is_symbolic(leaf) and (isinstance(leaf, Operation) or type(leaf).__module__.partition(".")[0] in _FOREIGN):
-            raise stranger(leaf)
-    if args and isinstance(args[0], (list, tuple)) and layer.takes_one_tensor and any(map(is_symbolic, args[0])):
+        if not isinstance(leaf, Tensor) and (isinstance(leaf, Operation) or _is_of_others(leaf)):
+            raise wrong_value(leaf)
+    if args and isinstance(args[0], (list, tuple)) and layer.takes_one_tensor and _any_symbolic(args[0]):
         first = "" if len(args[0]) == 1 else ", or Concatenate()([a, b]) first"
         raise ArgumentTypeError(
             f"{layer.kind_name()} takes one tensor, not a list.", expected=f"{layer.written_code()}(x)",
@@ -43,15 +49,19 @@ def refuse_strangers(layer: Operation, args: tuple[Any, ...]) -> None:
         )  # fmt: skip
 
 
-def refuse_tensors(kind: type, args: tuple[Any, ...], site: CallSite) -> None:
-    """Raise where a layer of ours is made from tensors: ``ReLU(x)`` in the place of ``ReLU()(x)``."""
-    if args and kind.__module__.startswith("anabranch.layers.") and any(map(is_symbolic, _tree.leaves(args))):
-        own = ", ".join(repr(arg) for arg in args if not any(map(is_symbolic, _tree.leaves(arg))))
+def refuse_tensors_as_settings(kind: type, args: tuple[Any, ...], site: CallSite) -> None:
+    """Raise where a layer is made from tensors: ``ReLU(x)`` in the place of ``ReLU()(x)``."""
+    if args and _any_symbolic(_tree.leaves(args)):
+        own = ", ".join(repr(arg) for arg in args if not _any_symbolic(_tree.leaves(arg)))
         code = f"{kind.__name__}({own})({'[a, b]' if isinstance(args[0], (list, tuple)) else 'x'})"
         raise ArgumentTypeError(
             f"A tensor was given to the constructor of {kind.__name__}.", where=str(site),
             repair=f"write {code}: the layer is made first, then called",
         )  # fmt: skip
+
+
+def _any_symbolic(values: Iterable[object]) -> bool:
+    return any(isinstance(value, Tensor) for value in values)
 
 
 def _layer(layer: Operation, expected: str) -> ArgumentTypeError:
@@ -78,14 +88,18 @@ def _layer(layer: Operation, expected: str) -> ArgumentTypeError:
 
 
 def _size(value: Any) -> str:
-    return f"{type(value).__module__.partition('.')[0]} {type(value).__name__} of shape {tuple(value.shape)}"
+    return f"{_package(value)} {type(value).__name__} of shape {tuple(value.shape)}"
+
+
+def _is_of_others(value: object) -> bool:
+    return any(name in sys.modules for name in _OTHERS) and _package(value) in _OTHERS
 
 
 # whether a value is of a kind -> the fact, the repair
-_KINDS: list[tuple[Any, Any, Any]] = [
+_KINDS: list[tuple[Callable[[Any], bool], Callable[[Any], str], Callable[[Any], str]]] = [
     (
         lambda value: value is None,
-        lambda value: "None stands where a tensor belongs.",
+        lambda value: "Expected a tensor, got None.",
         lambda value: "a function that calls layers must end in return x",
     ),
     (
@@ -94,18 +108,18 @@ _KINDS: list[tuple[Any, Any, Any]] = [
         lambda value: f"{value.__name__}(…)(x): make one, then call it on a tensor",
     ),
     (
-        lambda value: type(value).__module__.partition(".")[0] in _FOREIGN,
-        lambda value: f"A {type(value).__name__} of the real {type(value).__module__.partition('.')[0]} stands here.",
+        _is_of_others,
+        lambda value: f"Expected a tensor of anabranch, got a {type(value).__name__} of the package {_package(value)}.",
         lambda value: "make it with anabranch too: import anabranch as keras, or anabranch run script.py",
     ),
     (
-        lambda value: hasattr(value, "shape") and hasattr(value, "dtype"),
-        lambda value: f"A {_size(value)} stands where a symbolic tensor belongs.",
+        is_array,
+        lambda value: f"Expected a symbolic tensor, got a {_size(value)}.",
         lambda value: f"x = Input({tuple(value.shape[1:])}); build the Model from x, then call it on the array: model(array)",
     ),
     (
         lambda value: isinstance(value, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)),
-        lambda value: f"The function {value.__name__} stands where a tensor belongs.",
+        lambda value: f"Expected a tensor, got the function {value.__name__}.",
         lambda value: f"what it returns: {value.__name__}(x); or as a layer: Lambda({value.__name__})(x)",
     ),
 ]

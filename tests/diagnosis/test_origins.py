@@ -11,7 +11,7 @@ import pytest
 import anabranch as ab
 from anabranch import layers
 from anabranch._errors import ShapeError
-from anabranch.graph.story import WIDTH, behind, chain, fork, way
+from anabranch.diagnosis.origins import WIDTH, behind, chain, fork, way
 
 
 def ancestors(tensor: Any) -> set[Any]:

@@ -1,0 +1,24 @@
+"""What can be asked of a value without loading NumPy or torch."""
+
+from __future__ import annotations
+
+import sys
+
+
+def is_numpy(value: object) -> bool:
+    """Return whether a value is NumPy's: an array or one of its scalars.
+
+    >>> is_numpy(1.0)
+    False
+    """
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic))
+
+
+def is_array(value: object) -> bool:
+    """Return whether a value has a shape and a dtype, as arrays, torch tensors and symbolic ones have.
+
+    >>> is_array([1.0])
+    False
+    """
+    return hasattr(value, "shape") and hasattr(value, "dtype")
