@@ -318,11 +318,12 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
 def _found(name: str, module: str, expected: Registry[Any] | None, *, function: bool) -> Any:
     """Return the class or function of ours that data mean."""
     registry = _registry_of(module)
-    if registry is None and function:  # whose package Keras does not write
-        registry = expected
-    thing = None if registry is None else registry.find(name)
-    if thing is None and function:
-        thing = next((found for each in _registries.values() if (found := each.find(name)) is not None), None)
+    if function:  # whose package Keras does not write
+        first = registry or expected
+        registries = [*([first] if first else []), *_registries.values()]
+        thing = next((found for each in registries if (found := each.function(name)) is not None), None)
+    else:
+        thing = None if registry is None else registry.find(name)
     if thing is None:
         thing = _public_class(module, name)
     if thing is None:
@@ -396,6 +397,7 @@ class Registry(Generic[T]):
         names: returns every name with the class or function it means; asked when the first name is looked up.
         callables: whether any function of the user's serves as it is.
         plain_names: whether a function of this package is written as its name alone, as activations are.
+        functions: returns further functions that data may name, where ``names`` has classes under those names.
     """
 
     def __init__(
@@ -407,6 +409,7 @@ class Registry(Generic[T]):
         *,
         callables: bool = True,
         plain_names: bool = False,
+        functions: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.kind = kind
         self.module = module
@@ -414,6 +417,7 @@ class Registry(Generic[T]):
         self.callables = callables
         self.plain_names = plain_names
         self._names = names
+        self._functions = functions
         self._table: Mapping[str, Any] | None = None
         _registries[module] = self
 
@@ -428,13 +432,18 @@ class Registry(Generic[T]):
         """Return what ``name`` means here, None where it means nothing."""
         return self.table.get(name)
 
+    def function(self, name: str) -> Any:
+        """Return the function that data mean by ``name`` here, None where there is none."""
+        found = self._functions().get(name) or self.find(name)
+        return None if isinstance(found, type) else found
+
     def known(self) -> Iterable[str]:
         """Return the names, for errors."""
         return self.table
 
     def holds(self, thing: Any) -> bool:
         """Return whether a class or function is one of this package."""
-        return any(each is thing for each in self.table.values())
+        return any(each is thing for table in (self.table, self._functions()) for each in table.values())
 
     def address(self, kind: type) -> tuple[str, str]:
         """Return the module and the name by which Keras's data mean a class of this package."""

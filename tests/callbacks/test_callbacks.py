@@ -125,7 +125,7 @@ def test_which_way_is_better_is_known_by_name(model: Any, name: str, grows: bool
 
 
 def test_which_way_is_better_is_known_by_the_metric() -> None:
-    model, (x, y) = made(anabranch, metrics=[anabranch.metrics.AUC(name="area")]), data()
+    model, (x, y) = made(anabranch, metrics=[anabranch.metrics.AUC(name="area", from_logits=True)]), data()
     stopping = callbacks.EarlyStopping("val_area", patience=5)
     labels = (y > 0).astype("float32")
     model.fit(np.abs(x) / 2, labels, verbose=0, validation_data=(np.abs(x) / 2, labels), callbacks=[stopping])

@@ -151,18 +151,11 @@ def test_every_name_of_keras_that_we_have_means_the_same_class() -> None:
 
     missing = {"Circle", "circle", "CTC", "ctc", "Loss", "LossFunctionWrapper"}
     for name in set(ALL_OBJECTS_DICT) - missing:
-        found = losses.get(name)
-        plain = type(found).__name__
-        assert plain == name or type(found).function.__name__ == ALL_OBJECTS_DICT[name].__name__
-
-
-@pytest.mark.parametrize("name", sorted(CLASSES))
-def test_config_is_keras_s_and_comes_back(name: str) -> None:
-    ours, theirs = CLASSES[name](), getattr(keras.losses, name)()
-    assert theirs.get_config().items() <= ours.get_config().items()  # Keras leaves out delta and axis
-    again = losses.deserialize(losses.serialize(ours))
-    assert type(again) is type(ours)
-    assert again.get_config() == ours.get_config()
+        ours, theirs = losses.get(name), keras.losses.get(name)
+        if inspect.isfunction(theirs):
+            assert ours.__name__ == theirs.__name__
+        else:
+            assert type(ours).__name__ == name
 
 
 def test_lower_precision_is_computed_in_float32() -> None:

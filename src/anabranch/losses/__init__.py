@@ -1,4 +1,4 @@
-"""What training makes small: losses by class, by function and by name."""
+"""What training minimizes: losses by class, by function and by name."""
 
 import lazy_loader
 

@@ -1,18 +1,22 @@
-"""How targets and predictions come to agree: tensors, dtypes, ranks, class labels; and the errors where they cannot."""
+"""How targets and predictions are brought together: tensors, dtypes, ranks, labels; and the errors where they do not fit."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from anabranch import config
 from anabranch._errors import DataError, ShapeError
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 Tensor = torch.Tensor
+Values: TypeAlias = "Tensor | ArrayLike"  # what becomes a tensor: a tensor, an array, a number, or nested lists of numbers
 
 
-def tensors(y_true: Any, y_pred: Any, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Return both as tensors on the predictions' device, the predictions floating; targets keep their dtype."""
     pred = _tensor(y_pred, y_true)
     if dtype is not None or not pred.is_floating_point():
@@ -21,7 +25,7 @@ def tensors(y_true: Any, y_pred: Any, dtype: torch.dtype | None = None) -> tuple
     return (true if true.device == pred.device else true.to(pred.device)), pred
 
 
-def _tensor(value: Any, beside: Any) -> Tensor:
+def _tensor(value: Values, beside: Values) -> Tensor:
     if isinstance(value, Tensor):
         return value
     tensor = torch.as_tensor(value, device=beside.device if isinstance(beside, Tensor) else None)
@@ -40,8 +44,8 @@ def align(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def agree(y_true: Any, y_pred: Any, what: str) -> tuple[Tensor, Tensor]:
-    """Return both as floating tensors of one shape, or raise ShapeError; nothing is broadcast in silence."""
+def agree(y_true: Values, y_pred: Values, what: str) -> tuple[Tensor, Tensor]:
+    """Return both as floating tensors of one shape, or raise ShapeError; nothing is broadcast silently."""
     true, pred = align(*tensors(y_true, y_pred))
     if true.shape != pred.shape:
         raise _mismatch(tuple(true.shape), tuple(pred.shape), what)
@@ -51,71 +55,75 @@ def agree(y_true: Any, y_pred: Any, what: str) -> tuple[Tensor, Tensor]:
 def _mismatch(true: tuple[int, ...], pred: tuple[int, ...], what: str) -> ShapeError:
     repair = None
     if pred and true and pred[0] != true[0]:
-        repair = f"y_true holds {true[0]} samples and y_pred {pred[0]}: give both the same number"
+        repair = f"y_true holds {true[0]} samples and y_pred {pred[0]}: give both as many"
     elif len(pred) > 1 and pred[-1] > 1 and (true == pred[:-1] or true == (*pred[:-1], 1)):
         repair = (
-            f"y_true holds one value where y_pred holds {pred[-1]}: for class numbers use the sparse form "
+            f"y_true holds one value where y_pred holds {pred[-1]}: for class indices use the sparse form "
             f"(SparseCategoricalCrossentropy) or utils.to_categorical(y, {pred[-1]}); for one value give the last layer 1 unit"
         )
     elif len(true) > 1 and true[:-1] == pred[:-1]:
         repair = f"give the last layer {true[-1]} unit{'s' if true[-1] != 1 else ''}"
     return ShapeError(
-        f"{what} compares value with value, and the shapes differ.",
+        f"{what} compares y_true and y_pred element by element, and their shapes differ.",
         expected="y_true and y_pred of one shape",
         got=f"y_true {true}, y_pred {pred}",
         repair=repair,
     )
 
 
-def class_numbers(y_true: Any, y_pred: Any, what: str, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """Return class numbers (int64, without a class axis) and predictions with their classes last, or raise ShapeError."""
+def class_indices(y_true: Values, y_pred: Values, what: str, axis: int = -1) -> tuple[Tensor, Tensor]:
+    """Return class indices (int64, without a class axis) and predictions with their classes last, or raise ShapeError."""
     true, pred = tensors(y_true, y_pred)
     if pred.ndim == 0 or not -pred.ndim <= axis < pred.ndim:
         raise ShapeError(
-            f"{what} finds no axis of classes.",
+            f"{what} finds no class axis.",
             expected=f"y_pred with an axis {axis}",
             got=f"y_pred {tuple(pred.shape)}",
         )
-    place = axis % pred.ndim
-    wanted = (*pred.shape[:place], *pred.shape[place + 1 :])
-    if true.shape != wanted and tuple(true.shape) == (*wanted[:place], 1, *wanted[place:]):
-        true = true.squeeze(place)
+    position = axis % pred.ndim
+    wanted = (*pred.shape[:position], *pred.shape[position + 1 :])
+    if true.shape != wanted and tuple(true.shape) == (*wanted[:position], 1, *wanted[position:]):
+        true = true.squeeze(position)
     if true.shape != wanted:
-        raise _no_class_numbers(tuple(true.shape), tuple(pred.shape), wanted, what, pred.shape[place])
-    return true if true.dtype == torch.int64 else true.to(torch.int64), pred if place == pred.ndim - 1 else pred.movedim(
-        place, -1
-    )
+        raise _no_class_indices(tuple(true.shape), tuple(pred.shape), wanted, what, pred.shape[position])
+    indices = true if true.dtype == torch.int64 else true.to(torch.int64)
+    return indices, pred if position == pred.ndim - 1 else pred.movedim(position, -1)
 
 
-def _no_class_numbers(
+def _no_class_indices(
     true: tuple[int, ...], pred: tuple[int, ...], wanted: tuple[int, ...], what: str, classes: int
 ) -> ShapeError:
-    repair = f"y_pred {pred} asks for one class number in each place of {wanted}"
+    repair = f"y_pred {pred} asks for one class index at each position of {wanted}"
     if true == pred:
         repair = "the labels look one-hot: use CategoricalCrossentropy (categorical_accuracy), or pass y.argmax(-1)"
     elif true and wanted and true[0] != wanted[0]:
-        repair = f"y_true holds {true[0]} samples and y_pred {wanted[0]}: give both the same number"
+        repair = f"y_true holds {true[0]} samples and y_pred {wanted[0]}: give both as many"
     return ShapeError(
-        f"{what} takes class numbers.",
-        expected=f"y_true {wanted} with numbers from 0 to {classes - 1}",
+        f"{what} takes class indices.",
+        expected=f"y_true {wanted} with integers from 0 to {classes - 1}",
         got=f"y_true {true}, y_pred {pred}",
         repair=repair,
     )
 
 
-def check_labels(y_true: Any, classes: int, *, ignore_class: int | None = None, name: str = "y") -> None:
-    """Raise DataError unless every label is a whole number from 0 to ``classes`` - 1; one pass over a whole host array.
+def check_labels(y_true: Values, classes: int, *, ignore_class: int | None = None, name: str = "y") -> None:
+    """Raise DataError unless every label is an integer from 0 to ``classes`` - 1.
 
-    The error names the first bad label and its index. ``ignore_class`` is allowed as well.
+    Args:
+        y_true: labels of any shape, on the host.
+        classes: how many there are.
+        ignore_class: a label that is allowed as well.
+        name: what the error calls the labels.
 
-    >>> check_labels([0, 1, 2], classes=3)
-    >>> check_labels([0, 3, 2], classes=3)
-    Traceback (most recent call last):
-        ...
-    anabranch._errors.DataError: Label 3 is none of the 3 classes.
-      expected: whole numbers from 0 to 2
-      got:      y[1] = 3 (1 of 3 labels cannot be used)
-      repair:   give the last layer 4 units, one for each class
+    Example:
+        >>> check_labels([0, 1, 2], classes=3)
+        >>> check_labels([0, 3, 2], classes=3)
+        Traceback (most recent call last):
+            ...
+        anabranch._errors.DataError: Label 3 is none of the 3 classes.
+          expected: integers from 0 to 2
+          got:      y[1] = 3 (1 of 3 labels cannot be used)
+          repair:   give the last layer 4 units, one for each class
     """
     labels = torch.as_tensor(y_true)
     if labels.dtype in (torch.uint16, torch.uint32, torch.uint64, torch.bool):
@@ -123,11 +131,11 @@ def check_labels(y_true: Any, classes: int, *, ignore_class: int | None = None, 
     if labels.numel() == 0:
         return
     low, high = (value.item() for value in torch.aminmax(labels))
-    whole = not labels.is_floating_point() or bool((labels == labels.floor()).all())
-    if whole and low >= 0 and high < classes:
+    integral = not labels.is_floating_point() or bool((labels == labels.floor()).all())
+    if integral and low >= 0 and high < classes:
         return
     bad = (labels < 0) | (labels >= classes) | (labels != labels)
-    if not whole:
+    if not integral:
         bad |= labels != labels.floor()
     if ignore_class is not None:
         bad &= labels != ignore_class
@@ -137,13 +145,13 @@ def check_labels(y_true: Any, classes: int, *, ignore_class: int | None = None, 
 
 
 def _bad_label(labels: Tensor, bad: Tensor, count: int, classes: int, ignore_class: int | None, name: str) -> DataError:
-    place = tuple(bad.nonzero()[0].tolist())
-    value = labels[place].item()
-    kept = labels[labels != ignore_class] if ignore_class is not None else labels
-    low, high = float(kept.min()), float(kept.max())
+    index = tuple(bad.nonzero()[0].tolist())
+    value = labels[index].item()
+    counted = labels[labels != ignore_class] if ignore_class is not None else labels
+    low, high = float(counted.min()), float(counted.max())
     repair = None
     if value == value and value != int(value):
-        repair = "these are no class numbers: a regression loss such as 'mse' takes real values"
+        repair = "these are no class indices: a regression loss such as 'mse' takes real values"
     elif low == 1 and high == classes:
         repair = "the labels count from 1: pass y - 1"
     elif low >= 0:
@@ -153,7 +161,7 @@ def _bad_label(labels: Tensor, bad: Tensor, count: int, classes: int, ignore_cla
     also = f" (and {ignore_class}, which is ignored)" if ignore_class is not None else ""
     return DataError(
         f"Label {value} is none of the {classes} classes.",
-        expected=f"whole numbers from 0 to {classes - 1}{also}",
-        got=f"{name}[{', '.join(map(str, place))}] = {value} ({count} of {labels.numel()} labels cannot be used)",
+        expected=f"integers from 0 to {classes - 1}{also}",
+        got=f"{name}[{', '.join(map(str, index))}] = {value} ({count} of {labels.numel()} labels cannot be used)",
         repair=repair,
     )

@@ -2,44 +2,115 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 
-from anabranch import _tree, config
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch import _tree, config, registry
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._fields import Configurable, Field, choice, field
+from anabranch._policy import DTypePolicy
+from anabranch.graph import snake_case
 from anabranch.losses._agreement import align, tensors
 from anabranch.runtime import both, mask_of
 
 Tensor = torch.Tensor
-Reduction = str | None
+Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None
+DType = str | torch.dtype | DTypePolicy | None
+
+REDUCTION_DOC = (
+    "'sum_over_batch_size' or 'mean' divide the sum of the values by their number, 'mean_with_sample_weight' by the sum of the "
+    "weights; 'sum' only adds; 'none' or None returns the values as they are."
+)
+NAME_DOC = "a name for logs and errors."
+DTYPE_DOC = "the float type to compute in; None takes ``config.floatx()``."
+
+
+def to_name(value: str | None, owner: Any, name: str) -> str:
+    """Return a given name, or that of the class in snake case."""
+    if value is not None and not isinstance(value, str):
+        raise ArgumentTypeError("A name must be a string.", got=repr(value)[:120])
+    return value or snake_case((owner if isinstance(owner, type) else type(owner)).__name__)
+
+
+def to_name_or_none(value: str | None, owner: Any, name: str) -> str:
+    """Return a given name; "" where there is none."""
+    return to_name(value, owner, name) if value else ""
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function or, for a callable object, its class in snake case."""
+    return str(getattr(function, "__name__", None) or snake_case(type(function).__name__))
+
+
+def to_dtype(value: DType, owner: Any, name: str) -> str:
+    """Return the name of a float type."""
+    return dtype_name(value)
+
+
+def named(default: str | None = None) -> Any:
+    """Declare the field ``name``."""
+    return field(default=default, convert=to_name, doc=NAME_DOC)
+
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none")
 
 
-class Loss:
+def reduced(default: Reduction = "sum_over_batch_size") -> Any:
+    """Declare the field ``reduction``."""
+    return choice(*REDUCTIONS, None, default=default, doc=REDUCTION_DOC)
+
+
+def typed() -> Any:
+    """Declare the field ``dtype``."""
+    return field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True)
+
+
+class Loss(Configurable):
     """Base of losses: subclass and write ``call(y_true, y_pred)``, which returns one value for each sample.
 
-    ``loss(y_true, y_pred, sample_weight)`` multiplies those values by the weights and reduces them:
-    ``"sum_over_batch_size"`` and ``"mean"`` divide their sum by their number, ``"mean_with_sample_weight"`` by the sum of
-    the weights, ``"sum"`` only adds, ``"none"`` and None return them as they are.
+    ``loss(y_true, y_pred, sample_weight)`` multiplies those values by the weights and reduces them.
+
+    Example:
+        >>> class Cubed(Loss):
+        ...     def call(self, y_true, y_pred):
+        ...         return (y_pred - y_true).abs().pow(3).mean(-1)
+        >>> Cubed()([[0.0, 0.0]], [[1.0, 2.0]])
+        tensor(4.5000)
     """
 
-    def __init__(self, name: str | None = None, reduction: Reduction = "sum_over_batch_size", dtype: str | None = None) -> None:
-        self.name = name or snake_case(type(self).__name__)
-        if reduction is not None and reduction not in REDUCTIONS:
-            raise ArgumentError("Unknown reduction.", expected=f"one of {', '.join(REDUCTIONS)}, or None", got=repr(reduction))
-        self.reduction = reduction
-        self.dtype = dtype_name(dtype)
+    name: Field[str | None, str] = named()
+    reduction: Field[Reduction, Reduction] = reduced()
+    dtype: Field[DType, str] = typed()
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return one value for each sample: the last axis of (B, ..., C) is gone."""
-        raise NotImplementedError(f"{type(self).__name__} must write call(y_true, y_pred)")
+        """Return one value for each sample.
+
+        Args:
+            y_true: targets (B, …, C).
+            y_pred: predictions (B, …, C).
+
+        Returns:
+            Values (B, …), with the last axis reduced.
+
+        Example:
+            >>> from anabranch import losses
+            >>> losses.MeanSquaredError().call([[0.0, 2.0]], [[1.0, 0.0]])
+            tensor([2.5000])
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count."""
+        """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count.
+
+        Args:
+            y_true: targets (B, …, C).
+            y_pred: predictions (B, …, C).
+            sample_weight: factors of the values, one for each sample (B,) or of the values' shape.
+        """
         given = mask_of(y_pred)
         y_true, y_pred = self._cast(y_true, y_pred)
         values = self.call(y_true, y_pred)
@@ -55,16 +126,17 @@ class Loss:
         return None
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "reduction": self.reduction}
+        """Return all settings as JSON; ``dtype`` where it is not the default.
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        """Make one from what ``get_config`` gave."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+        Example:
+            >>> from anabranch import losses
+            >>> losses.Huber(delta=2.0).get_config()
+            {'delta': 2.0, 'reduction': 'sum_over_batch_size', 'name': 'huber_loss'}
+        """
+        found = super().get_config()
+        if found["dtype"] == config.floatx():  # as Keras, which writes none
+            del found["dtype"]
+        return found
 
 
 def _floats(value: Any, dtype: torch.dtype) -> Any:
@@ -74,92 +146,156 @@ def _floats(value: Any, dtype: torch.dtype) -> Any:
     return tensors(value, value, dtype)[1]
 
 
-class LossFunctionWrapper(Loss):
-    """A loss made of any function ``fn(y_true, y_pred, **kwargs)`` that returns one value for each sample."""
+def function_of(value: Any, owner: Any, name: str) -> Callable[..., Any]:
+    """Return the function that a setting means: itself, or the one that JSON names."""
+    found = registry.deserialize(value) if isinstance(value, dict) else value
+    if not callable(found):
+        raise ArgumentTypeError(f"{name} must be a function of y_true and y_pred.", got=repr(value)[:120])
+    return found  # type: ignore[no-any-return]  # whatever it returns
 
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        reduction: Reduction = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name=name or getattr(fn, "__name__", None), reduction=reduction, dtype=dtype)
-        self.fn, self._arguments = fn, kwargs
+
+FUNCTION_DOC = "a function ``fn(y_true, y_pred, **kwargs)`` that returns one value for each sample."
+
+
+class LossFunctionWrapper(Loss):
+    """Make a loss of any function ``fn(y_true, y_pred, **kwargs)``; further arguments go to the function.
+
+    Example:
+        >>> LossFunctionWrapper(lambda y_true, y_pred: (y_true - y_pred).abs().amax(-1))([[0.0, 0.0]], [[1.0, 2.0]])
+        tensor(2.)
+    """
+
+    fn: Field[Callable[..., Any], Callable[..., Any]] = field(convert=function_of, doc=FUNCTION_DOC)
+    reduction: Field[Reduction, Reduction] = choice(
+        *REDUCTIONS, None, default="sum_over_batch_size", doc=REDUCTION_DOC, kw_only=True
+    )
+    name: Field[str | None, str] = field(default=None, convert=to_name_or_none, doc=NAME_DOC, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, kw_only=True)
+
+    def _take_others(self, others: dict[str, Any]) -> None:
+        self.fn_kwargs = others
+
+    def _check(self) -> None:
+        if not self.name:
+            self.name = name_of(self.fn)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return ``fn(y_true, y_pred, **kwargs)``."""
+        """Return ``fn(y_true, y_pred, **kwargs)``.
+
+        Args:
+            y_true: targets (B, …, C).
+            y_pred: predictions (B, …, C).
+        """
         if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = align(y_true, y_pred)
-        return self.fn(y_true, y_pred, **self._arguments)
+        return self.fn(y_true, y_pred, **self.fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the function by its name."""
-        return {**super().get_config(), "fn": getattr(self.fn, "__name__", repr(self.fn)), **self._arguments}
+        """Return all settings as JSON, the function by its name."""
+        return {**super().get_config(), **registry.serialize(self.fn_kwargs)}
 
 
 class FunctionLoss(Loss):
-    """Base of the losses that come with this package: a class beside its function, with the function's arguments."""
+    """Base of the losses that come with this package: a function ``(y_true, y_pred, …)`` whose arguments are the settings.
+
+    ``class Huber(FunctionLoss, function=huber)`` declares one field for each further argument of the function, without a line
+    of documentation: that is the function's own. ``by_value``: whether the function compares element by element, so that a
+    vector is one value for each sample.
+    """
 
     function: ClassVar[Callable[..., Tensor]]
     by_value: ClassVar[bool] = True
-    """Whether the function compares value with value, so that a vector holds one sample in each place."""
+    arguments: ClassVar[tuple[str, ...]] = ()
+    reduction: Field[Reduction, Reduction] = choice(
+        *REDUCTIONS, None, default="sum_over_batch_size", doc=REDUCTION_DOC, kw_only=True
+    )
+    name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, kw_only=True)
 
-    def __init__(self, name: str, reduction: Reduction, dtype: str | None, **arguments: Any) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self._arguments = arguments
-        for key, value in arguments.items():
-            setattr(self, key, value)
+    def __init_subclass__(
+        cls, function: Callable[..., Tensor] | None = None, name: str | None = None, by_value: bool = True
+    ) -> None:
+        if function is not None:
+            cls.function, cls.by_value = staticmethod(function), by_value
+            document(cls, function)
+            declare_last(cls, reduction=reduced(), name=named(name or function.__name__), dtype=typed())
+        super().__init_subclass__()
+        if function is not None:
+            cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls.fields)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """Return the function's values."""
+        """Return the function's values.
+
+        Args:
+            y_true: targets (B, …, C).
+            y_pred: predictions (B, …, C).
+        """
         true, pred = tensors(y_true, y_pred)
         if self.by_value and pred.ndim == 1 == true.ndim:
             true, pred = true.unsqueeze(-1), pred.unsqueeze(-1)
-        return type(self).function(true, pred, **self._arguments)
+        return self.function(true, pred, **{name: getattr(self, name) for name in self.arguments})
 
     def _cast(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         return tensors(y_true, y_pred, getattr(torch, self.dtype))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **self._arguments}
+
+def declare_last(cls: type[Configurable], **fields: Any) -> None:
+    """Declare fields after those that the class declares itself, so that the order is Keras's; its own stay as they are."""
+    for name, each in fields.items():
+        if name not in cls.__dict__:
+            setattr(cls, name, each)
+            each.__set_name__(cls, name)
+
+
+def declare_first(cls: type[Configurable], **fields: Any) -> None:
+    """Declare fields before those that the class declares itself."""
+    own = {name: each for name, each in cls.__dict__.items() if isinstance(each, Field)}
+    for name in own:
+        delattr(cls, name)
+    declare_last(cls, **fields, **own)
+
+
+def document(cls: type[Configurable], function: Callable[..., Any]) -> None:
+    """Give the class's fields the lines that the function's ``Args:`` has for arguments of their names."""
+    lines = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(function) or "", re.MULTILINE))
+    for name, each in cls.__dict__.items():
+        if isinstance(each, Field) and not each.doc:
+            each.doc = " ".join(lines.get(name, "").split())
 
 
 class TorchLoss(Loss):
-    """A loss of ``torch.nn`` in its own words: called as ``module(y_pred, y_true)``, reduced as it was made to."""
+    """A loss of ``torch.nn`` in torch's own terms: called as ``module(y_pred, y_true)``, with the module's reduction."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__(name=snake_case(type(module).__name__), reduction="sum_over_batch_size")
         self.module = module
-        self._numbers = isinstance(module, (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss))
+        self._sparse = isinstance(module, (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the module's value; weights need ``reduction="none"`` and are then averaged over."""
         values, mask = self.call(y_true, y_pred), mask_of(y_pred)
         if (sample_weight is not None or mask is not None) and values.ndim == 0:
             raise ArgumentError(
-                f"torch's {type(self.module).__name__} has averaged over the samples before their weights "
+                f"torch's {type(self.module).__name__} averages over the samples before their weights "
                 f"{'' if mask is None else 'and their mask '}are known.",
                 repair='make it with reduction="none"',
             )
         return reduce(values, sample_weight, mask, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """Return ``module(y_pred, y_true)``: class numbers as int64 without a last axis of one, the rest as floats."""
+        """Return ``module(y_pred, y_true)``: class indices as int64 without a last axis of one, the rest as floats."""
         true, pred = tensors(y_true, y_pred)
         module = self.module.to(pred.device)
-        if self._numbers and true.shape != pred.shape:
+        if self._sparse and true.shape != pred.shape:
             true = true.squeeze(-1) if true.ndim == pred.ndim and true.shape[-1] == 1 else true
             return module(pred, true.to(torch.int64))  # type: ignore[no-any-return]  # a loss module returns a tensor
         true, pred = align(true, pred)
         return module(pred, true.to(pred.dtype))  # type: ignore[no-any-return]  # as above
 
     def get_config(self) -> dict[str, Any]:
-        """Raise ArgumentError: a module is no plain data."""
+        """Raise ArgumentError: a module cannot become JSON."""
         raise ArgumentError(
-            f"torch's {type(self.module).__name__} cannot be written as plain data.",
+            f"torch's {type(self.module).__name__} cannot become JSON.",
             repair="use a loss of anabranch.losses",
         )
 
@@ -171,10 +307,10 @@ def reduce(values: Any, sample_weight: Any, mask: Tensor | None, reduction: Redu
     """Weight ``values`` and reduce them; with a mask, means are taken over what counts alone."""
     weight = None if sample_weight is None else tensors(sample_weight, values)[0].to(values.dtype)
     if mask is not None:
-        share = mask.to(values.dtype)
+        counted = mask.to(values.dtype)
         if reduction in ("sum_over_batch_size", "mean"):
-            share = share * divide(torch.full_like(share.sum(), share.numel()), share.sum())
-        weight = with_share(weight, share)
+            counted = counted * divide(torch.full_like(counted.sum(), counted.numel()), counted.sum())
+        weight = masked(weight, counted)
     if weight is not None:
         values, weight = align(values, weight)
         weight = match(weight, values)
@@ -188,12 +324,12 @@ def reduce(values: Any, sample_weight: Any, mask: Tensor | None, reduction: Redu
     return values.mean()
 
 
-def with_share(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
+def masked(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
     """Return sample weights, multiplied by a mask where there is one; None where there is neither."""
     if mask is None or weight is None:
         return weight if mask is None else mask
-    share, weight = align(mask, weight)
-    return share * match(weight, share)
+    counted, weight = align(mask, weight)
+    return counted * match(weight, counted)
 
 
 def match(weight: Tensor, values: Tensor) -> Tensor:
@@ -219,20 +355,11 @@ def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     )
 
 
-def dtype_name(dtype: Any) -> str:
+def dtype_name(dtype: DType) -> str:
     """Return the name of a float type; None means the default. A policy's compute type and torch's dtypes serve too."""
-    name = config.floatx() if dtype is None else str(getattr(dtype, "compute_dtype", dtype)).removeprefix("torch.")
+    given = dtype.compute_dtype if isinstance(dtype, DTypePolicy) else dtype
+    name = config.floatx() if given is None else str(given).removeprefix("torch.")
     found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype):
         raise ArgumentError("Unknown dtype.", expected="a float type such as 'float32'", got=repr(dtype))
     return name
-
-
-def snake_case(name: str) -> str:
-    """Return e.g. ``mean_io_u`` for ``MeanIoU``, as Keras names its objects.
-
-    >>> snake_case("SparseTopKCategoricalAccuracy"), snake_case("AUC"), snake_case("R2Score")
-    ('sparse_top_k_categorical_accuracy', 'auc', 'r2_score')
-    """
-    parts = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", parts).lower()

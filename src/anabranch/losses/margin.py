@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from anabranch.losses._agreement import Tensor, agree
-from anabranch.losses.loss import FunctionLoss, Reduction
+from anabranch.losses._agreement import Tensor, Values, agree
+from anabranch.losses.loss import FunctionLoss
 
 
 def _signed(true: Tensor) -> Tensor:
@@ -16,51 +14,82 @@ def _signed(true: Tensor) -> Tensor:
     return torch.where(binary, 2.0 * true - 1.0, true)
 
 
-def hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean of max(1 - t·p, 0) over the last axis; t is -1 or 1, and labels of 0 and 1 are taken as those."""
+def hinge(y_true: Values, y_pred: Values) -> Tensor:
+    """Return the mean of max(1 - t·p, 0) over the last axis.
+
+    Args:
+        y_true: labels -1 and 1 (B, …, C); labels 0 and 1 are taken as those.
+        y_pred: scores of the same shape.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> hinge([[1.0], [-1.0]], [[0.5], [-2.0]])
+        tensor([0.5000, 0.0000])
+    """
     true, pred = agree(y_true, y_pred, "hinge")
     return (1.0 - _signed(true) * pred).clamp_min(0.0).mean(-1)
 
 
-def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean of max(1 - t·p, 0)² over the last axis; t is -1 or 1, and labels of 0 and 1 are taken as those."""
+def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
+    """Return the mean of max(1 - t·p, 0)² over the last axis.
+
+    Args:
+        y_true: labels -1 and 1 (B, …, C); labels 0 and 1 are taken as those.
+        y_pred: scores of the same shape.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> squared_hinge([[1.0], [-1.0]], [[0.5], [-2.0]])
+        tensor([0.2500, 0.0000])
+    """
     true, pred = agree(y_true, y_pred, "squared_hinge")
     return (1.0 - _signed(true) * pred).clamp_min(0.0).square().mean(-1)
 
 
-def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Return max(max((1 - t)·p) - Σ t·p + 1, 0) along the last axis; t is one-hot."""
+def categorical_hinge(y_true: Values, y_pred: Values) -> Tensor:
+    """Return max(max((1 - t)·p) - Σ t·p + 1, 0) along the last axis.
+
+    Args:
+        y_true: one-hot labels (B, …, C).
+        y_pred: scores of the same shape.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> categorical_hinge([[0.0, 1.0]], [[0.25, 0.75]])
+        tensor([0.5000])
+    """
     true, pred = agree(y_true, y_pred, "categorical_hinge")
     return (((1.0 - true) * pred).amax(-1) - (true * pred).sum(-1) + 1.0).clamp_min(0.0)
 
 
-class Hinge(FunctionLoss):
-    """Mean of max(1 - t·p, 0)."""
+class Hinge(FunctionLoss, function=hinge):
+    """Compute the mean of max(1 - t·p, 0).
 
-    function = staticmethod(hinge)
-
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str = "hinge", dtype: str | None = None) -> None:
-        super().__init__(name, reduction, dtype)
-
-
-class SquaredHinge(FunctionLoss):
-    """Mean of max(1 - t·p, 0)²."""
-
-    function = staticmethod(squared_hinge)
-
-    def __init__(
-        self, reduction: Reduction = "sum_over_batch_size", name: str = "squared_hinge", dtype: str | None = None
-    ) -> None:
-        super().__init__(name, reduction, dtype)
+    Example:
+        >>> Hinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
+        tensor(0.2500)
+    """
 
 
-class CategoricalHinge(FunctionLoss):
-    """max(best wrong score - right score + 1, 0)."""
+class SquaredHinge(FunctionLoss, function=squared_hinge):
+    """Compute the mean of max(1 - t·p, 0)².
 
-    function = staticmethod(categorical_hinge)
-    by_value = False
+    Example:
+        >>> SquaredHinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
+        tensor(0.1250)
+    """
 
-    def __init__(
-        self, reduction: Reduction = "sum_over_batch_size", name: str = "categorical_hinge", dtype: str | None = None
-    ) -> None:
-        super().__init__(name, reduction, dtype)
+
+class CategoricalHinge(FunctionLoss, function=categorical_hinge, by_value=False):
+    """Compute max(best wrong score - right score + 1, 0).
+
+    Example:
+        >>> CategoricalHinge()([[0.0, 1.0]], [[0.25, 0.75]])
+        tensor(0.5000)
+    """

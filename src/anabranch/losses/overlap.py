@@ -4,24 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch import config
-from anabranch.losses._agreement import Tensor, agree
-from anabranch.losses.loss import FunctionLoss, Reduction
+from anabranch import config, registry
+from anabranch._fields import Field, field, number
+from anabranch.losses._agreement import Tensor, Values, agree
+from anabranch.losses.loss import FunctionLoss, Reduction, named, reduced
 
 Axes = int | tuple[int, ...] | list[int] | None
 
 
-def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
-    """Return 1 - 2·Σ t·p / (Σ t + Σ p + ε) over ``axis``; over everything where it is None."""
+def dice(y_true: Values, y_pred: Values, axis: Axes = None) -> Tensor:
+    """Return 1 - 2·Σ t·p / (Σ t + Σ p + ε).
+
+    Args:
+        y_true: masks of 0 and 1 (B, …).
+        y_pred: predictions of the same shape.
+        axis: the axis or axes to sum over; None sums over all.
+
+    Returns:
+        Values of the axes that are left; a scalar where ``axis`` is None.
+
+    Example:
+        >>> dice([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]], axis=1)
+        tensor([0.3333])
+    """
     true, pred = agree(y_true, y_pred, "dice")
     return 1 - 2.0 * _sum(true * pred, axis) / (_sum(true, axis) + _sum(pred, axis) + config.epsilon())
 
 
-def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
-    """Return 1 - Σ t·p / (Σ t·p + alpha·Σ t·(1 - p) + beta·Σ (1 - t)·p + ε) over ``axis`` (Salehi et al., 2017).
+def tversky(y_true: Values, y_pred: Values, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
+    """Return 1 - Σ t·p / (Σ t·p + alpha·Σ t·(1 - p) + beta·Σ (1 - t)·p + ε) (Salehi et al. 2017).
 
-    ``alpha`` weighs what was missed and ``beta`` what was found wrongly: Keras's computation, whose own text names them the
-    other way round.
+    Args:
+        y_true: masks of 0 and 1 (B, …).
+        y_pred: predictions of the same shape.
+        alpha: weight of false negatives, as Keras computes it; Keras's own text has the two the other way round.
+        beta: weight of false positives.
+        axis: the axis or axes to sum over; None sums over all.
+
+    Returns:
+        Values of the axes that are left; a scalar where ``axis`` is None.
+
+    Example:
+        >>> tversky([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]], alpha=1.0, beta=0.0, axis=1)
+        tensor([0.5000])
     """
     true, pred = agree(y_true, y_pred, "tversky")
     both = _sum(true * pred, axis)
@@ -33,35 +58,34 @@ def _sum(values: Tensor, axis: Axes) -> Tensor:
     return values.sum() if axis is None else values.sum(axis)
 
 
-class Dice(FunctionLoss):
-    """1 - the Dice coefficient."""
-
-    function = staticmethod(dice)
-    by_value = False
-
-    def __init__(
-        self,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "dice",
-        axis: Axes = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype, axis=axis)
+def _axes(value: Any, owner: Any, name: str) -> int | list[int] | None:
+    given = registry.deserialize(value)  # Keras writes tuples as dicts
+    return [int(axis) for axis in given] if isinstance(given, (list, tuple)) else given
 
 
-class Tversky(FunctionLoss):
-    """1 - the Tversky index."""
+class Dice(FunctionLoss, function=dice, by_value=False):
+    """Compute 1 minus the Dice coefficient.
 
-    function = staticmethod(tversky)
-    by_value = False
+    Example:
+        >>> Dice(axis=1)([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+        tensor(0.3333)
+    """
 
-    def __init__(
-        self,
-        alpha: float = 0.5,
-        beta: float = 0.5,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "tversky",
-        axis: Axes = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype, alpha=alpha, beta=beta, axis=axis)
+    reduction: Field[Reduction, Reduction] = reduced()
+    name: Field[str | None, str] = named("dice")
+    axis: Field[Axes, int | list[int] | None] = field(default=None, convert=_axes)
+
+
+class Tversky(FunctionLoss, function=tversky, by_value=False):
+    """Compute 1 minus the Tversky index.
+
+    Example:
+        >>> Tversky(alpha=1.0, beta=0.0, axis=1)([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+        tensor(0.5000)
+    """
+
+    alpha: Field[float, float] = number(default=0.5, least=0)
+    beta: Field[float, float] = number(default=0.5, least=0)
+    reduction: Field[Reduction, Reduction] = reduced()
+    name: Field[str | None, str] = named("tversky")
+    axis: Field[Axes, int | list[int] | None] = field(default=None, convert=_axes)

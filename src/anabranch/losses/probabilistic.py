@@ -1,21 +1,24 @@
-"""Losses between probabilities: cross-entropies over classes and over yes or no, Kullback-Leibler, Poisson."""
+"""Losses between probabilities: categorical and binary cross-entropies, Kullback-Leibler, Poisson."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from anabranch import config
-from anabranch.losses._agreement import Tensor, agree, check_labels, class_numbers
-from anabranch.losses.loss import FunctionLoss, Reduction
+from anabranch._errors import ArgumentTypeError
+from anabranch._fields import Field, boolean, field, integer, number
+from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices
+from anabranch.losses.loss import FunctionLoss, Reduction, reduced
 from anabranch.runtime import mask_of
 
 
 def log_probabilities(pred: Tensor, from_logits: bool, axis: int = -1) -> Tensor:
-    """Return log-probabilities along ``axis``; what is not logits is divided by its sum and kept from 0 and 1 by ε."""
+    """Return log-probabilities along ``axis``; probabilities are divided by their sum and clipped to [ε, 1 - ε]."""
     if from_logits:
         return F.log_softmax(pred, axis)
     least = config.epsilon()
@@ -23,29 +26,41 @@ def log_probabilities(pred: Tensor, from_logits: bool, axis: int = -1) -> Tensor
 
 
 def sparse_categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: Values, y_pred: Values, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Tensor:
-    """Return -log p[class] for class numbers: y_true (B, ...) or (B, ..., 1), y_pred (B, ..., C) to (B, ...).
+    """Return -log p[class].
 
-    Where y_true is ``ignore_class`` the value is 0. Raises ShapeError where y_true does not hold one class number for each
-    place, DataError where a number is out of range (on the CPU; other devices stop with their own error).
+    Args:
+        y_true: class indices (B, …) or (B, …, 1).
+        y_pred: probabilities or logits (B, …, C).
+        from_logits: whether y_pred holds logits rather than probabilities.
+        ignore_class: a label at whose positions the value is 0.
+        axis: the axis of classes.
 
-    >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]])
-    tensor([0.2877])
+    Returns:
+        Values (B, …).
+
+    Raises:
+        ShapeError: y_true does not hold one class index for each position.
+        DataError: an index is out of range (on the CPU; other devices stop with an error of their own).
+
+    Example:
+        >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]])
+        tensor([0.2877])
     """
-    true, pred = class_numbers(y_true, y_pred, "sparse_categorical_crossentropy", axis)
+    true, pred = class_indices(y_true, y_pred, "sparse_categorical_crossentropy", axis)
     return _sparse(true, pred, from_logits, ignore_class, "none")
 
 
 def _sparse(true: Tensor, pred: Tensor, from_logits: bool, ignore_class: int | None, reduction: str) -> Tensor:
-    """Compare class numbers (B, ...) with classes last (B, ..., C), through torch's fused kernel."""
-    rows, numbers = pred.reshape(-1, pred.shape[-1]), true.reshape(-1)
+    """Compare class indices (B, ...) with classes last (B, ..., C), through torch's fused kernel."""
+    rows, labels = pred.reshape(-1, pred.shape[-1]), true.reshape(-1)
     ignored = -100 if ignore_class is None else ignore_class
     try:
         if from_logits:
-            values = F.cross_entropy(rows, numbers, ignore_index=ignored, reduction=reduction)
+            values = F.cross_entropy(rows, labels, ignore_index=ignored, reduction=reduction)
         else:
-            values = F.nll_loss(log_probabilities(rows, False), numbers, ignore_index=ignored, reduction=reduction)
+            values = F.nll_loss(log_probabilities(rows, False), labels, ignore_index=ignored, reduction=reduction)
     except IndexError:
         check_labels(true, pred.shape[-1], ignore_class=ignore_class, name="y_true")
         raise
@@ -53,49 +68,90 @@ def _sparse(true: Tensor, pred: Tensor, from_logits: bool, ignore_class: int | N
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
-    """Return -Σ t·log p along ``axis`` for one-hot or soft targets; y_true and y_pred are of one shape (B, ..., C).
+    """Return -Σ t·log p along ``axis``.
 
-    With smoothing, t becomes t·(1 - s) + s / C (Szegedy et al., 2015).
+    Args:
+        y_true: one-hot or soft labels (B, …, C).
+        y_pred: probabilities or logits of the same shape.
+        from_logits: whether y_pred holds logits rather than probabilities.
+        label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / C (Szegedy et al. 2015).
+        axis: the axis of classes.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> categorical_crossentropy([[0.0, 1.0]], [[0.25, 0.75]])
+        tensor([0.2877])
     """
     true, pred = _classes(y_true, y_pred, label_smoothing, "categorical_crossentropy")
     return -(true * log_probabilities(pred, from_logits, axis)).sum(axis)
 
 
 def categorical_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    alpha: Any = 0.25,
+    y_true: Values,
+    y_pred: Values,
+    alpha: float | Sequence[float] = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Return -Σ alpha·(1 - p)^gamma·t·log p along ``axis`` (Lin et al., 2017, section 3)."""
+    """Return -Σ alpha·(1 - p)^gamma·t·log p along ``axis`` (Lin et al. 2017, section 3).
+
+    Args:
+        y_true: one-hot or soft labels (B, …, C).
+        y_pred: probabilities or logits of the same shape.
+        alpha: weight of all classes, or a list of one for each.
+        gamma: how much what is easy counts less, ≥ 0.
+        from_logits: whether y_pred holds logits rather than probabilities.
+        label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / C (Szegedy et al. 2015).
+        axis: the axis of classes.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]], alpha=1.0, gamma=1.0)
+        tensor([0.3466])
+    """
     true, pred = _classes(y_true, y_pred, label_smoothing, "categorical_focal_crossentropy")
     pred = pred.softmax(axis) if from_logits else pred
     log = log_probabilities(pred, False, axis)
-    weight = torch.as_tensor(alpha, dtype=pred.dtype, device=pred.device) if isinstance(alpha, (list, tuple)) else alpha
+    weight = alpha if isinstance(alpha, (int, float)) else torch.as_tensor(alpha, dtype=pred.dtype, device=pred.device)
     return -(weight * (1.0 - log.exp()).pow(gamma) * true * log).sum(axis)
 
 
-def _classes(y_true: Any, y_pred: Any, smoothing: float, what: str) -> tuple[Tensor, Tensor]:
+def _classes(y_true: Values, y_pred: Values, smoothing: float, what: str) -> tuple[Tensor, Tensor]:
     true, pred = agree(y_true, y_pred, what)
     if pred.shape[-1] == 1:
         warnings.warn(
-            f"{what} over a single class never changes (y_pred {tuple(pred.shape)}); for yes or no use binary_crossentropy.",
+            f"{what} over a single class is constant (y_pred {tuple(pred.shape)}); for two classes use binary_crossentropy.",
             stacklevel=3,
         )
     return (true * (1.0 - smoothing) + smoothing / true.shape[-1] if smoothing else true), pred
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
-    """Return the mean of -t·log p - (1 - t)·log(1 - p) over ``axis``: (B, ..., C) to (B, ...).
+    """Return the mean of -t·log p - (1 - t)·log(1 - p) over ``axis``.
 
-    With smoothing, t becomes t·(1 - s) + s / 2.
+    Args:
+        y_true: labels from 0 to 1 (B, …, C).
+        y_pred: probabilities or logits of the same shape.
+        from_logits: whether y_pred holds logits rather than probabilities.
+        label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / 2.
+        axis: the axis that is averaged over.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> binary_crossentropy([[1.0], [0.0]], [[0.75], [0.5]])
+        tensor([0.2877, 0.6931])
     """
     true, pred = agree(y_true, y_pred, "binary_crossentropy")
     return _binary(_smoothed(true, label_smoothing), pred, from_logits).mean(axis)
@@ -113,8 +169,8 @@ def _binary(true: Tensor, pred: Tensor, from_logits: bool) -> Tensor:
 
 
 def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Values,
+    y_pred: Values,
     apply_class_balancing: bool = False,
     alpha: float = 0.25,
     gamma: float = 2.0,
@@ -122,9 +178,26 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Return the mean over ``axis`` of (1 - q)^gamma times the binary cross-entropy; q is the probability of what is true.
+    """Return the mean over ``axis`` of (1 - q)^gamma times the binary cross-entropy, q the probability of the true label.
 
-    With class balancing, ones are weighed by ``alpha`` and zeros by 1 - ``alpha`` (Lin et al., 2017, section 3).
+    Source: Lin et al. 2017, section 3.
+
+    Args:
+        y_true: labels from 0 to 1 (B, …, C).
+        y_pred: probabilities or logits of the same shape.
+        apply_class_balancing: whether ones are weighted by ``alpha`` and zeros by 1 - ``alpha``.
+        alpha: weight of ones, from 0 to 1.
+        gamma: how much what is easy counts less, ≥ 0.
+        from_logits: whether y_pred holds logits rather than probabilities.
+        label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / 2.
+        axis: the axis that is averaged over.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> binary_focal_crossentropy([[1.0]], [[0.5]], gamma=1.0)
+        tensor([0.3466])
     """
     true, pred = agree(y_true, y_pred, "binary_focal_crossentropy")
     true = _smoothed(true, label_smoothing)
@@ -135,170 +208,182 @@ def binary_focal_crossentropy(
     return values.mean(axis)
 
 
-def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
-    """Return (1 - p[class]^q) / q for class numbers; less moved by wrong labels (Zhang and Sabuncu, 2018)."""
-    true, pred = class_numbers(y_true, y_pred, "categorical_generalized_cross_entropy")
+def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: float) -> Tensor:
+    """Return (1 - p[class]^q) / q, which wrong labels move less (Zhang & Sabuncu 2018).
+
+    Args:
+        y_true: class indices (B, …) or (B, …, 1).
+        y_pred: probabilities (B, …, C).
+        q: between 0, cross-entropy, and 1, mean absolute error.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> categorical_generalized_cross_entropy([1], [[0.75, 0.25]], q=0.5)
+        tensor([1.])
+    """
+    true, pred = class_indices(y_true, y_pred, "categorical_generalized_cross_entropy")
     return (1 - pred.gather(-1, true.unsqueeze(-1)).squeeze(-1).pow(q)) / q
 
 
-def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
-    """Return Σ t·log(t / p) over the last axis; both are kept within ε and 1."""
+def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
+    """Return Σ t·log(t / p) over the last axis; both are clipped to [ε, 1].
+
+    Args:
+        y_true: probabilities (B, …, C).
+        y_pred: probabilities of the same shape.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> kl_divergence([[0.0, 1.0]], [[0.5, 0.5]])
+        tensor([0.6931])
+    """
     true, pred = agree(y_true, y_pred, "kl_divergence")
     true, pred = true.clamp(config.epsilon(), 1.0), pred.clamp(config.epsilon(), 1.0)
     return (true * torch.log(true / pred)).sum(-1)
 
 
-def poisson(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean of p - t·log(p + ε) over the last axis."""
+def poisson(y_true: Values, y_pred: Values) -> Tensor:
+    """Return the mean of p - t·log(p + ε) over the last axis.
+
+    Args:
+        y_true: counts (B, …, C).
+        y_pred: expected counts of the same shape, > 0.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> poisson([[2.0]], [[1.0]])
+        tensor([1.0000])
+    """
     true, pred = agree(y_true, y_pred, "poisson")
     return (pred - true * torch.log(pred + config.epsilon())).mean(-1)
 
 
-class SparseCategoricalCrossentropy(FunctionLoss):
-    """-log p[class] for class numbers."""
+class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_crossentropy, by_value=False):
+    """Compute -log p[class] for class indices.
 
-    function = staticmethod(sparse_categorical_crossentropy)
-    by_value = False
-    from_logits: bool
-    ignore_class: int | None
-    axis: int
+    Example:
+        >>> SparseCategoricalCrossentropy(from_logits=True)([1], [[0.0, 0.0]])
+        tensor(0.6931)
+    """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        reduction: Reduction = "sum_over_batch_size",
-        axis: int = -1,
-        name: str = "sparse_categorical_crossentropy",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
+    from_logits: Field[bool, bool] = boolean(default=False)
+    ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True)
+    reduction: Field[Reduction, Reduction] = reduced()
+    axis: Field[int, int] = integer(default=-1, least=None)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the reduced loss; without weights the mean is taken inside torch's kernel."""
+        """Return the reduced loss; without weights the mean is computed inside torch's kernel.
+
+        Args:
+            y_true: class indices (B, …) or (B, …, 1).
+            y_pred: probabilities or logits (B, …, C).
+            sample_weight: factors of the values, one for each sample (B,) or of the values' shape.
+        """
         plain = sample_weight is None and self.ignore_class is None and mask_of(y_pred) is None
         if not plain or self.reduction not in ("sum_over_batch_size", "mean"):
             return super().__call__(y_true, y_pred, sample_weight)
-        true, pred = class_numbers(*self._cast(y_true, y_pred), self.name, self.axis)
+        true, pred = class_indices(*self._cast(y_true, y_pred), self.name, self.axis)
         return _sparse(true, pred, self.from_logits, None, "mean")
 
     def _mask(self, y_true: Any, values: Tensor) -> Tensor | None:
         return None if self.ignore_class is None else (y_true != self.ignore_class).reshape(values.shape)
 
 
-class CategoricalCrossentropy(FunctionLoss):
-    """-Σ t·log p over classes, for one-hot or soft targets."""
+class CategoricalCrossentropy(FunctionLoss, function=categorical_crossentropy, by_value=False):
+    """Compute -Σ t·log p over classes, for one-hot or soft labels.
 
-    function = staticmethod(categorical_crossentropy)
-    by_value = False
+    Example:
+        >>> CategoricalCrossentropy(from_logits=True)([[0.0, 1.0]], [[0.0, 0.0]])
+        tensor(0.6931)
+    """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "categorical_crossentropy",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+    from_logits: Field[bool, bool] = boolean(default=False)
+    label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
+    axis: Field[int, int] = integer(default=-1, least=None)
 
 
-class CategoricalFocalCrossentropy(FunctionLoss):
-    """-Σ alpha·(1 - p)^gamma·t·log p over classes."""
-
-    function = staticmethod(categorical_focal_crossentropy)
-    by_value = False
-
-    def __init__(
-        self,
-        alpha: Any = 0.25,
-        gamma: float = 2.0,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "categorical_focal_crossentropy",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(
-            name, reduction, dtype, alpha=alpha, gamma=gamma,
-            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
-        )  # fmt: skip
+def _weight(value: Any, owner: Any, name: str) -> float | list[float]:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, (list, tuple)) and all(isinstance(each, (int, float)) for each in value):
+        return list(value)
+    raise ArgumentTypeError(f"{name} must be a number, or a list of one for each class.", got=repr(value)[:120])
 
 
-class CategoricalGeneralizedCrossEntropy(FunctionLoss):
-    """(1 - p[class]^q) / q for class numbers."""
+class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_crossentropy, by_value=False):
+    """Compute -Σ alpha·(1 - p)^gamma·t·log p over classes (Lin et al. 2017, section 3).
 
-    function = staticmethod(categorical_generalized_cross_entropy)
-    by_value = False
+    Example:
+        >>> CategoricalFocalCrossentropy(alpha=1.0, gamma=1.0)([[0.0, 1.0]], [[0.5, 0.5]])
+        tensor(0.3466)
+    """
 
-    def __init__(
-        self,
-        q: float = 0.5,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "categorical_generalized_cross_entropy",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype, q=q)
-
-
-class BinaryCrossentropy(FunctionLoss):
-    """Mean of -t·log p - (1 - t)·log(1 - p)."""
-
-    function = staticmethod(binary_crossentropy)
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "binary_crossentropy",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+    alpha: Field[float | Sequence[float], float | list[float]] = field(default=0.25, convert=_weight)
+    gamma: Field[float, float] = number(default=2.0, least=0)
+    from_logits: Field[bool, bool] = boolean(default=False)
+    label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
+    axis: Field[int, int] = integer(default=-1, least=None)
 
 
-class BinaryFocalCrossentropy(FunctionLoss):
-    """Mean of (1 - q)^gamma times the binary cross-entropy."""
+class CategoricalGeneralizedCrossEntropy(FunctionLoss, function=categorical_generalized_cross_entropy, by_value=False):
+    """Compute (1 - p[class]^q) / q for class indices, which wrong labels move less (Zhang & Sabuncu 2018).
 
-    function = staticmethod(binary_focal_crossentropy)
+    Example:
+        >>> CategoricalGeneralizedCrossEntropy(q=0.5)([1], [[0.75, 0.25]])
+        tensor(1.)
+    """
 
-    def __init__(
-        self,
-        apply_class_balancing: bool = False,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: Reduction = "sum_over_batch_size",
-        name: str = "binary_focal_crossentropy",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(
-            name, reduction, dtype, apply_class_balancing=apply_class_balancing, alpha=alpha, gamma=gamma,
-            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
-        )  # fmt: skip
+    q: Field[float, float] = number(default=0.5, above=0, below=1)
 
 
-class KLDivergence(FunctionLoss):
-    """Σ t·log(t / p)."""
+class BinaryCrossentropy(FunctionLoss, function=binary_crossentropy):
+    """Compute the mean of -t·log p - (1 - t)·log(1 - p).
 
-    function = staticmethod(kl_divergence)
-    by_value = False
+    Example:
+        >>> BinaryCrossentropy(from_logits=True)([[1.0]], [[0.0]])
+        tensor(0.6931)
+    """
 
-    def __init__(
-        self, reduction: Reduction = "sum_over_batch_size", name: str = "kl_divergence", dtype: str | None = None
-    ) -> None:
-        super().__init__(name, reduction, dtype)
+    from_logits: Field[bool, bool] = boolean(default=False)
+    label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
+    axis: Field[int, int] = integer(default=-1, least=None)
 
 
-class Poisson(FunctionLoss):
-    """Mean of p - t·log p."""
+class BinaryFocalCrossentropy(FunctionLoss, function=binary_focal_crossentropy):
+    """Compute the mean of (1 - q)^gamma times the binary cross-entropy (Lin et al. 2017, section 3).
 
-    function = staticmethod(poisson)
+    Example:
+        >>> BinaryFocalCrossentropy(gamma=1.0)([[1.0]], [[0.5]])
+        tensor(0.3466)
+    """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str = "poisson", dtype: str | None = None) -> None:
-        super().__init__(name, reduction, dtype)
+    apply_class_balancing: Field[bool, bool] = boolean(default=False)
+    alpha: Field[float, float] = number(default=0.25, least=0, most=1)
+    gamma: Field[float, float] = number(default=2.0, least=0)
+    from_logits: Field[bool, bool] = boolean(default=False)
+    label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
+    axis: Field[int, int] = integer(default=-1, least=None)
+
+
+class KLDivergence(FunctionLoss, function=kl_divergence, by_value=False):
+    """Compute Σ t·log(t / p).
+
+    Example:
+        >>> KLDivergence()([[0.0, 1.0]], [[0.5, 0.5]])
+        tensor(0.6931)
+    """
+
+
+class Poisson(FunctionLoss, function=poisson):
+    """Compute the mean of p - t·log p.
+
+    Example:
+        >>> Poisson()([[2.0]], [[1.0]])
+        tensor(1.0000)
+    """

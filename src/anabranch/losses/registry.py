@@ -1,26 +1,31 @@
-"""Losses by name, as plain data, and from whatever a user passes to ``compile``."""
+"""Losses by name, as JSON, and from whatever a user passes to ``compile``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, overload
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
-from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
+from anabranch._fields import Field, boolean
 from anabranch.losses import margin, overlap, probabilistic, regression
-from anabranch.losses._agreement import tensors
-from anabranch.losses.loss import FunctionLoss, Loss, LossFunctionWrapper, TorchLoss, snake_case
+from anabranch.losses._agreement import Values, tensors
+from anabranch.losses.loss import FunctionLoss, Loss, LossFunctionWrapper, TorchLoss, name_of
+from anabranch.registry import Json, Registry, made
+
+C = TypeVar("C")
+LossLike: TypeAlias = "str | Loss | type[Loss] | Callable[..., Any] | torch.nn.Module | dict[str, Any] | None"
 
 CLASSES: dict[str, type[FunctionLoss]] = {
     found.__name__: found
-    for room in (probabilistic, regression, margin, overlap)
-    for found in vars(room).values()
+    for part in (probabilistic, regression, margin, overlap)
+    for found in vars(part).values()
     if isinstance(found, type) and issubclass(found, FunctionLoss) and found is not FunctionLoss
 }
-_BY_FUNCTION: dict[Callable[..., Any], type[FunctionLoss]] = {found.function: found for found in CLASSES.values()}
+CLASS_OF: dict[Callable[..., Any], type[FunctionLoss]] = {found.function: found for found in CLASSES.values()}
+FUNCTIONS = {function.__name__: function for function in CLASS_OF}
 
-_SHORT = {
+SHORT = {  # the short names of losses and metrics, which may be written in capitals
     "bce": "binary_crossentropy",
     "kld": "kl_divergence",
     "mae": "mean_absolute_error",
@@ -29,24 +34,22 @@ _SHORT = {
     "msle": "mean_squared_logarithmic_error",
 }
 _OLD = {"logcosh": "log_cosh", "kullback_leibler_divergence": "kl_divergence", "huber_loss": "huber"}
-
-NAMES: dict[str, type[FunctionLoss]] = {
-    **CLASSES,
-    **{function.__name__: found for function, found in _BY_FUNCTION.items()},
-}
-NAMES.update({short: NAMES[name] for short, name in (_SHORT | _OLD).items()})
-NAMES.update({short.upper(): NAMES[name] for short, name in _SHORT.items()})
+FUNCTIONS_BY_NAME = (
+    FUNCTIONS
+    | {name: FUNCTIONS[long] for name, long in (SHORT | _OLD).items()}
+    | {short.upper(): FUNCTIONS[long] for short, long in SHORT.items()}
+)
 
 
 class Crossentropy(Loss):
-    """The cross-entropy that fits the shapes it meets: what ``loss="crossentropy"`` (or ``"ce"``) means.
+    """Compute the cross-entropy that fits the shapes: what ``loss="crossentropy"`` (or ``"ce"``) means.
 
-    One value in the last axis of y_pred is binary; class numbers for y_true are sparse; the rest is categorical.
+    One value in the last axis of y_pred is binary; class indices for y_true are sparse; the rest is categorical.
     """
 
-    def __init__(self, name: str = "crossentropy", from_logits: bool = False) -> None:
-        super().__init__(name=name)
-        self.from_logits = from_logits
+    from_logits: Field[bool, bool] = boolean(
+        default=False, doc="whether y_pred holds logits rather than probabilities.", kw_only=True
+    )
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss."""
@@ -56,15 +59,11 @@ class Crossentropy(Loss):
         """Return one value for each sample."""
         return self._fitting(y_true, y_pred).call(y_true, y_pred)
 
-    def _fitting(self, y_true: Any, y_pred: Any) -> Loss:
+    def _fitting(self, y_true: Values, y_pred: Values) -> FunctionLoss:
         true, pred = tensors(y_true, y_pred)
         found = by_shapes(tuple(true.shape), tuple(pred.shape), _CROSSENTROPIES)
-        loss: Loss = found(from_logits=self.from_logits, name=self.name)
+        loss: FunctionLoss = found(from_logits=self.from_logits, name=self.name, reduction=self.reduction, dtype=self.dtype)
         return loss
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "from_logits": self.from_logits}
 
 
 _CROSSENTROPIES = (
@@ -72,10 +71,10 @@ _CROSSENTROPIES = (
     probabilistic.SparseCategoricalCrossentropy,
     probabilistic.CategoricalCrossentropy,
 )
-_RESOLVED = ("crossentropy", "ce")
+_BY_SHAPES = ("crossentropy", "ce")
 
 
-def by_shapes(true: tuple[int, ...], pred: tuple[int, ...], choices: tuple[Any, Any, Any]) -> Any:
+def by_shapes(true: tuple[int, ...], pred: tuple[int, ...], choices: tuple[C, C, C]) -> C:
     """Return the binary, the sparse or the categorical choice for shapes of y_true and y_pred, by Keras's rule."""
     binary, sparse, categorical = choices
     if not pred or pred[-1] == 1 or len(pred) == 1:
@@ -83,95 +82,75 @@ def by_shapes(true: tuple[int, ...], pred: tuple[int, ...], choices: tuple[Any, 
     return sparse if len(true) < len(pred) or true[-1] == 1 else categorical
 
 
-@overload
-def get(identifier: None) -> None: ...
+def _names() -> dict[str, Any]:
+    more = {"LossFunctionWrapper": LossFunctionWrapper, "Crossentropy": Crossentropy}
+    return CLASSES | FUNCTIONS_BY_NAME | more | dict.fromkeys(_BY_SHAPES, Crossentropy)
 
 
-@overload
-def get(identifier: Any) -> Loss: ...
+_registry: Registry[Loss] = Registry("loss", "keras.losses", Loss, _names)
 
 
-def get(identifier: Any) -> Loss | None:
-    """Return a Loss from a name, a class, a function, a ``{"class_name", "config"}`` dict or a Loss; None stays None.
+def get(identifier: LossLike) -> Any:
+    """Return what a name, a class, a config, a function or a loss of ``torch.nn`` means; None stays None.
 
-    Names are Keras's: of functions, of classes, and short (``"mse"``, ``"kld"`` ...); ``"crossentropy"`` picks binary, sparse
-    or categorical by the shapes. A function ``f(y_true, y_pred)`` is averaged over samples; a loss of ``torch.nn`` is called
-    in torch's order. Unlike Keras's, the result is always a Loss.
+    As in Keras, the name of a function (``"mse"``, ``"kld"``, ``"huber"``, …) gives the function and the name of a class its
+    object. ``"crossentropy"`` gives a loss that chooses binary, sparse or categorical by the shapes.
 
-    >>> get("mse")
-    MeanSquaredError(name='mse', reduction='sum_over_batch_size')
+    Args:
+        identifier: what means a loss.
+
+    Raises:
+        UnknownNameError: there is no such name.
+
+    Example:
+        >>> get("mse").__name__, get("MeanSquaredError")
+        ('mean_squared_error', MeanSquaredError())
     """
-    if identifier is None or isinstance(identifier, Loss):
-        return identifier
-    if isinstance(identifier, str):
-        return _by_name(identifier)
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return _made(identifier, {})
+    if isinstance(identifier, str) and identifier.lower() in _BY_SHAPES:
+        return Crossentropy(name=identifier)
     if isinstance(identifier, type) and issubclass(identifier, torch.nn.Module):
-        return get(identifier())
-    if isinstance(identifier, torch.nn.Module) and "torch.nn.modules.loss" in {
-        base.__module__ for base in type(identifier).__mro__
-    }:
+        identifier = identifier()
+    if isinstance(identifier, torch.nn.modules.loss._Loss):
         return TorchLoss(identifier)
-    if callable(identifier):
-        found = _BY_FUNCTION.get(identifier) if getattr(identifier, "__hash__", None) else None
-        name = getattr(identifier, "__name__", None) or snake_case(type(identifier).__name__)
-        return _made(found, {"name": name}) if found else LossFunctionWrapper(identifier, name=name)
-    raise ArgumentTypeError(
-        "That is no loss.", expected="a name, a Loss or a function of y_true and y_pred", got=repr(identifier)
-    )
+    return _registry.get(identifier)
 
 
-def _by_name(name: str) -> Loss:
-    if name.lower() in _RESOLVED:
-        return Crossentropy(name=name)
-    if name not in NAMES:
-        raise unknown("loss", name, {*NAMES, *_RESOLVED})
-    return _made(NAMES[name], {} if name in CLASSES else {"name": name})
+def reducing(identifier: LossLike) -> Loss | None:
+    """Return a Loss, which weights and reduces, for whatever ``compile`` takes as one; None stays None.
 
-
-def _made(found: Any, config: Mapping[str, Any]) -> Loss:
-    """Make one from its arguments, naming it where they do not fit."""
-    try:
-        made: Loss = found.from_config(dict(config))
-        return made
-    except AnabranchError:
-        raise
-    except TypeError as error:
-        raise ArgumentError(
-            f"{found.__name__} cannot be made of these arguments.", got=f"{dict(config)!r} ({error})"
-        ) from error
-
-
-def serialize(loss: Any) -> dict[str, Any] | str:
-    """Return a loss as plain data: ``{"class_name", "config"}``, or the name of a function.
-
-    >>> serialize(get("huber"))
-    {'class_name': 'Huber', 'config': {'name': 'huber', 'reduction': 'sum_over_batch_size', 'delta': 1.0}}
+    Its name is the one that was written.
     """
-    if isinstance(loss, Loss):
-        return {"class_name": type(loss).__name__, "config": loss.get_config()}
-    if callable(loss) and hasattr(loss, "__name__"):
-        return str(loss.__name__)
-    raise ArgumentTypeError("That is no loss.", expected="a Loss or a function", got=repr(loss))
+    found = get(identifier)
+    if found is None or isinstance(found, Loss):
+        return found
+    name = identifier if isinstance(identifier, str) else name_of(found)
+    kind = CLASS_OF.get(found) if getattr(found, "__hash__", None) else None
+    loss: Loss = made(kind, {"name": name}) if kind else LossFunctionWrapper(found, name=name)
+    return loss
 
 
-def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss:
-    """Return the loss that ``serialize`` described; the caller's own classes and functions come from ``custom_objects``."""
-    own = custom_objects or {}
-    if isinstance(name, str):
-        return get(own[name]) if name in own else _by_name(name)
-    if not isinstance(name, Mapping) or not isinstance(name.get("class_name"), str):
-        raise ArgumentError("That describes no loss.", expected='{"class_name": ..., "config": {...}}', got=repr(name))
-    kind, config = name["class_name"], dict(name.get("config") or {})
-    if kind == LossFunctionWrapper.__name__:
-        function = config.pop("fn", "")
-        if function not in own:
-            raise unknown("loss function", str(function), own)
-        return LossFunctionWrapper(own[function], **config)
-    known = {**NAMES, Crossentropy.__name__: Crossentropy, **own}
-    if kind not in known:
-        raise unknown("loss", kind, known)
-    return _made(known[kind], config)
+def serialize(loss: Loss | Callable[..., Any]) -> Json:
+    """Return a loss as JSON, in Keras's form.
+
+    Args:
+        loss: an object, or a function.
+
+    Example:
+        >>> serialize(get("Huber"))["config"]
+        {'delta': 1.0, 'reduction': 'sum_over_batch_size', 'name': 'huber_loss'}
+    """
+    return _registry.serialize(loss)
+
+
+def deserialize(name: Json, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Return the loss that ``serialize`` described.
+
+    Args:
+        name: its JSON, or a name.
+        custom_objects: the caller's own classes and functions by name.
+
+    Example:
+        >>> deserialize(serialize(get("Huber"))).delta
+        1.0
+    """
+    return _registry.deserialize(name, custom_objects)

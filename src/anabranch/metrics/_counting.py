@@ -2,65 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 import torch
 
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.losses._agreement import agree
+from anabranch.losses._agreement import Values, agree
 from anabranch.losses.loss import Tensor, match
 from anabranch.metrics.metric import Metric
 
 BELOW_ALL = -1e10
+COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
 
-def checked_thresholds(thresholds: Any, default: float) -> list[float]:
-    """Return thresholds as a list of numbers from 0 to 1, or ArgumentError."""
-    if thresholds is None:
-        return [default]
-    found = list(thresholds) if isinstance(thresholds, (list, tuple)) or hasattr(thresholds, "tolist") else [thresholds]
-    for threshold in found:
-        if threshold is None or not 0 <= threshold <= 1:
-            raise ArgumentError("A threshold lies between 0 and 1.", expected="numbers from 0 to 1", got=repr(thresholds))
-    return [float(threshold) for threshold in found]
+class Thresholds(list[float]):
+    """The thresholds in use, and ``given``, what the user wrote; empty until the metric fills in a default."""
+
+    def __init__(self, values: Iterable[float] = (), given: float | list[float] | None = None) -> None:
+        super().__init__(values)
+        self.given = given
+
+
+def to_thresholds(value: Any, owner: Any, name: str) -> Thresholds:
+    """Return thresholds from 0 to 1, or raise ArgumentError."""
+    if value is None or isinstance(value, Thresholds):
+        return Thresholds() if value is None else value
+    several = isinstance(value, (list, tuple)) or hasattr(value, "tolist")
+    found = list(value) if several else [value]
+    for each in found:
+        if isinstance(each, (bool, str)) or each is None or not 0 <= each <= 1:
+            raise ArgumentError("A threshold must be between 0 and 1.", expected="numbers from 0 to 1", got=repr(value))
+    numbers = [float(each) for each in found]
+    return Thresholds(numbers, numbers if several else numbers[0])
 
 
 class Counting(Metric):
-    """Base of metrics over the confusion matrix: the four counts at each threshold, those that are asked for."""
+    """Base of metrics over the confusion matrix: the four counts at each threshold, those that ``counts`` names."""
 
-    def __init__(self, thresholds: Sequence[float], name: str | None, dtype: str | None) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self._cuts = list(thresholds)
-        self._order = sorted(range(len(self._cuts)), key=self._cuts.__getitem__)
+    counts: ClassVar[Sequence[str]] = COUNTS
+
+    def _cuts(self) -> list[float]:
+        """Return the thresholds."""
+        raise NotImplementedError
+
+    def _add_state(self) -> None:
+        cuts = self._cuts()
+        self._ascending = sorted(range(len(cuts)), key=cuts.__getitem__)
         self._on_device: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+        self._add_counts([len(cuts)])
 
-    def _add_counts(self, names: Sequence[str], shape: Sequence[int]) -> None:
-        for name in names:
+    def _add_counts(self, shape: Sequence[int]) -> None:
+        for name in self.counts:
             setattr(self, name, self.add_variable(shape, "zeros", name=name))
 
-    def _sorted_cuts(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the thresholds in ascending order, and where each of the user's stands among them."""
+    def _sorted_thresholds(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the thresholds in ascending order, and the position of each of the user's among them."""
         key = (like.device, like.dtype)
         if key not in self._on_device:
             with torch.inference_mode(False):
-                cuts = torch.tensor([self._cuts[i] for i in self._order], device=like.device, dtype=like.dtype)
-                places = torch.tensor(sorted(range(len(self._order)), key=self._order.__getitem__), device=like.device)
-            self._on_device[key] = cuts, places
+                cuts = torch.tensor(sorted(self._cuts()), device=like.device, dtype=like.dtype)
+                inverse = sorted(range(len(self._ascending)), key=self._ascending.__getitem__)
+                self._on_device[key] = cuts, torch.tensor(inverse, device=like.device)
         return self._on_device[key]
 
     def _count(
         self,
-        y_true: Any,
-        y_pred: Any,
-        sample_weight: Any = None,
+        y_true: Values,
+        y_pred: Values,
+        sample_weight: Values | None = None,
         *,
         labels: int = 1,
-        label_weights: Any = None,
+        label_weights: Sequence[float] | None = None,
         top_k: int | None = None,
         class_id: int | None = None,
     ) -> dict[str, Tensor]:
-        """Return the counts of a batch, each (thresholds,) or, where ``labels`` are kept apart, (thresholds, labels)."""
+        """Return the counts of a batch, each (thresholds,) or, where ``labels`` are counted apart, (thresholds, labels)."""
         dtype = getattr(torch, self.dtype)
         true, pred = agree(y_true, y_pred, self.name)
         true, pred = true.to(dtype), pred.to(dtype)
@@ -81,14 +98,14 @@ class Counting(Metric):
     def _one_class(self, tensor: Tensor, class_id: int) -> Tensor:
         if tensor.ndim < 2 or not 0 <= class_id < tensor.shape[-1]:
             raise ShapeError(
-                f"{self.name} looks at class {class_id}, which is not there.",
+                f"{self.name} counts class {class_id}, which is not there.",
                 expected=f"y_pred (batch, classes) with more than {class_id} classes",
                 got=str(tuple(tensor.shape)),
             )
         return tensor[..., class_id]
 
     def _by_threshold(self, true: Tensor, pred: Tensor, weight: Tensor, labels: int) -> dict[str, Tensor]:
-        cuts, places = self._sorted_cuts(pred)
+        cuts, inverse = self._sorted_thresholds(pred)
         # The number of thresholds below a prediction; NaN is above none.
         over = torch.bucketize(torch.nan_to_num(pred, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf), cuts)
         cell = over.reshape(-1, labels) * labels + torch.arange(labels, device=pred.device)
@@ -96,10 +113,10 @@ class Counting(Metric):
 
         def found(amount: Tensor) -> tuple[Tensor, Tensor]:
             """Return what is positive, and what negative, at each threshold."""
-            cells = amount.new_zeros((len(self._cuts) + 1) * labels).index_add_(0, cell.reshape(-1), amount.reshape(-1))
+            cells = amount.new_zeros((len(self._ascending) + 1) * labels).index_add_(0, cell.reshape(-1), amount.reshape(-1))
             cells = cells.reshape(-1, labels)
             total = cells.sum(0)
-            above = cells.flip(0).cumsum(0).flip(0)[1:].index_select(0, places)
+            above = cells.flip(0).cumsum(0).flip(0)[1:].index_select(0, inverse)
             above = above if self._by_label else above.squeeze(-1)
             return above, (total if self._by_label else total.squeeze(-1)) - above
 
@@ -112,7 +129,10 @@ class Counting(Metric):
             "true_negatives": true_negatives,
         }
 
-    _by_label = False
+    @property
+    def _by_label(self) -> bool:
+        """Whether labels are counted apart."""
+        return False
 
     def _add(self, counts: dict[str, Tensor]) -> None:
         for variable in self._variables:

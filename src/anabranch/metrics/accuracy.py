@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from anabranch._errors import ArgumentError
-from anabranch.losses._agreement import Tensor, agree, class_numbers, tensors
+from anabranch._fields import Field, boolean, integer, number
+from anabranch.losses._agreement import Tensor, Values, agree, class_indices, tensors
+from anabranch.losses.loss import DType, named
+from anabranch.metrics.metric import typed
 from anabranch.metrics.reduction import FunctionMetric
 
 
@@ -15,47 +16,116 @@ def _float(matches: Tensor, y_pred: Tensor) -> Tensor:
     return matches.to(y_pred.dtype if y_pred.dtype == torch.float64 else torch.float32)
 
 
-def accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """Return 1 where y_true equals y_pred, else 0; both of one shape."""
+def accuracy(y_true: Values, y_pred: Values) -> Tensor:
+    """Return 1 where y_true equals y_pred, else 0.
+
+    Args:
+        y_true: labels (B, …).
+        y_pred: predicted labels of the same shape.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> accuracy([[1], [2]], [[1], [3]]).flatten()
+        tensor([1., 0.])
+    """
     true, pred = agree(y_true, y_pred, "accuracy")
     return _float(true == pred, pred)
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """Return 1 where y_pred > ``threshold`` says what y_true (0 or 1) says, else 0; both of one shape."""
+def binary_accuracy(y_true: Values, y_pred: Values, threshold: float = 0.5) -> Tensor:
+    """Return 1 where (y_pred > ``threshold``) equals y_true, else 0.
+
+    Args:
+        y_true: labels 0 and 1 (B, …).
+        y_pred: predictions of the same shape.
+        threshold: predictions above it mean 1.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> binary_accuracy([[1], [0]], [[0.6], [0.7]]).flatten()
+        tensor([1., 0.])
+    """
     true, pred = agree(y_true, y_pred, "binary_accuracy")
     return _float((pred > threshold) == true, pred)
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """Return 1 where the largest value of y_true and of y_pred stand in one place: (B, ..., C) to (B, ...).
+def categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
+    """Return 1 where y_true and y_pred are largest at the same position of the last axis, else 0.
 
-    >>> categorical_accuracy([[0, 1], [1, 0]], [[0.4, 0.6], [0.3, 0.7]])
-    tensor([1., 0.])
+    Args:
+        y_true: one-hot labels (B, …, C).
+        y_pred: scores of the same shape.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> categorical_accuracy([[0, 1], [1, 0]], [[0.4, 0.6], [0.3, 0.7]])
+        tensor([1., 0.])
     """
     true, pred = agree(y_true, y_pred, "categorical_accuracy")
     return _float(true.argmax(-1) == pred.argmax(-1), pred)
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """Return 1 where class numbers y_true (B, ...) or (B, ..., 1) name the largest value of y_pred (B, ..., C)."""
-    true, pred = class_numbers(y_true, y_pred, "sparse_categorical_accuracy")
+def sparse_categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
+    """Return 1 where the class index is that of the largest score, else 0.
+
+    Args:
+        y_true: class indices (B, …) or (B, …, 1).
+        y_pred: scores (B, …, C).
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> sparse_categorical_accuracy([1, 0], [[0.4, 0.6], [0.3, 0.7]])
+        tensor([1., 0.])
+    """
+    true, pred = class_indices(y_true, y_pred, "sparse_categorical_accuracy")
     return _float(pred.argmax(-1) == true, pred)
 
 
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """Return 1 where the class of one-hot y_true is among the ``k`` largest of y_pred: (B, ..., C) to (B, ...)."""
+def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Tensor:
+    """Return 1 where the class of the one-hot label is among the ``k`` largest scores, else 0.
+
+    Args:
+        y_true: one-hot labels (B, …, C).
+        y_pred: scores of the same shape.
+        k: how many of the largest scores count.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> top_k_categorical_accuracy([[0, 0, 1]], [[0.3, 0.5, 0.2]], k=2)
+        tensor([0.])
+    """
     true, pred = agree(y_true, y_pred, "top_k_categorical_accuracy")
     return _in_top(true.argmax(-1), pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
-    """Return 1 where class number y_true (B, ...) is among the ``k`` largest of y_pred (B, ..., C).
+def sparse_top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
+    """Return 1 where the class index is among those of the ``k`` largest scores, else 0.
 
-    With ``from_sorted_ids`` y_pred holds class numbers, the best first, and its first ``k`` count.
+    Args:
+        y_true: class indices (B, …) or (B, …, 1).
+        y_pred: scores (B, …, C).
+        k: how many of the largest scores count.
+        from_sorted_ids: whether y_pred holds class indices, the best first, in place of scores.
+
+    Returns:
+        Values (B, …).
+
+    Example:
+        >>> sparse_top_k_categorical_accuracy([0, 2], [[0.3, 0.5, 0.2], [0.3, 0.5, 0.2]], k=2)
+        tensor([1., 0.])
     """
     if not from_sorted_ids:
-        true, pred = class_numbers(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+        true, pred = class_indices(y_true, y_pred, "sparse_top_k_categorical_accuracy")
         return _in_top(true, pred, k)
     true, pred = tensors(y_true, y_pred)
     true = true.unsqueeze(-1) if true.ndim < pred.ndim else true
@@ -63,57 +133,74 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
 
 
 def _in_top(true: Tensor, pred: Tensor, k: int) -> Tensor:
-    """Count who is not below the right class: no sorting, ties count as found, NaN never does."""
+    """Count scores that are not below the right class's: no sorting, ties count as found, NaN never does."""
     if k < 1:
-        raise ArgumentError("k counts the classes that are looked at.", expected="a whole number ≥ 1", got=repr(k))
+        raise ArgumentError("k must be an integer ≥ 1.", got=repr(k))
     right = pred.gather(-1, true.unsqueeze(-1))
     found = (~(pred <= right)).sum(-1) < k
     return _float(found & ~right.squeeze(-1).isnan(), pred)
 
 
-class Accuracy(FunctionMetric):
-    """How often y_pred equals y_true."""
+class Accuracy(FunctionMetric, function=accuracy):
+    """Compute how often y_pred equals y_true.
 
-    def __init__(self, name: str | None = "accuracy", dtype: str | None = None) -> None:
-        super().__init__(accuracy, name, dtype)
-
-
-class BinaryAccuracy(FunctionMetric):
-    """How often y_pred is on the right side of ``threshold``."""
-
-    def __init__(self, name: str | None = "binary_accuracy", dtype: str | None = None, threshold: float = 0.5) -> None:
-        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+    Example:
+        >>> Accuracy()([[1], [2]], [[1], [3]])
+        tensor(0.5000)
+    """
 
 
-class CategoricalAccuracy(FunctionMetric):
-    """How often the largest prediction is the one-hot class."""
+class BinaryAccuracy(FunctionMetric, function=binary_accuracy):
+    """Compute how often y_pred is on the right side of ``threshold``.
 
-    def __init__(self, name: str | None = "categorical_accuracy", dtype: str | None = None) -> None:
-        super().__init__(categorical_accuracy, name, dtype)
+    Example:
+        >>> BinaryAccuracy()([[1], [0]], [[0.6], [0.7]])
+        tensor(0.5000)
+    """
 
-
-class SparseCategoricalAccuracy(FunctionMetric):
-    """How often the largest prediction is the class number."""
-
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: str | None = None) -> None:
-        super().__init__(sparse_categorical_accuracy, name, dtype)
+    threshold: Field[float, float] = number(default=0.5)
 
 
-class TopKCategoricalAccuracy(FunctionMetric):
-    """How often the one-hot class is among the ``k`` largest predictions."""
+class CategoricalAccuracy(FunctionMetric, function=categorical_accuracy):
+    """Compute how often the largest score is at the one-hot label's class.
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: str | None = None) -> None:
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+    Example:
+        >>> CategoricalAccuracy()([[0, 1], [1, 0]], [[0.4, 0.6], [0.3, 0.7]])
+        tensor(0.5000)
+    """
 
 
-class SparseTopKCategoricalAccuracy(FunctionMetric):
-    """How often the class number is among the ``k`` largest predictions."""
+class SparseCategoricalAccuracy(FunctionMetric, function=sparse_categorical_accuracy):
+    """Compute how often the largest score is at the class index.
 
-    def __init__(
-        self,
-        k: int = 5,
-        name: str | None = "sparse_top_k_categorical_accuracy",
-        dtype: str | None = None,
-        from_sorted_ids: bool = False,
-    ) -> None:
-        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+    Example:
+        >>> SparseCategoricalAccuracy()([1, 0], [[0.4, 0.6], [0.3, 0.7]])
+        tensor(0.5000)
+    """
+
+
+class TopKCategoricalAccuracy(FunctionMetric, function=top_k_categorical_accuracy):
+    """Compute how often the one-hot label's class is among the ``k`` largest scores.
+
+    Example:
+        >>> TopKCategoricalAccuracy(k=2)([[0, 0, 1], [1, 0, 0]], [[0.3, 0.5, 0.2], [0.3, 0.5, 0.2]])
+        tensor(0.5000)
+    """
+
+    k: Field[int, int] = integer(default=5)
+    name: Field[str | None, str] = named("top_k_categorical_accuracy")
+    dtype: Field[DType, str] = typed()
+
+
+class SparseTopKCategoricalAccuracy(FunctionMetric, function=sparse_top_k_categorical_accuracy):
+    """Compute how often the class index is among those of the ``k`` largest scores.
+
+    Example:
+        >>> SparseTopKCategoricalAccuracy(k=2)([0, 2], [[0.3, 0.5, 0.2], [0.3, 0.5, 0.2]])
+        tensor(0.5000)
+    """
+
+    k: Field[int, int] = integer(default=5)
+    name: Field[str | None, str] = named("sparse_top_k_categorical_accuracy")
+    dtype: Field[DType, str] = typed()
+    from_sorted_ids: Field[bool, bool] = boolean(default=False)

@@ -2,88 +2,140 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.losses.loss import Tensor, divide
-from anabranch.metrics._counting import Counting, checked_thresholds
-from anabranch.metrics.confusion import COUNTS
-from anabranch.metrics.metric import Variable, move
+from anabranch._fields import Field, boolean, field, integer, state
+from anabranch.graph.call_site import warn
+from anabranch.losses.loss import DType, Tensor, divide, named
+from anabranch.metrics._counting import Counting, Thresholds, to_thresholds
+from anabranch.metrics.confusion import Given
+from anabranch.metrics.metric import Variable, move, typed
 
-_CURVES = ("ROC", "PR", "PRGAIN")
-_METHODS = ("interpolation", "minoring", "majoring")
+Curve = Literal["ROC", "PR", "PRGAIN"]
+Method = Literal["interpolation", "minoring", "majoring"]
+
+
+def _one_of(*known: str) -> Any:
+    names = {name.lower(): name for name in known}
+
+    def convert(value: Any, owner: Any, name: str) -> str:
+        found = names.get(str(getattr(value, "value", value)).lower())  # Keras has enumerations of them too
+        if found is None:
+            raise ArgumentError(f"Unknown {name}.", expected=f"one of {', '.join(known)}", got=repr(value))
+        return found
+
+    return convert
+
+
+def _weights(value: Any, owner: Any, name: str) -> list[float] | None:
+    return None if value is None else [float(each) for each in value]
 
 
 class AUC(Counting):
-    """The area under a curve, summed over ``num_thresholds`` (evenly spaced, or the given ``thresholds`` with 0 and 1).
+    """Compute the area under a curve over thresholds.
 
-    ``curve`` is ``"ROC"``, ``"PR"`` (interpolated after Davis and Goadrich, 2006) or ``"PRGAIN"`` (Flach and Kull, 2015);
-    ``summation_method`` is ``"interpolation"``, ``"minoring"`` or ``"majoring"``. With ``multi_label`` each column of
-    (B, labels) has its own area, and their mean, weighted by ``label_weights``, is the result.
+    ``"PR"`` is interpolated after Davis & Goadrich 2006; ``"PRGAIN"`` is that of Flach & Kull 2015. With ``multi_label`` each
+    column of (B, labels) has an area of its own, and the result is their mean, weighted by ``label_weights``.
 
-    >>> auc = AUC(num_thresholds=3)
-    >>> auc.update_state([0, 0, 1, 1], [0, 0.5, 0.3, 0.9])
-    >>> auc.result()
-    tensor(0.7500)
+    Example:
+        >>> auc = AUC(num_thresholds=3)
+        >>> auc.update_state([0, 0, 1, 1], [0, 0.5, 0.3, 0.9])
+        >>> auc.result()
+        tensor(0.7500)
     """
 
-    true_positives: Variable
-    false_positives: Variable
-    true_negatives: Variable
-    false_negatives: Variable
+    num_thresholds: Field[int, int] = integer(default=200, least=2, fixed=True, doc="how many thresholds, 0 and 1 included.")
+    curve: Field[Curve, Curve] = field(
+        default="ROC", convert=_one_of("ROC", "PR", "PRGAIN"), doc="'ROC', 'PR' (precision and recall) or 'PRGAIN'."
+    )
+    summation_method: Field[Method, Method] = field(
+        default="interpolation",
+        convert=_one_of("interpolation", "minoring", "majoring"),
+        doc="'interpolation', 'minoring' or 'majoring' between thresholds.",
+    )
+    name: Field[str | None, str] = named()
+    dtype: Field[DType, str] = typed()
+    thresholds: Field[Given, Thresholds] = field(
+        default=None,
+        convert=to_thresholds,
+        plain=lambda found: found.given and sorted(found.given),
+        doc="thresholds between 0 and 1 in place of evenly spaced ones.",
+        fixed=True,
+        fresh=True,
+    )
+    multi_label: Field[bool, bool] = boolean(default=False, fixed=True, doc="whether each column is a label of its own.")
+    num_labels: Field[int | None, int | None] = integer(
+        default=None, optional=True, fixed=True, doc="how many columns; None takes it from the first batch."
+    )
+    label_weights: Field[Sequence[float] | None, list[float] | None] = field(
+        default=None, convert=_weights, doc="a weight for each label."
+    )
+    from_logits: Field[bool, bool] = boolean(default=False, doc="whether y_pred holds logits rather than probabilities.")
+    true_positives: Variable = state(init=False)
+    false_positives: Variable = state(init=False)
+    true_negatives: Variable = state(init=False)
+    false_negatives: Variable = state(init=False)
 
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: str | None = None,
-        thresholds: Any = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Any = None,
-        from_logits: bool = False,
-    ) -> None:
-        inner = None if thresholds is None else sorted(checked_thresholds(thresholds, 0.5))
-        if inner is None and num_thresholds < 2:
-            raise ArgumentError("AUC needs two thresholds.", expected="num_thresholds ≥ 2", got=repr(num_thresholds))
-        if inner is None:
-            inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
-        if num_labels and not multi_label:
-            raise ArgumentError("num_labels belongs to multi_label.", repair="pass multi_label=True")
-        self.curve = _one_of("curve", curve, _CURVES)
-        self.summation_method = _one_of("summation_method", summation_method, _METHODS)
-        super().__init__([-config.epsilon(), *inner, 1.0 + config.epsilon()], name, dtype)
-        self._given = thresholds is not None
-        self.num_thresholds, self.thresholds = len(self._cuts), self._cuts
-        self.multi_label, self.num_labels, self.label_weights = multi_label, num_labels, label_weights
-        self._by_label, self._from_logits = multi_label, from_logits
-        if not multi_label:
-            self._add_counts(COUNTS, [self.num_thresholds])
-        elif num_labels:
-            self._add_counts(COUNTS, [self.num_thresholds, num_labels])
+    def _check(self) -> None:
+        if self.num_labels and not self.multi_label:
+            raise ArgumentError("num_labels needs multi_label.", repair="pass multi_label=True")
+        given = self.thresholds.given is not None
+        count = self.num_thresholds
+        inner = sorted(self.thresholds) if given else [i / (count - 1) for i in range(1, count - 1)]
+        self.thresholds[:] = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
+        if given:
+            self.num_thresholds = len(self.thresholds)
+        self._looked = False
+        super()._check()
+
+    def _cuts(self) -> list[float]:
+        return self.thresholds
+
+    def _add_counts(self, shape: Sequence[int]) -> None:
+        if not self.multi_label:
+            super()._add_counts(shape)
+        elif self.num_labels:
+            super()._add_counts([*shape, self.num_labels])
+
+    @property
+    def _by_label(self) -> bool:
+        return self.multi_label
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the counts of a batch; y_true is 0 or 1, y_pred from 0 to 1 (or logits with ``from_logits``)."""
         labels = 1
         if self.multi_label:
-            if y_pred.ndim != 2 or (self.num_labels and y_pred.shape[1] != self.num_labels):
+            wanted = self._variables[0].shape[1] if self._variables else None
+            if y_pred.ndim != 2 or (wanted and y_pred.shape[1] != wanted):
                 raise ShapeError(
-                    "AUC keeps the labels apart (multi_label=True).",
-                    expected=f"y_pred (batch, {self.num_labels or 'labels'})",
+                    "AUC counts each label (multi_label=True).",
+                    expected=f"y_pred (batch, {wanted or 'labels'})",
                     got=str(tuple(y_pred.shape)),
                 )
-            labels = self.num_labels = y_pred.shape[1]
+            labels = y_pred.shape[1]
             if not self._variables:
-                self._add_counts(COUNTS, [self.num_thresholds, labels])
+                Counting._add_counts(self, [len(self.thresholds), labels])
                 move(self._variables, y_pred.device)
         weights = None if self.multi_label else self.label_weights
-        pred = y_pred.sigmoid() if self._from_logits else y_pred
+        pred = y_pred.sigmoid() if self.from_logits else self._probabilities(y_pred)
         self._add(self._count(y_true, pred, sample_weight, labels=labels, label_weights=weights))
+
+    def _probabilities(self, pred: Tensor) -> Tensor:
+        """Return predictions within 0 and 1, as Keras counts others; a CPU's first batch is looked at."""
+        if not self._looked and pred.device.type == "cpu" and pred.numel():
+            self._looked = True
+            low, high = (float(value) for value in torch.aminmax(pred))
+            if low < 0 or high > 1:
+                warn(
+                    f"{self.name} takes probabilities, and y_pred has values from {low:g} to {high:g}. For logits pass "
+                    "from_logits=True; values below 0 count as 0, those above 1 as 1."
+                )
+        return pred.clamp(0, 1) if pred.is_floating_point() else pred
 
     def result(self) -> Tensor:
         """Return the area, a scalar."""
@@ -136,23 +188,8 @@ class AUC(Counting):
         return divide(slope * (step + intercept * ratio.log()), tp[1:] + fn[1:])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        weights = self.label_weights
-        own = {
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "multi_label": self.multi_label,
-            "num_labels": self.num_labels,
-            "label_weights": None if weights is None else [float(weight) for weight in weights],
-            "from_logits": self._from_logits,
-        }
-        return {**super().get_config(), **own, **({"thresholds": self.thresholds[1:-1]} if self._given else {})}
-
-
-def _one_of(what: str, value: Any, known: tuple[str, ...]) -> str:
-    names = {name.lower(): name for name in known}
-    found = names.get(str(getattr(value, "value", value)).lower())
-    if found is None:
-        raise ArgumentError(f"Unknown {what}.", expected=f"one of {', '.join(known)}", got=repr(value))
-    return found
+        """Return all settings as JSON; ``thresholds`` where they were given, as Keras writes it."""
+        found = super().get_config()
+        if found["thresholds"] is None:
+            del found["thresholds"]
+        return found

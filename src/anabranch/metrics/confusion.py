@@ -1,28 +1,60 @@
-"""Metrics of yes and no: the four counts, precision, recall, and the best of one at a floor for the other."""
+"""Binary metrics: the four counts, precision, recall, and the best of one where another reaches a bound."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 
-from anabranch._errors import ArgumentError
-from anabranch.losses.loss import Tensor, divide
-from anabranch.metrics._counting import BELOW_ALL, Counting, checked_thresholds
-from anabranch.metrics.metric import Variable
+from anabranch._fields import Field, field, integer, number, state
+from anabranch.losses.loss import DType, Tensor, divide, named
+from anabranch.metrics._counting import BELOW_ALL, Counting, Thresholds, to_thresholds
+from anabranch.metrics.metric import Variable, typed
 
-COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+THRESHOLDS_DOC = "a prediction above it is positive: a number from 0 to 1, or several; None means 0.5."
+TOP_K_DOC = "the k largest predictions of each sample count as positive, the others as negative."
+CLASS_ID_DOC = "the one class to count, an index of the last axis; None counts all."
+
+Given = float | Sequence[float] | None
 
 
-class OneCount(Counting):
-    """Base of the four counts at ``thresholds`` (0.5 unless given); y_true is 0 or 1."""
+def thresholded() -> Any:
+    """Declare the field ``thresholds``."""
+    return field(
+        default=None, convert=to_thresholds, plain=lambda found: found.given, doc=THRESHOLDS_DOC, fixed=True, fresh=True
+    )
 
-    counted: ClassVar[str]
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: str | None = None) -> None:
-        super().__init__(checked_thresholds(thresholds, 0.5), name, dtype)
-        self.thresholds, self.init_thresholds = self._cuts, thresholds
-        self._add_counts([self.counted], [len(self._cuts)])
+class _AtThresholds(Counting):
+    """Base of what is counted at thresholds that the user gives."""
+
+    thresholds: Field[Given, Thresholds] = thresholded()
+    name: Field[str | None, str] = field(default=None, convert=named().convert, doc=named().doc, kw_only=True)
+    dtype: Field[DType, str] = typed()
+
+    def _check(self) -> None:
+        if not self.thresholds:
+            self.thresholds.append(self._default())
+        super()._check()
+
+    def _default(self) -> float:
+        return 0.5
+
+    def _cuts(self) -> list[float]:
+        return self.thresholds
+
+    @property
+    def init_thresholds(self) -> float | list[float] | None:
+        """The thresholds as they were given."""
+        return self.thresholds.given
+
+    def _squeezed(self, found: Tensor) -> Tensor:
+        return found[0] if len(self.thresholds) == 1 else found
+
+
+class _OneCount(_AtThresholds):
+    """Base of the four counts; y_true is 0 or 1."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the counts of a batch."""
@@ -30,112 +62,131 @@ class OneCount(Counting):
 
     def result(self) -> Tensor:
         """Return the count: a scalar, or (thresholds,)."""
-        found = self._variables[0].value
-        return found[0].clone() if len(self._cuts) == 1 else found.clone()
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "thresholds": self.init_thresholds}
+        return self._squeezed(self._variables[0].value).clone()
 
 
-class TruePositives(OneCount):
-    """What is 1 and was predicted so."""
+class TruePositives(_OneCount):
+    """Count labels 1 that are predicted as 1.
 
-    counted = "true_positives"
+    Example:
+        >>> TruePositives()([0, 1, 1, 1], [1, 0, 1, 1])
+        tensor(2.)
+    """
 
-
-class FalsePositives(OneCount):
-    """What is 0 and was predicted 1."""
-
-    counted = "false_positives"
-
-
-class TrueNegatives(OneCount):
-    """What is 0 and was predicted so."""
-
-    counted = "true_negatives"
+    counts = ("true_positives",)
 
 
-class FalseNegatives(OneCount):
-    """What is 1 and was predicted 0."""
+class FalsePositives(_OneCount):
+    """Count labels 0 that are predicted as 1.
 
-    counted = "false_negatives"
+    Example:
+        >>> FalsePositives()([0, 1, 1, 1], [1, 0, 1, 1])
+        tensor(1.)
+    """
+
+    counts = ("false_positives",)
 
 
-class _Share(Counting):
-    """Base of precision and recall: true positives by themselves and something beside them."""
+class TrueNegatives(_OneCount):
+    """Count labels 0 that are predicted as 0.
 
-    beside: ClassVar[str]
-    true_positives: Variable
+    Example:
+        >>> TrueNegatives()([0, 1, 1, 1], [1, 0, 1, 1])
+        tensor(0.)
+    """
 
-    def __init__(
-        self,
-        thresholds: Any = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(checked_thresholds(thresholds, 0.5 if top_k is None else BELOW_ALL), name, dtype)
-        self.thresholds, self.init_thresholds, self.top_k, self.class_id = self._cuts, thresholds, top_k, class_id
-        self._add_counts(["true_positives", self.beside], [len(self._cuts)])
+    counts = ("true_negatives",)
+
+
+class FalseNegatives(_OneCount):
+    """Count labels 1 that are predicted as 0.
+
+    Example:
+        >>> FalseNegatives()([0, 1, 1, 1], [1, 0, 1, 1])
+        tensor(1.)
+    """
+
+    counts = ("false_negatives",)
+
+
+class _Ratio(_AtThresholds):
+    """Base of precision and recall: TP / (TP + another count)."""
+
+    thresholds: Field[Given, Thresholds] = thresholded()
+    top_k: Field[int | None, int | None] = integer(default=None, optional=True, doc=TOP_K_DOC)
+    class_id: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=CLASS_ID_DOC)
+    true_positives: Variable = state(init=False)
+
+    def _default(self) -> float:
+        return 0.5 if self.top_k is None else BELOW_ALL
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the counts of a batch; y_true is 0 or 1, of the shape of y_pred."""
         self._add(self._count(y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id))
 
     def result(self) -> Tensor:
-        """Return the share: a scalar, or (thresholds,); 0 where there is nothing to share."""
+        """Return the ratio: a scalar, or (thresholds,); 0 where the denominator is 0."""
         found, other = (variable.value for variable in self._variables)
-        share = divide(found, found + other)
-        return share[0] if len(self._cuts) == 1 else share
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"thresholds": self.init_thresholds, "top_k": self.top_k, "class_id": self.class_id}
-        return {**super().get_config(), **own}
+        return self._squeezed(divide(found, found + other))
 
 
-class Precision(_Share):
-    """Of what was predicted 1, the share that is: TP / (TP + FP).
+class Precision(_Ratio):
+    """Compute the fraction of positive predictions that are right: TP / (TP + FP).
 
-    ``top_k`` counts each sample's ``k`` largest as predicted; ``class_id`` looks at one class alone.
-
-    >>> precision = Precision()
-    >>> precision.update_state([0, 1, 1, 1], [1, 0, 1, 1])
-    >>> precision.result()
-    tensor(0.6667)
+    Example:
+        >>> Precision()([0, 1, 1, 1], [1, 0, 1, 1])
+        tensor(0.6667)
     """
 
-    beside = "false_positives"
-    false_positives: Variable
+    counts = ("true_positives", "false_positives")
+    false_positives: Variable = state(init=False)
 
 
-class Recall(_Share):
-    """Of what is 1, the share that was predicted so: TP / (TP + FN); arguments as for Precision."""
+class Recall(_Ratio):
+    """Compute the fraction of labels 1 that are found: TP / (TP + FN).
 
-    beside = "false_negatives"
-    false_negatives: Variable
+    Example:
+        >>> Recall()([0, 1, 1, 1], [1, 0, 1, 1])
+        tensor(0.6667)
+    """
+
+    counts = ("true_positives", "false_negatives")
+    false_negatives: Variable = state(init=False)
+
+
+def bound(doc: str) -> Any:
+    """Declare the value that another rate must reach."""
+    return number(least=0, most=1, doc=doc)
 
 
 class _At(Counting):
-    """Base of the best of one rate where another reaches a floor, over evenly spaced thresholds."""
+    """Base of the best of one rate where another reaches ``bounded``'s value, over evenly spaced thresholds."""
 
-    floor: ClassVar[str]
-    true_positives: Variable
-    false_positives: Variable
-    true_negatives: Variable
-    false_negatives: Variable
+    bounded: ClassVar[str]
+    num_thresholds: Field[int, int] = integer(
+        default=200, fixed=True, doc="how many evenly spaced thresholds are tried.", kw_only=True
+    )
+    class_id: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=CLASS_ID_DOC, kw_only=True)
+    name: Field[str | None, str] = named()
+    dtype: Field[DType, str] = typed()
+    true_positives: Variable = state(init=False)
+    false_positives: Variable = state(init=False)
+    true_negatives: Variable = state(init=False)
+    false_negatives: Variable = state(init=False)
 
-    def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: str | None) -> None:
-        if not 0 <= value <= 1:
-            raise ArgumentError(f"{self.floor} is a share.", expected="a number from 0 to 1", got=repr(value))
-        if num_thresholds < 1:
-            raise ArgumentError("num_thresholds is too small.", expected="a whole number ≥ 1", got=repr(num_thresholds))
-        cuts = [0.5] if num_thresholds == 1 else [i / (num_thresholds - 1) for i in range(num_thresholds)]
-        super().__init__(cuts, name, dtype)
-        self.value, self.num_thresholds, self.class_id, self.thresholds = value, num_thresholds, class_id, self._cuts
-        self._add_counts(COUNTS, [len(cuts)])
+    def _check(self) -> None:
+        count = self.num_thresholds
+        self.thresholds = [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
+        super()._check()
+
+    def _cuts(self) -> list[float]:
+        return self.thresholds
+
+    @property
+    def value(self) -> float:
+        """The value that must be reached."""
+        found: float = getattr(self, self.bounded)
+        return found
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the counts of a batch."""
@@ -146,29 +197,20 @@ class _At(Counting):
         tp, fp, tn, fn = (variable.value for variable in self._variables)
         return divide(tp, tp + fn), divide(tn, tn + fp), divide(tp, tp + fp)
 
-    def _best(self, wanted: Tensor, floor: Tensor) -> Tensor:
-        return torch.where(floor >= self.value, wanted, torch.zeros_like(wanted)).amax()
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"num_thresholds": self.num_thresholds, "class_id": self.class_id, self.floor: self.value}
-        return {**super().get_config(), **own}
+    def _best(self, wanted: Tensor, bounded: Tensor) -> Tensor:
+        return torch.where(bounded >= self.value, wanted, torch.zeros_like(wanted)).amax()
 
 
 class SensitivityAtSpecificity(_At):
-    """The best TP / (TP + FN) where TN / (TN + FP) reaches ``specificity``."""
+    """Compute the best TP / (TP + FN) where TN / (TN + FP) reaches ``specificity``.
 
-    floor = "specificity"
+    Example:
+        >>> SensitivityAtSpecificity(0.5)([0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8])
+        tensor(0.5000)
+    """
 
-    def __init__(
-        self,
-        specificity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+    bounded = "specificity"
+    specificity: Field[float, float] = bound("the specificity to reach, from 0 to 1.")
 
     def result(self) -> Tensor:
         """Return the sensitivity, a scalar."""
@@ -177,19 +219,15 @@ class SensitivityAtSpecificity(_At):
 
 
 class SpecificityAtSensitivity(_At):
-    """The best TN / (TN + FP) where TP / (TP + FN) reaches ``sensitivity``."""
+    """Compute the best TN / (TN + FP) where TP / (TP + FN) reaches ``sensitivity``.
 
-    floor = "sensitivity"
+    Example:
+        >>> SpecificityAtSensitivity(0.5)([0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8])
+        tensor(0.6667)
+    """
 
-    def __init__(
-        self,
-        sensitivity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
+    bounded = "sensitivity"
+    sensitivity: Field[float, float] = bound("the sensitivity to reach, from 0 to 1.")
 
     def result(self) -> Tensor:
         """Return the specificity, a scalar."""
@@ -198,19 +236,15 @@ class SpecificityAtSensitivity(_At):
 
 
 class PrecisionAtRecall(_At):
-    """The best TP / (TP + FP) where TP / (TP + FN) reaches ``recall``."""
+    """Compute the best TP / (TP + FP) where TP / (TP + FN) reaches ``recall``.
 
-    floor = "recall"
+    Example:
+        >>> PrecisionAtRecall(0.5)([0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8])
+        tensor(0.5000)
+    """
 
-    def __init__(
-        self,
-        recall: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(recall, num_thresholds, class_id, name, dtype)
+    bounded = "recall"
+    recall: Field[float, float] = bound("the recall to reach, from 0 to 1.")
 
     def result(self) -> Tensor:
         """Return the precision, a scalar."""
@@ -219,19 +253,15 @@ class PrecisionAtRecall(_At):
 
 
 class RecallAtPrecision(_At):
-    """The best TP / (TP + FN) where TP / (TP + FP) reaches ``precision``."""
+    """Compute the best TP / (TP + FN) where TP / (TP + FP) reaches ``precision``.
 
-    floor = "precision"
+    Example:
+        >>> RecallAtPrecision(0.5)([0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8])
+        tensor(1.)
+    """
 
-    def __init__(
-        self,
-        precision: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(precision, num_thresholds, class_id, name, dtype)
+    bounded = "precision"
+    precision: Field[float, float] = bound("the precision to reach, from 0 to 1.")
 
     def result(self) -> Tensor:
         """Return the recall, a scalar."""

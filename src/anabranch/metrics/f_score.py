@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from anabranch import config
-from anabranch._errors import ArgumentError, ShapeError
-from anabranch.losses.loss import Tensor
-from anabranch.metrics.metric import Metric, Variable, move
+from anabranch._errors import ShapeError
+from anabranch._fields import Field, choice, number, state
+from anabranch.losses.loss import DType, Tensor, named
+from anabranch.metrics.metric import Metric, Variable, move, typed
 
 _COUNTS = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
-_AVERAGES = (None, "micro", "macro", "weighted")
+Average = Literal["micro", "macro", "weighted"] | None
+AVERAGE_DOC = (
+    "None gives a score for each class, 'micro' one of all counts, 'macro' the mean, 'weighted' the mean by frequency."
+)
+THRESHOLD_DOC = "scores above it count as predicted, in (0, 1]; None takes each sample's largest."
+
+
+def averaged() -> Any:
+    """Declare the field ``average``."""
+    return choice(None, "micro", "macro", "weighted", default=None, doc=AVERAGE_DOC, fixed=True)
 
 
 class FBetaScore(Metric):
-    """(1 + β²)·P·R / (β²·P + R) of one-hot y_true (B, C) and scores y_pred (B, C).
+    """Compute (1 + β²)·P·R / (β²·P + R) of one-hot labels (B, C) and scores (B, C).
 
-    Without ``threshold`` the largest score of a sample is what is predicted. ``average`` is None (one score for each class),
-    ``"micro"`` (over all counts), ``"macro"`` (mean of classes) or ``"weighted"`` (by how often each class is true).
+    Example:
+        >>> FBetaScore(average="micro", beta=2.0)([[1, 0], [0, 1]], [[0.8, 0.2], [0.7, 0.3]])
+        tensor(0.5000)
     """
 
-    true_positives: Variable
-    false_positives: Variable
-    false_negatives: Variable
-    intermediate_weights: Variable
-
-    def __init__(
-        self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
-        name: str | None = "fbeta_score",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype)
-        if average not in _AVERAGES:
-            raise ArgumentError("Unknown average.", expected="None, 'micro', 'macro' or 'weighted'", got=repr(average))
-        if not isinstance(beta, (int, float)) or not beta > 0:
-            raise ArgumentError("beta weighs recall against precision.", expected="a number above 0", got=repr(beta))
-        if threshold is not None and not 0 < threshold <= 1:
-            raise ArgumentError("threshold is a share.", expected="a number above 0, at most 1", got=repr(threshold))
-        self.average, self.beta, self.threshold = average, float(beta), threshold
+    average: Field[Average, Average] = averaged()
+    beta: Field[float, float] = number(default=1.0, above=0, doc="how much recall counts against precision.")
+    threshold: Field[float | None, float | None] = number(default=None, above=0, most=1, optional=True, doc=THRESHOLD_DOC)
+    name: Field[str | None, str] = named("fbeta_score")
+    dtype: Field[DType, str] = typed()
+    true_positives: Variable = state(init=False)
+    false_positives: Variable = state(init=False)
+    false_negatives: Variable = state(init=False)
+    intermediate_weights: Variable = state(init=False)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the counts of a batch."""
@@ -51,7 +50,7 @@ class FBetaScore(Metric):
                 f"{self.name} compares one-hot labels with scores.",
                 expected="y_true and y_pred (batch, classes)",
                 got=f"y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}",
-                repair="utils.to_categorical(y) makes class numbers one-hot",
+                repair="utils.to_categorical(y) makes class indices one-hot",
             )
         dtype = getattr(torch, self.dtype)
         self._build(y_pred)
@@ -86,26 +85,16 @@ class FBetaScore(Metric):
             return (score * often / (often.sum() + least)).sum()
         return score if self.average is None else score.mean()
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
-        return {**super().get_config(), **own}
-
 
 class F1Score(FBetaScore):
-    """2·P·R / (P + R): FBetaScore with β = 1."""
+    """Compute 2·P·R / (P + R), the FBetaScore with β = 1.
 
-    def __init__(
-        self,
-        average: str | None = None,
-        threshold: float | None = None,
-        name: str | None = "f1_score",
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(average, 1.0, threshold, name, dtype)
+    Example:
+        >>> F1Score()([[1, 0], [0, 1], [0, 1]], [[0.8, 0.2], [0.7, 0.3], [0.1, 0.9]])
+        tensor([0.6667, 0.6667])
+    """
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        config = super().get_config()
-        del config["beta"]
-        return config
+    beta = 1.0  # type: ignore[assignment]  # no setting here
+    average: Field[Average, Average] = averaged()
+    threshold: Field[float | None, float | None] = number(default=None, above=0, most=1, optional=True, doc=THRESHOLD_DOC)
+    name: Field[str | None, str] = named("f1_score")

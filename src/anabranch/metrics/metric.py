@@ -10,14 +10,20 @@ import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import initializers, runtime
-from anabranch._errors import NotReadyError
-from anabranch.losses.loss import dtype_name, snake_case
+from anabranch._errors import ArgumentError, NotReadyError
+from anabranch._fields import Configurable, Field, field, state
+from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
 
 Tensor = torch.Tensor
 
 
+def typed() -> Any:
+    """Declare the field ``dtype``."""
+    return field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True)
+
+
 class Variable(torch.Tensor):
-    """A tensor that a metric keeps: torch's functions take it as it is, ``assign`` and ``assign_add`` change it in place."""
+    """A piece of a metric's state: torch's functions take it as a tensor, ``assign`` and ``assign_add`` change it in place."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as nn.Parameter: plain results
 
@@ -59,17 +65,43 @@ class Variable(torch.Tensor):
         return copied
 
 
-class Metric:
+class Metric(Configurable):
     """Base of metrics: subclass, make state with ``add_variable``, write ``update_state`` and ``result``.
 
     ``update_state`` runs without gradients, its lists and arrays made tensors, and the state is moved to the device of the
-    tensors it is given. Nothing in it should read a value back (``.item()``, ``if tensor``): that would stop the device.
+    tensors it is given. Nothing in it should read a value back (``.item()``, ``if tensor``): the device would have to finish.
+
+    Example:
+        >>> class Largest(Metric):
+        ...     def __init__(self, name="largest", **kwargs):
+        ...         super().__init__(name=name, **kwargs)
+        ...         self.value = self.add_variable((), "zeros", name="value")
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.value.assign(torch.maximum(self.value, y_pred.max()))
+        ...     def result(self):
+        ...         return self.value.value
+        >>> Largest()([0.0, 0.0], [0.25, 0.75])
+        tensor(0.7500)
     """
 
-    def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
-        self.name = name or snake_case(type(self).__name__)
-        self.dtype = dtype_name(dtype)
-        self._variables: list[Variable] = []
+    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+    name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
+    _variables: list[Variable] = state(init=False)
+
+    def _check(self) -> None:
+        self._variables = []
+        self._add_state()
+
+    def _add_state(self) -> None:
+        """Make the state that the settings ask for."""
+
+    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        if changed.fixed and self._variables is not None and value != getattr(self, changed.name):
+            raise ArgumentError(
+                f"{changed.name} of {type(self).__name__} cannot change, since its state was made by it.",
+                got=repr(value)[:120],
+                repair=f"make another {type(self).__name__}",
+            )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -91,13 +123,25 @@ class Metric:
         aggregation: str | None = "sum",
         name: str | None = None,
     ) -> Variable:
-        """Make a piece of state; ``aggregation`` is accepted for Keras's sake."""
+        """Make a piece of state.
+
+        Args:
+            shape: its shape, an integer or a tuple.
+            initializer: a name, an initializer or a function of a shape; None means zeros.
+            dtype: its type; None takes the metric's.
+            aggregation: accepted for compatibility with Keras, and without effect on one device.
+            name: its name.
+
+        Example:
+            >>> Metric(name="mine").add_variable((2,), "ones", name="ones").numpy().tolist()
+            [1.0, 1.0]
+        """
         self._check_made()
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         kind = dtype_name(dtype or self.dtype)
-        first = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=kind)
-        with torch.inference_mode(False), unset_fake_temporarily():  # a layer's build may run on tensors without numbers
-            variable = torch.as_tensor(first, dtype=getattr(torch, kind)).clone().as_subclass(Variable)
+        initial = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=kind)
+        with torch.inference_mode(False), unset_fake_temporarily():  # a layer's build may run on tensors without values
+            variable = torch.as_tensor(initial, dtype=getattr(torch, kind)).clone().as_subclass(Variable)
         variable._name = name or f"variable_{len(self._variables)}"
         self._variables.append(variable)
         return variable
@@ -105,19 +149,57 @@ class Metric:
     def add_weight(
         self, shape: Any = (), initializer: Any = None, dtype: str | None = None, name: str | None = None
     ) -> Variable:
-        """Make a piece of state: ``add_variable`` under its older name."""
+        """Make a piece of state: ``add_variable`` under its older name.
+
+        Args:
+            shape: its shape, an integer or a tuple.
+            initializer: a name, an initializer or a function of a shape; None means zeros.
+            dtype: its type; None takes the metric's.
+            name: its name.
+
+        Example:
+            >>> Metric(name="mine").add_weight(name="total").numpy().tolist()
+            0.0
+        """
         return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
-        """Add a batch: ``update_state(y_true, y_pred, sample_weight=None)``."""
-        raise NotImplementedError(f"{type(self).__name__} must write update_state(y_true, y_pred, sample_weight=None)")
+        """Add a batch.
+
+        Args:
+            *args: ``y_true`` and ``y_pred``; of reductions ``values``.
+            **kwargs: ``sample_weight``, factors of the samples.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> mean = metrics.Mean()
+            >>> mean.update_state([1.0, 3.0])
+            >>> mean.result()
+            tensor(2.)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define update_state(y_true, y_pred, sample_weight=None)")
 
     def result(self) -> Any:
-        """Return the metric of all batches since the last reset, a scalar tensor or a dict of them."""
-        raise NotImplementedError(f"{type(self).__name__} must write result()")
+        """Return the metric of all batches since the last reset, a scalar tensor or a dict of them.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> metrics.Mean().result()
+            tensor(0.)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define result()")
 
     def reset_state(self) -> None:
-        """Forget all batches: set the state to zero."""
+        """Forget all batches: set the state to zero.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> mean = metrics.Mean()
+            >>> mean.update_state([1.0, 3.0])
+            >>> mean.reset_state()
+            >>> mean.result()
+            tensor(0.)
+        """
         for variable in self.variables:
             variable.zero_()
 
@@ -126,22 +208,13 @@ class Metric:
         self.update_state(*args, **kwargs)
         return self.result()
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Metric:
-        """Make one from what ``get_config`` gave."""
-        return cls(**config)
-
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={getattr(self, 'name', None)}>"
+        return f"<{type(self).__name__} name={self.name}>"
 
     def _check_made(self) -> None:
-        if "_variables" not in vars(self):
+        if self._variables is None:
             raise NotReadyError(
-                f"{type(self).__name__} has not been made ready.",
+                f"{type(self).__name__} has no state yet.",
                 repair="call super().__init__(name=name) first in its __init__",
             )
 
@@ -151,7 +224,7 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(update)
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
-        if runtime.tell_update(self, args, kwargs):  # the call of a layer is being recorded
+        if runtime.tell_update(self, args, kwargs):  # the call of a layer is being traced
             return None
         given = (*args, *kwargs.values())
         device = next((value.device for value in given if isinstance(value, Tensor)), None)

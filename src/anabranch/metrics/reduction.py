@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
+from anabranch import registry
 from anabranch._errors import ShapeError
+from anabranch._fields import Field, field, state
 from anabranch.losses._agreement import align
-from anabranch.losses.loss import divide, with_share
-from anabranch.metrics.metric import Metric, Tensor, Variable
+from anabranch.losses.loss import (
+    DTYPE_DOC,
+    FUNCTION_DOC,
+    NAME_DOC,
+    DType,
+    declare_first,
+    divide,
+    document,
+    function_of,
+    masked,
+    name_of,
+    named,
+    to_dtype,
+    to_name,
+    to_name_or_none,
+)
+from anabranch.metrics.metric import Metric, Tensor, Variable, typed
 from anabranch.runtime import mask_of
 
 Number = int | float
 
 _EXACT = "float64"
-"""What sums are kept in: in float32, 50,000 small additions lose the fifth digit."""
+"""The type of sums: in float32, 50,000 small additions lose the fifth digit."""
 
 
 def by_sample(values: Tensor, weight: Tensor | None, *, mean: bool) -> tuple[Tensor, Tensor | None]:
@@ -49,10 +67,20 @@ def by_sample(values: Tensor, weight: Tensor | None, *, mean: bool) -> tuple[Ten
 
 
 class Sum(Metric):
-    """The weighted sum of values."""
+    """Compute the weighted sum of values.
 
-    def __init__(self, name: str | None = "sum", dtype: str | None = None) -> None:
-        super().__init__(name=name, dtype=dtype)
+    Example:
+        >>> total = Sum()
+        >>> total.update_state([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
+        >>> total.result()
+        tensor(4.)
+    """
+
+    name: Field[str | None, str] = named("sum")
+    dtype: Field[DType, str] = typed()
+    total: Variable = state(init=False)
+
+    def _add_state(self) -> None:
         self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
@@ -69,19 +97,21 @@ class Sum(Metric):
 
 
 class Mean(Metric):
-    """The weighted mean of values: Σ values·weights / Σ weights, 0 before the first batch.
+    """Compute the weighted mean of values: Σ values·weights / Σ weights, 0 before the first batch.
 
-    >>> mean = Mean()
-    >>> mean.update_state([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
-    >>> mean.result()
-    tensor(2.)
+    Example:
+        >>> mean = Mean()
+        >>> mean.update_state([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
+        >>> mean.result()
+        tensor(2.)
     """
 
-    total: Variable
-    count: Variable
+    name: Field[str | None, str] = named("mean")
+    dtype: Field[DType, str] = typed()
+    total: Variable = state(init=False)
+    count: Variable = state(init=False)
 
-    def __init__(self, name: str | None = "mean", dtype: str | None = None) -> None:
-        super().__init__(name=name, dtype=dtype)
+    def _add_state(self) -> None:
         self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
         self.count = self.add_variable((), "zeros", dtype=_EXACT, name="count")
 
@@ -115,33 +145,62 @@ def _cast(values: Tensor, sample_weight: Tensor | None, metric: Metric) -> tuple
 
 
 class MeanMetricWrapper(Mean):
-    """The mean of any function ``fn(y_true, y_pred, **kwargs)`` that returns one value for each sample."""
+    """Average any function ``fn(y_true, y_pred, **kwargs)`` over samples; further arguments go to the function.
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name or getattr(fn, "__name__", None), dtype=dtype)
-        self._fn, self._fn_kwargs = fn, kwargs
+    Example:
+        >>> metric = MeanMetricWrapper(lambda y_true, y_pred: (y_true - y_pred).abs().amax(-1), name="worst")
+        >>> metric([[0.0, 0.0]], [[1.0, 2.0]])
+        tensor(2.)
+    """
+
+    fn: Field[Callable[..., Any], Callable[..., Any]] = field(convert=function_of, doc=FUNCTION_DOC)
+    name: Field[str | None, str] = field(default=None, convert=to_name_or_none, doc=NAME_DOC, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+
+    def _take_others(self, others: dict[str, Any]) -> None:
+        self.fn_kwargs = others
+
+    def _check(self) -> None:
+        if not self.name:
+            self.name = name_of(self.fn)
+        super()._check()
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
-        values = self._fn(y_true, y_pred, **self._fn_kwargs)
-        self._add(values, with_share(sample_weight, mask_of(y_pred)))
+        self._add(self.fn(y_true, y_pred, **self.fn_kwargs), masked(sample_weight, mask_of(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the function by its name."""
-        name = getattr(self._fn, "__name__", repr(self._fn))
-        return {**super().get_config(), "fn": name, **self._fn_kwargs}
+        """Return all settings as JSON, the function by its name."""
+        return {**super().get_config(), **registry.serialize(self.fn_kwargs)}
 
 
-class FunctionMetric(MeanMetricWrapper):
-    """Base of the means that come with this package: a class beside its function, with the function's arguments."""
+class FunctionMetric(Mean):
+    """Base of the means that come with this package: a function ``(y_true, y_pred, …)`` whose arguments are the settings.
 
-    def __init__(self, fn: Callable[..., Any], name: str | None, dtype: str | None, **arguments: Any) -> None:
-        super().__init__(fn, name, dtype, **arguments)
-        for key, value in arguments.items():
-            setattr(self, key, value)
+    ``class BinaryAccuracy(FunctionMetric, function=binary_accuracy)`` declares one field for each further argument of the
+    function, without a line of documentation: that is the function's own.
+    """
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype, **self._fn_kwargs}
+    function: ClassVar[Callable[..., Tensor]]
+    arguments: ClassVar[tuple[str, ...]] = ()
+    name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+
+    def __init_subclass__(cls, function: Callable[..., Tensor] | None = None, name: str | None = None) -> None:
+        if function is not None:
+            cls.function = staticmethod(function)
+            document(cls, function)
+            if "name" not in cls.__dict__:
+                declare_first(cls, name=named(name or function.__name__), dtype=typed())
+        super().__init_subclass__()
+        if function is not None:
+            cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls.fields)
+
+    def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
+        """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
+        values = self.function(y_true, y_pred, **{name: getattr(self, name) for name in self.arguments})
+        self._add(values, masked(sample_weight, mask_of(y_pred)))

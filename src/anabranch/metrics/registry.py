@@ -1,183 +1,174 @@
-"""Metrics by name, as plain data, and from whatever a user passes to ``compile``."""
+"""Metrics by name, as JSON, and from whatever a user passes to ``compile``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, overload
+from collections.abc import Callable
+from typing import Any, TypeAlias, overload
 
 from anabranch import losses
-from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
-from anabranch.losses.loss import FunctionLoss, Loss, snake_case
-from anabranch.losses.registry import NAMES as LOSS_NAMES, by_shapes
+from anabranch._fields import Field, field, state
+from anabranch.graph import snake_case
+from anabranch.losses.loss import FunctionLoss, Loss
+from anabranch.losses.registry import FUNCTIONS_BY_NAME, SHORT, by_shapes, reducing
 from anabranch.metrics import accuracy, auc, confusion, f_score, reduction, wrapped
 from anabranch.metrics.metric import Metric
-from anabranch.metrics.reduction import MeanMetricWrapper
+from anabranch.metrics.reduction import FunctionMetric, MeanMetricWrapper
 from anabranch.metrics.torchmetrics_adapter import TorchMetric, is_torchmetrics
+from anabranch.registry import Json, Registry
 
-_BASES = ("Metric", "FunctionMetric", "MeanMetricWrapper", "Counting", "OneCount")
+Shape: TypeAlias = "tuple[int | None, ...] | None"
+MetricLike: TypeAlias = "str | Metric | type[Metric] | Loss | type[Loss] | Callable[..., Any] | dict[str, Any]"
+
 CLASSES: dict[str, type[Metric]] = {
-    name: found
-    for room in (reduction, accuracy, wrapped, confusion, auc, f_score)
-    for name, found in vars(room).items()
-    if isinstance(found, type) and issubclass(found, Metric) and name not in _BASES and not name.startswith("_")
+    found.__name__: found
+    for part in (reduction, accuracy, wrapped, confusion, auc, f_score)
+    for found in vars(part).values()
+    if isinstance(found, type) and found.__module__ == part.__name__ and issubclass(found, Metric)
+    if found not in (FunctionMetric, MeanMetricWrapper) and not found.__name__.startswith("_")
 }
-_SHORT = {
-    "bce": "BinaryCrossentropy",
-    "mse": "MeanSquaredError",
-    "mae": "MeanAbsoluteError",
-    "mape": "MeanAbsolutePercentageError",
-    "msle": "MeanSquaredLogarithmicError",
-    "kld": "KLDivergence",
-}
-NAMES: dict[str, type[Metric]] = {**CLASSES, **{snake_case(name): found for name, found in CLASSES.items()}}
-NAMES.update({short: CLASSES[name] for short, name in _SHORT.items()})
-NAMES.update({short.upper(): CLASSES[name] for short, name in _SHORT.items()})
-NAMES["rmse"] = NAMES["RMSE"] = wrapped.RootMeanSquaredError
-
 _ACCURACIES = (accuracy.BinaryAccuracy, accuracy.SparseCategoricalAccuracy, accuracy.CategoricalAccuracy)
 _CROSSENTROPIES = (
     wrapped.BinaryCrossentropy,
     wrapped.SparseCategoricalCrossentropy,
     wrapped.CategoricalCrossentropy,
 )
-_FAMILIES = {"accuracy": _ACCURACIES, "acc": _ACCURACIES, "crossentropy": _CROSSENTROPIES, "ce": _CROSSENTROPIES}
+_FAMILIES: dict[str, tuple[type[FunctionMetric], type[FunctionMetric], type[FunctionMetric]]] = {
+    "accuracy": _ACCURACIES, "acc": _ACCURACIES, "crossentropy": _CROSSENTROPIES, "ce": _CROSSENTROPIES,
+}  # fmt: skip
 _SPARSE = (losses.SparseCategoricalCrossentropy, losses.CategoricalGeneralizedCrossEntropy)
 _CATEGORICAL = (losses.CategoricalCrossentropy, losses.CategoricalFocalCrossentropy, losses.CategoricalHinge)
 
 
 class Resolved(Metric):
-    """What ``"accuracy"`` or ``"crossentropy"`` means, chosen by Keras's rule from the shapes of the first batch."""
+    """Measure what ``"accuracy"`` or ``"crossentropy"`` means, chosen by Keras's rule from the shapes of the first batch."""
 
-    def __init__(self, family: str, name: str, config: Mapping[str, Any]) -> None:
-        super().__init__(name=name)
-        self._family, self._config = family, dict(config)
-        self.metric: Metric | None = None
+    family: Field[str, str] = field(doc="'accuracy' or 'crossentropy'.", kw_only=True)
+    arguments: Field[dict[str, Any], dict[str, Any]] = field(doc="settings of the metric to choose.", kw_only=True)
+    metric: Metric | None = state(init=False)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Choose, at the first batch, and add it."""
         if self.metric is None:
-            found = by_shapes(tuple(y_true.shape), tuple(y_pred.shape), _FAMILIES[self._family])
-            self.metric = found(name=self.name, **self._config)
+            found = by_shapes(tuple(y_true.shape), tuple(y_pred.shape), _FAMILIES[self.family])
+            self.metric = found(name=self.name, **self.arguments)
         self.metric.update_state(y_true, y_pred, sample_weight)
 
     def result(self) -> Any:
         """Return the chosen metric's result; 0 before the first batch."""
         return reduction.Mean().result() if self.metric is None else self.metric.result()
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the chosen metric's arguments."""
-        return {"name": self.name} if self.metric is None else self.metric.get_config()
+
+def _names() -> dict[str, Any]:
+    """Return every name: a class's wherever there is one, else a loss function's."""
+    snake = {snake_case(name): found for name, found in CLASSES.items()}
+    short = {name: snake[long] for name, long in SHORT.items()} | {"rmse": wrapped.RootMeanSquaredError}
+    capitals = {name.upper(): found for name, found in short.items()}
+    return FUNCTIONS_BY_NAME | CLASSES | snake | short | capitals | {"MeanMetricWrapper": MeanMetricWrapper}
+
+
+def _functions() -> dict[str, Callable[..., Any]]:
+    return {name: found for name, found in vars(accuracy).items() if name.endswith("accuracy")}
+
+
+_registry: Registry[Metric] = Registry("metric", "keras.metrics", Metric, _names, functions=_functions)
 
 
 @overload
-def get(identifier: None, loss: Loss | None = None, output_shape: tuple[int | None, ...] | None = None) -> None: ...
+def get(identifier: None, loss: Any = None, output_shape: Shape = None) -> None: ...
 
 
 @overload
-def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[int | None, ...] | None = None) -> Metric: ...
+def get(identifier: MetricLike, loss: Any = None, output_shape: Shape = None) -> Metric: ...
 
 
-def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[int | None, ...] | None = None) -> Metric | None:
-    """Return a Metric from a name, class, function, Loss, dict, torchmetrics object or Metric; None stays None.
+def get(identifier: MetricLike | None, loss: Any = None, output_shape: Shape = None) -> Metric | None:
+    """Return a Metric from a name, class, function, Loss, config, torchmetrics object or Metric; None stays None.
 
-    ``"accuracy"`` and ``"acc"``, ``"crossentropy"`` and ``"ce"`` mean the binary, sparse or categorical form: what ``loss``
-    and ``output_shape`` say, else what the first batch's shapes say. A name is kept as it was written. A function
-    ``f(y_true, y_pred)`` is averaged over samples.
+    ``"accuracy"`` and ``"acc"``, ``"crossentropy"`` and ``"ce"`` mean the binary, sparse or categorical form: by ``loss`` and
+    ``output_shape``, else by the first batch's shapes. A name is used as it is written.
 
-    >>> get("acc", losses.SparseCategoricalCrossentropy(), (None, 10))
-    <SparseCategoricalAccuracy name=acc>
+    Args:
+        identifier: what means a metric. A function ``f(y_true, y_pred)`` is averaged over samples.
+        loss: the loss of the output that is measured, which tells sparse from categorical labels.
+        output_shape: the output's shape, batch included.
+
+    Raises:
+        UnknownNameError: there is no such name.
+
+    Example:
+        >>> get("acc", losses.SparseCategoricalCrossentropy(), (None, 10))
+        <SparseCategoricalAccuracy name=acc>
     """
-    if identifier is None or isinstance(identifier, Metric):
-        return identifier
     if isinstance(identifier, str):
-        return _by_name(identifier, loss, output_shape)
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
+        return _by_name(identifier, reducing(loss), output_shape)
     if is_torchmetrics(identifier):
         return TorchMetric(identifier)
-    if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return _made(identifier, {})
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         identifier = identifier()
     if isinstance(identifier, Loss):
         return MeanMetricWrapper(identifier.call, name=identifier.name)
-    if callable(identifier):
-        return MeanMetricWrapper(identifier, name=_name_of(identifier))
-    raise ArgumentTypeError(
-        "That is no metric.",
-        expected="a name, a Metric, a torchmetrics object or a function of y_true and y_pred",
-        got=repr(identifier),
-    )
+    found = _registry.get(identifier)
+    return found if found is None or isinstance(found, Metric) else MeanMetricWrapper(found, name=_name_of(found))
 
 
 def _name_of(function: Callable[..., Any]) -> str:
     return snake_case(str(getattr(function, "__name__", type(function).__name__)).strip("<>"))
 
 
-def _by_name(name: str, loss: Loss | None, output_shape: tuple[int | None, ...] | None) -> Metric:
-    if name.lower() in _FAMILIES:
-        family = name.lower()
-        logits = bool(getattr(loss, "from_logits", False)) and _FAMILIES[family] is _CROSSENTROPIES
-        config: dict[str, Any] = {"from_logits": True} if logits else {}
-        found = _told(loss, output_shape, _FAMILIES[family])
-        return found(name=name, **config) if found else Resolved(family, name, config)
-    if name in NAMES:
-        return _made(NAMES[name], {"name": name})
-    if name in LOSS_NAMES:
-        return MeanMetricWrapper(LOSS_NAMES[name].function, name=name)
-    raise unknown("metric", name, {*NAMES, *_FAMILIES, *LOSS_NAMES})
+def _by_name(name: str, loss: Loss | None, output_shape: Shape) -> Metric:
+    family = name.lower()
+    if family in _FAMILIES:
+        logits = isinstance(loss, Loss) and _FAMILIES[family] is _CROSSENTROPIES and getattr(loss, "from_logits", False)
+        arguments: dict[str, Any] = {"from_logits": True} if logits else {}
+        found = _known(loss, output_shape, _FAMILIES[family])
+        return found(name=name, **arguments) if found else Resolved(family=family, name=name, arguments=arguments)
+    thing = _registry.named(name)
+    if isinstance(thing, type) and issubclass(thing, Metric):
+        return thing.from_config({"name": name})
+    return MeanMetricWrapper(thing, name=name)
 
 
-def _told(loss: Loss | None, output_shape: tuple[int | None, ...] | None, family: Any) -> Any:
+def _known(loss: Loss | None, output_shape: Shape, family: Any) -> type[FunctionMetric] | None:
     """Return the member of a family that loss and output shape leave no doubt about, else None."""
     binary, sparse, categorical = family
     if output_shape is None or len(output_shape) < 2 or output_shape[-1] is None:
         return None
+    found = sparse if isinstance(loss, _SPARSE) else categorical if isinstance(loss, _CATEGORICAL) else None
     if output_shape[-1] == 1:
-        return binary
-    if isinstance(loss, FunctionLoss) and getattr(loss, "axis", -1) not in (-1, len(output_shape) - 1):
-        return None
-    return sparse if isinstance(loss, _SPARSE) else categorical if isinstance(loss, _CATEGORICAL) else None
+        found = binary
+    elif isinstance(loss, FunctionLoss) and getattr(loss, "axis", -1) not in (-1, len(output_shape) - 1):
+        found = None
+    kind: type[FunctionMetric] | None = found
+    return kind
 
 
-def _made(found: Any, config: Mapping[str, Any]) -> Metric:
-    try:
-        made: Metric = found.from_config(dict(config))
-        return made
-    except AnabranchError:
-        raise
-    except TypeError as error:
-        raise ArgumentError(
-            f"{found.__name__} cannot be made of these arguments.", got=f"{dict(config)!r} ({error})"
-        ) from error
+def serialize(metric: Metric | Callable[..., Any]) -> Json:
+    """Return a metric as JSON, in Keras's form.
 
+    Args:
+        metric: an object, or a function.
 
-def serialize(metric: Any) -> dict[str, Any] | str:
-    """Return a metric as plain data: ``{"class_name", "config"}``, or the name of a function."""
+    Example:
+        >>> serialize(get("AUC"))["class_name"]
+        'AUC'
+    """
     if isinstance(metric, Resolved):
-        return serialize(metric.metric) if metric.metric is not None else metric.name
-    if isinstance(metric, Metric):
-        return {"class_name": type(metric).__name__, "config": metric.get_config()}
-    if callable(metric) and hasattr(metric, "__name__"):
-        return str(metric.__name__)
-    raise ArgumentTypeError("That is no metric.", expected="a Metric or a function", got=repr(metric))
+        return metric.name if metric.metric is None else serialize(metric.metric)
+    return _registry.serialize(metric)
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric:
-    """Return the metric that ``serialize`` described; the caller's own come from ``custom_objects``."""
-    own = custom_objects or {}
-    if isinstance(config, str):
-        return get(own[config]) if config in own else _by_name(config, None, None)
-    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
-        raise ArgumentError("That describes no metric.", expected='{"class_name": ..., "config": {...}}', got=repr(config))
-    kind, arguments = config["class_name"], dict(config.get("config") or {})
-    if kind == MeanMetricWrapper.__name__:
-        name = str(arguments.pop("fn", ""))
-        functions = {**{key: found.function for key, found in LOSS_NAMES.items()}, **own}
-        if name not in functions:
-            raise unknown("metric function", name, functions)
-        return MeanMetricWrapper(functions[name], **arguments)
-    known = {**NAMES, **own}
-    if kind not in known:
-        raise unknown("metric", kind, known)
-    return _made(known[kind], arguments)
+def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Metric:
+    """Return the metric that ``serialize`` described.
+
+    Args:
+        config: its JSON, or a name.
+        custom_objects: the caller's own classes and functions by name.
+
+    Example:
+        >>> deserialize(serialize(get("AUC")))
+        <AUC name=AUC>
+    """
+    if isinstance(config, str) and config not in (custom_objects or {}):
+        return get(config)
+    metric: Metric = get(_registry.deserialize(config, custom_objects))
+    return metric

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from anabranch._errors import ArgumentError
+from anabranch.graph import snake_case
 from anabranch.losses._agreement import tensors
-from anabranch.losses.loss import Tensor, snake_case
+from anabranch.losses.loss import Tensor
 from anabranch.metrics.metric import Metric
 
 
@@ -34,7 +35,7 @@ class TorchMetric(Metric):
         """Add a batch: ``metric.update(y_pred, y_true)``."""
         if sample_weight is not None:
             raise ArgumentError(
-                f"torchmetrics' {type(self.metric).__name__} knows no sample weights.",
+                f"torchmetrics' {type(self.metric).__name__} takes no sample weights.",
                 repair="list it under metrics, not weighted_metrics",
             )
         true, pred = tensors(y_true, y_pred)
@@ -52,8 +53,8 @@ class TorchMetric(Metric):
         self.metric.reset()
 
     def get_config(self) -> dict[str, Any]:
-        """Raise ArgumentError: such an object is no plain data."""
-        raise ArgumentError(f"torchmetrics' {type(self.metric).__name__} cannot be written as plain data.")
+        """Raise ArgumentError: such an object cannot become JSON."""
+        raise ArgumentError(f"torchmetrics' {type(self.metric).__name__} cannot become JSON.")
 
 
 def _parts(metric: Any) -> list[Any]:
@@ -61,7 +62,7 @@ def _parts(metric: Any) -> list[Any]:
 
 
 def _in_torchmetrics_order(true: Tensor, pred: Tensor, classifies: bool) -> tuple[Tensor, Tensor]:
-    """Return predictions and targets: whole numbers for classes, no last axis of one, the axis of classes second."""
+    """Return predictions and targets: integers for classes, no last axis of one, the class axis second."""
     if true.ndim == pred.ndim and true.shape[-1] == 1:
         true = true.squeeze(-1)
     if pred.ndim == true.ndim + 1 and pred.shape[-1] == 1:

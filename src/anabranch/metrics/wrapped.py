@@ -1,4 +1,4 @@
-"""Losses watched as metrics: errors of real values, cross-entropies, divergences and hinges, averaged over samples."""
+"""Losses as metrics: errors of real values, cross-entropies, divergences and hinges, averaged over samples."""
 
 from __future__ import annotations
 
@@ -7,51 +7,66 @@ from typing import Any
 import torch
 
 from anabranch import losses
-from anabranch.losses._agreement import agree, align, class_numbers
-from anabranch.losses.loss import Tensor
+from anabranch._fields import Field, boolean, integer, number
+from anabranch.losses._agreement import Values, agree, align, class_indices
+from anabranch.losses.loss import Tensor, named
 from anabranch.metrics.reduction import FunctionMetric, Mean
 
 
-class MeanSquaredError(FunctionMetric):
-    """Mean of (t - p)²."""
+class MeanSquaredError(FunctionMetric, function=losses.mean_squared_error):
+    """Compute the mean of (t - p)².
 
-    def __init__(self, name: str | None = "mean_squared_error", dtype: str | None = None) -> None:
-        super().__init__(losses.mean_squared_error, name, dtype)
-
-
-class MeanAbsoluteError(FunctionMetric):
-    """Mean of |t - p|."""
-
-    def __init__(self, name: str | None = "mean_absolute_error", dtype: str | None = None) -> None:
-        super().__init__(losses.mean_absolute_error, name, dtype)
+    Example:
+        >>> MeanSquaredError()([[0.0, 2.0]], [[1.0, 0.0]])
+        tensor(2.5000)
+    """
 
 
-class MeanAbsolutePercentageError(FunctionMetric):
-    """100 times the mean of |t - p| / |t|."""
+class MeanAbsoluteError(FunctionMetric, function=losses.mean_absolute_error):
+    """Compute the mean of |t - p|.
 
-    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: str | None = None) -> None:
-        super().__init__(losses.mean_absolute_percentage_error, name, dtype)
-
-
-class MeanSquaredLogarithmicError(FunctionMetric):
-    """Mean of (log(1 + t) - log(1 + p))²."""
-
-    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: str | None = None) -> None:
-        super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
+    Example:
+        >>> MeanAbsoluteError()([[0.0, 2.0]], [[1.0, 0.0]])
+        tensor(1.5000)
+    """
 
 
-class LogCoshError(FunctionMetric):
-    """Mean of log(cosh(p - t))."""
+class MeanAbsolutePercentageError(FunctionMetric, function=losses.mean_absolute_percentage_error):
+    """Compute 100 times the mean of |t - p| / |t|.
 
-    def __init__(self, name: str | None = "logcosh", dtype: str | None = None) -> None:
-        super().__init__(losses.log_cosh, name, dtype)
+    Example:
+        >>> MeanAbsolutePercentageError()([[1.0, 2.0]], [[1.5, 2.0]])
+        tensor(25.)
+    """
+
+
+class MeanSquaredLogarithmicError(FunctionMetric, function=losses.mean_squared_logarithmic_error):
+    """Compute the mean of (log(1 + t) - log(1 + p))².
+
+    Example:
+        >>> MeanSquaredLogarithmicError()([[1.0]], [[1.0]])
+        tensor(0.)
+    """
+
+
+class LogCoshError(FunctionMetric, function=losses.log_cosh, name="logcosh"):
+    """Compute the mean of log(cosh(p - t)).
+
+    Example:
+        >>> LogCoshError()([[0.0]], [[100.0]])
+        tensor(99.3069)
+    """
 
 
 class RootMeanSquaredError(Mean):
-    """The square root of the mean of (t - p)² over all samples."""
+    """Compute the square root of the mean of (t - p)² over all samples.
 
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype: str | None = None) -> None:
-        super().__init__(name, dtype)
+    Example:
+        >>> RootMeanSquaredError()([[0.0], [0.0]], [[3.0], [3.0]])
+        tensor(3.)
+    """
+
+    name: Field[str | None, str] = named("root_mean_squared_error")
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
@@ -65,94 +80,89 @@ class RootMeanSquaredError(Mean):
         return super().result().sqrt()
 
 
-def _cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+def _cosine(y_true: Values, y_pred: Values, axis: int = -1) -> Tensor:
+    """Return the cosine of the angle.
+
+    Args:
+        y_true: targets.
+        y_pred: predictions.
+        axis: the axis of the vectors.
+    """
     return -losses.cosine_similarity(y_true, y_pred, axis)
 
 
-class CosineSimilarity(FunctionMetric):
-    """Mean of the cosine of the angle between targets and predictions; 1 where they point one way, unlike the loss."""
+class CosineSimilarity(FunctionMetric, function=_cosine, name="cosine_similarity"):
+    """Compute the mean cosine of the angle between targets and predictions; 1 for one direction, unlike the loss.
 
-    def __init__(self, name: str | None = "cosine_similarity", dtype: str | None = None, axis: int = -1) -> None:
-        super().__init__(_cosine, name, dtype, axis=axis)
+    Example:
+        >>> CosineSimilarity()([[1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [0.0, 1.0]])
+        tensor(0.5000)
+    """
 
-
-class KLDivergence(FunctionMetric):
-    """Mean of Σ t·log(t / p)."""
-
-    def __init__(self, name: str | None = "kl_divergence", dtype: str | None = None) -> None:
-        super().__init__(losses.kl_divergence, name, dtype)
+    axis: Field[int, int] = integer(default=-1, least=None)
 
 
-class Poisson(FunctionMetric):
-    """Mean of p - t·log p."""
+class KLDivergence(FunctionMetric, function=losses.kl_divergence):
+    """Compute the mean of Σ t·log(t / p).
 
-    def __init__(self, name: str | None = "poisson", dtype: str | None = None) -> None:
-        super().__init__(losses.poisson, name, dtype)
-
-
-class BinaryCrossentropy(FunctionMetric):
-    """Mean of -t·log p - (1 - t)·log(1 - p)."""
-
-    def __init__(
-        self,
-        name: str | None = "binary_crossentropy",
-        dtype: str | None = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0,
-    ) -> None:
-        super().__init__(losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
+    Example:
+        >>> KLDivergence()([[0.0, 1.0]], [[0.5, 0.5]])
+        tensor(0.6931)
+    """
 
 
-class CategoricalCrossentropy(FunctionMetric):
-    """Mean of -Σ t·log p over classes, for one-hot or soft targets."""
+class Poisson(FunctionMetric, function=losses.poisson):
+    """Compute the mean of p - t·log p.
 
-    def __init__(
-        self,
-        name: str | None = "categorical_crossentropy",
-        dtype: str | None = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0,
-        axis: int = -1,
-    ) -> None:
-        super().__init__(
-            losses.categorical_crossentropy,
-            name,
-            dtype,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-        )
+    Example:
+        >>> Poisson()([[2.0]], [[1.0]])
+        tensor(1.0000)
+    """
 
 
-class SparseCategoricalCrossentropy(FunctionMetric):
-    """Mean of -log p[class] for class numbers; what is ``ignore_class`` is left out of the mean, as in the loss."""
+class BinaryCrossentropy(FunctionMetric, function=losses.binary_crossentropy):
+    """Compute the mean of -t·log p - (1 - t)·log(1 - p).
 
-    ignore_class: int | None
-    axis: int
+    Example:
+        >>> BinaryCrossentropy(from_logits=True)([[1.0]], [[0.0]])
+        tensor(0.6931)
+    """
 
-    def __init__(
-        self,
-        name: str | None = "sparse_categorical_crossentropy",
-        dtype: str | None = None,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        axis: int = -1,
-    ) -> None:
-        super().__init__(
-            losses.sparse_categorical_crossentropy,
-            name,
-            dtype,
-            from_logits=from_logits,
-            ignore_class=ignore_class,
-            axis=axis,
-        )
+    from_logits: Field[bool, bool] = boolean(default=False)
+    label_smoothing: Field[float, float] = number(default=0, least=0, most=1)
+
+
+class CategoricalCrossentropy(FunctionMetric, function=losses.categorical_crossentropy):
+    """Compute the mean of -Σ t·log p over classes, for one-hot or soft labels.
+
+    Example:
+        >>> CategoricalCrossentropy(from_logits=True)([[0.0, 1.0]], [[0.0, 0.0]])
+        tensor(0.6931)
+    """
+
+    from_logits: Field[bool, bool] = boolean(default=False)
+    label_smoothing: Field[float, float] = number(default=0, least=0, most=1)
+    axis: Field[int, int] = integer(default=-1, least=None)
+
+
+class SparseCategoricalCrossentropy(FunctionMetric, function=losses.sparse_categorical_crossentropy):
+    """Compute the mean of -log p[class] for class indices; what is ``ignore_class`` does not count, as in the loss.
+
+    Example:
+        >>> SparseCategoricalCrossentropy(from_logits=True)([1], [[0.0, 0.0]])
+        tensor(0.6931)
+    """
+
+    from_logits: Field[bool, bool] = boolean(default=False)
+    ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True)
+    axis: Field[int, int] = integer(default=-1, least=None)
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         """Add the cross-entropies of a batch."""
         if self.ignore_class is not None:
-            true, pred = class_numbers(y_true, y_pred, self.name, self.axis)
+            true, pred = class_indices(y_true, y_pred, self.name, self.axis)
             counts = (true != self.ignore_class).to(pred.dtype)
             if sample_weight is None:
                 sample_weight = counts
@@ -162,22 +172,28 @@ class SparseCategoricalCrossentropy(FunctionMetric):
         super().update_state(y_true, y_pred, sample_weight)
 
 
-class Hinge(FunctionMetric):
-    """Mean of max(1 - t·p, 0)."""
+class Hinge(FunctionMetric, function=losses.hinge):
+    """Compute the mean of max(1 - t·p, 0).
 
-    def __init__(self, name: str | None = "hinge", dtype: str | None = None) -> None:
-        super().__init__(losses.hinge, name, dtype)
-
-
-class SquaredHinge(FunctionMetric):
-    """Mean of max(1 - t·p, 0)²."""
-
-    def __init__(self, name: str | None = "squared_hinge", dtype: str | None = None) -> None:
-        super().__init__(losses.squared_hinge, name, dtype)
+    Example:
+        >>> Hinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
+        tensor(0.2500)
+    """
 
 
-class CategoricalHinge(FunctionMetric):
-    """Mean of max(best wrong score - right score + 1, 0)."""
+class SquaredHinge(FunctionMetric, function=losses.squared_hinge):
+    """Compute the mean of max(1 - t·p, 0)².
 
-    def __init__(self, name: str | None = "categorical_hinge", dtype: str | None = None) -> None:
-        super().__init__(losses.categorical_hinge, name, dtype)
+    Example:
+        >>> SquaredHinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
+        tensor(0.1250)
+    """
+
+
+class CategoricalHinge(FunctionMetric, function=losses.categorical_hinge):
+    """Compute the mean of max(best wrong score - right score + 1, 0).
+
+    Example:
+        >>> CategoricalHinge()([[0.0, 1.0]], [[0.25, 0.75]])
+        tensor(0.5000)
+    """

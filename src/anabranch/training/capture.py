@@ -83,7 +83,7 @@ def is_known_metric(metric: Any) -> bool:
     """Return whether all state of a metric is tensors that it changes in place."""
     if getattr(metric, "capturable", False) is True:
         return True
-    inner = getattr(metric, "_fn", None)
+    inner = getattr(metric, "fn", None)
     own = type(metric).__module__.startswith("anabranch.metrics.") and not type(metric).__name__.startswith("Torch")
     return own and (inner is None or is_known(inner))
 

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from anabranch import _tree, losses, metrics, runtime
+from anabranch import _tree, metrics, runtime
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch.engine.cuda_graphs import GraphMaker, Replays
 from anabranch.graph import Graph, Shape
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.losses import Loss
+from anabranch.losses.registry import reducing
 from anabranch.metrics import Metric
 from anabranch.optimizers import Optimizer
 from anabranch.training.data.targets import Target
@@ -252,7 +253,7 @@ def _losses_of(given: Any, slots: Slots) -> list[Loss | None]:
     """Return each output's loss; outputs that a dict leaves out have none."""
     optional = range(len(slots.names)) if isinstance(given, dict) else ()
     rule = Rule("loss", lambda value: not _tree.is_nest(value), spread=True, optional=optional)
-    return [None if each is None else losses.get(each) for each in bind(given, slots, rule)]
+    return [reducing(each) for each in bind(given, slots, rule)]
 
 
 def _is_number(value: Any) -> bool:

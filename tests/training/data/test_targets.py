@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from anabranch import losses
 from anabranch._errors import DataError, ShapeError
+from anabranch.losses.registry import reducing
 from anabranch.training.data.targets import Target
 
 
 def check(loss, y, shape=(None, 3)):
-    Target(True, losses.get(loss), shape).check(torch.as_tensor(np.asarray(y)), "y")
+    Target(True, reducing(loss), shape).check(torch.as_tensor(np.asarray(y)), "y")
 
 
 @pytest.mark.parametrize(
