@@ -25,9 +25,7 @@ NOT_YET = {  # a line: the checkers that are wrong about it. An entry goes when 
     'layers.Conv2D(16, 3, padding="sme")  # expect-error': "mypy pyright",
     'layers.Dense(10, activatoin="relu")  # expect-error': "mypy pyright",
     'layers.MaxPooling2D(2, padding="vaild")  # expect-error': "mypy pyright",
-    "assert_type(wider, keras.Model)": "mypy pyright",
     "assert_type(model.get_weights(), list[np.ndarray])": "mypy pyright",
-    "def call(self, x: torch.Tensor, training: bool = False) -> torch.Tensor:": "mypy pyright",
     "return x * self.vector": "mypy",
 }
 

@@ -112,6 +112,7 @@ model.fit(images, labels, callbacks=watching)
 wider = model.edit(edit.swap_activation("relu", "gelu"), edit.insert_before("logits", layers.Dropout(0.2)))
 assert_type(wider, keras.Model)
 tapped = model.tap(["logits"])
+print(model.diff(wider))
 copy = keras.models.clone_model(model)
 
 # Subclasses

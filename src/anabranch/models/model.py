@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training
 from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
@@ -16,6 +16,9 @@ from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, editing, implicit, unneeded
 from anabranch.models.trainer import Trainer
+
+if TYPE_CHECKING:
+    from anabranch.insight.diff import Diff
 
 
 class Model(Trainer):
@@ -250,13 +253,14 @@ class Model(Trainer):
         """Return the part of the model from the tensors at ``start`` to those at ``end``, on the same layers."""
         return Model(*editing.cut(self._need_graph(), start, end), name=name)
 
-    def edit(self, *edits: Any, weights: str = "shared", name: str | None = None) -> Any:
+    def edit(self, *edits: Any, weights: str = "shared", name: str | None = None) -> Model:
         """Return a new model after ``edits`` (see :mod:`anabranch.edit`), all applied before anything is built.
 
         Untouched layers keep name, ``trainable`` and weights: ``"shared"`` with this model, or ``"copied"``. Where a weight
         does not fit any more, its layer is made anew with those that do, and a warning says so.
         """
-        return editing.edited(self, self._need_graph(), edits, weights, name)
+        found: Model = editing.edited(self, self._need_graph(), edits, weights, name)
+        return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Return a model with layers and weights of its own."""
@@ -269,9 +273,10 @@ class Model(Trainer):
         finally:
             vars(self).update(kept)
 
-    def diff(self, other: Model) -> Any:
+    def diff(self, other: Model) -> Diff:
         """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines."""
-        return insight.diff(self, other)
+        found: Diff = insight.diff(self, other)
+        return found
 
     # Calling
 
@@ -296,10 +301,17 @@ class Model(Trainer):
         outputs = graph.outputs if same else replay(graph, given)
         return _tree.fill(graph.output_structure, [tensor.spec for tensor in outputs])
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Run the graph's layers one by one; a subclass without a graph writes its own."""
-        graph = self._need_graph()
-        return _tree.fill(graph.output_structure, engine.interpret(graph, self.bind_inputs(inputs)))
+    if TYPE_CHECKING:  # a subclass's takes what it likes
+
+        def call(self, *args: Any, **kwargs: Any) -> Any:
+            """Return the outputs."""
+
+    else:
+
+        def call(self, inputs: Any, training: bool | None = None) -> Any:
+            """Run the graph's layers one by one; a subclass without a graph writes its own."""
+            graph = self._need_graph()
+            return _tree.fill(graph.output_structure, engine.interpret(graph, self.bind_inputs(inputs)))
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph
