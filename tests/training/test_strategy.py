@@ -1,0 +1,93 @@
+"""Where a model trains: one device for now, and nothing else by accident."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anabranch as ab
+from anabranch._errors import NotReadyError
+from anabranch.training import SingleDevice
+from anabranch.training.executor import Executor
+
+X, Y = np.ones((8, 4), "float32"), np.zeros(8, int)
+
+
+def test_several_processes_are_refused_with_the_way_out(classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = classifier()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for train in (lambda: model.fit(X, Y, verbose=0), lambda: model.train_on_batch(X, Y)):
+        with pytest.raises(NotReadyError, match=r"WORLD_SIZE=2(.|\n)*DistributedDataParallel") as caught:
+            train()
+        assert "os.environ.pop" in str(caught.value)
+    assert model.optimizer.iterations == 0
+    model.predict(X, verbose=0)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    model.fit(X, Y, verbose=0)
+
+
+class Counting(SingleDevice):
+    """Counts what training asks."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"))
+        self.reduced = self.placed = 0
+        self.writes = False
+
+    def place(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.placed += 1
+        return super().place(tensor)
+
+    def reduce_gradients(self) -> None:
+        self.reduced += 1
+
+
+@pytest.mark.parametrize("custom", [False, True])
+def test_training_asks_the_strategy_of_its_model(custom: bool, capsys: Any) -> None:
+    strategy = Counting()
+
+    class Distributed(ab.Model):
+        training_strategy = strategy
+
+    class Custom(Distributed):
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(data)
+
+    ab.config.set_device("cpu")
+    try:
+        inputs = ab.Input((4,))
+        model = (Custom if custom else Distributed)(inputs, ab.layers.Dense(3)(inputs))
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.fit(X, Y, batch_size=4, epochs=2, verbose=2)
+    finally:
+        ab.config.set_device(None)
+    assert strategy.reduced == 4
+    assert capsys.readouterr().out == "", "another process writes"
+
+
+def test_an_executor_notices_what_has_changed(classifier: Any) -> None:
+    model = classifier()
+    executor = Executor(model, True, model.training_strategy)
+    program = executor.program
+    assert not executor.refresh()
+    model.layers[1].trainable = False
+    assert executor.refresh()
+    assert executor.program is not program
+    model.run_eagerly = True
+    assert executor.refresh()
+    assert not executor.refresh()
+
+
+def test_a_layer_frozen_between_steps_stays_from_the_next_step_on(classifier: Any) -> None:
+    class Freezing(ab.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 0:
+                self.model.layers[1].trainable = False
+            self.kernels = [*getattr(self, "kernels", []), self.model.layers[1].get_weights()[0]]
+
+    model, noting = classifier(), Freezing()
+    model.fit(X, Y, batch_size=2, verbose=0, callbacks=noting)
+    assert all((kernel == noting.kernels[0]).all() for kernel in noting.kernels)
