@@ -125,3 +125,48 @@ def test_an_error_of_torch_is_the_cause(golden):
         model.fit(np.zeros((5, 4)), np.zeros(5), verbose=0)
     assert type(caught.value.__cause__) is RuntimeError
     golden("errors/fit_engine_refuses", f"{type(caught.value).__name__}: {caught.value}\n")
+
+
+def test_a_model_that_cleans_its_input_is_warned_of_and_trained(images):
+    inputs = ab.Input((4,))
+    cleaned = layers.Lambda(lambda x: x.nan_to_num())(inputs)
+    model = ab.Model(inputs, layers.Dense(2)(cleaned))
+    model.compile("sgd", "mse")
+    x = np.ones((6, 4), "float32")
+    x[3, 1] = np.nan
+    with pytest.warns(UserWarning, match=r"x holds nan at index \[3, 1\]"):
+        history = model.fit(x, np.zeros((6, 2)), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict", "train_on_batch"])
+def test_complex_data_are_refused(images, use):
+    arguments = (X.astype("complex64"),) if use == "predict" else (X.astype("complex64"), Y)
+    with pytest.raises(TypeError, match="complex"):
+        getattr(images, use)(*arguments)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m(X, foo=1),
+        lambda m: m(X, X),
+        lambda m: m(X, True, None, 1),
+        lambda m: m(X, True, training=True),
+        lambda m: m(ab.Input((8, 8, 3)), foo=1),
+    ],
+)
+def test_arguments_that_a_model_does_not_take_are_refused(images, call):
+    with pytest.raises(TypeError, match="does not take"):
+        call(images)
+    assert images(X, False).shape == images(X, training=False).shape == (20, 10)
+
+
+@pytest.mark.parametrize("keys", [(0.0, 1.0), (np.int64(0), np.float32(1))])
+def test_class_weights_may_have_the_dtype_of_labels(images, keys):
+    assert images.fit(X, Y, class_weight=dict.fromkeys(keys, 2.0), verbose=0).history["loss"]
+
+
+def test_class_weights_of_outputs_are_told_the_way(images):
+    with pytest.raises(TypeError, match=r"class_weight=\{0: 2.0\} for a model with one output"):
+        images.fit(X, Y, class_weight={"label": {0: 2.0}}, verbose=0)

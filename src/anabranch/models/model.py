@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training
-from anabranch._errors import AnabranchError, ArgumentError, GraphError, NotReadyError, ShapeError, unknown
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
 from anabranch.graph.names import name_operations
 from anabranch.graph.paths import operation_at, place_of, select
@@ -289,6 +289,7 @@ class Model(Trainer):
         graph = self.graph
         if graph is None:
             return super().compute_output_spec(inputs, **kwargs)
+        self._call_arguments((inputs,), kwargs)
         if kwargs.get("mask") is not None:
             raise ArgumentError(
                 "A model on symbolic tensors takes the masks that go with its inputs, no others.", got="mask=",
@@ -315,6 +316,8 @@ class Model(Trainer):
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph
+        if graph is not None:
+            args, kwargs = self._call_arguments(args, kwargs)
         if graph is not None and args and kwargs.get("mask") is not None:
             args, kwargs = (runtime.masked_nest(args[0], kwargs["mask"]),), {k: v for k, v in kwargs.items() if k != "mask"}
         masked = any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args))
@@ -339,6 +342,20 @@ class Model(Trainer):
             raise engine.explained(error, graph, inputs, training) from error
         runtime.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)
+
+    def _call_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with ``training`` and ``mask`` by name; others are refused."""
+        names = ("inputs", "training", "mask")
+        taken = names[: len(args)]
+        wrong = [name for name in kwargs if name in taken or not (name in names or self.call_takes(name))]
+        flag = args[1] if len(args) > 1 else None
+        if len(args) > len(names) or wrong or not (flag is None or isinstance(flag, (bool, int))):
+            raise ArgumentTypeError(
+                f"{self._described()} was called with arguments that it does not take.",
+                expected="model(inputs, training=None, mask=None), several inputs as one list or dict",
+                got=", ".join(f"{name}=" for name in wrong) or f"{len(args)} positional arguments",
+            )
+        return args[:1], {**kwargs, **dict(zip(names[1:], args[1:], strict=False))}
 
     def to_torch(self) -> Any:
         """Return a plain ``torch.nn.Module`` of flat, readable code that shares this model's weights."""

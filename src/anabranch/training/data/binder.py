@@ -11,9 +11,10 @@ import torch
 from anabranch import _tree, config, runtime
 from anabranch._errors import DataError
 from anabranch.graph.binding import Rule, Slots, bind
+from anabranch.graph.call_site import warn
 from anabranch.training.data.arrays import is_array, tensors_in, to_tensor
 from anabranch.training.data.batch import Batch, Columns
-from anabranch.training.data.checks import check_finite, match_input, same_length
+from anabranch.training.data.checks import check_finite, first_not_finite, match_input, not_finite, same_length
 from anabranch.training.data.class_weights import checked_class_weight, refuse_several_outputs, sample_weights
 from anabranch.training.data.targets import Target
 from anabranch.training.strategy import Strategy
@@ -49,7 +50,8 @@ class ModelBinder:
         targets: what y of each output must be; None where only predictions are wanted.
         strategy: where batches go.
         class_weight: the weight of each class index.
-        rebind: returns the targets anew where the outputs have changed, as those of a custom ``call`` may.
+        rebind: returns the targets where the outputs have changed, as those of a custom ``call`` may.
+        cleans: whether the outputs for a batch with NaN or infinity in x are finite.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class ModelBinder:
         strategy: Strategy,
         class_weight: object = None,
         rebind: Callable[[], Sequence[Target]] | None = None,
+        cleans: Callable[[Batch], bool] | None = None,
     ) -> None:
         self.strategy = strategy
         self._follows = model if model.graph is None else None  # a custom call takes whatever comes
         self._take_slots(model)
         self._targets = targets
         self._rebind = rebind
+        self._cleans = cleans
         self._class_weight = checked_class_weight(class_weight)
         self._on_cpu = strategy.device.type == "cpu"
         if class_weight is not None:
@@ -105,6 +109,7 @@ class ModelBinder:
         """
         if x is None:
             raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
+        searched: Named = []
         if self._follows is not None:
             self._follow(self._follows, x)
         named: Named = []
@@ -123,11 +128,26 @@ class ModelBinder:
             if tensor.ndim:
                 tensor = match_input(tensor, self._inputs.tensors[index].shape, self._inputs.names[index])
             if finite and not isinstance(value, np.memmap):
-                check_finite(tensor, where)
+                searched.append((where, tensor))
             xs.append(tensor)
         ys = self._bind_targets(y, named)
         ws = self._bind_weights(weights, ys, named)
-        return Batch(xs, ys, ws, same_length(named))
+        batch = Batch(xs, ys, ws, same_length(named))
+        for where, tensor in searched:
+            self._check_finite(tensor, where, batch)
+        return batch
+
+    def _check_finite(self, tensor: torch.Tensor, where: str, batch: Batch) -> None:
+        """Raise where an input holds NaN or infinity; warn where the model itself removes it."""
+        index = first_not_finite(tensor)
+        if index is None:
+            return
+        if self._cleans is None or not self._cleans(self.place(batch.part(slice(index[0], index[0] + 1)))):
+            raise not_finite(tensor, index, where)
+        warn(
+            f"{where} holds {float(tensor[index])} at index {list(index)}. The model's outputs for this sample are finite, so "
+            "it is trained on."
+        )
 
     def _bind_targets(self, y: Any, named: Named) -> Columns:
         names = self._outputs.names

@@ -107,9 +107,14 @@ def check_finite(tensor: torch.Tensor, where: str) -> None:
     """Raise DataError naming the first NaN or infinite value."""
     index = first_not_finite(tensor)
     if index is not None:
-        raise DataError(
-            f"{where} holds values that are not finite.",
-            expected="finite numbers",
-            got=f"{float(tensor[index])} at index {list(index)}",
-            repair="clean the data first, e.g. np.nan_to_num(x), or drop the sample",
-        )
+        raise not_finite(tensor, index, where)
+
+
+def not_finite(tensor: torch.Tensor, index: tuple[int, ...], where: str) -> DataError:
+    """Return the error for a NaN or infinite value."""
+    return DataError(
+        f"{where} holds values that are not finite.",
+        expected="finite numbers",
+        got=f"{float(tensor[index])} at index {list(index)}",
+        repair="clean the data first, e.g. np.nan_to_num(x), or drop the sample",
+    )

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping
 from numbers import Real
 
+import numpy as np
 import torch
 
 from anabranch._errors import ArgumentError, ArgumentTypeError
@@ -56,8 +57,8 @@ def sample_weights(y: torch.Tensor, weights: ClassWeights) -> torch.Tensor:
 
 
 def _class_index(key: object) -> int | None:
-    if isinstance(key, float) and key.is_integer():
-        return int(key)
+    if isinstance(key, (float, np.floating)):
+        return int(key) if float(key).is_integer() else None
     try:
         return operator.index(key)  # type: ignore[arg-type]  # what has no index raises
     except TypeError:
