@@ -70,6 +70,11 @@ def float_kept(x: Any, **numbers: Any) -> Answer:
     return Spec(x.shape, x.dtype) if "float" in x.dtype and _all_numbers(numbers) else None
 
 
+def rectified(x: Any, max_value: Any = None, **numbers: Any) -> Answer:
+    """Say that each float gives a float of its type, cut where ``max_value`` is a number."""
+    return float_kept(x, **numbers) if max_value is None else float_kept(x, max_value=max_value, **numbers)
+
+
 def kept(x: Any) -> Answer:
     """Say that shape and dtype stay, whatever the dtype."""
     return Spec(x.shape, x.dtype)

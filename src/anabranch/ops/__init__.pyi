@@ -1,7 +1,6 @@
 from . import image as image, linalg as linalg, nn as nn, numpy as numpy
 from .activation import (
     celu as celu,
-    dot_product_attention as dot_product_attention,
     elu as elu,
     gelu as gelu,
     glu as glu,
@@ -60,6 +59,7 @@ from .arithmetic import (
     true_divide as true_divide,
     where as where,
 )
+from .attention import dot_product_attention as dot_product_attention
 from .bits import (
     bitwise_and as bitwise_and,
     bitwise_invert as bitwise_invert,

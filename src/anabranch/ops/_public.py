@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Facts, Tensor, Weight, apply, call_site
-from anabranch.graph.facts import MaskRule, Signature, SpecRule
+from anabranch.graph.facts import NO_FACTS, MaskRule, Signature, SpecRule
 from anabranch.ops._torch import np, torch
 
 P = ParamSpec("P")
@@ -72,7 +73,7 @@ FACTS: dict[Callable[..., Any], Facts] = {}
 
 def facts_of(function: Callable[..., Any]) -> Facts:
     """Return the facts that a function states; of any other function nothing is known."""
-    return FACTS.get(function, Facts())
+    return FACTS.get(function, NO_FACTS) if inspect.isfunction(function) else NO_FACTS
 
 
 def _number(leaf: Any) -> Any:

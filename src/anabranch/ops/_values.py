@@ -50,9 +50,49 @@ def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
 
 
 def floats(value: Any) -> Any:
-    """Return a tensor of floats: whole numbers and truth values in the default float type."""
+    """Return a tensor of floats: integers and booleans in the default float type; a traced value of no known type stays."""
     value = tensor(value)
-    return value if "float" in dtype(value) else value.to(runtime.dtype_of(config.floatx()))
+    known = _traced_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)
+    return value if known is None or "float" in known else value.to(runtime.dtype_of(config.floatx()))
+
+
+_FLOAT_OF_FLOATS = frozenset((
+    "add", "batch_norm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "flatten",
+    "layer_norm", "linear", "matmul", "movedim", "mul", "permute", "reshape", "sub", "unsqueeze",
+))  # fmt: skip
+
+
+def _traced_dtype(value: Any) -> str | None:
+    """Return the dtype of a traced value as far as a float is told from others; None where nothing is known."""
+    root = getattr(value.tracer, "root", None)
+    stack: list[fx.Node] = [value.node]
+    while stack:
+        node = stack.pop()
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if node.meta.get("dtype") is not None:
+            if "float" not in node.meta["dtype"]:
+                return _inferred_dtype(value)
+        elif node.op == "get_attr" and root is not None:
+            if not _held(root, str(node.target)).is_floating_point():
+                return _inferred_dtype(value)
+        elif name in _FLOAT_OF_FLOATS:
+            stack.extend(node.all_input_nodes)
+        else:
+            return _inferred_dtype(value)
+    return "float"
+
+
+def _inferred_dtype(value: Any) -> str | None:
+    try:
+        return dtype(value)
+    except EngineError:
+        return None
+
+
+def _held(root: Any, target: str) -> Any:
+    for name in target.split("."):
+        root = getattr(root, name)
+    return root
 
 
 def whole(value: Any) -> Any:
@@ -172,9 +212,7 @@ def _result(node: fx.Node, root: Any, values: dict[fx.Node, Any]) -> Any:
         return getattr(args[0], str(node.target))(*args[1:], **kwargs)
     if node.op == "call_function":
         return node.target(*args, **kwargs)  # type: ignore[operator]  # fx knows that it is one
-    held = root
-    for name in str(node.target).split("."):
-        held = getattr(held, name)
+    held = _held(root, str(node.target))
     return torch.empty_like(held) if node.op == "get_attr" else held(*args, **kwargs)
 
 
@@ -197,6 +235,14 @@ def one_axis(axis: Any, rank: int, name: str = "axis") -> int:
         count = "1 axis" if rank == 1 else f"{rank or 'no'} axes"
         raise ArgumentError(f"There is no axis {axis}: the tensor has {count}.", expected=_axes(rank), got=f"{name}={axis}")
     return axis % rank
+
+
+def axis_in(axis: Any, value: Any) -> int:
+    """Return an axis as it was given, checked where the number of axes is known without inference."""
+    if not isinstance(value, fx.Proxy) or _noted(value.node) is not None:
+        one_axis(axis, rank(value))
+    found: int = axis
+    return found
 
 
 def _axes(rank: int) -> str:

@@ -1,85 +1,192 @@
-"""Non-linearities, element by element and along an axis. Whole numbers become floats."""
+"""Activations: non-linearities element by element and along an axis. Integers become floats.
+
+Every function here is also one of ``anabranch.activations``, by the same name.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from anabranch._errors import ShapeError
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
 from anabranch.ops._public import operation
-from anabranch.ops._torch import kernels, torch
-from anabranch.ops._values import dtype, floats, one_axis, rank, shape, some_axes, tensor
+from anabranch.ops._torch import F, kernels, torch
+from anabranch.ops._values import axis_in, floats, rank, some_axes, tensor
 
 
 @operation(rules.float_kept, pointwise)
 def relu(x: Any) -> Any:
-    """Return max(x, 0)."""
+    """Return max(x, 0).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> relu([-1.0, 2.0])
+        tensor([0., 2.])
+    """
     return kernels.relu(tensor(x))
 
 
 @operation(rules.float_kept, pointwise)
 def relu6(x: Any) -> Any:
-    """Return x cut to [0, 6]."""
+    """Return min(max(x, 0), 6).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> relu6([-1.0, 2.0, 8.0])
+        tensor([0., 2., 6.])
+    """
     return kernels.relu(tensor(x), max_value=6.0)
 
 
 @operation(rules.as_float, pointwise)
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
-    """Return x above 0, negative_slope · x below."""
+    """Return x above 0, negative_slope · x below.
+
+    Args:
+        x: the input, of any shape.
+        negative_slope: the slope below 0.
+
+    Example:
+        >>> leaky_relu([-1.0, 2.0])
+        tensor([-0.2000,  2.0000])
+    """
     return kernels.relu(floats(x), negative_slope)
 
 
 @operation(rules.as_float, pointwise)
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Return x above 0, alpha · (exp(x) - 1) below."""
-    return kernels.elu(floats(x), alpha)
+    """Return x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016).
+
+    Args:
+        x: the input, of any shape.
+        alpha: minus the value that it approaches far below 0.
+
+    Example:
+        >>> elu([-1.0, 2.0])
+        tensor([-0.6321,  2.0000])
+    """
+    return F.elu(floats(x), alpha)
 
 
 @operation(rules.as_float, pointwise)
 def selu(x: Any) -> Any:
-    """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
-    return kernels.selu(floats(x))
+    """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> selu([-1.0, 2.0])
+        tensor([-1.1113,  2.1014])
+    """
+    return F.selu(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def celu(x: Any, alpha: float = 1.0) -> Any:
-    """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)."""
-    return kernels.celu(floats(x), alpha)
+    """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0) (Barron 2017).
+
+    Args:
+        x: the input, of any shape.
+        alpha: minus the value that it approaches far below 0.
+
+    Example:
+        >>> celu([-1.0, 2.0])
+        tensor([-0.6321,  2.0000])
+    """
+    return F.celu(floats(x), alpha)
 
 
 @operation(rules.as_float, pointwise)
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """Return x · Φ(x) (Hendrycks & Gimpel 2016), or its tanh approximation."""
-    return kernels.gelu(floats(x), approximate)
+    """Return x · Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016).
+
+    Args:
+        x: the input, of any shape.
+        approximate: whether Φ is approximated by tanh.
+
+    Example:
+        >>> gelu([-1.0, 2.0])
+        tensor([-0.1588,  1.9546])
+    """
+    return F.gelu(floats(x), approximate="tanh" if approximate else "none")
 
 
 @operation(rules.as_float, pointwise)
 def silu(x: Any) -> Any:
-    """Return x · sigmoid(x)."""
-    return kernels.silu(floats(x))
+    """Return x · sigmoid(x) (Ramachandran et al. 2017).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> silu([-1.0, 2.0])
+        tensor([-0.2689,  1.7616])
+    """
+    return F.silu(floats(x))
 
 
 swish = silu
 
 
 @operation(rules.as_float, pointwise)
+def mish(x: Any) -> Any:
+    """Return x · tanh(softplus(x)) (Misra 2019).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> mish([-1.0, 2.0])
+        tensor([-0.3034,  1.9440])
+    """
+    return F.mish(floats(x))
+
+
+@operation(rules.as_float, pointwise)
 def sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x))."""
-    return kernels.sigmoid(floats(x))
+    """Return 1 / (1 + exp(-x)).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> sigmoid([-1.0, 0.0])
+        tensor([0.2689, 0.5000])
+    """
+    return torch.sigmoid(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def hard_sigmoid(x: Any) -> Any:
-    """Return relu6(x + 3) / 6."""
-    return kernels.hard_sigmoid(floats(x))
+    """Return relu6(x + 3) / 6.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> hard_sigmoid([-6.0, 0.0, 1.5])
+        tensor([0.0000, 0.5000, 0.7500])
+    """
+    return F.hardsigmoid(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def hard_silu(x: Any) -> Any:
-    """Return x · relu6(x + 3) / 6."""
-    return kernels.hard_silu(floats(x))
+    """Return x · relu6(x + 3) / 6.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> hard_silu([-3.0, 3.0])
+        tensor([-0., 3.])
+    """
+    return F.hardswish(floats(x))
 
 
 hard_swish = hard_silu
@@ -87,68 +194,163 @@ hard_swish = hard_silu
 
 @operation(rules.as_float, pointwise)
 def hard_tanh(x: Any) -> Any:
-    """Return x cut to [-1, 1]."""
-    return kernels.hard_tanh(floats(x))
+    """Return x clipped to [-1, 1].
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> hard_tanh([-3.0, 0.5])
+        tensor([-1.0000,  0.5000])
+    """
+    return F.hardtanh(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def tanh_shrink(x: Any) -> Any:
-    """Return x - tanh(x)."""
-    return kernels.tanh_shrink(floats(x))
+    """Return x - tanh(x).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> tanh_shrink([0.0, 2.0])
+        tensor([0.0000, 1.0360])
+    """
+    return F.tanhshrink(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
-    """Return x moved towards 0 by ``threshold``, and 0 within it."""
-    return kernels.soft_shrink(floats(x), threshold)
+    """Return x moved towards 0 by ``threshold``, and 0 within it.
+
+    Args:
+        x: the input, of any shape.
+        threshold: how far.
+
+    Example:
+        >>> soft_shrink([-2.0, 0.25, 1.0])
+        tensor([-1.5000,  0.0000,  0.5000])
+    """
+    return F.softshrink(floats(x), threshold)
 
 
 @operation(rules.as_float, pointwise)
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
-    """Return x where |x| > threshold, 0 elsewhere."""
-    return kernels.hard_shrink(floats(x), threshold)
+    """Return x where abs(x) > threshold, 0 elsewhere.
+
+    Args:
+        x: the input, of any shape.
+        threshold: the greatest size that becomes 0.
+
+    Example:
+        >>> hard_shrink([-2.0, 0.25])
+        tensor([-2.,  0.])
+    """
+    return F.hardshrink(floats(x), threshold)
 
 
 @operation(rules.float_kept, pointwise)
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
-    """Return x above ``threshold``, ``default_value`` elsewhere."""
-    return kernels.threshold(tensor(x), threshold, default_value)
+    """Return x above ``threshold``, ``default_value`` elsewhere.
+
+    Args:
+        x: the input, of any shape.
+        threshold: the greatest value that is replaced.
+        default_value: what replaces it.
+
+    Example:
+        >>> threshold([0.5, 2.0], 1.0, -1.0)
+        tensor([-1.,  2.])
+    """
+    return F.threshold(tensor(x), threshold, default_value)
 
 
 @operation(rules.as_float, pointwise)
 def softplus(x: Any) -> Any:
-    """Return log(1 + exp(x))."""
-    return kernels.softplus(floats(x))
+    """Return log(1 + exp(x)).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> softplus([-1.0, 0.0])
+        tensor([0.3133, 0.6931])
+    """
+    return F.softplus(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def softsign(x: Any) -> Any:
-    """Return x / (1 + |x|)."""
-    return kernels.softsign(floats(x))
+    """Return x / (1 + abs(x)).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> softsign([-1.0, 3.0])
+        tensor([-0.5000,  0.7500])
+    """
+    return F.softsign(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def squareplus(x: Any, b: float = 4) -> Any:
-    """Return (x + √(x² + b)) / 2."""
-    return kernels.squareplus(floats(x), b)
+    """Return (x + √(x² + b)) / 2 (Barron 2021).
+
+    Args:
+        x: the input, of any shape.
+        b: how smooth the bend at 0 is.
+
+    Example:
+        >>> squareplus([0.0, 1.5])
+        tensor([1., 2.])
+    """
+    x = floats(x)
+    return (x + torch.sqrt(x * x + b)) / 2
 
 
 @operation(rules.as_float, pointwise)
 def log_sigmoid(x: Any) -> Any:
-    """Return log(sigmoid(x))."""
-    return kernels.log_sigmoid(floats(x))
+    """Return log(sigmoid(x)).
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> log_sigmoid([-1.0, 0.0])
+        tensor([-1.3133, -0.6931])
+    """
+    return F.logsigmoid(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def sparse_plus(x: Any) -> Any:
-    """Return 0 below -1, x above 1, (x + 1)² / 4 between."""
-    return kernels.sparse_plus(floats(x))
+    """Return 0 below -1, x above 1, (x + 1)² / 4 between.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> sparse_plus([-2.0, 0.0, 2.0])
+        tensor([0.0000, 0.2500, 2.0000])
+    """
+    x = floats(x)
+    return torch.where(x >= 1, x, x.clamp(-1.0, 1.0).add(1).square() / 4)
 
 
 @operation(rules.as_float, pointwise)
 def sparse_sigmoid(x: Any) -> Any:
-    """Return (x + 1) / 2 cut to [0, 1]."""
-    return kernels.sparse_sigmoid(floats(x))
+    """Return (x + 1) / 2 clipped to [0, 1].
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> sparse_sigmoid([-2.0, 0.0, 0.5])
+        tensor([0.0000, 0.5000, 0.7500])
+    """
+    return (floats(x).clamp(-1.0, 1.0) + 1) / 2
 
 
 # Along an axis
@@ -156,83 +358,70 @@ def sparse_sigmoid(x: Any) -> Any:
 
 @operation(rules.along, along())
 def softmax(x: Any, axis: Any = -1) -> Any:
-    """Return exp(x) / Σ exp(x) along an axis, along several taken as one, or along all (None)."""
+    """Return exp(x) / Σ exp(x).
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis of the sum; several are taken as one, None is all.
+
+    Example:
+        >>> softmax([0.0, 1.0])
+        tensor([0.2689, 0.7311])
+    """
     x = floats(x)
-    return kernels.softmax(x, one_axis(axis, rank(x)) if isinstance(axis, int) else some_axes(axis, rank(x)))
+    return kernels.softmax(x, axis_in(axis, x) if isinstance(axis, int) else some_axes(axis, rank(x)))
 
 
 @operation(rules.along, along())
 def log_softmax(x: Any, axis: Any = -1) -> Any:
-    """Return log softmax(x)."""
+    """Return log(softmax(x)).
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis of the sum; several are taken as one, None is all.
+
+    Example:
+        >>> log_softmax([0.0, 1.0])
+        tensor([-1.3133, -0.3133])
+    """
     x = floats(x)
     if isinstance(axis, int):
-        return kernels.log_softmax(x, one_axis(axis, rank(x)))
+        return F.log_softmax(x, axis_in(axis, x))
     return x - torch.logsumexp(x, some_axes(axis, rank(x)), True)
 
 
 @operation(rules.along, along())
 def sparsemax(x: Any, axis: int = -1) -> Any:
-    """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016)."""
+    """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016).
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis.
+
+    Example:
+        >>> sparsemax([0.0, 0.5, 2.0])
+        tensor([0., 0., 1.])
+    """
     x = floats(x)
-    return kernels.sparsemax(x, one_axis(axis, rank(x)))
+    axis = axis_in(axis, x)
+    ranked = torch.sort(x, axis, descending=True)[0]
+    count = torch.ones_like(ranked).cumsum(axis)
+    support = 1 + count * ranked > ranked.cumsum(axis)
+    excess = torch.where(support, ranked, 0.0).sum(axis, True) - 1
+    return torch.relu(x - excess / support.sum(axis, True))
 
 
 @operation(rules.halved, along())
 def glu(x: Any, axis: int = -1) -> Any:
-    """Return a · sigmoid(b) for the halves a, b of x along an axis."""
-    x = floats(x)
-    place = one_axis(axis, rank(x))
-    size = shape(x)[place]
-    if size is not None and size % 2:
-        raise ShapeError("glu halves an axis.", expected="an even size", got=f"{shape(x)}, axis={axis}")
-    return kernels.glu(x, place)
+    """Return a · sigmoid(b) for the halves a, b of x along an axis (Dauphin et al. 2017).
 
+    Args:
+        x: the input, of an even size along ``axis``.
+        axis: the axis that is halved.
 
-# Attention
-
-
-@operation()
-def dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any = None,
-    mask: Any = None,
-    scale: float | None = None,
-    is_causal: bool = False,
-    flash_attention: bool | None = None,
-    attn_logits_soft_cap: float | None = None,
-) -> Any:
-    """Return softmax(scale · query · keyᵀ + bias) · value: (B, T, N, H), (B, S, K, H) twice -> (B, T, N, H).
-
-    N heads share K key heads where K divides N. ``mask`` (B or 1, N or 1, T, S) is true where a query sees a key; ``is_causal``
-    lets it see none that comes later; the cap c bends logits to c · tanh(logits / c). ``scale`` is 1 / √H unless given. Torch
-    chooses the kernel; ``flash_attention`` says nothing.
+    Example:
+        >>> glu([1.0, 2.0, 0.0, 0.0])
+        tensor([0.5000, 1.0000])
     """
-    arguments = {"query": query, "key": key, "value": value}
-    for name, given in arguments.items():
-        if rank(floats(given)) != 4:
-            raise ShapeError(
-                f"{name} has {rank(tensor(given))} axes.", expected="(batch, steps, heads, width)", got=str(shape(given))
-            )
-    q, k, v = (floats(given).transpose(1, 2) for given in arguments.values())  # B N T H
-    heads, kept = shape(tensor(query))[2], shape(tensor(key))[2]
-    if heads is not None and kept is not None and heads != kept:
-        if heads % kept:
-            raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {kept} heads")
-        k, v = (torch.repeat_interleave(x, heads // kept, 1) for x in (k, v))
-    added = None if bias is None else floats(bias)
-    seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0
-    if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
-        before = torch.ones_like(q[0, 0, :, :1] * k[0, 0, :, 0], dtype=torch.bool).tril()
-        seen = before if seen is None else seen & before
-    if attn_logits_soft_cap is None:
-        if seen is not None:
-            added = seen if added is None else torch.where(seen, added, -math.inf)
-        causal = is_causal and added is None
-        return torch.nn.functional.scaled_dot_product_attention(q, k, v, added, 0.0, causal, scale=scale).transpose(1, 2)
-    logits = torch.matmul(q * (1 / math.sqrt(shape(tensor(query))[3] or 1) if scale is None else scale), k.transpose(2, 3))
-    logits = torch.tanh(logits / attn_logits_soft_cap) * attn_logits_soft_cap
-    logits = logits if added is None else logits + added
-    logits = logits if seen is None else torch.where(seen, logits, -math.inf)
-    return torch.matmul(torch.softmax(logits, -1), v).transpose(1, 2)
+    x = floats(x)
+    return F.glu(x, axis_in(axis, x))

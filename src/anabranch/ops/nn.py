@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from anabranch.ops.activation import (
     celu as celu,
-    dot_product_attention as dot_product_attention,
     elu as elu,
     gelu as gelu,
     glu as glu,
@@ -33,6 +32,7 @@ from anabranch.ops.activation import (
     tanh_shrink as tanh_shrink,
     threshold as threshold,
 )
+from anabranch.ops.attention import dot_product_attention as dot_product_attention
 from anabranch.ops.classes import (
     binary_crossentropy as binary_crossentropy,
     categorical_crossentropy as categorical_crossentropy,

@@ -1,0 +1,58 @@
+"""Attention: queries that choose among values by their keys."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from anabranch._errors import ShapeError
+from anabranch.ops._public import operation
+from anabranch.ops._torch import torch
+from anabranch.ops._values import dtype, floats, rank, shape, tensor
+
+
+@operation()
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Any:
+    """Return softmax(scale · query · keyᵀ + bias) · value: (B, T, N, H), (B, S, K, H) twice -> (B, T, N, H).
+
+    N heads share K key heads where K divides N. ``mask`` (B or 1, N or 1, T, S) is true where a query sees a key; ``is_causal``
+    lets it see none that comes later; the cap c bends logits to c · tanh(logits / c). ``scale`` is 1 / √H unless given. Torch
+    chooses the kernel; ``flash_attention`` says nothing.
+    """
+    arguments = {"query": query, "key": key, "value": value}
+    for name, given in arguments.items():
+        if rank(floats(given)) != 4:
+            raise ShapeError(
+                f"{name} has {rank(tensor(given))} axes.", expected="(batch, steps, heads, width)", got=str(shape(given))
+            )
+    q, k, v = (floats(given).transpose(1, 2) for given in arguments.values())  # B N T H
+    heads, kept = shape(tensor(query))[2], shape(tensor(key))[2]
+    if heads is not None and kept is not None and heads != kept:
+        if heads % kept:
+            raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {kept} heads")
+        k, v = (torch.repeat_interleave(x, heads // kept, 1) for x in (k, v))
+    added = None if bias is None else floats(bias)
+    seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0
+    if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
+        before = torch.ones_like(q[0, 0, :, :1] * k[0, 0, :, 0], dtype=torch.bool).tril()
+        seen = before if seen is None else seen & before
+    if attn_logits_soft_cap is None:
+        if seen is not None:
+            added = seen if added is None else torch.where(seen, added, -math.inf)
+        causal = is_causal and added is None
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, added, 0.0, causal, scale=scale).transpose(1, 2)
+    logits = torch.matmul(q * (1 / math.sqrt(shape(tensor(query))[3] or 1) if scale is None else scale), k.transpose(2, 3))
+    logits = torch.tanh(logits / attn_logits_soft_cap) * attn_logits_soft_cap
+    logits = logits if added is None else logits + added
+    logits = logits if seen is None else torch.where(seen, logits, -math.inf)
+    return torch.matmul(torch.softmax(logits, -1), v).transpose(1, 2)
