@@ -38,7 +38,7 @@ def linear(x: Any) -> Any:
     return tensor(x)
 
 
-@operation(rules.rectified, pointwise)
+@operation(rules.rectified, pointwise)  # type: ignore[no-redef]  # with more options than that of ops
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """Return x above ``threshold``, at most ``max_value``; below it negative_slope · (x - threshold).
 
@@ -55,7 +55,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     return kernels.relu(tensor(x), negative_slope, max_value, threshold)
 
 
-@operation(rules.as_float, pointwise)
+@operation(rules.as_float, pointwise)  # type: ignore[no-redef]  # of another default than that of ops
 def gelu(x: Any, approximate: bool = False) -> Any:
     """Return x · Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016).
 
