@@ -1,4 +1,4 @@
-"""Precision policies: which float type a layer computes in, and which its weights are kept in."""
+"""Precision policies: which float type a layer computes in, and which its weights have."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ _INTEGERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "in
 
 
 class DTypePolicy:
-    """A float type to compute in and one for weights.
+    """Name a float type to compute in and one for weights.
 
-    ``"float32"`` and its kin use one type for both. ``"mixed_bfloat16"`` and ``"mixed_float16"`` compute in 16 bits and keep
-    weights, and so their updates, in float32 (Micikevicius et al. 2018).
+    ``"float32"``, ``"float64"``, … use one type for both. ``"mixed_bfloat16"`` and ``"mixed_float16"`` compute in 16 bits and
+    hold weights, and so their updates, in float32 (Micikevicius et al. 2018).
+
+    Args:
+        name: a float type, or one of the mixed policies.
+
+    Raises:
+        UnknownNameError: there is no such policy.
+
+    Example:
+        >>> policy = DTypePolicy("mixed_bfloat16")
+        >>> policy.compute_dtype, policy.variable_dtype
+        ('bfloat16', 'float32')
     """
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
             raise ArgumentTypeError(
-                "A precision policy is named by a string.", expected="e.g. 'mixed_bfloat16'", got=repr(name)
+                "A precision policy's name must be a string.", expected="e.g. 'mixed_bfloat16'", got=repr(name)
             )
         if name not in MIXED and name not in FLOATS and name not in _INTEGERS:
             raise unknown("precision policy", name, (*FLOATS, *MIXED))
@@ -29,25 +40,38 @@ class DTypePolicy:
 
     @property
     def compute_dtype(self) -> str:
-        """The type that layers compute in and give."""
+        """The type that layers compute in and return."""
         return MIXED.get(self.name, self.name)
 
     @property
     def variable_dtype(self) -> str:
-        """The type that weights are kept in."""
+        """The type of weights."""
         return "float32" if self.name in MIXED else self.name
 
     @property
     def quantization_mode(self) -> None:
-        """None: no policy of these is quantized."""
+        """None: quantized policies are not supported."""
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
+        """Return the constructor's arguments.
+
+        Example:
+            >>> DTypePolicy("float32").get_config()
+            {'name': 'float32'}
+        """
         return {"name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DTypePolicy:
-        """Make one from what ``get_config`` gave."""
+        """Make a policy from what ``get_config`` returned.
+
+        Args:
+            config: the constructor's arguments.
+
+        Example:
+            >>> DTypePolicy.from_config({"name": "float32"})
+            <DTypePolicy "float32">
+        """
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:

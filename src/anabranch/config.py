@@ -1,8 +1,10 @@
-"""Settings of the process: float type, image layout, device, data folder, and the seed."""
+"""Settings of the process: float type, precision, image layout, device, memory, data folder, and the seed."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from typing import TYPE_CHECKING, Literal
 
 from anabranch import _process
@@ -12,8 +14,18 @@ from anabranch._policy import FLOATS, DTypePolicy
 if TYPE_CHECKING:
     from pathlib import Path
 
+__all__ = [
+    "check_data_format", "data_folder", "device", "dtype_policy", "epsilon", "floatx", "image_data_format",
+    "keep_memory", "seed", "set_device", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format",
+    "set_keep_memory", "set_seed", "set_strict_merges", "set_tf32", "strict_merges", "tf32",
+]  # fmt: skip
+__dir__ = __all__.copy
+
+FloatType = Literal["float16", "bfloat16", "float32", "float64"]
 ImageFormat = Literal["channels_last", "channels_first"]
 KeepMemory = Literal["fit", "always", "never"]
+
+_DEVICES = ("cpu", "cuda", "hpu", "ipu", "meta", "mps", "mtia", "npu", "privateuseone", "vulkan", "xla", "xpu")
 
 _floatx = "float32"
 _policy: DTypePolicy | None = None
@@ -27,12 +39,30 @@ _keep_memory: KeepMemory = "fit"
 
 
 def floatx() -> str:
-    """Return the default float type, as in ``keras.config.floatx``."""
+    """Return the default float type: ``float32`` unless set.
+
+    Example:
+        >>> floatx()
+        'float32'
+    """
     return _floatx
 
 
-def set_floatx(value: str) -> None:
-    """Set the default float type: one of float16, bfloat16, float32, float64."""
+def set_floatx(value: FloatType) -> None:
+    """Set the default float type.
+
+    Args:
+        value: one of float16, bfloat16, float32, float64.
+
+    Raises:
+        ArgumentError: another value.
+
+    Example:
+        >>> set_floatx("float64")
+        >>> floatx()
+        'float64'
+        >>> set_floatx("float32")
+    """
     global _floatx
     if value not in FLOATS:
         raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=repr(value))
@@ -40,62 +70,141 @@ def set_floatx(value: str) -> None:
 
 
 def dtype_policy() -> DTypePolicy:
-    """Return the precision policy of layers that are given none; ``floatx`` for both types unless set."""
+    """Return the precision policy of layers without one of their own; ``floatx`` for both types unless set.
+
+    Example:
+        >>> dtype_policy().compute_dtype
+        'float32'
+    """
     return _policy or DTypePolicy(_floatx)
 
 
 def set_dtype_policy(policy: str | DTypePolicy) -> None:
-    """Set the precision policy of layers made from now on, e.g. ``"mixed_bfloat16"``.
+    """Set the precision policy of layers made from now on.
+
+    Args:
+        policy: a name such as ``"mixed_bfloat16"``, or a policy.
 
     Raises:
         ArgumentError: there is no such policy.
         ArgumentTypeError: neither a name nor a policy.
+
+    Example:
+        >>> set_dtype_policy("mixed_bfloat16")
+        >>> dtype_policy().compute_dtype, dtype_policy().variable_dtype
+        ('bfloat16', 'float32')
+        >>> set_dtype_policy("float32")
     """
     global _policy
     _policy = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
 
 
 def tf32() -> bool | None:
-    """Return whether CUDA may round the factors of float32 products to 10 bits; None, the default, leaves it to torch."""
+    """Return whether CUDA may round the factors of float32 products to 10 bits; None, the default, leaves it to torch.
+
+    Example:
+        >>> tf32() is None
+        True
+    """
     return _tf32
 
 
 def set_tf32(allowed: bool | None) -> None:
-    """Say whether CUDA may multiply float32 matrices and convolutions in TF32: several times faster, errors near 1e-3.
+    """Allow or forbid TF32 in products and convolutions of float32 on CUDA: several times faster, errors near 1e-3.
 
-    None leaves it to torch, which allows it for convolutions and not for matrix products. A CPU does not know TF32.
+    Args:
+        allowed: None leaves it to torch, which allows it for convolutions and not for matrix products. A CPU has no TF32.
+
+    Raises:
+        ArgumentTypeError: another value.
+
+    Example:
+        >>> set_tf32(True)
+        >>> tf32()
+        True
+        >>> set_tf32(None)
     """
     global _tf32
     if allowed is not None and not isinstance(allowed, bool):
-        raise ArgumentTypeError("TF32 is allowed or not.", expected="True, False or None", got=repr(allowed))
+        raise ArgumentTypeError("allowed must be True, False or None.", got=repr(allowed))
     _tf32 = allowed
     _process.note_change()
 
 
 def epsilon() -> float:
-    """Return the small number that keeps divisions and logarithms finite (1e-7 unless set)."""
+    """Return the small number that keeps divisions and logarithms finite: 1e-7 unless set.
+
+    Example:
+        >>> epsilon()
+        1e-07
+    """
     return _epsilon
 
 
 def set_epsilon(value: float) -> None:
-    """Set the small number that keeps divisions and logarithms finite."""
+    """Set the small number that keeps divisions and logarithms finite.
+
+    Args:
+        value: a finite number > 0.
+
+    Raises:
+        ArgumentError: another number.
+
+    Example:
+        >>> set_epsilon(1e-5)
+        >>> epsilon()
+        1e-05
+        >>> set_epsilon(1e-7)
+    """
     global _epsilon
-    _epsilon = float(value)
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ArgumentError("epsilon must be a finite number > 0.", got=repr(value))
+    _epsilon = number
 
 
 def image_data_format() -> ImageFormat:
-    """Return where the channels of an image stand unless a layer says otherwise: ``channels_last`` unless set."""
+    """Return the default position of images' channels: ``channels_last`` unless set.
+
+    Example:
+        >>> image_data_format()
+        'channels_last'
+    """
     return _image_data_format
 
 
-def set_image_data_format(value: str) -> None:
-    """Set the default place of the channels: ``channels_last`` (B H W C) or ``channels_first`` (B C H W)."""
+def set_image_data_format(value: ImageFormat) -> None:
+    """Set the default position of images' channels.
+
+    Args:
+        value: ``channels_last`` (B H W C) or ``channels_first`` (B C H W).
+
+    Raises:
+        ArgumentError: another value.
+
+    Example:
+        >>> set_image_data_format("channels_first")
+        >>> image_data_format()
+        'channels_first'
+        >>> set_image_data_format("channels_last")
+    """
     global _image_data_format
     _image_data_format = check_data_format(value)
 
 
 def check_data_format(value: str | None) -> ImageFormat:
-    """Return a valid image layout; None means the default."""
+    """Return a valid image layout.
+
+    Args:
+        value: ``channels_last``, ``channels_first``, or None for the default.
+
+    Raises:
+        ArgumentError: another value.
+
+    Example:
+        >>> check_data_format(None)
+        'channels_last'
+    """
     if value is None:
         return _image_data_format
     if value == "channels_last":
@@ -106,57 +215,116 @@ def check_data_format(value: str | None) -> ImageFormat:
 
 
 def device() -> str | None:
-    """Return the device asked for, or None where the engine chooses (CUDA if there, else CPU)."""
+    """Return the device that was set; None where the engine chooses (CUDA where there is one, else the CPU).
+
+    Example:
+        >>> set_device("cpu")
+        >>> device()
+        'cpu'
+        >>> set_device(None)
+    """
     return _device
 
 
 def set_device(name: str | None) -> None:
-    """Choose where weights and batches live, e.g. ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None lets the engine choose.
+    """Set the device of weights and batches; weights that have values are moved when they are next used.
 
-    Weights that already have values are moved when they are next used.
+    Args:
+        name: e.g. ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None lets the engine choose.
+
+    Raises:
+        ArgumentTypeError: no string.
+        ArgumentError: no kind of device that torch has.
+
+    Example:
+        >>> set_device("cpu")
+        >>> set_device(None)
     """
     global _device
     if name is not None and not isinstance(name, str):
-        raise ArgumentTypeError("A device is named by a string.", expected="'cpu' or 'cuda'", got=repr(name))
+        raise ArgumentTypeError("A device's name must be a string.", expected="e.g. 'cpu' or 'cuda'", got=repr(name))
+    if name is not None and not re.fullmatch(rf"({'|'.join(_DEVICES)})(:\d+)?", name):
+        raise ArgumentError("Unknown device.", expected=f"one of {', '.join(_DEVICES)}, or e.g. 'cuda:1'", got=repr(name))
     _device = name
     _process.note_change()
 
 
 def strict_merges() -> bool:
-    """Return whether a merge that stretches a branch without being asked to is an error; else it is a warning."""
+    """Return whether a merge that broadcasts a branch without ``broadcast=True`` is an error; else it is a warning.
+
+    Example:
+        >>> strict_merges()
+        True
+    """
     return _strict_merges
 
 
 def set_strict_merges(strict: bool) -> None:
-    """Say whether ``add``, ``average``, … of unequal shapes without ``broadcast=True`` is an error.
+    """Make ``add``, ``average``, … of unequal shapes without ``broadcast=True`` an error, or a warning.
 
-    Else it is a warning with the user's line, as under ``anabranch run``, since Keras stretches in silence.
+    Args:
+        strict: False warns at the user's line, as under ``anabranch run``, since Keras broadcasts silently.
+
+    Raises:
+        ArgumentTypeError: no boolean.
+
+    Example:
+        >>> set_strict_merges(False)
+        >>> strict_merges()
+        False
+        >>> set_strict_merges(True)
     """
     global _strict_merges
-    _strict_merges = bool(strict)
+    if not isinstance(strict, bool):
+        raise ArgumentTypeError("strict must be True or False.", got=repr(strict))
+    _strict_merges = strict
 
 
 def keep_memory() -> KeepMemory:
-    """Return when freed memory is kept for the next step: ``fit`` unless set."""
+    """Return when freed memory is held for the next step: ``fit`` unless set.
+
+    Example:
+        >>> keep_memory()
+        'fit'
+    """
     return _keep_memory
 
 
 def set_keep_memory(when: KeepMemory) -> None:
-    """Say when the C library keeps freed memory for the next step instead of giving it back to the system.
+    """Set when the C library holds freed memory for the next step instead of returning it to the system.
 
-    ``"fit"``: while ``fit``, and ``evaluate`` and ``predict`` of several batches, run; given back at their end. ``"always"``:
-    from the first of them to the end of the process. ``"never"``: the C library is left alone. Concerns the CPU under glibc
-    (most of Linux); elsewhere, and where the environment chooses an allocator or its settings (``MALLOC_…``,
-    ``GLIBC_TUNABLES``, ``LD_PRELOAD``), nothing happens.
+    Concerns the CPU under glibc (most of Linux); elsewhere, and where the environment chooses an allocator or its settings
+    (``MALLOC_…``, ``GLIBC_TUNABLES``, ``LD_PRELOAD``), nothing happens.
+
+    Args:
+        when: ``"fit"``: while ``fit``, and ``evaluate`` and ``predict`` of several batches, run; ``"always"``: from the first
+            of them to the end of the process; ``"never"``: the C library's own settings stay.
+
+    Raises:
+        ArgumentError: another value.
+
+    Example:
+        >>> set_keep_memory("never")
+        >>> keep_memory()
+        'never'
+        >>> set_keep_memory("fit")
     """
     global _keep_memory
     if when not in ("fit", "always", "never"):
-        raise ArgumentError("Unknown time to keep memory.", expected="'fit', 'always' or 'never'", got=repr(when))
+        raise ArgumentError(f"keep_memory must be 'fit', 'always' or 'never'; got {when!r}.")
     _keep_memory = when
 
 
 def data_folder() -> Path:
-    """Return the folder that downloaded data sets live in: ``$ANABRANCH_DATA``, or ``~/.cache/anabranch``."""
+    """Return the folder of downloaded data sets: ``$ANABRANCH_DATA``, or ``~/.cache/anabranch``.
+
+    Example:
+        >>> import os
+        >>> os.environ["ANABRANCH_DATA"] = "/data/sets"
+        >>> print(data_folder())
+        /data/sets
+        >>> del os.environ["ANABRANCH_DATA"]
+    """
     from pathlib import Path
 
     chosen = os.environ.get("ANABRANCH_DATA")
@@ -164,7 +332,13 @@ def data_folder() -> Path:
 
 
 def seed() -> int:
-    """Return the global seed; drawn from the operating system where none was set."""
+    """Return the global seed; drawn from the operating system where none was set.
+
+    Example:
+        >>> set_seed(7)
+        >>> seed()
+        7
+    """
     global _seed
     if _seed is None:
         _seed = int.from_bytes(os.urandom(4), "little")
@@ -172,11 +346,21 @@ def seed() -> int:
 
 
 def set_seed(value: int) -> None:
-    """Set the global seed. ``utils.set_random_seed`` calls this; the engine's generators follow when they next run."""
+    """Set the global seed; generators and initial values follow. ``utils.set_random_seed`` sets this and Python's and NumPy's.
+
+    Args:
+        value: an integer.
+
+    Raises:
+        ArgumentTypeError: no integer.
+
+    Example:
+        >>> set_seed(7)
+        >>> seed()
+        7
+    """
     global _seed
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError("A seed is an integer.", expected="an int", got=repr(value))
-    if not -(2**63) <= value < 2**64:
-        raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=repr(value))
+        raise ArgumentTypeError("A seed must be an integer.", got=repr(value))
     _seed = value
     _process.note_seeding()

@@ -6,38 +6,69 @@ from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentTypeError
-from anabranch._policy import DTypePolicy as DTypePolicy
-
-
-def get(identifier: Any) -> DTypePolicy:
-    """Return a policy: itself, by name or from ``serialize``; None is the global one.
-
-    >>> get("mixed_bfloat16").compute_dtype
-    'bfloat16'
-    """
-    if identifier is None:
-        return config.dtype_policy()
-    if isinstance(identifier, DTypePolicy):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        return DTypePolicy(identifier)
-    raise ArgumentTypeError(
-        "This is no precision policy.", expected="a name such as 'mixed_bfloat16', or a DTypePolicy", got=repr(identifier)
-    )
-
-
-def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
-    """Return a policy as plain data, in Keras's form."""
-    return {"module": "keras", "class_name": "DTypePolicy", "config": dtype_policy.get_config(), "registered_name": None}
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
-    """Return the policy that ``serialize`` wrote down."""
-    return DTypePolicy.from_config(config.get("config", config))
-
+from anabranch._policy import DTypePolicy
+from anabranch.registry import Json, Registry
 
 FloatDTypePolicy = DTypePolicy
 
 __all__ = ["DTypePolicy", "FloatDTypePolicy", "deserialize", "get", "serialize"]
+__dir__ = __all__.copy
+
+_registry: Registry[DTypePolicy] = Registry(
+    "precision policy", "keras.dtype_policies", DTypePolicy,
+    lambda: {"DTypePolicy": DTypePolicy, "FloatDTypePolicy": DTypePolicy}, callables=False,
+)  # fmt: skip
+
+
+def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
+    """Return a precision policy.
+
+    Args:
+        identifier: a policy, its name, its JSON, or None for the global one.
+
+    Raises:
+        UnknownNameError: there is no such policy.
+        ArgumentTypeError: nothing of the kind.
+
+    Example:
+        >>> get("mixed_bfloat16").compute_dtype
+        'bfloat16'
+    """
+    if identifier is None:
+        return config.dtype_policy()
+    if isinstance(identifier, str):
+        return DTypePolicy(identifier)
+    if isinstance(identifier, (DTypePolicy, dict)):
+        found: DTypePolicy = _registry.get(identifier)
+        return found
+    raise ArgumentTypeError(
+        "Expected a precision policy.", expected="a name such as 'mixed_bfloat16', or a DTypePolicy", got=repr(identifier)
+    )
+
+
+def serialize(dtype_policy: DTypePolicy) -> Json:
+    """Return a policy as JSON, in Keras's form.
+
+    Args:
+        dtype_policy: the policy.
+
+    Example:
+        >>> serialize(get("float32"))["config"]
+        {'name': 'float32'}
+    """
+    return _registry.serialize(dtype_policy) | {"module": "keras"}
+
+
+def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
+    """Return the policy that ``serialize`` described.
+
+    Args:
+        config: its JSON.
+        custom_objects: the caller's own classes by name.
+
+    Example:
+        >>> deserialize(serialize(get("mixed_float16"))).name
+        'mixed_float16'
+    """
+    found: DTypePolicy = _registry.deserialize(config, custom_objects)
+    return found

@@ -281,3 +281,10 @@ def _bypass(draft: Draft, gone: set[Step]) -> None:
             )
         (through[step],) = sources.values()
     draft.redirect(past)
+
+
+__all__ = [
+    "Edit", "add_output", "insert_after", "insert_before", "remove", "rename", "replace", "rewire", "set_outputs", "splice",
+    "swap_activation", "wrap",
+]  # fmt: skip
+__dir__ = __all__.copy

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch.config import dtype_policy as dtype_policy, set_dtype_policy as set_dtype_policy
-from anabranch.dtype_policies import DTypePolicy as DTypePolicy
+from anabranch.config import dtype_policy, set_dtype_policy
+from anabranch.dtype_policies import DTypePolicy
 
 Policy = DTypePolicy
 global_policy, set_global_policy = dtype_policy, set_dtype_policy
+
+__all__ = [
+    "DTypePolicy",
+    "LossScaleOptimizer",  # noqa: F822  # loaded when asked for
+    "Policy",
+    "dtype_policy",
+    "global_policy",
+    "set_dtype_policy",
+    "set_global_policy",
+]
+__dir__ = __all__.copy
 
 
 def __getattr__(name: str) -> Any:

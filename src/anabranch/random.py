@@ -120,3 +120,9 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
     """Put x into random order along ``axis``."""
     keys = _empty((x.shape[axis],), "float32")
     return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **_source(seed, keys))))
+
+
+__all__ = [
+    "SeedGenerator", "categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform",
+]  # fmt: skip
+__dir__ = __all__.copy

@@ -34,3 +34,9 @@ def load_data(*, source: Archive = CIFAR10) -> Split:
     test = parts.pop("test_batch.bin")
     x_train, y_train = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
     return (x_train, y_train), test
+
+
+__all__ = [
+    "load_data",
+]  # fmt: skip
+__dir__ = __all__.copy

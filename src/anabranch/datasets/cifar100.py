@@ -38,3 +38,9 @@ def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
         images, labels = read(data, len(LABELS), f"{name} in {packed}")
         parts[name.rpartition("/")[2]] = images, labels[:, column : column + 1].copy()
     return parts["train.bin"], parts["test.bin"]
+
+
+__all__ = [
+    "load_data",
+]  # fmt: skip
+__dir__ = __all__.copy

@@ -26,3 +26,9 @@ def load_data(*, source: Sequence[Remote] = FASHION_MNIST) -> Split:
         FileFormatError: a file is damaged.
     """
     return load_files(source)
+
+
+__all__ = [
+    "load_data",
+]  # fmt: skip
+__dir__ = __all__.copy

@@ -54,3 +54,9 @@ def read_idx(path: Path) -> Bytes:
     if data[:3] != b"\0\0\x08" or len(data) != head + math.prod(sizes):
         raise FileFormatError(f"{path} is no idx file of bytes.", repair="delete it and run again")
     return np.frombuffer(data, np.uint8, offset=head).reshape(sizes).copy()
+
+
+__all__ = [
+    "load_data", "load_files", "read_idx",
+]  # fmt: skip
+__dir__ = __all__.copy

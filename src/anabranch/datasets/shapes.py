@@ -81,3 +81,9 @@ _FORMS: tuple[Any, ...] = (
     lambda np, x, y: (x * x + y * y < 1) & (y < 0),
     lambda np, x, y: (_box(np, x, y) < 1) & ((np.floor(x * 1.5) + np.floor(y * 1.5)) % 2 == 0),
 )
+
+
+__all__ = [
+    "load_data",
+]  # fmt: skip
+__dir__ = __all__.copy

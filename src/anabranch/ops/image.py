@@ -167,3 +167,6 @@ def _both_ends(
     if any(isinstance(number, int) and number < 0 for number in (before, after)) and (known or target is None):
         raise ArgumentError(f"The {what} would be negative.", got=f"{axis} {size}, {ends[0]} {before}, {ends[1]} {after}")
     return before, after
+
+
+__dir__ = __all__.copy

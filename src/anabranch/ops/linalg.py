@@ -86,3 +86,6 @@ def eigh(x: Any) -> tuple[Any, Any]:
     """Return the eigenvalues of symmetric matrices, ascending, and the eigenvectors as columns."""
     found = torch.linalg.eigh(floats(x))
     return found[0], found[1]
+
+
+__dir__ = __all__.copy

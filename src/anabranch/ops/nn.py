@@ -60,3 +60,8 @@ from anabranch.ops.normalizing import (
     psnr as psnr,
     rms_normalization as rms_normalization,
 )
+
+
+def __dir__() -> list[str]:
+    """Return the names of the functions."""
+    return sorted(name for name, thing in globals().items() if callable(thing) and not name.startswith("_"))

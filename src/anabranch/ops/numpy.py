@@ -224,3 +224,8 @@ from anabranch.ops.shaping import (
     tril as tril,
     triu as triu,
 )
+
+
+def __dir__() -> list[str]:
+    """Return the names of the functions."""
+    return sorted(name for name, thing in globals().items() if callable(thing) and not name.startswith("_"))
