@@ -82,5 +82,5 @@ def test_mistakes() -> None:
         random.normal((None, 3))
     with pytest.raises(ArgumentError, match=r"lies in \[0, 1\]"):
         random.dropout(torch.ones(3), 1.5)
-    with pytest.raises(ArgumentTypeError, match="whole number"):
+    with pytest.raises(ArgumentTypeError, match="integer"):
         random.SeedGenerator(1.5)

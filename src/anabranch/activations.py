@@ -14,7 +14,8 @@ from anabranch.ops import activation as definitions
 from anabranch.ops._public import FACTS, facts_of, operation
 from anabranch.ops._torch import kernels
 from anabranch.ops._values import tensor
-from anabranch.ops.elementary import exp, tanh as tanh
+from anabranch.ops.angles import tanh as tanh
+from anabranch.ops.elementary import exp
 from anabranch.registry import Json, Registry
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Random numbers in Keras's words: drawn anew whenever a model runs, also where a layer's call is recorded into it.
+"""Random numbers in Keras's words: drawn again whenever a model runs, also where a layer's call is recorded into it.
 
 ``seed``: None draws from the generator of the process, which ``utils.set_random_seed`` seeds; an int gives the same numbers at
-every call; a :class:`SeedGenerator` the next ones of a row of its own.
+every call; a :class:`SeedGenerator` the next ones of a sequence of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from anabranch.ops import _kernels as kernels
 
 
 class SeedGenerator:
-    """A row of random numbers of its own.
+    """A sequence of random numbers of its own.
 
     Args:
         seed: where it begins; None takes the next number of the process's own generator.
@@ -26,7 +26,7 @@ class SeedGenerator:
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ArgumentTypeError("A seed is a whole number.", got=repr(seed))
+            raise ArgumentTypeError("A seed must be an integer.", got=repr(seed))
         self.seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
         self.name = name
         self._generator: torch.Generator | None = None
@@ -48,7 +48,7 @@ def _source(seed: Any, like: Any) -> dict[str, Any]:
     if isinstance(seed, SeedGenerator):
         return {"generator": seed.generator()}
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ArgumentTypeError("seed is None, a whole number or a SeedGenerator.", got=repr(seed))
+        raise ArgumentTypeError("seed must be None, an integer or a SeedGenerator.", got=repr(seed))
     if isinstance(like, Proxy):
         made = like.tracer.create_proxy("call_function", torch.Generator, (str(runtime.device()),), {})
         return {"generator": made.manual_seed(seed)}
@@ -78,46 +78,129 @@ def _floats(dtype: str | None) -> str:
 
 
 def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
-    """Draw from the normal distribution."""
+    """Draw from the normal distribution.
+
+    Args:
+        shape: the sizes along each axis.
+        mean: the mean.
+        stddev: the standard deviation.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> normal((2, 3)).shape
+        torch.Size([2, 3])
+    """
     made = _empty(shape, _floats(dtype))
     return made.normal_(mean, stddev, **_source(seed, made))
 
 
 def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
-    """Draw evenly from [minval, maxval)."""
+    """Draw evenly from [minval, maxval).
+
+    Args:
+        shape: the sizes along each axis.
+        minval: the least value.
+        maxval: the end of the range, excluded.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> bool((uniform((4,)) < 1).all())
+        True
+    """
     made = _empty(shape, _floats(dtype))
     return made.uniform_(minval, maxval, **_source(seed, made))
 
 
 def randint(shape: Any, minval: int, maxval: int, dtype: str = "int32", seed: Any = None) -> Any:
-    """Draw whole numbers evenly from [minval, maxval)."""
+    """Draw integers evenly from [minval, maxval).
+
+    Args:
+        shape: the sizes along each axis.
+        minval: the least value.
+        maxval: the end of the range, excluded.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> bool((randint((4,), 0, 3) < 3).all())
+        True
+    """
     made = _empty(shape, dtype)
     return made.random_(minval, maxval, **_source(seed, made))
 
 
 def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
-    """Draw from the normal distribution within two standard deviations of the mean."""
+    """Draw from the normal distribution within two standard deviations of the mean.
+
+    Args:
+        shape: the sizes along each axis.
+        mean: the mean.
+        stddev: the standard deviation.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> bool((truncated_normal((4,)).abs() <= 2).all())
+        True
+    """
     made = _empty(shape, _floats(dtype))
     edge = 0.9544997361036416  # the part of the distribution within two standard deviations
     return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
 
 
 def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any = None) -> Any:
-    """Draw class numbers with chances softmax(logits): (B, classes) -> (B, num_samples)."""
+    """Draw class indices with chances softmax(logits): (B, classes) -> (B, num_samples).
+
+    Args:
+        logits: (B, classes).
+        num_samples: how many for each row.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> import torch
+        >>> categorical(torch.zeros(2, 5), 3).shape
+        torch.Size([2, 3])
+    """
     chances = torch.softmax(logits, dim=-1)
     found = torch.multinomial(chances, num_samples, replacement=True, **_source(seed, chances))
     return found.to(runtime.dtype_of(dtype))
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
-    """Set a share ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate)."""
+    """Set a fraction ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate).
+
+    Args:
+        inputs: the input.
+        rate: the fraction that becomes 0.
+        noise_shape: 1 along axes whose elements become 0 together; None: each on its own.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> import torch
+        >>> dropout(torch.ones(4), 0.5).shape
+        torch.Size([4])
+    """
     if not 0 <= rate <= 1:
         raise ArgumentError("A rate lies in [0, 1].", got=repr(rate))
     return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    """Put x into random order along ``axis``."""
+    """Put x into random order along ``axis``.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis.
+        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
+
+    Example:
+        >>> import torch
+        >>> sorted(shuffle(torch.arange(3)).tolist())
+        [0, 1, 2]
+    """
     keys = _empty((x.shape[axis],), "float32")
     return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **_source(seed, keys))))
 

@@ -1,6 +1,6 @@
 """What the functions ask of their arguments: shape, dtype, axes; the same for tensors and for what is recorded.
 
-A recorded value (an fx proxy) knows its shape and dtype where lowering noted them. Elsewhere they are found by running what
+A traced value (an fx proxy) knows its shape and dtype where lowering noted them. Elsewhere they are found by running what
 was recorded since then on fake tensors, so that a function never has to guess.
 """
 
@@ -21,7 +21,7 @@ Spec = tuple[Shape, str]
 
 
 def tensor(value: Any) -> Any:
-    """Return a list or a number as a tensor, floats of the default type and whole numbers int32; tensors as they are."""
+    """Return a list or a number as a tensor, floats of the default type and integers int32; tensors as they are."""
     if isinstance(value, (torch.Tensor, fx.Proxy)):
         return value
     if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, fx.Proxy)) for leaf in _tree.leaves(value)):
@@ -96,7 +96,7 @@ def _held(root: Any, target: str) -> Any:
 
 
 def whole(value: Any) -> Any:
-    """Return a tensor of numbers: truth values as int32."""
+    """Return a tensor of numbers: booleans as int32."""
     value = tensor(value)
     return value.to(torch.int32) if dtype(value) == "bool" else value
 
@@ -120,7 +120,7 @@ def _wide(examples: list[torch.Tensor]) -> torch.dtype:
 
 
 def kept(value: Any) -> dict[str, Any]:
-    """Return the option that keeps a sum of whole numbers in their own type, which is int32 for small ones; {} for floats."""
+    """Return the option that keeps a sum of integers in their own type, which is int32 for small ones; {} for floats."""
     kind = dtype(value)
     if "float" in kind:
         return {}
@@ -136,7 +136,7 @@ def dtype(value: Any) -> str:
 
 
 def shape(value: Any) -> Shape:
-    """Return a value's shape, None where a recorded value's size is not known."""
+    """Return a value's shape, None where a traced value's size is not known."""
     return spec(value)[0]
 
 
@@ -177,7 +177,7 @@ def _found(value: fx.Proxy) -> Spec:
         first, second = (_run(value.node, root, unknown) for unknown in runtime.UNKNOWN)
         known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))
     except Exception as error:
-        raise EngineError("The shape of a value is not known while a model is recorded.") from error
+        raise EngineError("The shape of a value is not known while a model is traced.") from error
     value.node.meta["shape"], value.node.meta["dtype"] = known, str(first.dtype).removeprefix("torch.")
     return known, value.node.meta["dtype"]
 
@@ -217,7 +217,7 @@ def _result(node: fx.Node, root: Any, values: dict[fx.Node, Any]) -> Any:
 
 
 def recorded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function that makes a tensor of sizes; where one of these is a recorded value, record the call."""
+    """Call a function that makes a tensor of sizes; where one of these is a traced value, record the call."""
     for leaf in _tree.leaves((args, list(kwargs.values()))):
         if isinstance(leaf, fx.Proxy):
             return leaf.tracer.create_proxy("call_function", function, args, kwargs)
@@ -246,7 +246,7 @@ def axis_in(axis: Any, value: Any) -> int:
 
 
 def _axes(rank: int) -> str:
-    return f"a whole number from {-rank} to {rank - 1}" if rank else "no axis at all"
+    return f"an integer from {-rank} to {rank - 1}" if rank else "no axis at all"
 
 
 def some_axes(axis: Any, rank: int, name: str = "axis") -> tuple[int, ...]:

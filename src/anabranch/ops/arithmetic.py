@@ -16,37 +16,91 @@ from anabranch.ops._values import check_numbers, common, dtype, floats, kept, on
 
 @stating(ARITHMETIC)
 def add(x1: Any, x2: Any) -> Any:
-    """Return x1 + x2."""
+    """Return x1 + x2.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> add([1.0, 4.0], [2.0, 3.0])
+        tensor([3., 7.])
+    """
     return operator.add(*operands(x1, x2))
 
 
 @stating(ARITHMETIC)
 def subtract(x1: Any, x2: Any) -> Any:
-    """Return x1 - x2."""
+    """Return x1 - x2.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> subtract([1.0, 4.0], [2.0, 3.0])
+        tensor([-1.,  1.])
+    """
     return operator.sub(*operands(x1, x2))
 
 
 @stating(ARITHMETIC)
 def multiply(x1: Any, x2: Any) -> Any:
-    """Return x1 · x2."""
+    """Return x1 · x2.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> multiply([1.0, 4.0], [2.0, 3.0])
+        tensor([ 2., 12.])
+    """
     return operator.mul(*operands(x1, x2))
 
 
 @stating(DIVISION)
 def divide(x1: Any, x2: Any) -> Any:
-    """Return x1 / x2, of whole numbers too as floats."""
+    """Return x1 / x2, of integers too as floats.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> divide([1.0, 4.0], [2.0, 3.0])
+        tensor([0.5000, 1.3333])
+    """
     return operator.truediv(*operands(x1, x2))
 
 
 @stating(DIVISION)
 def true_divide(x1: Any, x2: Any) -> Any:
-    """Return x1 / x2, of whole numbers too as floats."""
+    """Return x1 / x2, of integers too as floats.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> true_divide([1.0, 4.0], [2.0, 3.0])
+        tensor([0.5000, 1.3333])
+    """
     return operator.truediv(*operands(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def divide_no_nan(x1: Any, x2: Any) -> Any:
-    """Return x1 / x2, and 0 where x2 is 0; the gradient there is 0 too."""
+    """Return x1 / x2, and 0 where x2 is 0; the gradient there is 0 too.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> divide_no_nan([1.0, 4.0], [2.0, 3.0])
+        tensor([0.5000, 1.3333])
+    """
     x1, x2 = pair(x1, x2)
     zero = x2 == 0
     return torch.where(zero, 0.0, torch.div(x1, torch.where(zero, 1, x2)))
@@ -54,95 +108,231 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
 
 @stating(ARITHMETIC)
 def floor_divide(x1: Any, x2: Any) -> Any:
-    """Return the greatest whole number ≤ x1 / x2."""
+    """Return the greatest integer ≤ x1 / x2.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> floor_divide([1.0, 4.0], [2.0, 3.0])
+        tensor([0., 1.])
+    """
     return operator.floordiv(*operands(x1, x2))
 
 
 @stating(ARITHMETIC)
 def mod(x1: Any, x2: Any) -> Any:
-    """Return the rest of x1 / x2 with the sign of x2."""
+    """Return the rest of x1 / x2 with the sign of x2.
+
+    Args:
+        x1: the first operand.
+        x2: the divisor.
+
+    Example:
+        >>> mod([1.0, 4.0], [2.0, 3.0])
+        tensor([1., 1.])
+    """
     return operator.mod(*operands(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def fmod(x1: Any, x2: Any) -> Any:
-    """Return the rest of x1 / x2 with the sign of x1."""
+    """Return the rest of x1 / x2 with the sign of x1.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> fmod([1.0, 4.0], [2.0, 3.0])
+        tensor([1., 1.])
+    """
     return torch.fmod(*pair(x1, x2))
 
 
 @stating(ARITHMETIC)
 def power(x1: Any, x2: Any) -> Any:
-    """Return x1 to the power of x2."""
+    """Return x1 to the power of x2.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> power([1.0, 4.0], [2.0, 3.0])
+        tensor([ 1., 64.])
+    """
     return operator.pow(*operands(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def maximum(x1: Any, x2: Any) -> Any:
-    """Return the greater of each two; NaN where one is."""
+    """Return the greater of each two; NaN where one is.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> maximum([1.0, 4.0], [2.0, 3.0])
+        tensor([2., 4.])
+    """
     return torch.maximum(*pair(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def minimum(x1: Any, x2: Any) -> Any:
-    """Return the lesser of each two; NaN where one is."""
+    """Return the lesser of each two; NaN where one is.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> minimum([1.0, 4.0], [2.0, 3.0])
+        tensor([1., 3.])
+    """
     return torch.minimum(*pair(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def fmax(x1: Any, x2: Any) -> Any:
-    """Return the greater of each two, the other where one is NaN."""
+    """Return the greater of each two, the other where one is NaN.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> fmax([1.0, 4.0], [2.0, 3.0])
+        tensor([2., 4.])
+    """
     return torch.fmax(*pair(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def fmin(x1: Any, x2: Any) -> Any:
-    """Return the lesser of each two, the other where one is NaN."""
+    """Return the lesser of each two, the other where one is NaN.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> fmin([1.0, 4.0], [2.0, 3.0])
+        tensor([1., 3.])
+    """
     return torch.fmin(*pair(x1, x2))
 
 
 @operation(mask=pointwise)
 def arctan2(x1: Any, x2: Any) -> Any:
-    """Return the angle in (-π, π] of the point (x2, x1), in radians."""
+    """Return the angle in (-π, π] of the point (x2, x1), in radians.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> arctan2([1.0, 4.0], [2.0, 3.0])
+        tensor([0.4636, 0.9273])
+    """
     x1, x2 = pair(x1, x2)
     return torch.atan2(floats(x1), floats(x2))
 
 
 @operation(mask=pointwise)
 def hypot(x1: Any, x2: Any) -> Any:
-    """Return √(x1² + x2²)."""
+    """Return √(x1² + x2²).
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> hypot([1.0, 4.0], [2.0, 3.0])
+        tensor([2.2361, 5.0000])
+    """
     return torch.hypot(*common(floats(x1), floats(x2)))
 
 
 @operation(mask=pointwise)
 def heaviside(x1: Any, x2: Any) -> Any:
-    """Return 0 below 0, 1 above, x2 at 0."""
+    """Return 0 below 0, 1 above, x2 at 0.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> heaviside([1.0, 4.0], [2.0, 3.0])
+        tensor([1., 1.])
+    """
     x1, x2 = common(floats(x1), floats(x2))
     return torch.heaviside(x1, x2)
 
 
 @operation(mask=pointwise)
 def ldexp(x1: Any, x2: Any) -> Any:
-    """Return x1 · 2^x2."""
+    """Return x1 · 2^x2.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> ldexp([1.0, 4.0], [2.0, 3.0])
+        tensor([ 4., 32.])
+    """
     return torch.ldexp(*pair(x1, x2))
 
 
 @operation(mask=pointwise)
 def logaddexp(x1: Any, x2: Any) -> Any:
-    """Return log(exp(x1) + exp(x2)) without overflow."""
+    """Return log(exp(x1) + exp(x2)) without overflow.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> logaddexp([1.0, 4.0], [2.0, 3.0])
+        tensor([2.3133, 4.3133])
+    """
     x1, x2 = pair(x1, x2)
     return torch.logaddexp(floats(x1), floats(x2))
 
 
 @operation(mask=pointwise)
 def logaddexp2(x1: Any, x2: Any) -> Any:
-    """Return log2(2^x1 + 2^x2) without overflow."""
+    """Return log2(2^x1 + 2^x2) without overflow.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> logaddexp2([1.0, 4.0], [2.0, 3.0])
+        tensor([2.5850, 4.5850])
+    """
     x1, x2 = pair(x1, x2)
     return torch.logaddexp2(floats(x1), floats(x2))
 
 
 @operation(rules.clipped, pointwise)
 def clip(x: Any, x_min: Any, x_max: Any) -> Any:
-    """Return x, ``x_min`` where it is less and ``x_max`` where it is more; the bounds broadcast."""
+    """Return x, ``x_min`` where it is less and ``x_max`` where it is more; the bounds broadcast.
+
+    Args:
+        x: the input, of any shape.
+        x_min: the lower bounds.
+        x_max: the upper bounds.
+
+    Example:
+        >>> clip([-2.0, 0.5], -1.0, 1.0)
+        tensor([-1.0000,  0.5000])
+    """
     x = whole(x)
     if all(isinstance(bound, (int, float)) for bound in (x_min, x_max)):
         return torch.clamp(x, x_min, x_max)
@@ -153,7 +343,16 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Any:
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """Return x1 where the condition is true (not 0), x2 elsewhere; without both, where it is true: (axes, n).
 
-    The places of truth are as many as there are, so this second form has no symbolic tensors.
+    The positions of truth are as many as there are, so this second form has no symbolic tensors.
+
+    Args:
+        condition: booleans; numbers are true where they are not 0.
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> where([True, False], 1.0, 2.0)
+        tensor([1., 2.])
     """
     condition = tensor(condition)
     condition = condition if dtype(condition) == "bool" else condition != 0
@@ -165,7 +364,17 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 @operation()
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    """Return the first choice whose condition is true, ``default`` where none is."""
+    """Return the first choice whose condition is true, ``default`` where none is.
+
+    Args:
+        condlist: the conditions.
+        choicelist: a choice for each.
+        default: the value where no condition is true.
+
+    Example:
+        >>> select([[True, False]], [[1.0, 2.0]])
+        tensor([1., 0.])
+    """
     result = tensor(default)
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
         result = torch.where(tensor(condition), tensor(choice), result)
@@ -174,7 +383,18 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @operation(mask=pointwise)
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
-    """Return x with numbers for NaN, ∞ and -∞; None is the greatest or least of the type."""
+    """Return x with numbers for NaN, ∞ and -∞; None is the greatest or least of the type.
+
+    Args:
+        x: the input, of any shape.
+        nan: what repositions NaN.
+        posinf: what repositions ∞; None: the greatest of the dtype.
+        neginf: what repositions -∞; None: the least of the dtype.
+
+    Example:
+        >>> nan_to_num([float("nan"), 1.0])
+        tensor([0., 1.])
+    """
     return torch.nan_to_num(tensor(x), nan, posinf, neginf)
 
 
@@ -183,13 +403,35 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 @operation(mask=along())
 def cumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
-    """Return the sums of all elements up to each along an axis; along the flattened x where it is None."""
+    """Return the sums of all elements up to each along an axis; along the flattened x where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis; None: x is flattened.
+        dtype: the dtype of the result; None: the one that follows from the input.
+
+    Example:
+        >>> cumsum([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[1., 3.],
+                [3., 8.]])
+    """
     return _running(torch.cumsum, x, axis, dtype)
 
 
 @operation(mask=along())
 def cumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
-    """Return the products of all elements up to each along an axis; along the flattened x where it is None."""
+    """Return the products of all elements up to each along an axis; along the flattened x where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis; None: x is flattened.
+        dtype: the dtype of the result; None: the one that follows from the input.
+
+    Example:
+        >>> cumprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[ 1.,  2.],
+                [ 3., 15.]])
+    """
     return _running(torch.cumprod, x, axis, dtype)
 
 
@@ -201,14 +443,35 @@ def _running(function: Any, x: Any, axis: int | None, dtype: str | None) -> Any:
 
 @operation()
 def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
-    """Return the differences of neighbours along an axis, taken ``n`` times."""
+    """Return the differences of neighbours along an axis, taken ``n`` times.
+
+    Args:
+        a: the input.
+        n: how many times.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> diff([1.0, 4.0, 9.0])
+        tensor([3., 5.])
+    """
     a = tensor(a)
     return torch.diff(a, n, one_axis(axis, rank(a)))
 
 
 @operation()
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    """Return the integral along an axis by straight lines between points, at the places x or at distances ``dx``."""
+    """Return the integral along an axis by straight lines between points, at the positions x or at distances ``dx``.
+
+    Args:
+        y: the values.
+        x: the positions of the points; None: equal distances.
+        dx: the distance of points.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> trapezoid([1.0, 2.0, 3.0])
+        tensor(4.)
+    """
     y = floats(y)
     place = one_axis(axis, rank(y))
     return torch.trapezoid(y, dx=dx, dim=place) if x is None else torch.trapezoid(y, floats(x), dim=place)

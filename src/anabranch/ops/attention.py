@@ -28,6 +28,22 @@ def dot_product_attention(
     N heads share K key heads where K divides N. ``mask`` (B or 1, N or 1, T, S) is true where a query sees a key; ``is_causal``
     lets it see none that comes later; the cap c bends logits to c · tanh(logits / c). ``scale`` is 1 / √H unless given. Torch
     chooses the kernel; ``flash_attention`` says nothing.
+
+    Args:
+        query: (B, T, N, H).
+        key: (B, S, K, H).
+        value: (B, S, K, H).
+        bias: added to the logits; None: nothing.
+        mask: (B or 1, N or 1, T, S), true where a query sees a key.
+        scale: the factor of the logits; None: 1 / √H.
+        is_causal: whether a query sees no later key.
+        flash_attention: accepted as in Keras; torch chooses the kernel.
+        attn_logits_soft_cap: the greatest size of the logits; None: no limit.
+
+    Example:
+        >>> import torch
+        >>> dot_product_attention(*[torch.ones(1, 3, 2, 4)] * 3).shape
+        torch.Size([1, 3, 2, 4])
     """
     arguments = {"query": query, "key": key, "value": value}
     for name, given in arguments.items():

@@ -1,4 +1,4 @@
-"""Whole numbers: their bits, common divisors and multiples."""
+"""Integers: their bits, common divisors and multiples."""
 
 from __future__ import annotations
 
@@ -13,25 +13,60 @@ from anabranch.ops._values import operands, pair, tensor
 
 @operation(mask=pointwise)
 def bitwise_and(x: Any, y: Any) -> Any:
-    """Return the bits that both have."""
+    """Return the bits that both have.
+
+    Args:
+        x: the input, of any shape.
+        y: the second operand, which broadcasts with it.
+
+    Example:
+        >>> bitwise_and([6, 12], [4, 2])
+        tensor([4, 0], dtype=torch.int32)
+    """
     return operator.and_(*operands(x, y))
 
 
 @operation(mask=pointwise)
 def bitwise_or(x: Any, y: Any) -> Any:
-    """Return the bits that at least one has."""
+    """Return the bits that at least one has.
+
+    Args:
+        x: the input, of any shape.
+        y: the second operand, which broadcasts with it.
+
+    Example:
+        >>> bitwise_or([6, 12], [4, 2])
+        tensor([ 6, 14], dtype=torch.int32)
+    """
     return operator.or_(*operands(x, y))
 
 
 @operation(mask=pointwise)
 def bitwise_xor(x: Any, y: Any) -> Any:
-    """Return the bits that exactly one has."""
+    """Return the bits that exactly one has.
+
+    Args:
+        x: the input, of any shape.
+        y: the second operand, which broadcasts with it.
+
+    Example:
+        >>> bitwise_xor([6, 12], [4, 2])
+        tensor([ 2, 14], dtype=torch.int32)
+    """
     return operator.xor(*operands(x, y))
 
 
 @operation(mask=pointwise)
 def bitwise_not(x: Any) -> Any:
-    """Return the bits that it lacks."""
+    """Return the bits that it lacks.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> bitwise_not([0, 5])
+        tensor([-1, -6], dtype=torch.int32)
+    """
     return torch.bitwise_not(tensor(x))
 
 
@@ -40,7 +75,16 @@ bitwise_invert = bitwise_not
 
 @operation(mask=pointwise)
 def bitwise_left_shift(x: Any, y: Any) -> Any:
-    """Return x · 2^y."""
+    """Return x · 2^y.
+
+    Args:
+        x: the input, of any shape.
+        y: the second operand, which broadcasts with it.
+
+    Example:
+        >>> bitwise_left_shift([6, 12], [4, 2])
+        tensor([96, 48], dtype=torch.int32)
+    """
     return torch.bitwise_left_shift(*pair(x, y))
 
 
@@ -49,7 +93,16 @@ left_shift = bitwise_left_shift
 
 @operation(mask=pointwise)
 def bitwise_right_shift(x: Any, y: Any) -> Any:
-    """Return x / 2^y without what follows the point."""
+    """Return x / 2^y without what follows the point.
+
+    Args:
+        x: the input, of any shape.
+        y: the second operand, which broadcasts with it.
+
+    Example:
+        >>> bitwise_right_shift([6, 12], [4, 2])
+        tensor([0, 3], dtype=torch.int32)
+    """
     return torch.bitwise_right_shift(*pair(x, y))
 
 
@@ -58,11 +111,29 @@ right_shift = bitwise_right_shift
 
 @operation(mask=pointwise)
 def gcd(x1: Any, x2: Any) -> Any:
-    """Return the greatest common divisor."""
+    """Return the greatest common divisor.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> gcd([6, 12], [4, 2])
+        tensor([2, 2], dtype=torch.int32)
+    """
     return torch.gcd(*pair(x1, x2))
 
 
 @operation(mask=pointwise)
 def lcm(x1: Any, x2: Any) -> Any:
-    """Return the least common multiple."""
+    """Return the least common multiple.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> lcm([6, 12], [4, 2])
+        tensor([12, 12], dtype=torch.int32)
+    """
     return torch.lcm(*pair(x1, x2))

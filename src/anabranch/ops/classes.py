@@ -14,7 +14,20 @@ from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, s
 
 @operation()
 def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: bool = False) -> Any:
-    """Return 1 at the class's place along a new axis, 0 elsewhere; all 0 for a number that is no class."""
+    """Return 1 at the class's place along a new axis, 0 elsewhere; all 0 for a number that is no class.
+
+    Args:
+        x: the class indices.
+        num_classes: how many classes there are.
+        axis: where the new axis is.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        sparse: only False: tensors are dense.
+
+    Example:
+        >>> one_hot([0, 2], 3)
+        tensor([[1., 0., 0.],
+                [0., 0., 1.]])
+    """
     return _one_hot(x, num_classes, axis, dtype, sparse)
 
 
@@ -22,7 +35,20 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, 
 def multi_hot(
     inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: str | None = None, sparse: bool = False, **kwargs: Any
 ) -> Any:
-    """Return 1 at the places of all classes of a sample: (B, n) -> (B, num_classes)."""
+    """Return 1 at the positions of all classes of a sample: (B, n) -> (B, num_classes).
+
+    Args:
+        inputs: the class indices (B, n).
+        num_classes: how many classes there are.
+        axis: the axis or axes; None: all of them.
+        dtype: the dtype of the result; None: the one that follows from the input.
+        sparse: only False: tensors are dense.
+        **kwargs: none are taken.
+
+    Example:
+        >>> multi_hot([[0, 2]], 3)
+        tensor([[1., 0., 1.]])
+    """
     if kwargs or num_classes is None:
         raise ArgumentTypeError("multi_hot takes num_classes.", expected="multi_hot(inputs, num_classes, …)", got=str(kwargs))
     made = _one_hot(inputs, num_classes, axis, dtype, sparse)
@@ -40,7 +66,17 @@ def _one_hot(x: Any, num_classes: int, axis: int, dtype: str | None, sparse: boo
 
 @operation()
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
-    """Return -t · log p - (1 - t) · log(1 - p) for each element, p = output, or sigmoid(output) ``from_logits``."""
+    """Return -t · log p - (1 - t) · log(1 - p) for each element, p = output, or sigmoid(output) ``from_logits``.
+
+    Args:
+        target: the true values.
+        output: the predictions.
+        from_logits: whether predictions are logits instead of probabilities.
+
+    Example:
+        >>> binary_crossentropy([1.0], [0.5])
+        tensor([0.6931])
+    """
     true, pred = _alike(target, output)
     if from_logits:
         return F.binary_cross_entropy_with_logits(pred, true, reduction="none")
@@ -50,7 +86,18 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
 
 @operation()
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-    """Return -Σ t · log p along an axis, p = output scaled to sum to 1, or softmax(output) ``from_logits``."""
+    """Return -Σ t · log p along an axis, p = output scaled to sum to 1, or softmax(output) ``from_logits``.
+
+    Args:
+        target: the true values.
+        output: the predictions.
+        from_logits: whether predictions are logits instead of probabilities.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])
+        tensor([0.6931])
+    """
     true, pred = _alike(target, output)
     place = one_axis(axis, rank(pred))
     return -torch.sum(true * _log_probabilities(pred, from_logits, place), place)
@@ -58,7 +105,18 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 @operation()
 def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-    """Return -log p[class] for class numbers; the target has output's shape without the axis, or with size 1 there."""
+    """Return -log p[class] for class indices; the target has output's shape without the axis, or with size 1 there.
+
+    Args:
+        target: the true values.
+        output: the predictions.
+        from_logits: whether predictions are logits instead of probabilities.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> sparse_categorical_crossentropy([1], [[0.5, 0.5]])
+        tensor([0.6931])
+    """
     true, pred = tensor(target).long(), floats(output)
     place = one_axis(axis, rank(pred))
     if rank(true) == rank(pred) and shape(true)[place] == 1:
@@ -66,7 +124,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     rest = (*shape(pred)[:place], *shape(pred)[place + 1 :])
     if not same(shape(true), rest):
         raise ShapeError(
-            "target does not hold one class number for each place of output.",
+            "target does not hold one class index for each place of output.",
             expected=str(rest), got=f"target {shape(tensor(target))}, output {shape(pred)}",
         )  # fmt: skip
     found = torch.gather(_log_probabilities(pred, from_logits, place), place, torch.unsqueeze(true, place))
@@ -86,6 +144,6 @@ def _alike(target: Any, output: Any) -> tuple[Any, Any]:
     if not same(shape(true), shape(pred)):
         raise ShapeError(
             "target and output have different shapes.", got=f"target {shape(true)}, output {shape(pred)}",
-            repair="sparse_categorical_crossentropy for class numbers; ops.one_hot makes them vectors",
+            repair="sparse_categorical_crossentropy for class indices; ops.one_hot makes them vectors",
         )  # fmt: skip
     return true if dtype_name(true) == dtype_name(pred) else true.to(runtime.dtype_of(dtype_name(pred))), pred

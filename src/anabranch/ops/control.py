@@ -14,19 +14,50 @@ from anabranch.ops.creation import shape
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """Return what ``true_fn`` gives where the one truth value is true, else what ``false_fn`` gives."""
+    """Return what ``true_fn`` gives where the one boolean is true, else what ``false_fn`` gives.
+
+    Args:
+        pred: one boolean.
+        true_fn: called where it is true.
+        false_fn: called where it is false.
+
+    Example:
+        >>> cond(True, lambda: "yes", lambda: "no")
+        'yes'
+    """
     return true_fn() if pred else false_fn()
 
 
 def switch(index: Any, branches: Any, *operands: Any) -> Any:
-    """Return what the branch of that number gives on the operands; the nearest one where there is none."""
+    """Return what the branch of that number gives on the operands; the nearest one where there is none.
+
+    Args:
+        index: which branch.
+        branches: the functions.
+        *operands: the tensors.
+
+    Example:
+        >>> switch(1, [lambda x: x, lambda x: -x], 3.0)
+        tensor(-3.)
+    """
     return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
 
 
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
-    """Return the variables that ``body`` makes of those before it while ``cond`` of them is true."""
+    """Return the variables that ``body`` makes of those before it while ``cond`` of them is true.
+
+    Args:
+        cond: returns whether the loop goes on.
+        body: returns the next variables.
+        loop_vars: the first variables.
+        maximum_iterations: the most iterations; None: no limit.
+
+    Example:
+        >>> while_loop(lambda i: i < 5, lambda i: i + 2, 0)
+        tensor(6, dtype=torch.int32)
+    """
     alone = not isinstance(loop_vars, (tuple, list))
     variables: Any = _tensors((loop_vars,) if alone else tuple(loop_vars))
     count = 0
@@ -38,7 +69,18 @@ def while_loop(
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
-    """Return the value that ``body_fun(i, value)`` makes of the one before, for i from ``lower`` below ``upper``."""
+    """Return the value that ``body_fun(i, value)`` makes of the one before, for i from ``lower`` below ``upper``.
+
+    Args:
+        lower: the first index.
+        upper: the end of the indices.
+        body_fun: called with the index and the value.
+        init_val: the first value.
+
+    Example:
+        >>> fori_loop(0, 3, lambda i, total: total + i, 0)
+        tensor(3, dtype=torch.int32)
+    """
     value = _tensors(init_val)
     for index in range(int(lower), int(upper)):
         value = body_fun(index, value)
@@ -46,12 +88,32 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
-    """Return what ``f`` gives on each position along the first axis, stacked."""
+    """Return what ``f`` gives on each position along the first axis, stacked.
+
+    Args:
+        f: the function.
+        xs: the tensors, taken apart along the first axis.
+
+    Example:
+        >>> import torch
+        >>> map(lambda x: 2 * x, torch.tensor([1, 2]))
+        tensor([2, 4])
+    """
     return _stacked([f(part) for part in _parts(xs)])
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
-    """Return what ``function`` gives on each position along the first axis, computed at once by ``torch.vmap``."""
+    """Return what ``function`` gives on each position along the first axis, computed at once by ``torch.vmap``.
+
+    Args:
+        function: the function.
+        elements: the tensors.
+
+    Example:
+        >>> import torch
+        >>> vectorized_map(lambda x: 2 * x, torch.tensor([1, 2]))
+        tensor([2, 4])
+    """
     return torch.vmap(function)(_tensors(elements))
 
 
@@ -61,6 +123,19 @@ def scan(
     """Return the last state and all outputs of ``state, output = f(state, x)`` along the first axis of ``xs``.
 
     ``length`` says how often where there is no ``xs``; ``reverse`` begins at the end.
+
+    Args:
+        f: the function.
+        init: the first state.
+        xs: the tensors, taken apart along the first axis; None: there are none.
+        length: how many steps, where there is no ``xs``.
+        reverse: whether to begin at the end.
+        unroll: accepted as in Keras; it does not change the result.
+
+    Example:
+        >>> import torch
+        >>> scan(lambda total, x: (total + x, total + x), torch.tensor(0), torch.tensor([1, 2, 3]))
+        (tensor(6), tensor([1, 3, 6]))
     """
     if xs is None and length is None:
         raise ArgumentError("How often is not known.", expected="scan(f, init, xs) or scan(f, init, length=n)")

@@ -24,7 +24,21 @@ def conv(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Any:
-    """Return the cross-correlation of (B, …spatial, C) with a kernel (…window, C / groups, O): (B, …positions, O)."""
+    """Return the cross-correlation of (B, …spatial, C) with a kernel (…window, C / groups, O): (B, …positions, O).
+
+    Args:
+        inputs: the input.
+        kernel: the kernel.
+        strides: the step of the window along each axis, or one integer.
+        padding: "valid": none; "same": so that ceil(length / stride) positions result.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+        dilation_rate: the distance between the elements of the window.
+
+    Example:
+        >>> import torch
+        >>> conv(torch.ones(1, 4, 1), torch.ones(2, 1, 3)).shape
+        torch.Size([1, 3, 3])
+    """
     x, kernel, spatial, layout = _prepared(inputs, kernel, padding, data_format)
     channels, taken = _channels(x, layout), shape(kernel)[-2]
     if channels is not None and taken is not None and channels % taken:
@@ -42,7 +56,21 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Any:
-    """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M)."""
+    """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M).
+
+    Args:
+        inputs: the input.
+        kernel: the kernel.
+        strides: the step of the window along each axis, or one integer.
+        padding: "valid": none; "same": so that ceil(length / stride) positions result.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+        dilation_rate: the distance between the elements of the window.
+
+    Example:
+        >>> import torch
+        >>> depthwise_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3)).shape
+        torch.Size([1, 3, 6])
+    """
     x, kernel, _, layout = _prepared(inputs, kernel, padding, data_format)
     return _depthwise(x, kernel, strides, padding, layout, dilation_rate)
 
@@ -57,7 +85,22 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Any:
-    """Return a depthwise convolution (…window, C, M) followed by one of single positions (1, …, C · M, O)."""
+    """Return a depthwise convolution (…window, C, M) followed by one of single positions (1, …, C · M, O).
+
+    Args:
+        inputs: the input.
+        depthwise_kernel: the kernel of each channel (…window, C, M).
+        pointwise_kernel: the kernel that mixes channels (1, …, C · M, O).
+        strides: the step of the window along each axis, or one integer.
+        padding: "valid": none; "same": so that ceil(length / stride) positions result.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+        dilation_rate: the distance between the elements of the window.
+
+    Example:
+        >>> import torch
+        >>> separable_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3), torch.ones(1, 6, 5)).shape
+        torch.Size([1, 3, 5])
+    """
     x, kernel, spatial, layout = _prepared(inputs, depthwise_kernel, padding, data_format)
     x = _depthwise(x, kernel, strides, padding, layout, dilation_rate)
     return _convolved(x, _turned(floats(pointwise_kernel), spatial), 1, "valid", layout, 1, 1)
@@ -73,7 +116,22 @@ def conv_transpose(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Any:
-    """Return the transpose of a convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O)."""
+    """Return the transpose of a convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O).
+
+    Args:
+        inputs: the input.
+        kernel: the kernel.
+        strides: the step of the window along each axis, or one integer.
+        padding: "valid": none; "same": so that ceil(length / stride) positions result.
+        output_padding: by how much the result is longer; None: as the padding says.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+        dilation_rate: the distance between the elements of the window.
+
+    Example:
+        >>> import torch
+        >>> conv_transpose(torch.ones(1, 4, 1), torch.ones(2, 3, 1), strides=2).shape
+        torch.Size([1, 8, 3])
+    """
     x, kernel, spatial, layout = _prepared(inputs, kernel, padding, data_format)
     channels, taken = _channels(x, layout), shape(kernel)[-1]
     if None not in (channels, taken) and channels != taken:
@@ -148,7 +206,20 @@ def _convolved(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, d
 
 @operation()
 def max_pool(inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Any:
-    """Return the greatest of each window: (B, …spatial, C) -> (B, …positions, C); strides are its sizes unless given."""
+    """Return the greatest of each window: (B, …spatial, C) -> (B, …positions, C); strides are its sizes unless given.
+
+    Args:
+        inputs: the input.
+        pool_size: the size of the window.
+        strides: the step of the window along each axis, or one integer.
+        padding: "valid": none; "same": so that ceil(length / stride) positions result.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+
+    Example:
+        >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+        tensor([[[3.],
+                 [2.]]])
+    """
     return _pooled("max", inputs, pool_size, strides, padding, data_format)
 
 
@@ -156,7 +227,20 @@ def max_pool(inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = 
 def average_pool(
     inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """Return the mean of each window, in which padding does not count."""
+    """Return the mean of each window, in which padding does not count.
+
+    Args:
+        inputs: the input.
+        pool_size: the size of the window.
+        strides: the step of the window along each axis, or one integer.
+        padding: "valid": none; "same": so that ceil(length / stride) positions result.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+
+    Example:
+        >>> average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+        tensor([[[2.],
+                 [1.]]])
+    """
     return _pooled("mean", inputs, pool_size, strides, padding, data_format)
 
 
@@ -180,14 +264,36 @@ def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str
 
 @operation()
 def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
-    """Return means over windows chosen so that ``output_size`` positions come out; None keeps an axis."""
+    """Return means over windows chosen so that ``output_size`` positions come out; None keeps an axis.
+
+    Args:
+        inputs: the input.
+        output_size: the sizes of the result; None keeps one.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+
+    Example:
+        >>> adaptive_average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+        tensor([[[2.],
+                 [1.]]])
+    """
     kinds = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
     return _adaptive(kinds, inputs, output_size, data_format)
 
 
 @operation()
 def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
-    """Return the greatest of windows chosen so that ``output_size`` positions come out; None keeps an axis."""
+    """Return the greatest of windows chosen so that ``output_size`` positions come out; None keeps an axis.
+
+    Args:
+        inputs: the input.
+        output_size: the sizes of the result.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+
+    Example:
+        >>> adaptive_max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+        tensor([[[3.],
+                 [2.]]])
+    """
     kinds = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
     return _adaptive(kinds, inputs, output_size, data_format)
 
@@ -206,7 +312,18 @@ def _adaptive(kinds: dict[int, Any], inputs: Any, output_size: Any, data_format:
 
 @operation()
 def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
-    """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²)."""
+    """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²).
+
+    Args:
+        x: the input, of any shape.
+        block_size: the size of a block.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+
+    Example:
+        >>> import torch
+        >>> space_to_depth(torch.ones(1, 4, 4, 1), 2).shape
+        torch.Size([1, 2, 2, 4])
+    """
     x, (batch, height, width, channels) = _image(x, data_format)
     rows, columns = height // block_size, width // block_size
     order = (0, 1, 3, 2, 4, 5) if data_format == "channels_last" else (0, 1, 3, 5, 2, 4)  # Keras's: there the channels lead
@@ -216,7 +333,18 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
 
 @operation()
 def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
-    """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²)."""
+    """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²).
+
+    Args:
+        x: the input, of any shape.
+        block_size: the size of a block.
+        data_format: "channels_last" or "channels_first"; None: that of ``config``.
+
+    Example:
+        >>> import torch
+        >>> depth_to_space(torch.ones(1, 2, 2, 4), 2).shape
+        torch.Size([1, 4, 4, 1])
+    """
     x, (batch, height, width, channels) = _image(x, data_format)
     kept = channels // block_size**2
     if data_format == "channels_last":

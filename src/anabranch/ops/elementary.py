@@ -1,4 +1,4 @@
-"""Functions of one number each: powers and roots, exponentials, angles, rounding. Whole numbers become floats where needed."""
+"""Functions of one number each: powers and roots, exponentials, rounding. Integers become floats where needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from anabranch.ops._values import dtype, floats, tensor, whole
 
 @operation(rules.float_kept, pointwise)
 def absolute(x: Any) -> Any:
-    """Return |x|."""
+    """Return |x|.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> absolute([-1.5, 0.0, 2.0])
+        tensor([1.5000, 0.0000, 2.0000])
+    """
     return torch.abs(whole(x))
 
 
@@ -24,19 +32,43 @@ abs = absolute
 
 @operation(rules.float_kept, pointwise)
 def negative(x: Any) -> Any:
-    """Return -x."""
+    """Return -x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> negative([-1.5, 0.0, 2.0])
+        tensor([ 1.5000, -0.0000, -2.0000])
+    """
     return torch.neg(tensor(x))
 
 
 @operation(rules.float_kept, pointwise)
 def sign(x: Any) -> Any:
-    """Return -1, 0 or 1."""
+    """Return -1, 0 or 1.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> sign([-1.5, 0.0, 2.0])
+        tensor([-1.,  0.,  1.])
+    """
     return torch.sign(whole(x))
 
 
 @operation(rules.boolean, pointwise)
 def signbit(x: Any) -> Any:
-    """Return whether the sign is minus, which that of -0.0 is."""
+    """Return whether the sign is minus, which that of -0.0 is.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> signbit([-1.5, 0.0, 2.0])
+        tensor([ True, False, False])
+    """
     return torch.signbit(tensor(x))
 
 
@@ -45,32 +77,72 @@ def signbit(x: Any) -> Any:
 
 @operation(rules.float_kept, pointwise)
 def square(x: Any) -> Any:
-    """Return x²."""
+    """Return x².
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> square([-1.5, 0.0, 2.0])
+        tensor([2.2500, 0.0000, 4.0000])
+    """
     return torch.square(whole(x))
 
 
 @operation(rules.as_float, pointwise)
 def sqrt(x: Any) -> Any:
-    """Return √x."""
+    """Return √x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> sqrt([1.0, 4.0])
+        tensor([1., 2.])
+    """
     return torch.sqrt(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def cbrt(x: Any) -> Any:
-    """Return the cube root, of negative numbers too."""
+    """Return the cube root, of negative numbers too.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> cbrt([-1.5, 0.0, 2.0])
+        tensor([-1.1447,  0.0000,  1.2599])
+    """
     x = floats(x)
     return torch.sign(x) * torch.abs(x) ** (1 / 3)
 
 
 @operation(rules.as_float, pointwise)
 def rsqrt(x: Any) -> Any:
-    """Return 1 / √x."""
+    """Return 1 / √x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> rsqrt([1.0, 4.0])
+        tensor([1.0000, 0.5000])
+    """
     return torch.rsqrt(floats(x))
 
 
 @operation(rules.float_kept, pointwise)
 def reciprocal(x: Any) -> Any:
-    """Return 1 / x."""
+    """Return 1 / x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> reciprocal([-1.5, 0.0, 2.0])
+        tensor([-0.6667,     inf,  0.5000])
+    """
     return torch.reciprocal(tensor(x))
 
 
@@ -79,137 +151,100 @@ def reciprocal(x: Any) -> Any:
 
 @operation(rules.as_float, pointwise)
 def exp(x: Any) -> Any:
-    """Return e to the power of x."""
+    """Return e to the power of x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> exp([-1.5, 0.0, 2.0])
+        tensor([0.2231, 1.0000, 7.3891])
+    """
     return torch.exp(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def exp2(x: Any) -> Any:
-    """Return 2 to the power of x."""
+    """Return 2 to the power of x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> exp2([-1.5, 0.0, 2.0])
+        tensor([0.3536, 1.0000, 4.0000])
+    """
     return torch.exp2(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def expm1(x: Any) -> Any:
-    """Return exp(x) - 1, exact where x is near 0."""
+    """Return exp(x) - 1, exact where x is near 0.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> expm1([-1.5, 0.0, 2.0])
+        tensor([-0.7769,  0.0000,  6.3891])
+    """
     return torch.expm1(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log(x: Any) -> Any:
-    """Return the natural logarithm."""
+    """Return the natural logarithm.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> log([1.0, 4.0])
+        tensor([0.0000, 1.3863])
+    """
     return torch.log(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log1p(x: Any) -> Any:
-    """Return log(1 + x), exact where x is near 0."""
+    """Return log(1 + x), exact where x is near 0.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> log1p([1.0, 4.0])
+        tensor([0.6931, 1.6094])
+    """
     return torch.log1p(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log2(x: Any) -> Any:
-    """Return the logarithm to the base 2."""
+    """Return the logarithm to the base 2.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> log2([1.0, 4.0])
+        tensor([0., 2.])
+    """
     return torch.log2(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log10(x: Any) -> Any:
-    """Return the logarithm to the base 10."""
+    """Return the logarithm to the base 10.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> log10([1.0, 4.0])
+        tensor([0.0000, 0.6021])
+    """
     return torch.log10(floats(x))
-
-
-# Angles, in radians
-
-
-@operation(rules.as_float, pointwise)
-def sin(x: Any) -> Any:
-    """Return the sine of x radians."""
-    return torch.sin(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def cos(x: Any) -> Any:
-    """Return the cosine of x radians."""
-    return torch.cos(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def tan(x: Any) -> Any:
-    """Return the tangent of x radians."""
-    return torch.tan(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def arcsin(x: Any) -> Any:
-    """Return the angle in [-π/2, π/2] whose sine is x."""
-    return torch.arcsin(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def arccos(x: Any) -> Any:
-    """Return the angle in [0, π] whose cosine is x."""
-    return torch.arccos(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def arctan(x: Any) -> Any:
-    """Return the angle in (-π/2, π/2) whose tangent is x."""
-    return torch.arctan(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def sinh(x: Any) -> Any:
-    """Return (exp(x) - exp(-x)) / 2."""
-    return torch.sinh(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def cosh(x: Any) -> Any:
-    """Return (exp(x) + exp(-x)) / 2."""
-    return torch.cosh(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def tanh(x: Any) -> Any:
-    """Return sinh(x) / cosh(x)."""
-    return torch.tanh(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def arcsinh(x: Any) -> Any:
-    """Return the number whose sinh is x."""
-    return torch.arcsinh(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def arccosh(x: Any) -> Any:
-    """Return the number ≥ 0 whose cosh is x."""
-    return torch.arccosh(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def arctanh(x: Any) -> Any:
-    """Return the number whose tanh is x."""
-    return torch.arctanh(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def deg2rad(x: Any) -> Any:
-    """Return degrees as radians."""
-    return torch.deg2rad(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def rad2deg(x: Any) -> Any:
-    """Return radians as degrees."""
-    return torch.rad2deg(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def sinc(x: Any) -> Any:
-    """Return sin(πx) / (πx), 1 at 0."""
-    return torch.sinc(floats(x))
 
 
 # Rounding
@@ -217,26 +252,59 @@ def sinc(x: Any) -> Any:
 
 @operation(rules.as_float, pointwise)
 def floor(x: Any) -> Any:
-    """Return the greatest whole number ≤ x, as a float."""
+    """Return the greatest integer ≤ x, as a float.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> floor([-1.5, 0.0, 2.0])
+        tensor([-2.,  0.,  2.])
+    """
     return torch.floor(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def ceil(x: Any) -> Any:
-    """Return the least whole number ≥ x, as a float."""
+    """Return the least integer ≥ x, as a float.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> ceil([-1.5, 0.0, 2.0])
+        tensor([-1.,  0.,  2.])
+    """
     return torch.ceil(floats(x))
 
 
 @operation(rules.float_kept, pointwise)
 def trunc(x: Any) -> Any:
-    """Return x without what follows the point."""
+    """Return x without what follows the point.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> trunc([-1.5, 0.0, 2.0])
+        tensor([-1.,  0.,  2.])
+    """
     x = tensor(x)
     return x if dtype(x) == "bool" else torch.trunc(x)
 
 
 @operation(mask=pointwise)
 def round(x: Any, decimals: int = 0) -> Any:
-    """Return x rounded to ``decimals`` places, halves to the even neighbour."""
+    """Return x rounded to ``decimals`` positions, halves to the even neighbour.
+
+    Args:
+        x: the input, of any shape.
+        decimals: how many digits after the point stay.
+
+    Example:
+        >>> round([-1.5, 0.0, 2.0])
+        tensor([-2.,  0.,  2.])
+    """
     x = tensor(x)
     if "float" in dtype(x):
         return torch.round(x, decimals=decimals)
@@ -248,32 +316,72 @@ def round(x: Any, decimals: int = 0) -> Any:
 
 @operation(rules.as_float, pointwise)
 def erf(x: Any) -> Any:
-    """Return 2 / √π · ∫₀ˣ exp(-t²) dt."""
+    """Return 2 / √π · ∫₀ˣ exp(-t²) dt.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> erf([-1.5, 0.0, 2.0])
+        tensor([-0.9661,  0.0000,  0.9953])
+    """
     return torch.erf(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def erfc(x: Any) -> Any:
-    """Return 1 - erf(x), exact where erf(x) is near 1."""
+    """Return 1 - erf(x), exact where erf(x) is near 1.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> erfc([-1.5, 0.0, 2.0])
+        tensor([1.9661, 1.0000, 0.0047])
+    """
     return torch.erfc(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def erfinv(x: Any) -> Any:
-    """Return the number whose erf is x."""
+    """Return the number whose erf is x.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> erfinv([0.0, 0.5])
+        tensor([0.0000, 0.4769])
+    """
     return torch.erfinv(floats(x))
 
 
-# Of whole numbers, and by other names
+# Of integers, and by other names
 
 
 @operation(rules.as_float, pointwise)
 def fabs(x: Any) -> Any:
-    """Return |x| as a float."""
+    """Return |x| as a float.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> fabs([-1.5, 0.0, 2.0])
+        tensor([1.5000, 0.0000, 2.0000])
+    """
     return torch.abs(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def i0(x: Any) -> Any:
-    """Return the modified Bessel function of the first kind, of order 0."""
+    """Return the modified Bessel function of the first kind, of order 0.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> i0([-1.5, 0.0, 2.0])
+        tensor([1.6467, 1.0000, 2.2796])
+    """
     return torch.i0(floats(x))

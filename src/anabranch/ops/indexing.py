@@ -28,7 +28,17 @@ from anabranch.ops._values import (
 
 @operation(mask=along())
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Return the elements at ``indices`` along an axis, whose place the axes of the indices take; -1 is the last one."""
+    """Return the elements at ``indices`` along an axis, whose place the axes of the indices take; -1 is the last one.
+
+    Args:
+        x: the input, of any shape.
+        indices: the indices, integers; -1 is the last.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> take([10, 20, 30], [0, -1])
+        tensor([10, 30], dtype=torch.int32)
+    """
     x, indices = tensor(x), tensor(indices).long()
     x, place = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
     size = sizes(x)[place]
@@ -40,7 +50,17 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 @operation()
 def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Return for each place of ``indices`` the element of x that stands there but for its place along the axis."""
+    """Return for each place of ``indices`` the element of x that stands there but for its place along the axis.
+
+    Args:
+        x: the input, of any shape.
+        indices: the indices, integers.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> take_along_axis([[10, 20]], [[1]], axis=1)
+        tensor([[20]], dtype=torch.int32)
+    """
     x, indices = tensor(x), tensor(indices).long()
     if axis is None:
         x, indices, place = x.reshape(-1), indices.reshape(-1), 0
@@ -51,13 +71,33 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 @operation(rules.indexed_by, taken)
 def get_item(x: Any, key: Any) -> Any:
-    """Return x[key]."""
+    """Return x[key].
+
+    Args:
+        x: the input, of any shape.
+        key: integers, slices, ... and None.
+
+    Example:
+        >>> get_item([5, 6, 7], (Ellipsis, -1))
+        tensor(7, dtype=torch.int32)
+    """
     return tensor(x)[key]
 
 
 @operation()
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
-    """Return the block of a shape that begins at ``start_indices``; a size of -1 reaches to the end."""
+    """Return the block of a shape that begins at ``start_indices``; a size of -1 reaches to the end.
+
+    Args:
+        inputs: the input.
+        start_indices: the first position along each axis.
+        shape: the sizes of the block; -1 reaches to the end.
+
+    Example:
+        >>> import torch
+        >>> slice(torch.arange(6), (2,), (3,))
+        tensor([2, 3, 4])
+    """
     inputs = tensor(inputs)
     starts, lengths = _numbers(start_indices), _numbers(shape)
     if not len(starts) == len(lengths) == rank(inputs):
@@ -74,7 +114,17 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
 
 @operation()
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
-    """Return a copy of ``inputs`` with the block ``updates`` at ``start_indices``."""
+    """Return a copy of ``inputs`` with the block ``updates`` at ``start_indices``.
+
+    Args:
+        inputs: the input.
+        start_indices: the first position along each axis.
+        updates: the new values.
+
+    Example:
+        >>> slice_update([0, 0, 0], (1,), [5, 6])
+        tensor([0, 5, 6], dtype=torch.int32)
+    """
     inputs = tensor(inputs)
     return _written(inputs, tensor(updates).to(runtime.dtype_of(dtype(inputs))), _numbers(start_indices), 0)
 
@@ -94,7 +144,17 @@ def _numbers(values: Any) -> list[Any]:
 
 @operation()
 def scatter(indices: Any, values: Any, shape: Any) -> Any:
-    """Return zeros of a shape with ``values`` added at ``indices`` (…, k), each of which is a place along the first k axes."""
+    """Return zeros of a shape with ``values`` added at ``indices`` (…, k), each of which is a place along the first k axes.
+
+    Args:
+        indices: the indices, integers.
+        values: the values.
+        shape: the sizes along each axis.
+
+    Example:
+        >>> scatter([[0], [2]], [1.0, 2.0], (3,))
+        tensor([1., 0., 2.])
+    """
     values = tensor(values)
     indices = tensor(indices).long()
     made = recorded(torch.zeros, tuple(shape), dtype=runtime.dtype_of(dtype(values)), device=values.device)
@@ -103,9 +163,19 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
 
 @operation()
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
-    """Return a copy of ``inputs`` with ``updates`` at ``indices`` (…, k): in the place of what is there, or combined with it.
+    """Return a copy of ``inputs`` with ``updates`` at ``indices`` (…, k): instead of what is there, or combined with it.
 
     ``reduction``: None, "add", "max", "min" or "mul".
+
+    Args:
+        inputs: the input.
+        indices: the indices, integers.
+        updates: the new values.
+        reduction: None, "add", "max", "min" or "mul": how values are combined.
+
+    Example:
+        >>> scatter_update([0.0, 0.0], [[1]], [5.0])
+        tensor([0., 5.])
     """
     one_of("reduction", reduction, (None, "add", "max", "min", "mul"))
     inputs, indices, updates = tensor(inputs), tensor(indices).long(), tensor(updates)
@@ -134,7 +204,15 @@ def _places(indices: Any) -> tuple[Any, ...]:
 
 @operation()
 def nonzero(x: Any) -> tuple[Any, ...]:
-    """Return where x is not 0, one vector of places for each axis."""
+    """Return where x is not 0, one vector of positions for each axis.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> nonzero([0, 3, 4])
+        (tensor([1, 2], dtype=torch.int32),)
+    """
     x = tensor(x)
     check_numbers(x, "nonzero", "ops.where(x, a, b) chooses everywhere; ops.count_nonzero counts")
     found = torch.nonzero(x)
@@ -143,7 +221,16 @@ def nonzero(x: Any) -> tuple[Any, ...]:
 
 @operation()
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
-    """Return places in a flat tensor as places along each axis of a shape."""
+    """Return positions in a flat tensor as positions along each axis of a shape.
+
+    Args:
+        indices: positions in the flat tensor.
+        shape: the sizes along each axis.
+
+    Example:
+        >>> unravel_index([5], (2, 3))
+        (tensor([1], dtype=torch.int32), tensor([2], dtype=torch.int32))
+    """
     flat, found = tensor(indices), []
     for size in reversed(tuple(shape)):
         found.append(flat % size)
@@ -156,13 +243,33 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 
 @operation(mask=along())
 def sort(x: Any, axis: int | None = -1) -> Any:
-    """Return x in ascending order along an axis, flattened where it is None."""
+    """Return x in ascending order along an axis, flattened where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> sort([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[1., 2.],
+                [3., 5.]])
+    """
     return _ordered(x, axis)[0]
 
 
 @operation(mask=along())
 def argsort(x: Any, axis: int | None = -1) -> Any:
-    """Return the places that put x in ascending order along an axis, int32; equals keep their order."""
+    """Return the positions that put x in ascending order along an axis, int32; equals keep their order.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> argsort([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[0, 1],
+                [0, 1]], dtype=torch.int32)
+    """
     return _ordered(x, axis)[1].to(torch.int32)
 
 
@@ -174,7 +281,17 @@ def _ordered(x: Any, axis: int | None) -> Any:
 
 @operation()
 def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
-    """Return the ``k`` greatest along the last axis and where they stand (int32)."""
+    """Return the ``k`` greatest along the last axis and where they stand (int32).
+
+    Args:
+        x: the input, of any shape.
+        k: how many.
+        sorted: whether the result or the ids are in order; it does not change the result.
+
+    Example:
+        >>> top_k([1.0, 3.0, 2.0], 2)
+        (tensor([3., 2.]), tensor([1, 2], dtype=torch.int32))
+    """
     x = tensor(x)
     size = shape_of(x)[-1] if rank(x) else 0
     if size is not None and not 0 <= k <= size:
@@ -187,7 +304,17 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
 
 @operation()
 def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
-    """Return whether the class ``targets`` (B,) is among the ``k`` greatest of ``predictions`` (B, C); equals share a place."""
+    """Return whether the class ``targets`` (B,) is among the ``k`` greatest of ``predictions`` (B, C); equals share a place.
+
+    Args:
+        targets: the class indices (B,).
+        predictions: the scores (B, C).
+        k: how many.
+
+    Example:
+        >>> in_top_k([1], [[0.1, 0.9]], 1)
+        tensor([True])
+    """
     targets, predictions = tensor(targets).long(), tensor(predictions)
     check_rank(predictions, (2,), "(batch, classes)", "predictions")
     chosen = torch.gather(predictions, 1, targets.unsqueeze(1))
@@ -196,7 +323,17 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 
 @operation()
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
-    """Return where ``values`` belong in an ascending sequence, before (left) or after (right) its equals; int32."""
+    """Return where ``values`` belong in an ascending sequence, before (left) or after (right) its equals; int32.
+
+    Args:
+        sorted_sequence: an ascending sequence.
+        values: the values.
+        side: "left" or "right": before or after equal values.
+
+    Example:
+        >>> searchsorted([1.0, 3.0], [2.0])
+        tensor([1], dtype=torch.int32)
+    """
     one_of("side", side, ("left", "right"))
     sequence, values = common(sorted_sequence, values)
     return torch.searchsorted(sequence.contiguous(), values, right=side == "right").to(torch.int32)
@@ -204,13 +341,33 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
 
 @operation()
 def digitize(x: Any, bins: Any) -> Any:
-    """Return in which bin each element lies: i where bins[i-1] ≤ x < bins[i]; int32."""
+    """Return in which bin each element lies: i where bins[i-1] ≤ x < bins[i]; int32.
+
+    Args:
+        x: the input, of any shape.
+        bins: the ascending borders.
+
+    Example:
+        >>> digitize([0.5, 2.5], [1.0, 2.0])
+        tensor([0, 2], dtype=torch.int32)
+    """
     return torch.bucketize(whole(x), tensor(bins), right=True).to(torch.int32)
 
 
 @operation()
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
-    """Return how often each whole number from 0 on comes, or the sums of its weights: (n,) -> (max + 1 or ``minlength``,)."""
+    """Return how often each integer from 0 on comes, or the sums of its weights: (n,) -> (max + 1 or ``minlength``,).
+
+    Args:
+        x: the input, of any shape.
+        weights: what each counts for; None: 1.
+        minlength: the least length of the result.
+        sparse: only False: tensors are dense.
+
+    Example:
+        >>> bincount([0, 1, 1])
+        tensor([1, 2], dtype=torch.int32)
+    """
     if sparse:
         raise ArgumentError("Torch has no sparse counts.", expected="sparse=False", got="sparse=True")
     x = tensor(x)

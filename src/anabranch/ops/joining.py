@@ -15,7 +15,16 @@ from anabranch.ops._values import common, one_axis, one_of, rank, shape, sizes, 
 
 @operation(rules.joined, along(joins=True))
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
-    """Return tensors joined along an axis; all other sizes are equal."""
+    """Return tensors joined along an axis; all other sizes are equal.
+
+    Args:
+        xs: the tensors.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> concatenate([[1, 2], [3]])
+        tensor([1, 2, 3], dtype=torch.int32)
+    """
     made = _several(xs)
     ranks = {rank(x) for x in made}
     if len(ranks) > 1:
@@ -25,34 +34,80 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
 
 @operation(rules.stacked, along(new=True, joins=True))
 def stack(x: Sequence[Any], axis: int = 0) -> Any:
-    """Return tensors of one shape along a new axis, counted in the result."""
+    """Return tensors of one shape along a new axis, counted in the result.
+
+    Args:
+        x: the tensors.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> stack([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]], dtype=torch.int32)
+    """
     made = _several(x)
     return torch.stack(made, one_axis(axis, rank(made[0]) + 1))
 
 
 @operation()
 def hstack(xs: Sequence[Any]) -> Any:
-    """Return tensors joined along axis 1, or axis 0 where they have one."""
+    """Return tensors joined along axis 1, or axis 0 where they have one.
+
+    Args:
+        xs: the tensors.
+
+    Example:
+        >>> hstack([[1, 2], [3]])
+        tensor([1, 2, 3], dtype=torch.int32)
+    """
     made = _several(xs)
     return torch.cat([x.reshape(1) if rank(x) == 0 else x for x in made], 0 if rank(made[0]) < 2 else 1)
 
 
 @operation()
 def vstack(xs: Sequence[Any]) -> Any:
-    """Return tensors joined along axis 0; vectors are rows."""
+    """Return tensors joined along axis 0; vectors are rows.
+
+    Args:
+        xs: the tensors.
+
+    Example:
+        >>> vstack([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]], dtype=torch.int32)
+    """
     return torch.cat([x.reshape(1, -1) if rank(x) < 2 else x for x in _several(xs)], 0)
 
 
 @operation()
 def dstack(xs: Sequence[Any]) -> Any:
-    """Return tensors joined along axis 2, which those of fewer axes gain."""
+    """Return tensors joined along axis 2, which those of fewer axes gain.
+
+    Args:
+        xs: the tensors.
+
+    Example:
+        >>> dstack([[1, 2], [3, 4]])
+        tensor([[[1, 3],
+                 [2, 4]]], dtype=torch.int32)
+    """
     made = [x.reshape(1, -1, 1) if rank(x) < 2 else x.unsqueeze(2) if rank(x) == 2 else x for x in _several(xs)]
     return torch.cat(made, 2)
 
 
 @operation()
 def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
-    """Return x2 joined to x1 along an axis, both flattened where it is None."""
+    """Return x2 joined to x1 along an axis, both flattened where it is None.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> append([1, 2], [3])
+        tensor([1, 2, 3], dtype=torch.int32)
+    """
     x1, x2 = common(x1, x2)
     if axis is None:
         return torch.cat([x1.reshape(-1), x2.reshape(-1)], 0)
@@ -72,13 +127,33 @@ def _several(xs: Any) -> list[Any]:
 
 @operation(mask=along())
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Return x in parts along an axis: so many equal ones, or cut before each of the places given."""
+    """Return x in parts along an axis: so many equal ones, or cut before each of the positions given.
+
+    Args:
+        x: the input, of any shape.
+        indices_or_sections: how many equal parts, or the positions to cut before.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> split([1, 2, 3, 4], 2)
+        [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
+    """
     return _split(x, indices_or_sections, axis)
 
 
 @operation(mask=along())
 def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Return x in parts along an axis; where they cannot be equal the first ones are longer by one."""
+    """Return x in parts along an axis; where they cannot be equal the first ones are longer by one.
+
+    Args:
+        x: the input, of any shape.
+        indices_or_sections: how many equal parts, or the positions to cut before.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> array_split([1, 2, 3], 2)
+        [tensor([1, 2], dtype=torch.int32), tensor([3], dtype=torch.int32)]
+    """
     x = tensor(x)
     place = one_axis(axis, rank(x))
     if not isinstance(indices_or_sections, int):
@@ -89,19 +164,46 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 @operation()
 def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """Return x in parts along axis 0."""
+    """Return x in parts along axis 0.
+
+    Args:
+        x: the input, of any shape.
+        indices_or_sections: how many equal parts, or the positions to cut before.
+
+    Example:
+        >>> vsplit([1, 2, 3, 4], 2)
+        [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
+    """
     return _split(x, indices_or_sections, 0)
 
 
 @operation()
 def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """Return x in parts along axis 1, or axis 0 where it has one."""
+    """Return x in parts along axis 1, or axis 0 where it has one.
+
+    Args:
+        x: the input, of any shape.
+        indices_or_sections: how many equal parts, or the positions to cut before.
+
+    Example:
+        >>> hsplit([[1, 2]], 2)
+        [tensor([[1]], dtype=torch.int32), tensor([[2]], dtype=torch.int32)]
+    """
     return _split(x, indices_or_sections, 1 if rank(tensor(x)) > 1 else 0)
 
 
 @operation()
 def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """Return x in parts along axis 2."""
+    """Return x in parts along axis 2.
+
+    Args:
+        x: the input, of any shape.
+        indices_or_sections: how many equal parts, or the positions to cut before.
+
+    Example:
+        >>> dsplit([[[1, 2]]], 2)
+        [tensor([[[1]]], dtype=torch.int32), tensor([[[2]]], dtype=torch.int32)]
+    """
     return _split(x, indices_or_sections, 2)
 
 
@@ -132,7 +234,17 @@ def _cut(x: Any, places: Any, axis: int) -> list[Any]:
 
 @operation(mask=along())
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
-    """Return the parts of x along an axis, which they lack; ``num`` says how many where the size is not known."""
+    """Return the parts of x along an axis, which they lack; ``num`` says how many where the size is not known.
+
+    Args:
+        x: the input, of any shape.
+        num: how many parts, where the size is unknown.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> unstack([[1, 2], [3, 4]])
+        [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
+    """
     x = tensor(x)
     place = one_axis(axis, rank(x))
     size = shape(x)[place]
@@ -148,7 +260,16 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
 
 @operation()
 def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
-    """Return for each vector its value at every point of the grid that all of them span; xy: the second one's axis is first."""
+    """Return for each vector its value at every point of the grid that all of them span; xy: the second one's axis is first.
+
+    Args:
+        *x: the vectors.
+        indexing: "xy" or "ij": which axis of the grid the first vector varies along.
+
+    Example:
+        >>> meshgrid([1, 2], [3])
+        [tensor([[1, 2]], dtype=torch.int32), tensor([[3, 3]], dtype=torch.int32)]
+    """
     one_of("indexing", indexing, ("xy", "ij"))
     found = torch.meshgrid(*(tensor(vector) for vector in x), indexing=indexing)
     return [found[index] for index in range(len(x))]

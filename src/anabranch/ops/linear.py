@@ -1,4 +1,4 @@
-"""Products of vectors and matrices. Whole numbers are multiplied as floats where torch needs it, and stay whole."""
+"""Products of vectors and matrices. Integers are multiplied as floats where torch needs it, and stay whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, r
 
 @operation(rules.matrix_product, product)
 def matmul(x1: Any, x2: Any) -> Any:
-    """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k)."""
+    """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k).
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
+        tensor([[11.]])
+    """
     x1, x2 = common(x1, x2)
     columns, rows = shape(x1)[-1:], shape(x2)[-2:][:1]
     if columns and rows and not same(columns, rows):
@@ -30,7 +39,16 @@ def matmul(x1: Any, x2: Any) -> Any:
 
 @operation()
 def dot(x1: Any, x2: Any) -> Any:
-    """Return Σ over the last axis of x1 and the second last (or only) one of x2; of numbers the product."""
+    """Return Σ over the last axis of x1 and the second last (or only) one of x2; of numbers the product.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> dot([1.0, 2.0], [3.0, 4.0])
+        tensor(11.)
+    """
     x1, x2 = common(x1, x2)
     if rank(x1) == 0 or rank(x2) == 0:
         return x1 * x2
@@ -41,26 +59,64 @@ def dot(x1: Any, x2: Any) -> Any:
 
 @operation()
 def vdot(x1: Any, x2: Any) -> Any:
-    """Return Σ x1 · x2 of both flattened."""
+    """Return Σ x1 · x2 of both flattened.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> vdot([1.0, 2.0], [3.0, 4.0])
+        tensor(11.)
+    """
     return _product(lambda a, b: torch.sum(a.reshape(-1) * b.reshape(-1)), x1, x2)
 
 
 @operation()
 def inner(x1: Any, x2: Any) -> Any:
-    """Return Σ over the last axis of both: (…, n), (…', n) -> (…, …')."""
+    """Return Σ over the last axis of both: (…, n), (…', n) -> (…, …').
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> inner([1.0, 2.0], [3.0, 4.0])
+        tensor(11.)
+    """
     return _product(torch.inner, x1, x2)
 
 
 @operation()
 def outer(x1: Any, x2: Any) -> Any:
-    """Return the products of each element of x1 with each of x2, both flattened: (n, m)."""
+    """Return the products of each element of x1 with each of x2, both flattened: (n, m).
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> outer([1.0, 2.0], [3.0, 4.0])
+        tensor([[3., 4.],
+                [6., 8.]])
+    """
     x1, x2 = common(x1, x2)
     return torch.outer(x1.reshape(-1), x2.reshape(-1))
 
 
 @operation()
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
-    """Return Σ over axes of both: the last and first ``axes`` ones, or those named by a pair of axes or lists of axes."""
+    """Return Σ over axes of both: the last and first ``axes`` ones, or those named by a pair of axes or lists of axes.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+        axes: the axes.
+
+    Example:
+        >>> tensordot([1.0, 2.0], [3.0, 4.0], axes=1)
+        tensor(11.)
+    """
     if isinstance(axes, int):
         return _product(lambda a, b: torch.tensordot(a, b, axes), x1, x2)
     if len(axes) != 2:
@@ -71,7 +127,17 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
 
 @operation()
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
-    """Return the sums of products that Einstein's notation says, as in "bij,bjk->bik"."""
+    """Return the sums of products that Einstein's notation says, as in "bij,bjk->bik".
+
+    Args:
+        subscripts: the axes of each operand and of the result.
+        *operands: the tensors.
+        **kwargs: none are taken.
+
+    Example:
+        >>> einsum("i,i->", [1.0, 2.0], [3.0, 4.0])
+        tensor(11.)
+    """
     made = common(*operands)
     inputs = subscripts.replace(" ", "").split("->")[0].split(",")
     if len(inputs) != len(made):
@@ -90,7 +156,20 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
 
 @operation()
 def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """Return the vectors at right angles to those along an axis of size 3 of each, along ``axisc`` of the result."""
+    """Return the vectors at right angles to those along an axis of size 3 of each, along ``axisc`` of the result.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+        axisa: the axis of the vectors of x1.
+        axisb: the axis of the vectors of x2.
+        axisc: the axis of the vectors of the result.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+        tensor([0., 0., 1.])
+    """
     x1, x2 = common(x1, x2)
     first, second, last = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     a = torch.movedim(x1, one_axis(first, rank(x1), "axisa"), -1)
@@ -101,20 +180,49 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
 
 @operation()
 def kron(x1: Any, x2: Any) -> Any:
-    """Return the Kronecker product: x2 scaled by each element of x1, in its place."""
+    """Return the Kronecker product: x2 scaled by each element of x1, in its place.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand, which broadcasts with it.
+
+    Example:
+        >>> kron([1, 2], [1, 10])
+        tensor([ 1, 10,  2, 20], dtype=torch.int32)
+    """
     return torch.kron(*common(x1, x2))
 
 
 @operation()
 def cdist(x: Any, y: Any) -> Any:
-    """Return the distances between the rows of both: (…, n, d), (…, m, d) -> (…, n, m)."""
+    """Return the distances between the rows of both: (…, n, d), (…, m, d) -> (…, n, m).
+
+    Args:
+        x: the rows (…, n, d).
+        y: the rows (…, m, d).
+
+    Example:
+        >>> cdist([[0.0, 0.0]], [[3.0, 4.0]])
+        tensor([[5.]])
+    """
     x, y = common(floats(x), floats(y))
     return torch.cdist(x, y)
 
 
 @operation()
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - Keras's name
-    """Return the powers of each element of a vector, N of them: from the highest down, or ``increasing``."""
+    """Return the powers of each element of a vector, N of them: from the highest down, or ``increasing``.
+
+    Args:
+        x: the input, of any shape.
+        N: how many powers; None: as many as elements.
+        increasing: whether powers ascend.
+
+    Example:
+        >>> vander([1, 2], 3)
+        tensor([[1, 1, 1],
+                [4, 2, 1]])
+    """
     x = tensor(x)
     check_rank(x, (1,), "(n,)")
     powers = torch.arange(sizes(x)[0] if N is None else N, device=x.device)

@@ -14,7 +14,17 @@ from anabranch.ops.reduction import _quantile
 
 @operation(mask=along())
 def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return Σ x over the axes; 0 where there is no number."""
+    """Return Σ x over the axes; 0 where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nansum([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([3., 8.])
+    """
     x = _filled(x, 0)
     axes = some_axes(axis, rank(x))
     return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else x
@@ -22,7 +32,17 @@ def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(mask=along())
 def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the product over the axes; 1 where there is no number."""
+    """Return the product over the axes; 1 where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([ 2., 15.])
+    """
     x = _filled(x, 1)
     options = kept(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):
@@ -32,7 +52,17 @@ def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(mask=along())
 def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the mean over the axes; NaN where there is no number."""
+    """Return the mean over the axes; NaN where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanmean([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1.5000, 4.0000])
+    """
     x = floats(x)
     axes = some_axes(axis, rank(x))
     return torch.nanmean(x, axes, keepdim=keepdims) if axes else x
@@ -40,13 +70,33 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(mask=along())
 def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the variance over the axes; NaN where there is no number."""
+    """Return the variance over the axes; NaN where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanvar([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([0.2500, 1.0000])
+    """
     return _variance(x, axis, keepdims)
 
 
 @operation(mask=along())
 def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the standard deviation over the axes; NaN where there is no number."""
+    """Return the standard deviation over the axes; NaN where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanstd([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([0.5000, 1.0000])
+    """
     return torch.sqrt(_variance(x, axis, keepdims))
 
 
@@ -58,13 +108,33 @@ def _variance(x: Any, axis: Any, keepdims: bool) -> Any:
 
 @operation(mask=along())
 def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the greatest over the axes; NaN where there is no number."""
+    """Return the greatest over the axes; NaN where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanmax([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([2., 5.])
+    """
     return _extreme(torch.amax, x, axis, keepdims, -1)
 
 
 @operation(mask=along())
 def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the least over the axes; NaN where there is no number."""
+    """Return the least over the axes; NaN where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanmin([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1., 3.])
+    """
     return _extreme(torch.amin, x, axis, keepdims, 1)
 
 
@@ -80,13 +150,33 @@ def _extreme(function: Any, x: Any, axis: Any, keepdims: bool, sign: int) -> Any
 
 @operation()
 def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the greatest stands along an axis, int32; -1 where there is no number."""
+    """Return where the greatest stands along an axis, int32; -1 where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanargmax([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1, 1], dtype=torch.int32)
+    """
     return _place(torch.argmax, x, axis, keepdims, -1)
 
 
 @operation()
 def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the least stands along an axis, int32; -1 where there is no number."""
+    """Return where the least stands along an axis, int32; -1 where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanargmin([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([0, 0], dtype=torch.int32)
+    """
     return _place(torch.argmin, x, axis, keepdims, 1)
 
 
@@ -103,31 +193,87 @@ def _place(function: Any, x: Any, axis: int | None, keepdims: bool, sign: int) -
 
 @operation()
 def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the middle one over the axes; NaN where there is no number."""
+    """Return the middle one over the axes; NaN where there is no number.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanmedian([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1.5000, 4.0000])
+    """
     return _quantile(x, 0.5, axis, "linear", keepdims, torch.nanquantile)
 
 
 @operation()
 def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the numbers below which a share ``q`` (0 … 1) lies; the axes of ``q`` come first."""
+    """Return the numbers below which a fraction ``q`` (0 … 1) lies; the axes of ``q`` come first.
+
+    Args:
+        x: the input, of any shape.
+        q: the fractions, a number or a vector.
+        axis: the axis or axes; None: all of them.
+        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanquantile([1.0, 2.0, 4.0], 0.5)
+        tensor(2.)
+    """
     return _quantile(x, q, axis, method, keepdims, torch.nanquantile)
 
 
 @operation()
 def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first."""
+    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first.
+
+    Args:
+        x: the input, of any shape.
+        q: the percentages, a number or a vector.
+        axis: the axis or axes; None: all of them.
+        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> nanpercentile([1.0, 2.0, 4.0], 50.0)
+        tensor(2.)
+    """
     return _quantile(x, tensor(q) / 100, axis, method, keepdims, torch.nanquantile)
 
 
 @operation(mask=along())
 def nancumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
-    """Return the sums of all elements up to each along an axis; along the flattened x where it is None."""
+    """Return the sums of all elements up to each along an axis; along the flattened x where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        dtype: the dtype of the result; None: the one that follows from the input.
+
+    Example:
+        >>> nancumsum([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[1., 3.],
+                [3., 8.]])
+    """
     return _running(torch.cumsum, _filled(x, 0), axis, dtype)
 
 
 @operation(mask=along())
 def nancumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
-    """Return the products of all elements up to each along an axis; along the flattened x where it is None."""
+    """Return the products of all elements up to each along an axis; along the flattened x where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        dtype: the dtype of the result; None: the one that follows from the input.
+
+    Example:
+        >>> nancumprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[ 1.,  2.],
+                [ 3., 15.]])
+    """
     return _running(torch.cumprod, _filled(x, 1), axis, dtype)
 
 

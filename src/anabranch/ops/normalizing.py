@@ -13,7 +13,18 @@ from anabranch.ops._values import common, floats, one_axis, rank, shape, some_ax
 
 @operation()
 def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
-    """Return the mean and the variance Σ (x - mean)² / n over axes."""
+    """Return the mean and the variance Σ (x - mean)² / n over axes.
+
+    Args:
+        x: the input, of any shape.
+        axes: the axes.
+        keepdims: whether reduced axes stay, with size 1.
+        synchronized: only False.
+
+    Example:
+        >>> moments([1.0, 3.0], axes=[0])
+        (tensor(2.), tensor(1.))
+    """
     if synchronized:
         raise ArgumentError("Moments of several processes are not combined here.", expected="synchronized=False", got="True")
     x = floats(x)
@@ -25,7 +36,22 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
 def batch_normalization(
     x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 0.001
 ) -> Any:
-    """Return scale · (x - mean) / √(variance + epsilon) + offset, each a vector along ``axis``; gradients reach all of them."""
+    """Return scale · (x - mean) / √(variance + epsilon) + offset, each a vector along ``axis``; gradients reach all of them.
+
+    Args:
+        x: the input, of any shape.
+        mean: the means, a vector along ``axis``.
+        variance: the variances, a vector along ``axis``.
+        axis: the axis of the vectors.
+        offset: what is added; None: 0.
+        scale: the factors; None: 1.
+        epsilon: added to the variance; None: ``config.epsilon()``.
+
+    Example:
+        >>> batch_normalization([[1.0], [3.0]], [2.0], [1.0], -1, epsilon=0.0)
+        tensor([[-1.],
+                [ 1.]])
+    """
     x = floats(x)
     place = one_axis(axis, rank(x))
     spread = [-1 if each == place else 1 for each in range(rank(x))]
@@ -47,7 +73,20 @@ def batch_normalization(
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any
 ) -> Any:
-    """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016)."""
+    """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016).
+
+    Args:
+        x: the input, of any shape.
+        gamma: the factors; None: 1.
+        beta: what is added; None: 0.
+        axis: the axis or axes; None: all of them.
+        epsilon: added to the variance; None: ``config.epsilon()``.
+        **kwargs: none are taken.
+
+    Example:
+        >>> layer_normalization([[1.0, 3.0]])
+        tensor([[-1.,  1.]])
+    """
     if kwargs:
         raise ArgumentTypeError(f"layer_normalization takes no {next(iter(kwargs))!r}.", repair="ops.rms_normalization")
     x = floats(x)
@@ -64,7 +103,18 @@ def layer_normalization(
 
 @operation()
 def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
-    """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019)."""
+    """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019).
+
+    Args:
+        x: the input, of any shape.
+        scale: the factors; None: 1.
+        axis: the axis or axes; None: all of them.
+        epsilon: added to the variance; None: ``config.epsilon()``.
+
+    Example:
+        >>> rms_normalization([[3.0, 4.0]])
+        tensor([[0.8485, 1.1314]])
+    """
     x = floats(x)
     axes = _sorted_axes(x, axis)
     least = config.epsilon() if epsilon is None else epsilon
@@ -74,9 +124,20 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
 
 @operation()
 def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
-    """Return x / max(‖x‖, epsilon), the norm of an order over axes."""
+    """Return x / max(‖x‖, epsilon), the norm of an order over axes.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        order: the order of the norm.
+        epsilon: added to the variance; None: ``config.epsilon()``.
+
+    Example:
+        >>> normalize([3.0, 4.0])
+        tensor([0.6000, 0.8000])
+    """
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
-        raise ArgumentError("order is not the order of a norm.", expected="a whole number ≥ 1", got=repr(order))
+        raise ArgumentError("order is not the order of a norm.", expected="an integer ≥ 1", got=repr(order))
     x = floats(x)
     x = x.reshape(1) if rank(x) == 0 else x
     length = torch.linalg.vector_norm(x, order, some_axes(axis, rank(x)), keepdim=True)
@@ -85,7 +146,17 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
 
 @operation()
 def psnr(x1: Any, x2: Any, max_val: Any) -> Any:
-    """Return 10 · log10(max_val² / mean((x1 - x2)²)), in decibels."""
+    """Return 10 · log10(max_val² / mean((x1 - x2)²)), in decibels.
+
+    Args:
+        x1: the first images.
+        x2: the second images.
+        max_val: the greatest possible value.
+
+    Example:
+        >>> psnr([0.0, 1.0], [0.0, 0.5], max_val=1.0)
+        tensor(9.0309)
+    """
     x1, x2 = common(floats(x1), floats(x2))
     error = torch.mean(torch.square(x1 - x2))
     return 20 * torch.log10(tensor(float(max_val) if isinstance(max_val, int) else max_val)) - 10 * torch.log10(error)

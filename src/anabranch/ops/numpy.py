@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from anabranch.ops.angles import (
+    arccos as arccos,
+    arccosh as arccosh,
+    arcsin as arcsin,
+    arcsinh as arcsinh,
+    arctan as arctan,
+    arctanh as arctanh,
+    cos as cos,
+    cosh as cosh,
+    deg2rad as deg2rad,
+    rad2deg as rad2deg,
+    sin as sin,
+    sinc as sinc,
+    sinh as sinh,
+    tan as tan,
+    tanh as tanh,
+)
 from anabranch.ops.arithmetic import (
     add as add,
     arctan2 as arctan2,
@@ -90,17 +107,8 @@ from anabranch.ops.creation import (
 from anabranch.ops.elementary import (
     abs as abs,
     absolute as absolute,
-    arccos as arccos,
-    arccosh as arccosh,
-    arcsin as arcsin,
-    arcsinh as arcsinh,
-    arctan as arctan,
-    arctanh as arctanh,
     cbrt as cbrt,
     ceil as ceil,
-    cos as cos,
-    cosh as cosh,
-    deg2rad as deg2rad,
     exp as exp,
     exp2 as exp2,
     expm1 as expm1,
@@ -112,18 +120,12 @@ from anabranch.ops.elementary import (
     log2 as log2,
     log10 as log10,
     negative as negative,
-    rad2deg as rad2deg,
     reciprocal as reciprocal,
     round as round,
     sign as sign,
     signbit as signbit,
-    sin as sin,
-    sinc as sinc,
-    sinh as sinh,
     sqrt as sqrt,
     square as square,
-    tan as tan,
-    tanh as tanh,
     trunc as trunc,
 )
 from anabranch.ops.indexing import (

@@ -15,7 +15,17 @@ from anabranch.ops._values import common, dtype, floats, kept, one_axis, one_of,
 
 @operation(rules.total, along())
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return Σ x over the axes; whole numbers stay int32 or int64."""
+    """Return Σ x over the axes; integers stay int32 or int64.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> sum([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([3., 8.])
+    """
     x = tensor(x)
     axes = some_axes(axis, rank(x))
     return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else whole(x)
@@ -23,7 +33,18 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(rules.total, along())
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Any:
-    """Return the product over the axes, computed in ``dtype``; whole numbers stay int32 or int64."""
+    """Return the product over the axes, computed in ``dtype``; integers stay int32 or int64.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+        dtype: the dtype of the result; None: the one that follows from the input.
+
+    Example:
+        >>> prod([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([ 2., 15.])
+    """
     x = tensor(x)
     options = {"dtype": runtime.dtype_of(dtype)} if dtype else kept(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):  # torch takes one at a time
@@ -33,7 +54,17 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = N
 
 @operation(rules.mean, along())
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return Σ x / n over the axes, as floats."""
+    """Return Σ x / n over the axes, as floats.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> mean([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1.5000, 4.0000])
+    """
     x = floats(x)
     axes = some_axes(axis, rank(x))
     return torch.mean(x, axes, keepdim=keepdims) if axes else x
@@ -41,7 +72,17 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(mask=along())
 def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
-    """Return Σ w · x / Σ w over the axes; the weights have x's shape, or one axis: that of ``axis``."""
+    """Return Σ w · x / Σ w over the axes; the weights have x's shape, or one axis: that of ``axis``.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        weights: the weight of each element; None: equal weights.
+
+    Example:
+        >>> average([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1.5000, 4.0000])
+    """
     x = floats(x)
     axes = some_axes(axis, rank(x))
     if weights is None:
@@ -55,7 +96,17 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
 
 @operation(rules.mean, along())
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return Σ (x - mean)² / n over the axes."""
+    """Return Σ (x - mean)² / n over the axes.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> var([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([0.2500, 1.0000])
+    """
     x = floats(x)
     axes = some_axes(axis, rank(x))
     return torch.var(x, axes, correction=0, keepdim=keepdims) if axes else torch.zeros_like(x)
@@ -63,7 +114,17 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(rules.mean, along())
 def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return √(Σ (x - mean)² / n) over the axes."""
+    """Return √(Σ (x - mean)² / n) over the axes.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> std([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([0.5000, 1.0000])
+    """
     x = floats(x)
     axes = some_axes(axis, rank(x))
     return torch.std(x, axes, correction=0, keepdim=keepdims) if axes else torch.zeros_like(x)
@@ -71,33 +132,85 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(rules.extreme, along())
 def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
-    """Return the greatest over the axes, ``initial`` among them."""
+    """Return the greatest over the axes, ``initial`` among them.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+        initial: a value that takes part.
+
+    Example:
+        >>> max([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([2., 5.])
+    """
     found = _extreme(torch.amax, x, axis, keepdims)
     return found if initial is None else torch.maximum(found, tensor(initial).to(found))
 
 
 @operation(rules.extreme, along())
 def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
-    """Return the least over the axes, ``initial`` among them."""
+    """Return the least over the axes, ``initial`` among them.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+        initial: a value that takes part.
+
+    Example:
+        >>> min([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1., 3.])
+    """
     found = _extreme(torch.amin, x, axis, keepdims)
     return found if initial is None else torch.minimum(found, tensor(initial).to(found))
 
 
 @operation(rules.extreme, along())
 def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the greatest over the axes."""
+    """Return the greatest over the axes.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> amax([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([2., 5.])
+    """
     return _extreme(torch.amax, x, axis, keepdims)
 
 
 @operation(rules.extreme, along())
 def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the least over the axes."""
+    """Return the least over the axes.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> amin([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1., 3.])
+    """
     return _extreme(torch.amin, x, axis, keepdims)
 
 
 @operation(rules.extreme, along())
 def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the greatest minus the least over the axes."""
+    """Return the greatest minus the least over the axes.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> ptp([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1., 2.])
+    """
     return _extreme(torch.amax, x, axis, keepdims) - _extreme(torch.amin, x, axis, keepdims)
 
 
@@ -109,13 +222,33 @@ def _extreme(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 @operation(rules.position, along())
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the greatest stands along an axis, int32; in the flattened x where it is None."""
+    """Return where the greatest stands along an axis, int32; in the flattened x where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> argmax([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1, 1], dtype=torch.int32)
+    """
     return _place(torch.argmax, x, axis, keepdims)
 
 
 @operation(rules.position, along())
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the least stands along an axis, int32; in the flattened x where it is None."""
+    """Return where the least stands along an axis, int32; in the flattened x where it is None.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> argmin([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([0, 0], dtype=torch.int32)
+    """
     return _place(torch.argmin, x, axis, keepdims)
 
 
@@ -127,7 +260,16 @@ def _place(function: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
 
 @operation(mask=along())
 def count_nonzero(x: Any, axis: Any = None) -> Any:
-    """Return how many are not 0 over the axes, int32."""
+    """Return how many are not 0 over the axes, int32.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> count_nonzero([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([2, 2], dtype=torch.int32)
+    """
     found = tensor(x) != 0
     axes = some_axes(axis, rank(found))
     return torch.sum(found, axes, dtype=torch.int32) if axes else found.to(torch.int32)
@@ -135,7 +277,17 @@ def count_nonzero(x: Any, axis: Any = None) -> Any:
 
 @operation(rules.mean, along())
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return log Σ exp(x) over the axes without overflow."""
+    """Return log Σ exp(x) over the axes without overflow.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> logsumexp([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([2.3133, 5.1269])
+    """
     x = floats(x)
     axes = some_axes(axis, rank(x))
     return torch.logsumexp(x, axes, keepdims) if axes else x
@@ -146,22 +298,55 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation(mask=along())
 def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the middle one over the axes, the mean of both where there are two."""
+    """Return the middle one over the axes, the mean of both where there are two.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> median([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([1.5000, 4.0000])
+    """
     return _quantile(x, 0.5, axis, "linear", keepdims)
 
 
 @operation()
 def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the numbers below which a share ``q`` (0 … 1) lies; the axes of ``q`` come first.
+    """Return the numbers below which a fraction ``q`` (0 … 1) lies; the axes of ``q`` come first.
 
     ``method`` says what lies between two elements: linear, lower, higher, midpoint, nearest.
+
+    Args:
+        x: the input, of any shape.
+        q: the fractions, a number or a vector.
+        axis: the axis or axes; None: all of them.
+        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> quantile([1.0, 2.0, 4.0], 0.5)
+        tensor(2.)
     """
     return _quantile(x, q, axis, method, keepdims)
 
 
 @operation()
 def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first."""
+    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first.
+
+    Args:
+        x: the input, of any shape.
+        q: the percentages, a number or a vector.
+        axis: the axis or axes; None: all of them.
+        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> percentile([1.0, 2.0, 4.0], 50.0)
+        tensor(2.)
+    """
     return _quantile(x, tensor(q) / 100, axis, method, keepdims)
 
 
@@ -185,7 +370,18 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: 
 
 @operation()
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the norm over the axes: of vectors (one axis, 2-norm unless ``ord`` says) or matrices (two, Frobenius's)."""
+    """Return the norm over the axes: of vectors (one axis, 2-norm unless ``ord`` says) or matrices (two, Frobenius's).
+
+    Args:
+        x: the input, of any shape.
+        ord: the order of the norm; None: 2 for vectors, Frobenius for matrices.
+        axis: the axis or axes; None: all of them.
+        keepdims: whether reduced axes stay, with size 1.
+
+    Example:
+        >>> norm([3.0, 4.0])
+        tensor(5.)
+    """
     x = floats(x)
     axes = None if axis is None else some_axes(axis, rank(x))
     if axes is not None and len(axes) > 2:
@@ -202,25 +398,69 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 @operation()
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """Return the sums of the rows of each segment: data (n, …), ids (n,) -> (num_segments, …)."""
+    """Return the sums of the rows of each segment: data (n, …), ids (n,) -> (num_segments, …).
+
+    Args:
+        data: the rows (n, …).
+        segment_ids: the segment of each row (n,).
+        num_segments: how many segments there are; None: as many as the ids say.
+        sorted: whether the result or the ids are in order; it does not change the result.
+
+    Example:
+        >>> segment_sum([1.0, 2.0, 4.0], [0, 0, 1])
+        tensor([3., 4.])
+    """
     return _segments(data, segment_ids, num_segments, "sum", 0)
 
 
 @operation()
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """Return the greatest of the rows of each segment, the least number of the type for an empty one."""
+    """Return the greatest of the rows of each segment, the least number of the type for an empty one.
+
+    Args:
+        data: the rows (n, …).
+        segment_ids: the segment of each row (n,).
+        num_segments: how many segments there are; None: as many as the ids say.
+        sorted: whether the result or the ids are in order; it does not change the result.
+
+    Example:
+        >>> segment_max([1.0, 2.0, 4.0], [0, 0, 1])
+        tensor([2., 4.])
+    """
     return _segments(data, segment_ids, num_segments, "amax", None)
 
 
 @operation()
 def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """Return the least of the rows of each segment, the greatest number of the type for an empty one."""
+    """Return the least of the rows of each segment, the greatest number of the type for an empty one.
+
+    Args:
+        data: the rows (n, …).
+        segment_ids: the segment of each row (n,).
+        num_segments: how many segments there are; None: as many as the ids say.
+        sorted: whether the result or the ids are in order; it does not change the result.
+
+    Example:
+        >>> segment_min([1.0, 2.0, 4.0], [0, 0, 1])
+        tensor([1., 4.])
+    """
     return _segments(data, segment_ids, num_segments, "amin", None)
 
 
 @operation()
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """Return the products of the rows of each segment, 1 for an empty one."""
+    """Return the products of the rows of each segment, 1 for an empty one.
+
+    Args:
+        data: the rows (n, …).
+        segment_ids: the segment of each row (n,).
+        num_segments: how many segments there are; None: as many as the ids say.
+        sorted: whether the result or the ids are in order; it does not change the result.
+
+    Example:
+        >>> segment_prod([1.0, 2.0, 4.0], [0, 0, 1])
+        tensor([2., 4.])
+    """
     return _segments(data, segment_ids, num_segments, "prod", 1)
 
 

@@ -17,7 +17,17 @@ from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as s
 
 @operation(rules.reshaped, dropped)
 def reshape(x: Any, newshape: Any) -> Any:
-    """Return x in another shape; one size may be -1 (or None), which is what remains."""
+    """Return x in another shape; one size may be -1 (or None), which is what remains.
+
+    Args:
+        x: the input.
+        newshape: the new sizes; one may be -1, which is what remains.
+
+    Example:
+        >>> reshape([1, 2, 3, 4], (2, -1))
+        tensor([[1, 2],
+                [3, 4]], dtype=torch.int32)
+    """
     x = tensor(x)
     wanted = tuple(-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,)))
     if sum(isinstance(size, int) and size == -1 for size in wanted) > 1:
@@ -52,13 +62,31 @@ def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
 
 @operation(rules.flattened, dropped)
 def ravel(x: Any) -> Any:
-    """Return x with one axis."""
+    """Return x with one axis.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> ravel([[1, 2], [3, 4]])
+        tensor([1, 2, 3, 4], dtype=torch.int32)
+    """
     return torch.reshape(tensor(x), (-1,))
 
 
 @operation(rules.transposed, permuted)
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """Return x with its axes in another order, reversed unless ``axes`` says."""
+    """Return x with its axes in another order, reversed unless ``axes`` says.
+
+    Args:
+        x: the input, of any shape.
+        axes: the axes.
+
+    Example:
+        >>> transpose([[1, 2], [3, 4]])
+        tensor([[1, 3],
+                [2, 4]], dtype=torch.int32)
+    """
     x = tensor(x)
     total = rank(x)
     if axes is None:
@@ -74,21 +102,52 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 @operation()
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
-    """Return x with one axis or several elsewhere; the others keep their order."""
+    """Return x with one axis or several elsewhere; the others keep their order.
+
+    Args:
+        x: the input, of any shape.
+        source: the axes to move.
+        destination: their new positions.
+
+    Example:
+        >>> import torch
+        >>> moveaxis(torch.ones(2, 3, 4), 0, -1).shape
+        torch.Size([3, 4, 2])
+    """
     x = tensor(x)
     return torch.movedim(x, some_axes(source, rank(x), "source"), some_axes(destination, rank(x), "destination"))
 
 
 @operation(rules.swapped, swapped)
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    """Return x with two axes in each other's place."""
+    """Return x with two axes in each other's place.
+
+    Args:
+        x: the input, of any shape.
+        axis1: the first axis.
+        axis2: the second axis.
+
+    Example:
+        >>> import torch
+        >>> swapaxes(torch.ones(2, 3, 4), 0, 2).shape
+        torch.Size([4, 3, 2])
+    """
     x = tensor(x)
     return torch.transpose(x, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
 
 
 @operation(rules.expanded, along(new=True))
 def expand_dims(x: Any, axis: Any) -> Any:
-    """Return x with new axes of size 1, counted in the result."""
+    """Return x with new axes of size 1, counted in the result.
+
+    Args:
+        x: the input, of any shape.
+        axis: where the new axes are, counted in the result.
+
+    Example:
+        >>> expand_dims([1, 2], 0)
+        tensor([[1, 2]], dtype=torch.int32)
+    """
     x = tensor(x)
     added = axis if isinstance(axis, (tuple, list)) else (axis,)
     for place in sorted(some_axes(tuple(added), rank(x) + len(added))):
@@ -98,7 +157,16 @@ def expand_dims(x: Any, axis: Any) -> Any:
 
 @operation(rules.squeezed, along())
 def squeeze(x: Any, axis: Any = None) -> Any:
-    """Return x without axes of size 1: those named, or all; an axis of unknown size stays unless it is named."""
+    """Return x without axes of size 1: those named, or all; an axis of unknown size stays unless it is named.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axes; None: all of size 1.
+
+    Example:
+        >>> squeeze([[1, 2]])
+        tensor([1, 2], dtype=torch.int32)
+    """
     x = tensor(x)
     known = shape_of(x)
     if axis is None:
@@ -119,32 +187,78 @@ def squeeze(x: Any, axis: Any = None) -> Any:
 
 @operation()
 def broadcast_to(x: Any, shape: Any) -> Any:
-    """Return x stretched to a shape: axes of size 1 and missing first axes repeat."""
+    """Return x stretched to a shape: axes of size 1 and missing first axes repeat.
+
+    Args:
+        x: the input, of any shape.
+        shape: the sizes along each axis.
+
+    Example:
+        >>> broadcast_to([1, 2], (2, 2))
+        tensor([[1, 2],
+                [1, 2]], dtype=torch.int32)
+    """
     return torch.broadcast_to(tensor(x), tuple(shape))
 
 
 @operation(rules.flipped, along())
 def flip(x: Any, axis: Any = None) -> Any:
-    """Return x with the order reversed along axes, or along all."""
+    """Return x with the order reversed along axes, or along all.
+
+    Args:
+        x: the input, of any shape.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> flip([[1.0, 2.0], [3.0, 5.0]], axis=1)
+        tensor([[2., 1.],
+                [5., 3.]])
+    """
     x = tensor(x)
     return torch.flip(x, some_axes(axis, rank(x)))
 
 
 @operation()
 def fliplr(x: Any) -> Any:
-    """Return x with the order reversed along its second axis."""
+    """Return x with the order reversed along its second axis.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> fliplr([[1, 2]])
+        tensor([[2, 1]], dtype=torch.int32)
+    """
     return torch.flip(tensor(x), (1,))
 
 
 @operation()
 def flipud(x: Any) -> Any:
-    """Return x with the order reversed along its first axis."""
+    """Return x with the order reversed along its first axis.
+
+    Args:
+        x: the input, of any shape.
+
+    Example:
+        >>> flipud([1, 2])
+        tensor([2, 1], dtype=torch.int32)
+    """
     return torch.flip(tensor(x), (0,))
 
 
 @operation()
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
-    """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat."""
+    """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat.
+
+    Args:
+        x: the input, of any shape.
+        shift: by how many positions.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> roll([1, 2, 3], 1)
+        tensor([3, 1, 2], dtype=torch.int32)
+    """
     x = tensor(x)
     if axis is None:
         return torch.roll(x, shift)
@@ -154,14 +268,35 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
 
 @operation()
 def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    """Return an array turned ``k`` times by a right angle, from the first axis to the second."""
+    """Return an array turned ``k`` times by a right angle, from the first axis to the second.
+
+    Args:
+        array: the input.
+        k: how many times.
+        axes: the axes.
+
+    Example:
+        >>> rot90([[1, 2], [3, 4]])
+        tensor([[2, 4],
+                [1, 3]], dtype=torch.int32)
+    """
     array = tensor(array)
     return torch.rot90(array, k, some_axes(tuple(axes), rank(array), "axes"))
 
 
 @operation()
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
-    """Return x with each element along an axis (without one: of x flattened) ``repeats`` times, one number or one for each."""
+    """Return x with each element along an axis (without one: of x flattened) ``repeats`` times, one number or one for each.
+
+    Args:
+        x: the input, of any shape.
+        repeats: how many times.
+        axis: the axis or axes; None: all of them.
+
+    Example:
+        >>> repeat([1, 2], 2)
+        tensor([1, 1, 2, 2], dtype=torch.int32)
+    """
     x = tensor(x)
     x, place = (torch.reshape(x, (-1,)), 0) if axis is None else (x, one_axis(axis, rank(x)))
     if isinstance(repeats, (list, tuple)):
@@ -171,7 +306,16 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
 
 @operation()
 def tile(x: Any, repeats: Any) -> Any:
-    """Return x laid side by side, ``repeats`` times along each axis (the last ones where fewer are given)."""
+    """Return x laid side by side, ``repeats`` times along each axis (the last ones where fewer are given).
+
+    Args:
+        x: the input, of any shape.
+        repeats: how many times along each axis.
+
+    Example:
+        >>> tile([1, 2], 2)
+        tensor([1, 2, 1, 2], dtype=torch.int32)
+    """
     times = repeats.tolist() if isinstance(repeats, torch.Tensor) else repeats
     return torch.tile(tensor(x), tuple(times) if isinstance(times, (tuple, list)) else (times,))
 
@@ -182,6 +326,16 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
 
     ``mode``: constant (0, or ``constant_values``), edge (the nearest), reflect (mirrored at the last element), symmetric
     (mirrored after it), wrap (from the other end).
+
+    Args:
+        x: the input, of any shape.
+        pad_width: ((before, after), …) for each axis, one pair, or an integer for all.
+        mode: the mode, as above.
+        constant_values: the value of new elements; 0 unless given.
+
+    Example:
+        >>> pad([1, 2], 1)
+        tensor([0, 1, 2, 0], dtype=torch.int32)
     """
     x = tensor(x)
     total = rank(x)
@@ -231,14 +385,35 @@ def _counted(size: Any, before: int, after: int) -> Any:
 
 @operation()
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """Return the diagonals of the matrices along two axes, as a last axis."""
+    """Return the diagonals of the matrices along two axes, as a last axis.
+
+    Args:
+        x: the input, of any shape.
+        offset: which diagonal.
+        axis1: the first axis.
+        axis2: the second axis.
+
+    Example:
+        >>> diagonal([[1, 2], [3, 4]])
+        tensor([1, 4], dtype=torch.int32)
+    """
     x = tensor(x)
     return torch.diagonal(x, offset, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
 
 
 @operation()
 def diag(x: Any, k: int = 0) -> Any:
-    """Return the diagonal of a matrix, or the matrix with the vector x as its diagonal."""
+    """Return the diagonal of a matrix, or the matrix with the vector x as its diagonal.
+
+    Args:
+        x: the input, of any shape.
+        k: which diagonal: 0 the main one, above it if positive, below it if negative.
+
+    Example:
+        >>> diag([1, 2])
+        tensor([[1, 0],
+                [0, 2]], dtype=torch.int32)
+    """
     x = tensor(x)
     check_rank(x, (1, 2), "(n,) or (n, m)")
     return torch.diag(x, k)
@@ -246,25 +421,66 @@ def diag(x: Any, k: int = 0) -> Any:
 
 @operation()
 def diagflat(x: Any, k: int = 0) -> Any:
-    """Return the matrix with the flattened x as its diagonal."""
+    """Return the matrix with the flattened x as its diagonal.
+
+    Args:
+        x: the input, of any shape.
+        k: which diagonal: 0 the main one, above it if positive, below it if negative.
+
+    Example:
+        >>> diagflat([1, 2])
+        tensor([[1, 0],
+                [0, 2]], dtype=torch.int32)
+    """
     return torch.diagflat(tensor(x), k)
 
 
 @operation()
 def tril(x: Any, k: int = 0) -> Any:
-    """Return matrices with 0 above the diagonal ``k``."""
+    """Return matrices with 0 above the diagonal ``k``.
+
+    Args:
+        x: the input, of any shape.
+        k: which diagonal: 0 the main one, above it if positive, below it if negative.
+
+    Example:
+        >>> tril([[1, 2], [3, 4]])
+        tensor([[1, 0],
+                [3, 4]], dtype=torch.int32)
+    """
     return torch.tril(tensor(x), k)
 
 
 @operation()
 def triu(x: Any, k: int = 0) -> Any:
-    """Return matrices with 0 below the diagonal ``k``."""
+    """Return matrices with 0 below the diagonal ``k``.
+
+    Args:
+        x: the input, of any shape.
+        k: which diagonal: 0 the main one, above it if positive, below it if negative.
+
+    Example:
+        >>> triu([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [0, 4]], dtype=torch.int32)
+    """
     return torch.triu(tensor(x), k)
 
 
 @operation()
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """Return the sum of the diagonal of each matrix along two axes."""
+    """Return the sum of the diagonal of each matrix along two axes.
+
+    Args:
+        x: the input, of any shape.
+        offset: which diagonal.
+        axis1: the first axis.
+        axis2: the second axis.
+
+    Example:
+        >>> trace([[1, 2], [3, 4]])
+        tensor(5, dtype=torch.int32)
+    """
     from anabranch.ops._values import kept
 
     x = tensor(x)

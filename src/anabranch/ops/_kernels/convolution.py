@@ -138,7 +138,7 @@ def pad_for(
 
 
 def same_pads(x: Any, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[Any, Any]]:
-    """Return Keras's padding before and after each spatial axis of ``x`` (B, C, …spatial); recorded values where sizes are."""
+    """Return Keras's padding before and after each spatial axis of ``x`` (B, C, …spatial); traced values where sizes are."""
     rank = len(window)
     return [_same(x, axis, rank, window[axis], strides[axis], dilation[axis]) for axis in range(rank)]
 

@@ -90,7 +90,7 @@ def embedding(ids: Any, table: Weight) -> Any:
     except IndexError as error:
         raise DataError(
             "An id lies outside the table.",
-            expected=f"whole numbers from 0 to {table.shape[0] - 1}", got=f"ids from {ids.min()} to {ids.max()}",
+            expected=f"integers from 0 to {table.shape[0] - 1}", got=f"ids from {ids.min()} to {ids.max()}",
         ) from error  # fmt: skip
 
 
