@@ -11,6 +11,7 @@ from anabranch._errors import ArgumentTypeError
 from anabranch.callbacks.callback import HOOKS, Callback, Logs
 from anabranch.callbacks.history import History
 from anabranch.callbacks.progress import ProgressBar
+from anabranch.callbacks.third_party import ThirdPartyCallback, has_hooks
 
 _BATCH_HOOKS = tuple(name for name in HOOKS if name.startswith(("on_train_batch", "on_test_batch", "on_predict_batch")))
 _OLD_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
@@ -29,7 +30,8 @@ class CallbackList:
     def __init__(
         self, callbacks: Any = None, model: Any = None, params: dict[str, Any] | None = None, verbose: int | str = 0
     ) -> None:
-        given = [] if callbacks is None else _tree.leaves(callbacks)
+        found = [] if callbacks is None else _tree.leaves(callbacks)
+        given = [each if isinstance(each, Callback) or not has_hooks(each) else ThirdPartyCallback(each) for each in found]
         for callback in given:
             if not isinstance(callback, Callback):
                 hint = f"{callback.__name__}()" if isinstance(callback, type) else "subclass anabranch.callbacks.Callback"

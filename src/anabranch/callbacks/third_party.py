@@ -1,0 +1,30 @@
+"""Callbacks of other packages, such as Keras's own, and objects with some of their hooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch.callbacks.callback import HOOKS, Callback
+
+_SETTERS = ("set_model", "set_params")
+
+
+class ThirdPartyCallback(Callback):
+    """Calls the hooks that another object has.
+
+    Args:
+        inner: an object with at least one of Keras's hooks, such as ``on_epoch_end(epoch, logs)``.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+        for name in (*HOOKS, *_SETTERS, "on_close"):
+            hook = getattr(inner, name, None)
+            if callable(hook):
+                setattr(self, name, hook)
+
+
+def has_hooks(value: object) -> bool:
+    """Return whether an object, not a class, has one of a callback's hooks."""
+    return not isinstance(value, type) and any(callable(getattr(value, name, None)) for name in HOOKS)
