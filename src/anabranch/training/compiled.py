@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, SupportsFloat
 
 import torch
 
@@ -256,8 +256,8 @@ def _losses_of(given: Any, slots: Slots) -> list[Loss | None]:
     return [reducing(each) for each in bind(given, slots, rule)]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or hasattr(value, "__float__")
+def _is_number(value: object) -> bool:
+    return isinstance(value, SupportsFloat)
 
 
 def _loss_weights(given: Any, slots: Slots) -> list[float | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 Logs = dict[str, Any]
@@ -62,4 +63,4 @@ def free_name(name: str, taken: Collection[str]) -> str:
 def _number(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
-    return value.item() if getattr(value, "shape", None) == () else value  # NumPy's scalars
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value

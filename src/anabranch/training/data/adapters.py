@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.training.data.arrays import is_array
 from anabranch.training.data.binder import Binder
-from anabranch.training.data.sources import Arrays, IndexedBatches, IteratedBatches, Source
+from anabranch.training.data.sources import Arrays, Indexed, IndexedBatches, IteratedBatches, Source
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 DEFAULT_BATCH_SIZE = 32
@@ -97,7 +98,7 @@ def _batch_source(binder: Binder, x: Any, reading: Reading) -> Source:
     if isinstance(x, Dataset):
         generator = torch.Generator()
         in_order = isinstance(x, IterableDataset)
-        if not in_order and hasattr(x, "__len__") and len(x) == 0:
+        if not in_order and isinstance(x, Sized) and len(x) == 0:
             raise DataError("x holds no samples.", got=f"a {type(x).__name__} of length 0")
         loader: DataLoader[Any] = DataLoader(
             x,
@@ -106,9 +107,9 @@ def _batch_source(binder: Binder, x: Any, reading: Reading) -> Source:
             generator=generator,
         )
         return IteratedBatches(binder, loader, generator, reading.fit)
-    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+    if isinstance(x, Indexed):
         return IndexedBatches(binder, x, reading.shuffle, reading.fit)
-    if hasattr(x, "__iter__") or hasattr(x, "__next__"):
+    if isinstance(x, Iterable):
         return IteratedBatches(binder, x)
     raise ArgumentTypeError(
         "x cannot be used as data.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,7 +12,19 @@ import torch
 from anabranch._errors import DtypeError, ShapeError
 
 
-def is_array(value: Any) -> bool:
+@runtime_checkable
+class ArrayLike(Protocol):
+    """An array of another package, such as a pandas DataFrame."""
+
+    @property
+    def shape(self) -> Any:
+        """The sizes."""
+
+    def __array__(self) -> Any:
+        """Return it as a NumPy array."""
+
+
+def is_array(value: object) -> bool:
     """Return whether ``value`` is one array: it has a shape, or is a (nested) list of numbers or strings."""
     if isinstance(value, (np.ndarray, torch.Tensor)):
         return True
@@ -22,7 +34,7 @@ def is_array(value: Any) -> bool:
             return True
         if not isinstance(value, (list, tuple)):
             return False
-    return hasattr(value, "shape") and hasattr(value, "__array__")
+    return isinstance(value, ArrayLike)
 
 
 def to_tensor(value: Any, where: str) -> torch.Tensor:
@@ -83,7 +95,7 @@ def _sample(array: np.ndarray[Any, Any]) -> str:
     if not array.size:
         return ""
     first = array.flat[0]
-    return f", e.g. {first.item()!r}"[:60] if hasattr(first, "item") and np.ndim(first) == 0 else f" of {type(first).__name__}"
+    return f", e.g. {first.item()!r}"[:60] if isinstance(first, np.generic) else f" of {type(first).__name__}"
 
 
 def _number_repair(array: np.ndarray[Any, Any]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -29,6 +29,17 @@ class Source(Protocol):
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return the batches of the pass that begins in ``epoch``."""
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A user's object that returns batches by index."""
+
+    def __len__(self) -> int:
+        """Return how many batches there are."""
+
+    def __getitem__(self, index: int) -> Any:
+        """Return one batch."""
 
 
 class Arrays:
@@ -98,7 +109,7 @@ class IndexedBatches:
 
     once = False
 
-    def __init__(self, binder: Binder, items: Any, shuffle: bool | str, fit: int) -> None:
+    def __init__(self, binder: Binder, items: Indexed, shuffle: bool | str, fit: int) -> None:
         self._binder = binder
         self._items = items
         self._shuffle = shuffle
@@ -118,16 +129,16 @@ class IndexedBatches:
         _call(self._items, "on_epoch_end")
 
 
-def _call(items: Any, hook: str) -> None:
+def _call(items: object, hook: str) -> None:
     """Call a hook of a user's data set, which need not have it."""
     found = getattr(items, hook, None)
     if found is not None:
         found()
 
 
-def _length(items: Any) -> int | None:
+def _length(items: Iterable[Any]) -> int | None:
     try:
-        return len(items)
+        return len(items) if isinstance(items, Sized) else None
     except (TypeError, NotImplementedError):
         return None
 
