@@ -77,10 +77,10 @@ def test_one_graph_serves_all_epochs_and_fits_and_the_last_batch_none() -> None:
 
 
 def test_what_callbacks_change_reaches_the_replays() -> None:
-    def listeners() -> list[Any]:
+    def schedules() -> list[Any]:
         return [callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))]
 
-    assert_same(*(trained(graph, callbacks=listeners()) for graph in (None, RecordedGraph)))
+    assert_same(*(trained(graph, callbacks=schedules()) for graph in (None, RecordedGraph)))
 
     class Changing(callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -133,7 +133,7 @@ def test_parts_of_a_loss_and_sample_weights() -> None:
     assert replays(other[0]).replayed
 
 
-def test_metrics_that_may_do_more_than_change_tensors_stand_beside_the_replay() -> None:
+def test_metrics_that_may_do_more_than_change_tensors_run_beside_the_replay() -> None:
     class Counting(metrics.Metric):
         def __init__(self) -> None:
             super().__init__(name="seen")
@@ -154,7 +154,7 @@ def test_metrics_that_may_do_more_than_change_tensors_stand_beside_the_replay() 
     assert replays(runs[1][0]).replayed
 
 
-def test_a_failure_falls_back_for_good_and_is_told(capsys: Any) -> None:
+def test_a_failure_falls_back_for_good_and_is_reported(capsys: Any) -> None:
     FailingGraph.made = 0
     plain, failed = trained(None), trained(FailingGraph)
     assert_same(plain, failed)
@@ -164,18 +164,18 @@ def test_a_failure_falls_back_for_good_and_is_told(capsys: Any) -> None:
     assert "capturing failed: RuntimeError: operation not permitted" in decision.why
 
 
-def test_how_a_model_runs_tells_of_replays() -> None:
+def test_explain_execution_says_whether_steps_are_replayed() -> None:
     model = model_of()
-    told = "not replayed as CUDA graphs: the device is cpu"
+    reason = "not replayed as CUDA graphs: the device is cpu"
     if engine.device().type == "cpu":
-        assert told in str(model.explain_execution())
-        assert told in model.explain_execution(training=True).replay
+        assert reason in str(model.explain_execution())
+        assert reason in model.explain_execution(training=True).replay
     model._compiled.graph_maker = RecordedGraph
     assert model.explain_execution(training=True).replay.startswith("steps are replayed as CUDA graphs: from the 4th batch")
     assert ab.Model(model.inputs, model.outputs).explain_execution(training=True).replay == ""
 
 
-def test_a_failure_is_told_in_one_line(capsys: Any) -> None:
+def test_a_failure_is_reported_in_one_line(capsys: Any) -> None:
     model = model_of()
     model._compiled.graph_maker = FailingGraph
     model.fit(X, Y, batch_size=4, verbose=2)
@@ -260,7 +260,7 @@ def folded() -> Any:
     return model
 
 
-def test_what_follows_from_weights_is_made_anew_for_replays_without_another_capture() -> None:
+def test_constants_are_refreshed_for_replays_without_another_capture() -> None:
     model = folded()
     program = engine.program(model, False)
     forward = capture.replayed_forward(model, program, engine.device(), RecordedGraph)
@@ -284,7 +284,7 @@ def folded_alike(model: Any) -> Any:
     return engine.program(other, False)
 
 
-def test_weights_that_moved_are_captured_anew() -> None:
+def test_weights_that_moved_are_captured_again() -> None:
     model = folded()
     program = engine.program(model, False)
     forward = capture.replayed_forward(model, program, engine.device(), RecordedGraph)
@@ -334,7 +334,7 @@ def test_a_gpu_replays_training_and_inference() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_validates_with_the_weights_at_hand() -> None:
+def test_a_gpu_validates_with_the_current_weights() -> None:
     model = folded()
     history = model.fit(X, Y, batch_size=4, epochs=6, verbose=0, validation_data=(X, Y), validation_batch_size=4)
     program = engine.program(model, False)

@@ -1,4 +1,4 @@
-"""What layers tell training besides their output: add_loss, add_metric, metrics among their attributes."""
+"""What layers report to training besides their output: add_loss, add_metric, metrics among their attributes."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_names_that_two_layers_share_are_numbered() -> None:
     assert {"mean_of_x", "mean_of_x_1", "a_metric", "b_metric"} <= set(history)
 
 
-def test_metrics_by_hand_hold_those_of_layers() -> None:
+def test_metrics_of_a_custom_step_include_those_of_layers() -> None:
     class Step(ab.Model):
         def train_step(self, data: Any) -> Any:
             return super().train_step(data)

@@ -236,7 +236,7 @@ def test_callbacks_see_each_epoch_and_batch_and_can_stop(classifier, numbers):
     assert events == ["begin", (0, ["acc", "loss"]), (1, ["acc", "loss"]), ("epoch", 0, float), "end"]
 
 
-def test_a_nan_loss_is_told_once_with_its_place(classifier, numbers):
+def test_a_nan_loss_is_warned_of_once_with_its_step(classifier, numbers):
     model = classifier(lambda y, p: p.sum(-1) * (float("nan") if next(step) >= 3 else 1.0), metrics=())
     step = iter(range(100))
     with pytest.warns(UserWarning, match="NaN at epoch 2, step 2") as caught:

@@ -167,6 +167,6 @@ def test_class_weights_may_have_the_dtype_of_labels(images, keys):
     assert images.fit(X, Y, class_weight=dict.fromkeys(keys, 2.0), verbose=0).history["loss"]
 
 
-def test_class_weights_of_outputs_are_told_the_way(images):
+def test_class_weights_of_outputs_are_refused_with_the_way_out(images):
     with pytest.raises(TypeError, match=r"class_weight=\{0: 2.0\} for a model with one output"):
         images.fit(X, Y, class_weight={"label": {0: 2.0}}, verbose=0)

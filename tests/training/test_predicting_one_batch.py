@@ -71,7 +71,7 @@ def test_numbers_and_halves() -> None:
     assert halves.dtype == np.float32
 
 
-def test_mistakes_are_told_as_ever() -> None:
+def test_mistakes_are_explained() -> None:
     model = two_ended()
     with pytest.raises(DataError):
         model.predict(data(0))

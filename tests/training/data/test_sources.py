@@ -77,9 +77,9 @@ SOURCES = {
     "numbers": lambda: (X.tolist(), Y.tolist()),
     "listed": lambda: ([X], [Y]),
     "keyed": lambda: ({"features": X}, {"classes": Y}),
-    "tensor data set": lambda: (TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), None),
-    "data set": lambda: (Samples(), None),
-    "iterable data set": lambda: (Flowing(), None),
+    "tensor dataset": lambda: (TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), None),
+    "dataset": lambda: (Samples(), None),
+    "iterable dataset": lambda: (Flowing(), None),
     "loader": lambda: (DataLoader(Samples(), batch_size=4), None),
     "generator": lambda: (in_batches(), None),
     "iterable": lambda: (Anew(), None),
@@ -99,11 +99,11 @@ def test_every_source_gives_the_same_batches(binder, kind):
     assert source.once == (kind == "generator")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if "data set" in kind or kind in ("numpy", "torch", "sequence")])
+@pytest.mark.parametrize("kind", [kind for kind in SOURCES if "dataset" in kind or kind in ("numpy", "torch", "sequence")])
 def test_shuffled_sources_give_each_sample_once_with_its_label(binder, kind):
     x, y = SOURCES[kind]()
     source = source_for(binder, x, y, None, Reading(4, shuffle=True))
-    if kind != "iterable data set":
+    if kind != "iterable dataset":
         orders = {tuple(passed(source, epoch)[0][:, 0]) for epoch in range(8)}
         assert len(orders) > 1
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_shuffled_sources_give_each_sample_once_with_its_label(binder, kind):
     np.testing.assert_array_equal(xs, passed(source, 1)[0])
 
 
-def test_a_sequence_is_told_when_its_epoch_is_over(binder):
+def test_the_end_of_an_epoch_is_called(binder):
     batches = Batches()
     passed(source_for(binder, batches, None, None, Reading(None)))
     assert batches.ended == 1
@@ -191,7 +191,7 @@ def test_batch_size_follows_from_steps(binder):
     assert source_for(binder, X, Y, None, Reading(None)).steps == 1
 
 
-def test_steps_are_dealt_across_passes(binder):
+def test_steps_continue_across_passes(binder):
     epochs = Epochs(source_for(binder, X, Y, None, Reading(4)), 2)
     found = [[int(batch.x[0][0, 0]) for batch in epochs.epoch(epoch)] for epoch in range(3)]
     assert found == [[0, 16], [32, 0], [16, 32]]
@@ -230,12 +230,12 @@ def test_a_function_is_no_source(binder):
 
 
 @pytest.mark.parametrize("weights", [{"a": 1.0}, [1.0], {1: 1.0, "b": 2.0}])
-def test_class_weights_are_keyed_by_number(classifier, weights):
+def test_class_weights_are_keyed_by_class_index(classifier, weights):
     with pytest.raises(ArgumentTypeError, match="class_weight"):
         classifier().fit(X, Y, class_weight=weights, verbose=0)
 
 
-def test_a_read_only_array_and_a_frame_can_be_fed(classifier):
+def test_a_read_only_array_and_a_data_frame_are_data(classifier):
     class Frame:
         """As a pandas DataFrame."""
 

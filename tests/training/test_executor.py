@@ -1,4 +1,4 @@
-"""How steps are taken: layer by layer, as machine code, several between two looks of callbacks; the numbers are the same."""
+"""How steps are taken: layer by layer, compiled, several between two calls of callbacks; the results are the same."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ def test_machine_code_gives_the_same_numbers_and_is_made_once(capsys: pytest.Cap
     assert "torch.compile took" in said
 
 
-def test_a_compiler_that_fails_is_told() -> None:
+def test_a_compiler_that_fails_is_reported() -> None:
     from torch._inductor.exc import InvalidCxxCompiler
 
-    told = refusal(InvalidCxxCompiler())
-    assert isinstance(told, EngineError)
-    assert "jit_compile=False" in str(told)
+    found = refusal(InvalidCxxCompiler())
+    assert isinstance(found, EngineError)
+    assert "jit_compile=False" in str(found)
     assert refusal(ValueError("another's")) is None
