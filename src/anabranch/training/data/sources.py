@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from anabranch._errors import AnabranchError, DataError
-from anabranch.training.data.batch import Batch, Columns
+from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import fetched
 from anabranch.training.data.placement import picked, placed_columns
@@ -71,11 +71,15 @@ class Arrays:
         device = self._binder.strategy.device
         for start in range(0, count, size):
             picks = {where: whole[start : start + size] for where, whole in orders.items()}
-
-            def gather(columns: Columns, picks: dict[torch.device, torch.Tensor] = picks) -> Columns:
-                return [None if t is None else picked(t, picks[t.device], device) for t in columns]
-
-            yield place(Batch(gather(x), gather(y), gather(weights), min(size, count - start), data.structure))
+            yield place(
+                Batch(
+                    [None if t is None else picked(t, picks[t.device], device) for t in x],
+                    [None if t is None else picked(t, picks[t.device], device) for t in y],
+                    [None if t is None else picked(t, picks[t.device], device) for t in weights],
+                    min(size, count - start),
+                    data.structure,
+                )
+            )
 
     def _on_device(self) -> Batch:
         """Return the data, from now on on the device where they fit there."""
