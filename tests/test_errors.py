@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch._errors import WIDTH, AnabranchError, ShapeError
+from anabranch._errors import WIDTH, AnabranchError, ShapeError, nearest
 
 SCRIPT = """
 import anabranch as ab
@@ -101,3 +101,19 @@ def test_an_error_can_be_sent_to_another_process() -> None:
     error = pickle.loads(pickle.dumps(ShapeError("Fact.", repair="r", origin="s")))
     assert type(error) is ShapeError
     assert str(error) == str(ShapeError("Fact.", repair="r", origin="s"))
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [
+        ("applications", ["activations"], None),
+        ("lstm", ["Softmax", "Lambda"], None),
+        ("TensorBoard", ["ProgressBar"], None),
+        ("haed", ["head", "heads_of_all"], "head"),
+        ("admn", ["Adam", "Adamax"], "Adam"),
+        ("rms", ["RMSprop"], "RMSprop"),
+        ("sparse_crossentropy", ["sparse_categorical_crossentropy"], "sparse_categorical_crossentropy"),
+    ],
+)
+def test_only_near_names_are_offered(name: str, known: list[str], found: str | None) -> None:
+    assert nearest(name, known) == found

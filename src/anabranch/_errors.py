@@ -184,14 +184,38 @@ class EngineError(AnabranchError, RuntimeError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to ``name``, whatever its case, or None.
+    """Return the known name that ``name`` may be a slip of, whatever its case, or None.
 
-    >>> nearest("Cov2D", ["Conv2D", "Dense"])
-    'Conv2D'
+    >>> nearest("Cov2D", ["Conv2D", "Dense"]), nearest("applications", ["activations"])
+    ('Conv2D', None)
     """
     names = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    return names[found[0]] if found else None
+    found = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    return next((names[one] for one in found if _is_slip(name.lower(), one)), None)
+
+
+def _is_slip(name: str, known: str) -> bool:
+    """Return whether one name is the other shortened, or differs in a letter or two (a quarter of them where it is long)."""
+    short, long = sorted((name, known), key=len)
+    rest = iter(long)
+    return all(letter in rest for letter in short) or _edits(name, known) <= max(2, len(long) // 4)
+
+
+def _edits(a: str, b: str) -> int:
+    """Return how many letters to insert, remove, replace or swap with their neighbour make ``b`` of ``a``.
+
+    >>> _edits("haed", "head"), _edits("admn", "adam")
+    (1, 2)
+    """
+    rows = [list(range(len(b) + 1))]
+    for i, x in enumerate(a):
+        row = [i + 1]
+        for j, y in enumerate(b):
+            cost = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (x != y))
+            swapped = i > 0 and j > 0 and x == b[j - 1] and y == a[i - 1]
+            row.append(min(cost, rows[i - 1][j - 1] + 1) if swapped else cost)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None, where: str | None = None) -> UnknownNameError:

@@ -82,3 +82,24 @@ def test_a_shared_layer_has_no_single_output() -> None:
         layer.input
     del kept[1], error  # the error's traceback holds the calls
     assert layer.output.key == kept[0].key
+
+
+def test_lists_find_the_same_tensor() -> None:
+    x, y = ab.Input((3,), name="x"), ab.Input((3,), name="y")
+    z = layers.ReLU()(x)
+    assert y in [x, y]
+    assert z not in [x, y]
+    assert [x, y, z].index(z) == 2
+    assert [x, y, x].count(x) == 2
+    assert z.node.operation.output in [y, z]  # another object for the same tensor
+    tensors = [x, y, z]
+    tensors.remove(y)
+    assert len(tensors) == 2
+    assert tensors[1] is z
+
+
+def test_a_comparison_with_a_value_is_neither_true_nor_false() -> None:
+    with pytest.raises(ArgumentTypeError, match="cannot be true or false"):
+        bool(ab.Input((3,)) == 1.0)
+    with pytest.raises(ArgumentTypeError, match="cannot be true or false"):
+        bool(ab.Input((3,)) != ab.Input((3,)))

@@ -48,9 +48,9 @@ def test_doubled_metrics_get_names_of_their_own(classifier):
     ("options", "error", "text"),
     [
         ({"loss": {"bg": "mse", "small": "mse"}}, UnknownNameError, "did you mean 'big'"),
-        ({"loss": ["mse"]}, ArgumentError, "another number of values"),
+        ({"loss": ["mse"]}, ArgumentError, "loss has 1 value for 2 outputs"),
         ({"loss": "mse", "loss_weights": {"big": 1.0}}, ArgumentError, "no value for output 'small'"),
-        ({"loss": "mse", "loss_weights": 0.5}, ArgumentError, "another number"),
+        ({"loss": "mse", "loss_weights": 0.5}, ArgumentError, "loss_weights has 1 value for 2 outputs"),
         ({"loss": "mse", "metrics": ["mae"]}, ArgumentError, "which metric belongs to which output"),
         ({"loss": "mse", "metrics": {"smal": "mae"}}, UnknownNameError, "did you mean 'small'"),
     ],

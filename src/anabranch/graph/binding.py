@@ -44,7 +44,7 @@ class Rule(NamedTuple):
     what: str
     """The argument's name, for messages."""
     is_leaf: Predicate
-    """Whether a value stands for one slot rather than for a nest of them."""
+    """Whether a value is for one slot rather than for a nest of them."""
     spread: bool = False
     """Whether one leaf serves every slot."""
     optional: Collection[int] = ()
@@ -196,10 +196,14 @@ def _leave_out(name: str, rule: Rule) -> str | None:
     return f"{{{name!r}: None}} leaves this output without one" if rule.is_leaf(None) else None
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("s" if count != 1 else "")
+
+
 def _miscounted(count: int, slots: Slots, rule: Rule) -> AnabranchError:
     return rule.error(
-        f"{rule.what} has another number of values than the model has {slots.kind}s.",
+        f"{rule.what} has {_counted(count, 'value')} for {_counted(len(slots.names), slots.kind)}.",
         expected=slots.described(),
-        got=f"{count} value{'s' if count != 1 else ''}",
+        got=_counted(count, "value"),
         repair=f"pass a dict, {{{', '.join(f'{name!r}: …' for name in slots.names)}}}, or a list in that order",
     )

@@ -249,7 +249,7 @@ def _without_call(selector: Any) -> tuple[Any, int | None]:
     if not at:
         return selector, None
     if not call.isdigit():
-        raise ArgumentError("A path counts calls by whole numbers.", expected="shared@2", got=repr(selector))
+        raise ArgumentError("A path counts calls by integers.", expected="shared@2", got=repr(selector))
     return path, int(call)
 
 

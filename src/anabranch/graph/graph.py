@@ -12,7 +12,7 @@ from anabranch.graph.records import Node, Operation, Tensor
 
 
 class Graph:
-    """What lies between ``inputs`` and ``outputs`` (each a tensor or a nest of tensors).
+    """What is between ``inputs`` and ``outputs`` (each a tensor or a nest of tensors).
 
     ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is
     the order of ``model.layers`` and ``get_weights()``. ``names``: operation to name.

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anabranch import _tree
 from anabranch.graph.call_site import warn
 from anabranch.graph.facts import Inputs
-
-if TYPE_CHECKING:
-    from anabranch.graph.records import Node, Operation
+from anabranch.graph.records import MaskedSpec, Node, Operation, Spec, Tensor
 
 
 def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
@@ -40,7 +38,7 @@ def _inputs(node: Node, given: Sequence[int]) -> Inputs:
     """Return shape and reach of each array among a node's arguments."""
     known = iter(given)
     arrays = [leaf for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if hasattr(leaf, "shape")]
-    return [(tuple(leaf.shape), next(known) if hasattr(leaf, "node") else 0) for leaf in arrays]
+    return [(tuple(leaf.shape), next(known) if isinstance(leaf, Tensor) else 0) for leaf in arrays]
 
 
 def of_function(operation: Operation, args: Any, kwargs: dict[str, Any], inputs: Inputs) -> int:
@@ -61,9 +59,8 @@ def warn_of_lost(node: Node, given: Sequence[int]) -> None:
 
 def _seen(specs: Any) -> list[int]:
     """Return how far the masks reach that values were seen to carry when their specs were inferred."""
-    if hasattr(specs, "shape"):
-        reach: int = getattr(specs, "mask_axes", 0)
-        return [reach]
+    if isinstance(specs, Spec):
+        return [specs.mask_axes if isinstance(specs, MaskedSpec) else 0]
     return [reach for part in (specs.values() if isinstance(specs, dict) else specs) for reach in _seen(part)]
 
 

@@ -1,4 +1,4 @@
-"""Names as a function of the graph: explicit ones are kept, the others are numbered in the order of the walk."""
+"""Names as a function of the graph: explicit ones stay, the others are numbered in the order of the walk."""
 
 from __future__ import annotations
 

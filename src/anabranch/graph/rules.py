@@ -395,6 +395,6 @@ def _sliced(size: int | None, item: slice) -> int | None:
 def _check_index(index: int, size: int | None, shape: Shape) -> None:
     if size is not None and not -size <= index < size:
         raise ShapeError(
-            f"Index {index} lies outside an axis of size {size}.",
+            f"Index {index} is outside an axis of size {size}.",
             expected=f"{-size} to {size - 1}" if size else None, got=f"shape {shape}",
         )  # fmt: skip

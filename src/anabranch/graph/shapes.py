@@ -102,7 +102,7 @@ def normalise_axis(axis: int, rank: int) -> int:
 
 
 def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1) -> tuple[int, ...]:
-    """Return ``value`` as one whole number per spatial axis.
+    """Return ``value`` as one integer per spatial axis.
 
     >>> per_axis(3, 2, "kernel_size")
     (3, 3)

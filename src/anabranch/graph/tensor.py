@@ -126,7 +126,7 @@ class SymbolicTensor(Tensor):
         return tensor
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """Take over the operator where an array stands at its left; NumPy's other functions need numbers."""
+        """Take over the operator where an array is at its left; NumPy's other functions need values."""
         function = next((f for f, (name, _) in OPERATORS.items() if UFUNCS.get(ufunc.__name__, ufunc.__name__) == name), None)
         if method != "__call__" or kwargs or function is None:
             raise _no_values(f"go through np.{ufunc.__name__}")
@@ -155,7 +155,11 @@ class SymbolicTensor(Tensor):
         """Return the shape or the size along one axis, in torch's words; None is unknown."""
         return self.shape if dim is None else self.shape[dim]
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> bool:
+        """Answer for ``a == b`` of two symbolic tensors whether they are one, as lists ask: ``x in [x, y]``, ``list.index``."""
+        operation, args = self.node.operation, self.node.args
+        if isinstance(operation, Operator) and operation.function is operator.eq and len(self.node.inputs) == 2:
+            return bool(args[0].key == args[1].key)
         raise _no_values("be true or false")
 
     def __iter__(self) -> NoReturn:

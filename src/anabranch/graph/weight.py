@@ -12,7 +12,7 @@ from anabranch.graph.shapes import product
 
 
 class Home:
-    """Who first adopted a layer: the model's ordinal since the seed was set, and the layer's path in that model."""
+    """Which model owns a layer, the first that took it: the model's ordinal since the seed was set, and the path there."""
 
     __slots__ = ("ordinal", "path")
 
@@ -43,7 +43,7 @@ class WeightEngine(Protocol):
 class Weight:
     """A weight: shape, dtype, initializer and path, with a tensor that is made on first use.
 
-    ``shape`` is in Keras's axis order (kernels H W I O; dense I O). ``axes`` says how torch lies: axis ``k`` of the tensor
+    ``shape`` is in Keras's axis order (kernels H W I O; dense I O). ``axes`` is torch's order: axis ``k`` of the tensor
     is axis ``axes[k]`` of ``shape``; None where both agree.
     """
 
@@ -94,7 +94,7 @@ class Weight:
 
     @property
     def path(self) -> str:
-        """The layer's path in the model that first adopted it, and the weight's name."""
+        """The layer's path in the model that owns it, and the weight's name."""
         return f"{self.home.path}/{self.name}"
 
     @property
@@ -104,7 +104,7 @@ class Weight:
 
     @property
     def value(self) -> Any:
-        """The tensor in torch's layout, made on first use; inside a ``call`` that is recorded, what stands for it."""
+        """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its proxy."""
         return self.engine.native(self)
 
     def numpy(self) -> Any:
