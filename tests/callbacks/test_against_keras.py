@@ -152,7 +152,7 @@ def test_constructors_are_those_of_keras(keras: Any) -> None:
         theirs, ours = (
             {
                 p.name: p.default
-                for p in inspect.signature(getattr(room.callbacks, name).__init__).parameters.values()
+                for p in inspect.signature(getattr(room.callbacks, name)).parameters.values()
                 if p.kind is not p.VAR_KEYWORD
             }
             for room in (keras, anabranch)

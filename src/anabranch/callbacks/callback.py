@@ -1,9 +1,12 @@
-"""The base of callbacks: Keras's hooks, all of them doing nothing."""
+"""The base of callbacks: Keras's hooks, all of them empty."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from anabranch._errors import ArgumentTypeError
+from anabranch._fields import Configurable, field
 
 Logs = Mapping[str, Any]
 
@@ -16,10 +19,17 @@ HOOKS = (
 
 
 class Callback:
-    """Subclass and write the hooks you need. ``self.model`` and ``self.params`` are set before the first of them.
+    """Base of callbacks: subclass and write the hooks you need; ``self.model`` and ``self.params`` are set before the first.
 
-    At the end of a batch ``logs`` reads the device only when somebody looks into it. At the end of an epoch all callbacks share
+    At the end of a batch ``logs`` reads the device only when a callback reads it. At the end of an epoch all callbacks share
     one dict: what one adds, those after it and the history see.
+
+    Example:
+        >>> class Announce(Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         print(f"epoch {epoch}: loss {logs['loss']}")
+        >>> Announce().on_epoch_end(0, {"loss": 0.5})
+        epoch 0: loss 0.5
     """
 
     model: Any = None
@@ -29,11 +39,11 @@ class Callback:
         self.params = {}
 
     def set_model(self, model: Any) -> None:
-        """Take the model."""
+        """Set ``self.model``."""
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Take ``epochs``, ``steps`` and ``verbose``."""
+        """Set ``self.params``: ``epochs``, ``steps`` and ``verbose``."""
         self.params = params
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -57,10 +67,10 @@ class Callback:
         self.on_batch_end(batch, logs)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Another name of ``on_train_batch_begin``, of old."""
+        """An older name of ``on_train_batch_begin``."""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Another name of ``on_train_batch_end``, of old."""
+        """An older name of ``on_train_batch_end``."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Called when ``evaluate`` or a validation begins."""
@@ -87,4 +97,22 @@ class Callback:
         """Called after a predict step."""
 
     def on_close(self) -> None:
-        """Called last, whatever happened: give back what is held, such as a terminal or a file."""
+        """Called last, also after an error: release what is held, such as a terminal or a file."""
+
+
+class Configured(Configurable, Callback):
+    """Base of the callbacks that come with this package: their settings are fields, which may be set at any time."""
+
+    def _check(self) -> None:
+        Callback.__init__(self)
+
+
+def _verbosity(value: int | bool, owner: Any, name: str) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be 0 or 1.", got=repr(value)[:120])
+    return int(value)
+
+
+def verbosity(doc: str) -> Any:
+    """Declare the field ``verbose``."""
+    return field(default=0, convert=_verbosity, doc=doc)

@@ -6,7 +6,16 @@ from anabranch.callbacks.callback import Callback, Logs
 
 
 class History(Callback):
-    """``history``: each metric's values, one per epoch; ``epoch``: their numbers; ``interrupted``: whether Ctrl-C ended it."""
+    """Record each metric's values in ``history``, one per epoch, and the epochs' indices in ``epoch``.
+
+    ``interrupted`` is whether Ctrl-C ended the fit.
+
+    Example:
+        >>> history = History()
+        >>> history.on_epoch_end(0, {"loss": 0.5})
+        >>> history.history
+        {'loss': [0.5]}
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -15,7 +24,7 @@ class History(Callback):
         self.interrupted = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin the epochs anew; a history given to several fits gathers the values of all, as in Keras."""
+        """Reset the epochs; a history given to several fits collects the values of all, as in Keras."""
         self.epoch = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

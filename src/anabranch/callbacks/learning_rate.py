@@ -4,72 +4,72 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
-from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._errors import ArgumentTypeError
+from anabranch._fields import Field, choice, field, integer, number, text
 from anabranch.callbacks._say import say
-from anabranch.callbacks.callback import Callback, Logs
-from anabranch.callbacks.monitor import Monitor
+from anabranch.callbacks.callback import Configured, Logs, verbosity
+from anabranch.callbacks.monitor import Mode, Monitor
 
 
-class LearningRateScheduler(Callback):
-    """Set the learning rate before each epoch to ``schedule(epoch, learning_rate)``; epochs count from 0.
+def _callable(value: Any, owner: Any, name: str) -> Callable[..., float]:
+    if not callable(value):
+        raise ArgumentTypeError("A schedule must be a function.", expected="schedule(epoch, learning_rate)", got=repr(value))
+    return value  # type: ignore[no-any-return]  # its values are checked
 
-    ``schedule(epoch)`` is accepted too. The rate joins the logs, and so the history, as ``learning_rate``.
+
+class LearningRateScheduler(Configured):
+    """Set the learning rate before each epoch; it joins the logs, and so the history, as ``learning_rate``.
+
+    Example:
+        >>> halved = LearningRateScheduler(lambda epoch, rate: rate / 2)
+        >>> halved.schedule(0, 0.5)
+        0.25
     """
 
-    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
-        super().__init__()
-        if not callable(schedule):
-            raise ArgumentTypeError("A schedule is a function.", expected="schedule(epoch, learning_rate)", got=repr(schedule))
-        self.schedule, self.verbose = schedule, verbose
+    schedule: Field[Callable[..., float], Callable[..., float]] = field(
+        convert=_callable, doc="``schedule(epoch, learning_rate)`` or ``schedule(epoch)``; epochs count from 0."
+    )
+    verbose: Field[int | bool, int] = verbosity("1 prints the rate of each epoch.")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Ask the schedule."""
+        """Set the rate of the epoch."""
         optimizer = self.model.optimizer
         rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
         if isinstance(rate, bool) or not hasattr(rate, "__float__"):
-            raise ArgumentTypeError("A schedule returns a number.", got=f"{rate!r} for epoch {epoch}")
+            raise ArgumentTypeError("A schedule must return a number.", got=f"{rate!r} for epoch {epoch}")
         optimizer.learning_rate = float(rate)
         if self.verbose:
             say(f"Epoch {epoch + 1}: learning rate {float(rate):g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Note the learning rate."""
+        """Add the learning rate to the logs."""
         _note(logs, self.model.optimizer.learning_rate)
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Configured):
     """Multiply the learning rate by ``factor`` where ``monitor`` has not improved for ``patience`` epochs.
 
-    Args:
-        monitor: the entry of the logs to watch.
-        factor: below 1.
-        patience: epochs without improvement that are borne.
-        verbose: 1 says when the rate is lowered.
-        mode: ``min``, ``max``, or ``auto``, by the metric's name.
-        min_delta: a smaller change is no improvement.
-        cooldown: epochs after a lowering in which nothing is counted.
-        min_lr: the rate is not lowered below this.
-
     The rate joins the logs, and so the history, as ``learning_rate``.
+
+    Example:
+        >>> slower = ReduceLROnPlateau("loss", factor=0.5, patience=3)
+        >>> slower.patience
+        3
     """
 
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        factor: float = 0.1,
-        patience: int = 10,
-        verbose: int = 0,
-        mode: str = "auto",
-        min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-    ) -> None:
-        super().__init__()
-        if not 0 <= factor < 1:
-            raise ArgumentError("factor shrinks the learning rate.", expected="at least 0 and below 1", got=repr(factor))
-        self.monitor, self.factor, self.patience, self.verbose = monitor, factor, patience, verbose
-        self.mode, self.min_delta, self.cooldown, self.min_lr = mode, min_delta, cooldown, min_lr
+    monitor: Field[str, str] = text(default="val_loss", doc="the entry of the logs to watch.")
+    factor: Field[float, float] = number(default=0.1, least=0, below=1, doc="what the rate is multiplied by.")
+    patience: Field[int, int] = integer(default=10, least=0, doc="epochs without improvement that are tolerated.")
+    verbose: Field[int | bool, int] = verbosity("1 prints when the rate is lowered.")
+    mode: Field[Mode, Mode] = choice("auto", "min", "max", default="auto", doc="'min', 'max', or 'auto', by the metric's name.")
+    min_delta: Field[float, float] = number(default=1e-4, doc="a smaller change is no improvement.")
+    cooldown: Field[int, int] = integer(default=0, least=0, doc="epochs after a lowering in which nothing is counted.")
+    min_lr: Field[float, float] = number(default=0.0, least=0, doc="the rate is not lowered below this.")
+
+    def _check(self) -> None:
+        super()._check()
         self._begin()
 
     def _begin(self) -> None:
@@ -83,12 +83,12 @@ class ReduceLROnPlateau(Callback):
         return self.watch.best
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin anew."""
+        """Forget earlier fits."""
         self._begin()
         self.watch.settle(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare, and shrink where patience is at its end."""
+        """Compare, and lower the rate where patience has run out."""
         _note(logs, self.model.optimizer.learning_rate)
         value = self.watch.read(logs)
         if value is None:
@@ -121,11 +121,11 @@ def _note(logs: Logs | None, rate: float) -> None:
 
 
 def _takes_two(schedule: Callable[..., float]) -> bool:
-    """Return whether a schedule takes the present rate beside the epoch; a trial call would hide its own TypeErrors."""
+    """Return whether a schedule takes the current rate besides the epoch; a trial call would hide its own TypeErrors."""
     try:
         inspect.signature(schedule).bind(0, 0.0)
     except TypeError:
         return False
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return True
     return True

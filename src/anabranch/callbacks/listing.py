@@ -35,7 +35,7 @@ class CallbackList:
         for callback in given:
             if not isinstance(callback, Callback):
                 hint = f"{callback.__name__}()" if isinstance(callback, type) else "subclass anabranch.callbacks.Callback"
-                raise ArgumentTypeError("That is no callback.", expected="a Callback", got=repr(callback), repair=hint)
+                raise ArgumentTypeError("Expected a callback.", expected="a Callback", got=repr(callback), repair=hint)
         own = ProgressBar(verbose)  # made in any case, so that a wrong verbose is an error
         self.history: History = next((c for c in given if isinstance(c, History)), History())
         self.progress: ProgressBar = next((c for c in given if isinstance(c, ProgressBar)), own)

@@ -8,27 +8,52 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from anabranch._errors import NotReadyError, unknown
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, unknown
+from anabranch._fields import Field, boolean, field, text
 from anabranch.callbacks._say import say
-from anabranch.callbacks.callback import HOOKS, Callback, Logs
+from anabranch.callbacks.callback import HOOKS, Callback, Configured, Logs
 
 
-class CSVLogger(Callback):
+def _path(value: Any, owner: Any, name: str) -> Path:
+    try:
+        return Path(value)
+    except TypeError as error:
+        raise ArgumentTypeError(f"{name} must be a path.", got=repr(value)[:120]) from error
+
+
+class CSVLogger(Configured):
     """Write one row per epoch to a CSV file; each is on the disk when its epoch ends.
 
     Columns are ``epoch`` and the first epoch's logs by name; where it had no validation, each also as ``val_…``, so that a
-    later validation finds its place. What an epoch lacks is ``NA``. With ``append`` a file's own header is followed.
+    later validation has its columns. A missing value is ``NA``. With ``append`` a file's own header is followed.
+
+    Example:
+        >>> CSVLogger("training.csv").sep
+        ','
     """
 
-    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
-        super().__init__()
-        self.filename, self.sep, self.append = Path(filename), separator, append
+    filename: Field[str | Path, Path] = field(convert=_path, doc="the file, in a folder that exists.")
+    separator: Field[str, str] = text(default=",", doc="what separates columns.")
+    append: Field[bool, bool] = boolean(default=False, doc="whether rows are added to a file that exists.")
+
+    def _check(self) -> None:
+        super()._check()
         self._file: IO[str] | None = None
         self._keys: list[str] | None = None
+
+    @property
+    def sep(self) -> str:
+        """The separator, under Keras's name."""
+        return self.separator
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Open the file."""
         self.on_close()
+        if not self.filename.parent.is_dir():
+            raise ArgumentError(
+                f"CSVLogger cannot write {str(self.filename)!r}: its folder does not exist.",
+                repair=f"os.makedirs({str(self.filename.parent)!r})",
+            )
         if self.append and self.filename.exists():
             with self.filename.open(newline="") as file:
                 header = next(csv.reader(file, delimiter=self.sep), None)
@@ -38,7 +63,7 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row."""
         if self._file is None:
-            raise NotReadyError("CSVLogger writes while fit runs.", repair="pass it as callbacks=[…]")
+            raise NotReadyError("CSVLogger writes only while fit runs.", repair="pass it as callbacks=[…]")
         logs = logs or {}
         writer = csv.writer(self._file, delimiter=self.sep)
         if self._keys is None:
@@ -61,7 +86,21 @@ class CSVLogger(Callback):
 
 
 class LambdaCallback(Callback):
-    """Call plain functions at hooks: ``LambdaCallback(on_epoch_end=lambda epoch, logs: …)``; further hooks by their names."""
+    """Call plain functions at hooks.
+
+    Args:
+        on_epoch_begin: ``f(epoch, logs)``, called before an epoch.
+        on_epoch_end: ``f(epoch, logs)``, called after an epoch.
+        on_train_begin: ``f(logs)``, called when ``fit`` begins.
+        on_train_end: ``f(logs)``, called when ``fit`` ends.
+        on_train_batch_begin: ``f(batch, logs)``, called before a training step.
+        on_train_batch_end: ``f(batch, logs)``, called after a training step.
+        **kwargs: functions of further hooks, by the hooks' names.
+
+    Example:
+        >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs)).on_epoch_end(0, {"loss": 0.5})
+        0 {'loss': 0.5}
+    """
 
     def __init__(
         self,
@@ -86,18 +125,20 @@ class LambdaCallback(Callback):
                 setattr(self, name, function)
 
 
-class TerminateOnNaN(Callback):
-    """End training when the loss is no finite number any more; the device is read after every batch.
+class TerminateOnNaN(Configured):
+    """End training when the loss is no longer finite; the device is read after every batch.
 
-    With ``raise_error`` a RuntimeError is raised instead, and no ``on_train_end`` is called.
+    Example:
+        >>> TerminateOnNaN(raise_error=True).raise_error
+        True
     """
 
-    def __init__(self, raise_error: bool = False) -> None:
-        super().__init__()
-        self.raise_error = raise_error
+    raise_error: Field[bool, bool] = boolean(
+        default=False, doc="whether a RuntimeError is raised instead; no ``on_train_end`` is called then."
+    )
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Look at the loss."""
+        """Check the loss."""
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(float(loss)):
             return

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from anabranch._errors import ArgumentError, nearest
 from anabranch.callbacks.callback import Logs
 from anabranch.graph.call_site import warn
 
-# Parts of metrics' names and class names, without underscores; what falls is asked first, so that "dice_loss" is a loss.
+Mode = Literal["auto", "min", "max"]
+
+# Parts of metrics' names and class names, without underscores; what falls is tried first, so that "dice_loss" is a loss.
 _FALLING = (
     "loss", "error", "crossentropy", "hinge", "divergence", "poisson", "huber", "logcosh", "mse", "mae", "mape", "msle",
     "perplexity",
@@ -31,15 +33,15 @@ class Monitor:
         best: the value to beat at first.
     """
 
-    def __init__(self, name: str, mode: str = "auto", min_delta: float = 0.0, best: float | None = None) -> None:
+    def __init__(self, name: str, mode: Mode = "auto", min_delta: float = 0.0, best: float | None = None) -> None:
         if mode not in ("auto", "min", "max"):
             raise ArgumentError("Unknown mode.", expected="'auto', 'min' or 'max'", got=repr(mode))
         self.name, self.mode, self.min_delta, self.best = name, mode, abs(min_delta), best
         self._grows: bool | None = None if mode == "auto" else mode == "max"
-        self._told = False
+        self._warned = False
 
     def settle(self, model: Any) -> None:
-        """Find out which way is better; an error where nothing tells."""
+        """Find out which way is better; an error where that is not known."""
         if self._grows is None:
             self._grows = _direction(self.name, model)
 
@@ -55,8 +57,8 @@ class Monitor:
         validated = any(name.startswith("val_") for name in logs)
         close = nearest(self.name, logs)
         if self.name.startswith("val_") and self.name.removeprefix("val_") in logs and not validated:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 warn(
                     f"{self.name!r} is not measured in this epoch, so nothing is decided by it. It needs validation_data or "
                     f"validation_split, and validation_freq says how often it comes. Measured: {', '.join(logs)}."
@@ -98,5 +100,5 @@ def _direction(name: str, model: Any) -> bool:
     if any(part in text for part in _GROWING):
         return True
     raise ArgumentError(
-        f"Whether {name!r} should grow or fall cannot be told from its name.", repair="pass mode='max' or mode='min'"
+        f"Whether {name!r} should grow or fall is not known from its name.", repair="pass mode='max' or mode='min'"
     )

@@ -1,44 +1,41 @@
-"""Callbacks that keep what was best: EarlyStopping and ModelCheckpoint."""
+"""Callbacks that watch for the best epoch: EarlyStopping and ModelCheckpoint."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._fields import Field, boolean, choice, field, integer, number, text
 from anabranch.callbacks._say import say
-from anabranch.callbacks.callback import Callback, Logs
-from anabranch.callbacks.monitor import Monitor
+from anabranch.callbacks.callback import Configured, Logs, verbosity
+from anabranch.callbacks.monitor import Mode, Monitor
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Configured):
     """End training when ``monitor`` has not improved for ``patience`` epochs (Prechelt 1998, *Early stopping - but when?*).
 
-    Args:
-        monitor: the entry of the logs to watch.
-        min_delta: a smaller change is no improvement.
-        patience: epochs without improvement that are borne.
-        verbose: 1 says when training is ended and which weights are put back.
-        mode: ``min``, ``max``, or ``auto``, by the metric's name.
-        baseline: a value that must be beaten, or patience runs out.
-        restore_best_weights: put the weights of the best epoch back when training ends, however it ends.
-        start_from_epoch: epochs before watching begins.
+    Example:
+        >>> stopping = EarlyStopping("val_loss", patience=3, restore_best_weights=True)
+        >>> stopping.patience
+        3
     """
 
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        min_delta: float = 0,
-        patience: int = 0,
-        verbose: int = 0,
-        mode: str = "auto",
-        baseline: float | None = None,
-        restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
-    ) -> None:
-        super().__init__()
-        self.monitor, self.min_delta, self.patience, self.verbose, self.mode = monitor, min_delta, patience, verbose, mode
-        self.baseline, self.restore_best_weights, self.start_from_epoch = baseline, restore_best_weights, start_from_epoch
+    monitor: Field[str, str] = text(default="val_loss", doc="the entry of the logs to watch.")
+    min_delta: Field[float, float] = number(default=0, doc="a smaller change is no improvement.")
+    patience: Field[int, int] = integer(default=0, least=0, doc="epochs without improvement that are tolerated.")
+    verbose: Field[int | bool, int] = verbosity("1 prints when training is ended and which weights are restored.")
+    mode: Field[Mode, Mode] = choice("auto", "min", "max", default="auto", doc="'min', 'max', or 'auto', by the metric's name.")
+    baseline: Field[float | None, float | None] = number(
+        default=None, optional=True, doc="a value that must be beaten, or patience runs out."
+    )
+    restore_best_weights: Field[bool, bool] = boolean(
+        default=False, doc="whether the weights of the best epoch are restored when training ends, however it ends."
+    )
+    start_from_epoch: Field[int, int] = integer(default=0, least=0, doc="epochs before watching begins.")
+
+    def _check(self) -> None:
+        super()._check()
         self._begin()
 
     def _begin(self) -> None:
@@ -54,35 +51,35 @@ class EarlyStopping(Callback):
         return self.watch.best
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin anew."""
+        """Forget earlier fits."""
         self._begin()
         self.watch.settle(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare, and stop where patience is at its end."""
+        """Compare, and stop where patience has run out."""
         value = self.watch.read(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         self.wait += 1
         if self.watch.improves(value):
             self.watch.best = value
-            self._keep(epoch)
+            self._save_best(epoch)
             if self.baseline is None or self.watch.improves(value, self.baseline):
                 self.wait = 0
             return
-        if self.watch.best is None and self.best_weights is None:  # an epoch of NaN is kept where there is no other
-            self._keep(epoch)
+        if self.watch.best is None and self.best_weights is None:  # an epoch of NaN is the best where there is no other
+            self._save_best(epoch)
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def _keep(self, epoch: int) -> None:
+    def _save_best(self, epoch: int) -> None:
         self.best_epoch = epoch
         if self.restore_best_weights:
             self.best_weights = self.model.get_weights()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Put the best weights back."""
+        """Restore the best weights."""
         if self.verbose and self.stopped_epoch:
             say(f"Epoch {self.stopped_epoch + 1}: early stopping, no better {self.monitor} since epoch {self.best_epoch + 1}")
         if self.restore_best_weights and self.best_weights is not None:
@@ -91,53 +88,62 @@ class EarlyStopping(Callback):
             self.model.set_weights(self.best_weights)
 
 
-class ModelCheckpoint(Callback):
+def _filepath(value: Any, owner: Any, name: str) -> str:
+    found = str(value)
+    if Path(found).suffix != ".safetensors":
+        raise ArgumentError(
+            "Checkpoints are weights in a safetensors file.",
+            expected="a name ending in .safetensors",
+            got=repr(found),
+            repair=f"filepath={_renamed(found)!r}",
+        )
+    return found
+
+
+def _frequency(value: Any, owner: Any, name: str) -> int | Literal["epoch"]:
+    if value != "epoch" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ArgumentTypeError("save_freq must be 'epoch' or a number of batches.", got=repr(value))
+    return value  # type: ignore[no-any-return]  # checked above
+
+
+class ModelCheckpoint(Configured):
     """Write the weights after each epoch (or each ``save_freq`` batches), all or only where ``monitor`` improved.
 
     A file is complete or absent. Whole models are not written yet: with either value of ``save_weights_only`` the file holds
     the weights, and its name says so.
 
-    Args:
-        filepath: a name ending in ``.safetensors``; it may hold ``epoch``, ``batch`` (where ``save_freq`` is a number) and any
-            entry of the logs: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``.
-        monitor: the entry of the logs that ``save_best_only`` goes by.
-        verbose: 1 says what is written.
-        save_best_only: write only where ``monitor`` is better than ever; while it has never been measured, write always.
-        save_weights_only: as in Keras; see above.
-        mode: ``min``, ``max``, or ``auto``, by the metric's name.
-        save_freq: ``epoch``, or a number of batches.
-        initial_value_threshold: the value to beat at first.
+    Example:
+        >>> checkpoint = ModelCheckpoint("{epoch:02d}-{val_loss:.2f}.safetensors", save_best_only=True)
+        >>> checkpoint.monitor
+        'val_loss'
     """
 
-    def __init__(
-        self,
-        filepath: Any,
-        monitor: str = "val_loss",
-        verbose: int = 0,
-        save_best_only: bool = False,
-        save_weights_only: bool = False,
-        mode: str = "auto",
-        save_freq: Any = "epoch",
-        initial_value_threshold: float | None = None,
-    ) -> None:
-        super().__init__()
-        name = str(filepath)
-        if Path(name).suffix != ".safetensors":
-            raise ArgumentError(
-                "Checkpoints are weights in a safetensors file.",
-                expected="a name ending in .safetensors",
-                got=repr(name),
-                repair=f"filepath={_renamed(name)!r}",
-            )
-        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
-            raise ArgumentTypeError("save_freq is 'epoch' or a number of batches.", got=repr(save_freq))
-        self.filepath, self.verbose = name, verbose
-        self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
-        self.watch = Monitor(monitor, mode, best=initial_value_threshold)
+    filepath: Field[str | Path, str] = field(
+        convert=_filepath,
+        doc="a name ending in ``.safetensors``; it may hold ``epoch``, ``batch`` (where ``save_freq`` is a number) and any "
+        'entry of the logs: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``.',
+    )
+    monitor: Field[str, str] = text(default="val_loss", doc="the entry of the logs that ``save_best_only`` goes by.")
+    verbose: Field[int | bool, int] = verbosity("1 prints what is written.")
+    save_best_only: Field[bool, bool] = boolean(
+        default=False, doc="write only where ``monitor`` is better than ever; while it has never been measured, write always."
+    )
+    save_weights_only: Field[bool, bool] = boolean(default=False, doc="as in Keras; see above.")
+    mode: Field[Mode, Mode] = choice("auto", "min", "max", default="auto", doc="'min', 'max', or 'auto', by the metric's name.")
+    save_freq: Field[int | Literal["epoch"], int | Literal["epoch"]] = field(
+        default="epoch", convert=_frequency, doc="'epoch', or a number of batches."
+    )
+    initial_value_threshold: Field[float | None, float | None] = number(
+        default=None, optional=True, doc="the value to beat at first."
+    )
+
+    def _check(self) -> None:
+        super()._check()
+        self.watch = Monitor(self.monitor, self.mode, best=self.initial_value_threshold)
         self._epoch = 0
         self._batches = 0
-        if save_freq != "epoch":
-            self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]  # only then does it listen to batches
+        if self.save_freq != "epoch":
+            self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]  # only then is it called for batches
 
     @property
     def best(self) -> float | None:
@@ -145,17 +151,18 @@ class ModelCheckpoint(Callback):
         return self.watch.best
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Find out which way is better."""
+        """Determine which direction is better."""
+        self.watch.name = self.monitor
         if self.save_best_only:
             self.watch.settle(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Note the epoch."""
+        """Remember the epoch."""
         self._epoch = epoch
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1
-        if self._batches % self.save_freq == 0:
+        if self.save_freq != "epoch" and self._batches % self.save_freq == 0:
             self._save(logs or {}, batch=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
