@@ -16,7 +16,7 @@ from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.update import ListUpdate
 
 
-def _inner(value: Any, owner: Any, name: str) -> Optimizer:
+def _inner(value: object, owner: object, name: str) -> Optimizer:
     found = registry.deserialize(value) if isinstance(value, Mapping) else value
     if not isinstance(found, Optimizer) or isinstance(found, LossScaleOptimizer):
         raise ArgumentTypeError(

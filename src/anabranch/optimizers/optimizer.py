@@ -33,7 +33,7 @@ _LIMITS = ("clipnorm", "clipvalue", "global_clipnorm")
 _FORMER = {"lr": "learning_rate", "decay": "learning_rate=schedules.InverseTimeDecay(…)"}  # Keras 2's arguments
 
 
-def _named(value: Any, owner: Any, name: str) -> str:
+def _named(value: object, owner: object, name: str) -> str:
     if value is None:
         return snake_case((owner if isinstance(owner, type) else type(owner)).__name__)
     if isinstance(value, str):

@@ -113,7 +113,7 @@ def _current(optimizer: _Rated) -> LearningRate:
 def rate_field(default: Any = REQUIRED, *, optional: bool = False) -> Any:
     """Declare the learning rate; ``optional``: or None."""
 
-    def convert(value: Any, owner: Any, name: str) -> Setting | None:
+    def convert(value: Any, owner: object, name: str) -> Setting | None:
         if type(value) is float and 0 <= value < math.inf:
             return value
         if value is None and optional:

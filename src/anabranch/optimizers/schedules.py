@@ -11,6 +11,12 @@ from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
 from anabranch.registry import Json, Registry
 
+__all__ = [
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
+]  # fmt: skip
+__dir__ = __all__.copy
+
 
 class LearningRateSchedule(Configurable):
     """Base of schedules: subclass and write ``__call__(step)``.
@@ -42,7 +48,7 @@ class LearningRateSchedule(Configurable):
         return super().get_config() | own
 
 
-def _numbers(value: Any, owner: Any, name: str) -> list[float]:
+def _numbers(value: Any, owner: object, name: str) -> list[float]:
     try:
         found = [each if type(each) in (int, float) else float(each) for each in value]
     except (TypeError, ValueError):
@@ -248,10 +254,3 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """
     found: LearningRateSchedule = _registry.deserialize(config, custom_objects)
     return found
-
-
-__all__ = [
-    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
-    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
-]  # fmt: skip
-__dir__ = __all__.copy

@@ -22,7 +22,7 @@ def _classes() -> dict[str, Any]:
     return {_PREFIX + name: each for name, each in found.items() if issubclass(each, torch.optim.Optimizer)}
 
 
-def _factory(value: Any, owner: Any, name: str) -> Any:
+def _factory(value: object, owner: object, name: str) -> Any:
     if isinstance(value, str):
         if value not in _classes():
             raise unknown("optimizer of torch", value, _classes())

@@ -14,9 +14,9 @@ from anabranch.optimizers.parts.step import Step
 
 def constrain(step: Step) -> None:
     """Replace each weight that was updated by what its constraint makes of it, in Keras's order of axes."""
-    for weight, gradient in zip(step.weights, step.gradients, strict=True):
-        if weight.constraint is not None and gradient is not None:
-            runtime.write(weight, constrained(weight))
+    for index in [i for i, weight in enumerate(step.weights) if weight.constraint is not None]:
+        if step.gradients[index] is not None:
+            runtime.write(step.weights[index], constrained(step.weights[index]))
 
 
 def constrained(weight: Weight) -> torch.Tensor:

@@ -30,11 +30,13 @@ class Decay:
 
     def __call__(self, step: Step) -> None:
         """Shrink the weights that have a gradient."""
-        listed, pattern = self._listed, self._pattern
-        decayed: list[torch.Tensor] = [
-            parameter
-            for weight, parameter, gradient in zip(step.weights, step.parameters, step.gradients, strict=True)
-            if gradient is not None and id(weight) not in listed and not (pattern and pattern.search(weight.name))
-        ]
+        gradients = step.gradients
+        decayed: list[torch.Tensor] = [p for p, g in zip(step.parameters, gradients, strict=True) if g is not None]
+        if self.excluded or self.patterns:
+            chosen = [w for w, g in zip(step.weights, gradients, strict=True) if g is not None]
+            decayed = [p for p, weight in zip(decayed, chosen, strict=True) if self._shrinks(weight)]
         if decayed:
             descend(decayed, decayed, step.rate * self.factor)
+
+    def _shrinks(self, weight: Weight) -> bool:
+        return id(weight) not in self._listed and not (self._pattern and self._pattern.search(weight.name))
