@@ -382,7 +382,19 @@ class Trainer(Layer):
         return training.predict_on_batch(self, x)
 
     def reset_metrics(self) -> None:
-        """Reset the state of all metrics."""
+        """Reset the state of all metrics.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile(loss="mse")
+            >>> model.test_on_batch([[1.0, 1.0]], [[0.0]])
+            4.0
+            >>> model.reset_metrics()
+            >>> float(model.get_metrics_result()["loss"])
+            0.0
+        """
         for metric in self.metrics:
             metric.reset_state()
 
@@ -505,11 +517,32 @@ class Trainer(Layer):
         return training.default_metrics(self, y, y_pred, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """Return the results of ``metrics`` by name."""
+        """Return the results of ``metrics`` by name, as tensors.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> model.compile(loss="mse", metrics=["mae"])
+            >>> found = model.test_on_batch([[1.0, 1.0]], [[0.0]])
+            >>> {name: float(value) for name, value in model.get_metrics_result().items()}
+            {'loss': 4.0, 'mae': 2.0}
+        """
         return training.results_of(self.metrics)
 
     def zero_grad(self) -> None:
-        """Drop the gradients of all weights, as torch's modules do."""
+        """Drop the gradients of all weights, as torch's modules do.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1)(inputs))
+            >>> model(torch.ones(1, 2)).sum().backward()
+            >>> model.zero_grad()
+            >>> model.trainable_weights[0].value.grad is None
+            True
+        """
         for weight in self.weights:
             if weight.tensor is not None:
                 weight.tensor.grad = None
