@@ -13,7 +13,7 @@ from random_graphs import build, sketch_of
 from anabranch import Input, Model, config, engine, layers, ops, utils
 from anabranch.engine import passes
 from anabranch.engine.lower import lower
-from anabranch.engine.program import Form
+from anabranch.engine.program import Variant
 
 BATCH = 3
 
@@ -108,22 +108,22 @@ MODELS: list[Callable[[], Model]] = [
 ]  # fmt: skip
 
 
-def settings(training: bool) -> list[passes.Setting]:
+def all_settings(training: bool) -> list[passes.Settings]:
     if training:
-        return [passes.Setting(True)]
-    frozen = passes.Setting(False, frozen=True)
-    return [passes.Setting(False), frozen, frozen._replace(single=True), frozen._replace(single=True, much=True)]
+        return [passes.Settings(True)]
+    constant = passes.Settings(False, no_grad=True)
+    return [passes.Settings(False), constant, constant._replace(single=True), constant._replace(single=True, heavy=True)]
 
 
-def results(run: Callable[..., Any], inputs: list[torch.Tensor], model: Model, setting: passes.Setting) -> list[torch.Tensor]:
+def results(run: Callable[..., Any], inputs: list[torch.Tensor], model: Model, settings: passes.Settings) -> list[torch.Tensor]:
     """Return outputs, gradients of inputs and weights where they are asked for, and the weights' state after."""
     before = model.get_weights()
-    given = [x.clone().requires_grad_(x.is_floating_point() and not setting.frozen) for x in inputs]
+    given = [x.clone().requires_grad_(x.is_floating_point() and not settings.no_grad) for x in inputs]
     torch.manual_seed(0)
-    with torch.set_grad_enabled(not setting.frozen):
+    with torch.set_grad_enabled(not settings.no_grad):
         values = list(run(given))
     found = [value.detach().clone() for value in values]
-    if not setting.frozen:
+    if not settings.no_grad:
         learning = [w.value for w in model.trainable_weights] + [x for x in given if x.requires_grad]
         sums = [value.double().square().sum() for value in values if value.requires_grad]
         if sums and learning:
@@ -137,17 +137,17 @@ def results(run: Callable[..., Any], inputs: list[torch.Tensor], model: Model, s
 def unchanged(
     model: Model,
     inputs: list[torch.Tensor],
-    setting: passes.Setting,
+    settings: passes.Settings,
     chosen: tuple[passes.Pass, ...],
     tolerance: float = 2e-5,
 ) -> None:
     """Hold the rewritten code to the recorded one."""
     engine.place_weights(model)
-    lowered = lower(model.graph, training=setting.training)
+    lowered = lower(model.graph, training=settings.training)
     recorded = lowered.module()
-    expected = results(lambda given: recorded(*given), inputs, model, setting)
-    form = Form(lowered, setting, chosen)
-    found = results(form, inputs, model, setting)
+    expected = results(lambda given: recorded(*given), inputs, model, settings)
+    variant = Variant(lowered, settings, chosen)
+    found = results(variant, inputs, model, settings)
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         scale = max(1.0, float(b.double().abs().max())) if b.numel() else 1.0

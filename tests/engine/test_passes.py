@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rewriting import BATCH, MODELS, chain, dense_after, doubled, drawn, random_model, residual, settings, unchanged
+from rewriting import BATCH, MODELS, all_settings, chain, dense_after, doubled, drawn, random_model, residual, unchanged
 
 from anabranch import Input, Model, config, engine, layers, ops
 from anabranch.engine import passes
@@ -21,16 +21,16 @@ EACH = [(each.name, (each,)) for each in passes.PASSES] + [("all", passes.PASSES
 @pytest.mark.parametrize("make", [pytest.param(make, id=make.__name__) for make in MODELS])
 def test_each_pass_leaves_results_unchanged(make: Callable[[], Model], chosen: tuple[passes.Pass, ...], training: bool) -> None:
     model = make()
-    for setting in settings(training):
-        inputs = drawn(model, 1 if setting.single else BATCH)
-        unchanged(model, inputs, setting, chosen)
+    for settings in all_settings(training):
+        inputs = drawn(model, 1 if settings.single else BATCH)
+        unchanged(model, inputs, settings, chosen)
 
 
 @pytest.mark.parametrize("number", range(60))
 def test_all_passes_leave_random_graphs_unchanged(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = random_model(1000 + number, monkeypatch)
-    for setting in (*settings(False), *settings(True)):
-        unchanged(model, inputs, setting, passes.PASSES)
+    for settings in (*all_settings(False), *all_settings(True)):
+        unchanged(model, inputs, settings, passes.PASSES)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float64"])
@@ -44,26 +44,26 @@ def test_no_result_moves_in_other_precisions(
     model = make()
     inputs = [x.to(getattr(torch, t.dtype)) for x, t in zip(drawn(model), model.inputs, strict=True)]
     tolerance = {"mixed_float16": 2**-6, "float64": 1e-6}.get(policy, 2**-4)
-    for setting in settings(training):
-        some = [x[:1] for x in inputs] if setting.single else inputs
-        unchanged(model, some, setting, passes.PASSES, tolerance)
+    for settings in all_settings(training):
+        some = [x[:1] for x in inputs] if settings.single else inputs
+        unchanged(model, some, settings, passes.PASSES, tolerance)
 
 
 # What is done where
 
 
-def done(model: Model, name: str, **setting: Any) -> dict[str, str]:
-    return {note.path: note.text for note in model.explain_execution(**setting)[name].done}
+def done(model: Model, name: str, **options: Any) -> dict[str, str]:
+    return {note.path: note.text for note in model.explain_execution(**options)[name].done}
 
 
-def refused(model: Model, name: str, **setting: Any) -> dict[str, str]:
-    return {note.path: note.text for note in model.explain_execution(**setting)[name].refused}
+def refused(model: Model, name: str, **options: Any) -> dict[str, str]:
+    return {note.path: note.text for note in model.explain_execution(**options)[name].refused}
 
 
 def test_between_convolutions_nothing_is_permuted() -> None:
     model = residual()
-    for setting in ({"training": True}, {"training": False}):
-        code = model.explain_execution(**setting).code
+    for options in ({"training": True}, {"training": False}):
+        code = model.explain_execution(**options).code
         assert code.count("permute(") == 1, "the images alone"
 
 
@@ -81,7 +81,7 @@ def test_a_normalization_whose_convolution_is_needed_elsewhere_stays() -> None:
     model = Model(inputs, [layers.BatchNormalization()(x), x])
     assert list(refused(model, "batch_norm").values()) == ["the result of conv is needed elsewhere too"]
     inputs = drawn(model)
-    unchanged(model, inputs, passes.Setting(False, frozen=True), passes.PASSES)
+    unchanged(model, inputs, passes.Settings(False, no_grad=True), passes.PASSES)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_normalization_whose_convolution_is_needed_elsewhere_stays() -> None:
 def test_activations_become_part_of_convolutions(activation: str) -> None:
     model = chain((7, 7, 3), layers.Conv2D(5, 3, activation=activation, name="conv"))
     assert done(model, "fusion") == {"conv": "with the activation"}
-    unchanged(model, drawn(model), passes.Setting(False, frozen=True), passes.PASSES)
+    unchanged(model, drawn(model), passes.Settings(False, no_grad=True), passes.PASSES)
 
 
 def test_sums_become_part_of_convolutions() -> None:
@@ -106,7 +106,7 @@ def test_a_sum_is_written_over_what_is_added() -> None:
     model = Model(inputs, layers.ReLU()(layers.add([x, layers.Conv2D(4, 3, padding="same", name="conv")(y)])))
     assert done(model, "in_place") == {"conv": "in place"}
     assert "_convolution_pointwise_.binary" in model.explain_execution().code
-    unchanged(model, drawn(model), passes.Setting(False, frozen=True), passes.PASSES)
+    unchanged(model, drawn(model), passes.Settings(False, no_grad=True), passes.PASSES)
 
 
 def test_a_value_that_is_needed_after_a_sum_is_not_written_over() -> None:
@@ -117,14 +117,14 @@ def test_a_value_that_is_needed_after_a_sum_is_not_written_over() -> None:
     model = Model(inputs, [x, later(first)])
     assert refused(model, "in_place")["conv"] == "what is added is needed elsewhere too"
     assert "_convolution_pointwise.binary" in model.explain_execution().code
-    unchanged(model, drawn(model), passes.Setting(False, frozen=True), passes.PASSES)
+    unchanged(model, drawn(model), passes.Settings(False, no_grad=True), passes.PASSES)
 
 
 def test_a_large_dense_layer_takes_its_activation_and_a_small_one_does_not() -> None:
     model = chain((512,), layers.Dense(512, activation="relu", name="large"), layers.Dense(3, activation="relu", name="small"))
     assert done(model, "fusion") == {"large": "with the activation"}
     assert refused(model, "fusion") == {"small": "small: the plain call is faster"}
-    unchanged(model, drawn(model), passes.Setting(False, frozen=True), passes.PASSES)
+    unchanged(model, drawn(model), passes.Settings(False, no_grad=True), passes.PASSES)
 
 
 def test_batches_of_one_are_not_fused() -> None:
@@ -197,11 +197,11 @@ def test_what_follows_from_weights_alone_follows_their_changes() -> None:
     (x,) = drawn(model)
     model.compile("sgd", "mse")
     first = model.predict(x, verbose=0)
-    form = engine.program(model, False).form(frozen=True)
-    assert form.computed
-    held = form._constants.values()
+    variant = engine.program(model, False).variant(no_grad=True)
+    assert variant.computed
+    held = variant._constants.values()
     assert np.array_equal(model.predict(x, verbose=0), first)
-    assert form._constants.values() is held, "nothing changed, so nothing is computed again"
+    assert variant._constants.values() is held, "nothing changed, so nothing is computed again"
     for change in (
         lambda: model.fit(x, torch.ones(len(x), 4), verbose=0),
         lambda: model.layers[1].set_weights([2 * w for w in model.layers[1].get_weights()]),

@@ -70,13 +70,13 @@ def test_training_gives_the_same_numbers(remat: Any) -> None:
 @pytest.mark.parametrize("make", [pytest.param(make, id=make.__name__) for make in MODELS])
 def test_all_layers_at_once(make: Any) -> None:
     model = make()
-    unchanged(model, drawn(model), passes.Setting(True, remat=("*",)), passes.PASSES)
+    unchanged(model, drawn(model), passes.Settings(True, remat=("*",)), passes.PASSES)
 
 
 @pytest.mark.parametrize("number", range(40))
 def test_random_graphs_stay_what_they_are(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = random_model(3000 + number, monkeypatch)
-    unchanged(model, inputs, passes.Setting(True, remat=("*",)), passes.PASSES)
+    unchanged(model, inputs, passes.Settings(True, remat=("*",)), passes.PASSES)
 
 
 def test_much_less_is_kept() -> None:
@@ -189,7 +189,7 @@ class Scaled(layers.Layer):
 @pytest.mark.parametrize("first", [True, False])
 def test_state_is_read_before_or_after_it_changes_as_written(first: bool) -> None:
     model = chain((4,), layers.Dense(4), Scaled(first), layers.Dense(2))
-    unchanged(model, drawn(model), passes.Setting(True, remat=("*",)), passes.PASSES)
+    unchanged(model, drawn(model), passes.Settings(True, remat=("*",)), passes.PASSES)
 
 
 def test_what_is_computed_again_is_told() -> None:

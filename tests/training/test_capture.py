@@ -275,7 +275,7 @@ def test_constants_are_refreshed_for_replays_without_another_capture() -> None:
             assert program.replays.replayed == max(step - 2, 0)
             torch.testing.assert_close(found, folded_alike(model)([part])[0][0])
     assert RecordedGraph.made == 1
-    assert program.form(frozen=True).computed
+    assert program.variant(no_grad=True).computed
 
 
 def folded_alike(model: Any) -> Any:

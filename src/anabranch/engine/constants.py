@@ -1,4 +1,4 @@
-"""What follows from weights alone, kept until a weight changes."""
+"""What follows from weights alone, cached until a weight changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 
 class Constants:
-    """What ``prepare`` gives of the weights, computed again when one of them has changed.
+    """What ``prepare`` computes of the weights, recomputed when one of them has changed.
 
-    torch counts a tensor's changes, which is looked at before every batch; but ``weight.data.copy_(…)``, which people
-    write, goes uncounted. So where there is doubt (``sure`` is false, as when ``predict`` begins) the numbers are looked at.
+    torch counts a tensor's changes, and the counts are compared before every batch; but ``weight.data.copy_(…)``, which people
+    write, goes uncounted. So where ``valid`` is false, as when ``predict`` begins, the values are compared.
     """
 
     def __init__(self, prepare: torch.nn.Module, weights: Sequence[torch.Tensor]) -> None:
-        self.sure = False
+        self.valid = False
         self._read_in_place = False
         self._moves = 0
         self._prepare = prepare
@@ -30,15 +30,15 @@ class Constants:
     def values(self) -> Sequence[Any]:
         """Return what was prepared."""
         versions = [weight._version for weight in self._weights]
-        if versions != self._versions or not self.sure:
+        if versions != self._versions or not self.valid:
             contents = self._memory.contents()
             if versions != self._versions or contents != self._contents:
                 self._renew(contents)
-            self.sure, self._versions = True, versions
+            self.valid, self._versions = True, versions
         return self._values
 
-    def settled(self) -> int:
-        """Bring all up to date where it lies, as captured work reads it there; return how often it had to move all the same."""
+    def refresh(self) -> int:
+        """Bring all up to date where it is, as captured work reads it there; return how often it had to move all the same."""
         self._read_in_place = True
         self.values()
         return self._moves
@@ -53,18 +53,18 @@ class Constants:
             self._contents = contents
 
 
-def _copied(kept: Sequence[Any], new: Sequence[Any]) -> bool:
-    """Copy new values over those that are kept, and return whether that was possible: not for oneDNN's own layouts."""
-    if any(each.layout != torch.strided for each in kept):
+def _copied(cached: Sequence[Any], new: Sequence[Any]) -> bool:
+    """Copy new values over the cached ones, and return whether that was possible: not for oneDNN's own layouts."""
+    if any(each.layout != torch.strided for each in cached):
         return False
-    for old, value in zip(kept, new, strict=True):
+    for old, value in zip(cached, new, strict=True):
         if old.data_ptr() != value.data_ptr():  # else it is a weight, or a view of one
             old.copy_(value)
     return True
 
 
 class Memory:
-    """The memory that tensors lie in, to see whether a number in it has changed."""
+    """The memory of tensors, to see whether a value in it has changed."""
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._tensors = tensors
@@ -73,7 +73,7 @@ class Memory:
         self._large: list[torch.Tensor] = []
 
     def contents(self) -> tuple[list[int], list[int]]:
-        """Return where the tensors lie, and numbers that follow from what lies there."""
+        """Return where the tensors are, and integers that follow from their values."""
         with torch.inference_mode(False), torch.no_grad():
             places = [tensor.data_ptr() for tensor in self._tensors]
             if places != self._places:

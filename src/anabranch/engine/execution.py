@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from anabranch.engine.passes import Note, Pass, Setting
+from anabranch.engine.passes import Note, Pass, Settings
 from anabranch.engine.program import program
 
 
@@ -32,7 +32,7 @@ class Rewriting:
 class Execution:
     """How a model runs in one setting; ``str()`` of it is a text, ``code`` the flat torch code."""
 
-    setting: Setting
+    settings: Settings
     rewritings: tuple[Rewriting, ...]
     prepared: tuple[str, ...]  # the paths of the layers for which something is computed before the first batch
     code: str
@@ -42,22 +42,22 @@ class Execution:
         return next(each for each in self.rewritings if each.name == name)
 
     def __str__(self) -> str:
-        what = "training" if self.setting.training else "inference"
-        size = ", batches of one" if self.setting.single else ""
-        head = f"{what} on {self.setting.device}{size}{'' if self.setting.frozen else ', with gradients'}"
+        what = "training" if self.settings.training else "inference"
+        size = ", batches of one" if self.settings.single else ""
+        head = f"{what} on {self.settings.device}{size}{'' if self.settings.no_grad else ', with gradients'}"
         prepared = ", ".join(self.prepared)
         last = [f"computed once, until a weight changes: {prepared}"] if prepared else []
         return "\n".join([head, *map(str, self.rewritings), *last, *filter(None, [self.replay])])
 
 
 def explain_execution(model: Any, *, training: bool, gradients: bool | None = None, single: bool = False) -> Execution:
-    """Return which passes rewrote the model's code and where, in the form that runs in this setting."""
+    """Return which passes rewrote the model's code and where, in the variant that runs with these settings."""
     gradients = training if gradients is None else gradients
-    form = program(model, training, remat=model.remat if training else ()).form(
-        frozen=not gradients, single=single and not gradients
+    variant = program(model, training, remat=model.remat if training else ()).variant(
+        no_grad=not gradients, single=single and not gradients
     )
-    rewritings = tuple(_rewriting(each, notes) for each, notes in form.report)
-    return Execution(form.setting, rewritings, form.computed, _code_of(form.module))
+    rewritings = tuple(_rewriting(each, notes) for each, notes in variant.report)
+    return Execution(variant.settings, rewritings, variant.computed, _code_of(variant.module))
 
 
 def _code_of(module: torch.fx.GraphModule) -> str:

@@ -42,7 +42,7 @@ def _form(model: Any, training: bool) -> torch.fx.GraphModule:
     """Return the code of one mode, read more easily without permutations that cancel."""
     lowered = lower(model.need_running_graph(), training=training, structured=True)
     code = lowered.copied()
-    passes.apply(code, lowered.root, passes.Setting(training), passes.READABLE)
+    passes.apply(code, lowered.root, passes.Settings(training), passes.READABLE)
     return made_runnable(lowered.root, code, training)
 
 

@@ -1,4 +1,4 @@
-"""The lowered forms of a model, kept until something they were specialised to changes."""
+"""The compiled programs of a model, cached until something changes that they were specialised to."""
 
 from __future__ import annotations
 
@@ -18,49 +18,53 @@ from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
 
 Remat = tuple[str, ...] | int
+Shapes = tuple[tuple[int, ...], ...]
 
 
-class Form:
-    """Flat code for one setting: the rewritten module, what it takes besides the inputs, and what each pass noted."""
+class Variant:
+    """The fx graph rewritten for some settings: its module, what it takes besides the inputs, and what each pass noted."""
 
     def __init__(
         self,
         lowered: Lowered,
-        setting: passes.Setting,
+        settings: passes.Settings,
         chosen: Sequence[passes.Pass] | None = None,
         jit: Report | None = None,
+        batch_shapes: Shapes = (),
     ) -> None:
-        self.setting = setting
+        self.settings = settings
         code, root = lowered.copied(), lowered.root
-        self.report = passes.apply(code, root, setting, passes.PASSES if chosen is None else chosen)
-        parts = passes.take_apart(code, setting)
-        self.module = made_runnable(root, parts.main, setting.training)
+        for node, shape in zip(code.find_nodes(op="placeholder"), batch_shapes, strict=False):
+            node.meta["batch_shape"] = shape
+        self.report = passes.apply(code, root, settings, passes.PASSES if chosen is None else chosen)
+        parts = passes.take_apart(code, settings)
+        self.module = made_runnable(root, parts.main, settings.training)
         self.computed = parts.computed
-        prepare = made_runnable(root, parts.prepare, setting.training) if parts.prepare else None
+        prepare = made_runnable(root, parts.prepare, settings.training) if parts.prepare else None
         self._constants = prepare and Constants(prepare, [passes.attribute(root, target) for target in parts.sources])
         self._weights = [passes.attribute(root, target) for target in parts.held]
         inputs = sum(node.op == "placeholder" for node in lowered.code.nodes)
         self._run = Jitted(self.module, inputs, jit) if jit else self.module.forward
 
-    def doubt(self) -> None:
-        """Look again whether weights have changed, before the next batch."""
+    def invalidate(self) -> None:
+        """Check before the next batch whether weights have changed."""
         if self._constants:
-            self._constants.sure = False
+            self._constants.valid = False
 
-    def settled(self) -> int | None:
-        """Bring what follows from weights up to date in its place; return how often it moved, None where there is nothing."""
-        return self._constants.settled() if self._constants else None
+    def refresh_constants(self) -> int | None:
+        """Bring what follows from weights up to date where it is; return how often it moved, None where there is nothing."""
+        return self._constants.refresh() if self._constants else None
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> Any:
-        """Return all values of the flat code."""
+        """Return all values of the fx graph."""
         return self._run(*inputs, *(self._constants.values() if self._constants else self._weights))
 
 
 class Program:
     """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out.
 
-    ``jit``: made machine code of by torch.compile; takes the lines that tell so. ``remat``: which layers are computed again for
-    gradients, or how many bytes may be kept for them.
+    ``jit``: compiled by torch.compile; takes the lines that report it. ``remat``: which layers are recomputed for gradients, or
+    how many bytes may be saved for them.
     """
 
     def __init__(
@@ -73,48 +77,49 @@ class Program:
     ) -> None:
         self._jit = jit
         self._remat = remat
-        self._fed: tuple[tuple[int, ...], ...] = ()  # the shapes of the first batch, which a budget is worked out for
+        self._batch_shapes: Shapes = ()  # of the first batch, which a budget is worked out for
         self.graph = graph
         self.training = training
         self.lowered = lowered = lower(graph, training=training, absent=absent)
-        self.forms: dict[passes.Setting, Form] = {}
+        self.variants: dict[tuple[passes.Settings, Shapes], Variant] = {}
         self._whole = any(isinstance(part, Opaque) for part in lowered.root.modules())
         self._absent = absent
         self._optional = any(tensor.node.operation.optional for tensor in graph.inputs)
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Any = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
-        much = free and passes.multiplications(lowered.code, lowered.root) > passes.MUCH
+        heavy = free and passes.multiplications(lowered.code, lowered.root) > passes.HEAVY
         device, chosen = runtime.device().type, remat if training else ()
         self._settings = {
-            (frozen, single): passes.Setting(training, frozen and free, single and free, much, device, jit is not None, chosen)
-            for frozen in (False, True)
+            (no_grad, single): passes.Settings(
+                training, no_grad and free, single and free, heavy, device, jit is not None, chosen
+            )
+            for no_grad in (False, True)
             for single in (False, True)
         }
 
     @functools.cached_property
     def module(self) -> torch.fx.GraphModule:
-        """The code as it was recorded, before any pass."""
+        """The fx graph as it was traced, before any pass."""
         return self.lowered.module()
 
-    def form(self, *, frozen: bool, single: bool = False) -> Form:
-        """Return the code for running with gradients, or ``frozen`` without; ``single`` for batches of one."""
-        setting = self._settings[frozen, single]
-        if isinstance(setting.remat, int):
-            setting = setting._replace(fed=self._fed)
-        if setting not in self.forms:
-            self.forms[setting] = Form(self.lowered, setting, jit=self._jit)
-        return self.forms[setting]
+    def variant(self, *, no_grad: bool, single: bool = False) -> Variant:
+        """Return the code for running with or without gradients; ``single``: for batches of one."""
+        settings = self._settings[no_grad, single]
+        shapes = self._batch_shapes if isinstance(settings.remat, int) else ()
+        if (settings, shapes) not in self.variants:
+            self.variants[settings, shapes] = Variant(self.lowered, settings, jit=self._jit, batch_shapes=shapes)
+        return self.variants[settings, shapes]
 
-    def doubt(self) -> None:
-        """Look again whether weights have changed, before the next batch."""
-        for form in self.forms.values():
-            form.doubt()
+    def invalidate(self) -> None:
+        """Check before the next batch whether weights have changed."""
+        for variant in self.variants.values():
+            variant.invalidate()
 
-    def settled(self) -> list[int]:
+    def refresh_constants(self) -> list[int]:
         """Bring what follows from weights up to date, as captured work does not do; return how often it moved in memory."""
-        moves = [found for form in self.forms.values() if (found := form.settled()) is not None]
-        return [*moves, *(found for other in self._others.values() for found in other.settled())]
+        moves = [found for variant in self.variants.values() if (found := variant.refresh_constants()) is not None]
+        return [*moves, *(found for other in self._others.values() for found in other.refresh_constants())]
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the outputs in the model's order, those that have masks with them, and losses of activity."""
@@ -128,16 +133,16 @@ class Program:
         for module in self.lowered.foreign:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
-        if not self._fed:
-            self._fed = tuple(tuple(value.shape) for value in given)
-        frozen = not torch.is_grad_enabled()
-        form = self.form(frozen=frozen, single=frozen and _is_single(given))
+        if not self._batch_shapes:
+            self._batch_shapes = tuple(tuple(value.shape) for value in given)
+        no_grad = not torch.is_grad_enabled()
+        variant = self.variant(no_grad=no_grad, single=no_grad and _is_single(given))
         gathered: list[torch.Tensor] = []
         if self._whole:
             with runtime.gathering() as gathered:
-                values = form(given)
+                values = variant(given)
         else:
-            values = form(given)
+            values = variant(given)
         count = self.lowered.outputs
         outputs, extra = list(values[:count]), list(values[count:])
         for index in reversed(self.lowered.masked):
@@ -152,8 +157,8 @@ def _is_single(inputs: Sequence[torch.Tensor]) -> bool:
 State = tuple[Any, ...]
 
 
-class Kept:
-    """What is kept for one model: a program for each mode, and what its weights were last placed for."""
+class Cached:
+    """What is cached for one model: a program for each mode, and what its weights were last placed for."""
 
     def __init__(self) -> None:
         self.changes = -1  # of the process, when it was last looked whether the state is the same
@@ -162,41 +167,41 @@ class Kept:
         self.programs: dict[Any, tuple[State, Program]] = {}
 
 
-_kept: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
-_placed_last: weakref.ref[Kept] | None = None
+_cache: weakref.WeakKeyDictionary[Any, Cached] = weakref.WeakKeyDictionary()
+_placed_last: weakref.ref[Cached] | None = None
 
 
 def program(model: Any, training: bool, jit: Report | None = None, remat: Remat = ()) -> Program:
-    """Return the model's program for this mode; lowered again when a layer was frozen or thawed, or the device changed.
+    """Return the model's program for this mode; lowered again when a layer's settings or the device changed.
 
-    ``jit``: as machine code; takes the lines that tell of its making. ``remat``: see :class:`Program`.
+    ``jit``: compiled; takes the lines that report it. ``remat``: see :class:`Program`.
     """
     global _placed_last
     runtime.synchronise_seed()
-    graph, kept = model.need_running_graph(), _kept_of(model)
-    if kept.changes != _process.changes() or kept.state[0] is not graph:
+    graph, cached = model.need_running_graph(), _cached_for(model)
+    if cached.changes != _process.changes() or cached.state[0] is not graph:
         state = (graph, str(runtime.device()), tuple(layer.trainable for layer in model.inner_layers()))
-        kept.state = kept.state if kept.state == state else state
-        kept.changes = _process.changes()
+        cached.state = cached.state if cached.state == state else state
+        cached.changes = _process.changes()
         runtime.settle_tf32()
     last = _placed_last and _placed_last()
-    if last is not kept or kept.placed is not kept.state:  # another model may train the same weights, or freeze them
+    if last is not cached or cached.placed is not cached.state:  # another model may train the same weights, or freeze them
         place_weights(model)
-        kept.placed, _placed_last = kept.state, weakref.ref(kept)
+        cached.placed, _placed_last = cached.state, weakref.ref(cached)
     which = training, jit is not None, remat
-    known = kept.programs.get(which)
-    if known is None or known[0] is not kept.state:
-        known = kept.programs[which] = kept.state, Program(graph, training, jit=jit, remat=remat)
-    known[1].doubt()
+    known = cached.programs.get(which)
+    if known is None or known[0] is not cached.state:
+        known = cached.programs[which] = cached.state, Program(graph, training, jit=jit, remat=remat)
+    known[1].invalidate()
     return known[1]
 
 
-def _kept_of(model: Any) -> Kept:
+def _cached_for(model: Any) -> Cached:
     if model.graph is not None:
-        return _kept.setdefault(model, Kept())
+        return _cache.setdefault(model, Cached())
     # The model is a node of what runs, so the table would keep it alive.
-    kept: Kept = vars(model).setdefault("_kept", Kept())
-    return kept
+    cached: Cached = vars(model).setdefault("_cached", Cached())
+    return cached
 
 
 def place_weights(model: Any) -> None:

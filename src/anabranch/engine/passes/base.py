@@ -11,28 +11,27 @@ from torch.fx import Graph, Node
 Call = Any  # an fx node whose target and arguments are looked at, which torch types as a union of all that they may be
 
 
-class Setting(NamedTuple):
-    """What the rewritten code is for."""
+class Settings(NamedTuple):
+    """What a variant of the code is for. The shapes of batches are no setting: they are noted on the graph's inputs."""
 
     training: bool
-    frozen: bool = False  # no gradient will be asked for
+    no_grad: bool = False  # no gradient will be asked for
     single: bool = False  # batches of one sample
-    much: bool = False  # a sample takes so much arithmetic that calls cost little beside it
+    heavy: bool = False  # a sample takes so much arithmetic that calls cost little beside it
     device: str = "cpu"
-    compiled: bool = False  # torch.compile makes machine code of what comes out
-    remat: tuple[str, ...] | int = ()  # which layers are computed again for gradients, or how many bytes may be kept instead
-    fed: tuple[tuple[int, ...], ...] = ()  # the shapes of a first batch, which such a budget is worked out for
+    compiled: bool = False  # torch.compile compiles the result
+    remat: tuple[str, ...] | int = ()  # which layers are recomputed for gradients, or how many bytes may be saved instead
 
     @property
     def refusal(self) -> str:
         """Why weights are not taken as constants, or "" where they are, until somebody changes them."""
-        if not self.frozen:
+        if not self.no_grad:
             return "weights may change, or gradients flow to them"
         if self.device != "cpu":
             return "to look whether weights have changed would make the host wait for the device"
         if self.compiled:
             return "torch.compile fuses by itself"
-        light = self.single and not self.much
+        light = self.single and not self.heavy
         return "batches of one sample: to look whether weights have changed costs as much" if light else ""
 
 
@@ -48,24 +47,24 @@ class Pass(NamedTuple):
     """One rewriting.
 
     ``requires`` and ``ensures`` are sentences for ``model.explain_execution()``; ``unfit`` says why the pass does not run in a
-    setting, or "" where it does; ``run`` rewrites a graph in place, whose weights stand in ``root``.
+    settings, or "" where it does; ``run`` rewrites a graph in place, whose weights stand in ``root``.
     """
 
     name: str
     requires: str
     ensures: str
-    unfit: Callable[[Setting], str]
-    run: Callable[[Graph, torch.nn.Module, Setting], list[Note]]
+    unfit: Callable[[Settings], str]
+    run: Callable[[Graph, torch.nn.Module, Settings], list[Note]]
 
 
-def always(setting: Setting) -> str:
-    """Return "": the pass runs in every setting."""
+def always(settings: Settings) -> str:
+    """Return "": the pass runs with all settings."""
     return ""
 
 
-def constants_only(setting: Setting) -> str:
+def constants_only(settings: Settings) -> str:
     """Return why a pass that takes weights as constants does not run, or ""."""
-    return setting.refusal
+    return settings.refusal
 
 
 def path_of(node: Node) -> str:

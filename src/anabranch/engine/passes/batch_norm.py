@@ -15,7 +15,7 @@ from anabranch.engine.passes.base import (
     Call,
     Note,
     Pass,
-    Setting,
+    Settings,
     argument,
     constants_only,
     is_call,
@@ -29,7 +29,7 @@ from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
 _LINEAR = (F.linear,)
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note which normalizations are left."""
     notes = []
     for node in list(graph.nodes):

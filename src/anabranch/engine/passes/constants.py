@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Setting, is_call, like, path_of
+from anabranch.engine.passes.base import Settings, is_call, like, path_of
 from anabranch.engine.passes.fusion import PACKING
 from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.operations import PURE
@@ -25,9 +25,9 @@ class Parts(NamedTuple):
     computed: tuple[str, ...]  # the paths of the layers that something is computed for
 
 
-def take_apart(graph: Graph, setting: Setting) -> Parts:
+def take_apart(graph: Graph, settings: Settings) -> Parts:
     """Split a graph: weights and, where they are constants, what follows from them become arguments of the rest."""
-    constant = _constants(graph) if not setting.refusal else {node for node in graph.nodes if node.op == "get_attr"}
+    constant = _constants(graph) if not settings.refusal else {node for node in graph.nodes if node.op == "get_attr"}
     held = [node for node in graph.nodes if node in constant and any(user not in constant for user in node.users)]
     computed = [node for node in held if node.op != "get_attr"]
     prepare = _preparation(graph, constant, held) if computed else None

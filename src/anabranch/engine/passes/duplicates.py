@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Setting, always, erase_unread, is_call, path_of
+from anabranch.engine.passes.base import Note, Pass, Settings, always, erase_unread, is_call, path_of
 from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.operations import PURE, READS
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what is shared now."""
     changed = changed_values(graph)
     first: dict[Any, Node] = {}

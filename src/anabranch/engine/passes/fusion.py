@@ -18,7 +18,7 @@ from anabranch.engine.passes.base import (
     Call,
     Note,
     Pass,
-    Setting,
+    Settings,
     argument,
     attribute,
     constants_only,
@@ -55,18 +55,18 @@ _ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
 }
 
 
-def unfit(setting: Setting) -> str:
-    """Return why nothing is fused in this setting, or ""."""
+def unfit(settings: Settings) -> str:
+    """Return why nothing is fused with these settings, or ""."""
     known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
-    return constants_only(setting) or ("" if known else "this torch was built without oneDNN")
+    return constants_only(settings) or ("" if known else "this torch was built without oneDNN")
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what became one call."""
     notes = []
     for node in list(graph.nodes):
         if is_call(node, (torch.conv2d,)):
-            notes.append(_fuse_convolution(graph, root, node, 1 if setting.single else USUAL))
+            notes.append(_fuse_convolution(graph, root, node, 1 if settings.single else USUAL))
         elif is_call(node, (F.linear,)):
             notes.append(_fuse_dense(graph, root, node))
     return notes

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, erase_unread, is_call, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, path_of
 from anabranch.engine.passes.operations import READS
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}
@@ -17,7 +17,7 @@ _COMMUTE = (operator.add, operator.mul, torch.add, torch.mul)
 _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout)
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what went."""
     notes = []
     for node in list(graph.nodes):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, argument, only_user, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, argument, only_user, path_of
 from anabranch.engine.passes.fusion import FUSED, INTO_SUM, WITH_SUM
 from anabranch.engine.passes.operations import (
     CASTS,
@@ -27,7 +27,7 @@ from anabranch.engine.passes.operations import (
 _SUMS = {operator.add: "add_", operator.mul: "mul_"}
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what works in place, and what could not."""
     owned: set[Node] = set()  # values in memory that nobody else has
     seen: set[Node] = set()
@@ -35,21 +35,21 @@ def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
     for node in graph.nodes:
         if node.op not in ("call_function", "call_method"):
             continue
-        why = _convolved_sum(node, owned, seen) if node.target is WITH_SUM else _overwrite(node, owned, setting)
+        why = _convolved_sum(node, owned, seen) if node.target is WITH_SUM else _overwrite(node, owned, settings)
         seen.add(node)
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
         made = _gives_own(node) or _is_first_result(node)
-        passed_on = node.target == "add_" or (setting.frozen and mutates(node.target))
-        if made or (passed_on and node.args[0] in owned) or (setting.frozen and _is_new(node)):
+        passed_on = node.target == "add_" or (settings.no_grad and mutates(node.target))
+        if made or (passed_on and node.args[0] in owned) or (settings.no_grad and _is_new(node)):
             owned.add(node)
     return notes
 
 
-def _overwrite(node: Call, owned: set[Node], setting: Setting) -> str | None:
+def _overwrite(node: Call, owned: set[Node], settings: Settings) -> str | None:
     """Let a node work in place where it can: return "", or why it cannot, or None where that is no question."""
     if node.target in _SUMS:
-        needless = setting.frozen or node.target is operator.add  # the gradient of a product needs its factors
+        needless = settings.no_grad or node.target is operator.add  # the gradient of a product needs its factors
         return _sum(node, owned) if needless and len(node.all_input_nodes) == 2 else None
     if node.target not in IN_PLACE_BY_RESULT and node.target not in IN_PLACE_BY_FLAG:
         return None
@@ -62,7 +62,7 @@ def _overwrite(node: Call, owned: set[Node], setting: Setting) -> str | None:
         return "its input may not be of floats"
     if node.target in IN_PLACE_BY_RESULT:
         node.target, node.op, node.kwargs = IN_PLACE_BY_RESULT[node.target], "call_function", {}
-    elif setting.frozen or node.target in FLAG_BY_RESULT or _slopes_up(node):
+    elif settings.no_grad or node.target in FLAG_BY_RESULT or _slopes_up(node):
         node.kwargs = {**node.kwargs, "inplace": True}
     else:
         return "its gradient needs its input"

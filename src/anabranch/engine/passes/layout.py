@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, always, erase_unread, is_call, path_of, shape_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, path_of, shape_of
 from anabranch.engine.passes.operations import ELEMENTWISE, REDUCTIONS
 
 Order = tuple[int, ...]
 PERMUTES = ("permute", torch.permute)
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note where permutations are left."""
     viewed: dict[Node, tuple[Node, Order]] = {}  # a permuted value: of what, by what order
     for node in list(graph.nodes):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, argument, is_call, like, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, argument, is_call, like, path_of
 
 _OPTIONS = ("padding_idx", None), ("max_norm", None), ("norm_type", 2.0), ("scale_grad_by_freq", False), ("sparse", False)
 
@@ -20,16 +20,16 @@ def rows(ids: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     return table.index_select(0, ids.reshape(-1)).reshape(*ids.shape, table.shape[1])
 
 
-def unfit(setting: Setting) -> str:
-    """Return why rows are selected as recorded in this setting, or ""."""
-    if setting.frozen:
+def unfit(settings: Settings) -> str:
+    """Return why rows are selected as recorded with these settings, or ""."""
+    if settings.no_grad:
         return "no gradient will be asked for"
-    if setting.device != "cpu":
+    if settings.device != "cpu":
         return "the device has a kernel of its own for this gradient"
-    return "torch.compile fuses by itself" if setting.compiled else ""
+    return "torch.compile fuses by itself" if settings.compiled else ""
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note which tables are read so."""
     notes = []
     for node in list(graph.nodes):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.fx import Graph
 
-from anabranch.engine.passes.base import Note, Pass, Setting
+from anabranch.engine.passes.base import Note, Pass, Settings
 from anabranch.engine.passes.batch_norm import BATCH_NORM
 from anabranch.engine.passes.duplicates import DUPLICATES
 from anabranch.engine.passes.fusion import FUSION
@@ -23,11 +23,11 @@ READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
 
 def apply(
-    graph: Graph, root: torch.nn.Module, setting: Setting, chosen: Sequence[Pass] = PASSES
+    graph: Graph, root: torch.nn.Module, settings: Settings, chosen: Sequence[Pass] = PASSES
 ) -> list[tuple[Pass, list[Note]]]:
-    """Rewrite ``graph``, whose weights stand in ``root``, by each pass that fits the setting; return what each noted."""
+    """Rewrite ``graph``, whose weights stand in ``root``, by each pass that fits the settings; return what each noted."""
     report: list[tuple[Pass, list[Note]]] = []
     for each in chosen:
-        why = each.unfit(setting)
-        report.append((each, [Note("", False, why)] if why else each.run(graph, root, setting)))
+        why = each.unfit(settings)
+        report.append((each, [Note("", False, why)] if why else each.run(graph, root, settings)))
     return report

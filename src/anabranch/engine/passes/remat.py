@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Setting, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, path_of
 from anabranch.engine.passes.budget import fit
 from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.segments import once, replace, runs_of
@@ -19,21 +19,21 @@ from anabranch.engine.passes.segments import once, replace, runs_of
 Key = tuple[str, str]
 
 
-def unfit(setting: Setting) -> str:
-    """Return why nothing is computed again in this setting, or ""."""
-    if not setting.remat:
+def unfit(settings: Settings) -> str:
+    """Return why nothing is computed again with these settings, or ""."""
+    if not settings.remat:
         return "compile was not told remat="
-    return "" if setting.training else "nothing is kept for gradients"
+    return "" if settings.training else "nothing is kept for gradients"
 
 
-def run(graph: Graph, root: torch.nn.Module, setting: Setting) -> list[Note]:
+def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Make segments of the chosen layers and note them."""
-    if isinstance(setting.remat, int):
-        return fit(graph, root, setting, setting.remat)
-    keys = {node: key for node in graph.nodes if (key := _key(node, setting.remat)) is not None}
+    if isinstance(settings.remat, int):
+        return fit(graph, root, settings, settings.remat)
+    keys = {node: key for node in graph.nodes if (key := _key(node, settings.remat)) is not None}
     runs = runs_of(graph, keys.get)
     notes = _left(graph, keys, runs)
-    return [replace(graph, root, nodes, setting) for nodes in runs] + notes
+    return [replace(graph, root, nodes, settings) for nodes in runs] + notes
 
 
 def _key(node: Call, patterns: Iterable[str]) -> Key | None:

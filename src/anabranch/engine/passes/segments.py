@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, GraphModule, Node
 
-from anabranch.engine.passes.base import Call, Note, Setting, like, path_of
+from anabranch.engine.passes.base import Call, Note, Settings, like, path_of
 from anabranch.engine.passes.in_place import IN_PLACE
 from anabranch.engine.passes.mutation import changed_values
 
@@ -62,7 +62,7 @@ def once(node: Call, state: set[Node]) -> str:
     return "it reads or changes what moves at each step" if any(value in state for value in node.all_input_nodes) else ""
 
 
-def replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], setting: Setting) -> Note:
+def replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], settings: Settings) -> Note:
     """Let one call of a segment stand for neighbouring nodes."""
     inside = set(nodes)
     given = list(dict.fromkeys(value for node in nodes for value in node.all_input_nodes if value not in inside))
@@ -74,7 +74,7 @@ def replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], setting: Set
     for node in nodes:
         copies[node] = part.node_copy(node, copies.__getitem__)
     part.output(tuple(copies[node] for node in results))
-    IN_PLACE.run(part, root, setting)
+    IN_PLACE.run(part, root, settings)
     between = _between(nodes, inside)
     with graph.inserting_after(nodes[-1]):
         whole = graph.call_module(_attach(root, Segment(GraphModule(torch.nn.Module(), part, "Part"))), tuple(given))

@@ -11,7 +11,7 @@ from torch.fx import Graph
 from anabranch.engine.passes.base import attribute, is_call, only_user, shape_of, way_of
 from anabranch.engine.passes.operations import CONVOLUTIONS
 
-MUCH = 10**9
+HEAVY = 10**9
 """Multiplications a sample from which on calls cost little beside them: a ResNet-50 of 224 × 224 images has 4 · 10⁹.
 
 It takes one image in 66 ms as torch has its kernels, and in 44 with kernels in blocks, whose weights are looked at in 5 ms. A

@@ -1,4 +1,4 @@
-"""What code keeps for its gradients, found by running it once on tensors that have shapes and no numbers."""
+"""What code saves for its gradients, found by running it once on fake tensors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from anabranch.engine.passes.base import attribute
 Shapes = Sequence[tuple[int, ...]]
 
 
-class Kept(Interpreter):
-    """For each node of a graph, the memory that its results lie in and the memory that its gradient keeps.
+class SavedMemory(Interpreter):
+    """For each node of a graph, the memory of its results and the memory that is saved for its gradient.
 
     Memory is known by a number, as several values may share it; that of weights and of the model's inputs is not counted.
 
     Raises:
-        Exception: whatever the code raises that looks at numbers.
+        Exception: whatever the code raises that looks at values.
     """
 
     def __init__(self, graph: Graph, root: torch.nn.Module, shapes: Shapes) -> None:
@@ -43,7 +43,7 @@ class Kept(Interpreter):
         return sum(self._sizes[number] for number in memory)
 
     def run_node(self, node: Node) -> Any:
-        """Run a node and note what its results lie in."""
+        """Run a node and note the memory of its results."""
         self._node = node
         found = super().run_node(node)
         numbers = {self._number(value) for value in _tensors(found)}
@@ -53,7 +53,7 @@ class Kept(Interpreter):
         return found
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """Return a weight without its numbers."""
+        """Return a weight as a fake tensor."""
         value = attribute(self.module, target)
         return self._mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
 
