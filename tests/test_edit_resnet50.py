@@ -22,7 +22,7 @@ def example() -> dict[str, Any]:
 
 
 def changed(example: dict[str, Any], model: Any) -> Any:
-    with pytest.warns(UserWarning, match=r"head: kernel \(2048, 10\) became \(1024, 10\), drawn anew"):
+    with pytest.warns(UserWarning, match=r"head: kernel \(2048, 10\) became \(1024, 10\), drawn again"):
         return example["changed"](model)
 
 

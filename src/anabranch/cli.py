@@ -15,7 +15,7 @@ usage: anabranch COMMAND …
                             show the toy ResNet, train it on CIFAR-10, print its test accuracy
   summary SCRIPT[:NAME]     run a script, or import a module, and print the table of its models,
                             or of the one named: a model, or a function that makes one
-  doctor                    print versions, devices, threads, and which data sets are at hand
+  doctor                    print versions, devices, threads, and which data sets are downloaded
 """
 IMPORTLIB = "<frozen importlib"  # how the frames of an import name their file
 
@@ -71,7 +71,7 @@ def execute(script: str, arguments: list[str]) -> dict[str, object]:
 
 
 def _stand_in(folder: str) -> None:
-    """Prepare the process for a user's code that lies in ``folder``."""
+    """Prepare the process for a user's code that is in ``folder``."""
     from anabranch import stand_in
 
     stand_in.install()
@@ -91,11 +91,11 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
     files = [step.tb_frame.f_code.co_filename for step in steps]
     begin = len(files) - files[::-1].index(__file__) if __file__ in files else 0
     hidden = (IMPORTLIB, os.path.dirname(__file__) + os.sep) if isinstance(error, AnabranchError) else (IMPORTLIB,)
-    kept = [step for step, file in zip(steps[begin:], files[begin:], strict=True) if not file.startswith(hidden)]
-    for step, following in zip(kept, [*kept[1:], None], strict=False):  # none is kept of an error of syntax
+    shown = [step for step, file in zip(steps[begin:], files[begin:], strict=True) if not file.startswith(hidden)]
+    for step, following in zip(shown, [*shown[1:], None], strict=False):  # none is left of a syntax error
         step.tb_next = following
     # Python prints it: a hook that imports the module traceback loses the exit code of Ctrl-C
-    sys.__excepthook__(kind, error.with_traceback(kept[0] if kept else None), kept[0] if kept else None)
+    sys.__excepthook__(kind, error.with_traceback(shown[0] if shown else None), shown[0] if shown else None)
 
 
 def _script(name: str) -> str | None:
@@ -179,7 +179,7 @@ def doctor(arguments: list[str]) -> int:
     print(f"device       {runtime.describe_device()}")
     print(f"threads      {runtime.threads()} of {os.cpu_count()} cores")
     print(f"data folder  {config.data_folder()}")
-    for name, there in datasets.at_hand().items():
+    for name, there in datasets.downloaded().items():
         print(f"  {name:<14} {'there' if there else 'not there; downloaded on first use'}")
     return 0
 

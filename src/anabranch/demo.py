@@ -41,12 +41,12 @@ def load() -> Any:
     try:
         return datasets.cifar10.load_data()
     except DownloadError as error:
-        print(f"CIFAR-10 is not at hand ({error.fact}) Training on drawn shapes instead; docs/data.md says how to get it.")
+        print(f"CIFAR-10 is not downloaded ({error.fact}) Training on drawn shapes instead; docs/data.md says how to get it.")
         return datasets.shapes.load_data()
 
 
 def train_for(seconds: float, model: keras.Model, x: Any, y: Any) -> None:
-    """Train as many epochs as fit into the time, as the first one tells; at least one, at most ten."""
+    """Train as many epochs as fit into the time, by the time of the first one; at least one, at most ten."""
     start = time.perf_counter()
     model.fit(x, y, batch_size=64, epochs=1)
     epochs = min(round(seconds / (time.perf_counter() - start)), 10)

@@ -100,9 +100,9 @@ def refusal(module: str, name: str, target: Any) -> tuple[str, str]:
     close, near = (difflib.get_close_matches(name.lower(), known, n=1, cutoff=cutoff) for cutoff in (0.6, 0.0))
     real = "tensorflow" if module.startswith("tensorflow") else "Keras"
     if module in ("tensorflow", "tensorflow.random"):
-        fact = f"{module}.{name} is not there: anabranch stands in, and tensorflow means tensorflow.keras alone."
+        fact = f"{module}.{name} is not there: anabranch replaces Keras here, and tensorflow means tensorflow.keras alone."
     else:
-        fact = f"{module}.{name} is not there: anabranch stands in for Keras in this process and has no {name!r}."
+        fact = f"{module}.{name} is not there: anabranch replaces Keras in this process and has no {name!r}."
     if close:
         return fact, f"did you mean {known[close[0]]!r}?"
     nearest = f"the nearest name here is {known[near[0]]!r}; or " if near else ""

@@ -120,7 +120,7 @@ def test_ways_of_importing(tmp_path: Path, line: str) -> None:
     [
         ("import keras; keras.layers.Conv2DD", "did you mean 'Conv2D'?"),
         ("from keras.layers import Dens", "did you mean 'Dense'?"),
-        ("from tensorflow.keras.layers import LSTM", "anabranch stands in for Keras"),
+        ("from tensorflow.keras.layers import LSTM", "anabranch replaces Keras"),
         ("import tensorflow as tf; tf.constant(1)", "tensorflow means tensorflow.keras alone"),
         ("import tensorflow.data", "tensorflow means tensorflow.keras alone"),
         ("import keras.nothing", "has no 'nothing'"),

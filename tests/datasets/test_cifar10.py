@@ -11,7 +11,7 @@ from file_server import Server, small_cifar10
 
 from anabranch import config
 from anabranch._errors import FileFormatError
-from anabranch.datasets import at_hand, cifar10
+from anabranch.datasets import downloaded, cifar10
 from anabranch.datasets._records import read
 
 
@@ -24,7 +24,7 @@ def channels_first() -> Iterator[None]:
 
 def test_records_are_read(server: Server, folder: Path) -> None:
     source = small_cifar10(server)
-    assert not at_hand()["cifar10"]
+    assert not downloaded()["cifar10"]
     (x, y), (x_test, y_test) = cifar10.load_data(source=source)
     assert (x.shape, x.dtype, y.shape, y.dtype) == ((50, 32, 32, 3), np.uint8, (50, 1), np.uint8)
     assert (x_test.shape, y_test.shape) == ((10, 32, 32, 3), (10, 1))
@@ -35,7 +35,7 @@ def test_records_are_read(server: Server, folder: Path) -> None:
         for row, column, channel in ((0, 0, 0), (0, 1, 2), (31, 30, 1)):
             assert image[row, column, channel] == record[1 + 1024 * channel + 32 * row + column]
     assert all(array.flags.c_contiguous and array.flags.writeable for array in (x, y, x_test, y_test))
-    assert at_hand()["cifar10"]
+    assert downloaded()["cifar10"]
 
 
 @pytest.mark.usefixtures("channels_first", "folder")

@@ -7,7 +7,7 @@ import pytest
 from file_server import Server, packed
 
 from anabranch._errors import FileFormatError, UnknownNameError
-from anabranch.datasets import at_hand, cifar100
+from anabranch.datasets import downloaded, cifar100
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -25,7 +25,7 @@ def test_both_kinds_of_labels(server: Server) -> None:
             np.testing.assert_array_equal(x, expected[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     np.testing.assert_array_equal(cifar100.load_data(source=source)[0][1], raw["train"][:, 1:2])
     assert server.ranges == [None]
-    assert at_hand()["cifar100"]
+    assert downloaded()["cifar100"]
 
 
 def test_mistakes(server: Server) -> None:

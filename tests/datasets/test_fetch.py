@@ -19,7 +19,7 @@ from file_server import Server, batches, md5, packed, small_cifar10
 
 from anabranch._errors import DownloadError, FileFormatError
 from anabranch.datasets import _fetch
-from anabranch.datasets._fetch import Archive, Remote, file_at_hand, folder_at_hand, members
+from anabranch.datasets._fetch import Archive, Remote, file_stored, folder_stored, members
 
 pytestmark = pytest.mark.usefixtures("folder")
 DATA = bytes(range(256)) * 1200  # more than one read
@@ -32,9 +32,9 @@ def left_over(folder: Path) -> list[str]:
 def another_process(source: Archive, before: str = "", **options: Any) -> subprocess.Popen[str]:
     """Have another process put the folder at hand; it prints its error, if any."""
     code = (
-        "import json, sys\nfrom anabranch.datasets._fetch import Archive, Remote, folder_at_hand\n"
+        "import json, sys\nfrom anabranch.datasets._fetch import Archive, Remote, folder_stored\n"
         f"{before}\nremote, members = json.loads(sys.argv[1])\n"
-        "try:\n    folder_at_hand(Archive(Remote(*remote), members))\nexcept OSError as error:\n    print(error)\n"
+        "try:\n    folder_stored(Archive(Remote(*remote), members))\nexcept OSError as error:\n    print(error)\n"
     )
     command = [sys.executable, "-c", code, json.dumps([source.remote, dict(source.members)])]
     environment = os.environ | {"PYTHONPATH": str(Path(_fetch.__file__).parents[2])}
@@ -46,10 +46,10 @@ def another_process(source: Archive, before: str = "", **options: Any) -> subpro
 
 def test_a_file_is_fetched_once(server: Server, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     remote = server.add("a.gz", DATA, folder="inner")
-    assert file_at_hand(remote) == folder / "inner/a.gz"
+    assert file_stored(remote) == folder / "inner/a.gz"
     assert (folder / "inner/a.gz").read_bytes() == DATA
     assert capfd.readouterr() == ("", "Fetching a.gz (307,200 bytes) …\n")
-    file_at_hand(remote)
+    file_stored(remote)
     assert server.ranges == [None]
     assert left_over(folder) == ["inner/a.gz"]
 
@@ -57,7 +57,7 @@ def test_a_file_is_fetched_once(server: Server, folder: Path, capfd: pytest.Capt
 def test_a_cut_connection_is_resumed(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
     remote = server.add("a.gz", DATA)
     server.cuts = [100_000, 50_000]
-    assert file_at_hand(remote).read_bytes() == DATA
+    assert file_stored(remote).read_bytes() == DATA
     assert server.ranges == [None, "bytes=100000-", "bytes=150000-"]
     assert server.sent == [100_000, 50_000, len(DATA) - 150_000]
     assert capfd.readouterr().err.count("\n") == 1
@@ -66,7 +66,7 @@ def test_a_cut_connection_is_resumed(server: Server, capfd: pytest.CaptureFixtur
 def test_a_cut_chunked_answer_is_resumed(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
     remote = server.add("a.gz", DATA)
     server.chunked, server.cuts = True, [100_000]
-    assert file_at_hand(remote).read_bytes() == DATA
+    assert file_stored(remote).read_bytes() == DATA
     assert server.ranges == [None, "bytes=100000-"]
     assert capfd.readouterr().err == "Fetching a.gz …\n"  # such a server does not say how much will come
 
@@ -83,7 +83,7 @@ def test_what_a_killed_process_left_is_continued(server: Server, folder: Path) -
         process.kill()
     server.hold.set()
     part.write_bytes(server.files["cifar-10-binary.tar.gz"][:70_000])  # how much was on the disk is the system's to say
-    folder_at_hand(source)
+    folder_stored(source)
     assert server.ranges == [None, "bytes=70000-"]
     assert not part.exists()
 
@@ -92,7 +92,7 @@ def test_a_whole_part_needs_only_its_name(server: Server, folder: Path) -> None:
     remote = server.add("a.gz", DATA)
     folder.mkdir()
     (folder / "a.gz.part").write_bytes(DATA)
-    assert file_at_hand(remote).read_bytes() == DATA
+    assert file_stored(remote).read_bytes() == DATA
     assert server.sent == []
 
 
@@ -101,21 +101,21 @@ def test_a_damaged_part_costs_one_fetch_from_the_start(server: Server, folder: P
     remote = server.add("a.gz", DATA)
     folder.mkdir()
     (folder / "a.gz.part").write_bytes(content)
-    assert file_at_hand(remote).read_bytes() == DATA
+    assert file_stored(remote).read_bytes() == DATA
     assert server.ranges == [f"bytes={len(content)}-", None]
 
 
 def test_a_server_without_ranges_sends_all_again(server: Server) -> None:
     remote = server.add("a.gz", DATA)
     server.takes_ranges, server.cuts = False, [100_000]
-    assert file_at_hand(remote).read_bytes() == DATA
+    assert file_stored(remote).read_bytes() == DATA
     assert server.sent == [100_000, len(DATA)]
 
 
 def test_an_answer_beside_the_range_is_not_appended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = server.add("a.gz", DATA)
     server.shift, server.cuts = 7, [100_000]
-    assert file_at_hand(remote).read_bytes() == DATA
+    assert file_stored(remote).read_bytes() == DATA
     assert server.ranges == [None, "bytes=100000-", None]
 
 
@@ -125,7 +125,7 @@ def test_a_connection_that_brings_nothing_more_is_given_up(server: Server, folde
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_fetch, "PATIENCE", 2)
         with pytest.raises(DownloadError, match=r"a.gz could not be fetched: cut off after 1,000 of 307,200 bytes."):
-            file_at_hand(remote)
+            file_stored(remote)
     assert len(server.sent) == 3
     assert left_over(folder) == ["a.gz.part"]
 
@@ -133,7 +133,7 @@ def test_a_connection_that_brings_nothing_more_is_given_up(server: Server, folde
 def test_more_than_any_file_has_is_not_taken(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_fetch, "LARGEST", 1000)
     with pytest.raises(DownloadError, match="sends more than 1,000 bytes"):
-        file_at_hand(server.add("a.gz", DATA))
+        file_stored(server.add("a.gz", DATA))
     assert (folder / "a.gz.part").stat().st_size == 0
 
 
@@ -143,7 +143,7 @@ def test_more_than_any_file_has_is_not_taken(server: Server, folder: Path, monke
 def test_no_network_says_how_to_get_it(folder: Path) -> None:
     source = Archive(Remote("http://127.0.0.1:9/cifar-10-binary.tar.gz", "0" * 32), {"cifar-10-batches-bin/a.bin": ""})
     with pytest.raises(DownloadError) as caught:
-        folder_at_hand(source)
+        folder_stored(source)
     told = caught.value
     assert told.fact.startswith("cifar-10-binary.tar.gz could not be fetched: [Errno ")
     assert told.expected == f"http://127.0.0.1:9/cifar-10-binary.tar.gz (md5 {'0' * 32})"
@@ -153,23 +153,23 @@ def test_no_network_says_how_to_get_it(folder: Path) -> None:
     )
     assert isinstance(told, OSError)
     with pytest.raises(DownloadError, match=r"put that\s+file\s+into\s+\S*/mnist;"):
-        file_at_hand(Remote("http://127.0.0.1:9/a.gz", "0" * 32, "mnist"))
+        file_stored(Remote("http://127.0.0.1:9/a.gz", "0" * 32, "mnist"))
 
 
 def test_a_name_that_no_server_answers_to() -> None:
     with pytest.raises(DownloadError, match="could not be fetched"):
-        file_at_hand(Remote("http://no-such-server.invalid/a.gz", "0" * 32))
+        file_stored(Remote("http://no-such-server.invalid/a.gz", "0" * 32))
 
 
 def test_a_file_that_is_not_on_the_server(server: Server) -> None:
     with pytest.raises(DownloadError, match=r"absent\.gz could not be fetched: Not Found"):
-        file_at_hand(Remote(server.url + "absent.gz", "0" * 32))
+        file_stored(Remote(server.url + "absent.gz", "0" * 32))
 
 
 def test_other_bytes_than_the_published_are_not_kept(server: Server, folder: Path) -> None:
     remote = server.add("a.gz", DATA)
     with pytest.raises(FileFormatError) as caught:
-        file_at_hand(remote._replace(md5="0" * 32))
+        file_stored(remote._replace(md5="0" * 32))
     assert caught.value.expected == f"md5 {'0' * 32}"
     assert caught.value.got == f"md5 {md5(DATA)}, 307,200 bytes"
     assert left_over(folder) == []
@@ -177,17 +177,17 @@ def test_other_bytes_than_the_published_are_not_kept(server: Server, folder: Pat
 
 def test_a_damaged_file_is_named(server: Server, folder: Path) -> None:
     source = small_cifar10(server)
-    path = folder_at_hand(source) / "data_batch_3.bin"
+    path = folder_stored(source) / "data_batch_3.bin"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     with pytest.raises(FileFormatError) as caught:
-        folder_at_hand(source)
+        folder_stored(source)
     assert str(caught.value) == (
         f"{path} is damaged.\n  expected: md5 {md5(whole)}\n  got:      md5 {md5(whole[:-1])}, 30,729 bytes\n"
         "  repair:   delete it and run again"
     )
     path.unlink()  # the repair
-    folder_at_hand(source)
+    folder_stored(source)
     assert path.read_bytes() == whole
     assert server.ranges == [None]
 
@@ -197,7 +197,7 @@ def test_a_cut_archive_that_somebody_put_there_is_named(server: Server, folder: 
     folder.mkdir()
     (folder / "cifar-10-binary.tar.gz").write_bytes(server.files["cifar-10-binary.tar.gz"][:2000])
     with pytest.raises(FileFormatError, match=r"cifar-10-binary.tar.gz is damaged[\s\S]*delete it and run again"):
-        folder_at_hand(source)
+        folder_stored(source)
     assert left_over(folder) == ["cifar-10-binary.tar.gz"]
 
 
@@ -212,14 +212,14 @@ def test_a_full_disk(server: Server, folder: Path, room: int, name: str) -> None
         said, _ = process.communicate(timeout=60)
     assert f"{name} could not be written: File too large.\n  repair:   make room" in said
     assert all(path in ("cifar-10-binary.tar.gz", "cifar-10-binary.tar.gz.part") for path in left_over(folder))
-    folder_at_hand(source)  # room was made
+    folder_stored(source)  # room was made
     assert len(left_over(folder)) == 7
 
 
 def test_a_data_folder_that_cannot_be(server: Server, folder: Path) -> None:
     folder.write_text("a file")
     with pytest.raises(DownloadError, match=r"could not be written: (Not a directory|File exists)[\s\S]*ANABRANCH_DATA"):
-        folder_at_hand(small_cifar10(server))
+        folder_stored(small_cifar10(server))
 
 
 # Archives
@@ -231,7 +231,7 @@ def test_an_unpacked_folder_serves_without_the_archive(server: Server, folder: P
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     source = Archive(Remote(server.url + "absent.tar.gz", "0" * 32), {name: md5(data) for name, data in files.items()})
-    assert folder_at_hand(source) == folder / "cifar-10-batches-bin"
+    assert folder_stored(source) == folder / "cifar-10-batches-bin"
     assert server.ranges == []
     assert left_over(folder) == sorted(files)
 
@@ -252,7 +252,7 @@ def test_members_that_do_not_belong_stay_in_the_archive(server: Server, folder: 
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     remote = server.add("a.tar.gz", out.getvalue())
-    folder_at_hand(Archive(remote, {name.removeprefix("./"): md5(data) for name, data in files.items()}))
+    folder_stored(Archive(remote, {name.removeprefix("./"): md5(data) for name, data in files.items()}))
     assert left_over(folder.parent) == ["data/a.tar.gz", "data/cifar-10-batches-bin/a.bin", "data/cifar-10-batches-bin/b.bin"]
     assert not (folder / "cifar-10-batches-bin").is_symlink()
     assert not Path("/absolute.bin").exists()
@@ -274,11 +274,11 @@ def test_archives_that_are_none(server: Server, folder: Path) -> None:
         with pytest.raises(
             FileFormatError, match=rf"{number}.tar.gz (is no whole archive|lacks what)[\s\S]*delete it and run again"
         ):
-            folder_at_hand(source)
+            folder_stored(source)
         assert not list(folder.rglob("*.bin*"))
     source = Archive(server.add("other.tar.gz", packed({"a": b""})), {"b": "0" * 32})
     with pytest.raises(FileFormatError, match=r"lacks what belongs in it\.\n  expected: b\n"):
-        folder_at_hand(source)
+        folder_stored(source)
 
 
 # Several at once, and what they show
@@ -317,7 +317,7 @@ def test_a_terminal_sees_a_bar(server: Server) -> None:
 
 def test_a_process_without_stderr_fetches_in_silence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    assert file_at_hand(server.add("a.gz", DATA)).exists()
+    assert file_stored(server.add("a.gz", DATA)).exists()
 
 
 def test_the_room_is_entered_without_its_tools() -> None:

@@ -11,7 +11,7 @@ import pytest
 from file_server import Server, idx
 
 from anabranch._errors import FileFormatError
-from anabranch.datasets import at_hand, fashion_mnist, mnist
+from anabranch.datasets import downloaded, fashion_mnist, mnist
 from anabranch.datasets._fetch import Remote
 from anabranch.datasets.sources import FASHION_MNIST, MNIST
 
@@ -32,7 +32,7 @@ def test_files_are_read(server: Server, folder: Path, module: Any, official: tup
         np.testing.assert_array_equal(found, expected)
     name = module.__name__.rpartition(".")[2]
     assert {path.parent.name for path in folder.rglob("*.gz")} == {name}
-    assert at_hand() == {other: other == name for other in ("cifar10", "cifar100", "mnist", "fashion_mnist")}
+    assert downloaded() == {other: other == name for other in ("cifar10", "cifar100", "mnist", "fashion_mnist")}
 
 
 def test_the_two_do_not_mix() -> None:

@@ -50,7 +50,7 @@ def test_channels_first() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("train", 0), ("train", -1), ("test", 2.5), ("test", True), ("seed", -1)])
 def test_mistakes(name: str, value: object) -> None:
-    with pytest.raises(ArgumentError, match=f"{name} is a whole number"):
+    with pytest.raises(ArgumentError, match=f"{name} must be an integer"):
         shapes.load_data(**{name: value})  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from recorded_graph import FailingGraph, RecordedGraph
 
-from anabranch.engine.cuda_graphs import LIMIT, SETTLED, Facts, Replays, aside, decide
+from anabranch.engine.cuda_graphs import LIMIT, REPEATS, Facts, Replays, aside, decide
 
 REASONS: dict[str, tuple[Facts, str]] = {
     "device": (Facts("cpu"), "the device is cpu"),
@@ -75,13 +75,13 @@ def test_captured_once_sizes_are_settled_and_replayed_since() -> None:
     results = [work.take(ones(value=number)).clone() for number in range(8)]
     assert [result.tolist() for result in results] == [[2.0 * number] * 2 for number in range(8)]
     assert work.state == 2 * sum(range(8))  # the capture itself did nothing
-    assert work.ran == SETTLED + 1
-    assert work.replays.replayed == 8 - SETTLED
+    assert work.ran == REPEATS + 1
+    assert work.replays.replayed == 8 - REPEATS
 
 
 def test_inputs_are_copied_in_and_results_lie_where_they_did() -> None:
     work = Work()
-    for _ in range(SETTLED):
+    for _ in range(REPEATS):
         work.take(ones())
     given = ones(value=3.0)
     first = work.take(given)
@@ -112,7 +112,7 @@ def test_sizes_types_and_absence_are_told_apart_and_few_graphs_kept() -> None:
     kinds = [(ones(size), None) for size in range(2, 2 + LIMIT - 2)]
     kinds += [(ones(2), ones(2)), (ones(2).double(), None), (ones(50), None), (ones(60), None)]
     for kind in kinds:
-        for _ in range(SETTLED + 2):
+        for _ in range(REPEATS + 2):
             work.take(*kind)
     assert RecordedGraph.made == LIMIT
     assert work.replays.replayed == LIMIT * 2
@@ -120,15 +120,15 @@ def test_sizes_types_and_absence_are_told_apart_and_few_graphs_kept() -> None:
 
 def test_what_the_work_is_bound_to_has_changed() -> None:
     work = Work()
-    for _ in range(SETTLED + 2):
+    for _ in range(REPEATS + 2):
         work.take(ones())
     work.bound_to = 1
-    for _ in range(SETTLED):
+    for _ in range(REPEATS):
         work.take(ones())
     assert (RecordedGraph.made, work.replays.replayed) == (1, 2)
     work.take(ones())
     assert (RecordedGraph.made, work.replays.replayed) == (2, 3)
-    assert work.state == 2 * (2 * SETTLED + 3)
+    assert work.state == 2 * (2 * REPEATS + 3)
 
 
 def test_a_failure_is_for_good_and_does_nothing() -> None:
@@ -154,7 +154,7 @@ def test_what_reads_the_device_cannot_be_captured() -> None:
 
 def test_what_stands_beside_a_replay_comes_before_it() -> None:
     work, seen = Work(), []
-    for _ in range(SETTLED + 2):
+    for _ in range(REPEATS + 2):
         if work.replays.replay([ones()], lambda: seen.append(float(work.state))) is None:
             work([ones()])
     assert seen == [6.0, 8.0]
@@ -175,5 +175,5 @@ def test_a_cuda_graph_replays() -> None:
         found = replays.replay(given)
         result = (aside(lambda given=given: work(given)) if found is None else found)[0]  # type: ignore[misc]
         assert result.tolist() == [2.0 * number] * 2
-    assert replays.replayed == 8 - SETTLED
+    assert replays.replayed == 8 - REPEATS
     assert float(state) == 2 * sum(range(8))

@@ -72,7 +72,7 @@ def test_normalizations_become_part_of_convolutions_and_dense_layers() -> None:
     assert "batch_norm" not in dense_after().explain_execution().code
     assert "batch_norm" in residual().explain_execution(gradients=True).code
     alone = chain((4, 4, 2), layers.ReLU(), layers.BatchNormalization())
-    assert refused(alone, "batch_norm") == {"batch_normalization": "no convolution or dense layer stands right before it"}
+    assert refused(alone, "batch_norm") == {"batch_normalization": "no convolution or dense layer is right before it"}
 
 
 def test_a_normalization_whose_convolution_is_needed_elsewhere_stays() -> None:
@@ -201,7 +201,7 @@ def test_what_follows_from_weights_alone_follows_their_changes() -> None:
     assert variant.computed
     held = variant._constants.values()
     assert np.array_equal(model.predict(x, verbose=0), first)
-    assert variant._constants.values() is held, "nothing changed, so nothing is computed again"
+    assert variant._constants.values() is held, "nothing changed, so nothing is recomputed"
     for change in (
         lambda: model.fit(x, torch.ones(len(x), 4), verbose=0),
         lambda: model.layers[1].set_weights([2 * w for w in model.layers[1].get_weights()]),

@@ -1,4 +1,4 @@
-"""Layers computed again on the way back: the same numbers, fewer of them kept."""
+"""Layers recomputed in backward: the same numbers, fewer of them saved."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_layers_that_cannot_be_computed_again_are_told() -> None:
     explained = model.explain_execution(training=True)
     told = explained["remat"]
     assert {note.path: note.text for note in told.refused} == {
-        "dense": "alone it keeps no more than it takes",
+        "dense": "alone it saves no more than it takes",
         "whole": "it is a module that cannot be looked into",
     }
     assert [note.path for note in told.done] == ["last"]
@@ -197,7 +197,7 @@ def test_what_is_computed_again_is_told() -> None:
     model.compile("sgd", "mse", remat="block[01]")
     done = model.explain_execution(training=True)["remat"].done
     assert [note.text.partition(" operations ")[2] for note in done] == [
-        f"of block{n}/conv2d to block{n}/add are computed again" for n in (0, 1)
+        f"of block{n}/conv2d to block{n}/add are recomputed" for n in (0, 1)
     ]
 
 

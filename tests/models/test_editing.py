@@ -231,7 +231,7 @@ def test_shapes_may_disagree_between_edits() -> None:
 
 def test_weights_that_do_not_fit_any_more_are_named() -> None:
     model = network()
-    with pytest.warns(UserWarning, match=r"head: kernel \(4, 2\) became \(7, 2\), drawn anew"):
+    with pytest.warns(UserWarning, match=r"head: kernel \(4, 2\) became \(7, 2\), drawn again"):
         new = model.edit(edit.replace("shared@2", layers.Dense(7)))
     assert new["head"].bias is model["head"].bias
     assert new["head"].kernel.shape == (7, 2)

@@ -1,2 +1,2 @@
 from . import cifar10 as cifar10, cifar100 as cifar100, fashion_mnist as fashion_mnist, mnist as mnist, shapes as shapes
-from .sources import at_hand as at_hand
+from .sources import downloaded as downloaded

@@ -1,4 +1,4 @@
-"""Official files: fetched once, resumed when cut off, checked by md5, kept in the data folder."""
+"""Official files: fetched once, resumed when cut off, checked by md5, stored in the data folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LARGEST = 1 << 30  # bytes; no file or member of an archive is as large
 TIMEOUT = 30  # seconds without a byte
 PATIENCE = 5  # tries in a row that bring nothing new
 
-Show = Callable[[int, "int | None"], None]  # is told the bytes that have come, and all that will where that is known
+Show = Callable[[int, "int | None"], None]  # gets the bytes received, and the total where that is known
 
 
 class Remote(NamedTuple):
-    """A file on a server: where, what its md5 is, and under which folder of the data folder it is kept."""
+    """A file on a server: where, what its md5 is, and under which folder of the data folder it is stored."""
 
     url: str
     md5: str
@@ -35,13 +35,13 @@ class Remote(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """A tar archive whose members are kept unpacked: the md5 of each by its name."""
+    """A tar archive whose members are stored unpacked: the md5 of each by its name."""
 
     remote: Remote
     members: Mapping[str, str]
 
 
-def file_at_hand(remote: Remote) -> Path:
+def file_stored(remote: Remote) -> Path:
     """Return the checked file, fetching it first where it is not there."""
     path = config.data_folder() / remote.folder / remote.name
     if not os.path.exists(path):
@@ -53,7 +53,7 @@ def file_at_hand(remote: Remote) -> Path:
     return path
 
 
-def folder_at_hand(archive: Archive) -> Path:
+def folder_stored(archive: Archive) -> Path:
     """Return the folder that holds the archive's members, each checked; an unpacked folder serves without the archive."""
     root = config.data_folder()
     paths = [root / name for name in archive.members]
@@ -143,7 +143,7 @@ def _fetch(remote: Remote, path: Path, or_else: str = "") -> None:
             part.unlink()
         if not resumed:
             raise FileFormatError(
-                f"What came from {remote.url} is not the published file; it was not kept.",
+                f"What came from {remote.url} is not the published file; it was not saved.",
                 expected=f"md5 {remote.md5}",
                 got=f"md5 {found}, {size:,} bytes",
                 repair=f"run again, or put the right file{or_else} into {path.parent}",
@@ -192,7 +192,7 @@ def _receive(remote: Remote, file: IO[bytes], show: Show) -> Exception | None:
         while True:
             show(have, total)
             try:
-                block = answer.read1(CHUNK)  # what has come is kept, whatever happens next
+                block = answer.read1(CHUNK)  # what has come is saved, whatever happens next
             except (OSError, http.client.HTTPException) as error:
                 return error
             if not block:
@@ -253,7 +253,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Show]:
-    """Yield a function that is told how many bytes have come: a bar in terminals and notebooks, one line in a log."""
+    """Yield a function that takes how many bytes have come: a bar in terminals and notebooks, one line in a log."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.datasets._fetch import Archive, folder_at_hand
+from anabranch.datasets._fetch import Archive, folder_stored
 from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR10
 
@@ -28,7 +28,7 @@ def load_data(*, source: Archive = CIFAR10) -> Split:
     """
     import numpy as np
 
-    folder = folder_at_hand(source)
+    folder = folder_stored(source)
     names = sorted(name.rpartition("/")[2] for name in source.members)
     parts = {name: read((folder / name).read_bytes(), 1, str(folder / name)) for name in names}
     test = parts.pop("test_batch.bin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch._errors import unknown
-from anabranch.datasets._fetch import Remote, file_at_hand, members
+from anabranch.datasets._fetch import Remote, file_stored, members
 from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR100
 
@@ -32,7 +32,7 @@ def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
     if label_mode not in LABELS:
         raise unknown("label_mode", str(label_mode), LABELS)
     column = LABELS.index(label_mode)
-    packed = file_at_hand(source)
+    packed = file_stored(source)
     parts: dict[str, tuple[Bytes, Bytes]] = {}
     for name, data in members(packed, ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin")):
         images, labels = read(data, len(LABELS), f"{name} in {packed}")

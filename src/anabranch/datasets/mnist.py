@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch._errors import FileFormatError
-from anabranch.datasets._fetch import Remote, file_at_hand
+from anabranch.datasets._fetch import Remote, file_stored
 from anabranch.datasets.sources import MNIST
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> S
     """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
 
     Args:
-        path: where the files are kept in the data folder: ``mnist.npz`` means the folder ``mnist``. No npz file is read.
+        path: where the files are in the data folder: ``mnist.npz`` means the folder ``mnist``. No npz file is read.
         source: where the four official files come from, and their md5s.
 
     Raises:
@@ -31,7 +31,7 @@ def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> S
 
 def load_files(source: Sequence[Remote]) -> Split:
     """Return the two parts from four idx files: training images and labels, test images and labels."""
-    x_train, y_train, x_test, y_test = (read_idx(file_at_hand(remote)) for remote in source)
+    x_train, y_train, x_test, y_test = (read_idx(file_stored(remote)) for remote in source)
     return (x_train, y_train), (x_test, y_test)
 
 

@@ -30,7 +30,7 @@ def load_data(train: int = 8000, test: int = 2000, seed: int = 0) -> Split:
     """
     for name, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ArgumentError(f"{name} is a whole number.", expected=f"an int ≥ {least}", got=repr(value))
+            raise ArgumentError(f"{name} must be an integer.", expected=f"an int ≥ {least}", got=repr(value))
     return _part(train, seed, 0), _part(test, seed, 1)
 
 
@@ -58,7 +58,7 @@ def _draw(rng: np.random.Generator) -> tuple[Bytes, Bytes]:
         chosen = labels == label
         inside[chosen] = form(np, x[chosen], y[chosen])
     ground = rng.integers(0, 90, (BLOCK, 1, 1, 3))
-    colour = rng.integers(150, 256, (BLOCK, 1, 1, 3))  # brighter than any ground: filled and hollow are told apart at once
+    colour = rng.integers(150, 256, (BLOCK, 1, 1, 3))  # brighter than any ground: filled and hollow differ at once
     noise = 12 * rng.standard_normal((BLOCK, 32, 32, 3), dtype=np.float32)
     images = np.where(inside[..., None], colour, ground) + noise
     return images.clip(0, 255).astype(np.uint8), labels[:, None].astype(np.uint8)
@@ -68,7 +68,7 @@ def _box(np: Any, x: Any, y: Any) -> Any:
     return np.maximum(abs(x), abs(y))
 
 
-# class -> whether the point (x, y) lies inside
+# class -> whether the point (x, y) is inside
 _FORMS: tuple[Any, ...] = (
     lambda np, x, y: x * x + y * y < 1,
     lambda np, x, y: (x * x + y * y < 1) & (x * x + y * y > 0.4),

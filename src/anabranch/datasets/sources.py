@@ -44,7 +44,7 @@ FASHION_MNIST = _mnist(
 )  # fmt: skip
 
 
-def at_hand() -> dict[str, bool]:
+def downloaded() -> dict[str, bool]:
     """Return which data sets are in the data folder."""
     root = config.data_folder()
     packed = {"cifar10": CIFAR10.remote.name, "cifar100": CIFAR100.name}

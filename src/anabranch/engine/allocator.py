@@ -1,11 +1,11 @@
-"""The C library's allocator on the CPU: told to keep freed memory while a model runs, so that each step finds it again.
+"""The C library's allocator on the CPU: it keeps freed memory while a model runs, so that each step finds it again.
 
 Every step frees and allocates the same activations. glibc gives blocks above a threshold back to the system as they are freed,
 and the system hands out zeroed pages again, one fault for each 4 KiB. Other C libraries, other devices and allocators that a
 user chose are left alone.
 
-A first step makes small things that stay, such as oneDNN's kernels. Among kept memory they would part it into pieces that later
-steps cannot join, so large blocks lie outside the heap until that step is done: a ResNet-50 then takes 2.4 GB instead of 2.8.
+A first step makes small things that stay, such as oneDNN's kernels. In retained memory they would fragment it, so large blocks
+are outside the heap until that step is done: a ResNet-50 then takes 2.4 GB instead of 2.8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 KIB = 1 << 10
 MIB = 1 << 20
 # glibc before 2.35 refuses more than 32 MiB
-KEPT = 1024 * MIB, 32 * MIB
+RETAINED = 1024 * MIB, 32 * MIB
 # The heap grows by as much at once: a first step has a fraction of the page faults, since the system can give larger pages.
 PAD, USUAL_PAD = 64 * MIB, 128 * KIB
 # Blocks above this lie outside the heap during a first step.
@@ -40,11 +40,11 @@ _under_way = 0  # fits, also in other threads and one inside another
 def keeping_memory(first: bool = False) -> Iterator[None]:
     """Let glibc keep freed memory inside the block, as ``config.keep_memory`` says; the outermost block gives it back.
 
-    ``first``: a first step comes; large blocks are kept from ``first_step_done()`` on.
+    ``first``: a first step comes; large blocks are retained from ``first_step_done()`` on.
 
     ``mallopt`` ends glibc's habit of raising its thresholds when a large block is freed, for good, and cannot say where they
     stood. So they are left where that habit leads: blocks above 32 MiB are mapped singly, and up to 64 MiB at the heap's end
-    are kept.
+    are retained.
     """
     if config.keep_memory() == "never" or runtime.device().type != "cpu" or unfit():
         yield
@@ -87,7 +87,7 @@ def first_step_done() -> None:
     """Keep large blocks too, inside ``keeping_memory(first=True)``."""
     with _lock:
         if _under_way:
-            _keep(KEPT)
+            _keep(RETAINED)
 
 
 def _begin(first: bool) -> None:
@@ -95,7 +95,7 @@ def _begin(first: bool) -> None:
     with _lock:
         _under_way += 1
         if _under_way == 1:
-            _keep((FIRST,) if first else KEPT)
+            _keep((FIRST,) if first else RETAINED)
             _libc().mallopt(M_TRIM_THRESHOLD, -1)  # never
             _libc().mallopt(M_TOP_PAD, PAD)
 

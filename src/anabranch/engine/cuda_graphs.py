@@ -1,4 +1,4 @@
-"""Work that a GPU repeats without the host: captured as a CUDA graph when its shapes have settled, and replayed from then on.
+"""Work that a GPU repeats without the host: captured as a CUDA graph when its shapes repeat, and replayed from then on.
 
 Whether a model's steps can be captured at all is :func:`decide`'s matter, a function of plain facts.
 """
@@ -17,7 +17,7 @@ T = TypeVar("T")
 Tensors = Sequence[torch.Tensor | None]
 Work = Callable[[Tensors], list[torch.Tensor]]
 
-SETTLED = 3
+REPEATS = 3
 """How many batches of one size in a row are computed as usual before the next of that size is captured.
 
 They are real steps: torch and cuDNN choose their kernels in them, and what is made at first use is there. The last, smaller
@@ -25,7 +25,7 @@ batch of an epoch never comes twice in a row, so it is never captured.
 """
 
 LIMIT = 4
-"""How many graphs are kept for one piece of work: each keeps the memory of a step."""
+"""How many graphs are cached for one piece of work: each holds the memory of a step."""
 
 
 class Facts(NamedTuple):
@@ -61,9 +61,9 @@ _REASONS: tuple[tuple[str, Callable[[Facts], Any], str], ...] = (
     ("by_hand", lambda facts: facts.by_hand, "the model writes its own step, which may do other things each time"),
     ("jit_compile", lambda facts: facts.jit_compile is True, "jit_compile=True leaves the model to torch.compile"),
     ("jit_compile off", lambda facts: facts.jit_compile is False, "jit_compile=False asks for plain steps"),
-    ("opaque", lambda facts: facts.opaque, "these layers branch on numbers or keep things in Python: {}"),
+    ("opaque", lambda facts: facts.opaque, "these layers branch on values or have state in Python: {}"),
     ("foreign", lambda facts: facts.foreign, "these modules have hooks or are not torch's own, so may act in Python: {}"),
-    ("watching", lambda facts: facts.watching, "these values that layers tell are gathered in Python: {}"),
+    ("watching", lambda facts: facts.watching, "these values that layers report are gathered in Python: {}"),
     ("reseeded", lambda facts: facts.reseeded, "these layers make a random generator at every call: {}"),
     ("unknown", lambda facts: facts.unknown, "of these functions it is not known whether each step is alike, "
      "which `capturable = True` on them says: {}"),
@@ -80,7 +80,7 @@ def decide(facts: Facts) -> Decision:
         if value:
             names = ", ".join(value) if isinstance(value, tuple) else value
             return Decision(False, sentence.format(names))
-    return Decision(True, f"from the {SETTLED + 1}th batch of one size in a row on; batches of other sizes are run as usual")
+    return Decision(True, f"from the {REPEATS + 1}th batch of one size in a row on; batches of other sizes are run as usual")
 
 
 class DeviceGraph(Protocol):
@@ -186,7 +186,7 @@ class Replays:
         self.failure = ""
         self.replayed = 0
         self._make = make
-        self._kept: dict[Any, _Captured] = {}
+        self._cached: dict[Any, _Captured] = {}
         self._bound_to: Any = None
         self._last: Any = None
         self._row = 0
@@ -194,7 +194,7 @@ class Replays:
     def replay(self, inputs: Tensors, before: Callable[[], None] | None = None) -> list[torch.Tensor] | None:
         """Do the work by replaying it, after ``before``, and return the results, which the next replay overwrites.
 
-        None: nothing was done, the caller is to do the work. So it is until the inputs' sizes have settled, for other sizes,
+        None: nothing was done, the caller is to do the work. So it is until the inputs' sizes have repeated, for other sizes,
         and for good after a graph could not be captured; ``failure`` then says why.
         """
         found = self._ready(inputs)
@@ -211,7 +211,7 @@ class Replays:
 
     def forget(self) -> None:
         """Let go of all graphs and their memory."""
-        self._kept.clear()
+        self._cached.clear()
         self._bound_to, self._row = None, 0
 
     def _ready(self, inputs: Tensors) -> _Captured | None:
@@ -224,9 +224,9 @@ class Replays:
         signature = tuple(None if x is None else (x.shape, x.dtype) for x in inputs)
         self._row = self._row + 1 if signature == self._last else 1
         self._last = signature
-        if signature in self._kept:
-            return self._kept[signature]
-        if self._row <= SETTLED or len(self._kept) == LIMIT:
+        if signature in self._cached:
+            return self._cached[signature]
+        if self._row <= REPEATS or len(self._cached) == LIMIT:
             return None
         return self._capture(inputs, signature)
 
@@ -236,8 +236,8 @@ class Replays:
         try:
             results = graph.capture(lambda: self.work(held))
         except Exception as error:  # whatever it is: run as usual, the work does or says the same
-            self._kept.clear()
+            self._cached.clear()
             self.failure = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:200]
             return None
-        self._kept[signature] = _Captured(graph, held, results)
-        return self._kept[signature]
+        self._cached[signature] = _Captured(graph, held, results)
+        return self._cached[signature]

@@ -1,4 +1,4 @@
-"""Run a graph step by step on whatever its layers accept: tensors, recorded values, fake tensors."""
+"""Run a graph step by step on whatever its layers accept: tensors, traced values, fake tensors."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: b
         with runtime.training_scope(training):
             for step in _steps(flat, values):  # noqa: B007 - the last one is the one that fails
                 pass
-    except AnabranchError as told:
-        return told.at(f"{step.path!r}, called at {step.node.site}") if step is not None else told
+    except AnabranchError as known:
+        return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known
     except (RuntimeError, IndexError):
         if step is not None:
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)

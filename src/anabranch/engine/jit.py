@@ -1,4 +1,4 @@
-"""Machine code of a model by torch.compile: once for all batches above one, told in a line, refused clearly."""
+"""A model compiled by torch.compile: once for all batches above one, reported in a line, refused clearly."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from anabranch._errors import EngineError
 Report = Callable[[str], None]
 
 
-class Jitted:
-    """Flat code that torch.compile makes machine code of when it first runs.
+class Compiled:
+    """An fx graph that torch.compile compiles when it first runs.
 
     The batch may have any size from two on: sizes zero and one, which torch would compile for themselves, run as they are.
     """
@@ -25,10 +25,10 @@ class Jitted:
         self._fast: Any = torch.compile(module)
         self._inputs = inputs
         self._began: float | None = None
-        self._told = False
+        self._reported = False
 
     def __call__(self, *values: Any) -> Any:
-        """Return what the flat code gives."""
+        """Return what the fx graph computes."""
         given = values[: self._inputs]
         if any(x.dim() == 0 or len(x) < 2 for x in given):
             return self._module(*values)
@@ -44,12 +44,12 @@ class Jitted:
             raise refusal(error) or error from error
 
     def _tell(self) -> None:
-        """Say that compiling begins, and at the next step how long it took, the way back included."""
+        """Say that compiling begins, and at the next step how long it took, the backward pass included."""
         if self._began is None:
             self._began = time.perf_counter()
-            self._report("torch.compile makes machine code of the model at the first step; jit_compile=False goes without")
-        elif not self._told:
-            self._told = True
+            self._report("torch.compile compiles the model at the first step; jit_compile=False goes without")
+        elif not self._reported:
+            self._reported = True
             self._report(f"torch.compile took {time.perf_counter() - self._began:.1f} s")
 
 
@@ -59,7 +59,7 @@ def refusal(error: Exception) -> EngineError | None:
         return None
     lines = [line for line in str(error).splitlines() if line.strip()]
     return EngineError(
-        "torch.compile could not make machine code of the model.",
+        "torch.compile could not compile the model.",
         got=f"{type(error).__name__}: {lines[0] if lines else ''}"[:200],
         repair="install a C++ compiler (g++) if there is none, or compile with jit_compile=False",
     )

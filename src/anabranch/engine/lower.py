@@ -1,7 +1,7 @@
-"""Lowering: a graph becomes a ``torch.fx.GraphModule``, flat torch code specialised to one mode.
+"""Lowering: a graph becomes a ``torch.fx.GraphModule``, specialised to one mode.
 
 Each layer's ``call`` runs once on proxies, so the code that comes out is what the layers wrote. A layer whose ``call`` cannot
-be recorded (it branches on values) stays one opaque module.
+be traced (it branches on values) stays one opaque module.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TORCH_NAMES = {
 
 
 class Lowered(NamedTuple):
-    """Flat code and the weights and modules that it names; it returns outputs, losses of activity and masks of outputs.
+    """An fx graph and the weights and modules that it names; it returns outputs, losses of activity and masks of outputs.
 
     ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks; ``foreign`` are modules of
     other authors.
@@ -51,23 +51,23 @@ class Lowered(NamedTuple):
         return graph
 
     def module(self) -> torch.fx.GraphModule:
-        """Return the code as a module, as it was recorded."""
+        """Return the code as a module, as it was traced."""
         return made_runnable(self.root, self.code, self.training)
 
 
 def made_runnable(root: torch.nn.Module, code: torch.fx.Graph, training: bool) -> torch.fx.GraphModule:
-    """Return flat code as a module in the mode it was written for."""
+    """Return an fx graph as a module in the mode it was traced for."""
     module = torch.fx.GraphModule(root, code, "Lowered")
     weakref.finalize(module, _forget_source, module.forward.__code__.co_filename)
     return module.train(training)
 
 
-class Recorder(GraphAppendingTracer):
+class Tracer(GraphAppendingTracer):
     """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
 
     def __init__(self, training: bool, *, penalties: bool) -> None:
         super().__init__(torch.fx.Graph())
-        self._holder = "training_constants" if training else "constants"  # both modes may stand in one module
+        self._holder = "training_constants" if training else "constants"  # one module may hold both modes
         self.root = torch.nn.Module()
         self.penalties = penalties
         self.losses: list[Proxy] = []
@@ -136,7 +136,7 @@ class Recorder(GraphAppendingTracer):
             self.submodule(f"watched.m{self.watched}", runtime.Watching(metric), args, kwargs)
 
     def create_arg(self, a: Any) -> Any:
-        """Let weights, constant tensors and random generators stand among the arguments of a recorded call."""
+        """Accept weights, constant tensors and random generators among the arguments of a traced call."""
         if isinstance(a, Weight):
             a = runtime.shown(a)
         elif isinstance(a, (torch.Tensor, torch.Generator)):
@@ -162,7 +162,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
 
     The inputs numbered in ``absent`` are None and not asked for.
     """
-    recorder = Recorder(training, penalties=not structured)
+    tracer = Tracer(training, penalties=not structured)
     flat = flatten(graph)
     values: dict[int, Any] = {}
     reach: dict[int, int] = {}  # over how many axes each value is masked
@@ -172,20 +172,24 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
             values[number] = None
             continue
         name = graph.names.get(tensor.node.operation, tensor.name)
-        values[number] = Proxy(_placeholder(recorder.graph, name), recorder)
+        values[number] = Proxy(_placeholder(tracer.graph, name), tracer)
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
-    with runtime.recording(recorder), runtime.training_scope(training):
+    with runtime.recording(tracer), runtime.training_scope(training):
         for step in flat.steps:
             masked = masked_axes(step, reach)
-            results = _record(recorder, step, [values[number] for number in step.inputs], masked)
+            results = _trace(tracer, step, [values[number] for number in step.inputs], masked)
             masks += note_shapes(step, masked, results)
             values.update(zip(step.outputs, results, strict=True))
     outputs = [values[number] for number in flat.outputs]
-    kept = {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := runtime.mask_of(x)) is not None}
-    result = _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *recorder.losses, *kept.values())
-    recorder.graph.output(recorder.create_arg(result))
-    _forget_unused(recorder.graph, [mask.node for mask in masks if isinstance(mask, Proxy)])
-    return Lowered(recorder.root, recorder.graph, training, len(outputs), tuple(kept), tuple(recorder.modules))
+    masks_of_outputs = (
+        {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := runtime.mask_of(x)) is not None}
+    )
+    result = (
+        _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *tracer.losses, *masks_of_outputs.values())
+    )
+    tracer.graph.output(tracer.create_arg(result))
+    _forget_unused(tracer.graph, [mask.node for mask in masks if isinstance(mask, Proxy)])
+    return Lowered(tracer.root, tracer.graph, training, len(outputs), tuple(masks_of_outputs), tuple(tracer.modules))
 
 
 def _placeholder(graph: torch.fx.Graph, name: str) -> torch.fx.Node:
@@ -202,34 +206,34 @@ def _forget_source(file: str) -> None:
     getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)
 
 
-def _record(recorder: Recorder, step: Step, inputs: list[Proxy], masked: tuple[int, ...]) -> list[Any]:
+def _trace(tracer: Tracer, step: Step, inputs: list[Proxy], masked: tuple[int, ...]) -> list[Any]:
     layer: Any = step.node.operation
-    recorder.place(step)
+    tracer.place(step)
     args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, _cast(step, inputs)))
-    last, losses = next(iter(reversed(recorder.graph.nodes)), None), len(recorder.losses)
+    last, losses = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses)
     try:
         watched = not type(layer).__module__.startswith("anabranch.") or hasattr(layer, "function")  # a user's code
         before = runtime.random_state() if watched else b""
         result = runtime.run(layer, args, kwargs)
         if watched and runtime.random_state() != before:
-            raise TypeError("numbers drawn while recording would be the same at every call")
+            raise TypeError("numbers drawn while tracing would be the same at every call")
         found = _tree.leaves(_taken_apart(result, step.node, masked) if isinstance(result, Proxy) else result)
         if len(found) != len(spec_leaves(step.node.output_specs)):
-            raise TypeError("a recorded value cannot be taken apart")
+            raise TypeError("a traced value cannot be taken apart")
     except Exception:
         if not layer.opaque_if_needed:
             raise
-        del recorder.losses[losses:]
-        _forget_after(recorder.graph, last)
-        found = _whole(recorder, step, args, kwargs, masked)
+        del tracer.losses[losses:]
+        _forget_after(tracer.graph, last)
+        found = _whole(tracer, step, args, kwargs, masked)
     return found
 
 
-def _whole(recorder: Recorder, step: Step, args: Any, kwargs: dict[str, Any], masked: tuple[int, ...]) -> list[Any]:
+def _whole(tracer: Tracer, step: Step, args: Any, kwargs: dict[str, Any], masked: tuple[int, ...]) -> list[Any]:
     """Record the call of a layer as one module; masks go in and out beside the values."""
     masks = [runtime.mask_of(leaf) for leaf in _tree.leaves((args, kwargs))]
     given = {**kwargs, MASKS: masks} if any(mask is not None for mask in masks) else kwargs
-    whole = recorder.submodule(attribute_path(step.path), Opaque(step.node.operation, masked), args, given)
+    whole = tracer.submodule(attribute_path(step.path), Opaque(step.node.operation, masked), args, given)
     count = step.node.output_count
     if count == 1 and not masked and isinstance(step.node.output_specs, Spec):
         return [whole]
@@ -240,7 +244,7 @@ def _whole(recorder: Recorder, step: Step, args: Any, kwargs: dict[str, Any], ma
 
 
 def _taken_apart(value: Proxy, node: Node, masked: tuple[int, ...]) -> Any:
-    """Return a recorded value that stands for a nest as that nest of recorded values; its mask may be a nest as well."""
+    """Return a traced value of a nest as that nest of traced values; its mask may be a nest as well."""
     specs, mask = node.output_specs, runtime.mask_of(value)
     if isinstance(specs, Spec):
         return value
@@ -285,12 +289,12 @@ def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
 
 
 def as_constant(leaf: Any) -> Any:
-    """Return an array as a tensor, which unlike an array knows how to be combined with recorded values."""
+    """Return an array as a tensor, which unlike an array knows how to be combined with traced values."""
     return runtime.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:
-    """Erase what a failed recording left, except reads of weights, which later steps share."""
+    """Erase what a failed trace left, except reads of weights, which later steps share."""
     for node in reversed(list(graph.nodes)):
         if node is last:
             return
@@ -307,14 +311,14 @@ def masked_axes(step: Step, reach: dict[int, int]) -> tuple[int, ...]:
 
 
 def note(value: Any, spec: Spec) -> None:
-    """Note on a recorded value the shape and dtype that a description tells."""
+    """Note on a traced value the shape and dtype of a symbolic tensor."""
     if isinstance(value, Proxy):
         value.node.meta.setdefault("shape", spec.shape)
         value.node.meta.setdefault("dtype", spec.dtype)
 
 
 def note_shapes(step: Step, masked: tuple[int, ...], results: Sequence[Any]) -> list[Any]:
-    """Note on recorded values what the description tells of them, and on their masks the shape; return the masks."""
+    """Note on traced values what the symbolic tensors say of them, and on their masks the shape; return the masks."""
     specs = spec_leaves(step.node.output_specs)
     for spec, result in zip(specs, results, strict=True):
         note(result, spec)

@@ -1,4 +1,4 @@
-"""A layer that cannot be recorded, as one module of the lowered graph."""
+"""A layer that cannot be traced, as one module of the lowered graph."""
 
 from __future__ import annotations
 

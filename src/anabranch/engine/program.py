@@ -12,7 +12,7 @@ import torch
 from anabranch import _process, runtime
 from anabranch.engine import passes
 from anabranch.engine.constants import Constants
-from anabranch.engine.jit import Jitted, Report
+from anabranch.engine.jit import Compiled, Report
 from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import Graph
@@ -44,7 +44,7 @@ class Variant:
         self._constants = prepare and Constants(prepare, [passes.attribute(root, target) for target in parts.sources])
         self._weights = [passes.attribute(root, target) for target in parts.held]
         inputs = sum(node.op == "placeholder" for node in lowered.code.nodes)
-        self._run = Jitted(self.module, inputs, jit) if jit else self.module.forward
+        self._run = Compiled(self.module, inputs, jit) if jit else self.module.forward
 
     def invalidate(self) -> None:
         """Check before the next batch whether weights have changed."""

@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A model's rows, and the totals of the whole model; ``connected`` is False where layers simply stand in a row."""
+    """A model's rows, and the totals of the whole model; ``connected`` is False where layers simply follow each other."""
 
     model: str
     rows: list[Row]

@@ -68,7 +68,7 @@ def _by_name(given: Any, old: list[str], new: list[str]) -> Any:
 
 
 def tapped(graph: Graph, wanted: Any) -> tuple[Any, Any]:
-    """Return the graph's inputs, and the tensors at a nest of paths; nested models are made to give what lies inside them."""
+    """Return the graph's inputs, and the tensors at a nest of paths; nested models are made to return what is inside them."""
     return lifted(graph, places(graph, wanted))
 
 
@@ -131,13 +131,13 @@ class _Search:
         return self.known[tensor.node]
 
     def place(self, tensor: Tensor, error: GraphError) -> Place:
-        """Return where a tensor lies inside a nested model whose call the inputs reach."""
+        """Return where a tensor is inside a nested model whose call the inputs reach."""
         chains = self.chains(tensor)
         if not chains:
             raise error
         if len(chains) > 1:
             raise GraphError(
-                f"{tensor.name!r} lies in a model that is called {len(chains)} times, so which tensor is meant is ambiguous.",
+                f"{tensor.name!r} is in a model that is called {len(chains)} times, so which tensor is meant is ambiguous.",
                 got=", ".join(str(chain[0].site) for chain in chains),
                 repair=f"model.tap('{chains[0][0].operation.name}@0/{tensor.name}')",
             )

@@ -30,21 +30,21 @@ def specs_of_shapes(model: Any, shape: Any) -> Any:
     return Spec((None, *shape[1:]), model.dtype)
 
 
-def graph_for(model: Any, specs: Any, kept: Graph | None) -> Graph:
-    """Return ``kept`` where it fits data of ``specs``; else a graph that does.
+def graph_for(model: Any, specs: Any, known: Graph | None) -> Graph:
+    """Return ``known`` where it fits data of ``specs``; else a graph that does.
 
     Where only sizes differ, the new graph leaves open those that have changed, so that batches of many sizes need no more.
     """
-    if kept is None:
+    if known is None:
         return _made(model, specs)
-    before = _map(lambda tensor: tensor.spec, kept.input_structure)
+    before = _map(lambda tensor: tensor.spec, known.input_structure)
     old, new = _leaves(before), _leaves(specs)
     if _form(before) != _form(specs) or any(
         a.dtype != b.dtype or len(a.shape) != len(b.shape) for a, b in zip(old, new, strict=True)
     ):
         return _made(model, specs)
     if all(same(b.shape, a.shape) for a, b in zip(old, new, strict=True)):
-        return kept
+        return known
     open_specs = iter([Spec(_common(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
     try:
         return _made(model, _map(lambda _: next(open_specs), specs))

@@ -257,7 +257,7 @@ class Model(Trainer):
         """Return a new model after ``edits`` (see :mod:`anabranch.edit`), all applied before anything is built.
 
         Untouched layers keep name, ``trainable`` and weights: ``"shared"`` with this model, or ``"copied"``. Where a weight
-        does not fit any more, its layer is made anew with those that do, and a warning says so.
+        does not fit any more, its layer is recreated with those that do, and a warning says so.
         """
         found: Model = editing.edited(self, self._need_graph(), edits, weights, name)
         return found
@@ -267,11 +267,11 @@ class Model(Trainer):
         if self.graph is not None:
             return memo.setdefault(id(self), self.edit(weights="copied"))
         # these name this model, so they are not the twin's
-        kept: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit", "_kept") if key in vars(self)}
+        own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit", "_cached") if key in vars(self)}
         try:
             return super().__deepcopy__(memo)
         finally:
-            vars(self).update(kept)
+            vars(self).update(own)
 
     def diff(self, other: Model) -> Diff:
         """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines."""
@@ -358,7 +358,7 @@ class Model(Trainer):
         return args[:1], {**kwargs, **dict(zip(names[1:], args[1:], strict=False))}
 
     def to_torch(self) -> Any:
-        """Return a plain ``torch.nn.Module`` of flat, readable code that shares this model's weights."""
+        """Return a plain ``torch.nn.Module`` of readable code that shares this model's weights."""
         return engine.to_torch(self)
 
     def explain_execution(self, training: bool = False, gradients: bool | None = None, single: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""From a draft back to a graph: every shape rule is asked again, layers are kept, twinned, copied, or made to measure anew."""
+"""From a draft back to a graph: every shape rule is asked again, layers are reused, twinned, copied, or recreated to fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Weights = Literal["same", "shared", "copied", "fresh"]
 
 
 class Making(NamedTuple):
-    """How ``clone_model`` was told to make and call layers."""
+    """How ``clone_model`` makes and calls layers."""
 
     clone: Callable[[Any], Any] | None = None
     call: Callable[..., Any] | None = None
@@ -51,7 +51,7 @@ class _Builder:
         self.weights = weights
         self.making = making
         self.root = root
-        self.before = before  # the operations there were; others are new and stand for themselves
+        self.before = before  # the operations there were; others are new and stay
         self.notes: list[str] = []
         self.twins: dict[Any, Any] = {}
         self.memo: dict[int, Any] = {}  # of copies, so that what layers share stays shared
@@ -98,13 +98,13 @@ class _Builder:
         return operation.describe(args, kwargs, step.site, noted=noted)
 
     def twin(self, old: Any, step: Step, draft: Draft) -> Any:
-        """Return what now stands for an operation; new ones stand for themselves."""
+        """Return what now replaces an operation; new ones stay."""
         if old not in self.twins:
             self.twins[old] = self.made(old, step, draft)
         return self.twins[old]
 
     def made(self, old: Any, step: Step, draft: Draft) -> Any:
-        """Make what stands for an operation."""
+        """Make what replaces an operation."""
         if isinstance(old, Replaced):
             made = old.function(self.twin(old.old, step, draft))
             if not isinstance(made, Layer):
@@ -136,7 +136,7 @@ class _Builder:
         return twin
 
     def refit(self, layer: Layer, args: Any, kwargs: Any, step: Step) -> Layer:
-        """Return the layer itself where its weights fit the new input, else one made anew that keeps those which do."""
+        """Return the layer itself where its weights fit the new input, else a recreated one with those which do."""
         fresh = type(layer).from_config(layer.get_config())
         fresh.explicit_name, fresh.trainable = layer.explicit_name, layer.trainable
         fresh._home = Home(layer._home.path)
@@ -145,24 +145,24 @@ class _Builder:
         changed = [w for w in fresh.weights if (known := old.get(_relative(w, fresh))) is None or known.shape != w.shape]
         if not changed and len(old) == len(fresh.weights):
             return layer
-        kept = {w: old[_relative(w, fresh)] for w in fresh.weights if w not in changed}
+        reused = {w: old[_relative(w, fresh)] for w in fresh.weights if w not in changed}
         for inner in fresh.inner_layers():
-            hold(inner, kept)
+            hold(inner, reused)
         for weight in changed:
             known = old.get(_relative(weight, fresh))
             before = f"{known.shape} became " if known is not None else ""
-            self.notes.append(f"{step.name}: {_relative(weight, fresh)} {before}{weight.shape}, drawn anew")
+            self.notes.append(f"{step.name}: {_relative(weight, fresh)} {before}{weight.shape}, drawn again")
         for kind in [k for k, v in self.twins.items() if v is layer]:
             self.twins[kind] = fresh
         return fresh
 
 
-def hold(layer: Layer, kept: dict[Weight, Weight]) -> None:
+def hold(layer: Layer, reused: dict[Weight, Weight]) -> None:
     """Let a layer hold other weights in the place of its own."""
-    layer._weights = [kept.get(weight, weight) for weight in layer._weights]
+    layer._weights = [reused.get(weight, weight) for weight in layer._weights]
     for name, value in vars(layer).items():
-        if isinstance(value, Weight) and value in kept:
-            setattr(layer, name, kept[value])
+        if isinstance(value, Weight) and value in reused:
+            setattr(layer, name, reused[value])
 
 
 def _relative(weight: Weight, layer: Layer) -> str:

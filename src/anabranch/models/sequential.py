@@ -1,4 +1,4 @@
-"""Sequential: a model whose layers stand in a row; its graph is made when the input is known."""
+"""Sequential: a model whose layers follow each other; its graph is made when the input is known."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) ->
 
 
 def _recorded_cast(value: Any, dtype: str) -> Any:
-    """Record that whole numbers which come into a model become floats before a layer that takes none."""
+    """Trace that integers which come into a model become floats before a layer that takes none."""
     found, shape = value.to(dtype_of(dtype)), value.node.meta.get("shape")
     if shape is not None:
         found.node.meta["shape"] = shape
@@ -103,7 +103,7 @@ def rank_of(value: Any) -> int:
 
 
 def sizes(value: Any, rank: int) -> tuple[Any, ...]:
-    """Return the sizes along each axis: whole numbers where known, recorded reads of ``value.shape`` elsewhere."""
+    """Return the sizes along each axis: integers where known, traced reads of ``value.shape`` elsewhere."""
     known = shape_of(value) or (None,) * rank
     return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(known))
 

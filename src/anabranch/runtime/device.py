@@ -24,7 +24,7 @@ def _device(name: str | None) -> torch.device:
     except RuntimeError as error:
         raise ArgumentError("Unknown device.", expected="'cpu', 'cuda' or 'cuda:N'", got=repr(name)) from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError("No CUDA device is at hand.", got=repr(name), repair="config.set_device('cpu')")
+        raise ArgumentError("No CUDA device is available.", got=repr(name), repair="config.set_device('cpu')")
     return chosen
 
 

@@ -13,7 +13,7 @@ from anabranch.runtime import state
 
 
 class RunningValue:
-    """The mean or the sum of what a layer tells under one name; looks to training like a metric."""
+    """The mean or the sum of what a layer reports under one name; has the methods of a metric."""
 
     def __init__(self, name: str, aggregation: str) -> None:
         self.name = name
@@ -34,7 +34,7 @@ class RunningValue:
         self.count += value.numel()
 
     def result(self) -> torch.Tensor:
-        """Return the mean or the sum so far, 0 before the first value."""
+        """Return the mean or the sum so far, 0 where there is none yet."""
         if self.total is None:
             return torch.zeros(())
         return (self.total / self.count if self.aggregation == "mean" else self.total).float()
@@ -62,7 +62,7 @@ def tell_loss(layer: Any, loss: Any) -> None:
     for value in _tree.leaves(loss):
         if not isinstance(value, (torch.Tensor, Proxy, int, float)):
             raise ArgumentTypeError(
-                "add_loss was given what is no number.", expected="a scalar tensor", got=repr(value)[:120],
+                "add_loss takes a scalar tensor.", expected="a scalar tensor", got=repr(value)[:120],
                 where=layer._described(), repair="self.add_loss(value) with what torch or ops computed, inside call",
             )  # fmt: skip
         if recorder is not None:
@@ -86,7 +86,7 @@ def tell_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 
 
 def watch_value(layer: Any, value: Any, name: str, aggregation: str) -> None:
-    """Add one value to what ``layer`` tells under ``name``."""
+    """Add one value to what ``layer`` reports under ``name``."""
     if name not in layer.watched:
         layer.watched = {**layer.watched, name: RunningValue(name, aggregation)}
     if not tell_update(layer.watched[name], (value,), {}):

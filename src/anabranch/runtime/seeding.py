@@ -10,7 +10,7 @@ _followed = 0
 
 
 def random_state() -> bytes:
-    """Return the state of torch's generator, which tells whether somebody drew numbers."""
+    """Return the state of torch's generator, by which it is known whether somebody drew from it."""
     return torch.get_rng_state().numpy().tobytes()
 
 

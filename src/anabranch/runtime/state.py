@@ -1,4 +1,4 @@
-"""The state of running: whether a model is being recorded, and whether it trains."""
+"""The state of running: whether a model is being traced, and whether it trains."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from anabranch.runtime.masking import passed_on, told
 
 
 class Recorder(Protocol):
-    """Stands for weights while calls are recorded instead of computed."""
+    """Replaces weights while calls are traced instead of computed."""
 
     def weight(self, weight: Weight) -> Any:
-        """Return what stands for the weight's tensor, in torch's layout."""
+        """Return the traced read of the weight's tensor, in torch's layout."""
 
     def module(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what stands for the result of a torch module of another author's."""
+        """Return the traced result of a third-party torch module."""
 
     def loss(self, value: Any) -> None:
         """Take a loss that a layer adds."""
@@ -64,13 +64,13 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
 
 def is_training() -> bool:
-    """Return whether layers are now called in training mode unless told otherwise."""
+    """Return whether layers are now called in training mode by default."""
     return bool(_state.training)
 
 
 @contextlib.contextmanager
 def training_scope(training: bool) -> Iterator[None]:
-    """Make ``training`` the value that layers inside the block are called with unless told otherwise."""
+    """Make ``training`` the value that layers inside the block are called with by default."""
     before, _state.training = _state.training, training
     try:
         yield
@@ -79,14 +79,14 @@ def training_scope(training: bool) -> Iterator[None]:
 
 
 def precision() -> str | None:
-    """Return the float type that the layer under way computes in, where its weights are kept in another."""
+    """Return the float type that the layer under way computes in, where its weights are stored in another."""
     return _state.precision
 
 
 def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call the layer's ``call``, passing ``training`` and masks where it takes them; layers inside inherit the value.
 
-    Where nobody said whether this is training, a layer's own default holds, as in Keras: augmentation called by hand augments.
+    Where nobody said whether this is training, a layer's own default holds, as in Keras: augmentation called directly augments.
     """
     training = kwargs.get("training")
     if training is None:

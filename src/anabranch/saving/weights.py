@@ -90,7 +90,7 @@ def _checked(filepath: Any) -> Path:
     path = Path(filepath)
     if path.suffix != ".safetensors":
         raise ArgumentError(
-            "Weights are kept as safetensors.", expected="a name ending in .safetensors", got=str(filepath),
+            "Weights are saved as safetensors.", expected="a name ending in .safetensors", got=str(filepath),
             repair=f"{path.with_suffix('').with_suffix('')}.safetensors",
         )  # fmt: skip
     return path

@@ -208,7 +208,7 @@ def replayed_forward(
         return [*outputs, *extra]
 
     def bound() -> Any:
-        return [weight.data_ptr() for weight in weights], program.settled()
+        return [weight.data_ptr() for weight in weights], program.refresh_constants()
 
     if program.replays is None:
         program.replays = Replays(work, bound, maker or CudaGraph, generators_of(program))

@@ -1,4 +1,4 @@
-"""Rewritings of the flat code, one a file: what each needs, what holds after it, and where it could not be applied."""
+"""Rewritings of the fx graph, one a file: what each needs, what holds after it, and where it could not be applied."""
 
 import lazy_loader
 

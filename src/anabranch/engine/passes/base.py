@@ -47,7 +47,7 @@ class Pass(NamedTuple):
     """One rewriting.
 
     ``requires`` and ``ensures`` are sentences for ``model.explain_execution()``; ``unfit`` says why the pass does not run in a
-    settings, or "" where it does; ``run`` rewrites a graph in place, whose weights stand in ``root``.
+    settings, or "" where it does; ``run`` rewrites a graph in place, whose weights are in ``root``.
     """
 
     name: str
@@ -88,7 +88,7 @@ def argument(node: Call, place: int, name: str, default: Any = None) -> Any:
 
 
 def attribute(module: torch.nn.Module, target: str) -> Any:
-    """Return what stands at a dotted path in a module."""
+    """Return the attribute at a dotted path in a module."""
     value: Any = module
     for name in target.split("."):
         value = getattr(value, name)
@@ -130,6 +130,6 @@ def erase_unread(graph: Graph, targets: Any) -> None:
 
 
 def like(made: Node, source: Node) -> Node:
-    """Give a new node what was noted on the one it stands for."""
+    """Give a new node what was noted on the one it replaces."""
     made.meta.update(source.meta)
     return made

@@ -48,7 +48,7 @@ def _refusal(node: Call) -> str:
     if argument(node, 5, "training", False):
         return "it takes the batch's own statistics"
     if not is_call(source, (*CONVOLUTIONS, *TRANSPOSED, *_LINEAR)):
-        return "no convolution or dense layer stands right before it"
+        return "no convolution or dense layer is right before it"
     if only_user(source) is not node:
         return f"the result of {path_of(source)} is needed elsewhere too"
     if source.target in TRANSPOSED and argument(source, 6, "groups", 1) != 1:
@@ -73,7 +73,7 @@ def _fold(graph: Graph, node: Call, kind: torch.dtype | None) -> None:
         centred = method("neg", (mean,)) if bias is None else call(torch.sub, (bias, mean))
         shift = call(torch.mul, (centred, scale))
         shift = shift if beta is None else call(torch.add, (shift, beta))
-        if kind not in (None, torch.float32):  # what is kept in float32 is folded before it is rounded
+        if kind not in (None, torch.float32):  # what is stored in float32 is folded before it is rounded
             scaled, shift = (method("to", (part, kind)) for part in (scaled, shift))
         for part in (scale, scaled, shift):
             part.meta["path"] = path_of(source)

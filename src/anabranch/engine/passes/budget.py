@@ -50,9 +50,9 @@ def _measured(graph: Graph, root: torch.nn.Module, shapes: list[tuple[int, ...]]
     except Exception as error:
         raise ArgumentError(
             f"How much is saved for gradients cannot be known before it is: {error}",
-            expected="layers that do not look at numbers while they run",
+            expected="layers that do not look at values while they run",
             got=f"remat={budget} ({_shown(budget)})",
-            repair="remat=['path', 'pattern*', …], which names what is computed again",
+            repair="remat=['path', 'pattern*', …], which names what is recomputed",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What depends on weights alone is computed once, before the first batch, and again only when a weight has changed.
+"""What depends on weights alone is computed once, before the first batch, and recomputed only when a weight has changed.
 
 Also reads of weights leave the code: they become arguments, so that a step looks nothing up.
 """
@@ -20,8 +20,8 @@ class Parts(NamedTuple):
 
     main: Graph
     prepare: Graph | None  # gives what is held; None where that is weights as they are
-    held: tuple[str, ...]  # where the weights stand that are held, in that case
-    sources: tuple[str, ...]  # where the weights stand that ``prepare`` computes with
+    held: tuple[str, ...]  # where the weights are that are held, in that case
+    sources: tuple[str, ...]  # where the weights are that ``prepare`` computes with
     computed: tuple[str, ...]  # the paths of the layers that something is computed for
 
 

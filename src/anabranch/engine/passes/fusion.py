@@ -38,10 +38,10 @@ FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.
 WITH_SUM, INTO_SUM = FUSED[1], _mkldnn._convolution_pointwise_.binary  # into new memory, and over the value that is added
 USUAL = 64  # samples in the batches that kernels are laid out for
 LEAST_DENSE = 1 << 18  # elements of a dense kernel below which the plain call is faster
-Told = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
-NOTHING: Told = ("none", [], "")
+Activation = tuple[str, list[float], str]  # how oneDNN's wrapper names an activation: name, numbers, algorithm
+NOTHING: Activation = ("none", [], "")
 
-_ACTIVATIONS: dict[Any, Callable[[Node], Told]] = {
+_ACTIVATIONS: dict[Any, Callable[[Node], Activation]] = {
     torch.relu: lambda node: ("relu", [], ""),
     F.relu: lambda node: ("relu", [], ""),
     torch.sigmoid: lambda node: ("sigmoid", [], ""),
@@ -79,8 +79,8 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call, batch: in
     if (kind := kind_of(root, kernel)) not in _kinds():
         return Note(path_of(node), False, f"computes in {kind}")
     strides, padding, dilation, groups = [*map(_listed, geometry[:3]), geometry[3]]
-    last, told = _followed(node)
-    addition = None if told else _addition(node)
+    last, activation = _followed(node)
+    addition = None if activation else _addition(node)
     other = None
     if addition is not None:
         other = next(value for value in addition.all_input_nodes if value is not node)
@@ -93,13 +93,13 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call, batch: in
         packed.meta["path"] = path_of(node)
         shared = (packed, bias, padding, strides, dilation, groups)
         if other is None:
-            made = graph.call_function(FUSED[0], (x, *shared, *(told or NOTHING)))
+            made = graph.call_function(FUSED[0], (x, *shared, *(activation or NOTHING)))
         else:
             after = None if last is addition else "relu"
             made = graph.call_function(WITH_SUM, (x, other, *shared, "add", 1.0, after, [], ""))
     parts = [f"the sum {path_of(addition)}"] if addition is not None else []
     parts += ["the activation"] if last not in (node, addition) else []
-    _stand_in(graph, made, node, last, addition)
+    _replace(graph, made, node, last, addition)
     return Note(path_of(node), True, "with " + " and ".join(parts) if parts else "its kernel in blocks")
 
 
@@ -109,22 +109,22 @@ def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
         return Note(path_of(node), False, f"computes in {kind}")
     if attribute(root, way_of(kernel)[-1].target).numel() < LEAST_DENSE:
         return Note(path_of(node), False, "small: the plain call is faster")
-    last, told = _followed(node)
+    last, activation = _followed(node)
     with graph.inserting_before(last):
         packed = graph.call_function(PACKING[1], (kernel, USUAL))
         packed.meta["path"] = path_of(node)
-        made = graph.call_function(FUSED[2], (x, packed, rest[0] if rest else None, *(told or NOTHING)))
-    _stand_in(graph, made, node, last, None)
-    return Note(path_of(node), True, "with the activation" if told else "its kernel in blocks")
+        made = graph.call_function(FUSED[2], (x, packed, rest[0] if rest else None, *(activation or NOTHING)))
+    _replace(graph, made, node, last, None)
+    return Note(path_of(node), True, "with the activation" if activation else "its kernel in blocks")
 
 
-def _followed(node: Call) -> tuple[Call, Told | None]:
+def _followed(node: Call) -> tuple[Call, Activation | None]:
     """Return the activation that alone takes the node's result, and how oneDNN calls it; else the node itself and None."""
     user = only_user(node)
     if user is None or user.target not in _ACTIVATIONS or user.args[0] is not node or user.kwargs.get("inplace"):
         return node, None
-    told = _ACTIVATIONS[user.target](user)
-    return (user, told) if all(isinstance(number, (int, float)) for number in told[1]) else (node, None)
+    activation = _ACTIVATIONS[user.target](user)
+    return (user, activation) if all(isinstance(number, (int, float)) for number in activation[1]) else (node, None)
 
 
 def _addition(node: Call) -> Call | None:
@@ -137,7 +137,7 @@ def _addition(node: Call) -> Call | None:
     return user if same and len(user.all_input_nodes) == 2 else None
 
 
-def _stand_in(graph: Graph, made: Node, node: Call, last: Call, between: Call | None) -> None:
+def _replace(graph: Graph, made: Node, node: Call, last: Call, between: Call | None) -> None:
     like(made, last)
     made.meta["path"] = node.meta.get("path", made.name)
     last.replace_all_uses_with(made)

@@ -1,4 +1,4 @@
-"""What changes nothing is taken out: adding 0, casts to the type at hand, joins of one, values that nobody reads."""
+"""What changes nothing is taken out: adding 0, casts to the type it has, joins of one, values that nobody reads."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what went."""
     notes = []
     for node in list(graph.nodes):
-        kept = _stands_for(node)
-        if isinstance(kept, Node):
+        same = _equal_to(node)
+        if isinstance(same, Node):
             notes.append(Note(path_of(node), True, f"{node.name} gives what it takes"))
-            node.replace_all_uses_with(kept)
+            node.replace_all_uses_with(same)
             graph.erase_node(node)
     erase_unread(graph, READS)
     return notes
 
 
-def _stands_for(node: Call) -> Any:
+def _equal_to(node: Call) -> Any:
     """Return the argument that a node gives back as it is, or None."""
     if is_call(node, _NEUTRAL) and len(node.args) == 2 and not node.kwargs:
         one, other = node.args

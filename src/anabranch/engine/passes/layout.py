@@ -38,7 +38,7 @@ def _order(node: Call) -> Order | None:
     axes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     if node.kwargs or not axes or not all(isinstance(axis, int) for axis in axes):
         return None
-    return tuple(axis % len(axes) for axis in axes)  # type: ignore[operator,union-attr]  # whole numbers, as just seen
+    return tuple(axis % len(axes) for axis in axes)  # type: ignore[operator,union-attr]  # integers, as just checked
 
 
 def _compose(node: Call, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
@@ -106,7 +106,7 @@ def _move_cat(graph: Graph, node: Call, viewed: dict[Node, tuple[Node, Order]]) 
 
 
 def _replace(graph: Graph, node: Call, made: Node, order: Order, viewed: dict[Node, tuple[Node, Order]]) -> None:
-    """Let ``made``, permuted by ``order``, stand for ``node``."""
+    """Replace ``node`` by ``made``, permuted by ``order``."""
     made.meta.pop("shape", None)
     if order == tuple(range(len(order))):
         made.meta.update(node.meta)
@@ -122,7 +122,7 @@ def _replace(graph: Graph, node: Call, made: Node, order: Order, viewed: dict[No
 
 
 def _note(source: Call, order: Order, view: Call) -> None:
-    """Note on a value the shape and type that its permutation tells."""
+    """Note on a value the shape and type that follow from its permutation."""
     shape = shape_of(view)
     if shape is not None and len(shape) == len(order):
         source.meta.setdefault("shape", tuple(shape[order.index(axis)] for axis in range(len(order))))
@@ -132,7 +132,7 @@ def _note(source: Call, order: Order, view: Call) -> None:
 
 LAYOUT = Pass(
     "layout",
-    requires="permutations by whole numbers",
+    requires="permutations by integers",
     ensures="the same values; a permutation is left only where something else than a permutation needs it",
     unfit=always,
     run=run,

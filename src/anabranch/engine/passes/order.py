@@ -17,7 +17,7 @@ from anabranch.engine.passes.layout import LAYOUT
 from anabranch.engine.passes.lookup import LOOKUP
 from anabranch.engine.passes.remat import REMAT
 
-# Layout before what looks at neighbours; what works in place last, when it is settled who reads what.
+# Layout before what looks at neighbours; what works in place last, when it is decided who reads what.
 PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, IN_PLACE)
 READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
@@ -25,7 +25,7 @@ READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 def apply(
     graph: Graph, root: torch.nn.Module, settings: Settings, chosen: Sequence[Pass] = PASSES
 ) -> list[tuple[Pass, list[Note]]]:
-    """Rewrite ``graph``, whose weights stand in ``root``, by each pass that fits the settings; return what each noted."""
+    """Rewrite ``graph``, whose weights are in ``root``, by each pass that fits the settings; return what each noted."""
     report: list[tuple[Pass, list[Note]]] = []
     for each in chosen:
         why = each.unfit(settings)

@@ -1,6 +1,6 @@
-"""Chosen layers are computed again on the way back, instead of keeping what they computed (Chen et al. 2016).
+"""Activation checkpointing: recompute chosen layers in backward, instead of saving what they computed (Chen et al. 2016).
 
-Neighbouring operations of chosen layers become one segment, of which only inputs are kept: memory for about a third more work.
+Neighbouring operations of chosen layers become one segment, of which only inputs are saved: memory for about a third more work.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Key = tuple[str, str]
 
 
 def unfit(settings: Settings) -> str:
-    """Return why nothing is computed again with these settings, or ""."""
+    """Return why nothing is recomputed with these settings, or ""."""
     if not settings.remat:
-        return "compile was not told remat="
-    return "" if settings.training else "nothing is kept for gradients"
+        return "compile got no remat="
+    return "" if settings.training else "nothing is saved for gradients"
 
 
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
@@ -58,13 +58,13 @@ def _left(graph: Graph, keys: dict[Node, Key], runs: list[list[Node]]) -> list[N
     for node in keys:
         if path_of(node) not in inside:
             reasons[path_of(node)] = once(node, state) or reasons.get(path_of(node), "")
-    return [Note(path, False, why or "alone it keeps no more than it takes") for path, why in reasons.items()]
+    return [Note(path, False, why or "alone it saves no more than it takes") for path, why in reasons.items()]
 
 
 REMAT = Pass(
     "remat",
     requires="patterns of layers' paths, or a budget of bytes, given to compile; layers that repeat what they do",
-    ensures="the same values; gradients from values computed a second time, and fewer of them kept",
+    ensures="the same values; gradients from values computed a second time, and fewer of them saved",
     unfit=unfit,
     run=run,
 )

@@ -1,4 +1,4 @@
-"""Segments: neighbouring operations behind one call, of which only what goes in is kept for gradients.
+"""Segments: neighbouring operations behind one call, of which only what goes in is saved for gradients.
 
 Random numbers are drawn alike both times. What changes weights, such as moving statistics, stays outside and happens once.
 """
@@ -16,18 +16,18 @@ from anabranch.engine.passes.base import Call, Note, Settings, like, path_of
 from anabranch.engine.passes.in_place import IN_PLACE
 from anabranch.engine.passes.mutation import changed_values
 
-HOLDER = "segments"  # where in the module they stand
+HOLDER = "segments"  # where in the module they are
 
 
 class Segment(torch.nn.Module):
-    """Part of a model's code that is computed again when its gradients are asked for."""
+    """Part of a model's code that is recomputed when its gradients are asked for."""
 
     def __init__(self, part: GraphModule) -> None:
         super().__init__()
         self.part = part
 
     def forward(self, *values: Any) -> Any:
-        """Return what the part gives, keeping ``values`` alone."""
+        """Return what the part gives, saving ``values`` alone."""
         if not torch.is_grad_enabled():
             return self.part(*values)
         from torch.utils.checkpoint import checkpoint
@@ -63,7 +63,7 @@ def once(node: Call, state: set[Node]) -> str:
 
 
 def replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], settings: Settings) -> Note:
-    """Let one call of a segment stand for neighbouring nodes."""
+    """Replace neighbouring nodes by one call of a segment."""
     inside = set(nodes)
     given = list(dict.fromkeys(value for node in nodes for value in node.all_input_nodes if value not in inside))
     results = [node for node in nodes if any(user not in inside for user in node.users)]
@@ -91,11 +91,11 @@ def replace(graph: Graph, root: torch.nn.Module, nodes: list[Node], settings: Se
         last = node
     paths = list(dict.fromkeys(path_of(node) for node in nodes))
     named = paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}"
-    return Note(path_of(nodes[0]), True, f"{len(nodes)} operations of {named} are computed again")
+    return Note(path_of(nodes[0]), True, f"{len(nodes)} operations of {named} are recomputed")
 
 
 def _between(nodes: list[Node], inside: set[Node]) -> list[Node]:
-    """Return what stands among the nodes and is none of them."""
+    """Return what is between the nodes and is none of them."""
     found, node = [], nodes[0]
     while node is not nodes[-1]:
         if node not in inside and node.op not in ("placeholder", "get_attr"):
