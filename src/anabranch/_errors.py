@@ -9,6 +9,7 @@
     ├── GraphError (ValueError)             a topology that is no model: an Input left out, two layers of one name
     ├── DataError (ValueError)              what was fed: lengths that differ, NaN, labels out of range
     ├── NotReadyError (RuntimeError)        used before its time: fit before compile, weights before build
+    │   └── NoGraphError (AttributeError)    inputs, outputs, … of a model whose input is not known yet
     ├── FileFormatError (ValueError)        a file that is damaged or not what it says
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
     ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
@@ -161,6 +162,10 @@ class DataError(AnabranchError, ValueError):
 
 class NotReadyError(AnabranchError, RuntimeError):
     """Something used before its time."""
+
+
+class NoGraphError(NotReadyError, AttributeError):
+    """An attribute of a model whose input is not known yet, so that ``hasattr`` is False."""
 
 
 class FileFormatError(AnabranchError, ValueError):

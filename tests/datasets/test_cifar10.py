@@ -11,7 +11,7 @@ from file_server import Server, small_cifar10
 
 from anabranch import config
 from anabranch._errors import FileFormatError
-from anabranch.datasets import downloaded, cifar10
+from anabranch.datasets import cifar10, downloaded
 from anabranch.datasets._records import read
 
 

@@ -7,7 +7,7 @@ import pytest
 from file_server import Server, packed
 
 from anabranch._errors import FileFormatError, UnknownNameError
-from anabranch.datasets import downloaded, cifar100
+from anabranch.datasets import cifar100, downloaded
 
 pytestmark = pytest.mark.usefixtures("folder")
 

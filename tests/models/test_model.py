@@ -298,3 +298,35 @@ def test_a_part_of_a_model_may_need_fewer_inputs() -> None:
     model = ab.Model([a, b], [inner := a * 2, inner + b])
     assert np.array_equal(ab.Model(model.inputs, inner)([A, B]), A * 2)
     assert len(ab.Model([c := ab.Input((4,)), a], [c, a * 1]).inputs) == 2  # an output itself
+
+
+def test_output_shape_without_calling() -> None:
+    a, b = ab.Input((None, 4)), ab.Input((3,), dtype="int32")
+    model = ab.Model({"a": a, "b": b}, [layers.Dense(2)(a), layers.Embedding(5, 6)(b)])
+    assert model.compute_output_shape({"a": (8, 7, 4), "b": (None, 3)}) == [(8, 7, 2), (None, 3, 6)]
+    row = ab.Sequential([layers.Dense(3), layers.Dense(2)])
+    assert row.compute_output_shape((None, 4)) == (None, 2)
+    assert not row.built
+
+
+def test_a_model_whose_input_is_not_known_has_no_inputs() -> None:
+    model = ab.Sequential([layers.Dense(2)])
+    assert not hasattr(model, "inputs")
+    assert not hasattr(model, "output_shape")
+    model.build((None, 3))
+    assert model.inputs[0].shape == (None, 3)
+
+
+def test_wrong_calls_are_refused() -> None:
+    x = ab.Input((4,))
+    model = ab.Model(x, layers.Dense(2)(x))
+    data = np.ones((1, 4), "float32")
+    with pytest.raises(TypeError, match="0 positional arguments"):
+        model()
+    with pytest.raises(TypeError, match="foo="):
+        model(data, foo=1)
+    with pytest.raises(TypeError, match="several inputs as one list"):
+        model(data, data)
+    with pytest.raises(TypeError, match="integer"):
+        model.get_layer(index="a")  # type: ignore[arg-type]
+    assert model(data, True).shape == (1, 2)

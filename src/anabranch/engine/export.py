@@ -28,6 +28,14 @@ class TorchModel(torch.nn.Module):
                     self.add_module(name, child)
         self._functions = {mode: type(form).forward for mode, form in self._forms.items()}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the functions, which come back with the code."""
+        return {key: value for key, value in vars(self).items() if key != "_functions"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        self._functions = {mode: type(form).forward for mode, form in self._forms.items()}
+
     @property
     def code(self) -> str:
         """The source of the function that runs in the current mode."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -135,7 +136,16 @@ def summary(
         layer_range: names or patterns of the first and the last layer to show.
     """
     text = summarise(model, expand_nested, layer_range).text(line_length, positions, show_trainable)
-    (print_fn or print)(text)
+    (print_fn or _print)(text)
+
+
+def _print(text: str) -> None:
+    """Print, with ? for what the output's encoding lacks, such as Windows' code pages."""
+    try:
+        print(text)  # noqa: T201 - what a summary is for
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "replace").decode(encoding))  # noqa: T201
 
 
 def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from anabranch import _tree
@@ -46,13 +47,19 @@ def recompile(old: Any, new: Any) -> None:
     compiled = old._compiled
     if compiled is None:
         return
-    given = dict(compiled.arguments)
-    given["optimizer"] = given["optimizer"].renewed()
-    given["metrics"], given["weighted_metrics"] = copy.deepcopy((given["metrics"], given["weighted_metrics"]))
+    given = compile_arguments(compiled.arguments)
     if new.output_names != old.output_names:
         for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             given[key] = _by_name(given[key], old.output_names, new.output_names)
     new.compile(**given)
+
+
+def compile_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what another model can be compiled with: an optimizer and metrics without the state of these."""
+    given = dict(arguments)
+    given["optimizer"] = given["optimizer"].renewed()
+    given["metrics"], given["weighted_metrics"] = copy.deepcopy((given["metrics"], given["weighted_metrics"]))
+    return given
 
 
 def _by_name(given: Any, old: list[str], new: list[str]) -> Any:

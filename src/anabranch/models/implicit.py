@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from anabranch import _tree
@@ -28,6 +29,20 @@ def specs_of_shapes(model: Any, shape: Any) -> Any:
     if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
         return [specs_of_shapes(model, part) for part in shape]
     return Spec((None, *shape[1:]), model.dtype)
+
+
+def symbolic(shape: Any, dtypes: Iterator[str]) -> Any:
+    """Return Inputs of these shapes, a shape or a nest of them, and of the next of ``dtypes`` each."""
+    if isinstance(shape, dict):
+        return {key: symbolic(part, dtypes) for key, part in shape.items()}
+    if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
+        return [symbolic(part, dtypes) for part in shape]
+    return Input(batch_shape=tuple(shape), dtype=next(dtypes))
+
+
+def specs_in(graph: Graph) -> Any:
+    """Return the specs of a graph's inputs, in their nest."""
+    return _map(lambda tensor: tensor.spec, graph.input_structure)
 
 
 def graph_for(model: Any, specs: Any, known: Graph | None) -> Graph:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError, unknown
-from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, replay
+from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, map_specs, replay
 from anabranch.graph.names import name_operations
 from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.graph.shapes import same
@@ -223,6 +224,8 @@ class Model(Trainer):
             raise ArgumentError("get_layer takes a name or an index.", got=f"name={name!r}, index={index!r}")
         layers = self.layers
         if index is not None:
+            if isinstance(index, bool) or not isinstance(index, int):
+                raise ArgumentTypeError("The index of a layer is an integer.", got=repr(index))
             if not -len(layers) <= index < len(layers):
                 raise ArgumentError("No layer has that index.", expected=f"0 to {len(layers) - 1}", got=str(index))
             return layers[index]
@@ -262,6 +265,20 @@ class Model(Trainer):
         found: Model = editing.edited(self, self._need_graph(), edits, weights, name)
         return found
 
+    def __copy__(self) -> Self:
+        """Return a model of the same graph, layers and weights."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by data: the config, the weights' values, and what ``compile`` took."""
+        graph = self._implicit if self.graph is None else None
+        seen = self._seen if graph is None else implicit.specs_in(graph)
+        values = self.get_weights() if self.built and self.weights else None
+        arguments = None if self._compiled is None else editing.compile_arguments(self._compiled.arguments)
+        return _restored, (type(self), self.get_config(), seen, values, arguments)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Return a model with layers and weights of its own."""
         if self.graph is not None:
@@ -284,10 +301,29 @@ class Model(Trainer):
         """Return the leaves of ``value`` in the order of the model's inputs."""
         return bind(value, Slots.inputs(self), _INPUTS._replace(optional=optional_inputs(self)))
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the outputs' shapes, in their nest, for a shape with the batch first or a nest of shapes.
+
+        Args:
+            input_shape: the shapes of the inputs.
+
+        Example:
+            >>> from anabranch import Input, layers
+            >>> inputs = Input((None, 4))
+            >>> Model(inputs, layers.Dense(2)(inputs)).compute_output_shape((8, 3, 4))
+            (8, 3, 2)
+        """
+        graph = self.graph
+        dtypes = itertools.repeat(self.dtype) if graph is None else iter([tensor.dtype for tensor in graph.inputs])
+        inputs = implicit.symbolic(input_shape, iter(dtypes))
+        return map_specs(lambda spec: spec.shape, self.compute_output_spec(inputs))
+
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ."""
         graph = self.graph
         if graph is None:
+            if type(self).compute_output_shape is Model.compute_output_shape:
+                return runtime.infer(self, (inputs,), kwargs)
             return super().compute_output_spec(inputs, **kwargs)
         self._call_arguments((inputs,), kwargs)
         if kwargs.get("mask") is not None:
@@ -349,7 +385,8 @@ class Model(Trainer):
         taken = names[: len(args)]
         wrong = [name for name in kwargs if name in taken or not (name in names or self.call_takes(name))]
         flag = args[1] if len(args) > 1 else None
-        if len(args) > len(names) or wrong or not (flag is None or isinstance(flag, (bool, int))):
+        missing = not args and "inputs" not in kwargs
+        if len(args) > len(names) or wrong or missing or not (flag is None or isinstance(flag, (bool, int))):
             raise ArgumentTypeError(
                 f"{self._described()} was called with arguments that it does not take.",
                 expected="model(inputs, training=None, mask=None), several inputs as one list or dict",
@@ -452,6 +489,19 @@ class Model(Trainer):
     def load_weights(self, filepath: Any) -> None:
         """Read the weights from a ``.safetensors`` file, by path and shape."""
         saving.load_weights(self, filepath)
+
+
+def _restored(kind: type[Model], config: dict[str, Any], seen: Any, values: list[Any] | None, arguments: Any) -> Model:
+    """Return the model that was pickled."""
+    model = kind.from_config(config)
+    if values is not None:
+        if seen is not None and model.graph is None:
+            model._seen = seen
+            model.need_running_graph()
+        model.set_weights(values)
+    if arguments is not None:
+        model.compile(**arguments)
+    return model
 
 
 def _first_call(layer: Layer) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from anabranch import _tree, registry
-from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NotReadyError
+from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError
 from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
@@ -173,11 +173,28 @@ class Sequential(Model):
         return model
 
     def _not_built(self) -> Exception:
-        return NotReadyError(
+        return NoGraphError(
             f"{self._described()} does not know the shape of its input yet, so it has no graph and no weights.",
             expected="an Input as its first member, data, or build((None, …))",
             repair="Sequential([Input((…)), …])",
         )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the output's shape for ``input_shape``, the batch first; layers that are not connected stay so.
+
+        Args:
+            input_shape: the shape.
+
+        Example:
+            >>> from anabranch import layers
+            >>> Sequential([layers.Dense(3), layers.Dense(2)]).compute_output_shape((None, 4))
+            (None, 2)
+        """
+        if self.graph is not None:
+            return super().compute_output_shape(input_shape)
+        for layer in self._row:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the output's spec, connecting the layers first where that is still to do."""
