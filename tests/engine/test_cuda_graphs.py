@@ -16,7 +16,7 @@ REASONS: dict[str, tuple[Facts, str]] = {
     "by hand": (Facts("cuda", by_hand=True), "its own step"),
     "compiled": (Facts("cuda", jit_compile=True), "torch.compile"),
     "asked for none": (Facts("cuda", jit_compile=False), "jit_compile=False"),
-    "opaque": (Facts("cuda", opaque=("a", "b")), "branch on numbers or keep things in Python: a, b"),
+    "opaque": (Facts("cuda", opaque=("a", "b")), "branch on values or have state in Python: a, b"),
     "foreign": (Facts("cuda", foreign=("Net",)), "hooks or are not torch's own, so may act in Python: Net"),
     "watching": (Facts("cuda", watching=("mean",)), "gathered in Python: mean"),
     "reseeded": (Facts("cuda", reseeded=("noise",)), "generator at every call: noise"),
