@@ -24,7 +24,13 @@ class CallbackList:
         callbacks: one callback, or any nest of them.
         model: the model they are set to.
         params: ``epochs``, ``steps``, ``verbose``.
-        verbose: how the progress bar speaks; a ``ProgressBar`` among the callbacks takes its place.
+        verbose: as of ``fit``; a ``ProgressBar`` among the callbacks takes its place.
+
+    Example:
+        >>> callbacks = CallbackList([History()])
+        >>> callbacks.on_epoch_end(0, {"loss": 0.5})
+        >>> callbacks.history.history
+        {'loss': [0.5]}
     """
 
     def __init__(
@@ -44,15 +50,15 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params or {})
-        # A step calls only those who listen.
-        self._listeners = {
-            hook: [getattr(c, hook) for c in self.callbacks if _listens(c, hook)] for hook in _BATCH_HOOKS
+        # A step calls only those that define it.
+        self._batch_hooks = {
+            hook: [getattr(c, hook) for c in self.callbacks if _defines(c, hook)] for hook in _BATCH_HOOKS
         }  # fmt: skip
 
     @property
     def wants_batch_logs(self) -> bool:
-        """Whether any of them listens to batches; the loop makes no logs for nobody."""
-        return any(self._listeners.values())
+        """Whether any of them has a batch hook; else the loop makes no logs for batches."""
+        return any(self._batch_hooks.values())
 
     def report(self, line: str) -> None:
         """Show one line to the user, if anything is shown."""
@@ -64,75 +70,75 @@ class CallbackList:
             for callback in self.callbacks:
                 stack.callback(callback.on_close)
 
-    def _tell(self, hook: str, *where: int, logs: Logs | None) -> None:
+    def _call(self, hook: str, *where: int, logs: Logs | None) -> None:
         shared = dict(logs or {})
         for callback in self.callbacks:
             getattr(callback, hook)(*where, shared)
 
-    def _tell_listeners(self, hook: str, batch: int, logs: Logs | None) -> None:
+    def _call_batch_hooks(self, hook: str, batch: int, logs: Logs | None) -> None:
         shared: Logs = {} if logs is None else logs
-        hooks: list[Callable[..., None]] = self._listeners[hook]
+        hooks: list[Callable[..., None]] = self._batch_hooks[hook]
         for call in hooks:
             call(batch, shared)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_train_begin", logs=logs)
+        """Call the hook of each."""
+        self._call("on_train_begin", logs=logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_train_end", logs=logs)
+        """Call the hook of each."""
+        self._call("on_train_end", logs=logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_epoch_begin", epoch, logs=logs)
+        """Call the hook of each."""
+        self._call("on_epoch_begin", epoch, logs=logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_epoch_end", epoch, logs=logs)
+        """Call the hook of each."""
+        self._call("on_epoch_end", epoch, logs=logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_test_begin", logs=logs)
+        """Call the hook of each."""
+        self._call("on_test_begin", logs=logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_test_end", logs=logs)
+        """Call the hook of each."""
+        self._call("on_test_end", logs=logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_predict_begin", logs=logs)
+        """Call the hook of each."""
+        self._call("on_predict_begin", logs=logs)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Call everyone's hook."""
-        self._tell("on_predict_end", logs=logs)
+        """Call the hook of each."""
+        self._call("on_predict_end", logs=logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those who listen."""
-        self._tell_listeners("on_train_batch_begin", batch, logs)
+        """Call the hook of those that define it."""
+        self._call_batch_hooks("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those who listen."""
-        self._tell_listeners("on_train_batch_end", batch, logs)
+        """Call the hook of those that define it."""
+        self._call_batch_hooks("on_train_batch_end", batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those who listen."""
-        self._tell_listeners("on_test_batch_begin", batch, logs)
+        """Call the hook of those that define it."""
+        self._call_batch_hooks("on_test_batch_begin", batch, logs)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those who listen."""
-        self._tell_listeners("on_test_batch_end", batch, logs)
+        """Call the hook of those that define it."""
+        self._call_batch_hooks("on_test_batch_end", batch, logs)
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those who listen."""
-        self._tell_listeners("on_predict_batch_begin", batch, logs)
+        """Call the hook of those that define it."""
+        self._call_batch_hooks("on_predict_batch_begin", batch, logs)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those who listen."""
-        self._tell_listeners("on_predict_batch_end", batch, logs)
+        """Call the hook of those that define it."""
+        self._call_batch_hooks("on_predict_batch_end", batch, logs)
 
 
-def _listens(callback: Callback, hook: str) -> bool:
+def _defines(callback: Callback, hook: str) -> bool:
     if isinstance(callback, ProgressBar) and not callback.live:
         return False
     names = (hook, _OLD_NAMES.get(hook, hook))

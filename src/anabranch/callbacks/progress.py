@@ -30,7 +30,7 @@ def alive() -> bool:
 
 
 class _Screen:
-    """The one live display of the process; a bar that begins while another is alive stands below it."""
+    """The one live display of the process; a bar that begins while another is alive is below it."""
 
     def __init__(self) -> None:
         self._display: Any = None
@@ -69,8 +69,13 @@ _SCREEN = _Screen()
 class ProgressBar(Callback):
     """Show epochs and steps with loss and metrics; the device is read a few times a second, not at every step.
 
-    ``verbose`` 1 is a bar that moves, and one line per epoch that stays; where nothing can move, such as in a log, only the
-    lines are left. 2 is the lines, 0 is silence, ``auto`` chooses.
+    Args:
+        verbose: 1 is a live bar, and one line per epoch that stays; where nothing can move, such as in a log, only the lines.
+            2 is the lines, 0 is silence, ``auto`` chooses.
+
+    Example:
+        >>> ProgressBar(2).report("Epoch 1/3")
+        Epoch 1/3
     """
 
     refresh_seconds = 0.2
@@ -90,7 +95,7 @@ class ProgressBar(Callback):
         if self.verbose:
             say(line)
 
-    # What the loop tells
+    # Hooks
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin."""

@@ -242,7 +242,7 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def move(variables: list[Variable], device: torch.device) -> None:
-    """Move state to ``device`` where it is elsewhere, values kept; Apple's devices know no float64."""
+    """Move state to ``device`` where it is elsewhere, with its values; Apple devices have no float64."""
     for variable in variables:
         if variable.device != device:
             single = device.type == "mps" and variable.dtype == torch.float64

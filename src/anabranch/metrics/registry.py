@@ -89,7 +89,7 @@ def get(identifier: MetricLike | None, loss: Any = None, output_shape: Shape = N
 
     Args:
         identifier: what means a metric. A function ``f(y_true, y_pred)`` is averaged over samples.
-        loss: the loss of the output that is measured, which tells sparse from categorical labels.
+        loss: the loss of the output that is measured, by which sparse and categorical labels differ.
         output_shape: the output's shape, batch included.
 
     Raises:
@@ -129,7 +129,7 @@ def _by_name(name: str, loss: Loss | None, output_shape: Shape) -> Metric:
 
 
 def _known(loss: Loss | None, output_shape: Shape, family: Any) -> type[FunctionMetric] | None:
-    """Return the member of a family that loss and output shape leave no doubt about, else None."""
+    """Return the member of a family that loss and output shape determine, else None."""
     binary, sparse, categorical = family
     if output_shape is None or len(output_shape) < 2 or output_shape[-1] is None:
         return None
