@@ -31,7 +31,7 @@ INTEGERS = {
     "bitwise_right_shift",
     "gcd",
     "lcm",
-}
+}  # they take no floats
 RECORDS = {operator.eq, operator.ne}  # between symbolic tensors they compare the records
 BITS = {operator.and_, operator.or_, operator.xor, operator.invert}
 ALIASES = {"bitwise_invert", "left_shift", "right_shift"}
@@ -61,14 +61,7 @@ def spellings() -> list[Any]:
         if other in METHODS:
             found.extend([pytest.param(operator.methodcaller(other), 1, id=f".{other}()")] * (count == 1))
     for function, (_, facts) in OPERATORS.items():
-        if facts.mask is pointwise and name not in (
-            "equal",
-            "not_equal",
-            "logical_and",
-            "logical_or",
-            "logical_xor",
-            "logical_not",
-        ):
+        if facts.mask is pointwise and function not in RECORDS | BITS:
             count = 1 if function in (operator.neg, operator.abs) else 2
             found.append(pytest.param(function, count, id=f"operator.{function.__name__}"))
     return found
