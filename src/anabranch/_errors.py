@@ -100,7 +100,8 @@ def _broken(text: str, first: str, rest: str) -> list[str]:
     return lines
 
 
-_PRINTERS = frozenset(("traceback", "code", "_pyrepl.console", "_pyrepl.simple_interact", "anabranch.cli"))
+# modules that print to a terminal; a command adds itself
+PRINTERS = {"traceback", "code", "_pyrepl.console", "_pyrepl.simple_interact"}
 
 
 # Colours: where Python itself prints the error on a terminal; who asks for the text in a program gets it plain
@@ -109,7 +110,7 @@ _PRINTERS = frozenset(("traceback", "code", "_pyrepl.console", "_pyrepl.simple_i
 def _colourful() -> bool:
     """Return whether the text that is being asked for goes straight to a terminal, or is to look as if."""
     asker = sys._getframe(1).f_back
-    while asker is not None and asker.f_globals.get("__name__") in _PRINTERS:
+    while asker is not None and asker.f_globals.get("__name__") in PRINTERS:
         asker = asker.f_back
     if asker is not None or os.environ.get("NO_COLOR"):
         return False

@@ -82,7 +82,9 @@ def _stand_in(folder: str) -> None:
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Print a traceback that begins in the user's code; that of a user's mistake ends there too."""
-    from anabranch._errors import AnabranchError
+    from anabranch._errors import PRINTERS, AnabranchError
+
+    PRINTERS.add(__name__)
 
     steps: list[TracebackType] = []
     while traceback is not None:
