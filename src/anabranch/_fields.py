@@ -282,7 +282,8 @@ class Configurable:
             cls._fresh = tuple(each for each in cls._order if each.fresh)
         for each in cls._order:
             if each.default is not REQUIRED and not each.fresh:
-                setattr(cls, each.key, each.converted(each.default, cls))
+                value = each.converted(each.default, cls)
+                setattr(cls, each.key, staticmethod(value) if inspect.isroutine(value) else value)  # no method of the class
         if own:
             cls.__doc__ = documented(cls.__doc__, cls._order)
 
@@ -296,10 +297,11 @@ class Configurable:
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Set the fields from the constructor's arguments and return those arguments that are no fields."""
         order, state, others = self._order, self.__dict__, {}
-        if len(args) > len(order):
-            raise self._refused(f"takes at most {len(order)} positional arguments", f"{len(args)} arguments")
-        for each, value in zip(order, args, strict=False):
-            state[each.key] = each.converted(value, self)
+        if args:
+            if len(args) > len(order):
+                raise self._refused(f"takes at most {len(order)} positional arguments", f"{len(args)} arguments")
+            for each, value in zip(order, args, strict=False):
+                state[each.key] = each.converted(value, self)
         fields = self.fields
         for name, value in kwargs.items():
             found = fields.get(name)

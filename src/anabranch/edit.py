@@ -23,6 +23,7 @@ from anabranch.graph import CallSite, call_site, spec_leaves, subgraph
 from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
 from anabranch.layers import Layer
+from anabranch.layers.configuring import again
 
 # the layers that are an activation and nothing else, by its name
 ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
@@ -47,7 +48,7 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
 
     def apply(draft: Draft) -> None:
         for number, found in enumerate(draft.find(where)):
-            made = new if not isinstance(new, Layer) or number == 0 else _again(new)
+            made = new if not isinstance(new, Layer) or number == 0 else again(new, named=False)
             replacement = Replaced(functools.partial(_replacement, made, found.whole), found.steps[0].operation)
             for step in found.steps:
                 step.operation, step.node, step.site = replacement, None, site
@@ -156,8 +157,6 @@ def swap_activation(old: Any, new: Any) -> Edit:
         if not hasattr(layer, "activation"):
             return layers.Activation(new)
         layer.activation = activations.get(new)
-        args, kwargs = layer._arguments
-        layer._arguments = args, {**kwargs, "activation": new}
         return layer
 
     return replace(uses, changed)._replace(text=f"swap activation {old!r} for {new!r}")
@@ -206,22 +205,17 @@ def splice(at: str, model: Any) -> Edit:
     return Edit(f"splice a model at {at!r}", site, apply)
 
 
-def _again(layer: Layer) -> Layer:
-    config = layer.get_config()
-    return type(layer).from_config({key: value for key, value in config.items() if key != "name"})
-
-
 def _replacement(new: Any, whole: bool, old: Any) -> Any:
     """Return what replaces ``old``; a name that a user gave goes over to it, unless calls of ``old`` remain."""
     made = new if isinstance(new, Layer) else new(old)
-    if whole and isinstance(made, Layer) and made is not old and made.explicit_name is None and old._arguments[1].get("name"):
+    if whole and isinstance(made, Layer) and made is not old and made.explicit_name is None and old._named:
         made.explicit_name = old.explicit_name
     return made
 
 
 def _inserted(new: Any, number: int) -> Any:
     if isinstance(new, Layer):
-        return new if number == 0 else _again(new)
+        return new if number == 0 else again(new, named=False)
     if callable(new):
         return Built(new)
     raise ArgumentTypeError("What is inserted is a layer or a function of tensors.", got=f"{type(new).__name__}: {new!r}"[:120])

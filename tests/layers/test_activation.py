@@ -11,7 +11,7 @@ from parity import assert_same_as_keras
 
 import anabranch as ab
 from anabranch import layers
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 
 SHAPE = (3, 4, 5, 6)
 
@@ -92,9 +92,9 @@ def test_mistakes() -> None:
     for name in ("max_value", "negative_slope", "threshold"):
         with pytest.raises(ArgumentError, match=name):
             layers.ReLU(**{name: -1.0})
-    with pytest.raises(ArgumentError, match="number ≥ 0"):
+    with pytest.raises(ArgumentTypeError, match="number ≥ 0"):
         layers.LeakyReLU(None)
     with pytest.raises(ArgumentError, match="No such axis"):
         layers.Softmax(axis=3)(ab.Input((4,)))
-    with pytest.raises(ShapeError, match="known whole numbers"):
+    with pytest.raises(ShapeError, match="known sizes"):
         layers.PReLU()(ab.Input((None, 4)))

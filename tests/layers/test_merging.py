@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import subprocess
 import sys
 import warnings
@@ -326,9 +327,7 @@ def test_the_edit_in_the_message_mends_it(shapes: Any, layer: Any, edit: Any) ->
     assert source in told
     layer()(list(edit(a, b)))  # what it says fits now
     made = next(t for t in edit(a, b) if t.node.inputs).node.operation
-    args, kwargs = made._arguments
-    words = ", ".join([*(repr(value) for value in args), *(f"{key}={value!r}" for key, value in kwargs.items())])
-    assert f"{source}({words})" in told
+    assert re.sub(r"\b[a-z_]+=", "", made.written_code()) in re.sub(r"\b[a-z_]+=", "", told)
     assert f"branch {1 if edit(a, b)[0].node.inputs else 2}" in told.partition("repair:")[2]
 
 
@@ -374,7 +373,7 @@ def test_other_mistakes() -> None:
         (lambda: layers.Dot(5)([x, x]), ArgumentError, "No such axis"),
         (lambda: layers.Dot((1, 2, 3)), ArgumentError, "axes of Dot"),
         (lambda: layers.Concatenate(axis=3)([x, x]), ArgumentError, "No such axis"),
-        (lambda: layers.Concatenate(axis=(1, 2)), ArgumentTypeError, "one axis"),
+        (lambda: layers.Concatenate(axis=(1, 2)), ArgumentTypeError, "must be an axis"),
     ):
         with pytest.raises(error, match=words):
             call()

@@ -108,7 +108,7 @@ def test_use_before_adapt() -> None:
         (np.array([["a", "b"]]), DataError, "takes numbers"),
         (np.array([[1.0, np.nan]]), DataError, "NaN or infinite"),
         ([np.zeros((2, 3)), np.zeros((2, 4))], DataError, r"3 along axis 1(.|\n)*\(2, 4\)"),
-        ([np.zeros((2, 3)), np.zeros((2, 3, 3))], DataError, r"2 axes(.|\n)*\(2, 3, 3\)"),
+        ([np.zeros((2, 3)), np.zeros((2, 3, 3))], DataError, r"2-D(.|\n)*\(2, 3, 3\)"),
     ],
 )
 def test_what_adapt_refuses(given: Any, error: type[Exception], message: str) -> None:

@@ -137,7 +137,10 @@ class Tracer(GraphAppendingTracer):
 
     def create_arg(self, a: Any) -> Any:
         """Accept weights, constant tensors and random generators among the arguments of a traced call."""
-        if isinstance(a, Weight):
+        known = runtime.known_weight(a) if isinstance(a, torch.Tensor) else None
+        if known is not None:
+            a = self.weight(known)
+        elif isinstance(a, Weight):
             a = runtime.shown(a)
         elif isinstance(a, (torch.Tensor, torch.Generator)):
             a = self.constant(a)

@@ -180,7 +180,7 @@ def program(model: Any, training: bool, jit: Report | None = None, remat: Remat 
     runtime.synchronise_seed()
     graph, cached = model.need_running_graph(), _cached_for(model)
     if cached.changes != _process.changes() or cached.state[0] is not graph:
-        state = (graph, str(runtime.device()), tuple(layer.trainable for layer in model.inner_layers()))
+        state = (graph, str(runtime.device()), tuple((layer.trainable, layer.revision) for layer in model.inner_layers()))
         cached.state = cached.state if cached.state == state else state
         cached.changes = _process.changes()
         runtime.settle_tf32()

@@ -12,11 +12,12 @@ from anabranch.graph.port import Port, connect
 from anabranch.graph.records import Node, Operation, Spec, Tensor, Window, map_specs, spec_leaves, tensors_in
 from anabranch.graph.shapes import Shape
 from anabranch.graph.tensor import describe, outputs_of, record
-from anabranch.graph.weight import Home, Weight
+from anabranch.graph.weight import Home, Weight, WeightOptions
 
 __all__ = [
     "CallSite", "Facts", "Flat", "Function", "Graph", "Home", "Judgement", "Method", "Node", "Operation", "Operator", "Port",
-    "Rule", "Shape", "Slots", "Spec", "Step", "Tensor", "Weight", "Window",
+    "Rule", "Shape", "Slots", "Spec", "Step", "Tensor", "Weight", "WeightOptions",
+    "Window",
     "apply", "bind", "call_site", "connect", "describe", "flatten", "map_specs", "outputs_of", "record", "replay", "snake_case",
     "spec_leaves", "subgraph", "tensors_in", "with_values",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from anabranch import _tree
 
 
 class Port(Protocol):
-    """Whoever knows torch."""
+    """What symbolic tensors ask of the package that knows torch."""
 
     def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return the specs of what ``operation.call`` gives."""

@@ -157,6 +157,9 @@ class Operation(ABC):
         """The path in the model that first took it."""
         return self.name
 
+    def set_mode(self, training: bool) -> None:  # noqa: B027 - nothing to do unless it holds modules
+        """Bring third-party modules that it holds into training mode, or out of it; called before each run."""
+
     def sublayers(self) -> Sequence[Operation]:
         """Return the layers held directly."""
         return ()

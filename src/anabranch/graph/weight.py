@@ -1,10 +1,10 @@
-"""A layer's weight as a record: what it is now, its numbers when somebody first asks for them."""
+"""A layer's weight as a record: its shape and options now, its values when somebody first asks for them."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from anabranch._errors import DtypeError, ShapeError
 from anabranch.graph.arrays import is_numpy
@@ -21,73 +21,100 @@ class Home:
         self.path = path
 
 
+class WeightOptions(NamedTuple):
+    """How a weight begins and how it is trained.
+
+    Args:
+        initializer: returns its initial values for a shape and a dtype.
+        regularizer: a penalty on its values, which joins the training loss.
+        constraint: is applied to its values after each update.
+        trainable: whether training changes it.
+        autocast: whether a layer that computes in fewer bits reads it in those.
+    """
+
+    initializer: Callable[..., Any]
+    regularizer: Callable[[Any], Any] | None = None
+    constraint: Callable[[Any], Any] | None = None
+    trainable: bool = True
+    autocast: bool = True
+
+
 class WeightEngine(Protocol):
-    """What a weight asks of whoever holds tensors."""
+    """What a weight asks of the package that holds tensors."""
 
     def native(self, weight: Weight) -> Any:
-        """Return the tensor in torch's layout, made on first use; a recorded node while a model is being lowered."""
+        """Return the tensor in torch's layout, made on first use; a traced read while a model is being lowered."""
 
     def shown(self, weight: Weight) -> Any:
-        """Return the tensor in the weight's own axis order; a recorded node while a model is being lowered."""
+        """Return the tensor in the weight's own axis order; a traced read while a model is being lowered."""
 
     def as_tensor(self, value: Any) -> Any:
         """Return an array as a tensor."""
 
     def shape_of(self, value: Any) -> Any:
-        """Return what is known of the shape of what may be a number, an array, a tensor or a recorded value."""
+        """Return what is known of the shape of what may be a number, an array, a tensor or a traced value."""
 
     def write(self, weight: Weight, value: Any) -> None:
-        """Replace the numbers in place."""
+        """Replace the values in place."""
+
+    def note_change(self) -> None:
+        """Let compiled models look again before they run, as a weight's options changed."""
+
+
+def _option(name: str, doc: str) -> Any:
+    """Return a property that reads and replaces one of a weight's options."""
+
+    def replace(weight: Weight, value: Any) -> None:
+        weight.options = weight.options._replace(**{name: value})
+        weight.engine.note_change()
+
+    return property(lambda weight: getattr(weight.options, name), replace, doc=doc)
 
 
 class Weight:
-    """A weight: shape, dtype, initializer and path, with a tensor that is made on first use.
+    """A weight: shape, dtype, options and path, with a tensor that is made on first use.
 
-    ``shape`` is in Keras's axis order (kernels H W I O; dense I O). ``axes`` is torch's order: axis ``k`` of the tensor
-    is axis ``axes[k]`` of ``shape``; None where both agree.
+    Args:
+        name: the last part of its path.
+        shape: in Keras's axis order (kernels H W I O; dense I O).
+        dtype: of its values.
+        options: how it begins and is trained; an initializer alone leaves the others at their defaults.
+        home: the owner that gives its path.
+        engine: the package that holds tensors.
+        axes: axis ``k`` of torch's tensor is axis ``axes[k]`` of ``shape``; None where both agree.
     """
 
-    __slots__ = (
-        "__weakref__", "assigned", "autocast", "axes", "constraint", "dtype", "engine", "home", "initializer", "name",
-        "regularizer", "shape", "tensor", "trainable",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "assigned", "axes", "dtype", "engine", "home", "name", "options", "shape", "tensor")
 
     def __init__(
         self,
         name: str,
         shape: tuple[int, ...],
         dtype: str,
-        initializer: Callable[..., Any],
+        options: WeightOptions | Callable[..., Any],
         home: Home,
         engine: WeightEngine,
-        *,
-        trainable: bool = True,
         axes: tuple[int, ...] | None = None,
-        regularizer: Callable[[Any], Any] | None = None,
-        constraint: Callable[[Any], Any] | None = None,
-        autocast: bool = True,
     ) -> None:
         self.name = name
         self.shape = shape
         self.dtype = dtype
-        self.initializer = initializer
+        self.options = options if isinstance(options, WeightOptions) else WeightOptions(options)
         self.home = home
         self.engine = engine
-        self.trainable = trainable
         self.axes = axes
-        self.regularizer = regularizer
-        self.constraint = constraint
-        self.autocast = autocast  # whether a layer that computes in fewer bits reads it in those
         self.tensor: Any = None
-        self.assigned = False  # whether somebody gave the numbers, rather than the initializer
+        self.assigned = False  # whether somebody set the values, rather than the initializer
+
+    initializer = _option("initializer", "Returns the initial values.")
+    regularizer = _option("regularizer", "A penalty on the values, None without.")
+    constraint = _option("constraint", "What is applied to the values after each update, None without.")
+    trainable = _option("trainable", "Whether training changes it.")
+    autocast = _option("autocast", "Whether a layer that computes in fewer bits reads it in those.")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
-        """Return a weight of the same numbers, which are drawn the same where nobody asked for them yet."""
-        twin = Weight(
-            self.name, self.shape, self.dtype, self.initializer, copy.deepcopy(self.home, memo), self.engine,
-            trainable=self.trainable, axes=self.axes, regularizer=self.regularizer, constraint=self.constraint,
-            autocast=self.autocast,
-        )  # fmt: skip
+        """Return a weight of the same values, which are drawn the same where nobody asked for them yet."""
+        twin = Weight(self.name, self.shape, self.dtype, self.options, copy.deepcopy(self.home, memo), self.engine, self.axes)
         twin.tensor, twin.assigned = copy.deepcopy(self.tensor, memo), self.assigned
         memo[id(self)] = twin
         return twin
@@ -99,21 +126,21 @@ class Weight:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """How many values it has."""
         return product(self.shape) or 0
 
     @property
     def value(self) -> Any:
-        """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its proxy."""
+        """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its traced read."""
         return self.engine.native(self)
 
     def numpy(self) -> Any:
-        """Return the numbers as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""
+        """Return the values as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""
         tensor = self.engine.shown(self).detach().cpu()
         return (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
 
     def assign(self, value: Any) -> Weight:
-        """Replace the numbers, given in Keras's axis order; the tensor object stays the same.
+        """Replace the values, given in Keras's axis order; the tensor object stays the same.
 
         Inside a layer's ``call`` this becomes a step of the model, which every later call takes.
         """
@@ -129,11 +156,11 @@ class Weight:
         return self
 
     def assign_add(self, value: Any) -> Weight:
-        """Add to the numbers."""
+        """Add to the values."""
         return self.assign(self + value)
 
     def assign_sub(self, value: Any) -> Weight:
-        """Subtract from the numbers."""
+        """Subtract from the values."""
         return self.assign(self - value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -179,6 +206,26 @@ class Weight:
 
     def __pow__(self, other: Any) -> Any:
         return _shown(self) ** self._operand(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return _shown(self) < self._operand(other)
+
+    def __le__(self, other: Any) -> Any:
+        return _shown(self) <= self._operand(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _shown(self) > self._operand(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _shown(self) >= self._operand(other)
+
+    def __abs__(self) -> Any:
+        return abs(_shown(self))
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
 
     def __bool__(self) -> bool:
         return True

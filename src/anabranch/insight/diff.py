@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Graph, Node, Tensor, spec_leaves, subgraph
+from anabranch.layers.base import Layer
+from anabranch.layers.configuring import base_settings, own_settings
 
 
 class Change(NamedTuple):
@@ -57,6 +59,7 @@ class Facts(NamedTuple):
     """What is compared of one operation."""
 
     type: str
+    made: str
     config: dict[str, str]
     shape: str
     inputs: str
@@ -90,7 +93,7 @@ def diff(old: Any, new: Any) -> Diff:
 def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
     found = []
     if a.type != b.type:
-        found.append(Change(path, "type", _made(a), _made(b)))
+        found.append(Change(path, "type", a.made, b.made))
     else:
         for key in a.config.keys() | b.config.keys():
             one, other = a.config.get(key, "-"), b.config.get(key, "-")
@@ -106,12 +109,6 @@ def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
         one, other = (", ".join(f"{name} {held.get(name, 'none')}" for name in names) for held in (a.weights, b.weights))
         found.append(Change(path, "weights", one, other))
     return found
-
-
-def _made(facts: Facts) -> str:
-    """Return the type with what it was made with, e.g. ``Activation(activation='gelu')``."""
-    given = ", ".join(f"{key}={value}" for key, value in facts.config.items() if key not in ("trainable", "dtype"))
-    return f"{facts.type}({given})" if given else facts.type
 
 
 def _merged(a: list[str], b: list[str]) -> list[str]:
@@ -151,7 +148,10 @@ def _facts(graph: Graph) -> dict[str, Facts]:
         weights = {} if inner else {_relative(w, operation): str(w.shape) for w in operation.weights}
         function = operation.is_function and not operation.weights
         kind = operation.base_name.title().replace("_", "") if function else type(operation).__name__
-        found[path] = Facts(kind, _config(operation, calls), ", ".join(map(str, shapes)), sources, weights)
+        made = operation.written_code(named=False) if isinstance(operation, Layer) else kind
+        found[path] = Facts(
+            kind, made.removesuffix("()"), _config(operation, calls), ", ".join(map(str, shapes)), sources, weights
+        )
         if inner is not None:
             stack.append((path + "/", inner, _calls(inner)))
     return found
@@ -173,9 +173,12 @@ def _source(graph: Graph, tensor: Tensor) -> str:
 
 
 def _config(operation: Any, calls: list[Any]) -> dict[str, str]:
-    """Return what an operation was made with, and the numbers it is called with, as texts."""
-    config = operation.get_config() if hasattr(operation, "get_config") and subgraph(operation) is None else {}
-    config = {key: value for key, value in config.items() if key != "name"}
+    """Return the settings of an operation, and the values it is called with, as texts."""
+    config: dict[str, Any] = {}
+    if isinstance(operation, Layer) and subgraph(operation) is None:
+        own = operation.get_config() if operation.writes_config else own_settings(operation)
+        config = {key: value for key, value in (base_settings(operation) | own).items() if key != "name"}
+        config["dtype"] = operation.dtype_policy.name
     constants = [
         leaf for node in calls for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if not isinstance(leaf, Tensor)
     ]

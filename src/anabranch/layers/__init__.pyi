@@ -83,13 +83,15 @@ from .regularization import (
     SpatialDropout3D as SpatialDropout3D,
 )
 from .reshaping import (
-    Cropping1D as Cropping1D,
-    Cropping2D as Cropping2D,
-    Cropping3D as Cropping3D,
     Flatten as Flatten,
     Permute as Permute,
     RepeatVector as RepeatVector,
     Reshape as Reshape,
+)
+from .resizing import (
+    Cropping1D as Cropping1D,
+    Cropping2D as Cropping2D,
+    Cropping3D as Cropping3D,
     UpSampling1D as UpSampling1D,
     UpSampling2D as UpSampling2D,
     UpSampling3D as UpSampling3D,

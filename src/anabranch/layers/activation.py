@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from anabranch import initializers, regularizers
-from anabranch._errors import ArgumentError
-from anabranch.graph import Shape
+from anabranch._errors import ShapeError
+from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
-from anabranch.layers.base import Layer
+from anabranch.layers.fields import (
+    AxesField,
+    ConstraintField,
+    Field,
+    FieldLayer,
+    InitializerField,
+    NumberField,
+    RegularizerField,
+    axes,
+    constraint,
+    field,
+    initializer,
+    number,
+    regularizer,
+    state,
+)  # fmt: skip
 from anabranch.ops import _kernels as kernels
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
-class Pointwise(Layer):
+
+class Pointwise(FieldLayer):
     """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
 
     takes_integers = False
@@ -20,105 +38,126 @@ class Pointwise(Layer):
     supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
+        """Return the input's shape."""
         return input_shape
 
 
 class ReLU(Pointwise):
-    """max(x, 0), cut at ``max_value``; below ``threshold`` it is negative_slope · (x - threshold)."""
+    """Rectify: max(x, 0), cut at ``max_value``; below ``threshold`` negative_slope · (x - threshold) (Glorot et al. 2011).
 
-    def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
-            if value is not None and value < 0:
-                raise ArgumentError(f"{name} of ReLU is not negative.", got=repr(value), where=str(self.made_at))
-        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+    Example:
+        >>> import numpy as np
+        >>> ReLU(max_value=1.0)(np.array([-1.0, 0.5, 3.0])).tolist()
+        [0.0, 0.5, 1.0]
+    """
 
-    def call(self, inputs: Any) -> Any:
+    max_value: Field[float | None, float | None] = number(default=None, least=0, optional=True, doc="the greatest output.")
+    negative_slope: NumberField = number(default=0.0, least=0, doc="the slope below the threshold.")
+    threshold: NumberField = number(default=0.0, least=0, doc="where the output begins to follow the input.")
+
+    def call(self, inputs: Tensor) -> Tensor:
         """Rectify."""
         return kernels.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(Pointwise):
-    """x above 0, negative_slope · x below (Maas et al. 2013)."""
+    """Rectify with a slope: x above 0, negative_slope · x below (Maas et al. 2013).
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
-        negative_slope = kwargs.pop("alpha", negative_slope)  # Keras 2's name
-        super().__init__(**kwargs)
-        if negative_slope is None or negative_slope < 0:
-            raise ArgumentError("negative_slope is a number ≥ 0.", got=repr(negative_slope), where=str(self.made_at))
-        self.negative_slope = negative_slope
+    Example:
+        >>> import numpy as np
+        >>> LeakyReLU(0.5)(np.array([-1.0, 2.0])).tolist()
+        [-0.5, 2.0]
+    """
 
-    def call(self, inputs: Any) -> Any:
+    negative_slope: NumberField = number(default=0.3, least=0, doc="the slope below 0.")
+
+    def _take_others(self, others: dict[str, Any]) -> None:
+        if "alpha" in others:  # Keras 2's name
+            self.negative_slope = others.pop("alpha")
+        super()._take_others(others)
+
+    def call(self, inputs: Tensor) -> Tensor:
         """Rectify."""
         return kernels.relu(inputs, self.negative_slope)
 
 
 class ELU(Pointwise):
-    """x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016)."""
+    """Take x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016).
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.alpha = alpha
+    Example:
+        >>> import numpy as np
+        >>> ELU()(np.array([0.0, 2.0])).tolist()
+        [0.0, 2.0]
+    """
 
-    def call(self, inputs: Any) -> Any:
+    alpha: NumberField = number(default=1.0, doc="the distance of the lower limit from 0.")
+
+    def call(self, inputs: Tensor) -> Tensor:
         """Apply."""
         return kernels.elu(inputs, self.alpha)
 
 
-class PReLU(Pointwise):
-    """x above 0, alpha · x below, alpha learned for each position but along ``shared_axes`` (He et al. 2015)."""
+def _shared(value: Any, owner: Any, name: str) -> list[int] | None:
+    return None if value is None else [value] if isinstance(value, int) else list(value)
 
-    def __init__(
-        self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
-        shared_axes: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = alpha_constraint
-        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes or ())
-        self.alpha: Any = None
+
+class PReLU(Pointwise):
+    """Rectify with a learned slope: x above 0, alpha · x below (He et al. 2015).
+
+    Example:
+        >>> from anabranch import Input
+        >>> layer = PReLU(shared_axes=[1, 2])
+        >>> layer(Input((8, 8, 3))).shape, layer.alpha.shape
+        ((None, 8, 8, 3), (1, 1, 3))
+    """
+
+    alpha_initializer: InitializerField = initializer(default="Zeros", doc="of alpha.")
+    alpha_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on alpha.")
+    alpha_constraint: ConstraintField = constraint(default=None, doc="applied to alpha after each update.")
+    shared_axes: Field[int | Sequence[int] | None, list[int] | None] = field(
+        default=None, convert=_shared, fixed=True, doc="the axes along which alpha is one value, such as [1, 2] for images."
+    )
+
+    alpha: Weight = state(init=False)
 
     def build(self, input_shape: Shape) -> None:
-        """Make alpha."""
-        shared = {normalise_axis(axis, len(input_shape)) for axis in self.shared_axes}
+        """Make alpha, one value for each position but along ``shared_axes``."""
+        shared = {normalise_axis(axis, len(input_shape)) for axis in self.shared_axes or ()}
         shape = [1 if axis in shared else size for axis, size in enumerate(input_shape)][1:]
-        self.alpha = self.add_weight(
-            shape, self.alpha_initializer, name="alpha", regularizer=self.alpha_regularizer, constraint=self.alpha_constraint
-        )
-        self.built = True
+        sizes = [size for size in shape if size is not None]
+        if len(sizes) < len(shape):
+            raise ShapeError(
+                "alpha needs known sizes.", got=str(input_shape), repair="shared_axes=[…] of the axes of unknown sizes"
+            )
+        self.alpha = self.weight("alpha", sizes)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Rectify."""
         return kernels.prelu(inputs, self.alpha)
 
 
 class Softmax(Pointwise):
-    """exp(x) / Σ exp(x) along ``axis``, or along several taken as one; masked places get 0.
+    """Make probabilities: exp(x) / Σ exp(x) along ``axis``; masked positions get 0.
 
-    A mask that goes with the input is taken where it has a value for each number, not one for each vector.
+    A mask that goes with the input is used where it has a value for each element, not one for each vector.
+
+    Example:
+        >>> import numpy as np
+        >>> Softmax()(np.array([[0.0, 0.0]])).tolist()
+        [[0.5, 0.5]]
     """
 
     unmasked_axes = 0
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.axis = axis
+    axis: AxesField = axes(default=-1, doc="the axis of the sum, or several taken as one.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
+        """Return the input's shape."""
         for axis in (self.axis,) if isinstance(self.axis, int) else self.axis:
             normalise_axis(axis, len(input_shape))
         return input_shape
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
         """Normalize."""
         if mask is None:
             return kernels.softmax(inputs, self.axis)

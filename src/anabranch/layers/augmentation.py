@@ -2,39 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from anabranch import config, runtime
-from anabranch._errors import ArgumentError, ShapeError, unknown
+from anabranch import runtime
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
-from anabranch.layers.core import whole
+from anabranch.layers.fields import (
+    DataFormatField,
+    Field,
+    NumberField,
+    SeedField,
+    choice,
+    data_format,
+    field,
+    integer,
+    number,
+    seed,
+)  # fmt: skip
 from anabranch.layers.regularization import Seeded
 from anabranch.ops import _kernels as kernels
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
+
+Range: TypeAlias = tuple[float, float]
+FactorField: TypeAlias = "Field[float | Sequence[float], float | Range]"
+RangeFactorField: TypeAlias = "Field[float | Sequence[float], Range]"
+RangeField: TypeAlias = "Field[Sequence[float], Range]"
+
+
+def _pair(value: Any, owner: Any, name: str) -> Range:
+    """Return two numbers, the lesser first."""
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value):
+        return float(min(value)), float(max(value))
+    raise ArgumentError(f"{name} of {type(owner).__name__} must be a pair of numbers.", expected="(low, high)", got=repr(value))
+
+
+def _factor(value: Any, owner: Any, name: str) -> Any:
+    """Return a factor as it is: a number, or (low, high), within [-1, 1]."""
+    if value is None:  # where the field has None for its default
+        return None
+    low, high = reach(value) if isinstance(value, (int, float)) else _pair(value, owner, name)
+    if not -1 <= low <= high <= 1:
+        raise ArgumentError(
+            f"{name} of {type(owner).__name__} must be a fraction.", expected="a number or a pair (low, high) in [-1, 1]",
+            got=repr(value),
+        )  # fmt: skip
+    return value if isinstance(value, (int, float)) else (low, high)
+
+
+def _range(value: Any, owner: Any, name: str) -> Range:
+    """Return the range that a factor stands for."""
+    return reach(_factor(value, owner, name))
+
+
+def _contrast(value: Any, owner: Any, name: str) -> Any:
+    low, high = (value, value) if isinstance(value, (int, float)) else _pair(value, owner, name)
+    if not 0 <= min(low, high) <= max(low, high) <= 1:
+        raise ArgumentError(
+            f"{name} of {type(owner).__name__} must be a fraction.", expected="a number or a pair in [0, 1]", got=repr(value)
+        )
+    return value if isinstance(value, (int, float)) else (low, high)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def reach(factor: float | Range) -> Range:
+    """Return the range that a factor stands for: (low, high), or ±factor."""
+    return (-abs(factor), abs(factor)) if isinstance(factor, (int, float)) else factor
 
 
 class RandomImages(Seeded):
     """A random change of each image while training; otherwise images pass, as floats. Abstract.
 
-    Images are (B, H, W, C), or (B, C, H, W) with channels first; whole numbers such as uint8 become floats.
+    Images are (B, H, W, C), or (B, C, H, W) with channels first; integers such as uint8 become floats.
     """
 
     supports_masking = False
 
-    def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(seed, **kwargs)
-        self.data_format = config.check_data_format(data_format)
+    seed: SeedField = seed(default=None, kw_only=True)
+    data_format: DataFormatField = data_format(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
+        """Return the input's shape."""
         check_rank(input_shape, 4, "batch, height, width, channels")
         return input_shape
 
-    def change(self, images: Any) -> Any:
+    def change(self, images: Tensor) -> Tensor:
         """Return (B, H, W, C) changed, each image in its own way."""
         raise NotImplementedError(f"{type(self).__name__} must write change(images)")
 
-    def call(self, inputs: Any, training: bool = True) -> Any:
+    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         """Change while training."""
         shape = runtime.shape_of(inputs)
         if shape is not None:
@@ -47,37 +109,45 @@ class RandomImages(Seeded):
         return kernels.permute(self.change(kernels.permute(images, (0, 2, 3, 1))), (0, 3, 1, 2))
 
 
+Mode: TypeAlias = Literal["horizontal", "vertical", "horizontal_and_vertical"]
+
+
 class RandomFlip(RandomImages):
-    """Mirror each image with probability 1/2, ``horizontal`` (left to right), ``vertical``, or both, each by its own draw."""
+    """Mirror each image with probability 1/2 in each direction of ``mode``, while training: (B, H, W, C) -> (B, H, W, C).
 
-    def __init__(
-        self, mode: str = "horizontal_and_vertical", seed: int | None = None, data_format: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(seed, data_format, **kwargs)
-        axes = {"horizontal": (2,), "vertical": (1,), "horizontal_and_vertical": (2, 1)}
-        if mode not in axes:
-            raise unknown("mode", str(mode), axes)
-        self.mode, self._axes = mode, axes[mode]
+    Example:
+        >>> from anabranch import Input
+        >>> RandomFlip("horizontal")(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
+    """
 
-    def change(self, images: Any) -> Any:
+    axes: ClassVar[dict[str, tuple[int, ...]]] = {
+        "horizontal": (2,), "vertical": (1,), "horizontal_and_vertical": (2, 1)
+    }  # fmt: skip
+
+    mode: Field[Mode, str] = choice(
+        *axes, default="horizontal_and_vertical",
+        doc='"horizontal" (left to right), "vertical", or "horizontal_and_vertical", each by its own draw.',
+    )  # fmt: skip
+
+    def change(self, images: Tensor) -> Tensor:
         """Mirror."""
-        return kernels.random_flip(images, self._axes, self.generator())
+        return kernels.random_flip(images, self.axes[self.mode], self.generator())
 
 
 class RandomCrop(RandomImages):
-    """A window of ``height`` x ``width`` of each image: at a random place while training, in the middle otherwise."""
+    """Cut a window out of each image: at a random position while training, in the middle otherwise.
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        seed: int | None = None,
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed, data_format, name=name, **kwargs)
-        self.height, self.width = whole("height", height, self), whole("width", width, self)
+    Shapes: (B, H, W, C) -> (B, height, width, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> RandomCrop(24, 24)(Input((32, 32, 3))).shape
+        (None, 24, 24, 3)
+    """
+
+    height: Field[int, int] = integer(doc="the window's height.")
+    width: Field[int, int] = integer(doc="the window's width.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, C) -> (B, height, width, C)."""
@@ -92,11 +162,11 @@ class RandomCrop(RandomImages):
             )  # fmt: skip
         return (*input_shape[:first], self.height, self.width, *input_shape[first + 2 :])
 
-    def change(self, images: Any) -> Any:
-        """Crop at random places."""
+    def change(self, images: Tensor) -> Tensor:
+        """Crop at random positions."""
         return kernels.random_crop(images, (self.height, self.width), self.generator())
 
-    def call(self, inputs: Any, training: bool = True) -> Any:
+    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         """Crop."""
         shape = runtime.shape_of(inputs)
         if shape is not None:
@@ -107,137 +177,124 @@ class RandomCrop(RandomImages):
         return kernels.cast(middle, self.compute_dtype)
 
 
+FILL_DOC = (
+    'what is beyond the border: the image mirrored ("reflect": d c b a | a b c d), repeated ("wrap"), its nearest pixel '
+    '("nearest"), or ``fill_value`` ("constant").'
+)
+FillField: TypeAlias = "Field[Literal['reflect', 'wrap', 'constant', 'nearest'], str]"
+InterpolationField: TypeAlias = "Field[Literal['bilinear', 'nearest'], str]"
+
+
 class Warp(RandomImages):
-    """A change of each image's place, turn or size. Abstract.
+    """A change of each image's position, angle or size. Abstract."""
 
-    What lies beyond the rim is the image mirrored (``reflect``: d c b a | a b c d), repeated (``wrap``), its nearest pixel
-    (``nearest``), or ``fill_value`` (``constant``).
-    """
-
-    def __init__(
-        self, fill_mode: str, interpolation: str, seed: int | None, fill_value: float, data_format: str | None, **kwargs: Any
-    ) -> None:
-        super().__init__(seed, data_format, **kwargs)
-        if fill_mode not in ("reflect", "wrap", "constant", "nearest"):
-            raise unknown("fill_mode", str(fill_mode), ("reflect", "wrap", "constant", "nearest"))
-        if interpolation not in ("bilinear", "nearest"):
-            raise unknown("interpolation", str(interpolation), ("bilinear", "nearest"))
-        self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
+    fill_mode: FillField = choice("reflect", "wrap", "constant", "nearest", default="reflect", doc=FILL_DOC, kw_only=True)
+    interpolation: InterpolationField = choice(
+        "bilinear", "nearest", default="bilinear", doc="how values between pixels are read.", kw_only=True
+    )
+    seed: SeedField = seed(default=None, kw_only=True)
+    fill_value: NumberField = number(default=0.0, doc='the value beyond the border, for "constant".', kw_only=True)
 
     def sampling(self) -> Any:
-        """Return how to read between pixels and beyond the rim."""
+        """Return how to read between pixels and beyond the border."""
         return kernels.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.compute_dtype)
 
 
 class RandomTranslation(Warp):
-    """Shift each image by its own share of height (down) and width (right), drawn from ±factor or (low, high)."""
+    """Shift each image by its own fraction of height and width, while training: (B, H, W, C) -> (B, H, W, C).
 
-    def __init__(
-        self,
-        height_factor: Any,
-        width_factor: Any,
-        fill_mode: str = "reflect",
-        interpolation: str = "bilinear",
-        seed: int | None = None,
-        fill_value: float = 0.0,
-        data_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_range, self.width_range = share("height_factor", height_factor), share("width_factor", width_factor)
+    Example:
+        >>> from anabranch import Input
+        >>> RandomTranslation(0.1, 0.1)(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
+    """
 
-    def change(self, images: Any) -> Any:
+    height_factor: FactorField = field(
+        convert=_factor, plain=_plain, doc="fractions of the height, down: (low, high), or ±factor."
+    )
+    width_factor: FactorField = field(
+        convert=_factor, plain=_plain, doc="fractions of the width, right: (low, high), or ±factor."
+    )
+
+    def change(self, images: Tensor) -> Tensor:
         """Shift."""
-        return kernels.random_translation(images, self.height_range, self.width_range, self.sampling(), self.generator())
+        by = reach(self.height_factor), reach(self.width_factor)
+        return kernels.random_translation(images, *by, self.sampling(), self.generator())
 
 
 class RandomRotation(Warp):
-    """Turn each image about its middle by its own share of a full turn, counter-clockwise, from ±factor or (low, high)."""
+    """Turn each image about its middle, counter-clockwise, while training: (B, H, W, C) -> (B, H, W, C).
 
-    def __init__(
-        self,
-        factor: Any,
-        fill_mode: str = "reflect",
-        interpolation: str = "bilinear",
-        seed: int | None = None,
-        fill_value: float = 0.0,
-        data_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.range = share("factor", factor)
+    Example:
+        >>> from anabranch import Input
+        >>> RandomRotation(0.05)(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
+    """
 
-    def change(self, images: Any) -> Any:
+    factor: RangeFactorField = field(convert=_range, plain=_plain, doc="fractions of a full turn: (low, high), or ±factor.")
+
+    def change(self, images: Tensor) -> Tensor:
         """Turn."""
-        return kernels.random_rotation(images, self.range, self.sampling(), self.generator())
+        return kernels.random_rotation(images, self.factor, self.sampling(), self.generator())
 
 
 class RandomZoom(Warp):
-    """Show 1 + a share of each image's height and width, drawn from ±factor or (low, high): more than 0 looks from afar.
+    """Show 1 + a fraction of each image's height and width, while training: above 0 it gets smaller.
 
-    Without ``width_factor`` the ratio of the sides stays.
+    Shapes: (B, H, W, C) -> (B, H, W, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> RandomZoom((-0.2, 0.0))(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
     """
 
-    def __init__(
-        self,
-        height_factor: Any,
-        width_factor: Any = None,
-        fill_mode: str = "reflect",
-        interpolation: str = "bilinear",
-        seed: int | None = None,
-        fill_value: float = 0.0,
-        data_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_range = share("height_factor", height_factor)
-        self.width_range = None if width_factor is None else share("width_factor", width_factor)
+    height_factor: FactorField = field(convert=_factor, plain=_plain, doc="fractions of the height: (low, high), or ±factor.")
+    width_factor: Field[float | Sequence[float] | None, float | Range | None] = field(
+        default=None, convert=_factor, plain=_plain, doc="fractions of the width; None: the ratio of the sides stays."
+    )
 
-    def change(self, images: Any) -> Any:
+    def change(self, images: Tensor) -> Tensor:
         """Zoom."""
-        return kernels.random_zoom(images, self.height_range, self.width_range, self.sampling(), self.generator())
+        width = None if self.width_factor is None else reach(self.width_factor)
+        return kernels.random_zoom(images, reach(self.height_factor), width, self.sampling(), self.generator())
+
+
+RANGE_DOC = "the least and greatest value of an image."
 
 
 class RandomContrast(RandomImages):
-    """Scale each image's distance from its channels' means by a draw from [1 - factor, 1 + factor], cut to ``value_range``.
+    """Scale each image's distance from its channels' means by a draw from [1 - factor, 1 + factor], while training.
 
-    A pair (a, b) draws from [1 - a, 1 + b].
+    Shapes: (B, H, W, C) -> (B, H, W, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> RandomContrast(0.2)(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
     """
 
-    def __init__(self, factor: Any, value_range: Any = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed, **kwargs)
-        low, high = (factor, factor) if isinstance(factor, (int, float)) else share("factor", factor)
-        if not 0 <= min(low, high) <= max(low, high) <= 1:
-            raise ArgumentError("factor is a share.", expected="a number or a pair in [0, 1]", got=repr(factor))
-        self.range, self.value_range = (1.0 - low, 1.0 + high), pair("value_range", value_range)
+    factor: FactorField = field(convert=_contrast, plain=_plain, doc="a number, or (a, b) to draw from [1 - a, 1 + b].")
+    value_range: RangeField = field(default=(0, 255), convert=_pair, plain=_plain, doc=RANGE_DOC)
 
-    def change(self, images: Any) -> Any:
+    def change(self, images: Tensor) -> Tensor:
         """Scale."""
-        return kernels.random_contrast(images, self.range, self.value_range, self.generator())
+        low, high = (self.factor, self.factor) if isinstance(self.factor, (int, float)) else self.factor
+        return kernels.random_contrast(images, (1.0 - low, 1.0 + high), self.value_range, self.generator())
 
 
 class RandomBrightness(RandomImages):
-    """Add to each image a share of the range of values, drawn from ±factor or (low, high), cut to ``value_range``."""
+    """Add to each image a fraction of the range of values, while training: (B, H, W, C) -> (B, H, W, C).
 
-    def __init__(self, factor: Any, value_range: Any = (0, 255), seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed, **kwargs)
-        self.range, self.value_range = share("factor", factor), pair("value_range", value_range)
+    Example:
+        >>> from anabranch import Input
+        >>> RandomBrightness(0.2)(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
+    """
 
-    def change(self, images: Any) -> Any:
+    factor: RangeFactorField = field(convert=_range, plain=_plain, doc="fractions of the range: (low, high), or ±factor.")
+    value_range: RangeField = field(default=(0, 255), convert=_pair, plain=_plain, doc=RANGE_DOC)
+
+    def change(self, images: Tensor) -> Tensor:
         """Add."""
-        return kernels.random_brightness(images, self.range, self.value_range, self.generator())
-
-
-def pair(name: str, value: Any) -> tuple[float, float]:
-    """Return two numbers, the lesser first."""
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value):
-        return float(min(value)), float(max(value))
-    raise ArgumentError(f"{name} is a pair of numbers.", expected="(low, high)", got=repr(value))
-
-
-def share(name: str, factor: Any) -> tuple[float, float]:
-    """Return the range that a factor stands for: ±factor, or (low, high)."""
-    low, high = pair(name, (-factor, factor) if isinstance(factor, (int, float)) else factor)
-    if not -1 <= low <= high <= 1:
-        raise ArgumentError(f"{name} is a share.", expected="a number or a pair (low, high) in [-1, 1]", got=repr(factor))
-    return low, high
+        return kernels.random_brightness(images, self.factor, self.value_range, self.generator())

@@ -7,12 +7,12 @@ somebody asks for them.
 from __future__ import annotations
 
 import copy
-import types
+import functools
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from anabranch import _process, _tree, config, constraints, dtype_policies, initializers, regularizers, runtime
+from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -30,32 +30,26 @@ from anabranch.graph import (
     Graph,
     Home,
     Node,
-    Operation,
     Shape,
     Spec,
     Tensor,
-    Weight,
     call_site,
     outputs_of,
     record,
-    snake_case,
     tensors_in,
 )
 from anabranch.layers import mask_rule
+from anabranch.layers.configuring import Configured, taken
 
-_BASE_ARGUMENTS = (
-    "name",
-    "trainable",
-    "dtype",
-    "autocast",
-    "activity_regularizer",
-    "input_shape",
-    "input_dim",
-    "batch_input_shape",
-)
+if TYPE_CHECKING:
+    from anabranch.regularizers import RegularizerLike
+    from anabranch.runtime import Tensor as AnyTensor
 
 
-class Layer(Operation):
+_VALUES = frozenset((int, float, str, bool))  # types that hold no tensors
+
+
+class Layer(Configured):
     """Base of all layers.
 
     Args:
@@ -71,38 +65,31 @@ class Layer(Operation):
     supports_masking: bool = False  # whether a mask goes on, by ``compute_mask``; else it ends here
     unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to be told to ``call`` unasked; None: any
 
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    made_at: CallSite
     calls: list[weakref.ref[Node]]
-    dtype: str  # of the weights
-    low_precision: str | None = None  # what is computed in, where that is not the type of the weights
-    _home: Home
-    # What most layers have in common stands here, not in each of them: there may be 100,000.
-    explicit_name: str | None = None
-    built: bool = False
     built_for: CallSite | None = None
-    autocast: bool = True
-    activity_regularizer: Callable[[Any], Any] | None = None
     first_shape: Shape | None = None
-    _trainable: bool = True
-    _weights: Sequence[Weight] = ()
     held_losses: Sequence[Any] = ()  # added by the last outermost call
-    watched: Mapping[str, Any] = types.MappingProxyType({})  # what add_metric was told, by name
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True
+        if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
+            cls.writes_config = True
+        if "build" in cls.__dict__:
+            cls.build = _built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Lay out the state and keep the arguments for ``get_config``."""
+        """Lay out the state, and save the arguments for ``get_config`` where they are no fields."""
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
         self = super().__new__(cls)
-        self._arguments = (args, kwargs)
+        if cls.captures:
+            self._arguments = (args, kwargs)
         self.made_at = call_site()
-        if args and cls.__module__.startswith("anabranch.layers."):  # of users' layers, tensors may be settings
-            refuse_tensors_as_settings(cls, args, self.made_at)
+        if not _VALUES.issuperset(map(type, args)) and cls.__module__.startswith("anabranch.layers."):
+            refuse_tensors_as_settings(cls, args, self.made_at)  # of users' layers, tensors may be settings
         self.calls = []
+        _process.note_change()
         self._take_policy(config.dtype_policy())
         self._home = Home(cls._base_name())
         return self
@@ -110,9 +97,9 @@ class Layer(Operation):
     def __init__(
         self,
         *,
-        activity_regularizer: Any = None,
+        activity_regularizer: RegularizerLike = None,
         trainable: bool = True,
-        dtype: str | None = None,
+        dtype: str | DTypePolicy | dict[str, Any] | None = None,
         autocast: bool = True,
         name: str | None = None,
         **legacy: Any,
@@ -125,84 +112,23 @@ class Layer(Operation):
                 where=str(self.made_at), repair=f"name={name.replace('/', '_')!r}",
             )  # fmt: skip
         if name is not None:
-            self.explicit_name = name
+            self.explicit_name, self._named = name, True
             self._home.path = name or self._home.path
         if not trainable:
             self._trainable = False
-        _process.note_change()
         if dtype is not None:
             try:
                 self._take_policy(dtype_policies.get(dtype))
             except AnabranchError as error:
                 raise error.at(str(self.made_at)) from None
-        self.autocast = autocast
+        if not autocast:
+            self._autocast = False
         if activity_regularizer is not None:
-            self.activity_regularizer = regularizers.get(activity_regularizer)
+            self._activity_regularizer = regularizers.get(activity_regularizer)
         if legacy:
             self.first_shape = self._take_first_shape(legacy)
         if legacy:
             raise self._unknown_argument(next(iter(legacy)))
-
-    def _take_policy(self, policy: DTypePolicy) -> None:
-        self.dtype = policy.variable_dtype
-        if policy.compute_dtype != self.dtype or self.low_precision:
-            self.low_precision = policy.compute_dtype if policy.compute_dtype != self.dtype else None
-
-    @property
-    def dtype_policy(self) -> DTypePolicy:
-        """The precision policy: what the layer computes in, and what its weights are kept in."""
-        return DTypePolicy(f"mixed_{self.low_precision}" if self.low_precision else self.dtype)
-
-    @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
-        self._take_policy(dtype_policies.get(value))
-        _process.note_change()
-
-    @property
-    def compute_dtype(self) -> str:
-        """The float type that the layer computes in and gives."""
-        return self.low_precision or self.dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        """The float type that the weights are kept in."""
-        return self.dtype
-
-    # Names and places
-
-    @classmethod
-    def _base_name(cls) -> str:
-        return snake_case(cls.__name__)
-
-    @property
-    def base_name(self) -> str:
-        """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
-        return self._base_name()
-
-    @property
-    def name(self) -> str:
-        """The name given, or the one in the model that first adopted the layer."""
-        return self.explicit_name or self._home.path.rpartition("/")[2]
-
-    @property
-    def path(self) -> str:
-        """The path in the model that first adopted the layer, e.g. ``backbone/conv2d``."""
-        return self._home.path
-
-    def adopt(self, ordinal: int, path: str) -> None:
-        """Note once which model first took this layer, and where it stands there; sublayers follow."""
-        if self._home.ordinal is not None:
-            return
-        self._home.ordinal, self._home.path = ordinal, path
-        counts: dict[str, int] = {}
-        for layer in self.sublayers():
-            layer.adopt(ordinal, f"{path}/{_numbered(layer.name, counts)}")
-
-    def written_code(self) -> str:
-        """Return the code that made the layer, shortened where it is long: ``Dense(3, activation='relu')``."""
-        args, kwargs = self._arguments
-        words = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
-        return f"{type(self).__name__}({words if len(words) <= _LONGEST else '…'})"
 
     def axis_layout(self) -> str | None:
         """Return the layer's ``data_format``, which users' layers may have too; None where it has none."""
@@ -210,57 +136,13 @@ class Layer(Operation):
         return found
 
     @property
-    def adopted(self) -> bool:
-        """Whether a model has taken this layer."""
-        return self._home.ordinal is not None
-
-    @property
     def graph(self) -> Graph | None:
         """The graph inside, None unless this is a model of layers."""
         return None
 
-    # Weights
-
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: str | None = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: constraints.ConstraintLike = None,
-        aggregation: str = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-        *,
-        axes: tuple[int, ...] | None = None,
-    ) -> Weight:
-        """Add a weight of ``shape``; its numbers are made on first use.
-
-        ``initializer`` defaults to Glorot uniform for floats, zeros for other types. ``axes``: see :class:`Weight`.
-        """
-        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        if any(not isinstance(size, int) or size < 0 for size in shape):
-            raise ShapeError("A weight's sizes are known whole numbers.", got=str(shape), where=self._described())
-        dtype = dtype or self.dtype
-        name = _numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
-        initializer = initializer or ("glorot_uniform" if "float" in dtype else "zeros")
-        weight = Weight(
-            name, shape, dtype, initializers.get(initializer), self._home, runtime,
-            trainable=trainable, axes=axes, regularizer=regularizers.get(regularizer), constraint=constraints.get(constraint),
-            autocast=autocast,
-        )  # fmt: skip
-        self._weights = (*self._weights, weight)
-        return weight
-
     def sublayers(self) -> list[Layer]:
         """Return the layers held directly by this one's attributes, in the order they were set."""
-        held = [value for value in self._held() if isinstance(value, (Layer, list, tuple, dict))]
-        return list(dict.fromkeys(leaf for leaf in _tree.leaves(held) if isinstance(leaf, Layer))) if held else []
-
-    def _held(self) -> list[Any]:
-        return [value for key, value in vars(self).items() if key not in _OWN_STATE]
+        return list(dict.fromkeys(layer for layer in self._inside() if isinstance(layer, Layer)))
 
     def inner_layers(self) -> Iterator[Layer]:
         """Yield this layer and every layer inside it, each once."""
@@ -272,75 +154,6 @@ class Layer(Operation):
                 seen.add(layer)
                 yield layer
                 stack.extend(reversed(layer.sublayers()))
-
-    @property
-    def weights(self) -> list[Weight]:
-        """All weights, layer by layer, each layer's trainable kind first, as in Keras 3."""
-        by_layer = (sorted(layer._weights, key=lambda weight: not weight.trainable) for layer in self.inner_layers())
-        return list(dict.fromkeys(weight for weights in by_layer for weight in weights))
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        return [w for layer in self.inner_layers() if layer.trainable for w in layer._weights if w.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves: those of frozen layers, and statistics."""
-        changed = set(self.trainable_weights)
-        return [w for w in self.weights if w not in changed]
-
-    variables = weights
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights; setting it sets it on every layer inside."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        for layer in self.inner_layers():
-            layer._trainable = bool(value)
-        _process.note_change()
-
-    def get_weights(self) -> list[Any]:
-        """Return the weights' numbers as NumPy arrays, in the order of ``weights``."""
-        self._need_built()
-        return [weight.numpy() for weight in self.weights]
-
-    def set_weights(self, weights: list[Any]) -> None:
-        """Set the weights' numbers from arrays in the order of ``weights``; nothing changes unless all fit."""
-        self._need_built()
-        mine = self.weights
-        if len(weights) != len(mine):
-            raise ArgumentError(
-                f"{self._described()} has another number of weights.",
-                expected=f"{len(mine)} arrays: {[f'{w.path} {w.shape}' for w in mine]}"[:400],
-                got=f"{len(weights)}",
-            )
-        for weight, value in zip(mine, weights, strict=True):
-            if tuple(value.shape) != weight.shape:
-                raise ShapeError(
-                    f"Values for weight {weight.path!r} have another shape.",
-                    expected=str(weight.shape),
-                    got=str(value.shape),
-                )
-        for weight, value in zip(mine, weights, strict=True):
-            weight.assign(value)
-
-    def count_params(self) -> int:
-        """Return how many numbers the weights hold."""
-        self._need_built()
-        return sum(weight.size for weight in self.weights)
-
-    def _need_built(self) -> None:
-        if not self.built and not self._weights:  # some layers make theirs as they are made
-            raise NotReadyError(
-                f"{self._described()} has no weights yet: their shapes follow from its input.",
-                repair="call it on a tensor, or layer.build(input_shape)",
-            )
 
     # The protocol
 
@@ -372,9 +185,10 @@ class Layer(Operation):
         """Return the dtype of the result; what the layer computes in unless a family says otherwise."""
         return self.compute_dtype
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> AnyTensor:
         """Make a node where an argument is symbolic, compute where all are numbers."""
-        return self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
+        made: AnyTensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
+        return made
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
         """Return the symbolic tensors that the call at ``site`` gives, building the layer first; ``noted``: in ``calls``."""
@@ -396,6 +210,8 @@ class Layer(Operation):
             self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
             self.built = True
             self.built_for = site
+            if self.captures:
+                self.own_weights()  # notes torch modules among the attributes, whose mode follows the layer's
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         dtype = self.compute_dtype if self.autocast else None
@@ -447,15 +263,6 @@ class Layer(Operation):
         if aggregation not in ("mean", "sum"):
             raise ArgumentError("Unknown aggregation.", expected="'mean' or 'sum'", got=repr(aggregation))
         runtime.watch_value(self, value, name or f"{self.name}_metric", aggregation)
-
-    def held_metrics(self) -> list[Any]:
-        """Return the metrics among this layer's attributes, and what ``add_metric`` was told."""
-        return [leaf for leaf in _tree.leaves(self._held()) if hasattr(leaf, "update_state") and hasattr(leaf, "reset_state")]
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics of this layer and those inside it."""
-        return [metric for layer in self.inner_layers() for metric in layer.held_metrics()]
 
     # Masks
 
@@ -513,20 +320,7 @@ class Layer(Operation):
         node = self._only_call("input")
         return node.args[0] if node.args else outputs_of(node)
 
-    # Config
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as they were given, with the base's."""
-        args, kwargs = self._arguments
-        code = type(self).__init__.__code__
-        names = code.co_varnames[1 : code.co_argcount]
-        given = dict(zip(names, args, strict=False)) | kwargs
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name} | given
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make a layer from what ``get_config`` gave."""
-        return cls(**config)
+    # Copies
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a layer with weights of its own, of the same numbers; calls stay with the original."""
@@ -537,10 +331,6 @@ class Layer(Operation):
         return twin
 
     # Mistakes
-
-    def _described(self, site: CallSite | None = None) -> str:
-        place = f", called at {site}" if site else f" (made at {self.made_at})"
-        return f"{type(self).__name__} {self.name!r}{place}"
 
     def _take_first_shape(self, legacy: dict[str, Any]) -> Shape | None:
         """Keras 2's way of saying a model's input on its first layer."""
@@ -554,35 +344,26 @@ class Layer(Operation):
         return (None, size) if size is not None else None
 
     def _unknown_argument(self, name: str) -> ArgumentTypeError:
-        code = type(self).__init__.__code__
-        known = [*code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount], *_BASE_ARGUMENTS]
+        known = taken(type(self))
         close = nearest(name, known)
         return ArgumentTypeError(
-            f"{type(self).__name__} takes no argument {name!r}.",
-            expected=", ".join(dict.fromkeys(known)),
-            where=str(self.made_at),
-            repair=f"did you mean {close!r}?" if close else None,
-        )
+            f"{type(self).__name__} takes no argument {name!r}.", expected=", ".join(dict.fromkeys(known)),
+            where=str(self.made_at), repair=f"did you mean {close!r}?" if close else None,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
 
 
-def _numbered(name: str, taken: dict[str, int]) -> str:
-    """Return ``name``, numbered where it is taken, and note it: paths tell weights apart in files and in their first values."""
-    candidate = name
-    while candidate in taken:
-        taken[name] += 1
-        candidate = f"{name}_{taken[name]}"
-    taken[candidate] = 0
-    return candidate
+def _built_after(build: Callable[..., None]) -> Callable[..., None]:
+    """Return a ``build`` after which ``built`` is true, whoever calls it."""
 
+    @functools.wraps(build)
+    def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        self.built = True
 
-_LONGEST = 48  # characters of a layer's arguments that are worth showing again
-_OWN_STATE = frozenset((
-    "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "autocast", "activity_regularizer",
-    "first_shape", "_trainable", "_weights", "_home", "held_losses",
-))  # fmt: skip
+    return wrapper
 
 
 def _shapes(nest: Any) -> Any:

@@ -2,105 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from anabranch import activations, config, regularizers
-from anabranch._errors import ArgumentError, ShapeError, unknown
-from anabranch.graph import Shape, Window, call_site
-from anabranch.graph.shapes import check_rank, per_axis, window_length
-from anabranch.layers.base import Layer
-from anabranch.layers.core import whole
+from anabranch._errors import ArgumentError, ShapeError
+from anabranch.graph import Shape, Weight, Window
+from anabranch.layers.fields import (
+    ActivationField,
+    BooleanField,
+    CausalPaddingField,
+    ConstraintField,
+    DataFormatField,
+    Field,
+    FieldLayer,
+    InitializerField,
+    RegularizerField,
+    SizesField,
+    activation,
+    boolean,
+    constraint,
+    data_format,
+    initializer,
+    integer,
+    padding,
+    regularizer,
+    sizes,
+    state,
+)  # fmt: skip
+from anabranch.layers.windows import check_channels, known_channels, windows_shape
 from anabranch.ops import _kernels as kernels
 
-AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
 
-class Conv(Layer):
-    """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
+class Convolving(FieldLayer):
+    """What convolutions and transposed ones share: a kernel, a bias and an activation. Abstract."""
 
     rank: ClassVar[int]
     takes_one_tensor = True
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        groups: int = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters = whole("filters", filters, self)
-        self.groups = whole("groups", groups, self)
-        self.kernel_size = per_axis(kernel_size, self.rank, "kernel_size")
-        self.strides = per_axis(strides, self.rank, "strides")
-        self.dilation_rate = per_axis(dilation_rate, self.rank, "dilation_rate")
-        self.padding = check_padding(padding, causal=self.rank == 1)
-        self.data_format = config.check_data_format(data_format)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = (
-            regularizers.get(kernel_regularizer),
-            regularizers.get(bias_regularizer),
-        )
-        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
-        self.kernel: Any = None
-        self.bias: Any = None
+    activation: ActivationField = activation(default=None, kw_only=True)
+    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True, kw_only=True)
+    kernel_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel.", kw_only=True)
+    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias (filters,).", kw_only=True)
+    kernel_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.", kw_only=True)
+    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.", kw_only=True)
+    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
+    kernel_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after updates.", kw_only=True)
+    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after updates.", kw_only=True)
+
+    kernel: Weight = state(init=False)
+    bias: Weight = state(init=False)
+
+    def add_weights(self, kernel_shape: tuple[int, ...], filters: int) -> None:
+        """Add the kernel, whose last two axes come first in torch's order, and the bias."""
+        self.kernel = self.weight("kernel", kernel_shape, axes=(self.rank + 1, self.rank, *range(self.rank)))
+        if self.use_bias:
+            self.bias = self.weight("bias", (filters,))
+
+
+class Conv(Convolving):
+    """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
+
+    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
+    kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
+    strides: SizesField = sizes(default=1, doc="by how many positions the window moves.")
+    padding: CausalPaddingField = padding(default="valid", causal=True)
+    data_format: DataFormatField = data_format(default=None)
+    dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the input.")
+    groups: Field[int, int] = integer(default=1, doc="channels are split into so many groups, convolved apart.", fixed=True)
+
+    def _check(self) -> None:
         if self.filters % self.groups:
-            raise ArgumentError("filters is a multiple of groups.", got=f"filters={filters}, groups={groups}")
+            raise ArgumentError(
+                "filters must be a multiple of groups.", got=f"filters={self.filters}, groups={self.groups}",
+                where=str(self.made_at),
+            )  # fmt: skip
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, I / groups, filters) and bias (filters,)."""
         channels = known_channels(input_shape, self.rank, self.data_format)
         if channels % self.groups:
-            raise ShapeError("The input's channels are a multiple of groups.", got=f"{channels} channels, groups={self.groups}")
-        self.add_weights((*self.kernel_size, channels // self.groups, self.filters))
-        self.built = True
-
-    def add_weights(self, kernel_shape: tuple[int, ...]) -> None:
-        """Add the kernel, whose last two axes come first in torch's order, and the bias."""
-        self.kernel = self.add_weight(
-            kernel_shape, self.kernel_initializer, name="kernel", axes=(self.rank + 1, self.rank, *range(self.rank)),
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+            raise ShapeError(
+                "The input's channels must be a multiple of groups.", got=f"{channels} channels, groups={self.groups}"
+            )
+        self.add_weights((*self.kernel_size, channels // self.groups, self.filters), self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, filters); see ``window_length``."""
         channels = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(channels, self.kernel and self.kernel.shape[-2] * self.groups, input_shape)
+        check_channels(channels, self.kernel.shape[-2] * self.groups if self.kernel else None, input_shape)
         return windows_shape(
-            input_shape,
-            self.kernel_size,
-            self.strides,
-            self.padding,
-            self.data_format,
-            self.dilation_rate,
-            self.filters,
+            input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, self.filters
         )
 
     def sliding_window(self) -> Window | None:
         """Return the window that slides along the spatial axes."""
         return Window(self.strides, self.padding)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Convolve, add the bias, apply the activation."""
         return self.activation(
             kernels.conv(
@@ -111,76 +111,44 @@ class Conv(Layer):
 
 
 class Conv1D(Conv):
-    """Convolution over steps: (B, T, C) -> (B, T', filters); ``causal`` padding looks back only."""
+    """Convolve steps: activation(x ⋆ kernel + bias), (B, T, C) -> (B, T', filters).
+
+    T' = (T - reach) // stride + 1 for ``valid`` padding with reach = (window - 1) · dilation + 1, ceil(T / stride) otherwise.
+
+    Example:
+        >>> from anabranch import Input
+        >>> Conv1D(8, 3, padding="causal")(Input((20, 4))).shape
+        (None, 20, 8)
+    """
 
     rank = 1
 
 
 class Conv2D(Conv):
-    """Convolution over images: (B, H, W, C) -> (B, H', W', filters)."""
+    """Convolve images: activation(x ⋆ kernel + bias), (B, H, W, C) -> (B, H', W', filters) (LeCun et al. 1989).
+
+    H' = (H - reach) // stride + 1 for ``valid`` padding with
+    reach = (window - 1) · dilation + 1, ceil(H / stride) for ``same``.
+
+    Example:
+        >>> from anabranch import Input
+        >>> Conv2D(8, 3, strides=2, padding="same", activation="relu")(Input((32, 32, 3))).shape
+        (None, 16, 16, 8)
+    """
 
     rank = 2
 
 
 class Conv3D(Conv):
-    """Convolution over volumes: (B, D, H, W, C) -> (B, D', H', W', filters)."""
+    """Convolve volumes: activation(x ⋆ kernel + bias), (B, D, H, W, C) -> (B, D', H', W', filters).
+
+    D' = (D - reach) // stride + 1 for ``valid`` padding with
+    reach = (window - 1) · dilation + 1, ceil(D / stride) for ``same``.
+
+    Example:
+        >>> from anabranch import Input
+        >>> Conv3D(4, 3)(Input((10, 16, 16, 1))).shape
+        (None, 8, 14, 14, 4)
+    """
 
     rank = 3
-
-
-def check_padding(padding: str, *, causal: bool = False) -> str:
-    """Return the padding in lower case if it is one of Keras's."""
-    known = ("valid", "same", "causal") if causal else ("valid", "same")
-    if not isinstance(padding, str) or padding.lower() not in known:
-        raise unknown("padding", str(padding), known, where=str(call_site()))
-    return padding.lower()
-
-
-def known_channels(shape: Shape, rank: int, data_format: str) -> int:
-    """Return the number of channels of ``shape`` after checking its rank."""
-    first = data_format == "channels_first"
-    if len(shape) != rank + 2:
-        check_rank(shape, rank + 2, f"batch, channels, {AXES[rank]}" if first else f"batch, {AXES[rank]}, channels")
-    channels = shape[1 if first else -1]
-    if channels is None:
-        raise ShapeError(
-            "The number of channels must be known: the kernel has as many.",
-            expected="a size, not None", got=str(shape), repair="give Input its channels, such as Input((None, None, 3))",
-        )  # fmt: skip
-    return channels
-
-
-def check_channels(channels: int, made_for: int | None, shape: Shape) -> None:
-    """Raise where a built layer meets another number of channels."""
-    if made_for is not None and channels != made_for:
-        raise ShapeError(
-            "The input has another number of channels than the kernel was made for.",
-            expected=f"{made_for} channels",
-            got=f"{channels} in {shape}",
-            repair=f"a layer of its own for each, or a 1×1 projection to {made_for} channels before",
-        )
-
-
-def windows_shape(
-    shape: Shape,
-    window: tuple[int, ...],
-    strides: tuple[int, ...],
-    padding: str,
-    data_format: str,
-    dilation: tuple[int, ...],
-    channels: int | None,
-) -> Shape:
-    """Return the shape after a window slid over the spatial axes of ``shape``."""
-    first = data_format == "channels_first"
-    spatial = shape[2:] if first else shape[1:-1]
-    lengths = [window_length(n, w, s, padding, d) for n, w, s, d in zip(spatial, window, strides, dilation, strict=True)]
-    for axis, length in enumerate(lengths):
-        if length is not None and length < 1:
-            reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
-            raise ShapeError(
-                f"A window of {reach[axis]} does not fit into {spatial[axis]}: nothing would be left.",
-                expected=f"at least {' × '.join(map(str, reach))} positions",
-                got=f"{' × '.join(map(str, spatial))}, in {shape}",
-                repair='padding="same", a smaller window, less pooling before, or a larger Input',
-            )
-    return (shape[0], channels, *lengths) if first else (shape[0], *lengths, channels)

@@ -1,21 +1,58 @@
-"""Inputs, dense layers, and the layers that wrap a function: Activation, Identity, Lambda."""
+"""Inputs, dense layers, activations and identities."""
 
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from anabranch import _tree, activations, regularizers
+from anabranch import _tree, activations
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.graph import Shape, Spec, Tensor, call_site, outputs_of, record
+from anabranch.graph import Shape, Spec, Tensor, Weight, call_site, outputs_of, record
 from anabranch.graph.shapes import same
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
+from anabranch.layers.fields import (
+    ActivationField,
+    BooleanField,
+    ConstraintField,
+    Field,
+    FieldLayer,
+    InitializerField,
+    RegularizerField,
+    absent,
+    activation,
+    boolean,
+    constraint,
+    initializer,
+    integer,
+    regularizer,
+    state,
+)  # fmt: skip
 from anabranch.ops import _kernels as kernels
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor as AnyTensor
 
 
 class InputLayer(Layer):
-    """The entry of a graph: a shape and a dtype that data must have."""
+    """Begin a graph: a shape and a dtype that data must have.
+
+    Args:
+        shape: without the batch; None marks a size that is not known beforehand.
+        batch_size: the batch's size; None: any.
+        dtype: of the data; None: ``config.floatx()``.
+        sparse: not there; only False is taken.
+        ragged: not there; only False is taken.
+        batch_shape: the shape with the batch, in the place of ``shape``.
+        input_tensor: not there; see ``tensor`` of :func:`Input`.
+        optional: whether None may be passed in its place.
+        name: the layer's name.
+
+    Example:
+        >>> InputLayer((3,)).output.shape
+        (None, 3)
+    """
 
     is_source = True
 
@@ -65,8 +102,16 @@ class InputLayer(Layer):
         """An input computes nothing."""
 
     def get_config(self) -> dict[str, Any]:
-        """Return shape with batch, dtype and name."""
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "optional": self.optional, "name": self.name}
+        """Return the shape with batch, dtype, name and the rest, as Keras does.
+
+        Example:
+            >>> InputLayer((3,), name="x").get_config()["batch_shape"]
+            [None, 3]
+        """
+        return {
+            "batch_shape": list(self.batch_shape), "dtype": self.dtype, "sparse": False, "ragged": False,
+            "optional": self.optional, "name": self.name,
+        }  # fmt: skip
 
 
 def _sizes(shape: Any, layer: Layer) -> Shape:
@@ -82,38 +127,50 @@ def _sizes(shape: Any, layer: Layer) -> Shape:
     for size in sizes:
         if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
             raise ArgumentError(
-                "A shape holds whole numbers, or None where a size is not known.",
+                "A shape has integers, or None where a size is not known.",
                 expected="sizes ≥ 0", got=repr(shape), where=str(layer.made_at),
-                repair="None stands for a size that is not known" if size == -1 else None,
+                repair="None means a size that is not known" if size == -1 else None,
             )  # fmt: skip
     return tuple(None if size is None else int(size) for size in sizes)
 
 
 def Input(  # noqa: N802 - Keras's name
-    shape: Any = None,
+    shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
     sparse: bool | None = None,
     ragged: bool | None = None,
-    batch_shape: Any = None,
+    batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
-    tensor: Any = None,
+    tensor: AnyTensor | None = None,
     optional: bool = False,
-) -> Tensor:
+) -> AnyTensor:
     """Return the symbolic tensor that a graph begins with.
 
-    ``shape`` leaves the batch out: ``Input((32, 32, 3))`` is a tensor (B, 32, 32, 3). None marks a size not known beforehand.
-    ``tensor``: a symbolic tensor of another graph to begin at, which is returned as it is. ``optional``: None may be fed.
+    Args:
+        shape: without the batch: ``(32, 32, 3)`` for (B, 32, 32, 3); None marks a size that is not known beforehand.
+        batch_size: the batch's size; None: any.
+        dtype: of the data; None: ``config.floatx()``.
+        sparse: not there; only False is taken.
+        ragged: not there; only False is taken.
+        batch_shape: the shape with the batch, in the place of ``shape``.
+        name: the input's name; a model numbers it unless given.
+        tensor: a symbolic tensor of another graph to begin at, which is returned as it is.
+        optional: whether None may be passed in its place.
+
+    Example:
+        >>> Input((32, 32, 3), name="image")  # doctest: +ELLIPSIS
+        <Tensor shape=(None, 32, 32, 3) dtype=float32 from image at ...>
     """
     if tensor is not None:
         return _checked(tensor, shape, batch_shape, dtype)
     layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, None, optional, name)
     layer.made_at = call_site()
-    made: Tensor = layer.output
+    made: AnyTensor = layer.output
     return made
 
 
-def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> Tensor:
+def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> AnyTensor:
     if not isinstance(tensor, Tensor):
         raise ArgumentTypeError(
             "Input(tensor=…) takes a symbolic tensor.", expected="what Input(…) or a layer called on one gives",
@@ -122,136 +179,130 @@ def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> Te
     wanted = tuple(batch_shape) if batch_shape is not None else None if shape is None else (None, *shape)
     if (wanted is not None and not same(tensor.shape, wanted)) or (dtype is not None and dtype != tensor.dtype):
         raise ShapeError(
-            "The tensor is another than Input was told.", expected=f"{wanted or 'any shape'} of {dtype or 'any dtype'}",
+            "The tensor is another than Input was given.", expected=f"{wanted or 'any shape'} of {dtype or 'any dtype'}",
             got=f"{tensor.shape} of {tensor.dtype} from {tensor.node.site}", where=str(call_site()),
         )  # fmt: skip
-    return tensor
+    found: Any = tensor  # symbolic tensors are typed as what they stand for
+    return found
 
 
-class Keeping(Layer):
-    """A layer that moves numbers and computes none, so that integers stay integers. Abstract."""
+class Keeping(FieldLayer):
+    """A layer that moves values and computes none, so that integers stay integers. Abstract."""
 
     takes_one_tensor = True
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
-        """Floats become the layer's; other types stay."""
-        return self.dtype if "float" in input_dtypes[0] else input_dtypes[0]
+        """Return what the layer computes in for floats; other types stay."""
+        return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 
 
-class Dense(Layer):
-    """activation(x · kernel + bias) over the last axis: (B, …, I) -> (B, …, units)."""
+class Dense(FieldLayer):
+    """Multiply by a matrix: activation(x · kernel + bias) over the last axis, (B, …, I) -> (B, …, units).
+
+    Example:
+        >>> from anabranch import Input
+        >>> layer = Dense(4, activation="relu")
+        >>> layer(Input((3,))).shape, layer.kernel.shape, layer.bias.shape
+        ((None, 4), (3, 4), (4,))
+    """
 
     takes_integers = False
     takes_one_tensor = True
     supports_masking = True
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        lora_rank: int | None = None,
-        lora_alpha: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if lora_rank is not None:
-            raise ArgumentError("lora_rank is not there yet.", where=str(self.made_at))
-        self.units = whole("units", units, self)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = (
-            regularizers.get(kernel_regularizer),
-            regularizers.get(bias_regularizer),
-        )
-        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
-        self.kernel: Any = None
-        self.bias: Any = None
+    units: Field[int, int] = integer(doc="the size of the output's last axis.", fixed=True)
+    activation: ActivationField = activation(default=None)
+    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True)
+    kernel_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel (I, units).")
+    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias (units,).")
+    kernel_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.")
+    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.")
+    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
+    kernel_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after each update.")
+    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after each update.")
+    lora_rank: Field[None, None] = absent(default=None, hidden=True)
+    lora_alpha: Field[None, None] = absent(default=None, hidden=True)
+    quantization_config: Field[None, None] = absent(default=None)
+
+    kernel: Weight = state(init=False)
+    bias: Weight = state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (I, units) and bias (units,)."""
-        if not input_shape or input_shape[-1] is None:
-            raise ShapeError(
-                "Dense needs to know the size of the last axis: its kernel has as many rows.",
-                expected="(batch, …, features) with features known",
-                got=str(input_shape),
-                repair="GlobalAveragePooling2D()(x) or the like in the place of Flatten\nor an Input of known sizes"
-                if len(input_shape) > 1
-                else "Input((1,)) for one number each, or Reshape((1,))(x)",
-            )
-        self.kernel = self.add_weight(
-            (input_shape[-1], self.units), self.kernel_initializer, name="kernel", axes=(1, 0),
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
+        self.kernel = self.weight("kernel", (_features(input_shape), self.units), axes=(1, 0))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
-        self.built = True
+            self.bias = self.weight("bias", (self.units,))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …, I) -> (B, …, units)."""
         if self.kernel is not None and input_shape[-1] != self.kernel.shape[0]:
-            raise ShapeError(
-                "The last axis has another size than the kernel was made for.",
-                expected=f"(…, {self.kernel.shape[0]})", got=str(input_shape),
-                repair=f"a layer of its own for each, or Dense({self.kernel.shape[0]}) before",
-            )  # fmt: skip
+            raise _other_features(self.kernel.shape[0], input_shape)
         return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: AnyTensor) -> AnyTensor:
         """Apply the affine map and the activation."""
         return self.activation(kernels.linear(inputs, self.kernel, self.bias))
 
 
-class Activation(Layer):
-    """An activation by name or as a function, element by element unless it says otherwise."""
+def _features(shape: Shape) -> int:
+    """Return the size of the last axis, which a kernel has as many rows as."""
+    size = shape[-1] if shape else None
+    if size is None:
+        flat = "GlobalAveragePooling2D()(x) or the like in the place of Flatten\nor an Input of known sizes"
+        raise ShapeError(
+            "Dense needs to know the size of the last axis: its kernel has as many rows.",
+            expected="(batch, …, features) with features known", got=str(shape),
+            repair=flat if len(shape) > 1 else "Input((1,)) for one number each, or Reshape((1,))(x)",
+        )  # fmt: skip
+    return size
+
+
+def _other_features(made_for: int, shape: Shape) -> ShapeError:
+    return ShapeError(
+        "The last axis has another size than the kernel was made for.", expected=f"(…, {made_for})", got=str(shape),
+        repair=f"a layer of its own for each, or Dense({made_for}) before",
+    )  # fmt: skip
+
+
+class Activation(FieldLayer):
+    """Apply an activation by name or as a function, element by element unless it says otherwise.
+
+    Example:
+        >>> import numpy as np
+        >>> Activation("relu")(np.array([-1.0, 2.0])).tolist()
+        [0.0, 2.0]
+    """
 
     takes_integers = False
     supports_masking = True
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+    activation: ActivationField = activation()
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays; ``glu`` halves the last axis."""
+        """Return the input's shape; ``glu`` halves the last axis."""
         return activations.output_shape(self.activation, input_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: AnyTensor) -> AnyTensor:
         """Apply the activation."""
         return self.activation(inputs)
 
 
 class Identity(Keeping):
-    """x itself, or a nest of tensors: a name in the graph."""
+    """Return x itself, or a nest of tensors: a name in the graph.
+
+    Example:
+        >>> from anabranch import Input
+        >>> Identity(name="features")(Input((3,))).name
+        'features'
+    """
 
     takes_one_tensor = False
-
     supports_masking = True
 
-    def compute_output_spec(self, inputs: Any) -> Any:
-        """Each tensor keeps its shape."""
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return each tensor's shape."""
         return _tree.map_leaves(lambda x: Spec(x.shape, self.output_dtype([x.dtype])), inputs)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the input."""
         return inputs
-
-
-def whole(name: str, value: Any, layer: Layer, *, least: int = 1) -> int:
-    """Return ``value`` as a whole number of at least ``least``, or say what is wrong with it."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ArgumentError(
-            f"{name} of {type(layer).__name__} is a whole number ≥ {least}.", got=repr(value), where=str(layer.made_at)
-        )
-    return int(value)

@@ -2,84 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from anabranch import initializers, regularizers, runtime
-from anabranch._errors import ArgumentError, ShapeError
-from anabranch.graph import Shape, Tensor
-from anabranch.layers.base import Layer
-from anabranch.layers.core import whole
+from anabranch import initializers, runtime
+from anabranch._errors import ShapeError
+from anabranch.graph import Shape, Tensor as Symbol, Weight
+from anabranch.layers.fields import (
+    BooleanField,
+    ConstraintField,
+    Field,
+    FieldLayer,
+    InitializerField,
+    RegularizerField,
+    absent,
+    boolean,
+    constraint,
+    field,
+    initializer,
+    integer,
+    regularizer,
+    state,
+)  # fmt: skip
 from anabranch.ops import _kernels as kernels
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
-class Embedding(Layer):
-    """The row of a table (input_dim, output_dim) for each whole number: (B, …) -> (B, …, output_dim).
 
-    ``mask_zero``: 0 is padding; the output's mask is false there, and ``input_dim`` counts it.
+def _table(value: Any, owner: Any, name: str) -> Any:
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+
+
+class Embedding(FieldLayer):
+    """Look up the row of a table for each integer: (B, …) -> (B, …, output_dim).
+
+    With ``mask_zero`` the output's mask is false at ids of 0, which are padding, and ``input_dim`` counts 0.
+
+    Example:
+        >>> from anabranch import Input
+        >>> Embedding(1000, 16)(Input((20,), dtype="int32")).shape
+        (None, 20, 16)
     """
 
     takes_one_tensor = True
+    _autocast = False  # the rows are cast, rather than all of the table
 
-    def __init__(
-        self,
-        input_dim: int,
-        output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
-        mask_zero: bool = False,
-        weights: Any = None,
-        lora_rank: int | None = None,
-        lora_alpha: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        kwargs.pop("input_length", None)  # Keras 2's
-        super().__init__(**kwargs)
-        if lora_rank is not None:
-            raise ArgumentError("lora_rank is not there yet.", where=str(self.made_at))
-        self.input_dim = whole("input_dim", input_dim, self)
-        self.output_dim = whole("output_dim", output_dim, self)
-        self.embeddings_initializer = initializers.get(embeddings_initializer if weights is None else self._given(weights))
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint, self.mask_zero = embeddings_constraint, mask_zero
-        self.supports_masking = bool(mask_zero)
-        self.autocast = False
-        self.embeddings: Any = None
-        if weights is not None:
+    input_dim: Field[int, int] = integer(doc="the number of rows: one more than the greatest id.", fixed=True)  # type: ignore[assignment]
+    output_dim: Field[int, int] = integer(doc="the size of a row.", fixed=True)
+    embeddings_initializer: InitializerField = initializer(default="uniform", doc="of the table (input_dim, output_dim).")
+    embeddings_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the table.")
+    embeddings_constraint: ConstraintField = constraint(default=None, doc="applied to the table after each update.")
+    mask_zero: BooleanField = boolean(default=False, doc="whether 0 is padding.")
+    weights: Field[Any, Any] = field(  # type: ignore[assignment]
+        default=None, convert=_table, hidden=True, doc="the table's initial values, an array (input_dim, output_dim)."
+    )
+    lora_rank: Field[None, None] = absent(default=None, hidden=True)
+    lora_alpha: Field[None, None] = absent(default=None, hidden=True)
+    quantization_config: Field[None, None] = absent(default=None)
+    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
+
+    embeddings: Weight = state(init=False)
+
+    def _check(self) -> None:
+        table = vars(self).pop(":weights", None)
+        if table is not None:
+            if tuple(getattr(table, "shape", ())) != (self.input_dim, self.output_dim):
+                raise ShapeError(
+                    "The table given as weights has another shape.", expected=f"an array {(self.input_dim, self.output_dim)}",
+                    got=str(getattr(table, "shape", repr(table)[:80])), where=str(self.made_at),
+                )  # fmt: skip
+            self.embeddings_initializer = initializers.Constant(table)
             self.build()
 
-    def _given(self, weights: Any) -> initializers.Constant:
-        table = weights[0] if isinstance(weights, (list, tuple)) and len(weights) == 1 else weights
-        if tuple(getattr(table, "shape", ())) != (self.input_dim, self.output_dim):
-            raise ShapeError(
-                "The table given as weights has another shape.", expected=f"an array {(self.input_dim, self.output_dim)}",
-                got=str(getattr(table, "shape", repr(table)[:80])), where=str(self.made_at),
-            )  # fmt: skip
-        return initializers.Constant(table)
+    def _take_others(self, others: dict[str, Any]) -> None:
+        others.pop("input_length", None)  # Keras 2's
+        super()._take_others(others)
+
+    @property
+    def supports_masking(self) -> bool:  # type: ignore[override]  # follows from a setting
+        """Whether the output has a mask."""
+        return self.mask_zero
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Make the table."""
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
-            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint, autocast=False,
-        )  # fmt: skip
-        self.built = True
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments without ``weights``: those are kept with the other weights."""
-        return {name: value for name, value in super().get_config().items() if name != "weights"}
+        self.embeddings = self.weight("embeddings", (self.input_dim, self.output_dim), autocast=False)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …) -> (B, …, output_dim)."""
         return (*input_shape, self.output_dim)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Look up."""
         rows = kernels.embedding(inputs, self.embeddings)
-        return kernels.cast(rows, self.compute_dtype) if self.low_precision else rows  # the rows, rather than all of the table
+        return kernels.cast(rows, self.compute_dtype) if self.low_precision else rows
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where ids are not 0, None without ``mask_zero``."""
         if not self.mask_zero:
             return None
-        return (inputs if isinstance(inputs, Tensor) else runtime.as_tensors(inputs)) != 0
+        return (inputs if isinstance(inputs, Symbol) else runtime.as_tensors(inputs)) != 0
+
+
+del Embedding.weights  # an argument alone: the attribute is that of all layers

@@ -1,40 +1,68 @@
-"""Lambda: a function of tensors as a layer, recorded as a graph wherever it can be."""
+"""Lambda: a function of tensors as a layer, traced as a graph wherever it can be."""
 
 from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Callable
 from typing import Any, Self
 
-from anabranch import _tree, runtime
+from anabranch import _tree, registry, runtime
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Graph, Spec, Tensor, with_values
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
+from anabranch.layers.fields import Field, FieldLayer, field, state
 
 
-class Lambda(Layer):
-    """A function of tensors as a layer.
+def _function(value: Any, owner: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        value = registry.deserialize(value)
+    if not callable(value):
+        raise ArgumentTypeError("Lambda wraps a function.", got=repr(value))
+    return value
+
+
+def _as_it_is(value: Any) -> Any:
+    """Return code, which is no data: a config holds the object itself."""
+    return value
+
+
+class Lambda(FieldLayer):
+    """Use a function of tensors as a layer.
 
     Called on symbolic tensors it is run on them once, and what it does becomes a graph inside the layer: data rather than code.
-    A function that cannot run on them (it branches on numbers, or draws some) stays code.
+    A function that cannot run on them (it branches on values, or draws some) stays code.
 
-    Args:
-        function: of tensors: operators, ``anabranch.ops`` and torch's functions.
-        output_shape: the result's shape without the batch, or a function of the input's shape; None asks fake tensors.
-        arguments: further keyword arguments for ``function``.
+    Example:
+        >>> import numpy as np
+        >>> Lambda(lambda x: x * 2)(np.array([[1.0, 2.0]])).tolist()
+        [[2.0, 4.0]]
     """
 
-    def __init__(
-        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        if not callable(function):
-            raise ArgumentTypeError("Lambda wraps a function.", got=repr(function), where=str(self.made_at))
-        self.function, self.output_shape_rule, self.arguments = function, output_shape, dict(arguments or {})
-        self.mask = mask
-        self.supports_masking = mask is not None
-        self._graph: Graph | None = None
+    function: Field[Callable[..., Any], Callable[..., Any]] = field(
+        convert=_function, plain=_as_it_is, doc="of tensors: operators, ``anabranch.ops`` and torch's functions."
+    )
+    output_shape: Any = field(
+        default=None, plain=_as_it_is,
+        doc="the result's shape without the batch, or a function of the input's shape; None infers it.",
+    )  # fmt: skip
+    mask: Any = field(default=None, plain=_as_it_is, doc="the output's mask, or a function of the input and its mask.")
+    arguments: Field[dict[str, Any] | None, dict[str, Any]] = field(
+        default=None, convert=lambda value, owner, name: dict(value or {}), doc="further keyword arguments for ``function``."
+    )
+
+    _graph: Graph | None = state(init=False)
+
+    @property
+    def supports_masking(self) -> bool:  # type: ignore[override]  # follows from a setting
+        """Whether the output has a mask."""
+        return self.mask is not None
+
+    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        if changed.name in ("function", "arguments"):
+            self._graph = None
+        super()._changing(changed, value)
 
     @property
     def graph(self) -> Graph | None:
@@ -44,8 +72,9 @@ class Lambda(Layer):
     def with_graph(self, graph: Graph) -> Self:
         """Return a layer like this one with another graph."""
         twin = copy.copy(self)
-        twin._graph, twin.calls = graph, []
-        twin.function, twin.arguments = functools.partial(_run, graph), {}  # what it does is what the graph says now
+        twin.calls = []
+        twin.function, twin.arguments = functools.partial(_run, graph), {}
+        twin._graph = graph  # what it does is what the graph says now
         return twin
 
     def sublayers(self) -> list[Layer]:
@@ -55,25 +84,25 @@ class Lambda(Layer):
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the spec by the graph, by ``output_shape`` where there is one, else from fake tensors."""
         if not self.calls and self._graph is None:
-            self._graph = self._recorded(inputs) if not kwargs else None
+            self._graph = self._traced(inputs) if not kwargs else None
         elif self._graph is not None and [t.spec for t in _tree.leaves(inputs)] != [t.spec for t in self._graph.inputs]:
             self._graph = None  # what it does may depend on shapes
         if self._graph is not None:
             return _tree.fill(self._graph.output_structure, [tensor.spec for tensor in self._graph.outputs])
-        rule = self.output_shape_rule
+        rule = self.output_shape
         if rule is None:
             return runtime.infer(self, (inputs,), kwargs)
         shapes = _tree.map_leaves(lambda x: x.shape, inputs)
         batch = _tree.leaves(inputs)[0].shape[0]
         return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.compute_dtype)
 
-    def _recorded(self, inputs: Any) -> Graph | None:
+    def _traced(self, inputs: Any) -> Graph | None:
         """Return what the function does to symbolic tensors, None where it cannot run on them or gives something else."""
         plain = all(
             isinstance(leaf, Tensor) and ("float" not in leaf.dtype or leaf.dtype == self.compute_dtype)
             for leaf in _tree.leaves(inputs)
         )
-        if not plain or self.activity_regularizer is not None or self.mask is not None or set(self._told()):
+        if not plain or self.activity_regularizer is not None or self.mask is not None or set(self._taken()):
             return None
         sources = _tree.map_leaves(lambda leaf: Input(batch_shape=leaf.shape, dtype=leaf.dtype), inputs)
         before = runtime.random_state()
@@ -86,7 +115,7 @@ class Lambda(Layer):
             return None
         return None
 
-    def _told(self) -> list[str]:
+    def _taken(self) -> list[str]:
         """Return which of ``mask`` and ``training`` the function takes."""
         code = getattr(self.function, "__code__", None)
         takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
@@ -99,7 +128,7 @@ class Lambda(Layer):
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Call the function, with ``mask`` and ``training`` where it takes them."""
         given = {"mask": mask, "training": training}
-        return self.function(inputs, **{name: given[name] for name in self._told()}, **self.arguments)
+        return self.function(inputs, **{name: given[name] for name in self._taken()}, **self.arguments)
 
 
 def _run(graph: Graph, inputs: Any) -> Any:

@@ -8,19 +8,24 @@ from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Tensor
 from anabranch.layers.activation import Pointwise
+from anabranch.layers.fields import Field, number
 from anabranch.layers.mask_rule import mask_like
 from anabranch.ops import _kernels as kernels
 
 
 class Masking(Pointwise):
-    """(B, T, C) with a mask (B, T), false at the steps all of whose numbers are ``mask_value``; these become 0."""
+    """Mark padding: (B, T, C) gets a mask (B, T), false at steps all of whose values are ``mask_value``; these become 0.
 
-    def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.mask_value = mask_value
+    Example:
+        >>> from anabranch import Input
+        >>> Masking()(Input((20, 4))).shape
+        (None, 20, 4)
+    """
+
+    mask_value: Field[float, float] = number(default=0.0, doc="the value of padding.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
+        """Return the input's shape."""
         if len(input_shape) < 2:
             raise ShapeError("Masking marks steps of a series.", expected="(batch, …, features)", got=str(input_shape))
         return input_shape
@@ -31,9 +36,10 @@ class Masking(Pointwise):
         return runtime.with_mask(kernels.keep(inputs, mask), mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return where a step differs from ``mask_value`` in one number at least."""
+        """Return where a step differs from ``mask_value`` in one value at least."""
         if isinstance(inputs, Tensor):
-            return (inputs != self.mask_value).any(-1)
+            symbolic: Any = inputs  # the record has no operators, the symbolic tensor has
+            return (symbolic != self.mask_value).any(-1)
         return runtime.unequal(runtime.as_tensors(inputs), self.mask_value)
 
     def symbolic_mask(self, inputs: Any, mask: Any) -> Any:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _tree, runtime
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch.diagnosis import Clash
 from anabranch.graph import Shape, Tensor, call_site
 from anabranch.graph.rules import promote
 from anabranch.graph.shapes import normalise_axis
-from anabranch.layers.base import Layer
 from anabranch.layers.branches import agreed, check_branches, raised, refuse_stretching
+from anabranch.layers.fields import BooleanField, Field, FieldLayer, axes, boolean, field
 from anabranch.ops import _kernels as kernels
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor as AnyTensor
 
-class Joining(Layer):
+
+class Joining(FieldLayer):
     """A layer of several branches. Abstract."""
 
     least: ClassVar[int] = 1
@@ -26,9 +30,8 @@ class Joining(Layer):
     supports_masking = True
 
     def build(self, input_shape: Any) -> None:
-        """Count the branches."""
-        check_branches(self, input_shape, self.least, self.most)
-        self.built = True
+        """Check the number of branches."""
+        check_branches(self, _listed(input_shape), self.least, self.most)
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
         """The layer's where a branch has floats, else the widest of the branches'."""
@@ -36,22 +39,27 @@ class Joining(Layer):
         return self.compute_dtype if "float" in found or not self.takes_integers else found
 
 
-class Merge(Joining):
-    """Combine a list of tensors element by element. Abstract: Add, Multiply, …
+BROADCAST_DOC = (
+    "whether axes of size 1 stretch, and branches of lower rank gain such axes after the batch; unless so, unequal shapes are "
+    "an error. None: as the layer does by itself, which is True for Multiply alone, since gates stretch."
+)
 
-    Args:
-        broadcast: whether axes of size 1 stretch, and branches of lower rank gain such axes after the batch; unless so, unequal
-            shapes are an error. None: as the layer does by itself, which is True for Multiply alone, since gates stretch.
-    """
+
+def _broadcast(value: Any, owner: Any, name: str) -> bool:
+    return bool(owner.stretches if value is None else value)
+
+
+class Merge(Joining):
+    """Combine a list of tensors element by element. Abstract: Add, Multiply, …"""
 
     stretches: ClassVar[bool] = False
 
-    def __init__(self, *, broadcast: bool | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.broadcast = self.stretches if broadcast is None else bool(broadcast)
+    broadcast: Field[bool | None, bool] = field(  # type: ignore[assignment]  # a setting of these
+        default=None, convert=_broadcast, doc=BROADCAST_DOC, kw_only=True
+    )
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        """The sizes that the branches agree on, or that those of size 1 are stretched to."""
+        """Return the sizes that the branches agree on, or that those of size 1 are stretched to."""
         check_branches(self, input_shape, self.least, self.most)
         if input_shape.count(input_shape[0]) == len(input_shape):  # as in most residual joins
             return input_shape[0]
@@ -92,7 +100,15 @@ class Merge(Joining):
 
 
 class Add(Merge):
-    """a + b + …: a residual join."""
+    """Add branches, a residual join: a + b + …
+
+    All branches and the result have one shape, unless ``broadcast``. What a mask leaves out is merged all the same.
+
+    Example:
+        >>> import numpy as np
+        >>> Add()([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[4.0]]
+    """
 
     def merge(self, a: Any, b: Any) -> Any:
         """Add."""
@@ -100,7 +116,15 @@ class Add(Merge):
 
 
 class Subtract(Merge):
-    """a - b."""
+    """Subtract the second branch from the first: a - b.
+
+    All branches and the result have one shape, unless ``broadcast``. What a mask leaves out is merged all the same.
+
+    Example:
+        >>> import numpy as np
+        >>> Subtract()([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[-2.0]]
+    """
 
     least = most = 2
 
@@ -110,7 +134,15 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """a · b · …: a gate, so axes of size 1 stretch."""
+    """Multiply branches, a gate, so that axes of size 1 stretch: a · b · ….
+
+    All branches and the result have one shape, unless ``broadcast``. What a mask leaves out does not take part.
+
+    Example:
+        >>> import numpy as np
+        >>> Multiply()([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[3.0]]
+    """
 
     stretches = True
 
@@ -125,7 +157,15 @@ class Multiply(Merge):
 
 
 class Average(Merge):
-    """(a + b + …) / n."""
+    """Take the mean of branches: (a + b + …) / n.
+
+    All branches and the result have one shape, unless ``broadcast``. What a mask leaves out is merged all the same.
+
+    Example:
+        >>> import numpy as np
+        >>> Average()([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[2.0]]
+    """
 
     takes_integers = False
 
@@ -135,7 +175,7 @@ class Average(Merge):
 
 
 class Extreme(Merge):
-    """The greatest or least of each place; what a mask leaves out does not take part. Abstract."""
+    """The greatest or least of each position; what a mask leaves out does not take part. Abstract."""
 
     def call(self, inputs: list[Any]) -> Any:
         """Compare."""
@@ -146,7 +186,15 @@ class Extreme(Merge):
 
 
 class Maximum(Extreme):
-    """The greatest of each place."""
+    """Take the greatest of the branches' elements: max(a, b, …).
+
+    All branches and the result have one shape, unless ``broadcast``. What a mask leaves out does not take part.
+
+    Example:
+        >>> import numpy as np
+        >>> Maximum()([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[3.0]]
+    """
 
     def merge(self, a: Any, b: Any) -> Any:
         """Take the greater."""
@@ -154,7 +202,15 @@ class Maximum(Extreme):
 
 
 class Minimum(Extreme):
-    """The least of each place."""
+    """Take the least of the branches' elements: min(a, b, …).
+
+    All branches and the result have one shape, unless ``broadcast``. What a mask leaves out does not take part.
+
+    Example:
+        >>> import numpy as np
+        >>> Minimum()([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[1.0]]
+    """
 
     def merge(self, a: Any, b: Any) -> Any:
         """Take the lesser."""
@@ -162,13 +218,15 @@ class Minimum(Extreme):
 
 
 class Concatenate(Joining):
-    """Branches side by side along ``axis``."""
+    """Put branches side by side along ``axis``: (B, …, m) and (B, …, n) -> (B, …, m + n).
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ArgumentTypeError("axis of Concatenate is one axis.", got=repr(axis), where=str(self.made_at))
-        self.axis = axis
+    Example:
+        >>> from anabranch import Input
+        >>> Concatenate()([Input((4, 3)), Input((4, 5))]).shape
+        (None, 4, 8)
+    """
+
+    axis: Field[int, int] = axes(default=-1, one=True, doc="the axis along which sizes add up; all others are equal.")
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """All sizes agree but those along the axis, which add up."""
@@ -199,36 +257,53 @@ class Concatenate(Joining):
         return None if mask is None else max((one for one in mask if one is not None), key=lambda one: len(one.shape))
 
 
+def _dot_axes(value: Any, owner: Any, name: str) -> int | tuple[int, int]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    pair = tuple(value) if isinstance(value, (list, tuple)) else ()
+    if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
+        raise ArgumentError(f"{name} of Dot must be an axis, or one for each branch.", got=repr(value))
+    return pair
+
+
 class Dot(Joining):
-    """Σ a · b over one axis of each of two branches, sample by sample; ``normalize`` makes it the cosine of the angle.
+    """Sum the products of two branches over one axis of each, sample by sample: Σ a · b.
 
     The other axes of a, then those of b, remain: (B, i, k) and (B, j, k) with ``axes=2`` give (B, i, j); (B, k) and (B, k) give
     (B, 1).
+
+    Example:
+        >>> from anabranch import Input
+        >>> Dot(axes=2)([Input((4, 8)), Input((5, 8))]).shape
+        (None, 4, 5)
     """
 
     takes_integers = False
     least = most = 2
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
-        if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
-            raise ArgumentError("axes of Dot is an axis, or one for each branch.", got=repr(axes), where=str(self.made_at))
-        self.axes, self.normalize = pair, normalize
+    axes: Field[int | Sequence[int], int | tuple[int, int]] = field(
+        convert=_dot_axes, plain=lambda value: list(value) if isinstance(value, tuple) else value,
+        doc="the axis summed over, or one for each branch.",
+    )  # fmt: skip
+    normalize: BooleanField = boolean(default=False, doc="whether vectors are scaled to norm 1: the cosine of their angle.")
+
+    def pair(self) -> tuple[int, int]:
+        """Return the axis of each branch."""
+        return (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """The shapes without the axes summed over, the batch once."""
         check_branches(self, input_shape, self.least, self.most)
         a, b = input_shape
-        first, second = normalise_axis(self.axes[0], len(a)), normalise_axis(self.axes[1], len(b))
+        first, second = (normalise_axis(axis, len(shape)) for axis, shape in zip(self.pair(), input_shape, strict=True))
         if first == 0 or second == 0:
-            raise ArgumentError("Dot cannot sum over the batch.", got=f"axes={self.axes}")
+            raise ArgumentError("Dot cannot sum over the batch.", got=f"axes={self.pair()}")
         if a[first] is not None and b[second] is not None and a[first] != b[second]:
             found = Clash(0, 1, (a, b), [first] if first == second and len(a) == len(b) else [])
             fits = [(i, j) for i in range(1, len(a)) for j in range(1, len(b)) if a[i] == b[j] is not None]
             last = second == len(b) - 1
             raise ShapeError(
-                f"Dot sums over axes of one size: with axes={self.axes}, {a[first]} meets {b[second]}.",
+                f"Dot sums over axes of one size: with axes={self.pair()}, {a[first]} meets {b[second]}.",
                 expected=f"equal sizes along axis {first} of branch 1 and axis {second} of branch 2",
                 repair=f"axes={fits[0]}, which have one size" if fits else f"Dense({a[first]})(b) first" if last else None,
                 clue=found,
@@ -238,51 +313,138 @@ class Dot(Joining):
 
     def call(self, inputs: list[Any]) -> Any:
         """Multiply and sum."""
-        return kernels.batch_dot(inputs[0], inputs[1], self.axes, self.normalize)
+        return kernels.batch_dot(inputs[0], inputs[1], self.pair(), self.normalize)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: the axes are others."""
+
+
+def _listed(shapes: Any) -> Any:
+    """Return the shapes of several branches as a list; Keras takes a tuple too."""
+    return list(shapes) if isinstance(shapes, tuple) and shapes and isinstance(shapes[0], (tuple, list)) else shapes
 
 
 def _some_masked(branches: list[Any]) -> bool:
     return any(runtime.mask_of(branch) is not None for branch in branches)
 
 
-def add(inputs: Any, **kwargs: Any) -> Any:
-    """Return the sum of a list of tensors; see :class:`Add`."""
+def add(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
+    """Return the sum of a list of tensors; see :class:`Add`.
+
+    Args:
+        inputs: the branches.
+        kwargs: arguments of :class:`Add`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> add([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[4.0]]
+    """
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs: Any, **kwargs: Any) -> Any:
-    """Return the difference of two tensors; see :class:`Subtract`."""
+def subtract(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
+    """Return the difference of two tensors; see :class:`Subtract`.
+
+    Args:
+        inputs: the branches.
+        kwargs: arguments of :class:`Subtract`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> subtract([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[-2.0]]
+    """
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs: Any, **kwargs: Any) -> Any:
-    """Return the product of a list of tensors; see :class:`Multiply`."""
+def multiply(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
+    """Return the product of a list of tensors; see :class:`Multiply`.
+
+    Args:
+        inputs: the branches.
+        kwargs: arguments of :class:`Multiply`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> multiply([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[3.0]]
+    """
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs: Any, **kwargs: Any) -> Any:
-    """Return the mean of a list of tensors; see :class:`Average`."""
+def average(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
+    """Return the mean of a list of tensors; see :class:`Average`.
+
+    Args:
+        inputs: the branches.
+        kwargs: arguments of :class:`Average`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> average([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[2.0]]
+    """
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs: Any, **kwargs: Any) -> Any:
-    """Return the greatest of a list of tensors; see :class:`Maximum`."""
+def maximum(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
+    """Return the greatest of a list of tensors; see :class:`Maximum`.
+
+    Args:
+        inputs: the branches.
+        kwargs: arguments of :class:`Maximum`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> maximum([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[3.0]]
+    """
     return Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs: Any, **kwargs: Any) -> Any:
-    """Return the least of a list of tensors; see :class:`Minimum`."""
+def minimum(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
+    """Return the least of a list of tensors; see :class:`Minimum`.
+
+    Args:
+        inputs: the branches.
+        kwargs: arguments of :class:`Minimum`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> minimum([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[1.0]]
+    """
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
-    """Return a list of tensors side by side; see :class:`Concatenate`."""
+def concatenate(inputs: Sequence[AnyTensor], axis: int = -1, **kwargs: Any) -> AnyTensor:
+    """Return a list of tensors side by side; see :class:`Concatenate`.
+
+    Args:
+        inputs: the branches.
+        axis: the axis along which sizes add up.
+        kwargs: arguments of :class:`Concatenate`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> concatenate([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[1.0, 3.0]]
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
-    """Return the product of two tensors summed over an axis of each; see :class:`Dot`."""
+def dot(inputs: Sequence[AnyTensor], axes: int | Sequence[int] = -1, **kwargs: Any) -> AnyTensor:
+    """Return the product of two tensors summed over an axis of each; see :class:`Dot`.
+
+    Args:
+        inputs: the branches.
+        axes: the axis summed over, or one for each tensor.
+        kwargs: arguments of :class:`Dot`, such as ``name``.
+
+    Example:
+        >>> import numpy as np
+        >>> dot([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[3.0]]
+    """
     return Dot(axes=axes, **kwargs)(inputs)

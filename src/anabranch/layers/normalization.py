@@ -2,256 +2,280 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from anabranch import regularizers
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.graph import Shape
+from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.core import whole
+from anabranch.layers.fields import (
+    AxesField,
+    BooleanField,
+    ConstraintField,
+    Field,
+    InitializerField,
+    NumberField,
+    RegularizerField,
+    absent,
+    axes,
+    boolean,
+    constraint,
+    field,
+    initializer,
+    number,
+    regularizer,
+    state,
+)  # fmt: skip
 from anabranch.ops import _kernels as kernels
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
-class BatchNormalization(Pointwise):
-    """gamma · (x - mean) / sqrt(variance + epsilon) + beta for each channel (Ioffe & Szegedy 2015).
+EPSILON_DOC = "is added to the variance, so that the division stays finite."
+
+
+class Normalizing(Pointwise):
+    """A normalization with weights along ``axis``, whose sizes are known once it is built. Abstract."""
+
+    axis: Any = state(init=False)
+
+    _axes: tuple[int, ...] = state(init=False)  # from the front
+    _shape: Shape = state(init=False)  # of the input that it was built for
+
+    def normalized(self, input_shape: Shape) -> tuple[int, ...]:
+        """Note the normalized axes of ``input_shape`` and return their sizes."""
+        self._axes, sizes = normalized_sizes(self.axis, input_shape)
+        self._shape = input_shape
+        return tuple(sizes)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        check_sizes(self._axes, self._shape, input_shape)
+        return input_shape
+
+    def check_input(self, inputs: Any) -> None:
+        """Raise where a value has other sizes, or another rank, than the layer was built for."""
+        known = runtime.shape_of(inputs)
+        if known is not None:
+            check_sizes(self._axes, self._shape, known)
+
+
+class Affine(Normalizing):
+    """A normalization that scales by gamma and shifts by beta. Abstract."""
+
+    epsilon: NumberField = number(default=1e-3, least=0, doc=EPSILON_DOC, kw_only=True)
+    center: BooleanField = boolean(default=True, doc="whether beta is added.", fixed=True, kw_only=True)
+    scale: BooleanField = boolean(default=True, doc="whether it is multiplied by gamma.", fixed=True, kw_only=True)
+    beta_initializer: InitializerField = initializer(default="zeros", doc="of beta.", kw_only=True)
+    gamma_initializer: InitializerField = initializer(default="ones", doc="of gamma.", kw_only=True)
+    beta_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on beta.", kw_only=True)
+    gamma_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on gamma.", kw_only=True)
+    beta_constraint: ConstraintField = constraint(default=None, doc="applied to beta after each update.", kw_only=True)
+    gamma_constraint: ConstraintField = constraint(default=None, doc="applied to gamma after each update.", kw_only=True)
+
+    gamma: Weight = state(init=False)
+    beta: Weight = state(init=False)
+
+    def add_gamma_and_beta(self, sizes: Sequence[int]) -> None:
+        """Add the weights gamma and beta, where they are wanted."""
+        if self.scale:
+            self.gamma = self.weight("gamma", sizes, autocast=False)
+        if self.center:
+            self.beta = self.weight("beta", sizes, autocast=False)
+
+
+class BatchNormalization(Affine):
+    """Normalize each channel by the batch: gamma · (x - mean) / sqrt(variance + epsilon) + beta (Ioffe & Szegedy 2015).
 
     While training mean and (biased) variance are the batch's, and the moving ones follow: m ← momentum · m + (1 - momentum) ·
-    batch's. Otherwise, and where the layer is frozen, the moving ones are used. A mask (B, T) of
-    (B, T, C) leaves steps out of the batch's mean and variance.
+    batch's. Otherwise, and where the layer is frozen, the moving ones are used. A mask (B, T) of (B, T, C) leaves steps out of
+    the batch's mean and variance. Shapes: (B, …, C) -> (B, …, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> layer = BatchNormalization()
+        >>> layer(Input((8, 8, 3))).shape, [w.name for w in layer.weights]
+        ((None, 8, 8, 3), ['gamma', 'beta', 'moving_mean', 'moving_variance'])
     """
 
     unmasked_axes = 1
 
-    def __init__(
-        self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        renorm: bool = False,
-        renorm_clipping: Any = None,
-        renorm_momentum: float = 0.99,
-        synchronized: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if renorm or synchronized:
-            raise ArgumentError("renorm= and synchronized= are not there yet.", where=str(self.made_at))
-        if not 0 <= momentum <= 1:
-            raise ArgumentError("momentum lies in [0, 1].", got=repr(momentum), where=str(self.made_at))
-        if isinstance(axis, (list, tuple)) and len(axis) == 1:
-            axis = axis[0]
-        self.axis, self.momentum, self.center, self.scale = axis, momentum, center, scale
-        self.epsilon = check_epsilon(epsilon, self)
-        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
-        self.moving_mean_initializer = moving_mean_initializer
-        self.moving_variance_initializer = moving_variance_initializer
-        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
-        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
-        self.gamma: Any = None
-        self.beta: Any = None
-        self.moving_mean: Any = None
-        self.moving_variance: Any = None
-        self._place = (0, 0)
-        self._shape: Shape = ()
+    axis: Field[int | Sequence[int], int] = axes(default=-1, one=True, doc="the axis of the channels.", fixed=True)
+    momentum: NumberField = number(default=0.99, least=0, most=1, doc="how slowly the moving statistics follow the batch's.")
+    if not TYPE_CHECKING:  # type checkers know these from the base
+        epsilon, center, scale, beta_initializer, gamma_initializer = (
+            Affine.fields[name] for name in ("epsilon", "center", "scale", "beta_initializer", "gamma_initializer")
+        )
+    moving_mean_initializer: InitializerField = initializer(default="zeros", doc="of the moving mean.")
+    moving_variance_initializer: InitializerField = initializer(default="ones", doc="of the moving variance.")
+    if not TYPE_CHECKING:
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint = (
+            Affine.fields[name] for name in ("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint")
+        )
+    renorm: Field[bool, bool] = absent(default=False)
+    renorm_clipping: Field[None, None] = absent(default=None)
+    renorm_momentum: Field[float, float] = absent(default=0.99)
+    synchronized: Field[bool, bool] = absent(default=False)
+
+    moving_mean: Weight = state(init=False)
+    moving_variance: Weight = state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma, beta, moving_mean and moving_variance, each (C,)."""
-        (axis,), (size,) = normalized_sizes(self.axis, input_shape)
-        self._place, self._shape = (axis, len(input_shape)), input_shape
-        add_gamma_and_beta(self, (size,))
-        self.moving_mean = self.add_weight(
-            (size,), self.moving_mean_initializer, trainable=False, autocast=False, name="moving_mean"
-        )
-        self.moving_variance = self.add_weight(
-            (size,), self.moving_variance_initializer, trainable=False, autocast=False, name="moving_variance"
-        )
-        self.built = True
+        sizes = self.normalized(input_shape)
+        self.add_gamma_and_beta(sizes)
+        self.moving_mean = self.weight("moving_mean", sizes, trainable=False, autocast=False)
+        self.moving_variance = self.weight("moving_variance", sizes, trainable=False, autocast=False)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
-        check_sizes(self._place[:1], self._shape, input_shape)
-        return input_shape
-
-    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool = False, mask: Any = None) -> Tensor:
         """Normalize; while training move the statistics."""
-        axis, rank = self._place
+        self.check_input(inputs)
         return kernels.batch_norm(
-            inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance, axis=axis, rank=rank, epsilon=self.epsilon,
-            momentum=self.momentum if training and self.trainable else None, mask=mask,
+            inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance, axis=self._axes[0], rank=len(self._shape),
+            epsilon=self.epsilon, momentum=self.momentum if training and self.trainable else None, mask=mask,
         )  # fmt: skip
 
 
-class LayerNormalization(Pointwise):
-    """gamma · (x - mean) / sqrt(variance + epsilon) + beta over ``axis`` of each sample (Ba et al. 2016)."""
+class LayerNormalization(Affine):
+    """Normalize each sample over ``axis``: gamma · (x - mean) / sqrt(variance + epsilon) + beta (Ba et al. 2016).
 
-    def __init__(
-        self,
-        axis: Any = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.axis = axis
-        self.epsilon, self.center, self.scale = check_epsilon(epsilon, self), center, scale
-        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
-        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
-        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
-        self.gamma: Any = None
-        self.beta: Any = None
-        self._axes: tuple[int, ...] = ()
-        self._shape: Shape = ()
+    Shapes: (B, …, C) -> (B, …, C).
+
+    Example:
+        >>> import numpy as np
+        >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
+        [[-1.0, 1.0]]
+    """
+
+    axis: AxesField = axes(default=-1, doc="the axis, or axes, of which mean and variance are taken.", fixed=True)
+    if not TYPE_CHECKING:
+        (
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
+            gamma_constraint,
+        ) = Affine.fields.values()  # fmt: skip
+    rms_scaling: Field[bool, bool] = absent(default=False, kw_only=True)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta of the normalized axes' sizes."""
-        self._axes, sizes = normalized_sizes(self.axis, input_shape)
-        self._shape = input_shape
-        add_gamma_and_beta(self, sizes)
-        self.built = True
+        self.add_gamma_and_beta(self.normalized(input_shape))
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
-        check_sizes(self._axes, self._shape, input_shape)
-        return input_shape
-
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
+        self.check_input(inputs)
         return kernels.layer_norm(inputs, self.gamma, self.beta, self._axes, self._shape, self.epsilon)
 
 
-class GroupNormalization(Pointwise):
-    """gamma · (x - mean) / sqrt(variance + epsilon) + beta over groups of channels and all positions (Wu & He 2018)."""
+def _groups(value: Any, owner: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and value != -1):
+        raise ArgumentError(f"{name} of {type(owner).__name__} must be an integer ≥ 1, or -1.", got=repr(value)[:120])
+    return value
 
-    def __init__(
-        self,
-        groups: int = 32,
-        axis: int = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.groups = -1 if groups == -1 else whole("groups", groups, self)
-        self._groups = self.groups
-        self.axis, self.epsilon, self.center, self.scale = axis, check_epsilon(epsilon, self), center, scale
-        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
-        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
-        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
-        self.gamma: Any = None
-        self.beta: Any = None
-        self._place = (0, 0)
-        self._shape: Shape = ()
+
+class GroupNormalization(Affine):
+    """Normalize groups of channels: gamma · (x - mean) / sqrt(variance + epsilon) + beta, over all positions (Wu & He 2018).
+
+    Shapes: (B, …, C) -> (B, …, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GroupNormalization(groups=4)(Input((8, 8, 16))).shape
+        (None, 8, 8, 16)
+    """
+
+    groups: Field[int, int] = field(
+        default=32, convert=_groups, doc="the number of groups of channels; -1: each channel alone; 1: all together."
+    )
+    axis: Field[int | Sequence[int], int] = axes(default=-1, one=True, doc="the axis of the channels.", fixed=True)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta, each (C,)."""
-        (axis,), (size,) = normalized_sizes(self.axis, input_shape)
-        groups = size if self.groups == -1 else self.groups
-        if size % groups:
+        sizes = self.normalized(input_shape)
+        self._check_groups(sizes[0])
+        self.add_gamma_and_beta(sizes)
+
+    def _check_groups(self, size: int) -> None:
+        if self.groups != -1 and size % self.groups:
             raise ShapeError(
-                "The channels are a multiple of groups.", expected=f"channels divisible by {groups}",
-                got=f"{size} channels along axis {self.axis} of {input_shape}",
+                "The channels must be a multiple of groups.", expected=f"channels divisible by {self.groups}",
+                got=f"{size} channels along axis {self.axis} of {self._shape}",
                 repair="groups=1 takes all channels together, groups=-1 each alone",
             )  # fmt: skip
-        self._groups = groups
-        self._place, self._shape = (axis, len(input_shape)), input_shape
-        add_gamma_and_beta(self, (size,))
-        self.built = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
-        check_sizes(self._place[:1], self._shape, input_shape)
-        return input_shape
+        """Return the input's shape."""
+        shape = super().compute_output_shape(input_shape)
+        size = self._shape[self._axes[0]] if self._shape else None
+        if size is not None:
+            self._check_groups(size)
+        return shape
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
-        return kernels.group_norm(inputs, self.gamma, self.beta, self._groups, *self._place, self.epsilon)
+        self.check_input(inputs)
+        axis, rank = self._axes[0], len(self._shape)
+        groups = (self._shape[axis] or 1) if self.groups == -1 else self.groups
+        return kernels.group_norm(inputs, self.gamma, self.beta, groups, axis, rank, self.epsilon)
 
 
-class RMSNormalization(Pointwise):
-    """scale · x / sqrt(mean(x²) + epsilon) over ``axis`` of each sample (Zhang & Sennrich 2019)."""
+class RMSNormalization(Normalizing):
+    """Divide each sample by its root mean square: scale · x / sqrt(mean(x²) + epsilon) (Zhang & Sennrich 2019).
+
+    Shapes: (B, …, C) -> (B, …, C).
+
+    Example:
+        >>> import numpy as np
+        >>> RMSNormalization()(np.array([[2.0, -2.0]])).round(decimals=3).tolist()
+        [[1.0, -1.0]]
+    """
 
     supports_masking = False  # as in Keras
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.axis, self.epsilon = axis, check_epsilon(epsilon, self)
-        self.scale: Any = None
-        self._axes: tuple[int, ...] = ()
-        self._shape: Shape = ()
+    axis: AxesField = axes(default=-1, doc="the axis, or axes, of which the mean is taken.", fixed=True)
+    epsilon: NumberField = number(default=1e-6, least=0, doc=EPSILON_DOC)
+
+    scale: Weight = state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make scale of the normalized axes' sizes."""
-        self._axes, sizes = normalized_sizes(self.axis, input_shape)
-        self._shape = input_shape
+        sizes = self.normalized(input_shape)
         self.scale = self.add_weight(sizes, "ones", autocast=False, name="scale")
-        self.built = True
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
-        check_sizes(self._axes, self._shape, input_shape)
-        return input_shape
-
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
+        self.check_input(inputs)
         return kernels.rms_norm(inputs, self.scale, self._axes, self._shape, self.epsilon)
 
 
 class UnitNormalization(Pointwise):
-    """x / ‖x‖₂ over ``axis`` of each sample; zeros stay zeros."""
+    """Divide by the norm: x / ‖x‖₂ over ``axis`` of each sample; zeros stay zeros.
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.axis = axis
+    Example:
+        >>> import numpy as np
+        >>> UnitNormalization()(np.array([[3.0, 4.0]])).round(decimals=3).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+    """
+
+    axis: AxesField = axes(default=-1, doc="the axis, or axes, of the norm.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
+        """Return the input's shape."""
         for axis in as_axes(self.axis):
             normalise_axis(axis, len(input_shape))
         return input_shape
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
         return kernels.unit_norm(inputs, as_axes(self.axis))
 
 
-def check_epsilon(epsilon: float, layer: Pointwise) -> float:
-    """Return epsilon, which is not negative."""
-    if not epsilon >= 0:
-        raise ArgumentError("epsilon is not negative.", got=repr(epsilon), where=str(layer.made_at))
-    return epsilon
-
-
-def as_axes(axis: Any) -> tuple[int, ...]:
+def as_axes(axis: int | Sequence[int]) -> tuple[int, ...]:
     """Return one axis or several as a tuple."""
     return (axis,) if isinstance(axis, int) else tuple(axis)
 
 
-def normalized_sizes(axis: Any, shape: Shape) -> tuple[tuple[int, ...], list[int]]:
+def normalized_sizes(axis: int | Sequence[int], shape: Shape) -> tuple[tuple[int, ...], list[int]]:
     """Return the normalized axes, counted from the front, and their sizes, which must be known."""
     axes = tuple(sorted(normalise_axis(a, len(shape)) for a in as_axes(axis)))
     sizes = [size for size in (shape[a] for a in axes) if size is not None]
@@ -267,18 +291,6 @@ def check_sizes(axes: tuple[int, ...], made_for: Shape, shape: Shape) -> None:
     if made_for and (len(shape) != len(made_for) or any(shape[axis] != made_for[axis] for axis in axes)):
         raise ShapeError(
             "The input does not fit the sizes that the weights were made for.",
-            expected=f"{len(made_for)} axes, " + ", ".join(f"{made_for[axis]} along axis {axis}" for axis in axes),
+            expected=f"{len(made_for)}-D, " + ", ".join(f"{made_for[axis]} along axis {axis}" for axis in axes),
             got=str(shape),
         )
-
-
-def add_gamma_and_beta(layer: Any, sizes: Any) -> None:
-    """Add the weights gamma and beta to a layer that scales and centers."""
-    for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
-        if wanted:
-            first, regularizer, constraint = (
-                getattr(layer, f"{name}_{part}") for part in ("initializer", "regularizer", "constraint")
-            )
-            setattr(layer, name, layer.add_weight(
-                sizes, first, name=name, regularizer=regularizer, constraint=constraint, autocast=False
-            ))  # fmt: skip

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from anabranch import config, runtime
+from anabranch import runtime
 from anabranch.graph import Shape, Window
-from anabranch.graph.shapes import per_axis
-from anabranch.layers.base import Layer
-from anabranch.layers.convolutional import check_padding, known_channels, windows_shape
+from anabranch.layers.fields import (
+    BooleanField,
+    DataFormatField,
+    Field,
+    FieldLayer,
+    PaddingField,
+    SizesField,
+    boolean,
+    data_format,
+    padding,
+    sizes,
+)  # fmt: skip
+from anabranch.layers.windows import known_channels, spatial_shape, windows_shape
 from anabranch.ops import _kernels as kernels
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
-class Pooling(Layer):
+
+class Pooling(FieldLayer):
     """The maximum or mean of each window. Abstract: MaxPooling2D, AveragePooling2D, …"""
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
     takes_one_tensor = True
 
-    def __init__(
-        self,
-        pool_size: Any = 2,
-        strides: Any = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name=name, **kwargs)
-        self.pool_size = per_axis(pool_size, self.rank, "pool_size")
-        self.strides = per_axis(pool_size if strides is None else strides, self.rank, "strides")
-        self.padding = check_padding(padding)
-        self.data_format = config.check_data_format(data_format)
+    pool_size: SizesField = sizes(default=2, doc="the window's length along each spatial axis.")
+    strides: Field[int | tuple[int, ...] | None, tuple[int, ...]] = sizes(
+        default=None, optional=True, doc="by how many positions the window moves; None: the pool size."
+    )
+    padding: PaddingField = padding(default="valid")
+    data_format: DataFormatField = data_format(default=None)
+
+    def _check(self) -> None:
+        if self.strides is None:
+            vars(self)[type(self).fields["strides"].key] = self.pool_size
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, C)."""
@@ -44,96 +53,152 @@ class Pooling(Layer):
         """Return the window that slides along the spatial axes."""
         return Window(self.strides, self.padding)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Pool."""
         return kernels.pool(inputs, self.mode, self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class MaxPooling1D(Pooling):
-    """The maximum of each window: (B, T, C) -> (B, T', C)."""
+    """Take the maximum of each window: (B, T, C) -> (B, T', C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> MaxPooling1D()(Input((20, 4))).shape
+        (None, 10, 4)
+    """
 
     rank, mode = 1, "max"
 
 
 class MaxPooling2D(Pooling):
-    """The maximum of each window: (B, H, W, C) -> (B, H', W', C)."""
+    """Take the maximum of each window: (B, H, W, C) -> (B, H', W', C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> MaxPooling2D()(Input((32, 32, 3))).shape
+        (None, 16, 16, 3)
+    """
 
     rank, mode = 2, "max"
 
 
 class MaxPooling3D(Pooling):
-    """The maximum of each window: (B, D, H, W, C) -> (B, D', H', W', C)."""
+    """Take the maximum of each window: (B, D, H, W, C) -> (B, D', H', W', C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> MaxPooling3D()(Input((8, 16, 16, 2))).shape
+        (None, 4, 8, 8, 2)
+    """
 
     rank, mode = 3, "max"
 
 
 class AveragePooling1D(Pooling):
-    """The mean of each window: (B, T, C) -> (B, T', C); padding is not counted."""
+    """Take the mean of each window: (B, T, C) -> (B, T', C); padding is not counted.
+
+    Example:
+        >>> from anabranch import Input
+        >>> AveragePooling1D()(Input((20, 4))).shape
+        (None, 10, 4)
+    """
 
     rank, mode = 1, "mean"
 
 
 class AveragePooling2D(Pooling):
-    """The mean of each window: (B, H, W, C) -> (B, H', W', C); padding is not counted."""
+    """Take the mean of each window: (B, H, W, C) -> (B, H', W', C); padding is not counted.
+
+    Example:
+        >>> from anabranch import Input
+        >>> AveragePooling2D()(Input((32, 32, 3))).shape
+        (None, 16, 16, 3)
+    """
 
     rank, mode = 2, "mean"
 
 
 class AveragePooling3D(Pooling):
-    """The mean of each window: (B, D, H, W, C) -> (B, D', H', W', C); padding is not counted."""
+    """Take the mean of each window: (B, D, H, W, C) -> (B, D', H', W', C); padding is not counted.
+
+    Example:
+        >>> from anabranch import Input
+        >>> AveragePooling3D()(Input((8, 16, 16, 2))).shape
+        (None, 4, 8, 8, 2)
+    """
 
     rank, mode = 3, "mean"
 
 
-class GlobalPooling(Layer):
+class GlobalPooling(FieldLayer):
     """The maximum or mean over all positions. Abstract."""
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
     takes_one_tensor = True
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.data_format = config.check_data_format(data_format)
-        self.keepdims = keepdims
+    data_format: DataFormatField = data_format(default=None)
+    keepdims: BooleanField = boolean(default=False, doc="whether the spatial axes stay, with size 1.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, C), or (B, 1, …, C) with keepdims."""
         channels = known_channels(input_shape, self.rank, self.data_format)
-        ones = (1,) * self.rank if self.keepdims else ()
-        first = self.data_format == "channels_first"
-        return (input_shape[0], channels, *ones) if first else (input_shape[0], *ones, channels)
+        return spatial_shape(input_shape, [1] * self.rank if self.keepdims else [], channels, self.data_format)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Pool."""
         return kernels.global_pool(inputs, self.mode, self.rank, self.data_format, self.keepdims)
 
 
 class GlobalMaxPooling1D(GlobalPooling):
-    """The maximum over all steps: (B, T, C) -> (B, C)."""
+    """Take the maximum over all steps: (B, T, C) -> (B, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GlobalMaxPooling1D()(Input((20, 4))).shape
+        (None, 4)
+    """
 
     rank, mode = 1, "max"
 
 
 class GlobalMaxPooling2D(GlobalPooling):
-    """The maximum over all positions of an image: (B, H, W, C) -> (B, C)."""
+    """Take the maximum over all positions of an image: (B, H, W, C) -> (B, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GlobalMaxPooling2D()(Input((32, 32, 3))).shape
+        (None, 3)
+    """
 
     rank, mode = 2, "max"
 
 
 class GlobalMaxPooling3D(GlobalPooling):
-    """The maximum over all positions of a volume: (B, D, H, W, C) -> (B, C)."""
+    """Take the maximum over all positions of a volume: (B, D, H, W, C) -> (B, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GlobalMaxPooling3D()(Input((8, 16, 16, 2))).shape
+        (None, 2)
+    """
 
     rank, mode = 3, "max"
 
 
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean over all steps, of those that count where there is a mask (B, T): (B, T, C) -> (B, C)."""
+    """Take the mean over all steps, of those that count where there is a mask (B, T): (B, T, C) -> (B, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GlobalAveragePooling1D()(Input((20, 4))).shape
+        (None, 4)
+    """
 
     rank, mode = 1, "mean"
     unmasked_axes = 1
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
         """Pool."""
         if mask is None:
             return super().call(inputs)
@@ -145,13 +210,25 @@ class GlobalAveragePooling1D(GlobalPooling):
 
 
 class GlobalAveragePooling2D(GlobalPooling):
-    """The mean over all positions of an image: (B, H, W, C) -> (B, C)."""
+    """Take the mean over all positions of an image: (B, H, W, C) -> (B, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GlobalAveragePooling2D()(Input((32, 32, 3))).shape
+        (None, 3)
+    """
 
     rank, mode = 2, "mean"
 
 
 class GlobalAveragePooling3D(GlobalPooling):
-    """The mean over all positions of a volume: (B, D, H, W, C) -> (B, C)."""
+    """Take the mean over all positions of a volume: (B, D, H, W, C) -> (B, C).
+
+    Example:
+        >>> from anabranch import Input
+        >>> GlobalAveragePooling3D()(Input((8, 16, 16, 2))).shape
+        (None, 2)
+    """
 
     rank, mode = 3, "mean"
 

@@ -2,27 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
-from anabranch.graph import Shape
+from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.activation import Pointwise
+from anabranch.layers.fields import BooleanField, Field, boolean, field, state
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from anabranch.runtime import Tensor
+
+Values: TypeAlias = "float | Sequence[float] | np.ndarray[Any, Any]"
+FactorField: TypeAlias = "Field[Values, Values]"
+
+
+def _values(value: Any, owner: Any, name: str) -> Any:
+    """Return a number, an array, or a nest of numbers as it is; a config's ``{"value": …}`` as its nest."""
+    if isinstance(value, dict) and "config" in value:
+        value = value["config"]["value"]
+    if isinstance(value, (str, bool, dict)) or not (
+        value is None or isinstance(value, (int, float)) or hasattr(value, "__len__") or hasattr(value, "__array__")
+    ):
+        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be numbers.", got=repr(value)[:120])
+    return value
+
+
+def _factor(value: Any, owner: Any, name: str) -> Any:
+    if value is None:
+        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be numbers.", got="None")
+    return _values(value, owner, name)
+
+
+def _variance(value: Any, owner: Any, name: str) -> Any:
+    found = _values(value, owner, name)
+    if isinstance(found, (int, float)) and found < 0:
+        raise ArgumentError(f"{name} of {type(owner).__name__} must not be negative.", got=repr(value))
+    return found
+
+
+def _plain_values(value: Any) -> Any:
+    """Return numbers as JSON."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    found = value.tolist() if hasattr(value, "tolist") else value
+    return [_plain_values(item) for item in found] if isinstance(found, (list, tuple)) else found
+
+
+def _kept_axes(value: Any, owner: Any, name: str) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    found = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if any(isinstance(axis, bool) or not isinstance(axis, int) for axis in found):
+        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be axes or None.", got=repr(value)[:120])
+    return found or None
+
 
 class Rescaling(Pointwise):
-    """x · scale + offset, as floats: ``Rescaling(1 / 255)`` takes uint8 images to [0, 1]."""
+    """Scale and shift: x · scale + offset, as floats.
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale, self.offset = scale, offset
+    Example:
+        >>> import numpy as np
+        >>> Rescaling(1 / 255)(np.array([[0, 255]], "uint8")).tolist()
+        [[0.0, 1.0]]
+    """
 
-    def call(self, inputs: Any) -> Any:
+    scale: FactorField = field(convert=_factor, plain=_plain_values, doc="a number, or an array that fits the last axes.")
+    offset: FactorField = field(default=0.0, convert=_factor, plain=_plain_values, doc="is added, in the same way.")
+
+    def call(self, inputs: Tensor) -> Tensor:
         """Scale."""
         x = kernels.cast(inputs, self.compute_dtype)
         if isinstance(self.scale, (int, float)) and isinstance(self.offset, (int, float)):
@@ -31,38 +84,66 @@ class Rescaling(Pointwise):
 
 
 class Normalization(Pointwise):
-    """(x - mean) / max(sqrt(variance), 1e-7) for each position of ``axis``, or its inverse.
+    """Standardize: (x - mean) / max(sqrt(variance), 1e-7) for each position of ``axis``, or its inverse.
 
-    Mean and variance are given, or taken from data by :meth:`adapt`; ``axis=None`` keeps one of each for all numbers.
+    Mean and variance are given, or computed from data by :meth:`adapt`.
+
+    Example:
+        >>> import numpy as np
+        >>> Normalization(mean=3.0, variance=4.0)(np.array([[1.0, 5.0]])).tolist()
+        [[-1.0, 1.0]]
     """
 
-    def __init__(self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if (mean is None) != (variance is None):
-            raise ArgumentError("mean and variance are given together.", got=f"mean={mean!r}, variance={variance!r}")
-        self.axis = axis
-        self.input_mean, self.input_variance, self.invert = mean, variance, invert
-        self.mean: Any = None
-        self.variance: Any = None
-        self.count: Any = None
-        self._axes: tuple[int, ...] = ()
-        self._spread: tuple[int, ...] = ()
+    axis: Field[int | Sequence[int] | None, tuple[int, ...] | None] = field(
+        default=-1, convert=_kept_axes, plain=lambda value: list(value or ()), fixed=True,
+        doc="the axis, or axes, with statistics of their own for each position; None: one mean and variance for all.",
+    )  # fmt: skip
+    mean: Any = field(default=None, convert=_values, hidden=True, doc="the mean, a number or an array.")
+    variance: Any = field(default=None, convert=_variance, hidden=True, doc="the variance, a number or an array.")
+    invert: BooleanField = boolean(default=False, doc="whether it undoes the standardization: x · sqrt(variance) + mean.")
+
+    input_mean: Any = state(init=False)  # what was given
+    input_variance: Any = state(init=False)
+    count: Weight = state(init=False)
+    _axes: tuple[int, ...] = state(init=False)
+    _spread: tuple[int, ...] = state(init=False)
+
+    def _check(self) -> None:
+        given = [vars(self).pop(key, None) for key in (":mean", ":variance")]
+        if (given[0] is None) != (given[1] is None):
+            raise ArgumentError(
+                "mean and variance are given together.", got=f"mean={given[0]!r}, variance={given[1]!r}",
+                where=str(self.made_at),
+            )  # fmt: skip
+        if given[0] is not None:
+            self.input_mean, self.input_variance = given
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings; mean and variance as they were given, as those from data are weights.
+
+        Example:
+            >>> Normalization(mean=3.0, variance=4.0).get_config()["mean"]
+            3.0
+        """
+        given = {"mean": _plain_values(self.input_mean), "variance": _plain_values(self.input_variance)}
+        return super().get_config() | given
 
     def build(self, input_shape: Shape) -> None:
         """Make mean and variance of the kept axes' sizes."""
         rank = len(input_shape)
-        kept = [] if self.axis is None else [self.axis] if isinstance(self.axis, int) else list(self.axis)
-        self._axes = tuple(sorted(normalise_axis(axis, rank) for axis in kept))
+        self._axes = tuple(sorted(normalise_axis(axis, rank) for axis in self.axis or ()))
         if 0 in self._axes:
             raise ArgumentError(
-                "Normalization keeps no statistics for each sample.", got=f"axis={self.axis} of {input_shape}",
-                repair="axis=None keeps one mean and variance for all numbers",
+                "Normalization has no statistics for each sample.", got=f"axis={self.axis} of {input_shape}",
+                repair="axis=None computes one mean and variance for all values",
             )  # fmt: skip
         sizes: list[int] = []
         for axis in self._axes:
             size = input_shape[axis]
             if size is None:
-                raise ShapeError("The kept axes need known sizes.", got=f"axis {self.axis} of {input_shape}")
+                raise ShapeError(
+                    "The axes with statistics of their own need known sizes.", got=f"axis {self.axis} of {input_shape}"
+                )
             sizes.append(size)
         self._spread = tuple(int(input_shape[axis] or 1) if axis in self._axes else 1 for axis in range(rank))
         mean, variance = self.input_mean, self.input_variance
@@ -72,13 +153,22 @@ class Normalization(Pointwise):
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
         else:  # constants of the code, not weights: as in Keras
             self._weights = ()
-        self.built = True
 
     def adapt(self, data: Any) -> None:
-        """Take mean and variance from ``data``: an array, or an iterable of batches.
+        """Compute mean and variance from data.
+
+        Args:
+            data: an array, or an iterable of batches.
 
         Raises:
             DataError: there is no data, or it is not all numbers.
+
+        Example:
+            >>> import numpy as np
+            >>> layer = Normalization()
+            >>> layer.adapt(np.array([[1.0], [3.0]]))
+            >>> layer.mean.numpy().tolist()
+            [2.0]
         """
         if isinstance(data, (str, bytes)) or not (hasattr(data, "shape") or hasattr(data, "__iter__")):
             raise ArgumentTypeError(
@@ -92,13 +182,13 @@ class Normalization(Pointwise):
         count, mean, squares = found
         if not all(abs(number) < float("inf") for number in [*mean.ravel(), *squares.ravel()]):
             raise DataError(
-                "The data that adapt was given holds NaN or infinite numbers.",
+                "The data that adapt was given holds NaN or infinite values.",
                 got=f"mean {mean.tolist()}"[:120], where=self._described(), repair="look at ~np.isfinite(x)",
             )  # fmt: skip
         self.mean.assign(mean.astype("float32"))
         self.variance.assign((squares / count).astype("float32"))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Standardize."""
         if self.input_mean is None and not self.mean.assigned:
             raise NotReadyError(
@@ -111,6 +201,9 @@ class Normalization(Pointwise):
     opaque_if_needed = False
 
 
+Normalization.mean = Normalization.variance = None  # arguments alone: the attributes are the statistics in use
+
+
 def _given(value: Any) -> Any:
     def fill(shape: tuple[int, ...], dtype: str | None = None) -> Any:
         import numpy as np
@@ -120,18 +213,20 @@ def _given(value: Any) -> Any:
             return np.broadcast_to(array if array.ndim <= len(shape) else array.reshape(shape), shape)
         except ValueError as error:
             raise ShapeError(
-                "mean and variance do not fit the kept axes.", expected=f"one number, or shape {shape}", got=str(array.shape)
+                "mean and variance do not fit the axes with statistics of their own.",
+                expected=f"one number, or shape {shape}",
+                got=str(array.shape),
             ) from error
 
     return fill
 
 
 Moments: TypeAlias = "tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]"
-_BLOCK = 1 << 22  # numbers at a time, which become float64
+_BLOCK = 1 << 22  # values at a time, which become float64
 
 
 def _moments(batch: Any, layer: Normalization) -> Moments | None:
-    """Return count, mean and sum of squared distances over all but the kept axes; None of an empty batch."""
+    """Return count, mean and sum of squared distances over the other axes; None of an empty batch."""
     import numpy as np
 
     if not hasattr(batch, "shape"):
@@ -149,8 +244,8 @@ def _moments(batch: Any, layer: Normalization) -> Moments | None:
     fits = array.ndim == len(layer._spread) and all(array.shape[axis] == layer._spread[axis] for axis in layer._axes)
     if layer._axes and not fits:
         raise DataError(
-            "A batch does not fit the shape that the statistics are kept for.",
-            expected=f"{len(layer._spread)} axes, " + ", ".join(f"{layer._spread[a]} along axis {a}" for a in layer._axes),
+            "A batch does not fit the shape that the statistics are for.",
+            expected=f"{len(layer._spread)}-D, " + ", ".join(f"{layer._spread[a]} along axis {a}" for a in layer._axes),
             got=str(array.shape), where=layer._described(),
         )  # fmt: skip
     over = tuple(axis for axis in range(array.ndim) if axis not in layer._axes)

@@ -2,45 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import config, regularizers, runtime
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch import regularizers, runtime
+from anabranch._errors import ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.convolutional import AXES
+from anabranch.layers.fields import DataFormatField, Field, NumberField, SeedField, data_format, field, number, seed, state
+from anabranch.layers.windows import AXES
 from anabranch.ops import _kernels as kernels
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
 
 class Seeded(Pointwise):
     """A layer that draws random numbers: from the global generators, or with ``seed`` from one of its own. Abstract."""
 
-    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seed = seed
-        self._generator: Any = None
+    seed: SeedField = seed(default=None, kw_only=True)
+
+    _generator: Any = state(init=False)
 
     def generator(self) -> Any:
         """Return the generator of a layer with a seed, None for one without."""
-        if self.seed is not None:
-            self._generator = runtime.generator(self.seed, self._generator)
+        if self.seed is None:
+            return None
+        self._generator = runtime.generator(self.seed, self._generator)
         return self._generator
 
 
-class Dropout(Seeded):
-    """While training, set a share ``rate`` of elements to 0 and scale the rest by 1 / (1 - rate) (Srivastava et al. 2014).
+def _noise_shape(value: Any, owner: Any, name: str) -> tuple[int | None, ...] | None:
+    return None if value is None else tuple(value)
 
-    ``noise_shape``: 1 where all elements along an axis share their fate, None where each has its own.
+
+class Dropping(Seeded):
+    """Set a fraction of elements to 0 while training. Abstract."""
+
+    rate: NumberField = number(least=0, most=1, doc="the fraction of elements that are dropped.")
+
+    def noise(self) -> tuple[int | None, ...] | None:
+        """Return the shape of what is drawn: 1 along axes whose elements are dropped together; None: each by itself."""
+        return None
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Drop while training."""
+        return kernels.dropout(inputs, self.rate, self.noise(), self.generator()) if training and self.rate else inputs
+
+
+class Dropout(Dropping):
+    """While training, set a fraction of elements to 0 and scale the rest by 1 / (1 - rate) (Srivastava et al. 2014).
+
+    Example:
+        >>> import numpy as np
+        >>> Dropout(0.5)(np.ones((1, 2)), training=False).tolist()
+        [[1.0, 1.0]]
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed, **kwargs)
-        self.rate = _share(rate, self)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+    rate: NumberField = number(least=0, most=1, doc="the fraction of elements that are dropped.")
+    noise_shape: Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = field(
+        default=None, convert=_noise_shape, plain=lambda value: value and list(value),
+        doc="1 where the elements along an axis are dropped together, None where each is drawn; None: each.",
+    )  # fmt: skip
+    seed: SeedField = seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays, and ``noise_shape`` fits it."""
+        """Return the input's shape, which ``noise_shape`` must fit."""
         noise = self.noise_shape
         if noise is not None and not (
             len(noise) == len(input_shape)
@@ -53,106 +81,129 @@ class Dropout(Seeded):
         return input_shape
 
     def noise(self) -> tuple[int | None, ...] | None:
-        """Return which elements share their fate."""
+        """Return ``noise_shape``."""
         return self.noise_shape
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drop while training."""
-        return kernels.dropout(inputs, self.rate, self.noise(), self.generator()) if training and self.rate else inputs
 
-
-class SpatialDropout(Dropout):
+class SpatialDropout(Dropping):
     """Drop whole channels (Tompson et al. 2015). Abstract."""
 
     rank: ClassVar[int]
 
-    def __init__(
-        self,
-        rate: float,
-        data_format: str | None = None,
-        seed: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
-        self.data_format = config.check_data_format(data_format)
+    rate: NumberField = number(least=0, most=1, doc="the fraction of channels that are dropped.")
+    data_format: DataFormatField = data_format(default=None)
+    seed: SeedField = seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape stays."""
+        """Return the input's shape."""
         check_rank(input_shape, self.rank + 2, f"batch, {AXES[self.rank]}, channels")
         return input_shape
 
     def noise(self) -> tuple[int | None, ...]:
-        """All positions of a channel share its fate."""
+        """Return 1 along the spatial axes: a channel is dropped whole."""
         ones = (1,) * self.rank
         return (None, *ones, None) if self.data_format == "channels_last" else (None, None, *ones)
 
 
-class SpatialDropout1D(SpatialDropout):
-    """Drop whole channels of (B, T, C)."""
+class SpatialDropout1D(Dropping):
+    """While training, drop whole channels of (B, T, C) (Tompson et al. 2015).
 
-    rank = 1
+    Example:
+        >>> from anabranch import Input
+        >>> SpatialDropout1D(0.2)(Input((20, 4))).shape
+        (None, 20, 4)
+    """
 
-    def __init__(
-        self, rate: float, seed: int | None = None, name: str | None = None, dtype: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(rate, "channels_last", seed, name, dtype, **kwargs)
+    rate: NumberField = number(least=0, most=1, doc="the fraction of channels that are dropped.")
+    seed: SeedField = seed(default=None, kw_only=True)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        check_rank(input_shape, 3, "batch, steps, channels")
+        return input_shape
+
+    def noise(self) -> tuple[int | None, ...]:
+        """Return 1 along the steps: a channel is dropped whole."""
+        return (None, 1, None)
 
 
 class SpatialDropout2D(SpatialDropout):
-    """Drop whole channels of (B, H, W, C)."""
+    """While training, drop whole channels of (B, H, W, C) (Tompson et al. 2015).
+
+    Example:
+        >>> from anabranch import Input
+        >>> SpatialDropout2D(0.2)(Input((32, 32, 3))).shape
+        (None, 32, 32, 3)
+    """
 
     rank = 2
 
 
 class SpatialDropout3D(SpatialDropout):
-    """Drop whole channels of (B, D, H, W, C)."""
+    """While training, drop whole channels of (B, D, H, W, C) (Tompson et al. 2015).
+
+    Example:
+        >>> from anabranch import Input
+        >>> SpatialDropout3D(0.2)(Input((8, 16, 16, 2))).shape
+        (None, 8, 16, 16, 2)
+    """
 
     rank = 3
 
 
 class GaussianNoise(Seeded):
-    """While training, add normal noise of ``stddev``."""
+    """While training, add normal noise: x + stddev · n, n drawn from N(0, 1).
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed, **kwargs)
-        if not stddev >= 0:
-            raise ArgumentError("stddev is not negative.", got=repr(stddev), where=str(self.made_at))
-        self.stddev = stddev
+    Example:
+        >>> import numpy as np
+        >>> GaussianNoise(0.1)(np.ones((1, 2)), training=False).tolist()
+        [[1.0, 1.0]]
+    """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    stddev: NumberField = number(least=0, doc="the standard deviation of the noise.")
+    seed: SeedField = seed(default=None, kw_only=True)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Add noise while training."""
         return kernels.gaussian_noise(inputs, self.stddev, self.generator()) if training and self.stddev else inputs
 
 
 class GaussianDropout(Seeded):
-    """While training, multiply by normal noise around 1 with variance rate / (1 - rate) (Srivastava et al. 2014)."""
+    """While training, multiply by normal noise around 1 with variance rate / (1 - rate) (Srivastava et al. 2014).
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed, **kwargs)
-        self.rate = _share(rate, self)
-        if rate == 1:
-            raise ArgumentError("GaussianDropout of rate 1 would have noise without bounds.", where=str(self.made_at))
+    Example:
+        >>> import numpy as np
+        >>> GaussianDropout(0.5)(np.ones((1, 2)), training=False).tolist()
+        [[1.0, 1.0]]
+    """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    rate: NumberField = number(least=0, below=1, doc="the rate of the Dropout with as much noise.")
+    seed: SeedField = seed(default=None, kw_only=True)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Multiply by noise while training."""
         return kernels.gaussian_dropout(inputs, self.rate, self.generator()) if training and self.rate else inputs
 
 
 class ActivityRegularization(Pointwise):
-    """Pass through; l1 · Σ|x| + l2 · Σx² of what passes, by the batch's size, joins the loss."""
+    """Pass the input through; l1 · Σ|x| + l2 · Σx² of it, divided by the batch's size, joins the loss.
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
-        self.l1, self.l2 = l1, l2
+    Example:
+        >>> import numpy as np
+        >>> layer = ActivityRegularization(l1=0.5)
+        >>> x = layer(np.ones((2, 3), "float32"))
+        >>> float(layer.losses[0])
+        1.5
+    """
 
-    def call(self, inputs: Any) -> Any:
+    l1: NumberField = number(default=0.0, least=0, doc="the factor of Σ|x|.")
+    l2: NumberField = number(default=0.0, least=0, doc="the factor of Σx².")
+
+    @property  # type: ignore[misc]  # it follows from the settings
+    def activity_regularizer(self) -> regularizers.Regularizer:  # type: ignore[override]
+        """The penalty that the settings make."""
+        return regularizers.L1L2(self.l1, self.l2)
+
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the input."""
         return inputs
-
-
-def _share(rate: float, layer: Pointwise) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-        raise ArgumentError("A dropout rate lies in [0, 1].", got=repr(rate), where=str(layer.made_at))
-    return rate

@@ -5,33 +5,52 @@ from __future__ import annotations
 import sys
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 from anabranch import _tree, runtime
-from anabranch._errors import MissingAttributeError
+from anabranch._errors import ArgumentTypeError, MissingAttributeError
 from anabranch.diagnosis import missing_attribute
-from anabranch.graph import Method, Port, Tensor, Weight, apply, call_site, connect, snake_case
+from anabranch.graph import Method, Port, Shape, Tensor, Weight, apply, call_site, connect, snake_case
 from anabranch.graph.facts import Judgements
 from anabranch.layers.base import Layer
+from anabranch.layers.fields import Field, FieldLayer, field
 
 
-class TorchModule(Layer):
-    """A ``torch.nn.Module`` as a layer: its parameters and buffers are the layer's weights, in torch's layout.
+def _as_it_is(value: Any) -> Any:
+    """Return code, which is no data: a config holds the object itself."""
+    return value
 
-    ``module(*args)`` is what runs, in training mode while the model trains, whole and unchanged. Shapes come from fake tensors.
 
-    Args:
-        module: the module; shared, not copied.
-        output_shape: the result's shape without the batch, for modules that cannot run on fake tensors; None asks these.
+def _sizes(value: Any, owner: Any, name: str) -> Shape | None:
+    if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
+        raise ArgumentTypeError(f"{name} of TorchModule must be sizes.", expected="a tuple, or None", got=repr(value)[:120])
+    return None if value is None else tuple(value)
+
+
+class TorchModule(FieldLayer):
+    """Use a ``torch.nn.Module`` as a layer: its parameters and buffers are the layer's weights, in torch's layout.
+
+    ``module(*args)`` is what runs, in training mode while the model trains, whole and unchanged. Shapes are inferred.
+
+    Example:
+        >>> import torch
+        >>> from anabranch import Input
+        >>> TorchModule(torch.nn.Linear(3, 2))(Input((3,))).shape
+        (None, 2)
     """
 
-    def __init__(self, module: Any, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-        self.module, self.output_shape_rule = module, output_shape
-        self._weights = runtime.module_weights(module, self._home, runtime)
-        self.built = True
+    module: Any = field(plain=_as_it_is, fixed=True, doc="the module; shared, not copied.")
+    output_shape: Field[Sequence[int | None] | None, Shape | None] = field(
+        default=None, convert=_sizes, plain=lambda value: value and list(value),
+        doc="the result's shape without the batch, for modules that cannot run on fake tensors; None infers it.",
+    )  # fmt: skip
+
+    def _check(self) -> None:
+        if not self._weights:
+            self._weights = runtime.module_weights(self.module, self._home, runtime)
+            self.built = True
 
     def kind_name(self) -> str:
         """Return the module's class."""
@@ -42,16 +61,16 @@ class TorchModule(Layer):
         """What names are made of: that of the module's class."""
         return snake_case(type(self.module).__name__)
 
-    @property
-    def name(self) -> str:
+    @property  # type: ignore[misc]  # at run time all layers' names are properties
+    def name(self) -> str:  # type: ignore[override]
         """The name given, or the one in the model that first adopted the layer, or the module's."""
         return super().name if self.explicit_name or self.adopted else self.base_name
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return what running the module on tensors without numbers gives."""
-        if self.output_shape_rule is not None:
+        if self.output_shape is not None:
             first: Any = _tree.leaves((args, list(kwargs.values())))[0]
-            return first.spec._replace(shape=(first.shape[0], *self.output_shape_rule))
+            return first.spec._replace(shape=(first.shape[0], *self.output_shape))
         return runtime.infer(self, args, kwargs)
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:

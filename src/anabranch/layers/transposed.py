@@ -1,79 +1,73 @@
-"""Transposed convolutions, which lengthen what convolutions shorten: decoders, generators, segmentation."""
+"""Transposed convolutions, which lengthen the spatial axes: the gradient of a convolution, learned."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anabranch._errors import ArgumentError
-from anabranch.graph import Shape, Window
-from anabranch.graph.shapes import per_axis
-from anabranch.layers.convolutional import Conv, check_channels, check_padding, known_channels
+from anabranch.graph import Shape
+from anabranch.layers.convolutional import Convolving
+from anabranch.layers.fields import (
+    DataFormatField,
+    Field,
+    PaddingField,
+    SizesField,
+    data_format,
+    integer,
+    padding,
+    sizes,
+)  # fmt: skip
+from anabranch.layers.windows import check_channels, known_channels, spatial_shape
 from anabranch.ops import _kernels as kernels
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
-class ConvTranspose(Conv):
-    """activation(x ⋆ᵀ kernel + bias), ⋆ᵀ the gradient of a convolution (Zeiler et al. 2010). Abstract: Conv2DTranspose, …
 
-    ``output_padding`` lengthens the result by so many positions, fewer than the stride; None gives length · stride for ``same``
-    and (length - 1) · stride + max(window, stride) for ``valid``.
-    """
+class ConvTranspose(Convolving):
+    """activation(x ⋆ᵀ kernel + bias), ⋆ᵀ the gradient of a convolution (Zeiler et al. 2010). Abstract: Conv2DTranspose, …"""
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        output_padding: Any = None,
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            filters, kernel_size, strides, check_padding(padding), data_format, dilation_rate, 1, activation, use_bias,
-            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint, **kwargs,
-        )  # fmt: skip
-        given = output_padding is not None
-        self.output_padding = per_axis(output_padding, self.rank, "output_padding", least=0) if given else None
+    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
+    kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
+    strides: SizesField = sizes(default=1, doc="how many times longer the result is.")
+    padding: PaddingField = padding(default="valid")
+    output_padding: Field[int | tuple[int, ...] | None, tuple[int, ...] | None] = sizes(
+        default=None, least=0, optional=True,
+        doc="lengthens the result by so many positions, fewer than the stride; None gives length · stride for ``same`` and "
+        "(length - 1) · stride + max(window, stride) for ``valid``.",
+    )  # fmt: skip
+    data_format: DataFormatField = data_format(default=None)
+    dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the output.")
+
+    def _check(self) -> None:
         if any(extra >= stride for extra, stride in zip(self.output_padding or (), self.strides, strict=False)):
             raise ArgumentError(
-                "output_padding is less than the stride along each axis.",
+                "output_padding must be less than the stride along each axis.",
                 got=f"output_padding={self.output_padding}, strides={self.strides}", where=str(self.made_at),
             )  # fmt: skip
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, filters, I) and bias (filters,)."""
-        self.add_weights((*self.kernel_size, self.filters, known_channels(input_shape, self.rank, self.data_format)))
-        self.built = True
+        channels = known_channels(input_shape, self.rank, self.data_format)
+        self.add_weights((*self.kernel_size, self.filters, channels), self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …longer, filters)."""
         channels = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(channels, self.kernel and self.kernel.shape[-1], input_shape)
-        first = self.data_format == "channels_first"
-        spatial = input_shape[2:] if first else input_shape[1:-1]
+        check_channels(channels, self.kernel.shape[-1] if self.kernel else None, input_shape)
+        spatial = input_shape[2:] if self.data_format == "channels_first" else input_shape[1:-1]
         lengths = [
             None if length is None else (length - 1) * stride + reach - before - after
             for length, stride, reach, (before, after) in zip(spatial, self.strides, self.reach(), self.crops(), strict=True)
         ]
-        return (input_shape[0], self.filters, *lengths) if first else (input_shape[0], *lengths, self.filters)
+        return spatial_shape(input_shape, lengths, self.filters, self.data_format)
 
     def reach(self) -> list[int]:
         """Return the window's length with its gaps, along each axis."""
         return [(size - 1) * gap + 1 for size, gap in zip(self.kernel_size, self.dilation_rate, strict=True)]
 
     def crops(self) -> tuple[tuple[int, int], ...]:
-        """Return what is taken off both ends of the whole result, (length - 1) · stride + reach; below 0 it is lengthened."""
+        """Return what is cut off both ends of the whole result, (length - 1) · stride + reach; below 0 it is lengthened."""
         extras = self.output_padding or (None,) * self.rank
         axes = zip(self.reach(), self.strides, extras, strict=True)
         return tuple(self._crop(reach, stride, extra) for reach, stride, extra in axes)
@@ -85,11 +79,7 @@ class ConvTranspose(Conv):
         before = max(total // 2, 0)
         return before, total - before
 
-    def sliding_window(self) -> Window | None:
-        """Return None: nothing is shortened."""
-        return None
-
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Convolve backwards, add the bias, apply the activation."""
         return self.activation(
             kernels.conv_transpose(
@@ -100,44 +90,42 @@ class ConvTranspose(Conv):
 
 
 class Conv1DTranspose(ConvTranspose):
-    """Transposed convolution over steps: (B, T, C) -> (B, T', filters)."""
+    """Lengthen steps by a transposed convolution (Zeiler et al. 2010): (B, T, C) -> (B, T', filters).
+
+    Example:
+        >>> from anabranch import Input
+        >>> Conv1DTranspose(8, 3, strides=2, padding="same")(Input((10, 4))).shape
+        (None, 20, 8)
+    """
 
     rank = 1
 
 
 class Conv2DTranspose(ConvTranspose):
-    """Transposed convolution over images: (B, H, W, C) -> (B, H', W', filters)."""
+    """Enlarge images by a transposed convolution (Zeiler et al. 2010): (B, H, W, C) -> (B, H', W', filters).
+
+    Example:
+        >>> from anabranch import Input
+        >>> Conv2DTranspose(8, 4, strides=2, padding="same")(Input((16, 16, 4))).shape
+        (None, 32, 32, 8)
+    """
 
     rank = 2
 
 
 class Conv3DTranspose(ConvTranspose):
-    """Transposed convolution over volumes: (B, D, H, W, C) -> (B, D', H', W', filters)."""
+    """Enlarge volumes by a transposed convolution (Zeiler et al. 2010): (B, D, H, W, C) -> (B, D', H', W', filters).
+
+    Example:
+        >>> from anabranch import Input
+        >>> Conv3DTranspose(2, 2, strides=2)(Input((4, 8, 8, 1))).shape
+        (None, 8, 16, 16, 2)
+    """
 
     rank = 3
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,  # here, and here only, Keras puts these two the other way round
-        output_padding: Any = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation, use_bias,
-            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint, **kwargs,
-        )  # fmt: skip
+    if not TYPE_CHECKING:  # here, and here only, Keras has data_format before output_padding
+        filters, kernel_size, strides, padding, data_format, output_padding = (
+            ConvTranspose.fields[name]
+            for name in ("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
+        )

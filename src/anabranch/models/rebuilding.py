@@ -1,4 +1,4 @@
-"""From a draft back to a graph: every shape rule is asked again, layers are reused, twinned, copied, or recreated to fit."""
+"""From a draft back to a graph: every shape rule is asked again; layers stay, or become twins, copies or refitted ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from anabranch.graph import Graph, Home, Node, Tensor, Weight, describe, outputs
 from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
 from anabranch.graph.paths import walk
 from anabranch.layers.base import Layer
+from anabranch.layers.configuring import again
 from anabranch.layers.core import InputLayer
 
 Weights = Literal["same", "shared", "copied", "fresh"]
@@ -124,20 +125,19 @@ class _Builder:
         elif isinstance(old, Layer) and self.making.clone is not None and (self.making.recursive or draft.graph is self.root):
             twin = self.making.clone(old)
         elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
-            config = copy.deepcopy(old.get_config(), self.memo)  # it may hold modules and layers
-            twin = type(old).from_config(config)
+            twin = again(old, self.memo)
         elif isinstance(old, Layer) and self.weights == "copied":
             twin = copy.deepcopy(old, self.memo)
         else:
             twin = copy.copy(old)
             twin.calls = []
-        if step.name is not None:
+        if step.name is not None and not (self.making.clone is not None and getattr(twin, "explicit_name", None)):
             twin.explicit_name = step.name
         return twin
 
     def refit(self, layer: Layer, args: Any, kwargs: Any, step: Step) -> Layer:
-        """Return the layer itself where its weights fit the new input, else a recreated one with those which do."""
-        fresh = type(layer).from_config(layer.get_config())
+        """Return the layer itself where its weights fit the new input, else a new one that holds those which do."""
+        fresh = again(layer)
         fresh.explicit_name, fresh.trainable = layer.explicit_name, layer.trainable
         fresh._home = Home(layer._home.path)
         fresh.describe(args, kwargs, step.site, noted=False)

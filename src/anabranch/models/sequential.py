@@ -27,7 +27,7 @@ class Sequential(Model):
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         self._row: list[Layer] = []
-        self._source: Tensor | None = None
+        self._source: Any = None  # the symbolic tensor that it begins with
         self._end: Any = None
         if layers is not None and not isinstance(layers, (list, tuple)):
             raise ArgumentTypeError("Sequential takes a list of layers.", got=repr(layers), repair="Sequential([layer, …])")
@@ -88,7 +88,7 @@ class Sequential(Model):
             self._connect(self._source)
         return layer
 
-    def _connect(self, source: Tensor) -> None:
+    def _connect(self, source: Any) -> None:
         self._source = self._end = source
         for layer in self._row:
             self._end = layer(self._end)

@@ -14,11 +14,6 @@ from .device import (
     settle_tf32 as settle_tf32,
     threads as threads,
 )
-from .foreign import (
-    module_weights as module_weights,
-    run_module as run_module,
-    weight_of as weight_of,
-)
 from .infer import (
     UNKNOWN as UNKNOWN,
     described_shape as described_shape,
@@ -56,9 +51,18 @@ from .state import (
     take_losses as take_losses,
     training_scope as training_scope,
 )
+from .third_party import (
+    held_weights as held_weights,
+    known_weight as known_weight,
+    module_weights as module_weights,
+    run_module as run_module,
+    set_mode as set_mode,
+    weight_of as weight_of,
+)
 from .types import Tensor as Tensor
 from .weights import (
     native as native,
+    note_change as note_change,
     realize as realize,
     shown as shown,
     write as write,

@@ -95,6 +95,8 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**kwargs, "training": training}
     else:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    if training is not None:
+        layer.set_mode(training)
     previous = None
     if not layer.is_function:
         kwargs, previous = told(layer, args, kwargs)

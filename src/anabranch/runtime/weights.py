@@ -59,6 +59,11 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     return np.array(np.broadcast_to(np.asarray(made, dtype=kind), weight.shape), order="C")
 
 
+def note_change() -> None:
+    """Let compiled models look again before they run."""
+    _process.note_change()
+
+
 def native(weight: Any) -> Any:
     """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor; a tensor is itself.
 

@@ -40,7 +40,7 @@ def masked_extreme(function: Callable[[Any, Any], Any], inputs: list[Any]) -> An
     result, reach = inputs[0], masks[0]
     for x, mask in zip(inputs[1:], masks[1:], strict=True):
         value = x if mask is None else torch.where(mask, x, result)
-        result = value if reach is None else torch.where(reach, result, value)
+        result = result if reach is None else torch.where(reach, result, value)
         reach = None if mask is None or reach is None else torch.logical_or(reach, mask)
         result = function(result, value)
     return result

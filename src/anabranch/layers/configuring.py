@@ -1,0 +1,342 @@
+"""What a layer was made with, read back: its arguments by name, as data, and as a new layer with the same settings.
+
+Of a layer with an ``__init__`` of its own, the arguments that the constructor was given are known; an attribute of the same
+name is the truth where there is one.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+
+from anabranch import _tree, dtype_policies, registry, regularizers
+from anabranch._errors import AnabranchError
+from anabranch._fields import REQUIRED, Configurable
+from anabranch._policy import DTypePolicy
+from anabranch.graph import Weight
+from anabranch.layers.holding import Holding
+
+if TYPE_CHECKING:
+    from anabranch._fields import Field
+    from anabranch.regularizers import RegularizerLike
+
+C = TypeVar("C", bound="Configured")
+BASE_ARGUMENTS = (
+    "name", "trainable", "dtype", "autocast", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape",
+)  # fmt: skip
+
+
+class Configured(Holding):
+    """The settings that all layers have, and config. Abstract: a base of Layer."""
+
+    captures: ClassVar[bool] = True  # whether the constructor's arguments are saved, as fields do not hold them
+    writes_config: ClassVar[bool] = False  # whether get_config or from_config is the author's own
+    fields: ClassVar[Mapping[str, Field[Any, Any]]] = types.MappingProxyType({})
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    low_precision: str | None = None  # what is computed in, where that is not the type of the weights
+    _autocast: bool = True
+    _activity_regularizer: Callable[[Any], Any] | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **kwargs: Any) -> None: ...
+
+    def _take_policy(self, policy: DTypePolicy) -> None:
+        self.dtype = policy.variable_dtype
+        if policy.compute_dtype != self.dtype or self.low_precision:
+            self.low_precision = policy.compute_dtype if policy.compute_dtype != self.dtype else None
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """The precision policy: what the layer computes in, and what its weights are kept in."""
+        return DTypePolicy(f"mixed_{self.low_precision}" if self.low_precision else self.dtype)
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self._take_policy(dtype_policies.get(value))
+        self.note_change()
+
+    @property
+    def compute_dtype(self) -> str:
+        """The float type that the layer computes in and gives."""
+        return self.low_precision or self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The float type that the weights are kept in."""
+        return self.dtype
+
+    @property
+    def activity_regularizer(self) -> Callable[[Any], Any] | None:
+        """Function of the output whose value joins the training loss."""
+        return self._activity_regularizer
+
+    @activity_regularizer.setter
+    def activity_regularizer(self, value: RegularizerLike) -> None:
+        self._activity_regularizer = regularizers.get(value)
+        self.note_change()
+
+    @property
+    def autocast(self) -> bool:
+        """Whether float inputs are cast to the type that the layer computes in."""
+        return self._autocast
+
+    @autocast.setter
+    def autocast(self, value: bool) -> None:
+        self._autocast = bool(value)
+        self.note_change()
+
+    # Config
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all settings as they are now, defaults included, as data for ``from_config``.
+
+        A layer with an ``__init__`` of its own needs none: what it takes is read back from the attributes of the same names.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Flatten(name="flat").get_config()["data_format"]
+            'channels_last'
+        """
+        return config_of(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return a new layer with the settings of a config, and weights of its own.
+
+        Args:
+            config: what ``get_config`` returned, or Keras's ``get_config`` of the same class.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Dense.from_config({"units": 3, "name": "head"})
+            <Dense 'head', not built>
+        """
+        return of_config(cls, config)
+
+    def written_code(self, *, named: bool = True) -> str:
+        """Return the code that makes this layer, for errors: ``Dense(3, activation='relu')``."""
+        args, kwargs = self._arguments
+        known = given(self)
+        words = [*map(repr, known.positional)]
+        for number, (name, value) in enumerate(known.named.items()):
+            now = current(self, name, value)
+            if name == "name" and not named:
+                continue
+            if number < len(args) and name not in kwargs:
+                words.append(repr(now))
+            elif name in kwargs or now is not value:
+                words.append(f"{name}={now!r}")
+        return shortened(type(self).__name__, words)
+
+
+class Parameters(NamedTuple):
+    """What an ``__init__`` takes: parameters with their defaults, those of them by position, and whether any others."""
+
+    defaults: Mapping[str, Any]
+    positional: tuple[str, ...]
+    more_positional: bool
+    more_named: bool
+
+
+EMPTY = inspect.Parameter.empty
+LONGEST = 48  # characters of a layer's arguments that are worth showing again
+
+
+@functools.cache
+def parameters(function: Callable[..., Any]) -> Parameters:
+    """Return what an ``__init__`` takes, without ``self``; of a decorated one, what the one that its author wrote takes."""
+    found = list(inspect.signature(_undecorated(function)).parameters.values())[1:]
+    named = [each for each in found if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    return Parameters(
+        {each.name: each.default for each in named},
+        tuple(each.name for each in named if each.kind != each.KEYWORD_ONLY),
+        any(each.kind == each.VAR_POSITIONAL for each in found),
+        any(each.kind == each.VAR_KEYWORD for each in found),
+    )
+
+
+def _undecorated(function: Any) -> Any:
+    """Return the ``__init__`` inside a decorator that does not say what it wraps, as ``functools.wraps`` would have."""
+    while isinstance(function, types.FunctionType) and function.__name__ != "__init__" and function.__closure__:
+        cells = [cell.cell_contents for cell in function.__closure__]
+        inner = [each for each in cells if isinstance(each, types.FunctionType) and each.__name__ == "__init__"]
+        if not inner:
+            break
+        function = inner[0]
+    return inspect.unwrap(function)
+
+
+def taken(kind: type) -> list[str]:
+    """Return the names of all arguments that a class of layers takes, for errors."""
+    return [*parameters(kind.__init__).defaults, *BASE_ARGUMENTS]  # type: ignore[misc]  # of the class itself
+
+
+def shortened(kind: str, words: list[str]) -> str:
+    """Return the code of a call with these arguments, without them where they are long."""
+    text = ", ".join(words)
+    return f"{kind}({text if len(text) <= LONGEST else '…'})"
+
+
+class Given(NamedTuple):
+    """What a constructor was given: by position where no name is known, and by name."""
+
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
+
+
+def given(layer: Configured) -> Given:
+    """Return what the constructor of a layer with an ``__init__`` of its own was given, with its own defaults."""
+    args, kwargs = layer._arguments
+    found: dict[str, Any] = {}
+    first = True
+    for kind in type(layer).__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        function = vars(kind)["__init__"]
+        known = parameters(function)
+        if function is Configurable.__init__:
+            known = known._replace(positional=tuple(layer.fields))
+        found.update((name, value) for name, value in zip(known.positional, args, strict=False) if name not in found)
+        args = args[len(known.positional) :]
+        found.update((name, kwargs[name]) for name in known.defaults if name in kwargs)
+        if first:
+            first = False
+            found.update((name, value) for name, value in known.defaults.items() if name not in found and value is not EMPTY)
+        if not known.more_positional or not args:
+            break
+    return Given(args, found | {name: value for name, value in kwargs.items() if name not in found})
+
+
+def current(layer: Configured, name: str, value: Any) -> Any:
+    """Return what the argument ``name``, which was ``value``, is now: the attribute of that name, if it is the setting.
+
+    An attribute that holds layers or weights made of the argument is not.
+    """
+    held = getattr(layer, name) if name in layer.fields else vars(layer).get(name, value)
+    return value if _holds_state(held) and not _holds_state(value) else held
+
+
+def _holds_state(value: Any) -> bool:
+    return isinstance(value, (Weight, Holding)) or (
+        _tree.is_nest(value) and any(isinstance(leaf, (Weight, Holding)) for leaf in _shallow(value))
+    )
+
+
+def _shallow(nest: Any) -> list[Any]:
+    return list(nest.values() if isinstance(nest, dict) else nest)
+
+
+def base_settings(layer: Configured) -> dict[str, Any]:
+    """Return the settings that all layers have, those of them that are not as by default."""
+    found: dict[str, Any] = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+    if layer._activity_regularizer is not None:
+        found["activity_regularizer"] = layer._activity_regularizer
+    if layer.autocast != type(layer)._autocast:
+        found["autocast"] = layer.autocast
+    return found
+
+
+def own_settings(layer: Configured) -> dict[str, Any]:
+    """Return the settings of a layer besides the base's, by the constructor's names, as they are now."""
+    if not layer.captures:
+        return {each.name: getattr(layer, each.name) for each in layer.fields.values() if not each.hidden}
+    named = given(layer).named
+    found = {name: current(layer, name, value) for name, value in named.items() if name not in BASE_ARGUMENTS}
+    optional = {
+        name: getattr(layer, name) for name, each in layer.fields.items() if each.default is not REQUIRED and not each.hidden
+    }
+    return optional | found
+
+
+def as_data(value: Any, otherwise: Any) -> Any:
+    """Return a user's setting as data: plain values and nests of them unchanged, other objects as the registry writes them.
+
+    What cannot be written is ``otherwise``, what the constructor was given.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple, dict)):
+        return _tree.map_leaves(lambda leaf: as_data(leaf, leaf), value)
+    try:
+        return registry.serialize(value)
+    except AnabranchError:
+        return otherwise
+
+
+def config_of(layer: Configured) -> dict[str, Any]:
+    """Return the config of a layer: base settings, fields, and what its own ``__init__`` takes."""
+    base = base_settings(layer)
+    base["dtype"] = dtype_policies.serialize(layer.dtype_policy)
+    if "activity_regularizer" in base:
+        base["activity_regularizer"] = as_data(layer.activity_regularizer, layer.activity_regularizer)
+    if not layer.captures:
+        return base | {each.name: each.plain(getattr(layer, each.name)) for each in layer.fields.values() if not each.hidden}
+    named = given(layer).named
+    for name, value in own_settings(layer).items():
+        known = layer.fields.get(name)
+        if known is None:
+            base[name] = as_data(value, named.get(name))
+        elif name in named or not known.hidden:
+            base[name] = known.plain(value)
+    return base
+
+
+def of_config(kind: type[C], config: Mapping[str, Any]) -> C:
+    """Return a layer of class ``kind`` with the settings of a config."""
+    config = dict(config)
+    if not kind.writes_config:
+        own = {name for name, value in config.items() if _is_described(value) and name != "dtype" and name not in kind.fields}
+        config.update((name, registry.deserialize(config[name])) for name in own)
+    return made(kind, (), config)
+
+
+def _is_described(value: Any) -> bool:
+    return isinstance(value, Mapping) and "class_name" in value and "config" in value
+
+
+def made(kind: type[C], args: tuple[Any, ...], settings: dict[str, Any]) -> C:
+    """Return a layer of class ``kind``; settings that its ``__init__`` does not take by name are set once it is made."""
+    later: dict[str, Any] = {}
+    if kind.captures:
+        known = parameters(kind.__init__)  # type: ignore[misc]  # of the class itself
+        fields = {name for name, each in kind.fields.items() if each.default is not REQUIRED}
+        for name in [name for name in settings if name not in known.defaults]:
+            if name in fields or (not known.more_named and name in BASE_ARGUMENTS):
+                later[name] = settings.pop(name)
+    layer = kind(*args, **settings)
+    for name, value in later.items():
+        if name == "name":
+            layer.explicit_name = value
+        else:
+            setattr(layer, "dtype_policy" if name == "dtype" else name, value)
+    return layer
+
+
+def again(layer: C, memo: dict[int, Any] | None = None, *, named: bool = True) -> C:
+    """Return a new layer with the settings that ``layer`` has now, and weights of its own.
+
+    Args:
+        layer: the layer.
+        memo: of copies, so that what several layers hold stays one thing.
+        named: whether it has the same name; else a model names it.
+    """
+    kind = type(layer)
+    if kind.writes_config:
+        config = copy.deepcopy(layer.get_config(), memo)
+        return kind.from_config(config if named else {name: value for name, value in config.items() if name != "name"})
+    settings = copy.deepcopy(base_settings(layer) | own_settings(layer), memo)
+    if not named:
+        del settings["name"]
+    if not kind.captures:
+        return kind(**settings)
+    twin = made(kind, copy.deepcopy(given(layer).positional, memo), settings)
+    for each in layer.fields.values():  # what its ``__init__`` chose, and was changed since
+        if each.key in vars(layer) and getattr(twin, each.name) != getattr(layer, each.name):
+            vars(twin)[each.key] = copy.deepcopy(vars(layer)[each.key], memo)
+    return twin

@@ -1,0 +1,308 @@
+"""The settings of built-in layers: the kinds of fields that families share, and the layer that is made of fields."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
+
+from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
+from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
+from anabranch._policy import DTypePolicy
+from anabranch.graph import Node, Shape, Weight, WeightOptions
+from anabranch.graph.shapes import per_axis
+from anabranch.layers.base import Layer
+from anabranch.layers.configuring import shortened, taken
+
+if TYPE_CHECKING:
+    from anabranch.constraints import ConstraintLike
+    from anabranch.initializers import InitializerLike
+    from anabranch.regularizers import RegularizerLike
+    from anabranch.runtime import Tensor
+
+Function: TypeAlias = "Callable[..., Tensor]"
+ActivationField: TypeAlias = "Field[str | Function | dict[str, Any] | None, Function]"
+RegularizerField: TypeAlias = "Field[RegularizerLike, Function | None]"
+ConstraintField: TypeAlias = "Field[ConstraintLike, Function | None]"
+InitializerField: TypeAlias = "Field[InitializerLike, Callable[..., Any]]"
+BooleanField: TypeAlias = "Field[bool, bool]"
+NumberField: TypeAlias = "Field[float, float]"
+SeedField: TypeAlias = "Field[int | None, int | None]"
+SizesField: TypeAlias = "Field[int | Sequence[int], tuple[int, ...]]"
+AxesField: TypeAlias = "Field[int | Sequence[int], int | list[int]]"
+Padding: TypeAlias = Literal["valid", "same"]
+PaddingField: TypeAlias = "Field[Padding, Padding]"
+CausalPadding: TypeAlias = Literal["valid", "same", "causal"]
+CausalPaddingField: TypeAlias = "Field[CausalPadding, CausalPadding]"
+DataFormat: TypeAlias = Literal["channels_last", "channels_first"]
+DataFormatField: TypeAlias = "Field[DataFormat | None, DataFormat]"
+
+
+# Kinds of fields. ``kw_only`` is for type checkers: a base's fields come last in the constructor, which they do not know.
+
+
+def _activation_data(value: Any) -> registry.Json:
+    try:
+        return activations.serialize(value)
+    except ArgumentTypeError:
+        return registry.serialize(value)
+
+
+def activation(
+    *, default: Any = REQUIRED, doc: str = "the activation, by name or as a function; None: linear.", kw_only: bool = False
+) -> Any:
+    """Declare an activation."""
+    return Field(default, lambda value, owner, name: activations.get(value), _activation_data, doc)
+
+
+def initializer(*, default: Any = REQUIRED, doc: str = "", kw_only: bool = False) -> Any:
+    """Declare how a weight's initial value is drawn."""
+    return Field(default, lambda value, owner, name: initializers.get(value), doc=doc)
+
+
+def regularizer(*, default: Any = None, doc: str = "", kw_only: bool = False) -> Any:
+    """Declare a penalty that joins the training loss."""
+    return Field(default, lambda value, owner, name: regularizers.get(value), doc=doc)
+
+
+def constraint(*, default: Any = None, doc: str = "", kw_only: bool = False) -> Any:
+    """Declare what is applied to a weight after each update."""
+    return Field(default, lambda value, owner, name: constraints.get(value), doc=doc)
+
+
+def sizes(
+    *,
+    default: Any = REQUIRED,
+    least: int = 1,
+    optional: bool = False,
+    single: bool = False,
+    doc: str = "",
+    fixed: bool = False,
+    kw_only: bool = False,
+) -> Any:
+    """Declare one size for each spatial axis of the layer's ``rank``; an integer means all of them.
+
+    ``optional``: or None. ``single``: a config has the only size as an integer, as Keras's does.
+    """
+
+    def convert(value: Any, owner: Any, name: str) -> tuple[int, ...] | None:
+        if not _has_rank(owner):
+            return value  # type: ignore[no-any-return]  # the default of an abstract class
+        return None if value is None and optional else per_axis(value, owner.rank, name, least=least)
+
+    return Field(default, convert, _only if single else _listed, doc, fixed=fixed)
+
+
+def _has_rank(owner: Any) -> bool:
+    return hasattr(owner, "rank")  # abstract families have none
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _only(value: tuple[int, ...]) -> int:
+    return value[0]
+
+
+def axes(*, default: Any = REQUIRED, one: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False) -> Any:
+    """Declare an axis, or a list of axes; ``one``: a list of a single axis means that axis."""
+
+    def convert(value: Any, owner: Any, name: str) -> int | list[int]:
+        if type(value) is int:  # as most are
+            return value
+        found = list(value) if isinstance(value, (list, tuple)) else [value]
+        if not found or any(isinstance(axis, bool) or not isinstance(axis, int) for axis in found) or (one and len(found) > 1):
+            wanted = "an axis" if one else "an axis or a list of axes"
+            raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be {wanted}.", got=repr(value)[:120])
+        return found[0] if one else found
+
+    return Field(default, convert, doc=doc, fixed=fixed)
+
+
+def padding(*, default: Any = "valid", causal: bool = False, kw_only: bool = False) -> Any:
+    """Declare a padding; ``causal`` is one of them where the layer has one spatial axis."""
+
+    def convert(value: Any, owner: Any, name: str) -> str:
+        known = ("valid", "same", "causal") if causal and (not _has_rank(owner) or owner.rank == 1) else ("valid", "same")
+        if not isinstance(value, str) or value.lower() not in known:
+            raise unknown("padding", str(value), known)
+        return value.lower()
+
+    doc = '"valid" (no padding), "same" (output size = ceil(input size / stride))'
+    return Field(default, convert, doc=doc + (', or "causal" (looks back only; 1-D)' if causal else "") + ".")
+
+
+def data_format(*, default: Any = None, kw_only: bool = False) -> Any:
+    """Declare which axis of an image is that of the channels."""
+    doc = '"channels_last" (B …spatial C) or "channels_first" (B C …spatial); None: config.image_data_format().'
+    return Field(default, lambda value, owner, name: config.check_data_format(value), doc=doc, fresh=True, fixed=True)
+
+
+def seed(*, default: Any = None, kw_only: bool = False) -> Any:
+    """Declare the seed of a layer that draws random numbers."""
+    return integer(default=default, least=None, optional=True, doc="None: the global generators; else one of the layer's own.")
+
+
+def absent(*, default: Any = None, hidden: bool = False, kw_only: bool = False) -> Any:
+    """Declare an argument of Keras's that is not there yet: any other value than the default is refused."""
+
+    def convert(value: Any, owner: Any, name: str) -> Any:
+        if value is not default and value != default:
+            raise ArgumentError(f"{name}= of {type(owner).__name__} is not there yet.", got=repr(value)[:120])
+        return default
+
+    return Field(default, convert, doc="not there yet; only the default is taken.", hidden=hidden)
+
+
+_MISSING: Any = object()
+
+
+@dataclass_transform(
+    field_specifiers=(
+        field, integer, number, boolean, text, choice, state, activation, initializer, regularizer, constraint, sizes, axes,
+        padding, data_format, seed, absent,
+    )
+)  # fmt: skip
+class FieldLayer(Layer, Configurable):
+    """A layer whose settings are fields. Abstract: base of all built-in layers.
+
+    A setting changed after construction takes effect in every model that holds the layer, at its next call. It is refused where
+    weights were made by it (a ``fixed`` one), or where a call of the layer would have another output than its graph says.
+    """
+
+    captures = False
+    option_names: ClassVar[Mapping[str, str]] = {}  # a weight's name -> what the fields of its options begin with
+
+    if TYPE_CHECKING:  # what Layer's constructor takes
+        name: Field[str | None, str] = field(default=None, kw_only=True)  # type: ignore[assignment]  # a property at run time
+        trainable: Field[bool, bool] = field(default=True, kw_only=True)  # type: ignore[assignment]
+        dtype: Field[str | DTypePolicy | dict[str, Any] | None, str] = field(default=None, kw_only=True)  # type: ignore[assignment]
+        autocast: Field[bool, bool] = field(default=True, kw_only=True)  # type: ignore[assignment]
+        activity_regularizer: RegularizerField = field(default=None, kw_only=True)  # type: ignore[assignment, override]
+        input_shape: Field[int | Shape | None, Any] = field(default=None, kw_only=True)
+        input_dim: Field[int | None, Any] = field(default=None, kw_only=True)
+        batch_input_shape: Field[Shape | None, Any] = field(default=None, kw_only=True)
+    else:
+        __init__ = Configurable.__init__
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.captures = cls.__init__ is not FieldLayer.__init__
+
+    def _take_others(self, others: dict[str, Any]) -> None:
+        if others:
+            Layer.__init__(self, **others)
+
+    def _unknown_argument(self, name: str, known: Any = ()) -> ArgumentTypeError:
+        return Configurable._unknown_argument(self, name, taken(type(self)))
+
+    def _place(self) -> str:
+        return str(self.made_at)
+
+    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        if changed.fixed and self._weights and value != getattr(self, changed.name):
+            raise ArgumentError(
+                f"{changed.name} of {self._described()} cannot change: its weights were made by it.",
+                expected=f"{changed.name}={getattr(self, changed.name)!r}", got=repr(value)[:120],
+                repair="make a new layer, or exchange it in a model by edit.replace",
+            )  # fmt: skip
+        self._check_change(changed, value)
+        for weight in self._weights:
+            stem = self.option_names.get(weight.name, weight.name)
+            if changed.name in (f"{stem}_regularizer", f"{stem}_constraint"):
+                setattr(weight, changed.name.rpartition("_")[2], value)
+        self.note_change()
+
+    def _check_change(self, changed: Field[Any, Any], value: Any) -> None:
+        """Raise where settings would not go together, or a call would not have the output that its graph says."""
+        held = self.__dict__
+        before = held.get(changed.key, _MISSING)
+        held[changed.key] = value
+        try:
+            self._check()
+            for node in [node for node in (call() for call in self.calls) if node is not None]:
+                self._check_call(node, changed)
+        finally:
+            held.pop(changed.key)
+            if before is not _MISSING:
+                held[changed.key] = before
+
+    def _check_call(self, node: Node, changed: Field[Any, Any]) -> None:
+        specs = self.compute_output_spec(*node.args, **node.kwargs)
+        if specs != node.output_specs:
+            raise ArgumentError(
+                f"{changed.name} of {self._described()} cannot change: its output in a graph would be another.",
+                expected=f"{node.output_specs}, as called at {node.site}", got=f"{specs}",
+                repair="set it before the call, or exchange the layer in a model by edit.replace",
+            )  # fmt: skip
+
+    def weight(
+        self,
+        name: str,
+        shape: Sequence[int],
+        axes: tuple[int, ...] | None = None,
+        *,
+        trainable: bool = True,
+        autocast: bool = True,
+    ) -> Weight:
+        """Add the weight ``name`` with the options in ``name_initializer``, ``name_regularizer`` and ``name_constraint``.
+
+        Fields that the layer does not declare leave their option out; ``option_names`` gives another stem for a weight's name.
+        ``axes``: see :class:`Weight`.
+        """
+        drawn, penalty, limit = _options(type(self), name)(self)
+        options = WeightOptions(drawn, penalty, limit, trainable, autocast)
+        return self._own(Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes))
+
+    def written_code(self, *, named: bool = True) -> str:
+        """Return the code that makes this layer, without the settings that are as by default."""
+        if self.captures:
+            return super().written_code(named=named)
+        held = self.__dict__
+        words: list[str] = []
+        for each in self.fields.values():
+            if each.key in held and not (each.fresh and held[each.key] == each.converted(each.default, self)):
+                shown = _code(each.plain, held[each.key])
+                leads = each.default is REQUIRED and not any("=" in word for word in words)
+                words.append(shown if leads else f"{each.name}={shown}")
+        if named and self._named:
+            words.append(f"name={self.explicit_name!r}")
+        return shortened(type(self).__name__, words)
+
+    __repr__ = Layer.__repr__
+
+
+def _code(plain: Callable[[Any], Any], value: Any) -> str:
+    """Return a setting as code: a name as a string, equal sizes as one integer."""
+    if isinstance(value, tuple) and value:
+        same = set(_tree.leaves(value))
+        return repr(same.pop() if len(same) == 1 else value[0] if len(value) == 1 else value)
+    if callable(value):
+        data = plain(value) if getattr(value, "__name__", "") != "<lambda>" else value
+        return repr(data) if isinstance(data, str) else getattr(value, "__name__", repr(value))
+    return repr(value)
+
+
+@functools.cache
+def _options(kind: type[FieldLayer], name: str) -> Callable[[FieldLayer], tuple[Any, ...]]:
+    """Return what reads initializer, regularizer and constraint of the weight ``name`` from the fields of a class of layers."""
+    stem = kind.option_names.get(name, name)
+    fields = [kind.fields.get(f"{stem}_{option}") for option in ("initializer", "regularizer", "constraint")]
+    if None not in fields:
+        return operator.attrgetter(*(each.key for each in fields if each))
+    zeros = initializers.get("zeros")
+    defaults = (zeros, None, None)
+    return lambda layer: tuple(
+        getattr(layer, each.key) if each else default for each, default in zip(fields, defaults, strict=True)
+    )
+
+
+__all__ = [
+    "ActivationField", "AxesField", "BooleanField", "CausalPaddingField", "ConstraintField", "DataFormat", "DataFormatField",
+    "Field", "FieldLayer", "InitializerField", "NumberField", "PaddingField", "RegularizerField", "SeedField", "SizesField",
+    "absent", "activation", "axes", "boolean", "choice", "constraint", "data_format", "field", "initializer", "integer",
+    "number", "padding", "regularizer", "seed", "sizes", "state", "text",
+]  # fmt: skip

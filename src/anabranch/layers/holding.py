@@ -1,0 +1,273 @@
+"""What a layer owns: its name and path, the weights, layers, metrics and torch modules that it holds."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from anabranch import _process, constraints, initializers, regularizers, runtime
+from anabranch._errors import ArgumentError, NotReadyError, ShapeError
+from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from anabranch.constraints import ConstraintLike
+    from anabranch.initializers import InitializerLike
+    from anabranch.regularizers import RegularizerLike
+
+_OWN_STATE = frozenset((
+    "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "first_shape", "_activity_regularizer",
+    "_autocast", "_home", "_named", "_third_party", "_trainable", "_weights", "held_losses", "low_precision", "revision",
+))  # fmt: skip
+_PLAIN = (str, int, float, type(None), types.FunctionType)
+
+
+class Holding(Operation):
+    """Names, weights and sublayers of a layer. Abstract: the base of Layer."""
+
+    # What most layers have in common is stored here, not in each of them: there may be 100,000.
+    explicit_name: str | None = None
+    built: bool = False
+    made_at: CallSite
+    dtype: str  # of the weights
+    revision: int = 0  # how often settings changed, so that compiled models notice
+    _home: Home
+    _named: bool = False  # whether the constructor was given a name
+    _trainable: bool = True
+    _weights: Sequence[Weight] = ()
+    _third_party: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
+    watched: Mapping[str, Any] = types.MappingProxyType({})  # what add_metric was given, by name
+    sublayers: Callable[[], Sequence[Any]]  # of layers
+    inner_layers: Callable[[], Iterator[Any]]
+
+    # Names and paths
+
+    @classmethod
+    def _base_name(cls) -> str:
+        return snake_case(cls.__name__)
+
+    @property
+    def base_name(self) -> str:
+        """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
+        return self._base_name()
+
+    @property
+    def name(self) -> str:
+        """The name given, or the one in the model that first adopted the layer."""
+        return self.explicit_name or self._home.path.rpartition("/")[2]
+
+    @property
+    def path(self) -> str:
+        """The path in the model that first adopted the layer, e.g. ``backbone/conv2d``."""
+        return self._home.path
+
+    def adopt(self, ordinal: int, path: str) -> None:
+        """Note once which model first took this layer, and its path there; sublayers follow."""
+        if self._home.ordinal is not None:
+            return
+        self._home.ordinal, self._home.path = ordinal, path
+        counts: dict[str, int] = {}
+        for layer in self.sublayers():
+            layer.adopt(ordinal, f"{path}/{numbered(layer.name, counts)}")
+
+    @property
+    def adopted(self) -> bool:
+        """Whether a model has taken this layer."""
+        return self._home.ordinal is not None
+
+    def note_change(self) -> None:
+        """Let every model that holds this layer look at its settings again before it runs."""
+        self.revision += 1
+        _process.note_change()
+
+    # Weights
+
+    def add_weight(
+        self,
+        shape: int | Sequence[int] | None = None,
+        initializer: InitializerLike = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: RegularizerLike = None,
+        constraint: ConstraintLike = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        axes: tuple[int, ...] | None = None,
+    ) -> Weight:
+        """Add a weight; its values are made on first use.
+
+        Args:
+            shape: in Keras's axis order (kernels H W I O); () is a scalar.
+            initializer: how its values are drawn; None: Glorot uniform for floats, zeros for other types.
+            dtype: of its values; None: the layer's.
+            trainable: whether training changes it.
+            autocast: whether a layer that computes in fewer bits reads it in those.
+            regularizer: a penalty on its values.
+            constraint: applied to its values after each update.
+            aggregation: accepted as in Keras; one device has nothing to aggregate.
+            overwrite_with_gradient: accepted as in Keras.
+            name: the last part of its path.
+            axes: see :class:`Weight`.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Layer(name="scale").add_weight((3,), "ones", name="gain")
+            <Weight scale/gain shape=(3,) dtype=float32 trainable=True>
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        if any(not isinstance(size, int) or size < 0 for size in shape):
+            raise ShapeError("A weight's sizes are known integers.", got=str(shape), where=self._described())
+        dtype = dtype or self.dtype
+        name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
+        options = WeightOptions(
+            initializers.get(initializer or ("glorot_uniform" if "float" in dtype else "zeros")), regularizers.get(regularizer),
+            constraints.get(constraint), trainable, autocast,
+        )  # fmt: skip
+        return self._own(Weight(name, shape, dtype, options, self._home, runtime, axes))
+
+    def _own(self, weight: Weight) -> Weight:
+        self._weights = (*self._weights, weight)
+        return weight
+
+    def own_weights(self) -> Sequence[Weight]:
+        """Return the weights of this layer itself, without those of layers inside: those of torch modules it holds too."""
+        if "torch" in sys.modules:  # nothing of torch's can be held otherwise
+            held = {key: found for key, value in self._held() if (found := list(_objects(value)))}
+            if held or self._third_party:
+                self._third_party = runtime.held_weights(held, self._home, runtime)  # kept, so that each stays the same object
+                return [*self._weights, *(weight for weight in self._third_party if weight not in self._weights)]
+        return self._weights
+
+    def set_mode(self, training: bool) -> None:
+        """Bring the torch modules among the attributes into training mode, or out of it."""
+        if self._third_party:
+            runtime.set_mode([leaf for _, value in self._held() for leaf in _objects(value)], training)
+
+    # Layers inside
+
+    def _inside(self) -> Iterator[Holding]:
+        """Yield the layers held directly by this one's attributes, in the order they were set."""
+        return (leaf for _, value in self._held() for leaf in _objects(value) if isinstance(leaf, Holding))
+
+    def _held(self) -> list[tuple[str, Any]]:
+        """Return the attributes that may hold layers, metrics or modules."""
+        return [(key, value) for key, value in vars(self).items() if not isinstance(value, _PLAIN) and key not in _OWN_STATE]
+
+    def held_metrics(self) -> list[Any]:
+        """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
+        held = (leaf for _, value in self._held() for leaf in _objects(value))
+        return [leaf for leaf in held if hasattr(leaf, "update_state") and hasattr(leaf, "reset_state")]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of this layer and those inside it."""
+        return [metric for layer in self.inner_layers() for metric in layer.held_metrics()]
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, layer by layer, each layer's trainable ones first, as in Keras 3."""
+        by_layer = (sorted(layer.own_weights(), key=lambda weight: not weight.trainable) for layer in self.inner_layers())
+        return list(dict.fromkeys(weight for weights in by_layer for weight in weights))
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        held = (w for layer in self.inner_layers() if layer.trainable for w in layer.own_weights() if w.trainable)
+        return list(dict.fromkeys(held))
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves: those of frozen layers, and statistics."""
+        changed = set(self.trainable_weights)
+        return [w for w in self.weights if w not in changed]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it sets it on every layer inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.inner_layers():
+            layer._trainable = bool(value)
+        _process.note_change()
+
+    # Values
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Return the weights' values as NumPy arrays, in the order of ``weights``."""
+        self._need_built()
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the weights' values from arrays in the order of ``weights``; nothing changes unless all fit.
+
+        Args:
+            weights: one array for each weight.
+        """
+        self._need_built()
+        mine = self.weights
+        if len(weights) != len(mine):
+            raise ArgumentError(
+                f"{self._described()} has another number of weights.",
+                expected=f"{len(mine)} arrays: {[f'{w.path} {w.shape}' for w in mine]}"[:400], got=f"{len(weights)}",
+            )  # fmt: skip
+        for weight, value in zip(mine, weights, strict=True):
+            if tuple(value.shape) != weight.shape:
+                raise ShapeError(
+                    f"Values for weight {weight.path!r} have another shape.", expected=str(weight.shape), got=str(value.shape)
+                )
+        for weight, value in zip(mine, weights, strict=True):
+            weight.assign(value)
+
+    def count_params(self) -> int:
+        """Return how many values the weights have."""
+        self._need_built()
+        return sum(weight.size for weight in self.weights)
+
+    def _need_built(self) -> None:
+        if not self.built and not self.own_weights():  # some layers make theirs as they are made
+            raise NotReadyError(
+                f"{self._described()} has no weights yet: their shapes follow from its input.",
+                repair="call it on a tensor, or layer.build(input_shape)",
+            )
+
+    def _described(self, site: CallSite | None = None) -> str:
+        place = f", called at {site}" if site else f" (made at {self.made_at})"
+        return f"{type(self).__name__} {self.name!r}{place}"
+
+
+def numbered(name: str, taken: dict[str, int]) -> str:
+    """Return ``name``, numbered where it is taken, and note it: paths tell weights apart in files and in initial values."""
+    candidate = name
+    while candidate in taken:
+        taken[name] += 1
+        candidate = f"{name}_{taken[name]}"
+    taken[candidate] = 0
+    return candidate
+
+
+def _objects(value: Any) -> Iterator[Any]:
+    """Yield the leaves of a nest that are objects of some class; a list that holds itself is entered once."""
+    if not isinstance(value, (list, tuple, dict)):
+        yield value
+        return
+    stack, seen = [value], set()
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple, dict)):
+            if id(item) not in seen:
+                seen.add(id(item))
+                stack.extend(reversed(item.values() if isinstance(item, dict) else item))
+        elif not isinstance(item, _PLAIN):
+            yield item

@@ -1,0 +1,73 @@
+"""Third-party modules and parameters of torch, as weights and calls of ours."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from anabranch._errors import ArgumentTypeError
+from anabranch.graph import Home, Weight, WeightOptions
+from anabranch.graph.weight import WeightEngine
+from anabranch.runtime import state
+from anabranch.runtime.arrays import NAMES
+
+_known: weakref.WeakValueDictionary[int, Weight] = weakref.WeakValueDictionary()  # a weight holds its tensor, so ids stay true
+
+
+def weight_of(tensor: torch.Tensor, name: str, home: Home, engine: WeightEngine) -> Weight:
+    """Return the weight that stands for a tensor of torch's; the same one whenever the same tensor comes."""
+    known = _known.get(id(tensor))
+    if known is None:
+        options = WeightOptions(lambda shape, dtype=None: tensor, trainable=tensor.requires_grad)
+        known = Weight(name, tuple(tensor.shape), NAMES[tensor.dtype], options, home, engine)
+        known.tensor, known.assigned = tensor, True
+        _known[id(tensor)] = known
+    return known
+
+
+def known_weight(tensor: torch.Tensor) -> Weight | None:
+    """Return the weight that stands for a tensor of torch's, None where there is none."""
+    known = _known.get(id(tensor))
+    return known if known is not None and known.tensor is tensor else None
+
+
+def module_weights(module: torch.nn.Module, home: Home, engine: WeightEngine, prefix: str = "") -> list[Weight]:
+    """Return a module's parameters and buffers as weights, in its own order and layout."""
+    if not isinstance(module, torch.nn.Module):
+        raise ArgumentTypeError("TorchModule wraps a torch.nn.Module.", got=f"{type(module).__name__}: {module!r}"[:200])
+    named: Iterable[tuple[str, torch.Tensor]] = [*module.named_parameters(), *module.named_buffers()]
+    return [weight_of(tensor, prefix + name.replace(".", "/"), home, engine) for name, tensor in named]
+
+
+def held_weights(held: Mapping[str, Sequence[object]], home: Home, engine: WeightEngine) -> list[Weight]:
+    """Return the weights of the modules and parameters among what a layer holds, by attribute."""
+    found: list[Weight] = []
+    for name, leaves in held.items():
+        name, many = name.removeprefix(":"), len(leaves) > 1
+        for number, leaf in enumerate(leaves):
+            place = f"{name}/{number}" if many else name
+            if isinstance(leaf, torch.nn.Module):
+                found += module_weights(leaf, home, engine, place + "/")
+            elif isinstance(leaf, torch.nn.Parameter):
+                found.append(weight_of(leaf, place, home, engine))
+    return found
+
+
+def set_mode(held: Iterable[object], training: bool) -> None:
+    """Bring the modules among what a layer holds into training mode or out of it."""
+    for leaf in held:
+        if isinstance(leaf, torch.nn.Module) and leaf.training != training:
+            leaf.train(training)
+
+
+def run_module(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
+    """Run a module in the mode asked for; while a model is traced, trace the call of the whole module."""
+    recorder = state.recorder()
+    if recorder is not None:
+        return recorder.module(module, args, kwargs)
+    if training is not None and module.training != training:
+        module.train(training)
+    return module(*args, **kwargs)
