@@ -154,7 +154,7 @@ class Operation(ABC):
 
     @property
     def path(self) -> str:
-        """The path in the model that first took it."""
+        """The path in the model that first claimed it."""
         return self.name
 
     def set_mode(self, training: bool) -> None:  # noqa: B027 - nothing to do unless it holds modules

@@ -225,8 +225,8 @@ class Layer(Configured):
                 if any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
                     mask_rule.tell_lost(self, call_site())
                 runtime.synchronise_seed()
-                if not self.adopted:
-                    self.adopt(_process.next_claim(), self.name)
+                if not self.claimed:
+                    self.claim(_process.next_claim(), self.name)
             return runtime.run(self, args, kwargs)
         except AnabranchError as error:
             explain(error)

@@ -53,7 +53,7 @@ class Configured(Holding):
 
     @property
     def dtype_policy(self) -> DTypePolicy:
-        """The precision policy: what the layer computes in, and what its weights are kept in."""
+        """The precision policy: what the layer computes in, and the type of its weights."""
         return DTypePolicy(f"mixed_{self.low_precision}" if self.low_precision else self.dtype)
 
     @dtype_policy.setter
@@ -68,7 +68,7 @@ class Configured(Holding):
 
     @property
     def variable_dtype(self) -> str:
-        """The float type that the weights are kept in."""
+        """The float type of the weights."""
         return self.dtype
 
     @property
@@ -206,9 +206,9 @@ def given(layer: Configured) -> Given:
         args = args[len(known.positional) :]
         found.update((name, kwargs[name]) for name in known.defaults if name in kwargs)
         if first:
-            first = False
+            first = not known.defaults and known.more_positional and known.more_named  # it passes all on
             found.update((name, value) for name, value in known.defaults.items() if name not in found and value is not EMPTY)
-        if not known.more_positional or not args:
+        if not first and (not known.more_positional or not args):
             break
     return Given(args, found | {name: value for name, value in kwargs.items() if name not in found})
 

@@ -56,25 +56,25 @@ class Holding(Operation):
 
     @property
     def name(self) -> str:
-        """The name given, or the one in the model that first adopted the layer."""
+        """The name given, or the one in the model that first claimed the layer."""
         return self.explicit_name or self._home.path.rpartition("/")[2]
 
     @property
     def path(self) -> str:
-        """The path in the model that first adopted the layer, e.g. ``backbone/conv2d``."""
+        """The path in the model that first claimed the layer, e.g. ``backbone/conv2d``."""
         return self._home.path
 
-    def adopt(self, ordinal: int, path: str) -> None:
+    def claim(self, ordinal: int, path: str) -> None:
         """Note once which model first took this layer, and its path there; sublayers follow."""
         if self._home.ordinal is not None:
             return
         self._home.ordinal, self._home.path = ordinal, path
         counts: dict[str, int] = {}
         for layer in self.sublayers():
-            layer.adopt(ordinal, f"{path}/{numbered(layer.name, counts)}")
+            layer.claim(ordinal, f"{path}/{numbered(layer.name, counts)}")
 
     @property
-    def adopted(self) -> bool:
+    def claimed(self) -> bool:
         """Whether a model has taken this layer."""
         return self._home.ordinal is not None
 
@@ -140,7 +140,7 @@ class Holding(Operation):
         if "torch" in sys.modules:  # nothing of torch's can be held otherwise
             held = {key: found for key, value in self._held() if (found := list(_objects(value)))}
             if held or self._third_party:
-                self._third_party = runtime.held_weights(held, self._home, runtime)  # kept, so that each stays the same object
+                self._third_party = runtime.held_weights(held, self._home, runtime)  # saved, so that each stays the same object
                 return [*self._weights, *(weight for weight in self._third_party if weight not in self._weights)]
         return self._weights
 
@@ -219,8 +219,8 @@ class Holding(Operation):
         mine = self.weights
         if len(weights) != len(mine):
             raise ArgumentError(
-                f"{self._described()} has another number of weights.",
-                expected=f"{len(mine)} arrays: {[f'{w.path} {w.shape}' for w in mine]}"[:400], got=f"{len(weights)}",
+                f"Got {len(weights)} arrays for the {len(mine)} weights of {self._described()}.",
+                expected=f"{[f'{w.path} {w.shape}' for w in mine]}"[:400],
             )  # fmt: skip
         for weight, value in zip(mine, weights, strict=True):
             if tuple(value.shape) != weight.shape:

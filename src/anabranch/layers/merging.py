@@ -53,6 +53,7 @@ class Merge(Joining):
     """Combine a list of tensors element by element. Abstract: Add, Multiply, …"""
 
     stretches: ClassVar[bool] = False
+    writes_config = False  # it leaves out what Keras does not read
 
     broadcast: Field[bool | None, bool] = field(  # type: ignore[assignment]  # a setting of these
         default=None, convert=_broadcast, doc=BROADCAST_DOC, kw_only=True
@@ -67,6 +68,18 @@ class Merge(Joining):
         if not self.broadcast:
             refuse_stretching(self, input_shape)
         return shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings; ``broadcast``, which Keras lacks, only where it is not as the layer does by itself.
+
+        Example:
+            >>> Add(broadcast=True).get_config()["broadcast"]
+            True
+        """
+        config = super().get_config()
+        if self.broadcast == self.stretches:
+            config.pop("broadcast", None)
+        return config
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         shapes = [runtime.shape_of(x) for x in _tree.leaves(args) if hasattr(x, "shape")]

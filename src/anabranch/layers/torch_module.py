@@ -63,8 +63,8 @@ class TorchModule(FieldLayer):
 
     @property  # type: ignore[misc]  # at run time all layers' names are properties
     def name(self) -> str:  # type: ignore[override]
-        """The name given, or the one in the model that first adopted the layer, or the module's."""
-        return super().name if self.explicit_name or self.adopted else self.base_name
+        """The name given, or the one in the model that first claimed the layer, or the module's."""
+        return super().name if self.explicit_name or self.claimed else self.base_name
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return what running the module on tensors without numbers gives."""

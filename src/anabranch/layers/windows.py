@@ -26,10 +26,10 @@ def known_channels(shape: Shape, rank: int, data_format: str) -> int:
 
 
 def check_channels(channels: int, made_for: int | None, shape: Shape) -> None:
-    """Raise where a built layer is called on another number of channels."""
+    """Raise where a built layer is called on other channels than its kernel was made for."""
     if made_for is not None and channels != made_for:
         raise ShapeError(
-            "The input has another number of channels than the kernel was made for.",
+            f"Got {channels} channels where the kernel was made for {made_for}.",
             expected=f"{made_for} channels", got=f"{channels} in {shape}",
             repair=f"a layer of its own for each, or a 1×1 projection to {made_for} channels before",
         )  # fmt: skip

@@ -70,12 +70,12 @@ class Model(Trainer):
             if isinstance(source.node.operation, InputLayer):
                 source.node.operation.models.add(self)
         new = [
-            (layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.adopted
+            (layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.claimed
         ]
         if new:
             ordinal = _process.next_claim()
             for layer, name in new:
-                layer.adopt(ordinal, name)
+                layer.claim(ordinal, name)
 
     # The graph
 
@@ -109,8 +109,8 @@ class Model(Trainer):
         """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes."""
         if self.graph is None:
             self._implicit = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit)
-            if not self.adopted:
-                self.adopt(_process.next_claim(), self.name)
+            if not self.claimed:
+                self.claim(_process.next_claim(), self.name)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes."""

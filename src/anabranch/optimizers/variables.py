@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from anabranch import runtime
-from anabranch.graph import Home, Weight
+from anabranch.graph import Home, Weight, WeightOptions
 
 
 class _Counted(Protocol):
@@ -36,6 +36,7 @@ class _Attribute:
 
     as_tensor = staticmethod(runtime.as_tensor)
     shape_of = staticmethod(runtime.shape_of)
+    note_change = staticmethod(runtime.note_change)
 
 
 def variables_of(
@@ -58,15 +59,18 @@ def variables_of(
 
 
 def _number(optimizer: _Counted, name: str, attribute: str, dtype: str, home: Home) -> Weight:
-    return Weight(name, (), dtype, _unasked, home, _Attribute(optimizer, attribute), trainable=False)
+    return Weight(name, (), dtype, _UNTRAINED, home, _Attribute(optimizer, attribute))
 
 
 def _held(weight: Weight, slot: str, value: torch.Tensor, home: Home) -> Weight:
     name = f"{weight.path.replace('/', '_')}_{slot}"
-    found = Weight(name, weight.shape, weight.dtype, _unasked, home, runtime, trainable=False, axes=weight.axes)
+    found = Weight(name, weight.shape, weight.dtype, _UNTRAINED, home, runtime, weight.axes)
     found.tensor = value
     return found
 
 
 def _unasked(shape: Any, dtype: Any = None) -> Any:
     raise NotImplementedError("the state of an optimizer has values already")
+
+
+_UNTRAINED = WeightOptions(_unasked, trainable=False)

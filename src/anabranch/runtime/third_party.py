@@ -18,7 +18,7 @@ _known: weakref.WeakValueDictionary[int, Weight] = weakref.WeakValueDictionary()
 
 
 def weight_of(tensor: torch.Tensor, name: str, home: Home, engine: WeightEngine) -> Weight:
-    """Return the weight that stands for a tensor of torch's; the same one whenever the same tensor comes."""
+    """Return the weight of a tensor of torch's; the same one whenever the same tensor comes."""
     known = _known.get(id(tensor))
     if known is None:
         options = WeightOptions(lambda shape, dtype=None: tensor, trainable=tensor.requires_grad)
@@ -29,7 +29,7 @@ def weight_of(tensor: torch.Tensor, name: str, home: Home, engine: WeightEngine)
 
 
 def known_weight(tensor: torch.Tensor) -> Weight | None:
-    """Return the weight that stands for a tensor of torch's, None where there is none."""
+    """Return the weight of a tensor of torch's, None where there is none."""
     known = _known.get(id(tensor))
     return known if known is not None and known.tensor is tensor else None
 
