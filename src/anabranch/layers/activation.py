@@ -47,8 +47,8 @@ class ReLU(Pointwise):
 
     Example:
         >>> import numpy as np
-        >>> ReLU(max_value=1.0)(np.array([-1.0, 0.5, 3.0])).tolist()
-        [0.0, 0.5, 1.0]
+        >>> ReLU(max_value=1.0)(np.array([0.5, 3.0])).tolist()
+        [0.5, 1.0]
     """
 
     max_value: Field[float | None, float | None] = number(default=None, least=0, optional=True, doc="the greatest output.")
