@@ -5,7 +5,10 @@ mkdocs calls ``on_config`` and ``on_files``; griffe, which reads the docstrings,
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
+import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
@@ -99,6 +102,15 @@ def page(path: str, module: ModuleType, classes: list[type]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def show_all() -> None:
+    """Let ``dir`` show griffe also what is not public: where a name is defined it may be hidden."""
+    names = [each.name for each in pkgutil.walk_packages(anabranch.__path__, "anabranch.")]
+    for module in map(importlib.import_module, ["anabranch", *names]):
+        if "__dir__" in vars(module):
+            every = sorted({*dir(module), *vars(module)})
+            vars(module)["__dir__"] = functools.partial(list, every)
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the reference to the navigation and the address of the repository from the package's metadata."""
     config.repo_url = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
@@ -113,6 +125,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     classes = [thing for module in every.values() for thing in public(module).values() if inspect.isclass(thing)]
     for path, module in every.items():
         files.append(File.generated(config, f"reference/{path}.md", content=page(path, module, classes)))
+    show_all()
     return files
 
 
