@@ -349,10 +349,11 @@ def set_seed(value: int) -> None:
     """Set the global seed; generators and initial values follow. ``utils.set_random_seed`` sets this and Python's and NumPy's.
 
     Args:
-        value: an integer.
+        value: an integer from -2⁶³ to 2⁶⁴ - 1.
 
     Raises:
         ArgumentTypeError: no integer.
+        ArgumentError: outside that range.
 
     Example:
         >>> set_seed(7)
@@ -362,5 +363,7 @@ def set_seed(value: int) -> None:
     global _seed
     if isinstance(value, bool) or not isinstance(value, int):
         raise ArgumentTypeError("A seed must be an integer.", got=repr(value))
+    if not -(2**63) <= value < 2**64:  # what torch takes
+        raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=repr(value))
     _seed = value
     _process.note_seeding()
