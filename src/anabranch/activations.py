@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -87,7 +87,7 @@ def exponential(x: Any) -> Any:
 
 def _defined(module: Mapping[str, Any]) -> dict[str, Any]:
     """Return the operations of a module by name."""
-    return {name: each for name, each in module.items() if inspect.isfunction(each) and each in FACTS}
+    return {name: each for name, each in module.items() if isinstance(each, types.FunctionType) and each in FACTS}
 
 
 _OWN = {name: each for name, each in _defined(globals()).items() if each is not exp}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import inspect
+import types
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -73,7 +73,7 @@ FACTS: dict[Callable[..., Any], Facts] = {}
 
 def facts_of(function: Callable[..., Any]) -> Facts:
     """Return the facts that a function states; of any other function nothing is known."""
-    return FACTS.get(function, NO_FACTS) if inspect.isfunction(function) else NO_FACTS
+    return FACTS.get(function, NO_FACTS) if isinstance(function, types.FunctionType) else NO_FACTS
 
 
 def _number(leaf: Any) -> Any:
