@@ -97,4 +97,5 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     start = page.index('id="anabranch.constraints.MaxNorm"')
     assert "the greatest norm." in page[start : page.index("<h2", start)]
     dense = (tmp_path / "reference" / "anabranch.layers" / "index.html").read_text()
-    assert 'id="anabranch.layers.Dense"' in dense
+    start = dense.index('id="anabranch.layers.Dense"')
+    assert "kernel_regularizer" in dense[start : dense.index("<h2", start)].partition("</pre>")[2], "Args, after the call"

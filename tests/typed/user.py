@@ -81,7 +81,7 @@ predicted = model.predict(images, verbose=0)
 called = model(torch.zeros(1, 32, 32, 3), training=False)
 module = model.to_torch()
 module.train()
-assert_type(model.get_weights(), list[np.ndarray])
+assert_type(model.get_weights(), list[np.ndarray[Any, Any]])
 
 model.fit(images, labels, epochs="two")  # expect-error
 model.fit(images, labels, epoch=2)  # expect-error

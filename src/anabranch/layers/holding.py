@@ -87,7 +87,7 @@ class Holding(Operation):
 
     def add_weight(
         self,
-        shape: int | Sequence[int] | None = None,
+        shape: int | Sequence[int | None] | None = None,
         initializer: InitializerLike = None,
         dtype: str | None = None,
         trainable: bool = True,
@@ -120,16 +120,17 @@ class Holding(Operation):
             >>> layers.Layer(name="scale").add_weight((3,), "ones", name="gain")
             <Weight scale/gain shape=(3,) dtype=float32 trainable=True>
         """
-        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        if any(not isinstance(size, int) or size < 0 for size in shape):
-            raise ShapeError("A weight's sizes are known integers.", got=str(shape), where=self._described())
+        given = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        sizes = tuple(size for size in given if isinstance(size, int) and size >= 0)
+        if len(sizes) != len(given):
+            raise ShapeError("A weight's sizes are known integers.", got=str(given), where=self._described())
         dtype = dtype or self.dtype
         name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
         options = WeightOptions(
             initializers.get(initializer or ("glorot_uniform" if "float" in dtype else "zeros")), regularizers.get(regularizer),
             constraints.get(constraint), trainable, autocast,
         )  # fmt: skip
-        return self._own(Weight(name, shape, dtype, options, self._home, runtime, axes))
+        return self._own(Weight(name, sizes, dtype, options, self._home, runtime, axes))
 
     def _own(self, weight: Weight) -> Weight:
         self._weights = (*self._weights, weight)
