@@ -49,7 +49,7 @@ def test_the_global_policy() -> None:
     layer = layers.Dense(2)
     assert (layer.dtype, layer.variable_dtype, layer.compute_dtype) == ("float32", "float32", "bfloat16")
     assert layers.Dense(2, dtype="float32").compute_dtype == "float32"
-    assert layer.get_config()["dtype"] == "mixed_bfloat16"
+    assert layer.get_config()["dtype"]["config"] == {"name": "mixed_bfloat16"}
     assert layers.Dense.from_config(layer.get_config()).dtype_policy == layer.dtype_policy
     x = Input((3,))
     assert (x.dtype, layer(x).dtype) == ("float32", "bfloat16")
