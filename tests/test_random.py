@@ -80,7 +80,7 @@ def test_mistakes() -> None:
         random.uniform((3,), dtype="int32")
     with pytest.raises(ArgumentError, match="sizes that are known"):
         random.normal((None, 3))
-    with pytest.raises(ArgumentError, match=r"lies in \[0, 1\]"):
+    with pytest.raises(ArgumentError, match=r"is in \[0, 1\]"):
         random.dropout(torch.ones(3), 1.5)
     with pytest.raises(ArgumentTypeError, match="integer"):
         random.SeedGenerator(1.5)

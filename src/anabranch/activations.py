@@ -13,6 +13,7 @@ from anabranch.graph.facts import pointwise
 from anabranch.ops import activation as definitions
 from anabranch.ops._public import FACTS, facts_of, operation
 from anabranch.ops._torch import kernels
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import tensor
 from anabranch.ops.angles import tanh as tanh
 from anabranch.ops.elementary import exp
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 Activation: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
-@operation(rules.kept, pointwise)
-def linear(x: Any) -> Any:
+@operation(rules.unchanged, pointwise)
+def linear(x: TensorLike) -> Tensor:
     """Return x.
 
     Args:
@@ -40,7 +41,7 @@ def linear(x: Any) -> Any:
 
 
 @operation(rules.rectified, pointwise)  # type: ignore[no-redef]  # with more options than that of ops
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+def relu(x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Return x above ``threshold``, at most ``max_value``; below it negative_slope · (x - threshold).
 
     Args:
@@ -57,7 +58,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
 
 @operation(rules.as_float, pointwise)  # type: ignore[no-redef]  # of another default than that of ops
-def gelu(x: Any, approximate: bool = False) -> Any:
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """Return x · Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016).
 
     Args:
@@ -72,7 +73,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def exponential(x: Any) -> Any:
+def exponential(x: TensorLike) -> Tensor:
     """Return exp(x).
 
     Args:
@@ -97,7 +98,7 @@ globals().update(_BY_NAME)
 _registry: Registry[Any] = Registry("activation", "keras.activations", None, lambda: _BY_NAME, plain_names=True)
 
 
-def get(identifier: Any) -> Activation:
+def get(identifier: TensorLike) -> Activation:
     """Return an activation.
 
     Args:

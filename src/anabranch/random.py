@@ -6,7 +6,8 @@ every call; a :class:`SeedGenerator` the next ones of a sequence of its own.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch.fx.proxy import Proxy
@@ -14,6 +15,7 @@ from torch.fx.proxy import Proxy
 from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch.ops import _kernels as kernels
+from anabranch.ops._types import Sizes, Tensor
 
 
 class SeedGenerator:
@@ -21,10 +23,10 @@ class SeedGenerator:
 
     Args:
         seed: where it begins; None takes the next number of the process's own generator.
-        name: kept for Keras's scripts.
+        name: accepted for Keras's scripts.
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise ArgumentTypeError("A seed must be an integer.", got=repr(seed))
         self.seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
@@ -41,7 +43,10 @@ class SeedGenerator:
         return {"seed": self.seed}
 
 
-def _source(seed: Any, like: Any) -> dict[str, Any]:
+Seed: TypeAlias = int | SeedGenerator | None
+
+
+def _source(seed: Seed, like: Tensor) -> dict[str, Any]:
     """Return the argument that says where numbers are drawn from; ``like`` is what they go into."""
     if seed is None:
         return {}
@@ -55,19 +60,19 @@ def _source(seed: Any, like: Any) -> dict[str, Any]:
     return {"generator": torch.Generator(runtime.device()).manual_seed(seed)}
 
 
-def _empty(shape: Any, dtype: str) -> Any:
+def _empty(shape: Sizes, dtype: str) -> Tensor:
     """Return room for numbers; its sizes may be recorded ones."""
     runtime.synchronise_seed()
-    shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
-    if any(size is None for size in shape):
+    sizes = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+    if any(size is None for size in sizes):
         raise ArgumentError(
-            "Random numbers need sizes that are known when they are drawn.", got=str(shape), repair="ops.shape(x) inside call"
+            "Random numbers need sizes that are known when they are drawn.", got=str(sizes), repair="ops.shape(x) inside call"
         )
     options: dict[str, Any] = {"dtype": runtime.dtype_of(dtype), "device": runtime.device()}
-    recorded = next((size for size in _tree.leaves(shape) if isinstance(size, Proxy)), None)
+    recorded = next((size for size in _tree.leaves(sizes) if isinstance(size, Proxy)), None)
     if recorded is not None:
-        return recorded.tracer.create_proxy("call_function", torch.empty, (shape,), options)
-    return torch.empty(shape, **options)
+        return recorded.tracer.create_proxy("call_function", torch.empty, (sizes,), options)  # type: ignore[return-value]  # traced
+    return torch.empty(sizes, **options)
 
 
 def _floats(dtype: str | None) -> str:
@@ -77,7 +82,7 @@ def _floats(dtype: str | None) -> str:
     return dtype
 
 
-def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
+def normal(shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw from the normal distribution.
 
     Args:
@@ -95,7 +100,7 @@ def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None
     return made.normal_(mean, stddev, **_source(seed, made))
 
 
-def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
+def uniform(shape: Sizes, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw evenly from [minval, maxval).
 
     Args:
@@ -113,7 +118,7 @@ def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: str | N
     return made.uniform_(minval, maxval, **_source(seed, made))
 
 
-def randint(shape: Any, minval: int, maxval: int, dtype: str = "int32", seed: Any = None) -> Any:
+def randint(shape: Sizes, minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw integers evenly from [minval, maxval).
 
     Args:
@@ -131,7 +136,9 @@ def randint(shape: Any, minval: int, maxval: int, dtype: str = "int32", seed: An
     return made.random_(minval, maxval, **_source(seed, made))
 
 
-def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
+def truncated_normal(
+    shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
+) -> Tensor:
     """Draw from the normal distribution within two standard deviations of the mean.
 
     Args:
@@ -150,7 +157,7 @@ def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: 
     return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
 
 
-def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any = None) -> Any:
+def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw class indices with chances softmax(logits): (B, classes) -> (B, num_samples).
 
     Args:
@@ -169,7 +176,7 @@ def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any =
     return found.to(runtime.dtype_of(dtype))
 
 
-def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
+def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
     """Set a fraction ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate).
 
     Args:
@@ -184,11 +191,11 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         torch.Size([4])
     """
     if not 0 <= rate <= 1:
-        raise ArgumentError("A rate lies in [0, 1].", got=repr(rate))
+        raise ArgumentError("A rate is in [0, 1].", got=repr(rate))
     return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     """Put x into random order along ``axis``.
 
     Args:

@@ -65,17 +65,17 @@ def dtype_name(value: Any) -> str:
 # Element by element, of one tensor
 
 
-def float_kept(x: Any, **numbers: Any) -> Answer:
+def float_unchanged(x: Any, **numbers: Any) -> Answer:
     """Say that each float gives a float of its type."""
     return Spec(x.shape, x.dtype) if "float" in x.dtype and _all_numbers(numbers) else None
 
 
 def rectified(x: Any, max_value: Any = None, **numbers: Any) -> Answer:
     """Say that each float gives a float of its type, cut where ``max_value`` is a number."""
-    return float_kept(x, **numbers) if max_value is None else float_kept(x, max_value=max_value, **numbers)
+    return float_unchanged(x, **numbers) if max_value is None else float_unchanged(x, max_value=max_value, **numbers)
 
 
-def kept(x: Any) -> Answer:
+def unchanged(x: Any) -> Answer:
     """Say that shape and dtype stay, whatever the dtype."""
     return Spec(x.shape, x.dtype)
 
@@ -97,7 +97,7 @@ def cast(x: Any, dtype: Any) -> Answer:
 
 def clipped(x: Any, x_min: Any, x_max: Any) -> Answer:
     """Say that floats are cut to bounds that are numbers."""
-    return float_kept(x, x_min=x_min, x_max=x_max)
+    return float_unchanged(x, x_min=x_min, x_max=x_max)
 
 
 # Element by element, of several tensors

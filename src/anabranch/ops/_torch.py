@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
 
     class _Lazy:
-        """Stands for a module; what is asked of it is looked up once."""
+        """Is used in place of a module; what is asked of it is looked up once."""
 
         def __init__(self, name: str) -> None:
             self.__dict__["_name"] = name

@@ -7,23 +7,25 @@ was recorded since then on fake tensors, so that a function never has to guess.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.ops._torch import fakes, fx, torch
+from anabranch.ops._types import Axes, Tensor, TensorLike
 
 Spec = tuple[Shape, str]
+T = TypeVar("T")
 
 
 # Arguments as tensors
 
 
-def tensor(value: Any) -> Any:
+def tensor(value: TensorLike) -> Tensor:
     """Return a list or a number as a tensor, floats of the default type and integers int32; tensors as they are."""
     if isinstance(value, (torch.Tensor, fx.Proxy)):
-        return value
+        return value  # type: ignore[return-value]  # a traced value stands in for the tensor that it will be
     if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, fx.Proxy)) for leaf in _tree.leaves(value)):
         return torch.stack([tensor(item) for item in value])
     made = runtime.as_tensor(value)
@@ -34,22 +36,18 @@ def tensor(value: Any) -> Any:
     return made.to(torch.int32) if made.dtype == torch.int64 else made
 
 
-def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
+def operands(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     """Return two operands, of which one at least is a tensor; a number beside it takes its dtype."""
-    first = tensor(x1) if _is_number(x2) or not _is_number(x1) else x1
-    return first, x2 if _is_number(x2) else tensor(x2)
+    first = tensor(x1) if isinstance(x2, (int, float)) or not isinstance(x1, (int, float)) else x1
+    return first, x2 if isinstance(x2, (int, float)) else tensor(x2)  # type: ignore[return-value]  # one may stay a number
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float))
-
-
-def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
+def pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     """Return two operands, both tensors; a number becomes one without axes."""
     return tensor(x1), tensor(x2)
 
 
-def floats(value: Any) -> Any:
+def floats(value: TensorLike) -> Tensor:
     """Return a tensor of floats: integers and booleans in the default float type; a traced value of no known type stays."""
     value = tensor(value)
     known = _traced_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)
@@ -62,8 +60,8 @@ _FLOAT_OF_FLOATS = frozenset((
 ))  # fmt: skip
 
 
-def _traced_dtype(value: Any) -> str | None:
-    """Return the dtype of a traced value as far as a float is told from others; None where nothing is known."""
+def _traced_dtype(value: fx.Proxy) -> str | None:
+    """Return the dtype of a traced value as far as it is known to be a float or not; None where nothing is known."""
     root = getattr(value.tracer, "root", None)
     stack: list[fx.Node] = [value.node]
     while stack:
@@ -82,7 +80,7 @@ def _traced_dtype(value: Any) -> str | None:
     return "float"
 
 
-def _inferred_dtype(value: Any) -> str | None:
+def _inferred_dtype(value: Tensor | fx.Proxy) -> str | None:
     try:
         return dtype(value)
     except EngineError:
@@ -95,13 +93,13 @@ def _held(root: Any, target: str) -> Any:
     return root
 
 
-def whole(value: Any) -> Any:
+def whole(value: TensorLike) -> Tensor:
     """Return a tensor of numbers: booleans as int32."""
     value = tensor(value)
     return value.to(torch.int32) if dtype(value) == "bool" else value
 
 
-def common(*values: Any) -> list[Any]:
+def common(*values: TensorLike) -> list[Tensor]:
     """Return tensors of one dtype, the one that holds them all."""
     made = [tensor(value) for value in values]
     kinds = {dtype(value) for value in made}
@@ -119,8 +117,8 @@ def _wide(examples: list[torch.Tensor]) -> torch.dtype:
     return result.dtype
 
 
-def kept(value: Any) -> dict[str, Any]:
-    """Return the option that keeps a sum of integers in their own type, which is int32 for small ones; {} for floats."""
+def sum_options(value: Tensor) -> dict[str, Any]:
+    """Return the option by which a sum of integers stays in their own type, which is int32 for small ones; {} for floats."""
     kind = dtype(value)
     if "float" in kind:
         return {}
@@ -130,27 +128,27 @@ def kept(value: Any) -> dict[str, Any]:
 # What is known of a value
 
 
-def dtype(value: Any) -> str:
+def dtype(value: Tensor | fx.Proxy) -> str:
     """Return the name of a value's dtype."""
     return spec(value)[1]
 
 
-def shape(value: Any) -> Shape:
+def shape(value: Tensor | fx.Proxy) -> Shape:
     """Return a value's shape, None where a traced value's size is not known."""
     return spec(value)[0]
 
 
-def rank(value: Any) -> int:
+def rank(value: Tensor | fx.Proxy) -> int:
     """Return the number of axes."""
     return len(spec(value)[0])
 
 
-def sizes(value: Any) -> tuple[Any, ...]:
+def sizes(value: Tensor) -> tuple[int, ...]:
     """Return the sizes along each axis, recorded reads where they are not known."""
     return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(shape(value)))
 
 
-def spec(value: Any) -> Spec:
+def spec(value: Tensor | fx.Proxy) -> Spec:
     """Return shape and dtype."""
     if isinstance(value, fx.Proxy):
         known = _noted(value.node)
@@ -158,7 +156,7 @@ def spec(value: Any) -> Spec:
     return runtime.described_shape(value), str(value.dtype).removeprefix("torch.")
 
 
-def check_numbers(value: Any, what: str, repair: str) -> None:
+def check_numbers(value: Tensor, what: str, repair: str) -> None:
     """Raise where a tensor has no numbers, on which the size of the result depends."""
     if isinstance(value, (fx.Proxy, fakes.FakeTensor)):
         raise ArgumentTypeError(f"How much {what} gives depends on numbers, which a symbolic tensor lacks.", repair=repair)
@@ -182,7 +180,7 @@ def _found(value: fx.Proxy) -> Spec:
     return known, value.node.meta["dtype"]
 
 
-def _run(wanted: fx.Node, root: Any, unknown: int) -> Any:
+def _run(wanted: fx.Node, root: Any, unknown: int) -> Tensor:
     values: dict[fx.Node, Any] = {}
     stack = [wanted]
     with fakes.FakeTensorMode(allow_non_fake_inputs=True):
@@ -201,7 +199,7 @@ def _run(wanted: fx.Node, root: Any, unknown: int) -> Any:
     return values[wanted]
 
 
-def _stand_in(shape: Shape, kind: str, unknown: int) -> Any:
+def _stand_in(shape: Shape, kind: str, unknown: int) -> Tensor:
     sizes = [unknown if size is None else size for size in shape]
     return torch.empty(sizes, dtype=runtime.dtype_of(kind), device=runtime.device())
 
@@ -216,18 +214,18 @@ def _result(node: fx.Node, root: Any, values: dict[fx.Node, Any]) -> Any:
     return torch.empty_like(held) if node.op == "get_attr" else held(*args, **kwargs)
 
 
-def recorded(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def recorded(function: Callable[..., T], *args: object, **kwargs: object) -> T:
     """Call a function that makes a tensor of sizes; where one of these is a traced value, record the call."""
     for leaf in _tree.leaves((args, list(kwargs.values()))):
         if isinstance(leaf, fx.Proxy):
-            return leaf.tracer.create_proxy("call_function", function, args, kwargs)
+            return leaf.tracer.create_proxy("call_function", function, args, kwargs)  # type: ignore[return-value]  # traced
     return function(*args, **kwargs)
 
 
 # Axes
 
 
-def one_axis(axis: Any, rank: int, name: str = "axis") -> int:
+def one_axis(axis: object, rank: int, name: str = "axis") -> int:
     """Return an axis counted from the front."""
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise ArgumentError(f"{name} is not an axis.", expected=_axes(rank), got=f"{name}={axis!r}")
@@ -237,19 +235,18 @@ def one_axis(axis: Any, rank: int, name: str = "axis") -> int:
     return axis % rank
 
 
-def axis_in(axis: Any, value: Any) -> int:
+def axis_in(axis: int, value: Tensor) -> int:
     """Return an axis as it was given, checked where the number of axes is known without inference."""
     if not isinstance(value, fx.Proxy) or _noted(value.node) is not None:
         one_axis(axis, rank(value))
-    found: int = axis
-    return found
+    return axis
 
 
 def _axes(rank: int) -> str:
     return f"an integer from {-rank} to {rank - 1}" if rank else "no axis at all"
 
 
-def some_axes(axis: Any, rank: int, name: str = "axis") -> tuple[int, ...]:
+def some_axes(axis: Axes, rank: int, name: str = "axis") -> tuple[int, ...]:
     """Return axes counted from the front: one, several, or all where it is None."""
     if axis is None:
         return tuple(range(rank))
@@ -260,7 +257,7 @@ def some_axes(axis: Any, rank: int, name: str = "axis") -> tuple[int, ...]:
     return found
 
 
-def check_rank(value: Any, ranks: Sequence[int], axes: str, name: str = "x") -> int:
+def check_rank(value: Tensor, ranks: Sequence[int], axes: str, name: str = "x") -> int:
     """Return the number of axes; raise where it is none of ``ranks``."""
     found = shape(value)
     if len(found) not in ranks:
@@ -272,10 +269,10 @@ def check_rank(value: Any, ranks: Sequence[int], axes: str, name: str = "x") -> 
     return len(found)
 
 
-def one_of(name: str, value: Any, choices: Sequence[Any]) -> Any:
+def one_of(name: str, value: T, choices: Sequence[T]) -> T:
     """Return ``value``; raise where it is none of ``choices``."""
     if value not in choices:
         if isinstance(value, str):
-            raise unknown(name, value, [choice for choice in choices if choice is not None])
+            raise unknown(name, value, [choice for choice in choices if isinstance(choice, str)])
         raise ArgumentError(f"Unknown {name}.", expected=f"one of {', '.join(map(repr, choices))}", got=repr(value))
     return value

@@ -5,17 +5,16 @@ Every function here is also one of ``anabranch.activations``, by the same name.
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, kernels, torch
+from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import axis_in, floats, rank, some_axes, tensor
 
 
-@operation(rules.float_kept, pointwise)
-def relu(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def relu(x: TensorLike) -> Tensor:
     """Return max(x, 0).
 
     Args:
@@ -28,8 +27,8 @@ def relu(x: Any) -> Any:
     return kernels.relu(tensor(x))
 
 
-@operation(rules.float_kept, pointwise)
-def relu6(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def relu6(x: TensorLike) -> Tensor:
     """Return min(max(x, 0), 6).
 
     Args:
@@ -43,7 +42,7 @@ def relu6(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     """Return x above 0, negative_slope · x below.
 
     Args:
@@ -58,7 +57,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016).
 
     Args:
@@ -73,7 +72,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def selu(x: Any) -> Any:
+def selu(x: TensorLike) -> Tensor:
     """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017).
 
     Args:
@@ -87,7 +86,7 @@ def selu(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def celu(x: Any, alpha: float = 1.0) -> Any:
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0) (Barron 2017).
 
     Args:
@@ -102,7 +101,7 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def gelu(x: Any, approximate: bool = True) -> Any:
+def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
     """Return x · Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016).
 
     Args:
@@ -117,7 +116,7 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def silu(x: Any) -> Any:
+def silu(x: TensorLike) -> Tensor:
     """Return x · sigmoid(x) (Ramachandran et al. 2017).
 
     Args:
@@ -134,7 +133,7 @@ swish = silu
 
 
 @operation(rules.as_float, pointwise)
-def mish(x: Any) -> Any:
+def mish(x: TensorLike) -> Tensor:
     """Return x · tanh(softplus(x)) (Misra 2019).
 
     Args:
@@ -148,7 +147,7 @@ def mish(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: TensorLike) -> Tensor:
     """Return 1 / (1 + exp(-x)).
 
     Args:
@@ -162,7 +161,7 @@ def sigmoid(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def hard_sigmoid(x: Any) -> Any:
+def hard_sigmoid(x: TensorLike) -> Tensor:
     """Return relu6(x + 3) / 6.
 
     Args:
@@ -176,7 +175,7 @@ def hard_sigmoid(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def hard_silu(x: Any) -> Any:
+def hard_silu(x: TensorLike) -> Tensor:
     """Return x · relu6(x + 3) / 6.
 
     Args:
@@ -193,7 +192,7 @@ hard_swish = hard_silu
 
 
 @operation(rules.as_float, pointwise)
-def hard_tanh(x: Any) -> Any:
+def hard_tanh(x: TensorLike) -> Tensor:
     """Return x clipped to [-1, 1].
 
     Args:
@@ -207,7 +206,7 @@ def hard_tanh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def tanh_shrink(x: Any) -> Any:
+def tanh_shrink(x: TensorLike) -> Tensor:
     """Return x - tanh(x).
 
     Args:
@@ -221,7 +220,7 @@ def tanh_shrink(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """Return x moved towards 0 by ``threshold``, and 0 within it.
 
     Args:
@@ -236,7 +235,7 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """Return x where abs(x) > threshold, 0 elsewhere.
 
     Args:
@@ -250,8 +249,8 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     return F.hardshrink(floats(x), threshold)
 
 
-@operation(rules.float_kept, pointwise)
-def threshold(x: Any, threshold: float, default_value: float) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
     """Return x above ``threshold``, ``default_value`` elsewhere.
 
     Args:
@@ -267,7 +266,7 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def softplus(x: Any) -> Any:
+def softplus(x: TensorLike) -> Tensor:
     """Return log(1 + exp(x)).
 
     Args:
@@ -281,7 +280,7 @@ def softplus(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def softsign(x: Any) -> Any:
+def softsign(x: TensorLike) -> Tensor:
     """Return x / (1 + abs(x)).
 
     Args:
@@ -295,7 +294,7 @@ def softsign(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def squareplus(x: Any, b: float = 4) -> Any:
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
     """Return (x + √(x² + b)) / 2 (Barron 2021).
 
     Args:
@@ -311,7 +310,7 @@ def squareplus(x: Any, b: float = 4) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def log_sigmoid(x: Any) -> Any:
+def log_sigmoid(x: TensorLike) -> Tensor:
     """Return log(sigmoid(x)).
 
     Args:
@@ -325,7 +324,7 @@ def log_sigmoid(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def sparse_plus(x: Any) -> Any:
+def sparse_plus(x: TensorLike) -> Tensor:
     """Return 0 below -1, x above 1, (x + 1)² / 4 between.
 
     Args:
@@ -340,7 +339,7 @@ def sparse_plus(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def sparse_sigmoid(x: Any) -> Any:
+def sparse_sigmoid(x: TensorLike) -> Tensor:
     """Return (x + 1) / 2 clipped to [0, 1].
 
     Args:
@@ -357,7 +356,7 @@ def sparse_sigmoid(x: Any) -> Any:
 
 
 @operation(rules.along, along())
-def softmax(x: Any, axis: Any = -1) -> Any:
+def softmax(x: TensorLike, axis: Axes = -1) -> Tensor:
     """Return exp(x) / Σ exp(x).
 
     Args:
@@ -373,7 +372,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
 
 @operation(rules.along, along())
-def log_softmax(x: Any, axis: Any = -1) -> Any:
+def log_softmax(x: TensorLike, axis: Axes = -1) -> Tensor:
     """Return log(softmax(x)).
 
     Args:
@@ -391,7 +390,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
 
 @operation(rules.along, along())
-def sparsemax(x: Any, axis: int = -1) -> Any:
+def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016).
 
     Args:
@@ -412,7 +411,7 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
 
 
 @operation(rules.halved, along())
-def glu(x: Any, axis: int = -1) -> Any:
+def glu(x: TensorLike, axis: int = -1) -> Tensor:
     """Return a · sigmoid(b) for the halves a, b of x along an axis (Dauphin et al. 2017).
 
     Args:

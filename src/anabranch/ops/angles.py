@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch.graph import rules
 from anabranch.graph.facts import pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import floats
 
 
 @operation(rules.as_float, pointwise)
-def sin(x: Any) -> Any:
+def sin(x: TensorLike) -> Tensor:
     """Return the sine of x radians.
 
     Args:
@@ -26,7 +25,7 @@ def sin(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def cos(x: Any) -> Any:
+def cos(x: TensorLike) -> Tensor:
     """Return the cosine of x radians.
 
     Args:
@@ -40,7 +39,7 @@ def cos(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def tan(x: Any) -> Any:
+def tan(x: TensorLike) -> Tensor:
     """Return the tangent of x radians.
 
     Args:
@@ -54,7 +53,7 @@ def tan(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def arcsin(x: Any) -> Any:
+def arcsin(x: TensorLike) -> Tensor:
     """Return the angle in [-π/2, π/2] whose sine is x.
 
     Args:
@@ -68,7 +67,7 @@ def arcsin(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def arccos(x: Any) -> Any:
+def arccos(x: TensorLike) -> Tensor:
     """Return the angle in [0, π] whose cosine is x.
 
     Args:
@@ -82,7 +81,7 @@ def arccos(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def arctan(x: Any) -> Any:
+def arctan(x: TensorLike) -> Tensor:
     """Return the angle in (-π/2, π/2) whose tangent is x.
 
     Args:
@@ -96,7 +95,7 @@ def arctan(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def sinh(x: Any) -> Any:
+def sinh(x: TensorLike) -> Tensor:
     """Return (exp(x) - exp(-x)) / 2.
 
     Args:
@@ -110,7 +109,7 @@ def sinh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def cosh(x: Any) -> Any:
+def cosh(x: TensorLike) -> Tensor:
     """Return (exp(x) + exp(-x)) / 2.
 
     Args:
@@ -124,7 +123,7 @@ def cosh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def tanh(x: Any) -> Any:
+def tanh(x: TensorLike) -> Tensor:
     """Return sinh(x) / cosh(x).
 
     Args:
@@ -138,7 +137,7 @@ def tanh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def arcsinh(x: Any) -> Any:
+def arcsinh(x: TensorLike) -> Tensor:
     """Return the number whose sinh is x.
 
     Args:
@@ -152,7 +151,7 @@ def arcsinh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def arccosh(x: Any) -> Any:
+def arccosh(x: TensorLike) -> Tensor:
     """Return the number ≥ 0 whose cosh is x.
 
     Args:
@@ -166,7 +165,7 @@ def arccosh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def arctanh(x: Any) -> Any:
+def arctanh(x: TensorLike) -> Tensor:
     """Return the number whose tanh is x.
 
     Args:
@@ -180,7 +179,7 @@ def arctanh(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def deg2rad(x: Any) -> Any:
+def deg2rad(x: TensorLike) -> Tensor:
     """Return degrees as radians.
 
     Args:
@@ -194,7 +193,7 @@ def deg2rad(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def rad2deg(x: Any) -> Any:
+def rad2deg(x: TensorLike) -> Tensor:
     """Return radians as degrees.
 
     Args:
@@ -208,7 +207,7 @@ def rad2deg(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def sinc(x: Any) -> Any:
+def sinc(x: TensorLike) -> Tensor:
     """Return sin(πx) / (πx), 1 at 0.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from anabranch import runtime
 from anabranch.graph import rules
@@ -11,11 +11,24 @@ from anabranch.graph.facts import along, pointwise
 from anabranch.graph.operators import ARITHMETIC, DIVISION
 from anabranch.ops._public import operation, stating
 from anabranch.ops._torch import torch
-from anabranch.ops._values import check_numbers, common, dtype, floats, kept, one_axis, operands, pair, rank, tensor, whole
+from anabranch.ops._types import Tensor, TensorLike
+from anabranch.ops._values import (
+    check_numbers,
+    common,
+    dtype,
+    floats,
+    one_axis,
+    operands,
+    pair,
+    rank,
+    sum_options,
+    tensor,
+    whole,
+)
 
 
 @stating(ARITHMETIC)
-def add(x1: Any, x2: Any) -> Any:
+def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 + x2.
 
     Args:
@@ -30,7 +43,7 @@ def add(x1: Any, x2: Any) -> Any:
 
 
 @stating(ARITHMETIC)
-def subtract(x1: Any, x2: Any) -> Any:
+def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 - x2.
 
     Args:
@@ -45,7 +58,7 @@ def subtract(x1: Any, x2: Any) -> Any:
 
 
 @stating(ARITHMETIC)
-def multiply(x1: Any, x2: Any) -> Any:
+def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 · x2.
 
     Args:
@@ -60,7 +73,7 @@ def multiply(x1: Any, x2: Any) -> Any:
 
 
 @stating(DIVISION)
-def divide(x1: Any, x2: Any) -> Any:
+def divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 / x2, of integers too as floats.
 
     Args:
@@ -75,7 +88,7 @@ def divide(x1: Any, x2: Any) -> Any:
 
 
 @stating(DIVISION)
-def true_divide(x1: Any, x2: Any) -> Any:
+def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 / x2, of integers too as floats.
 
     Args:
@@ -90,7 +103,7 @@ def true_divide(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.float_pair, pointwise)
-def divide_no_nan(x1: Any, x2: Any) -> Any:
+def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 / x2, and 0 where x2 is 0; the gradient there is 0 too.
 
     Args:
@@ -107,7 +120,7 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
 
 
 @stating(ARITHMETIC)
-def floor_divide(x1: Any, x2: Any) -> Any:
+def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the greatest integer ≤ x1 / x2.
 
     Args:
@@ -122,7 +135,7 @@ def floor_divide(x1: Any, x2: Any) -> Any:
 
 
 @stating(ARITHMETIC)
-def mod(x1: Any, x2: Any) -> Any:
+def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the rest of x1 / x2 with the sign of x2.
 
     Args:
@@ -137,7 +150,7 @@ def mod(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.float_pair, pointwise)
-def fmod(x1: Any, x2: Any) -> Any:
+def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the rest of x1 / x2 with the sign of x1.
 
     Args:
@@ -152,7 +165,7 @@ def fmod(x1: Any, x2: Any) -> Any:
 
 
 @stating(ARITHMETIC)
-def power(x1: Any, x2: Any) -> Any:
+def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 to the power of x2.
 
     Args:
@@ -167,7 +180,7 @@ def power(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.float_pair, pointwise)
-def maximum(x1: Any, x2: Any) -> Any:
+def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the greater of each two; NaN where one is.
 
     Args:
@@ -182,7 +195,7 @@ def maximum(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.float_pair, pointwise)
-def minimum(x1: Any, x2: Any) -> Any:
+def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the lesser of each two; NaN where one is.
 
     Args:
@@ -197,7 +210,7 @@ def minimum(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.float_pair, pointwise)
-def fmax(x1: Any, x2: Any) -> Any:
+def fmax(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the greater of each two, the other where one is NaN.
 
     Args:
@@ -212,7 +225,7 @@ def fmax(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.float_pair, pointwise)
-def fmin(x1: Any, x2: Any) -> Any:
+def fmin(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the lesser of each two, the other where one is NaN.
 
     Args:
@@ -227,7 +240,7 @@ def fmin(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def arctan2(x1: Any, x2: Any) -> Any:
+def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the angle in (-π, π] of the point (x2, x1), in radians.
 
     Args:
@@ -243,7 +256,7 @@ def arctan2(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def hypot(x1: Any, x2: Any) -> Any:
+def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return √(x1² + x2²).
 
     Args:
@@ -258,7 +271,7 @@ def hypot(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def heaviside(x1: Any, x2: Any) -> Any:
+def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return 0 below 0, 1 above, x2 at 0.
 
     Args:
@@ -274,7 +287,7 @@ def heaviside(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def ldexp(x1: Any, x2: Any) -> Any:
+def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 · 2^x2.
 
     Args:
@@ -289,7 +302,7 @@ def ldexp(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def logaddexp(x1: Any, x2: Any) -> Any:
+def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return log(exp(x1) + exp(x2)) without overflow.
 
     Args:
@@ -305,7 +318,7 @@ def logaddexp(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def logaddexp2(x1: Any, x2: Any) -> Any:
+def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return log2(2^x1 + 2^x2) without overflow.
 
     Args:
@@ -321,7 +334,7 @@ def logaddexp2(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.clipped, pointwise)
-def clip(x: Any, x_min: Any, x_max: Any) -> Any:
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     """Return x, ``x_min`` where it is less and ``x_max`` where it is more; the bounds broadcast.
 
     Args:
@@ -334,13 +347,13 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Any:
         tensor([-1.0000,  0.5000])
     """
     x = whole(x)
-    if all(isinstance(bound, (int, float)) for bound in (x_min, x_max)):
+    if isinstance(x_min, (int, float)) and isinstance(x_max, (int, float)):
         return torch.clamp(x, x_min, x_max)
     return torch.clamp(x, tensor(x_min), tensor(x_max))
 
 
 @operation(rules.chosen, pointwise)
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Tensor:
     """Return x1 where the condition is true (not 0), x2 elsewhere; without both, where it is true: (axes, n).
 
     The positions of truth are as many as there are, so this second form has no symbolic tensors.
@@ -363,7 +376,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 
 @operation()
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], default: TensorLike = 0) -> Tensor:
     """Return the first choice whose condition is true, ``default`` where none is.
 
     Args:
@@ -382,7 +395,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 
 @operation(mask=pointwise)
-def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """Return x with numbers for NaN, ∞ and -∞; None is the greatest or least of the type.
 
     Args:
@@ -402,7 +415,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 
 @operation(mask=along())
-def cumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+def cumsum(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
     """Return the sums of all elements up to each along an axis; along the flattened x where it is None.
 
     Args:
@@ -419,7 +432,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
 
 
 @operation(mask=along())
-def cumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+def cumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
     """Return the products of all elements up to each along an axis; along the flattened x where it is None.
 
     Args:
@@ -435,14 +448,14 @@ def cumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
     return _running(torch.cumprod, x, axis, dtype)
 
 
-def _running(function: Any, x: Any, axis: int | None, dtype: str | None) -> Any:
+def _running(function: Callable[..., Tensor], x: TensorLike, axis: int | None, dtype: str | None) -> Tensor:
     x = whole(x)
     x, axis = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
-    return function(x, axis, **({"dtype": runtime.dtype_of(dtype)} if dtype else kept(x)))
+    return function(x, axis, **({"dtype": runtime.dtype_of(dtype)} if dtype else sum_options(x)))
 
 
 @operation()
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
     """Return the differences of neighbours along an axis, taken ``n`` times.
 
     Args:
@@ -459,7 +472,7 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 
 
 @operation()
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
     """Return the integral along an axis by straight lines between points, at the positions x or at distances ``dx``.
 
     Args:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from anabranch._errors import ShapeError
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import dtype, floats, rank, shape, tensor
 
 
 @operation()
 def dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any = None,
-    mask: Any = None,
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    bias: TensorLike | None = None,
+    mask: TensorLike | None = None,
     scale: float | None = None,
     is_causal: bool = False,
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
-) -> Any:
+) -> Tensor:
     """Return softmax(scale · query · keyᵀ + bias) · value: (B, T, N, H), (B, S, K, H) twice -> (B, T, N, H).
 
     N heads share K key heads where K divides N. ``mask`` (B or 1, N or 1, T, S) is true where a query sees a key; ``is_causal``
@@ -49,14 +49,16 @@ def dot_product_attention(
     for name, given in arguments.items():
         if rank(floats(given)) != 4:
             raise ShapeError(
-                f"{name} has {rank(tensor(given))} axes.", expected="(batch, steps, heads, width)", got=str(shape(given))
+                f"{name} has {rank(tensor(given))} axes.",
+                expected="(batch, steps, heads, width)",
+                got=str(shape(tensor(given))),
             )
     q, k, v = (floats(given).transpose(1, 2) for given in arguments.values())  # B N T H
-    heads, kept = shape(tensor(query))[2], shape(tensor(key))[2]
-    if heads is not None and kept is not None and heads != kept:
-        if heads % kept:
-            raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {kept} heads")
-        k, v = (torch.repeat_interleave(x, heads // kept, 1) for x in (k, v))
+    heads, groups = shape(tensor(query))[2], shape(tensor(key))[2]
+    if heads is not None and groups is not None and heads != groups:
+        if heads % groups:
+            raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
+        k, v = (torch.repeat_interleave(x, heads // groups, 1) for x in (k, v))
     added = None if bias is None else floats(bias)
     seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0
     if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
 
 from anabranch.graph.facts import pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import operands, pair, tensor
 
 
 @operation(mask=pointwise)
-def bitwise_and(x: Any, y: Any) -> Any:
+def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
     """Return the bits that both have.
 
     Args:
@@ -27,7 +27,7 @@ def bitwise_and(x: Any, y: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def bitwise_or(x: Any, y: Any) -> Any:
+def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
     """Return the bits that at least one has.
 
     Args:
@@ -42,7 +42,7 @@ def bitwise_or(x: Any, y: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def bitwise_xor(x: Any, y: Any) -> Any:
+def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
     """Return the bits that exactly one has.
 
     Args:
@@ -57,7 +57,7 @@ def bitwise_xor(x: Any, y: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def bitwise_not(x: Any) -> Any:
+def bitwise_not(x: TensorLike) -> Tensor:
     """Return the bits that it lacks.
 
     Args:
@@ -74,7 +74,7 @@ bitwise_invert = bitwise_not
 
 
 @operation(mask=pointwise)
-def bitwise_left_shift(x: Any, y: Any) -> Any:
+def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """Return x · 2^y.
 
     Args:
@@ -92,7 +92,7 @@ left_shift = bitwise_left_shift
 
 
 @operation(mask=pointwise)
-def bitwise_right_shift(x: Any, y: Any) -> Any:
+def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """Return x / 2^y without what follows the point.
 
     Args:
@@ -110,7 +110,7 @@ right_shift = bitwise_right_shift
 
 
 @operation(mask=pointwise)
-def gcd(x1: Any, x2: Any) -> Any:
+def gcd(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the greatest common divisor.
 
     Args:
@@ -125,7 +125,7 @@ def gcd(x1: Any, x2: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def lcm(x1: Any, x2: Any) -> Any:
+def lcm(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the least common multiple.
 
     Args:

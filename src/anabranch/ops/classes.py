@@ -9,11 +9,12 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph.shapes import same
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, shape, tensor
 
 
 @operation()
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: bool = False) -> Any:
+def one_hot(x: TensorLike, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: bool = False) -> Tensor:
     """Return 1 at the class's place along a new axis, 0 elsewhere; all 0 for a number that is no class.
 
     Args:
@@ -33,8 +34,13 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, 
 
 @operation()
 def multi_hot(
-    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: str | None = None, sparse: bool = False, **kwargs: Any
-) -> Any:
+    inputs: TensorLike,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: str | None = None,
+    sparse: bool = False,
+    **kwargs: Any,
+) -> Tensor:
     """Return 1 at the positions of all classes of a sample: (B, n) -> (B, num_classes).
 
     Args:
@@ -55,7 +61,7 @@ def multi_hot(
     return torch.amax(made, 1 if rank(made) > 2 else 0)
 
 
-def _one_hot(x: Any, num_classes: int, axis: int, dtype: str | None, sparse: bool) -> Any:
+def _one_hot(x: TensorLike, num_classes: int, axis: int, dtype: str | None, sparse: bool) -> Tensor:
     if sparse:
         raise ArgumentError("Tensors here are dense.", expected="sparse=False", got="sparse=True")
     x = tensor(x)
@@ -65,7 +71,7 @@ def _one_hot(x: Any, num_classes: int, axis: int, dtype: str | None, sparse: boo
 
 
 @operation()
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False) -> Tensor:
     """Return -t · log p - (1 - t) · log(1 - p) for each element, p = output, or sigmoid(output) ``from_logits``.
 
     Args:
@@ -85,7 +91,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
 
 
 @operation()
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+def categorical_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1) -> Tensor:
     """Return -Σ t · log p along an axis, p = output scaled to sum to 1, or softmax(output) ``from_logits``.
 
     Args:
@@ -104,7 +110,9 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 
 @operation()
-def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+def sparse_categorical_crossentropy(
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """Return -log p[class] for class indices; the target has output's shape without the axis, or with size 1 there.
 
     Args:
@@ -131,14 +139,14 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     return -torch.squeeze(found, place)
 
 
-def _log_probabilities(pred: Any, from_logits: bool, axis: int) -> Any:
+def _log_probabilities(pred: Tensor, from_logits: bool, axis: int) -> Tensor:
     if from_logits:
         return F.log_softmax(pred, axis)
     least = config.epsilon()
     return torch.log(torch.clamp(pred / torch.sum(pred, axis, keepdim=True), least, 1.0 - least))
 
 
-def _alike(target: Any, output: Any) -> tuple[Any, Any]:
+def _alike(target: TensorLike, output: TensorLike) -> tuple[Tensor, Tensor]:
     pred = floats(output)
     true = tensor(target)
     if not same(shape(true), shape(pred)):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Callable
 
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
 from anabranch.graph.operators import COMPARISON
 from anabranch.ops._public import operation, stating
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import common, dtype, operands, pair, rank, some_axes, tensor
 
 
 @stating(COMPARISON)
-def equal(x1: Any, x2: Any) -> Any:
+def equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 = x2.
 
     Args:
@@ -29,7 +30,7 @@ def equal(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def not_equal(x1: Any, x2: Any) -> Any:
+def not_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 ≠ x2.
 
     Args:
@@ -44,7 +45,7 @@ def not_equal(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def less(x1: Any, x2: Any) -> Any:
+def less(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 < x2.
 
     Args:
@@ -59,7 +60,7 @@ def less(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def less_equal(x1: Any, x2: Any) -> Any:
+def less_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 ≤ x2.
 
     Args:
@@ -74,7 +75,7 @@ def less_equal(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def greater(x1: Any, x2: Any) -> Any:
+def greater(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 > x2.
 
     Args:
@@ -89,7 +90,7 @@ def greater(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def greater_equal(x1: Any, x2: Any) -> Any:
+def greater_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 ≥ x2.
 
     Args:
@@ -104,7 +105,7 @@ def greater_equal(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def logical_and(x1: Any, x2: Any) -> Any:
+def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return whether both are true (not 0).
 
     Args:
@@ -119,7 +120,7 @@ def logical_and(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def logical_or(x1: Any, x2: Any) -> Any:
+def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return whether at least one is true (not 0).
 
     Args:
@@ -134,7 +135,7 @@ def logical_or(x1: Any, x2: Any) -> Any:
 
 
 @stating(COMPARISON)
-def logical_xor(x1: Any, x2: Any) -> Any:
+def logical_xor(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return whether exactly one is true (not 0).
 
     Args:
@@ -149,7 +150,7 @@ def logical_xor(x1: Any, x2: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def logical_not(x: Any) -> Any:
+def logical_not(x: TensorLike) -> Tensor:
     """Return whether it is false (0).
 
     Args:
@@ -163,7 +164,7 @@ def logical_not(x: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def isnan(x: Any) -> Any:
+def isnan(x: TensorLike) -> Tensor:
     """Return where there is no number.
 
     Args:
@@ -177,7 +178,7 @@ def isnan(x: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def isinf(x: Any) -> Any:
+def isinf(x: TensorLike) -> Tensor:
     """Return where there is ∞ or -∞.
 
     Args:
@@ -191,7 +192,7 @@ def isinf(x: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def isposinf(x: Any) -> Any:
+def isposinf(x: TensorLike) -> Tensor:
     """Return where there is ∞.
 
     Args:
@@ -205,7 +206,7 @@ def isposinf(x: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def isneginf(x: Any) -> Any:
+def isneginf(x: TensorLike) -> Tensor:
     """Return where there is -∞.
 
     Args:
@@ -219,7 +220,7 @@ def isneginf(x: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def isfinite(x: Any) -> Any:
+def isfinite(x: TensorLike) -> Tensor:
     """Return where there is neither ∞ nor NaN.
 
     Args:
@@ -233,7 +234,7 @@ def isfinite(x: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def isclose(x1: Any, x2: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+def isclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Return |x1 - x2| ≤ atol + rtol · |x2|.
 
     Args:
@@ -250,13 +251,13 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_na
     return _close(x1, x2, rtol, atol, equal_nan)
 
 
-def _close(x1: Any, x2: Any, rtol: float, atol: float, equal_nan: bool) -> Any:
+def _close(x1: TensorLike, x2: TensorLike, rtol: float, atol: float, equal_nan: bool) -> Tensor:
     first, second = common(x1, x2)
     return torch.isclose(first, second, rtol, atol, equal_nan)
 
 
 @operation()
-def allclose(x1: Any, x2: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+def allclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Return whether |x1 - x2| ≤ atol + rtol · |x2| everywhere, as one boolean.
 
     Args:
@@ -274,7 +275,7 @@ def allclose(x1: Any, x2: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_n
 
 
 @operation()
-def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Return for each element of x1 whether it is one of x2, or where ``invert`` whether it is none.
 
     Args:
@@ -291,7 +292,7 @@ def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) ->
 
 
 @operation(rules.truth, along())
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def all(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return whether all along the axes are true (not 0).
 
     Args:
@@ -307,7 +308,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(rules.truth, along())
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def any(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return whether one along the axes is true (not 0).
 
     Args:
@@ -322,7 +323,7 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _over(torch.any, x, axis, keepdims)
 
 
-def _over(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+def _over(function: Callable[..., Tensor], x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
     x = tensor(x)
     x = x if dtype(x) == "bool" else x != 0
     axes = some_axes(axis, rank(x))

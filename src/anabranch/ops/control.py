@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import SupportsInt, TypeVar
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError
-from anabranch.graph import Tensor
+from anabranch.graph import Tensor as Symbolic
 from anabranch.ops._torch import torch
+from anabranch.ops._types import TensorLike
 from anabranch.ops._values import tensor
 from anabranch.ops.creation import shape
 
+R = TypeVar("R")
+Nest = _tree.Nest
 
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+
+def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) -> R:
     """Return what ``true_fn`` gives where the one boolean is true, else what ``false_fn`` gives.
 
     Args:
@@ -28,7 +32,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     return true_fn() if pred else false_fn()
 
 
-def switch(index: Any, branches: Any, *operands: Any) -> Any:
+def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: Nest) -> R:
     """Return what the branch of that number gives on the operands; the nearest one where there is none.
 
     Args:
@@ -44,8 +48,8 @@ def switch(index: Any, branches: Any, *operands: Any) -> Any:
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
-) -> Any:
+    cond: Callable[..., object], body: Callable[..., Nest], loop_vars: R, maximum_iterations: int | None = None
+) -> R:
     """Return the variables that ``body`` makes of those before it while ``cond`` of them is true.
 
     Args:
@@ -59,7 +63,7 @@ def while_loop(
         tensor(6, dtype=torch.int32)
     """
     alone = not isinstance(loop_vars, (tuple, list))
-    variables: Any = _tensors((loop_vars,) if alone else tuple(loop_vars))
+    variables: Nest = _tensors(tuple(loop_vars) if isinstance(loop_vars, (tuple, list)) else (loop_vars,))
     count = 0
     while (maximum_iterations is None or count < maximum_iterations) and cond(*variables):
         result = body(*variables)
@@ -68,14 +72,14 @@ def while_loop(
     return _tensors(variables[0] if alone else variables)
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, Nest], Nest], init_val: Nest) -> Nest:
     """Return the value that ``body_fun(i, value)`` makes of the one before, for i from ``lower`` below ``upper``.
 
     Args:
         lower: the first index.
         upper: the end of the indices.
         body_fun: called with the index and the value.
-        init_val: the first value.
+        init_val: the initial value.
 
     Example:
         >>> fori_loop(0, 3, lambda i, total: total + i, 0)
@@ -87,7 +91,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     return _tensors(value)
 
 
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
+def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
     """Return what ``f`` gives on each position along the first axis, stacked.
 
     Args:
@@ -102,7 +106,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     return _stacked([f(part) for part in _parts(xs)])
 
 
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     """Return what ``function`` gives on each position along the first axis, computed at once by ``torch.vmap``.
 
     Args:
@@ -118,8 +122,13 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
 
 
 def scan(
-    f: Callable[[Any, Any], Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
-) -> Any:
+    f: Callable[[Nest, Nest], tuple[Nest, Nest]],
+    init: Nest,
+    xs: Nest = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: bool | int = 1,
+) -> tuple[Nest, Nest]:
     """Return the last state and all outputs of ``state, output = f(state, x)`` along the first axis of ``xs``.
 
     ``length`` says how often where there is no ``xs``; ``reverse`` begins at the end.
@@ -147,7 +156,7 @@ def scan(
     return _tensors(state), _stacked(outputs[::-1] if reverse else outputs)
 
 
-def _parts(xs: Any) -> list[Any]:
+def _parts(xs: Nest) -> list[Nest]:
     given = _tensors(xs)
     count = shape(_tree.leaves(given)[0])[0]
     if count is None:
@@ -157,12 +166,12 @@ def _parts(xs: Any) -> list[Any]:
     return [_tree.map_leaves(lambda leaf: leaf[index], given) for index in range(count)]  # noqa: B023 - called at once
 
 
-def _stacked(results: list[Any]) -> Any:
+def _stacked(results: list[Nest]) -> Nest:
     if not results or results[0] is None:
         return None
     columns = zip(*(_tree.leaves(result) for result in results), strict=True)
     return _tree.fill(results[0], [torch.stack([tensor(value) for value in column]) for column in columns])
 
 
-def _tensors(nest: Any) -> Any:
-    return _tree.map_leaves(lambda leaf: leaf if leaf is None or isinstance(leaf, Tensor) else tensor(leaf), nest)
+def _tensors(nest: Nest) -> Nest:
+    return _tree.map_leaves(lambda leaf: leaf if leaf is None or isinstance(leaf, Symbolic) else tensor(leaf), nest)

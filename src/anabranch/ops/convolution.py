@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from anabranch import config
 from anabranch._errors import ShapeError
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, kernels, torch
+from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import check_rank, common, floats, one_of, rank, shape, sizes, tensor
-
-Sizes = int | Sequence[int]
 
 
 @operation()
 def conv(
-    inputs: Any,
-    kernel: Any,
+    inputs: TensorLike,
+    kernel: TensorLike,
     strides: Sizes = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
-) -> Any:
+) -> Tensor:
     """Return the cross-correlation of (B, …spatial, C) with a kernel (…window, C / groups, O): (B, …positions, O).
 
     Args:
@@ -49,13 +47,13 @@ def conv(
 
 @operation()
 def depthwise_conv(
-    inputs: Any,
-    kernel: Any,
+    inputs: TensorLike,
+    kernel: TensorLike,
     strides: Sizes = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
-) -> Any:
+) -> Tensor:
     """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M).
 
     Args:
@@ -77,14 +75,14 @@ def depthwise_conv(
 
 @operation()
 def separable_conv(
-    inputs: Any,
-    depthwise_kernel: Any,
-    pointwise_kernel: Any,
+    inputs: TensorLike,
+    depthwise_kernel: TensorLike,
+    pointwise_kernel: TensorLike,
     strides: Sizes = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
-) -> Any:
+) -> Tensor:
     """Return a depthwise convolution (…window, C, M) followed by one of single positions (1, …, C · M, O).
 
     Args:
@@ -108,14 +106,14 @@ def separable_conv(
 
 @operation()
 def conv_transpose(
-    inputs: Any,
-    kernel: Any,
+    inputs: TensorLike,
+    kernel: TensorLike,
     strides: Sizes = 1,
     padding: str = "valid",
-    output_padding: Any = None,
+    output_padding: Sizes | None = None,
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
-) -> Any:
+) -> Tensor:
     """Return the transpose of a convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O).
 
     Args:
@@ -155,7 +153,7 @@ def _crop(padding: str, reach: int, stride: int, extra: int | None) -> tuple[int
     return before, total - before
 
 
-def _prepared(inputs: Any, kernel: Any, padding: str, data_format: str | None) -> tuple[Any, Any, int, str]:
+def _prepared(inputs: TensorLike, kernel: TensorLike, padding: str, data_format: str | None) -> tuple[Tensor, Tensor, int, str]:
     layout = config.check_data_format(data_format)
     one_of("padding", padding, ("valid", "same"))
     x, kernel = common(floats(inputs), floats(kernel))
@@ -163,38 +161,38 @@ def _prepared(inputs: Any, kernel: Any, padding: str, data_format: str | None) -
     spatial = check_rank(x, (3, 4, 5), axes, "inputs") - 2
     if rank(kernel) != spatial + 2:
         raise ShapeError(
-            "The kernel has another number of axes than the inputs.",
+            "The kernel does not fit the inputs' number of axes.",
             expected=f"{spatial} of the window, channels in, channels out", got=f"inputs {shape(x)}, kernel {shape(kernel)}",
         )  # fmt: skip
     return x, kernel, spatial, layout
 
 
-def _channels(x: Any, layout: str) -> int | None:
+def _channels(x: Tensor, layout: str) -> int | None:
     return shape(x)[-1 if layout == "channels_last" else 1]
 
 
-def _misfit(x: Any, kernel: Any, layout: str, expected: str) -> ShapeError:
+def _misfit(x: Tensor, kernel: Tensor, layout: str, expected: str) -> ShapeError:
     return ShapeError(
         "The channels of inputs and kernel do not fit.",
         expected=expected, got=f"{_channels(x, layout)} channels: inputs {shape(x)} ({layout}), kernel {shape(kernel)}",
     )  # fmt: skip
 
 
-def _turned(kernel: Any, spatial: int) -> Any:
+def _turned(kernel: Tensor, spatial: int) -> Tensor:
     """View Keras's (…window, I, O) as torch's (O, I, …window); also (…window, O, I) as (I, O, …window)."""
     return kernel.permute(spatial + 1, spatial, *range(spatial))
 
 
-def _depthwise(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, dilation: Sizes) -> Any:
+def _depthwise(x: Tensor, kernel: Tensor, strides: Sizes, padding: str, layout: str, dilation: Sizes) -> Tensor:
     spatial = rank(kernel) - 2
     *window, channels, _ = shape(kernel)
     if _channels(x, layout) not in (channels, None):
         raise _misfit(x, kernel, layout, f"{channels} channels, the axis before the last of the kernel")
-    filters = kernel.permute(spatial, spatial + 1, *range(spatial)).reshape(-1, 1, *window)
+    filters = kernel.permute(spatial, spatial + 1, *range(spatial)).reshape(-1, 1, *window)  # type: ignore[arg-type]  # a kernel has no unknown size
     return _convolved(x, filters, strides, padding, layout, dilation, channels or 1)
 
 
-def _convolved(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, dilation: Sizes, groups: int) -> Any:
+def _convolved(x: Tensor, kernel: Tensor, strides: Sizes, padding: str, layout: str, dilation: Sizes, groups: int) -> Tensor:
     spatial = rank(x) - 2
     window = tuple(size or 1 for size in shape(kernel)[2:])
     steps, gaps = per_axis(strides, spatial, "strides"), per_axis(dilation, spatial, "dilation_rate")
@@ -205,7 +203,13 @@ def _convolved(x: Any, kernel: Any, strides: Sizes, padding: str, layout: str, d
 
 
 @operation()
-def max_pool(inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Any:
+def max_pool(
+    inputs: TensorLike,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """Return the greatest of each window: (B, …spatial, C) -> (B, …positions, C); strides are its sizes unless given.
 
     Args:
@@ -225,8 +229,12 @@ def max_pool(inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = 
 
 @operation()
 def average_pool(
-    inputs: Any, pool_size: Sizes, strides: Any = None, padding: str = "valid", data_format: str | None = None
-) -> Any:
+    inputs: TensorLike,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """Return the mean of each window, in which padding does not count.
 
     Args:
@@ -244,7 +252,9 @@ def average_pool(
     return _pooled("mean", inputs, pool_size, strides, padding, data_format)
 
 
-def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str, data_format: str | None) -> Any:
+def _pooled(
+    mode: str, inputs: TensorLike, pool_size: Sizes, strides: Sizes | None, padding: str, data_format: str | None
+) -> Tensor:
     layout = config.check_data_format(data_format)
     one_of("padding", padding, ("valid", "same"))
     x = floats(inputs)
@@ -263,7 +273,7 @@ def _pooled(mode: str, inputs: Any, pool_size: Sizes, strides: Any, padding: str
 
 
 @operation()
-def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
+def adaptive_average_pool(inputs: TensorLike, output_size: Sizes, data_format: str | None = None) -> Tensor:
     """Return means over windows chosen so that ``output_size`` positions come out; None keeps an axis.
 
     Args:
@@ -281,7 +291,7 @@ def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None
 
 
 @operation()
-def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Any:
+def adaptive_max_pool(inputs: TensorLike, output_size: Sizes, data_format: str | None = None) -> Tensor:
     """Return the greatest of windows chosen so that ``output_size`` positions come out; None keeps an axis.
 
     Args:
@@ -298,7 +308,9 @@ def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = N
     return _adaptive(kinds, inputs, output_size, data_format)
 
 
-def _adaptive(kinds: dict[int, Any], inputs: Any, output_size: Any, data_format: str | None) -> Any:
+def _adaptive(
+    kinds: Mapping[int, Callable[..., Tensor]], inputs: TensorLike, output_size: Sizes, data_format: str | None
+) -> Tensor:
     layout = config.check_data_format(data_format)
     x = floats(inputs)
     spatial = check_rank(x, (3, 4, 5), "batch, spatial axes and channels", "inputs") - 2
@@ -311,7 +323,7 @@ def _adaptive(kinds: dict[int, Any], inputs: Any, output_size: Any, data_format:
 
 
 @operation()
-def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
     """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²).
 
     Args:
@@ -332,7 +344,7 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
 
 
 @operation()
-def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+def depth_to_space(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
     """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²).
 
     Args:
@@ -346,15 +358,15 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
         torch.Size([1, 4, 4, 1])
     """
     x, (batch, height, width, channels) = _image(x, data_format)
-    kept = channels // block_size**2
+    depth = channels // block_size**2
     if data_format == "channels_last":
-        x = x.reshape(batch, height, width, block_size, block_size, kept).permute(0, 1, 3, 2, 4, 5)
+        x = x.reshape(batch, height, width, block_size, block_size, depth).permute(0, 1, 3, 2, 4, 5)
     else:
-        x = x.reshape(batch, height, width, kept, block_size, block_size).permute(0, 1, 4, 2, 5, 3)
-    return _as_format(x.reshape(batch, height * block_size, width * block_size, kept), data_format)
+        x = x.reshape(batch, height, width, depth, block_size, block_size).permute(0, 1, 4, 2, 5, 3)
+    return _as_format(x.reshape(batch, height * block_size, width * block_size, depth), data_format)
 
 
-def _image(x: Any, data_format: str) -> tuple[Any, tuple[Any, ...]]:
+def _image(x: TensorLike, data_format: str) -> tuple[Tensor, tuple[int, ...]]:
     x = tensor(x)
     check_rank(x, (4,), "(batch, height, width, channels)")
     known = sizes(x)
@@ -363,5 +375,5 @@ def _image(x: Any, data_format: str) -> tuple[Any, tuple[Any, ...]]:
     return x.permute(0, 2, 3, 1), (known[0], known[2], known[3], known[1])
 
 
-def _as_format(x: Any, data_format: str) -> Any:
+def _as_format(x: Tensor, data_format: str) -> Tensor:
     return x if data_format == "channels_last" else x.permute(0, 3, 1, 2)

@@ -6,17 +6,20 @@ from typing import Any
 
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch.graph import Tensor, Weight, rules
+from anabranch.graph import Shape, Tensor as Symbolic, Weight, rules
 from anabranch.graph.facts import pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import fx, np, torch
+from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, recorded, sizes, tensor
 
 # Conversions
 
 
 @operation()
-def convert_to_tensor(x: Any, dtype: str | None = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
+def convert_to_tensor(
+    x: TensorLike, dtype: str | None = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Tensor:
     """Return a number, list or array as a tensor; lists of floats get the default float type, of integers int32.
 
     Args:
@@ -38,7 +41,7 @@ def convert_to_tensor(x: Any, dtype: str | None = None, sparse: bool | None = No
 
 
 @operation()
-def array(x: Any, dtype: str | None = None) -> Any:
+def array(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return a number, list or array as a tensor.
 
     Args:
@@ -53,7 +56,7 @@ def array(x: Any, dtype: str | None = None) -> Any:
     return x if dtype is None else x.to(runtime.dtype_of(_name(dtype)))
 
 
-def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
+def convert_to_numpy(x: TensorLike) -> np.ndarray[Any, Any]:
     """Return the numbers as a NumPy array on the host.
 
     Args:
@@ -63,13 +66,13 @@ def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
         >>> convert_to_numpy([1.0, 2.0]).tolist()
         [1.0, 2.0]
     """
-    if isinstance(x, Tensor):
+    if isinstance(x, Symbolic):
         np.asarray(x)  # which says that it has no numbers
     return runtime.numpy_of(tensor(runtime.as_tensor(x) if isinstance(x, Weight) else x))
 
 
 @operation(rules.cast, pointwise)
-def cast(x: Any, dtype: str) -> Any:
+def cast(x: TensorLike, dtype: str) -> Tensor:
     """Return x as another dtype.
 
     Args:
@@ -84,7 +87,7 @@ def cast(x: Any, dtype: str) -> Any:
 
 
 @operation(mask=pointwise)
-def saturate_cast(x: Any, dtype: str) -> Any:
+def saturate_cast(x: TensorLike, dtype: str) -> Tensor:
     """Return x as another dtype, cut to the numbers that it holds.
 
     Args:
@@ -104,12 +107,12 @@ def saturate_cast(x: Any, dtype: str) -> Any:
     return torch.clamp(x, limits.min, limits.max).to(kind)
 
 
-def _name(dtype: Any) -> str:
+def _name(dtype: str | type | np.dtype[Any] | torch.dtype) -> str:
     return dtype if isinstance(dtype, str) else str(np.dtype(dtype)) if not isinstance(dtype, torch.dtype) else str(dtype)[6:]
 
 
-@operation(rules.kept, pointwise)
-def copy(x: Any) -> Any:
+@operation(rules.unchanged, pointwise)
+def copy(x: TensorLike) -> Tensor:
     """Return the same numbers in memory of their own.
 
     Args:
@@ -123,7 +126,7 @@ def copy(x: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def stop_gradient(variable: Any) -> Any:
+def stop_gradient(variable: TensorLike) -> Tensor:
     """Return the same numbers, through which nothing learns.
 
     Args:
@@ -139,7 +142,7 @@ def stop_gradient(variable: Any) -> Any:
 # What a tensor is
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: object) -> bool:
     """Return whether it is a tensor of torch's or a symbolic one.
 
     Args:
@@ -149,10 +152,10 @@ def is_tensor(x: Any) -> bool:
         >>> is_tensor(3.0)
         False
     """
-    return isinstance(x, (torch.Tensor, Tensor))
+    return isinstance(x, (torch.Tensor, Symbolic))
 
 
-def shape(x: Any) -> tuple[Any, ...]:
+def shape(x: TensorLike) -> Shape:
     """Return the sizes along each axis; None where a symbolic tensor's is not known, a read of it while a model is lowered.
 
     Args:
@@ -162,10 +165,10 @@ def shape(x: Any) -> tuple[Any, ...]:
         >>> shape([[1.0, 2.0]])
         (1, 2)
     """
-    return x.shape if isinstance(x, (Tensor, Weight)) else tuple(sizes(tensor(x)))
+    return x.shape if isinstance(x, (Symbolic, Weight)) else tuple(sizes(tensor(x)))
 
 
-def ndim(x: Any) -> int:
+def ndim(x: TensorLike) -> int:
     """Return the number of axes.
 
     Args:
@@ -175,10 +178,10 @@ def ndim(x: Any) -> int:
         >>> ndim([[1.0, 2.0]])
         2
     """
-    return len(x.shape) if isinstance(x, (Tensor, Weight)) else rank(tensor(x))
+    return len(x.shape) if isinstance(x, (Symbolic, Weight)) else rank(tensor(x))
 
 
-def dtype(x: Any) -> str:
+def dtype(x: TensorLike) -> str:
     """Return the name of the dtype.
 
     Args:
@@ -188,10 +191,10 @@ def dtype(x: Any) -> str:
         >>> dtype([1.0])
         'float32'
     """
-    return x.dtype if isinstance(x, (Tensor, Weight)) else dtype_name(tensor(x))
+    return x.dtype if isinstance(x, (Symbolic, Weight)) else dtype_name(tensor(x))
 
 
-def size(x: Any) -> Any:
+def size(x: TensorLike) -> int | None:
     """Return the number of elements, None where a symbolic tensor's is not known.
 
     Args:
@@ -201,7 +204,7 @@ def size(x: Any) -> Any:
         >>> size([[1.0, 2.0]])
         2
     """
-    total: Any = 1
+    total: int | None = 1
     for length in shape(x):
         total = None if length is None or total is None else total * length
     return total
@@ -211,7 +214,7 @@ def size(x: Any) -> Any:
 
 
 @operation()
-def zeros(shape: Any, dtype: str | None = None) -> Any:
+def zeros(shape: Sizes | Tensor, dtype: str | None = None) -> Tensor:
     """Return zeros of a shape.
 
     Args:
@@ -226,7 +229,7 @@ def zeros(shape: Any, dtype: str | None = None) -> Any:
 
 
 @operation()
-def ones(shape: Any, dtype: str | None = None) -> Any:
+def ones(shape: Sizes | Tensor, dtype: str | None = None) -> Tensor:
     """Return ones of a shape.
 
     Args:
@@ -241,7 +244,7 @@ def ones(shape: Any, dtype: str | None = None) -> Any:
 
 
 @operation()
-def empty(shape: Any, dtype: str | None = None) -> Any:
+def empty(shape: Sizes | Tensor, dtype: str | None = None) -> Tensor:
     """Return any numbers of a shape; they are zeros.
 
     Args:
@@ -256,7 +259,7 @@ def empty(shape: Any, dtype: str | None = None) -> Any:
 
 
 @operation()
-def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Any:
+def full(shape: Sizes | Tensor, fill_value: TensorLike, dtype: str | None = None) -> Tensor:
     """Return one number, or what broadcasts, in a shape.
 
     Args:
@@ -274,23 +277,23 @@ def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Any:
     return torch.broadcast_to(value, _as_shape(shape)).clone()
 
 
-def _filled(shape: Any, value: Any, dtype: str | None) -> Any:
+def _filled(shape: Sizes | Tensor, value: float, dtype: str | None) -> Tensor:
     kind = runtime.dtype_of(_name(dtype or config.floatx()))
     return recorded(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
 
 
-def _as_shape(shape: Any) -> tuple[Any, ...]:
+def _as_shape(shape: Sizes | Tensor) -> tuple[int, ...]:
     given = shape if isinstance(shape, (tuple, list)) else shape.tolist() if isinstance(shape, torch.Tensor) else (shape,)
     if any(length is None for length in given):
         raise ArgumentTypeError(
             "A tensor cannot be made in a shape of which a size is not known.", got=f"shape={tuple(given)}",
             repair="ops.zeros_like(x), ops.full_like(x, value): like a symbolic tensor, whatever its batch",
         )  # fmt: skip
-    return tuple(length if isinstance(length, fx.Proxy) else int(length) for length in given)
+    return tuple(length if isinstance(length, fx.Proxy) else int(length) for length in given)  # type: ignore[misc]  # traced
 
 
 @operation(mask=pointwise)
-def zeros_like(x: Any, dtype: str | None = None) -> Any:
+def zeros_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return zeros of x's shape and dtype.
 
     Args:
@@ -305,7 +308,7 @@ def zeros_like(x: Any, dtype: str | None = None) -> Any:
 
 
 @operation(mask=pointwise)
-def ones_like(x: Any, dtype: str | None = None) -> Any:
+def ones_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return ones of x's shape and dtype.
 
     Args:
@@ -320,7 +323,7 @@ def ones_like(x: Any, dtype: str | None = None) -> Any:
 
 
 @operation(mask=pointwise)
-def empty_like(x: Any, dtype: str | None = None) -> Any:
+def empty_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return any numbers of x's shape and dtype; they are zeros.
 
     Args:
@@ -335,7 +338,7 @@ def empty_like(x: Any, dtype: str | None = None) -> Any:
 
 
 @operation(mask=pointwise)
-def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Any:
+def full_like(x: TensorLike, fill_value: TensorLike, dtype: str | None = None) -> Tensor:
     """Return one number, or what broadcasts, in x's shape and dtype.
 
     Args:
@@ -358,7 +361,7 @@ def _as_dtype(dtype: str | None) -> dict[str, Any]:
 
 
 @operation()
-def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
+def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:  # noqa: N803 - Keras's names
     """Return an N × M matrix of zeros with ones along the diagonal ``k``.
 
     Args:
@@ -377,7 +380,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> A
 
 
 @operation()
-def identity(n: int, dtype: str | None = None) -> Any:
+def identity(n: int, dtype: str | None = None) -> Tensor:
     """Return the n × n matrix with ones along the diagonal.
 
     Args:
@@ -393,7 +396,7 @@ def identity(n: int, dtype: str | None = None) -> Any:
 
 
 @operation()
-def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Any:  # noqa: N803 - Keras's names
+def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:  # noqa: N803 - Keras's names
     """Return an N × M matrix of ones up to the diagonal ``k``, zeros above.
 
     Args:
@@ -411,7 +414,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> A
     return (columns - rows <= k).to(runtime.dtype_of(_name(dtype or config.floatx())))
 
 
-def _distance(rows: int, columns: int | None) -> tuple[Any, Any]:
+def _distance(rows: int, columns: int | None) -> tuple[Tensor, Tensor]:
     down, across = (torch.arange(n, device=runtime.device()) for n in (rows, rows if columns is None else columns))
     return down.unsqueeze(1), across.unsqueeze(0)
 
@@ -420,11 +423,13 @@ def _distance(rows: int, columns: int | None) -> tuple[Any, Any]:
 
 
 @operation()
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = None) -> Any:
+def arange(
+    start: TensorLike, stop: TensorLike | None = None, step: TensorLike | None = None, dtype: str | None = None
+) -> Tensor:
     """Return start, start + step, … below ``stop``; from 0 to ``start`` where ``stop`` is None.
 
     Args:
-        start: the first value.
+        start: where it begins.
         stop: the end, excluded; None: ``start`` is the end.
         step: the distance; 1 unless given.
         dtype: the dtype of the result; None: the one that follows from the input.
@@ -442,14 +447,20 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = N
 
 @operation()
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: str | None = None, axis: int = 0
-) -> Any:
+    start: TensorLike,
+    stop: TensorLike,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: str | None = None,
+    axis: int = 0,
+) -> Tensor | tuple[Tensor, Tensor]:
     """Return ``num`` numbers at equal distances from ``start`` to ``stop``, the latter excluded unless ``endpoint``.
 
     Starts and stops of more axes give a line for each, along the new ``axis``. ``retstep``: the distance too.
 
     Args:
-        start: the first value.
+        start: where it begins.
         stop: the end.
         num: how many values.
         endpoint: whether ``stop`` is the last value.
@@ -470,12 +481,18 @@ def linspace(
 
 @operation()
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: str | None = None, axis: int = 0
-) -> Any:
+    start: TensorLike,
+    stop: TensorLike,
+    num: int = 50,
+    endpoint: bool = True,
+    base: float | Tensor = 10,
+    dtype: str | None = None,
+    axis: int = 0,
+) -> Tensor:
     """Return ``base`` to the powers that ``linspace`` gives.
 
     Args:
-        start: the first value.
+        start: where it begins.
         stop: the end.
         num: how many values.
         endpoint: whether ``stop`` is the last value.
@@ -491,7 +508,7 @@ def logspace(
     return made if dtype is None else made.to(runtime.dtype_of(_name(dtype)))
 
 
-def _line(first: Any, last: Any, num: int, endpoint: bool, axis: int) -> Any:
+def _line(first: Tensor, last: Tensor, num: int, endpoint: bool, axis: int) -> Tensor:
     steps = max(num - 1 if endpoint else num, 1)
     share = torch.arange(num, dtype=runtime.dtype_of(config.floatx()), device=runtime.device()) / steps
     span = last - first

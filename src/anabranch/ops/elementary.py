@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch.graph import rules
 from anabranch.graph.facts import pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import dtype, floats, tensor, whole
 
 # Sign and size
 
 
-@operation(rules.float_kept, pointwise)
-def absolute(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def absolute(x: TensorLike) -> Tensor:
     """Return |x|.
 
     Args:
@@ -30,8 +29,8 @@ def absolute(x: Any) -> Any:
 abs = absolute
 
 
-@operation(rules.float_kept, pointwise)
-def negative(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def negative(x: TensorLike) -> Tensor:
     """Return -x.
 
     Args:
@@ -44,8 +43,8 @@ def negative(x: Any) -> Any:
     return torch.neg(tensor(x))
 
 
-@operation(rules.float_kept, pointwise)
-def sign(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def sign(x: TensorLike) -> Tensor:
     """Return -1, 0 or 1.
 
     Args:
@@ -59,7 +58,7 @@ def sign(x: Any) -> Any:
 
 
 @operation(rules.boolean, pointwise)
-def signbit(x: Any) -> Any:
+def signbit(x: TensorLike) -> Tensor:
     """Return whether the sign is minus, which that of -0.0 is.
 
     Args:
@@ -75,8 +74,8 @@ def signbit(x: Any) -> Any:
 # Powers and roots
 
 
-@operation(rules.float_kept, pointwise)
-def square(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def square(x: TensorLike) -> Tensor:
     """Return x².
 
     Args:
@@ -90,7 +89,7 @@ def square(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def sqrt(x: Any) -> Any:
+def sqrt(x: TensorLike) -> Tensor:
     """Return √x.
 
     Args:
@@ -104,7 +103,7 @@ def sqrt(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def cbrt(x: Any) -> Any:
+def cbrt(x: TensorLike) -> Tensor:
     """Return the cube root, of negative numbers too.
 
     Args:
@@ -119,7 +118,7 @@ def cbrt(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def rsqrt(x: Any) -> Any:
+def rsqrt(x: TensorLike) -> Tensor:
     """Return 1 / √x.
 
     Args:
@@ -132,8 +131,8 @@ def rsqrt(x: Any) -> Any:
     return torch.rsqrt(floats(x))
 
 
-@operation(rules.float_kept, pointwise)
-def reciprocal(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def reciprocal(x: TensorLike) -> Tensor:
     """Return 1 / x.
 
     Args:
@@ -150,7 +149,7 @@ def reciprocal(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def exp(x: Any) -> Any:
+def exp(x: TensorLike) -> Tensor:
     """Return e to the power of x.
 
     Args:
@@ -164,7 +163,7 @@ def exp(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def exp2(x: Any) -> Any:
+def exp2(x: TensorLike) -> Tensor:
     """Return 2 to the power of x.
 
     Args:
@@ -178,7 +177,7 @@ def exp2(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def expm1(x: Any) -> Any:
+def expm1(x: TensorLike) -> Tensor:
     """Return exp(x) - 1, exact where x is near 0.
 
     Args:
@@ -192,7 +191,7 @@ def expm1(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def log(x: Any) -> Any:
+def log(x: TensorLike) -> Tensor:
     """Return the natural logarithm.
 
     Args:
@@ -206,7 +205,7 @@ def log(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def log1p(x: Any) -> Any:
+def log1p(x: TensorLike) -> Tensor:
     """Return log(1 + x), exact where x is near 0.
 
     Args:
@@ -220,7 +219,7 @@ def log1p(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def log2(x: Any) -> Any:
+def log2(x: TensorLike) -> Tensor:
     """Return the logarithm to the base 2.
 
     Args:
@@ -234,7 +233,7 @@ def log2(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def log10(x: Any) -> Any:
+def log10(x: TensorLike) -> Tensor:
     """Return the logarithm to the base 10.
 
     Args:
@@ -251,7 +250,7 @@ def log10(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def floor(x: Any) -> Any:
+def floor(x: TensorLike) -> Tensor:
     """Return the greatest integer ≤ x, as a float.
 
     Args:
@@ -265,7 +264,7 @@ def floor(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def ceil(x: Any) -> Any:
+def ceil(x: TensorLike) -> Tensor:
     """Return the least integer ≥ x, as a float.
 
     Args:
@@ -278,8 +277,8 @@ def ceil(x: Any) -> Any:
     return torch.ceil(floats(x))
 
 
-@operation(rules.float_kept, pointwise)
-def trunc(x: Any) -> Any:
+@operation(rules.float_unchanged, pointwise)
+def trunc(x: TensorLike) -> Tensor:
     """Return x without what follows the point.
 
     Args:
@@ -294,7 +293,7 @@ def trunc(x: Any) -> Any:
 
 
 @operation(mask=pointwise)
-def round(x: Any, decimals: int = 0) -> Any:
+def round(x: TensorLike, decimals: int = 0) -> Tensor:
     """Return x rounded to ``decimals`` positions, halves to the even neighbour.
 
     Args:
@@ -315,7 +314,7 @@ def round(x: Any, decimals: int = 0) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def erf(x: Any) -> Any:
+def erf(x: TensorLike) -> Tensor:
     """Return 2 / √π · ∫₀ˣ exp(-t²) dt.
 
     Args:
@@ -329,7 +328,7 @@ def erf(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def erfc(x: Any) -> Any:
+def erfc(x: TensorLike) -> Tensor:
     """Return 1 - erf(x), exact where erf(x) is near 1.
 
     Args:
@@ -343,7 +342,7 @@ def erfc(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def erfinv(x: Any) -> Any:
+def erfinv(x: TensorLike) -> Tensor:
     """Return the number whose erf is x.
 
     Args:
@@ -360,7 +359,7 @@ def erfinv(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def fabs(x: Any) -> Any:
+def fabs(x: TensorLike) -> Tensor:
     """Return |x| as a float.
 
     Args:
@@ -374,7 +373,7 @@ def fabs(x: Any) -> Any:
 
 
 @operation(rules.as_float, pointwise)
-def i0(x: Any) -> Any:
+def i0(x: TensorLike) -> Tensor:
     """Return the modified Bessel function of the first kind, of order 0.
 
     Args:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, torch
+from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor
 
 __all__ = ["crop_images", "pad_images", "resize", "rgb_to_grayscale"]
@@ -18,8 +19,8 @@ _MODES = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubi
 
 @operation()
 def resize(
-    images: Any,
-    size: Any,
+    images: TensorLike,
+    size: Sizes,
     interpolation: str = "bilinear",
     antialias: bool = False,
     crop_to_aspect_ratio: bool = False,
@@ -27,7 +28,7 @@ def resize(
     fill_mode: str = "constant",
     fill_value: float = 0.0,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Return images of another ``size`` (height, width), read between pixels; integers are rounded.
 
     ``antialias`` takes the mean over what a new pixel covers. Where the ratio of the sides changes the image is stretched,
@@ -75,30 +76,30 @@ def resize(
     return x if "float" in kind else _rounded(x, kind)
 
 
-def _greater(a: Any, b: Any) -> Any:
-    greater: Any = torch.sym_max  # which torch leaves untyped
+def _greater(a: int, b: int) -> int:
+    greater: Callable[[int, int], int] = torch.sym_max  # which torch leaves untyped
     return greater(a, b)
 
 
-def _lesser(a: Any, b: Any) -> Any:
-    lesser: Any = torch.sym_min
+def _lesser(a: int, b: int) -> int:
+    lesser: Callable[[int, int], int] = torch.sym_min
     return lesser(a, b)
 
 
-def _rounded(x: Any, kind: str) -> Any:
+def _rounded(x: Tensor, kind: str) -> Tensor:
     limits = torch.iinfo(runtime.dtype_of(kind))
     x = torch.round(x)
     return (torch.clamp(x, limits.min, limits.max) if limits.bits <= 16 else x).to(runtime.dtype_of(kind))
 
 
-def _cropped_to_ratio(x: Any, wanted: tuple[int, ...]) -> Any:
+def _cropped_to_ratio(x: Tensor, wanted: tuple[int, ...]) -> Tensor:
     *_, height, width = sizes(x)
     rows = _greater(_lesser(height, width * wanted[0] // wanted[1]), 1)
     columns = _greater(_lesser(width, height * wanted[1] // wanted[0]), 1)
     return x.narrow(2, (height - rows) // 2, rows).narrow(3, (width - columns) // 2, columns)
 
 
-def _padded_to_ratio(x: Any, wanted: tuple[int, ...], value: float) -> Any:
+def _padded_to_ratio(x: Tensor, wanted: tuple[int, ...], value: float) -> Tensor:
     *_, height, width = sizes(x)
     above = (_greater(height, width * wanted[0] // wanted[1]) - height) // 2
     beside = (_greater(width, height * wanted[1] // wanted[0]) - width) // 2
@@ -106,7 +107,7 @@ def _padded_to_ratio(x: Any, wanted: tuple[int, ...], value: float) -> Any:
 
 
 @operation()
-def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
+def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tensor:
     """Return 0.2989 · R + 0.587 · G + 0.114 · B with one channel.
 
     Args:
@@ -131,7 +132,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
 
 @operation()
 def pad_images(
-    images: Any,
+    images: TensorLike,
     top_padding: int | None = None,
     left_padding: int | None = None,
     bottom_padding: int | None = None,
@@ -139,7 +140,7 @@ def pad_images(
     target_height: int | None = None,
     target_width: int | None = None,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Return images with zeros around them; of top, bottom and ``target_height`` two are given, and so across.
 
     Args:
@@ -168,7 +169,7 @@ def pad_images(
 
 @operation()
 def crop_images(
-    images: Any,
+    images: TensorLike,
     top_cropping: int | None = None,
     left_cropping: int | None = None,
     bottom_cropping: int | None = None,
@@ -176,7 +177,7 @@ def crop_images(
     target_height: int | None = None,
     target_width: int | None = None,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Return a window of each image; of top, bottom and ``target_height`` two are given, and so across.
 
     Args:
@@ -202,7 +203,7 @@ def crop_images(
     return x.narrow(first, top, height - top - bottom).narrow(first + 1, left, width - left - right)
 
 
-def _spatial(images: Any, data_format: str | None) -> tuple[Any, int]:
+def _spatial(images: TensorLike, data_format: str | None) -> tuple[Tensor, int]:
     """Return the images and the place of their height."""
     layout = config.check_data_format(data_format)
     x = tensor(images)
@@ -210,8 +211,8 @@ def _spatial(images: Any, data_format: str | None) -> tuple[Any, int]:
 
 
 def _both_ends(
-    axis: str, what: str, size: Any, target: int | None, before: int | None, after: int | None, sign: int, known: bool
-) -> tuple[Any, Any]:
+    axis: str, what: str, size: int, target: int | None, before: int | None, after: int | None, sign: int, known: bool
+) -> tuple[int, int]:
     """Return what is added (sign 1) or taken off (-1) at both ends of an axis, of which two of three numbers say."""
     ends = ("top", "bottom") if axis == "height" else ("left", "right")
     if sum(number is None for number in (target, before, after)) != 1:
@@ -224,7 +225,7 @@ def _both_ends(
         before, after = (change - after, after) if before is None and after is not None else (before, change - (before or 0))
     if any(isinstance(number, int) and number < 0 for number in (before, after)) and (known or target is None):
         raise ArgumentError(f"The {what} would be negative.", got=f"{axis} {size}, {ends[0]} {before}, {ends[1]} {after}")
-    return before, after
+    return before, after  # type: ignore[return-value]  # two of the three numbers are given
 
 
 __dir__ = __all__.copy

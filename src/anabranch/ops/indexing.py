@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from anabranch import runtime
@@ -10,6 +11,7 @@ from anabranch.graph import rules
 from anabranch.graph.facts import along, taken
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import (
     check_numbers,
     check_rank,
@@ -27,7 +29,7 @@ from anabranch.ops._values import (
 
 
 @operation(mask=along())
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     """Return the elements at ``indices`` along an axis, whose place the axes of the indices take; -1 is the last one.
 
     Args:
@@ -49,8 +51,8 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 
 @operation()
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Return for each place of ``indices`` the element of x that stands there but for its place along the axis.
+def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
+    """Return for each position of ``indices`` the element of x that is there but for its position along the axis.
 
     Args:
         x: the input, of any shape.
@@ -70,7 +72,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 
 @operation(rules.indexed_by, taken)
-def get_item(x: Any, key: Any) -> Any:
+def get_item(x: TensorLike, key: Any) -> Tensor:
     """Return x[key].
 
     Args:
@@ -85,7 +87,7 @@ def get_item(x: Any, key: Any) -> Any:
 
 
 @operation()
-def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+def slice(inputs: TensorLike, start_indices: Sequence[int] | Tensor, shape: Sequence[int] | Tensor) -> Tensor:
     """Return the block of a shape that begins at ``start_indices``; a size of -1 reaches to the end.
 
     Args:
@@ -113,7 +115,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
 
 
 @operation()
-def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+def slice_update(inputs: TensorLike, start_indices: Sequence[int] | Tensor, updates: TensorLike) -> Tensor:
     """Return a copy of ``inputs`` with the block ``updates`` at ``start_indices``.
 
     Args:
@@ -129,7 +131,7 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     return _written(inputs, tensor(updates).to(runtime.dtype_of(dtype(inputs))), _numbers(start_indices), 0)
 
 
-def _written(inputs: Any, updates: Any, starts: list[Any], axis: int) -> Any:
+def _written(inputs: Tensor, updates: Tensor, starts: list[int], axis: int) -> Tensor:
     """Return ``inputs`` with the block written, axis by axis: each region inside the one before."""
     if axis == len(starts):
         return updates
@@ -138,12 +140,12 @@ def _written(inputs: Any, updates: Any, starts: list[Any], axis: int) -> Any:
     return torch.slice_scatter(inputs, inner, axis, start, start + length)
 
 
-def _numbers(values: Any) -> list[Any]:
+def _numbers(values: Sequence[int] | Tensor) -> list[int]:
     return values.tolist() if isinstance(values, torch.Tensor) else list(values)
 
 
 @operation()
-def scatter(indices: Any, values: Any, shape: Any) -> Any:
+def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> Tensor:
     """Return zeros of a shape with ``values`` added at ``indices`` (…, k), each of which is a place along the first k axes.
 
     Args:
@@ -162,7 +164,7 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
 
 
 @operation()
-def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike, reduction: str | None = None) -> Tensor:
     """Return a copy of ``inputs`` with ``updates`` at ``indices`` (…, k): instead of what is there, or combined with it.
 
     ``reduction``: None, "add", "max", "min" or "mul".
@@ -188,14 +190,14 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
             f"scatter_update with reduction={reduction!r} needs a place along every axis, whose sizes are known.",
             got=f"inputs {shape_of(inputs)}, indices {shape_of(indices)}",
         )
-    flat = 0
+    flat: int | Tensor = 0
     for place, size in zip(places, known, strict=True):
         flat = flat * size + place
     how = {"max": "amax", "min": "amin", "mul": "prod"}[str(reduction)]
     return inputs.reshape(-1).scatter_reduce(0, torch.as_tensor(flat).reshape(-1), updates.reshape(-1), how).reshape(known)
 
 
-def _places(indices: Any) -> tuple[Any, ...]:
+def _places(indices: Tensor) -> tuple[Tensor, ...]:
     width = shape_of(indices)[-1]
     if width is None:
         raise ShapeError("Along how many axes the indices are is not known.", got=str(shape_of(indices)))
@@ -203,7 +205,7 @@ def _places(indices: Any) -> tuple[Any, ...]:
 
 
 @operation()
-def nonzero(x: Any) -> tuple[Any, ...]:
+def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     """Return where x is not 0, one vector of positions for each axis.
 
     Args:
@@ -220,7 +222,7 @@ def nonzero(x: Any) -> tuple[Any, ...]:
 
 
 @operation()
-def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ...]:
     """Return positions in a flat tensor as positions along each axis of a shape.
 
     Args:
@@ -242,7 +244,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 
 
 @operation(mask=along())
-def sort(x: Any, axis: int | None = -1) -> Any:
+def sort(x: TensorLike, axis: int | None = -1) -> Tensor:
     """Return x in ascending order along an axis, flattened where it is None.
 
     Args:
@@ -258,7 +260,7 @@ def sort(x: Any, axis: int | None = -1) -> Any:
 
 
 @operation(mask=along())
-def argsort(x: Any, axis: int | None = -1) -> Any:
+def argsort(x: TensorLike, axis: int | None = -1) -> Tensor:
     """Return the positions that put x in ascending order along an axis, int32; equals keep their order.
 
     Args:
@@ -273,14 +275,14 @@ def argsort(x: Any, axis: int | None = -1) -> Any:
     return _ordered(x, axis)[1].to(torch.int32)
 
 
-def _ordered(x: Any, axis: int | None) -> Any:
+def _ordered(x: TensorLike, axis: int | None) -> tuple[Tensor, Tensor]:
     x = tensor(x)
     x, place = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
     return torch.sort(x, dim=place, stable=True)
 
 
 @operation()
-def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
+def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """Return the ``k`` greatest along the last axis and where they stand (int32).
 
     Args:
@@ -303,7 +305,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
 
 
 @operation()
-def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     """Return whether the class ``targets`` (B,) is among the ``k`` greatest of ``predictions`` (B, C); equals share a place.
 
     Args:
@@ -322,7 +324,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 
 
 @operation()
-def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> Tensor:
     """Return where ``values`` belong in an ascending sequence, before (left) or after (right) its equals; int32.
 
     Args:
@@ -340,8 +342,8 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
 
 
 @operation()
-def digitize(x: Any, bins: Any) -> Any:
-    """Return in which bin each element lies: i where bins[i-1] ≤ x < bins[i]; int32.
+def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
+    """Return the bin of each element: i where bins[i-1] ≤ x < bins[i]; int32.
 
     Args:
         x: the input, of any shape.
@@ -355,7 +357,7 @@ def digitize(x: Any, bins: Any) -> Any:
 
 
 @operation()
-def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 0, sparse: bool = False) -> Tensor:
     """Return how often each integer from 0 on comes, or the sums of its weights: (n,) -> (max + 1 or ``minlength``,).
 
     Args:

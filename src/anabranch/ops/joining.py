@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import rules
 from anabranch.graph.facts import along
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import common, one_axis, one_of, rank, shape, sizes, tensor
 
 
 @operation(rules.joined, along(joins=True))
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Return tensors joined along an axis; all other sizes are equal.
 
     Args:
@@ -33,7 +33,7 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
 
 
 @operation(rules.stacked, along(new=True, joins=True))
-def stack(x: Sequence[Any], axis: int = 0) -> Any:
+def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Return tensors of one shape along a new axis, counted in the result.
 
     Args:
@@ -50,7 +50,7 @@ def stack(x: Sequence[Any], axis: int = 0) -> Any:
 
 
 @operation()
-def hstack(xs: Sequence[Any]) -> Any:
+def hstack(xs: Sequence[TensorLike]) -> Tensor:
     """Return tensors joined along axis 1, or axis 0 where they have one.
 
     Args:
@@ -65,7 +65,7 @@ def hstack(xs: Sequence[Any]) -> Any:
 
 
 @operation()
-def vstack(xs: Sequence[Any]) -> Any:
+def vstack(xs: Sequence[TensorLike]) -> Tensor:
     """Return tensors joined along axis 0; vectors are rows.
 
     Args:
@@ -80,7 +80,7 @@ def vstack(xs: Sequence[Any]) -> Any:
 
 
 @operation()
-def dstack(xs: Sequence[Any]) -> Any:
+def dstack(xs: Sequence[TensorLike]) -> Tensor:
     """Return tensors joined along axis 2, which those of fewer axes gain.
 
     Args:
@@ -96,7 +96,7 @@ def dstack(xs: Sequence[Any]) -> Any:
 
 
 @operation()
-def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
+def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
     """Return x2 joined to x1 along an axis, both flattened where it is None.
 
     Args:
@@ -114,7 +114,7 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
     return torch.cat([x1, x2], one_axis(axis, rank(x1)))
 
 
-def _several(xs: Any) -> list[Any]:
+def _several(xs: TensorLike) -> list[Tensor]:
     if not isinstance(xs, (list, tuple)):
         made = tensor(xs)
         if shape(made)[:1] in ((), (None,)):
@@ -126,7 +126,7 @@ def _several(xs: Any) -> list[Any]:
 
 
 @operation(mask=along())
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def split(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor, axis: int = 0) -> list[Tensor]:
     """Return x in parts along an axis: so many equal ones, or cut before each of the positions given.
 
     Args:
@@ -142,7 +142,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 
 @operation(mask=along())
-def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def array_split(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor, axis: int = 0) -> list[Tensor]:
     """Return x in parts along an axis; where they cannot be equal the first ones are longer by one.
 
     Args:
@@ -163,7 +163,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 
 @operation()
-def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+def vsplit(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor) -> list[Tensor]:
     """Return x in parts along axis 0.
 
     Args:
@@ -178,7 +178,7 @@ def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
 
 
 @operation()
-def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+def hsplit(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor) -> list[Tensor]:
     """Return x in parts along axis 1, or axis 0 where it has one.
 
     Args:
@@ -193,7 +193,7 @@ def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
 
 
 @operation()
-def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor) -> list[Tensor]:
     """Return x in parts along axis 2.
 
     Args:
@@ -207,7 +207,7 @@ def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
     return _split(x, indices_or_sections, 2)
 
 
-def _split(x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
+def _split(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor, axis: int) -> list[Tensor]:
     x = tensor(x)
     place = one_axis(axis, rank(x))
     if isinstance(indices_or_sections, int):
@@ -215,7 +215,7 @@ def _split(x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
     return _cut(x, indices_or_sections, place)
 
 
-def _equal_parts(x: Any, count: int, axis: int) -> list[Any]:
+def _equal_parts(x: Tensor, count: int, axis: int) -> list[Tensor]:
     size = shape(x)[axis]
     if count < 1 or (size is not None and size % count):
         raise ShapeError(
@@ -226,14 +226,14 @@ def _equal_parts(x: Any, count: int, axis: int) -> list[Any]:
     return [found[index] for index in range(count)]
 
 
-def _cut(x: Any, places: Any, axis: int) -> list[Any]:
+def _cut(x: Tensor, places: Sequence[int] | Tensor, axis: int) -> list[Tensor]:
     cuts = [int(place) for place in places]
     found = torch.tensor_split(x, cuts, axis)
     return [found[index] for index in range(len(cuts) + 1)]
 
 
 @operation(mask=along())
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
+def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """Return the parts of x along an axis, which they lack; ``num`` says how many where the size is not known.
 
     Args:
@@ -259,7 +259,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
 
 
 @operation()
-def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
+def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
     """Return for each vector its value at every point of the grid that all of them span; xy: the second one's axis is first.
 
     Args:

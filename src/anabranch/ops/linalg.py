@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import common, floats, one_of, rank
 from anabranch.ops.reduction import norm
 
@@ -13,7 +12,7 @@ __all__ = ["cholesky", "det", "eigh", "inv", "norm", "pinv", "qr", "solve", "sol
 
 
 @operation()
-def inv(x: Any) -> Any:
+def inv(x: TensorLike) -> Tensor:
     """Return the inverse.
 
     Args:
@@ -28,7 +27,7 @@ def inv(x: Any) -> Any:
 
 
 @operation()
-def pinv(x: Any, rcond: float | None = None) -> Any:
+def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
     """Return the pseudo-inverse; singular values below ``rcond`` times the greatest count as 0.
 
     Args:
@@ -44,7 +43,7 @@ def pinv(x: Any, rcond: float | None = None) -> Any:
 
 
 @operation()
-def det(x: Any) -> Any:
+def det(x: TensorLike) -> Tensor:
     """Return the determinant.
 
     Args:
@@ -58,7 +57,7 @@ def det(x: Any) -> Any:
 
 
 @operation()
-def logdet(x: Any) -> Any:
+def logdet(x: TensorLike) -> Tensor:
     """Return the logarithm of the determinant.
 
     Args:
@@ -72,7 +71,7 @@ def logdet(x: Any) -> Any:
 
 
 @operation()
-def slogdet(x: Any) -> tuple[Any, Any]:
+def slogdet(x: TensorLike) -> tuple[Tensor, Tensor]:
     """Return the determinant's sign and the logarithm of its size.
 
     Args:
@@ -87,7 +86,7 @@ def slogdet(x: Any) -> tuple[Any, Any]:
 
 
 @operation()
-def solve(a: Any, b: Any) -> Any:
+def solve(a: TensorLike, b: TensorLike) -> Tensor:
     """Return x with a · x = b.
 
     Args:
@@ -102,7 +101,7 @@ def solve(a: Any, b: Any) -> Any:
 
 
 @operation()
-def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
+def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tensor:
     """Return x with a · x = b, where a is 0 above the diagonal (``lower``) or below it.
 
     Args:
@@ -121,7 +120,7 @@ def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
 
 
 @operation()
-def cholesky(x: Any, upper: bool = False) -> Any:
+def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
     """Return the triangular L with L · Lᵀ = x, or where ``upper`` its transpose.
 
     Args:
@@ -137,7 +136,7 @@ def cholesky(x: Any, upper: bool = False) -> Any:
 
 
 @operation()
-def qr(x: Any, mode: str = "reduced") -> tuple[Any, Any]:
+def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """Return Q with columns at right angles and the triangular R, with Q · R = x.
 
     Args:
@@ -154,7 +153,7 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Any, Any]:
 
 
 @operation()
-def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Tensor | tuple[Tensor, Tensor, Tensor]:
     """Return U, the singular values and Vᵀ, whose product is x; without ``compute_uv`` the values alone.
 
     Args:
@@ -174,7 +173,7 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
 
 @operation()
-def eigh(x: Any) -> tuple[Any, Any]:
+def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     """Return the eigenvalues of symmetric matrices, ascending, and the eigenvectors as columns.
 
     Args:

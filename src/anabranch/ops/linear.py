@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from anabranch import runtime
@@ -11,11 +12,12 @@ from anabranch.graph.facts import product
 from anabranch.graph.shapes import same
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
+from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, rank, shape, sizes, tensor
 
 
 @operation(rules.matrix_product, product)
-def matmul(x1: Any, x2: Any) -> Any:
+def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k).
 
     Args:
@@ -38,7 +40,7 @@ def matmul(x1: Any, x2: Any) -> Any:
 
 
 @operation()
-def dot(x1: Any, x2: Any) -> Any:
+def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return Σ over the last axis of x1 and the second last (or only) one of x2; of numbers the product.
 
     Args:
@@ -58,7 +60,7 @@ def dot(x1: Any, x2: Any) -> Any:
 
 
 @operation()
-def vdot(x1: Any, x2: Any) -> Any:
+def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return Σ x1 · x2 of both flattened.
 
     Args:
@@ -73,7 +75,7 @@ def vdot(x1: Any, x2: Any) -> Any:
 
 
 @operation()
-def inner(x1: Any, x2: Any) -> Any:
+def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return Σ over the last axis of both: (…, n), (…', n) -> (…, …').
 
     Args:
@@ -88,7 +90,7 @@ def inner(x1: Any, x2: Any) -> Any:
 
 
 @operation()
-def outer(x1: Any, x2: Any) -> Any:
+def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the products of each element of x1 with each of x2, both flattened: (n, m).
 
     Args:
@@ -105,7 +107,7 @@ def outer(x1: Any, x2: Any) -> Any:
 
 
 @operation()
-def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
+def tensordot(x1: TensorLike, x2: TensorLike, axes: int | Sequence[int | Sequence[int]] = 2) -> Tensor:
     """Return Σ over axes of both: the last and first ``axes`` ones, or those named by a pair of axes or lists of axes.
 
     Args:
@@ -126,7 +128,7 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
 
 
 @operation()
-def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
+def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
     """Return the sums of products that Einstein's notation says, as in "bij,bjk->bik".
 
     Args:
@@ -155,7 +157,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
 
 
 @operation()
-def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
     """Return the vectors at right angles to those along an axis of size 3 of each, along ``axisc`` of the result.
 
     Args:
@@ -179,7 +181,7 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
 
 
 @operation()
-def kron(x1: Any, x2: Any) -> Any:
+def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the Kronecker product: x2 scaled by each element of x1, in its place.
 
     Args:
@@ -194,7 +196,7 @@ def kron(x1: Any, x2: Any) -> Any:
 
 
 @operation()
-def cdist(x: Any, y: Any) -> Any:
+def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     """Return the distances between the rows of both: (…, n, d), (…, m, d) -> (…, n, m).
 
     Args:
@@ -210,7 +212,7 @@ def cdist(x: Any, y: Any) -> Any:
 
 
 @operation()
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - Keras's name
+def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803 - Keras's name
     """Return the powers of each element of a vector, N of them: from the highest down, or ``increasing``.
 
     Args:
@@ -229,7 +231,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
     return torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
 
 
-def _product(function: Any, x1: Any, x2: Any) -> Any:
+def _product(function: Callable[..., Tensor], x1: TensorLike, x2: TensorLike) -> Tensor:
     x1, x2 = common(x1, x2)
     kind = dtype(x1)
     if "float" in kind:

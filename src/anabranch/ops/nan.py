@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from anabranch.graph.facts import along
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
-from anabranch.ops._values import dtype, floats, kept, one_axis, rank, some_axes, tensor
+from anabranch.ops._types import Axes, Tensor, TensorLike
+from anabranch.ops._values import dtype, floats, one_axis, rank, some_axes, sum_options, tensor
 from anabranch.ops.arithmetic import _running
 from anabranch.ops.reduction import _quantile
 
 
 @operation(mask=along())
-def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return Σ x over the axes; 0 where there is no number.
 
     Args:
@@ -27,11 +28,11 @@ def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """
     x = _filled(x, 0)
     axes = some_axes(axis, rank(x))
-    return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else x
+    return torch.sum(x, axes, keepdim=keepdims, **sum_options(x)) if axes else x
 
 
 @operation(mask=along())
-def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the product over the axes; 1 where there is no number.
 
     Args:
@@ -44,14 +45,14 @@ def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         tensor([ 2., 15.])
     """
     x = _filled(x, 1)
-    options = kept(x)
+    options = sum_options(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):
         x = torch.prod(x, place, keepdim=keepdims, **options)
     return x
 
 
 @operation(mask=along())
-def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanmean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the mean over the axes; NaN where there is no number.
 
     Args:
@@ -69,7 +70,7 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(mask=along())
-def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanvar(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the variance over the axes; NaN where there is no number.
 
     Args:
@@ -85,7 +86,7 @@ def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(mask=along())
-def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanstd(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the standard deviation over the axes; NaN where there is no number.
 
     Args:
@@ -100,14 +101,14 @@ def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.sqrt(_variance(x, axis, keepdims))
 
 
-def _variance(x: Any, axis: Any, keepdims: bool) -> Any:
+def _variance(x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
     x = floats(x)
     axes = some_axes(axis, rank(x))
     return torch.nanmean(torch.square(x - torch.nanmean(x, axes, keepdim=True)), axes, keepdim=keepdims) if axes else x - x
 
 
 @operation(mask=along())
-def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanmax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the greatest over the axes; NaN where there is no number.
 
     Args:
@@ -123,7 +124,7 @@ def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(mask=along())
-def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanmin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the least over the axes; NaN where there is no number.
 
     Args:
@@ -138,7 +139,7 @@ def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _extreme(torch.amin, x, axis, keepdims, 1)
 
 
-def _extreme(function: Any, x: Any, axis: Any, keepdims: bool, sign: int) -> Any:
+def _extreme(function: Callable[..., Tensor], x: TensorLike, axis: Axes, keepdims: bool, sign: int) -> Tensor:
     x = tensor(x)
     axes = some_axes(axis, rank(x))
     if "float" not in dtype(x) or not axes:
@@ -149,8 +150,8 @@ def _extreme(function: Any, x: Any, axis: Any, keepdims: bool, sign: int) -> Any
 
 
 @operation()
-def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the greatest stands along an axis, int32; -1 where there is no number.
+def nanargmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the greatest along an axis, int32; -1 where there is no number.
 
     Args:
         x: the input, of any shape.
@@ -165,8 +166,8 @@ def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 @operation()
-def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the least stands along an axis, int32; -1 where there is no number.
+def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the least along an axis, int32; -1 where there is no number.
 
     Args:
         x: the input, of any shape.
@@ -180,7 +181,7 @@ def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _place(torch.argmin, x, axis, keepdims, 1)
 
 
-def _place(function: Any, x: Any, axis: int | None, keepdims: bool, sign: int) -> Any:
+def _place(function: Callable[..., Tensor], x: TensorLike, axis: int | None, keepdims: bool, sign: int) -> Tensor:
     x = tensor(x)
     place = None if axis is None else one_axis(axis, rank(x))
     if "float" not in dtype(x):
@@ -192,7 +193,7 @@ def _place(function: Any, x: Any, axis: int | None, keepdims: bool, sign: int) -
 
 
 @operation()
-def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanmedian(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the middle one over the axes; NaN where there is no number.
 
     Args:
@@ -208,8 +209,8 @@ def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation()
-def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the numbers below which a fraction ``q`` (0 … 1) lies; the axes of ``q`` come first.
+def nanquantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """Return the numbers below which is a fraction ``q`` (0 … 1); the axes of ``q`` come first.
 
     Args:
         x: the input, of any shape.
@@ -226,7 +227,7 @@ def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdi
 
 
 @operation()
-def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+def nanpercentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first.
 
     Args:
@@ -244,7 +245,7 @@ def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keep
 
 
 @operation(mask=along())
-def nancumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+def nancumsum(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
     """Return the sums of all elements up to each along an axis; along the flattened x where it is None.
 
     Args:
@@ -261,7 +262,7 @@ def nancumsum(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
 
 
 @operation(mask=along())
-def nancumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any:
+def nancumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
     """Return the products of all elements up to each along an axis; along the flattened x where it is None.
 
     Args:
@@ -277,6 +278,6 @@ def nancumprod(x: Any, axis: int | None = None, dtype: str | None = None) -> Any
     return _running(torch.cumprod, _filled(x, 1), axis, dtype)
 
 
-def _filled(x: Any, value: int) -> Any:
+def _filled(x: TensorLike, value: int) -> Tensor:
     x = tensor(x)
     return torch.where(torch.isnan(x), value, x) if "float" in dtype(x) else x

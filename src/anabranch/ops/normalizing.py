@@ -8,11 +8,12 @@ from anabranch import config
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.ops._public import operation
 from anabranch.ops._torch import kernels, torch
+from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import common, floats, one_axis, rank, shape, some_axes, tensor
 
 
 @operation()
-def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
+def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Return the mean and the variance Σ (x - mean)² / n over axes.
 
     Args:
@@ -34,8 +35,14 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
 
 @operation()
 def batch_normalization(
-    x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 0.001
-) -> Any:
+    x: TensorLike,
+    mean: TensorLike,
+    variance: TensorLike,
+    axis: int,
+    offset: TensorLike | None = None,
+    scale: TensorLike | None = None,
+    epsilon: float = 0.001,
+) -> Tensor:
     """Return scale · (x - mean) / √(variance + epsilon) + offset, each a vector along ``axis``; gradients reach all of them.
 
     Args:
@@ -71,8 +78,13 @@ def batch_normalization(
 
 @operation()
 def layer_normalization(
-    x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any
-) -> Any:
+    x: TensorLike,
+    gamma: TensorLike | None = None,
+    beta: TensorLike | None = None,
+    axis: Axes = -1,
+    epsilon: float | None = None,
+    **kwargs: Any,
+) -> Tensor:
     """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016).
 
     Args:
@@ -102,7 +114,7 @@ def layer_normalization(
 
 
 @operation()
-def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axes = -1, epsilon: float | None = None) -> Tensor:
     """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019).
 
     Args:
@@ -123,7 +135,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
 
 
 @operation()
-def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
+def normalize(x: TensorLike, axis: Axes = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
     """Return x / max(‖x‖, epsilon), the norm of an order over axes.
 
     Args:
@@ -145,7 +157,7 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
 
 
 @operation()
-def psnr(x1: Any, x2: Any, max_val: Any) -> Any:
+def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
     """Return 10 · log10(max_val² / mean((x1 - x2)²)), in decibels.
 
     Args:
@@ -162,11 +174,11 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Any:
     return 20 * torch.log10(tensor(float(max_val) if isinstance(max_val, int) else max_val)) - 10 * torch.log10(error)
 
 
-def _sorted_axes(x: Any, axis: Any) -> tuple[int, ...]:
+def _sorted_axes(x: Tensor, axis: Axes) -> tuple[int, ...]:
     return tuple(sorted(some_axes(axis, rank(x))))
 
 
-def _spread(vector: Any, x: Any, axes: tuple[int, ...]) -> Any:
+def _spread(vector: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Return a vector over ``axes`` as one that broadcasts with x."""
     if axes == tuple(range(rank(x) - len(axes), rank(x))):
         return vector

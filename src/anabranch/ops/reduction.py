@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from anabranch import runtime
 from anabranch._errors import ArgumentError
@@ -10,11 +10,12 @@ from anabranch.graph import rules
 from anabranch.graph.facts import along
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
-from anabranch.ops._values import common, dtype, floats, kept, one_axis, one_of, rank, recorded, some_axes, tensor, whole
+from anabranch.ops._types import Axes, Tensor, TensorLike
+from anabranch.ops._values import common, dtype, floats, one_axis, one_of, rank, recorded, some_axes, sum_options, tensor, whole
 
 
 @operation(rules.total, along())
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def sum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return Σ x over the axes; integers stay int32 or int64.
 
     Args:
@@ -28,11 +29,11 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """
     x = tensor(x)
     axes = some_axes(axis, rank(x))
-    return torch.sum(x, axes, keepdim=keepdims, **kept(x)) if axes else whole(x)
+    return torch.sum(x, axes, keepdim=keepdims, **sum_options(x)) if axes else whole(x)
 
 
 @operation(rules.total, along())
-def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Any:
+def prod(x: TensorLike, axis: Axes = None, keepdims: bool = False, dtype: str | None = None) -> Tensor:
     """Return the product over the axes, computed in ``dtype``; integers stay int32 or int64.
 
     Args:
@@ -46,14 +47,14 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: str | None = N
         tensor([ 2., 15.])
     """
     x = tensor(x)
-    options = {"dtype": runtime.dtype_of(dtype)} if dtype else kept(x)
+    options = {"dtype": runtime.dtype_of(dtype)} if dtype else sum_options(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):  # torch takes one at a time
         x = torch.prod(x, place, keepdim=keepdims, **options)
     return x
 
 
 @operation(rules.mean, along())
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def mean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return Σ x / n over the axes, as floats.
 
     Args:
@@ -71,7 +72,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(mask=along())
-def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+def average(x: TensorLike, axis: Axes = None, weights: TensorLike | None = None) -> Tensor:
     """Return Σ w · x / Σ w over the axes; the weights have x's shape, or one axis: that of ``axis``.
 
     Args:
@@ -95,7 +96,7 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
 
 
 @operation(rules.mean, along())
-def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def var(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return Σ (x - mean)² / n over the axes.
 
     Args:
@@ -113,7 +114,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(rules.mean, along())
-def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def std(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return √(Σ (x - mean)² / n) over the axes.
 
     Args:
@@ -131,7 +132,7 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(rules.extreme, along())
-def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+def max(x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: TensorLike | None = None) -> Tensor:
     """Return the greatest over the axes, ``initial`` among them.
 
     Args:
@@ -149,7 +150,7 @@ def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -
 
 
 @operation(rules.extreme, along())
-def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+def min(x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: TensorLike | None = None) -> Tensor:
     """Return the least over the axes, ``initial`` among them.
 
     Args:
@@ -167,7 +168,7 @@ def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -
 
 
 @operation(rules.extreme, along())
-def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def amax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the greatest over the axes.
 
     Args:
@@ -183,7 +184,7 @@ def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(rules.extreme, along())
-def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def amin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the least over the axes.
 
     Args:
@@ -199,7 +200,7 @@ def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(rules.extreme, along())
-def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def ptp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the greatest minus the least over the axes.
 
     Args:
@@ -214,15 +215,15 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _extreme(torch.amax, x, axis, keepdims) - _extreme(torch.amin, x, axis, keepdims)
 
 
-def _extreme(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+def _extreme(function: Callable[..., Tensor], x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
     x = tensor(x)
     axes = some_axes(axis, rank(x))
     return function(x, axes, keepdim=keepdims) if axes else x
 
 
 @operation(rules.position, along())
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the greatest stands along an axis, int32; in the flattened x where it is None.
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the greatest along an axis, int32; in the flattened x where it is None.
 
     Args:
         x: the input, of any shape.
@@ -237,8 +238,8 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 @operation(rules.position, along())
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return where the least stands along an axis, int32; in the flattened x where it is None.
+def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the least along an axis, int32; in the flattened x where it is None.
 
     Args:
         x: the input, of any shape.
@@ -252,14 +253,14 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _place(torch.argmin, x, axis, keepdims)
 
 
-def _place(function: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+def _place(function: Callable[..., Tensor], x: TensorLike, axis: int | None, keepdims: bool) -> Tensor:
     x = whole(x)
     place = None if axis is None else one_axis(axis, rank(x))
     return function(x, place, keepdims).to(torch.int32)
 
 
 @operation(mask=along())
-def count_nonzero(x: Any, axis: Any = None) -> Any:
+def count_nonzero(x: TensorLike, axis: Axes = None) -> Tensor:
     """Return how many are not 0 over the axes, int32.
 
     Args:
@@ -276,7 +277,7 @@ def count_nonzero(x: Any, axis: Any = None) -> Any:
 
 
 @operation(rules.mean, along())
-def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def logsumexp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return log Σ exp(x) over the axes without overflow.
 
     Args:
@@ -297,7 +298,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation(mask=along())
-def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the middle one over the axes, the mean of both where there are two.
 
     Args:
@@ -313,10 +314,10 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation()
-def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the numbers below which a fraction ``q`` (0 … 1) lies; the axes of ``q`` come first.
+def quantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """Return the numbers below which is a fraction ``q`` (0 … 1); the axes of ``q`` come first.
 
-    ``method`` says what lies between two elements: linear, lower, higher, midpoint, nearest.
+    ``method`` says what is between two elements: linear, lower, higher, midpoint, nearest.
 
     Args:
         x: the input, of any shape.
@@ -333,7 +334,7 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
 
 
 @operation()
-def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+def percentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first.
 
     Args:
@@ -350,7 +351,9 @@ def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdim
     return _quantile(x, tensor(q) / 100, axis, method, keepdims)
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: Any = None) -> Any:
+def _quantile(
+    x: TensorLike, q: TensorLike, axis: Axes, method: str, keepdims: bool, function: Callable[..., Tensor] | None = None
+) -> Tensor:
     one_of("method", method, ("linear", "lower", "higher", "midpoint", "nearest"))
     x = floats(x)
     total = rank(x)
@@ -369,7 +372,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, function: 
 
 
 @operation()
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(x: TensorLike, ord: TensorLike | None = None, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the norm over the axes: of vectors (one axis, 2-norm unless ``ord`` says) or matrices (two, Frobenius's).
 
     Args:
@@ -397,7 +400,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 
 @operation()
-def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_sum(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the sums of the rows of each segment: data (n, …), ids (n,) -> (num_segments, …).
 
     Args:
@@ -414,7 +417,7 @@ def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 @operation()
-def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the greatest of the rows of each segment, the least number of the type for an empty one.
 
     Args:
@@ -431,7 +434,7 @@ def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 @operation()
-def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the least of the rows of each segment, the greatest number of the type for an empty one.
 
     Args:
@@ -448,7 +451,7 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 @operation()
-def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the products of the rows of each segment, 1 for an empty one.
 
     Args:
@@ -464,7 +467,7 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
     return _segments(data, segment_ids, num_segments, "prod", 1)
 
 
-def _segments(data: Any, ids: Any, count: int | None, how: str, empty: int | None) -> Any:
+def _segments(data: TensorLike, ids: TensorLike, count: int | None, how: str, empty: int | None) -> Tensor:
     data, ids = tensor(data), tensor(ids).long()
     count = int(ids.max()) + 1 if count is None else count
     if empty is None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch._tree import Nest
 from anabranch.graph import rules
 from anabranch.graph.facts import along, dropped, permuted, swapped
 from anabranch.graph.shapes import product
 from anabranch.ops._public import operation
-from anabranch.ops._torch import F, fakes, torch
+from anabranch.ops._torch import F, fakes, fx, torch
+from anabranch.ops._types import Axes, ShapeLike, Sizes, Tensor, TensorLike, Widths
 from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
 
 
 @operation(rules.reshaped, dropped)
-def reshape(x: Any, newshape: Any) -> Any:
+def reshape(x: TensorLike, newshape: ShapeLike) -> Tensor:
     """Return x in another shape; one size may be -1 (or None), which is what remains.
 
     Args:
@@ -35,7 +36,7 @@ def reshape(x: Any, newshape: Any) -> Any:
     return torch.reshape(_that_fits(x, wanted), wanted)
 
 
-def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
+def _that_fits(x: Tensor, wanted: tuple[int, ...]) -> Tensor:
     """Return what can be reshaped; where the batch is not known and may be what fits, one that does."""
     before = product(shape_of(x))
     if not all(isinstance(size, int) for size in wanted):
@@ -52,7 +53,7 @@ def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
         )  # fmt: skip
     if describing and -1 in wanted and after:  # inside a layer's call nobody knows which sizes are the batch's
         return x.reshape(-1).repeat(after) if x.numel() % after else x
-    if before != after and (-1 not in wanted or not after or before % after):
+    if before != after and (-1 not in wanted or not after or before is None or before % after):
         raise ShapeError(
             f"{before} numbers do not fill the shape {wanted}.",
             expected=f"{after} numbers" + " or a multiple" * (-1 in wanted), got=str(shape_of(x)),
@@ -61,7 +62,7 @@ def _that_fits(x: Any, wanted: tuple[Any, ...]) -> Any:
 
 
 @operation(rules.flattened, dropped)
-def ravel(x: Any) -> Any:
+def ravel(x: TensorLike) -> Tensor:
     """Return x with one axis.
 
     Args:
@@ -75,7 +76,7 @@ def ravel(x: Any) -> Any:
 
 
 @operation(rules.transposed, permuted)
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """Return x with its axes in another order, reversed unless ``axes`` says.
 
     Args:
@@ -101,7 +102,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 
 @operation()
-def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+def moveaxis(x: TensorLike, source: Axes, destination: Axes) -> Tensor:
     """Return x with one axis or several elsewhere; the others keep their order.
 
     Args:
@@ -119,7 +120,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
 
 
 @operation(rules.swapped, swapped)
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     """Return x with two axes in each other's place.
 
     Args:
@@ -137,7 +138,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 
 @operation(rules.expanded, along(new=True))
-def expand_dims(x: Any, axis: Any) -> Any:
+def expand_dims(x: TensorLike, axis: Axes) -> Tensor:
     """Return x with new axes of size 1, counted in the result.
 
     Args:
@@ -156,7 +157,7 @@ def expand_dims(x: Any, axis: Any) -> Any:
 
 
 @operation(rules.squeezed, along())
-def squeeze(x: Any, axis: Any = None) -> Any:
+def squeeze(x: TensorLike, axis: Axes = None) -> Tensor:
     """Return x without axes of size 1: those named, or all; an axis of unknown size stays unless it is named.
 
     Args:
@@ -186,7 +187,7 @@ def squeeze(x: Any, axis: Any = None) -> Any:
 
 
 @operation()
-def broadcast_to(x: Any, shape: Any) -> Any:
+def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """Return x stretched to a shape: axes of size 1 and missing first axes repeat.
 
     Args:
@@ -202,7 +203,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:
 
 
 @operation(rules.flipped, along())
-def flip(x: Any, axis: Any = None) -> Any:
+def flip(x: TensorLike, axis: Axes = None) -> Tensor:
     """Return x with the order reversed along axes, or along all.
 
     Args:
@@ -219,7 +220,7 @@ def flip(x: Any, axis: Any = None) -> Any:
 
 
 @operation()
-def fliplr(x: Any) -> Any:
+def fliplr(x: TensorLike) -> Tensor:
     """Return x with the order reversed along its second axis.
 
     Args:
@@ -233,7 +234,7 @@ def fliplr(x: Any) -> Any:
 
 
 @operation()
-def flipud(x: Any) -> Any:
+def flipud(x: TensorLike) -> Tensor:
     """Return x with the order reversed along its first axis.
 
     Args:
@@ -247,7 +248,7 @@ def flipud(x: Any) -> Any:
 
 
 @operation()
-def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+def roll(x: TensorLike, shift: int | list[int] | tuple[int, ...], axis: Axes = None) -> Tensor:
     """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat.
 
     Args:
@@ -267,7 +268,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
 
 
 @operation()
-def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Return an array turned ``k`` times by a right angle, from the first axis to the second.
 
     Args:
@@ -285,7 +286,7 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 
 @operation()
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+def repeat(x: TensorLike, repeats: Sizes | Tensor, axis: int | None = None) -> Tensor:
     """Return x with each element along an axis (without one: of x flattened) ``repeats`` times, one number or one for each.
 
     Args:
@@ -301,11 +302,11 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     x, place = (torch.reshape(x, (-1,)), 0) if axis is None else (x, one_axis(axis, rank(x)))
     if isinstance(repeats, (list, tuple)):
         repeats = repeats[0] if len(repeats) == 1 else tensor(repeats)
-    return torch.repeat_interleave(x, repeats, place)
+    return torch.repeat_interleave(x, repeats, place)  # type: ignore[arg-type]  # torch types one number as none
 
 
 @operation()
-def tile(x: Any, repeats: Any) -> Any:
+def tile(x: TensorLike, repeats: int | list[int] | tuple[int, ...] | Tensor) -> Tensor:
     """Return x laid side by side, ``repeats`` times along each axis (the last ones where fewer are given).
 
     Args:
@@ -321,7 +322,7 @@ def tile(x: Any, repeats: Any) -> Any:
 
 
 @operation()
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+def pad(x: TensorLike, pad_width: Widths, mode: str = "constant", constant_values: float | None = None) -> Tensor:
     """Return x with more elements at both ends of each axis: ``pad_width`` is ((before, after), …), one pair or a number.
 
     ``mode``: constant (0, or ``constant_values``), edge (the nearest), reflect (mirrored at the last element), symmetric
@@ -352,8 +353,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     return x
 
 
-def _pairs(pad_width: Any, total: int) -> list[tuple[int, int]]:
-    width = pad_width.tolist() if isinstance(pad_width, torch.Tensor) else pad_width
+def _pairs(pad_width: Widths, total: int) -> list[tuple[int, int]]:
+    width: Nest = pad_width.tolist() if isinstance(pad_width, torch.Tensor) else pad_width
     if isinstance(width, int):
         return [(width, width)] * total
     given = [width] if all(isinstance(amount, int) for amount in width) else list(width)
@@ -366,7 +367,7 @@ def _pairs(pad_width: Any, total: int) -> list[tuple[int, int]]:
     return pairs * total if len(pairs) == 1 else pairs
 
 
-def _places(size: Any, before: int, after: int, mode: str, like: Any) -> Any:
+def _places(size: int, before: int, after: int, mode: str, like: Tensor) -> Tensor:
     """Return where the elements of the longer axis stand in the one that was."""
     place = torch.arange(-before, size + after, device=like.device) if isinstance(size, int) else _counted(size, before, after)
     if mode == "edge":
@@ -379,12 +380,13 @@ def _places(size: Any, before: int, after: int, mode: str, like: Any) -> Any:
     return torch.minimum(place % period, period - place % period) if not isinstance(size, int) or size > 1 else place * 0
 
 
-def _counted(size: Any, before: int, after: int) -> Any:
-    return size.tracer.create_proxy("call_function", torch.arange, (-before, size + after), {})
+def _counted(size: fx.Proxy, before: int, after: int) -> Tensor:
+    end: Nest = size + after  # type: ignore[operator]  # fx adds the operators to a Proxy at run time
+    return size.tracer.create_proxy("call_function", torch.arange, (-before, end), {})  # type: ignore[return-value]  # traced
 
 
 @operation()
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Return the diagonals of the matrices along two axes, as a last axis.
 
     Args:
@@ -402,7 +404,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 @operation()
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: TensorLike, k: int = 0) -> Tensor:
     """Return the diagonal of a matrix, or the matrix with the vector x as its diagonal.
 
     Args:
@@ -420,7 +422,7 @@ def diag(x: Any, k: int = 0) -> Any:
 
 
 @operation()
-def diagflat(x: Any, k: int = 0) -> Any:
+def diagflat(x: TensorLike, k: int = 0) -> Tensor:
     """Return the matrix with the flattened x as its diagonal.
 
     Args:
@@ -436,7 +438,7 @@ def diagflat(x: Any, k: int = 0) -> Any:
 
 
 @operation()
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: TensorLike, k: int = 0) -> Tensor:
     """Return matrices with 0 above the diagonal ``k``.
 
     Args:
@@ -452,7 +454,7 @@ def tril(x: Any, k: int = 0) -> Any:
 
 
 @operation()
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: TensorLike, k: int = 0) -> Tensor:
     """Return matrices with 0 below the diagonal ``k``.
 
     Args:
@@ -468,7 +470,7 @@ def triu(x: Any, k: int = 0) -> Any:
 
 
 @operation()
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Return the sum of the diagonal of each matrix along two axes.
 
     Args:
@@ -481,8 +483,8 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         >>> trace([[1, 2], [3, 4]])
         tensor(5, dtype=torch.int32)
     """
-    from anabranch.ops._values import kept
+    from anabranch.ops._values import sum_options
 
     x = tensor(x)
     found = torch.diagonal(x, offset, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
-    return torch.sum(found, -1, **kept(x))
+    return torch.sum(found, -1, **sum_options(x))

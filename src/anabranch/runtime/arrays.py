@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ def dtype_of(name: str) -> torch.dtype:
 def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) -> torch.Tensor:
     """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, ``integers`` stay."""
     if isinstance(value, Weight):
-        return cast(torch.Tensor, weights.shown(value))
+        return weights.shown(value)
     mask = None
     if isinstance(value, torch.Tensor):
         tensor, mask = value, mask_of(value)

@@ -1,4 +1,4 @@
-"""The tensors of weights: made on first use from seed, adopting model and path; kept on the current device."""
+"""The tensors of weights: made on first use from seed, owning model and path; on the current device."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def realize(weight: Weight) -> torch.Tensor:
     tensor = weight.tensor
     if tensor is None:
         with torch.inference_mode(False):
-            weight.tensor = tensor = _first_value(weight)
+            weight.tensor = tensor = _initial_value(weight)
     elif tensor.device != device():
         tensor.data = tensor.data.to(device())
     return tensor  # type: ignore[no-any-return]  # the graph room does not name torch
 
 
-def _first_value(weight: Weight) -> torch.Tensor:
+def _initial_value(weight: Weight) -> torch.Tensor:
     if weight.home.ordinal is None:
         weight.home.ordinal = _process.next_claim()
     array = first_array(weight)
@@ -46,7 +46,7 @@ def _first_value(weight: Weight) -> torch.Tensor:
 
 
 def first_array(weight: Weight) -> np.ndarray[Any, Any]:
-    """Return the first value in Keras's axis order, a function of seed, adopting model and path."""
+    """Return the initial value in Keras's axis order, a function of seed, owning model and path."""
     kind = "float32" if weight.dtype == "bfloat16" else weight.dtype  # NumPy has no bfloat16
     key = f"{config.seed()}/{weight.home.ordinal}/{weight.path}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
@@ -64,10 +64,10 @@ def note_change() -> None:
     _process.note_change()
 
 
-def native(weight: Any) -> Any:
+def native(weight: Weight | torch.Tensor) -> torch.Tensor:
     """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor; a tensor is itself.
 
-    A layer that computes in fewer bits than its weights are kept in gets it in those.
+    A layer that computes in fewer bits than its weights are saved in gets it in those.
     """
     if not isinstance(weight, Weight):
         return weight
@@ -75,12 +75,12 @@ def native(weight: Any) -> Any:
     return value.to(getattr(torch, low)) if low and weight.autocast and "float" in weight.dtype else value
 
 
-def _read(weight: Weight) -> Any:
+def _read(weight: Weight) -> torch.Tensor:
     recorder = state.recorder()
     return realize(weight) if recorder is None else recorder.weight(weight)
 
 
-def shown(weight: Weight) -> Any:
+def shown(weight: Weight) -> torch.Tensor:
     """Return the weight in Keras's axis order, without a copy."""
     value = native(weight)
     return value if weight.axes is None else value.permute(*(weight.axes.index(axis) for axis in range(len(weight.axes))))

@@ -1,29 +1,30 @@
-"""Linear maps: dense, convolution and its kin, over any number of spatial axes."""
+"""Linear maps: dense, convolution and its transpose, over any number of spatial axes."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 
 from anabranch.graph import Weight
 from anabranch.graph.shapes import same_padding
+from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import shape_of, sizes
 from anabranch.runtime.masks import shaped
 from anabranch.runtime.weights import native
 
-_sym_max: Any = torch.sym_max
+_sym_max: Callable[[int, int], int] = torch.sym_max
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
 
 
-def linear(x: Any, kernel: Weight, bias: Weight | None) -> Any:
+def linear(x: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
     """Return x · kernel + bias over the last axis: (…, I) -> (…, O)."""
     return F.linear(x, native(kernel), None if bias is None else native(bias))
 
 
-def channels_front(x: Any, rank: int, data_format: str) -> Any:
+def channels_front(x: Tensor, rank: int, data_format: str) -> Tensor:
     """View (B, …spatial, C) as torch's (B, C, …spatial), without a copy."""
     if data_format == "channels_first":
         return x
@@ -32,13 +33,13 @@ def channels_front(x: Any, rank: int, data_format: str) -> Any:
     return shaped(view, None if shape is None else tuple(shape[axis] for axis in order))
 
 
-def channels_back(x: Any, rank: int, data_format: str) -> Any:
+def channels_back(x: Tensor, rank: int, data_format: str) -> Tensor:
     """View torch's (B, C, …spatial) as (B, …spatial, C), without a copy."""
     return x if data_format == "channels_first" else x.permute(0, *range(2, rank + 2), 1)
 
 
 def conv(
-    x: Any,
+    x: Tensor,
     kernel: Weight,
     bias: Weight | None,
     *,
@@ -47,7 +48,7 @@ def conv(
     data_format: str,
     dilation_rate: tuple[int, ...],
     groups: int = 1,
-) -> Any:
+) -> Tensor:
     """Return the cross-correlation of ``x`` (B, …spatial, C or channels first) with ``kernel`` (…window, I/groups, O).
 
     ``same`` pads with zeros, the odd element after, as Keras does.
@@ -57,7 +58,7 @@ def conv(
 
 
 def depthwise_conv(
-    x: Any,
+    x: Tensor,
     kernel: Weight,
     bias: Weight | None,
     *,
@@ -65,7 +66,7 @@ def depthwise_conv(
     padding: str,
     data_format: str,
     dilation_rate: tuple[int, ...],
-) -> Any:
+) -> Tensor:
     """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M)."""
     *window, channels, multiplier = kernel.shape
     filters = native(kernel).reshape(channels * multiplier, 1, *window)
@@ -73,8 +74,8 @@ def depthwise_conv(
 
 
 def convolve(
-    x: Any,
-    kernel: Any,
+    x: Tensor,
+    kernel: Tensor,
     bias: Weight | None,
     window: tuple[int, ...],
     strides: tuple[int, ...],
@@ -82,7 +83,7 @@ def convolve(
     data_format: str,
     dilation: tuple[int, ...],
     groups: int,
-) -> Any:
+) -> Tensor:
     """Return the cross-correlation of ``x`` with a kernel in torch's layout (O, I/groups, …window)."""
     rank = len(strides)
     x = channels_front(x, rank, data_format)
@@ -92,15 +93,15 @@ def convolve(
 
 
 def conv_transpose(
-    x: Any,
-    kernel: Weight,
+    x: Tensor,
+    kernel: Weight | Tensor,
     bias: Weight | None,
     *,
     strides: tuple[int, ...],
     crops: tuple[tuple[int, int], ...],
     data_format: str,
     dilation_rate: tuple[int, ...],
-) -> Any:
+) -> Tensor:
     """Return the transpose of a convolution: kernel (…window, O, I).
 
     ``crops`` are taken off both ends of the whole result; an end below 0 is lengthened instead, by less than the stride.
@@ -119,12 +120,12 @@ def conv_transpose(
 
 
 def pad_for(
-    x: Any,
+    x: Tensor,
     window: tuple[int, ...],
     strides: tuple[int, ...],
     padding: str,
     dilation: tuple[int, ...],
-) -> tuple[Any, tuple[int, ...]]:
+) -> tuple[Tensor, tuple[int, ...]]:
     """Return ``x`` (B, C, …spatial) zero-padded as far as it must be, and the even padding left to torch's own function."""
     rank = len(window)
     if padding == "valid":
@@ -137,23 +138,23 @@ def pad_for(
     return F.pad(x, flat_pads(pads)), (0,) * rank
 
 
-def same_pads(x: Any, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[Any, Any]]:
+def same_pads(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[int, int]]:
     """Return Keras's padding before and after each spatial axis of ``x`` (B, C, …spatial); traced values where sizes are."""
     rank = len(window)
     return [_same(x, axis, rank, window[axis], strides[axis], dilation[axis]) for axis in range(rank)]
 
 
-def is_even(pads: list[tuple[Any, Any]]) -> bool:
+def is_even(pads: list[tuple[int, int]]) -> bool:
     """Return whether the padding is known and the same at both ends of each axis, as torch's own functions pad."""
     return all(isinstance(before, int) and before == after for before, after in pads)
 
 
-def flat_pads(pads: list[tuple[Any, Any]]) -> list[Any]:
+def flat_pads(pads: list[tuple[int, int]]) -> list[int]:
     """Return padding in the order of ``F.pad``: the last axis first."""
     return [amount for pair in reversed(pads) for amount in pair]
 
 
-def _same(x: Any, axis: int, rank: int, window: int, stride: int, dilation: int) -> tuple[Any, Any]:
+def _same(x: Tensor, axis: int, rank: int, window: int, stride: int, dilation: int) -> tuple[int, int]:
     if stride == 1:  # whatever the length
         total = (window - 1) * dilation
         return total // 2, total - total // 2

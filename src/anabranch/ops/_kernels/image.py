@@ -1,6 +1,7 @@
 """Images in batches (B, H, W, C): random flips, crops, shifts, turns, each image its own; scaling up.
 
-Where an image is to be read at ``(u, v)``, both lie in [-1, 1] from rim to rim, as in ``grid_sample`` without aligned corners.
+Where an image is to be read at ``(u, v)``, both are in [-1, 1], from border to border
+as in ``grid_sample`` without aligned corners.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import torch
 import torch.nn.functional as F
 
 from anabranch.ops._kernels.convolution import channels_back, channels_front
+from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of, shape_of
 
 Range = tuple[float, float]
 
 
 class Sampling(NamedTuple):
-    """How to read between pixels and beyond the rim, and the float type to compute in."""
+    """How to read between pixels and beyond the border, and the float type to compute in."""
 
     fill_mode: str
     interpolation: str
@@ -26,17 +28,17 @@ class Sampling(NamedTuple):
     dtype: str
 
 
-# Keras's names for what lies beyond the rim, in torch's words; "wrap" is made by repeating the first row and column
+# Keras's names for what is beyond the border, in torch's words; "wrap" is made by repeating the first row and column
 _BEYOND = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 
 
-def per_image(x: Any, low: float, high: float, generator: torch.Generator | None = None) -> Any:
+def per_image(x: Tensor, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
     """Return one uniform draw from [low, high) for each image: (B, 1, 1)."""
-    options = {} if generator is None else {"generator": generator}
+    options: dict[str, Any] = {} if generator is None else {"generator": generator}
     return x.new_empty((x.shape[0], 1, 1), dtype=torch.float32).uniform_(low, high, **options)
 
 
-def random_flip(x: Any, axes: tuple[int, ...], generator: torch.Generator | None = None) -> Any:
+def random_flip(x: Tensor, axes: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
     """Return each image mirrored along each of ``axes`` with probability 1/2."""
     for axis in axes:
         chosen = per_image(x, 0.0, 1.0, generator).unsqueeze(-1) < 0.5
@@ -44,7 +46,7 @@ def random_flip(x: Any, axes: tuple[int, ...], generator: torch.Generator | None
     return x
 
 
-def random_crop(x: Any, size: tuple[int, int], generator: torch.Generator | None = None) -> Any:
+def random_crop(x: Tensor, size: tuple[int, int], generator: torch.Generator | None = None) -> Tensor:
     """Return a window of ``size`` at a random place of each image."""
     windows, places = x, [torch.arange(x.shape[0], device=x.device)]
     for axis, length in enumerate(size):
@@ -54,7 +56,7 @@ def random_crop(x: Any, size: tuple[int, int], generator: torch.Generator | None
     return windows[tuple(places)].permute(0, 2, 3, 1)  # (B, C, h, w) -> (B, h, w, C)
 
 
-def middle(x: Any, size: tuple[int, int], first: int) -> Any:
+def middle(x: Tensor, size: tuple[int, int], first: int) -> Tensor:
     """Return the window of ``size`` in the middle of each image; the spatial axes begin at ``first``."""
     known = shape_of(x) or (None,) * 4
     for axis, length in enumerate(size, first):
@@ -64,15 +66,15 @@ def middle(x: Any, size: tuple[int, int], first: int) -> Any:
 
 
 def random_translation(
-    x: Any, height: Range, width: Range, sampling: Sampling, generator: torch.Generator | None = None
-) -> Any:
+    x: Tensor, height: Range, width: Range, sampling: Sampling, generator: torch.Generator | None = None
+) -> Tensor:
     """Return each image shifted down and right by shares of its height and width, drawn from the ranges."""
     down, right = per_image(x, *height, generator), per_image(x, *width, generator)
     u, v = _places(x)
     return _read(x, u - 2 * right, v - 2 * down, sampling)
 
 
-def random_rotation(x: Any, turns: Range, sampling: Sampling, generator: torch.Generator | None = None) -> Any:
+def random_rotation(x: Tensor, turns: Range, sampling: Sampling, generator: torch.Generator | None = None) -> Tensor:
     """Return each image turned about its middle, by a share of a full turn drawn from the range."""
     angle = per_image(x, *turns, generator) * (2 * math.pi)
     u, v = _places(x)
@@ -81,8 +83,8 @@ def random_rotation(x: Any, turns: Range, sampling: Sampling, generator: torch.G
 
 
 def random_zoom(
-    x: Any, height: Range, width: Range | None, sampling: Sampling, generator: torch.Generator | None = None
-) -> Any:
+    x: Tensor, height: Range, width: Range | None, sampling: Sampling, generator: torch.Generator | None = None
+) -> Tensor:
     """Return each image drawn away by 1 + a share from the range; without ``width`` the ratio of the sides stays."""
     tall = per_image(x, 1 + height[0], 1 + height[1], generator)
     wide = tall if width is None else per_image(x, 1 + width[0], 1 + width[1], generator)
@@ -90,26 +92,26 @@ def random_zoom(
     return _read(x, wide * u, tall * v, sampling)
 
 
-def random_contrast(x: Any, factor: Range, values: Range, generator: torch.Generator | None = None) -> Any:
+def random_contrast(x: Tensor, factor: Range, values: Range, generator: torch.Generator | None = None) -> Tensor:
     """Return each image's distance from its channels' means scaled by a draw from ``factor``, cut to ``values``."""
     mean = x.mean((1, 2), keepdim=True)
     share = per_image(x, *factor, generator).unsqueeze(-1).to(x.dtype)
     return ((x - mean) * share + mean).clamp(*values)
 
 
-def random_brightness(x: Any, factor: Range, values: Range, generator: torch.Generator | None = None) -> Any:
+def random_brightness(x: Tensor, factor: Range, values: Range, generator: torch.Generator | None = None) -> Tensor:
     """Return each image with a share of the range of ``values`` added, cut to ``values``."""
     share = per_image(x, *factor, generator).unsqueeze(-1).to(x.dtype)
     return (x + share * (values[1] - values[0])).clamp(*values)
 
 
-def _places(x: Any) -> tuple[Any, Any]:
-    """Return where each pixel of (B, H, W, C) lies: u (1, 1, W) and v (1, H, 1)."""
+def _places(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the position of each pixel of (B, H, W, C): u (1, 1, W) and v (1, H, 1)."""
     v, u = ((torch.arange(x.shape[axis], device=x.device) * 2 + 1) / x.shape[axis] - 1 for axis in (1, 2))
     return u.reshape(1, 1, -1), v.reshape(1, -1, 1)
 
 
-def _read(x: Any, u: Any, v: Any, sampling: Sampling) -> Any:
+def _read(x: Tensor, u: Tensor, v: Tensor, sampling: Sampling) -> Tensor:
     """Return ``x`` read at places u, v, which broadcast to (B, H, W)."""
     mode, interpolation, fill, dtype = sampling
     wide = "float32" if dtype in ("float16", "bfloat16") else dtype  # places need the digits
@@ -126,13 +128,13 @@ def _read(x: Any, u: Any, v: Any, sampling: Sampling) -> Any:
     return read.permute(0, 2, 3, 1).to(dtype_of(dtype))
 
 
-def _wrapped(place: Any, size: Any) -> Any:
+def _wrapped(place: Tensor, size: int) -> Tensor:
     """Return places on an image that repeats itself, as places on one that is longer by its first row or column."""
     pixel = (((place + 1) * size - 1) / 2).remainder(size)
     return (2 * pixel + 1) / (size + 1) - 1
 
 
-def upsample(x: Any, size: tuple[int, ...], interpolation: str, data_format: str) -> Any:
+def upsample(x: Tensor, size: tuple[int, ...], interpolation: str, data_format: str) -> Tensor:
     """Return ``x`` with each spatial axis ``size`` times as long."""
     rank = len(size)
     if interpolation == "nearest":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from anabranch.ops._types import Tensor
+
 
 def dropout(
-    x: Any, rate: float, noise_shape: tuple[int | None, ...] | None = None, generator: torch.Generator | None = None
-) -> Any:
+    x: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, generator: torch.Generator | None = None
+) -> Tensor:
     """Return ``x`` with a share ``rate`` of its elements 0 and the others scaled by 1 / (1 - rate).
 
     ``noise_shape``: 1 where all elements along an axis share their fate, None where each has its own.
@@ -18,25 +21,25 @@ def dropout(
     if rate == 1:
         return x * 0
     if noise_shape is not None:
-        kept = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
+        drawn = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
     elif generator is not None:
-        kept = torch.empty_like(x)
+        drawn = torch.empty_like(x)
     else:
         return F.dropout(x, rate, True)
-    return x * kept.bernoulli_(1 - rate, **_drawn_from(generator)).div(1 - rate)
+    return x * drawn.bernoulli_(1 - rate, **_drawn_from(generator)).div(1 - rate)
 
 
-def gaussian_noise(x: Any, stddev: float, generator: torch.Generator | None = None) -> Any:
+def gaussian_noise(x: Tensor, stddev: float, generator: torch.Generator | None = None) -> Tensor:
     """Return ``x`` plus normal noise."""
     return x + _normal(x, 0.0, stddev, generator)
 
 
-def gaussian_dropout(x: Any, rate: float, generator: torch.Generator | None = None) -> Any:
+def gaussian_dropout(x: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
     """Return ``x`` times normal noise around 1 with variance rate / (1 - rate)."""
     return x * _normal(x, 1.0, (rate / (1 - rate)) ** 0.5, generator)
 
 
-def _normal(x: Any, mean: float, stddev: float, generator: torch.Generator | None) -> Any:
+def _normal(x: Tensor, mean: float, stddev: float, generator: torch.Generator | None) -> Tensor:
     return torch.empty_like(x).normal_(mean, stddev, **_drawn_from(generator))
 
 

@@ -10,45 +10,45 @@ import torch
 import torch.nn.functional as F
 
 from anabranch.graph import Weight
+from anabranch.ops._types import Tensor
 from anabranch.runtime.state import precision
 from anabranch.runtime.weights import native
 
 P = ParamSpec("P")
 
 
-def _maybe(weight: Weight | None) -> Any:
+def _maybe(weight: Weight | Tensor | None) -> Tensor | None:
     return None if weight is None else native(weight)
 
 
-def _to_axis_1(x: Any, axis: int, rank: int) -> Any:
+def _to_axis_1(x: Tensor, axis: int, rank: int) -> Tensor:
     return x if axis == 1 else x.permute(0, axis, *(a for a in range(1, rank) if a != axis))
 
 
-def _from_axis_1(x: Any, axis: int, rank: int) -> Any:
+def _from_axis_1(x: Tensor, axis: int, rank: int) -> Tensor:
     return x if axis == 1 else x.permute(0, *range(2, axis + 1), 1, *range(axis + 1, rank))
 
 
-def _in_float32(function: Callable[P, Any]) -> Callable[P, Any]:
+def _in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """Let sums and squares of a layer that computes in 16 bits be taken in float32, as Keras does; the result is in 16."""
 
     @functools.wraps(function)
-    def widened(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def widened(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         low = precision()
         if low is None:
             return function(*args, **kwargs)
-        x: Any = args[0]
-        wide: Any = (x.to(torch.float32), *args[1:])
-        return function(*wide, **kwargs).to(getattr(torch, low))
+        x, *others = args
+        return function(x.to(torch.float32), *others, **kwargs).to(getattr(torch, low))  # type: ignore[attr-defined,arg-type]  # x is a tensor
 
     return widened
 
 
-# the overload, unlike the method, tells torch.fx that it writes: removing dead code then leaves it
+# the overload, unlike the method, is known to torch.fx as one that writes: removing dead code then leaves it
 _move = torch.ops.aten.lerp_.Scalar
 
 
 def batch_norm(
-    x: Any,
+    x: Tensor,
     gamma: Weight | None,
     beta: Weight | None,
     moving_mean: Weight,
@@ -58,8 +58,8 @@ def batch_norm(
     rank: int,
     epsilon: float,
     momentum: float | None,
-    mask: Any = None,
-) -> Any:
+    mask: Tensor | None = None,
+) -> Tensor:
     """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta along ``axis``.
 
     With a momentum mean and variance are the batch's, and the moving ones move: m ← momentum · m + (1 - momentum) · batch's.
@@ -81,8 +81,17 @@ def batch_norm(
 
 @_in_float32
 def _masked_batch_norm(
-    x: Any, mask: Any, mean: Any, variance: Any, gamma: Any, beta: Any, axis: int, rank: int, epsilon: float, momentum: float
-) -> Any:
+    x: Tensor,
+    mask: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    axis: int,
+    rank: int,
+    epsilon: float,
+    momentum: float,
+) -> Tensor:
     """Return what ``batch_norm`` does while training, the batch's mean and variance taken where ``mask`` is true."""
     share = mask.bool().unsqueeze(-1).expand_as(x)
     others, spread = [a for a in range(rank) if a != axis], [-1 if a == axis else 1 for a in range(rank)]
@@ -96,7 +105,7 @@ def _masked_batch_norm(
     return y if beta is None else y + beta.reshape(spread)
 
 
-def _batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+def _batch_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return x (n, C, …) normalized, and the batch's mean and 1 / sqrt(variance + epsilon), through which nothing learns."""
     found = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, epsilon)
     return found[0], found[1].detach(), found[2].detach()
@@ -104,8 +113,13 @@ def _batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any
 
 @_in_float32
 def layer_norm(
-    x: Any, gamma: Weight | None, beta: Weight | None, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float
-) -> Any:
+    x: Tensor,
+    gamma: Weight | Tensor | None,
+    beta: Weight | Tensor | None,
+    axes: tuple[int, ...],
+    shape: tuple[int | None, ...],
+    epsilon: float,
+) -> Tensor:
     """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta, mean and variance taken over ``axes`` of each sample."""
     rank = len(shape)
     if axes == tuple(range(rank - len(axes), rank)):
@@ -113,32 +127,34 @@ def layer_norm(
     mean = x.mean(axes, keepdim=True)
     variance = x.var(axes, correction=0, keepdim=True)
     x = (x - mean) * torch.rsqrt(variance + epsilon)
-    spread = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    spread: list[Any] = [size if axis in axes else 1 for axis, size in enumerate(shape)]
     x = x if gamma is None else x * native(gamma).reshape(spread)
     return x if beta is None else x + native(beta).reshape(spread)
 
 
 @_in_float32
-def rms_norm(x: Any, scale: Weight, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float) -> Any:
+def rms_norm(x: Tensor, scale: Weight | Tensor, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float) -> Tensor:
     """Return scale · x / sqrt(mean(x²) + epsilon), the mean taken over ``axes`` of each sample."""
-    spread = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    spread: list[Any] = [size if axis in axes else 1 for axis, size in enumerate(shape)]
     return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon) * native(scale).reshape(spread)
 
 
 @_in_float32
-def unit_norm(x: Any, axes: tuple[int, ...]) -> Any:
+def unit_norm(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Return x / ‖x‖₂ over ``axes``."""
     return x / torch.linalg.vector_norm(x, dim=axes, keepdim=True).clamp(min=1e-12)
 
 
 @_in_float32
-def group_norm(x: Any, gamma: Weight | None, beta: Weight | None, groups: int, axis: int, rank: int, epsilon: float) -> Any:
+def group_norm(
+    x: Tensor, gamma: Weight | None, beta: Weight | None, groups: int, axis: int, rank: int, epsilon: float
+) -> Tensor:
     """Return x normalized over each group of channels and all positions (Wu & He 2018)."""
     x = F.group_norm(_to_axis_1(x, axis, rank), groups, _maybe(gamma), _maybe(beta), epsilon)
     return _from_axis_1(x, axis, rank)
 
 
-def standardize(x: Any, mean: Weight, variance: Weight, shape: tuple[int, ...], invert: bool, epsilon: float) -> Any:
+def standardize(x: Tensor, mean: Weight, variance: Weight, shape: tuple[int, ...], invert: bool, epsilon: float) -> Tensor:
     """Return (x - mean) / max(sqrt(variance), epsilon), or its inverse; statistics are spread to ``shape``."""
     centre = native(mean).reshape(shape)
     scale = native(variance).reshape(shape).sqrt().clamp(min=epsilon)

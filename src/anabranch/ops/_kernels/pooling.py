@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from anabranch.ops._kernels.convolution import channels_back, channels_front, flat_pads, is_even, same_pads
+from anabranch.ops._types import Tensor
 
 _MAX = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 _MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def pool(x: Any, mode: str, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str) -> Any:
+def pool(x: Tensor, mode: str, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str) -> Tensor:
     """Return the maximum or mean of each window of ``x``; padding never enters a maximum nor a mean's count."""
     rank = len(window)
     x = channels_front(x, rank, data_format)
@@ -23,14 +23,14 @@ def pool(x: Any, mode: str, window: tuple[int, ...], strides: tuple[int, ...], p
     return channels_back(slide(x, window, strides, pads), rank, data_format)
 
 
-def _slide_max(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[Any, Any]]) -> Any:
+def _slide_max(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[int, int]]) -> Tensor:
     maximum = _MAX[len(window)]
     if (inside := _inside(pads, strides)) is not None:
         return maximum(x, window, strides, inside, ceil_mode=not is_even(pads))
     return maximum(F.pad(x, flat_pads(pads), value=-math.inf), window, strides)
 
 
-def _slide_mean(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[Any, Any]]) -> Any:
+def _slide_mean(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[int, int]]) -> Tensor:
     mean = _MEAN[len(window)]
     if (inside := _inside(pads, strides)) is not None:
         return mean(x, window, strides, inside, ceil_mode=not is_even(pads), count_include_pad=False)
@@ -38,7 +38,7 @@ def _slide_mean(x: Any, window: tuple[int, ...], strides: tuple[int, ...], pads:
     return mean(F.pad(x, flat_pads(pads)), window, strides) / mean(share, window, strides)
 
 
-def _inside(pads: list[tuple[Any, Any]], strides: tuple[int, ...]) -> tuple[int, ...] | None:
+def _inside(pads: list[tuple[int, int]], strides: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return the padding that torch's pooling itself can do, or None.
 
     Where one more is wanted behind than before, the last window reaches over the end, which torch's ``ceil_mode`` allows where
@@ -51,7 +51,7 @@ def _inside(pads: list[tuple[Any, Any]], strides: tuple[int, ...]) -> tuple[int,
     return tuple(before for before, _ in pads) if all(fits) else None
 
 
-def global_pool(x: Any, mode: str, rank: int, data_format: str, keepdims: bool) -> Any:
+def global_pool(x: Tensor, mode: str, rank: int, data_format: str, keepdims: bool) -> Tensor:
     """Return the maximum or mean over all spatial axes: (B, …spatial, C) -> (B, C)."""
     axes = tuple(range(1, rank + 1)) if data_format == "channels_last" else tuple(range(2, rank + 2))
     return x.amax(axes, keepdim=keepdims) if mode == "max" else x.mean(axes, keepdim=keepdims)

@@ -2,71 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 
 from anabranch._errors import DataError
 from anabranch.graph import Weight
+from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of, rank_of, shape_of, sizes
 from anabranch.runtime.weights import native
 
 Pairs = tuple[tuple[int, int], ...]
 
 
-def flatten(x: Any, channels_first: bool = False) -> Any:
+def flatten(x: Tensor, channels_first: bool = False) -> Tensor:
     """Return (B, …) as (B, n), where ``channels_first`` with the channels moved last before; (B,) as (B, 1)."""
     if len(shape_of(x) or (None, None)) == 1:
         return x.unsqueeze(1)
     return torch.flatten(x.movedim(1, -1) if channels_first else x, 1)
 
 
-def permute(x: Any, axes: tuple[int, ...]) -> Any:
+def permute(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Return ``x`` with its axes in another order."""
     return x.permute(axes)
 
 
-def reshape(x: Any, shape: tuple[int | None, ...]) -> Any:
+def reshape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Return (B, …) as (B, *shape), one of whose sizes may be None."""
     if None not in shape:
-        return x.reshape(-1, *shape)
+        return x.reshape(-1, *shape)  # type: ignore[arg-type]  # none of them is None
     return x.reshape(x.shape[0], *(-1 if size is None else size for size in shape))
 
 
-def repeat_vector(x: Any, n: int) -> Any:
+def repeat_vector(x: Tensor, n: int) -> Tensor:
     """Return (B, C) as (B, n, C)."""
     return x.unsqueeze(1).expand(-1, n, -1)
 
 
-def pad_spatial(x: Any, padding: Pairs, first: int) -> Any:
+def pad_spatial(x: Tensor, padding: Pairs, first: int) -> Tensor:
     """Return ``x`` with zeros before and after each spatial axis, the first of which is ``first``."""
     channels = (0, 0) if first == 1 else ()
     return F.pad(x, [*channels, *(amount for pair in reversed(padding) for amount in pair)])
 
 
-def crop_spatial(x: Any, cropping: Pairs, first: int) -> Any:
+def crop_spatial(x: Tensor, cropping: Pairs, first: int) -> Tensor:
     """Return ``x`` without some positions at both ends of each spatial axis."""
     inner = tuple(slice(before, -after if after else None) for before, after in cropping)
     return x[(slice(None),) * first + inner]
 
 
-def concatenate(tensors: list[Any], axis: int) -> Any:
+def concatenate(tensors: list[Tensor], axis: int) -> Tensor:
     """Return tensors joined along ``axis``."""
     return torch.cat(tensors, axis)
 
 
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: Tensor, b: Tensor) -> Tensor:
     """Return the greater of each pair of elements."""
     return torch.maximum(a, b)
 
 
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: Tensor, b: Tensor) -> Tensor:
     """Return the lesser of each pair of elements."""
     return torch.minimum(a, b)
 
 
-def batch_dot(a: Any, b: Any, axes: tuple[int, int], normalize: bool) -> Any:
+def batch_dot(a: Tensor, b: Tensor, axes: tuple[int, int], normalize: bool) -> Tensor:
     """Return Σ a · b over one axis of each, sample by sample: the other axes of a, then those of b; (B, 1) if none is left."""
     ranks = rank_of(a), rank_of(b)
     axes = axes[0] % ranks[0], axes[1] % ranks[1]
@@ -83,23 +82,23 @@ def batch_dot(a: Any, b: Any, axes: tuple[int, int], normalize: bool) -> Any:
     return result.reshape(result.shape[0], *rest) if rest else result.squeeze(2)
 
 
-def embedding(ids: Any, table: Weight) -> Any:
+def embedding(ids: Tensor, table: Weight) -> Tensor:
     """Return the row of ``table`` (V, D) for each id: (…) -> (…, D)."""
     try:
         return F.embedding(ids.long(), native(table))
     except IndexError as error:
         raise DataError(
-            "An id lies outside the table.",
+            "An id is outside the table.",
             expected=f"integers from 0 to {table.shape[0] - 1}", got=f"ids from {ids.min()} to {ids.max()}",
         ) from error  # fmt: skip
 
 
-def cast(x: Any, dtype: str) -> Any:
+def cast(x: Tensor, dtype: str) -> Tensor:
     """Return ``x`` as another dtype."""
     return x.to(dtype_of(dtype))
 
 
-def as_equal_ranks(tensors: list[Any]) -> list[Any]:
+def as_equal_ranks(tensors: list[Tensor]) -> list[Tensor]:
     """Return tensors of one rank: those of lower rank gain axes of size 1 after the batch."""
     shapes = [shape_of(tensor) for tensor in tensors]
     rank = max((len(shape) for shape in shapes if shape is not None), default=0)
