@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import regularizers, runtime
-from anabranch._errors import ShapeError
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.activation import Pointwise
@@ -198,6 +198,15 @@ class ActivityRegularization(Pointwise):
 
     l1: NumberField = number(default=0.0, least=0, doc="the factor of Σ|x|.")
     l2: NumberField = number(default=0.0, least=0, doc="the factor of Σx².")
+
+    def _check(self) -> None:
+        super()._check()
+        if self._activity_regularizer is not None:
+            raise ArgumentError(
+                "ActivityRegularization makes its activity_regularizer of l1 and l2, and takes no other.",
+                got=repr(self._activity_regularizer), where=self._place() or None,
+                repair="layers.Identity(activity_regularizer=…) passes its input through as well",
+            )  # fmt: skip
 
     @property  # type: ignore[misc]  # it follows from the settings
     def activity_regularizer(self) -> regularizers.Regularizer:  # type: ignore[override]

@@ -1,0 +1,158 @@
+"""The one table of other values: for each setting, what it is changed to where a test shows that it has an effect.
+
+A new setting needs a row here, or ``test_every_argument.py`` fails. ``OTHERS`` is by the setting's name; ``FOR`` is by class
+and setting, and wins. A row is a tuple of values, one of which must change something. :class:`With` adds what else must be set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from anabranch import constraints, initializers, optimizers, regularizers
+
+
+@dataclass(frozen=True)
+class With:
+    """A value that has an effect together with others."""
+
+    value: Any
+    others: dict[str, Any]
+
+
+def _scaled(x: Any, factor: float = 1.0) -> Any:
+    return x * factor
+
+
+def _branching(x: Any) -> Any:
+    return x * 2 if float(x.sum()) > 0 else x * 3
+
+
+def _constant() -> Any:
+    return initializers.Constant(0.3)
+
+
+def _penalty() -> Any:
+    return regularizers.L1(0.5)
+
+
+def _bound() -> Any:
+    return constraints.MaxNorm(0.01)
+
+
+SEED = (11, 12)  # two, as a draw may be the same by chance
+WINDOWS: dict[str, tuple[Any, ...]] = {
+    "filters": (6, 2), "kernel_size": (2, 1), "strides": (2, 1), "pool_size": (3, 1), "padding": ("same", "valid"),
+    "data_format": ("channels_first", "channels_last"), "dilation_rate": (2, 1), "groups": (3, 1), "depth_multiplier": (2, 1),
+    "output_padding": (With(1, {"strides": 2}), With((1, 0), {"strides": 2})), "keepdims": (True, False),
+    "size": (2, 3), "interpolation": ("bilinear", "nearest"), "cropping": (2,),
+}  # fmt: skip
+VALUES: dict[str, tuple[Any, ...]] = {
+    "activation": ("tanh",), "units": (5,), "use_bias": (False, True), "input_dim": (9,), "output_dim": (9,),
+    "axis": (1, -1, 2), "momentum": (0.5,), "epsilon": (0.3,), "center": (False, True), "scale": (False, True),
+    "rate": (0.6,), "stddev": (0.9,), "noise_shape": ((None, 1), (None, 1, 1)), "seed": SEED, "alpha": (0.7,),
+    "negative_slope": (0.6,), "threshold": (0.4, 0.2), "max_value": (0.2,), "mask_value": (1.0,), "mask_zero": (True,),
+    "shared_axes": ([1], [1, 2]), "dims": ((2, 1, 3), (2, 1)), "n": (5,), "target_shape": ((-1,),), "normalize": (True, False),
+    "axes": (1, 2), "broadcast": (True, False), "l1": (0.9,), "l2": (0.9,), "function": (torch.sigmoid,),
+    "arguments": (With({"factor": 3.0}, {"function": _scaled}),), "weights": ([np.full((7, 3), 0.5)],),
+    "mean": (2.5,), "variance": (2.5,), "invert": (True, False),
+    "offset": (0.7,), "factor": (0.9,), "height": (3,), "width": (2,), "mode": ("vertical", "horizontal", "columns"),
+    "height_factor": (0.9,), "width_factor": (0.9,), "fill_mode": ("constant", "nearest"),
+    "fill_value": (With(3.0, {"fill_mode": "constant"}),), "value_range": ((-0.5, 0.5),),
+    "rms_scaling": (True,), "renorm": (True,), "renorm_clipping": ({"rmax": 2.0},), "renorm_momentum": (0.5,),
+    "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (4,), "quantization_config": ({"mode": "int8"},),
+}  # fmt: skip
+WEIGHTS: dict[str, tuple[Any, ...]] = {
+    f"{weight}_{option}": (value(),)
+    for weight in (
+        "kernel", "bias", "depthwise", "pointwise", "embeddings", "beta", "gamma", "alpha",
+    )
+    for option, value in (("initializer", _constant), ("regularizer", _penalty), ("constraint", _bound))
+}  # fmt: skip
+WEIGHTS |= {f"moving_{name}_initializer": (_constant(),) for name in ("mean", "variance")}
+COMMON: dict[str, tuple[Any, ...]] = {
+    "name": ("other",), "dtype": ("float64",), "trainable": (False,), "activity_regularizer": (_penalty(),),
+}  # fmt: skip
+TRAINING: dict[str, tuple[Any, ...]] = {
+    "reduction": ("sum", "none"), "from_logits": (True,), "label_smoothing": (0.3,), "gamma": (3.5,), "delta": (0.1,),
+    "q": (0.9,), "beta": (3.0,), "ignore_class": (1,), "fn": (lambda a, b: ((a - b) ** 2).sum(-1),), "num_thresholds": (4,),
+    "curve": ("PR",), "summation_method": ("majoring",), "thresholds": ([0.1, 0.6],), "multi_label": (True,),
+    "label_weights": ([1.0, 2.0, 0.5],), "average": ("macro",), "top_k": (2,), "class_id": (1,), "k": (2,),
+    "recall": (0.95, 0.5, 1.0),
+    "precision": (0.95,), "specificity": (0.95,), "sensitivity": (0.95,), "from_sorted_ids": (True,),
+    "learning_rate": (0.5,), "weight_decay": (0.5, None), "clipnorm": (0.01,), "clipvalue": (0.001,),
+    "global_clipnorm": (0.01,),
+    "use_ema": (True,), "ema_momentum": (With(0.5, {"use_ema": True}),),
+    "ema_overwrite_frequency": (With(2, {"use_ema": True}),), "gradient_accumulation_steps": (2,),
+    "loss_scale_factor": (1e-44,),  # so small that gradients vanish
+    "beta_1": (0.2,), "beta_2": (0.2,), "amsgrad": (True,), "nesterov": (With(True, {"momentum": 0.9}),), "rho": (0.2,),
+    "centered": (True,), "initial_scale": (1e38,), "inner_optimizer": (optimizers.serialize(optimizers.SGD(0.5)),),
+    "dynamic_growth_steps": (1,),
+    "initial_learning_rate": (0.7,), "decay_steps": (3,), "first_decay_steps": (3,), "decay_rate": (0.2,), "staircase": (True,),
+    "warmup_target": (With(0.5, {"warmup_steps": 4}),), "warmup_steps": (With(4, {"warmup_target": 0.5}),), "t_mul": (1.0,),
+    "m_mul": (0.3,), "boundaries": ([2, 9],), "values": ([0.4, 0.3, 0.2],), "end_learning_rate": (0.05,), "power": (3.0,),
+    "cycle": (True,),
+}  # fmt: skip
+DATA: dict[str, tuple[Any, ...]] = {
+    "value": (0.4,), "gain": (3.0,), "minval": (-0.9,), "maxval": (0.9,), "distribution": ("uniform",),
+    "input_axes": ((0,), (1,)), "output_axes": ((0,), (0, 1)), "min_value": (With(2.0, {"max_value": 3.0}),),
+}  # fmt: skip
+OTHERS = {**DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **COMMON}
+
+FOR: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("BinaryFocalCrossentropy", "alpha"): (With(0.7, {"apply_class_balancing": True}),),
+    ("BinaryFocalCrossentropy", "apply_class_balancing"): (True,),
+    ("AUC", "num_labels"): (With(3, {"multi_label": True}),),
+    ("AUC", "label_weights"): (With([1.0, 2.0, 0.5], {"multi_label": True}),),
+    ("AUC", "dtype"): ("float64",),
+    ("TorchOptimizer", "factory"): (torch.optim.Adagrad,),
+    ("Lambda", "output_shape"): (With((7,), {"function": _branching}),),  # where the function says it, that is what holds
+    ("Lambda", "mask"): (torch.ones(3, dtype=torch.bool),),
+    ("ELU", "alpha"): (0.2,),
+    ("Conv1D", "groups"): (With(3, {"filters": 6}),),
+    ("Conv3D", "groups"): (With(2, {"filters": 4}),),
+    ("Conv3DTranspose", "padding"): (With("same", {"kernel_size": 3}),),
+    **{(f"ZeroPadding{rank}D", "padding"): (3,) for rank in (1, 2, 3)},
+    ("Cropping3D", "cropping"): (((0, 1), (1, 0), (1, 1)),),
+    ("Cropping3D", "data_format"): (With("channels_first", {"cropping": ((0, 1), (1, 0), (0, 1))}),),
+    **{(f"Binary{kind}rossentropy", "axis"): (With(1, {"reduction": "none"}),) for kind in ("C", "FocalC")},
+    ("Rescaling", "scale"): (0.3,),
+    ("VarianceScaling", "scale"): (3.0,),
+    ("VarianceScaling", "output_axes"): (With((0,), {"mode": "fan_out"}),),
+    ("VarianceScaling", "mode"): ("fan_out",),
+    ("SGD", "momentum"): (0.9,),
+    ("RMSprop", "momentum"): (0.9,),
+    ("GroupNormalization", "groups"): (1,),
+    ("MinMaxNorm", "rate"): (0.5,),
+    **{(kind, "axis"): (1,) for kind in ("MinMaxNorm", "UnitNorm")},
+    ("MaxNorm", "axis"): (With(1, {"max_value": 0.5}),),
+    ("RandomZoom", "fill_mode"): (With("constant", {"height_factor": (0.5, 0.6)}),),
+    ("RandomZoom", "fill_value"): (With(3.0, {"fill_mode": "constant", "height_factor": (0.5, 0.6)}),),
+    ("CosineDecay", "alpha"): (0.5,),
+}
+
+NO_EFFECT: dict[tuple[str, str], str] = {
+    **{
+        (kind, "output_axes"): "the variance follows from the fan-in"
+        for kind in ("HeNormal", "HeUniform", "LecunNormal", "LecunUniform")
+    },
+    ("RandomBrightness", "data_format"): "one amount is added to the whole image, wherever its channels are",
+}
+"""Settings whose other values change nothing that can be seen here, and why."""
+REFUSED: dict[tuple[str, str], str] = {
+    **{
+        ("BatchNormalization", name): "not there yet"
+        for name in ("renorm", "renorm_clipping", "renorm_momentum", "synchronized")
+    },
+    **{
+        (kind, name): "not there yet"
+        for kind in ("Dense", "Embedding")
+        for name in ("lora_rank", "lora_alpha", "quantization_config")
+    },
+    ("LayerNormalization", "rms_scaling"): "not there yet",
+    ("ActivityRegularization", "activity_regularizer"): "its own l1 and l2 say it",
+}
+"""Settings of Keras's that take their default alone, and why."""
