@@ -155,7 +155,7 @@ def test_large_blocks_stay_outside_the_heap_during_a_model_s_first_step(libc: Li
     for _ in range(2):
         model.fit(*data, verbose=0, batch_size=len(data[0]) // 2, callbacks=[EachStep()])
     assert seen[0] == allocator.FIRST
-    assert set(seen[1:]) <= set(allocator.KEPT)
+    assert set(seen[1:]) <= set(allocator.RETAINED)
     assert len(seen) >= 4
 
 

@@ -131,7 +131,7 @@ def test_window_that_does_not_fit() -> None:
 def test_groups() -> None:
     with pytest.raises(ArgumentError, match="filters must be a multiple of groups"):
         layers.Conv2D(4, 3, groups=3)
-    with pytest.raises(ShapeError, match=r"channels are a multiple of groups(.|\n)*3 channels, groups=2"):
+    with pytest.raises(ShapeError, match=r"channels must be a multiple of groups(.|\n)*3 channels, groups=2"):
         layers.Conv2D(4, 3, groups=2)(Input((8, 8, 3)))
 
 

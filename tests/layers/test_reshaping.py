@@ -175,7 +175,7 @@ def test_mistakes() -> None:
         (lambda: layers.Permute((0, 1)), ArgumentError, "from 1"),
         (lambda: layers.Permute((1, 1)), ArgumentError, "once"),
         (lambda: layers.Permute((2, 1))(image), ShapeError, "each axis"),
-        (lambda: layers.RepeatVector(0), ArgumentError, "whole number"),
+        (lambda: layers.RepeatVector(0), ArgumentError, "must be an integer"),
         (lambda: layers.RepeatVector(2)(image), ShapeError, "3|rank|axes"),
         (lambda: layers.ZeroPadding2D((1, 2, 3)), ArgumentError, "padding does not fit 2"),
         (lambda: layers.ZeroPadding2D(-1), ArgumentError, "padding does not fit"),
