@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Protocol, TypeGuard
+
+
+class ArrayLike(Protocol):
+    """What has a shape and a dtype, whoever made it."""
+
+    @property
+    def shape(self) -> Sequence[int | None]:
+        """The sizes along each axis, None where one is not known."""
+
+    @property
+    def dtype(self) -> object:
+        """The dtype, in the words of whoever made it."""
 
 
 def is_numpy(value: object) -> bool:
@@ -15,7 +29,7 @@ def is_numpy(value: object) -> bool:
     return numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic))
 
 
-def is_array(value: object) -> bool:
+def is_array(value: object) -> TypeGuard[ArrayLike]:
     """Return whether a value has a shape and a dtype, as arrays, torch tensors and symbolic ones have.
 
     >>> is_array([1.0])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, nearest, unknown
+
+if TYPE_CHECKING:
+    from anabranch.graph.graph import Graph
 
 Predicate = Callable[[Any], bool]
 
@@ -88,7 +91,7 @@ def names_in(structure: _tree.Nest, kind: str) -> tuple[str, ...]:
     return (kind,) if count == 1 else tuple(f"{kind}_{number}" for number in range(1, count + 1))
 
 
-def _names(model: Any, graph: Any, structure: _tree.Nest, kind: str) -> tuple[str, ...]:
+def _names(model: Any, graph: Graph, structure: _tree.Nest, kind: str) -> tuple[str, ...]:
     """Return the keys of a dict, else the names of the layers that give the tensors; a model's own ``call`` names none."""
     if model.graph is None or (isinstance(structure, dict) and not any(map(_tree.is_nest, structure.values()))):
         return names_in(structure, kind)
@@ -161,7 +164,7 @@ def _by_structure(value: _tree.Nest, slots: Slots, rule: Rule) -> list[Any] | No
     return found
 
 
-def _leaf(item: Any, name: str, rule: Rule) -> Any:
+def _leaf(item: _tree.Nest, name: str, rule: Rule) -> _tree.Nest:
     if item is None or rule.is_leaf(item):
         return item
     if isinstance(item, (list, tuple)) and len(item) == 1 and rule.is_leaf(item[0]):
@@ -176,7 +179,7 @@ def _keys(value: dict[Any, Any]) -> str:
     return f"keys {', '.join(repr(key) for key in value)}" if value else "no keys"
 
 
-def _unknown_key(key: Any, slots: Slots, rule: Rule) -> AnabranchError:
+def _unknown_key(key: object, slots: Slots, rule: Rule) -> AnabranchError:
     error = unknown("key", key if isinstance(key, str) else repr(key), slots.names, of=rule.what)
     error.expected = slots.described()
     return error

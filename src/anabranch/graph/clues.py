@@ -7,7 +7,7 @@ which connects itself when it is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from anabranch._errors import AnabranchError
 
@@ -48,7 +48,7 @@ class WrongValue(NamedTuple):
 
     value: object
     role: str | None = None
-    nest: Any = None
+    nest: object = None
 
 
 class RepeatedInput(NamedTuple):

@@ -11,8 +11,8 @@ from anabranch.graph.call_site import CallSite
 from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
-from anabranch.graph.paths import Place, matcher
-from anabranch.graph.records import Node, Tensor
+from anabranch.graph.paths import Place, Selector, matcher
+from anabranch.graph.records import Node, Operation, Tensor
 
 
 class Ref:
@@ -26,15 +26,15 @@ class Ref:
 
 
 class Change:
-    """What a step is to become: ``function``, and the operation ``old`` that stood there, None for none. Abstract."""
+    """What a step is to become: ``function``, and the operation ``old`` that was there, None for none. Abstract."""
 
-    def __init__(self, function: Callable[..., Any], old: Any = None) -> None:
+    def __init__(self, function: Callable[..., Any], old: Operation | Change | None = None) -> None:
         self.function = function
         self.old = old
 
 
 class Replaced(Change):
-    """What is to stand for an operation: ``function`` of what has become of it."""
+    """What replaces an operation: ``function`` of what has become of it."""
 
 
 class Built(Change):
@@ -47,7 +47,14 @@ class Step:
     __slots__ = ("args", "kwargs", "name", "node", "operation", "site")
 
     def __init__(
-        self, operation: Any, args: Any, kwargs: Any, site: CallSite, *, name: str | None = None, node: Node | None = None
+        self,
+        operation: Operation | Change,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        site: CallSite,
+        *,
+        name: str | None = None,
+        node: Node | None = None,
     ) -> None:
         self.operation = operation
         self.args = args
@@ -65,11 +72,11 @@ class Step:
         self.args, self.kwargs = _swapped((self.args, self.kwargs), change)
 
 
-def _swapped(nest: Any, change: Callable[[Ref], Ref]) -> Any:
+def _swapped(nest: _tree.Nest, change: Callable[[Ref], Ref]) -> _tree.Nest:
     return _tree.map_leaves(lambda leaf: change(leaf) if isinstance(leaf, Ref) else leaf, nest)
 
 
-def _before(operation: Any) -> Any:
+def _before(operation: Operation | Change) -> Operation | Change | None:
     """Return what a step applied before it was changed."""
     return operation.old if isinstance(operation, Change) else operation
 
@@ -88,7 +95,7 @@ class Draft:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.nested: dict[Any, Draft] = {}
+        self.nested: dict[Operation, Draft] = {}
         self.steps: dict[Node, Step] = {}
         self.added: list[Step] = []
         for node in graph.nodes:
@@ -97,7 +104,7 @@ class Draft:
         self.inputs = _tree.map_leaves(self._ref, graph.input_structure)
         self.outputs = _tree.map_leaves(self._ref, graph.output_structure)
 
-    def _ref(self, leaf: Any) -> Any:
+    def _ref(self, leaf: object) -> object:
         return Ref(self.steps[leaf.node], leaf.index) if isinstance(leaf, Tensor) and leaf.node in self.steps else leaf
 
     def ref_to(self, tensor: Tensor) -> Ref:
@@ -109,7 +116,7 @@ class Draft:
         yield from self.steps.values()
         yield from self.added
 
-    def inside(self, operation: Any) -> Draft | None:
+    def inside(self, operation: Operation) -> Draft | None:
         """Return the draft of a nested model, None for anything else."""
         inner = subgraph(operation)
         if inner is None:
@@ -120,7 +127,7 @@ class Draft:
 
     # Finding
 
-    def find(self, selector: Any) -> list[Found]:
+    def find(self, selector: Selector) -> list[Found]:
         """Return what ``selector`` means, with all its calls; ``path@2`` is one call, and a whole path nothing besides."""
         selector, call = _without_call(selector)
         matches = matcher(selector)
@@ -242,7 +249,7 @@ class Draft:
             )
 
 
-def _without_call(selector: Any) -> tuple[Any, int | None]:
+def _without_call(selector: Selector) -> tuple[Selector, int | None]:
     if not isinstance(selector, str):
         return selector, None
     path, at, call = selector.rpartition("@")
@@ -260,6 +267,6 @@ def _one_call(found: Found, call: int) -> Found:
     return found._replace(steps=[found.steps[call]], whole=count == 1)
 
 
-def _none_selected(selector: Any) -> ArgumentError:
+def _none_selected(selector: Selector) -> ArgumentError:
     name = selector.__name__ if isinstance(selector, type) else repr(selector)
     return explained(ArgumentError(f"No layer of the model is selected by {name}.", clue=NothingSelected(selector)))

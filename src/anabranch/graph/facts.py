@@ -1,6 +1,6 @@
 """What a function states of itself where it is written: the spec of its result, and how far the masks of its inputs reach.
 
-The graph, the masks, the run and lowering ask an operation for its :class:`Facts`; no list of names stands anywhere else.
+The graph, the masks, the run and lowering ask an operation for its :class:`Facts`; no list of names is anywhere else.
 """
 
 from __future__ import annotations
@@ -173,23 +173,23 @@ def _widest(inputs: Inputs, rank: int, axis: int) -> int | None:
     return next((size for size in sizes if size != 1), 1)
 
 
-def leaves_alone(axis: Any, rank: int, reach: int) -> bool:
+def leaves_alone(axis: object, rank: int, reach: int) -> bool:
     """Return whether none of the axes is one of the first ``reach``; None means all of them."""
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     return all(isinstance(a, int) and not isinstance(a, bool) and a % rank >= reach for a in axes) and bool(axes)
 
 
-def mask_key(key: Any, reach: int, shape: Shape) -> tuple[Any, ...] | None:
+def mask_key(key: object, reach: int, shape: Shape) -> tuple[slice | None, ...] | None:
     """Return what takes from the mask what ``key`` takes from a value of ``shape``; None where the mask cannot follow.
 
     Slices are followed. An integer along a masked axis picks one step of all, whose mask is no mask of steps any more.
     """
     items = key if isinstance(key, tuple) else (key,)
     rest = len(shape) - sum(item is not None and item is not Ellipsis for item in items)
-    wide: list[Any] = []
+    wide: list[object] = []
     for item in items:
         wide.extend([slice(None)] * rest if item is Ellipsis else [item])
-    found: list[Any] = []
+    found: list[slice | None] = []
     for item in wide:
         if sum(part is not None for part in found) == reach:
             break

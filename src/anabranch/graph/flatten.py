@@ -95,11 +95,11 @@ def _note(values: dict[tuple[Node, int], Any], node: Node, results: Iterable[Any
         values.setdefault((node, index), result)
 
 
-def with_values(node: Node, values: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def with_values(node: Node, values: Iterable[object]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the call's arguments with each symbolic tensor replaced by the next of ``values``."""
     following = iter(values)
 
-    def swap(leaf: Any) -> Any:
+    def swap(leaf: object) -> object:
         return next(following) if isinstance(leaf, Tensor) else leaf
 
     args, kwargs = _tree.map_leaves(swap, (node.args, node.kwargs))

@@ -42,7 +42,7 @@ class Function(Operation):
         """Return it as errors name it: ``relu(…)``."""
         return f"{self._name}(…)"
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Call the function with the arguments it was written with."""
         return self.function(*args, **kwargs)
 
@@ -51,7 +51,7 @@ class Function(Operation):
         specs = self.stated_spec(args, kwargs)
         return port().infer(self, args, kwargs) if specs is None else specs
 
-    def stated_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def stated_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return what the rule for shape and dtype says, None where it cannot."""
         if self.facts.spec is None or not plain(args, kwargs):
             return None
@@ -78,7 +78,7 @@ class Method:
     def __init__(self, name: str) -> None:
         self.__name__ = name
 
-    def __call__(self, owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, owner: object, *args: object, **kwargs: object) -> _tree.Nest:
         """Call it."""
         return getattr(owner, self.__name__)(*args, **kwargs)
 
@@ -92,6 +92,6 @@ def apply(
     kwargs: dict[str, Any],
     facts: Facts = NO_FACTS,
     signature: Signature | None = None,
-) -> Any:
+) -> _tree.Nest:
     """Add a node for the call of ``function`` on symbolic tensors and return the tensors it gives, by its facts."""
     return describe(Function(function, facts, signature), args, kwargs, call_site())

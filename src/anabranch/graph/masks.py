@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree
 from anabranch.graph.call_site import warn
 from anabranch.graph.facts import Inputs
 from anabranch.graph.records import MaskedSpec, Node, Operation, Spec, Tensor
+
+if TYPE_CHECKING:
+    from anabranch.graph.graph import Graph
 
 
 def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
@@ -41,7 +44,7 @@ def _inputs(node: Node, given: Sequence[int]) -> Inputs:
     return [(tuple(leaf.shape), next(known) if isinstance(leaf, Tensor) else 0) for leaf in arrays]
 
 
-def of_function(operation: Operation, args: Any, kwargs: dict[str, Any], inputs: Inputs) -> int:
+def of_function(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
     """Return how far the mask of a function's results reaches; it is the logical and of the inputs' masks."""
     return operation.mask_axes_after(args, kwargs, inputs) if any(reach for _, reach in inputs) else 0
 
@@ -57,14 +60,14 @@ def warn_of_lost(node: Node, given: Sequence[int]) -> None:
         )
 
 
-def _seen(specs: Any) -> list[int]:
+def _seen(specs: _tree.Nest) -> list[int]:
     """Return how far the masks reach that values were seen to carry when their specs were inferred."""
     if isinstance(specs, Spec):
         return [specs.mask_axes if isinstance(specs, MaskedSpec) else 0]
     return [reach for part in (specs.values() if isinstance(specs, dict) else specs) for reach in _seen(part)]
 
 
-def through(graph: Any, given: Sequence[int]) -> tuple[int, ...]:
+def through(graph: Graph, given: Sequence[int]) -> tuple[int, ...]:
     """Return how far the masks of a graph's outputs reach where its inputs are as ``given``."""
     if not any(given) and not any(tensor.mask_axes for tensor in graph.inputs):
         found = tuple(tensor.mask_axes for tensor in graph.outputs)

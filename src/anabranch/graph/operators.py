@@ -6,8 +6,10 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from anabranch import _tree
 from anabranch._errors import ShapeError
 from anabranch.graph import rules
+from anabranch.graph.arrays import is_array
 from anabranch.graph.clues import UnequalOperands
 from anabranch.graph.facts import Facts, Inputs, pointwise, product, taken
 from anabranch.graph.records import Operation, Spec
@@ -70,13 +72,13 @@ class Operator(Operation):
         """Return it as errors name it: ``the operator +``."""
         return f"the operator {SIGNS.get(self._name, self._name)}"
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Apply the operator."""
         return self.function(*args, **kwargs)
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is of a higher category."""
-        tensors = [Spec(tuple(o.shape), rules.dtype_name(o)) for o in operands if hasattr(o, "shape")]
+        tensors = [Spec(tuple(o.shape), rules.dtype_name(o)) for o in operands if is_array(o)]
         if self.facts is PRODUCT:
             return _product(*tensors)
         shape: Shape = ()
@@ -93,7 +95,7 @@ class Operator(Operation):
         return 0 if self.facts.mask is None else self.facts.mask({}, inputs)
 
 
-def _numbers(operands: tuple[Any, ...]) -> list[Any]:
+def _numbers(operands: tuple[object, ...]) -> list[float]:
     return [operand for operand in operands if isinstance(operand, (int, float))]
 
 

@@ -70,10 +70,10 @@ def _number(text: str, path: str) -> int:
     return int(text)
 
 
-def operation_at(graph: Graph, path: str) -> Any:
+def operation_at(graph: Graph, path: str) -> Operation:
     """Return the operation at ``path``."""
     here: Graph | None = graph
-    found: Any = None
+    found: Operation | None = None
     walked = ""
     for name, _ in parse(path).parts:
         known = _by_name(here, found)
@@ -84,10 +84,10 @@ def operation_at(graph: Graph, path: str) -> Any:
         found = known[name]
         here = subgraph(found)
         walked += name + "/"
-    return found
+    return found  # type: ignore[return-value]  # a path has one part at least
 
 
-def _by_name(graph: Graph | None, owner: Operation | None) -> dict[str, Any]:
+def _by_name(graph: Graph | None, owner: Operation | None) -> dict[str, Operation]:
     """Return what a path can go on to: the operations of a graph, else the layers that a layer holds."""
     if graph is not None:
         return graph.by_name
@@ -121,7 +121,7 @@ def place_of(graph: Graph, path: str) -> Place:
     return Place(tuple(calls), node, address.output or 0)
 
 
-def _call(graph: Graph, operation: Any, path: str, number: int | None) -> Node:
+def _call(graph: Graph, operation: Operation, path: str, number: int | None) -> Node:
     nodes = graph.calls_of(operation)
     if number is None and len(nodes) > 1:
         raise GraphError(
@@ -135,7 +135,7 @@ def _call(graph: Graph, operation: Any, path: str, number: int | None) -> Node:
     return nodes[number or 0]
 
 
-def walk(graph: Graph) -> Iterator[tuple[str, Any]]:
+def walk(graph: Graph) -> Iterator[tuple[str, Operation]]:
     """Yield every operation with its path, nested models' after their own; in the order of ``layers``."""
     stack = [("", graph, iter(graph.operations))]
     while stack:
@@ -154,7 +154,7 @@ def walk(graph: Graph) -> Iterator[tuple[str, Any]]:
 Selector = Any  # a path, a pattern of paths or names, a type, an operation, a predicate, or several of these
 
 
-def matcher(selector: Selector) -> Callable[[str, Any], bool]:
+def matcher(selector: Selector) -> Callable[[str, Operation], bool]:
     """Return the function that says whether a path and its operation are meant by ``selector``."""
     if isinstance(selector, str):
         return lambda path, operation: (
@@ -176,14 +176,14 @@ def matcher(selector: Selector) -> Callable[[str, Any], bool]:
     )
 
 
-def select(graph: Graph, selector: Selector) -> dict[str, Any]:
+def select(graph: Graph, selector: Selector) -> dict[str, Operation]:
     """Return the operations that ``selector`` means, by path; nested models' too. A whole path means nothing besides."""
     matches = matcher(selector)
     found = {path: operation for path, operation in walk(graph) if matches(path, operation)}
     return {selector: found[selector]} if isinstance(selector, str) and selector in found else found
 
 
-def places(graph: Graph, wanted: Any) -> Any:
+def places(graph: Graph, wanted: _tree.Nest) -> _tree.Nest:
     """Return the place at each path of a nest; a pattern, a type or a predicate means a dict of all tensors it selects."""
     if isinstance(wanted, str) and not set(wanted) & set("*?["):
         return place_of(graph, wanted)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anabranch import _tree
+
+if TYPE_CHECKING:
+    from anabranch.graph.records import Operation, Tensor
 
 
 class Port(Protocol):
     """What symbolic tensors ask of the package that knows torch."""
 
-    def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    def infer(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return the specs of what ``operation.call`` gives."""
 
-    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def method(self, name: str, *args: object, **kwargs: object) -> _tree.Nest:
         """Return the symbolic tensors that one of the methods of torch's tensors gives, as a node."""
 
-    def torch_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def torch_function(
+        self, function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> _tree.Nest:
         """Return the symbolic tensors that one of torch's functions gives, as a node."""
 
-    def no_attribute(self, tensor: Any, name: str) -> Exception:
+    def no_attribute(self, tensor: Tensor, name: str) -> Exception:
         """Return the error for an attribute that symbolic tensors do not have."""
 
 

@@ -16,6 +16,7 @@ from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements
 from anabranch.graph.shapes import Shape
 
 if TYPE_CHECKING:
+    from anabranch.graph.graph import Graph
     from anabranch.graph.weight import Weight
 
 
@@ -104,12 +105,12 @@ class Operation(ABC):
         return f"{self.kind_name()}(…)"
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> Graph | None:
         """The graph inside, None unless this is a model of layers."""
         return None
 
     @abstractmethod
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Compute the outputs from tensors."""
 
     def call_takes(self, name: str) -> bool:
@@ -267,7 +268,7 @@ def spec_leaves(specs: _tree.Nest) -> list[Spec]:
     return found
 
 
-def map_specs(function: Any, specs: _tree.Nest) -> _tree.Nest:
+def map_specs(function: Callable[[Spec], object], specs: _tree.Nest) -> _tree.Nest:
     """Return the same nest with ``function`` applied to each spec."""
     if isinstance(specs, Spec):
         return function(specs)

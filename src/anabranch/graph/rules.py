@@ -7,17 +7,31 @@ running the function on fake tensors says what it gives or what is wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, SupportsIndex, TypeAlias, TypeGuard
 
 from anabranch import config
 from anabranch._errors import ArgumentTypeError, ShapeError
+from anabranch.graph.arrays import ArrayLike, is_array
 from anabranch.graph.clues import WrongIndex
 from anabranch.graph.records import Spec, Tensor
 from anabranch.graph.shapes import Shape, broadcast, product
 
 Answer: TypeAlias = "Spec | None"
 Rule: TypeAlias = Callable[..., Answer]
+
+
+class Array(Protocol):
+    """What has a shape and a dtype: a symbolic tensor, a Spec, an array or tensor among the arguments."""
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes along each axis."""
+
+    @property
+    def dtype(self) -> str:
+        """The dtype, by name where it is a symbolic tensor's."""
+
 
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")
 _WIDER = {
@@ -38,13 +52,14 @@ def _category(dtype: str) -> int:
     return 2 if "float" in dtype else 0 if dtype == "bool" else 1
 
 
-def result_dtype(operands: list[Any]) -> str:
+def result_dtype(operands: Sequence[Array | float]) -> str:
     """Return the dtype of an arithmetic result: scalars and numbers count only where they are of a higher category."""
     kinds: list[str] = ["", "", ""]  # of tensors with axes, of those without, of Python's numbers
     for operand in operands:
-        number = isinstance(operand, (bool, int, float))
-        place = 2 if number else 0 if operand.shape else 1
-        dtype = _number(operand) if number else dtype_name(operand)
+        if isinstance(operand, (int, float)):
+            place, dtype = 2, _number(operand)
+        else:
+            place, dtype = 0 if operand.shape else 1, dtype_name(operand)
         kinds[place] = promote(kinds[place], dtype) if kinds[place] else dtype
     found = ""
     for kind in reversed(kinds):
@@ -57,7 +72,7 @@ def _number(value: float) -> str:
     return "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else "float32"
 
 
-def dtype_name(value: Any) -> str:
+def dtype_name(value: ArrayLike) -> str:
     """Return the name of the dtype of a tensor or array."""
     return str(value.dtype).removeprefix("torch.")
 
@@ -65,37 +80,37 @@ def dtype_name(value: Any) -> str:
 # Element by element, of one tensor
 
 
-def float_unchanged(x: Any, **numbers: Any) -> Answer:
+def float_unchanged(x: Array, **numbers: object) -> Answer:
     """Say that each float gives a float of its type."""
     return Spec(x.shape, x.dtype) if "float" in x.dtype and _all_numbers(numbers) else None
 
 
-def rectified(x: Any, max_value: Any = None, **numbers: Any) -> Answer:
+def rectified(x: Array, max_value: object = None, **numbers: object) -> Answer:
     """Say that each float gives a float of its type, cut where ``max_value`` is a number."""
     return float_unchanged(x, **numbers) if max_value is None else float_unchanged(x, max_value=max_value, **numbers)
 
 
-def unchanged(x: Any) -> Answer:
+def unchanged(x: Array) -> Answer:
     """Say that shape and dtype stay, whatever the dtype."""
     return Spec(x.shape, x.dtype)
 
 
-def as_float(x: Any, **numbers: Any) -> Answer:
+def as_float(x: Array, **numbers: object) -> Answer:
     """Say that each number gives a float, integers one of the default type."""
     return Spec(x.shape, _float(x)) if _all_numbers(numbers) else None
 
 
-def boolean(x: Any) -> Answer:
+def boolean(x: Array) -> Answer:
     """Say that each number gives a boolean."""
     return Spec(x.shape, "bool")
 
 
-def cast(x: Any, dtype: Any) -> Answer:
+def cast(x: Array, dtype: object) -> Answer:
     """Say that the dtype becomes another."""
-    return Spec(x.shape, dtype) if dtype in DTYPES else None
+    return Spec(x.shape, dtype) if isinstance(dtype, str) and dtype in DTYPES else None
 
 
-def clipped(x: Any, x_min: Any, x_max: Any) -> Answer:
+def clipped(x: Array, x_min: object, x_max: object) -> Answer:
     """Say that floats are cut to bounds that are numbers."""
     return float_unchanged(x, x_min=x_min, x_max=x_max)
 
@@ -103,36 +118,37 @@ def clipped(x: Any, x_min: Any, x_max: Any) -> Answer:
 # Element by element, of several tensors
 
 
-def arithmetic(x1: Any, x2: Any) -> Answer:
+def arithmetic(x1: object, x2: object) -> Answer:
     """Say that each two numbers give one of their common dtype."""
     operands = _operands(x1, x2)
     dtype = result_dtype(operands) if operands else "bool"
     return None if dtype == "bool" else _broadcast(operands, dtype)
 
 
-def division(x1: Any, x2: Any) -> Answer:
+def division(x1: object, x2: object) -> Answer:
     """Say that each two numbers give a float."""
     operands = _operands(x1, x2)
     dtype = result_dtype(operands) if operands else ""
     return _broadcast(operands, dtype if "float" in dtype else "float32") if operands else None
 
 
-def float_pair(x1: Any, x2: Any) -> Answer:
+def float_pair(x1: object, x2: object) -> Answer:
     """Say that each two floats of one type give one; a number may stand for one of them."""
     operands = _operands(x1, x2)
-    kinds = {x.dtype for x in operands if hasattr(x, "shape")}
-    if len(kinds) != 1 or "float" not in str(next(iter(kinds))) or not all(getattr(x, "shape", True) for x in operands):
+    arrays = [x for x in operands if not isinstance(x, (int, float))]
+    kinds = {x.dtype for x in arrays}
+    if len(kinds) != 1 or "float" not in str(next(iter(kinds))) or not all(x.shape for x in arrays):
         return None
     return _broadcast(operands, result_dtype(operands))
 
 
-def comparison(x1: Any, x2: Any) -> Answer:
+def comparison(x1: object, x2: object) -> Answer:
     """Say that each two numbers give a boolean."""
     operands = _operands(x1, x2)
     return _broadcast(operands, "bool") if operands else None
 
 
-def chosen(condition: Any, x1: Any = None, x2: Any = None) -> Answer:
+def chosen(condition: object, x1: object = None, x2: object = None) -> Answer:
     """Say that a condition chooses between two."""
     found = float_pair(x1, x2)
     if found is None or not _known(condition):
@@ -140,23 +156,22 @@ def chosen(condition: Any, x1: Any = None, x2: Any = None) -> Answer:
     return _broadcast([condition, found], found.dtype)
 
 
-def _operands(*values: Any) -> list[Any]:
+def _operands(*values: object) -> list[Array | float]:
     """Return operands of which one at least is a tensor and the others are tensors or numbers; [] for any others."""
-    if not all(_known(value) or isinstance(value, (int, float)) for value in values):
-        return []
-    return list(values) if any(_known(value) for value in values) else []
+    operands = [value for value in values if isinstance(value, (int, float)) or _known(value)]
+    return operands if len(operands) == len(values) and any(_known(value) for value in values) else []
 
 
-def _known(value: Any) -> bool:
+def _known(value: object) -> TypeGuard[Array]:
     """Return whether a value is a symbolic tensor, or one of torch's."""
-    return hasattr(value, "shape") and (isinstance(value.dtype, str) or str(value.dtype).startswith("torch."))
+    return is_array(value) and (isinstance(value.dtype, str) or str(value.dtype).startswith("torch."))
 
 
-def _broadcast(operands: list[Any], dtype: str) -> Answer:
+def _broadcast(operands: Sequence[Array | float], dtype: str) -> Answer:
     shape: Shape = ()
     try:
         for operand in operands:
-            shape = broadcast(shape, tuple(operand.shape)) if hasattr(operand, "shape") else shape
+            shape = shape if isinstance(operand, (int, float)) else broadcast(shape, tuple(operand.shape))
     except ShapeError:
         return None
     return Spec(shape, dtype)
@@ -165,12 +180,12 @@ def _broadcast(operands: list[Any], dtype: str) -> Answer:
 # Along axes
 
 
-def along(x: Any, axis: Any = -1) -> Answer:
+def along(x: Array, axis: object = -1) -> Answer:
     """Say that floats are made along an axis, of which all sizes stay."""
     return None if axes_of(axis, x.shape) is None or axis is None else Spec(x.shape, _float(x))
 
 
-def halved(x: Any, axis: Any = -1) -> Answer:
+def halved(x: Array, axis: object = -1) -> Answer:
     """Say that an axis is halved."""
     axes = axes_of(axis, x.shape)
     if not axes or isinstance(axis, tuple):
@@ -182,10 +197,12 @@ def halved(x: Any, axis: Any = -1) -> Answer:
     return Spec((*x.shape[: axes[0]], half, *x.shape[axes[0] + 1 :]), _float(x))
 
 
-def reduction(kind: Callable[[Any], str | None]) -> Rule:
+def reduction(kind: Callable[[Array], str | None]) -> Rule:
     """Return the rule of one number for all along axes; ``kind`` gives its dtype."""
 
-    def reduced(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, dtype: Any = None) -> Answer:
+    def reduced(
+        x: Array, axis: object = None, keepdims: object = False, initial: object = None, dtype: object = None
+    ) -> Answer:
         axes, found = axes_of(axis, x.shape), kind(x)
         if not axes or found is None or 0 in x.shape or not isinstance(keepdims, bool) or initial is not None or dtype:
             return None
@@ -195,22 +212,22 @@ def reduction(kind: Callable[[Any], str | None]) -> Rule:
     return reduced
 
 
-def _same(x: Any) -> str | None:
+def _same(x: Array) -> str | None:
     return x.dtype if "float" in x.dtype or x.dtype in ("int32", "int64") else None
 
 
-def _summed(x: Any) -> str:
+def _summed(x: Array) -> str:
     return x.dtype if "float" in x.dtype or x.dtype == "int64" else "int32"
 
 
-def _float(x: Any) -> str:
+def _float(x: Array) -> str:
     return x.dtype if "float" in x.dtype else config.floatx()
 
 
 mean, extreme, total, truth = reduction(_float), reduction(_same), reduction(_summed), reduction(lambda x: "bool")
 
 
-def position(x: Any, axis: Any = None, keepdims: Any = False) -> Answer:
+def position(x: Array, axis: object = None, keepdims: object = False) -> Answer:
     """Say that it is an index along one axis, or along all."""
     return None if isinstance(axis, tuple) else reduction(lambda x: "int32")(x, axis, keepdims)
 
@@ -218,7 +235,7 @@ def position(x: Any, axis: Any = None, keepdims: Any = False) -> Answer:
 # Shapes
 
 
-def reshaped(x: Any, newshape: Any) -> Answer:
+def reshaped(x: Array, newshape: int | Sequence[int | None]) -> Answer:
     """Say that the shape is another, in which one size may be -1 (or None)."""
     wanted = [-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,))]
     if not all(type(size) is int and size >= -1 for size in wanted) or wanted.count(-1) > 1:
@@ -232,12 +249,12 @@ def reshaped(x: Any, newshape: Any) -> Answer:
     return Spec(tuple(rest if size == -1 else size for size in wanted), x.dtype)
 
 
-def flattened(x: Any) -> Answer:
+def flattened(x: Array) -> Answer:
     """Say that all numbers are along one axis."""
     return Spec((product(x.shape),), x.dtype)
 
 
-def transposed(x: Any, axes: Any = None) -> Answer:
+def transposed(x: Array, axes: Sequence[int] | None = None) -> Answer:
     """Say that the axes are in another order."""
     order = tuple(reversed(range(len(x.shape)))) if axes is None else axes_of(tuple(axes), x.shape)
     if order is None or len(order) != len(x.shape):
@@ -245,7 +262,7 @@ def transposed(x: Any, axes: Any = None) -> Answer:
     return Spec(tuple(x.shape[place] for place in order), x.dtype)
 
 
-def swapped(x: Any, axis1: Any, axis2: Any) -> Answer:
+def swapped(x: Array, axis1: int, axis2: int) -> Answer:
     """Say that two axes change positions."""
     if axes_of((axis1,), x.shape) is None or axes_of((axis2,), x.shape) is None:
         return None
@@ -254,7 +271,7 @@ def swapped(x: Any, axis1: Any, axis2: Any) -> Answer:
     return Spec(tuple(sizes), x.dtype)
 
 
-def expanded(x: Any, axis: Any) -> Answer:
+def expanded(x: Array, axis: object) -> Answer:
     """Say that there is a new axis of size 1."""
     rank = len(x.shape) + 1
     if type(axis) is not int or not -rank <= axis < rank:
@@ -263,7 +280,7 @@ def expanded(x: Any, axis: Any) -> Answer:
     return Spec((*x.shape[:place], 1, *x.shape[place:]), x.dtype)
 
 
-def squeezed(x: Any, axis: Any = None) -> Answer:
+def squeezed(x: Array, axis: object = None) -> Answer:
     """Say that axes of size 1 are removed."""
     axes = [place for place, size in enumerate(x.shape) if size == 1] if axis is None else axes_of(axis, x.shape)
     if axes is None or any(x.shape[place] != 1 for place in axes):
@@ -271,12 +288,12 @@ def squeezed(x: Any, axis: Any = None) -> Answer:
     return Spec(tuple(size for place, size in enumerate(x.shape) if place not in axes), x.dtype)
 
 
-def flipped(x: Any, axis: Any = None) -> Answer:
+def flipped(x: Array, axis: object = None) -> Answer:
     """Say that the order along axes is reversed."""
     return None if axes_of(axis, x.shape) is None else Spec(x.shape, x.dtype)
 
 
-def joined(xs: Any, axis: Any = 0) -> Answer:
+def joined(xs: object, axis: object = 0) -> Answer:
     """Say that tensors are joined along an axis; a known size holds where another tensor's is unknown."""
     if not _alike(xs):
         return None
@@ -296,7 +313,7 @@ def joined(xs: Any, axis: Any = 0) -> Answer:
     return Spec(tuple(sizes), dtype_name(xs[0]))
 
 
-def stacked(x: Any, axis: Any = 0) -> Answer:
+def stacked(x: object, axis: object = 0) -> Answer:
     """Say that tensors of one shape are stacked along a new axis."""
     if not _alike(x):
         return None
@@ -308,7 +325,7 @@ def stacked(x: Any, axis: Any = 0) -> Answer:
     return Spec((*inner.shape[:-1][:place], len(x), *inner.shape[:-1][place:]), inner.dtype)
 
 
-def indexed_by(x: Any, key: Any) -> Answer:
+def indexed_by(x: Array, key: object) -> Answer:
     """Say that it is ``x[key]`` of integers, slices, ... and None."""
     items = key if isinstance(key, tuple) else (key,)
     if not all(item is None or item is Ellipsis or type(item) in (int, slice) for item in items):
@@ -316,7 +333,7 @@ def indexed_by(x: Any, key: Any) -> Answer:
     return Spec(indexed(tuple(x.shape), items), x.dtype)
 
 
-def matrix_product(x1: Any, x2: Any) -> Answer:
+def matrix_product(x1: object, x2: object) -> Answer:
     """Say that it is the product over the last two axes; the first ones broadcast."""
     if not (_known(x1) and _known(x2)) or dtype_name(x1) != dtype_name(x2) or "float" not in dtype_name(x1):
         return None
@@ -332,18 +349,18 @@ def matrix_product(x1: Any, x2: Any) -> Answer:
 # What the rules ask
 
 
-def _all_numbers(values: dict[str, Any]) -> bool:
+def _all_numbers(values: dict[str, object]) -> bool:
     return all(isinstance(value, (int, float)) for value in values.values())
 
 
-def _alike(xs: Any) -> bool:
+def _alike(xs: object) -> TypeGuard[Sequence[Array]]:
     """Return whether these are several tensors of one dtype and rank."""
     if not isinstance(xs, (list, tuple)) or not xs or not all(_known(x) or isinstance(x, Spec) for x in xs):
         return False
     return all(dtype_name(x) == dtype_name(xs[0]) and len(x.shape) == len(xs[0].shape) for x in xs)
 
 
-def axes_of(axis: Any, shape: Shape) -> tuple[int, ...] | None:
+def axes_of(axis: object, shape: Shape) -> tuple[int, ...] | None:
     """Return axes counted from the front, all where it is None; None where one is not the tensor's."""
     rank = len(shape)
     given = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -356,7 +373,7 @@ def axes_of(axis: Any, shape: Shape) -> tuple[int, ...] | None:
 # Indexing
 
 
-def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
+def indexed(shape: Shape, key: tuple[object, ...]) -> Shape:
     """Return the shape of ``x[key]`` for ``x`` of ``shape``.
 
     >>> indexed((None, 8, 8, 3), (Ellipsis, 0)), indexed((None, 8), (slice(None), None, slice(2, 4)))
@@ -376,7 +393,7 @@ def indexed(shape: Shape, key: tuple[Any, ...]) -> Shape:
             result.extend(next(axes) for _ in range(len(shape) - taken))
         elif isinstance(item, slice):
             result.append(_sliced(next(axes), item))
-        elif hasattr(item, "__index__") and not isinstance(item, Tensor):
+        elif isinstance(item, SupportsIndex) and not isinstance(item, Tensor):
             _check_index(int(item), next(axes), shape)
         else:
             raise ArgumentTypeError(

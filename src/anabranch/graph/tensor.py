@@ -6,6 +6,7 @@ import functools
 import itertools
 import operator
 import weakref
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from anabranch import _tree
@@ -18,6 +19,7 @@ from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import OPERATORS, GetItem, Operator
 from anabranch.graph.port import port
 from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, tensors_in
+from anabranch.graph.shapes import Shape
 from anabranch.graph.signs import SIGNS
 
 
@@ -26,121 +28,127 @@ class SymbolicTensor(Tensor):
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Tensor:
         return _operate(operator.add, self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> Tensor:
         return _operate(operator.add, other, self)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> Tensor:
         return _operate(operator.sub, self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Tensor:
         return _operate(operator.sub, other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Tensor:
         return _operate(operator.mul, self, other)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: object) -> Tensor:
         return _operate(operator.mul, other, self)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> Tensor:
         return _operate(operator.truediv, self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: object) -> Tensor:
         return _operate(operator.truediv, other, self)
 
-    def __floordiv__(self, other: Any) -> Any:
+    def __floordiv__(self, other: object) -> Tensor:
         return _operate(operator.floordiv, self, other)
 
-    def __rfloordiv__(self, other: Any) -> Any:
+    def __rfloordiv__(self, other: object) -> Tensor:
         return _operate(operator.floordiv, other, self)
 
-    def __mod__(self, other: Any) -> Any:
+    def __mod__(self, other: object) -> Tensor:
         return _operate(operator.mod, self, other)
 
-    def __rmod__(self, other: Any) -> Any:
+    def __rmod__(self, other: object) -> Tensor:
         return _operate(operator.mod, other, self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: object) -> Tensor:
         return _operate(operator.pow, self, other)
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: object) -> Tensor:
         return _operate(operator.pow, other, self)
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: object) -> Tensor:
         return _operate(operator.matmul, self, other)
 
-    def __rmatmul__(self, other: Any) -> Any:
+    def __rmatmul__(self, other: object) -> Tensor:
         return _operate(operator.matmul, other, self)
 
-    def __and__(self, other: Any) -> Any:
+    def __and__(self, other: object) -> Tensor:
         return _operate(operator.and_, self, other)
 
-    def __rand__(self, other: Any) -> Any:
+    def __rand__(self, other: object) -> Tensor:
         return _operate(operator.and_, other, self)
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: object) -> Tensor:
         return _operate(operator.or_, self, other)
 
-    def __ror__(self, other: Any) -> Any:
+    def __ror__(self, other: object) -> Tensor:
         return _operate(operator.or_, other, self)
 
-    def __xor__(self, other: Any) -> Any:
+    def __xor__(self, other: object) -> Tensor:
         return _operate(operator.xor, self, other)
 
-    def __rxor__(self, other: Any) -> Any:
+    def __rxor__(self, other: object) -> Tensor:
         return _operate(operator.xor, other, self)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: object) -> Tensor:
         return _operate(operator.lt, self, other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: object) -> Tensor:
         return _operate(operator.le, self, other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: object) -> Tensor:
         return _operate(operator.gt, self, other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: object) -> Tensor:
         return _operate(operator.ge, self, other)
 
-    def __eq__(self, other: Any) -> Any:
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # element by element
         return _operate(operator.eq, self, other)
 
-    def __ne__(self, other: Any) -> Any:
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]  # element by element
         return _operate(operator.ne, self, other)
 
     __hash__ = object.__hash__
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Tensor:
         return _operate(operator.neg, self)
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Tensor:
         return _operate(operator.abs, self)
 
-    def __invert__(self) -> Any:
+    def __invert__(self) -> Tensor:
         return _operate(operator.invert, self)
 
-    def __getitem__(self, key: Any) -> Tensor:
+    def __getitem__(self, key: object) -> Tensor:
         tensor: Tensor = describe(GetItem(), (self, key), {}, call_site())
         return tensor
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Callable[..., object], method: str, *inputs: object, **kwargs: object) -> Tensor:
         """Take over the operator where an array is at its left; NumPy's other functions need values."""
         function = next((f for f, (name, _) in OPERATORS.items() if UFUNCS.get(ufunc.__name__, ufunc.__name__) == name), None)
         if method != "__call__" or kwargs or function is None:
             raise _no_values(f"go through np.{ufunc.__name__}")
         return _operate(function, *inputs)
 
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+    def __array_function__(self, function: Callable[..., object], types: object, args: object, kwargs: object) -> NoReturn:
         raise _no_values(f"go through np.{function.__name__}")
 
     @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        cls,
+        function: Callable[..., object],
+        types: object,
+        args: Iterable[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> _tree.Nest:
         """Record torch's own functions as nodes."""
         return port().torch_function(function, tuple(args), dict(kwargs or {}))
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., _tree.Nest]:
         if name.startswith("_"):  # what Python and its tools look for
             raise AttributeError(name)
         if name not in METHODS:
@@ -151,7 +159,7 @@ class SymbolicTensor(Tensor):
         """Return the number of axes, in torch's words."""
         return len(self.shape)
 
-    def size(self, dim: int | None = None) -> Any:
+    def size(self, dim: int | None = None) -> Shape | int | None:
         """Return the shape or the size along one axis, in torch's words; None is unknown."""
         return self.shape if dim is None else self.shape[dim]
 
@@ -165,13 +173,13 @@ class SymbolicTensor(Tensor):
     def __iter__(self) -> NoReturn:
         raise _no_values("be iterated over")
 
-    def __contains__(self, value: Any) -> NoReturn:
+    def __contains__(self, value: object) -> NoReturn:
         raise _no_values("be searched")
 
     def __len__(self) -> NoReturn:
         raise _no_values("have a length")
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NoReturn:
         raise _no_values("become a NumPy array")
 
     def __float__(self) -> NoReturn:
@@ -183,10 +191,10 @@ class SymbolicTensor(Tensor):
     def __index__(self) -> NoReturn:
         raise _no_values("be an index or a size")
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+    def __setitem__(self, key: object, value: object) -> NoReturn:
         raise _no_values("be assigned to")
 
-    def __delitem__(self, key: Any) -> NoReturn:
+    def __delitem__(self, key: object) -> NoReturn:
         raise _no_values("lose a part")
 
 
@@ -237,22 +245,23 @@ def describe(
     return record(operation, args, kwargs, specs, site, noted=noted)
 
 
-def _operate(function: Any, *operands: Any) -> Any:
+def _operate(function: Callable[..., object], *operands: object) -> Tensor:
     for operand in operands:
         if isinstance(operand, Operation) or (isinstance(operand, type) and issubclass(operand, Operation)):
             error = explained(ArgumentTypeError("A layer is no operand.", clue=WrongValue(operand)))
             raise error.at(f"the operator {SIGNS[OPERATORS[function][0]]} at {call_site()}")
         if not isinstance(operand, (Tensor, int, float)) and not is_array(operand):
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
         if not isinstance(operand, Tensor) and getattr(
             operand, "requires_grad", False
         ):  # a torch parameter is a weight of the model, not a constant
-            return port().torch_function(function, operands, {})
-    operands = tuple(_plain(operand) for operand in operands)
-    return describe(Operator(function), operands, {}, call_site())
+            found: Tensor = port().torch_function(function, operands, {})
+            return found
+    result: Tensor = describe(Operator(function), tuple(map(_plain, operands)), {}, call_site())
+    return result
 
 
-def _plain(operand: Any) -> Any:
+def _plain(operand: Any) -> object:
     """Return a NumPy scalar as Python's number, which takes the tensor's dtype."""
     return operand.item() if is_numpy(operand) and operand.shape == () else operand
 

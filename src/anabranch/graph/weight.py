@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
 from anabranch.graph.arrays import is_numpy
-from anabranch.graph.shapes import product
+from anabranch.graph.shapes import Shape, product
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+EngineTensor: TypeAlias = Any
+"""A tensor of the engine, whose type this package does not name."""
+T = TypeVar("T")
 
 
 class Home:
@@ -42,26 +51,26 @@ class WeightOptions(NamedTuple):
 class WeightEngine(Protocol):
     """What a weight asks of the package that holds tensors."""
 
-    def native(self, weight: Weight) -> Any:
+    def native(self, weight: Weight) -> EngineTensor:
         """Return the tensor in torch's layout, made on first use; a traced read while a model is being lowered."""
 
-    def shown(self, weight: Weight) -> Any:
+    def shown(self, weight: Weight) -> EngineTensor:
         """Return the tensor in the weight's own axis order; a traced read while a model is being lowered."""
 
-    def as_tensor(self, value: Any) -> Any:
+    def as_tensor(self, value: object) -> EngineTensor:
         """Return an array as a tensor."""
 
-    def shape_of(self, value: Any) -> Any:
+    def shape_of(self, value: object) -> Shape | None:
         """Return what is known of the shape of what may be a number, an array, a tensor or a traced value."""
 
-    def write(self, weight: Weight, value: Any) -> None:
+    def write(self, weight: Weight, value: object) -> None:
         """Replace the values in place."""
 
     def note_change(self) -> None:
         """Let compiled models look again before they run, as a weight's options changed."""
 
 
-def _option(name: str, doc: str) -> Any:
+def _option(name: str, doc: str) -> property:
     """Return a property that reads and replaces one of a weight's options."""
 
     def replace(weight: Weight, value: Any) -> None:
@@ -103,7 +112,7 @@ class Weight:
         self.home = home
         self.engine = engine
         self.axes = axes
-        self.tensor: Any = None
+        self.tensor: EngineTensor = None
         self.assigned = False  # whether somebody set the values, rather than the initializer
 
     initializer = _option("initializer", "Returns the initial values.")
@@ -130,14 +139,15 @@ class Weight:
         return product(self.shape) or 0
 
     @property
-    def value(self) -> Any:
+    def value(self) -> EngineTensor:
         """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its traced read."""
         return self.engine.native(self)
 
-    def numpy(self) -> Any:
+    def numpy(self) -> np.ndarray[Any, Any]:
         """Return the values as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""
         tensor = self.engine.shown(self).detach().cpu()
-        return (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
+        values: np.ndarray[Any, Any] = (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
+        return values
 
     def assign(self, value: Any) -> Weight:
         """Replace the values, given in Keras's axis order; the tensor object stays the same.
@@ -155,71 +165,73 @@ class Weight:
         self.assigned = True
         return self
 
-    def assign_add(self, value: Any) -> Weight:
+    def assign_add(self, value: object) -> Weight:
         """Add to the values."""
         return self.assign(self + value)
 
-    def assign_sub(self, value: Any) -> Weight:
+    def assign_sub(self, value: object) -> Weight:
         """Subtract from the values."""
         return self.assign(self - value)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
-    def _operand(self, other: Any) -> Any:
+    def _operand(self, other: object) -> EngineTensor:
         return self.engine.as_tensor(other) if is_numpy(other) else _shown(other)
 
     @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        cls, function: Callable[..., T], types: object, args: Iterable[object] = (), kwargs: Mapping[str, object] | None = None
+    ) -> T:
         return function(*_shown(args), **{k: _shown(v) for k, v in (kwargs or {}).items()})
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> EngineTensor:
         return _shown(self) + self._operand(other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> EngineTensor:
         return self._operand(other) + _shown(self)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> EngineTensor:
         return _shown(self) - self._operand(other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> EngineTensor:
         return self._operand(other) - _shown(self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> EngineTensor:
         return _shown(self) * self._operand(other)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: object) -> EngineTensor:
         return self._operand(other) * _shown(self)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> EngineTensor:
         return _shown(self) / self._operand(other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: object) -> EngineTensor:
         return self._operand(other) / _shown(self)
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: object) -> EngineTensor:
         return _shown(self) @ self._operand(other)
 
-    def __rmatmul__(self, other: Any) -> Any:
+    def __rmatmul__(self, other: object) -> EngineTensor:
         return self._operand(other) @ _shown(self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: object) -> EngineTensor:
         return _shown(self) ** self._operand(other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: object) -> EngineTensor:
         return _shown(self) < self._operand(other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: object) -> EngineTensor:
         return _shown(self) <= self._operand(other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: object) -> EngineTensor:
         return _shown(self) > self._operand(other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: object) -> EngineTensor:
         return _shown(self) >= self._operand(other)
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> EngineTensor:
         return abs(_shown(self))
 
     @property
@@ -230,17 +242,17 @@ class Weight:
     def __bool__(self) -> bool:
         return True
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> EngineTensor:
         return -_shown(self)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> EngineTensor:
         return _shown(self)[key]
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: _tree.Nest) -> _tree.Nest:
     if isinstance(value, Weight):
         return value.engine.shown(value)
     if isinstance(value, (list, tuple)):
