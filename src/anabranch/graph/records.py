@@ -16,7 +16,6 @@ from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements
 from anabranch.graph.shapes import Shape
 
 if TYPE_CHECKING:
-    from anabranch.graph.graph import Graph
     from anabranch.graph.weight import Weight
 
 
@@ -105,7 +104,7 @@ class Operation(ABC):
         return f"{self.kind_name()}(…)"
 
     @property
-    def graph(self) -> Graph | None:
+    def graph(self) -> Any:
         """The graph inside, None unless this is a model of layers."""
         return None
 
