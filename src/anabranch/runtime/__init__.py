@@ -1,4 +1,4 @@
-"""Functions on arrays, torch tensors and recorded values; torch is loaded when the first of them is used."""
+"""Functions on arrays, torch tensors and traced values; torch is loaded when the first of them is used."""
 
 import lazy_loader
 

@@ -48,7 +48,7 @@ def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) ->
 
 
 def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) -> Any:
-    """Return the nest with its arrays as tensors on the device; recorded values, None and options pass unchanged."""
+    """Return the nest with its arrays as tensors on the device; traced values, None and options pass unchanged."""
     if isinstance(nest, list) and nest and all(isinstance(item, (int, float)) for item in _tree.leaves(nest)):
         return as_tensor(nest, dtype, integers=integers)
 
@@ -71,7 +71,7 @@ def _recorded_cast(value: Any, dtype: str) -> Any:
 
 
 def masked_nest(values: Any, masks: Any) -> Any:
-    """Return a nest of numbers with a mask, or None, for each."""
+    """Return a nest of values with a mask, or None, for each."""
     values = as_tensors(values)
     found = zip(_tree.leaves(values), _tree.leaves(as_tensors(masks)), strict=True)
     return _tree.fill(values, [with_mask(value, mask) for value, mask in found])
@@ -82,23 +82,23 @@ def _is_array(value: Any) -> bool:
 
 
 def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """Return a tensor's numbers as an array on the host."""
+    """Return a tensor's values as an array on the host."""
     return tensor.detach().cpu().numpy()
 
 
 def shape_of(value: Any) -> Shape | None:
-    """Return what is known of a shape before running; None where a recorded value's shape is not known."""
+    """Return what is known of a shape before running; None where a traced value's shape is not known."""
     if isinstance(value, torch.fx.Proxy):
         shape: Shape | None = value.node.meta.get("shape")
         return shape
-    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+    return tuple(np.shape(value))
 
 
 def rank_of(value: Any) -> int:
     """Return the number of axes."""
     shape = shape_of(value)
     if shape is None:
-        raise ShapeError("The rank of a value inside another layer's call is not known while a model is recorded.")
+        raise ShapeError("The rank of a value inside another layer's call is not known while a model is traced.")
     return len(shape)
 
 

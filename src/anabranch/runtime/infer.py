@@ -1,6 +1,6 @@
-"""Shapes of what only torch knows: run a function or layer on fake tensors that have shapes and no numbers.
+"""Shapes of what only torch knows: run a function or layer on fake tensors, which have shapes and no values.
 
-A layer that branches on numbers cannot run on fakes; it runs on ones. Either way it runs several times, with other sizes
+A layer that branches on values cannot run on fakes; it runs on ones. Either way it runs several times, with other sizes
 wherever a size is unknown: a size of the result that differs between the runs depends on them and is unknown too. Plain
 numbers, unlike torch's symbolic ones, let a user's code branch on a shape. Where no such size fits what a call knows of other
 arrays (``x + table``), those of the other arrays are tried, as broadcasting and joining want them.
@@ -18,24 +18,24 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from anabranch import _tree
-from anabranch._errors import AnabranchError, EngineError
+from anabranch._errors import AnabranchError, DtypeError, EngineError
 from anabranch.graph import Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
-from anabranch.runtime.arrays import NAMES, dtype_of
+from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
 from anabranch.runtime.device import device
 from anabranch.runtime.judge import Judge
 from anabranch.runtime.masks import mask_of, with_mask
 
 _DESCRIBED = "_described_shape"
-# what stands for a size that is not known: large enough for windows, small enough for loops, divisible by what people divide by
+# sizes that are tried for an unknown one: large enough for windows, small enough for loops, divisible by what people divide by
 UNKNOWN = (24, 48)
 _SMALL = 2  # tried besides, as the least of an unknown and a known size is not always the known one
 _MOST_SIZES = 6  # of other arrays that are tried
 
 
 class _StandIns:
-    """A recorder that gives ones for weights, so that none is made before its time."""
+    """A tracer that gives ones for weights, so that none is created early."""
 
     def weight(self, weight: Weight) -> torch.Tensor:
         shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
@@ -50,13 +50,13 @@ class _StandIns:
         return torch.func.functional_call(module, held, args, kwargs)
 
     def ran(self, layer: Any, result: Any) -> None:
-        """Nothing is kept."""
+        """Nothing is noted."""
 
     def loss(self, value: Any) -> None:
-        """Nothing is kept."""
+        """Nothing is noted."""
 
     def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Nothing is kept."""
+        """Nothing is noted."""
 
 
 def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
@@ -72,7 +72,7 @@ def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tre
         if operation.is_function:
             with contextlib.suppress(AnabranchError):  # windows and parts may need more
                 results.append(_run(operation, args, kwargs, _Sizes(_SMALL, known, batch)))
-        return _specs(results, known if batch else None)
+        return _specs(results, known if batch else None, operation)
     raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
 
 
@@ -89,7 +89,7 @@ def _guesses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[in
 
 
 class _Sizes:
-    """What stands for unknown sizes in one run."""
+    """The sizes that one run uses for unknown ones."""
 
     def __init__(self, unknown: int, known: int | None, batch: bool) -> None:
         self.unknown = unknown
@@ -104,13 +104,18 @@ class _Sizes:
         return self.unknown if self.known is None or (axis == 0 and not self.batch) else self.known
 
 
-def _specs(results: list[_tree.Nest], guessed: int | None) -> _tree.Nest:
+def _specs(results: list[_tree.Nest], guessed: int | None, operation: Any) -> _tree.Nest:
     """Return the specs that several runs agree upon; a size that may only be ``guessed`` of the batch is unknown."""
     others = zip(*(_tree.leaves(result) for result in results[1:]), strict=True)
 
     def spec(tensor: torch.Tensor) -> Spec:
         columns = zip(tensor.shape, *(other.shape for other in next(others)), strict=True)
         shape = tuple(sizes[0] if len(set(sizes)) == 1 and sizes[0] != guessed else None for sizes in columns)
+        if tensor.dtype not in NAMES:
+            raise DtypeError(
+                f"{_named(operation)} gave {str(tensor.dtype).removeprefix('torch.')}, which no tensor between layers may be.",
+                expected=", ".join(DTYPES), repair="compute with it inside one layer's call, whose result is real",
+            )  # fmt: skip
         mask = mask_of(tensor)
         if mask is None:
             return Spec(shape, NAMES[tensor.dtype])
@@ -122,7 +127,7 @@ def _specs(results: list[_tree.Nest], guessed: int | None) -> _tree.Nest:
 
 
 def _without_sizes(error: EngineError, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> EngineError:
-    """Return the error of a call whose text names no size that only stood for an unknown one."""
+    """Return the error of a call whose text names no size that was only tried for an unknown one."""
     try:
         _run(operation, args, kwargs, _Sizes(UNKNOWN[1], None, False))
     except EngineError as other:
@@ -145,7 +150,7 @@ def _common(first: str, second: str) -> str:
 
 
 def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> _tree.Nest:
-    """Return what one run gives: on fakes, or on ones where numbers are asked for."""
+    """Return what one run gives: on fakes, or on ones where values are asked for."""
     try:
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
     except DataDependentOutputException:
@@ -201,7 +206,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def described_shape(value: Any) -> Shape:
-    """Return a tensor's shape; while shapes are found, as far as the symbolic tensor that it stands for knows it."""
+    """Return a tensor's shape; while shapes are found, as far as its symbolic tensor knows it."""
     shape: Shape | None = value.__dict__.get(_DESCRIBED)
     return tuple(value.shape) if shape is None else shape
 

@@ -55,7 +55,7 @@ class Judge(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self.unknown = ""
 
     def start(self, number: int, value: torch.Tensor) -> None:
-        """Say that ``value`` stands for an array among the arguments."""
+        """Begin at ``value``, which the run uses for an array among the arguments."""
         self._shapes[number] = tuple(value.shape)
         self._note(value, tuple(value.dim() if each == number else None for each in range(self._count)))
 

@@ -1,4 +1,4 @@
-"""What layers tell training besides their output: losses, and values to watch; eager or recorded."""
+"""What layers report to training besides their output: losses, and values to watch; eager or traced."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def tell_loss(layer: Any, loss: Any) -> None:
 
 
 def tell_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Record the update of a metric and return True; return False where nothing is recorded, so that it is to be done now."""
+    """Trace the update of a metric and return True; return False where nothing is traced, so that the caller does it now."""
     recorder = state.recorder()
     if recorder is not None:
         recorder.watch(metric, args, kwargs)

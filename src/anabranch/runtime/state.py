@@ -44,18 +44,18 @@ _state = _State()
 
 
 def recorder() -> Recorder | None:
-    """Return the recorder at work in this thread, None while calls compute."""
+    """Return the tracer at work in this thread, None while calls compute."""
     return _state.recorder
 
 
 def is_recording() -> bool:
-    """Return whether calls are recorded instead of computed."""
+    """Return whether calls are traced instead of computed."""
     return _state.recorder is not None
 
 
 @contextlib.contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Record calls with ``recorder`` inside the block."""
+    """Trace calls with ``recorder`` inside the block."""
     before, _state.recorder = _state.recorder, recorder
     try:
         yield
@@ -130,7 +130,7 @@ def is_running() -> bool:
 
 
 def hold_loss(layer: Any, loss: Any) -> None:
-    """Keep a loss with the layer that added it, until the next outermost call."""
+    """Store a loss with the layer that added it, until the next outermost call."""
     layer.held_losses = (*layer.held_losses, loss)
     _state.losses = True
 
@@ -159,7 +159,7 @@ def give_losses(layer: Any) -> None:
 
 
 def take_losses(layer: Any, losses: list[Any]) -> None:
-    """Keep what a lowered model added to the loss with that model."""
+    """Store what a lowered model added to the loss with that model."""
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)
     for loss in losses:

@@ -1,3 +1,3 @@
-"""Types that rooms which do not name torch annotate with: a symbolic tensor is typed as what it stands for."""
+"""Types for annotations in packages that do not name torch: a symbolic tensor is typed as a real one."""
 
 from torch import Tensor as Tensor

@@ -65,7 +65,7 @@ def note_change() -> None:
 
 
 def native(weight: Weight | torch.Tensor) -> torch.Tensor:
-    """Return the weight in torch's layout: a recorded read while a model is lowered, else its tensor; a tensor is itself.
+    """Return the weight in torch's layout: a traced read while a model is lowered, else its tensor; a tensor is itself.
 
     A layer that computes in fewer bits than its weights are saved in gets it in those.
     """
@@ -87,7 +87,7 @@ def shown(weight: Weight) -> torch.Tensor:
 
 
 def write(weight: Weight, value: Any) -> None:
-    """Replace the numbers in place; ``value`` is in Keras's axis order. While a model is recorded, this is recorded."""
+    """Replace the values in place; ``value`` is in Keras's axis order. While a model is traced, so is this."""
     recorded = isinstance(value, (torch.Tensor, torch.fx.Proxy))
     tensor = value.detach() if recorded else torch.from_numpy(np.array(value, order="C"))
     if weight.axes is not None:
