@@ -72,7 +72,7 @@ def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tre
         if operation.is_function:
             with contextlib.suppress(AnabranchError):  # windows and parts may need more
                 results.append(_run(operation, args, kwargs, _Sizes(_SMALL, known, batch)))
-        return _specs(results, known if batch else None, operation)
+        return _specs(results, known if batch else None, _named(operation))
     raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
 
 
@@ -104,7 +104,7 @@ class _Sizes:
         return self.unknown if self.known is None or (axis == 0 and not self.batch) else self.known
 
 
-def _specs(results: list[_tree.Nest], guessed: int | None, operation: Any) -> _tree.Nest:
+def _specs(results: list[_tree.Nest], guessed: int | None, what: str) -> _tree.Nest:
     """Return the specs that several runs agree upon; a size that may only be ``guessed`` of the batch is unknown."""
     others = zip(*(_tree.leaves(result) for result in results[1:]), strict=True)
 
@@ -113,7 +113,7 @@ def _specs(results: list[_tree.Nest], guessed: int | None, operation: Any) -> _t
         shape = tuple(sizes[0] if len(set(sizes)) == 1 and sizes[0] != guessed else None for sizes in columns)
         if tensor.dtype not in NAMES:
             raise DtypeError(
-                f"{_named(operation)} gave {str(tensor.dtype).removeprefix('torch.')}, which no tensor between layers may be.",
+                f"{what} gave {str(tensor.dtype).removeprefix('torch.')}, which no tensor between layers may be.",
                 expected=", ".join(DTYPES), repair="compute with it inside one layer's call, whose result is real",
             )  # fmt: skip
         mask = mask_of(tensor)
