@@ -10,6 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from anabranch.engine.passes.base import Settings
+from anabranch.engine.passes.constants import take_apart
+from anabranch.engine.passes.duplicates import DUPLICATES
 from anabranch.engine.passes.mutation import changed_values
 
 
@@ -64,3 +67,17 @@ def test_changed_values(run: Callable[..., Any], everything: set[str], others: s
     mutating = {node.name for node in graph.nodes if node.name.endswith("_")}
     assert {node.name for node in changed_values(graph)} - mutating == everything
     assert {node.name for node in changed_values(graph, own=False)} - mutating == others
+
+
+def test_what_is_changed_afterwards_is_neither_shared_nor_a_constant() -> None:
+    def run(code: Any, x: Any) -> Any:
+        first = code.moving * 2
+        first.add_(1)
+        return first + code.moving * 2 + x
+
+    module = torch.fx.symbolic_trace(Code(run))
+    settings = Settings(training=False, no_grad=True)
+    DUPLICATES.run(module.graph, module, settings)
+    parts = take_apart(module.graph, settings)
+    assert [node.name for node in parts.main.nodes if node.target == "add_"] == ["add_"]
+    assert [node.target for node in parts.main.nodes].count(operator.mul) == 1  # that which is changed

@@ -13,20 +13,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from anabranch.graph import Judgement
+from anabranch.runtime.torch_facts import Watching, is_pointwise
 
 Leads: TypeAlias = tuple[int | None, ...]
 
-# Element by element, which torch does not mark as pointwise: copies, random numbers, and activations with several results.
-_POINTWISE = frozenset((
-    "_to_copy", "alias", "bernoulli", "bernoulli_", "contiguous", "copy", "copy_", "detach", "dropout", "empty_like", "fill",
-    "fill_", "floor_divide", "full_like", "hardswish", "lift_fresh", "lift_fresh_copy", "log_sigmoid_forward", "native_dropout",
-    "normal_", "ones_like", "prelu", "_prelu_kernel", "rand_like", "randn_like", "rrelu_with_noise", "uniform_", "view_as_real",
-    "zero_", "zeros_like",
-))  # fmt: skip
 _DIMENSIONS = (
     "dim",
     "dims",
@@ -43,7 +36,7 @@ _PER_SAMPLE = (
 )  # fmt: skip
 
 
-class Judge(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
+class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
     """Follows values from the arguments of a call to its results; ``count`` is the number of arrays among the arguments."""
 
     def __init__(self, count: int) -> None:
@@ -88,7 +81,7 @@ class Judge(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
     def _after(self, func: Any, args: Any, kwargs: Any, inputs: list[torch.Tensor], output: torch.Tensor) -> Leads:
         name: str = func._schema.name.rpartition("::")[2]
         given = _arguments(func, args, kwargs)
-        limits = _limits(name, torch.Tag.pointwise in func.tags, given, inputs, output)
+        limits = _limits(name, is_pointwise(func), given, inputs, output)
         if limits is None:
             self.unknown = self.unknown or name
             limits = [0] * len(inputs)
@@ -117,10 +110,10 @@ def _arguments(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
 
 
 def _limits(
-    name: str, is_pointwise: bool, given: dict[str, Any], inputs: list[torch.Tensor], output: torch.Tensor
+    name: str, pointwise: bool, given: dict[str, Any], inputs: list[torch.Tensor], output: torch.Tensor
 ) -> list[int] | None:
     """Return for each input how many of its leading axes are leading axes of the output still; None: it is not known."""
-    if is_pointwise or name in _POINTWISE:
+    if pointwise:
         return [_aligned(value.shape, output.shape) for value in inputs]
     if output.dim() == 0:
         return [0] * len(inputs)

@@ -122,10 +122,10 @@ def only_user(node: Any) -> Call:
     return user if sum(argument is node for argument in (*user.args, *user.kwargs.values())) == 1 else None
 
 
-def erase_unread(graph: Graph, targets: Any) -> None:
-    """Erase calls of ``targets`` whose results nobody takes, and those that they alone needed."""
+def erase_unread(graph: Graph, needless: Callable[[Node], bool]) -> None:
+    """Erase calls that are ``needless`` where nobody takes their results, and those that they alone needed."""
     for node in reversed(list(graph.nodes)):
-        if not node.users and is_call(node, targets):
+        if not node.users and needless(node):
             graph.erase_node(node)
 
 

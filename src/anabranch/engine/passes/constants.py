@@ -12,7 +12,7 @@ from torch.fx import Graph, Node
 from anabranch.engine.passes.base import Settings, is_call, like, path_of
 from anabranch.engine.passes.fusion import PACKING
 from anabranch.engine.passes.mutation import changed_values
-from anabranch.engine.passes.operations import PURE
+from anabranch.engine.passes.operations import is_pure
 
 
 class Parts(NamedTuple):
@@ -80,8 +80,9 @@ def _constants(graph: Graph) -> set[Node]:
     for node in graph.nodes:
         if node.op == "get_attr":
             found.add(node)
-        elif is_call(node, PURE) or is_call(node, PACKING):
-            inputs = node.all_input_nodes
-            if inputs and all(value in found and value not in changed for value in inputs):
-                found.add(node)
+            continue
+        inputs = node.all_input_nodes
+        fixed = bool(inputs) and found.issuperset(inputs) and changed.isdisjoint((node, *inputs))
+        if fixed and (is_call(node, PACKING) or is_pure(node)):
+            found.add(node)
     return found

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Settings, always, erase_unread, is_call, path_of
+from anabranch.engine.passes.base import Note, Pass, Settings, always, erase_unread, path_of
 from anabranch.engine.passes.mutation import changed_values
-from anabranch.engine.passes.operations import PURE, READS
+from anabranch.engine.passes.operations import is_needless, is_pure
 
 
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
@@ -18,7 +18,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     first: dict[Any, Node] = {}
     notes = []
     for node in list(graph.nodes):
-        if not is_call(node, PURE) or any(value in changed for value in node.all_input_nodes):
+        if not is_pure(node) or any(value in changed for value in (node, *node.all_input_nodes)):
             continue
         key = (node.op, node.target, _key(node.args), _key(node.kwargs))
         known = first.setdefault(key, node)
@@ -26,7 +26,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
             notes.append(Note(path_of(node), True, f"{node.name} is {known.name} of {path_of(known)}"))
             node.replace_all_uses_with(known)
             graph.erase_node(node)
-    erase_unread(graph, READS)
+    erase_unread(graph, is_needless)
     return notes
 
 

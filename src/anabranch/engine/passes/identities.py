@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, path_of
-from anabranch.engine.passes.operations import READS
+from anabranch.engine.passes.operations import is_needless
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}
 _COMMUTE = (operator.add, operator.mul, torch.add, torch.mul)
@@ -26,7 +26,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
             notes.append(Note(path_of(node), True, f"{node.name} gives what it takes"))
             node.replace_all_uses_with(same)
             graph.erase_node(node)
-    erase_unread(graph, READS)
+    erase_unread(graph, is_needless)
     return notes
 
 

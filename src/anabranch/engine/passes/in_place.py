@@ -15,12 +15,12 @@ from torch.fx import Graph, Node
 from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, argument, only_user, path_of
 from anabranch.engine.passes.fusion import FUSED, INTO_SUM, WITH_SUM
 from anabranch.engine.passes.operations import (
-    CASTS,
-    ELEMENTWISE,
     FLAG_BY_RESULT,
-    FRESH,
+    FLOATS,
     IN_PLACE_BY_FLAG,
     IN_PLACE_BY_RESULT,
+    RESULT_UNSAVED,
+    facts,
     mutates,
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
         made = _gives_own(node) or _is_first_result(node)
-        passed_on = node.target == "add_" or (settings.no_grad and mutates(node.target))
+        passed_on = node.target == "add_" or (settings.no_grad and mutates(node))
         if made or (passed_on and node.args[0] in owned) or (settings.no_grad and _is_new(node)):
             owned.add(node)
     return notes
@@ -58,7 +58,7 @@ def _overwrite(node: Call, owned: set[Node], settings: Settings) -> str | None:
         return "its input may be needed for gradients, or is not the model's own"
     if only_user(source) is not node:
         return "its input is needed elsewhere too"
-    if source.target in ELEMENTWISE and "float" not in str(source.meta.get("dtype")):
+    if source.target not in FLOATS and source.target not in FUSED and "float" not in str(source.meta.get("dtype")):
         return "its input may not be of floats"
     if node.target in IN_PLACE_BY_RESULT:
         node.target, node.op, node.kwargs = IN_PLACE_BY_RESULT[node.target], "call_function", {}
@@ -96,13 +96,14 @@ def _convolved_sum(node: Call, owned: set[Node], seen: set[Node]) -> str:
 
 
 def _gives_own(node: Call) -> bool:
-    """Return whether a result is always memory of its own."""
-    return node.target in FRESH or node.target in FUSED
+    """Return whether a result is memory of its own that its gradient does not need."""
+    return node.target in RESULT_UNSAVED or node.target in FUSED
 
 
 def _is_new(node: Call) -> bool:
-    """Return whether the result is memory of its own; a cast may give what it took."""
-    return node.target in ELEMENTWISE and node.target not in CASTS
+    """Return whether the result is memory of its own."""
+    known = facts(node)
+    return known.pure and not known.may_alias
 
 
 def _slopes_up(node: Call) -> bool:

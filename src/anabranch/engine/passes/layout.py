@@ -10,7 +10,7 @@ import torch
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, path_of, shape_of
-from anabranch.engine.passes.operations import ELEMENTWISE, REDUCTIONS
+from anabranch.engine.passes.operations import is_elementwise, is_reduction
 
 Order = tuple[int, ...]
 PERMUTES = ("permute", torch.permute)
@@ -22,13 +22,15 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     for node in list(graph.nodes):
         if is_call(node, PERMUTES) and (order := _order(node)) is not None:
             _compose(node, order, viewed)
-        elif is_call(node, ELEMENTWISE):
+        elif not any(value in viewed for value in node.all_input_nodes):
+            continue
+        elif is_elementwise(node):
             _move_elementwise(graph, node, viewed)
-        elif is_call(node, REDUCTIONS):
+        elif is_reduction(node):
             _move_reduction(graph, node, viewed)
         elif is_call(node, (torch.cat,)):
             _move_cat(graph, node, viewed)
-    erase_unread(graph, PERMUTES)
+    erase_unread(graph, lambda node: is_call(node, PERMUTES))
     left = [node for node in viewed if not node._erased]
     return [Note(path_of(node), False, f"{node.args[0]} is permuted by {viewed[node][1]} for this layer") for node in left]
 
@@ -85,7 +87,8 @@ def _move_reduction(graph: Graph, node: Call, viewed: dict[Node, tuple[Node, Ord
     keep = bool(rest[1]) if len(rest) > 1 else bool(node.kwargs.get("keepdim", False))
     left = [order[axis] for axis in range(len(order)) if keep or axis not in numbers]
     with graph.inserting_before(node):
-        made = graph.call_method(node.target, (base, tuple(order[axis] for axis in numbers)), {"keepdim": keep})
+        moved = tuple(order[axis] for axis in numbers)
+        made = graph.call_method(node.target, (base, moved if rest[0] is axes else moved[0]), {"keepdim": keep})
     made.meta.update(node.meta)
     _replace(graph, node, made, tuple(sorted(left).index(axis) for axis in left), viewed)
 

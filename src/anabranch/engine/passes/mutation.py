@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call
-from anabranch.engine.passes.operations import CASTS, PURE, VIEWS, mutates
-
-_MAKE = frozenset({torch.empty_like, torch.zeros_like, torch.ones_like, torch.full_like, "new_empty", "new_zeros", "clone"})
+from anabranch.engine.passes.operations import facts, mutates
 
 
 def changed_values(graph: Graph, *, own: bool = True) -> set[Node]:
@@ -20,7 +17,7 @@ def changed_values(graph: Graph, *, own: bool = True) -> set[Node]:
     """
     found: set[Node] = set()
     for node in graph.nodes:
-        if node.op not in ("call_function", "call_method") or not mutates(node.target):
+        if not mutates(node):
             continue
         first: Any = node.args[0]
         for value in first if isinstance(first, (list, tuple)) else (first,):
@@ -37,6 +34,6 @@ def changed_values(graph: Graph, *, own: bool = True) -> set[Node]:
 
 def _may_be_view(node: Call) -> bool:
     """Return whether a result may be memory of the first input; of the unknown it is not said."""
-    if node.op not in ("call_function", "call_method") or not node.all_input_nodes or node.target in _MAKE:
+    if node.op not in ("call_function", "call_method") or not node.all_input_nodes:
         return False
-    return node.target not in PURE or node.target in VIEWS | CASTS or mutates(node.target)
+    return facts(node).may_alias or mutates(node)

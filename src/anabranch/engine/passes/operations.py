@@ -1,4 +1,4 @@
-"""Tables of torch's operations by what the passes need to know of them."""
+"""What the passes know of a call in an fx graph: torch's own facts, and what torch does not say."""
 
 from __future__ import annotations
 
@@ -7,66 +7,64 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.fx import Node
+
+from anabranch.runtime import torch_facts
 
 CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
-LINEAR = (F.linear, torch.matmul, operator.matmul)
 
-CASTS = frozenset({"to", "float", "bfloat16", "half"})  # give what they take where it is of that type already
-
-# value by value, of one tensor or of several that broadcast; methods by name
-ELEMENTWISE = frozenset({
-    torch.relu, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus, F.softsign,
-    F.hardtanh, F.hardsigmoid, F.hardswish, F.hardshrink, F.softshrink, F.tanhshrink, F.logsigmoid, F.threshold,
-    torch.sigmoid, torch.tanh, torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.abs, torch.neg, torch.sin,
-    torch.cos, torch.clamp, torch.add, torch.sub, torch.mul, torch.div, torch.maximum, torch.minimum, torch.where,
-    torch.addcmul, operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.abs,
-    operator.gt, operator.ge, operator.lt, operator.le,
-    "add", "sub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "square", "pow", "clamp", "relu", "sigmoid",
-    "tanh", *CASTS,
+# What torch does not say.
+# Results are of floats whatever is noted: these refuse integers.
+FLOATS = frozenset({*CONVOLUTIONS, *TRANSPOSED, F.linear, F.batch_norm})
+# Which gradients do not look at the result again, so that it may be overwritten while gradients are asked for.
+RESULT_UNSAVED = FLOATS | frozenset({
+    torch.max_pool1d, torch.max_pool2d, torch.max_pool3d, F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, torch.avg_pool1d, torch.cat,
+    F.pad, operator.add, operator.sub, operator.mul, torch.add, torch.sub, torch.mul, "add", "sub", "mul",
 })  # fmt: skip
-
-REDUCTIONS = frozenset({"mean", "sum", "amax", "amin", "prod"})  # called as x.mean(axes, keepdim=…)
-VIEWS = frozenset(
-    {"permute", "reshape", "view", "flatten", "unsqueeze", "squeeze", "expand", "detach", torch.permute, torch.reshape}
-)
-POOLING = frozenset({
-    torch.max_pool1d, torch.max_pool2d, torch.max_pool3d, F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, torch.avg_pool1d,
-})  # fmt: skip
-
-# the same arguments give the same value, and nothing else happens
-PURE = (
-    ELEMENTWISE
-    | REDUCTIONS
-    | VIEWS
-    | POOLING
-    | frozenset({*CONVOLUTIONS, *TRANSPOSED, *LINEAR, torch.cat, torch.stack, F.softmax, F.pad})
-)
-
-READS = PURE | {getattr, operator.getitem}  # what need not be done where nobody takes the result
-
-# Those whose result is new memory that their own gradient does not look at again.
-FRESH = POOLING | frozenset({
-    *CONVOLUTIONS, *TRANSPOSED, F.linear, F.batch_norm, torch.cat, F.pad,
-    operator.add, operator.sub, operator.mul, torch.add, torch.sub, torch.mul, "add", "sub", "mul",
-})  # fmt: skip
-
-# What works in place, by function: its form in place. The gradients of the first need only the result.
+# Which gradients need the result alone, so that the input may be overwritten: the function in place.
 IN_PLACE_BY_RESULT: dict[Any, Any] = {
     torch.relu: torch.relu_, F.relu: torch.relu_, "relu": torch.relu_, torch.sigmoid: torch.sigmoid_, torch.tanh: torch.tanh_,
     torch.exp: torch.exp_,
 }  # fmt: skip
+# Which functions work in place by a flag, and which of their gradients need the result alone.
 IN_PLACE_BY_FLAG = frozenset({
     F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.silu, F.mish, F.hardtanh, F.hardsigmoid, F.hardswish,
 })  # fmt: skip
 FLAG_BY_RESULT = frozenset({F.relu6, F.hardtanh, F.selu})
 
+_LOOKS = frozenset({getattr, operator.getitem})
 
-def mutates(target: Any) -> bool:
-    """Return whether a call changes its first argument, which torch says by an underscore at the name's end."""
-    name = target if isinstance(target, str) else getattr(target, "__name__", "")
-    if getattr(target, "__module__", None) == "_operator":
-        return False  # its `and_` and `or_` wear the underscore because Python had taken their names
-    if hasattr(target, "_schema"):
-        return bool(target._schema.is_mutable)
-    return name.endswith("_") and not name.endswith("__")
+
+def facts(node: Any) -> torch_facts.TorchFacts:
+    """Return torch's facts of a node; of what is no call of torch's nothing is known."""
+    if node.op not in ("call_function", "call_method"):
+        return torch_facts.UNKNOWN
+    return torch_facts.facts(node.target, node.args, node.kwargs)
+
+
+def is_pure(node: Any) -> bool:
+    """Return whether the same arguments give the same tensor, and nothing else happens."""
+    return isinstance(node, Node) and facts(node).pure
+
+
+def is_needless(node: Any) -> bool:
+    """Return whether a call need not be made where nobody takes its result."""
+    return is_pure(node) or (node.op == "call_function" and node.target in _LOOKS)
+
+
+def is_elementwise(node: Any) -> bool:
+    """Return whether a node is pure and works element by element."""
+    return node.op in ("call_function", "call_method") and torch_facts.maps_elements(node.target, node.args, node.kwargs)
+
+
+def is_reduction(node: Any) -> bool:
+    """Return whether a node is a method that takes the axes to reduce: ``x.mean(axes, keepdim=…)``."""
+    return node.op == "call_method" and torch_facts.reduces(node.target)
+
+
+def mutates(node: Any) -> bool:
+    """Return whether a call changes an argument."""
+    if node.op not in ("call_function", "call_method"):
+        return False
+    return torch_facts.named_as_mutating(node.target) or facts(node).mutates
