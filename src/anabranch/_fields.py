@@ -33,7 +33,7 @@ REQUIRED: Any = _Required()
 class _Setting(property):
     """How a field is read and set: a property, so that reading costs no call of Python.
 
-    The value stands under ``key`` in the object, the default under the same key in its class.
+    The value is stored under ``key`` in the object, the default under the same key in its class.
     """
 
     name = ""
@@ -102,7 +102,7 @@ else:
         """One setting of a class: ``Field[what the constructor takes, what the attribute is]``.
 
         Args:
-            default: as it stands in the signature.
+            default: as the signature shows it.
             convert: makes the value in use of a given one, or raises; None takes it as it is.
             plain: makes JSON of the value in use.
             doc: one line of documentation.
@@ -284,7 +284,8 @@ class Configurable:
             if each.default is not REQUIRED and not each.fresh:
                 value = each.converted(each.default, cls)
                 setattr(cls, each.key, staticmethod(value) if inspect.isroutine(value) else value)  # no method of the class
-        if own:
+        inherited = cls._order and cls.__init__ is Configurable.__init__ and cls.__dict__.get("__doc__") is not None
+        if own or inherited:
             cls.__doc__ = documented(cls.__doc__, cls._order)
 
     __signature__ = _Signature()

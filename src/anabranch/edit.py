@@ -30,7 +30,18 @@ ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "s
 
 
 class Edit(NamedTuple):
-    """A change of a graph: what it says, where it was written, and what it does to a draft."""
+    """A change of a graph: what it says, where it was written, and what it does to a draft.
+
+    Args:
+        text: what it says, for errors.
+        site: the user's line that wrote it.
+        apply: does it to a draft.
+
+    Example:
+        >>> from anabranch import edit
+        >>> edit.rename("head", "logits").text
+        "rename 'head'"
+    """
 
     text: str
     site: CallSite
@@ -41,6 +52,17 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
     """Put another layer in the place of each selected one: ``new``, or ``new(old)`` for a function.
 
     A name that was given stays. Several places get a layer of the same configuration each.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+        new: the layer, or a function from the old layer to the new one.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> model.edit(edit.replace("act", layers.Activation("gelu"))).layers[2]
+        <Activation 'act'>
     """
     site = call_site()
     if not callable(new):
@@ -57,7 +79,19 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
 
 
 def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
-    """Let what each selected layer gives go through ``new`` first: a layer, or a function of symbolic tensors."""
+    """Let what each selected layer gives go through ``new`` first: a layer, or a function of symbolic tensors.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+        new: a layer, or a function from a symbolic tensor to one.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> [layer.name for layer in model.edit(edit.insert_after("act", layers.Dropout(0.5))).layers]
+        ['input_layer', 'body', 'act', 'dropout', 'head']
+    """
     site = call_site()
 
     def apply(draft: Draft) -> None:
@@ -75,7 +109,20 @@ def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
 
 
 def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int | None = None) -> Edit:
-    """Let what goes into each selected layer go through ``new`` first; ``input`` says which, where there are several."""
+    """Let what goes into each selected layer go through ``new`` first; ``input`` says which, where there are several.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+        new: a layer, or a function from a symbolic tensor to one.
+        input: the index of the input, where a layer has several.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> [layer.name for layer in model.edit(edit.insert_before("act", layers.BatchNormalization())).layers]
+        ['input_layer', 'body', 'batch_normalization', 'act', 'head']
+    """
     site = call_site()
 
     def apply(draft: Draft) -> None:
@@ -93,6 +140,16 @@ def remove(where: Selector) -> Edit:
     """Take the selected layers out: what they took goes on to those that took what they gave.
 
     A join can go where all its inputs come from one tensor once the others are gone, as when a whole residual stage is removed.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> [layer.name for layer in model.edit(edit.remove("act")).layers]
+        ['input_layer', 'body', 'head']
     """
 
     def apply(draft: Draft) -> None:
@@ -106,7 +163,22 @@ def remove(where: Selector) -> Edit:
 
 
 def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
-    """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several."""
+    """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+        source: the path of the tensor that they take.
+        input: the index of the input, where a layer has several.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> print(model.diff(model.edit(edit.rewire("head", "body"))))
+        - act   ReLU (None, 4)
+        ~ head  inputs: act -> body
+        2 layers are the same.
+    """
 
     def apply(draft: Draft) -> None:
         for found in draft.find(where):
@@ -117,7 +189,19 @@ def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
 
 
 def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
-    """Put ``function(layer, *inputs)`` in the place of each call, e.g. ``lambda layer, x: x + layer(x)``."""
+    """Put ``function(layer, *inputs)`` in the place of each call, e.g. ``lambda layer, x: x + layer(x)``.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+        function: takes the layer and the tensors that it is called on, returns what takes the place of its outputs.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> model.edit(edit.wrap("act", lambda layer, x: x + layer(x))).output_shape
+        (None, 2)
+    """
     site = call_site()
 
     def apply(draft: Draft) -> None:
@@ -130,7 +214,19 @@ def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
 
 
 def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
-    """Give the selected layers other names: one name for one layer, or a function of the old."""
+    """Give the selected layers other names: one name for one layer, or a function of the old.
+
+    Args:
+        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
+        name: the new name, or a function from the old name to it.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> model.edit(edit.rename("head", "logits")).layers[-1].name
+        'logits'
+    """
 
     def apply(draft: Draft) -> None:
         found = draft.find(where)
@@ -146,7 +242,19 @@ def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
 
 
 def swap_activation(old: Any, new: Any) -> Edit:
-    """Put activation ``new`` in the place of ``old`` everywhere: in ``activation=``, Activation, ReLU and the like."""
+    """Put activation ``new`` in the place of ``old`` everywhere: in ``activation=``, Activation, ReLU and the like.
+
+    Args:
+        old: the activation to look for, by name or as a function.
+        new: the activation that takes its place.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> model.edit(edit.swap_activation("relu", "gelu")).layers[2]
+        <Activation 'act'>
+    """
     wanted = activations.get(old)
     kind = getattr(layers, ACTIVATION_LAYERS.get(old, "")) if old in ACTIVATION_LAYERS else None
 
@@ -166,6 +274,18 @@ def add_output(source: str, function: Callable[[Any], Any] | None = None, name: 
     """Give the model a further output: the tensor at ``source``, or ``function`` of it, such as a second head.
 
     A single output becomes a list of two; a dict of outputs takes it under ``name``.
+
+    Args:
+        source: the path of a tensor.
+        function: from that tensor to the output; None gives the tensor itself.
+        name: the output's key, where outputs are a dict.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> model.edit(edit.add_output("act")).output_shape
+        [(None, 2), (None, 4)]
     """
     site = call_site()
 
@@ -185,7 +305,18 @@ def add_output(source: str, function: Callable[[Any], Any] | None = None, name: 
 
 
 def set_outputs(outputs: Any) -> Edit:
-    """Let the model give the tensors at these paths, in the nest they are written in; what only led elsewhere is dropped."""
+    """Let the model give the tensors at these paths, in the nest they are written in; what only led elsewhere is dropped.
+
+    Args:
+        outputs: a path, or a nest of them.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> model.edit(edit.set_outputs({"features": "act"})).output_shape
+        {'features': (None, 4)}
+    """
 
     def apply(draft: Draft) -> None:
         draft.outputs = _tree.map_leaves(draft.ref, outputs)
@@ -194,7 +325,21 @@ def set_outputs(outputs: Any) -> Edit:
 
 
 def splice(at: str, model: Any) -> Edit:
-    """Let ``model`` take over at the tensor ``at``: its outputs become this model's."""
+    """Let ``model`` take over at the tensor ``at``: its outputs become this model's.
+
+    Args:
+        at: the path of a tensor.
+        model: what takes it as its input.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(layers.Dense(4, name="body")(x))))
+        >>> y = Input((4,))
+        >>> other = Model(y, layers.Dense(3)(y))
+        >>> model.edit(edit.splice("act", other)).output_shape
+        (None, 3)
+    """
     if subgraph(model) is None:
         raise ArgumentTypeError("splice takes a model.", got=f"{type(model).__name__}: {model!r}"[:120])
     site = call_site()

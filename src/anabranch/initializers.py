@@ -55,6 +55,11 @@ class Initializer(Value):
         Args:
             shape: shape of the weight, in Keras's order of axes.
             rng: the source of random numbers.
+
+        Example:
+            >>> import numpy as np
+            >>> Ones().fill((2,), np.random.default_rng(0)).tolist()
+            [1.0, 1.0]
         """
         raise NotImplementedError(f"{type(self).__name__} must define fill(shape, rng)")
 

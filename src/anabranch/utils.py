@@ -175,8 +175,13 @@ def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
     The generator must not use the model, nor draw from torch's global generator, for its code runs beside the steps. One that
     computes in Python gains nothing; a ``PyDataset`` or a DataLoader with processes does.
 
-    >>> list(prefetch(range(3)))
-    [0, 1, 2]
+    Args:
+        items: what is fetched from.
+        size: how many items are fetched ahead.
+
+    Example:
+        >>> list(prefetch(range(3)))
+        [0, 1, 2]
     """
     end = object()
     batches = iter(items)
@@ -226,10 +231,29 @@ class PyDataset:
         return len(self)
 
     def on_epoch_begin(self) -> None:
-        """Prepare for an epoch that begins."""
+        """Prepare for an epoch that begins.
+
+        Example:
+            >>> class Reported(PyDataset):
+            ...     def on_epoch_begin(self):
+            ...         print("an epoch begins")
+            >>> Reported().on_epoch_begin()
+            an epoch begins
+        """
 
     def on_epoch_end(self) -> None:
-        """Prepare for the next epoch, e.g. shuffle."""
+        """Prepare for the next epoch, e.g. shuffle.
+
+        Example:
+            >>> class Turned(PyDataset):
+            ...     rows = [1, 2, 3]
+            ...     def on_epoch_end(self):
+            ...         self.rows = self.rows[::-1]
+            >>> data = Turned()
+            >>> data.on_epoch_end()
+            >>> data.rows
+            [3, 2, 1]
+        """
 
 
 Sequence = PyDataset  # its older name

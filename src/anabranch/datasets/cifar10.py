@@ -25,6 +25,12 @@ def load_data(*, source: Archive = CIFAR10) -> Split:
     Raises:
         DownloadError: neither data nor network; the message says where to put the files.
         FileFormatError: a file is damaged.
+
+    Example:
+        >>> from anabranch.datasets import cifar10
+        >>> (x_train, y_train), (x_test, y_test) = cifar10.load_data()  # doctest: +SKIP
+        >>> x_train.shape  # doctest: +SKIP
+        (50000, 32, 32, 3)
     """
     import numpy as np
 

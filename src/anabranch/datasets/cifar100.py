@@ -28,6 +28,12 @@ def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
         UnknownNameError: another ``label_mode``.
         DownloadError: neither data nor network; the message says where to put the file.
         FileFormatError: the archive is damaged.
+
+    Example:
+        >>> from anabranch.datasets import cifar100
+        >>> (x_train, y_train), (x_test, y_test) = cifar100.load_data()  # doctest: +SKIP
+        >>> x_train.shape  # doctest: +SKIP
+        (50000, 32, 32, 3)
     """
     if label_mode not in LABELS:
         raise unknown("label_mode", str(label_mode), LABELS)

@@ -24,6 +24,12 @@ def load_data(*, source: Sequence[Remote] = FASHION_MNIST) -> Split:
     Raises:
         DownloadError: neither data nor network; the message says where to put the file.
         FileFormatError: a file is damaged.
+
+    Example:
+        >>> from anabranch.datasets import fashion_mnist
+        >>> (x_train, y_train), (x_test, y_test) = fashion_mnist.load_data()  # doctest: +SKIP
+        >>> x_train.shape  # doctest: +SKIP
+        (60000, 28, 28)
     """
     return load_files(source)
 

@@ -25,18 +25,46 @@ def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> S
     Raises:
         DownloadError: neither data nor network; the message says where to put the file.
         FileFormatError: a file is damaged.
+
+    Example:
+        >>> from anabranch.datasets import mnist
+        >>> (x_train, y_train), (x_test, y_test) = mnist.load_data()  # doctest: +SKIP
+        >>> x_train.shape  # doctest: +SKIP
+        (60000, 28, 28)
     """
     return load_files([remote._replace(folder=path.removesuffix(".npz")) for remote in source])
 
 
 def load_files(source: Sequence[Remote]) -> Split:
-    """Return the two parts from four idx files: training images and labels, test images and labels."""
+    """Return the two parts from four idx files: training images and labels, test images and labels.
+
+    Args:
+        source: where the four files come from, and their md5s.
+
+    Example:
+        >>> from anabranch.datasets import mnist, sources
+        >>> (x_train, y_train), (x_test, y_test) = mnist.load_files(sources.MNIST)  # doctest: +SKIP
+        >>> x_test.shape  # doctest: +SKIP
+        (10000, 28, 28)
+    """
     x_train, y_train, x_test, y_test = (read_idx(file_stored(remote)) for remote in source)
     return (x_train, y_train), (x_test, y_test)
 
 
 def read_idx(path: Path) -> Bytes:
-    """Read a gzipped idx file of bytes: two zeros, a type code, the rank, each size big-endian, then the numbers."""
+    """Read a gzipped idx file of bytes: two zeros, a type code, the rank, each size big-endian, then the numbers.
+
+    Args:
+        path: the file.
+
+    Example:
+        >>> import gzip, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "labels.gz"
+        ...     _ = path.write_bytes(gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9])))
+        ...     read_idx(path).tolist()
+        [7, 9]
+    """
     import gzip
     import math
     import zlib

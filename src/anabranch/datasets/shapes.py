@@ -24,9 +24,15 @@ def load_data(train: int = 8000, test: int = 2000, seed: int = 0) -> Split:
     Ten shapes, filled and outlined, of random bright colour, place and size on a dark noisy ground. The first n images are
     the same for any number of them; another ``seed`` draws others.
 
-    >>> (x, y), (x_test, y_test) = load_data(train=3, test=1)
-    >>> x.shape, x.dtype, [CLASSES[label] for label in y[:, 0]]
-    ((3, 32, 32, 3), dtype('uint8'), ['half disc', 'diagonal cross', 'cross'])
+    Args:
+        train: how many images to train on.
+        test: how many to test on.
+        seed: of the random numbers.
+
+    Example:
+        >>> (x, y), (x_test, y_test) = load_data(train=3, test=1)
+        >>> x.shape, x.dtype, [CLASSES[label] for label in y[:, 0]]
+        ((3, 32, 32, 3), dtype('uint8'), ['half disc', 'diagonal cross', 'cross'])
     """
     for name, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:

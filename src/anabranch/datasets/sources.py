@@ -45,7 +45,12 @@ FASHION_MNIST = _mnist(
 
 
 def downloaded() -> dict[str, bool]:
-    """Return which data sets are in the data folder."""
+    """Return which data sets are in the data folder.
+
+    Example:
+        >>> sorted(downloaded())
+        ['cifar10', 'cifar100', 'fashion_mnist', 'mnist']
+    """
     root = config.data_folder()
     packed = {"cifar10": CIFAR10.remote.name, "cifar100": CIFAR100.name}
     found = {name: (root / file).exists() for name, file in packed.items()}

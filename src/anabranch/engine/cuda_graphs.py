@@ -34,9 +34,9 @@ class Facts(NamedTuple):
     device: str = "cpu"
     run_eagerly: bool = False
     jit_compile: bool | str = "auto"
-    by_hand: bool = False
+    custom_step: bool = False
     opaque: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
+    third_party: tuple[str, ...] = ()
     watching: tuple[str, ...] = ()
     reseeded: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -58,11 +58,12 @@ class Decision(NamedTuple):
 _REASONS: tuple[tuple[str, Callable[[Facts], Any], str], ...] = (
     ("device", lambda facts: facts.device != "cuda" and facts.device, "the device is {}, and CUDA graphs need a CUDA device"),
     ("run_eagerly", lambda facts: facts.run_eagerly, "run_eagerly=True runs layers one by one, for a debugger"),
-    ("by_hand", lambda facts: facts.by_hand, "the model writes its own step, which may do other things each time"),
+    ("custom_step", lambda facts: facts.custom_step, "the model writes its own step, which may do other things each time"),
     ("jit_compile", lambda facts: facts.jit_compile is True, "jit_compile=True leaves the model to torch.compile"),
     ("jit_compile off", lambda facts: facts.jit_compile is False, "jit_compile=False asks for plain steps"),
     ("opaque", lambda facts: facts.opaque, "these layers branch on values or have state in Python: {}"),
-    ("foreign", lambda facts: facts.foreign, "these modules have hooks or are not torch's own, so may act in Python: {}"),
+    ("third_party", lambda facts: facts.third_party,
+     "these modules have hooks or are not torch's own, so may act in Python: {}"),
     ("watching", lambda facts: facts.watching, "these values that layers report are gathered in Python: {}"),
     ("reseeded", lambda facts: facts.reseeded, "these layers make a random generator at every call: {}"),
     ("unknown", lambda facts: facts.unknown, "of these functions it is not known whether each step is alike, "
@@ -84,7 +85,7 @@ def decide(facts: Facts) -> Decision:
 
 
 class DeviceGraph(Protocol):
-    """Operations of a device, recorded once and done again."""
+    """Operations of a device, captured once and replayed."""
 
     def capture(self, work: Callable[[], T]) -> T:
         """Record what ``work`` does, without effect; replays fill the tensors it returns."""

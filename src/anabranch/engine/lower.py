@@ -33,7 +33,7 @@ TORCH_NAMES = {
 class Lowered(NamedTuple):
     """An fx graph and the weights and modules that it names; it returns outputs, losses of activity and masks of outputs.
 
-    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks; ``foreign`` are modules of
+    ``outputs`` says how many of the values are outputs, ``masked`` which of these have masks; ``third_party`` are modules of
     other authors.
     """
 
@@ -42,7 +42,7 @@ class Lowered(NamedTuple):
     training: bool
     outputs: int
     masked: tuple[int, ...]
-    foreign: tuple[torch.nn.Module, ...]
+    third_party: tuple[torch.nn.Module, ...]
 
     def copied(self) -> torch.fx.Graph:
         """Return the code once more, to be rewritten."""

@@ -130,7 +130,7 @@ class Program:
                     self._others[absent] = Program(self.graph, self.training, absent, self._jit, self._remat)
                 return self._others[absent](inputs)
         given = [value for value in inputs if value is not None]
-        for module in self.lowered.foreign:  # both modes of a model hold the same ones
+        for module in self.lowered.third_party:  # both modes of a model hold the same ones
             if module.training != self.training:
                 module.train(self.training)
         if not self._batch_shapes:

@@ -22,10 +22,10 @@ class Change(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """The differences in the order of the layers; true where there are any. ``kept`` counts the layers that are the same."""
+    """The differences in the order of the layers; true where there are any. ``unchanged`` counts the other layers."""
 
     changes: list[Change]
-    kept: int
+    unchanged: int
 
     def __bool__(self) -> bool:
         return bool(self.changes)
@@ -37,10 +37,10 @@ class Diff(NamedTuple):
     def text(self) -> str:
         """Return a line for each difference: + added, - removed, ~ changed."""
         if not self.changes:
-            return f"The models are alike: {self.kept} layers."
+            return f"The models are alike: {self.unchanged} layers."
         width = max(len(change.path) for change in self.changes)
         lines = [_line(change, width) for change in self.changes]
-        return "\n".join([*lines, f"{self.kept} layers are the same."])
+        return "\n".join([*lines, f"{self.unchanged} layers are the same."])
 
     def __str__(self) -> str:
         return self.text()
@@ -73,7 +73,7 @@ def diff(old: Any, new: Any) -> Diff:
             raise ArgumentTypeError("diff compares models with a graph.", got=f"{type(model).__name__}: {model!r}"[:120])
     before, after = _facts(old.graph), _facts(new.graph)
     changes: list[Change] = []
-    kept = 0
+    unchanged = 0
     for path in _merged(list(before), list(after)):
         if path not in after:
             changes.append(Change(path, "removed", f"{before[path].type} {before[path].shape}", ""))
@@ -83,11 +83,11 @@ def diff(old: Any, new: Any) -> Diff:
         else:
             found = list(_changes(path, before[path], after[path]))
             changes += found
-            kept += not found
+            unchanged += not found
     ends = [_ends(model.graph) for model in (old, new)]
     if ends[0] != ends[1]:
         changes.append(Change("outputs", "outputs", *ends))
-    return Diff(changes, kept)
+    return Diff(changes, unchanged)
 
 
 def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
@@ -194,7 +194,7 @@ def _relative(weight: Any, operation: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text that is the same for the same value, wherever it lies in memory."""
+    """Return a value as text that is the same for the same value, whatever its address."""
     if hasattr(value, "get_config"):
         return f"{type(value).__name__}({value.get_config()})"
     if callable(value):

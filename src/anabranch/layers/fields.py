@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
 
 from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
-from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
 from anabranch._policy import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
@@ -195,6 +195,8 @@ class FieldLayer(Layer, Configurable):
     def _take_others(self, others: dict[str, Any]) -> None:
         if others:
             Layer.__init__(self, **others)
+            if "autocast" in others:  # which a class may be without unless it is asked for
+                self._autocast = bool(others["autocast"])
 
     def _unknown_argument(self, name: str, known: Any = ()) -> ArgumentTypeError:
         return Configurable._unknown_argument(self, name, taken(type(self)))
@@ -231,7 +233,13 @@ class FieldLayer(Layer, Configurable):
                 held[changed.key] = before
 
     def _check_call(self, node: Node, changed: Field[Any, Any]) -> None:
-        specs = self.compute_output_spec(*node.args, **node.kwargs)
+        try:
+            specs = self.compute_output_spec(*node.args, **node.kwargs)
+        except AnabranchError as error:
+            raise ArgumentError(
+                f"{changed.name} of {self._described()} cannot change: its call in a graph would fail.",
+                got=error.fact, where=f"called at {node.site}", repair="exchange the layer in a model by edit.replace",
+            ) from error  # fmt: skip
         if specs != node.output_specs:
             raise ArgumentError(
                 f"{changed.name} of {self._described()} cannot change: its output in a graph would be another.",

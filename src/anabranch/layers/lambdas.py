@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from anabranch import _tree, registry, runtime
-from anabranch._errors import ArgumentTypeError
+from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph import Graph, Spec, Tensor, with_values
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
@@ -53,6 +53,8 @@ class Lambda(FieldLayer):
     )
 
     _graph: Graph | None = state(init=False)
+    _earlier: Graph | None = state(init=False)  # the graph until a setting asked for more than a graph can say
+    _outdated: bool | None = state(init=False)  # whether the function is another one than the graph was made of
 
     @property
     def supports_masking(self) -> bool:  # type: ignore[override]  # follows from a setting
@@ -60,9 +62,27 @@ class Lambda(FieldLayer):
         return self.mask is not None
 
     def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        before = self._graph, self._earlier, self._outdated
         if changed.name in ("function", "arguments"):
-            self._graph = None
-        super()._changing(changed, value)
+            self._graph, self._earlier, self._outdated = None, None, True
+        elif changed.name == "mask" and value is not None:
+            self._run_whole()
+        try:
+            super()._changing(changed, value)
+        except AnabranchError:
+            self._graph, self._earlier, self._outdated = before
+            raise
+
+    def note_change(self) -> None:
+        """Note that settings have changed; what only a layer as a whole can do ends its use as a graph."""
+        super().note_change()
+        dtypes = [tensor.dtype for tensor in self._graph.inputs if "float" in tensor.dtype] if self._graph else []
+        if self.activity_regularizer is not None or any(dtype != self.compute_dtype for dtype in dtypes):
+            self._run_whole()
+
+    def _run_whole(self) -> None:
+        if self._graph is not None:
+            self._graph, self._earlier = None, self._graph
 
     @property
     def graph(self) -> Graph | None:
@@ -74,16 +94,18 @@ class Lambda(FieldLayer):
         twin = copy.copy(self)
         twin.calls = []
         twin.function, twin.arguments = functools.partial(_run, graph), {}
-        twin._graph = graph  # what it does is what the graph says now
+        twin._graph, twin._earlier, twin._outdated = graph, None, False  # what it does is what the graph says now
         return twin
 
     def sublayers(self) -> list[Layer]:
         """Return the layers that the function calls."""
-        return super().sublayers() if self._graph is None else [o for o in self._graph.operations if isinstance(o, Layer)]
+        graph = self._graph or self._earlier
+        return super().sublayers() if graph is None else [o for o in graph.operations if isinstance(o, Layer)]
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """Return the spec by the graph, by ``output_shape`` where there is one, else from fake tensors."""
-        if not self.calls and self._graph is None:
+        if (self._outdated or not self.calls) and self._graph is None:
+            self._outdated = False
             self._graph = self._traced(inputs) if not kwargs else None
         elif self._graph is not None and [t.spec for t in _tree.leaves(inputs)] != [t.spec for t in self._graph.inputs]:
             self._graph = None  # what it does may depend on shapes
@@ -127,6 +149,8 @@ class Lambda(FieldLayer):
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Call the function, with ``mask`` and ``training`` where it takes them."""
+        if self._earlier is not None:  # with the layers that it made
+            return _run(self._earlier, inputs)
         given = {"mask": mask, "training": training}
         return self.function(inputs, **{name: given[name] for name in self._taken()}, **self.arguments)
 

@@ -118,6 +118,14 @@ class Normalization(Pointwise):
         if given[0] is not None:
             self.input_mean, self.input_variance = given
 
+    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+        if changed.fixed and self.built and value != self.axis:  # given statistics are no weights, but have its axes
+            raise ArgumentError(
+                f"{changed.name} of {self._described()} cannot change: its statistics have these axes.",
+                expected=f"{changed.name}={self.axis!r}", got=repr(value), repair="make a new layer",
+            )  # fmt: skip
+        super()._changing(changed, value)
+
     def get_config(self) -> dict[str, Any]:
         """Return the settings; mean and variance as they were given, as those from data are weights.
 

@@ -201,6 +201,13 @@ def clone_model(
         recursive: whether ``clone_function`` is asked for the layers of nested models too.
         weights: ``fresh`` draws them anew, as Keras does; ``shared`` or ``copied`` takes over the model's.
         kwargs: nothing else is taken; Keras's ``cache`` is ignored.
+
+    Example:
+        >>> from anabranch import Input, Model, layers, models
+        >>> x = Input((4,))
+        >>> model = Model(x, layers.Dense(2)(x))
+        >>> models.clone_model(model).layers[1] is model.layers[1]
+        False
     """
     if weights not in ("fresh", "shared", "copied"):
         raise ArgumentError(

@@ -29,6 +29,14 @@ class Model(Trainer):
         inputs: a symbolic tensor or a nest (list, tuple, dict) of them.
         outputs: the same.
         name: the model's name.
+        trainable: whether training changes the weights.
+
+    Example:
+        >>> from anabranch import Input, Model, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+        >>> model.output_shape, model.count_params()
+        ((None, 2), 46)
     """
 
     first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
@@ -50,7 +58,7 @@ class Model(Trainer):
             except GraphError as error:
                 self._graph = Graph(*editing.connected(inputs, outputs, error))
             unneeded.tell(self._graph)
-            self._adopt_layers()
+            self._claim_layers()
             self.built = True
 
     @classmethod
@@ -58,14 +66,25 @@ class Model(Trainer):
         return "functional" if cls is Model else super()._base_name()
 
     def with_graph(self, graph: Graph) -> Model:
-        """Return a model like this one with another graph: its name, class and attributes, not compiled."""
+        """Return a model like this one with another graph: its name, class and attributes, not compiled.
+
+        Args:
+            graph: the graph.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.with_graph(model.graph).layers == model.layers
+            True
+        """
         twin = copy.copy(self)
         twin._graph, twin._compiled, twin.history, twin.calls = graph, None, None, []
         twin._home = Home(self._home.path)
-        twin._adopt_layers()
+        twin._claim_layers()
         return twin
 
-    def _adopt_layers(self) -> None:
+    def _claim_layers(self) -> None:
         for source in self._need_graph().inputs:
             if isinstance(source.node.operation, InputLayer):
                 source.node.operation.models.add(self)
@@ -97,7 +116,15 @@ class Model(Trainer):
         return self._implicit if graph is None else graph
 
     def need_running_graph(self) -> Graph:
-        """Return ``running_graph``, or raise where neither a graph, nor data, nor ``build`` said what goes in."""
+        """Return ``running_graph``, or raise where neither a graph, nor data, nor ``build`` said what goes in.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.need_running_graph() is model.graph
+            True
+        """
         if self.graph is None and self._implicit is None and self._seen is not None:
             self.follow(self._seen)
         graph = self.running_graph
@@ -106,14 +133,43 @@ class Model(Trainer):
         return graph
 
     def follow(self, x: Any) -> None:
-        """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes."""
+        """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes.
+
+        Args:
+            x: a nest of arrays or tensors (B, …).
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.follow(np.ones((3, 4)))
+            >>> model.input_shape
+            (None, 4)
+        """
         if self.graph is None:
             self._implicit = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit)
             if not self.claimed:
                 self.claim(_process.next_claim(), self.name)
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes."""
+        """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes.
+
+        Args:
+            input_shape: a shape with the batch first, or a nest of shapes.
+
+        Example:
+            >>> from anabranch import Model, layers
+            >>> class Head(Model):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.dense = layers.Dense(2)
+            ...     def call(self, inputs):
+            ...         return self.dense(inputs)
+            >>> model = Head()
+            >>> model.build((None, 4))
+            >>> model.count_params()
+            10
+        """
         if self.built or self.graph is not None:
             return
         self.built = True
@@ -153,7 +209,15 @@ class Model(Trainer):
         )
 
     def sublayers(self) -> list[Layer]:
-        """Return the layers of the graph in Keras's order."""
+        """Return the layers of the graph in Keras's order.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> [layer.name for layer in model.sublayers()]
+            ['input_layer', 'body', 'head']
+        """
         return self.layers
 
     @property
@@ -219,7 +283,19 @@ class Model(Trainer):
         return [names.get(tensor.node.operation, tensor.name) for tensor in _tree.leaves(structure)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return the layer of that name, or at that place in ``layers``."""
+        """Return the layer of that name, or at that position in ``layers``.
+
+        Args:
+            name: the name in this model.
+            index: the position in ``layers``.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.get_layer("head") is model.get_layer(index=-1)
+            True
+        """
         if (name is None) == (index is None):
             raise ArgumentError("get_layer takes a name or an index.", got=f"name={name!r}, index={index!r}")
         layers = self.layers
@@ -241,19 +317,66 @@ class Model(Trainer):
         return operation_at(self._need_graph(), path)
 
     def select(self, selector: Any) -> dict[str, Any]:
-        """Return layers by path: those of a type, of a name pattern, or for which a predicate holds; nested models' too."""
+        """Return layers by path: those of a type, of a name pattern, or for which a predicate holds; nested models' too.
+
+        Args:
+            selector: a path, pattern, type, layer, predicate, or a list of these.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> list(model.select(layers.Dense))
+            ['body', 'head']
+        """
         return select(self._need_graph(), selector)
 
     def tensor(self, path: str) -> Tensor:
-        """Return the symbolic tensor at a path: ``"conv2d"``, ``"shared@2"`` for the third call, ``"split:1"``."""
+        """Return the symbolic tensor at a path: ``"conv2d"``, ``"shared@2"`` for the third call, ``"split:1"``.
+
+        Args:
+            path: the layer's path, with ``@`` and the call's index or ``:`` and the output's where it has several.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.tensor("body").shape
+            (None, 4)
+        """
         return place_of(self._need_graph(), path).tensor()
 
     def tap(self, paths: Any, name: str | None = None) -> Model:
-        """Return a model of inner tensors, on the same layers: outputs in the nest of ``paths``, or a dict for a selector."""
+        """Return a model of inner tensors, on the same layers: outputs in the nest of ``paths``, or a dict for a selector.
+
+        Args:
+            paths: paths of tensors in a nest, or a selector of layers.
+            name: the new model's name.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.tap({"features": "body"}).output_shape
+            {'features': (None, 4)}
+        """
         return Model(*editing.tapped(self._need_graph(), paths), name=name)
 
     def between(self, start: Any, end: Any, name: str | None = None) -> Model:
-        """Return the part of the model from the tensors at ``start`` to those at ``end``, on the same layers."""
+        """Return the part of the model from the tensors at ``start`` to those at ``end``, on the same layers.
+
+        Args:
+            start: the path of the tensor that becomes the input, or a list of paths.
+            end: the path of the tensor that becomes the output, or a list of paths.
+            name: the new model's name.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.between("body", "head").input_shape
+            (None, 4)
+        """
         return Model(*editing.cut(self._need_graph(), start, end), name=name)
 
     def edit(self, *edits: Any, weights: str = "shared", name: str | None = None) -> Model:
@@ -261,6 +384,19 @@ class Model(Trainer):
 
         Untouched layers keep name, ``trainable`` and weights: ``"shared"`` with this model, or ``"copied"``. Where a weight
         does not fit any more, its layer is recreated with those that do, and a warning says so.
+
+        Args:
+            edits: what to change.
+            weights: ``"shared"`` or ``"copied"``.
+            name: the new model's name; this model's where None.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> from anabranch import edit
+            >>> [layer.name for layer in model.edit(edit.insert_after("body", layers.Dropout(0.5))).layers]
+            ['input_layer', 'body', 'dropout', 'head']
         """
         found: Model = editing.edited(self, self._need_graph(), edits, weights, name)
         return found
@@ -291,14 +427,39 @@ class Model(Trainer):
             vars(self).update(own)
 
     def diff(self, other: Model) -> Diff:
-        """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines."""
+        """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines.
+
+        Args:
+            other: the model to compare with.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> print(model.diff(Model(x, layers.Dense(2, name="head")(x))))
+            - body  Dense (None, 4)
+            ~ head  inputs: body -> input_layer
+            ~ head  weights: kernel (4, 2) -> kernel (8, 2)
+            1 layers are the same.
+        """
         found: Diff = insight.diff(self, other)
         return found
 
     # Calling
 
     def bind_inputs(self, value: Any) -> list[Any]:
-        """Return the leaves of ``value`` in the order of the model's inputs."""
+        """Return the leaves of ``value`` in the order of the model's inputs.
+
+        Args:
+            value: a nest of arrays or tensors, or a dict of them by the inputs' names.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.bind_inputs([1.0])
+            [1.0]
+        """
         return bind(value, Slots.inputs(self), _INPUTS._replace(optional=optional_inputs(self)))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -319,7 +480,19 @@ class Model(Trainer):
         return map_specs(lambda spec: spec.shape, self.compute_output_spec(inputs))
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ."""
+        """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ.
+
+        Args:
+            inputs: symbolic tensors in the nest of the inputs.
+            kwargs: further arguments of the call.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.compute_output_spec(Input((8,))).shape
+            (None, 2)
+        """
         graph = self.graph
         if graph is None:
             if type(self).compute_output_shape is Model.compute_output_shape:
@@ -346,7 +519,19 @@ class Model(Trainer):
     else:
 
         def call(self, inputs: Any, training: bool | None = None) -> Any:
-            """Run the graph's layers one by one; a subclass without a graph writes its own."""
+            """Run the graph's layers one by one; a subclass without a graph writes its own.
+
+            Args:
+                inputs: tensors in the nest of the inputs.
+                training: whether layers run as in training.
+
+            Example:
+                >>> import torch
+                >>> from anabranch import Input, Model, layers
+                >>> x = Input((8,))
+                >>> Model(x, layers.Dense(2)(x)).call(torch.ones(3, 8)).shape
+                torch.Size([3, 2])
+            """
             graph = self._need_graph()
             return _tree.fill(graph.output_structure, engine.interpret(graph, self.bind_inputs(inputs)))
 
@@ -395,13 +580,32 @@ class Model(Trainer):
         return args[:1], {**kwargs, **dict(zip(names[1:], args[1:], strict=False))}
 
     def to_torch(self) -> Any:
-        """Return a plain ``torch.nn.Module`` of readable code that shares this model's weights."""
+        """Return a plain ``torch.nn.Module`` of readable code that shares this model's weights.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> import torch
+            >>> model.to_torch()(torch.ones(3, 8)).shape
+            torch.Size([3, 2])
+        """
         return engine.to_torch(self)
 
     def explain_execution(self, training: bool = False, gradients: bool | None = None, single: bool = False) -> Any:
         """Return which passes rewrote the model's code where, why not elsewhere, and the code; print it to read it.
 
-        ``gradients``: as run under autograd, as training always is. ``single``: as run for batches of one sample.
+        Args:
+            training: whether as run in training.
+            gradients: whether as run under autograd, as training always is; None follows ``training``.
+            single: whether as run for batches of one sample.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> str(model.explain_execution()).splitlines()[0]
+            'inference on cpu'
         """
         found = engine.explain_execution(self, training=training, gradients=gradients, single=single)
         return _with_replay(self, found, training)
@@ -417,7 +621,23 @@ class Model(Trainer):
         show_trainable: bool = False,
         layer_range: tuple[str, str] | None = None,
     ) -> None:
-        """Print the table of layers: type, output shape, parameters, connections."""
+        """Print the table of layers: type, output shape, parameters, connections.
+
+        Args:
+            line_length: the width of the table; None fits it to the contents.
+            positions: where columns end, as fractions of the width or as characters.
+            print_fn: takes the text in place of ``print``.
+            expand_nested: whether nested models' layers are rows too.
+            show_trainable: whether a column says which layers train.
+            layer_range: names of the first and the last layer to show.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.summary(print_fn=lambda text: print(text.splitlines()[0]))
+            Model: "functional"
+        """
         insight.summary(
             self, line_length=line_length, positions=positions, print_fn=print_fn, expand_nested=expand_nested,
             show_trainable=show_trainable, layer_range=layer_range,
@@ -483,11 +703,39 @@ class Model(Trainer):
         return json.dumps(registry.serialize_keras_object(self), **kwargs)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to a ``.safetensors`` file, by path."""
+        """Write the weights to a ``.safetensors`` file, by path.
+
+        Args:
+            filepath: the file, whose name ends in ``.safetensors``.
+            overwrite: whether a file of that name is replaced; else it is an error.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_weights(pathlib.Path(folder) / "w.safetensors")
+            ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+            ['w.safetensors']
+        """
         saving.save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath: Any) -> None:
-        """Read the weights from a ``.safetensors`` file, by path and shape."""
+        """Read the weights from a ``.safetensors`` file, by path and shape.
+
+        Args:
+            filepath: the file, whose name ends in ``.safetensors``.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_weights(pathlib.Path(folder) / "w.safetensors")
+            ...     model.load_weights(pathlib.Path(folder) / "w.safetensors")
+        """
         saving.load_weights(self, filepath)
 
 

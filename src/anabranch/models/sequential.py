@@ -20,6 +20,12 @@ class Sequential(Model):
     Args:
         layers: layers, the first of which may be ``Input(...)``; without one, the shape comes with the first data.
         name: the model's name.
+        trainable: whether training changes the weights.
+
+    Example:
+        >>> from anabranch import Sequential, layers
+        >>> Sequential([layers.Input((4,)), layers.Dense(2)]).output_shape
+        (None, 2)
     """
 
     first_call: ClassVar[int] = 0
@@ -39,7 +45,20 @@ class Sequential(Model):
         return "sequential" if cls is Sequential else super()._base_name()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Append a layer; the first may be what ``Input(...)`` gave."""
+        """Append a layer; the first may be what ``Input(...)`` gave.
+
+        Args:
+            layer: the layer, or what ``Input(...)`` gave.
+            rebuild: taken as in Keras; the graph is made when it is next asked for.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential()
+            >>> model.add(layers.Input((4,)))
+            >>> model.add(layers.Dense(2))
+            >>> model.output_shape
+            (None, 2)
+        """
         if isinstance(layer, Tensor) and not layer.node.inputs:
             layer = layer.node.operation
         if not isinstance(layer, Layer):
@@ -79,7 +98,17 @@ class Sequential(Model):
         return ArgumentTypeError("A Sequential holds layers.", got=got, where=str(call_site()), repair=repair)
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Remove the last layer and return it."""
+        """Remove the last layer and return it.
+
+        Args:
+            rebuild: taken as in Keras; the graph is made when it is next asked for.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2), layers.ReLU()])
+            >>> model.pop().name, len(model.layers)
+            ('re_lu', 1)
+        """
         if not self._row:
             raise ArgumentError("There is no layer to pop.", got="an empty Sequential")
         layer = self._row.pop()
@@ -100,7 +129,7 @@ class Sequential(Model):
         """The graph inside, once the input is known."""
         if self._graph is None and self._source is not None and self._row:
             self._graph = Graph(self._source, self._end)
-            self._adopt_layers()
+            self._claim_layers()
         return self._graph
 
     @property
@@ -110,7 +139,17 @@ class Sequential(Model):
         return list(self._row)
 
     def with_graph(self, graph: Graph) -> Model:
-        """Return a Sequential of another graph, or a Model where that is no row of layers any more."""
+        """Return a Sequential of another graph, or a Model where that is no row of layers any more.
+
+        Args:
+            graph: the graph.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Input((4,)), layers.Dense(2)])
+            >>> type(model.with_graph(model.graph)).__name__
+            'Sequential'
+        """
         row = _row_of(graph)
         if row is None:
             return Model(graph.input_structure, graph.output_structure, name=self.explicit_name)
@@ -119,7 +158,18 @@ class Sequential(Model):
         return twin  # type: ignore[no-any-return]  # the class of self
 
     def build(self, input_shape: Shape | None = None) -> None:
-        """Connect the layers for an input of ``input_shape``, the batch first."""
+        """Connect the layers for an input of ``input_shape``, the batch first.
+
+        Args:
+            input_shape: the shape, the batch first.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.build((None, 4))
+            >>> model.count_params()
+            10
+        """
         if input_shape is None:
             raise ArgumentError("build needs the shape of the input.", expected="(None, …)", got="None")
         if self._source is None:
@@ -127,7 +177,19 @@ class Sequential(Model):
             self._connect(Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=dtype))
 
     def follow(self, x: Any) -> None:
-        """Connect the layers for data ``x``, where that is still to do."""
+        """Connect the layers for data ``x``, where that is still to do.
+
+        Args:
+            x: an array or tensor (B, …).
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> import numpy as np
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.follow(np.ones((3, 4)))
+            >>> model.output_shape
+            (None, 2)
+        """
         if self.graph is None:
             self.build(tuple(_tree.leaves(x)[0].shape))
 
@@ -197,7 +259,17 @@ class Sequential(Model):
         return input_shape
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        """Return the output's spec, connecting the layers first where that is still to do."""
+        """Return the output's spec, connecting the layers first where that is still to do.
+
+        Args:
+            inputs: a symbolic tensor.
+            kwargs: further arguments of the call.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> Sequential([layers.Dense(2)]).compute_output_spec(layers.Input((4,))).shape
+            (None, 2)
+        """
         if self.graph is None:
             self.build(inputs.shape)
         return super().compute_output_spec(inputs, **kwargs)

@@ -33,7 +33,23 @@ def weight_paths(model: Any) -> dict[str, Weight]:
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
-    """Write all weights in Keras's axis order; the file appears under its name only when it is whole."""
+    """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
+
+    Args:
+        model: the model.
+        filepath: the file, whose name ends in ``.safetensors``.
+        overwrite: whether a file of that name is replaced; else it is an error.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from anabranch import Input, Model, layers, saving
+        >>> x = Input((4,))
+        >>> model = Model(x, layers.Dense(2)(x))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saving.save_weights(model, pathlib.Path(folder) / "w.safetensors")
+        ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+        ['w.safetensors']
+    """
     path = _checked(filepath)
     if path.exists() and not overwrite:
         raise ArgumentError("The file is there already.", got=str(path), repair="overwrite=True, or another name")
@@ -58,7 +74,21 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 
 
 def load_weights(model: Any, filepath: Any) -> None:
-    """Read all weights by path and shape; nothing changes unless every one of them fits."""
+    """Read all weights by path and shape; nothing changes unless every one of them fits.
+
+    Args:
+        model: the model.
+        filepath: the file, whose name ends in ``.safetensors``.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from anabranch import Input, Model, layers, saving
+        >>> x = Input((4,))
+        >>> model = Model(x, layers.Dense(2)(x))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saving.save_weights(model, pathlib.Path(folder) / "w.safetensors")
+        ...     saving.load_weights(model, pathlib.Path(folder) / "w.safetensors")
+    """
     path = _checked(filepath)
     if not model.built:
         raise NotReadyError(

@@ -47,7 +47,7 @@ def training_facts(model: Trainable, compiled: Compiled, program: engine.Program
     functions = [*compiled.losses, *(each for w in model.trainable_weights for each in (w.regularizer, w.constraint))]
     return model_facts(model, program, strategy.device)._replace(
         device="cuda" if compiled.graph_maker else strategy.device.type,
-        by_hand=has_custom_step(model),
+        custom_step=has_custom_step(model),
         unknown=tuple(name_of(thing) for thing in functions if thing is not None and not is_known(thing)),
         accumulates=bool(optimizer.gradient_accumulation_steps),
         optimizer="" if capturable else type(optimizer).__name__,
@@ -65,7 +65,7 @@ def model_facts(model: Trainable, program: engine.Program, device: torch.device)
         device.type,
         jit_compile=model.jit_compile,
         opaque=tuple(name for name, part in parts if isinstance(part, Opaque)),
-        foreign=tuple(type(part).__name__ for part in program.lowered.foreign if not is_plain_module(part)),
+        third_party=tuple(type(part).__name__ for part in program.lowered.third_party if not is_plain_module(part)),
         watching=tuple(metric.name for metric in watched if not is_known_metric(metric)),
         reseeded=tuple(node.meta["path"] for node in code.nodes if node.target is torch.Generator),
     )
@@ -122,7 +122,7 @@ def captured_steps(
 
 
 class _CapturedSteps:
-    """Takes training steps, replayed once the sizes of batches have settled.
+    """Takes training steps, replayed once the sizes of batches repeat.
 
     Args:
         model: the model.
@@ -174,7 +174,7 @@ class _CapturedSteps:
             self._compiled.update(outputs, batch.y, batch.weights)
 
     def _work(self, inputs: Sequence[torch.Tensor | None]) -> Tensors:
-        """Compute a step on tensors in the order of x, y and weights; return what is recorded of losses, and the outputs."""
+        """Compute a step on tensors in the order of x, y and weights; return the losses recorded, and the outputs."""
         batch = self._batch
         if batch is None:
             raise RuntimeError("a step is captured only while one is taken")

@@ -35,7 +35,7 @@ class Executor:
         self._training = training
         self._strategy = strategy
         self._report = report
-        self.program: engine.Way
+        self.program: engine.Runner
         """What computes the outputs."""
         self.reuses_outputs = False
         """Whether the next call overwrites the outputs of this one, as those of a replayed CUDA graph."""

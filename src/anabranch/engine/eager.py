@@ -1,4 +1,4 @@
-"""A model layer by layer, as a debugger wants it; and what all ways to compute a model's outputs have in common."""
+"""A model run layer by layer, as a debugger wants it, and the protocol of all that computes a model's outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anabranch.graph import Graph
 Results = tuple[list[torch.Tensor], list[torch.Tensor]]
 
 
-class Way(Protocol):
+class Runner(Protocol):
     """Flat tensors in; outputs and auxiliary losses out."""
 
     graph: Graph
