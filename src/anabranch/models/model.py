@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from anabranch import _process, _tree, engine, insight, registry, runtime, saving, training
-from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError, unknown
+from anabranch import _process, _tree, engine, registry, runtime
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, map_specs, replay
-from anabranch.graph.names import name_operations
-from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, editing, implicit, unneeded
-from anabranch.models.trainer import Trainer
+from anabranch.models.structure import Structure
 
 if TYPE_CHECKING:
-    from anabranch.insight.diff import Diff
+    pass
 
 
-class Model(Trainer):
+class Model(Structure):
     """A network: the graph between ``inputs`` and ``outputs``; can be run, trained, summarised, saved, called like a layer.
 
     Args:
@@ -42,7 +40,6 @@ class Model(Trainer):
     first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
-    _graph: Graph | None = None
     _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
     _seen: Any = None  # what such a model was first called on: shapes and dtypes
 
@@ -97,17 +94,6 @@ class Model(Trainer):
                 layer.claim(ordinal, name)
 
     # The graph
-
-    @property
-    def graph(self) -> Graph | None:
-        """The graph inside."""
-        return self._graph
-
-    def _need_graph(self) -> Graph:
-        graph = self.graph
-        if graph is None:
-            raise self._not_built()
-        return graph
 
     @property
     def running_graph(self) -> Graph | None:
@@ -208,144 +194,6 @@ class Model(Trainer):
             repair="Model(inputs, outputs), or give a Sequential its Input first",
         )
 
-    def sublayers(self) -> list[Layer]:
-        """Return the layers of the graph in Keras's order.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> [layer.name for layer in model.sublayers()]
-            ['input_layer', 'body', 'head']
-        """
-        return self.layers
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers of the graph, in Keras's order: by distance from the outputs, farthest first."""
-        graph = self.graph
-        return super().sublayers() if graph is None else [o for o in graph.operations if isinstance(o, Layer)]
-
-    @property
-    def inputs(self) -> list[Tensor]:
-        """The symbolic tensors that go in, flat."""
-        return list(self._need_graph().inputs)
-
-    @property
-    def outputs(self) -> list[Tensor]:
-        """The symbolic tensors that come out, flat."""
-        return list(self._need_graph().outputs)
-
-    @property
-    def input_structure(self) -> Any:
-        """The inputs in the nest they were given in."""
-        return self._need_graph().input_structure
-
-    @property
-    def output_structure(self) -> Any:
-        """The outputs in the nest they were given in."""
-        return self._need_graph().output_structure
-
-    @property
-    def input(self) -> Any:
-        """The inputs in the nest they were given in."""
-        return self.input_structure
-
-    @property
-    def output(self) -> Any:
-        """The outputs in the nest they were given in."""
-        return self.output_structure
-
-    @property
-    def input_shape(self) -> Any:
-        """The inputs' shapes, in their nest."""
-        return _tree.map_leaves(lambda tensor: tensor.shape, self.input_structure)
-
-    @property
-    def output_shape(self) -> Any:
-        """The outputs' shapes, in their nest."""
-        return _tree.map_leaves(lambda tensor: tensor.shape, self.output_structure)
-
-    @property
-    def input_names(self) -> list[str]:
-        """What the inputs are called: the keys of a dict, else the names of the Inputs."""
-        return self._names(self.input_structure)
-
-    @property
-    def output_names(self) -> list[str]:
-        """What the outputs are called: the keys of a dict, else the names of the layers that give them."""
-        return self._names(self.output_structure)
-
-    def _names(self, structure: Any) -> list[str]:
-        if isinstance(structure, dict) and not any(_tree.is_nest(value) for value in structure.values()):
-            return list(structure)
-        names = self._need_graph().names
-        return [names.get(tensor.node.operation, tensor.name) for tensor in _tree.leaves(structure)]
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return the layer of that name, or at that position in ``layers``.
-
-        Args:
-            name: the name in this model.
-            index: the position in ``layers``.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.get_layer("head") is model.get_layer(index=-1)
-            True
-        """
-        if (name is None) == (index is None):
-            raise ArgumentError("get_layer takes a name or an index.", got=f"name={name!r}, index={index!r}")
-        layers = self.layers
-        if index is not None:
-            if isinstance(index, bool) or not isinstance(index, int):
-                raise ArgumentTypeError("The index of a layer is an integer.", got=repr(index))
-            if not -len(layers) <= index < len(layers):
-                raise ArgumentError("No layer has that index.", expected=f"0 to {len(layers) - 1}", got=str(index))
-            return layers[index]
-        graph = self.graph
-        names = name_operations(layers) if graph is None else graph.names
-        for layer in layers:
-            if names[layer] == name:
-                return layer
-        raise unknown("layer", str(name), names.values(), of=repr(self.name))
-
-    def __getitem__(self, path: str) -> Any:
-        """Return the layer at a path, such as ``model["backbone/conv2d"]``."""
-        return operation_at(self._need_graph(), path)
-
-    def select(self, selector: Any) -> dict[str, Any]:
-        """Return layers by path: those of a type, of a name pattern, or for which a predicate holds; nested models' too.
-
-        Args:
-            selector: a path, pattern, type, layer, predicate, or a list of these.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> list(model.select(layers.Dense))
-            ['body', 'head']
-        """
-        return select(self._need_graph(), selector)
-
-    def tensor(self, path: str) -> Tensor:
-        """Return the symbolic tensor at a path: ``"conv2d"``, ``"shared@2"`` for the third call, ``"split:1"``.
-
-        Args:
-            path: the layer's path, with ``@`` and the call's index or ``:`` and the output's where it has several.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.tensor("body").shape
-            (None, 4)
-        """
-        return place_of(self._need_graph(), path).tensor()
-
     def tap(self, paths: Any, name: str | None = None) -> Model:
         """Return a model of inner tensors, on the same layers: outputs in the nest of ``paths``, or a dict for a selector.
 
@@ -425,25 +273,6 @@ class Model(Trainer):
             return super().__deepcopy__(memo)
         finally:
             vars(self).update(own)
-
-    def diff(self, other: Model) -> Diff:
-        """Return what differs in ``other``: layers added, removed, changed, rewired; printed, a list of lines.
-
-        Args:
-            other: the model to compare with.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> print(model.diff(Model(x, layers.Dense(2, name="head")(x))))
-            - body  Dense (None, 4)
-            ~ head  inputs: body -> input_layer
-            ~ head  weights: kernel (4, 2) -> kernel (8, 2)
-            1 layers are the same.
-        """
-        found: Diff = insight.diff(self, other)
-        return found
 
     # Calling
 
@@ -579,70 +408,6 @@ class Model(Trainer):
             )
         return args[:1], {**kwargs, **dict(zip(names[1:], args[1:], strict=False))}
 
-    def to_torch(self) -> Any:
-        """Return a plain ``torch.nn.Module`` of readable code that shares this model's weights.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> import torch
-            >>> model.to_torch()(torch.ones(3, 8)).shape
-            torch.Size([3, 2])
-        """
-        return engine.to_torch(self)
-
-    def explain_execution(self, training: bool = False, gradients: bool | None = None, single: bool = False) -> Any:
-        """Return which passes rewrote the model's code where, why not elsewhere, and the code; print it to read it.
-
-        Args:
-            training: whether as run in training.
-            gradients: whether as run under autograd, as training always is; None follows ``training``.
-            single: whether as run for batches of one sample.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> str(model.explain_execution()).splitlines()[0]
-            'inference on cpu'
-        """
-        found = engine.explain_execution(self, training=training, gradients=gradients, single=single)
-        return _with_replay(self, found, training)
-
-    # Looking
-
-    def summary(
-        self,
-        line_length: int | None = None,
-        positions: list[float] | None = None,
-        print_fn: Callable[[str], Any] | None = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: tuple[str, str] | None = None,
-    ) -> None:
-        """Print the table of layers: type, output shape, parameters, connections.
-
-        Args:
-            line_length: the width of the table; None fits it to the contents.
-            positions: where columns end, as fractions of the width or as characters.
-            print_fn: takes the text in place of ``print``.
-            expand_nested: whether nested models' layers are rows too.
-            show_trainable: whether a column says which layers train.
-            layer_range: names of the first and the last layer to show.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.summary(print_fn=lambda text: print(text.splitlines()[0]))
-            Model: "functional"
-        """
-        insight.summary(
-            self, line_length=line_length, positions=positions, print_fn=print_fn, expand_nested=expand_nested,
-            show_trainable=show_trainable, layer_range=layer_range,
-        )  # fmt: skip
-
     # Saving
 
     def get_config(self) -> dict[str, Any]:
@@ -702,42 +467,6 @@ class Model(Trainer):
 
         return json.dumps(registry.serialize_keras_object(self), **kwargs)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to a ``.safetensors`` file, by path.
-
-        Args:
-            filepath: the file, whose name ends in ``.safetensors``.
-            overwrite: whether a file of that name is replaced; else it is an error.
-
-        Example:
-            >>> import pathlib, tempfile
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     model.save_weights(pathlib.Path(folder) / "w.safetensors")
-            ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
-            ['w.safetensors']
-        """
-        saving.save_weights(self, filepath, overwrite=overwrite)
-
-    def load_weights(self, filepath: Any) -> None:
-        """Read the weights from a ``.safetensors`` file, by path and shape.
-
-        Args:
-            filepath: the file, whose name ends in ``.safetensors``.
-
-        Example:
-            >>> import pathlib, tempfile
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     model.save_weights(pathlib.Path(folder) / "w.safetensors")
-            ...     model.load_weights(pathlib.Path(folder) / "w.safetensors")
-        """
-        saving.load_weights(self, filepath)
-
 
 def _restored(kind: type[Model], config: dict[str, Any], seen: Any, values: list[Any] | None, arguments: Any) -> Model:
     """Return the model that was pickled."""
@@ -754,10 +483,6 @@ def _restored(kind: type[Model], config: dict[str, Any], seen: Any, values: list
 
 def _first_call(layer: Layer) -> int:
     return layer.first_call if isinstance(layer, Model) else 0
-
-
-def _with_replay(model: Model, execution: Any, trains: bool) -> Any:
-    return training.with_replay(model, execution, trains)
 
 
 def _has_shape(value: Any) -> bool:
