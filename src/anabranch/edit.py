@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from anabranch import _tree, activations, layers
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
@@ -27,6 +27,13 @@ from anabranch.layers.configuring import again
 
 # the layers that are an activation and nothing else, by its name
 ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
+
+
+@runtime_checkable
+class Activated(Protocol):
+    """A layer with an activation, ours or a user's."""
+
+    activation: Callable[..., Any] | None
 
 
 class Edit(NamedTuple):
@@ -259,10 +266,10 @@ def swap_activation(old: Any, new: Any) -> Edit:
     kind = getattr(layers, ACTIVATION_LAYERS.get(old, "")) if old in ACTIVATION_LAYERS else None
 
     def uses(layer: Any) -> bool:
-        return getattr(layer, "activation", None) is wanted or (kind is not None and type(layer) is kind)
+        return (isinstance(layer, Activated) and layer.activation is wanted) or (kind is not None and type(layer) is kind)
 
     def changed(layer: Layer) -> Layer:
-        if not hasattr(layer, "activation"):
+        if not isinstance(layer, Activated):
             return layers.Activation(new)
         layer.activation = activations.get(new)
         return layer

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
+from anabranch._fields import Configurable
 from anabranch.graph import Graph, Node, Tensor, spec_leaves, subgraph
 from anabranch.layers.base import Layer
 from anabranch.layers.configuring import base_settings, own_settings
@@ -195,7 +196,7 @@ def _relative(weight: Any, operation: Any) -> str:
 
 def _text(value: Any) -> str:
     """Return a value as text that is the same for the same value, whatever its address."""
-    if hasattr(value, "get_config"):
+    if isinstance(value, (Configurable, Layer)):
         return f"{type(value).__name__}({value.get_config()})"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))

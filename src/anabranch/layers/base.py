@@ -59,6 +59,17 @@ class Layer(Configured):
             bits than it keeps weights in; None takes ``config.dtype_policy()``.
         autocast: whether float inputs are cast to the type that the layer computes in.
         name: the layer's name; None lets the model number it.
+
+    Example:
+        >>> from anabranch import layers
+        >>> class Scale(layers.Layer):
+        ...     def __init__(self, factor, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.factor = factor
+        ...     def call(self, inputs):
+        ...         return inputs * self.factor
+        >>> Scale(3.0)(layers.Input((4,))).shape
+        (None, 4)
     """
 
     takes_integers: ClassVar[bool] = True  # whether they reach ``call`` as they are; else they are cast to ``dtype``

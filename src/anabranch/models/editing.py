@@ -15,6 +15,7 @@ from anabranch.graph import Graph, Node, Tensor, outputs_of
 from anabranch.graph.draft import Draft
 from anabranch.graph.paths import Place, places
 from anabranch.models.rebuilding import Making, rebuild
+from anabranch.models.trainer import Trainer
 
 
 def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: Any, name: str | None) -> Any:
@@ -213,11 +214,12 @@ def clone_model(
         raise ArgumentError(
             "weights of clone_model is not understood.", expected="'fresh', 'shared' or 'copied'", got=repr(weights)
         )
-    if not hasattr(model, "with_graph"):
+    if not isinstance(model, Trainer):
         raise ArgumentTypeError("clone_model copies a model.", got=f"{type(model).__name__}: {model!r}"[:120])
     if model.graph is None:
         return type(model).from_config(model.get_config())
     draft = Draft(model.graph)
     making = Making(clone_function, call_function, recursive, None if input_tensors is None else _tree.leaves(input_tensors))
     built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above
-    return model.with_graph(built.graph)
+    copied: Any = model  # a Model, which this module is below
+    return copied.with_graph(built.graph)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from anabranch import _process, _tree, engine, registry, runtime
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, map_specs, replay
+from anabranch.graph.arrays import is_array
 from anabranch.graph.shapes import same
 from anabranch.layers.base import Layer, _shapes as shapes_in
 from anabranch.layers.core import InputLayer
@@ -374,7 +375,7 @@ class Model(Structure):
         if graph is None or runtime.is_recording() or masked:
             if graph is None and self._seen is None and len(args) == 1 and not runtime.is_recording():
                 given = runtime.as_tensors(args[0])
-                self._seen = implicit.specs_of(self, given) if all(map(_has_shape, _tree.leaves(given))) else None
+                self._seen = implicit.specs_of(self, given) if all(map(is_array, _tree.leaves(given))) else None
             return super()._compute(args, kwargs)
         training = bool(runtime.is_training() if kwargs.get("training") is None else kwargs["training"])
         program = engine.program(self, training)
@@ -483,10 +484,6 @@ def _restored(kind: type[Model], config: dict[str, Any], seen: Any, values: list
 
 def _first_call(layer: Layer) -> int:
     return layer.first_call if isinstance(layer, Model) else 0
-
-
-def _has_shape(value: Any) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
 _INPUTS = Rule("inputs", lambda value: not _tree.is_nest(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -117,9 +117,16 @@ def loss_tracker(compiled: Compiled) -> LossTracker:
     return found
 
 
+@runtime_checkable
+class _Trained(Protocol):
+    """A layer that is a model, as it can be trained."""
+
+    def train_step(self, data: Any) -> dict[str, Any]: ...
+
+
 def own_metrics(model: Trainable) -> list[Metric]:
     """Return the metrics that a model and its layers hold; as in Keras, not those of models inside it."""
-    inside = [layer for layer in model.inner_layers() if layer is model or not hasattr(layer, "train_step")]
+    inside: list[Any] = [layer for layer in model.inner_layers() if layer is model or not isinstance(layer, _Trained)]
     return list({id(metric): metric for layer in inside for metric in layer.held_metrics()}.values())
 
 
