@@ -29,11 +29,11 @@ SOURCE = ROOT / "src" / "anabranch"
 LANGUAGE = ROOT / "tests" / "golden" / "language.json"
 
 CEILINGS = {  # measure: (ceiling, target)
-    "public names without Args or example": (73, 0),
-    "public methods without Args or example": (89, 0),
+    "public names without Args or example": (1, 0),
+    "public methods without Args or example": (41, 0),
     "names that dir shows though they are another package's": (0, 0),
-    "hasattr": (49, 15),
-    "__module__": (20, 3),
+    "hasattr": (42, 15),
+    "__module__": (19, 3),
     "getattr with a default": (59, 30),
     "Any": (1158, 500),
     "rooms in the longest chain of imports": (11, 9),
