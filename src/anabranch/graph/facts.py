@@ -21,7 +21,7 @@ MaskRule: TypeAlias = Callable[[Mapping[str, Any], Inputs], int]
 
 
 class Facts(NamedTuple):
-    """The facts of one function.
+    """The facts of one function; whether it is pure is no fact here, as passes ask that of each torch call it is traced to.
 
     Args:
         spec: its rule for shape and dtype; None: it runs on fake tensors.

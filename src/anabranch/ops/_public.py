@@ -83,3 +83,14 @@ def _number(leaf: Any) -> Any:
     if isinstance(leaf, np.generic):
         return leaf.item()
     return runtime.as_tensor(leaf) if isinstance(leaf, (Weight, np.ndarray)) else leaf
+
+
+def public_functions(*families: types.ModuleType) -> dict[str, Callable[..., Any]]:
+    """Return the functions that modules define for Keras's namespace of their family, by name: all but those in ``OUTSIDE``."""
+    return {
+        name: thing
+        for family in families
+        for name, thing in vars(family).items()
+        if isinstance(thing, types.FunctionType) and thing.__module__ == family.__name__
+        if not name.startswith("_") and name not in vars(family).get("OUTSIDE", ())
+    }

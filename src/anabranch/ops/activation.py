@@ -12,6 +12,8 @@ from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import axis_in, floats, rank, some_axes, tensor
 
+OUTSIDE = frozenset(("mish",))  # Keras has them in no namespace of this family
+
 
 @operation(rules.float_unchanged, pointwise)
 def relu(x: TensorLike) -> Tensor:

@@ -15,6 +15,10 @@ from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, r
 
 # Conversions
 
+OUTSIDE = frozenset(
+    ("cast", "convert_to_numpy", "convert_to_tensor", "dtype", "is_tensor", "saturate_cast", "shape", "stop_gradient")
+)  # Keras has them in no namespace of this family
+
 
 @operation()
 def convert_to_tensor(

@@ -11,6 +11,8 @@ from anabranch.ops._values import dtype, floats, tensor, whole
 
 # Sign and size
 
+OUTSIDE = frozenset(("erf", "erfc", "erfinv", "rsqrt"))  # Keras has them in no namespace of this family
+
 
 @operation(rules.float_unchanged, pointwise)
 def absolute(x: TensorLike) -> Tensor:

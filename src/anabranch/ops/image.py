@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import per_axis
-from anabranch.ops._public import operation
+from anabranch.ops._public import operation, public_functions
 from anabranch.ops._torch import F, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor
-
-__all__ = ["crop_images", "pad_images", "resize", "rgb_to_grayscale"]
 
 _MODES = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubic"}
 
@@ -228,4 +227,5 @@ def _both_ends(
     return before, after  # type: ignore[return-value]  # two of the three numbers are given
 
 
+__all__ = sorted(public_functions(sys.modules[__name__]))
 __dir__ = __all__.copy

@@ -27,6 +27,10 @@ from anabranch.ops._values import (
     whole,
 )
 
+OUTSIDE = frozenset(
+    ("in_top_k", "scatter", "scatter_update", "slice", "slice_update", "top_k")
+)  # Keras has them in no namespace of this family
+
 
 @operation(mask=along())
 def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:

@@ -12,6 +12,8 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import common, one_axis, one_of, rank, shape, sizes, tensor
 
+OUTSIDE = frozenset(("unstack",))  # Keras has them in no namespace of this family
+
 
 @operation(rules.joined, along(joins=True))
 def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:

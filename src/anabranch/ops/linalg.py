@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from anabranch.ops._public import operation
+import sys
+
+from anabranch.ops._public import operation, public_functions
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import common, floats, one_of, rank
 from anabranch.ops.reduction import norm
 
-__all__ = ["cholesky", "det", "eigh", "inv", "norm", "pinv", "qr", "solve", "solve_triangular", "svd"]
+OUTSIDE = frozenset(("logdet", "slogdet"))  # Keras has them in no namespace of this family
 
 
 @operation()
@@ -187,4 +189,5 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     return found[0], found[1]
 
 
+__all__ = sorted(public_functions(sys.modules[__name__]) | {"norm": norm})
 __dir__ = __all__.copy

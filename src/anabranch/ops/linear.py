@@ -15,6 +15,8 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, rank, shape, sizes, tensor
 
+OUTSIDE = frozenset(("cdist",))  # Keras has them in no namespace of this family
+
 
 @operation(rules.matrix_product, product)
 def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:

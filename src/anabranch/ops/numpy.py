@@ -2,232 +2,43 @@
 
 from __future__ import annotations
 
-from anabranch.ops.angles import (
-    arccos as arccos,
-    arccosh as arccosh,
-    arcsin as arcsin,
-    arcsinh as arcsinh,
-    arctan as arctan,
-    arctanh as arctanh,
-    cos as cos,
-    cosh as cosh,
-    deg2rad as deg2rad,
-    rad2deg as rad2deg,
-    sin as sin,
-    sinc as sinc,
-    sinh as sinh,
-    tan as tan,
-    tanh as tanh,
-)
-from anabranch.ops.arithmetic import (
-    add as add,
-    arctan2 as arctan2,
-    clip as clip,
-    cumprod as cumprod,
-    cumsum as cumsum,
-    diff as diff,
-    divide as divide,
-    divide_no_nan as divide_no_nan,
-    floor_divide as floor_divide,
-    fmax as fmax,
-    fmin as fmin,
-    fmod as fmod,
-    heaviside as heaviside,
-    hypot as hypot,
-    ldexp as ldexp,
-    logaddexp as logaddexp,
-    logaddexp2 as logaddexp2,
-    maximum as maximum,
-    minimum as minimum,
-    mod as mod,
-    multiply as multiply,
-    nan_to_num as nan_to_num,
-    power as power,
-    select as select,
-    subtract as subtract,
-    trapezoid as trapezoid,
-    true_divide as true_divide,
-    where as where,
-)
-from anabranch.ops.bits import (
-    bitwise_and as bitwise_and,
-    bitwise_invert as bitwise_invert,
-    bitwise_left_shift as bitwise_left_shift,
-    bitwise_not as bitwise_not,
-    bitwise_or as bitwise_or,
-    bitwise_right_shift as bitwise_right_shift,
-    bitwise_xor as bitwise_xor,
-    gcd as gcd,
-    lcm as lcm,
-    left_shift as left_shift,
-    right_shift as right_shift,
-)
-from anabranch.ops.comparison import (
-    all as all,
-    allclose as allclose,
-    any as any,
-    equal as equal,
-    greater as greater,
-    greater_equal as greater_equal,
-    isclose as isclose,
-    isfinite as isfinite,
-    isin as isin,
-    isinf as isinf,
-    isnan as isnan,
-    isneginf as isneginf,
-    isposinf as isposinf,
-    less as less,
-    less_equal as less_equal,
-    logical_and as logical_and,
-    logical_not as logical_not,
-    logical_or as logical_or,
-    logical_xor as logical_xor,
-    not_equal as not_equal,
-)
-from anabranch.ops.creation import (
-    arange as arange,
-    array as array,
-    copy as copy,
-    empty as empty,
-    empty_like as empty_like,
-    eye as eye,
-    full as full,
-    full_like as full_like,
-    identity as identity,
-    linspace as linspace,
-    logspace as logspace,
-    ndim as ndim,
-    ones as ones,
-    ones_like as ones_like,
-    size as size,
-    tri as tri,
-    zeros as zeros,
-    zeros_like as zeros_like,
-)
-from anabranch.ops.elementary import (
-    abs as abs,
-    absolute as absolute,
-    cbrt as cbrt,
-    ceil as ceil,
-    exp as exp,
-    exp2 as exp2,
-    expm1 as expm1,
-    fabs as fabs,
-    floor as floor,
-    i0 as i0,
-    log as log,
-    log1p as log1p,
-    log2 as log2,
-    log10 as log10,
-    negative as negative,
-    reciprocal as reciprocal,
-    round as round,
-    sign as sign,
-    signbit as signbit,
-    sqrt as sqrt,
-    square as square,
-    trunc as trunc,
-)
-from anabranch.ops.indexing import (
-    argsort as argsort,
-    bincount as bincount,
-    digitize as digitize,
-    get_item as get_item,
-    nonzero as nonzero,
-    searchsorted as searchsorted,
-    sort as sort,
-    take as take,
-    take_along_axis as take_along_axis,
-    unravel_index as unravel_index,
-)
-from anabranch.ops.joining import (
-    append as append,
-    array_split as array_split,
-    concatenate as concatenate,
-    dsplit as dsplit,
-    dstack as dstack,
-    hsplit as hsplit,
-    hstack as hstack,
-    meshgrid as meshgrid,
-    split as split,
-    stack as stack,
-    vsplit as vsplit,
-    vstack as vstack,
-)
-from anabranch.ops.linalg import slogdet as slogdet
-from anabranch.ops.linear import (
-    cross as cross,
-    dot as dot,
-    einsum as einsum,
-    inner as inner,
-    kron as kron,
-    matmul as matmul,
-    outer as outer,
-    tensordot as tensordot,
-    vander as vander,
-    vdot as vdot,
-)
-from anabranch.ops.nan import (
-    nanargmax as nanargmax,
-    nanargmin as nanargmin,
-    nancumprod as nancumprod,
-    nancumsum as nancumsum,
-    nanmax as nanmax,
-    nanmean as nanmean,
-    nanmedian as nanmedian,
-    nanmin as nanmin,
-    nanpercentile as nanpercentile,
-    nanprod as nanprod,
-    nanquantile as nanquantile,
-    nanstd as nanstd,
-    nansum as nansum,
-    nanvar as nanvar,
-)
-from anabranch.ops.reduction import (
-    amax as amax,
-    amin as amin,
-    argmax as argmax,
-    argmin as argmin,
-    average as average,
-    count_nonzero as count_nonzero,
-    max as max,
-    mean as mean,
-    median as median,
-    min as min,
-    percentile as percentile,
-    prod as prod,
-    ptp as ptp,
-    quantile as quantile,
-    std as std,
-    sum as sum,
-    var as var,
-)
-from anabranch.ops.shaping import (
-    broadcast_to as broadcast_to,
-    diag as diag,
-    diagflat as diagflat,
-    diagonal as diagonal,
-    expand_dims as expand_dims,
-    flip as flip,
-    fliplr as fliplr,
-    flipud as flipud,
-    moveaxis as moveaxis,
-    pad as pad,
-    ravel as ravel,
-    repeat as repeat,
-    reshape as reshape,
-    roll as roll,
-    rot90 as rot90,
-    squeeze as squeeze,
-    swapaxes as swapaxes,
-    tile as tile,
-    trace as trace,
-    transpose as transpose,
-    tril as tril,
-    triu as triu,
-)
+from typing import TYPE_CHECKING
 
+from anabranch.ops import (
+    angles,
+    arithmetic,
+    bits,
+    comparison,
+    creation,
+    elementary,
+    indexing,
+    joining,
+    linear,
+    nan,
+    reduction,
+    shaping,
+)
+from anabranch.ops._public import public_functions
+from anabranch.ops.linalg import slogdet
 
-def __dir__() -> list[str]:
-    """Return the names of the functions."""
-    return sorted(name for name, thing in globals().items() if callable(thing) and not name.startswith("_"))
+if TYPE_CHECKING:
+    from anabranch.ops.angles import *  # noqa: F403 - what it defines
+    from anabranch.ops.arithmetic import *  # noqa: F403 - what it defines
+    from anabranch.ops.bits import *  # noqa: F403 - what it defines
+    from anabranch.ops.comparison import *  # noqa: F403 - what it defines
+    from anabranch.ops.creation import *  # noqa: F403 - what it defines
+    from anabranch.ops.elementary import *  # noqa: F403 - what it defines
+    from anabranch.ops.indexing import *  # noqa: F403 - what it defines
+    from anabranch.ops.joining import *  # noqa: F403 - what it defines
+    from anabranch.ops.linalg import slogdet as slogdet
+    from anabranch.ops.linear import *  # noqa: F403 - what it defines
+    from anabranch.ops.nan import *  # noqa: F403 - what it defines
+    from anabranch.ops.reduction import *  # noqa: F403 - what it defines
+    from anabranch.ops.shaping import *  # noqa: F403 - what it defines
+
+_FOUND = public_functions(
+    angles, arithmetic, bits, comparison, creation, elementary, indexing, joining, linear, nan, reduction, shaping
+) | {"slogdet": slogdet}
+globals().update(_FOUND)
+__all__ = sorted(_FOUND)
+__dir__ = __all__.copy

@@ -13,6 +13,10 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import common, dtype, floats, one_axis, one_of, rank, recorded, some_axes, sum_options, tensor, whole
 
+OUTSIDE = frozenset(
+    ("logsumexp", "norm", "segment_max", "segment_min", "segment_prod", "segment_sum")
+)  # Keras has them in no namespace of this family
+
 
 @operation(rules.total, along())
 def sum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
