@@ -36,6 +36,6 @@ class Eager:
         """Return the outputs and what layers add to the loss."""
         nest = _tree.fill(self.graph.input_structure, list(inputs))
         with runtime.gathering() as gathered, runtime.training_scope(self._training):
-            result = runtime.run(self._model, (nest,), {"training": self._training})
+            result, _ = runtime.run(self._model, (nest,), {"training": self._training})
             runtime.give_losses(self._model)
         return _tree.leaves(result), gathered

@@ -8,35 +8,46 @@ from typing import Any
 from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.engine.lower import as_constant, masked_axes, note, note_shapes
-from anabranch.graph import Flat, Graph, Step, flatten, with_values
+from anabranch.graph import Flat, Graph, Node, Step, Tensor, flatten, with_values
 
 
-def interpret(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
-    """Return the graph's flat outputs for flat ``inputs``."""
+def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:
+    """Return the graph's flat outputs for flat ``inputs``, and the mask of each; ``masks`` are the inputs', () for none."""
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
     if runtime.is_recording():
         for tensor, value in zip(graph.inputs, inputs, strict=True):
             note(value, tensor.spec)
-    for _ in _steps(flat, values):
+    found: dict[int, Any] = dict(zip(flat.inputs, masks, strict=bool(masks)))
+    for _ in _steps(flat, values, found):
         pass
-    return [values[number] for number in flat.outputs]
+    return [values[number] for number in flat.outputs], [found.get(number) for number in flat.outputs]
 
 
-def _steps(flat: Flat, values: dict[int, Any]) -> Iterator[Step]:
-    """Yield each step before it runs, and note what it gives."""
+def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any]) -> Iterator[Step]:
+    """Yield each step before it runs, and note what it gives and the masks of that."""
     reach: dict[int, int] = {}
     for step in flat.steps:
         yield step
         layer = step.node.operation
-        args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, [values[number] for number in step.inputs]))
+        given = [masks.get(number) for number in step.inputs]
+        inputs = runtime.distinct([values[number] for number in step.inputs], given)
+        args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, inputs))
         if layer.autocast:
             args = runtime.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
             kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)
-        results = _tree.leaves(runtime.run(layer, args, kwargs))
+        result, marks = runtime.run(layer, args, kwargs, _edges(step.node, (args, kwargs), given))
+        results = _tree.leaves(result)
         if runtime.is_recording():  # what is known of shapes the description knows
-            note_shapes(step, masked_axes(step, reach), results)
+            note_shapes(step, masked_axes(step, reach), results, marks)
         values.update(zip(step.outputs, results, strict=True))
+        masks.update(zip(step.outputs, marks, strict=True))
+
+
+def _edges(node: Node, given: _tree.Nest, masks: Sequence[Any]) -> list[runtime.Edge]:
+    """Return the values among a call's arguments, those of edges of the graph, each with its mask."""
+    places = zip(_tree.leaves(given), _tree.leaves((node.args, node.kwargs)), strict=True)
+    return list(zip((value for value, leaf in places if isinstance(leaf, Tensor)), masks, strict=True))
 
 
 def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError:
@@ -47,7 +58,7 @@ def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: b
     step: Step | None = None
     try:
         with runtime.training_scope(training):
-            for step in _steps(flat, values):  # noqa: B007 - the last one is the one that fails
+            for step in _steps(flat, values, {}):  # noqa: B007 - the last one is the one that fails
                 pass
     except AnabranchError as known:
         return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known

@@ -11,7 +11,7 @@ import linecache
 import operator
 import re
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +62,19 @@ def made_runnable(root: torch.nn.Module, code: torch.fx.Graph, training: bool) -
     return module.train(training)
 
 
+class Traced(Proxy):
+    """Represents a value while a call is traced."""
+
+    @property
+    def _keras_mask(self) -> object:
+        """The value's mask, under Keras's name for it, which a user's ``call`` may read."""
+        return runtime.mask_of(self)
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask: object) -> None:
+        runtime.note_mask(self, mask)
+
+
 class Tracer(GraphAppendingTracer):
     """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
 
@@ -86,6 +99,10 @@ class Tracer(GraphAppendingTracer):
         node.meta["path"] = self.path
         return node
 
+    def proxy(self, node: torch.fx.Node) -> Proxy:
+        """Return what represents a node's value."""
+        return Traced(node, self)
+
     def place(self, step: Step) -> None:
         """Say where in the module the weights of this step's layer go."""
         self.path = step.path
@@ -106,7 +123,7 @@ class Tracer(GraphAppendingTracer):
         if weight not in self._reads:
             target = self._place(weight, attribute_path(weight.path))
             attach(self.root, target, runtime.realize(weight))
-            self._reads[weight] = Proxy(self.graph.get_attr(target), self)
+            self._reads[weight] = self.proxy(self.graph.get_attr(target))
         return self._reads[weight]
 
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proxy:
@@ -151,7 +168,7 @@ class Tracer(GraphAppendingTracer):
         if id(value) not in self._constants:
             target = f"{self._holder}.c{len(self._constants)}"
             attach(self.root, target, value.detach() if isinstance(value, torch.Tensor) else value)
-            self._constants[id(value)] = value, Proxy(self.graph.get_attr(target), self)
+            self._constants[id(value)] = value, self.proxy(self.graph.get_attr(target))
         return self._constants[id(value)][1]
 
     def submodule(self, target: str, module: torch.nn.Module, args: Any, kwargs: Any) -> Proxy:
@@ -169,29 +186,30 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     flat = flatten(graph)
     values: dict[int, Any] = {}
     reach: dict[int, int] = {}  # over how many axes each value is masked
-    masks: list[Any] = []
+    masks: dict[int, Any] = {}  # of the values that have one
     for index, (number, tensor) in enumerate(zip(flat.inputs, graph.inputs, strict=True)):
         if index in absent:
             values[number] = None
             continue
         name = graph.names.get(tensor.node.operation, tensor.name)
-        values[number] = Proxy(_placeholder(tracer.graph, name), tracer)
+        values[number] = tracer.proxy(_placeholder(tracer.graph, name))
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
     with runtime.recording(tracer), runtime.training_scope(training):
         for step in flat.steps:
             masked = masked_axes(step, reach)
-            results = _trace(tracer, step, [values[number] for number in step.inputs], masked)
-            masks += note_shapes(step, masked, results)
+            given = [masks.get(number) for number in step.inputs]
+            inputs = runtime.distinct([values[number] for number in step.inputs], given)
+            results, found = _trace(tracer, step, inputs, given, masked)
+            note_shapes(step, masked, results, found)
             values.update(zip(step.outputs, results, strict=True))
+            masks.update((number, mask) for number, mask in zip(step.outputs, found, strict=True) if mask is not None)
     outputs = [values[number] for number in flat.outputs]
-    masks_of_outputs = (
-        {} if structured else {i: mask for i, x in enumerate(outputs) if (mask := runtime.mask_of(x)) is not None}
-    )
+    masks_of_outputs = {} if structured else {i: masks[number] for i, number in enumerate(flat.outputs) if number in masks}
     result = (
         _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *tracer.losses, *masks_of_outputs.values())
     )
     tracer.graph.output(tracer.create_arg(result))
-    _forget_unused(tracer.graph, [mask.node for mask in masks if isinstance(mask, Proxy)])
+    _forget_unused(tracer.graph, [mask.node for mask in masks.values() if isinstance(mask, Proxy)])
     return Lowered(tracer.root, tracer.graph, training, len(outputs), tuple(masks_of_outputs), tuple(tracer.modules))
 
 
@@ -209,18 +227,24 @@ def _forget_source(file: str) -> None:
     getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)
 
 
-def _trace(tracer: Tracer, step: Step, inputs: list[Proxy], masked: tuple[int, ...]) -> list[Any]:
+def _trace(
+    tracer: Tracer, step: Step, inputs: list[Any], masks: list[Any], masked: tuple[int, ...]
+) -> tuple[list[Any], list[Any]]:
+    """Return what a step gives, and the masks of that."""
     layer: Any = step.node.operation
     tracer.place(step)
-    args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, _cast(step, inputs)))
+    inputs = _cast(step, inputs)
+    args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, inputs))
     last, losses = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses)
     try:
         watched = not type(layer).__module__.startswith("anabranch.") or hasattr(layer, "function")  # a user's code
         before = runtime.random_state() if watched else b""
-        result = runtime.run(layer, args, kwargs)
+        result, marks = runtime.run(layer, args, kwargs, list(zip(inputs, masks, strict=True)))
         if watched and runtime.random_state() != before:
             raise TypeError("numbers drawn while tracing would be the same at every call")
-        found = _tree.leaves(_taken_apart(result, step.node, masked) if isinstance(result, Proxy) else result)
+        found = _tree.leaves(result)
+        if isinstance(result, Proxy):
+            found, marks = _taken_apart(result, marks[0], step.node, masked)
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a traced value cannot be taken apart")
     except Exception:
@@ -228,37 +252,46 @@ def _trace(tracer: Tracer, step: Step, inputs: list[Proxy], masked: tuple[int, .
             raise
         del tracer.losses[losses:]
         _forget_after(tracer.graph, last)
-        found = _whole(tracer, step, args, kwargs, masked)
-    return found
+        found, marks = _whole(tracer, step, (args, kwargs), zip(inputs, masks, strict=True), masked)
+    return found, marks
 
 
-def _whole(tracer: Tracer, step: Step, args: Any, kwargs: dict[str, Any], masked: tuple[int, ...]) -> list[Any]:
+def _whole(
+    tracer: Tracer,
+    step: Step,
+    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+    edges: Iterable[runtime.Edge],
+    masked: tuple[int, ...],
+) -> tuple[list[Any], list[Any]]:
     """Record the call of a layer as one module; masks go in and out beside the values."""
-    masks = [runtime.mask_of(leaf) for leaf in _tree.leaves((args, kwargs))]
+    args, kwargs = arguments
+    known = {id(value): mask for value, mask in edges}
+    masks = [known.get(id(leaf)) for leaf in _tree.leaves(arguments)]
     given = {**kwargs, MASKS: masks} if any(mask is not None for mask in masks) else kwargs
     whole = tracer.submodule(attribute_path(step.path), Opaque(step.node.operation, masked), args, given)
     count = step.node.output_count
     if count == 1 and not masked and isinstance(step.node.output_specs, Spec):
-        return [whole]
+        return [whole], [None]
     found = [operator.getitem(whole, i) for i in range(count)]
+    marks: list[Any] = [None] * count
     for place, index in enumerate(index for index, reach in enumerate(masked) if reach):
-        found[index] = runtime.with_mask(found[index], operator.getitem(whole, count + place))
-    return found
+        marks[index] = operator.getitem(whole, count + place)
+    return found, marks
 
 
-def _taken_apart(value: Proxy, node: Node, masked: tuple[int, ...]) -> Any:
-    """Return a traced value of a nest as that nest of traced values; its mask may be a nest as well."""
-    specs, mask = node.output_specs, runtime.mask_of(value)
+def _taken_apart(value: Proxy, mask: object, node: Node, masked: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
+    """Return a traced value of a nest as its traced leaves, and their masks; the mask may be of a nest as well."""
+    specs = node.output_specs
     if isinstance(specs, Spec):
-        return value
+        return [value], [mask]
     found = _tree.leaves(_parts(value, specs))
     if mask is None:
-        return found
+        return found, [None] * len(found)
     masks = _tree.leaves(_parts(mask, specs)) if not node.operation.is_function else [mask] * len(found)
-    return [runtime.with_mask(x, m) if reach else x for x, m, reach in zip(found, masks, masked, strict=True)]
+    return found, [m if reach else None for m, reach in zip(masks, masked, strict=True)]
 
 
-def _parts(value: Any, specs: Any) -> Any:
+def _parts(value: Any, specs: _tree.Nest) -> _tree.Nest:
     if isinstance(specs, Spec):
         return value
     if isinstance(specs, dict):
@@ -266,7 +299,7 @@ def _parts(value: Any, specs: Any) -> Any:
     return [_parts(value[index], part) for index, part in enumerate(specs)]
 
 
-def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
+def _cast(step: Step, inputs: list[Any]) -> list[Any]:
     """Cast floats of another type than the layer's, as calling the layer on numbers does, and integers where it takes none."""
     layer = step.node.operation
     if not layer.autocast:
@@ -285,10 +318,9 @@ def _cast(step: Step, inputs: list[Proxy]) -> list[Any]:
 def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     if "float" not in dtype:
         return x
-    mask = runtime.mask_of(x)
     x = x.to(runtime.dtype_of(dtype))
     x.node.meta["shape"] = shape
-    return runtime.with_mask(x, mask)
+    return x
 
 
 def as_constant(leaf: Any) -> Any:
@@ -320,16 +352,14 @@ def note(value: Any, spec: Spec) -> None:
         value.node.meta.setdefault("dtype", spec.dtype)
 
 
-def note_shapes(step: Step, masked: tuple[int, ...], results: Sequence[Any]) -> list[Any]:
-    """Note on traced values what the symbolic tensors say of them, and on their masks the shape; return the masks."""
+def note_shapes(step: Step, masked: tuple[int, ...], results: Sequence[Any], masks: Sequence[Any]) -> None:
+    """Note on traced values what the symbolic tensors say of them, and on their masks the shape."""
     specs = spec_leaves(step.node.output_specs)
     for spec, result in zip(specs, results, strict=True):
         note(result, spec)
-    return [
-        runtime.shaped(runtime.mask_of(result), spec.shape[:axes])
-        for spec, result, axes in zip(specs, results, masked, strict=False)
-        if axes
-    ]
+    for spec, mask, axes in zip(specs, masks, masked, strict=False):
+        if axes:
+            runtime.shaped(mask, spec.shape[:axes])
 
 
 def _forget_unused(graph: torch.fx.Graph, masks: list[torch.fx.Node]) -> None:

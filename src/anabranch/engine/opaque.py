@@ -30,18 +30,17 @@ class Opaque(torch.nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the layer; several outputs come as a flat list, the masks of those that have one after them."""
         masks = kwargs.pop(MASKS, None)
-        if masks is not None:
-            marked = [runtime.with_mask(x, mask) for x, mask in zip(_tree.leaves((args, kwargs)), masks, strict=True)]
-            args, kwargs = _tree.fill((args, kwargs), marked)
+        edges: list[runtime.Edge] = [] if masks is None else list(zip(_tree.leaves((args, kwargs)), masks, strict=True))
         with runtime.training_scope(self.training):
-            result = runtime.run(self.layer, args, kwargs)
+            result, found_masks = runtime.run(self.layer, args, kwargs, edges)
         runtime.give_losses(self.layer)
         if any(self.masked):
             found = _tree.leaves(result)
-            return [*found, *(_mask(x, reach) for x, reach in zip(found, self.masked, strict=False) if reach)]
+            given = zip(found, found_masks, self.masked, strict=False)
+            return [*found, *(_mask_or_ones(x, mask, reach) for x, mask, reach in given if reach)]
         return _tree.leaves(result) if _tree.is_nest(result) else result
 
 
-def _mask(value: torch.Tensor, reach: int) -> Any:
-    mask = runtime.mask_of(value)
+def _mask_or_ones(value: torch.Tensor, mask: object, reach: int) -> object:
+    """Return the mask, true everywhere over ``reach`` axes of ``value`` where there is none."""
     return value.new_ones(value.shape[:reach], dtype=torch.bool) if mask is None else mask

@@ -238,7 +238,7 @@ class Layer(Configured):
                 runtime.synchronise_seed()
                 if not self.claimed:
                     self.claim(_process.next_claim(), self.name)
-            return runtime.run(self, args, kwargs)
+            return runtime.carried(*runtime.run(self, args, kwargs))
         except AnabranchError as error:
             explain(error)
             error.at(self._described(call_site()))

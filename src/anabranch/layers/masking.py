@@ -33,7 +33,9 @@ class Masking(Pointwise):
     def call(self, inputs: Any) -> Any:
         """Set the marked steps to 0."""
         mask = runtime.unequal(inputs, self.mask_value)
-        return runtime.with_mask(kernels.keep(inputs, mask), mask)
+        result = kernels.keep(inputs, mask)
+        runtime.note_mask(result, mask)
+        return result
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where a step differs from ``mask_value`` in one value at least."""

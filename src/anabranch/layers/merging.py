@@ -159,10 +159,11 @@ class Multiply(Merge):
 
     stretches = True
 
-    def call(self, inputs: list[Any]) -> Any:
+    def call(self, inputs: list[Any], mask: Sequence[Any] | None = None) -> Any:
         """Multiply; what a mask leaves out counts as 1."""
         branches = kernels.as_equal_ranks(inputs)
-        return kernels.masked_product(branches) if _some_masked(branches) else functools.reduce(self.merge, branches)
+        masks = _masks(inputs, branches, mask)
+        return kernels.masked_product(branches, masks) if masks else functools.reduce(self.merge, branches)
 
     def merge(self, a: Any, b: Any) -> Any:
         """Multiply."""
@@ -190,12 +191,11 @@ class Average(Merge):
 class Extreme(Merge):
     """The greatest or least of each position; what a mask leaves out does not take part. Abstract."""
 
-    def call(self, inputs: list[Any]) -> Any:
+    def call(self, inputs: list[Any], mask: Sequence[Any] | None = None) -> Any:
         """Compare."""
         branches = kernels.as_equal_ranks(inputs)
-        if _some_masked(branches):
-            return kernels.masked_extreme(self.merge, branches)
-        return functools.reduce(self.merge, branches)
+        masks = _masks(inputs, branches, mask)
+        return kernels.masked_extreme(self.merge, branches, masks) if masks else functools.reduce(self.merge, branches)
 
 
 class Maximum(Extreme):
@@ -337,8 +337,12 @@ def _listed(shapes: Any) -> Any:
     return list(shapes) if isinstance(shapes, tuple) and shapes and isinstance(shapes[0], (tuple, list)) else shapes
 
 
-def _some_masked(branches: list[Any]) -> bool:
-    return any(runtime.mask_of(branch) is not None for branch in branches)
+def _masks(inputs: list[Any], branches: list[Any], masks: Sequence[Any] | None) -> list[Any]:
+    """Return the branches' masks, none of those that gained axes; an empty list where no branch is masked."""
+    if masks is None:
+        masks = [runtime.mask_of(x) for x in inputs]  # a subclass's ``call`` may hand on the inputs alone
+    found = [mask if x is branch else None for x, branch, mask in zip(inputs, branches, masks, strict=True)]
+    return found if any(mask is not None for mask in found) else []
 
 
 def add(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:

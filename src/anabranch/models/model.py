@@ -363,7 +363,12 @@ class Model(Structure):
                 torch.Size([3, 2])
             """
             graph = self._need_graph()
-            return _tree.fill(graph.output_structure, engine.interpret(graph, self.bind_inputs(inputs)))
+            given = self.bind_inputs(inputs)
+            outputs, masks = engine.interpret(graph, given, [runtime.mask_of(x) for x in given])
+            outputs = runtime.distinct(outputs, masks)
+            for output, mask in zip(outputs, masks, strict=True):
+                runtime.note_mask(output, mask)
+            return _tree.fill(graph.output_structure, outputs)
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         graph = self.graph

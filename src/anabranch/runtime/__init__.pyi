@@ -19,10 +19,16 @@ from .infer import (
     described_shape as described_shape,
     infer as infer,
 )
+from .masking import (
+    carried as carried,
+)
 from .masks import (
+    Edge as Edge,
     both as both,
+    distinct as distinct,
     either as either,
     mask_of as mask_of,
+    note_mask as note_mask,
     shaped as shaped,
     side_by_side as side_by_side,
     unequal as unequal,

@@ -25,7 +25,7 @@ from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
 from anabranch.runtime.device import device
 from anabranch.runtime.judge import Judge
-from anabranch.runtime.masks import mask_of, with_mask
+from anabranch.runtime.masks import Edge
 
 _DESCRIBED = "_described_shape"
 # sizes that are tried for an unknown one: large enough for windows, small enough for loops, divisible by what people divide by
@@ -104,9 +104,10 @@ class _Sizes:
         return self.unknown if self.known is None or (axis == 0 and not self.batch) else self.known
 
 
-def _specs(results: list[_tree.Nest], guessed: int | None, what: str) -> _tree.Nest:
+def _specs(runs: list[tuple[_tree.Nest, list[Any]]], guessed: int | None, what: str) -> _tree.Nest:
     """Return the specs that several runs agree upon; a size that may only be ``guessed`` of the batch is unknown."""
-    others = zip(*(_tree.leaves(result) for result in results[1:]), strict=True)
+    first, masks = runs[0][0], iter(runs[0][1])
+    others = zip(*(_tree.leaves(result) for result, _ in runs[1:]), strict=True)
 
     def spec(tensor: torch.Tensor) -> Spec:
         columns = zip(tensor.shape, *(other.shape for other in next(others)), strict=True)
@@ -116,14 +117,14 @@ def _specs(results: list[_tree.Nest], guessed: int | None, what: str) -> _tree.N
                 f"{what} gave {str(tensor.dtype).removeprefix('torch.')}, which no tensor between layers may be.",
                 expected=", ".join(DTYPES), repair="compute with it inside one layer's call, whose result is real",
             )  # fmt: skip
-        mask = mask_of(tensor)
+        mask = next(masks)
         if mask is None:
             return Spec(shape, NAMES[tensor.dtype])
         seen = MaskedSpec(shape, NAMES[tensor.dtype])
         seen.mask_axes = mask.dim()
         return seen
 
-    return _tree.map_leaves(spec, results[0])
+    return _tree.map_leaves(spec, first)
 
 
 def _without_sizes(error: EngineError, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> EngineError:
@@ -149,20 +150,23 @@ def _common(first: str, second: str) -> str:
     return re.sub(r"\d+", lambda found: found[0] if found[0] == next(others) else "None", first)
 
 
-def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> _tree.Nest:
-    """Return what one run gives: on fakes, or on ones where values are asked for."""
+def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> tuple[_tree.Nest, list[Any]]:
+    """Return what one run gives, and its masks: on fakes, or on ones where values are asked for."""
     try:
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
     except DataDependentOutputException:
         return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
 
 
-def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> _tree.Nest:
+def _run_in(
+    mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes
+) -> tuple[_tree.Nest, list[Any]]:
     arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]
     symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
     judge = Judge(len(arrays)) if layer.judgements is not None and sizes.unknown == UNKNOWN[0] else None
     numbers = iter(range(len(arrays)))
+    edges: list[Edge] = []
 
     def stand_in(leaf: Any) -> Any:
         number = next(numbers) if hasattr(leaf, "shape") else 0
@@ -172,7 +176,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         cast = own and ("float" in leaf.dtype or not layer.takes_integers)
         value = torch.ones(lengths, dtype=dtype_of(own if cast else leaf.dtype), device=device())
         if leaf.masked:
-            value = with_mask(value, torch.ones(lengths[: leaf.mask_axes], dtype=torch.bool, device=device()))
+            edges.append((value, torch.ones(lengths[: leaf.mask_axes], dtype=torch.bool, device=device())))
         setattr(value, _DESCRIBED, leaf.shape)
         if judge is not None:
             judge.start(number, value)
@@ -182,7 +186,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
         try:
             with judge or contextlib.nullcontext():
-                result = state.run(layer, args, kwargs)
+                result, masks = state.run(layer, args, kwargs, edges)
         except (AnabranchError, DataDependentOutputException):
             raise
         except Exception as error:
@@ -202,7 +206,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
             )
     if judge is not None:
         layer.judgements.add(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
-    return result
+    return result, masks
 
 
 def described_shape(value: Any) -> Shape:

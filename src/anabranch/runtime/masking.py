@@ -1,18 +1,23 @@
-"""Masks around a call: those that a layer's ``call`` is told, and those that go on with what it gives."""
+"""Masks around a call: those that a layer's ``call`` is given, and those of its results."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
 from anabranch.graph.facts import mask_key, taken
 from anabranch.graph.masks import of_function
-from anabranch.runtime.masks import both, known_shape, mask_of, mask_rank, with_mask
+from anabranch.runtime.masks import Edge, both, hidden, known_shape, mask_of, mask_rank, with_mask
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]  # the arguments of one
 
 
-def told(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+def inject_masks(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return ``kwargs`` with the masks that ``call`` takes and nobody gave, and the masks of its first argument.
 
     ``mask`` is the first argument's, in its nest; ``x_mask`` that of the argument ``x``. Where nothing is masked: None.
@@ -23,20 +28,20 @@ def told(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dic
         if kwargs.get(name) is None and (len(args) <= position or args[position] is None):
             value = first if source is None else kwargs.get(source[0], args[source[1]] if len(args) > source[1] else None)
             masks = previous if source is None else _masks(value)
-            if _told_by_itself(layer, value, masks) and (len(args) <= position):
+            if _is_injected(layer, value, masks) and (len(args) <= position):
                 kwargs = {**kwargs, name: masks}
         elif name == "mask":
             previous = kwargs["mask"] if "mask" in kwargs else args[position]
     return kwargs, previous
 
 
-def _masks(value: Any) -> Any:
+def _masks(value: _tree.Nest) -> _tree.Nest:
     if not isinstance(value, (list, tuple, dict)):
         return mask_of(value)
     return _tree.map_leaves(mask_of, value) if any(mask_of(leaf) is not None for leaf in _tree.leaves(value)) else None
 
 
-def _told_by_itself(layer: Any, value: Any, masks: Any) -> bool:
+def _is_injected(layer: Any, value: _tree.Nest, masks: _tree.Nest) -> bool:
     if masks is None or layer.unmasked_axes is None or _tree.is_nest(masks):
         return masks is not None
     shape, reach = known_shape(value), mask_rank(masks)
@@ -57,39 +62,32 @@ def _mask_arguments(layer: Any) -> list[tuple[str, int, tuple[str, int] | None]]
     return found
 
 
-def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previous: Any, result: Any) -> Any:
-    """Return ``result`` with the masks that go on after the call: by the layer's ``compute_mask``, or a function's rule."""
-    if layer.graph is not None:
-        return result  # the layers inside have said it
-    if layer.is_function:
-        return _after_function(layer, args, kwargs, result)
-    if not layer.supports_masking:
-        if previous is None:
-            return result
-        given = {id(leaf) for leaf in _tree.leaves((args, list(kwargs.values())))}
-        return _tree.map_leaves(lambda leaf: with_mask(leaf, None) if id(leaf) in given else leaf, result)
-    if previous is None and not layer.makes_mask():
-        return result
-    first = args[0] if args else next(iter(kwargs.values()), None)
-    given = {id(leaf) for leaf in _tree.leaves(first)}
+def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previous: _tree.Nest, result: _tree.Nest) -> list[Any]:
+    """Return the mask of each leaf of ``result``: by the layer's ``compute_mask``, a function's rule, or the calls inside."""
     leaves = _tree.leaves(result)
-    if all(mask_of(leaf) is not None and id(leaf) not in given for leaf in leaves):
-        return result
+    inside = [mask_of(leaf) for leaf in leaves]
+    if layer.graph is not None:
+        return inside
+    if layer.is_function:
+        return _after_function(layer, args, kwargs, inside)
+    if previous is None and not (layer.supports_masking and layer.makes_mask()):
+        return inside
+    first = args[0] if args else next(iter(kwargs.values()), None)
+    given = {id(leaf) for leaf in _tree.leaves(first if layer.supports_masking else (args, list(kwargs.values())))}
+    inside = [None if id(leaf) in given else mask for leaf, mask in zip(leaves, inside, strict=True)]
+    if not layer.supports_masking or all(mask is not None for mask in inside):
+        return inside
     masks = _tree.leaves(layer.compute_mask(first, previous))
     masks += [None] * (len(leaves) - len(masks))
-    marked = [
-        with_mask(leaf, mask) if mask_of(leaf) is None or id(leaf) in given else leaf
-        for leaf, mask in zip(leaves, masks, strict=False)
-    ]
-    return _tree.fill(result, marked)
+    return [mask if own is None else own for own, mask in zip(inside, masks, strict=False)]
 
 
-def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inside: list[Any]) -> list[Any]:
     arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Proxy) or hasattr(leaf, "shape")]
     masks = [mask_of(leaf) for leaf in arrays]
     masked = [mask for mask in masks if mask is not None]
     if not masked:
-        return result
+        return inside
     shapes = [known_shape(leaf) for leaf in arrays]
     ranks = [0 if mask is None else mask_rank(mask) for mask in masks]
     inputs = [(s, r) for s, r in zip(shapes, ranks, strict=True) if s is not None and r is not None]
@@ -100,4 +98,35 @@ def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any
         mask = masked[0] if key is None else masked[0][key]
     elif reach:
         mask = both(masked)
-    return _tree.map_leaves(lambda leaf: with_mask(leaf, mask), result)
+    return [mask] * len(inside)
+
+
+def carried(result: _tree.Nest, masks: list[Any]) -> _tree.Nest:
+    """Return the result of a layer's public call with its masks: tensors show them, traced values have them in the run."""
+    if not _tree.is_nest(result):
+        return with_mask(result, masks[0])
+    leaves = _tree.leaves(result)
+    found = list(map(with_mask, leaves, masks))
+    return result if all(map(operator.is_, leaves, found)) else _tree.fill(result, found)
+
+
+def visible(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge]) -> Call:
+    """Return a call's arguments as a user's ``call`` expects them, whose code may read ``_keras_mask``."""
+    masks = {id(value): mask for value, mask in edges if mask is not None and isinstance(value, torch.Tensor)}
+    if not masks or layer.is_function or layer.graph is not None or not layer.captures:
+        return args, kwargs
+
+    def shown(leaf: object) -> object:
+        if id(leaf) not in masks:
+            return leaf
+        alias = with_mask(leaf, masks[id(leaf)])
+        vars(alias).update({**vars(leaf), **vars(alias)})  # such as the shape that a stand-in represents
+        return alias
+
+    found: Call = _tree.map_leaves(shown, (args, kwargs))
+    return found
+
+
+def bare(result: _tree.Nest) -> _tree.Nest:
+    """Return a result whose tensors show no mask, as what a user's ``call`` returns may."""
+    return _tree.map_leaves(hidden, result) if any(hidden(x) is not x for x in _tree.leaves(result)) else result

@@ -1,38 +1,114 @@
-"""The mask of a value: an attribute that goes with a tensor, or with what stands for one while a model is recorded.
+"""The mask of a value, true where the value counts, with its leading axes: (B, T) of (B, T, C).
 
-A mask has the leading axes of its value and is true where the value counts: (B, T) of (B, T, C).
+Who runs a graph holds values and masks side by side and gives ``runtime.run`` both. Inside a ``call``, which sees values
+alone, the masks are found by identity in the :class:`Scope` of that run. What a layer called on torch tensors returns shows
+its mask as ``_keras_mask``, which Keras's users read; only ``with_mask`` sets that attribute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch.fx.proxy import Proxy
 
 from anabranch.graph import Shape
 
-_NAME = "_keras_mask"  # Keras's name for it, which its guides read
+_SHOWN = "_keras_mask"  # Keras's name for it
+_Mask = TypeVar("_Mask")
+Edge = tuple[Any, Any]  # a value and its mask, None where all of it counts
 
 
-def mask_of(value: Any) -> Any:
-    """Return the mask that goes with ``value``, None where there is none."""
-    held = getattr(value, "__dict__", None)  # asking a recorded value itself would record the question
-    return held.get(_NAME) if held else None
+class Scope:
+    """Masks that a run of an operation knows, by the identity of values; what is not here may be in those around it."""
+
+    __slots__ = ("found", "outer")
+
+    def __init__(self, edges: Iterable[Edge], outer: Scope | None = None) -> None:
+        self.found = {id(value): (value, mask) for value, mask in edges}  # values are held, so that ids stay theirs
+        self.outer = outer
 
 
-def with_mask(value: Any, mask: Any) -> Any:
-    """Return ``value`` with another mask, None for none; the object given keeps the one it has."""
-    if mask is mask_of(value):
+_OUTERMOST = Scope(())
+
+
+class _Current(threading.local):
+    scope: Scope | None = None
+
+
+_current = _Current()
+
+
+def enter(edges: Sequence[Edge]) -> Scope | None:
+    """Begin a run in which the values of ``edges`` have these masks; return the scope to go back to by ``leave``."""
+    outer = _current.scope
+    if edges:
+        _current.scope = Scope(edges, outer)
+    elif outer is None:
+        _current.scope = _OUTERMOST
+    return outer
+
+
+def leave(outer: Scope | None) -> None:
+    """End a run, and forget what it noted."""
+    _current.scope = outer
+
+
+def mask_of(value: object) -> Any:
+    """Return the mask of a value as the runs under way know it, else as it shows it; None where there is none."""
+    scope = _current.scope
+    if scope is not None:
+        key = id(value)
+        while scope is not None:
+            if key in scope.found:
+                return scope.found[key][1]
+            scope = scope.outer
+    return _shown(value)
+
+
+def _shown(value: object) -> Any:
+    return value.__dict__.get(_SHOWN) if isinstance(value, torch.Tensor) else None
+
+
+def note_mask(value: object, mask: object) -> None:
+    """Note inside a ``call`` the mask of a value that it computed, until that call ends."""
+    if _current.scope is not None:
+        _current.scope = Scope(((value, mask),), _current.scope)
+
+
+def with_mask(value: Any, mask: object) -> Any:
+    """Return ``value`` with another mask, None for none, shown where it is a tensor; the object given keeps the one it has."""
+    if isinstance(value, Proxy):
+        if mask is mask_of(value):
+            return value
+        alias = value.tracer.proxy(value.node)
+        note_mask(alias, mask)
+    elif mask is _shown(value) and mask is mask_of(value):
         return value
-    alias = Proxy(value.node, value.tracer) if isinstance(value, Proxy) else value.view_as(value)
-    if mask is not None:
-        setattr(alias, _NAME, mask)
+    else:
+        alias = value.view_as(value)
+        if mask is not None:
+            setattr(alias, _SHOWN, mask)
     return alias
 
 
-def known_shape(value: Any) -> Shape | None:
+def hidden(value: object) -> object:
+    """Return ``value`` without the attribute that shows its mask."""
+    return value.view_as(value) if isinstance(value, torch.Tensor) and _shown(value) is not None else value
+
+
+def distinct(values: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+    """Return values of which no two with different masks are one object."""
+    found: dict[int, Any] = {}
+    return [
+        x if found.setdefault(id(x), mask) is mask else x.tracer.proxy(x.node) if isinstance(x, Proxy) else x.view_as(x)
+        for x, mask in zip(values, masks, strict=True)
+    ]
+
+
+def known_shape(value: torch.Tensor | Proxy) -> Shape | None:
     """Return the shape, None where a recorded value's is not known."""
     if isinstance(value, Proxy):
         shape: Shape | None = value.node.meta.get("shape")
@@ -40,13 +116,13 @@ def known_shape(value: Any) -> Shape | None:
     return tuple(value.shape)
 
 
-def mask_rank(mask: Any) -> int | None:
+def mask_rank(mask: torch.Tensor | Proxy) -> int | None:
     """Return over how many axes a mask reaches, None where that is not known."""
     shape = known_shape(mask)
     return None if shape is None else len(shape)
 
 
-def shaped(mask: Any, shape: Shape | None) -> Any:
+def shaped(mask: _Mask, shape: Shape | None) -> _Mask:
     """Return the mask, its shape noted where it is a recorded value that does not know it."""
     if isinstance(mask, Proxy) and shape is not None:
         mask.node.meta.setdefault("shape", shape)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from anabranch import _tree
 from anabranch.graph import Weight
-from anabranch.runtime.masking import passed_on, told
+from anabranch.runtime.masking import bare, inject_masks, passed_on, visible
+from anabranch.runtime.masks import Edge, enter, leave
 
 
 class Recorder(Protocol):
@@ -83,11 +84,24 @@ def precision() -> str | None:
     return _state.precision
 
 
-def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call the layer's ``call``, passing ``training`` and masks where it takes them; layers inside inherit the value.
+def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge] = ()) -> tuple[Any, list[Any]]:
+    """Call the layer's ``call`` and return its result and the mask of each leaf of that, None for none.
 
-    Where nobody said whether this is training, a layer's own default holds, as in Keras: augmentation called directly augments.
+    ``edges``: values among the arguments, each with its mask; those of others are known from the run around this one. ``call``
+    gets ``training`` and masks where it takes them; layers inside inherit ``training``. Where nobody said whether this is
+    training, a layer's own default holds, as in Keras: augmentation called directly augments.
     """
+    if edges:
+        args, kwargs = visible(layer, args, kwargs, edges)
+    outer = enter(edges)
+    try:
+        result, masks = _run(layer, args, kwargs)
+    finally:
+        leave(outer)
+    return bare(result) if edges else result, masks
+
+
+def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
     training = kwargs.get("training")
     if training is None:
         training = _state.training
@@ -99,7 +113,7 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer.set_mode(training)
     previous = None
     if not layer.is_function:
-        kwargs, previous = told(layer, args, kwargs)
+        kwargs, previous = inject_masks(layer, args, kwargs)
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)
     _state.depth += 1
@@ -118,7 +132,7 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     elif layer.activity_regularizer is not None:
         for value in _tree.leaves(result):
             hold_loss(layer, layer.activity_regularizer(value) / value.shape[0])
-    return passed_on(layer, args, kwargs, previous, result)
+    return result, passed_on(layer, args, kwargs, previous, result)
 
 
 # Losses that layers add while they compute

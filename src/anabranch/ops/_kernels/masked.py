@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from anabranch.runtime.masks import either, known_shape, mask_of, mask_rank, spread
+from anabranch.runtime.masks import either, known_shape, mask_rank, spread
 
 
 def keep(value: Any, mask: Any) -> Any:
@@ -24,9 +24,8 @@ def masked_mean(value: Any, mask: Any, axis: int, other: int, keepdims: bool) ->
     return total / share.to(value.dtype).sum(axis, keepdim=keepdims)
 
 
-def masked_product(inputs: list[Any]) -> Any:
+def masked_product(inputs: list[Any], masks: list[Any]) -> Any:
     """Return the product of values, those that do not count as 1; 0 where none counts, if all have masks."""
-    masks = [mask_of(x) for x in inputs]
     factors = [x if mask is None else torch.where(_like(mask, x), x, 1) for x, mask in zip(inputs, masks, strict=True)]
     result = functools.reduce(operator.mul, factors)
     if any(mask is None for mask in masks):
@@ -34,9 +33,9 @@ def masked_product(inputs: list[Any]) -> Any:
     return torch.where(either([_like(mask, x) for mask, x in zip(masks, inputs, strict=True)]), result, 0)
 
 
-def masked_extreme(function: Callable[[Any, Any], Any], inputs: list[Any]) -> Any:
+def masked_extreme(function: Callable[[Any, Any], Any], inputs: list[Any], masks: list[Any]) -> Any:
     """Return the greatest or least of values; where one does not count, the others decide."""
-    masks: list[Any] = [None if mask_of(x) is None else _like(mask_of(x), x) for x in inputs]
+    masks = [None if mask is None else _like(mask, x) for x, mask in zip(inputs, masks, strict=True)]
     result, reach = inputs[0], masks[0]
     for x, mask in zip(inputs[1:], masks[1:], strict=True):
         value = x if mask is None else torch.where(mask, x, result)
