@@ -106,7 +106,7 @@ class AUC(Counting):
     def _by_label(self) -> bool:
         return self.multi_label
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch; y_true is 0 or 1, y_pred from 0 to 1 (or logits with ``from_logits``)."""
         labels = 1
         if self.multi_label:

@@ -56,7 +56,7 @@ class _AtThresholds(Counting):
 class _OneCount(_AtThresholds):
     """Base of the four counts; y_true is 0 or 1."""
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
         self._add(self._count(y_true, y_pred, sample_weight))
 
@@ -120,7 +120,7 @@ class _Ratio(_AtThresholds):
     def _default(self) -> float:
         return 0.5 if self.top_k is None else BELOW_ALL
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch; y_true is 0 or 1, of the shape of y_pred."""
         self._add(self._count(y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id))
 
@@ -188,7 +188,7 @@ class _At(Counting):
         found: float = getattr(self, self.bounded)
         return found
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
         self._add(self._count(y_true, y_pred, sample_weight, class_id=self.class_id))
 

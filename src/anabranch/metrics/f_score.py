@@ -43,7 +43,7 @@ class FBetaScore(Metric):
     false_negatives: Variable = state(init=False)
     intermediate_weights: Variable = state(init=False)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
         if y_pred.ndim != 2 or y_true.shape != y_pred.shape:
             raise ShapeError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
@@ -12,7 +12,13 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from anabranch import initializers, runtime
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
+from anabranch.graph.arrays import is_numpy
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from anabranch.initializers import InitializerLike
 
 Tensor = torch.Tensor
 
@@ -34,17 +40,17 @@ class Variable(torch.Tensor):
         """The name the metric gave it."""
         return self._name
 
-    def assign(self, value: Any) -> Variable:
+    def assign(self, value: Tensor | float) -> Variable:
         """Set the values."""
         self.copy_(value if isinstance(value, Tensor) else torch.as_tensor(value))
         return self
 
-    def assign_add(self, value: Any) -> Variable:
+    def assign_add(self, value: Tensor | float) -> Variable:
         """Add to the values."""
         self.add_(value)
         return self
 
-    def assign_sub(self, value: Any) -> Variable:
+    def assign_sub(self, value: Tensor | float) -> Variable:
         """Subtract from the values."""
         self.sub_(value)
         return self
@@ -54,7 +60,7 @@ class Variable(torch.Tensor):
         """The values as a plain tensor that shares their memory."""
         return self.as_subclass(torch.Tensor)
 
-    def numpy(self, *, force: bool = True) -> Any:
+    def numpy(self, *, force: bool = True) -> np.ndarray[Any, Any]:
         """Return a copy as an array on the host."""
         return self.value.detach().to("cpu", copy=True).numpy(force=force)
 
@@ -95,7 +101,7 @@ class Metric(Configurable):
     def _add_state(self) -> None:
         """Make the state that the settings ask for."""
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing(self, changed: Field[Any, Any], value: object) -> None:
         if changed.fixed and self._variables is not None and value != getattr(self, changed.name):
             raise ArgumentError(
                 f"{changed.name} of {type(self).__name__} cannot change, since its state was made by it.",
@@ -103,7 +109,7 @@ class Metric(Configurable):
                 repair=f"make another {type(self).__name__}",
             )
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "update_state" in cls.__dict__:
             cls.update_state = _prepared(cls.__dict__["update_state"])  # type: ignore[method-assign]  # the same, prepared
@@ -117,8 +123,8 @@ class Metric(Configurable):
 
     def add_variable(
         self,
-        shape: Any,
-        initializer: Any,
+        shape: int | Sequence[int],
+        initializer: InitializerLike,
         dtype: str | None = None,
         aggregation: str | None = "sum",
         name: str | None = None,
@@ -147,7 +153,11 @@ class Metric(Configurable):
         return variable
 
     def add_weight(
-        self, shape: Any = (), initializer: Any = None, dtype: str | None = None, name: str | None = None
+        self,
+        shape: int | Sequence[int] = (),
+        initializer: InitializerLike = None,
+        dtype: str | None = None,
+        name: str | None = None,
     ) -> Variable:
         """Make a piece of state: ``add_variable`` under its older name.
 
@@ -253,9 +263,9 @@ def move(variables: list[Variable], device: torch.device) -> None:
             torch.utils.swap_tensors(variable, moved)  # type: ignore[no-untyped-call]  # torch has not typed it
 
 
-def _tensor(value: Any, device: torch.device | None) -> Any:
+def _tensor(value: object, device: torch.device | None) -> object:
     is_numbers = isinstance(value, (list, tuple)) and not any(isinstance(item, Tensor) for item in value)
-    if is_numbers or type(value).__module__ == "numpy":
+    if is_numbers or is_numpy(value):
         tensor = torch.as_tensor(value, device=device)
         return tensor.to(torch.float32) if tensor.dtype == torch.float64 else tensor
     return value

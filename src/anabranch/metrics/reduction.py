@@ -83,7 +83,7 @@ class Sum(Metric):
     def _add_state(self) -> None:
         self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add Σ values·weights."""
         if isinstance(values, Number) or isinstance(sample_weight, Number):
             self.total.add_(_total(values) * (1 if sample_weight is None else _total(sample_weight)))
@@ -115,11 +115,11 @@ class Mean(Metric):
         self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
         self.count = self.add_variable((), "zeros", dtype=_EXACT, name="count")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add values (B, ...), each sample's averaged first; one number with a weight counts as that many samples."""
         self._add(values, sample_weight)
 
-    def _add(self, values: Any, sample_weight: Any) -> None:
+    def _add(self, values: Tensor, sample_weight: Tensor | None) -> None:
         if isinstance(values, Number) or isinstance(sample_weight, Number):
             size = 1 if sample_weight is not None or isinstance(values, Number) or not values.ndim else values.shape[0]
             weight = 1 if sample_weight is None else sample_weight
@@ -166,7 +166,7 @@ class MeanMetricWrapper(Mean):
         super()._check()
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
         self._add(self.fn(y_true, y_pred, **self.fn_kwargs), masked(sample_weight, mask_of(y_pred)))
@@ -199,7 +199,7 @@ class FunctionMetric(Mean):
             cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls.fields)
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
         values = self.function(y_true, y_pred, **{name: getattr(self, name) for name in self.arguments})

@@ -9,9 +9,9 @@ from anabranch import losses
 from anabranch._fields import Field, field, state
 from anabranch.graph import snake_case
 from anabranch.losses.loss import FunctionLoss, Loss
-from anabranch.losses.registry import FUNCTIONS_BY_NAME, SHORT, by_shapes, reducing
+from anabranch.losses.registry import FUNCTIONS_BY_NAME, SHORT, LossLike, by_shapes, reducing
 from anabranch.metrics import accuracy, auc, confusion, f_score, reduction, wrapped
-from anabranch.metrics.metric import Metric
+from anabranch.metrics.metric import Metric, Tensor
 from anabranch.metrics.reduction import FunctionMetric, MeanMetricWrapper
 from anabranch.metrics.torchmetrics_adapter import TorchMetric, is_torchmetrics
 from anabranch.registry import Json, Registry
@@ -46,7 +46,7 @@ class Resolved(Metric):
     arguments: Field[dict[str, Any], dict[str, Any]] = field(doc="settings of the metric to choose.", kw_only=True)
     metric: Metric | None = state(init=False)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Choose, at the first batch, and add it."""
         if self.metric is None:
             found = by_shapes(tuple(y_true.shape), tuple(y_pred.shape), _FAMILIES[self.family])
@@ -74,14 +74,14 @@ _registry: Registry[Metric] = Registry("metric", "keras.metrics", Metric, _names
 
 
 @overload
-def get(identifier: None, loss: Any = None, output_shape: Shape = None) -> None: ...
+def get(identifier: None, loss: LossLike = None, output_shape: Shape = None) -> None: ...
 
 
 @overload
-def get(identifier: MetricLike, loss: Any = None, output_shape: Shape = None) -> Metric: ...
+def get(identifier: MetricLike, loss: LossLike = None, output_shape: Shape = None) -> Metric: ...
 
 
-def get(identifier: MetricLike | None, loss: Any = None, output_shape: Shape = None) -> Metric | None:
+def get(identifier: MetricLike | None, loss: LossLike = None, output_shape: Shape = None) -> Metric | None:
     """Return a Metric from a name, class, function, Loss, config, torchmetrics object or Metric; None stays None.
 
     ``"accuracy"`` and ``"acc"``, ``"crossentropy"`` and ``"ce"`` mean the binary, sparse or categorical form: by ``loss`` and

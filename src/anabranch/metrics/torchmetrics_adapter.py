@@ -14,7 +14,7 @@ from anabranch.losses.loss import Tensor
 from anabranch.metrics.metric import Metric
 
 
-def is_torchmetrics(value: Any) -> bool:
+def is_torchmetrics(value: object) -> bool:
     """Return whether ``value`` is a torchmetrics object; only where the user has imported torchmetrics can it be one."""
     room = sys.modules.get("torchmetrics")
     kinds = tuple(getattr(room, name) for name in ("Metric", "MetricCollection") if hasattr(room, name))
@@ -31,7 +31,7 @@ class TorchMetric(Metric):
             [part for part in _parts(metric) if "classification" in type(part).__module__]
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch: ``metric.update(y_pred, y_true)``."""
         if sample_weight is not None:
             raise ArgumentError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from anabranch import losses
@@ -69,7 +67,7 @@ class RootMeanSquaredError(Mean):
     name: Field[str | None, str] = named("root_mean_squared_error")
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Add the squared errors of a batch."""
         true, pred = agree(y_true, y_pred, "root_mean_squared_error")
@@ -158,7 +156,7 @@ class SparseCategoricalCrossentropy(FunctionMetric, function=losses.sparse_categ
     axis: Field[int, int] = integer(default=-1, least=None)
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Add the cross-entropies of a batch."""
         if self.ignore_class is not None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
+from anabranch.graph.arrays import is_numpy
 from anabranch.ops._torch import fakes, fx, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 
@@ -29,7 +30,7 @@ def tensor(value: TensorLike) -> Tensor:
     if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, fx.Proxy)) for leaf in _tree.leaves(value)):
         return torch.stack([tensor(item) for item in value])
     made = runtime.as_tensor(value)
-    if type(value).__module__ == "numpy":
+    if is_numpy(value):
         return made
     if made.is_floating_point():
         return made.to(runtime.dtype_of(config.floatx()))
