@@ -26,7 +26,7 @@ T = TypeVar("T")
 def tensor(value: TensorLike) -> Tensor:
     """Return a list or a number as a tensor, floats of the default type and integers int32; tensors as they are."""
     if isinstance(value, (torch.Tensor, fx.Proxy)):
-        return value  # type: ignore[return-value]  # a traced value stands in for the tensor that it will be
+        return value  # type: ignore[return-value]  # a traced value is used as the tensor that it will be
     if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, fx.Proxy)) for leaf in _tree.leaves(value)):
         return torch.stack([tensor(item) for item in value])
     made = runtime.as_tensor(value)
