@@ -79,6 +79,18 @@ def test_classes(keras: Any) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_layers_take_by_position(keras: Any) -> None:
+    """Keras's pooling layers, for example, take their name by position, after the settings."""
+
+    def by_position(function: Any) -> list[str]:
+        return [name for name, p in parameters(function).items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+    for room, name in public(keras):
+        if room == "layers":
+            wanted = by_position(getattr(keras.layers, name))
+            assert by_position(getattr(anabranch.layers, name))[: len(wanted)] == wanted, name
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_methods(keras: Any, name: str) -> None:
     compare(getattr(anabranch.Model, name), getattr(keras.Model, name), ("Model", name))

@@ -249,6 +249,7 @@ class _Signature:
             kind(each.name, kind.POSITIONAL_OR_KEYWORD, default=empty if each.default is REQUIRED else each.default)
             for each in owner._order
         ]
+        found += [kind(name, kind.POSITIONAL_OR_KEYWORD, default=None) for name in owner.others_by_position]
         others = [kind("kwargs", kind.VAR_KEYWORD)] if owner._take_others is not Configurable._take_others else []
         return inspect.Signature([*found, *others])
 
@@ -263,6 +264,7 @@ class Configurable:
     """
 
     fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
+    others_by_position: ClassVar[Mapping[str, str]] = {}  # name -> doc of arguments, no fields, that follow these by position
     _order: ClassVar[tuple[Field[Any, Any], ...]] = ()
     _needed: ClassVar[tuple[Field[Any, Any], ...]] = ()
     _fresh: ClassVar[tuple[Field[Any, Any], ...]] = ()
@@ -286,7 +288,7 @@ class Configurable:
                 setattr(cls, each.key, staticmethod(value) if inspect.isroutine(value) else value)  # no method of the class
         inherited = cls._order and cls.__init__ is Configurable.__init__ and cls.__dict__.get("__doc__") is not None
         if own or inherited:
-            cls.__doc__ = documented(cls.__doc__, cls._order)
+            cls.__doc__ = documented(cls.__doc__, cls._order, cls.others_by_position)
 
     __signature__ = _Signature()
 
@@ -300,7 +302,7 @@ class Configurable:
         order, state, others = self._order, self.__dict__, {}
         if args:
             if len(args) > len(order):
-                raise self._refused(f"takes at most {len(order)} positional arguments", f"{len(args)} arguments")
+                kwargs = self._with_names(args, kwargs)
             for each, value in zip(order, args, strict=False):
                 state[each.key] = each.converted(value, self)
         fields = self.fields
@@ -319,6 +321,17 @@ class Configurable:
             if each.key not in state:
                 state[each.key] = each.converted(each.default, self)
         return others
+
+    def _with_names(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name and those that came by position after the fields."""
+        most = len(self._order) + len(self.others_by_position)
+        if len(args) > most:
+            raise self._refused(f"takes at most {most} positional arguments", f"{len(args)} arguments")
+        found = dict(zip(self.others_by_position, args[len(self._order) :], strict=False))
+        twice = next(iter(found.keys() & kwargs.keys()), None)
+        if twice is not None:
+            raise self._refused(f"got two values for {twice!r}", f"{kwargs[twice]!r} besides the positional one")
+        return kwargs | found
 
     # What subclasses may say
 
@@ -415,8 +428,8 @@ class Value(Configurable):
         return hash((type(self), repr(self.get_config())))
 
 
-def documented(doc: str | None, order: Iterable[Field[Any, Any]]) -> str | None:
-    """Return a docstring with an ``Args:`` section of the fields that have a line, before its example.
+def documented(doc: str | None, order: Iterable[Field[Any, Any]], others: Mapping[str, str] | None = None) -> str | None:
+    """Return a docstring with an ``Args:`` section of the fields that have a line, and of others, before its example.
 
     >>> units = Field(doc="size of the output.")
     >>> units.name = "units"
@@ -427,7 +440,8 @@ def documented(doc: str | None, order: Iterable[Field[Any, Any]]) -> str | None:
         units: size of the output.
     """
     lines = [f"    {each.name}: {each.doc}" for each in order if each.doc]
-    if doc is None or not lines:
+    lines += [f"    {name}: {line}" for name, line in (others or {}).items()]
+    if doc is None or not lines or "\nArgs:" in inspect.cleandoc(doc):
         return doc
     text = inspect.cleandoc(doc)
     head, mark, example = text.partition("\n\nExample:")

@@ -71,6 +71,15 @@ def test_a_layer_never_called_has_no_output() -> None:
         layers.Dense(2).output
 
 
+def test_an_output_that_nobody_holds_is_gone() -> None:
+    layer = layers.Dense(2)
+    layer(ab.Input((4,)))
+    with pytest.raises(NotReadyError, match="no symbolic tensor that a call returned is held") as error:
+        layer.output
+    assert "a call at test_tensor.py:" in str(error.value)
+    assert "hold what a call returns: y = Dense(2)(x)" in str(error.value)
+
+
 def test_a_shared_layer_has_no_single_output() -> None:
     x = ab.Input((4,))
     layer = layers.Dense(4)

@@ -14,7 +14,7 @@ from every_layer import CASES, Case
 
 import anabranch as ab
 from anabranch import edit, insight, layers, regularizers
-from anabranch._errors import ArgumentError, ShapeError, UnknownNameError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, UnknownNameError
 from anabranch.layers.configuring import again
 
 CODE = {"Lambda": "a function is code", "TorchModule": "a module is code"}
@@ -480,3 +480,13 @@ def test_merges_take_shapes_as_a_tuple() -> None:
     layer = layers.Add()
     layer.build(((2, 4), (2, 4)))
     assert layer.built
+
+
+def test_a_name_by_position() -> None:
+    assert layers.MaxPooling2D(2, 2, "same", None, "pool").name == "pool"
+    dropout = layers.SpatialDropout1D(0.5, 1, "drop", "float64")
+    assert (dropout.name, dropout.dtype) == ("drop", "float64")
+    with pytest.raises(ArgumentTypeError, match="got two values for 'name'"):
+        layers.MaxPooling2D(2, 2, "same", None, "pool", name="other")
+    with pytest.raises(ArgumentTypeError, match="at most 5 positional"):
+        layers.MaxPooling2D(2, 2, "same", None, "pool", True)

@@ -225,3 +225,32 @@ def test_a_seed_holds_for_modules() -> None:
         ab.utils.set_random_seed(3)
         made.append(nn.Linear(3, 2).weight)
     assert torch.equal(*made)
+
+
+def test_the_name_of_a_module_by_position() -> None:
+    assert layers.TorchModule(nn.Linear(3, 2), "head").name == "head"
+    layer = layers.TorchModule(nn.Linear(3, 2), "head", (2,))
+    assert (layer.name, layer.output_shape) == ("head", (2,))
+
+
+class Held(layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.norm = nn.BatchNorm1d(3)
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.norm(inputs)
+
+
+def test_a_held_module_changes_its_buffers_with_batches_alone() -> None:
+    layer, expected = Held(), nn.BatchNorm1d(3)
+    inputs = Input((3,))
+    model = Model(inputs, layers.Dense(1)(layer(inputs)))
+    assert int(layer.norm.num_batches_tracked) == 0
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
+    model.fit(x, np.ones((12, 1), "float32"), batch_size=4, shuffle=False, verbose=0)
+    for batch in torch.from_numpy(x).split(4):
+        expected(batch)
+    for name, buffer in expected.named_buffers():
+        torch.testing.assert_close(dict(layer.norm.named_buffers())[name], buffer)

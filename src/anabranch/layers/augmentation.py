@@ -10,6 +10,7 @@ from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.fields import (
+    NAME_DOC,
     DataFormatField,
     Field,
     NumberField,
@@ -54,7 +55,7 @@ def _factor(value: Any, owner: Any, name: str) -> Any:
 
 
 def _range(value: Any, owner: Any, name: str) -> Range:
-    """Return the range that a factor stands for."""
+    """Return the range that a factor means."""
     return reach(_factor(value, owner, name))
 
 
@@ -72,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 
 def reach(factor: float | Range) -> Range:
-    """Return the range that a factor stands for: (low, high), or ±factor."""
+    """Return the range that a factor means: (low, high), or ±factor."""
     return (-abs(factor), abs(factor)) if isinstance(factor, (int, float)) else factor
 
 
@@ -145,6 +146,8 @@ class RandomCrop(RandomImages):
         >>> RandomCrop(24, 24)(Input((32, 32, 3))).shape
         (None, 24, 24, 3)
     """
+
+    others_by_position = {"name": NAME_DOC}
 
     height: Field[int, int] = integer(doc="the window's height.")
     width: Field[int, int] = integer(doc="the window's width.")

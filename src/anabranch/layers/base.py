@@ -74,7 +74,7 @@ class Layer(Configured):
 
     takes_integers: ClassVar[bool] = True  # whether they reach ``call`` as they are; else they are cast to ``dtype``
     supports_masking: bool = False  # whether a mask goes on, by ``compute_mask``; else it ends here
-    unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to be told to ``call`` unasked; None: any
+    unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to reach ``call`` unasked; None: any
 
     calls: list[weakref.ref[Node]]
     built_for: CallSite | None = None
@@ -177,7 +177,7 @@ class Layer(Configured):
         raise NotImplementedError(f"{type(self).__name__} must write call(self, inputs)")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the output's shape for ``input_shape``; None stands for the batch."""
+        """Return the output's shape for ``input_shape``; None is the batch's size."""
         raise NotImplementedError(f"{type(self).__name__} has no shape rule")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
@@ -295,7 +295,7 @@ class Layer(Configured):
         return mask_rule.reach(self, node, given)
 
     def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
-        """Return what stands for the output's mask in a description: by ``compute_mask``, which here gets symbolic tensors."""
+        """Return a symbolic mask for the output's in a description: by ``compute_mask``, which here gets symbolic tensors."""
         try:
             return self.compute_mask(inputs, mask)
         except Exception:  # what cannot be said of symbolic tensors is said when it runs
@@ -306,9 +306,12 @@ class Layer(Configured):
     def _only_call(self, what: str) -> Node:
         nodes = [node for node in (call() for call in self.calls) if node is not None]
         if not nodes:
+            never = f"{self._described()} was never called, so it has no {what}."
+            dropped = f"{self._described()} has no {what}: no symbolic tensor that a call returned is held any more."
             raise NotReadyError(
-                f"{self._described()} was never called, so it has no {what}.",
-                where=str(call_site()), repair=f"call it on a tensor: y = {self.written_code()}(x)",
+                dropped if self.built else never, got=f"a call at {self.built_for}" if self.built_for else None,
+                where=str(call_site()),
+                repair=f"{'hold what a call returns' if self.built else 'call it on a tensor'}: y = {self.written_code()}(x)",
             )  # fmt: skip
         if len(nodes) > 1:
             places = ", ".join(str(node.site) for node in nodes[:8])

@@ -157,6 +157,7 @@ def absent(*, default: Any = None, hidden: bool = False, kw_only: bool = False) 
     return Field(default, convert, doc="not there yet; only the default is taken.", hidden=hidden)
 
 
+NAME_DOC = "the layer's name; None: the model numbers it."
 _MISSING: Any = object()
 
 
@@ -309,6 +310,7 @@ def _options(kind: type[FieldLayer], name: str) -> Callable[[FieldLayer], tuple[
 
 
 __all__ = [
+    "NAME_DOC",
     "ActivationField", "AxesField", "BooleanField", "CausalPaddingField", "ConstraintField", "DataFormat", "DataFormatField",
     "Field", "FieldLayer", "InitializerField", "NumberField", "PaddingField", "RegularizerField", "SeedField", "SizesField",
     "absent", "activation", "axes", "boolean", "choice", "constraint", "data_format", "field", "initializer", "integer",

@@ -30,7 +30,7 @@ def reach(layer: Any, node: Node, given: Sequence[int]) -> tuple[int, ...]:
 
 
 def mask_like(shape: Shape, site: CallSite) -> Tensor:
-    """Return a symbolic mask that stands for one that is not computed yet."""
+    """Return a symbolic mask for one that is not computed yet."""
     return SymbolicTensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from anabranch import runtime
 from anabranch.graph import Shape, Window
 from anabranch.layers.fields import (
+    NAME_DOC,
     BooleanField,
     DataFormatField,
     Field,
@@ -31,6 +32,7 @@ class Pooling(FieldLayer):
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
     takes_one_tensor = True
+    others_by_position = {"name": NAME_DOC}
 
     pool_size: SizesField = sizes(default=2, doc="the window's length along each spatial axis.")
     strides: Field[int | tuple[int, ...] | None, tuple[int, ...]] = sizes(

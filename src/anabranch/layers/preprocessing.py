@@ -137,7 +137,7 @@ class Normalization(Pointwise):
         return super().get_config() | given
 
     def build(self, input_shape: Shape) -> None:
-        """Make mean and variance of the kept axes' sizes."""
+        """Make mean and variance of the sizes of ``axis``."""
         rank = len(input_shape)
         self._axes = tuple(sorted(normalise_axis(axis, rank) for axis in self.axis or ()))
         if 0 in self._axes:

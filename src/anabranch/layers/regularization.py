@@ -10,7 +10,18 @@ from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.fields import DataFormatField, Field, NumberField, SeedField, data_format, field, number, seed, state
+from anabranch.layers.fields import (
+    NAME_DOC,
+    DataFormatField,
+    Field,
+    NumberField,
+    SeedField,
+    data_format,
+    field,
+    number,
+    seed,
+    state,
+)
 from anabranch.layers.windows import AXES
 from anabranch.ops import _kernels as kernels
 
@@ -89,6 +100,7 @@ class SpatialDropout(Dropping):
     """Drop whole channels (Tompson et al. 2015). Abstract."""
 
     rank: ClassVar[int]
+    others_by_position = {"name": NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
 
     rate: NumberField = number(least=0, most=1, doc="the fraction of channels that are dropped.")
     data_format: DataFormatField = data_format(default=None)
@@ -113,6 +125,8 @@ class SpatialDropout1D(Dropping):
         >>> SpatialDropout1D(0.2)(Input((20, 4))).shape
         (None, 20, 4)
     """
+
+    others_by_position = {"name": NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
 
     rate: NumberField = number(least=0, most=1, doc="the fraction of channels that are dropped.")
     seed: SeedField = seed(default=None, kw_only=True)

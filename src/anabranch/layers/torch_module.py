@@ -47,6 +47,12 @@ class TorchModule(FieldLayer):
         doc="the result's shape without the batch, for modules that cannot run on fake tensors; None infers it.",
     )  # fmt: skip
 
+    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if len(args) > 2 or isinstance(args[-1] if len(args) > 1 else None, str):  # (module, name, output_shape)
+            kwargs = kwargs | {"name": args[1]}
+            args = (args[0], *args[2:])
+        return super()._take(args, kwargs)
+
     def _check(self) -> None:
         if not self._weights:
             self._weights = runtime.module_weights(self.module, self._home, runtime)

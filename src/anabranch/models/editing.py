@@ -91,7 +91,7 @@ def lifted(graph: Graph, wanted: Any) -> tuple[Any, Any]:
 
 
 def cut(graph: Graph, start: Any, end: Any) -> tuple[Any, Any]:
-    """Return the tensors at two nests of paths, which must lie in one graph: the model's, or that of one nested model."""
+    """Return the tensors at two nests of paths in one graph: the model's, or that of one nested model."""
     ends = [places(graph, nest) for nest in (start, end)]
     if len({leaf.calls for nest in ends for leaf in _tree.leaves(nest)}) > 1:
         raise GraphError(
@@ -200,7 +200,7 @@ def clone_model(
         clone_function: makes each layer's clone; ``type(layer).from_config(layer.get_config())`` unless given.
         call_function: called as ``call_function(layer, *args, **kwargs)`` in the place of ``layer(*args, **kwargs)``.
         recursive: whether ``clone_function`` is asked for the layers of nested models too.
-        weights: ``fresh`` draws them anew, as Keras does; ``shared`` or ``copied`` takes over the model's.
+        weights: ``fresh`` draws new ones, as Keras does; ``shared`` or ``copied`` takes over the model's.
         kwargs: nothing else is taken; Keras's ``cache`` is ignored.
 
     Example:

@@ -19,13 +19,14 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, DtypeError, EngineError
-from anabranch.graph import Shape, Spec, Tensor, Weight
+from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
 from anabranch.runtime.device import device
 from anabranch.runtime.judge import Judge
 from anabranch.runtime.masks import Edge
+from anabranch.runtime.third_party import unchanged_buffers
 
 _DESCRIBED = "_described_shape"
 # sizes that are tried for an unknown one: large enough for windows, small enough for loops, divisible by what people divide by
@@ -59,9 +60,14 @@ class _StandIns:
         """Nothing is noted."""
 
 
-def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+def infer(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return the specs of what ``operation.call`` gives on symbolic arguments; a function learns how far masks reach."""
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
+    with unchanged_buffers(operation.weights):
+        return _inferred(operation, args, kwargs)
+
+
+def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     failure: EngineError | None = None
     for known, batch in _guesses(args, kwargs):
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -61,6 +62,18 @@ def set_mode(held: Iterable[object], training: bool) -> None:
     for leaf in held:
         if isinstance(leaf, torch.nn.Module) and leaf.training != training:
             leaf.train(training)
+
+
+@contextlib.contextmanager
+def unchanged_buffers(weights: Iterable[Weight]) -> Iterator[None]:
+    """Restore the buffers of torch modules among ``weights`` afterwards, which a module that runs may change."""
+    held = [w.tensor for w in weights if isinstance(w.tensor, torch.Tensor) and known_weight(w.tensor) is w]
+    before = [(buffer, buffer.clone()) for buffer in held if not buffer.requires_grad]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
 
 
 def run_module(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
