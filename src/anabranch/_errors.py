@@ -21,7 +21,6 @@ Code inside states the fact; the public boundary adds the place with :meth:`Anab
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -195,6 +194,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("Cov2D", ["Conv2D", "Dense"]), nearest("applications", ["activations"])
     ('Conv2D', None)
     """
+    import difflib  # for errors alone
+
     names = {k.lower(): k for k in known}
     found = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
     return next((names[one] for one in found if _is_slip(name.lower(), one)), None)
@@ -232,6 +233,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None
       expected: one of: elu, relu
       repair:   did you mean 'relu'?
     """
+    import difflib
+
     known = sorted(known)
     close = nearest(name, known)
     shown = known if len(known) <= MOST_SHOWN else difflib.get_close_matches(name, known, n=8, cutoff=0.4) or known[:8]

@@ -8,14 +8,17 @@ truth.
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import operator
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, dataclass_transform, overload
 
 from anabranch import registry
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
+
+if TYPE_CHECKING:
+    import inspect
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -244,6 +247,8 @@ class _Signature:
     def __get__(self, instance: object, owner: type[Configurable]) -> inspect.Signature:
         if owner.__init__ is not Configurable.__init__:
             raise AttributeError("__signature__")
+        import inspect  # which takes a while to load
+
         kind, empty = inspect.Parameter, inspect.Parameter.empty
         found = [
             kind(each.name, kind.POSITIONAL_OR_KEYWORD, default=empty if each.default is REQUIRED else each.default)
@@ -252,6 +257,16 @@ class _Signature:
         found += [kind(name, kind.POSITIONAL_OR_KEYWORD, default=None) for name in owner.others_by_position]
         others = [kind("kwargs", kind.VAR_KEYWORD)] if owner._take_others is not Configurable._take_others else []
         return inspect.Signature([*found, *others])
+
+
+class _Docstring:
+    """The docstring of a class, completed by the lines of its fields when it is read."""
+
+    def __init__(self, written: str | None) -> None:
+        self.written = written
+
+    def __get__(self, instance: object, owner: type[Configurable]) -> str | None:
+        return documented(self.written, owner._order, owner.others_by_position)
 
 
 @dataclass_transform(field_specifiers=(field, integer, number, boolean, text, choice, state))
@@ -285,10 +300,10 @@ class Configurable:
         for each in cls._order:
             if each.default is not REQUIRED and not each.fresh:
                 value = each.converted(each.default, cls)
-                setattr(cls, each.key, staticmethod(value) if inspect.isroutine(value) else value)  # no method of the class
+                setattr(cls, each.key, staticmethod(value) if isinstance(value, types.FunctionType) else value)  # no method
         inherited = cls._order and cls.__init__ is Configurable.__init__ and cls.__dict__.get("__doc__") is not None
         if own or inherited:
-            cls.__doc__ = documented(cls.__doc__, cls._order, cls.others_by_position)
+            cls.__doc__ = _Docstring(cls.__dict__["__doc__"])  # type: ignore[assignment]  # a string to its readers
 
     __signature__ = _Signature()
 
@@ -412,6 +427,8 @@ class Configurable:
 @functools.lru_cache(1024)
 def _arguments_of(init: Callable[..., None]) -> tuple[tuple[str, ...], bool]:
     """Return the names that an ``__init__`` takes, and whether it takes others besides."""
+    import inspect
+
     given = list(inspect.signature(init).parameters.values())[1:]
     single = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in given)
@@ -441,9 +458,13 @@ def documented(doc: str | None, order: Iterable[Field[Any, Any]], others: Mappin
     """
     lines = [f"    {each.name}: {each.doc}" for each in order if each.doc]
     lines += [f"    {name}: {line}" for name, line in (others or {}).items()]
-    if doc is None or not lines or "\nArgs:" in inspect.cleandoc(doc):
+    if doc is None or not lines:
         return doc
+    import inspect
+
     text = inspect.cleandoc(doc)
+    if "\nArgs:" in text:
+        return doc
     head, mark, example = text.partition("\n\nExample:")
     if not mark:
         head, mark, example = text.partition("\n\n>>> ")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
@@ -25,12 +25,7 @@ _registered: dict[str, Any] = {}  # by registered name, such as "Custom>Gate"
 _names: dict[Any, str] = {}  # the other way
 
 
-class _Scopes(threading.local):
-    def __init__(self) -> None:
-        self.stack: list[Mapping[str, Any]] = []
-
-
-_scopes = _Scopes()
+_scopes: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects", default=())  # of this thread
 
 
 # What users register
@@ -105,7 +100,7 @@ def get_registered_object(
         >>> get_registered_object("Gate", {"Gate": dict})
         <class 'dict'>
     """
-    for table in (*reversed(_scopes.stack), _registered, custom_objects or {}, module_objects or {}):
+    for table in (*reversed(_scopes.get()), _registered, custom_objects or {}, module_objects or {}):
         if name in table:
             return table[name]
     return None
@@ -144,11 +139,11 @@ class CustomObjectScope:
         self.custom_objects = custom_objects
 
     def __enter__(self) -> CustomObjectScope:
-        _scopes.stack.append(self.custom_objects)
+        _scopes.set((*_scopes.get(), self.custom_objects))
         return self
 
     def __exit__(self, *error: object) -> None:
-        _scopes.stack.pop()
+        _scopes.set(_scopes.get()[:-1])
 
 
 custom_object_scope = CustomObjectScope
@@ -472,7 +467,7 @@ class Registry(Generic[T]):
 
     def named(self, name: str) -> Any:
         """Return the class or function that ``name`` means: a user's of that name first."""
-        found = get_registered_object(name) if _registered or _scopes.stack else None
+        found = get_registered_object(name) if _registered or _scopes.get() else None
         if found is None:
             found = self.find(name)
         if found is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,14 +38,16 @@ def set_random_seed(seed: int) -> None:
         ArgumentError: outside that range; nothing is seeded then.
 
     Example:
+        >>> import random
         >>> set_random_seed(1)
         >>> random.random()
         0.13436424411240122
     """
-    config.set_seed(seed)
-    random.seed(seed)
+    import random
     import sys
 
+    config.set_seed(seed)
+    random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
     if "torch" in sys.modules:  # a module of the user's draws its initial values when it is made

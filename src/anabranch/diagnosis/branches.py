@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from anabranch.diagnosis.axes import LAST, SPATIAL, axis_names
+from anabranch.diagnosis.clash import Clash
 from anabranch.diagnosis.origins import fork, is_channels_first, way
 
 if TYPE_CHECKING:
@@ -17,31 +18,6 @@ if TYPE_CHECKING:
 
 
 MOST_NAMED = 3  # layers to be padded
-
-
-class Clash(NamedTuple):
-    """Two branches, counted from 0, their shapes raised to one rank, and the axes along which they do not go together.
-
-    ``meant``: the code that asks for one to be stretched, where that would do.
-    """
-
-    one: int
-    other: int
-    shapes: tuple[Shape, Shape]
-    axes: list[int]
-    channels_first: bool = False
-    meant: str | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """What the axes are called."""
-        names = axis_names(len(self.shapes[0]), self.channels_first)
-        return [names[axis] for axis in self.axes]
-
-    def sizes(self) -> str:
-        """Return the sizes that clash, axis by axis: ``height 28 and 30, width 28 and 30``."""
-        a, b = self.shapes
-        return ", ".join(f"{name} {a[axis]} and {b[axis]}" for name, axis in zip(self.names, self.axes, strict=True))
 
 
 def is_of(clash: Clash, inputs: Sequence[Tensor]) -> bool:

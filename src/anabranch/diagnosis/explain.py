@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch._errors import AnabranchError, EngineError, ShapeError
 from anabranch.diagnosis import topology
-from anabranch.diagnosis.branches import Clash, clash_of_operands, first_clash, is_of, repairs
+from anabranch.diagnosis.branches import clash_of_operands, first_clash, is_of, repairs
+from anabranch.diagnosis.clash import Clash
 from anabranch.diagnosis.no_values import INDEX_REPAIR, repair_of
 from anabranch.diagnosis.origins import Branch, branches, chain
 from anabranch.diagnosis.ranks import rank_repair
@@ -50,7 +51,7 @@ def _unequal_operands(error: AnabranchError, clue: clues.UnequalOperands) -> Non
 
 
 def _wrong_rank(error: AnabranchError, clue: WrongRank) -> None:
-    error.repair = error.repair or rank_repair(*clue)
+    error.repair = error.repair or rank_repair(clue.shape, clue.rank, clue.axes)
 
 
 def _no_values(error: AnabranchError, clue: clues.NoValues) -> None:

@@ -1,5 +1,5 @@
 """From graph to torch: lowering, devices, randomness; loaded when the first number is computed."""
 
-import lazy_loader
+from anabranch._lazy import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -7,7 +7,7 @@ which connects itself when it is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from anabranch._errors import AnabranchError
 
@@ -18,58 +18,63 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=AnabranchError)
 
 
-class UnequalOperands(NamedTuple):
+# Plain classes, since most programs make none of these, and to define a NamedTuple takes a tenth of a millisecond.
+
+
+class UnequalOperands:
     """Two operands that cannot be combined element by element, and the operator's sign."""
 
-    sign: str
-    shapes: tuple[Shape, Shape]
+    def __init__(self, sign: str, shapes: tuple[Shape, Shape]) -> None:
+        self.sign, self.shapes = sign, shapes
 
 
-class NoValues(NamedTuple):
+class NoValues:
     """A use that needs values, as the end of ``A symbolic tensor has no values yet, so it cannot …``."""
 
-    use: str
+    def __init__(self, use: str) -> None:
+        self.use = use
 
 
-class WrongIndex(NamedTuple):
+class WrongIndex:
     """Something that a symbolic tensor cannot be indexed by."""
 
-    item: object
+    def __init__(self, item: object) -> None:
+        self.item = item
 
 
-class NoTensors(NamedTuple):
+class NoTensors:
     """Nothing where ``inputs`` or ``outputs`` of a graph belong."""
 
-    role: str
+    def __init__(self, role: str) -> None:
+        self.role = role
 
 
-class WrongValue(NamedTuple):
+class WrongValue:
     """A value in the place of a symbolic tensor; ``role``: ``inputs`` or ``outputs`` of a graph, given as ``nest``."""
 
-    value: object
-    role: str | None = None
-    nest: object = None
+    def __init__(self, value: object, role: str | None = None, nest: object = None) -> None:
+        self.value, self.role, self.nest = value, role, nest
 
 
-class RepeatedInput(NamedTuple):
+class RepeatedInput:
     """An input of a graph that is listed twice."""
 
-    tensor: Tensor
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
 
 
-class MissingInput(NamedTuple):
+class MissingInput:
     """A source that an output needs and that is not among a graph's inputs."""
 
-    source: Tensor
-    output: Tensor
-    inputs: Sequence[Tensor]
-    outputs: Sequence[Tensor]
+    def __init__(self, source: Tensor, output: Tensor, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self.source, self.output, self.inputs, self.outputs = source, output, inputs, outputs
 
 
-class NothingSelected(NamedTuple):
+class NothingSelected:
     """A selector that selects nothing."""
 
-    selector: object
+    def __init__(self, selector: object) -> None:
+        self.selector = selector
 
 
 Explainer = Callable[[AnabranchError, Sequence["Tensor"]], None]

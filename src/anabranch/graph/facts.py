@@ -5,12 +5,14 @@ The graph, the masks, the run and lowering ask an operation for its :class:`Fact
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from anabranch import _tree
 from anabranch.graph.shapes import Shape, same
+
+if TYPE_CHECKING:
+    import inspect
 
 SpecRule: TypeAlias = Callable[..., Any]
 """Takes a call's arguments by name and returns the specs of its results, None where it cannot say."""
@@ -79,7 +81,10 @@ class Signature:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the arguments of a call by name, defaults too; None where they do not fit."""
-        self._read = self._read or inspect.signature(self._function)
+        if self._read is None:
+            import inspect  # which takes a while to load
+
+            self._read = inspect.signature(self._function)
         try:
             bound = self._read.bind(*args, **kwargs)
         except TypeError:

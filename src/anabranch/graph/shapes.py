@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.call_site import call_site
@@ -74,12 +74,11 @@ def same_padding(length: int, window: int, stride: int, dilation: int = 1) -> tu
     return total // 2, total - total // 2
 
 
-class WrongRank(NamedTuple):
+class WrongRank:
     """A shape of another rank than the one wanted, whose axes are named: ``batch, height, width, channels``."""
 
-    shape: Shape
-    rank: int
-    axes: str
+    def __init__(self, shape: Shape, rank: int, axes: str) -> None:
+        self.shape, self.rank, self.axes = shape, rank, axes
 
 
 def check_rank(shape: Shape, rank: int, axes: str) -> None:

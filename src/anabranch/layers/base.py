@@ -24,7 +24,7 @@ from anabranch._errors import (
     nearest,
 )  # fmt: skip
 from anabranch._policy import DTypePolicy
-from anabranch.diagnosis import explain, refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
+from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph import (
     CallSite,
     Graph,
@@ -38,6 +38,7 @@ from anabranch.graph import (
     record,
     tensors_in,
 )
+from anabranch.graph.clues import explained
 from anabranch.layers import mask_rule
 from anabranch.layers.configuring import Configured, taken
 
@@ -208,7 +209,7 @@ class Layer(Configured):
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
-            explain(error, tensors_in(args, kwargs))
+            explained(error, tensors_in(args, kwargs))
             made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
@@ -240,7 +241,7 @@ class Layer(Configured):
                     self.claim(_process.next_claim(), self.name)
             return runtime.carried(*runtime.run(self, args, kwargs))
         except AnabranchError as error:
-            explain(error)
+            explained(error)
             error.at(self._described(call_site()))
             raise
         except (RuntimeError, IndexError) as error:

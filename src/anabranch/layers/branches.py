@@ -6,7 +6,7 @@ from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.diagnosis import Clash, repairs
+from anabranch.diagnosis import Clash
 from anabranch.graph import Shape
 from anabranch.graph.call_site import warn
 from anabranch.layers.base import Layer
@@ -58,6 +58,8 @@ def clash(shapes: list[Shape], one: int, other: int, *, stretch: bool, but: int 
 
 def parted(layer: Any, found: Clash, stretch: bool) -> ShapeError:
     """Build the error of two branches whose sizes differ, axis by axis, with the edits that would mend it."""
+    from anabranch.diagnosis.branches import repairs  # loaded for errors alone
+
     a, b = found.shapes
     return ShapeError(
         f"{type(layer).__name__} cannot merge {a} and {b}: {found.sizes()}.",
@@ -100,6 +102,8 @@ def refuse_stretching(layer: Layer, shapes: list[Shape]) -> None:
     fact = f"one of {a} and {b}: {', '.join([*ranks, *([found.sizes()] if found.axes and not ranks else [])])}."
     meant = f"{name.lower()}([a, b], broadcast=True)"
     if config.strict_merges():
+        from anabranch.diagnosis.branches import repairs
+
         operator = {"Add": ", or a + b", "Subtract": ", or a - b"}.get(name, "")
         found = found._replace(meant=f"{meant}{operator}", axes=[] if ranks else found.axes)
         raise ShapeError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
@@ -144,17 +143,18 @@ class Parameters(NamedTuple):
     more_named: bool
 
 
-EMPTY = inspect.Parameter.empty
 LONGEST = 48  # characters of a layer's arguments that are worth showing again
 
 
 @functools.cache
 def parameters(function: Callable[..., Any]) -> Parameters:
     """Return what an ``__init__`` takes, without ``self``; of a decorated one, what the one that its author wrote takes."""
+    import inspect  # which takes a while to load
+
     found = list(inspect.signature(_undecorated(function)).parameters.values())[1:]
     named = [each for each in found if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
     return Parameters(
-        {each.name: each.default for each in named},
+        {each.name: REQUIRED if each.default is each.empty else each.default for each in named},
         tuple(each.name for each in named if each.kind != each.KEYWORD_ONLY),
         any(each.kind == each.VAR_POSITIONAL for each in found),
         any(each.kind == each.VAR_KEYWORD for each in found),
@@ -169,6 +169,8 @@ def _undecorated(function: Any) -> Any:
         if not inner:
             break
         function = inner[0]
+    import inspect
+
     return inspect.unwrap(function)
 
 
@@ -207,7 +209,7 @@ def given(layer: Configured) -> Given:
         found.update((name, kwargs[name]) for name in known.defaults if name in kwargs)
         if first:
             first = not known.defaults and known.more_positional and known.more_named  # it passes all on
-            found.update((name, value) for name, value in known.defaults.items() if name not in found and value is not EMPTY)
+            found.update((name, value) for name, value in known.defaults.items() if name not in found and value is not REQUIRED)
         if not first and (not known.more_positional or not args):
             break
     return Given(args, found | {name: value for name, value in kwargs.items() if name not in found})

@@ -11,7 +11,6 @@ from typing import Any
 
 from anabranch import _tree, runtime
 from anabranch._errors import ArgumentTypeError, MissingAttributeError
-from anabranch.diagnosis import missing_attribute
 from anabranch.graph import Method, Port, Shape, Tensor, Weight, apply, call_site, connect, snake_case
 from anabranch.graph.facts import Judgements
 from anabranch.layers.base import Layer
@@ -165,6 +164,8 @@ class _Torch(Port):
                 f"{module} looks into its input ({name!r}), which has no values yet, so it cannot be called bare.",
                 where=str(call_site()), repair=f"layers.TorchModule({module}(...))(x)",
             )  # fmt: skip
+        from anabranch.diagnosis.no_values import missing_attribute  # loaded for errors alone
+
         return missing_attribute(name)
 
 

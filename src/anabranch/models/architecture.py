@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -157,6 +156,8 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
             repair="the function of that name in anabranch.ops, or a layer of your own with get_config",
         )
     name = operation.function.__name__
+    import inspect  # which takes a while to load
+
     bound = inspect.signature(operation.function).bind(*node.args, **node.kwargs)
     operands: list[Any] = []
     named: dict[str, Any] = {}
@@ -228,6 +229,8 @@ def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any
     """Call a function with operands in their order and its other arguments by name."""
     if function is _item or isinstance(function, types.BuiltinFunctionType):
         return function(*args, **kwargs)
+    import inspect
+
     waiting, positional = iter(args), list[Any]()
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -388,6 +391,8 @@ def _tensors(nest: _tree.Nest) -> list[Tensor]:
 
 def takes_graph(kind: type[Layer]) -> bool:
     """Return whether a class of models is made from inputs and outputs, as ``Model`` is, so that its config is the graph."""
+    import inspect
+
     parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
     kinds = {parameter.kind for parameter in parameters}
     everything = inspect.Parameter.VAR_POSITIONAL in kinds and inspect.Parameter.VAR_KEYWORD in kinds

@@ -10,11 +10,8 @@ from typing import Any
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
-from anabranch.edit import Edit
 from anabranch.graph import Graph, Node, Tensor, outputs_of
-from anabranch.graph.draft import Draft
 from anabranch.graph.paths import Place, places
-from anabranch.models.rebuilding import Making, rebuild
 from anabranch.models.trainer import Trainer
 
 
@@ -22,6 +19,10 @@ def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: Any, name:
     """Return a new model: the graph after all ``edits``, its layers twins that share or copy their weights."""
     if weights not in ("shared", "copied"):
         raise ArgumentError("weights of edit is not understood.", expected="'shared' or 'copied'", got=repr(weights))
+    from anabranch.edit import Edit  # loaded with the first edit, as most models see none
+    from anabranch.graph.draft import Draft
+    from anabranch.models.rebuilding import rebuild
+
     draft = Draft(graph)
     for edit in edits:
         if not isinstance(edit, Edit):
@@ -84,6 +85,9 @@ def lifted(graph: Graph, wanted: Any) -> tuple[Any, Any]:
     """Return the graph's inputs, and the tensors at a nest of places or of tensors of the graph itself."""
     if not any(isinstance(leaf, Place) and leaf.calls for leaf in _tree.leaves(wanted)):
         return graph.input_structure, _tree.map_leaves(lambda leaf: leaf.tensor() if isinstance(leaf, Place) else leaf, wanted)
+    from anabranch.graph.draft import Draft
+    from anabranch.models.rebuilding import rebuild
+
     draft = Draft(graph)
     draft.outputs = _tree.map_leaves(lambda leaf: draft.lift(leaf) if isinstance(leaf, Place) else draft.ref_to(leaf), wanted)
     built = rebuild(draft, "same").graph
@@ -218,6 +222,9 @@ def clone_model(
         raise ArgumentTypeError("clone_model copies a model.", got=f"{type(model).__name__}: {model!r}"[:120])
     if model.graph is None:
         return type(model).from_config(model.get_config())
+    from anabranch.graph.draft import Draft
+    from anabranch.models.rebuilding import Making, rebuild
+
     draft = Draft(model.graph)
     making = Making(clone_function, call_function, recursive, None if input_tensors is None else _tree.leaves(input_tensors))
     built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above

@@ -1,5 +1,5 @@
 """Optimizers with Keras's words and arithmetic over torch's, and the schedules of their learning rates."""
 
-import lazy_loader
+from anabranch._lazy import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -1,0 +1,39 @@
+"""Packages whose modules load when one of their names is first used; the stub beside ``__init__.py`` lists the names.
+
+``lazy_loader.attach_stub`` reads the same stubs by ``ast``, which takes longer than all of anabranch that a summary loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import lazy_loader
+
+
+def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+
+    Args:
+        package: its ``__name__``.
+        file: its ``__file__``.
+    """
+    with open(f"{file.rpartition('.')[0]}.pyi", encoding="utf-8") as stub:
+        modules, names = listed(stub.read())
+    found: tuple[Callable[[str], object], Callable[[], list[str]], list[str]] = lazy_loader.attach(package, modules, names)
+    return found
+
+
+def listed(stub: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the modules that a stub imports from its own package, and the names that it imports from each of these.
+
+    >>> listed("from . import nn as nn")
+    (['nn'], {})
+    """
+    modules: list[str] = []
+    names: dict[str, list[str]] = {}
+    for statement in f"\n{stub}".split("\nfrom .")[1:]:
+        module, _, rest = statement.partition(" import ")
+        text = rest[1:].partition(")")[0] if rest.startswith("(") else rest.partition("\n")[0]
+        found = [each.split()[0] for each in text.split(",") if each.strip()]
+        (names.setdefault(module, []) if module else modules).extend(found)
+    return modules, names

@@ -1,0 +1,22 @@
+"""Names of packages that load when they are first used: those that the stubs list, as ``lazy_loader`` reads these."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import anabranch
+from anabranch import _lazy
+
+STUBS = sorted(Path(anabranch.__file__).parent.rglob("__init__.pyi"))
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda stub: stub.parent.name)
+def test_a_stub_is_read_as_python_reads_it(stub: Path) -> None:
+    modules, names = _lazy.listed(stub.read_text())
+    imports = [each for each in ast.parse(stub.read_text()).body if isinstance(each, ast.ImportFrom)]
+    assert modules == [alias.name for each in imports if each.module is None for alias in each.names]
+    assert names == {each.module: [alias.name for alias in each.names] for each in imports if each.module}
+    assert modules or names
