@@ -98,8 +98,8 @@ class Layer(Configured):
         if cls.captures:
             self._arguments = (args, kwargs)
         self.made_at = call_site()
-        if not _VALUES.issuperset(map(type, args)) and cls.__module__.startswith("anabranch.layers."):
-            refuse_tensors_as_settings(cls, args, self.made_at)  # of users' layers, tensors may be settings
+        if not _VALUES.issuperset(map(type, args)) and not cls.captures:
+            refuse_tensors_as_settings(cls, args, self.made_at)  # a constructor of its own may take them
         self.calls = []
         _process.note_change()
         self._take_policy(config.dtype_policy())
