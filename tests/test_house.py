@@ -35,7 +35,7 @@ CEILINGS = {  # measure: (ceiling, target)
     "hasattr": (42, 15),
     "__module__": (17, 3),
     "getattr with a default": (59, 30),
-    "Any": (1146, 500),
+    "Any": (988, 500),
     "rooms in the longest chain of imports": (11, 9),
     "files over 600 lines": (0, 0),
     "functions over 60 lines, docstrings aside": (0, 0),

@@ -66,7 +66,7 @@ class _Setting(property):
         self.name, self.key = name, f":{name}"  # no attribute that somebody writes is called so
         property.__init__(self, operator.attrgetter(self.key), self._set)
 
-    def _set(self, instance: Any, value: Any) -> None:
+    def _set(self, instance: Any, value: object) -> None:
         found = self.converted(value, instance)
         instance._changing(self, found)
         instance.__dict__[self.key] = found
@@ -123,7 +123,7 @@ else:
 
 def field(
     *,
-    default: Any = REQUIRED,
+    default: object = REQUIRED,
     convert: Convert | None = None,
     plain: Callable[[Any], Any] = registry.serialize,
     doc: str = "",
@@ -138,7 +138,7 @@ def field(
 
 def integer(
     *,
-    default: Any = REQUIRED,
+    default: object = REQUIRED,
     least: int | None = 1,
     optional: bool = False,
     doc: str = "",
@@ -148,7 +148,7 @@ def integer(
     """Declare an integer of at least ``least``; ``optional``: or None."""
     bound = "" if least is None else f" ≥ {least}"
 
-    def convert(value: Any, owner: Any, name: str) -> int | None:
+    def convert(value: object, owner: object, name: str) -> int | None:
         if type(value) is int and (least is None or value >= least):  # as most are
             return value
         if value is None and optional:
@@ -191,11 +191,11 @@ def number(
 
 
 def boolean(
-    *, default: Any = REQUIRED, optional: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False
+    *, default: object = REQUIRED, optional: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False
 ) -> Any:
     """Declare a boolean; 0 and 1 are taken for False and True. ``optional``: or None."""
 
-    def convert(value: Any, owner: Any, name: str) -> bool | None:
+    def convert(value: object, owner: object, name: str) -> bool | None:
         if isinstance(value, bool) or (value is None and optional):
             return value
         if type(value).__name__ in ("bool_", "bool", "int") and value in (0, 1):
@@ -205,10 +205,10 @@ def boolean(
     return Field(default, convert, doc=doc, fixed=fixed)
 
 
-def text(*, default: Any = REQUIRED, optional: bool = False, doc: str = "", kw_only: bool = False) -> Any:
+def text(*, default: object = REQUIRED, optional: bool = False, doc: str = "", kw_only: bool = False) -> Any:
     """Declare a string; ``optional``: or None."""
 
-    def convert(value: Any, owner: Any, name: str) -> str | None:
+    def convert(value: object, owner: object, name: str) -> str | None:
         if isinstance(value, str) or (value is None and optional):
             return value
         raise ArgumentTypeError(_must_be(name, owner, f"a string{' or None' if optional else ''}"), got=repr(value)[:120])
@@ -217,11 +217,11 @@ def text(*, default: Any = REQUIRED, optional: bool = False, doc: str = "", kw_o
 
 
 def choice(
-    *choices: Any, default: Any = REQUIRED, doc: str = "", lower: bool = False, fixed: bool = False, kw_only: bool = False
+    *choices: Any, default: object = REQUIRED, doc: str = "", lower: bool = False, fixed: bool = False, kw_only: bool = False
 ) -> Any:
     """Declare one of ``choices``; ``lower``: whatever the case of its letters."""
 
-    def convert(value: Any, owner: Any, name: str) -> Any:
+    def convert(value: object, owner: object, name: str) -> Any:
         found = value.lower() if lower and isinstance(value, str) else value
         if any(found is each or (type(found) is type(each) and found == each) for each in choices):
             return found
@@ -237,7 +237,7 @@ def state(*, init: Literal[False] = False) -> Any:
     return None
 
 
-def _must_be(name: str, owner: Any, what: str) -> str:
+def _must_be(name: str, owner: object, what: str) -> str:
     return f"{name} of {type(owner).__name__} must be {what}."
 
 
@@ -358,7 +358,7 @@ class Configurable:
     def _check(self) -> None:
         """Raise where settings do not go together; called when all are set."""
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing(self, changed: Field[Any, Any], value: object) -> None:
         """Hear that a field of an object that exists is about to be set to ``value``, or refuse it."""
 
     def _place(self) -> str:
@@ -475,7 +475,7 @@ def _parameter(each: Field[Any, Any]) -> str:
     return each.name if each.default is REQUIRED else f"{each.name}={each.default!r}"
 
 
-def _short(each: Field[Any, Any], value: Any) -> str:
+def _short(each: Field[Any, Any], value: object) -> str:
     """Return a setting as code: ``'relu'`` for what is named so, else the object's own ``repr``."""
     try:
         shown = each.plain(value) if callable(value) else value

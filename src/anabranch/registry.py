@@ -221,7 +221,7 @@ def _lists(config: Json) -> Json:
     return {key: _lists(part) for key, part in config.items()} if isinstance(config, Mapping) else config
 
 
-def _module_of(thing: Any) -> str:
+def _module_of(thing: object) -> str:
     """Return the module that Keras knows a class or function by: ``keras.layers`` for what is in our layers."""
     first, _, rest = str(thing.__module__).partition(".")
     if first != PACKAGE:
@@ -240,7 +240,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
         return _revived(config)
 
 
-def serialize_keras_object(obj: Any) -> Json:
+def serialize_keras_object(obj: object) -> Json:
     """Return an object as JSON in Keras's form: ``{"module", "class_name", "config", "registered_name"}``.
 
     Args:
@@ -474,7 +474,7 @@ class Registry(Generic[T]):
             raise unknown(self.kind, name, self.known())
         return found
 
-    def _instance(self, found: Any) -> Any:
+    def _instance(self, found: object) -> Any:
         return made(found, {}) if isinstance(found, type) else found
 
     def serialize(self, obj: Any) -> Json:
@@ -496,7 +496,7 @@ class Registry(Generic[T]):
                 )
             return _revived({"module": self.module, "config": {}} | dict(config), self)
 
-    def _refused(self, identifier: Any, repair: str | None = None) -> ArgumentTypeError:
+    def _refused(self, identifier: object, repair: str | None = None) -> ArgumentTypeError:
         article = "an" if self.kind[0] in "aeiou" else "a"
         wanted = f"a name, {article} {self.kind} object" + (" or a function" if self.callables else "")
         return ArgumentTypeError(f"Expected {article} {self.kind}.", expected=wanted, got=repr(identifier)[:120], repair=repair)

@@ -321,7 +321,7 @@ class Configured(Configurable, Callback):
         Callback.__init__(self)
 
 
-def _verbosity(value: int | bool, owner: Any, name: str) -> int:
+def _verbosity(value: int | bool, owner: object, name: str) -> int:
     if not isinstance(value, int) or value < 0:
         raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be 0 or 1.", got=repr(value)[:120])
     return int(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, choice, field, integer, number, text
@@ -13,7 +12,7 @@ from anabranch.callbacks.callback import Configured, Logs, verbosity
 from anabranch.callbacks.monitor import Mode, Monitor
 
 
-def _callable(value: Any, owner: Any, name: str) -> Callable[..., float]:
+def _callable(value: object, owner: object, name: str) -> Callable[..., float]:
     if not callable(value):
         raise ArgumentTypeError("A schedule must be a function.", expected="schedule(epoch, learning_rate)", got=repr(value))
     return value  # type: ignore[no-any-return]  # its values are checked

@@ -14,7 +14,7 @@ from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import HOOKS, Callback, Configured, Logs
 
 
-def _path(value: Any, owner: Any, name: str) -> Path:
+def _path(value: Any, owner: object, name: str) -> Path:
     try:
         return Path(value)
     except TypeError as error:

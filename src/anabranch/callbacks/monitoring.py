@@ -88,7 +88,7 @@ class EarlyStopping(Configured):
             self.model.set_weights(self.best_weights)
 
 
-def _filepath(value: Any, owner: Any, name: str) -> str:
+def _filepath(value: object, owner: object, name: str) -> str:
     found = str(value)
     if Path(found).suffix != ".safetensors":
         raise ArgumentError(
@@ -100,7 +100,7 @@ def _filepath(value: Any, owner: Any, name: str) -> str:
     return found
 
 
-def _frequency(value: Any, owner: Any, name: str) -> int | Literal["epoch"]:
+def _frequency(value: object, owner: object, name: str) -> int | Literal["epoch"]:
     if value != "epoch" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ArgumentTypeError("save_freq must be 'epoch' or a number of batches.", got=repr(value))
     return value  # type: ignore[no-any-return]  # checked above

@@ -14,7 +14,7 @@ from anabranch.callbacks.callback import Callback, Logs
 SILENT, BAR, LINES = 0, 1, 2
 
 
-def resolve(verbose: Any) -> int:
+def resolve(verbose: object) -> int:
     """Return 0 (silence), 1 (a bar) or 2 (a line per epoch); ``auto`` is the bar where it can live, else lines."""
     if isinstance(verbose, str) and verbose == "auto":
         return BAR if alive() else LINES
@@ -208,5 +208,5 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return hasattr(value, "__float__") and getattr(value, "size", 1) == 1

@@ -231,7 +231,7 @@ class Replays:
             return None
         return self._capture(inputs, signature)
 
-    def _capture(self, inputs: Tensors, signature: Any) -> _Captured | None:
+    def _capture(self, inputs: Tensors, signature: object) -> _Captured | None:
         held = [None if x is None else x.detach().clone() for x in inputs]
         graph = self._make(self.generators)
         try:

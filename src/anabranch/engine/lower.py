@@ -323,7 +323,7 @@ def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     return x
 
 
-def as_constant(leaf: Any) -> Any:
+def as_constant(leaf: object) -> Any:
     """Return an array as a tensor, which unlike an array knows how to be combined with traced values."""
     return runtime.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
@@ -345,7 +345,7 @@ def masked_axes(step: Step, reach: dict[int, int]) -> tuple[int, ...]:
     return masked
 
 
-def note(value: Any, spec: Spec) -> None:
+def note(value: object, spec: Spec) -> None:
     """Note on a traced value the shape and dtype of a symbolic tensor."""
     if isinstance(value, Proxy):
         value.node.meta.setdefault("shape", spec.shape)
@@ -411,7 +411,7 @@ def attribute_name(name: str) -> str:
 _OF_EVERY_MODULE = frozenset((*dir(torch.fx.GraphModule), *vars(torch.nn.Module()), "graph", "code"))
 
 
-def attach(root: torch.nn.Module, target: str, value: Any) -> None:
+def attach(root: torch.nn.Module, target: str, value: object) -> None:
     """Set a parameter, buffer or module at a dotted path, making plain modules on the way."""
     *parents, name = target.split(".")
     for parent in parents:

@@ -173,7 +173,7 @@ def _source(graph: Graph, tensor: Tensor) -> str:
     return name + call + (f":{tensor.index}" if tensor.index else "")
 
 
-def _config(operation: Any, calls: list[Any]) -> dict[str, str]:
+def _config(operation: object, calls: list[Any]) -> dict[str, str]:
     """Return the settings of an operation, and the values it is called with, as texts."""
     config: dict[str, Any] = {}
     if isinstance(operation, Layer) and subgraph(operation) is None:
@@ -194,7 +194,7 @@ def _relative(weight: Any, operation: Any) -> str:
     return str(weight.path.removeprefix(start) if weight.path.startswith(start) else weight.name)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return a value as text that is the same for the same value, whatever its address."""
     if isinstance(value, (Configurable, Layer)):
         return f"{type(value).__name__}({value.get_config()})"
@@ -203,7 +203,7 @@ def _text(value: Any) -> str:
     return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if _is_parameter(leaf) else leaf, value))
 
 
-def _is_parameter(value: Any) -> bool:
+def _is_parameter(value: object) -> bool:
     return bool(getattr(value, "requires_grad", False))
 
 

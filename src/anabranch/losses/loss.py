@@ -29,14 +29,14 @@ NAME_DOC = "a name for logs and errors."
 DTYPE_DOC = "the float type to compute in; None takes ``config.floatx()``."
 
 
-def to_name(value: str | None, owner: Any, name: str) -> str:
+def to_name(value: str | None, owner: object, name: str) -> str:
     """Return a given name, or that of the class in snake case."""
     if value is not None and not isinstance(value, str):
         raise ArgumentTypeError("A name must be a string.", got=repr(value)[:120])
     return value or snake_case((owner if isinstance(owner, type) else type(owner)).__name__)
 
 
-def to_name_or_none(value: str | None, owner: Any, name: str) -> str:
+def to_name_or_none(value: str | None, owner: object, name: str) -> str:
     """Return a given name; "" where there is none."""
     return to_name(value, owner, name) if value else ""
 
@@ -46,7 +46,7 @@ def name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", None) or snake_case(type(function).__name__))
 
 
-def to_dtype(value: DType, owner: Any, name: str) -> str:
+def to_dtype(value: DType, owner: object, name: str) -> str:
     """Return the name of a float type."""
     return dtype_name(value)
 
@@ -121,7 +121,7 @@ class Loss(Configurable):
         dtype = getattr(torch, self.dtype)
         return _floats(y_true, dtype), _floats(y_pred, dtype)
 
-    def _mask(self, y_true: Any, values: Any) -> Tensor | None:
+    def _mask(self, y_true: Any, values: Tensor) -> Tensor | None:
         """Return what counts (True) among ``values``; None where all of it does."""
         return None
 
@@ -146,7 +146,7 @@ def _floats(value: Any, dtype: torch.dtype) -> Any:
     return tensors(value, value, dtype)[1]
 
 
-def function_of(value: Any, owner: Any, name: str) -> Callable[..., Any]:
+def function_of(value: object, owner: object, name: str) -> Callable[..., Any]:
     """Return the function that a setting means: itself, or the one that JSON names."""
     found = registry.deserialize(value) if isinstance(value, dict) else value
     if not callable(found):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import config, registry
 from anabranch._fields import Field, field, number
 from anabranch.losses._agreement import Tensor, Values, agree
@@ -58,7 +56,7 @@ def _sum(values: Tensor, axis: Axes) -> Tensor:
     return values.sum() if axis is None else values.sum(axis)
 
 
-def _axes(value: Any, owner: Any, name: str) -> int | list[int] | None:
+def _axes(value: object, owner: object, name: str) -> int | list[int] | None:
     given = registry.deserialize(value)  # Keras writes tuples as dicts
     return [int(axis) for axis in given] if isinstance(given, (list, tuple)) else given
 

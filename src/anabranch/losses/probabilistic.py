@@ -308,7 +308,7 @@ class CategoricalCrossentropy(FunctionLoss, function=categorical_crossentropy, b
     axis: Field[int, int] = integer(default=-1, least=None)
 
 
-def _weight(value: Any, owner: Any, name: str) -> float | list[float]:
+def _weight(value: object, owner: object, name: str) -> float | list[float]:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     if isinstance(value, (list, tuple)) and all(isinstance(each, (int, float)) for each in value):

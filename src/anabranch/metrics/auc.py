@@ -23,7 +23,7 @@ Method = Literal["interpolation", "minoring", "majoring"]
 def _one_of(*known: str) -> Any:
     names = {name.lower(): name for name in known}
 
-    def convert(value: Any, owner: Any, name: str) -> str:
+    def convert(value: object, owner: object, name: str) -> str:
         found = names.get(str(getattr(value, "value", value)).lower())  # Keras has enumerations of them too
         if found is None:
             raise ArgumentError(f"Unknown {name}.", expected=f"one of {', '.join(known)}", got=repr(value))
@@ -32,7 +32,7 @@ def _one_of(*known: str) -> Any:
     return convert
 
 
-def _weights(value: Any, owner: Any, name: str) -> list[float] | None:
+def _weights(value: Any, owner: object, name: str) -> list[float] | None:
     return None if value is None else [float(each) for each in value]
 
 

@@ -135,7 +135,7 @@ class Mean(Metric):
         return divide(self.total.value, self.count.value).to(getattr(torch, self.dtype))
 
 
-def _total(values: Any) -> Any:
+def _total(values: object) -> Any:
     return values.sum() if isinstance(values, Tensor) else values
 
 

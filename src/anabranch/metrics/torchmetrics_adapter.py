@@ -57,7 +57,7 @@ class TorchMetric(Metric):
         raise ArgumentError(f"torchmetrics' {type(self.metric).__name__} cannot become JSON.")
 
 
-def _parts(metric: Any) -> list[Any]:
+def _parts(metric: object) -> list[Any]:
     return list(metric.values()) if hasattr(metric, "values") and hasattr(metric, "keys") else [metric]
 
 

@@ -15,7 +15,7 @@ from anabranch.graph.paths import Place, places
 from anabranch.models.trainer import Trainer
 
 
-def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: Any, name: str | None) -> Any:
+def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, name: str | None) -> Any:
     """Return a new model: the graph after all ``edits``, its layers twins that share or copy their weights."""
     if weights not in ("shared", "copied"):
         raise ArgumentError("weights of edit is not understood.", expected="'shared' or 'copied'", got=repr(weights))
@@ -64,7 +64,7 @@ def compile_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _by_name(given: Any, old: list[str], new: list[str]) -> Any:
+def _by_name(given: object, old: list[str], new: list[str]) -> Any:
     """Return what was given for the old outputs under the new ones' names; an output that was renamed keeps its place."""
     if given is None:
         return None
@@ -76,12 +76,12 @@ def _by_name(given: Any, old: list[str], new: list[str]) -> Any:
     return dict(zip(new, found, strict=True))
 
 
-def tapped(graph: Graph, wanted: Any) -> tuple[Any, Any]:
+def tapped(graph: Graph, wanted: object) -> tuple[Any, Any]:
     """Return the graph's inputs, and the tensors at a nest of paths; nested models are made to return what is inside them."""
     return lifted(graph, places(graph, wanted))
 
 
-def lifted(graph: Graph, wanted: Any) -> tuple[Any, Any]:
+def lifted(graph: Graph, wanted: object) -> tuple[Any, Any]:
     """Return the graph's inputs, and the tensors at a nest of places or of tensors of the graph itself."""
     if not any(isinstance(leaf, Place) and leaf.calls for leaf in _tree.leaves(wanted)):
         return graph.input_structure, _tree.map_leaves(lambda leaf: leaf.tensor() if isinstance(leaf, Place) else leaf, wanted)
@@ -94,7 +94,7 @@ def lifted(graph: Graph, wanted: Any) -> tuple[Any, Any]:
     return built.input_structure, built.output_structure
 
 
-def cut(graph: Graph, start: Any, end: Any) -> tuple[Any, Any]:
+def cut(graph: Graph, start: object, end: object) -> tuple[Any, Any]:
     """Return the tensors at two nests of paths in one graph: the model's, or that of one nested model."""
     ends = [places(graph, nest) for nest in (start, end)]
     if len({leaf.calls for nest in ends for leaf in _tree.leaves(nest)}) > 1:
@@ -106,7 +106,7 @@ def cut(graph: Graph, start: Any, end: Any) -> tuple[Any, Any]:
     return inputs, outputs
 
 
-def connected(inputs: Any, outputs: Any, error: GraphError) -> tuple[Any, Any]:
+def connected(inputs: object, outputs: object, error: GraphError) -> tuple[Any, Any]:
     """Return inputs and outputs where an output is a tensor inside a nested model, so that its call joins them.
 
     Such a tensor belongs to the nested model's own graph, whose Input is not among ``inputs``; the model's call is found by the

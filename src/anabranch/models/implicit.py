@@ -45,7 +45,7 @@ def specs_in(graph: Graph) -> Any:
     return _map(lambda tensor: tensor.spec, graph.input_structure)
 
 
-def graph_for(model: Any, specs: Any, known: Graph | None) -> Graph:
+def graph_for(model: Any, specs: object, known: Graph | None) -> Graph:
     """Return ``known`` where it fits data of ``specs``; else a graph that does.
 
     Where only sizes differ, the new graph leaves open those that have changed, so that batches of many sizes need no more.
@@ -71,7 +71,7 @@ def _common(one: Shape, other: Shape) -> Shape:
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))
 
 
-def _made(model: Any, specs: Any) -> Graph:
+def _made(model: Any, specs: object) -> Graph:
     inputs = _map(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
     return Graph(inputs, model.describe((inputs,), {}, call_site(), noted=False))
 
@@ -88,13 +88,13 @@ def _map(function: Any, nest: Any) -> Any:
     return function(nest)
 
 
-def _leaves(nest: Any) -> list[Any]:
+def _leaves(nest: object) -> list[Any]:
     found: list[Any] = []
     _map(found.append, nest)
     return found
 
 
-def _form(nest: Any) -> Any:
+def _form(nest: object) -> Any:
     """Return the nest's form: a list and a tuple are one."""
     if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
         return [_form(part) for part in nest]

@@ -474,7 +474,7 @@ class Model(Structure):
         return json.dumps(registry.serialize_keras_object(self), **kwargs)
 
 
-def _restored(kind: type[Model], config: dict[str, Any], seen: Any, values: list[Any] | None, arguments: Any) -> Model:
+def _restored(kind: type[Model], config: dict[str, Any], seen: object, values: list[Any] | None, arguments: Any) -> Model:
     """Return the model that was pickled."""
     model = kind.from_config(config)
     if values is not None:

@@ -63,7 +63,7 @@ class _Builder:
         if draft.graph is self.root and self.making.inputs is not None:
             made.update(zip((ref.step for ref in _tree.leaves(draft.inputs)), ([t] for t in self.making.inputs), strict=True))
 
-        def tensor(leaf: Any) -> Any:
+        def tensor(leaf: object) -> Any:
             return made[leaf.step][leaf.index] if isinstance(leaf, Ref) else leaf
 
         for step in draft.order():
@@ -173,7 +173,7 @@ def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
     return [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
 
 
-def _same(node: Node, args: Any, kwargs: Any) -> bool:
+def _same(node: Node, args: object, kwargs: object) -> bool:
     """Return whether the new arguments are the tensors that a node took."""
     return _same_tensors(_tensors(args, kwargs), list(node.inputs))
 
@@ -182,6 +182,6 @@ def _same_tensors(some: list[Tensor], others: list[Tensor]) -> bool:
     return len(some) == len(others) and all(a.key == b.key for a, b in zip(some, others, strict=True))
 
 
-def _fits(node: Node, args: Any, kwargs: Any) -> bool:
+def _fits(node: Node, args: object, kwargs: object) -> bool:
     """Return whether the new inputs have the shapes of a node's."""
     return [tensor.shape for tensor in _tensors(args, kwargs)] == [tensor.shape for tensor in node.inputs]

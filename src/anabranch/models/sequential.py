@@ -86,7 +86,7 @@ class Sequential(Model):
         self._graph = None
         self.built = self._source is not None
 
-    def _no_layer(self, value: Any) -> ArgumentTypeError:
+    def _no_layer(self, value: object) -> ArgumentTypeError:
         repair: str | None
         got = repr(value) if isinstance(value, Tensor) else f"{type(value).__name__}: {value!r}"[:90]
         if isinstance(value, type):
@@ -117,7 +117,7 @@ class Sequential(Model):
             self._connect(self._source)
         return layer
 
-    def _connect(self, source: Any) -> None:
+    def _connect(self, source: object) -> None:
         self._source = self._end = source
         for layer in self._row:
             self._end = layer(self._end)
@@ -294,5 +294,5 @@ def _row_of(graph: Graph) -> list[Layer] | None:
     return row if _keys(graph.output_structure) == last and len(graph.inputs) == 1 else None
 
 
-def _keys(nest: Any) -> list[Any]:
+def _keys(nest: object) -> list[Any]:
     return [leaf.key for leaf in _tree.leaves(nest) if isinstance(leaf, Tensor)]

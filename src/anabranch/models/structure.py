@@ -104,7 +104,7 @@ class Structure(Trainer):
         """What the outputs are called: the keys of a dict, else the names of the layers that give them."""
         return self._names(self.output_structure)
 
-    def _names(self, structure: Any) -> list[str]:
+    def _names(self, structure: object) -> list[str]:
         if isinstance(structure, dict) and not any(_tree.is_nest(value) for value in structure.values()):
             return list(structure)
         names = self._need_graph().names

@@ -548,5 +548,5 @@ class Trainer(Layer):
                 weight.tensor.grad = None
 
 
-def _default_loss(model: Trainer, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+def _default_loss(model: Trainer, y: object, y_pred: Any, sample_weight: Any) -> Any:
     return training.default_loss(model, y, y_pred, sample_weight)

@@ -32,7 +32,7 @@ def weight_paths(model: Any) -> dict[str, Weight]:
     return found
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
 
     Args:
@@ -73,7 +73,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
             part.unlink()
 
 
-def load_weights(model: Any, filepath: Any) -> None:
+def load_weights(model: Any, filepath: str | Path) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
     Args:
@@ -116,7 +116,7 @@ def load_weights(model: Any, filepath: Any) -> None:
         weight.assign(held[name])
 
 
-def _checked(filepath: Any) -> Path:
+def _checked(filepath: str | Path) -> Path:
     path = Path(filepath)
     if path.suffix != ".safetensors":
         raise ArgumentError(

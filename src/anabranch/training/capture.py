@@ -71,7 +71,7 @@ def model_facts(model: Trainable, program: engine.Program, device: torch.device)
     )
 
 
-def is_known(thing: Any) -> bool:
+def is_known(thing: object) -> bool:
     """Return whether a loss or regularizer does the same at each call: it is ours or torch's, or says so by ``capturable``."""
     if getattr(thing, "capturable", False) is True:
         return True
@@ -79,7 +79,7 @@ def is_known(thing: Any) -> bool:
     return thing.__module__.partition(".")[0] in ("anabranch", "torch") and (inner is None or is_known(inner))
 
 
-def is_known_metric(metric: Any) -> bool:
+def is_known_metric(metric: object) -> bool:
     """Return whether all state of a metric is tensors that it changes in place."""
     if getattr(metric, "capturable", False) is True:
         return True
@@ -97,7 +97,7 @@ def is_plain_module(module: torch.nn.Module) -> bool:
     )
 
 
-def name_of(thing: Any) -> str:
+def name_of(thing: object) -> str:
     """Return the name of a loss or regularizer."""
     return str(getattr(thing, "name", None) or getattr(thing, "__name__", None) or type(thing).__name__)
 

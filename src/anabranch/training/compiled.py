@@ -249,7 +249,7 @@ def _alike(before: list[Shape], after: list[Shape]) -> bool:
     return [(len(shape), shape[-1:]) for shape in before] == [(len(shape), shape[-1:]) for shape in after]
 
 
-def _losses_of(given: Any, slots: Slots) -> list[Loss | None]:
+def _losses_of(given: object, slots: Slots) -> list[Loss | None]:
     """Return each output's loss; outputs that a dict leaves out have none."""
     optional = range(len(slots.names)) if isinstance(given, dict) else ()
     rule = Rule("loss", lambda value: not _tree.is_nest(value), spread=True, optional=optional)
@@ -260,14 +260,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, SupportsFloat)
 
 
-def _loss_weights(given: Any, slots: Slots) -> list[float | None]:
+def _loss_weights(given: object, slots: Slots) -> list[float | None]:
     if given is None:
         return [None] * len(slots.names)
     bound = bind(given, slots, Rule("loss_weights", _is_number))
     return [None if weight is None else float(weight) for weight in bound]
 
 
-def _metrics_of(given: Any, slots: Slots, what: str) -> list[list[Any]]:
+def _metrics_of(given: object, slots: Slots, what: str) -> list[list[Any]]:
     """Return each output's list of metrics; outputs that a dict leaves out have none."""
     count = len(slots.names)
     if given is None or (_tree.is_nest(given) and not given):
@@ -287,7 +287,7 @@ def _metrics_of(given: Any, slots: Slots, what: str) -> list[list[Any]]:
     )
 
 
-def _as_list(some: Any) -> list[Any]:
+def _as_list(some: object) -> list[Any]:
     return [] if some is None else [one for one in _tree.leaves(some) if one is not None]
 
 

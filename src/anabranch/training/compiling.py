@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import optimizers
 from anabranch.training.compiled import Compiled, Given
 from anabranch.training.options import checked_options
@@ -13,16 +11,16 @@ from anabranch.training.trainable import Trainable
 def compile(
     model: Trainable,
     *,
-    optimizer: Any,
-    loss: Any,
-    loss_weights: Any,
-    metrics: Any,
-    weighted_metrics: Any,
+    optimizer: object,
+    loss: object,
+    loss_weights: object,
+    metrics: object,
+    weighted_metrics: object,
     run_eagerly: bool,
     steps_per_execution: int,
     jit_compile: bool | str,
     auto_scale_loss: bool,
-    remat: Any,
+    remat: object,
 ) -> Compiled:
     """Return optimizer, losses and metrics of a model, bound to its outputs; arguments as for ``Model.compile``."""
     options = checked_options(model.graph, run_eagerly, steps_per_execution, jit_compile, auto_scale_loss, remat)

@@ -106,7 +106,7 @@ class CustomStep:
 # The defaults
 
 
-def default_step(model: Trainable, data: Any, *, training: bool) -> Logs:
+def default_step(model: Trainable, data: object, *, training: bool) -> Logs:
     """Take one step as ``compile`` says, through the model's ``compute_loss`` and ``compute_metrics``."""
     compiled = need_compiled(model, "train_step" if training else "test_step")
     x, y, sample_weight = unpack(data)
@@ -128,7 +128,7 @@ def default_step(model: Trainable, data: Any, *, training: bool) -> Logs:
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
-def forward(model: Trainable, x: Any, training: bool) -> Any:
+def forward(model: Trainable, x: object, training: bool) -> Any:
     """Return the outputs for ``x``; a model with a ``call`` of its own runs as one program, not layer by layer."""
     if model.graph is not None or not model.has_call:
         return model(x, training=training)
@@ -171,7 +171,7 @@ def _no_scalar(model: Trainable, got: str, repair: str) -> ArgumentError:
     )
 
 
-def default_loss(model: Trainable, y: Any, y_pred: Any, sample_weight: Any) -> torch.Tensor:
+def default_loss(model: Trainable, y: object, y_pred: Any, sample_weight: Any) -> torch.Tensor:
     """Return the loss of one batch: what ``compile`` was given, weighted, and ``model.losses``."""
     compiled = need_compiled(model, "compute_loss")
     outputs = compiled.outputs_of(model, y_pred)
@@ -182,7 +182,7 @@ def default_loss(model: Trainable, y: Any, y_pred: Any, sample_weight: Any) -> t
     return compiled.total(outputs, ys, weights, [loss.sum() for loss in model.losses], len(outputs[0]))
 
 
-def default_metrics(model: Trainable, y: Any, y_pred: Any, sample_weight: Any) -> Logs:
+def default_metrics(model: Trainable, y: object, y_pred: Any, sample_weight: Any) -> Logs:
     """Update the metrics of ``compile`` with one batch and return all results."""
     compiled = need_compiled(model, "compute_metrics")
     outputs = compiled.outputs_of(model, y_pred)

@@ -20,14 +20,14 @@ from anabranch.training.trainable import Trainable
 @located
 def evaluate(
     model: Trainable,
-    x: Any,
-    y: Any,
+    x: object,
+    y: object,
     *,
     batch_size: int | None,
     verbose: int | str,
     sample_weight: Any,
     steps: int | None,
-    callbacks: Any,
+    callbacks: object,
     return_dict: bool,
 ) -> Any:
     """Return loss and metrics on data, as ``Model.evaluate`` does."""

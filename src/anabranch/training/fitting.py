@@ -25,23 +25,23 @@ from anabranch.utils import unpack_x_y_sample_weight as unpack
 @located
 def fit(
     model: Trainable,
-    x: Any,
-    y: Any,
+    x: object,
+    y: object,
     *,
     batch_size: int | None,
     epochs: int,
     verbose: int | str,
-    callbacks: Any,
+    callbacks: object,
     validation_split: float,
-    validation_data: Any,
+    validation_data: object,
     shuffle: bool | str,
-    class_weight: Any,
+    class_weight: object,
     sample_weight: Any,
     initial_epoch: int,
     steps_per_epoch: int | None,
     validation_steps: int | None,
     validation_batch_size: int | None,
-    validation_freq: Any,
+    validation_freq: object,
 ) -> History:
     """Train a model and return the history of its epochs, as ``Model.fit`` does."""
     model.training_strategy.check()

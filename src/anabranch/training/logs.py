@@ -60,7 +60,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     if isinstance(value, torch.Tensor):
         return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
     return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value

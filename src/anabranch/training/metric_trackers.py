@@ -77,7 +77,7 @@ class CompileMetrics(Metric):
             metric.reset_state()
 
 
-def by_output(compiled: Compiled, y: Any, sample_weight: Any) -> tuple[list[Any], list[Any]]:
+def by_output(compiled: Compiled, y: object, sample_weight: Any) -> tuple[list[Any], list[Any]]:
     """Return targets and sample weights of one batch for each output, None where it has none."""
     slots = compiled.bound_slots()
     everywhere = range(len(slots.names))
@@ -90,7 +90,7 @@ def by_output(compiled: Compiled, y: Any, sample_weight: Any) -> tuple[list[Any]
     return ys, bind(sample_weight, slots, Rule("sample_weight", is_array, spread=True, optional=everywhere))
 
 
-def _is_tensor(value: Any) -> bool:
+def _is_tensor(value: object) -> bool:
     return is_array(value) and not isinstance(value, (list, tuple))
 
 

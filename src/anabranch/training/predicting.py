@@ -20,7 +20,9 @@ from anabranch.training.trainable import Trainable
 
 
 @located
-def predict(model: Trainable, x: Any, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
+def predict(
+    model: Trainable, x: object, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: object
+) -> Any:
     """Return the outputs for ``x``, as ``Model.predict`` does; a single batch takes one call and no progress bar."""
     binder, step, x = prediction_for(model, x)
     reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))

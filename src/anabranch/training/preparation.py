@@ -42,7 +42,7 @@ def located(function: Callable[Concatenate[Trainable, P], R]) -> Callable[Concat
     return at_model
 
 
-def objective_for(model: Trainable, x: Any, use: str) -> tuple[Objective, Any]:
+def objective_for(model: Trainable, x: object, use: str) -> tuple[Objective, Any]:
     """Return the objective of a run, bound to the model's outputs, and ``x``; NotReadyError where compile was not called."""
     compiled, strategy = need_compiled(model, use), model.training_strategy
     engine.synchronise_seed()
@@ -52,7 +52,7 @@ def objective_for(model: Trainable, x: Any, use: str) -> tuple[Objective, Any]:
     return CompiledObjective(model, compiled.bind(model), strategy), x
 
 
-def prediction_for(model: Trainable, x: Any) -> tuple[Binder, Callable[[Batch], Any], Any]:
+def prediction_for(model: Trainable, x: object) -> tuple[Binder, Callable[[Batch], Any], Any]:
     """Return what binds data for predictions, what predicts a batch, and ``x``."""
     strategy = model.training_strategy
     engine.synchronise_seed()
@@ -82,7 +82,7 @@ def with_graph(model: Trainable, x: Any) -> Any:
 
 
 def callbacks_for(
-    callbacks: Any, model: Trainable, strategy: Strategy, *, epochs: int, steps: int | None, verbose: int | str
+    callbacks: object, model: Trainable, strategy: Strategy, *, epochs: int, steps: int | None, verbose: int | str
 ) -> CallbackList:
     """Return the user's callbacks with history and progress, which only the process that writes shows."""
     if isinstance(callbacks, CallbackList):

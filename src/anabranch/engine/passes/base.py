@@ -72,7 +72,7 @@ def path_of(node: Node) -> str:
     return str(node.meta.get("path") or node.name)
 
 
-def shape_of(value: Any) -> tuple[int | None, ...] | None:
+def shape_of(value: object) -> tuple[int | None, ...] | None:
     """Return the shape noted on a node, where one was."""
     return value.meta.get("shape") if isinstance(value, Node) else None
 
@@ -82,7 +82,7 @@ def is_call(node: Any, targets: Any) -> bool:
     return isinstance(node, Node) and node.op in ("call_function", "call_method") and node.target in targets
 
 
-def argument(node: Call, place: int, name: str, default: Any = None) -> Any:
+def argument(node: Call, place: int, name: str, default: object = None) -> Any:
     """Return an argument of a call, given by position or by name."""
     return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
 
@@ -95,7 +95,7 @@ def attribute(module: torch.nn.Module, target: str) -> Any:
     return value
 
 
-def way_of(value: Any) -> list[Call]:
+def way_of(value: object) -> list[Call]:
     """Return a value and what it is made of, first arguments first, back to the read of a weight; empty where it is of none."""
     way = []
     while isinstance(value, Node):
@@ -106,7 +106,7 @@ def way_of(value: Any) -> list[Call]:
     return []
 
 
-def kind_of(root: torch.nn.Module, value: Any) -> torch.dtype | None:
+def kind_of(root: torch.nn.Module, value: object) -> torch.dtype | None:
     """Return the type of what is made of a weight: that of the last cast, else the weight's own."""
     way = way_of(value)
     casts = (node.args[1] for node in way if node.target == "to" and len(node.args) == 2)

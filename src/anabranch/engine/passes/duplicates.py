@@ -30,7 +30,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     return notes
 
 
-def _key(value: Any) -> Any:
+def _key(value: object) -> Any:
     """Return arguments as something that can be looked up; 1, 1.0 and True are different."""
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, *map(_key, value))

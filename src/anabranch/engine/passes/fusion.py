@@ -145,7 +145,7 @@ def _replace(graph: Graph, made: Node, node: Call, last: Call, between: Call | N
         graph.erase_node(gone)
 
 
-def _noted(value: Any) -> tuple[Any, Any]:
+def _noted(value: object) -> tuple[Any, Any]:
     """Return the shape and type noted on a value."""
     return shape_of(value), value.meta.get("dtype") if isinstance(value, Node) else None
 

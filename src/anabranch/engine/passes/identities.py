@@ -50,11 +50,11 @@ def _equal_to(node: Call) -> Any:
     return None
 
 
-def _is(value: Any, number: int) -> bool:
+def _is(value: object, number: int) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == number
 
 
-def _is_float(value: Any) -> bool:
+def _is_float(value: object) -> bool:
     """Return whether a value is known to be of floats, which a number beside it does not turn into another type."""
     return isinstance(value, Node) and "float" in str(value.meta.get("dtype"))
 

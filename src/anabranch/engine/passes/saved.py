@@ -70,7 +70,7 @@ class SavedMemory(Interpreter):
         return number
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
+def _tensors(value: object) -> list[torch.Tensor]:
     values = value if isinstance(value, (list, tuple)) else [value]
     return [each for each in values if isinstance(each, torch.Tensor)]
 

@@ -45,7 +45,7 @@ class Reading:
         return math.ceil(samples / self.steps) if self.steps else DEFAULT_BATCH_SIZE
 
 
-def is_in_memory(x: Any) -> bool:
+def is_in_memory(x: object) -> bool:
     """Return whether ``x`` is an array or a nest of arrays, rather than a source that yields batches."""
     if is_array(x):
         return True
@@ -53,7 +53,7 @@ def is_in_memory(x: Any) -> bool:
     return bool(found) and all(is_array(leaf) for leaf in found)
 
 
-def source_for(binder: Binder, x: Any, y: Any, sample_weight: Any, reading: Reading) -> Source:
+def source_for(binder: Binder, x: object, y: object, sample_weight: Any, reading: Reading) -> Source:
     """Return the source of batches that the user's data are."""
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
         _refuse_parts("TensorDataset", y, sample_weight)
@@ -66,7 +66,7 @@ def source_for(binder: Binder, x: Any, y: Any, sample_weight: Any, reading: Read
 
 
 def split(
-    binder: Binder, x: Any, y: Any, sample_weight: Any, fraction: float, reading: Reading, held_out: Reading
+    binder: Binder, x: object, y: object, sample_weight: Any, fraction: float, reading: Reading, held_out: Reading
 ) -> tuple[Source, Source]:
     """Return training and validation data: the last ``fraction`` of the samples, before shuffling, is held out."""
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
@@ -91,7 +91,7 @@ def split(
     )
 
 
-def _batch_source(binder: Binder, x: Any, reading: Reading) -> Source:
+def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:
     """Return the source of batches that an object is which is no array."""
     if isinstance(x, DataLoader):
         return IteratedBatches(binder, x)
@@ -119,7 +119,7 @@ def _batch_source(binder: Binder, x: Any, reading: Reading) -> Source:
     )
 
 
-def _refuse_parts(kind: str, y: Any, sample_weight: Any) -> None:
+def _refuse_parts(kind: str, y: object, sample_weight: Any) -> None:
     """Raise where targets are given beside a source that yields them itself."""
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:

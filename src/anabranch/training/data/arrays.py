@@ -37,7 +37,7 @@ def is_array(value: object) -> bool:
     return isinstance(value, ArrayLike)
 
 
-def to_tensor(value: Any, where: str) -> torch.Tensor:
+def to_tensor(value: object, where: str) -> torch.Tensor:
     """Return ``value`` as a tensor, sharing memory where torch can; ``where`` names it in errors."""
     if isinstance(value, torch.Tensor):
         if value.is_complex():
@@ -70,7 +70,7 @@ def to_tensor(value: Any, where: str) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
-def tensors_in(value: Any, where: str) -> Any:
+def tensors_in(value: object, where: str) -> Any:
     """Return the same nest with tensors in the place of arrays; a list of numbers is one array, None stays."""
     if value is None or is_array(value):
         return None if value is None else to_tensor(value, where)

@@ -80,7 +80,7 @@ class ModelBinder:
         self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation.optional]
         self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
 
-    def _follow(self, model: Any, x: Any) -> None:
+    def _follow(self, model: Any, x: object) -> None:
         before = model.running_graph
         model.follow(tensors_in(x, "x"))
         if model.running_graph is not before:
@@ -149,7 +149,7 @@ class ModelBinder:
             "it is trained on."
         )
 
-    def _bind_targets(self, y: Any, named: Named) -> Columns:
+    def _bind_targets(self, y: object, named: Named) -> Columns:
         names = self._outputs.names
         if self._targets is None:
             return [None] * len(names)
@@ -176,7 +176,7 @@ class ModelBinder:
             ys.append(tensor)
         return ys
 
-    def _bind_weights(self, weights: Any, ys: Columns, named: Named) -> Columns:
+    def _bind_weights(self, weights: object, ys: Columns, named: Named) -> Columns:
         if weights is None or self._targets is None:
             return [None] * len(ys)
         optional = [index for index, target in enumerate(self._targets) if not target.needed]
