@@ -29,8 +29,8 @@ SOURCE = ROOT / "src" / "anabranch"
 LANGUAGE = ROOT / "tests" / "golden" / "language.json"
 
 CEILINGS = {  # measure: (ceiling, target)
-    "public names without Args or example": (1, 0),
-    "public methods without Args or example": (41, 0),
+    "public names without Args or example": (0, 0),
+    "public methods without Args or example": (23, 0),
     "names that dir shows though they are another package's": (0, 0),
     "hasattr": (42, 15),
     "__module__": (17, 3),

@@ -143,7 +143,13 @@ class Layer(Configured):
             raise self._unknown_argument(next(iter(legacy)))
 
     def axis_layout(self) -> str | None:
-        """Return the layer's ``data_format``, which users' layers may have too; None where it has none."""
+        """Return the layer's ``data_format``, which users' layers may have too; None where it has none.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Conv2D(4, 3, data_format="channels_first").axis_layout()
+            'channels_first'
+        """
         found: str | None = getattr(self, "data_format", None)
         return found
 
@@ -153,11 +159,31 @@ class Layer(Configured):
         return None
 
     def sublayers(self) -> list[Layer]:
-        """Return the layers held directly by this one's attributes, in the order they were set."""
+        """Return the layers held directly by this one's attributes, in the order they were set.
+
+        Example:
+            >>> from anabranch import layers
+            >>> class Block(layers.Layer):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.wide, self.narrow = layers.Dense(8), layers.Dense(3)
+            >>> [layer.units for layer in Block().sublayers()]
+            [8, 3]
+        """
         return list(dict.fromkeys(layer for layer in self._inside() if isinstance(layer, Layer)))
 
     def inner_layers(self) -> Iterator[Layer]:
-        """Yield this layer and every layer inside it, each once."""
+        """Yield this layer and every layer inside it, each once.
+
+        Example:
+            >>> from anabranch import layers
+            >>> class Block(layers.Layer):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.wide = layers.Dense(8)
+            >>> [type(layer).__name__ for layer in Block().inner_layers()]
+            ['Block', 'Dense']
+        """
         seen: set[Layer] = set()
         stack: list[Layer] = [self]
         while stack:
@@ -170,19 +196,54 @@ class Layer(Configured):
     # The protocol
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights for an input of ``input_shape``; subclasses with weights override it."""
+        """Make the weights for an input of ``input_shape``; subclasses with weights override it.
+
+        Args:
+            input_shape: the input's shape, None for the batch; a list of shapes where the input is a list.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(3)
+            >>> layer.build((None, 4))
+            >>> [weight.shape for weight in layer.weights]
+            [(4, 3), (3,)]
+        """
         self.built = True
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output from tensors; every layer writes its own."""
+        """Compute the output from tensors; every layer writes its own.
+
+        Example:
+            >>> from anabranch import layers
+            >>> class Double(layers.Layer):
+            ...     def call(self, inputs):
+            ...         return inputs * 2
+            >>> Double()([1.0, 2.0]).tolist()
+            [2.0, 4.0]
+        """
         raise NotImplementedError(f"{type(self).__name__} must write call(self, inputs)")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the output's shape for ``input_shape``; None is the batch's size."""
+        """Return the output's shape for ``input_shape``; None is the batch's size.
+
+        Args:
+            input_shape: the input's shape, None for the batch; a list of shapes where the input is a list.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Dense(3).compute_output_shape((None, 4))
+            (None, 3)
+        """
         raise NotImplementedError(f"{type(self).__name__} has no shape rule")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
-        """Return shape and dtype of what ``call`` gives: by the shape rule, or from fake tensors where there is none."""
+        """Return shape and dtype of what ``call`` gives: by the shape rule, or from fake tensors where there is none.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Dense(3).compute_output_spec(layers.Input((4,)))
+            Spec(shape=(None, 3), dtype='float32')
+        """
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return runtime.infer(self, args, kwargs)
         shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
@@ -194,7 +255,16 @@ class Layer(Configured):
         return Spec(tuple(shape), dtype)
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
-        """Return the dtype of the result; what the layer computes in unless a family says otherwise."""
+        """Return the dtype of the result; what the layer computes in unless a family says otherwise.
+
+        Args:
+            input_dtypes: the dtypes of the tensors among the inputs.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Dense(3, dtype="float16").output_dtype(["float32"])
+            'float16'
+        """
         return self.compute_dtype
 
     def __call__(self, *args: Any, **kwargs: Any) -> AnyTensor:
@@ -203,7 +273,20 @@ class Layer(Configured):
         return made
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
-        """Return the symbolic tensors that the call at ``site`` gives, building the layer first; ``noted``: in ``calls``."""
+        """Return the symbolic tensors that a call gives, building the layer first.
+
+        Args:
+            args: the positional arguments of the call.
+            kwargs: its keyword arguments.
+            site: the line that calls the layer, which errors name.
+            noted: whether the call is one of ``calls``.
+
+        Example:
+            >>> from anabranch import layers
+            >>> from anabranch.graph import call_site
+            >>> layers.Dense(3).describe((layers.Input((4,)),), {}, call_site()).shape
+            (None, 3)
+        """
         try:
             refuse_wrong_inputs(self, args)
             self._build_once(args, kwargs, site)
@@ -260,7 +343,22 @@ class Layer(Configured):
     # What training hears of besides the output
 
     def add_loss(self, loss: Any) -> None:
-        """Add a scalar, or a nest of them, to what training minimises; inside ``call``."""
+        """Add a scalar, or a nest of them, to what training minimises; inside ``call``.
+
+        Args:
+            loss: the scalar, or the nest.
+
+        Example:
+            >>> from anabranch import layers
+            >>> class Penalised(layers.Layer):
+            ...     def call(self, inputs):
+            ...         self.add_loss(inputs.abs().sum())
+            ...         return inputs
+            >>> layer = Penalised()
+            >>> output = layer([[1.0, -2.0]])
+            >>> layer.losses
+            [tensor(3.)]
+        """
         runtime.tell_loss(self, loss)
 
     @property
@@ -271,7 +369,25 @@ class Layer(Configured):
         return [*added, *(weight.regularizer(runtime.shown(weight)) for weight in penalised if weight.regularizer)]
 
     def add_metric(self, value: Any, name: str | None = None, aggregation: str = "mean") -> None:
-        """Show a value of ``call`` in logs and history, its ``"mean"`` or ``"sum"`` over an epoch, as Keras 2 did."""
+        """Show a value of ``call`` in logs and history, its ``"mean"`` or ``"sum"`` over an epoch, as Keras 2 did.
+
+        Args:
+            value: the value, a scalar or a tensor whose mean is taken.
+            name: its name in logs; None for the layer's name and ``_metric``.
+            aggregation: ``"mean"`` or ``"sum"``.
+
+        Example:
+            >>> import anabranch, numpy
+            >>> from anabranch import layers
+            >>> class Watched(layers.Layer):
+            ...     def call(self, inputs):
+            ...         self.add_metric(inputs.mean(), name="mean_input")
+            ...         return inputs
+            >>> model = anabranch.Sequential([layers.Input((2,)), Watched()])
+            >>> model.compile(loss="mse")
+            >>> model.evaluate(numpy.ones((4, 2)), numpy.ones((4, 2)), verbose=0, return_dict=True)
+            {'loss': 0.0, 'mean_input': 1.0}
+        """
         if aggregation not in ("mean", "sum"):
             raise ArgumentError("Unknown aggregation.", expected="'mean' or 'sum'", got=repr(aggregation))
         runtime.watch_value(self, value, name or f"{self.name}_metric", aggregation)
@@ -282,21 +398,60 @@ class Layer(Configured):
         """Return the output's mask from the inputs' (a list of them for a list of inputs); here, the mask goes on as it is.
 
         Asked only where ``supports_masking`` is true, which writing this method makes it.
+
+        Args:
+            inputs: the input, or a list of them.
+            previous_mask: its mask, None where it has none; a list for a list of inputs.
+
+        Example:
+            >>> from anabranch import layers
+            >>> import torch
+            >>> layers.Embedding(10, 4, mask_zero=True).compute_mask(torch.tensor([[3, 0]]), None)
+            tensor([[ True, False]])
         """
         return previous_mask
 
     def makes_mask(self) -> bool:
-        """Return whether there may be a mask where the input has none."""
+        """Return whether there may be a mask where the input has none.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Masking().makes_mask(), layers.Dense(3).makes_mask()
+            (True, False)
+        """
         return type(self).compute_mask is not Layer.compute_mask
 
     def mask_reach(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
-        """Return over how many leading axes each output is masked, where ``given`` says so of each input: a description."""
+        """Return over how many leading axes each output is masked, where ``given`` says so of each input: a description.
+
+        Args:
+            node: a call of the layer.
+            given: over how many leading axes each input is masked; 0 where it has no mask.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dropout(0.5)
+            >>> output = layer(layers.Input((5, 3)))
+            >>> layer.mask_reach(layer.calls[0](), [2])
+            (2,)
+        """
         if not self.supports_masking or not (any(given) or self.makes_mask()):
             return ()
         return mask_rule.reach(self, node, given)
 
     def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
-        """Return a symbolic mask for the output's in a description: by ``compute_mask``, which here gets symbolic tensors."""
+        """Return a symbolic mask for the output's in a description: by ``compute_mask``, which here gets symbolic tensors.
+
+        Args:
+            inputs: the symbolic input, or a list of them.
+            mask: its mask as a symbolic tensor, None where it has none.
+
+        Example:
+            >>> from anabranch import layers
+            >>> inputs, mask = layers.Input((5, 3)), layers.Input((5,), dtype="bool")
+            >>> layers.Dropout(0.5).symbolic_mask(inputs, mask) is mask
+            True
+        """
         try:
             return self.compute_mask(inputs, mask)
         except Exception:  # what cannot be said of symbolic tensors is said when it runs

@@ -43,7 +43,12 @@ class LearningRateSchedule(Configurable):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
     def get_config(self) -> dict[str, Any]:
-        """Return all settings as JSON, defaults included."""
+        """Return all settings as JSON, defaults included.
+
+        Example:
+            >>> PiecewiseConstantDecay([100], [0.1, 0.01]).get_config()
+            {'boundaries': [100], 'values': [0.1, 0.01], 'name': 'PiecewiseConstant'}
+        """
         own = {name: registry.serialize(value) for name, value in vars(self).items() if name[0] not in ":_"}
         return super().get_config() | own
 
