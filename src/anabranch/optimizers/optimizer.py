@@ -113,7 +113,12 @@ class Optimizer(Configurable):
         self._sent: tuple[float, float] | None = None  # what the device holds of them
 
     def renewed(self) -> Self:
-        """Return an optimizer of the same settings that has seen no weights."""
+        """Return an optimizer of the same settings that has seen no weights.
+
+        Example:
+            >>> Optimizer(0.1).renewed()
+            Optimizer(learning_rate=0.1)
+        """
         new = copy.copy(self)
         new._begin()
         new._decay.exclude(self._decay.excluded, self._decay.patterns)
@@ -180,7 +185,12 @@ class Optimizer(Configurable):
         return _SETTING(self)
 
     def rate_now(self) -> float:
-        """Return the learning rate of the next update as a plain float."""
+        """Return the learning rate of the next update as a plain float.
+
+        Example:
+            >>> Optimizer(0.1).rate_now()
+            0.1
+        """
         return self._rate_at(self._updates * (self.gradient_accumulation_steps or 1) + self._accumulated.count)
 
     def _rate_at(self, batch: int) -> float:
@@ -202,6 +212,10 @@ class Optimizer(Configurable):
         Args:
             learning_rate: the learning rate of the update.
             step: which update it is, counted from 1.
+
+        Example:
+            >>> Optimizer(0.1).step_size(0.1, step=1)
+            0.1
         """
         return learning_rate
 
@@ -211,6 +225,13 @@ class Optimizer(Configurable):
         Args:
             lists: weights of one dtype and device, their gradients, and ``state``, a list for each of ``slots``.
             rate: what ``step_size`` returned: a float, or a scalar tensor where the update is captured as a CUDA graph.
+
+        Example:
+            >>> from anabranch.optimizers import SGD
+            >>> weights, gradients = [torch.ones(2)], [torch.ones(2)]
+            >>> SGD(0.5).update_weights(Lists(weights, gradients, {}), 0.5)
+            >>> weights
+            [tensor([0.5000, 0.5000])]
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_weights(lists, rate) or make(parameters)")
 
@@ -219,6 +240,10 @@ class Optimizer(Configurable):
 
         Args:
             parameters: the weights' tensors.
+
+        Example:
+            >>> len(Optimizer(0.1).make([torch.nn.Parameter(torch.ones(2))]).param_groups)
+            1
         """
         return ListUpdate(parameters, self)
 
@@ -227,6 +252,13 @@ class Optimizer(Configurable):
 
         Args:
             weights: the weights that ``step`` updates from now on.
+
+        Example:
+            >>> from anabranch import layers
+            >>> optimizer = Optimizer(0.1)
+            >>> optimizer.build([layers.Layer().add_weight((2,))])
+            >>> len(optimizer.weights)
+            1
         """
         parameters = [weight.value for weight in weights]
         engine = self._engine
@@ -250,6 +282,9 @@ class Optimizer(Configurable):
         Args:
             var_list: the weights.
             var_names: patterns, such as ``"bias"``: weights in whose name one is found.
+
+        Example:
+            >>> Optimizer(0.1, weight_decay=0.01).exclude_from_weight_decay(var_names=["bias"])
         """
         self._decay.exclude(var_list or (), var_names or ())
 
@@ -265,11 +300,25 @@ class Optimizer(Configurable):
 
         Args:
             loss: the loss of one batch.
+
+        Example:
+            >>> Optimizer(0.1, loss_scale_factor=8.0).scale_loss(torch.tensor(0.5))
+            tensor(4.)
         """
         return loss * self.loss_scale_factor if self.loss_scale_factor else loss
 
     def zero_grad(self) -> None:
-        """Forget the gradients; an accumulated sum stays, and the next gradients are added to it."""
+        """Forget the gradients; an accumulated sum stays, and the next gradients are added to it.
+
+        Example:
+            >>> from anabranch import layers
+            >>> optimizer, weight = Optimizer(0.1), layers.Layer().add_weight((2,))
+            >>> optimizer.build([weight])
+            >>> weight.value.sum().backward()
+            >>> optimizer.zero_grad()
+            >>> weight.value.grad is None
+            True
+        """
         if self._accumulated.sums:
             for parameter in self._parameters:
                 parameter.grad = self._accumulated.sums.get(parameter)
@@ -278,7 +327,18 @@ class Optimizer(Configurable):
             parameter.grad = None
 
     def step(self) -> None:
-        """Update the weights from their gradients."""
+        """Update the weights from their gradients.
+
+        Example:
+            >>> from anabranch import layers, optimizers
+            >>> weight = layers.Layer().add_weight((2,), "ones")
+            >>> optimizer = optimizers.SGD(0.5)
+            >>> optimizer.build([weight])
+            >>> weight.value.sum().backward()
+            >>> optimizer.step()
+            >>> weight.value.tolist()
+            [0.5, 0.5]
+        """
         if self._engine is None and self.weights:
             raise NotReadyError("The optimizer has no weights.", repair="build(weights) first")
         if self.accumulates():
@@ -399,6 +459,13 @@ class Optimizer(Configurable):
         Raises:
             NotReadyError: no weights were given, and the optimizer has none.
             ArgumentError: there are more or fewer gradients than weights, or not one gradient.
+
+        Example:
+            >>> from anabranch import layers, optimizers
+            >>> weight = layers.Layer().add_weight((2,), "ones")
+            >>> optimizers.SGD(0.5).apply([torch.ones_like(weight.value)], [weight])
+            >>> weight.value.tolist()
+            [0.5, 0.5]
         """
         given = list(grads)
         if trainable_variables is None and not self.weights and given:
@@ -428,6 +495,12 @@ class Optimizer(Configurable):
 
         Returns:
             How many updates there were so far.
+
+        Example:
+            >>> from anabranch import layers, optimizers
+            >>> weight = layers.Layer().add_weight((2,), "ones")
+            >>> optimizers.SGD(0.5).apply_gradients([(torch.ones_like(weight.value), weight)])
+            1
         """
         pairs = list(grads_and_vars)
         self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
@@ -441,7 +514,12 @@ class Optimizer(Configurable):
     # State
 
     def state_dict(self) -> dict[str, Any]:
-        """Return iterations, learning rate and torch's state, for resuming; tensors are shared, as torch's are."""
+        """Return iterations, learning rate and torch's state, for resuming; tensors are shared, as torch's are.
+
+        Example:
+            >>> Optimizer(0.1).state_dict()["learning_rate"]
+            0.1
+        """
         rate = self._setting()
         return {
             "iterations": self._updates,
@@ -457,6 +535,12 @@ class Optimizer(Configurable):
 
         Args:
             state: the state.
+
+        Example:
+            >>> optimizer = Optimizer(0.1)
+            >>> optimizer.load_state_dict(Optimizer(0.5).state_dict())
+            >>> optimizer.rate_now()
+            0.5
         """
         if state["engine"] is not None:
             if self._engine is None:
