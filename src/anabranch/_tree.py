@@ -39,7 +39,7 @@ def map_leaves(function: Callable[[Any], Any], nest: Nest) -> Nest:
     """
     if isinstance(nest, dict):
         return {key: map_leaves(function, value) for key, value in nest.items()}
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):  # named tuples share no class
         return type(nest)(*(map_leaves(function, value) for value in nest))
     if isinstance(nest, (list, tuple)):
         return type(nest)(map_leaves(function, value) for value in nest)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
+from anabranch._asked import is_from, method, module_of, name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def registered(thing: C) -> C:
         full = f"{package}>{name or thing.__name__}"  # type: ignore[attr-defined]  # a class or function has one
-        if isinstance(thing, type) and not callable(getattr(thing, "get_config", None)):
+        if isinstance(thing, type) and method(thing, "get_config") is None:
             raise ArgumentTypeError(
                 f"{thing.__name__} cannot be registered: it has no get_config.",
                 repair="def get_config(self): return the constructor's arguments as a dict",
@@ -70,7 +71,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def _source(thing: Any) -> tuple[str, str]:
-    return thing.__module__, thing.__qualname__
+    return module_of(thing), thing.__qualname__
 
 
 def get_registered_name(obj: Any) -> str:
@@ -177,13 +178,13 @@ def serialize(obj: Any) -> Json:
         return {"class_name": "__slice__", "config": {"start": obj.start, "stop": obj.stop, "step": obj.step}}
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
-    if hasattr(obj, "tolist"):  # NumPy's and torch's values
+    if method(obj, "tolist"):  # NumPy's and torch's values
         values, dtype = obj.tolist(), str(obj.dtype).removeprefix("torch.")
         return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
     kind = type(obj)
-    if callable(getattr(kind, "get_config", None)):
+    if method(kind, "get_config"):
         return described(kind, obj.get_config())
-    if callable(obj) and hasattr(obj, "__name__"):
+    if callable(obj) and name_of(obj):
         if obj.__name__ == "<lambda>":
             raise ArgumentTypeError(
                 "A lambda has no name by which data could mean it.", repair="def a function, and register it"
@@ -202,7 +203,7 @@ def serialize(obj: Any) -> Json:
 
 def described(kind: type, config: Json) -> dict[str, Json]:
     """Return the JSON of an object of class ``kind`` with that config."""
-    own = kind.__module__.partition(".")[0] == PACKAGE
+    own = is_from(kind, PACKAGE)
     module, name = _module_of(kind), kind.__name__
     if module in _registries:
         module, name = _registries[module].address(kind)
@@ -223,9 +224,9 @@ def _lists(config: Json) -> Json:
 
 def _module_of(thing: object) -> str:
     """Return the module that Keras knows a class or function by: ``keras.layers`` for what is in our layers."""
-    first, _, rest = str(thing.__module__).partition(".")
+    first, _, rest = module_of(thing).partition(".")
     if first != PACKAGE:
-        return str(thing.__module__)
+        return module_of(thing)
     parts = rest.split(".")
     module = f"keras.{parts[0]}"
     for name in (f"keras.{'.'.join(parts[:2])}", module):  # schedules are a package inside optimizers
@@ -353,7 +354,7 @@ def _public_class(module: str, name: str) -> Any:
 def made(kind: Any, config: Mapping[str, Any]) -> Any:
     """Return an object of class ``kind`` with that config; arguments that it does not take are an error of ours."""
     try:
-        return kind.from_config(dict(config)) if config and hasattr(kind, "from_config") else kind(**config)
+        return kind.from_config(dict(config)) if config and method(kind, "from_config") else kind(**config)
     except AnabranchError:
         raise
     except TypeError as error:
@@ -481,8 +482,8 @@ class Registry(Generic[T]):
         """Return an object of this package as JSON: a function's name, or ``{"module", "class_name", "config", …}``."""
         if obj is None:
             return None
-        if self.plain_names and not isinstance(obj, type) and hasattr(obj, "__name__") and self.find(obj.__name__) is obj:
-            return str(obj.__name__)
+        if self.plain_names and not isinstance(obj, type) and (name := name_of(obj)) and self.find(name) is obj:
+            return name
         return serialize(obj)
 
     def deserialize(self, config: Json, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import anabranch
+from anabranch._asked import module_of
 from anabranch._errors import AnabranchError
 
 
@@ -76,11 +77,11 @@ def public(target: Any) -> list[str]:
     listed = getattr(target, "__all__", None)
     if listed is not None:
         return sorted(listed)
-    made_in = {name: getattr(value, "__module__", None) or "" for name, value in vars(target).items()}
+    made_in = {name: module_of(value) for name, value in vars(target).items()}
     return sorted(
         name
         for name, module in made_in.items()
-        if not name.startswith("_") and module.startswith("anabranch.") and module != AnabranchError.__module__
+        if not name.startswith("_") and module.startswith("anabranch.") and module != module_of(AnabranchError)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import SupportsFloat
 
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, choice, field, integer, number, text
@@ -36,7 +37,7 @@ class LearningRateScheduler(Configured):
         """Set the rate of the epoch."""
         optimizer = self.model.optimizer
         rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
-        if isinstance(rate, bool) or not hasattr(rate, "__float__"):
+        if isinstance(rate, bool) or not isinstance(rate, SupportsFloat):
             raise ArgumentTypeError("A schedule must return a number.", got=f"{rate!r} for epoch {epoch}")
         optimizer.learning_rate = float(rate)
         if self.verbose:

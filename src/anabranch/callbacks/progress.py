@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, SupportsFloat
 
+from anabranch._asked import method
 from anabranch._errors import ArgumentError
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
@@ -25,7 +26,7 @@ def resolve(verbose: object) -> int:
 
 def alive() -> bool:
     """Return whether what is printed can move: a terminal, or a notebook that has widgets."""
-    tty = getattr(sys.stdout, "isatty", None)
+    tty = method(sys.stdout, "isatty")
     return bool(tty and tty()) or ("ipykernel" in sys.modules and find_spec("ipywidgets") is not None)
 
 
@@ -209,4 +210,4 @@ def _number(value: float) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return hasattr(value, "__float__") and getattr(value, "size", 1) == 1
+    return isinstance(value, SupportsFloat) and getattr(value, "size", 1) == 1  # only NumPy's values have one

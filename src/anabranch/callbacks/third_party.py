@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from anabranch._asked import method
 from anabranch.callbacks.callback import HOOKS, Callback
 
 _SETTERS = ("set_model", "set_params")
@@ -20,11 +21,11 @@ class ThirdPartyCallback(Callback):
         super().__init__()
         self.inner = inner
         for name in (*HOOKS, *_SETTERS, "on_close"):
-            hook = getattr(inner, name, None)
-            if callable(hook):
+            hook = method(inner, name)
+            if hook is not None:
                 setattr(self, name, hook)
 
 
 def has_hooks(value: object) -> bool:
     """Return whether an object, not a class, has one of a callback's hooks."""
-    return not isinstance(value, type) and any(callable(getattr(value, name, None)) for name in HOOKS)
+    return not isinstance(value, type) and any(method(value, name) for name in HOOKS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from anabranch._asked import is_from
 from anabranch._errors import EngineError
 
 Report = Callable[[str], None]
@@ -55,7 +56,7 @@ class Compiled:
 
 def refusal(error: Exception) -> EngineError | None:
     """Return torch.compile's own failures as an error of ours; None where it is another's."""
-    if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+    if not is_from(type(error), "torch._dynamo", "torch._inductor"):
         return None
     lines = [line for line in str(error).splitlines() if line.strip()]
     return EngineError(

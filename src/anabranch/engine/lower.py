@@ -19,6 +19,7 @@ import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, runtime
+from anabranch._asked import is_from
 from anabranch.engine.opaque import MASKS, Opaque
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Step, Tensor, Weight, flatten, spec_leaves, with_values
 from anabranch.graph.masks import reaches
@@ -224,7 +225,7 @@ def _placeholder(graph: torch.fx.Graph, name: str) -> torch.fx.Node:
 def _forget_source(file: str) -> None:
     """Let go of the generated code that fx keeps for tracebacks, once its module is gone."""
     linecache.cache.pop(file, None)
-    getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)
+    getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)  # not in every version of torch
 
 
 def _trace(
@@ -237,7 +238,7 @@ def _trace(
     args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, inputs))
     last, losses = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses)
     try:
-        watched = not type(layer).__module__.startswith("anabranch.") or hasattr(layer, "function")  # a user's code
+        watched = not is_from(type(layer), "anabranch") or hasattr(layer, "function")  # a user's code
         before = runtime.random_state() if watched else b""
         result, marks = runtime.run(layer, args, kwargs, list(zip(inputs, masks, strict=True)))
         if watched and runtime.random_state() != before:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard
 
+from anabranch._asked import has_shape
+
 
 class ArrayLike(Protocol):
     """What has a shape and a dtype, whoever made it."""
@@ -35,4 +37,4 @@ def is_array(value: object) -> TypeGuard[ArrayLike]:
     >>> is_array([1.0])
     False
     """
-    return hasattr(value, "shape") and hasattr(value, "dtype")
+    return has_shape(value) and hasattr(value, "dtype")  # traced values answer through __getattr__

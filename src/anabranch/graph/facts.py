@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from anabranch import _tree
+from anabranch._asked import has_shape
 from anabranch.graph.shapes import Shape, same
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Signature:
 def plain(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Return whether arguments are of the kinds that rules know: arrays, numbers, strings, slices, None and nests of them."""
     return all(
-        leaf is None or isinstance(leaf, (int, float, str, slice)) or leaf is Ellipsis or hasattr(leaf, "shape")
+        leaf is None or isinstance(leaf, (int, float, str, slice)) or leaf is Ellipsis or has_shape(leaf)
         for leaf in _tree.leaves((args, list(kwargs.values())))
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch import _tree
+from anabranch._asked import name_of
 from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements, Signature, plain
 from anabranch.graph.names import snake_case
@@ -25,7 +26,7 @@ class Function(Operation):
         self.facts = facts
         self._signature = signature or Signature(function)
         self.judgements = Judgements() if facts.mask is None else None
-        self._name = snake_case(getattr(function, "__name__", type(function).__name__).strip("_")) or "function"
+        self._name = snake_case(name_of(function, type(function).__name__).strip("_")) or "function"
         self.calls = []
 
     @property

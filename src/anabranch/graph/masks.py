@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree
+from anabranch._asked import has_shape
 from anabranch.graph.call_site import warn
 from anabranch.graph.facts import Inputs
 from anabranch.graph.records import MaskedSpec, Node, Operation, Spec, Tensor
@@ -40,7 +41,7 @@ def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
 def _inputs(node: Node, given: Sequence[int]) -> Inputs:
     """Return shape and reach of each array among a node's arguments."""
     known = iter(given)
-    arrays = [leaf for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if hasattr(leaf, "shape")]
+    arrays = [leaf for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if has_shape(leaf)]
     return [(tuple(leaf.shape), next(known) if isinstance(leaf, Tensor) else 0) for leaf in arrays]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from anabranch import _tree, activations
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
@@ -115,7 +115,7 @@ class InputLayer(Layer):
 
 
 def _sizes(shape: Any, layer: Layer) -> Shape:
-    if not hasattr(shape, "__iter__"):
+    if not isinstance(shape, Iterable):
         raise ArgumentTypeError(
             "A shape is a tuple.",
             expected=f"({shape},)",
@@ -125,7 +125,7 @@ def _sizes(shape: Any, layer: Layer) -> Shape:
         )
     sizes = tuple(shape)
     for size in sizes:
-        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
+        if size is not None and (isinstance(size, bool) or not isinstance(size, SupportsIndex) or int(size) < 0):
             raise ArgumentError(
                 "A shape has integers, or None where a size is not known.",
                 expected="sizes ≥ 0", got=repr(shape), where=str(layer.made_at),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anabranch import initializers, runtime
+from anabranch._asked import has_shape
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Tensor as Symbol, Weight
 from anabranch.layers.fields import (
@@ -66,10 +67,11 @@ class Embedding(FieldLayer):
     def _check(self) -> None:
         table = vars(self).pop(":weights", None)
         if table is not None:
-            if tuple(getattr(table, "shape", ())) != (self.input_dim, self.output_dim):
+            shape = tuple(table.shape) if has_shape(table) else None
+            if shape != (self.input_dim, self.output_dim):
                 raise ShapeError(
                     "The table given as weights has another shape.", expected=f"an array {(self.input_dim, self.output_dim)}",
-                    got=str(getattr(table, "shape", repr(table)[:80])), where=str(self.made_at),
+                    got=repr(table)[:80] if shape is None else str(shape), where=str(self.made_at),
                 )  # fmt: skip
             self.embeddings_initializer = initializers.Constant(table)
             self.build()

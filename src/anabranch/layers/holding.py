@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _process, constraints, initializers, regularizers, runtime
+from anabranch._asked import method
 from anabranch._errors import ArgumentError, NotReadyError, ShapeError
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 
@@ -163,7 +164,7 @@ class Holding(Operation):
     def held_metrics(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
         held = (leaf for _, value in self._held() for leaf in _objects(value))
-        return [leaf for leaf in held if hasattr(leaf, "update_state") and hasattr(leaf, "reset_state")]
+        return [leaf for leaf in held if method(leaf, "update_state") and method(leaf, "reset_state")]
 
     @property
     def metrics(self) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from anabranch import _tree, registry, runtime
+from anabranch._asked import parameters_of
 from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph import Graph, Spec, Tensor, with_values
 from anabranch.layers.base import Layer
@@ -139,8 +140,7 @@ class Lambda(FieldLayer):
 
     def _taken(self) -> list[str]:
         """Return which of ``mask`` and ``training`` the function takes."""
-        code = getattr(self.function, "__code__", None)
-        takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+        takes = parameters_of(self.function)
         return [name for name in ("mask", "training") if name in takes]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _tree, runtime
+from anabranch._asked import has_shape
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.diagnosis import Clash
 from anabranch.graph import Shape, Tensor, call_site
@@ -82,7 +83,7 @@ class Merge(Joining):
         return config
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        shapes = [runtime.shape_of(x) for x in _tree.leaves(args) if hasattr(x, "shape")]
+        shapes = [runtime.shape_of(x) for x in _tree.leaves(args) if has_shape(x)]
         known = [shape for shape in shapes if shape is not None]
         if known and len(known) == len(shapes):
             try:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from anabranch import _tree, config, registry
+from anabranch import _asked, _tree, config, registry
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field
 from anabranch._policy import DTypePolicy
@@ -43,7 +43,7 @@ def to_name_or_none(value: str | None, owner: object, name: str) -> str:
 
 def name_of(function: Callable[..., Any]) -> str:
     """Return the name of a function or, for a callable object, its class in snake case."""
-    return str(getattr(function, "__name__", None) or snake_case(type(function).__name__))
+    return _asked.name_of(function) or snake_case(type(function).__name__)
 
 
 def to_dtype(value: DType, owner: object, name: str) -> str:

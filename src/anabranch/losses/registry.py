@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import torch
 
+from anabranch._asked import method
 from anabranch._fields import Field, boolean
 from anabranch.losses import margin, overlap, probabilistic, regression
 from anabranch.losses._agreement import Values, tensors
@@ -124,7 +125,7 @@ def reducing(identifier: LossLike) -> Loss | None:
     if found is None or isinstance(found, Loss):
         return found
     name = identifier if isinstance(identifier, str) else name_of(found)
-    kind = CLASS_OF.get(found) if getattr(found, "__hash__", None) else None
+    kind = CLASS_OF.get(found) if method(found, "__hash__") else None
     loss: Loss = made(kind, {"name": name}) if kind else LossFunctionWrapper(found, name=name)
     return loss
 

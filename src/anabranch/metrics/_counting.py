@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from anabranch._asked import method
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.losses._agreement import Values, agree
 from anabranch.losses.loss import Tensor, match
@@ -28,7 +29,7 @@ def to_thresholds(value: Any, owner: Any, name: str) -> Thresholds:
     """Return thresholds from 0 to 1, or raise ArgumentError."""
     if value is None or isinstance(value, Thresholds):
         return Thresholds() if value is None else value
-    several = isinstance(value, (list, tuple)) or hasattr(value, "tolist")
+    several = isinstance(value, (list, tuple)) or method(value, "tolist") is not None
     found = list(value) if several else [value]
     for each in found:
         if isinstance(each, (bool, str)) or each is None or not 0 <= each <= 1:

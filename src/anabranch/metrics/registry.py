@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, overload
 
 from anabranch import losses
+from anabranch._asked import module_of, name_of
 from anabranch._fields import Field, field, state
 from anabranch.graph import snake_case
 from anabranch.losses.loss import FunctionLoss, Loss
@@ -23,7 +24,7 @@ CLASSES: dict[str, type[Metric]] = {
     found.__name__: found
     for part in (reduction, accuracy, wrapped, confusion, auc, f_score)
     for found in vars(part).values()
-    if isinstance(found, type) and found.__module__ == part.__name__ and issubclass(found, Metric)
+    if isinstance(found, type) and module_of(found) == part.__name__ and issubclass(found, Metric)
     if found not in (FunctionMetric, MeanMetricWrapper) and not found.__name__.startswith("_")
 }
 _ACCURACIES = (accuracy.BinaryAccuracy, accuracy.SparseCategoricalAccuracy, accuracy.CategoricalAccuracy)
@@ -112,7 +113,7 @@ def get(identifier: MetricLike | None, loss: LossLike = None, output_shape: Shap
 
 
 def _name_of(function: Callable[..., Any]) -> str:
-    return snake_case(str(getattr(function, "__name__", type(function).__name__)).strip("<>"))
+    return snake_case(name_of(function, type(function).__name__).strip("<>"))
 
 
 def _by_name(name: str, loss: Loss | None, output_shape: Shape) -> Metric:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from anabranch._asked import method, module_of
 from anabranch._errors import ArgumentError
 from anabranch.graph import snake_case
 from anabranch.losses._agreement import tensors
@@ -17,7 +18,7 @@ from anabranch.metrics.metric import Metric
 def is_torchmetrics(value: object) -> bool:
     """Return whether ``value`` is a torchmetrics object; only where the user has imported torchmetrics can it be one."""
     room = sys.modules.get("torchmetrics")
-    kinds = tuple(getattr(room, name) for name in ("Metric", "MetricCollection") if hasattr(room, name))
+    kinds = tuple(vars(room)[name] for name in ("Metric", "MetricCollection") if name in vars(room)) if room is not None else ()
     return bool(kinds) and isinstance(value, kinds)
 
 
@@ -27,9 +28,7 @@ class TorchMetric(Metric):
     def __init__(self, metric: Any, name: str | None = None) -> None:
         super().__init__(name=name or snake_case(type(metric).__name__))
         self.metric = metric
-        self._classifies = "classification" in type(metric).__module__ or bool(
-            [part for part in _parts(metric) if "classification" in type(part).__module__]
-        )
+        self._classifies = any("classification" in module_of(type(part)) for part in (metric, *_parts(metric)))
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch: ``metric.update(y_pred, y_true)``."""
@@ -57,8 +56,8 @@ class TorchMetric(Metric):
         raise ArgumentError(f"torchmetrics' {type(self.metric).__name__} cannot become JSON.")
 
 
-def _parts(metric: object) -> list[Any]:
-    return list(metric.values()) if hasattr(metric, "values") and hasattr(metric, "keys") else [metric]
+def _parts(metric: Any) -> list[Any]:
+    return list(metric.values()) if method(metric, "values") and method(metric, "keys") else [metric]
 
 
 def _in_torchmetrics_order(true: Tensor, pred: Tensor, classifies: bool) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from anabranch import _tree, ops, registry
+from anabranch._asked import name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
 from anabranch.graph import Function, Graph, Node, Operation, Operator, Tensor, Weight
 from anabranch.graph.operators import OPERATORS
@@ -202,7 +203,7 @@ def keras_module(name: str) -> str:
 
 
 def _is_ours(function: Callable[..., Any]) -> bool:
-    name = getattr(function, "__name__", "")  # any callable may be in a graph
+    name = name_of(function)  # any callable may be in a graph
     return name in dir(ops) and getattr(ops, name) is function
 
 

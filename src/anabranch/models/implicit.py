@@ -84,7 +84,7 @@ def _map(function: Any, nest: Any) -> Any:
         return {key: _map(function, part) for key, part in nest.items()}
     if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
         parts = [_map(function, part) for part in nest]
-        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
+        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)  # named tuples share no class
     return function(nest)
 
 

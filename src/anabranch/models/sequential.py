@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from anabranch import _tree, registry
+from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError
 from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
@@ -94,7 +95,7 @@ class Sequential(Model):
         elif isinstance(value, Tensor):
             repair = "the layer itself, not called; a graph that is not a row is Model(inputs, outputs)"
         else:
-            repair = f"Lambda({getattr(value, '__name__', 'function')})" if callable(value) else None
+            repair = f"Lambda({name_of(value, 'function')})" if callable(value) else None
         return ArgumentTypeError("A Sequential holds layers.", got=got, where=str(call_site()), repair=repair)
 
     def pop(self, rebuild: bool = True) -> Layer:

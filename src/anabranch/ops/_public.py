@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from anabranch import _tree, runtime
+from anabranch._asked import module_of
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Facts, Tensor, Weight, apply, call_site
 from anabranch.graph.facts import NO_FACTS, MaskRule, Signature, SpecRule
@@ -91,6 +92,6 @@ def public_functions(*families: types.ModuleType) -> dict[str, Callable[..., Any
         name: thing
         for family in families
         for name, thing in vars(family).items()
-        if isinstance(thing, types.FunctionType) and thing.__module__ == family.__name__
+        if isinstance(thing, types.FunctionType) and module_of(thing) == family.__name__
         if not name.startswith("_") and name not in vars(family).get("OUTSIDE", ())
     }

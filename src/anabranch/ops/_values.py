@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from anabranch import _tree, config, runtime
+from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.arrays import is_numpy
@@ -63,11 +64,11 @@ _FLOAT_OF_FLOATS = frozenset((
 
 def _traced_dtype(value: fx.Proxy) -> str | None:
     """Return the dtype of a traced value as far as it is known to be a float or not; None where nothing is known."""
-    root = getattr(value.tracer, "root", None)
+    root = _root(value)
     stack: list[fx.Node] = [value.node]
     while stack:
         node = stack.pop()
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        name = node.target if isinstance(node.target, str) else name_of(node.target)
         if node.meta.get("dtype") is not None:
             if "float" not in node.meta["dtype"]:
                 return _inferred_dtype(value)
@@ -88,7 +89,11 @@ def _inferred_dtype(value: Tensor | fx.Proxy) -> str | None:
         return None
 
 
-def _held(root: Any, target: str) -> Any:
+def _root(value: fx.Proxy) -> object:
+    return getattr(value.tracer, "root", None)  # torch's tracers that record no module have none
+
+
+def _held(root: object, target: str) -> Any:
     for name in target.split("."):
         root = getattr(root, name)
     return root
@@ -171,7 +176,7 @@ def _noted(node: fx.Node) -> Spec | None:
 
 def _found(value: fx.Proxy) -> Spec:
     """Return what running the recorded nodes on fake tensors says, once for each of two sizes of what is not known."""
-    root = getattr(value.tracer, "root", None)
+    root = _root(value)
     try:
         first, second = (_run(value.node, root, unknown) for unknown in runtime.UNKNOWN)
         known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))

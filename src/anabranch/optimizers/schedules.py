@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anabranch import registry
+from anabranch._asked import module_of
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
 from anabranch.registry import Json, Registry
@@ -225,7 +226,7 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 _registry: Registry[LearningRateSchedule] = Registry(
     "schedule", "keras.optimizers.schedules", LearningRateSchedule,
-    lambda: {cls.__name__: cls for cls in LearningRateSchedule.__subclasses__() if cls.__module__ == __name__},
+    lambda: {cls.__name__: cls for cls in LearningRateSchedule.__subclasses__() if module_of(cls) == __name__},
     callables=False,
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
+from anabranch._asked import has_shape, parameters_of
 from anabranch.graph.facts import mask_key, taken
 from anabranch.graph.masks import of_function
 from anabranch.runtime.masks import Edge, both, hidden, known_shape, mask_of, mask_rank, with_mask
@@ -50,8 +51,7 @@ def _is_injected(layer: Any, value: _tree.Nest, masks: _tree.Nest) -> bool:
 
 def _mask_arguments(layer: Any) -> list[tuple[str, int, tuple[str, int] | None]]:
     """Return the parameters of ``call`` that are masks: name, position, and whose mask it is (None: the first argument's)."""
-    code = getattr(type(layer).call, "__code__", None)
-    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
+    names = parameters_of(type(layer).call)[1:]
     found: list[tuple[str, int, tuple[str, int] | None]] = []
     for position, name in enumerate(names):
         if name == "mask":
@@ -83,7 +83,7 @@ def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previou
 
 
 def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inside: list[Any]) -> list[Any]:
-    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Proxy) or hasattr(leaf, "shape")]
+    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Proxy) or has_shape(leaf)]
     masks = [mask_of(leaf) for leaf in arrays]
     masked = [mask for mask in masks if mask is not None]
     if not masked:

@@ -21,6 +21,8 @@ from torch.fx.node import map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from anabranch._asked import name_of
+
 # Element by element, which torch does not mark as pointwise: copies, random numbers, and activations with several results.
 POINTWISE = frozenset((
     "_to_copy", "alias", "bernoulli", "bernoulli_", "copy", "copy_", "detach", "dropout", "empty_like", "fill", "fill_",
@@ -80,7 +82,7 @@ def named_as_mutating(target: Any) -> bool:
     """Return whether a call changes its first argument by the schema, or by the underscore at the end of torch's names."""
     if isinstance(target, torch._ops.OpOverload):
         return bool(target._schema.is_mutable)
-    name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    name = target if isinstance(target, str) else name_of(target)
     if not isinstance(target, str) and _is_operator(target):
         return False  # its `and_` and `or_` have the underscore because Python had taken their names
     return bool(name.endswith("_") and not name.endswith("__"))
@@ -237,7 +239,7 @@ def _is_torchs(target: Any) -> bool:
     """Return whether a target is a method of tensors, or a function that torch or Python's operators have under its name."""
     if isinstance(target, str):
         return callable(getattr(torch.Tensor, target, None))
-    name = getattr(target, "__name__", "")
+    name = name_of(target)
     return (
         _is_operator(target)
         or bool(_overloads(target))
@@ -246,7 +248,7 @@ def _is_torchs(target: Any) -> bool:
 
 
 def _is_operator(target: Any) -> bool:
-    return vars(operator).get(getattr(target, "__name__", "")) is target
+    return vars(operator).get(name_of(target)) is target
 
 
 def _name(overload: Any) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from anabranch import engine, runtime
+from anabranch import _asked, engine, runtime
+from anabranch._asked import is_from
 from anabranch.engine.cuda_graphs import CudaGraph, Decision, Facts, GraphMaker, Replays, aside, decide
 from anabranch.engine.opaque import Opaque
 from anabranch.training.compiled import Compiled, Tensors
@@ -73,25 +74,28 @@ def model_facts(model: Trainable, program: engine.Program, device: torch.device)
 
 def is_known(thing: object) -> bool:
     """Return whether a loss or regularizer does the same at each call: it is ours or torch's, or says so by ``capturable``."""
-    if getattr(thing, "capturable", False) is True:
-        return True
-    inner = getattr(thing, "fn", None) or getattr(thing, "module", None)
-    return thing.__module__.partition(".")[0] in ("anabranch", "torch") and (inner is None or is_known(inner))
+    return _says_so(thing) or (is_from(thing, "anabranch", "torch") and _inner_is_known(thing))
 
 
 def is_known_metric(metric: object) -> bool:
     """Return whether all state of a metric is tensors that it changes in place."""
-    if getattr(metric, "capturable", False) is True:
-        return True
-    inner = getattr(metric, "fn", None)
-    own = type(metric).__module__.startswith("anabranch.metrics.") and not type(metric).__name__.startswith("Torch")
-    return own and (inner is None or is_known(inner))
+    own = is_from(type(metric), "anabranch.metrics") and not type(metric).__name__.startswith("Torch")
+    return _says_so(metric) or (own and _inner_is_known(metric))
+
+
+def _says_so(thing: object) -> bool:
+    return getattr(thing, "capturable", False) is True  # any callable may say it
+
+
+def _inner_is_known(thing: object) -> bool:
+    inner = getattr(thing, "fn", None) or getattr(thing, "module", None)  # what wrappers call; others have neither
+    return inner is None or is_known(inner)
 
 
 def is_plain_module(module: torch.nn.Module) -> bool:
     """Return whether a module and those inside it are torch's own and have no hooks."""
     return all(
-        type(part).__module__.startswith("torch.nn.")
+        is_from(type(part), "torch.nn")
         and not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
         for part in module.modules()
     )
@@ -99,7 +103,7 @@ def is_plain_module(module: torch.nn.Module) -> bool:
 
 def name_of(thing: object) -> str:
     """Return the name of a loss or regularizer."""
-    return str(getattr(thing, "name", None) or getattr(thing, "__name__", None) or type(thing).__name__)
+    return str(getattr(thing, "name", None) or _asked.name_of(thing) or type(thing).__name__)  # functions have no ``name``
 
 
 def generators_of(program: engine.Program) -> list[torch.Generator]:

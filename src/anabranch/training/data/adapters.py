@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from anabranch import _tree
+from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.training.data.arrays import is_array
 from anabranch.training.data.binder import Binder
@@ -114,7 +115,7 @@ def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:
     raise ArgumentTypeError(
         "x cannot be used as data.",
         expected="arrays, tensors, nests of them, a Dataset, a DataLoader or an iterable of batches",
-        got=f"{type(x).__name__} {getattr(x, '__name__', '')}".strip(),
+        got=f"{type(x).__name__} {name_of(x)}".strip(),
         repair="call it: the generator, not the function that makes it" if callable(x) else None,
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from anabranch._asked import method
 from anabranch._errors import AnabranchError, DataError
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder
@@ -135,7 +136,7 @@ class IndexedBatches:
 
 def _call(items: object, hook: str) -> None:
     """Call a hook of a user's data set, which need not have it."""
-    found = getattr(items, hook, None)
+    found = method(items, hook)
     if found is not None:
         found()
 
