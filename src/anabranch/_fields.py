@@ -12,9 +12,22 @@ import math
 import operator
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, dataclass_transform, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    SupportsFloat,
+    SupportsIndex,
+    TypeVar,
+    dataclass_transform,
+    overload,
+)  # fmt: skip
 
 from anabranch import registry
+from anabranch._asked import has_shape
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
 
 if TYPE_CHECKING:
@@ -153,7 +166,7 @@ def integer(
             return value
         if value is None and optional:
             return None
-        if isinstance(value, bool) or not hasattr(value, "__index__") or (least is not None and int(value) < least):
+        if isinstance(value, bool) or not isinstance(value, SupportsIndex) or (least is not None and int(value) < least):
             raise ArgumentError(_must_be(name, owner, f"an integer{bound}{' or None' if optional else ''}"), got=repr(value))
         return int(value)
 
@@ -179,7 +192,8 @@ def number(
         if value is None and optional:
             return None
         if type(value) not in (int, float):
-            if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or getattr(value, "shape", ()) != ():
+            several = has_shape(value) and value.shape != ()
+            if several or isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
                 raise ArgumentTypeError(_must_be(name, owner, what), got=repr(value)[:120])
             value = float(value)
         fits = math.isfinite(value) and (least is None or value >= least) and (most is None or value <= most)

@@ -74,7 +74,7 @@ def public(target: Any) -> list[str]:
     """Return the names that are a module's to give: those it lists, else those made in anabranch."""
     if isinstance(target, SimpleNamespace):
         return sorted(vars(target))
-    listed = getattr(target, "__all__", None)
+    listed = getattr(target, "__all__", None)  # modules need not list their names
     if listed is not None:
         return sorted(listed)
     made_in = {name: module_of(value) for name, value in vars(target).items()}
@@ -89,7 +89,7 @@ def look_up(target: Any, name: str) -> Any:
     """Return what anabranch has by that name, or ABSENT; rooms that Keras has no word for stay inside."""
     if target is anabranch:
         name = ELSEWHERE.get(name, name)
-    value = getattr(target, name, ABSENT)
+    value = getattr(target, name, ABSENT)  # the name is the user's
     return ABSENT if is_namespace(value) and name not in public(target) else value
 
 

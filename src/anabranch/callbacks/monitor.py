@@ -87,11 +87,11 @@ def _direction(name: str, model: Any) -> bool:
     """Return whether the value called ``name`` grows as a model gets better."""
     base = name.removeprefix("val_")
     words = {base}
-    held = getattr(model, "metrics", None) or ()
-    for metric in [inner for one in held for inner in getattr(one, "metrics", (one,))]:
-        known = str(getattr(metric, "name", ""))
+    held = getattr(model, "metrics", None) or ()  # anything with fit may be the model
+    for metric in [inner for one in held for inner in getattr(one, "metrics", (one,))]:  # groups have metrics of their own
+        known = str(getattr(metric, "name", ""))  # Keras's and torchmetrics' may lack it
         if known and (base == known or base.endswith(f"_{known}")):
-            if getattr(metric, "_direction", None) in ("up", "down"):
+            if getattr(metric, "_direction", None) in ("up", "down"):  # a word of Keras's metrics
                 return bool(metric._direction == "up")
             words.add(type(metric).__name__)
     text = " ".join(words).lower().replace("_", "")

@@ -161,6 +161,7 @@ def _fill(part: Path, remote: Remote) -> None:
             stalled = 0 if have > furthest else stalled + 1
             furthest = max(furthest, have)
             if furthest == start or stalled == PATIENCE:
+                # some network errors have a reason
                 reason = getattr(trouble, "reason", None) or str(trouble) or type(trouble).__name__
                 raise DownloadError(f"{remote.name} could not be fetched: {reason}.") from trouble
             time.sleep(stalled)

@@ -416,7 +416,7 @@ def attach(root: torch.nn.Module, target: str, value: object) -> None:
     """Set a parameter, buffer or module at a dotted path, making plain modules on the way."""
     *parents, name = target.split(".")
     for parent in parents:
-        if not hasattr(root, parent):
+        if not hasattr(root, parent):  # modules keep their children by name
             root.add_module(parent, torch.nn.Module())
         root = getattr(root, parent)
     if isinstance(value, torch.nn.Module):

@@ -20,7 +20,7 @@ class Opaque(torch.nn.Module):
         self.masked = masked
         for number, weight in enumerate(layer.weights):
             name = weight.path.removeprefix(layer.path + "/").replace("/", "_").replace(".", "_")
-            name = name if not hasattr(self, name) else f"{name}_{number}"
+            name = name if not hasattr(self, name) else f"{name}_{number}"  # modules keep their weights by name
             value = runtime.realize(weight)
             if isinstance(value, torch.nn.Parameter):
                 self.register_parameter(name, value)

@@ -38,3 +38,12 @@ def is_array(value: object) -> TypeGuard[ArrayLike]:
     False
     """
     return has_shape(value) and hasattr(value, "dtype")  # traced values answer through __getattr__
+
+
+def is_parameter(value: object) -> bool:
+    """Return whether a value is a torch tensor that is trained: a weight, not a constant.
+
+    >>> is_parameter(1.0)
+    False
+    """
+    return bool(getattr(value, "requires_grad", False))  # asked of any value, without loading torch

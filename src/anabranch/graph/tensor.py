@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentTypeError
-from anabranch.graph.arrays import is_array, is_numpy
+from anabranch.graph.arrays import is_array, is_numpy, is_parameter
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.clues import NoValues, WrongValue, explained
 from anabranch.graph.masks import reaches, warn_of_lost
@@ -252,9 +252,7 @@ def _operate(function: Callable[..., object], *operands: object) -> Tensor:
             raise error.at(f"the operator {SIGNS[OPERATORS[function][0]]} at {call_site()}")
         if not isinstance(operand, (Tensor, int, float)) and not is_array(operand):
             return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
-        if not isinstance(operand, Tensor) and getattr(
-            operand, "requires_grad", False
-        ):  # a torch parameter is a weight of the model, not a constant
+        if not isinstance(operand, Tensor) and is_parameter(operand):  # a weight of the model, not a constant
             found: Tensor = port().torch_function(function, operands, {})
             return found
     result: Tensor = describe(Operator(function), tuple(map(_plain, operands)), {}, call_site())

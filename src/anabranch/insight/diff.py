@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from anabranch import _tree
+from anabranch._asked import name_of
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable
 from anabranch.graph import Graph, Node, Tensor, spec_leaves, subgraph
+from anabranch.graph.arrays import is_parameter
 from anabranch.layers.base import Layer
 from anabranch.layers.configuring import base_settings, own_settings
 
@@ -199,12 +201,8 @@ def _text(value: object) -> str:
     if isinstance(value, (Configurable, Layer)):
         return f"{type(value).__name__}({value.get_config()})"
     if callable(value):
-        return str(getattr(value, "__name__", type(value).__name__))
-    return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if _is_parameter(leaf) else leaf, value))
-
-
-def _is_parameter(value: object) -> bool:
-    return bool(getattr(value, "requires_grad", False))
+        return name_of(value, type(value).__name__)
+    return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if is_parameter(leaf) else leaf, value))
 
 
 def _ends(graph: Graph) -> str:

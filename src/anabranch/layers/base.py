@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
+from anabranch._asked import has_shape, parameters_of
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -150,7 +151,7 @@ class Layer(Configured):
             >>> layers.Conv2D(4, 3, data_format="channels_first").axis_layout()
             'channels_first'
         """
-        found: str | None = getattr(self, "data_format", None)
+        found: str | None = getattr(self, "data_format", None)  # users' layers may set it anywhere
         return found
 
     @property
@@ -337,8 +338,7 @@ class Layer(Configured):
     @classmethod
     def call_takes(cls, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
-        code = getattr(cls.call, "__code__", None)
-        return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return name in parameters_of(cls.call)
 
     # What training hears of besides the output
 
@@ -540,7 +540,7 @@ def _shapes(nest: Any) -> Any:
     """Return the nest's shapes; what has none is left out of account."""
     if isinstance(nest, Tensor):
         return nest.shape
-    if hasattr(nest, "shape"):
+    if has_shape(nest):
         return tuple(nest.shape)
     if isinstance(nest, dict):
         return {key: _shapes(value) for key, value in nest.items()}

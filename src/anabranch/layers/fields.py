@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
 
 from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
+from anabranch._asked import name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
 from anabranch._policy import DTypePolicy
@@ -88,14 +89,15 @@ def sizes(
     """
 
     def convert(value: Any, owner: Any, name: str) -> tuple[int, ...] | None:
-        if not _has_rank(owner):
+        if not has_rank(owner):
             return value  # type: ignore[no-any-return]  # the default of an abstract class
         return None if value is None and optional else per_axis(value, owner.rank, name, least=least)
 
     return Field(default, convert, _only if single else _listed, doc, fixed=fixed)
 
 
-def _has_rank(owner: Any) -> bool:
+def has_rank(owner: Any) -> bool:
+    """Return whether a layer's class says how many spatial axes it has."""
     return hasattr(owner, "rank")  # abstract families have none
 
 
@@ -126,7 +128,7 @@ def padding(*, default: Any = "valid", causal: bool = False, kw_only: bool = Fal
     """Declare a padding; ``causal`` is one of them where the layer has one spatial axis."""
 
     def convert(value: Any, owner: Any, name: str) -> str:
-        known = ("valid", "same", "causal") if causal and (not _has_rank(owner) or owner.rank == 1) else ("valid", "same")
+        known = ("valid", "same", "causal") if causal and (not has_rank(owner) or owner.rank == 1) else ("valid", "same")
         if not isinstance(value, str) or value.lower() not in known:
             raise unknown("padding", str(value), known)
         return value.lower()
@@ -290,8 +292,8 @@ def _code(plain: Callable[[Any], Any], value: Any) -> str:
         same = set(_tree.leaves(value))
         return repr(same.pop() if len(same) == 1 else value[0] if len(value) == 1 else value)
     if callable(value):
-        data = plain(value) if getattr(value, "__name__", "") != "<lambda>" else value
-        return repr(data) if isinstance(data, str) else getattr(value, "__name__", repr(value))
+        data = plain(value) if name_of(value) != "<lambda>" else value
+        return repr(data) if isinstance(data, str) else name_of(value, repr(value))
     return repr(value)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anabranch import _tree
+from anabranch._asked import has_shape
 from anabranch.graph import CallSite, Node, Shape, Spec, Tensor, with_values
 from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
@@ -26,7 +27,7 @@ def reach(layer: Any, node: Node, given: Sequence[int]) -> tuple[int, ...]:
         previous = None
     explicit = node.kwargs.get("mask") if layer.call_takes("mask") else None
     found = layer.symbolic_mask(inputs, previous if explicit is None else explicit)
-    return tuple(len(getattr(mask, "shape", ())) for mask in _tree.leaves(found))[: node.output_count]
+    return tuple(len(mask.shape) if has_shape(mask) else 0 for mask in _tree.leaves(found))[: node.output_count]
 
 
 def mask_like(shape: Shape, site: CallSite) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
+from anabranch._asked import has_shape, method
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
@@ -27,7 +28,7 @@ def _values(value: Any, owner: Any, name: str) -> Any:
     if isinstance(value, dict) and "config" in value:
         value = value["config"]["value"]
     if isinstance(value, (str, bool, dict)) or not (
-        value is None or isinstance(value, (int, float)) or hasattr(value, "__len__") or hasattr(value, "__array__")
+        value is None or isinstance(value, (int, float, Sized)) or method(value, "__array__")
     ):
         raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be numbers.", got=repr(value)[:120])
     return value
@@ -50,7 +51,7 @@ def _plain_values(value: Any) -> Any:
     """Return numbers as JSON."""
     if value is None or isinstance(value, (int, float)):
         return value
-    found = value.tolist() if hasattr(value, "tolist") else value
+    found = value.tolist() if method(value, "tolist") else value
     return [_plain_values(item) for item in found] if isinstance(found, (list, tuple)) else found
 
 
@@ -178,12 +179,12 @@ class Normalization(Pointwise):
             >>> layer.mean.numpy().tolist()
             [2.0]
         """
-        if isinstance(data, (str, bytes)) or not (hasattr(data, "shape") or hasattr(data, "__iter__")):
+        if isinstance(data, (str, bytes)) or not (has_shape(data) or isinstance(data, Iterable)):
             raise ArgumentTypeError(
                 "adapt takes an array or an iterable of batches.", got=repr(data)[:80], where=self._described()
             )
         found: Moments | None = None
-        for batch in [data] if hasattr(data, "shape") else data:
+        for batch in [data] if has_shape(data) else data:
             found = _combined(found, _moments(batch[0] if isinstance(batch, (tuple, list)) and batch else batch, self))
         if found is None:
             raise DataError("adapt was given no data.", expected="an array, or an iterable of batches", where=self._described())
@@ -237,12 +238,12 @@ def _moments(batch: Any, layer: Normalization) -> Moments | None:
     """Return count, mean and sum of squared distances over the other axes; None of an empty batch."""
     import numpy as np
 
-    if not hasattr(batch, "shape"):
+    if not has_shape(batch):
         raise DataError(
             "adapt takes arrays.", expected="an array, or an iterable of batches, each an array",
             got=f"a batch that is a {type(batch).__name__}", where=layer._described(), repair="adapt(np.asarray(data))",
         )  # fmt: skip
-    array = np.asarray(batch.detach().cpu() if hasattr(batch, "detach") else batch)
+    array = np.asarray(batch.detach().cpu() if method(batch, "detach") else batch)
     if array.dtype.kind not in "biuf":
         raise DataError("adapt takes numbers.", got=f"dtype {array.dtype}", where=layer._described())
     if array.ndim == 0:

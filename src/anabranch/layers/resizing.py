@@ -9,7 +9,18 @@ from anabranch._errors import ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers.core import Keeping
-from anabranch.layers.fields import DataFormat, DataFormatField, Field, SizesField, choice, data_format, field, sizes, state
+from anabranch.layers.fields import (
+    DataFormat,
+    DataFormatField,
+    Field,
+    SizesField,
+    choice,
+    data_format,
+    field,
+    has_rank,
+    sizes,
+    state,
+)  # fmt: skip
 from anabranch.layers.windows import AXES, pairs
 from anabranch.ops import _kernels as kernels
 
@@ -49,7 +60,7 @@ class Spatial(Keeping):
 
 
 def _pairs(value: Any, owner: Any, name: str) -> Any:
-    return pairs(owner.preset if value is None else value, owner.rank, name) if hasattr(owner, "rank") else value
+    return pairs(owner.preset if value is None else value, owner.rank, name) if has_rank(owner) else value
 
 
 def _plain_pairs(value: Any) -> Any:

@@ -10,8 +10,10 @@ from types import FrameType
 from typing import Any
 
 from anabranch import _tree, runtime
+from anabranch._asked import is_from
 from anabranch._errors import ArgumentTypeError, MissingAttributeError
 from anabranch.graph import Method, Port, Shape, Tensor, Weight, apply, call_site, connect, snake_case
+from anabranch.graph.arrays import is_parameter
 from anabranch.graph.facts import Judgements
 from anabranch.layers.base import Layer
 from anabranch.layers.fields import Field, FieldLayer, field
@@ -142,9 +144,7 @@ class _Torch(Port):
                     return leaf  # the module is under way: what it gives in the end is known already
             return layer(*given, **named)
         parameters = [
-            leaf
-            for leaf in _tree.leaves((args, list(kwargs.values())))
-            if not isinstance(leaf, Tensor) and getattr(leaf, "requires_grad", False)
+            leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if not isinstance(leaf, Tensor) and is_parameter(leaf)
         ]
         if not parameters:
             return apply(function, args, kwargs)
@@ -190,7 +190,7 @@ def _module_calls() -> Iterator[dict[str, Any]]:
 
 
 def _is_torch_own(module: Any) -> bool:
-    return type(module).__module__.startswith("torch.nn.modules")
+    return is_from(type(module), "torch.nn.modules")
 
 
 connect(_Torch())

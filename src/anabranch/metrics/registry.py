@@ -119,6 +119,7 @@ def _name_of(function: Callable[..., Any]) -> str:
 def _by_name(name: str, loss: Loss | None, output_shape: Shape) -> Metric:
     family = name.lower()
     if family in _FAMILIES:
+        # only some losses have logits
         logits = isinstance(loss, Loss) and _FAMILIES[family] is _CROSSENTROPIES and getattr(loss, "from_logits", False)
         arguments: dict[str, Any] = {"from_logits": True} if logits else {}
         found = _known(loss, output_shape, _FAMILIES[family])
@@ -137,6 +138,7 @@ def _known(loss: Loss | None, output_shape: Shape, family: Any) -> type[Function
     found = sparse if isinstance(loss, _SPARSE) else categorical if isinstance(loss, _CATEGORICAL) else None
     if output_shape[-1] == 1:
         found = binary
+    # only some losses have an axis
     elif isinstance(loss, FunctionLoss) and getattr(loss, "axis", -1) not in (-1, len(output_shape) - 1):
         found = None
     kind: type[FunctionMetric] | None = found

@@ -12,6 +12,7 @@ from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
 from anabranch.graph import Graph, Node, Tensor, outputs_of
 from anabranch.graph.paths import Place, places
+from anabranch.layers.core import InputLayer
 from anabranch.models.trainer import Trainer
 
 
@@ -177,8 +178,8 @@ def _owners(tensor: Tensor) -> list[Any]:
     owners: dict[Any, None] = {}
     while stack:
         node = stack.pop()
-        if not node.inputs:
-            owners.update((model, None) for model in getattr(node.operation, "models", ()) if model.graph.holds(tensor.node))
+        if isinstance(node.operation, InputLayer):
+            owners.update((model, None) for model in node.operation.models if model.graph.holds(tensor.node))
         for given in node.inputs:
             if given.node not in seen:
                 seen.add(given.node)

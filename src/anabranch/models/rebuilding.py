@@ -131,6 +131,7 @@ class _Builder:
         else:
             twin = copy.copy(old)
             twin.calls = []
+        # a user's clone function returns what it likes
         if step.name is not None and not (self.making.clone is not None and getattr(twin, "explicit_name", None)):
             twin.explicit_name = step.name
         return twin

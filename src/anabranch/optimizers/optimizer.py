@@ -593,4 +593,4 @@ def _moved(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def _attributes(thing: Any) -> Mapping[str, Any]:
-    return getattr(thing, "__dict__", {})
+    return getattr(thing, "__dict__", {})  # functions and slotted objects too

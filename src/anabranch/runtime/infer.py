@@ -18,6 +18,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from anabranch import _tree
+from anabranch._asked import has_shape
 from anabranch._errors import AnabranchError, DtypeError, EngineError
 from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
@@ -85,7 +86,7 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
 def _guesses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[int | None, bool]]:
     """Yield what unknown sizes may be: any number; then sizes of other arrays, all but the batch's, and the batch's too."""
     yield None, False
-    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]
+    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]
     if len(arrays) < 2 or not any(None in leaf.shape for leaf in arrays):
         return
     known = sorted({size for leaf in arrays for size in leaf.shape if size is not None and size > 1})[:_MOST_SIZES]
@@ -167,7 +168,7 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _
 def _run_in(
     mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes
 ) -> tuple[_tree.Nest, list[Any]]:
-    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if hasattr(leaf, "shape")]
+    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]
     symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
     judge = Judge(len(arrays)) if layer.judgements is not None and sizes.unknown == UNKNOWN[0] else None
@@ -175,7 +176,7 @@ def _run_in(
     edges: list[Edge] = []
 
     def stand_in(leaf: Any) -> Any:
-        number = next(numbers) if hasattr(leaf, "shape") else 0
+        number = next(numbers) if has_shape(leaf) else 0
         if not isinstance(leaf, Tensor):
             return leaf
         lengths = sizes.of(leaf.shape)

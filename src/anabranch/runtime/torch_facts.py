@@ -21,7 +21,7 @@ from torch.fx.node import map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from anabranch._asked import name_of
+from anabranch._asked import method, name_of
 
 # Element by element, which torch does not mark as pointwise: copies, random numbers, and activations with several results.
 POINTWISE = frozenset((
@@ -101,10 +101,10 @@ def _overloads(target: Any) -> tuple[Any, ...]:
     """Return the aten operations that a built-in function or a method of that name calls; () where it is written in Python."""
     if isinstance(target, torch._ops.OpOverload):
         return (target,)
-    function = getattr(torch.Tensor, target, None) if isinstance(target, str) else target
+    function = method(torch.Tensor, target) if isinstance(target, str) else target
     if not isinstance(function, (types.BuiltinFunctionType, types.MethodDescriptorType)) or _is_operator(target):
         return ()
-    packet = getattr(torch.ops.aten, function.__name__, None)
+    packet = method(torch.ops.aten, function.__name__)
     found = []
     for overload in packet._overload_names if isinstance(packet, torch._ops.OpOverloadPacket) else ():
         try:
@@ -238,12 +238,12 @@ def _samples(args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:
 def _is_torchs(target: Any) -> bool:
     """Return whether a target is a method of tensors, or a function that torch or Python's operators have under its name."""
     if isinstance(target, str):
-        return callable(getattr(torch.Tensor, target, None))
+        return method(torch.Tensor, target) is not None
     name = name_of(target)
     return (
         _is_operator(target)
         or bool(_overloads(target))
-        or any(getattr(module, name, None) is target for module in (torch, F, torch.linalg, torch.special))
+        or any(method(module, name) is target for module in (torch, F, torch.linalg, torch.special))
     )
 
 

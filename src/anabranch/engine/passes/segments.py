@@ -106,7 +106,7 @@ def _between(nodes: list[Node], inside: set[Node]) -> list[Node]:
 
 def _attach(root: torch.nn.Module, segment: Segment) -> str:
     """Set a segment on the module at a place of its own, and return the place."""
-    if not hasattr(root, HOLDER):
+    if not hasattr(root, HOLDER):  # modules keep their children by name
         root.add_module(HOLDER, torch.nn.Module())
     holder = getattr(root, HOLDER)
     name = f"s{len(list(holder.children()))}"

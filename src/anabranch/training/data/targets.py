@@ -53,7 +53,7 @@ class Target(NamedTuple):
                 )
             raise self._shape_error(y, where, sparse=True)
         if classes is not None and y.device.type == "cpu":
-            check_labels(y, classes, ignore_class=getattr(self.loss, "ignore_class", None), name=where)
+            check_labels(y, classes, ignore_class=getattr(self.loss, "ignore_class", None), name=where)  # only one loss has it
 
     def _is_sparse(self, y: torch.Tensor) -> bool:
         sizes = tuple(y.shape[1:])
@@ -88,6 +88,7 @@ class Target(NamedTuple):
 def _kind(loss: Loss | None) -> str | None:
     """Return the class of a built-in loss over the last axis; None for others, which check their targets themselves."""
     name = type(loss).__name__
+    # only some losses have an axis
     return name if CLASSES.get(name) is type(loss) and getattr(loss, "axis", -1) == -1 else None
 
 
