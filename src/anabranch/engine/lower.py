@@ -188,12 +188,13 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     values: dict[int, Any] = {}
     reach: dict[int, int] = {}  # over how many axes each value is masked
     masks: dict[int, Any] = {}  # of the values that have one
+    names = {"self", "torch"}
     for index, (number, tensor) in enumerate(zip(flat.inputs, graph.inputs, strict=True)):
         if index in absent:
             values[number] = None
             continue
         name = graph.names.get(tensor.node.operation, tensor.name)
-        values[number] = tracer.proxy(_placeholder(tracer.graph, name))
+        values[number] = tracer.proxy(_placeholder(tracer.graph, name, names))
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
     with runtime.recording(tracer), runtime.training_scope(training):
         for step in flat.steps:
@@ -214,11 +215,12 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     return Lowered(tracer.root, tracer.graph, training, len(outputs), tuple(masks_of_outputs), tuple(tracer.modules))
 
 
-def _placeholder(graph: torch.fx.Graph, name: str) -> torch.fx.Node:
-    """Add an input under its own name, changed where that cannot be an argument of the code or is another's."""
+def _placeholder(graph: torch.fx.Graph, name: str, taken: set[str]) -> torch.fx.Node:
+    """Add an input under its own name, changed where that cannot be an argument of the code or is ``taken``; take it."""
     name = attribute_name(name)
-    while name in ("self", "torch") or any(node.target == name for node in graph.nodes):
+    while name in taken:
         name += "_"
+    taken.add(name)
     return graph.placeholder(name)
 
 

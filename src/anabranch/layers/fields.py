@@ -264,8 +264,10 @@ class FieldLayer(Layer, Configurable):
         Fields that the layer does not declare leave their option out; ``option_names`` gives another stem for a weight's name.
         ``axes``: see :class:`Weight`.
         """
-        drawn, penalty, limit = _options(type(self), name)(self)
-        options = WeightOptions(drawn, penalty, limit, trainable, autocast)
+        read, shared = _options(type(self), name)
+        found = read(self)
+        same = trainable and autocast and all(map(operator.is_, found, shared))  # as for most: one record serves them all
+        options = shared if same else WeightOptions(*found, trainable=trainable, autocast=autocast)
         return self._own(Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes))
 
     def written_code(self, *, named: bool = True) -> str:
@@ -298,17 +300,19 @@ def _code(plain: Callable[[Any], Any], value: Any) -> str:
 
 
 @functools.cache
-def _options(kind: type[FieldLayer], name: str) -> Callable[[FieldLayer], tuple[Any, ...]]:
-    """Return what reads initializer, regularizer and constraint of the weight ``name`` from the fields of a class of layers."""
+def _options(kind: type[FieldLayer], name: str) -> tuple[Callable[[object], tuple[Any, ...]], WeightOptions]:
+    """Return what reads the options of the weight ``name`` from a layer's fields, and those that its class has by default."""
     stem = kind.option_names.get(name, name)
     fields = [kind.fields.get(f"{stem}_{option}") for option in ("initializer", "regularizer", "constraint")]
+    defaults = (initializers.get("zeros"), None, None)
     if None not in fields:
-        return operator.attrgetter(*(each.key for each in fields if each))
-    zeros = initializers.get("zeros")
-    defaults = (zeros, None, None)
-    return lambda layer: tuple(
-        getattr(layer, each.key) if each else default for each, default in zip(fields, defaults, strict=True)
-    )
+        read: Callable[[object], tuple[Any, ...]] = operator.attrgetter(*(each.key for each in fields if each))
+    else:
+
+        def read(layer: object) -> tuple[Any, ...]:
+            return tuple(getattr(layer, each.key) if each else default for each, default in zip(fields, defaults, strict=True))
+
+    return read, WeightOptions(*read(kind))
 
 
 __all__ = [

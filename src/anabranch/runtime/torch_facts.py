@@ -89,7 +89,7 @@ def named_as_mutating(target: Any) -> bool:
 
 
 def reduces(name: Any) -> bool:
-    """Return whether the method of this name takes the axes to reduce, and then whether they are kept."""
+    """Return whether the method of this name takes the axes to reduce, and then whether they stay with size 1."""
     return isinstance(name, str) and any(
         [each.name for each in overload._schema.arguments[1:3]] == ["dim", "keepdim"] and len(overload._schema.returns) == 1
         for overload in _overloads(name)
