@@ -265,9 +265,9 @@ class FieldLayer(Layer, Configurable):
         ``axes``: see :class:`Weight`.
         """
         read, shared = _options(type(self), name)
-        found = read(self)
+        drawn, penalty, limit = found = read(self)
         same = trainable and autocast and all(map(operator.is_, found, shared))  # as for most: one record serves them all
-        options = shared if same else WeightOptions(*found, trainable=trainable, autocast=autocast)
+        options = shared if same else WeightOptions(drawn, penalty, limit, trainable, autocast)
         return self._own(Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes))
 
     def written_code(self, *, named: bool = True) -> str:

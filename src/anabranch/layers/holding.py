@@ -143,7 +143,8 @@ class Holding(Operation):
             held = {key: found for key, value in self._held() if (found := list(_objects(value)))}
             if held or self._third_party:
                 self._third_party = runtime.held_weights(held, self._home, runtime)  # saved, so that each stays the same object
-                return [*self._weights, *(weight for weight in self._third_party if weight not in self._weights)]
+                own = {id(weight.tensor) for weight in self._weights if weight.tensor is not None}  # in copies too
+                return [*self._weights, *(weight for weight in self._third_party if id(weight.tensor) not in own)]
         return self._weights
 
     def set_mode(self, training: bool) -> None:
