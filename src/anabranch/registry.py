@@ -437,7 +437,7 @@ class Registry(Generic[T]):
         """Return the names, for errors."""
         return self.table
 
-    def holds(self, thing: Any) -> bool:
+    def holds(self, thing: object) -> bool:
         """Return whether a class or function is one of this package."""
         return any(each is thing for table in (self.table, self._functions()) for each in table.values())
 
@@ -445,7 +445,7 @@ class Registry(Generic[T]):
         """Return the module and the name by which Keras's data mean a class of this package."""
         return self.module, kind.__name__
 
-    def get(self, identifier: Any) -> Any:
+    def get(self, identifier: object) -> Any:
         """Return the object that a name, a class, a config, an object or a callable means; None stays None.
 
         Raises:
@@ -478,7 +478,7 @@ class Registry(Generic[T]):
     def _instance(self, found: object) -> Any:
         return made(found, {}) if isinstance(found, type) else found
 
-    def serialize(self, obj: Any) -> Json:
+    def serialize(self, obj: object) -> Json:
         """Return an object of this package as JSON: a function's name, or ``{"module", "class_name", "config", …}``."""
         if obj is None:
             return None

@@ -34,7 +34,7 @@ class CallbackList:
     """
 
     def __init__(
-        self, callbacks: Any = None, model: Any = None, params: dict[str, Any] | None = None, verbose: int | str = 0
+        self, callbacks: object = None, model: Any = None, params: dict[str, Any] | None = None, verbose: int | str = 0
     ) -> None:
         found = [] if callbacks is None else _tree.leaves(callbacks)
         given = [each if isinstance(each, Callback) or not has_hooks(each) else ThirdPartyCallback(each) for each in found]

@@ -50,11 +50,11 @@ class _Screen:
         self._bars += 1
         return self._display.add_task(title, total=total, values="")
 
-    def move(self, bar: Any, **changes: Any) -> None:
+    def move(self, bar: object, **changes: Any) -> None:
         """Change what a bar shows."""
         self._display.update(bar, **changes)
 
-    def remove(self, bar: Any) -> None:
+    def remove(self, bar: object) -> None:
         """End a bar; the terminal is given back with the last."""
         self._bars -= 1
         if self._bars:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch._asked import method
 from anabranch.callbacks.callback import HOOKS, Callback
 
@@ -17,7 +15,7 @@ class ThirdPartyCallback(Callback):
         inner: an object with at least one of Keras's hooks, such as ``on_epoch_end(epoch, logs)``.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: object) -> None:
         super().__init__()
         self.inner = inner
         for name in (*HOOKS, *_SETTERS, "on_close"):

@@ -136,24 +136,24 @@ class Tracer(GraphAppendingTracer):
             self.modules[module] = target
         return self.submodule(self.modules[module], module, args, kwargs)
 
-    def ran(self, layer: Any, result: Any) -> None:
+    def ran(self, layer: Any, result: object) -> None:
         """Note the penalty on a layer's activity, by the batch's size."""
         penalty = layer.activity_regularizer
         if penalty is not None and self.penalties:
             self.losses.extend(penalty(x) / x.shape[0] for x in _tree.leaves(result))
 
-    def loss(self, value: Any) -> None:
+    def loss(self, value: object) -> None:
         """Note a loss that a layer adds; of several numbers, their sum."""
         if self.penalties:
             self.losses.append(value.sum() if isinstance(value, Proxy) else self.constant(torch.as_tensor(value).sum()))
 
-    def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def watch(self, metric: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Record the update of a metric as a module of its own."""
         if self.penalties:
             self.watched += 1
             self.submodule(f"watched.m{self.watched}", runtime.Watching(metric), args, kwargs)
 
-    def create_arg(self, a: Any) -> Any:
+    def create_arg(self, a: object) -> Any:
         """Accept weights, constant tensors and random generators among the arguments of a traced call."""
         known = runtime.known_weight(a) if isinstance(a, torch.Tensor) else None
         if known is not None:

@@ -14,7 +14,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field
 from anabranch._policy import DTypePolicy
 from anabranch.graph import snake_case
-from anabranch.losses._agreement import align, tensors
+from anabranch.losses._agreement import Values, align, tensors
 from anabranch.runtime import both, mask_of
 
 Tensor = torch.Tensor
@@ -86,7 +86,7 @@ class Loss(Configurable):
     reduction: Field[Reduction, Reduction] = reduced()
     dtype: Field[DType, str] = typed()
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return one value for each sample.
 
         Args:
@@ -103,7 +103,7 @@ class Loss(Configurable):
         """
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count.
 
         Args:
@@ -112,16 +112,16 @@ class Loss(Configurable):
             sample_weight: factors of the values, one for each sample (B,) or of the values' shape.
         """
         given = mask_of(y_pred)
-        y_true, y_pred = self._cast(y_true, y_pred)
-        values = self.call(y_true, y_pred)
-        masks = [mask for mask in (given, self._mask(y_true, values)) if mask is not None]
+        true, pred = self._cast(y_true, y_pred)
+        values = self.call(true, pred)
+        masks = [mask for mask in (given, self._mask(true, values)) if mask is not None]
         return reduce(values, sample_weight, both(masks) if masks else None, self.reduction)
 
-    def _cast(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def _cast(self, y_true: Any, y_pred: Values) -> tuple[Any, Any]:
         dtype = getattr(torch, self.dtype)
         return _floats(y_true, dtype), _floats(y_pred, dtype)
 
-    def _mask(self, y_true: Any, values: Tensor) -> Tensor | None:
+    def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         """Return what counts (True) among ``values``; None where all of it does."""
         return None
 
@@ -179,7 +179,7 @@ class LossFunctionWrapper(Loss):
         if not self.name:
             self.name = name_of(self.fn)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         """Return ``fn(y_true, y_pred, **kwargs)``.
 
         Args:
@@ -223,7 +223,7 @@ class FunctionLoss(Loss):
         if function is not None:
             cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls.fields)
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+    def call(self, y_true: Values, y_pred: Values) -> Tensor:
         """Return the function's values.
 
         Args:
@@ -235,7 +235,7 @@ class FunctionLoss(Loss):
             true, pred = true.unsqueeze(-1), pred.unsqueeze(-1)
         return self.function(true, pred, **{name: getattr(self, name) for name in self.arguments})
 
-    def _cast(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def _cast(self, y_true: Any, y_pred: Values) -> tuple[Any, Any]:
         return tensors(y_true, y_pred, getattr(torch, self.dtype))
 
 
@@ -271,7 +271,7 @@ class TorchLoss(Loss):
         self.module = module
         self._sparse = isinstance(module, (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss))
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the module's value; weights need ``reduction="none"`` and are then averaged over."""
         values, mask = self.call(y_true, y_pred), mask_of(y_pred)
         if (sample_weight is not None or mask is not None) and values.ndim == 0:
@@ -282,7 +282,7 @@ class TorchLoss(Loss):
             )
         return reduce(values, sample_weight, mask, self.reduction)
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+    def call(self, y_true: Values, y_pred: Values) -> Tensor:
         """Return ``module(y_pred, y_true)``: class indices as int64 without a last axis of one, the rest as floats."""
         true, pred = tensors(y_true, y_pred)
         module = self.module.to(pred.device)
@@ -303,7 +303,7 @@ class TorchLoss(Loss):
         return f"TorchLoss({self.module!r})"
 
 
-def reduce(values: Any, sample_weight: Any, mask: Tensor | None, reduction: Reduction) -> Any:
+def reduce(values: Tensor, sample_weight: Values | None, mask: Tensor | None, reduction: Reduction) -> Tensor:
     """Weight ``values`` and reduce them; with a mask, means are taken over what counts alone."""
     weight = None if sample_weight is None else tensors(sample_weight, values)[0].to(values.dtype)
     if mask is not None:

@@ -277,7 +277,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
     reduction: Field[Reduction, Reduction] = reduced()
     axis: Field[int, int] = integer(default=-1, least=None)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the reduced loss; without weights the mean is computed inside torch's kernel.
 
         Args:
@@ -291,7 +291,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
         true, pred = class_indices(*self._cast(y_true, y_pred), self.name, self.axis)
         return _sparse(true, pred, self.from_logits, None, "mean")
 
-    def _mask(self, y_true: Any, values: Tensor) -> Tensor | None:
+    def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         return None if self.ignore_class is None else (y_true != self.ignore_class).reshape(values.shape)
 
 

@@ -52,11 +52,11 @@ class Crossentropy(Loss):
         default=False, doc="whether y_pred holds logits rather than probabilities.", kw_only=True
     )
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> torch.Tensor:
         """Return the reduced loss."""
         return self._fitting(y_true, y_pred)(y_true, y_pred, sample_weight)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Values, y_pred: Values) -> torch.Tensor:
         """Return one value for each sample."""
         return self._fitting(y_true, y_pred).call(y_true, y_pred)
 

@@ -96,7 +96,7 @@ class _Writer:
     def call(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Json]:
         return {"args": self.arguments(list(args)), "kwargs": self.arguments(kwargs)}
 
-    def arguments(self, nest: Any) -> Json:
+    def arguments(self, nest: object) -> Json:
         """Return the arguments of a call as JSON; tuples are lists there, as in Keras."""
         if isinstance(nest, Tensor):
             config = {"shape": list(nest.shape), "dtype": nest.dtype, "keras_history": self.history(nest)}

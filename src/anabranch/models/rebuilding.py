@@ -98,7 +98,7 @@ class _Builder:
             operation = self.refit(operation, args, kwargs, step)
         return operation.describe(args, kwargs, step.site, noted=noted)
 
-    def twin(self, old: Any, step: Step, draft: Draft) -> Any:
+    def twin(self, old: object, step: Step, draft: Draft) -> Any:
         """Return what now replaces an operation; new ones stay."""
         if old not in self.twins:
             self.twins[old] = self.made(old, step, draft)

@@ -96,7 +96,7 @@ class Compiled:
             self._bound_to = model.running_graph
         return self
 
-    def outputs_of(self, model: WithGraph, y_pred: Any) -> Tensors:
+    def outputs_of(self, model: WithGraph, y_pred: object) -> Tensors:
         """Return the outputs of a custom step, flat, and bind to them where no graph says what the outputs are."""
         if model.graph is not None:
             return bind(y_pred, self.bound_slots(model), Rule("y_pred", lambda value: isinstance(value, torch.Tensor)))

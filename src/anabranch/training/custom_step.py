@@ -171,7 +171,7 @@ def _no_scalar(model: Trainable, got: str, repair: str) -> ArgumentError:
     )
 
 
-def default_loss(model: Trainable, y: object, y_pred: Any, sample_weight: Any) -> torch.Tensor:
+def default_loss(model: Trainable, y: object, y_pred: object, sample_weight: object) -> torch.Tensor:
     """Return the loss of one batch: what ``compile`` was given, weighted, and ``model.losses``."""
     compiled = need_compiled(model, "compute_loss")
     outputs = compiled.outputs_of(model, y_pred)
@@ -182,7 +182,7 @@ def default_loss(model: Trainable, y: object, y_pred: Any, sample_weight: Any) -
     return compiled.total(outputs, ys, weights, [loss.sum() for loss in model.losses], len(outputs[0]))
 
 
-def default_metrics(model: Trainable, y: object, y_pred: Any, sample_weight: Any) -> Logs:
+def default_metrics(model: Trainable, y: object, y_pred: object, sample_weight: object) -> Logs:
     """Update the metrics of ``compile`` with one batch and return all results."""
     compiled = need_compiled(model, "compute_metrics")
     outputs = compiled.outputs_of(model, y_pred)

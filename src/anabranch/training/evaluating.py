@@ -25,7 +25,7 @@ def evaluate(
     *,
     batch_size: int | None,
     verbose: int | str,
-    sample_weight: Any,
+    sample_weight: object,
     steps: int | None,
     callbacks: object,
     return_dict: bool,

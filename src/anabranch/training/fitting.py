@@ -36,7 +36,7 @@ def fit(
     validation_data: object,
     shuffle: bool | str,
     class_weight: object,
-    sample_weight: Any,
+    sample_weight: object,
     initial_epoch: int,
     steps_per_epoch: int | None,
     validation_steps: int | None,

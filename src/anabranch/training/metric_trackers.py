@@ -61,7 +61,7 @@ class CompileMetrics(Metric):
         """The state of all."""
         return [variable for metric in self.metrics for variable in metric.variables]
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:
         """Update each metric with its output of one batch."""
         compiled = self._compiled
         outputs = compiled.outputs_of(self._model, y_pred)
@@ -77,7 +77,7 @@ class CompileMetrics(Metric):
             metric.reset_state()
 
 
-def by_output(compiled: Compiled, y: object, sample_weight: Any) -> tuple[list[Any], list[Any]]:
+def by_output(compiled: Compiled, y: object, sample_weight: object) -> tuple[list[Any], list[Any]]:
     """Return targets and sample weights of one batch for each output, None where it has none."""
     slots = compiled.bound_slots()
     everywhere = range(len(slots.names))
@@ -121,7 +121,7 @@ def loss_tracker(compiled: Compiled) -> LossTracker:
 class _Trained(Protocol):
     """A layer that is a model, as it can be trained."""
 
-    def train_step(self, data: Any) -> dict[str, Any]: ...
+    def train_step(self, data: object) -> dict[str, Any]: ...
 
 
 def own_metrics(model: Trainable) -> list[Metric]:

@@ -12,14 +12,16 @@ from anabranch.training.trainable import Trainable
 
 
 @located
-def train_on_batch(model: Trainable, x: object, y: object, sample_weight: Any, class_weight: object, return_dict: bool) -> Any:
+def train_on_batch(
+    model: Trainable, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool
+) -> Any:
     """Take one training step and return loss and metrics of this batch, as ``Model.train_on_batch`` does."""
     model.training_strategy.check()
     return _on_batch(model, (x, y, sample_weight), "train_on_batch", class_weight, return_dict)
 
 
 @located
-def test_on_batch(model: Trainable, x: object, y: object, sample_weight: Any, return_dict: bool) -> Any:
+def test_on_batch(model: Trainable, x: object, y: object, sample_weight: object, return_dict: bool) -> Any:
     """Return loss and metrics of one batch, as ``Model.test_on_batch`` does."""
     return _on_batch(model, (x, y, sample_weight), "test_on_batch", None, return_dict)
 

@@ -73,27 +73,27 @@ class Trainable(WithGraph, Protocol):
     def inner_layers(self) -> Iterable[Any]:
         """Return the model and all layers inside it."""
 
-    def follow(self, x: Any) -> None:
+    def follow(self, x: object) -> None:
         """Make ``running_graph`` fit data ``x``."""
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: object) -> dict[str, Any]:
         """Take one training step and return its logs."""
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: object) -> dict[str, Any]:
         """Evaluate one batch and return its logs."""
 
-    def predict_step(self, data: Any) -> Any:
+    def predict_step(self, data: object) -> Any:
         """Return the outputs for one batch."""
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self, x: object = None, y: object = None, y_pred: object = None, sample_weight: object = None, training: bool = True
     ) -> Any:
         """Return the loss of one batch."""
 
     def reset_metrics(self) -> None:
         """Reset all metrics."""
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(self, x: object, y: object, y_pred: object, sample_weight: object = None) -> dict[str, Any]:
         """Update the metrics of ``compile`` and return all results."""
 
     def get_metrics_result(self) -> dict[str, Any]:

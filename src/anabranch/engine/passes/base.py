@@ -77,7 +77,7 @@ def shape_of(value: object) -> tuple[int | None, ...] | None:
     return value.meta.get("shape") if isinstance(value, Node) else None
 
 
-def is_call(node: Any, targets: Any) -> bool:
+def is_call(node: object, targets: Any) -> bool:
     """Return whether a node calls one of ``targets``: functions, or methods by name."""
     return isinstance(node, Node) and node.op in ("call_function", "call_method") and node.target in targets
 
@@ -114,7 +114,7 @@ def kind_of(root: torch.nn.Module, value: object) -> torch.dtype | None:
     return next((kind for kind in casts if isinstance(kind, torch.dtype)), own)
 
 
-def only_user(node: Any) -> Call:
+def only_user(node: object) -> Call:
     """Return the one node that takes ``node``, once; None where there are several or none."""
     if not isinstance(node, Node) or len(node.users) != 1:
         return None

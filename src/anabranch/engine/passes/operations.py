@@ -36,34 +36,34 @@ FLAG_BY_RESULT = frozenset({F.relu6, F.hardtanh, F.selu})
 _LOOKS = frozenset({getattr, operator.getitem})
 
 
-def facts(node: Any) -> torch_facts.TorchFacts:
+def facts(node: Node) -> torch_facts.TorchFacts:
     """Return torch's facts of a node; of what is no call of torch's nothing is known."""
     if node.op not in ("call_function", "call_method"):
         return torch_facts.UNKNOWN
     return torch_facts.facts(node.target, node.args, node.kwargs)
 
 
-def is_pure(node: Any) -> bool:
+def is_pure(node: object) -> bool:
     """Return whether the same arguments give the same tensor, and nothing else happens."""
     return isinstance(node, Node) and facts(node).pure
 
 
-def is_needless(node: Any) -> bool:
+def is_needless(node: Node) -> bool:
     """Return whether a call need not be made where nobody takes its result."""
     return is_pure(node) or (node.op == "call_function" and node.target in _LOOKS)
 
 
-def is_elementwise(node: Any) -> bool:
+def is_elementwise(node: Node) -> bool:
     """Return whether a node is pure and works element by element."""
     return node.op in ("call_function", "call_method") and torch_facts.maps_elements(node.target, node.args, node.kwargs)
 
 
-def is_reduction(node: Any) -> bool:
+def is_reduction(node: Node) -> bool:
     """Return whether a node is a method that takes the axes to reduce: ``x.mean(axes, keepdim=…)``."""
     return node.op == "call_method" and torch_facts.reduces(node.target)
 
 
-def mutates(node: Any) -> bool:
+def mutates(node: Node) -> bool:
     """Return whether a call changes an argument."""
     if node.op not in ("call_function", "call_method"):
         return False

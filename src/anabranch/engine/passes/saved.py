@@ -52,7 +52,7 @@ class SavedMemory(Interpreter):
         self.results[node] = numbers - self._given
         return found
 
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+    def get_attr(self, target: Any, args: object, kwargs: object) -> Any:
         """Return a weight as a fake tensor."""
         value = attribute(self.module, target)
         return self._mode.from_tensor(value) if isinstance(value, torch.Tensor) else value

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
-from torch.fx import Graph
+from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import attribute, is_call, only_user, shape_of, way_of
 from anabranch.engine.passes.operations import CONVOLUTIONS
@@ -30,7 +29,7 @@ def multiplications(graph: Graph, root: torch.nn.Module) -> int:
     return total
 
 
-def _size(node: Any) -> int:
+def _size(node: Node | None) -> int:
     """Return the size of one sample's result, whose shape is noted on the last operation of a layer; 0 if it is unknown."""
     while node is not None and shape_of(node) is None:
         node = only_user(node)

@@ -54,7 +54,7 @@ def is_in_memory(x: object) -> bool:
     return bool(found) and all(is_array(leaf) for leaf in found)
 
 
-def source_for(binder: Binder, x: object, y: object, sample_weight: Any, reading: Reading) -> Source:
+def source_for(binder: Binder, x: object, y: object, sample_weight: object, reading: Reading) -> Source:
     """Return the source of batches that the user's data are."""
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
         _refuse_parts("TensorDataset", y, sample_weight)
@@ -67,7 +67,7 @@ def source_for(binder: Binder, x: object, y: object, sample_weight: Any, reading
 
 
 def split(
-    binder: Binder, x: object, y: object, sample_weight: Any, fraction: float, reading: Reading, held_out: Reading
+    binder: Binder, x: object, y: object, sample_weight: object, fraction: float, reading: Reading, held_out: Reading
 ) -> tuple[Source, Source]:
     """Return training and validation data: the last ``fraction`` of the samples, before shuffling, is held out."""
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
@@ -120,7 +120,7 @@ def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:
     )
 
 
-def _refuse_parts(kind: str, y: object, sample_weight: Any) -> None:
+def _refuse_parts(kind: str, y: object, sample_weight: object) -> None:
     """Raise where targets are given beside a source that yields them itself."""
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:

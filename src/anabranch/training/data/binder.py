@@ -29,13 +29,13 @@ class Binder(Protocol):
     strategy: Strategy
     """Where batches go."""
 
-    def batch(self, item: Any) -> Batch:
+    def batch(self, item: object) -> Batch:
         """Return one batch of a user's source, bound, checked and placed."""
 
     def place(self, batch: Batch) -> Batch:
         """Return a batch on the device, its inputs cast there."""
 
-    def bind(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+    def bind(self, x: object, y: object, weights: object, *, finite: bool = False) -> Batch:
         """Return all the data a user holds in memory as one checked batch."""
 
     def weigh(self, batch: Batch) -> Batch:
@@ -88,7 +88,7 @@ class ModelBinder:
             if self._rebind is not None:
                 self._targets = self._rebind()
 
-    def batch(self, item: Any) -> Batch:
+    def batch(self, item: object) -> Batch:
         """Bind, check and place one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
         x, y, weights = unpack(item)
         return self.place(self.weigh(self.bind(x, y, weights)))
@@ -102,7 +102,7 @@ class ModelBinder:
         x = [t if t is None or t.dtype is dtype else t.to(dtype) for t, dtype in zip(xs, self._dtypes, strict=True)]
         return Batch(x, ys, weights, size)
 
-    def bind(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+    def bind(self, x: object, y: object, weights: object, *, finite: bool = False) -> Batch:
         """Bind and check x, y and sample weights; tensors stay where they are and share the user's memory.
 
         ``finite`` searches float inputs in memory for NaN and infinity.
@@ -218,7 +218,7 @@ class NestBinder:
         self._class_weight = checked_class_weight(class_weight)
         self._floats = runtime.dtype_of(config.floatx())
 
-    def batch(self, item: Any) -> Batch:
+    def batch(self, item: object) -> Batch:
         """Check and place one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
         return self.place(self.weigh(self.bind(*unpack(item))))
 
@@ -231,7 +231,7 @@ class NestBinder:
         placed = self.strategy.place(tensor)
         return placed.to(self._floats) if placed.is_floating_point() else placed
 
-    def bind(self, x: Any, y: Any, weights: Any, *, finite: bool = False) -> Batch:
+    def bind(self, x: object, y: object, weights: object, *, finite: bool = False) -> Batch:
         """Check that all have the same number of samples; ``finite`` searches x for NaN and infinity."""
         if x is None:
             raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
