@@ -25,7 +25,7 @@ FloatType = Literal["float16", "bfloat16", "float32", "float64"]
 ImageFormat = Literal["channels_last", "channels_first"]
 KeepMemory = Literal["fit", "always", "never"]
 
-_DEVICES = ("cpu", "cuda", "hpu", "ipu", "meta", "mps", "mtia", "npu", "privateuseone", "vulkan", "xla", "xpu")
+_DEVICES = ("cpu", "cuda", "gpu", "hpu", "ipu", "meta", "mps", "mtia", "npu", "privateuseone", "vulkan", "xla", "xpu")
 
 _floatx = "float32"
 _policy: DTypePolicy | None = None

@@ -110,6 +110,11 @@ class TorchFunction(Layer):
         """Return what running the function on tensors without numbers gives."""
         return runtime.infer(self, args, kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings, the function and its parameters as they are: they have no JSON."""
+        live = {"function": self.function, "parameters": [weight.tensor for weight in self.held]}
+        return super().get_config() | live
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function."""
         args, kwargs = _tree.map_leaves(_shown, (args, kwargs))
