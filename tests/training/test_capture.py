@@ -231,7 +231,7 @@ def test_reasons_that_layers_give() -> None:
 
     hooked = torch.nn.Linear(3, 3)
     hooked.register_forward_hook(lambda module, args, output: None)
-    assert why(with_layer(Branching(name="branching"))) == "these layers branch on numbers or keep things in Python: branching"
+    assert why(with_layer(Branching(name="branching"))) == "these layers branch on values or have state in Python: branching"
     assert "hooks" in why(with_layer(layers.TorchModule(hooked)))
     assert why(with_layer(layers.TorchModule(torch.nn.Linear(3, 3)))).startswith("from the 4th")
     assert why(with_layer(layers.Dropout(0.1, seed=3))).startswith("from the 4th")
