@@ -6,7 +6,7 @@ from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentTypeError
-from anabranch._policy import DTypePolicy
+from anabranch.config import DTypePolicy
 from anabranch.registry import Json, Registry
 
 FloatDTypePolicy = DTypePolicy

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from anabranch import _tree, activations, layers
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
-from anabranch.graph import CallSite, call_site, spec_leaves, subgraph
-from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
+from anabranch.graph import call_site, spec_leaves, subgraph
+from anabranch.graph.draft import Built, Draft, Edit, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
 from anabranch.layers import Layer
 from anabranch.layers.configuring import again
@@ -34,25 +34,6 @@ class Activated(Protocol):
     """A layer with an activation, ours or a user's."""
 
     activation: Callable[..., Any] | None
-
-
-class Edit(NamedTuple):
-    """A change of a graph: what it says, where it was written, and what it does to a draft.
-
-    Args:
-        text: what it says, for errors.
-        site: the user's line that wrote it.
-        apply: does it to a draft.
-
-    Example:
-        >>> from anabranch import edit
-        >>> edit.rename("head", "logits").text
-        "rename 'head'"
-    """
-
-    text: str
-    site: CallSite
-    apply: Callable[[Draft], None]
 
 
 def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:

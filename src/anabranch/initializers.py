@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from anabranch import config, registry
 from anabranch._errors import ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
+from anabranch.graph.weight import SeededInitializer
 from anabranch.registry import Json, Registry, classes_among
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Axes = Sequence[int] | None
 SEED_DOC = "an integer repeats the same values at each call; None draws by the global seed and the weight's path."
 
 
-class Initializer(Value):
+class Initializer(Value, SeededInitializer):
     """Fill an array: subclass and write ``fill(shape, rng)``, or pass any ``f(shape, dtype=None)`` instead.
 
     Example:

@@ -15,7 +15,7 @@ REPAIRS = {
     "be iterated over": "for one position: x[:, i]; for all: ops.unstack(x, axis=1), ops.split(x, n, axis=1)",
     "be searched": "ops.any(x == value) is a tensor that says whether it is there",
     "have a length": "x.shape, where None is not known yet; ops.shape(x) while the model runs",
-    "become a NumPy array": "anabranch.ops or torch functions in the place of NumPy's: ops.mean(x, axis=1)",
+    "become a NumPy array": "functions of ops or of torch in the place of NumPy's: ops.mean(x, axis=1)",
     "become a float": "leave it a tensor: ops.mean(x), ops.max(x); model.predict gives values",
     "become an integer": 'leave it a tensor: ops.cast(x, "int32"); model.predict gives values',
     "be an index or a size": "ops.take(x, indices, axis) indexes by a tensor; sizes are x.shape",
@@ -43,7 +43,7 @@ def missing_attribute(name: str) -> MissingAttributeError:
         fact, repair = f"A tensor is no model: it has no {name!r}.", f"model = Model(inputs, x), then model.{name}"
     else:
         fact, close = f"A symbolic tensor has no {name!r}.", _nearest_method(name)
-        repair = f"did you mean {close!r}?" if close else "a function of anabranch.ops or of torch takes it as an argument"
+        repair = f"did you mean {close!r}?" if close else "a function of ops or of torch takes it as an argument"
     return MissingAttributeError(fact, where=str(call_site()), repair=repair)
 
 

@@ -270,3 +270,22 @@ def _one_call(found: Found, call: int) -> Found:
 def _none_selected(selector: Selector) -> ArgumentError:
     name = selector.__name__ if isinstance(selector, type) else repr(selector)
     return explained(ArgumentError(f"No layer of the model is selected by {name}.", clue=NothingSelected(selector)))
+
+
+class Edit(NamedTuple):
+    """A change of a graph: what it says, where it was written, and what it does to a draft.
+
+    Args:
+        text: what it says, for errors.
+        site: the user's line that wrote it.
+        apply: does it to a draft.
+
+    Example:
+        >>> from anabranch import edit
+        >>> edit.rename("head", "logits").text
+        "rename 'head'"
+    """
+
+    text: str
+    site: CallSite
+    apply: Callable[[Draft], None]

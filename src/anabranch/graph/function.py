@@ -11,41 +11,21 @@ from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements, Signature, plain
 from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
-from anabranch.graph.records import Operation
+from anabranch.graph.records import NamedFunction
 from anabranch.graph.tensor import describe
 
 
-class Function(Operation):
+class Function(NamedFunction):
     """One use of a function in a graph: an operation without weights, which runs as the function itself."""
 
-    is_function = True
-    opaque_if_needed = False  # there is nothing to keep whole
-
     def __init__(self, function: Callable[..., Any], facts: Facts = NO_FACTS, signature: Signature | None = None) -> None:
-        self.function = function
-        self.facts = facts
+        super().__init__(function, snake_case(name_of(function, type(function).__name__).strip("_")) or "function", facts)
         self._signature = signature or Signature(function)
         self.judgements = Judgements() if facts.mask is None else None
-        self._name = snake_case(name_of(function, type(function).__name__).strip("_")) or "function"
-        self.calls = []
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self._name
-
-    @property
-    def base_name(self) -> str:
-        """The function's name."""
-        return self._name
 
     def error_label(self) -> str:
         """Return it as errors name it: ``relu(…)``."""
         return f"{self._name}(…)"
-
-    def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
-        """Call the function with the arguments it was written with."""
-        return self.function(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return what the function's rule says; where it has none, what running it on tensors without numbers gives."""

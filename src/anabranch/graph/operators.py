@@ -6,13 +6,12 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from anabranch import _tree
 from anabranch._errors import ShapeError
 from anabranch.graph import rules
 from anabranch.graph.arrays import is_array
 from anabranch.graph.clues import UnequalOperands
 from anabranch.graph.facts import Facts, Inputs, pointwise, product, taken
-from anabranch.graph.records import Operation, Spec
+from anabranch.graph.records import NamedFunction, Spec
 from anabranch.graph.shapes import Shape, broadcast
 from anabranch.graph.signs import SIGNS
 
@@ -47,34 +46,15 @@ OPERATORS: dict[Callable[..., Any], tuple[str, Facts]] = {
 }
 
 
-class Operator(Operation):
-    """One use of a Python operator in a graph: an operation without weights."""
-
-    is_function = True
-    opaque_if_needed = False  # there is nothing to keep whole
+class Operator(NamedFunction):
+    """One use of a Python operator in a graph."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self._name, self.facts = OPERATORS[function]
-        self.calls = []
-
-    @property
-    def name(self) -> str:
-        """The operator's name in tables and summaries."""
-        return self._name
-
-    @property
-    def base_name(self) -> str:
-        """The operator's name in tables and summaries."""
-        return self._name
+        super().__init__(function, *OPERATORS[function])
 
     def error_label(self) -> str:
         """Return it as errors name it: ``the operator +``."""
         return f"the operator {SIGNS.get(self._name, self._name)}"
-
-    def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
-        """Apply the operator."""
-        return self.function(*args, **kwargs)
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is of a higher category."""
@@ -132,10 +112,7 @@ class GetItem(Operator):
     """``x[key]``: integers, slices, ``...`` and None."""
 
     def __init__(self) -> None:
-        self.function = operator.getitem
-        self._name = "get_item"
-        self.facts = GET_ITEM
-        self.calls = []
+        NamedFunction.__init__(self, operator.getitem, "get_item", GET_ITEM)
 
     def error_label(self) -> str:
         """Return it as errors name it."""

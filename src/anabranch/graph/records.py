@@ -99,9 +99,17 @@ class Operation(ABC):
         """Return it as errors name it: ``Conv2D 'stem'``, ``Input 'image'``, ``the operator +``, ``relu(…)``, ``x[…]``."""
         return f"{self.kind_name()} {self.name!r}"
 
-    def written_code(self) -> str:
-        """Return the code that made it: ``Dense(3, activation='relu')``."""
+    def summary_kind(self) -> str:
+        """Return its kind as the table of layers shows it: the class, in Keras's words."""
+        return type(self).__name__
+
+    def written_code(self, *, named: bool = True) -> str:
+        """Return the code that made it: ``Dense(3, activation='relu')``; unless ``named``, without a name."""
         return f"{self.kind_name()}(…)"
+
+    def settings_by_name(self) -> dict[str, Any]:
+        """Return its settings as they are now; a function has none."""
+        return {}
 
     @property
     def graph(self) -> Any:
@@ -167,6 +175,37 @@ class Operation(ABC):
     def inner_layers(self) -> Iterator[Operation]:
         """Yield the layers: itself, where it is one, and every one inside."""
         return iter(())
+
+
+class NamedFunction(Operation):
+    """One use of a function or operator in a graph: an operation without weights, known by the function's name. Abstract."""
+
+    is_function = True
+    opaque_if_needed = False  # there is nothing to keep whole
+
+    def __init__(self, function: Callable[..., Any], name: str, facts: Facts) -> None:
+        self.function = function
+        self.facts = facts
+        self._name = name
+        self.calls = []
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self._name
+
+    @property
+    def base_name(self) -> str:
+        """The function's name."""
+        return self._name
+
+    def summary_kind(self) -> str:
+        """Return the function's name as that of a class: ``GetItem``."""
+        return "".join(part.title() for part in self._name.split("_"))
+
+    def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
+        """Call the function with the arguments it was written with."""
+        return self.function(*args, **kwargs)
 
 
 class Node:

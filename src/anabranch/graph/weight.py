@@ -30,6 +30,21 @@ class Home:
         self.path = path
 
 
+class SeededInitializer:
+    """An initializer whose values follow from the generator it is given: a weight's, which its seed and path decide.
+
+    Any other is called as ``initializer(shape, dtype=dtype)``.
+    """
+
+    __slots__ = ()
+
+    def __call__(
+        self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Return an array of ``shape``."""
+        raise NotImplementedError(f"{type(self).__name__} must return an array of a shape")
+
+
 class WeightOptions(NamedTuple):
     """How a weight begins and how it is trained.
 

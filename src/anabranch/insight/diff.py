@@ -9,10 +9,8 @@ from anabranch import _tree
 from anabranch._asked import name_of
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable
-from anabranch.graph import Graph, Node, Tensor, spec_leaves, subgraph
+from anabranch.graph import Graph, Node, Operation, Tensor, spec_leaves, subgraph
 from anabranch.graph.arrays import is_parameter
-from anabranch.layers.base import Layer
-from anabranch.layers.configuring import base_settings, own_settings
 
 
 class Change(NamedTuple):
@@ -149,9 +147,8 @@ def _facts(graph: Graph) -> dict[str, Facts]:
         sources = " | ".join(", ".join(_source(here, tensor) for tensor in node.inputs) for node in calls)
         inner = subgraph(operation)
         weights = {} if inner else {_relative(w, operation): str(w.shape) for w in operation.weights}
-        function = operation.is_function and not operation.weights
-        kind = operation.base_name.title().replace("_", "") if function else type(operation).__name__
-        made = operation.written_code(named=False) if isinstance(operation, Layer) else kind
+        kind = operation.summary_kind()
+        made = kind if operation.is_function else operation.written_code(named=False)
         found[path] = Facts(
             kind, made.removesuffix("()"), _config(operation, calls), ", ".join(map(str, shapes)), sources, weights
         )
@@ -175,13 +172,11 @@ def _source(graph: Graph, tensor: Tensor) -> str:
     return name + call + (f":{tensor.index}" if tensor.index else "")
 
 
-def _config(operation: object, calls: list[Any]) -> dict[str, str]:
+def _config(operation: Operation, calls: list[Any]) -> dict[str, str]:
     """Return the settings of an operation, and the values it is called with, as texts."""
     config: dict[str, Any] = {}
-    if isinstance(operation, Layer) and subgraph(operation) is None:
-        own = operation.get_config() if operation.writes_config else own_settings(operation)
-        config = {key: value for key, value in (base_settings(operation) | own).items() if key != "name"}
-        config["dtype"] = operation.dtype_policy.name
+    if subgraph(operation) is None:
+        config = {key: value for key, value in operation.settings_by_name().items() if key != "name"}
     constants = [
         leaf for node in calls for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if not isinstance(leaf, Tensor)
     ]
@@ -198,8 +193,10 @@ def _relative(weight: Any, operation: Any) -> str:
 
 def _text(value: object) -> str:
     """Return a value as text that is the same for the same value, whatever its address."""
-    if isinstance(value, (Configurable, Layer)):
+    if isinstance(value, Configurable):
         return f"{type(value).__name__}({value.get_config()})"
+    if isinstance(value, Operation):
+        return f"{type(value).__name__}({ {name: _text(held) for name, held in value.settings_by_name().items()} })"
     if callable(value):
         return name_of(value, type(value).__name__)
     return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if is_parameter(leaf) else leaf, value))

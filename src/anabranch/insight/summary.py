@@ -13,7 +13,6 @@ from anabranch.graph.names import name_operations
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1, "int16": 2}
-KINDS = {"Model": "Functional"}  # Keras's word for a graph of layers
 HINT = "Sizes marked ? follow from the input: begin with an Input, call the model on data, or build((None, ...))."
 
 
@@ -179,12 +178,10 @@ def _row(
 ) -> Row:
     weights: list[Weight] = operation.weights
     if operation.is_function and not weights:
-        kind = "".join(part.title() for part in operation.base_name.split("_"))
-        return Row(name, prefix + name, kind, shapes, 0, connected_to, None, depth, masked)
+        return Row(name, prefix + name, operation.summary_kind(), shapes, 0, connected_to, None, depth, masked)
     params = _count(weights) if operation.built else None
     trainable = operation.trainable if weights else None
-    kind = type(operation).__name__
-    return Row(name, prefix + name, KINDS.get(kind, kind), shapes, params, connected_to, trainable, depth, masked)
+    return Row(name, prefix + name, operation.summary_kind(), shapes, params, connected_to, trainable, depth, masked)
 
 
 def _calls(graph: Graph) -> dict[Any, list[Node]]:

@@ -24,7 +24,7 @@ from anabranch._errors import (
     ShapeError,
     nearest,
 )  # fmt: skip
-from anabranch._policy import DTypePolicy
+from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph import (
     CallSite,

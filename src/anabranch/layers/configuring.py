@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 from anabranch import _tree, dtype_policies, registry, regularizers
 from anabranch._errors import AnabranchError
 from anabranch._fields import REQUIRED, Configurable
-from anabranch._policy import DTypePolicy
+from anabranch.config import DTypePolicy
 from anabranch.graph import Weight
 from anabranch.layers.holding import Holding
 
@@ -117,6 +117,17 @@ class Configured(Holding):
             <Dense 'head', not built>
         """
         return of_config(cls, config)
+
+    def settings_by_name(self) -> dict[str, Any]:
+        """Return all settings as they are now, for comparison.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Dense(3).settings_by_name()["units"]
+            3
+        """
+        own = self.get_config() if self.writes_config else own_settings(self)
+        return base_settings(self) | own | {"dtype": self.dtype_policy.name}
 
     def written_code(self, *, named: bool = True) -> str:
         """Return the code that makes this layer, for errors: ``Dense(3, activation='relu')``."""

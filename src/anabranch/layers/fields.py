@@ -11,7 +11,7 @@ from anabranch import _tree, activations, config, constraints, initializers, reg
 from anabranch._asked import name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
-from anabranch._policy import DTypePolicy
+from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import per_axis
 from anabranch.layers.base import Layer

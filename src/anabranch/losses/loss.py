@@ -12,7 +12,7 @@ import torch
 from anabranch import _asked, _tree, config, registry
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field
-from anabranch._policy import DTypePolicy
+from anabranch.config import DTypePolicy
 from anabranch.graph import snake_case
 from anabranch.losses._agreement import Values, align, tensors
 from anabranch.runtime import both, mask_of

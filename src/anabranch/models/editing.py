@@ -20,8 +20,7 @@ def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, na
     """Return a new model: the graph after all ``edits``, its layers twins that share or copy their weights."""
     if weights not in ("shared", "copied"):
         raise ArgumentError("weights of edit is not understood.", expected="'shared' or 'copied'", got=repr(weights))
-    from anabranch.edit import Edit  # loaded with the first edit, as most models see none
-    from anabranch.graph.draft import Draft
+    from anabranch.graph.draft import Draft, Edit  # loaded with the first edit, as most models see none
     from anabranch.models.rebuilding import rebuild
 
     draft = Draft(graph)

@@ -17,9 +17,6 @@ from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, editing, implicit, unneeded
 from anabranch.models.structure import Structure
 
-if TYPE_CHECKING:
-    pass
-
 
 class Model(Structure):
     """A network: the graph between ``inputs`` and ``outputs``; can be run, trained, summarised, saved, called like a layer.
@@ -62,6 +59,17 @@ class Model(Structure):
     @classmethod
     def _base_name(cls) -> str:
         return "functional" if cls is Model else super()._base_name()
+
+    def summary_kind(self) -> str:
+        """Return the class as the table of layers shows it: Keras's word for a graph of layers is Functional.
+
+        Example:
+            >>> from anabranch import Input, Model
+            >>> x = Input((8,))
+            >>> Model(x, x).summary_kind()
+            'Functional'
+        """
+        return "Functional" if type(self) is Model else super().summary_kind()
 
     def with_graph(self, graph: Graph) -> Model:
         """Return a model like this one with another graph: its name, class and attributes, not compiled.

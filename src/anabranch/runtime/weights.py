@@ -11,7 +11,7 @@ import torch
 from anabranch import _process, config
 from anabranch._errors import EngineError
 from anabranch.graph import Weight
-from anabranch.initializers import Initializer
+from anabranch.graph.weight import SeededInitializer
 from anabranch.runtime import state
 from anabranch.runtime.device import device
 
@@ -50,7 +50,7 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     kind = "float32" if weight.dtype == "bfloat16" else weight.dtype  # NumPy has no bfloat16
     key = f"{config.seed()}/{weight.home.ordinal}/{weight.path}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    if isinstance(weight.initializer, Initializer):
+    if isinstance(weight.initializer, SeededInitializer):
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
         made = weight.initializer(weight.shape, kind, rng=rng)
     else:
