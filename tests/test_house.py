@@ -30,12 +30,12 @@ LANGUAGE = ROOT / "tests" / "golden" / "language.json"
 
 CEILINGS = {  # measure: (ceiling, target)
     "public names without Args or example": (0, 0),
-    "public methods without Args or example": (9, 0),
+    "public methods without Args or example": (0, 0),
     "names that dir shows though they are another package's": (0, 0),
     "hasattr": (9, 15),
     "__module__": (1, 3),
     "getattr with a default": (28, 30),
-    "Any": (890, 500),
+    "Any": (888, 500),
     "rooms in the longest chain of imports": (9, 9),
     "files over 600 lines": (0, 0),
     "functions over 60 lines, docstrings aside": (0, 0),

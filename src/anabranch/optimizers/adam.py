@@ -8,8 +8,9 @@ import math
 import torch
 
 from anabranch._fields import Field, boolean, number
-from anabranch.optimizers.optimizer import DECAY_DOC, Optimizer
+from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
+from anabranch.optimizers.settings import DECAY_DOC
 from anabranch.optimizers.update import Lists, Number, chunks, descend, fusible
 
 

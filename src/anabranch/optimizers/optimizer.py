@@ -7,41 +7,27 @@ may be accumulated, after it it is counted.
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
 
-from anabranch import registry
-from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
-from anabranch._fields import Configurable, Field, boolean, field, integer, number
-from anabranch.graph import Weight, snake_case
+from anabranch._errors import ArgumentError, NotReadyError
+from anabranch._fields import Field
+from anabranch.graph import Weight
+from anabranch.optimizers.numbers import StepNumbers
 from anabranch.optimizers.parts import Accumulated, Averages, ByLists, ByTorch, Decay, Part, Scale, Step, clips, constrain
 from anabranch.optimizers.parts._by_parameter import by_parameter
-from anabranch.optimizers.rate import Iterations, LearningRate, RateLike, rate_field
-from anabranch.optimizers.schedules import LearningRateSchedule
-from anabranch.optimizers.update import Lists, ListUpdate, Number
+from anabranch.optimizers.rate import Iterations
+from anabranch.optimizers.settings import Settings
+from anabranch.optimizers.update import Lists, ListUpdate, Number, fits, moved
 from anabranch.optimizers.variables import variables_of
 
-_SETTING = operator.attrgetter(":learning_rate")
 _PLAIN = (int, float, str, type(None))
-_COUNTED = frozenset((":learning_rate", "_updates", "_sent", "_parts"))  # what a captured update does not depend on
-
-DECAY_DOC = "λ in w ← w · (1 - lr · λ), which is done before each update; None for no decay."
-_LIMITS = ("clipnorm", "clipvalue", "global_clipnorm")
-_FORMER = {"lr": "learning_rate", "decay": "learning_rate=schedules.InverseTimeDecay(…)"}  # Keras 2's arguments
+_COUNTED = frozenset((":learning_rate", "_updates", "_parts"))  # what a captured update does not depend on
 
 
-def _named(value: object, owner: object, name: str) -> str:
-    if value is None:
-        return snake_case((owner if isinstance(owner, type) else type(owner)).__name__)
-    if isinstance(value, str):
-        return value
-    raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be a string or None.", got=repr(value)[:120])
-
-
-class Optimizer(Configurable):
+class Optimizer(Settings):
     """Base of optimizers: subclass, declare settings as fields, and write ``update_weights``.
 
     A subclass may instead write ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
@@ -56,46 +42,6 @@ class Optimizer(Configurable):
         SignDescent(learning_rate=0.1, clipnorm=1.0)
     """
 
-    learning_rate: Field[RateLike, LearningRate] = rate_field()
-    weight_decay: Field[float | None, float | None] = number(default=None, least=0, optional=True, kw_only=True, doc=DECAY_DOC)
-    clipnorm: Field[float | None, float | None] = number(
-        default=None, above=0, optional=True, kw_only=True, doc="the greatest L2 norm of each weight's gradient."
-    )
-    clipvalue: Field[float | None, float | None] = number(
-        default=None, above=0, optional=True, kw_only=True, doc="the greatest absolute value of an element of a gradient."
-    )
-    global_clipnorm: Field[float | None, float | None] = number(
-        default=None, above=0, optional=True, kw_only=True, doc="the greatest L2 norm of all gradients together."
-    )
-    use_ema: Field[bool, bool] = boolean(
-        default=False,
-        kw_only=True,
-        doc="whether weights are averaged exponentially; the averages replace them when training ends.",
-    )
-    ema_momentum: Field[float, float] = number(
-        default=0.99, least=0, most=1, kw_only=True, doc="μ in average ← μ · average + (1 - μ) · w, after each update."
-    )
-    ema_overwrite_frequency: Field[int | None, int | None] = integer(
-        default=None,
-        optional=True,
-        kw_only=True,
-        doc="after how many updates the averages replace the weights; None for at the end only.",
-    )
-    loss_scale_factor: Field[float | None, float | None] = number(
-        default=None,
-        above=0,
-        optional=True,
-        kw_only=True,
-        doc="a factor of the loss before the backward pass; gradients are divided by it.",
-    )
-    gradient_accumulation_steps: Field[int | None, int | None] = integer(
-        default=None, least=2, optional=True, kw_only=True,
-        doc="update once in so many batches, by their mean gradient; a schedule counts batches, iterations count updates.",
-    )  # fmt: skip
-    name: Field[str | None, str] = field(
-        default=None, convert=_named, kw_only=True, doc="a name; that of the class in snake case unless given."
-    )
-
     def _check(self) -> None:
         self._one_limit()
         self._begin()
@@ -108,9 +54,7 @@ class Optimizer(Configurable):
         self._engine: torch.optim.Optimizer | None = None
         self._parts: list[Part] | None = None  # what an update is composed of; None after a setting has changed
         self._accumulated, self._averages, self._decay = Accumulated(), Averages(), Decay()
-        self._numbers: tuple[Number, Number] = (0.0, 0.0)  # of the next update: learning rate, step size
-        self._held: tuple[torch.Tensor, torch.Tensor] | None = None  # the same on the device, for captured updates
-        self._sent: tuple[float, float] | None = None  # what the device holds of them
+        self._numbers = StepNumbers()
 
     def renewed(self) -> Self:
         """Return an optimizer of the same settings that has seen no weights.
@@ -127,47 +71,13 @@ class Optimizer(Configurable):
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_parts": None}
 
-    # Settings
-
-    def _one_limit(self, limits: Mapping[str, float | None] | None = None) -> None:
-        found = [name for name in _LIMITS if (limits or {}).get(name, getattr(self, name)) is not None]
-        if len(found) > 1:
-            raise ArgumentError("Only one of clipnorm, clipvalue and global_clipnorm can be set.", got=" and ".join(found))
-
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
-        """Compose the next update anew, and refuse what does not go with the other settings."""
-        if changed.fixed:
-            raise ArgumentError(f"{changed.name} of {type(self).__name__} cannot change.", repair="make another optimizer")
-        if changed.name == "learning_rate":
-            if isinstance(self._setting(), LearningRateSchedule) and not callable(value):
-                raise ArgumentTypeError(
-                    "A schedule sets this optimizer's learning rate, so a number would be overruled or overrule it.",
-                    got=repr(value),
-                    repair="compile with a number as learning_rate, or assign another schedule",
-                )
-            return
-        if changed.name in _LIMITS and value is not None:
-            self._one_limit({changed.name: value})
+    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+        """Compose the next update again after a setting has changed."""
+        super()._changing(changed, value)
         if changed.name == "gradient_accumulation_steps":
             self._accumulated = Accumulated()  # sums of another number of batches are no part of a mean
-        self._parts = None
-
-    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
-        error = super()._unknown_argument(name, known)
-        if name in _FORMER:
-            error.repair = f"did you mean {_FORMER[name]}?"
-        return error
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        """Make an optimizer from what ``get_config`` returned.
-
-        Args:
-            config: the settings; those left out are as by default.
-            custom_objects: the caller's own schedules by name.
-        """
-        with registry.scope(custom_objects):
-            return cls(**config)
+        if changed.name != "learning_rate":
+            self._parts = None
 
     # Counts and the learning rate
 
@@ -180,10 +90,6 @@ class Optimizer(Configurable):
     def iterations(self, value: int) -> None:
         self._updates = int(value)
 
-    def _setting(self) -> Any:
-        """Return the learning rate as it was set."""
-        return _SETTING(self)
-
     def rate_now(self) -> float:
         """Return the learning rate of the next update as a plain float.
 
@@ -192,12 +98,6 @@ class Optimizer(Configurable):
             0.1
         """
         return self._rate_at(self._updates * (self.gradient_accumulation_steps or 1) + self._accumulated.count)
-
-    def _rate_at(self, batch: int) -> float:
-        rate = self._setting()
-        if type(rate) is float:
-            return rate
-        return float(rate(batch) if isinstance(rate, LearningRateSchedule) else rate())
 
     # Building
 
@@ -263,14 +163,14 @@ class Optimizer(Configurable):
         parameters = [weight.value for weight in weights]
         engine = self._engine
         same = len(parameters) == len(self._parameters) and all(map(_is, parameters, self._parameters))
-        if same and (engine is None or _fits(engine)):
+        if same and (engine is None or fits(engine)):
             self.weights = list(weights)
             return
         known = dict(engine.state) if engine else {}
         self.weights, self._parameters, self._parts = list(weights), parameters, None
         self._engine = self.make(parameters) if parameters else None
         if self._engine:
-            self._engine.state.update({p: _moved(known[p], p.device) for p in parameters if p in known})
+            self._engine.state.update({p: moved(known[p], p.device) for p in parameters if p in known})
         self._accumulated.follow(parameters)
         self._averages.follow()
 
@@ -348,32 +248,50 @@ class Optimizer(Configurable):
         self.count()
 
     def accumulates(self) -> bool:
-        """Add the gradients to those of earlier batches; return whether more must come before the next update."""
+        """Add the gradients to those of earlier batches; return whether more must come before the next update.
+
+        Example:
+            >>> optimizer = Optimizer(0.1, gradient_accumulation_steps=2)
+            >>> optimizer.accumulates(), optimizer.accumulates()
+            (True, False)
+        """
         steps = self.gradient_accumulation_steps
         return bool(steps) and not self._accumulated.add(self._parameters, steps)  # type: ignore[arg-type]  # no None here
 
     def prepare(self) -> None:
-        """Compute on the host the numbers of the next update: learning rate and step size."""
+        """Compute on the host the numbers of the next update: learning rate and step size.
+
+        Example:
+            >>> from anabranch.optimizers import schedules
+            >>> optimizer = Optimizer(schedules.InverseTimeDecay(0.1, decay_steps=1, decay_rate=1.0))
+            >>> optimizer.prepare()
+            >>> optimizer.rate_now()
+            0.1
+        """
         steps = self.gradient_accumulation_steps or 1
         rate = self._rate_at(self._updates * steps + steps - 1)  # as in Keras, that of the last batch
-        size = self.step_size(rate, self._updates + 1)
-        self._numbers = rate, size
-        if self._held is not None:
-            if self._sent != (rate, size):
-                for held, number in zip(self._held, (rate, size), strict=True):
-                    held.fill_(number)
-                self._sent = rate, size
-            self._numbers = self._held
+        self._numbers.set(rate, self.step_size(rate, self._updates + 1))
 
     @torch.no_grad()
     def update(self) -> None:
         """Update the weights from their gradients with the numbers of ``prepare``; nothing is read on the host.
 
         This part of a step can be captured as a CUDA graph where ``capturable`` says so.
+
+        Example:
+            >>> from anabranch import layers, optimizers
+            >>> weight = layers.Layer().add_weight((2,), "ones")
+            >>> optimizer = optimizers.SGD(0.5)
+            >>> optimizer.build([weight])
+            >>> weight.value.grad = torch.ones(2)
+            >>> optimizer.prepare()
+            >>> optimizer.update()
+            >>> weight.value.tolist()
+            [0.5, 0.5]
         """
         if self._engine is None:
             return
-        rate, size = self._numbers
+        rate, size = self._numbers.current
         gradients = [parameter.grad for parameter in self._parameters]
         step = Step(self.weights, self._parameters, gradients, rate, size, self._updates)
         for part in self._parts or self._composed():
@@ -401,12 +319,26 @@ class Optimizer(Configurable):
         return self._parts
 
     def count(self) -> None:
-        """Count an update."""
+        """Count an update.
+
+        Example:
+            >>> optimizer = Optimizer(0.1)
+            >>> optimizer.count()
+            >>> optimizer.iterations
+            1
+        """
         self._updates += 1
         self._accumulated.count = 0
 
     def skip(self) -> None:
-        """Let the gradients of this step be, without counting an update."""
+        """Let the gradients of this step be, without counting an update.
+
+        Example:
+            >>> optimizer = Optimizer(0.1)
+            >>> optimizer.skip()
+            >>> optimizer.iterations
+            0
+        """
         self._accumulated.count = 0
 
     # Captured steps
@@ -427,22 +359,38 @@ class Optimizer(Configurable):
 
         Args:
             device: where; None for plain numbers.
+
+        Example:
+            >>> optimizer = Optimizer(0.1)
+            >>> optimizer.hold(torch.device("cpu"))
         """
-        if device is not None and self._held is not None and self._held[0].device == device:
-            return  # captured updates read these
-        self._held = None if device is None else (torch.zeros((), device=device), torch.zeros((), device=device))
-        self._sent = None
+        self._numbers.hold(device)
 
     def bound(self) -> tuple[Any, ...]:
-        """Return what a captured ``update`` goes on using: numbers, constraints, and the addresses of its tensors."""
+        """Return what a captured ``update`` goes on using: numbers, constraints, and the addresses of its tensors.
+
+        Example:
+            >>> optimizer = Optimizer(0.1)
+            >>> before = optimizer.bound()
+            >>> optimizer.clipnorm = 1.0
+            >>> optimizer.bound() == before
+            False
+        """
         numbers = {key: value for key, value in vars(self).items() if key not in _COUNTED and isinstance(value, _PLAIN)}
-        tensors = [*(self._held or ()), *self._averages.values.values()]
+        tensors = [*self._numbers.tensors, *self._averages.values.values()]
         constraints = [(w.constraint, dict(_attributes(w.constraint))) for w in self.weights if w.constraint is not None]
         groups = self._engine.groups if isinstance(self._engine, ListUpdate) else None
         return numbers, constraints, self._engine, groups, [tensor.data_ptr() for tensor in tensors]
 
     def advance(self) -> None:
-        """Do what belongs to the replay of a captured ``update``: set its numbers, and count it."""
+        """Do what belongs to the replay of a captured ``update``: set its numbers, and count it.
+
+        Example:
+            >>> optimizer = Optimizer(0.1)
+            >>> optimizer.advance()
+            >>> optimizer.iterations
+            1
+        """
         self.prepare()
         torch.autograd.graph.increment_version(self._parameters)
         self.count()
@@ -507,7 +455,18 @@ class Optimizer(Configurable):
         return self.iterations
 
     def finalize(self) -> None:
-        """Put the moving averages in the weights' place where there are any; ``fit`` calls this at its end."""
+        """Put the moving averages in the weights' place where there are any; ``fit`` calls this at its end.
+
+        Example:
+            >>> from anabranch import layers, optimizers
+            >>> weight = layers.Layer().add_weight((2,), "ones")
+            >>> optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
+            >>> optimizer.apply([torch.ones(2)], [weight])  # the weight is 0 now
+            >>> optimizer.apply([torch.ones(2)], [weight])
+            >>> optimizer.finalize()
+            >>> weight.value.tolist()
+            [-0.5, -0.5]
+        """
         if self.use_ema:
             self._averages.put(self._parameters)
 
@@ -577,20 +536,5 @@ def _matched(gradients: list[Any], weights: list[Weight]) -> bool:
     return bool(gradients)
 
 
-def _fits(engine: torch.optim.Optimizer) -> bool:
-    """Return whether the state is on its parameters' device: ``config.set_device`` moves parameters, not state."""
-    if isinstance(engine, ListUpdate):
-        return engine.fits()
-    return all(
-        not isinstance(value, torch.Tensor) or value.dim() == 0 or value.device == parameter.device
-        for parameter, state in engine.state.items()
-        for value in state.values()
-    )
-
-
-def _moved(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in state.items()}
-
-
-def _attributes(thing: Any) -> Mapping[str, Any]:
+def _attributes(thing: object) -> Mapping[str, Any]:
     return getattr(thing, "__dict__", {})  # functions and slotted objects too

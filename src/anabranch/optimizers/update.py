@@ -223,3 +223,19 @@ class ListUpdate(torch.optim.Optimizer):
                 self.state[parameters[index]] = {name: tensors[position] for name, tensors in group.state.items()}
             self._groups.append(group)
         return self._groups
+
+
+def fits(engine: torch.optim.Optimizer) -> bool:
+    """Return whether the state is on its parameters' device: ``config.set_device`` moves parameters, not state."""
+    if isinstance(engine, ListUpdate):
+        return engine.fits()
+    return all(
+        not isinstance(value, torch.Tensor) or value.dim() == 0 or value.device == parameter.device
+        for parameter, state in engine.state.items()
+        for value in state.values()
+    )
+
+
+def moved(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return the state of one weight on a device."""
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in state.items()}
