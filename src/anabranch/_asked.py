@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeGuard
 
 
-def has_shape(value: object) -> bool:
+class Shaped(Protocol):
+    """What has a shape: an array, a tensor, a traced value."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Its sizes."""
+
+
+def has_shape(value: object) -> TypeGuard[Shaped]:
     """Return whether a value has a shape, whoever made it.
 
     >>> has_shape(1.0)

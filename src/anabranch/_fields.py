@@ -43,7 +43,7 @@ class _Required:
         return "required"
 
 
-REQUIRED: Any = _Required()
+REQUIRED = _Required()
 
 
 class _Setting(property):
@@ -57,7 +57,7 @@ class _Setting(property):
 
     def __init__(
         self,
-        default: Any = REQUIRED,
+        default: object = REQUIRED,
         convert: Convert | None = None,
         plain: Callable[[Any], Any] = registry.serialize,
         doc: str = "",
@@ -84,7 +84,7 @@ class _Setting(property):
         instance._changing(self, found)
         instance.__dict__[self.key] = found
 
-    def converted(self, value: Any, owner: Any) -> Any:
+    def converted(self, value: object, owner: Configurable | type) -> Any:
         """Return the value in use that a given one means for ``owner``, an object or, for the default, its class."""
         if self.convert is None:
             return value
@@ -108,7 +108,7 @@ if TYPE_CHECKING:
         @overload
         def __get__(self, instance: object, owner: type | None = None) -> Out: ...
 
-        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
+        def __get__(self, instance: object, owner: type | None = None) -> object: ...
 
         def __set__(self, instance: object, value: In) -> None: ...
 
@@ -127,7 +127,7 @@ else:
             hidden: it is no entry of ``get_config``.
         """
 
-        def __class_getitem__(cls, item: Any) -> type:
+        def __class_getitem__(cls, item: object) -> type:
             return cls
 
 
@@ -144,7 +144,7 @@ def field(
     fresh: bool = False,
     hidden: bool = False,
     kw_only: bool = False,
-) -> Any:
+) -> Field[Any, Any]:
     """Declare a setting; see :class:`Field`. ``kw_only`` is for type checkers alone."""
     return Field(default, convert, plain, doc, fixed=fixed, fresh=fresh, hidden=hidden)
 
@@ -157,7 +157,7 @@ def integer(
     doc: str = "",
     fixed: bool = False,
     kw_only: bool = False,
-) -> Any:
+) -> Field[Any, Any]:
     """Declare an integer of at least ``least``; ``optional``: or None."""
     bound = "" if least is None else f" ≥ {least}"
 
@@ -175,7 +175,7 @@ def integer(
 
 def number(
     *,
-    default: Any = REQUIRED,
+    default: object = REQUIRED,
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
@@ -183,30 +183,32 @@ def number(
     optional: bool = False,
     doc: str = "",
     kw_only: bool = False,
-) -> Any:
+) -> Field[Any, Any]:
     """Declare a finite number within ``[least, most]``, or strictly ``above`` and ``below``; ``optional``: or None."""
     bounds = [f"{sign} {bound}" for sign, bound in (("≥", least), (">", above), ("≤", most), ("<", below)) if bound is not None]
     what = " ".join(["a finite number", " and ".join(bounds)]).strip() + (" or None" if optional else "")
 
-    def convert(value: Any, owner: Any, name: str) -> Any:
+    def convert(value: object, owner: object, name: str) -> float | None:
         if value is None and optional:
             return None
-        if type(value) not in (int, float):
+        if type(value) is int or type(value) is float:
+            found: float = value
+        else:
             several = has_shape(value) and value.shape != ()
             if several or isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
                 raise ArgumentTypeError(_must_be(name, owner, what), got=repr(value)[:120])
-            value = float(value)
-        fits = math.isfinite(value) and (least is None or value >= least) and (most is None or value <= most)
-        if not fits or (above is not None and value <= above) or (below is not None and value >= below):
+            found = float(value)
+        fits = math.isfinite(found) and (least is None or found >= least) and (most is None or found <= most)
+        if not fits or (above is not None and found <= above) or (below is not None and found >= below):
             raise ArgumentError(_must_be(name, owner, what), got=repr(value))
-        return value
+        return found
 
     return Field(default, convert, doc=doc)
 
 
 def boolean(
     *, default: object = REQUIRED, optional: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False
-) -> Any:
+) -> Field[Any, Any]:
     """Declare a boolean; 0 and 1 are taken for False and True. ``optional``: or None."""
 
     def convert(value: object, owner: object, name: str) -> bool | None:
@@ -219,7 +221,7 @@ def boolean(
     return Field(default, convert, doc=doc, fixed=fixed)
 
 
-def text(*, default: object = REQUIRED, optional: bool = False, doc: str = "", kw_only: bool = False) -> Any:
+def text(*, default: object = REQUIRED, optional: bool = False, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
     """Declare a string; ``optional``: or None."""
 
     def convert(value: object, owner: object, name: str) -> str | None:
@@ -231,11 +233,11 @@ def text(*, default: object = REQUIRED, optional: bool = False, doc: str = "", k
 
 
 def choice(
-    *choices: Any, default: object = REQUIRED, doc: str = "", lower: bool = False, fixed: bool = False, kw_only: bool = False
-) -> Any:
+    *choices: object, default: object = REQUIRED, doc: str = "", lower: bool = False, fixed: bool = False, kw_only: bool = False
+) -> Field[Any, Any]:
     """Declare one of ``choices``; ``lower``: whatever the case of its letters."""
 
-    def convert(value: object, owner: object, name: str) -> Any:
+    def convert(value: object, owner: object, name: str) -> object:
         found = value.lower() if lower and isinstance(value, str) else value
         if any(found is each or (type(found) is type(each) and found == each) for each in choices):
             return found
@@ -298,7 +300,7 @@ class Configurable:
     _needed: ClassVar[tuple[Field[Any, Any], ...]] = ()
     _fresh: ClassVar[tuple[Field[Any, Any], ...]] = ()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
         if own or len(cls.__bases__) > 1 or not cls.fields.keys().isdisjoint(cls.__dict__):

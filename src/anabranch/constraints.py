@@ -38,7 +38,7 @@ class Constraint(Value):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(w)")
 
 
-def _axes(value: Any, owner: object, name: str) -> int | list[int]:
+def _axes(value: SupportsIndex | Sequence[SupportsIndex], owner: object, name: str) -> int | list[int]:
     given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if any(isinstance(axis, bool) or not isinstance(axis, SupportsIndex) for axis in given):
         kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__

@@ -124,7 +124,7 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-def _array(value: Any, owner: Any, name: str) -> Any:
+def _array(value: object, owner: object, name: str) -> object:
     return registry.deserialize(value) if isinstance(value, dict) else value
 
 
@@ -195,7 +195,7 @@ class RandomUniform(_Drawn):
 
 
 def _one_of(*names: str) -> Callable[[Any, Any, str], str]:
-    def convert(value: Any, owner: Any, name: str) -> str:
+    def convert(value: object, owner: object, name: str) -> str:
         found = str(value).lower()
         found = "truncated_normal" if found == "normal" else found
         if found not in names:
@@ -205,7 +205,7 @@ def _one_of(*names: str) -> Callable[[Any, Any, str], str]:
     return convert
 
 
-def _axes(value: Axes | int, owner: Any, name: str) -> Axes:
+def _axes(value: Axes | int, owner: object, name: str) -> Axes:
     return value if value is None else [value] if isinstance(value, int) else [int(axis) for axis in value]
 
 

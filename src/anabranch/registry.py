@@ -74,7 +74,7 @@ def _source(thing: Any) -> tuple[str, str]:
     return module_of(thing), thing.__qualname__
 
 
-def get_registered_name(obj: Any) -> str:
+def get_registered_name(obj: object) -> str:
     """Return the name under which a class or function was registered, its own name where it was not.
 
     Args:
@@ -84,12 +84,12 @@ def get_registered_name(obj: Any) -> str:
         >>> get_registered_name(dict)
         'dict'
     """
-    return _names.get(obj) or str(obj.__name__)
+    return _names.get(obj) or name_of(obj)
 
 
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
-) -> Any:
+) -> Callable[..., Any] | None:
     """Return what is registered, in scope, or given under ``name``; None where nothing is.
 
     Args:
@@ -103,7 +103,8 @@ def get_registered_object(
     """
     for table in (*reversed(_scopes.get()), _registered, custom_objects or {}, module_objects or {}):
         if name in table:
-            return table[name]
+            found: Callable[..., Any] = table[name]
+            return found
     return None
 
 
@@ -311,7 +312,7 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
     return thing if kind == "function" else made(thing, inner)
 
 
-def _found(name: str, module: str, expected: Registry[Any] | None, *, function: bool) -> Any:
+def _found(name: str, module: str, expected: Registry[Any] | None, *, function: bool) -> Callable[..., Any]:
     """Return the class or function of ours that data mean."""
     registry = _registry_of(module)
     if function:  # whose package Keras does not write
@@ -344,7 +345,7 @@ def _registry_of(module: str) -> Registry[Any] | None:
     return None
 
 
-def _public_class(module: str, name: str) -> Any:
+def _public_class(module: str, name: str) -> type | None:
     """Return the class that data mean by a bare ``keras``, such as ``keras.Sequential``: one of our public names, or None."""
     public = sys.modules[PACKAGE]
     found = getattr(public, name) if module == "keras" and name in public.__all__ else None
@@ -424,11 +425,11 @@ class Registry(Generic[T]):
             self._table = self._names()
         return self._table
 
-    def find(self, name: str) -> Any:
+    def find(self, name: str) -> Callable[..., Any] | None:
         """Return what ``name`` means here, None where it means nothing."""
         return self.table.get(name)
 
-    def function(self, name: str) -> Any:
+    def function(self, name: str) -> Callable[..., Any] | None:
         """Return the function that data mean by ``name`` here, None where there is none."""
         found = self._functions().get(name) or self.find(name)
         return None if isinstance(found, type) else found
@@ -466,7 +467,7 @@ class Registry(Generic[T]):
             return identifier
         raise self._refused(identifier)
 
-    def named(self, name: str) -> Any:
+    def named(self, name: str) -> Callable[..., Any]:
         """Return the class or function that ``name`` means: a user's of that name first."""
         found = get_registered_object(name) if _registered or _scopes.get() else None
         if found is None:
@@ -475,7 +476,7 @@ class Registry(Generic[T]):
             raise unknown(self.kind, name, self.known())
         return found
 
-    def _instance(self, found: object) -> Any:
+    def _instance(self, found: Callable[..., Any]) -> T | Callable[..., Any]:
         return made(found, {}) if isinstance(found, type) else found
 
     def serialize(self, obj: object) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch._errors import AnabranchError, ShapeError
-from anabranch._fields import Field, Value, choice, field, number
+from anabranch._fields import Convert, Field, Value, choice, field, number
 from anabranch.graph.call_site import call_site
 from anabranch.registry import Json, Registry, classes_among
 
@@ -43,11 +43,11 @@ class Regularizer(Value):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(x)")
 
 
-def _factor(default: float) -> Any:
+def _factor(default: float) -> Convert:
     checked = number(default=default, least=0).convert
 
-    def convert(value: float | None, owner: Any, name: str) -> float:
-        return float(default if value is None else checked(value, owner, name))
+    def convert(value: float | None, owner: object, name: str) -> float:
+        return float(default if value is None or checked is None else checked(value, owner, name))
 
     return convert
 

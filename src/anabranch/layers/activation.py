@@ -97,7 +97,7 @@ class ELU(Pointwise):
         return kernels.elu(inputs, self.alpha)
 
 
-def _shared(value: Any, owner: Any, name: str) -> list[int] | None:
+def _shared(value: int | Sequence[int] | None, owner: object, name: str) -> list[int] | None:
     return None if value is None else [value] if isinstance(value, int) else list(value)
 
 
@@ -157,7 +157,7 @@ class Softmax(Pointwise):
             normalise_axis(axis, len(input_shape))
         return input_shape
 
-    def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalize."""
         if mask is None:
             return kernels.softmax(inputs, self.axis)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
@@ -34,17 +34,20 @@ RangeFactorField: TypeAlias = "Field[float | Sequence[float], Range]"
 RangeField: TypeAlias = "Field[Sequence[float], Range]"
 
 
-def _pair(value: Any, owner: Any, name: str) -> Range:
+def _pair(value: object, owner: object, name: str) -> Range:
     """Return two numbers, the lesser first."""
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value):
         return float(min(value)), float(max(value))
     raise ArgumentError(f"{name} of {type(owner).__name__} must be a pair of numbers.", expected="(low, high)", got=repr(value))
 
 
-def _factor(value: Any, owner: Any, name: str) -> Any:
+def _factor(value: object, owner: object, name: str) -> float | Range | None:
+    """Return a factor as it is; None where the field has None for its default."""
+    return None if value is None else _fraction(value, owner, name)
+
+
+def _fraction(value: object, owner: object, name: str) -> float | Range:
     """Return a factor as it is: a number, or (low, high), within [-1, 1]."""
-    if value is None:  # where the field has None for its default
-        return None
     low, high = reach(value) if isinstance(value, (int, float)) else _pair(value, owner, name)
     if not -1 <= low <= high <= 1:
         raise ArgumentError(
@@ -54,12 +57,12 @@ def _factor(value: Any, owner: Any, name: str) -> Any:
     return value if isinstance(value, (int, float)) else (low, high)
 
 
-def _range(value: Any, owner: Any, name: str) -> Range:
+def _range(value: object, owner: object, name: str) -> Range:
     """Return the range that a factor means."""
-    return reach(_factor(value, owner, name))
+    return reach(_fraction(value, owner, name))
 
 
-def _contrast(value: Any, owner: Any, name: str) -> Any:
+def _contrast(value: object, owner: object, name: str) -> float | Range:
     low, high = (value, value) if isinstance(value, (int, float)) else _pair(value, owner, name)
     if not 0 <= min(low, high) <= max(low, high) <= 1:
         raise ArgumentError(
@@ -68,7 +71,7 @@ def _contrast(value: Any, owner: Any, name: str) -> Any:
     return value if isinstance(value, (int, float)) else (low, high)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -198,7 +201,7 @@ class Warp(RandomImages):
     seed: SeedField = seed(default=None, kw_only=True)
     fill_value: NumberField = number(default=0.0, doc='the value beyond the border, for "constant".', kw_only=True)
 
-    def sampling(self) -> Any:
+    def sampling(self) -> kernels.Sampling:
         """Return how to read between pixels and beyond the border."""
         return kernels.Sampling(self.fill_mode, self.interpolation, self.fill_value, self.compute_dtype)
 

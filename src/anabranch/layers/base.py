@@ -33,7 +33,7 @@ from anabranch.graph import (
     Node,
     Shape,
     Spec,
-    Tensor,
+    Tensor as Symbol,
     call_site,
     outputs_of,
     record,
@@ -45,7 +45,7 @@ from anabranch.layers.configuring import Configured, taken
 
 if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike
-    from anabranch.runtime import Tensor as AnyTensor
+    from anabranch.runtime import Tensor
 
 
 _VALUES = frozenset((int, float, str, bool))  # types that hold no tensors
@@ -83,7 +83,7 @@ class Layer(Configured):
     first_shape: Shape | None = None
     held_losses: Sequence[Any] = ()  # added by the last outermost call
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True
@@ -92,7 +92,7 @@ class Layer(Configured):
         if "build" in cls.__dict__:
             cls.build = _built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Lay out the state, and save the arguments for ``get_config`` where they are no fields."""
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
         self = super().__new__(cls)
@@ -115,7 +115,7 @@ class Layer(Configured):
         dtype: str | DTypePolicy | dict[str, Any] | None = None,
         autocast: bool = True,
         name: str | None = None,
-        **legacy: Any,
+        **legacy: object,
     ) -> None:
         if name is not None and not isinstance(name, str):
             raise ArgumentTypeError("A layer's name is a string.", got=repr(name), where=str(self.made_at))
@@ -268,9 +268,9 @@ class Layer(Configured):
         """
         return self.compute_dtype
 
-    def __call__(self, *args: Any, **kwargs: Any) -> AnyTensor:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Make a node where an argument is symbolic, compute where all are numbers."""
-        made: AnyTensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
+        made: Tensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
         return made
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
@@ -309,7 +309,7 @@ class Layer(Configured):
             if self.captures:
                 self.own_weights()  # notes torch modules among the attributes, whose mode follows the layer's
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         dtype = self.compute_dtype if self.autocast else None
         args = tuple(runtime.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
         kwargs = runtime.as_tensors(kwargs, dtype)
@@ -342,7 +342,7 @@ class Layer(Configured):
 
     # What training hears of besides the output
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: _tree.Nest) -> None:
         """Add a scalar, or a nest of them, to what training minimises; inside ``call``.
 
         Args:
@@ -368,7 +368,7 @@ class Layer(Configured):
         penalised = (weight for weight in self.trainable_weights if weight.regularizer is not None)
         return [*added, *(weight.regularizer(runtime.shown(weight)) for weight in penalised if weight.regularizer)]
 
-    def add_metric(self, value: Any, name: str | None = None, aggregation: str = "mean") -> None:
+    def add_metric(self, value: Tensor | float, name: str | None = None, aggregation: str = "mean") -> None:
         """Show a value of ``call`` in logs and history, its ``"mean"`` or ``"sum"`` over an epoch, as Keras 2 did.
 
         Args:
@@ -529,16 +529,16 @@ def _built_after(build: Callable[..., None]) -> Callable[..., None]:
     """Return a ``build`` after which ``built`` is true, whoever calls it."""
 
     @functools.wraps(build)
-    def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+    def wrapper(self: Layer, *args: object, **kwargs: object) -> None:
         build(self, *args, **kwargs)
         self.built = True
 
     return wrapper
 
 
-def _shapes(nest: Any) -> Any:
+def _shapes(nest: _tree.Nest) -> _tree.Nest:
     """Return the nest's shapes; what has none is left out of account."""
-    if isinstance(nest, Tensor):
+    if isinstance(nest, Symbol):
         return nest.shape
     if has_shape(nest):
         return tuple(nest.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
@@ -12,7 +12,15 @@ from anabranch.graph.call_site import warn
 from anabranch.layers.base import Layer
 
 
-def check_branches(layer: Layer, shapes: Any, least: int, most: int | None = None) -> None:
+class Joins(Protocol):
+    """A layer of several branches."""
+
+    @property
+    def broadcast(self) -> bool:
+        """Whether axes of size 1 stretch."""
+
+
+def check_branches(layer: Layer, shapes: object, least: int, most: int | None = None) -> None:
     """Raise unless ``shapes`` are those of a list of as many branches as the layer takes."""
     name = type(layer).__name__
     if not isinstance(shapes, list) or (shapes and not isinstance(shapes[0], tuple)):
@@ -31,7 +39,7 @@ def raised(shapes: list[Shape]) -> list[Shape]:
     return [(*shape[:1], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
 
 
-def agreed(layer: Layer, shapes: list[Shape], *, stretch: bool, but: int | None = None) -> Shape:
+def agreed(layer: Joins, shapes: list[Shape], *, stretch: bool, but: int | None = None) -> Shape:
     """Return the sizes that shapes of one rank agree on; None fits any, with ``stretch`` so does 1; ``but`` is left out."""
     sizes = list(shapes[0])
     givers = [0] * len(sizes)  # the branch that each size is from
@@ -56,7 +64,7 @@ def clash(shapes: list[Shape], one: int, other: int, *, stretch: bool, but: int 
     return Clash(one, other, pair, axes, config.image_data_format() == "channels_first")
 
 
-def parted(layer: Any, found: Clash, stretch: bool) -> ShapeError:
+def parted(layer: Joins, found: Clash, stretch: bool) -> ShapeError:
     """Build the error of two branches whose sizes differ, axis by axis, with the edits that would mend it."""
     from anabranch.diagnosis.branches import repairs  # loaded for errors alone
 

@@ -43,7 +43,7 @@ class Configured(Holding):
 
     if TYPE_CHECKING:
 
-        def __init__(self, **kwargs: Any) -> None: ...
+        def __init__(self, **kwargs: object) -> None: ...
 
     def _take_policy(self, policy: DTypePolicy) -> None:
         self.dtype = policy.variable_dtype
@@ -56,7 +56,7 @@ class Configured(Holding):
         return DTypePolicy(f"mixed_{self.low_precision}" if self.low_precision else self.dtype)
 
     @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
+    def dtype_policy(self, value: str | DTypePolicy | dict[str, Any] | None) -> None:
         self._take_policy(dtype_policies.get(value))
         self.note_change()
 
@@ -172,7 +172,7 @@ def parameters(function: Callable[..., Any]) -> Parameters:
     )
 
 
-def _undecorated(function: Any) -> Any:
+def _undecorated(function: Callable[..., object]) -> Callable[..., object]:
     """Return the ``__init__`` inside a decorator that does not say what it wraps, as ``functools.wraps`` would have."""
     while isinstance(function, types.FunctionType) and function.__name__ != "__init__" and function.__closure__:
         cells = [cell.cell_contents for cell in function.__closure__]
@@ -226,7 +226,7 @@ def given(layer: Configured) -> Given:
     return Given(args, found | {name: value for name, value in kwargs.items() if name not in found})
 
 
-def current(layer: Configured, name: str, value: Any) -> Any:
+def current(layer: Configured, name: str, value: object) -> object:
     """Return what the argument ``name``, which was ``value``, is now: the attribute of that name, if it is the setting.
 
     An attribute that holds layers or weights made of the argument is not.
@@ -235,13 +235,13 @@ def current(layer: Configured, name: str, value: Any) -> Any:
     return value if _holds_state(held) and not _holds_state(value) else held
 
 
-def _holds_state(value: Any) -> bool:
+def _holds_state(value: object) -> bool:
     return isinstance(value, (Weight, Holding)) or (
         _tree.is_nest(value) and any(isinstance(leaf, (Weight, Holding)) for leaf in _shallow(value))
     )
 
 
-def _shallow(nest: Any) -> list[Any]:
+def _shallow(nest: _tree.Nest) -> list[object]:
     return list(nest.values() if isinstance(nest, dict) else nest)
 
 
@@ -267,7 +267,7 @@ def own_settings(layer: Configured) -> dict[str, Any]:
     return optional | found
 
 
-def as_data(value: Any, otherwise: Any) -> Any:
+def as_data(value: object, otherwise: object) -> registry.Json:
     """Return a user's setting as data: plain values and nests of them unchanged, other objects as the registry writes them.
 
     What cannot be written is ``otherwise``, what the constructor was given.
@@ -309,7 +309,7 @@ def of_config(kind: type[C], config: Mapping[str, Any]) -> C:
     return made(kind, (), config)
 
 
-def _is_described(value: Any) -> bool:
+def _is_described(value: object) -> bool:
     return isinstance(value, Mapping) and "class_name" in value and "config" in value
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from anabranch import _tree, activations
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch.graph import Shape, Spec, Tensor, Weight, call_site, outputs_of, record
+from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight, call_site, outputs_of, record
 from anabranch.graph.shapes import same
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
@@ -32,7 +32,7 @@ from anabranch.layers.fields import (
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
-    from anabranch.runtime import Tensor as AnyTensor
+    from anabranch.runtime import Tensor
 
 
 class InputLayer(Layer):
@@ -58,13 +58,13 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: Any = None,
+        shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         dtype: str | None = None,
         sparse: bool | None = None,
         ragged: bool | None = None,
-        batch_shape: Any = None,
-        input_tensor: Any = None,
+        batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Tensor | None = None,
         optional: bool = False,
         name: str | None = None,
     ) -> None:
@@ -89,7 +89,7 @@ class InputLayer(Layer):
         self.built = True
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Tensor:
         """The symbolic tensor that begins here."""
         made = [node for node in (call() for call in self.calls) if node is not None]
         return outputs_of(made[0]) if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
@@ -114,7 +114,7 @@ class InputLayer(Layer):
         }  # fmt: skip
 
 
-def _sizes(shape: Any, layer: Layer) -> Shape:
+def _sizes(shape: object, layer: Layer) -> Shape:
     if not isinstance(shape, Iterable):
         raise ArgumentTypeError(
             "A shape is a tuple.",
@@ -142,9 +142,9 @@ def Input(  # noqa: N802 - Keras's name
     ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
-    tensor: AnyTensor | None = None,
+    tensor: Tensor | None = None,
     optional: bool = False,
-) -> AnyTensor:
+) -> Tensor:
     """Return the symbolic tensor that a graph begins with.
 
     Args:
@@ -166,12 +166,13 @@ def Input(  # noqa: N802 - Keras's name
         return _checked(tensor, shape, batch_shape, dtype)
     layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, None, optional, name)
     layer.made_at = call_site()
-    made: AnyTensor = layer.output
-    return made
+    return layer.output
 
 
-def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> AnyTensor:
-    if not isinstance(tensor, Tensor):
+def _checked(
+    tensor: Tensor, shape: Sequence[int | None] | None, batch_shape: Sequence[int | None] | None, dtype: str | None
+) -> Tensor:
+    if not isinstance(tensor, Symbol):
         raise ArgumentTypeError(
             "Input(tensor=…) takes a symbolic tensor.", expected="what Input(…) or a layer called on one gives",
             got=f"{type(tensor).__name__}: {tensor!r}"[:120], where=str(call_site()),
@@ -182,8 +183,7 @@ def _checked(tensor: Any, shape: Any, batch_shape: Any, dtype: str | None) -> An
             "The tensor is another than Input was given.", expected=f"{wanted or 'any shape'} of {dtype or 'any dtype'}",
             got=f"{tensor.shape} of {tensor.dtype} from {tensor.node.site}", where=str(call_site()),
         )  # fmt: skip
-    found: Any = tensor  # symbolic tensors are typed as what they stand for
-    return found
+    return tensor
 
 
 class Keeping(FieldLayer):
@@ -239,7 +239,7 @@ class Dense(FieldLayer):
             raise _other_features(self.kernel.shape[0], input_shape)
         return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
 
-    def call(self, inputs: AnyTensor) -> AnyTensor:
+    def call(self, inputs: Tensor) -> Tensor:
         """Apply the affine map and the activation."""
         return self.activation(kernels.linear(inputs, self.kernel, self.bias))
 
@@ -282,7 +282,7 @@ class Activation(FieldLayer):
         """Return the input's shape; ``glu`` halves the last axis."""
         return activations.output_shape(self.activation, input_shape)
 
-    def call(self, inputs: AnyTensor) -> AnyTensor:
+    def call(self, inputs: Tensor) -> Tensor:
         """Apply the activation."""
         return self.activation(inputs)
 
@@ -299,10 +299,10 @@ class Identity(Keeping):
     takes_one_tensor = False
     supports_masking = True
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+    def compute_output_spec(self, inputs: _tree.Nest, training: bool | None = None) -> _tree.Nest:
         """Return each tensor's shape."""
         return _tree.map_leaves(lambda x: Spec(x.shape, self.output_dtype([x.dtype])), inputs)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: _tree.Nest, training: bool | None = None) -> _tree.Nest:
         """Return the input."""
         return inputs

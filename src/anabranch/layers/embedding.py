@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
-def _table(value: Any, owner: Any, name: str) -> Any:
+def _table(value: object, owner: object, name: str) -> object:
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
@@ -98,7 +98,7 @@ class Embedding(FieldLayer):
         rows = kernels.embedding(inputs, self.embeddings)
         return kernels.cast(rows, self.compute_dtype) if self.low_precision else rows
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         """Return where ids are not 0, None without ``mask_zero``."""
         if not self.mask_zero:
             return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, TypeGuard, dataclass_transform
 
 from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
 from anabranch._asked import name_of
@@ -44,7 +44,7 @@ DataFormatField: TypeAlias = "Field[DataFormat | None, DataFormat]"
 # Kinds of fields. ``kw_only`` is for type checkers: a base's fields come last in the constructor, which they do not know.
 
 
-def _activation_data(value: Any) -> registry.Json:
+def _activation_data(value: Function) -> registry.Json:
     try:
         return activations.serialize(value)
     except ArgumentTypeError:
@@ -52,56 +52,64 @@ def _activation_data(value: Any) -> registry.Json:
 
 
 def activation(
-    *, default: Any = REQUIRED, doc: str = "the activation, by name or as a function; None: linear.", kw_only: bool = False
-) -> Any:
+    *, default: object = REQUIRED, doc: str = "the activation, by name or as a function; None: linear.", kw_only: bool = False
+) -> Field[Any, Any]:
     """Declare an activation."""
     return Field(default, lambda value, owner, name: activations.get(value), _activation_data, doc)
 
 
-def initializer(*, default: Any = REQUIRED, doc: str = "", kw_only: bool = False) -> Any:
+def initializer(*, default: object = REQUIRED, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
     """Declare how a weight's initial value is drawn."""
     return Field(default, lambda value, owner, name: initializers.get(value), doc=doc)
 
 
-def regularizer(*, default: Any = None, doc: str = "", kw_only: bool = False) -> Any:
+def regularizer(*, default: object = None, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
     """Declare a penalty that joins the training loss."""
     return Field(default, lambda value, owner, name: regularizers.get(value), doc=doc)
 
 
-def constraint(*, default: Any = None, doc: str = "", kw_only: bool = False) -> Any:
+def constraint(*, default: object = None, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
     """Declare what is applied to a weight after each update."""
     return Field(default, lambda value, owner, name: constraints.get(value), doc=doc)
 
 
 def sizes(
     *,
-    default: Any = REQUIRED,
+    default: object = REQUIRED,
     least: int = 1,
     optional: bool = False,
     single: bool = False,
     doc: str = "",
     fixed: bool = False,
     kw_only: bool = False,
-) -> Any:
+) -> Field[Any, Any]:
     """Declare one size for each spatial axis of the layer's ``rank``; an integer means all of them.
 
     ``optional``: or None. ``single``: a config has the only size as an integer, as Keras's does.
     """
 
-    def convert(value: Any, owner: Any, name: str) -> tuple[int, ...] | None:
+    def convert(value: int | Sequence[int], owner: object, name: str) -> object:
         if not has_rank(owner):
-            return value  # type: ignore[no-any-return]  # the default of an abstract class
+            return value  # the default of an abstract class
         return None if value is None and optional else per_axis(value, owner.rank, name, least=least)
 
     return Field(default, convert, _only if single else _listed, doc, fixed=fixed)
 
 
-def has_rank(owner: Any) -> bool:
+class Ranked(Protocol):
+    """A layer, or a class of layers, with so many spatial axes."""
+
+    @property
+    def rank(self) -> int:
+        """How many spatial axes there are."""
+
+
+def has_rank(owner: object) -> TypeGuard[Ranked]:
     """Return whether a layer's class says how many spatial axes it has."""
     return hasattr(owner, "rank")  # abstract families have none
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -109,10 +117,12 @@ def _only(value: tuple[int, ...]) -> int:
     return value[0]
 
 
-def axes(*, default: Any = REQUIRED, one: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False) -> Any:
+def axes(
+    *, default: object = REQUIRED, one: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False
+) -> Field[Any, Any]:
     """Declare an axis, or a list of axes; ``one``: a list of a single axis means that axis."""
 
-    def convert(value: Any, owner: Any, name: str) -> int | list[int]:
+    def convert(value: object, owner: object, name: str) -> object:
         if type(value) is int:  # as most are
             return value
         found = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -124,10 +134,10 @@ def axes(*, default: Any = REQUIRED, one: bool = False, doc: str = "", fixed: bo
     return Field(default, convert, doc=doc, fixed=fixed)
 
 
-def padding(*, default: Any = "valid", causal: bool = False, kw_only: bool = False) -> Any:
+def padding(*, default: object = "valid", causal: bool = False, kw_only: bool = False) -> Field[Any, Any]:
     """Declare a padding; ``causal`` is one of them where the layer has one spatial axis."""
 
-    def convert(value: Any, owner: Any, name: str) -> str:
+    def convert(value: object, owner: object, name: str) -> str:
         known = ("valid", "same", "causal") if causal and (not has_rank(owner) or owner.rank == 1) else ("valid", "same")
         if not isinstance(value, str) or value.lower() not in known:
             raise unknown("padding", str(value), known)
@@ -137,21 +147,21 @@ def padding(*, default: Any = "valid", causal: bool = False, kw_only: bool = Fal
     return Field(default, convert, doc=doc + (', or "causal" (looks back only; 1-D)' if causal else "") + ".")
 
 
-def data_format(*, default: Any = None, kw_only: bool = False) -> Any:
+def data_format(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare which axis of an image is that of the channels."""
     doc = '"channels_last" (B …spatial C) or "channels_first" (B C …spatial); None: config.image_data_format().'
     return Field(default, lambda value, owner, name: config.check_data_format(value), doc=doc, fresh=True, fixed=True)
 
 
-def seed(*, default: Any = None, kw_only: bool = False) -> Any:
+def seed(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare the seed of a layer that draws random numbers."""
     return integer(default=default, least=None, optional=True, doc="None: the global generators; else one of the layer's own.")
 
 
-def absent(*, default: Any = None, hidden: bool = False, kw_only: bool = False) -> Any:
+def absent(*, default: object = None, hidden: bool = False, kw_only: bool = False) -> Field[Any, Any]:
     """Declare an argument of Keras's that is not there yet: any other value than the default is refused."""
 
-    def convert(value: Any, owner: Any, name: str) -> Any:
+    def convert(value: object, owner: object, name: str) -> Any:
         if value is not default and value != default:
             raise ArgumentError(f"{name}= of {type(owner).__name__} is not there yet.", got=repr(value)[:120])
         return default
@@ -160,7 +170,17 @@ def absent(*, default: Any = None, hidden: bool = False, kw_only: bool = False) 
 
 
 NAME_DOC = "the layer's name; None: the model numbers it."
-_MISSING: Any = object()
+_MISSING = object()
+
+
+class LayerOptions(TypedDict, total=False):
+    """What all layers take by name."""
+
+    activity_regularizer: RegularizerLike
+    trainable: bool
+    dtype: str | DTypePolicy | dict[str, Any] | None
+    autocast: bool
+    name: str | None
 
 
 @dataclass_transform(
@@ -191,7 +211,7 @@ class FieldLayer(Layer, Configurable):
     else:
         __init__ = Configurable.__init__
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.captures = cls.__init__ is not FieldLayer.__init__
 
@@ -201,13 +221,13 @@ class FieldLayer(Layer, Configurable):
             if "autocast" in others:  # which a class may be without unless it is asked for
                 self._autocast = bool(others["autocast"])
 
-    def _unknown_argument(self, name: str, known: Any = ()) -> ArgumentTypeError:
+    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
         return Configurable._unknown_argument(self, name, taken(type(self)))
 
     def _place(self) -> str:
         return str(self.made_at)
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing(self, changed: Field[Any, Any], value: object) -> None:
         if changed.fixed and self._weights and value != getattr(self, changed.name):
             raise ArgumentError(
                 f"{changed.name} of {self._described()} cannot change: its weights were made by it.",
@@ -221,7 +241,7 @@ class FieldLayer(Layer, Configurable):
                 setattr(weight, changed.name.rpartition("_")[2], value)
         self.note_change()
 
-    def _check_change(self, changed: Field[Any, Any], value: Any) -> None:
+    def _check_change(self, changed: Field[Any, Any], value: object) -> None:
         """Raise where settings would not go together, or a call would not have the output that its graph says."""
         held = self.__dict__
         before = held.get(changed.key, _MISSING)
@@ -288,7 +308,7 @@ class FieldLayer(Layer, Configurable):
     __repr__ = Layer.__repr__
 
 
-def _code(plain: Callable[[Any], Any], value: Any) -> str:
+def _code(plain: Callable[[Any], Any], value: object) -> str:
     """Return a setting as code: a name as a string, equal sizes as one integer."""
     if isinstance(value, tuple) and value:
         same = set(_tree.leaves(value))

@@ -260,7 +260,7 @@ def numbered(name: str, taken: dict[str, int]) -> str:
     return candidate
 
 
-def _objects(value: Any) -> Iterator[Any]:
+def _objects(value: object) -> Iterator[Any]:
     """Yield the leaves of a nest that are objects of some class; a list that holds itself is entered once."""
     if not isinstance(value, (list, tuple, dict)):
         yield value

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from anabranch import _tree, registry, runtime
 from anabranch._asked import parameters_of
 from anabranch._errors import AnabranchError, ArgumentTypeError
-from anabranch.graph import Graph, Spec, Tensor, with_values
+from anabranch.graph import Graph, Shape, Spec, Tensor as Symbol, with_values
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 from anabranch.layers.fields import Field, FieldLayer, field, state
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
-def _function(value: Any, owner: Any, name: str) -> Any:
+T = TypeVar("T")
+ShapeLike: TypeAlias = "Sequence[int | None] | Callable[..., Shape] | None"
+MaskLike: TypeAlias = "Tensor | Callable[..., Tensor | None] | None"
+
+
+def _function(value: object, owner: object, name: str) -> Callable[..., object]:
     if isinstance(value, dict):
         value = registry.deserialize(value)
     if not callable(value):
@@ -24,7 +31,7 @@ def _function(value: Any, owner: Any, name: str) -> Any:
     return value
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: T) -> T:
     """Return code, which is no data: a config holds the object itself."""
     return value
 
@@ -44,11 +51,13 @@ class Lambda(FieldLayer):
     function: Field[Callable[..., Any], Callable[..., Any]] = field(
         convert=_function, plain=_as_it_is, doc="of tensors: operators, ``anabranch.ops`` and torch's functions."
     )
-    output_shape: Any = field(
+    output_shape: Field[ShapeLike, ShapeLike] = field(
         default=None, plain=_as_it_is,
         doc="the result's shape without the batch, or a function of the input's shape; None infers it.",
     )  # fmt: skip
-    mask: Any = field(default=None, plain=_as_it_is, doc="the output's mask, or a function of the input and its mask.")
+    mask: Field[MaskLike, MaskLike] = field(
+        default=None, plain=_as_it_is, doc="the output's mask, or a function of the input and its mask."
+    )
     arguments: Field[dict[str, Any] | None, dict[str, Any]] = field(
         default=None, convert=lambda value, owner, name: dict(value or {}), doc="further keyword arguments for ``function``."
     )
@@ -62,7 +71,7 @@ class Lambda(FieldLayer):
         """Whether the output has a mask."""
         return self.mask is not None
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing(self, changed: Field[Any, Any], value: object) -> None:
         before = self._graph, self._earlier, self._outdated
         if changed.name in ("function", "arguments"):
             self._graph, self._earlier, self._outdated = None, None, True
@@ -103,7 +112,7 @@ class Lambda(FieldLayer):
         graph = self._graph or self._earlier
         return super().sublayers() if graph is None else [o for o in graph.operations if isinstance(o, Layer)]
 
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, inputs: _tree.Nest, **kwargs: object) -> _tree.Nest:
         """Return the spec by the graph, by ``output_shape`` where there is one, else from fake tensors."""
         if (self._outdated or not self.calls) and self._graph is None:
             self._outdated = False
@@ -119,10 +128,10 @@ class Lambda(FieldLayer):
         batch = _tree.leaves(inputs)[0].shape[0]
         return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.compute_dtype)
 
-    def _traced(self, inputs: Any) -> Graph | None:
+    def _traced(self, inputs: _tree.Nest) -> Graph | None:
         """Return what the function does to symbolic tensors, None where it cannot run on them or gives something else."""
         plain = all(
-            isinstance(leaf, Tensor) and ("float" not in leaf.dtype or leaf.dtype == self.compute_dtype)
+            isinstance(leaf, Symbol) and ("float" not in leaf.dtype or leaf.dtype == self.compute_dtype)
             for leaf in _tree.leaves(inputs)
         )
         if not plain or self.activity_regularizer is not None or self.mask is not None or set(self._taken()):
@@ -132,7 +141,7 @@ class Lambda(FieldLayer):
         try:
             outputs = self.function(sources, **self.arguments)
             found = _tree.leaves(outputs)
-            if runtime.random_state() == before and found and all(isinstance(leaf, Tensor) for leaf in found):
+            if runtime.random_state() == before and found and all(isinstance(leaf, Symbol) for leaf in found):
                 return Graph(sources, outputs)
         except Exception:  # whatever it is, running on fake tensors meets it again and says so
             return None
@@ -143,11 +152,11 @@ class Lambda(FieldLayer):
         takes = parameters_of(self.function)
         return [name for name in ("mask", "training") if name in takes]
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: _tree.Nest, mask: _tree.Nest = None) -> _tree.Nest:
         """Return the mask given, or what the function given makes of the inputs and their mask."""
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
-    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+    def call(self, inputs: _tree.Nest, mask: _tree.Nest = None, training: bool | None = None) -> _tree.Nest:
         """Call the function, with ``mask`` and ``training`` where it takes them."""
         if self._earlier is not None:  # with the layers that it made
             return _run(self._earlier, inputs)
@@ -155,13 +164,13 @@ class Lambda(FieldLayer):
         return self.function(inputs, **{name: given[name] for name in self._taken()}, **self.arguments)
 
 
-def _run(graph: Graph, inputs: Any) -> Any:
+def _run(graph: Graph, inputs: _tree.Nest) -> _tree.Nest:
     """Return what a graph gives, operation by operation: tensors for tensors, symbolic ones for symbolic ones."""
     values = {tensor.key: given for tensor, given in zip(graph.inputs, _tree.leaves(inputs), strict=True)}
     for node in graph.nodes:
         if node.inputs:
             args, kwargs = with_values(node, [values[tensor.key] for tensor in node.inputs])
-            operation: Any = node.operation
-            made = (operation if isinstance(operation, Layer) else operation.call)(*args, **kwargs)
+            apply = node.operation if isinstance(node.operation, Layer) else node.operation.call
+            made = apply(*args, **kwargs)
             values.update({(node, index): value for index, value in enumerate(_tree.leaves(made))})
     return _tree.fill(graph.output_structure, [values[tensor.key] for tensor in graph.outputs])

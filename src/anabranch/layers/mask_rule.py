@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anabranch import _tree
 from anabranch._asked import has_shape
@@ -13,8 +13,11 @@ from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
 from anabranch.graph.tensor import SymbolicTensor
 
+if TYPE_CHECKING:
+    from anabranch.layers.base import Layer
 
-def reach(layer: Any, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+
+def reach(layer: Layer, node: Node, given: Sequence[int]) -> tuple[int, ...]:
     """Return over how many leading axes each output of ``node`` is masked, where ``given`` says so of each input."""
     stand_ins = [
         mask_like(tensor.shape[:axes], node.site) if axes else None for tensor, axes in zip(node.inputs, given, strict=True)
@@ -35,7 +38,7 @@ def mask_like(shape: Shape, site: CallSite) -> Tensor:
     return SymbolicTensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
 
 
-def tell_lost(layer: Any, site: CallSite) -> None:
+def tell_lost(layer: Layer, site: CallSite) -> None:
     """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
     if layer.supports_masking or layer.graph is not None or layer.is_function or layer.call_takes("mask"):
         return

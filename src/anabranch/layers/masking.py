@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anabranch import runtime
 from anabranch._errors import ShapeError
-from anabranch.graph import Shape, Tensor
+from anabranch.graph import Shape, Tensor as Symbol
 from anabranch.layers.activation import Pointwise
 from anabranch.layers.fields import Field, number
 from anabranch.layers.mask_rule import mask_like
 from anabranch.ops import _kernels as kernels
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
 
 class Masking(Pointwise):
@@ -30,20 +33,19 @@ class Masking(Pointwise):
             raise ShapeError("Masking marks steps of a series.", expected="(batch, …, features)", got=str(input_shape))
         return input_shape
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Set the marked steps to 0."""
         mask = runtime.unequal(inputs, self.mask_value)
         result = kernels.keep(inputs, mask)
         runtime.note_mask(result, mask)
         return result
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return where a step differs from ``mask_value`` in one value at least."""
-        if isinstance(inputs, Tensor):
-            symbolic: Any = inputs  # the record has no operators, the symbolic tensor has
-            return (symbolic != self.mask_value).any(-1)
+        if isinstance(inputs, Symbol):
+            return (inputs != self.mask_value).any(-1)
         return runtime.unequal(runtime.as_tensors(inputs), self.mask_value)
 
-    def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
+    def symbolic_mask(self, inputs: Symbol, mask: object) -> Symbol:
         """Return a mask of the steps."""
         return mask_like(inputs.shape[:-1], inputs.node.site)

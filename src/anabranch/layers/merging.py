@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, Unpack
 
 from anabranch import _tree, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.diagnosis import Clash
-from anabranch.graph import Shape, Tensor, call_site
+from anabranch.graph import Shape, Tensor as Symbol, call_site
 from anabranch.graph.rules import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.branches import agreed, check_branches, raised, refuse_stretching
@@ -19,7 +19,16 @@ from anabranch.layers.fields import BooleanField, Field, FieldLayer, axes, boole
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
-    from anabranch.runtime import Tensor as AnyTensor
+    from anabranch.layers.fields import LayerOptions
+    from anabranch.runtime import Tensor
+
+    class MergeOptions(LayerOptions, total=False):
+        """What a merge takes by name."""
+
+        broadcast: bool | None
+
+
+Masks: TypeAlias = "Sequence[Tensor | None]"
 
 
 class Joining(FieldLayer):
@@ -30,7 +39,7 @@ class Joining(FieldLayer):
     broadcast = False
     supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[Shape]) -> None:
         """Check the number of branches."""
         check_branches(self, _listed(input_shape), self.least, self.most)
 
@@ -46,7 +55,7 @@ BROADCAST_DOC = (
 )
 
 
-def _broadcast(value: Any, owner: Any, name: str) -> bool:
+def _broadcast(value: object, owner: Any, name: str) -> bool:
     return bool(owner.stretches if value is None else value)
 
 
@@ -82,7 +91,7 @@ class Merge(Joining):
             config.pop("broadcast", None)
         return config
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         shapes = [runtime.shape_of(x) for x in _tree.leaves(args) if has_shape(x)]
         known = [shape for shape in shapes if shape is not None]
         if known and len(known) == len(shapes):
@@ -94,21 +103,21 @@ class Merge(Joining):
                 raise error.at(self._described(call_site())) from None
         return super()._compute(args, kwargs)
 
-    def call(self, inputs: list[Any]) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Merge the branches in order."""
         return functools.reduce(self.merge, kernels.as_equal_ranks(inputs))
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Masks | None = None) -> Tensor | None:
         """Return where one branch counts at least; None unless all have masks."""
         if mask is None or any(one is None for one in mask):
             return None
-        return functools.reduce(operator.or_, mask) if isinstance(mask[0], Tensor) else runtime.either(list(mask))
+        return functools.reduce(operator.or_, mask) if isinstance(mask[0], Symbol) else runtime.either(list(mask))
 
     def makes_mask(self) -> bool:
         """Return False, as a mask follows from those of the branches, unless a subclass has a rule of its own."""
         return type(self).compute_mask is not Merge.compute_mask
 
-    def merge(self, a: Any, b: Any) -> Any:
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Merge two branches."""
         raise NotImplementedError(f"{type(self).__name__} must write merge(a, b)")
 
@@ -124,7 +133,7 @@ class Add(Merge):
         [[4.0]]
     """
 
-    def merge(self, a: Any, b: Any) -> Any:
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Add."""
         return a + b
 
@@ -142,7 +151,7 @@ class Subtract(Merge):
 
     least = most = 2
 
-    def merge(self, a: Any, b: Any) -> Any:
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Subtract."""
         return a - b
 
@@ -160,13 +169,13 @@ class Multiply(Merge):
 
     stretches = True
 
-    def call(self, inputs: list[Any], mask: Sequence[Any] | None = None) -> Any:
+    def call(self, inputs: Sequence[Tensor], mask: Masks | None = None) -> Tensor:
         """Multiply; what a mask leaves out counts as 1."""
         branches = kernels.as_equal_ranks(inputs)
         masks = _masks(inputs, branches, mask)
         return kernels.masked_product(branches, masks) if masks else functools.reduce(self.merge, branches)
 
-    def merge(self, a: Any, b: Any) -> Any:
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Multiply."""
         return a * b
 
@@ -184,7 +193,7 @@ class Average(Merge):
 
     takes_integers = False
 
-    def call(self, inputs: list[Any]) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Take the mean."""
         return functools.reduce(operator.add, kernels.as_equal_ranks(inputs)) / len(inputs)
 
@@ -192,7 +201,7 @@ class Average(Merge):
 class Extreme(Merge):
     """The greatest or least of each position; what a mask leaves out does not take part. Abstract."""
 
-    def call(self, inputs: list[Any], mask: Sequence[Any] | None = None) -> Any:
+    def call(self, inputs: Sequence[Tensor], mask: Masks | None = None) -> Tensor:
         """Compare."""
         branches = kernels.as_equal_ranks(inputs)
         masks = _masks(inputs, branches, mask)
@@ -210,7 +219,7 @@ class Maximum(Extreme):
         [[3.0]]
     """
 
-    def merge(self, a: Any, b: Any) -> Any:
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Take the greater."""
         return kernels.maximum(a, b)
 
@@ -226,7 +235,7 @@ class Minimum(Extreme):
         [[1.0]]
     """
 
-    def merge(self, a: Any, b: Any) -> Any:
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Take the lesser."""
         return kernels.minimum(a, b)
 
@@ -256,22 +265,22 @@ class Concatenate(Joining):
         sizes[axis] = None if None in lengths else sum(length or 0 for length in lengths)
         return tuple(sizes)
 
-    def call(self, inputs: list[Any]) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Join."""
         return kernels.concatenate(list(inputs), self.axis)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Masks | None = None) -> Tensor | None:
         """Return the masks joined along a masked axis; along another, where one counts. A branch without a mask counts."""
         if mask is None or all(one is None for one in mask):
             return None
         return runtime.side_by_side(list(inputs), list(mask), self.axis)
 
-    def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
+    def symbolic_mask(self, inputs: Sequence[Tensor], mask: Masks | None) -> Tensor | None:
         """Return the mask of most axes."""
         return None if mask is None else max((one for one in mask if one is not None), key=lambda one: len(one.shape))
 
 
-def _dot_axes(value: Any, owner: Any, name: str) -> int | tuple[int, int]:
+def _dot_axes(value: object, owner: object, name: str) -> int | tuple[int, int]:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     pair = tuple(value) if isinstance(value, (list, tuple)) else ()
@@ -325,20 +334,20 @@ class Dot(Joining):
         rest = (*a[1:first], *a[first + 1 :], *b[1:second], *b[second + 1 :])
         return (a[0], *rest) if rest else (a[0], 1)
 
-    def call(self, inputs: list[Any]) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Multiply and sum."""
         return kernels.batch_dot(inputs[0], inputs[1], self.pair(), self.normalize)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Masks | None = None) -> None:
         """Return None: the axes are others."""
 
 
-def _listed(shapes: Any) -> Any:
+def _listed(shapes: object) -> object:
     """Return the shapes of several branches as a list; Keras takes a tuple too."""
     return list(shapes) if isinstance(shapes, tuple) and shapes and isinstance(shapes[0], (tuple, list)) else shapes
 
 
-def _masks(inputs: list[Any], branches: list[Any], masks: Sequence[Any] | None) -> list[Any]:
+def _masks(inputs: Sequence[Tensor], branches: Sequence[Tensor], masks: Masks | None) -> Masks:
     """Return the branches' masks, none of those that gained axes; an empty list where no branch is masked."""
     if masks is None:
         masks = [runtime.mask_of(x) for x in inputs]  # a subclass's ``call`` may hand on the inputs alone
@@ -346,97 +355,44 @@ def _masks(inputs: list[Any], branches: list[Any], masks: Sequence[Any] | None) 
     return found if any(mask is not None for mask in found) else []
 
 
-def add(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
-    """Return the sum of a list of tensors; see :class:`Add`.
+class MergeFunction(Protocol):
+    """A merge as a function of its branches."""
+
+    def __call__(self, inputs: Sequence[Tensor], **kwargs: Unpack[MergeOptions]) -> Tensor:
+        """Merge."""
+
+
+def _function(kind: type[Merge], what: str, merged: float) -> MergeFunction:
+    """Return what makes a layer of class ``kind`` and calls it; ``merged``: what it makes of 1 and 3."""
+
+    def function(inputs: Sequence[Tensor], **kwargs: Unpack[MergeOptions]) -> Tensor:
+        return kind(**kwargs)(inputs)
+
+    name = kind.__name__.lower()
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""Return the {what} of a list of tensors; see :class:`{kind.__name__}`.
 
     Args:
         inputs: the branches.
-        kwargs: arguments of :class:`Add`, such as ``name``.
+        kwargs: arguments of :class:`{kind.__name__}`, such as ``name``.
 
     Example:
         >>> import numpy as np
-        >>> add([np.array([[1.0]]), np.array([[3.0]])]).tolist()
-        [[4.0]]
+        >>> {name}([np.array([[1.0]]), np.array([[3.0]])]).tolist()
+        [[{merged}]]
     """
-    return Add(**kwargs)(inputs)
+    return function
 
 
-def subtract(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
-    """Return the difference of two tensors; see :class:`Subtract`.
-
-    Args:
-        inputs: the branches.
-        kwargs: arguments of :class:`Subtract`, such as ``name``.
-
-    Example:
-        >>> import numpy as np
-        >>> subtract([np.array([[1.0]]), np.array([[3.0]])]).tolist()
-        [[-2.0]]
-    """
-    return Subtract(**kwargs)(inputs)
+add = _function(Add, "sum", 4.0)
+subtract = _function(Subtract, "difference", -2.0)
+multiply = _function(Multiply, "product", 3.0)
+average = _function(Average, "mean", 2.0)
+maximum = _function(Maximum, "greatest", 3.0)
+minimum = _function(Minimum, "least", 1.0)
 
 
-def multiply(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
-    """Return the product of a list of tensors; see :class:`Multiply`.
-
-    Args:
-        inputs: the branches.
-        kwargs: arguments of :class:`Multiply`, such as ``name``.
-
-    Example:
-        >>> import numpy as np
-        >>> multiply([np.array([[1.0]]), np.array([[3.0]])]).tolist()
-        [[3.0]]
-    """
-    return Multiply(**kwargs)(inputs)
-
-
-def average(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
-    """Return the mean of a list of tensors; see :class:`Average`.
-
-    Args:
-        inputs: the branches.
-        kwargs: arguments of :class:`Average`, such as ``name``.
-
-    Example:
-        >>> import numpy as np
-        >>> average([np.array([[1.0]]), np.array([[3.0]])]).tolist()
-        [[2.0]]
-    """
-    return Average(**kwargs)(inputs)
-
-
-def maximum(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
-    """Return the greatest of a list of tensors; see :class:`Maximum`.
-
-    Args:
-        inputs: the branches.
-        kwargs: arguments of :class:`Maximum`, such as ``name``.
-
-    Example:
-        >>> import numpy as np
-        >>> maximum([np.array([[1.0]]), np.array([[3.0]])]).tolist()
-        [[3.0]]
-    """
-    return Maximum(**kwargs)(inputs)
-
-
-def minimum(inputs: Sequence[AnyTensor], **kwargs: Any) -> AnyTensor:
-    """Return the least of a list of tensors; see :class:`Minimum`.
-
-    Args:
-        inputs: the branches.
-        kwargs: arguments of :class:`Minimum`, such as ``name``.
-
-    Example:
-        >>> import numpy as np
-        >>> minimum([np.array([[1.0]]), np.array([[3.0]])]).tolist()
-        [[1.0]]
-    """
-    return Minimum(**kwargs)(inputs)
-
-
-def concatenate(inputs: Sequence[AnyTensor], axis: int = -1, **kwargs: Any) -> AnyTensor:
+def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Unpack[LayerOptions]) -> Tensor:
     """Return a list of tensors side by side; see :class:`Concatenate`.
 
     Args:
@@ -452,7 +408,7 @@ def concatenate(inputs: Sequence[AnyTensor], axis: int = -1, **kwargs: Any) -> A
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Sequence[AnyTensor], axes: int | Sequence[int] = -1, **kwargs: Any) -> AnyTensor:
+def dot(inputs: Sequence[Tensor], axes: int | Sequence[int] = -1, **kwargs: Unpack[LayerOptions]) -> Tensor:
     """Return the product of two tensors summed over an axis of each; see :class:`Dot`.
 
     Args:

@@ -55,7 +55,7 @@ class Normalizing(Pointwise):
         check_sizes(self._axes, self._shape, input_shape)
         return input_shape
 
-    def check_input(self, inputs: Any) -> None:
+    def check_input(self, inputs: Tensor) -> None:
         """Raise where a value has other sizes, or another rank, than the layer was built for."""
         known = runtime.shape_of(inputs)
         if known is not None:
@@ -129,7 +129,7 @@ class BatchNormalization(Affine):
         self.moving_mean = self.weight("moving_mean", sizes, trainable=False, autocast=False)
         self.moving_variance = self.weight("moving_variance", sizes, trainable=False, autocast=False)
 
-    def call(self, inputs: Tensor, training: bool = False, mask: Any = None) -> Tensor:
+    def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
         """Normalize; while training move the statistics."""
         self.check_input(inputs)
         return kernels.batch_norm(
@@ -167,7 +167,7 @@ class LayerNormalization(Affine):
         return kernels.layer_norm(inputs, self.gamma, self.beta, self._axes, self._shape, self.epsilon)
 
 
-def _groups(value: Any, owner: Any, name: str) -> int:
+def _groups(value: object, owner: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and value != -1):
         raise ArgumentError(f"{name} of {type(owner).__name__} must be an integer ≥ 1, or -1.", got=repr(value)[:120])
     return value

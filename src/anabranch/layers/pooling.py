@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from anabranch import runtime
 from anabranch.graph import Shape, Window
@@ -200,14 +200,14 @@ class GlobalAveragePooling1D(GlobalPooling):
     rank, mode = 1, "mean"
     unmasked_axes = 1
 
-    def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Pool."""
         if mask is None:
             return super().call(inputs)
         steps, channels = (1, 2) if self.data_format == "channels_last" else (2, 1)
         return kernels.masked_mean(inputs, runtime.as_tensors(mask), steps, channels, self.keepdims)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
         """Return None: there are no steps any more."""
 
 

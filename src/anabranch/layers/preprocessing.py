@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 Values: TypeAlias = "float | Sequence[float] | np.ndarray[Any, Any]"
 FactorField: TypeAlias = "Field[Values, Values]"
+StatisticField: TypeAlias = "Field[Values | Weight | None, Weight]"
 
 
-def _values(value: Any, owner: Any, name: str) -> Any:
+def _values(value: object, owner: object, name: str) -> object:
     """Return a number, an array, or a nest of numbers as it is; a config's ``{"value": …}`` as its nest."""
     if isinstance(value, dict) and "config" in value:
         value = value["config"]["value"]
@@ -34,28 +35,29 @@ def _values(value: Any, owner: Any, name: str) -> Any:
     return value
 
 
-def _factor(value: Any, owner: Any, name: str) -> Any:
+def _factor(value: object, owner: object, name: str) -> object:
     if value is None:
         raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be numbers.", got="None")
     return _values(value, owner, name)
 
 
-def _variance(value: Any, owner: Any, name: str) -> Any:
+def _variance(value: object, owner: object, name: str) -> object:
     found = _values(value, owner, name)
     if isinstance(found, (int, float)) and found < 0:
         raise ArgumentError(f"{name} of {type(owner).__name__} must not be negative.", got=repr(value))
     return found
 
 
-def _plain_values(value: Any) -> Any:
+def _plain_values(value: object) -> object:
     """Return numbers as JSON."""
     if value is None or isinstance(value, (int, float)):
         return value
-    found = value.tolist() if method(value, "tolist") else value
+    listed = method(value, "tolist")
+    found = listed() if listed else value
     return [_plain_values(item) for item in found] if isinstance(found, (list, tuple)) else found
 
 
-def _kept_axes(value: Any, owner: Any, name: str) -> tuple[int, ...] | None:
+def _kept_axes(value: object, owner: object, name: str) -> tuple[int, ...] | None:
     if value is None:
         return None
     found = tuple(value) if isinstance(value, (list, tuple)) else (value,)
@@ -99,12 +101,12 @@ class Normalization(Pointwise):
         default=-1, convert=_kept_axes, plain=lambda value: list(value or ()), fixed=True,
         doc="the axis, or axes, with statistics of their own for each position; None: one mean and variance for all.",
     )  # fmt: skip
-    mean: Any = field(default=None, convert=_values, hidden=True, doc="the mean, a number or an array.")
-    variance: Any = field(default=None, convert=_variance, hidden=True, doc="the variance, a number or an array.")
+    mean: StatisticField = field(default=None, convert=_values, hidden=True, doc="the mean, a number or an array.")
+    variance: StatisticField = field(default=None, convert=_variance, hidden=True, doc="the variance, a number or an array.")
     invert: BooleanField = boolean(default=False, doc="whether it undoes the standardization: x · sqrt(variance) + mean.")
 
-    input_mean: Any = state(init=False)  # what was given
-    input_variance: Any = state(init=False)
+    input_mean: Values | None = state(init=False)  # what was given
+    input_variance: Values | None = state(init=False)
     count: Weight = state(init=False)
     _axes: tuple[int, ...] = state(init=False)
     _spread: tuple[int, ...] = state(init=False)
@@ -119,7 +121,7 @@ class Normalization(Pointwise):
         if given[0] is not None:
             self.input_mean, self.input_variance = given
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing(self, changed: Field[Any, Any], value: object) -> None:
         if changed.fixed and self.built and value != self.axis:  # given statistics are no weights, but have its axes
             raise ArgumentError(
                 f"{changed.name} of {self._described()} cannot change: its statistics have these axes.",
@@ -163,7 +165,7 @@ class Normalization(Pointwise):
         else:  # constants of the code, not weights: as in Keras
             self._weights = ()
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: object) -> None:
         """Compute mean and variance from data.
 
         Args:
@@ -184,7 +186,7 @@ class Normalization(Pointwise):
                 "adapt takes an array or an iterable of batches.", got=repr(data)[:80], where=self._described()
             )
         found: Moments | None = None
-        for batch in [data] if has_shape(data) else data:
+        for batch in [data] if has_shape(data) or not isinstance(data, Iterable) else data:
             found = _combined(found, _moments(batch[0] if isinstance(batch, (tuple, list)) and batch else batch, self))
         if found is None:
             raise DataError("adapt was given no data.", expected="an array, or an iterable of batches", where=self._described())
@@ -210,11 +212,11 @@ class Normalization(Pointwise):
     opaque_if_needed = False
 
 
-Normalization.mean = Normalization.variance = None  # arguments alone: the attributes are the statistics in use
+Normalization.mean = Normalization.variance = None  # type: ignore[assignment]  # arguments alone: the attributes are the statistics
 
 
-def _given(value: Any) -> Any:
-    def fill(shape: tuple[int, ...], dtype: str | None = None) -> Any:
+def _given(value: Values) -> Callable[..., np.ndarray[Any, Any]]:
+    def fill(shape: tuple[int, ...], dtype: str | None = None) -> np.ndarray[Any, Any]:
         import numpy as np
 
         array = np.asarray(value, "float32")
@@ -234,7 +236,7 @@ Moments: TypeAlias = "tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]"
 _BLOCK = 1 << 22  # values at a time, which become float64
 
 
-def _moments(batch: Any, layer: Normalization) -> Moments | None:
+def _moments(batch: object, layer: Normalization) -> Moments | None:
     """Return count, mean and sum of squared distances over the other axes; None of an empty batch."""
     import numpy as np
 
@@ -243,7 +245,8 @@ def _moments(batch: Any, layer: Normalization) -> Moments | None:
             "adapt takes arrays.", expected="an array, or an iterable of batches, each an array",
             got=f"a batch that is a {type(batch).__name__}", where=layer._described(), repair="adapt(np.asarray(data))",
         )  # fmt: skip
-    array = np.asarray(batch.detach().cpu() if method(batch, "detach") else batch)
+    detach = method(batch, "detach")
+    array = np.asarray(detach().cpu() if detach else batch)
     if array.dtype.kind not in "biuf":
         raise DataError("adapt takes numbers.", got=f"dtype {array.dtype}", where=layer._described())
     if array.ndim == 0:

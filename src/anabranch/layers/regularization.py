@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from anabranch import regularizers, runtime
 from anabranch._errors import ArgumentError, ShapeError
@@ -26,7 +26,7 @@ from anabranch.layers.windows import AXES
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
-    from anabranch.runtime import Tensor
+    from anabranch.runtime import Generator, Tensor
 
 
 class Seeded(Pointwise):
@@ -34,9 +34,9 @@ class Seeded(Pointwise):
 
     seed: SeedField = seed(default=None, kw_only=True)
 
-    _generator: Any = state(init=False)
+    _generator: Generator | None = state(init=False)
 
-    def generator(self) -> Any:
+    def generator(self) -> Generator | None:
         """Return the generator of a layer with a seed, None for one without."""
         if self.seed is None:
             return None
@@ -44,7 +44,7 @@ class Seeded(Pointwise):
         return self._generator
 
 
-def _noise_shape(value: Any, owner: Any, name: str) -> tuple[int | None, ...] | None:
+def _noise_shape(value: Sequence[int | None] | None, owner: object, name: str) -> tuple[int | None, ...] | None:
     return None if value is None else tuple(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
@@ -39,7 +39,7 @@ class Flatten(Keeping):
         return kernels.flatten(inputs, self.data_format == "channels_first")
 
 
-def _target(value: Any, owner: Any, name: str) -> tuple[int, ...]:
+def _target(value: object, owner: object, name: str) -> tuple[int, ...]:
     found = tuple(value) if isinstance(value, Sequence) else (value,)
     known = all(isinstance(size, int) and not isinstance(size, bool) and (size > 0 or size == -1) for size in found)
     if not known or found.count(-1) > 1:
@@ -80,7 +80,7 @@ class Reshape(Keeping):
         return kernels.reshape(inputs, tuple(None if size == -1 else size for size in wanted))
 
 
-def _dims(value: Any, owner: Any, name: str) -> tuple[int, ...]:
+def _dims(value: object, owner: object, name: str) -> tuple[int, ...]:
     found = tuple(value) if isinstance(value, Sequence) else (value,)
     if not all(isinstance(axis, int) for axis in found) or sorted(found) != list(range(1, len(found) + 1)):
         raise ArgumentError("dims names each axis after the batch once, from 1.", got=repr(value))

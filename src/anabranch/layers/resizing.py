@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape
@@ -59,11 +59,15 @@ class Spatial(Keeping):
         return tuple(lengths)
 
 
-def _pairs(value: Any, owner: Any, name: str) -> Any:
-    return pairs(owner.preset if value is None else value, owner.rank, name) if has_rank(owner) else value
+def _pairs(value: object, owner: object, name: str) -> object:
+    return pairs(value, owner.rank, name) if has_rank(owner) else value
 
 
-def _plain_pairs(value: Any) -> Any:
+def _cropped(value: object, owner: Cropping | type[Cropping], name: str) -> object:
+    return _pairs(owner.preset if value is None else value, owner, name)
+
+
+def _plain_pairs(value: Pairs) -> list[int] | list[list[int]]:
     found = [list(pair) for pair in value]
     return found[0] if len(found) == 1 else found
 
@@ -131,7 +135,7 @@ class Cropping(Spatial):
     preset: ClassVar[int | tuple[int, int]] = 1  # what None means
 
     cropping: PairsField = field(
-        default=None, convert=_pairs, plain=_plain_pairs,
+        default=None, convert=_cropped, plain=_plain_pairs,
         doc="positions cut off each side: n, one n per axis, or (before, after) per axis; None: 1, for images 0.",
     )  # fmt: skip
 
@@ -200,7 +204,7 @@ class Cropping3D(CroppingImages):
 class UpSampling(Spatial):
     """Each position repeated, or positions between them interpolated. Abstract."""
 
-    size: Any = state(init=False)
+    size: tuple[int, ...] = state(init=False)
 
     def length(self, size: int, axis: int) -> int:
         """Return size · times."""

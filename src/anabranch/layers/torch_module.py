@@ -5,26 +5,43 @@ from __future__ import annotations
 import sys
 import types
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anabranch import _tree, runtime
 from anabranch._asked import is_from
 from anabranch._errors import ArgumentTypeError, MissingAttributeError
-from anabranch.graph import Method, Port, Shape, Tensor, Weight, apply, call_site, connect, snake_case
+from anabranch.graph import (
+    Method,
+    Operation,
+    Port,
+    Shape,
+    Tensor as Symbol,
+    Weight,
+    apply,
+    call_site,
+    connect,
+    snake_case,
+    tensors_in,
+)
 from anabranch.graph.arrays import is_parameter
 from anabranch.graph.facts import Judgements
 from anabranch.layers.base import Layer
 from anabranch.layers.fields import Field, FieldLayer, field
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Module, Tensor
 
-def _as_it_is(value: Any) -> Any:
+T = TypeVar("T")
+
+
+def _as_it_is(value: T) -> T:
     """Return code, which is no data: a config holds the object itself."""
     return value
 
 
-def _sizes(value: Any, owner: Any, name: str) -> Shape | None:
+def _sizes(value: object, owner: object, name: str) -> Shape | None:
     if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
         raise ArgumentTypeError(f"{name} of TorchModule must be sizes.", expected="a tuple, or None", got=repr(value)[:120])
     return None if value is None else tuple(value)
@@ -42,7 +59,7 @@ class TorchModule(FieldLayer):
         (None, 2)
     """
 
-    module: Any = field(plain=_as_it_is, fixed=True, doc="the module; shared, not copied.")
+    module: Field[Module, Module] = field(plain=_as_it_is, fixed=True, doc="the module; shared, not copied.")
     output_shape: Field[Sequence[int | None] | None, Shape | None] = field(
         default=None, convert=_sizes, plain=lambda value: value and list(value),
         doc="the result's shape without the batch, for modules that cannot run on fake tensors; None infers it.",
@@ -73,14 +90,14 @@ class TorchModule(FieldLayer):
         """The name given, or the one in the model that first claimed the layer, or the module's."""
         return super().name if self.explicit_name or self.claimed else self.base_name
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: object, **kwargs: object) -> _tree.Nest:
         """Return what running the module on tensors without numbers gives."""
         if self.output_shape is not None:
-            first: Any = _tree.leaves((args, list(kwargs.values())))[0]
+            first = tensors_in(args, kwargs)[0]
             return first.spec._replace(shape=(first.shape[0], *self.output_shape))
         return runtime.infer(self, args, kwargs)
 
-    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, *args: object, training: bool | None = None, **kwargs: object) -> _tree.Nest:
         """Run the module."""
         return runtime.run_module(self.module, args, kwargs, training)
 
@@ -90,7 +107,7 @@ class TorchFunction(Layer):
 
     is_function = True
 
-    def __init__(self, function: Any, parameters: list[Any], **kwargs: Any) -> None:
+    def __init__(self, function: Callable[..., object], parameters: Sequence[Tensor], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.function = function
         self.judgements = Judgements()
@@ -106,7 +123,7 @@ class TorchFunction(Layer):
         """What names are made of: the function's name."""
         return snake_case(self.function.__name__)
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: object, **kwargs: object) -> _tree.Nest:
         """Return what running the function on tensors without numbers gives."""
         return runtime.infer(self, args, kwargs)
 
@@ -115,7 +132,7 @@ class TorchFunction(Layer):
         live = {"function": self.function, "parameters": [weight.tensor for weight in self.held]}
         return super().get_config() | live
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: object, **kwargs: object) -> _tree.Nest:
         """Run the function."""
         args, kwargs = _tree.map_leaves(_shown, (args, kwargs))
         return self.function(*args, **kwargs)
@@ -129,13 +146,15 @@ _wrapped: weakref.WeakValueDictionary[int, TorchModule] = (
 class _Torch(Port):
     """What symbolic tensors ask."""
 
-    def infer(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def infer(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         return runtime.infer(operation, args, kwargs)
 
-    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def method(self, name: str, *args: object, **kwargs: object) -> _tree.Nest:
         return self.torch_function(Method(name), args, kwargs)
 
-    def torch_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def torch_function(
+        self, function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> _tree.Nest:
         """Record a function; inside one of torch's own modules, which a user called bare, the module as a whole."""
         if isinstance(function, (types.MethodDescriptorType, types.WrapperDescriptorType)):
             function = Method(function.__name__)
@@ -145,11 +164,11 @@ class _Torch(Port):
             layer = _layer_of(under_way["self"])
             outer = {id(leaf) for leaf in _tree.leaves((given, list(named.values())))}
             for leaf in _tree.leaves((args, list(kwargs.values()))):
-                if isinstance(leaf, Tensor) and leaf.node.operation is layer and id(leaf) not in outer:
+                if isinstance(leaf, Symbol) and leaf.node.operation is layer and id(leaf) not in outer:
                     return leaf  # the module is under way: what it gives in the end is known already
             return layer(*given, **named)
         parameters = [
-            leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if not isinstance(leaf, Tensor) and is_parameter(leaf)
+            leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if not isinstance(leaf, Symbol) and is_parameter(leaf)
         ]
         if not parameters:
             return apply(function, args, kwargs)
@@ -159,7 +178,7 @@ class _Torch(Port):
         args, kwargs = _tree.map_leaves(lambda leaf: weights.get(id(leaf), leaf), (args, kwargs))
         return operation(*args, **kwargs)
 
-    def no_attribute(self, tensor: Any, name: str) -> Exception:
+    def no_attribute(self, tensor: Symbol, name: str) -> Exception:
         """Return the error for an attribute that symbolic tensors lack; a module that asks for it is better wrapped."""
         calls = list(_module_calls())
         if calls and _is_torch_own(calls[0]["self"]):
@@ -174,11 +193,11 @@ class _Torch(Port):
         return missing_attribute(name)
 
 
-def _shown(leaf: Any) -> Any:
+def _shown(leaf: object) -> object:
     return runtime.shown(leaf) if isinstance(leaf, Weight) else leaf
 
 
-def _layer_of(module: Any) -> TorchModule:
+def _layer_of(module: Module) -> TorchModule:
     layer = _wrapped.get(id(module))
     if layer is None:
         layer = _wrapped[id(module)] = TorchModule(module)
@@ -194,7 +213,7 @@ def _module_calls() -> Iterator[dict[str, Any]]:
         frame = frame.f_back
 
 
-def _is_torch_own(module: Any) -> bool:
+def _is_torch_own(module: object) -> bool:
     return is_from(type(module), "torch.nn.modules")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
@@ -65,15 +65,22 @@ def spatial_shape(shape: Shape, lengths: list[int | None], channels: int | None,
     return (shape[0], channels, *lengths) if data_format == "channels_first" else (shape[0], *lengths, channels)
 
 
-def pairs(value: Any, rank: int, name: str) -> tuple[tuple[int, int], ...]:
+def pairs(value: object, rank: int, name: str) -> tuple[tuple[int, int], ...]:
     """Return Keras's forms (n, one per axis, or a pair per axis) as a pair for each spatial axis."""
-    found = (value,) * rank if isinstance(value, int) else tuple(value)
+    found = (value,) * rank if isinstance(value, int) else _items(value)
     if rank == 1 and len(found) == 2 and all(isinstance(item, int) for item in found):
         found = (found,)
     if len(found) == rank:
-        wide = tuple((item, item) if isinstance(item, int) else tuple(item) for item in found)
-        if all(len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair) for pair in wide):
-            return tuple((pair[0], pair[1]) for pair in wide)
+        wide = [(item, item) if isinstance(item, int) else _items(item) for item in found]
+        known = [
+            (a, b) for a, b in (p for p in wide if len(p) == 2) if isinstance(a, int) and isinstance(b, int) and a >= 0 <= b
+        ]
+        if len(known) == rank:
+            return tuple(known)
     raise ArgumentError(
         f"{name} does not fit {rank} spatial axes.", expected="n, one per axis, or a pair per axis", got=repr(value)
     )
+
+
+def _items(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, Iterable) else ()

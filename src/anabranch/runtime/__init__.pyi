@@ -65,7 +65,7 @@ from .third_party import (
     set_mode as set_mode,
     weight_of as weight_of,
 )
-from .types import Tensor as Tensor
+from .types import Generator as Generator, Module as Module, Tensor as Tensor
 from .weights import (
     native as native,
     note_change as note_change,

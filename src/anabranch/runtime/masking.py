@@ -83,7 +83,8 @@ def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previou
 
 
 def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inside: list[Any]) -> list[Any]:
-    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Proxy) or has_shape(leaf)]
+    leaves = _tree.leaves((args, list(kwargs.values())))
+    arrays: list[Any] = [leaf for leaf in leaves if isinstance(leaf, Proxy) or has_shape(leaf)]
     masks = [mask_of(leaf) for leaf in arrays]
     masked = [mask for mask in masks if mask is not None]
     if not masked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
@@ -98,7 +100,7 @@ def cast(x: Tensor, dtype: str) -> Tensor:
     return x.to(dtype_of(dtype))
 
 
-def as_equal_ranks(tensors: list[Tensor]) -> list[Tensor]:
+def as_equal_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return tensors of one rank: those of lower rank gain axes of size 1 after the batch."""
     shapes = [shape_of(tensor) for tensor in tensors]
     rank = max((len(shape) for shape in shapes if shape is not None), default=0)
