@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 from anabranch import _tree
 from anabranch._asked import has_shape
-from anabranch.graph import CallSite, Node, Shape, Spec, Tensor, with_values
+from anabranch.graph import CallSite, Graph, Node, Shape, Spec, Tensor, with_values
 from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
 from anabranch.graph.tensor import SymbolicTensor
 
-if TYPE_CHECKING:
-    from anabranch.layers.base import Layer
+
+class Masking(Protocol):
+    """What is asked of a layer here."""
+
+    is_function: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph inside a model."""
+
+    @property
+    def supports_masking(self) -> bool:
+        """Whether a mask goes on."""
+
+    def call_takes(self, name: str) -> bool:
+        """Return whether ``call`` has a parameter ``name``."""
+
+    def symbolic_mask(self, inputs: object, mask: object) -> _tree.Nest:
+        """Return the symbolic mask of what it gives."""
 
 
-def reach(layer: Layer, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+def reach(layer: Masking, node: Node, given: Sequence[int]) -> tuple[int, ...]:
     """Return over how many leading axes each output of ``node`` is masked, where ``given`` says so of each input."""
     stand_ins = [
         mask_like(tensor.shape[:axes], node.site) if axes else None for tensor, axes in zip(node.inputs, given, strict=True)
@@ -38,7 +59,7 @@ def mask_like(shape: Shape, site: CallSite) -> Tensor:
     return SymbolicTensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
 
 
-def tell_lost(layer: Layer, site: CallSite) -> None:
+def tell_lost(layer: Masking, site: CallSite) -> None:
     """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
     if layer.supports_masking or layer.graph is not None or layer.is_function or layer.call_takes("mask"):
         return
