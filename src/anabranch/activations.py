@@ -12,9 +12,9 @@ from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import pointwise
 from anabranch.ops import activation as definitions
 from anabranch.ops._public import FACTS, facts_of, operation
-from anabranch.ops._torch import kernels
+from anabranch.ops._torch import F, kernels
 from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import tensor
+from anabranch.ops._values import floats, tensor
 from anabranch.ops.angles import tanh as tanh
 from anabranch.ops.elementary import exp
 from anabranch.registry import Json, Registry
@@ -30,12 +30,8 @@ Activation: TypeAlias = "Callable[[Tensor], Tensor]"
 def linear(x: TensorLike) -> Tensor:
     """Return x.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> linear([-1.0, 2.0])
-        tensor([-1.,  2.])
+    >>> linear([-1.0, 2.0])
+    tensor([-1.,  2.])
     """
     return tensor(x)
 
@@ -45,43 +41,45 @@ def relu(x: TensorLike, negative_slope: float = 0.0, max_value: float | None = N
     """Return x above ``threshold``, at most ``max_value``; below it negative_slope · (x - threshold).
 
     Args:
-        x: the input, of any shape.
         negative_slope: the slope below ``threshold``.
         max_value: the greatest value; None: there is none.
         threshold: where the slope changes.
 
-    Example:
-        >>> relu([-1.0, 2.0, 8.0], max_value=6.0)
-        tensor([0., 2., 6.])
+    >>> relu([-1.0, 2.0, 8.0], max_value=6.0)
+    tensor([0., 2., 6.])
     """
     return kernels.relu(tensor(x), negative_slope, max_value, threshold)
 
 
 @operation(rules.as_float, pointwise)  # type: ignore[no-redef]  # of another default than that of ops
 def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
-    """Return x · Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016).
+    """Return x · Φ(x), Φ the cumulative distribution function of the normal distribution (Hendrycks & Gimpel 2016).
 
     Args:
-        x: the input, of any shape.
         approximate: whether Φ is approximated by tanh.
 
-    Example:
-        >>> gelu([-1.0, 2.0])
-        tensor([-0.1587,  1.9545])
+    >>> gelu([-1.0, 2.0])
+    tensor([-0.1587,  1.9545])
     """
     return definitions.gelu(x, approximate)
+
+
+@operation(rules.as_float, pointwise)
+def mish(x: TensorLike) -> Tensor:
+    """Return x · tanh(softplus(x)) (Misra 2019).
+
+    >>> mish([-1.0, 2.0])
+    tensor([-0.3034,  1.9440])
+    """
+    return F.mish(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def exponential(x: TensorLike) -> Tensor:
     """Return exp(x).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> exponential([0.0, 1.0])
-        tensor([1.0000, 2.7183])
+    >>> exponential([0.0, 1.0])
+    tensor([1.0000, 2.7183])
     """
     return exp(x)
 

@@ -15,7 +15,16 @@ from torch.fx.proxy import Proxy
 from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch.ops import _kernels as kernels
+from anabranch.ops._arguments import documented
 from anabranch.ops._types import Sizes, Tensor
+
+ARGUMENTS = {
+    "dtype: str | None": "the dtype of the result, of floats; None: ``config.floatx()``.",
+    "mean": "the mean.",
+    "stddev": "the standard deviation.",
+    "minval": "the least value.",
+    "maxval": "the end of the range, excluded.",
+}
 
 
 class SeedGenerator:
@@ -102,131 +111,94 @@ def _floats(dtype: str | None) -> str:
     return dtype
 
 
+@documented
 def normal(shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw from the normal distribution.
 
-    Args:
-        shape: the sizes along each axis.
-        mean: the mean.
-        stddev: the standard deviation.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
-
-    Example:
-        >>> normal((2, 3)).shape
-        torch.Size([2, 3])
+    >>> normal((2, 3)).shape
+    torch.Size([2, 3])
     """
     made = _empty(shape, _floats(dtype))
     return made.normal_(mean, stddev, **_source(seed, made))
 
 
+@documented
 def uniform(shape: Sizes, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
-    """Draw evenly from [minval, maxval).
+    """Draw uniformly from [minval, maxval).
 
-    Args:
-        shape: the sizes along each axis.
-        minval: the least value.
-        maxval: the end of the range, excluded.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
-
-    Example:
-        >>> bool((uniform((4,)) < 1).all())
-        True
+    >>> bool((uniform((4,)) < 1).all())
+    True
     """
     made = _empty(shape, _floats(dtype))
     return made.uniform_(minval, maxval, **_source(seed, made))
 
 
+@documented
 def randint(shape: Sizes, minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
-    """Draw integers evenly from [minval, maxval).
+    """Draw integers uniformly from [minval, maxval).
 
-    Args:
-        shape: the sizes along each axis.
-        minval: the least value.
-        maxval: the end of the range, excluded.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
-
-    Example:
-        >>> bool((randint((4,), 0, 3) < 3).all())
-        True
+    >>> bool((randint((4,), 0, 3) < 3).all())
+    True
     """
     made = _empty(shape, dtype)
     return made.random_(minval, maxval, **_source(seed, made))
 
 
+@documented
 def truncated_normal(
     shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> Tensor:
     """Draw from the normal distribution within two standard deviations of the mean.
 
-    Args:
-        shape: the sizes along each axis.
-        mean: the mean.
-        stddev: the standard deviation.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
-
-    Example:
-        >>> bool((truncated_normal((4,)).abs() <= 2).all())
-        True
+    >>> bool((truncated_normal((4,)).abs() <= 2).all())
+    True
     """
     made = _empty(shape, _floats(dtype))
     edge = 0.9544997361036416  # the part of the distribution within two standard deviations
     return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
 
 
+@documented
 def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
-    """Draw class indices with chances softmax(logits): (B, classes) -> (B, num_samples).
+    """Draw class indices with probabilities softmax(logits): (B, C) -> (B, num_samples).
 
     Args:
-        logits: (B, classes).
+        logits: the logits (B, C).
         num_samples: how many for each row.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
 
-    Example:
-        >>> import torch
-        >>> categorical(torch.zeros(2, 5), 3).shape
-        torch.Size([2, 3])
+    >>> import torch
+    >>> categorical(torch.zeros(2, 5), 3).shape
+    torch.Size([2, 3])
     """
     chances = torch.softmax(logits, dim=-1)
     found = torch.multinomial(chances, num_samples, replacement=True, **_source(seed, chances))
     return found.to(runtime.dtype_of(dtype))
 
 
+@documented
 def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
     """Set a fraction ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate).
 
     Args:
-        inputs: the input.
         rate: the fraction that becomes 0.
         noise_shape: 1 along axes whose elements become 0 together; None: each on its own.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
 
-    Example:
-        >>> import torch
-        >>> dropout(torch.ones(4), 0.5).shape
-        torch.Size([4])
+    >>> import torch
+    >>> dropout(torch.ones(4), 0.5).shape
+    torch.Size([4])
     """
     if not 0 <= rate <= 1:
         raise ArgumentError("A rate is in [0, 1].", got=repr(rate))
     return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
+@documented
 def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
-    """Put x into random order along ``axis``.
+    """Shuffle x along an axis.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis.
-        seed: None: from the generator of the process; an integer: the same values at each call; or a SeedGenerator.
-
-    Example:
-        >>> import torch
-        >>> sorted(shuffle(torch.arange(3)).tolist())
-        [0, 1, 2]
+    >>> import torch
+    >>> sorted(shuffle(torch.arange(3)).tolist())
+    [0, 1, 2]
     """
     keys = _empty((x.shape[axis],), "float32")
     return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **_source(seed, keys))))

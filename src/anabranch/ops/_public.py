@@ -12,6 +12,7 @@ from anabranch._asked import module_of
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.graph import Facts, Tensor, Weight, apply, call_site
 from anabranch.graph.facts import NO_FACTS, MaskRule, Signature, SpecRule
+from anabranch.ops._arguments import documented
 from anabranch.ops._torch import np, torch
 
 P = ParamSpec("P")
@@ -39,7 +40,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
-    signature = Signature(function)
+    signature = Signature(documented(function))
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -87,11 +88,11 @@ def _number(leaf: Any) -> Any:
 
 
 def public_functions(*families: types.ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return the functions that modules define for Keras's namespace of their family, by name: all but those in ``OUTSIDE``."""
+    """Return the functions that modules define for Keras's namespace of their family, by name."""
     return {
         name: thing
         for family in families
         for name, thing in vars(family).items()
         if isinstance(thing, types.FunctionType) and module_of(thing) == family.__name__
-        if not name.startswith("_") and name not in vars(family).get("OUTSIDE", ())
+        if not name.startswith("_")
     }

@@ -14,7 +14,7 @@ from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.arrays import is_numpy
-from anabranch.ops._torch import fakes, fx, torch
+from anabranch.ops._torch import fakes, fx, np, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 
 Spec = tuple[Shape, str]
@@ -121,6 +121,13 @@ def _wide(examples: list[torch.Tensor]) -> torch.dtype:
     for example in examples[1:]:
         result = torch.empty(result.shape or example.shape, dtype=torch.result_type(result, example))
     return result.dtype
+
+
+def torch_dtype(dtype: str | type | np.dtype[Any] | torch.dtype) -> torch.dtype:
+    """Return torch's dtype of a name, of a Python type such as ``float``, or of NumPy's or torch's dtype."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    return runtime.dtype_of(dtype if isinstance(dtype, str) else str(np.dtype(dtype)))
 
 
 def sum_options(value: Tensor) -> dict[str, Any]:

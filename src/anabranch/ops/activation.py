@@ -12,77 +12,59 @@ from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import axis_in, floats, rank, some_axes, tensor
 
-OUTSIDE = frozenset(("mish",))  # Keras has them in no namespace of this family
-
 
 @operation(rules.float_unchanged, pointwise)
 def relu(x: TensorLike) -> Tensor:
-    """Return max(x, 0).
+    """Return max(x, 0) (Nair & Hinton 2010).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> relu([-1.0, 2.0])
-        tensor([0., 2.])
+    >>> relu([-1.0, 2.0])
+    tensor([0., 2.])
     """
     return kernels.relu(tensor(x))
 
 
 @operation(rules.float_unchanged, pointwise)
 def relu6(x: TensorLike) -> Tensor:
-    """Return min(max(x, 0), 6).
+    """Return min(max(x, 0), 6) (Howard et al. 2017).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> relu6([-1.0, 2.0, 8.0])
-        tensor([0., 2., 6.])
+    >>> relu6([-1.0, 2.0, 8.0])
+    tensor([0., 2., 6.])
     """
     return kernels.relu(tensor(x), max_value=6.0)
 
 
 @operation(rules.as_float, pointwise)
 def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
-    """Return x above 0, negative_slope · x below.
+    """Return x for x ≥ 0, negative_slope · x for x < 0 (Maas et al. 2013).
 
     Args:
-        x: the input, of any shape.
         negative_slope: the slope below 0.
 
-    Example:
-        >>> leaky_relu([-1.0, 2.0])
-        tensor([-0.2000,  2.0000])
+    >>> leaky_relu([-1.0, 2.0])
+    tensor([-0.2000,  2.0000])
     """
     return kernels.relu(floats(x), negative_slope)
 
 
 @operation(rules.as_float, pointwise)
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """Return x above 0, alpha · (exp(x) - 1) below (Clevert et al. 2016).
+    """Return x for x > 0, alpha · (exp(x) - 1) for x ≤ 0 (Clevert et al. 2016).
 
     Args:
-        x: the input, of any shape.
-        alpha: minus the value that it approaches far below 0.
+        alpha: the negative of the limit for x → -∞.
 
-    Example:
-        >>> elu([-1.0, 2.0])
-        tensor([-0.6321,  2.0000])
+    >>> elu([-1.0, 2.0])
+    tensor([-0.6321,  2.0000])
     """
     return F.elu(floats(x), alpha)
 
 
 @operation(rules.as_float, pointwise)
 def selu(x: TensorLike) -> Tensor:
-    """Return scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017).
+    """Return scale · elu(x, alpha) with the constants that preserve mean 0 and variance 1 (Klambauer et al. 2017).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> selu([-1.0, 2.0])
-        tensor([-1.1113,  2.1014])
+    >>> selu([-1.0, 2.0])
+    tensor([-1.1113,  2.1014])
     """
     return F.selu(floats(x))
 
@@ -92,27 +74,23 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0) (Barron 2017).
 
     Args:
-        x: the input, of any shape.
-        alpha: minus the value that it approaches far below 0.
+        alpha: the negative of the limit for x → -∞.
 
-    Example:
-        >>> celu([-1.0, 2.0])
-        tensor([-0.6321,  2.0000])
+    >>> celu([-1.0, 2.0])
+    tensor([-0.6321,  2.0000])
     """
     return F.celu(floats(x), alpha)
 
 
 @operation(rules.as_float, pointwise)
 def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
-    """Return x · Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016).
+    """Return x · Φ(x), Φ the cumulative distribution function of the normal distribution (Hendrycks & Gimpel 2016).
 
     Args:
-        x: the input, of any shape.
         approximate: whether Φ is approximated by tanh.
 
-    Example:
-        >>> gelu([-1.0, 2.0])
-        tensor([-0.1588,  1.9546])
+    >>> gelu([-1.0, 2.0])
+    tensor([-0.1588,  1.9546])
     """
     return F.gelu(floats(x), approximate="tanh" if approximate else "none")
 
@@ -121,12 +99,8 @@ def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
 def silu(x: TensorLike) -> Tensor:
     """Return x · sigmoid(x) (Ramachandran et al. 2017).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> silu([-1.0, 2.0])
-        tensor([-0.2689,  1.7616])
+    >>> silu([-1.0, 2.0])
+    tensor([-0.2689,  1.7616])
     """
     return F.silu(floats(x))
 
@@ -135,57 +109,31 @@ swish = silu
 
 
 @operation(rules.as_float, pointwise)
-def mish(x: TensorLike) -> Tensor:
-    """Return x · tanh(softplus(x)) (Misra 2019).
-
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> mish([-1.0, 2.0])
-        tensor([-0.3034,  1.9440])
-    """
-    return F.mish(floats(x))
-
-
-@operation(rules.as_float, pointwise)
 def sigmoid(x: TensorLike) -> Tensor:
     """Return 1 / (1 + exp(-x)).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> sigmoid([-1.0, 0.0])
-        tensor([0.2689, 0.5000])
+    >>> sigmoid([-1.0, 0.0])
+    tensor([0.2689, 0.5000])
     """
     return torch.sigmoid(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def hard_sigmoid(x: TensorLike) -> Tensor:
-    """Return relu6(x + 3) / 6.
+    """Return min(max(x + 3, 0), 6) / 6.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> hard_sigmoid([-6.0, 0.0, 1.5])
-        tensor([0.0000, 0.5000, 0.7500])
+    >>> hard_sigmoid([-6.0, 0.0, 1.5])
+    tensor([0.0000, 0.5000, 0.7500])
     """
     return F.hardsigmoid(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def hard_silu(x: TensorLike) -> Tensor:
-    """Return x · relu6(x + 3) / 6.
+    """Return x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> hard_silu([-3.0, 3.0])
-        tensor([-0., 3.])
+    >>> hard_silu([-3.0, 3.0])
+    tensor([-0., 3.])
     """
     return F.hardswish(floats(x))
 
@@ -195,14 +143,10 @@ hard_swish = hard_silu
 
 @operation(rules.as_float, pointwise)
 def hard_tanh(x: TensorLike) -> Tensor:
-    """Return x clipped to [-1, 1].
+    """Return min(max(x, -1), 1).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> hard_tanh([-3.0, 0.5])
-        tensor([-1.0000,  0.5000])
+    >>> hard_tanh([-3.0, 0.5])
+    tensor([-1.0000,  0.5000])
     """
     return F.hardtanh(floats(x))
 
@@ -211,58 +155,48 @@ def hard_tanh(x: TensorLike) -> Tensor:
 def tanh_shrink(x: TensorLike) -> Tensor:
     """Return x - tanh(x).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> tanh_shrink([0.0, 2.0])
-        tensor([0.0000, 1.0360])
+    >>> tanh_shrink([0.0, 2.0])
+    tensor([0.0000, 1.0360])
     """
     return F.tanhshrink(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
-    """Return x moved towards 0 by ``threshold``, and 0 within it.
+    """Return x - threshold for x > threshold, x + threshold for x < -threshold, 0 between.
 
     Args:
-        x: the input, of any shape.
-        threshold: how far.
+        threshold: half the width of the interval that becomes 0.
 
-    Example:
-        >>> soft_shrink([-2.0, 0.25, 1.0])
-        tensor([-1.5000,  0.0000,  0.5000])
+    >>> soft_shrink([-2.0, 0.25, 1.0])
+    tensor([-1.5000,  0.0000,  0.5000])
     """
     return F.softshrink(floats(x), threshold)
 
 
 @operation(rules.as_float, pointwise)
 def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
-    """Return x where abs(x) > threshold, 0 elsewhere.
+    """Return x where |x| > threshold, 0 elsewhere.
 
     Args:
-        x: the input, of any shape.
-        threshold: the greatest size that becomes 0.
+        threshold: the greatest absolute value that becomes 0.
 
-    Example:
-        >>> hard_shrink([-2.0, 0.25])
-        tensor([-2.,  0.])
+    >>> hard_shrink([-2.0, 0.25])
+    tensor([-2.,  0.])
     """
     return F.hardshrink(floats(x), threshold)
 
 
 @operation(rules.float_unchanged, pointwise)
 def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
-    """Return x above ``threshold``, ``default_value`` elsewhere.
+    """Return x where x > threshold, default_value elsewhere.
 
     Args:
-        x: the input, of any shape.
         threshold: the greatest value that is replaced.
         default_value: what replaces it.
 
-    Example:
-        >>> threshold([0.5, 2.0], 1.0, -1.0)
-        tensor([-1.,  2.])
+    >>> threshold([0.5, 2.0], 1.0, -1.0)
+    tensor([-1.,  2.])
     """
     return F.threshold(tensor(x), threshold, default_value)
 
@@ -271,26 +205,18 @@ def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
 def softplus(x: TensorLike) -> Tensor:
     """Return log(1 + exp(x)).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> softplus([-1.0, 0.0])
-        tensor([0.3133, 0.6931])
+    >>> softplus([-1.0, 0.0])
+    tensor([0.3133, 0.6931])
     """
     return F.softplus(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def softsign(x: TensorLike) -> Tensor:
-    """Return x / (1 + abs(x)).
+    """Return x / (1 + |x|).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> softsign([-1.0, 3.0])
-        tensor([-0.5000,  0.7500])
+    >>> softsign([-1.0, 3.0])
+    tensor([-0.5000,  0.7500])
     """
     return F.softsign(floats(x))
 
@@ -300,12 +226,10 @@ def squareplus(x: TensorLike, b: float = 4) -> Tensor:
     """Return (x + √(x² + b)) / 2 (Barron 2021).
 
     Args:
-        x: the input, of any shape.
-        b: how smooth the bend at 0 is.
+        b: the greater, the smoother the bend at 0.
 
-    Example:
-        >>> squareplus([0.0, 1.5])
-        tensor([1., 2.])
+    >>> squareplus([0.0, 1.5])
+    tensor([1., 2.])
     """
     x = floats(x)
     return (x + torch.sqrt(x * x + b)) / 2
@@ -315,26 +239,18 @@ def squareplus(x: TensorLike, b: float = 4) -> Tensor:
 def log_sigmoid(x: TensorLike) -> Tensor:
     """Return log(sigmoid(x)).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> log_sigmoid([-1.0, 0.0])
-        tensor([-1.3133, -0.6931])
+    >>> log_sigmoid([-1.0, 0.0])
+    tensor([-1.3133, -0.6931])
     """
     return F.logsigmoid(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def sparse_plus(x: TensorLike) -> Tensor:
-    """Return 0 below -1, x above 1, (x + 1)² / 4 between.
+    """Return 0 for x ≤ -1, (x + 1)² / 4 for -1 < x < 1, x for x ≥ 1.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> sparse_plus([-2.0, 0.0, 2.0])
-        tensor([0.0000, 0.2500, 2.0000])
+    >>> sparse_plus([-2.0, 0.0, 2.0])
+    tensor([0.0000, 0.2500, 2.0000])
     """
     x = floats(x)
     return torch.where(x >= 1, x, x.clamp(-1.0, 1.0).add(1).square() / 4)
@@ -342,14 +258,10 @@ def sparse_plus(x: TensorLike) -> Tensor:
 
 @operation(rules.as_float, pointwise)
 def sparse_sigmoid(x: TensorLike) -> Tensor:
-    """Return (x + 1) / 2 clipped to [0, 1].
+    """Return min(max((x + 1) / 2, 0), 1).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> sparse_sigmoid([-2.0, 0.0, 0.5])
-        tensor([0.0000, 0.5000, 0.7500])
+    >>> sparse_sigmoid([-2.0, 0.0, 0.5])
+    tensor([0.0000, 0.5000, 0.7500])
     """
     return (floats(x).clamp(-1.0, 1.0) + 1) / 2
 
@@ -359,15 +271,13 @@ def sparse_sigmoid(x: TensorLike) -> Tensor:
 
 @operation(rules.along, along())
 def softmax(x: TensorLike, axis: Axes = -1) -> Tensor:
-    """Return exp(x) / Σ exp(x).
+    """Return exp(x) / Σ exp(x), the sum along an axis.
 
     Args:
-        x: the input, of any shape.
-        axis: the axis of the sum; several are taken as one, None is all.
+        axis: the axis of the sum; several are taken as one; None: all.
 
-    Example:
-        >>> softmax([0.0, 1.0])
-        tensor([0.2689, 0.7311])
+    >>> softmax([0.0, 1.0])
+    tensor([0.2689, 0.7311])
     """
     x = floats(x)
     return kernels.softmax(x, axis_in(axis, x) if isinstance(axis, int) else some_axes(axis, rank(x)))
@@ -375,15 +285,13 @@ def softmax(x: TensorLike, axis: Axes = -1) -> Tensor:
 
 @operation(rules.along, along())
 def log_softmax(x: TensorLike, axis: Axes = -1) -> Tensor:
-    """Return log(softmax(x)).
+    """Return x - log Σ exp(x), the sum along an axis.
 
     Args:
-        x: the input, of any shape.
-        axis: the axis of the sum; several are taken as one, None is all.
+        axis: the axis of the sum; several are taken as one; None: all.
 
-    Example:
-        >>> log_softmax([0.0, 1.0])
-        tensor([-1.3133, -0.3133])
+    >>> log_softmax([0.0, 1.0])
+    tensor([-1.3133, -0.3133])
     """
     x = floats(x)
     if isinstance(axis, int):
@@ -393,15 +301,10 @@ def log_softmax(x: TensorLike, axis: Axes = -1) -> Tensor:
 
 @operation(rules.along, along())
 def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
-    """Return the nearest point whose elements along an axis are ≥ 0 and sum to 1 (Martins & Astudillo 2016).
+    """Return the Euclidean projection of x onto the probability simplex along an axis (Martins & Astudillo 2016, Alg. 1).
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis.
-
-    Example:
-        >>> sparsemax([0.0, 0.5, 2.0])
-        tensor([0., 0., 1.])
+    >>> sparsemax([0.0, 0.5, 2.0])
+    tensor([0., 0., 1.])
     """
     x = floats(x)
     axis = axis_in(axis, x)
@@ -414,15 +317,14 @@ def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
 
 @operation(rules.halved, along())
 def glu(x: TensorLike, axis: int = -1) -> Tensor:
-    """Return a · sigmoid(b) for the halves a, b of x along an axis (Dauphin et al. 2017).
+    """Return a · sigmoid(b), where a and b are the halves of x along an axis (Dauphin et al. 2017).
 
     Args:
-        x: the input, of an even size along ``axis``.
+        x: the input, whose size along ``axis`` is even.
         axis: the axis that is halved.
 
-    Example:
-        >>> glu([1.0, 2.0, 0.0, 0.0])
-        tensor([0.5000, 1.0000])
+    >>> glu([1.0, 2.0, 0.0, 0.0])
+    tensor([0.5000, 1.0000])
     """
     x = floats(x)
     return F.glu(x, axis_in(axis, x))

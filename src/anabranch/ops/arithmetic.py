@@ -29,90 +29,60 @@ from anabranch.ops._values import (
 
 @stating(ARITHMETIC)
 def add(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 + x2.
+    """Return x1 + x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> add([1.0, 4.0], [2.0, 3.0])
-        tensor([3., 7.])
+    >>> add([1.0, 4.0], [2.0, 3.0])
+    tensor([3., 7.])
     """
     return operator.add(*operands(x1, x2))
 
 
 @stating(ARITHMETIC)
 def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 - x2.
+    """Return x1 - x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> subtract([1.0, 4.0], [2.0, 3.0])
-        tensor([-1.,  1.])
+    >>> subtract([1.0, 4.0], [2.0, 3.0])
+    tensor([-1.,  1.])
     """
     return operator.sub(*operands(x1, x2))
 
 
 @stating(ARITHMETIC)
 def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 · x2.
+    """Return x1 · x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> multiply([1.0, 4.0], [2.0, 3.0])
-        tensor([ 2., 12.])
+    >>> multiply([1.0, 4.0], [2.0, 3.0])
+    tensor([ 2., 12.])
     """
     return operator.mul(*operands(x1, x2))
 
 
 @stating(DIVISION)
 def divide(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 / x2, of integers too as floats.
+    """Return x1 / x2, element by element; integers are divided as floats.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> divide([1.0, 4.0], [2.0, 3.0])
-        tensor([0.5000, 1.3333])
+    >>> divide([1.0, 4.0], [2.0, 3.0])
+    tensor([0.5000, 1.3333])
     """
     return operator.truediv(*operands(x1, x2))
 
 
 @stating(DIVISION)
 def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 / x2, of integers too as floats.
+    """Return x1 / x2, as :func:`divide` does.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> true_divide([1.0, 4.0], [2.0, 3.0])
-        tensor([0.5000, 1.3333])
+    >>> true_divide([1.0, 4.0], [2.0, 3.0])
+    tensor([0.5000, 1.3333])
     """
     return operator.truediv(*operands(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 / x2, and 0 where x2 is 0; the gradient there is 0 too.
+    """Return x1 / x2, and 0 where x2 is 0; the gradient is 0 there too.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> divide_no_nan([1.0, 4.0], [2.0, 3.0])
-        tensor([0.5000, 1.3333])
+    >>> divide_no_nan([1.0, 4.0], [2.0, 0.0])
+    tensor([0.5000, 0.0000])
     """
     x1, x2 = pair(x1, x2)
     zero = x2 == 0
@@ -121,120 +91,86 @@ def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @stating(ARITHMETIC)
 def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the greatest integer ≤ x1 / x2.
+    """Return ⌊x1 / x2⌋.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> floor_divide([1.0, 4.0], [2.0, 3.0])
-        tensor([0., 1.])
+    >>> floor_divide([-1, 7], 2)
+    tensor([-1,  3], dtype=torch.int32)
     """
     return operator.floordiv(*operands(x1, x2))
 
 
 @stating(ARITHMETIC)
 def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the rest of x1 / x2 with the sign of x2.
+    """Return x1 - x2 · ⌊x1 / x2⌋, the remainder with the sign of x2.
 
     Args:
-        x1: the first operand.
-        x2: the divisor.
+        x2: the divisor; the two broadcast.
 
-    Example:
-        >>> mod([1.0, 4.0], [2.0, 3.0])
-        tensor([1., 1.])
+    >>> mod([-1, 7], 4)
+    tensor([3, 3], dtype=torch.int32)
     """
     return operator.mod(*operands(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the rest of x1 / x2 with the sign of x1.
+    """Return the remainder of x1 / x2 with the sign of x1.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the divisor; the two broadcast.
 
-    Example:
-        >>> fmod([1.0, 4.0], [2.0, 3.0])
-        tensor([1., 1.])
+    >>> fmod([-1.0, 7.0], [4.0, 4.0])
+    tensor([-1.,  3.])
     """
     return torch.fmod(*pair(x1, x2))
 
 
 @stating(ARITHMETIC)
 def power(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 to the power of x2.
+    """Return x1 to the power of x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> power([1.0, 4.0], [2.0, 3.0])
-        tensor([ 1., 64.])
+    >>> power([1.0, 4.0], [2.0, 3.0])
+    tensor([ 1., 64.])
     """
     return operator.pow(*operands(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the greater of each two; NaN where one is.
+    """Return max(x1, x2), element by element; NaN where either is NaN.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> maximum([1.0, 4.0], [2.0, 3.0])
-        tensor([2., 4.])
+    >>> maximum([1.0, 4.0], [2.0, 3.0])
+    tensor([2., 4.])
     """
     return torch.maximum(*pair(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the lesser of each two; NaN where one is.
+    """Return min(x1, x2), element by element; NaN where either is NaN.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> minimum([1.0, 4.0], [2.0, 3.0])
-        tensor([1., 3.])
+    >>> minimum([1.0, 4.0], [2.0, 3.0])
+    tensor([1., 3.])
     """
     return torch.minimum(*pair(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def fmax(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the greater of each two, the other where one is NaN.
+    """Return max(x1, x2), element by element; where one of them is NaN, the other.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> fmax([1.0, 4.0], [2.0, 3.0])
-        tensor([2., 4.])
+    >>> fmax([1.0, float("nan")], [2.0, 3.0])
+    tensor([2., 3.])
     """
     return torch.fmax(*pair(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
 def fmin(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the lesser of each two, the other where one is NaN.
+    """Return min(x1, x2), element by element; where one of them is NaN, the other.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> fmin([1.0, 4.0], [2.0, 3.0])
-        tensor([1., 3.])
+    >>> fmin([1.0, float("nan")], [2.0, 3.0])
+    tensor([1., 3.])
     """
     return torch.fmin(*pair(x1, x2))
 
@@ -244,12 +180,11 @@ def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the angle in (-π, π] of the point (x2, x1), in radians.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x1: the ordinates of the points.
+        x2: the abscissas; the two broadcast.
 
-    Example:
-        >>> arctan2([1.0, 4.0], [2.0, 3.0])
-        tensor([0.4636, 0.9273])
+    >>> arctan2([1.0, 4.0], [2.0, 3.0])
+    tensor([0.4636, 0.9273])
     """
     x1, x2 = pair(x1, x2)
     return torch.atan2(floats(x1), floats(x2))
@@ -259,28 +194,21 @@ def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
 def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return √(x1² + x2²).
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> hypot([1.0, 4.0], [2.0, 3.0])
-        tensor([2.2361, 5.0000])
+    >>> hypot([3.0, 5.0], [4.0, 12.0])
+    tensor([ 5., 13.])
     """
     return torch.hypot(*common(floats(x1), floats(x2)))
 
 
 @operation(mask=pointwise)
 def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return 0 below 0, 1 above, x2 at 0.
+    """Return 0 where x1 < 0, x2 where x1 = 0, 1 where x1 > 0.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the values where x1 is 0; the two broadcast.
 
-    Example:
-        >>> heaviside([1.0, 4.0], [2.0, 3.0])
-        tensor([1., 1.])
+    >>> heaviside([-1.0, 0.0, 4.0], 0.5)
+    tensor([0.0000, 0.5000, 1.0000])
     """
     x1, x2 = common(floats(x1), floats(x2))
     return torch.heaviside(x1, x2)
@@ -291,12 +219,10 @@ def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 · 2^x2.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the exponents; the two broadcast.
 
-    Example:
-        >>> ldexp([1.0, 4.0], [2.0, 3.0])
-        tensor([ 4., 32.])
+    >>> ldexp([1.0, 4.0], [2.0, 3.0])
+    tensor([ 4., 32.])
     """
     return torch.ldexp(*pair(x1, x2))
 
@@ -305,13 +231,8 @@ def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
 def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return log(exp(x1) + exp(x2)) without overflow.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> logaddexp([1.0, 4.0], [2.0, 3.0])
-        tensor([2.3133, 4.3133])
+    >>> logaddexp([1.0, 4.0], [2.0, 3.0])
+    tensor([2.3133, 4.3133])
     """
     x1, x2 = pair(x1, x2)
     return torch.logaddexp(floats(x1), floats(x2))
@@ -319,15 +240,10 @@ def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @operation(mask=pointwise)
 def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return log2(2^x1 + 2^x2) without overflow.
+    """Return log₂(2^x1 + 2^x2) without overflow.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> logaddexp2([1.0, 4.0], [2.0, 3.0])
-        tensor([2.5850, 4.5850])
+    >>> logaddexp2([1.0, 4.0], [2.0, 3.0])
+    tensor([2.5850, 4.5850])
     """
     x1, x2 = pair(x1, x2)
     return torch.logaddexp2(floats(x1), floats(x2))
@@ -335,16 +251,14 @@ def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @operation(rules.clipped, pointwise)
 def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
-    """Return x, ``x_min`` where it is less and ``x_max`` where it is more; the bounds broadcast.
+    """Return min(max(x, x_min), x_max).
 
     Args:
-        x: the input, of any shape.
-        x_min: the lower bounds.
-        x_max: the upper bounds.
+        x_min: the lower bounds, which broadcast.
+        x_max: the upper bounds, which broadcast.
 
-    Example:
-        >>> clip([-2.0, 0.5], -1.0, 1.0)
-        tensor([-1.0000,  0.5000])
+    >>> clip([-2.0, 0.5], -1.0, 1.0)
+    tensor([-1.0000,  0.5000])
     """
     x = whole(x)
     if isinstance(x_min, (int, float)) and isinstance(x_max, (int, float)):
@@ -354,18 +268,15 @@ def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
 
 @operation(rules.chosen, pointwise)
 def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Tensor:
-    """Return x1 where the condition is true (not 0), x2 elsewhere; without both, where it is true: (axes, n).
+    """Return x1 where the condition is true, x2 elsewhere; of the condition alone, the indices where it is true: (rank, n).
 
-    The positions of truth are as many as there are, so this second form has no symbolic tensors.
+    The second form has no symbolic tensors, as n depends on the values.
 
     Args:
         condition: booleans; numbers are true where they are not 0.
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
 
-    Example:
-        >>> where([True, False], 1.0, 2.0)
-        tensor([1., 2.])
+    >>> where([True, False], 1.0, 2.0)
+    tensor([1., 2.])
     """
     condition = tensor(condition)
     condition = condition if dtype(condition) == "bool" else condition != 0
@@ -377,16 +288,15 @@ def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | 
 
 @operation()
 def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], default: TensorLike = 0) -> Tensor:
-    """Return the first choice whose condition is true, ``default`` where none is.
+    """Return for each element the first choice whose condition is true, ``default`` where none is.
 
     Args:
-        condlist: the conditions.
-        choicelist: a choice for each.
+        condlist: the conditions, booleans.
+        choicelist: the choices, one for each condition.
         default: the value where no condition is true.
 
-    Example:
-        >>> select([[True, False]], [[1.0, 2.0]])
-        tensor([1., 0.])
+    >>> select([[True, False]], [[1.0, 2.0]])
+    tensor([1., 0.])
     """
     result = tensor(default)
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
@@ -396,17 +306,15 @@ def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], def
 
 @operation(mask=pointwise)
 def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """Return x with numbers for NaN, ∞ and -∞; None is the greatest or least of the type.
+    """Return x with numbers in place of NaN, ∞ and -∞.
 
     Args:
-        x: the input, of any shape.
-        nan: what repositions NaN.
-        posinf: what repositions ∞; None: the greatest of the dtype.
-        neginf: what repositions -∞; None: the least of the dtype.
+        nan: replaces NaN.
+        posinf: replaces ∞; None: the greatest number of the dtype.
+        neginf: replaces -∞; None: the least number of the dtype.
 
-    Example:
-        >>> nan_to_num([float("nan"), 1.0])
-        tensor([0., 1.])
+    >>> nan_to_num([float("nan"), 1.0])
+    tensor([0., 1.])
     """
     return torch.nan_to_num(tensor(x), nan, posinf, neginf)
 
@@ -416,34 +324,22 @@ def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neg
 
 @operation(mask=along())
 def cumsum(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
-    """Return the sums of all elements up to each along an axis; along the flattened x where it is None.
+    """Return the cumulative sum along an axis: yᵢ = x₀ + … + xᵢ.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis; None: x is flattened.
-        dtype: the dtype of the result; None: the one that follows from the input.
-
-    Example:
-        >>> cumsum([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([[1., 3.],
-                [3., 8.]])
+    >>> cumsum([[1.0, 2.0], [3.0, 5.0]], axis=1)
+    tensor([[1., 3.],
+            [3., 8.]])
     """
     return _running(torch.cumsum, x, axis, dtype)
 
 
 @operation(mask=along())
 def cumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
-    """Return the products of all elements up to each along an axis; along the flattened x where it is None.
+    """Return the cumulative product along an axis: yᵢ = x₀ · … · xᵢ.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis; None: x is flattened.
-        dtype: the dtype of the result; None: the one that follows from the input.
-
-    Example:
-        >>> cumprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([[ 1.,  2.],
-                [ 3., 15.]])
+    >>> cumprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
+    tensor([[ 1.,  2.],
+            [ 3., 15.]])
     """
     return _running(torch.cumprod, x, axis, dtype)
 
@@ -456,16 +352,14 @@ def _running(function: Callable[..., Tensor], x: TensorLike, axis: int | None, d
 
 @operation()
 def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
-    """Return the differences of neighbours along an axis, taken ``n`` times.
+    """Return xᵢ₊₁ - xᵢ along an axis, ``n`` times.
 
     Args:
         a: the input.
-        n: how many times.
-        axis: the axis or axes; None: all of them.
+        n: how many times differences are taken.
 
-    Example:
-        >>> diff([1.0, 4.0, 9.0])
-        tensor([3., 5.])
+    >>> diff([1.0, 4.0, 9.0])
+    tensor([3., 5.])
     """
     a = tensor(a)
     return torch.diff(a, n, one_axis(axis, rank(a)))
@@ -473,17 +367,15 @@ def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
 
 @operation()
 def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
-    """Return the integral along an axis by straight lines between points, at the positions x or at distances ``dx``.
+    """Return the integral along an axis by the trapezoidal rule.
 
     Args:
-        y: the values.
+        y: the values at the points.
         x: the positions of the points; None: equal distances.
-        dx: the distance of points.
-        axis: the axis or axes; None: all of them.
+        dx: the distance between points where ``x`` is None.
 
-    Example:
-        >>> trapezoid([1.0, 2.0, 3.0])
-        tensor(4.)
+    >>> trapezoid([1.0, 2.0, 3.0])
+    tensor(4.)
     """
     y = floats(y)
     place = one_axis(axis, rank(y))

@@ -23,27 +23,24 @@ def dot_product_attention(
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
 ) -> Tensor:
-    """Return softmax(scale · query · keyᵀ + bias) · value: (B, T, N, H), (B, S, K, H) twice -> (B, T, N, H).
+    """Return softmax(scale · query · keyᵀ + bias) · value for each head (Vaswani et al. 2017, §3.2.1).
 
-    N heads share K key heads where K divides N. ``mask`` (B or 1, N or 1, T, S) is true where a query sees a key; ``is_causal``
-    lets it see none that comes later; the cap c bends logits to c · tanh(logits / c). ``scale`` is 1 / √H unless given. Torch
-    chooses the kernel; ``flash_attention`` says nothing.
+    (B, T, N, H), (B, S, K, H) twice -> (B, T, N, H). Where K divides N, N / K query heads share a head of keys and values.
 
     Args:
-        query: (B, T, N, H).
-        key: (B, S, K, H).
-        value: (B, S, K, H).
-        bias: added to the logits; None: nothing.
-        mask: (B or 1, N or 1, T, S), true where a query sees a key.
+        query: the queries (B, T, N, H).
+        key: the keys (B, S, K, H).
+        value: the values (B, S, K, H).
+        bias: added to the logits (B, N, T, S); None: nothing.
+        mask: (B or 1, N or 1, T, S), true where a query may attend to a key; None: everywhere.
         scale: the factor of the logits; None: 1 / √H.
-        is_causal: whether a query sees no later key.
+        is_causal: whether a query attends to no later key.
         flash_attention: accepted as in Keras; torch chooses the kernel.
-        attn_logits_soft_cap: the greatest size of the logits; None: no limit.
+        attn_logits_soft_cap: c, by which logits become c · tanh(logits / c); None: they stay.
 
-    Example:
-        >>> import torch
-        >>> dot_product_attention(*[torch.ones(1, 3, 2, 4)] * 3).shape
-        torch.Size([1, 3, 2, 4])
+    >>> import torch
+    >>> dot_product_attention(*[torch.ones(1, 3, 2, 4)] * 3).shape
+    torch.Size([1, 3, 2, 4])
     """
     arguments = {"query": query, "key": key, "value": value}
     for name, given in arguments.items():

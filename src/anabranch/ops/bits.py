@@ -10,62 +10,53 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import operands, pair, tensor
 
+ARGUMENTS = {
+    "x": "the first operand, integers.",
+    "y": "the second operand, integers; the two broadcast.",
+    "x1": "the first operand, integers.",
+    "x2": "the second operand, integers; the two broadcast.",
+}
+
 
 @operation(mask=pointwise)
 def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return the bits that both have.
+    """Return the bitwise and.
 
-    Args:
-        x: the input, of any shape.
-        y: the second operand, which broadcasts with it.
-
-    Example:
-        >>> bitwise_and([6, 12], [4, 2])
-        tensor([4, 0], dtype=torch.int32)
+    >>> bitwise_and([6, 12], [4, 2])
+    tensor([4, 0], dtype=torch.int32)
     """
     return operator.and_(*operands(x, y))
 
 
 @operation(mask=pointwise)
 def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return the bits that at least one has.
+    """Return the bitwise or.
 
-    Args:
-        x: the input, of any shape.
-        y: the second operand, which broadcasts with it.
-
-    Example:
-        >>> bitwise_or([6, 12], [4, 2])
-        tensor([ 6, 14], dtype=torch.int32)
+    >>> bitwise_or([6, 12], [4, 2])
+    tensor([ 6, 14], dtype=torch.int32)
     """
     return operator.or_(*operands(x, y))
 
 
 @operation(mask=pointwise)
 def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return the bits that exactly one has.
+    """Return the bitwise exclusive or.
 
-    Args:
-        x: the input, of any shape.
-        y: the second operand, which broadcasts with it.
-
-    Example:
-        >>> bitwise_xor([6, 12], [4, 2])
-        tensor([ 2, 14], dtype=torch.int32)
+    >>> bitwise_xor([6, 12], [4, 2])
+    tensor([ 2, 14], dtype=torch.int32)
     """
     return operator.xor(*operands(x, y))
 
 
 @operation(mask=pointwise)
 def bitwise_not(x: TensorLike) -> Tensor:
-    """Return the bits that it lacks.
+    """Return the bitwise complement; of booleans, logical not.
 
     Args:
-        x: the input, of any shape.
+        x: integers or booleans, of any shape.
 
-    Example:
-        >>> bitwise_not([0, 5])
-        tensor([-1, -6], dtype=torch.int32)
+    >>> bitwise_not([0, 5])
+    tensor([-1, -6], dtype=torch.int32)
     """
     return torch.bitwise_not(tensor(x))
 
@@ -75,15 +66,10 @@ bitwise_invert = bitwise_not
 
 @operation(mask=pointwise)
 def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return x · 2^y.
+    """Return x · 2^y: the bits shifted to the left.
 
-    Args:
-        x: the input, of any shape.
-        y: the second operand, which broadcasts with it.
-
-    Example:
-        >>> bitwise_left_shift([6, 12], [4, 2])
-        tensor([96, 48], dtype=torch.int32)
+    >>> bitwise_left_shift([6, 12], [4, 2])
+    tensor([96, 48], dtype=torch.int32)
     """
     return torch.bitwise_left_shift(*pair(x, y))
 
@@ -93,15 +79,10 @@ left_shift = bitwise_left_shift
 
 @operation(mask=pointwise)
 def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return x / 2^y without what follows the point.
+    """Return ⌊x / 2^y⌋: the bits shifted to the right.
 
-    Args:
-        x: the input, of any shape.
-        y: the second operand, which broadcasts with it.
-
-    Example:
-        >>> bitwise_right_shift([6, 12], [4, 2])
-        tensor([0, 3], dtype=torch.int32)
+    >>> bitwise_right_shift([6, 12], [4, 2])
+    tensor([0, 3], dtype=torch.int32)
     """
     return torch.bitwise_right_shift(*pair(x, y))
 
@@ -113,13 +94,8 @@ right_shift = bitwise_right_shift
 def gcd(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the greatest common divisor.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> gcd([6, 12], [4, 2])
-        tensor([2, 2], dtype=torch.int32)
+    >>> gcd([6, 12], [4, 2])
+    tensor([2, 2], dtype=torch.int32)
     """
     return torch.gcd(*pair(x1, x2))
 
@@ -128,12 +104,7 @@ def gcd(x1: TensorLike, x2: TensorLike) -> Tensor:
 def lcm(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the least common multiple.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> lcm([6, 12], [4, 2])
-        tensor([12, 12], dtype=torch.int32)
+    >>> lcm([6, 12], [4, 2])
+    tensor([12, 12], dtype=torch.int32)
     """
     return torch.lcm(*pair(x1, x2))

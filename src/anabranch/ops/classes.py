@@ -12,22 +12,26 @@ from anabranch.ops._torch import F, torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, shape, tensor
 
+ARGUMENTS = {
+    "num_classes": "how many classes there are.",
+    "target": "the true values.",
+    "output": "the predictions.",
+    "from_logits": "whether predictions are logits instead of probabilities.",
+}
+
 
 @operation()
 def one_hot(x: TensorLike, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: bool = False) -> Tensor:
-    """Return 1 at the class's place along a new axis, 0 elsewhere; all 0 for a number that is no class.
+    """Return one-hot vectors along a new axis: 1 at the class index, 0 elsewhere; all 0 for an index outside the classes.
 
     Args:
         x: the class indices.
-        num_classes: how many classes there are.
-        axis: where the new axis is.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        sparse: only False: tensors are dense.
+        axis: where the new axis is, counted in the result.
+        dtype: the dtype of the result; None: ``config.floatx()``.
 
-    Example:
-        >>> one_hot([0, 2], 3)
-        tensor([[1., 0., 0.],
-                [0., 0., 1.]])
+    >>> one_hot([0, 2], 3)
+    tensor([[1., 0., 0.],
+            [0., 0., 1.]])
     """
     return _one_hot(x, num_classes, axis, dtype, sparse)
 
@@ -41,19 +45,15 @@ def multi_hot(
     sparse: bool = False,
     **kwargs: Any,
 ) -> Tensor:
-    """Return 1 at the positions of all classes of a sample: (B, n) -> (B, num_classes).
+    """Return 1 at every class index of a sample, 0 elsewhere: (B, n) -> (B, num_classes).
 
     Args:
         inputs: the class indices (B, n).
-        num_classes: how many classes there are.
-        axis: the axis or axes; None: all of them.
-        dtype: the dtype of the result; None: the one that follows from the input.
-        sparse: only False: tensors are dense.
-        **kwargs: none are taken.
+        axis: where the axis of the classes is, before samples are combined.
+        dtype: the dtype of the result; None: ``config.floatx()``.
 
-    Example:
-        >>> multi_hot([[0, 2]], 3)
-        tensor([[1., 0., 1.]])
+    >>> multi_hot([[0, 2]], 3)
+    tensor([[1., 0., 1.]])
     """
     if kwargs or num_classes is None:
         raise ArgumentTypeError("multi_hot takes num_classes.", expected="multi_hot(inputs, num_classes, …)", got=str(kwargs))
@@ -72,16 +72,10 @@ def _one_hot(x: TensorLike, num_classes: int, axis: int, dtype: str | None, spar
 
 @operation()
 def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False) -> Tensor:
-    """Return -t · log p - (1 - t) · log(1 - p) for each element, p = output, or sigmoid(output) ``from_logits``.
+    """Return -t · log p - (1 - t) · log(1 - p) for each element; p is output, or sigmoid(output) for logits.
 
-    Args:
-        target: the true values.
-        output: the predictions.
-        from_logits: whether predictions are logits instead of probabilities.
-
-    Example:
-        >>> binary_crossentropy([1.0], [0.5])
-        tensor([0.6931])
+    >>> binary_crossentropy([1.0], [0.5])
+    tensor([0.6931])
     """
     true, pred = _alike(target, output)
     if from_logits:
@@ -92,17 +86,10 @@ def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: boo
 
 @operation()
 def categorical_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """Return -Σ t · log p along an axis, p = output scaled to sum to 1, or softmax(output) ``from_logits``.
+    """Return -Σ t · log p along an axis; p is output scaled to sum 1, or softmax(output) for logits.
 
-    Args:
-        target: the true values.
-        output: the predictions.
-        from_logits: whether predictions are logits instead of probabilities.
-        axis: the axis or axes; None: all of them.
-
-    Example:
-        >>> categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])
-        tensor([0.6931])
+    >>> categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])
+    tensor([0.6931])
     """
     true, pred = _alike(target, output)
     place = one_axis(axis, rank(pred))
@@ -113,17 +100,13 @@ def categorical_crossentropy(target: TensorLike, output: TensorLike, from_logits
 def sparse_categorical_crossentropy(
     target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    """Return -log p[class] for class indices; the target has output's shape without the axis, or with size 1 there.
+    """Return -log p[class]; p is output scaled to sum 1 along an axis, or softmax(output) for logits.
 
     Args:
-        target: the true values.
-        output: the predictions.
-        from_logits: whether predictions are logits instead of probabilities.
-        axis: the axis or axes; None: all of them.
+        target: the class indices, of output's shape without the axis, or with size 1 there.
 
-    Example:
-        >>> sparse_categorical_crossentropy([1], [[0.5, 0.5]])
-        tensor([0.6931])
+    >>> sparse_categorical_crossentropy([1], [[0.5, 0.5]])
+    tensor([0.6931])
     """
     true, pred = tensor(target).long(), floats(output)
     place = one_axis(axis, rank(pred))

@@ -13,240 +13,169 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import common, dtype, operands, pair, rank, some_axes, tensor
 
+ARGUMENTS = {
+    "rtol": "the relative tolerance.",
+    "atol": "the absolute tolerance.",
+    "equal_nan": "whether NaN equals NaN.",
+}
+
 
 @stating(COMPARISON)
 def equal(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 = x2.
+    """Return whether x1 = x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> equal([1.0, 4.0], [2.0, 3.0])
-        tensor([False, False])
+    >>> equal([1.0, 4.0], [1.0, 3.0])
+    tensor([ True, False])
     """
     return operator.eq(*operands(x1, x2))
 
 
 @stating(COMPARISON)
 def not_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 ≠ x2.
+    """Return whether x1 ≠ x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> not_equal([1.0, 4.0], [2.0, 3.0])
-        tensor([True, True])
+    >>> not_equal([1.0, 4.0], [1.0, 3.0])
+    tensor([False,  True])
     """
     return operator.ne(*operands(x1, x2))
 
 
 @stating(COMPARISON)
 def less(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 < x2.
+    """Return whether x1 < x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> less([1.0, 4.0], [2.0, 3.0])
-        tensor([ True, False])
+    >>> less([1.0, 4.0], [2.0, 3.0])
+    tensor([ True, False])
     """
     return operator.lt(*operands(x1, x2))
 
 
 @stating(COMPARISON)
 def less_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 ≤ x2.
+    """Return whether x1 ≤ x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> less_equal([1.0, 4.0], [2.0, 3.0])
-        tensor([ True, False])
+    >>> less_equal([1.0, 3.0, 4.0], 3.0)
+    tensor([ True,  True, False])
     """
     return operator.le(*operands(x1, x2))
 
 
 @stating(COMPARISON)
 def greater(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 > x2.
+    """Return whether x1 > x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> greater([1.0, 4.0], [2.0, 3.0])
-        tensor([False,  True])
+    >>> greater([1.0, 4.0], [2.0, 3.0])
+    tensor([False,  True])
     """
     return operator.gt(*operands(x1, x2))
 
 
 @stating(COMPARISON)
 def greater_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 ≥ x2.
+    """Return whether x1 ≥ x2, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> greater_equal([1.0, 4.0], [2.0, 3.0])
-        tensor([False,  True])
+    >>> greater_equal([1.0, 3.0, 4.0], 3.0)
+    tensor([False,  True,  True])
     """
     return operator.ge(*operands(x1, x2))
 
 
 @stating(COMPARISON)
 def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return whether both are true (not 0).
+    """Return whether both are true; numbers are true where they are not 0.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> logical_and([True, True], [True, False])
-        tensor([ True, False])
+    >>> logical_and([True, True], [True, False])
+    tensor([ True, False])
     """
     return torch.logical_and(*pair(x1, x2))
 
 
 @stating(COMPARISON)
 def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return whether at least one is true (not 0).
+    """Return whether at least one is true; numbers are true where they are not 0.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> logical_or([True, True], [True, False])
-        tensor([True, True])
+    >>> logical_or([True, False], [False, False])
+    tensor([ True, False])
     """
     return torch.logical_or(*pair(x1, x2))
 
 
 @stating(COMPARISON)
 def logical_xor(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return whether exactly one is true (not 0).
+    """Return whether exactly one is true; numbers are true where they are not 0.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-
-    Example:
-        >>> logical_xor([True, True], [True, False])
-        tensor([False,  True])
+    >>> logical_xor([1, 0, 2], [True, True, False])
+    tensor([False,  True,  True])
     """
     return torch.logical_xor(*pair(x1, x2))
 
 
 @operation(rules.boolean, pointwise)
 def logical_not(x: TensorLike) -> Tensor:
-    """Return whether it is false (0).
+    """Return whether x is false; numbers are false where they are 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> logical_not([-1.5, 0.0, 2.0])
-        tensor([False,  True, False])
+    >>> logical_not([-1.5, 0.0, 2.0])
+    tensor([False,  True, False])
     """
     return torch.logical_not(tensor(x))
 
 
 @operation(rules.boolean, pointwise)
 def isnan(x: TensorLike) -> Tensor:
-    """Return where there is no number.
+    """Return True where x is NaN.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> isnan([-1.5, 0.0, 2.0])
-        tensor([False, False, False])
+    >>> isnan([1.0, float("nan")])
+    tensor([False,  True])
     """
     return torch.isnan(tensor(x))
 
 
 @operation(rules.boolean, pointwise)
 def isinf(x: TensorLike) -> Tensor:
-    """Return where there is ∞ or -∞.
+    """Return True where x is ∞ or -∞.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> isinf([-1.5, 0.0, 2.0])
-        tensor([False, False, False])
+    >>> isinf([1.0, float("inf"), float("-inf"), float("nan")])
+    tensor([False,  True,  True, False])
     """
     return torch.isinf(tensor(x))
 
 
 @operation(rules.boolean, pointwise)
 def isposinf(x: TensorLike) -> Tensor:
-    """Return where there is ∞.
+    """Return True where x is ∞.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> isposinf([-1.5, 0.0, 2.0])
-        tensor([False, False, False])
+    >>> isposinf([float("inf"), float("-inf")])
+    tensor([ True, False])
     """
     return torch.isposinf(tensor(x))
 
 
 @operation(rules.boolean, pointwise)
 def isneginf(x: TensorLike) -> Tensor:
-    """Return where there is -∞.
+    """Return True where x is -∞.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> isneginf([-1.5, 0.0, 2.0])
-        tensor([False, False, False])
+    >>> isneginf([float("inf"), float("-inf")])
+    tensor([False,  True])
     """
     return torch.isneginf(tensor(x))
 
 
 @operation(rules.boolean, pointwise)
 def isfinite(x: TensorLike) -> Tensor:
-    """Return where there is neither ∞ nor NaN.
+    """Return True where x is neither NaN, ∞ nor -∞.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> isfinite([-1.5, 0.0, 2.0])
-        tensor([True, True, True])
+    >>> isfinite([1.0, float("inf"), float("nan")])
+    tensor([ True, False, False])
     """
     return torch.isfinite(tensor(x))
 
 
 @operation(mask=pointwise)
 def isclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Return |x1 - x2| ≤ atol + rtol · |x2|.
+    """Return whether |x1 - x2| ≤ atol + rtol · |x2|, element by element.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-        rtol: the relative tolerance.
-        atol: the absolute tolerance.
-        equal_nan: whether NaN equals NaN.
-
-    Example:
-        >>> isclose([1.0], [1.0 + 1e-9])
-        tensor([True])
+    >>> isclose([1.0], [1.0 + 1e-9])
+    tensor([True])
     """
     return _close(x1, x2, rtol, atol, equal_nan)
 
@@ -258,67 +187,46 @@ def _close(x1: TensorLike, x2: TensorLike, rtol: float, atol: float, equal_nan: 
 
 @operation()
 def allclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Return whether |x1 - x2| ≤ atol + rtol · |x2| everywhere, as one boolean.
+    """Return whether |x1 - x2| ≤ atol + rtol · |x2| for all elements.
 
-    Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-        rtol: the relative tolerance.
-        atol: the absolute tolerance.
-        equal_nan: whether NaN equals NaN.
-
-    Example:
-        >>> allclose([1.0], [1.0 + 1e-9])
-        tensor(True)
+    >>> allclose([1.0], [1.0 + 1e-9])
+    tensor(True)
     """
     return torch.all(_close(x1, x2, rtol, atol, equal_nan))
 
 
 @operation()
 def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False) -> Tensor:
-    """Return for each element of x1 whether it is one of x2, or where ``invert`` whether it is none.
+    """Return for each element of x1 whether it is among those of x2; the opposite where ``invert`` is True.
 
     Args:
-        x1: the first operand.
-        x2: the values that are looked for.
-        assume_unique: whether no value comes twice, which is faster.
+        x1: the elements, of any shape.
+        x2: the values to compare with, of any shape.
+        assume_unique: whether no value occurs twice, which is faster.
         invert: whether to return the opposite.
 
-    Example:
-        >>> isin([1, 2], [2, 3])
-        tensor([False,  True])
+    >>> isin([1, 2], [2, 3])
+    tensor([False,  True])
     """
     return torch.isin(*common(x1, x2), assume_unique=assume_unique, invert=invert)
 
 
 @operation(rules.truth, along())
 def all(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return whether all along the axes are true (not 0).
+    """Return whether all elements along the axes are true; numbers are true where they are not 0.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> all([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([True, True])
+    >>> all([[True, True], [True, False]], axis=1)
+    tensor([ True, False])
     """
     return _over(torch.all, x, axis, keepdims)
 
 
 @operation(rules.truth, along())
 def any(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return whether one along the axes is true (not 0).
+    """Return whether any element along the axes is true; numbers are true where they are not 0.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> any([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([True, True])
+    >>> any([[0, 3], [0, 0]], axis=1)
+    tensor([ True, False])
     """
     return _over(torch.any, x, axis, keepdims)
 

@@ -8,59 +8,60 @@ from typing import SupportsInt, TypeVar
 from anabranch import _tree
 from anabranch._errors import ArgumentError
 from anabranch.graph import Tensor as Symbolic
+from anabranch.ops._arguments import documented
 from anabranch.ops._torch import torch
 from anabranch.ops._types import TensorLike
 from anabranch.ops._values import tensor
-from anabranch.ops.creation import shape
+from anabranch.ops.core import shape
 
 R = TypeVar("R")
 Nest = _tree.Nest
 
 
+@documented
 def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) -> R:
-    """Return what ``true_fn`` gives where the one boolean is true, else what ``false_fn`` gives.
+    """Return ``true_fn()`` if ``pred`` is true, else ``false_fn()``.
 
     Args:
         pred: one boolean.
-        true_fn: called where it is true.
-        false_fn: called where it is false.
+        true_fn: takes no arguments.
+        false_fn: takes no arguments.
 
-    Example:
-        >>> cond(True, lambda: "yes", lambda: "no")
-        'yes'
+    >>> cond(True, lambda: "yes", lambda: "no")
+    'yes'
     """
     return true_fn() if pred else false_fn()
 
 
+@documented
 def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: Nest) -> R:
-    """Return what the branch of that number gives on the operands; the nearest one where there is none.
+    """Return ``branches[index](*operands)``; an index out of range takes the nearest branch.
 
     Args:
         index: which branch.
         branches: the functions.
-        *operands: the tensors.
+        *operands: the arguments of the branch.
 
-    Example:
-        >>> switch(1, [lambda x: x, lambda x: -x], 3.0)
-        tensor(-3.)
+    >>> switch(1, [lambda x: x, lambda x: -x], 3.0)
+    tensor(-3.)
     """
     return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
 
 
+@documented
 def while_loop(
     cond: Callable[..., object], body: Callable[..., Nest], loop_vars: R, maximum_iterations: int | None = None
 ) -> R:
-    """Return the variables that ``body`` makes of those before it while ``cond`` of them is true.
+    """Return the loop variables after ``loop_vars = body(*loop_vars)`` has run while ``cond(*loop_vars)`` was true.
 
     Args:
-        cond: returns whether the loop goes on.
-        body: returns the next variables.
-        loop_vars: the first variables.
-        maximum_iterations: the most iterations; None: no limit.
+        cond: returns whether to go on.
+        body: returns the next loop variables.
+        loop_vars: the initial loop variables, one or several.
+        maximum_iterations: the greatest number of iterations; None: no limit.
 
-    Example:
-        >>> while_loop(lambda i: i < 5, lambda i: i + 2, 0)
-        tensor(6, dtype=torch.int32)
+    >>> while_loop(lambda i: i < 5, lambda i: i + 2, 0)
+    tensor(6, dtype=torch.int32)
     """
     alone = not isinstance(loop_vars, (tuple, list))
     variables: Nest = _tensors(tuple(loop_vars) if isinstance(loop_vars, (tuple, list)) else (loop_vars,))
@@ -72,8 +73,9 @@ def while_loop(
     return _tensors(variables[0] if alone else variables)
 
 
+@documented
 def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, Nest], Nest], init_val: Nest) -> Nest:
-    """Return the value that ``body_fun(i, value)`` makes of the one before, for i from ``lower`` below ``upper``.
+    """Return the value after ``value = body_fun(i, value)`` has run for i from ``lower`` to ``upper - 1``.
 
     Args:
         lower: the first index.
@@ -81,9 +83,8 @@ def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, N
         body_fun: called with the index and the value.
         init_val: the initial value.
 
-    Example:
-        >>> fori_loop(0, 3, lambda i, total: total + i, 0)
-        tensor(3, dtype=torch.int32)
+    >>> fori_loop(0, 3, lambda i, total: total + i, 0)
+    tensor(3, dtype=torch.int32)
     """
     value = _tensors(init_val)
     for index in range(int(lower), int(upper)):
@@ -91,36 +92,37 @@ def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, N
     return _tensors(value)
 
 
+@documented
 def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
-    """Return what ``f`` gives on each position along the first axis, stacked.
+    """Return ``f(x)`` for each x along the first axis of ``xs``, stacked.
 
     Args:
         f: the function.
         xs: the tensors, taken apart along the first axis.
 
-    Example:
-        >>> import torch
-        >>> map(lambda x: 2 * x, torch.tensor([1, 2]))
-        tensor([2, 4])
+    >>> import torch
+    >>> map(lambda x: 2 * x, torch.tensor([1, 2]))
+    tensor([2, 4])
     """
     return _stacked([f(part) for part in _parts(xs)])
 
 
+@documented
 def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
-    """Return what ``function`` gives on each position along the first axis, computed at once by ``torch.vmap``.
+    """Return ``function(x)`` for each x along the first axis, stacked; computed at once by ``torch.vmap``.
 
     Args:
         function: the function.
-        elements: the tensors.
+        elements: the tensors, taken apart along the first axis.
 
-    Example:
-        >>> import torch
-        >>> vectorized_map(lambda x: 2 * x, torch.tensor([1, 2]))
-        tensor([2, 4])
+    >>> import torch
+    >>> vectorized_map(lambda x: 2 * x, torch.tensor([1, 2]))
+    tensor([2, 4])
     """
     return torch.vmap(function)(_tensors(elements))
 
 
+@documented
 def scan(
     f: Callable[[Nest, Nest], tuple[Nest, Nest]],
     init: Nest,
@@ -129,22 +131,19 @@ def scan(
     reverse: bool = False,
     unroll: bool | int = 1,
 ) -> tuple[Nest, Nest]:
-    """Return the last state and all outputs of ``state, output = f(state, x)`` along the first axis of ``xs``.
-
-    ``length`` says how often where there is no ``xs``; ``reverse`` begins at the end.
+    """Return the last state and the stacked outputs of ``state, output = f(state, x)``, x being each row of ``xs``.
 
     Args:
-        f: the function.
-        init: the first state.
+        f: takes the state and x; returns the next state and an output.
+        init: the initial state.
         xs: the tensors, taken apart along the first axis; None: there are none.
-        length: how many steps, where there is no ``xs``.
+        length: how many steps, where ``xs`` is None.
         reverse: whether to begin at the end.
         unroll: accepted as in Keras; it does not change the result.
 
-    Example:
-        >>> import torch
-        >>> scan(lambda total, x: (total + x, total + x), torch.tensor(0), torch.tensor([1, 2, 3]))
-        (tensor(6), tensor([1, 3, 6]))
+    >>> import torch
+    >>> scan(lambda total, x: (total + x, total + x), torch.tensor(0), torch.tensor([1, 2, 3]))
+    (tensor(6), tensor([1, 3, 6]))
     """
     if xs is None and length is None:
         raise ArgumentError("How often is not known.", expected="scan(f, init, xs) or scan(f, init, length=n)")

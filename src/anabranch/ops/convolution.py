@@ -12,6 +12,19 @@ from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import check_rank, common, floats, one_of, rank, shape, sizes, tensor
 
+ARGUMENTS = {
+    "kernel": "the kernel, as above.",
+    "strides": "the step of the window along each axis, or one integer.",
+    "padding": '"valid": none; "same": so that ceil(length / stride) positions result.',
+    "dilation_rate": "the distance between the elements of the window.",
+    "pool_size": "the size of the window along each axis, or one integer.",
+    "strides: Sizes | None": "the step of the window; None: ``pool_size``.",
+    "output_size": "the sizes of the result along the spatial axes, or one integer.",
+    "block_size": "b, the size of a block.",
+    "x": "images (B, H, W, C).",
+    "data_format: str": '"channels_last" or "channels_first".',
+}
+
 
 @operation()
 def conv(
@@ -22,20 +35,14 @@ def conv(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Tensor:
-    """Return the cross-correlation of (B, …spatial, C) with a kernel (…window, C / groups, O): (B, …positions, O).
+    """Return the cross-correlation: (B, …spatial, C), kernel (…window, C / groups, O) -> (B, …positions, O).
 
     Args:
-        inputs: the input.
         kernel: the kernel.
-        strides: the step of the window along each axis, or one integer.
-        padding: "valid": none; "same": so that ceil(length / stride) positions result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
-        dilation_rate: the distance between the elements of the window.
 
-    Example:
-        >>> import torch
-        >>> conv(torch.ones(1, 4, 1), torch.ones(2, 1, 3)).shape
-        torch.Size([1, 3, 3])
+    >>> import torch
+    >>> conv(torch.ones(1, 4, 1), torch.ones(2, 1, 3)).shape
+    torch.Size([1, 3, 3])
     """
     x, kernel, spatial, layout = _prepared(inputs, kernel, padding, data_format)
     channels, taken = _channels(x, layout), shape(kernel)[-2]
@@ -54,20 +61,14 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Tensor:
-    """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M).
+    """Return each channel convolved with its own filters: kernel (…window, C, M) -> (B, …positions, C · M).
 
     Args:
-        inputs: the input.
         kernel: the kernel.
-        strides: the step of the window along each axis, or one integer.
-        padding: "valid": none; "same": so that ceil(length / stride) positions result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
-        dilation_rate: the distance between the elements of the window.
 
-    Example:
-        >>> import torch
-        >>> depthwise_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3)).shape
-        torch.Size([1, 3, 6])
+    >>> import torch
+    >>> depthwise_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3)).shape
+    torch.Size([1, 3, 6])
     """
     x, kernel, _, layout = _prepared(inputs, kernel, padding, data_format)
     return _depthwise(x, kernel, strides, padding, layout, dilation_rate)
@@ -83,21 +84,15 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Tensor:
-    """Return a depthwise convolution (…window, C, M) followed by one of single positions (1, …, C · M, O).
+    """Return a depthwise convolution followed by a pointwise one (Chollet 2017).
 
     Args:
-        inputs: the input.
         depthwise_kernel: the kernel of each channel (…window, C, M).
         pointwise_kernel: the kernel that mixes channels (1, …, C · M, O).
-        strides: the step of the window along each axis, or one integer.
-        padding: "valid": none; "same": so that ceil(length / stride) positions result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
-        dilation_rate: the distance between the elements of the window.
 
-    Example:
-        >>> import torch
-        >>> separable_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3), torch.ones(1, 6, 5)).shape
-        torch.Size([1, 3, 5])
+    >>> import torch
+    >>> separable_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3), torch.ones(1, 6, 5)).shape
+    torch.Size([1, 3, 5])
     """
     x, kernel, spatial, layout = _prepared(inputs, depthwise_kernel, padding, data_format)
     x = _depthwise(x, kernel, strides, padding, layout, dilation_rate)
@@ -114,21 +109,15 @@ def conv_transpose(
     data_format: str | None = None,
     dilation_rate: Sizes = 1,
 ) -> Tensor:
-    """Return the transpose of a convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O).
+    """Return the transposed convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O).
 
     Args:
-        inputs: the input.
         kernel: the kernel.
-        strides: the step of the window along each axis, or one integer.
-        padding: "valid": none; "same": so that ceil(length / stride) positions result.
-        output_padding: by how much the result is longer; None: as the padding says.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
-        dilation_rate: the distance between the elements of the window.
+        output_padding: how many positions are added at the end; None: as many as the padding asks for.
 
-    Example:
-        >>> import torch
-        >>> conv_transpose(torch.ones(1, 4, 1), torch.ones(2, 3, 1), strides=2).shape
-        torch.Size([1, 8, 3])
+    >>> import torch
+    >>> conv_transpose(torch.ones(1, 4, 1), torch.ones(2, 3, 1), strides=2).shape
+    torch.Size([1, 8, 3])
     """
     x, kernel, spatial, layout = _prepared(inputs, kernel, padding, data_format)
     channels, taken = _channels(x, layout), shape(kernel)[-1]
@@ -210,19 +199,15 @@ def max_pool(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Return the greatest of each window: (B, …spatial, C) -> (B, …positions, C); strides are its sizes unless given.
+    """Return the maximum of each window: (B, …spatial, C) -> (B, …positions, C).
 
     Args:
-        inputs: the input.
         pool_size: the size of the window.
         strides: the step of the window along each axis, or one integer.
-        padding: "valid": none; "same": so that ceil(length / stride) positions result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
-        tensor([[[3.],
-                 [2.]]])
+    >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+    tensor([[[3.],
+             [2.]]])
     """
     return _pooled("max", inputs, pool_size, strides, padding, data_format)
 
@@ -235,19 +220,15 @@ def average_pool(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Return the mean of each window, in which padding does not count.
+    """Return the mean of each window, without the padding: (B, …spatial, C) -> (B, …positions, C).
 
     Args:
-        inputs: the input.
         pool_size: the size of the window.
         strides: the step of the window along each axis, or one integer.
-        padding: "valid": none; "same": so that ceil(length / stride) positions result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
-        tensor([[[2.],
-                 [1.]]])
+    >>> average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+    tensor([[[2.],
+             [1.]]])
     """
     return _pooled("mean", inputs, pool_size, strides, padding, data_format)
 
@@ -274,17 +255,14 @@ def _pooled(
 
 @operation()
 def adaptive_average_pool(inputs: TensorLike, output_size: Sizes, data_format: str | None = None) -> Tensor:
-    """Return means over windows chosen so that ``output_size`` positions come out; None keeps an axis.
+    """Return means over windows chosen so that ``output_size`` positions result: (B, …output_size, C).
 
     Args:
-        inputs: the input.
         output_size: the sizes of the result; None keeps one.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> adaptive_average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
-        tensor([[[2.],
-                 [1.]]])
+    >>> adaptive_average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+    tensor([[[2.],
+             [1.]]])
     """
     kinds = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
     return _adaptive(kinds, inputs, output_size, data_format)
@@ -292,17 +270,14 @@ def adaptive_average_pool(inputs: TensorLike, output_size: Sizes, data_format: s
 
 @operation()
 def adaptive_max_pool(inputs: TensorLike, output_size: Sizes, data_format: str | None = None) -> Tensor:
-    """Return the greatest of windows chosen so that ``output_size`` positions come out; None keeps an axis.
+    """Return maxima over windows chosen so that ``output_size`` positions result: (B, …output_size, C).
 
     Args:
-        inputs: the input.
         output_size: the sizes of the result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> adaptive_max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
-        tensor([[[3.],
-                 [2.]]])
+    >>> adaptive_max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
+    tensor([[[3.],
+             [2.]]])
     """
     kinds = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
     return _adaptive(kinds, inputs, output_size, data_format)
@@ -324,17 +299,15 @@ def _adaptive(
 
 @operation()
 def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Return (B, H, W, C) with each block of positions as channels: (B, H / b, W / b, C · b²).
+    """Return the positions of each block as channels: (B, H, W, C) -> (B, H / b, W / b, C · b²).
 
     Args:
-        x: the input, of any shape.
         block_size: the size of a block.
         data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> import torch
-        >>> space_to_depth(torch.ones(1, 4, 4, 1), 2).shape
-        torch.Size([1, 2, 2, 4])
+    >>> import torch
+    >>> space_to_depth(torch.ones(1, 4, 4, 1), 2).shape
+    torch.Size([1, 2, 2, 4])
     """
     x, (batch, height, width, channels) = _image(x, data_format)
     rows, columns = height // block_size, width // block_size
@@ -345,17 +318,15 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_
 
 @operation()
 def depth_to_space(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Return (B, H, W, C) with its channels as blocks of positions: (B, H · b, W · b, C / b²).
+    """Return channels as the positions of blocks: (B, H, W, C) -> (B, H · b, W · b, C / b²).
 
     Args:
-        x: the input, of any shape.
         block_size: the size of a block.
         data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> import torch
-        >>> depth_to_space(torch.ones(1, 2, 2, 4), 2).shape
-        torch.Size([1, 4, 4, 1])
+    >>> import torch
+    >>> depth_to_space(torch.ones(1, 2, 2, 4), 2).shape
+    torch.Size([1, 4, 4, 1])
     """
     x, (batch, height, width, channels) = _image(x, data_format)
     depth = channels // block_size**2

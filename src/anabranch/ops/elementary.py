@@ -11,19 +11,13 @@ from anabranch.ops._values import dtype, floats, tensor, whole
 
 # Sign and size
 
-OUTSIDE = frozenset(("erf", "erfc", "erfinv", "rsqrt"))  # Keras has them in no namespace of this family
-
 
 @operation(rules.float_unchanged, pointwise)
 def absolute(x: TensorLike) -> Tensor:
-    """Return |x|.
+    """Return |x|, element by element.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> absolute([-1.5, 0.0, 2.0])
-        tensor([1.5000, 0.0000, 2.0000])
+    >>> absolute([-1.5, 0.0, 2.0])
+    tensor([1.5000, 0.0000, 2.0000])
     """
     return torch.abs(whole(x))
 
@@ -35,40 +29,28 @@ abs = absolute
 def negative(x: TensorLike) -> Tensor:
     """Return -x.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> negative([-1.5, 0.0, 2.0])
-        tensor([ 1.5000, -0.0000, -2.0000])
+    >>> negative([-1.5, 0.0, 2.0])
+    tensor([ 1.5000, -0.0000, -2.0000])
     """
     return torch.neg(tensor(x))
 
 
 @operation(rules.float_unchanged, pointwise)
 def sign(x: TensorLike) -> Tensor:
-    """Return -1, 0 or 1.
+    """Return -1 where x < 0, 0 where x = 0, 1 where x > 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> sign([-1.5, 0.0, 2.0])
-        tensor([-1.,  0.,  1.])
+    >>> sign([-1.5, 0.0, 2.0])
+    tensor([-1.,  0.,  1.])
     """
     return torch.sign(whole(x))
 
 
 @operation(rules.boolean, pointwise)
 def signbit(x: TensorLike) -> Tensor:
-    """Return whether the sign is minus, which that of -0.0 is.
+    """Return True where the sign bit is set: x < 0, or -0.0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> signbit([-1.5, 0.0, 2.0])
-        tensor([ True, False, False])
+    >>> signbit([-1.5, -0.0, 0.0])
+    tensor([ True,  True, False])
     """
     return torch.signbit(tensor(x))
 
@@ -80,12 +62,8 @@ def signbit(x: TensorLike) -> Tensor:
 def square(x: TensorLike) -> Tensor:
     """Return x².
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> square([-1.5, 0.0, 2.0])
-        tensor([2.2500, 0.0000, 4.0000])
+    >>> square([-1.5, 0.0, 2.0])
+    tensor([2.2500, 0.0000, 4.0000])
     """
     return torch.square(whole(x))
 
@@ -94,55 +72,29 @@ def square(x: TensorLike) -> Tensor:
 def sqrt(x: TensorLike) -> Tensor:
     """Return √x.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> sqrt([1.0, 4.0])
-        tensor([1., 2.])
+    >>> sqrt([1.0, 4.0])
+    tensor([1., 2.])
     """
     return torch.sqrt(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def cbrt(x: TensorLike) -> Tensor:
-    """Return the cube root, of negative numbers too.
+    """Return ∛x, of negative numbers too.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> cbrt([-1.5, 0.0, 2.0])
-        tensor([-1.1447,  0.0000,  1.2599])
+    >>> cbrt([-8.0, 27.0])
+    tensor([-2.,  3.])
     """
     x = floats(x)
     return torch.sign(x) * torch.abs(x) ** (1 / 3)
-
-
-@operation(rules.as_float, pointwise)
-def rsqrt(x: TensorLike) -> Tensor:
-    """Return 1 / √x.
-
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> rsqrt([1.0, 4.0])
-        tensor([1.0000, 0.5000])
-    """
-    return torch.rsqrt(floats(x))
 
 
 @operation(rules.float_unchanged, pointwise)
 def reciprocal(x: TensorLike) -> Tensor:
     """Return 1 / x.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> reciprocal([-1.5, 0.0, 2.0])
-        tensor([-0.6667,     inf,  0.5000])
+    >>> reciprocal([-1.5, 0.0, 2.0])
+    tensor([-0.6667,     inf,  0.5000])
     """
     return torch.reciprocal(tensor(x))
 
@@ -152,98 +104,70 @@ def reciprocal(x: TensorLike) -> Tensor:
 
 @operation(rules.as_float, pointwise)
 def exp(x: TensorLike) -> Tensor:
-    """Return e to the power of x.
+    """Return eˣ.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> exp([-1.5, 0.0, 2.0])
-        tensor([0.2231, 1.0000, 7.3891])
+    >>> exp([0.0, 1.0])
+    tensor([1.0000, 2.7183])
     """
     return torch.exp(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def exp2(x: TensorLike) -> Tensor:
-    """Return 2 to the power of x.
+    """Return 2ˣ.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> exp2([-1.5, 0.0, 2.0])
-        tensor([0.3536, 1.0000, 4.0000])
+    >>> exp2([-1.0, 0.5, 3.0])
+    tensor([0.5000, 1.4142, 8.0000])
     """
     return torch.exp2(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def expm1(x: TensorLike) -> Tensor:
-    """Return exp(x) - 1, exact where x is near 0.
+    """Return exp(x) - 1, exact for small x too.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> expm1([-1.5, 0.0, 2.0])
-        tensor([-0.7769,  0.0000,  6.3891])
+    >>> expm1([1e-6])
+    tensor([1.0000e-06])
     """
     return torch.expm1(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log(x: TensorLike) -> Tensor:
-    """Return the natural logarithm.
+    """Return the natural logarithm, log x; NaN for x < 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> log([1.0, 4.0])
-        tensor([0.0000, 1.3863])
+    >>> log([1.0, 4.0])
+    tensor([0.0000, 1.3863])
     """
     return torch.log(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log1p(x: TensorLike) -> Tensor:
-    """Return log(1 + x), exact where x is near 0.
+    """Return log(1 + x), exact for small x too.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> log1p([1.0, 4.0])
-        tensor([0.6931, 1.6094])
+    >>> log1p([1e-6])
+    tensor([1.0000e-06])
     """
     return torch.log1p(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log2(x: TensorLike) -> Tensor:
-    """Return the logarithm to the base 2.
+    """Return the base-2 logarithm, log₂ x; NaN for x < 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> log2([1.0, 4.0])
-        tensor([0., 2.])
+    >>> log2([0.5, 8.0])
+    tensor([-1.,  3.])
     """
     return torch.log2(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def log10(x: TensorLike) -> Tensor:
-    """Return the logarithm to the base 10.
+    """Return the base-10 logarithm, log₁₀ x; NaN for x < 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> log10([1.0, 4.0])
-        tensor([0.0000, 0.6021])
+    >>> log10([0.1, 1000.0])
+    tensor([-1.,  3.])
     """
     return torch.log10(floats(x))
 
@@ -253,42 +177,30 @@ def log10(x: TensorLike) -> Tensor:
 
 @operation(rules.as_float, pointwise)
 def floor(x: TensorLike) -> Tensor:
-    """Return the greatest integer ≤ x, as a float.
+    """Return ⌊x⌋, the greatest integer ≤ x, as a float.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> floor([-1.5, 0.0, 2.0])
-        tensor([-2.,  0.,  2.])
+    >>> floor([-1.5, 2.7])
+    tensor([-2.,  2.])
     """
     return torch.floor(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def ceil(x: TensorLike) -> Tensor:
-    """Return the least integer ≥ x, as a float.
+    """Return ⌈x⌉, the least integer ≥ x, as a float.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> ceil([-1.5, 0.0, 2.0])
-        tensor([-1.,  0.,  2.])
+    >>> ceil([-1.5, 2.2])
+    tensor([-1.,  3.])
     """
     return torch.ceil(floats(x))
 
 
 @operation(rules.float_unchanged, pointwise)
 def trunc(x: TensorLike) -> Tensor:
-    """Return x without what follows the point.
+    """Return x rounded towards 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> trunc([-1.5, 0.0, 2.0])
-        tensor([-1.,  0.,  2.])
+    >>> trunc([-1.5, 2.7])
+    tensor([-1.,  2.])
     """
     x = tensor(x)
     return x if dtype(x) == "bool" else torch.trunc(x)
@@ -296,15 +208,13 @@ def trunc(x: TensorLike) -> Tensor:
 
 @operation(mask=pointwise)
 def round(x: TensorLike, decimals: int = 0) -> Tensor:
-    """Return x rounded to ``decimals`` positions, halves to the even neighbour.
+    """Return x rounded to a number of decimals; halves go to the even neighbor.
 
     Args:
-        x: the input, of any shape.
-        decimals: how many digits after the point stay.
+        decimals: how many decimals; negative ones round to tens, hundreds, …
 
-    Example:
-        >>> round([-1.5, 0.0, 2.0])
-        tensor([-2.,  0.,  2.])
+    >>> round([1.25, 2.5], 1)
+    tensor([1.2000, 2.5000])
     """
     x = tensor(x)
     if "float" in dtype(x):
@@ -315,48 +225,6 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
 # Of the normal distribution
 
 
-@operation(rules.as_float, pointwise)
-def erf(x: TensorLike) -> Tensor:
-    """Return 2 / √π · ∫₀ˣ exp(-t²) dt.
-
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> erf([-1.5, 0.0, 2.0])
-        tensor([-0.9661,  0.0000,  0.9953])
-    """
-    return torch.erf(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def erfc(x: TensorLike) -> Tensor:
-    """Return 1 - erf(x), exact where erf(x) is near 1.
-
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> erfc([-1.5, 0.0, 2.0])
-        tensor([1.9661, 1.0000, 0.0047])
-    """
-    return torch.erfc(floats(x))
-
-
-@operation(rules.as_float, pointwise)
-def erfinv(x: TensorLike) -> Tensor:
-    """Return the number whose erf is x.
-
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> erfinv([0.0, 0.5])
-        tensor([0.0000, 0.4769])
-    """
-    return torch.erfinv(floats(x))
-
-
 # Of integers, and by other names
 
 
@@ -364,25 +232,17 @@ def erfinv(x: TensorLike) -> Tensor:
 def fabs(x: TensorLike) -> Tensor:
     """Return |x| as a float.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> fabs([-1.5, 0.0, 2.0])
-        tensor([1.5000, 0.0000, 2.0000])
+    >>> fabs([-1, 2])
+    tensor([1., 2.])
     """
     return torch.abs(floats(x))
 
 
 @operation(rules.as_float, pointwise)
 def i0(x: TensorLike) -> Tensor:
-    """Return the modified Bessel function of the first kind, of order 0.
+    """Return I₀(x), the modified Bessel function of the first kind of order 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> i0([-1.5, 0.0, 2.0])
-        tensor([1.6467, 1.0000, 2.2796])
+    >>> i0([-1.5, 0.0, 2.0])
+    tensor([1.6467, 1.0000, 2.2796])
     """
     return torch.i0(floats(x))

@@ -13,6 +13,12 @@ from anabranch.ops._torch import F, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor
 
+ARGUMENTS = {
+    "images": "images (B, H, W, C) or (H, W, C).",
+    "target_height": "the height of the result.",
+    "target_width": "the width of the result.",
+}
+
 _MODES = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubic"}
 
 
@@ -28,26 +34,20 @@ def resize(
     fill_value: float = 0.0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Return images of another ``size`` (height, width), read between pixels; integers are rounded.
-
-    ``antialias`` takes the mean over what a new pixel covers. Where the ratio of the sides changes the image is stretched,
-    unless it is to be cropped, or padded with ``fill_value``, first.
+    """Return images resized to (height, width); integers are rounded.
 
     Args:
-        images: images (B, H, W, C) or (H, W, C).
         size: the new (height, width).
         interpolation: "bilinear", "nearest" or "bicubic".
-        antialias: whether to average over what a new pixel covers.
-        crop_to_aspect_ratio: whether to crop to the new ratio of sides first.
-        pad_to_aspect_ratio: whether to pad to the new ratio of sides first.
+        antialias: whether a pixel averages over all that it covers.
+        crop_to_aspect_ratio: whether to crop to the new aspect ratio first, instead of stretching.
+        pad_to_aspect_ratio: whether to pad to the new aspect ratio first, instead of stretching.
         fill_mode: only "constant".
         fill_value: the value of padding.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> import torch
-        >>> resize(torch.ones(1, 4, 4, 3), (2, 2)).shape
-        torch.Size([1, 2, 2, 3])
+    >>> import torch
+    >>> resize(torch.ones(1, 4, 4, 3), (2, 2)).shape
+    torch.Size([1, 2, 2, 3])
     """
     layout = config.check_data_format(data_format)
     one_of("interpolation", interpolation, tuple(_MODES))
@@ -107,16 +107,11 @@ def _padded_to_ratio(x: Tensor, wanted: tuple[int, ...], value: float) -> Tensor
 
 @operation()
 def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tensor:
-    """Return 0.2989 · R + 0.587 · G + 0.114 · B with one channel.
+    """Return 0.2989 · R + 0.587 · G + 0.114 · B as one channel: (…, H, W, 3) -> (…, H, W, 1).
 
-    Args:
-        images: images (B, H, W, C) or (H, W, C).
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
-
-    Example:
-        >>> import torch
-        >>> rgb_to_grayscale(torch.ones(1, 2, 2, 3)).shape
-        torch.Size([1, 2, 2, 1])
+    >>> import torch
+    >>> rgb_to_grayscale(torch.ones(1, 2, 2, 3)).shape
+    torch.Size([1, 2, 2, 1])
     """
     layout = config.check_data_format(data_format)
     x = tensor(images)
@@ -140,22 +135,17 @@ def pad_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Return images with zeros around them; of top, bottom and ``target_height`` two are given, and so across.
+    """Return images with zeros around them; two of top, bottom and ``target_height`` are given, and two across.
 
     Args:
-        images: images (B, H, W, C) or (H, W, C).
         top_padding: rows above.
         left_padding: columns at the left.
         bottom_padding: rows below.
         right_padding: columns at the right.
-        target_height: the height of the result.
-        target_width: the width of the result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> import torch
-        >>> pad_images(torch.ones(1, 2, 2, 3), 1, 1, 1, 1).shape
-        torch.Size([1, 4, 4, 3])
+    >>> import torch
+    >>> pad_images(torch.ones(1, 2, 2, 3), 1, 1, 1, 1).shape
+    torch.Size([1, 4, 4, 3])
     """
     x, first = _spatial(images, data_format)
     height, width = sizes(x)[first : first + 2]
@@ -177,22 +167,17 @@ def crop_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Return a window of each image; of top, bottom and ``target_height`` two are given, and so across.
+    """Return a window of images; two of top, bottom and ``target_height`` are given, and two across.
 
     Args:
-        images: images (B, H, W, C) or (H, W, C).
         top_cropping: rows off the top.
         left_cropping: columns off the left.
         bottom_cropping: rows off the bottom.
         right_cropping: columns off the right.
-        target_height: the height of the result.
-        target_width: the width of the result.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
-    Example:
-        >>> import torch
-        >>> crop_images(torch.ones(1, 4, 4, 3), 1, 1, 1, 1).shape
-        torch.Size([1, 2, 2, 3])
+    >>> import torch
+    >>> crop_images(torch.ones(1, 4, 4, 3), 1, 1, 1, 1).shape
+    torch.Size([1, 2, 2, 3])
     """
     x, first = _spatial(images, data_format)
     height, width = sizes(x)[first : first + 2]

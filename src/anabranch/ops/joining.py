@@ -12,20 +12,18 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import common, one_axis, one_of, rank, shape, sizes, tensor
 
-OUTSIDE = frozenset(("unstack",))  # Keras has them in no namespace of this family
+ARGUMENTS = {
+    "xs": "the tensors.",
+    "indices_or_sections": "how many equal parts, or the positions to cut before.",
+}
 
 
 @operation(rules.joined, along(joins=True))
 def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Return tensors joined along an axis; all other sizes are equal.
+    """Return tensors joined along an existing axis; all other sizes are equal.
 
-    Args:
-        xs: the tensors.
-        axis: the axis or axes; None: all of them.
-
-    Example:
-        >>> concatenate([[1, 2], [3]])
-        tensor([1, 2, 3], dtype=torch.int32)
+    >>> concatenate([[1, 2], [3]])
+    tensor([1, 2, 3], dtype=torch.int32)
     """
     made = _several(xs)
     ranks = {rank(x) for x in made}
@@ -36,16 +34,15 @@ def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 @operation(rules.stacked, along(new=True, joins=True))
 def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Return tensors of one shape along a new axis, counted in the result.
+    """Return tensors of one shape joined along a new axis.
 
     Args:
         x: the tensors.
-        axis: the axis or axes; None: all of them.
+        axis: where the new axis is, counted in the result.
 
-    Example:
-        >>> stack([[1, 2], [3, 4]])
-        tensor([[1, 2],
-                [3, 4]], dtype=torch.int32)
+    >>> stack([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]], dtype=torch.int32)
     """
     made = _several(x)
     return torch.stack(made, one_axis(axis, rank(made[0]) + 1))
@@ -53,14 +50,10 @@ def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 @operation()
 def hstack(xs: Sequence[TensorLike]) -> Tensor:
-    """Return tensors joined along axis 1, or axis 0 where they have one.
+    """Return tensors joined along axis 1; vectors along axis 0.
 
-    Args:
-        xs: the tensors.
-
-    Example:
-        >>> hstack([[1, 2], [3]])
-        tensor([1, 2, 3], dtype=torch.int32)
+    >>> hstack([[1, 2], [3]])
+    tensor([1, 2, 3], dtype=torch.int32)
     """
     made = _several(xs)
     return torch.cat([x.reshape(1) if rank(x) == 0 else x for x in made], 0 if rank(made[0]) < 2 else 1)
@@ -70,28 +63,20 @@ def hstack(xs: Sequence[TensorLike]) -> Tensor:
 def vstack(xs: Sequence[TensorLike]) -> Tensor:
     """Return tensors joined along axis 0; vectors are rows.
 
-    Args:
-        xs: the tensors.
-
-    Example:
-        >>> vstack([[1, 2], [3, 4]])
-        tensor([[1, 2],
-                [3, 4]], dtype=torch.int32)
+    >>> vstack([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]], dtype=torch.int32)
     """
     return torch.cat([x.reshape(1, -1) if rank(x) < 2 else x for x in _several(xs)], 0)
 
 
 @operation()
 def dstack(xs: Sequence[TensorLike]) -> Tensor:
-    """Return tensors joined along axis 2, which those of fewer axes gain.
+    """Return tensors joined along axis 2, which those of lower rank gain.
 
-    Args:
-        xs: the tensors.
-
-    Example:
-        >>> dstack([[1, 2], [3, 4]])
-        tensor([[[1, 3],
-                 [2, 4]]], dtype=torch.int32)
+    >>> dstack([[1, 2], [3, 4]])
+    tensor([[[1, 3],
+             [2, 4]]], dtype=torch.int32)
     """
     made = [x.reshape(1, -1, 1) if rank(x) < 2 else x.unsqueeze(2) if rank(x) == 2 else x for x in _several(xs)]
     return torch.cat(made, 2)
@@ -99,16 +84,15 @@ def dstack(xs: Sequence[TensorLike]) -> Tensor:
 
 @operation()
 def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
-    """Return x2 joined to x1 along an axis, both flattened where it is None.
+    """Return x2 joined to the end of x1 along an axis.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-        axis: the axis or axes; None: all of them.
+        x1: the first tensor.
+        x2: the second tensor.
+        axis: the axis; None: both are flattened.
 
-    Example:
-        >>> append([1, 2], [3])
-        tensor([1, 2, 3], dtype=torch.int32)
+    >>> append([1, 2], [3])
+    tensor([1, 2, 3], dtype=torch.int32)
     """
     x1, x2 = common(x1, x2)
     if axis is None:
@@ -129,32 +113,23 @@ def _several(xs: TensorLike) -> list[Tensor]:
 
 @operation(mask=along())
 def split(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor, axis: int = 0) -> list[Tensor]:
-    """Return x in parts along an axis: so many equal ones, or cut before each of the positions given.
+    """Return the parts of x along an axis: equal ones, or cut at positions.
 
-    Args:
-        x: the input, of any shape.
-        indices_or_sections: how many equal parts, or the positions to cut before.
-        axis: the axis or axes; None: all of them.
-
-    Example:
-        >>> split([1, 2, 3, 4], 2)
-        [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
+    >>> split([1, 2, 3, 4], 2)
+    [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
     """
     return _split(x, indices_or_sections, axis)
 
 
 @operation(mask=along())
 def array_split(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor, axis: int = 0) -> list[Tensor]:
-    """Return x in parts along an axis; where they cannot be equal the first ones are longer by one.
+    """Return the parts of x along an axis; where they cannot be equal, the first ones are longer by one.
 
     Args:
-        x: the input, of any shape.
-        indices_or_sections: how many equal parts, or the positions to cut before.
-        axis: the axis or axes; None: all of them.
+        indices_or_sections: how many parts, or the positions to cut before.
 
-    Example:
-        >>> array_split([1, 2, 3], 2)
-        [tensor([1, 2], dtype=torch.int32), tensor([3], dtype=torch.int32)]
+    >>> array_split([1, 2, 3], 2)
+    [tensor([1, 2], dtype=torch.int32), tensor([3], dtype=torch.int32)]
     """
     x = tensor(x)
     place = one_axis(axis, rank(x))
@@ -166,45 +141,30 @@ def array_split(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor
 
 @operation()
 def vsplit(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor) -> list[Tensor]:
-    """Return x in parts along axis 0.
+    """Return the parts of x along axis 0.
 
-    Args:
-        x: the input, of any shape.
-        indices_or_sections: how many equal parts, or the positions to cut before.
-
-    Example:
-        >>> vsplit([1, 2, 3, 4], 2)
-        [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
+    >>> vsplit([1, 2, 3, 4], 2)
+    [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
     """
     return _split(x, indices_or_sections, 0)
 
 
 @operation()
 def hsplit(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor) -> list[Tensor]:
-    """Return x in parts along axis 1, or axis 0 where it has one.
+    """Return the parts of x along axis 1; of a vector, along axis 0.
 
-    Args:
-        x: the input, of any shape.
-        indices_or_sections: how many equal parts, or the positions to cut before.
-
-    Example:
-        >>> hsplit([[1, 2]], 2)
-        [tensor([[1]], dtype=torch.int32), tensor([[2]], dtype=torch.int32)]
+    >>> hsplit([[1, 2]], 2)
+    [tensor([[1]], dtype=torch.int32), tensor([[2]], dtype=torch.int32)]
     """
     return _split(x, indices_or_sections, 1 if rank(tensor(x)) > 1 else 0)
 
 
 @operation()
 def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int] | Tensor) -> list[Tensor]:
-    """Return x in parts along axis 2.
+    """Return the parts of x along axis 2.
 
-    Args:
-        x: the input, of any shape.
-        indices_or_sections: how many equal parts, or the positions to cut before.
-
-    Example:
-        >>> dsplit([[[1, 2]]], 2)
-        [tensor([[[1]]], dtype=torch.int32), tensor([[[2]]], dtype=torch.int32)]
+    >>> dsplit([[[1, 2]]], 2)
+    [tensor([[[1]]], dtype=torch.int32), tensor([[[2]]], dtype=torch.int32)]
     """
     return _split(x, indices_or_sections, 2)
 
@@ -234,43 +194,16 @@ def _cut(x: Tensor, places: Sequence[int] | Tensor, axis: int) -> list[Tensor]:
     return [found[index] for index in range(len(cuts) + 1)]
 
 
-@operation(mask=along())
-def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor]:
-    """Return the parts of x along an axis, which they lack; ``num`` says how many where the size is not known.
-
-    Args:
-        x: the input, of any shape.
-        num: how many parts, where the size is unknown.
-        axis: the axis or axes; None: all of them.
-
-    Example:
-        >>> unstack([[1, 2], [3, 4]])
-        [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
-    """
-    x = tensor(x)
-    place = one_axis(axis, rank(x))
-    size = shape(x)[place]
-    if size is None and num is None:
-        raise ShapeError(
-            f"How many parts axis {place} has is not known.", got=str(shape(x)), repair="unstack(x, num=…, axis=…)"
-        )
-    if None not in (size, num) and size != num:
-        raise ShapeError(f"Axis {place} has {size} parts.", expected=f"num={size}, or none", got=f"num={num}")
-    found = torch.unbind(x, place)
-    return [found[index] for index in range(num if size is None else size)]  # type: ignore[arg-type]  # one is known
-
-
 @operation()
 def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
-    """Return for each vector its value at every point of the grid that all of them span; xy: the second one's axis is first.
+    """Return the coordinate matrices of the grid that vectors span, one for each vector.
 
     Args:
         *x: the vectors.
-        indexing: "xy" or "ij": which axis of the grid the first vector varies along.
+        indexing: "xy": the second vector varies along axis 0; "ij": the first one.
 
-    Example:
-        >>> meshgrid([1, 2], [3])
-        [tensor([[1, 2]], dtype=torch.int32), tensor([[3, 3]], dtype=torch.int32)]
+    >>> meshgrid([1, 2], [3])
+    [tensor([[1, 2]], dtype=torch.int32), tensor([[3, 3]], dtype=torch.int32)]
     """
     one_of("indexing", indexing, ("xy", "ij"))
     found = torch.meshgrid(*(tensor(vector) for vector in x), indexing=indexing)

@@ -4,87 +4,53 @@ from __future__ import annotations
 
 import sys
 
+from anabranch._errors import ArgumentError
 from anabranch.ops._public import operation, public_functions
 from anabranch.ops._torch import torch
-from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import common, floats, one_of, rank
-from anabranch.ops.reduction import norm
+from anabranch.ops._types import Axes, Tensor, TensorLike
+from anabranch.ops._values import common, floats, one_of, rank, some_axes
 
-OUTSIDE = frozenset(("logdet", "slogdet"))  # Keras has them in no namespace of this family
+ARGUMENTS = {
+    "x": "the matrices (…, n, n).",
+    "a": "the matrices (…, n, n).",
+    "b": "the right-hand sides (…, n, m), or a vector (n,).",
+}
 
 
 @operation()
 def inv(x: TensorLike) -> Tensor:
-    """Return the inverse.
+    """Return the inverse matrices.
 
-    Args:
-        x: the matrices (…, n, m).
-
-    Example:
-        >>> inv([[2.0, 0.0], [0.0, 4.0]])
-        tensor([[0.5000, 0.0000],
-                [0.0000, 0.2500]])
+    >>> inv([[2.0, 0.0], [0.0, 4.0]])
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
     """
     return torch.linalg.inv(floats(x))
 
 
 @operation()
 def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
-    """Return the pseudo-inverse; singular values below ``rcond`` times the greatest count as 0.
+    """Return the Moore-Penrose pseudo-inverse: (…, n, m) -> (…, m, n).
 
     Args:
         x: the matrices (…, n, m).
         rcond: singular values below this fraction of the greatest count as 0.
 
-    Example:
-        >>> pinv([[2.0, 0.0], [0.0, 4.0]]).round(decimals=4)
-        tensor([[0.5000, 0.0000],
-                [0.0000, 0.2500]])
+    >>> pinv([[2.0, 0.0], [0.0, 4.0]]).round(decimals=4)
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
     """
     return torch.linalg.pinv(floats(x), rtol=rcond)
 
 
 @operation()
 def det(x: TensorLike) -> Tensor:
-    """Return the determinant.
+    """Return the determinant: (…, n, n) -> (…).
 
-    Args:
-        x: the matrices (…, n, m).
-
-    Example:
-        >>> det([[2.0, 0.0], [0.0, 4.0]])
-        tensor(8.)
+    >>> det([[2.0, 0.0], [0.0, 4.0]])
+    tensor(8.)
     """
     return torch.linalg.det(floats(x))
-
-
-@operation()
-def logdet(x: TensorLike) -> Tensor:
-    """Return the logarithm of the determinant.
-
-    Args:
-        x: the matrices (…, n, m).
-
-    Example:
-        >>> logdet([[2.0, 0.0], [0.0, 4.0]])
-        tensor(2.0794)
-    """
-    return torch.logdet(floats(x))
-
-
-@operation()
-def slogdet(x: TensorLike) -> tuple[Tensor, Tensor]:
-    """Return the determinant's sign and the logarithm of its size.
-
-    Args:
-        x: the matrices (…, n, n).
-
-    Example:
-        >>> slogdet([[2.0, 0.0], [0.0, 4.0]])
-        (tensor(1.), tensor(2.0794))
-    """
-    found = torch.linalg.slogdet(floats(x))
-    return found[0], found[1]
 
 
 @operation()
@@ -95,25 +61,23 @@ def solve(a: TensorLike, b: TensorLike) -> Tensor:
         a: the matrices.
         b: the right-hand side.
 
-    Example:
-        >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
-        tensor([1., 1.])
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
+    tensor([1., 1.])
     """
     return torch.linalg.solve(*common(floats(a), floats(b)))
 
 
 @operation()
 def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tensor:
-    """Return x with a · x = b, where a is 0 above the diagonal (``lower``) or below it.
+    """Return x with a · x = b for triangular a.
 
     Args:
         a: the matrices.
         b: the right-hand side.
-        lower: whether it is lower triangular.
+        lower: whether a is lower triangular, upper triangular otherwise.
 
-    Example:
-        >>> solve_triangular([[2.0, 0.0], [1.0, 4.0]], [2.0, 5.0], lower=True)
-        tensor([1., 1.])
+    >>> solve_triangular([[2.0, 0.0], [1.0, 4.0]], [2.0, 5.0], lower=True)
+    tensor([1., 1.])
     """
     a, b = common(floats(a), floats(b))
     if rank(b) == rank(a) - 1:
@@ -123,32 +87,30 @@ def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tenso
 
 @operation()
 def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
-    """Return the triangular L with L · Lᵀ = x, or where ``upper`` its transpose.
+    """Return the lower triangular L with L · Lᵀ = x.
 
     Args:
-        x: the matrices (…, n, m).
-        upper: whether the upper factor is returned.
+        x: symmetric positive definite matrices (…, n, n).
+        upper: whether to return Lᵀ instead.
 
-    Example:
-        >>> cholesky([[4.0, 0.0], [0.0, 9.0]])
-        tensor([[2., 0.],
-                [0., 3.]])
+    >>> cholesky([[4.0, 0.0], [0.0, 9.0]])
+    tensor([[2., 0.],
+            [0., 3.]])
     """
     return torch.linalg.cholesky(floats(x), upper=upper)
 
 
 @operation()
 def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
-    """Return Q with columns at right angles and the triangular R, with Q · R = x.
+    """Return the orthogonal Q and the upper triangular R with Q · R = x: (…, n, m) -> (…, n, k), (…, k, m).
 
     Args:
         x: the matrices (…, n, m).
-        mode: the mode, as above.
+        mode: "reduced": k = min(n, m); "complete": k = n.
 
-    Example:
-        >>> qr([[3.0, 1.0], [4.0, 2.0]])[1].abs().round(decimals=4)
-        tensor([[5.0000, 2.2000],
-                [0.0000, 0.4000]])
+    >>> qr([[3.0, 1.0], [4.0, 2.0]])[1].abs().round(decimals=4)
+    tensor([[5.0000, 2.2000],
+            [0.0000, 0.4000]])
     """
     found = torch.linalg.qr(floats(x), one_of("mode", mode, ("reduced", "complete")))
     return found[0], found[1]
@@ -156,16 +118,15 @@ def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 
 @operation()
 def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-    """Return U, the singular values and Vᵀ, whose product is x; without ``compute_uv`` the values alone.
+    """Return U, the singular values s and Vᵀ with U · diag(s) · Vᵀ = x: (…, n, m).
 
     Args:
         x: the matrices (…, n, m).
         full_matrices: whether U and Vᵀ are square.
-        compute_uv: whether U and Vᵀ are returned.
+        compute_uv: whether to return U and Vᵀ too, or s alone.
 
-    Example:
-        >>> svd([[2.0, 0.0], [0.0, 4.0]], compute_uv=False)
-        tensor([4., 2.])
+    >>> svd([[2.0, 0.0], [0.0, 4.0]], compute_uv=False)
+    tensor([4., 2.])
     """
     x = floats(x)
     if not compute_uv:
@@ -179,15 +140,36 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     """Return the eigenvalues of symmetric matrices, ascending, and the eigenvectors as columns.
 
     Args:
-        x: the matrices (…, n, m).
+        x: symmetric matrices (…, n, n).
 
-    Example:
-        >>> eigh([[2.0, 0.0], [0.0, 4.0]])[0]
-        tensor([2., 4.])
+    >>> eigh([[2.0, 0.0], [0.0, 4.0]])[0]
+    tensor([2., 4.])
     """
     found = torch.linalg.eigh(floats(x))
     return found[0], found[1]
 
 
-__all__ = sorted(public_functions(sys.modules[__name__]) | {"norm": norm})
+@operation()
+def norm(x: TensorLike, ord: TensorLike | None = None, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Return the norm of vectors (one axis) or matrices (two axes).
+
+    Args:
+        x: the input, of any shape.
+        ord: the order; None: 2 for vectors, Frobenius for matrices.
+
+    >>> norm([3.0, 4.0])
+    tensor(5.)
+    """
+    x = floats(x)
+    axes = None if axis is None else some_axes(axis, rank(x))
+    if axes is not None and len(axes) > 2:
+        raise ArgumentError(
+            "A norm has one axis or two.", expected="axis=i of vectors, axis=(i, j) of matrices", got=repr(axis)
+        )
+    if ord is None:
+        return torch.linalg.vector_norm(x, dim=axes, keepdim=keepdims)
+    return torch.linalg.norm(x, ord, axes, keepdims)
+
+
+__all__ = sorted(public_functions(sys.modules[__name__]))
 __dir__ = __all__.copy

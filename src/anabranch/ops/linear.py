@@ -15,20 +15,17 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, rank, shape, sizes, tensor
 
-OUTSIDE = frozenset(("cdist",))  # Keras has them in no namespace of this family
-
 
 @operation(rules.matrix_product, product)
 def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the matrix product over the last two axes, the others broadcast: (…, i, j) · (…, j, k) -> (…, i, k).
+    """Return the matrix product: (…, i, j), (…, j, k) -> (…, i, k); all other axes broadcast.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x1: the first operand (…, i, j), or a vector (j,).
+        x2: the second operand (…, j, k), or a vector (j,).
 
-    Example:
-        >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
-        tensor([[11.]])
+    >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
+    tensor([[11.]])
     """
     x1, x2 = common(x1, x2)
     columns, rows = shape(x1)[-1:], shape(x2)[-2:][:1]
@@ -43,15 +40,13 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @operation()
 def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return Σ over the last axis of x1 and the second last (or only) one of x2; of numbers the product.
+    """Return the dot product: Σ over the last axis of x1 and the second last (of a vector, the only) one of x2.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the second operand.
 
-    Example:
-        >>> dot([1.0, 2.0], [3.0, 4.0])
-        tensor(11.)
+    >>> dot([1.0, 2.0], [3.0, 4.0])
+    tensor(11.)
     """
     x1, x2 = common(x1, x2)
     if rank(x1) == 0 or rank(x2) == 0:
@@ -63,46 +58,40 @@ def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @operation()
 def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return Σ x1 · x2 of both flattened.
+    """Return Σ x1 · x2 over all elements of both.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the second operand, of as many elements.
 
-    Example:
-        >>> vdot([1.0, 2.0], [3.0, 4.0])
-        tensor(11.)
+    >>> vdot([1.0, 2.0], [3.0, 4.0])
+    tensor(11.)
     """
     return _product(lambda a, b: torch.sum(a.reshape(-1) * b.reshape(-1)), x1, x2)
 
 
 @operation()
 def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return Σ over the last axis of both: (…, n), (…', n) -> (…, …').
+    """Return Σ x1 · x2 over the last axis of both: (…a, n), (…b, n) -> (…a, …b).
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the second operand.
 
-    Example:
-        >>> inner([1.0, 2.0], [3.0, 4.0])
-        tensor(11.)
+    >>> inner([1.0, 2.0], [3.0, 4.0])
+    tensor(11.)
     """
     return _product(torch.inner, x1, x2)
 
 
 @operation()
 def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the products of each element of x1 with each of x2, both flattened: (n, m).
+    """Return the outer product x1ᵢ · x2ⱼ of both flattened: (n,), (m,) -> (n, m).
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the second operand.
 
-    Example:
-        >>> outer([1.0, 2.0], [3.0, 4.0])
-        tensor([[3., 4.],
-                [6., 8.]])
+    >>> outer([1.0, 2.0], [3.0, 4.0])
+    tensor([[3., 4.],
+            [6., 8.]])
     """
     x1, x2 = common(x1, x2)
     return torch.outer(x1.reshape(-1), x2.reshape(-1))
@@ -110,16 +99,14 @@ def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @operation()
 def tensordot(x1: TensorLike, x2: TensorLike, axes: int | Sequence[int | Sequence[int]] = 2) -> Tensor:
-    """Return Σ over axes of both: the last and first ``axes`` ones, or those named by a pair of axes or lists of axes.
+    """Return Σ x1 · x2 over pairs of axes.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
-        axes: the axes.
+        x2: the second operand.
+        axes: n: the last n axes of x1 and the first n of x2; or a pair: the axes of x1, the axes of x2.
 
-    Example:
-        >>> tensordot([1.0, 2.0], [3.0, 4.0], axes=1)
-        tensor(11.)
+    >>> tensordot([1.0, 2.0], [3.0, 4.0], axes=1)
+    tensor(11.)
     """
     if isinstance(axes, int):
         return _product(lambda a, b: torch.tensordot(a, b, axes), x1, x2)
@@ -131,16 +118,14 @@ def tensordot(x1: TensorLike, x2: TensorLike, axes: int | Sequence[int | Sequenc
 
 @operation()
 def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
-    """Return the sums of products that Einstein's notation says, as in "bij,bjk->bik".
+    """Return the sum of products in Einstein's notation, as in "bij,bjk->bik".
 
     Args:
         subscripts: the axes of each operand and of the result.
         *operands: the tensors.
-        **kwargs: none are taken.
 
-    Example:
-        >>> einsum("i,i->", [1.0, 2.0], [3.0, 4.0])
-        tensor(11.)
+    >>> einsum("i,i->", [1.0, 2.0], [3.0, 4.0])
+    tensor(11.)
     """
     made = common(*operands)
     inputs = subscripts.replace(" ", "").split("->")[0].split(",")
@@ -160,19 +145,18 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
 
 @operation()
 def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
-    """Return the vectors at right angles to those along an axis of size 3 of each, along ``axisc`` of the result.
+    """Return the cross product of vectors of 3 elements.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x1: the first vectors.
+        x2: the second vectors; the two broadcast.
         axisa: the axis of the vectors of x1.
         axisb: the axis of the vectors of x2.
         axisc: the axis of the vectors of the result.
-        axis: the axis or axes; None: all of them.
+        axis: replaces ``axisa``, ``axisb`` and ``axisc``.
 
-    Example:
-        >>> cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-        tensor([0., 0., 1.])
+    >>> cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    tensor([0., 0., 1.])
     """
     x1, x2 = common(x1, x2)
     first, second, last = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
@@ -184,48 +168,29 @@ def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axis
 
 @operation()
 def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the Kronecker product: x2 scaled by each element of x1, in its place.
+    """Return the Kronecker product x1 ⊗ x2.
 
     Args:
-        x1: the first operand.
-        x2: the second operand, which broadcasts with it.
+        x2: the second operand.
 
-    Example:
-        >>> kron([1, 2], [1, 10])
-        tensor([ 1, 10,  2, 20], dtype=torch.int32)
+    >>> kron([1, 2], [1, 10])
+    tensor([ 1, 10,  2, 20], dtype=torch.int32)
     """
     return torch.kron(*common(x1, x2))
 
 
 @operation()
-def cdist(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return the distances between the rows of both: (…, n, d), (…, m, d) -> (…, n, m).
-
-    Args:
-        x: the rows (…, n, d).
-        y: the rows (…, m, d).
-
-    Example:
-        >>> cdist([[0.0, 0.0]], [[3.0, 4.0]])
-        tensor([[5.]])
-    """
-    x, y = common(floats(x), floats(y))
-    return torch.cdist(x, y)
-
-
-@operation()
 def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803 - Keras's name
-    """Return the powers of each element of a vector, N of them: from the highest down, or ``increasing``.
+    """Return the Vandermonde matrix, the powers of each element: (n,) -> (n, N).
 
     Args:
-        x: the input, of any shape.
+        x: a vector (n,).
         N: how many powers; None: as many as elements.
-        increasing: whether powers ascend.
+        increasing: whether powers ascend from 0.
 
-    Example:
-        >>> vander([1, 2], 3)
-        tensor([[1, 1, 1],
-                [4, 2, 1]])
+    >>> vander([1, 2], 3)
+    tensor([[1, 1, 1],
+            [4, 2, 1]])
     """
     x = tensor(x)
     check_rank(x, (1,), "(n,)")
@@ -240,3 +205,17 @@ def _product(function: Callable[..., Tensor], x1: TensorLike, x2: TensorLike) ->
         return function(x1, x2)
     wide = torch.float64 if kind in ("int32", "int64") else torch.float32  # the sums of products stay exact
     return function(x1.to(wide), x2.to(wide)).to(runtime.dtype_of("int32" if kind == "bool" else kind))
+
+
+@operation()
+def slogdet(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return the sign of the determinant and the logarithm of its absolute value: (…, n, n) -> (…), (…).
+
+    Args:
+        x: the matrices (…, n, n).
+
+    >>> slogdet([[2.0, 0.0], [0.0, 4.0]])
+    (tensor(1.), tensor(2.0794))
+    """
+    found = torch.linalg.slogdet(floats(x))
+    return found[0], found[1]

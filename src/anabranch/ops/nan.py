@@ -15,16 +15,10 @@ from anabranch.ops.reduction import _quantile
 
 @operation(mask=along())
 def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return Σ x over the axes; 0 where there is no number.
+    """Return Σ x over the axes, NaN counting as 0.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nansum([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([3., 8.])
+    >>> nansum([[1.0, float("nan")], [3.0, 5.0]], axis=1)
+    tensor([1., 8.])
     """
     x = _filled(x, 0)
     axes = some_axes(axis, rank(x))
@@ -33,16 +27,10 @@ def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 @operation(mask=along())
 def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the product over the axes; 1 where there is no number.
+    """Return ∏ x over the axes, NaN counting as 1.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([ 2., 15.])
+    >>> nanprod([2.0, float("nan"), 4.0])
+    tensor(8.)
     """
     x = _filled(x, 1)
     options = sum_options(x)
@@ -53,16 +41,10 @@ def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 @operation(mask=along())
 def nanmean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the mean over the axes; NaN where there is no number.
+    """Return the mean over the axes, without NaN; NaN where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanmean([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([1.5000, 4.0000])
+    >>> nanmean([[1.0, float("nan")], [3.0, 5.0]], axis=1)
+    tensor([1., 4.])
     """
     x = floats(x)
     axes = some_axes(axis, rank(x))
@@ -71,32 +53,20 @@ def nanmean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 @operation(mask=along())
 def nanvar(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the variance over the axes; NaN where there is no number.
+    """Return the variance Σ (x - mean)² / n over the axes, without NaN; NaN where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanvar([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([0.2500, 1.0000])
+    >>> nanvar([1.0, float("nan"), 3.0])
+    tensor(1.)
     """
     return _variance(x, axis, keepdims)
 
 
 @operation(mask=along())
 def nanstd(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the standard deviation over the axes; NaN where there is no number.
+    """Return the standard deviation over the axes, without NaN; NaN where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanstd([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([0.5000, 1.0000])
+    >>> nanstd([2.0, float("nan"), 6.0])
+    tensor(2.)
     """
     return torch.sqrt(_variance(x, axis, keepdims))
 
@@ -109,32 +79,20 @@ def _variance(x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
 
 @operation(mask=along())
 def nanmax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the greatest over the axes; NaN where there is no number.
+    """Return the maximum over the axes, without NaN; NaN where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanmax([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([2., 5.])
+    >>> nanmax([[1.0, float("nan")], [3.0, 5.0]], axis=1)
+    tensor([1., 5.])
     """
     return _extreme(torch.amax, x, axis, keepdims, -1)
 
 
 @operation(mask=along())
 def nanmin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the least over the axes; NaN where there is no number.
+    """Return the minimum over the axes, without NaN; NaN where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanmin([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([1., 3.])
+    >>> nanmin([float("nan"), 3.0])
+    tensor(3.)
     """
     return _extreme(torch.amin, x, axis, keepdims, 1)
 
@@ -151,32 +109,20 @@ def _extreme(function: Callable[..., Tensor], x: TensorLike, axis: Axes, keepdim
 
 @operation()
 def nanargmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Return the index of the greatest along an axis, int32; -1 where there is no number.
+    """Return the index of the maximum along an axis, without NaN, int32; -1 where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanargmax([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([1, 1], dtype=torch.int32)
+    >>> nanargmax([[1.0, float("nan")], [3.0, 5.0]], axis=1)
+    tensor([0, 1], dtype=torch.int32)
     """
     return _place(torch.argmax, x, axis, keepdims, -1)
 
 
 @operation()
 def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Return the index of the least along an axis, int32; -1 where there is no number.
+    """Return the index of the minimum along an axis, without NaN, int32; -1 where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanargmin([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([0, 0], dtype=torch.int32)
+    >>> nanargmin([float("nan"), 3.0])
+    tensor(1, dtype=torch.int32)
     """
     return _place(torch.argmin, x, axis, keepdims, 1)
 
@@ -194,86 +140,58 @@ def _place(function: Callable[..., Tensor], x: TensorLike, axis: int | None, kee
 
 @operation()
 def nanmedian(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the middle one over the axes; NaN where there is no number.
+    """Return the median over the axes, without NaN; NaN where all are NaN.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        keepdims: whether reduced axes stay, with size 1.
-
-    Example:
-        >>> nanmedian([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([1.5000, 4.0000])
+    >>> nanmedian([[1.0, float("nan"), 2.0], [3.0, 4.0, 5.0]], axis=1)
+    tensor([1.5000, 4.0000])
     """
     return _quantile(x, 0.5, axis, "linear", keepdims, torch.nanquantile)
 
 
 @operation()
 def nanquantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """Return the numbers below which is a fraction ``q`` (0 … 1); the axes of ``q`` come first.
+    """Return the ``q``-quantiles over the axes, without NaN; the axes of ``q`` come first.
 
     Args:
-        x: the input, of any shape.
-        q: the fractions, a number or a vector.
-        axis: the axis or axes; None: all of them.
-        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
-        keepdims: whether reduced axes stay, with size 1.
+        q: the fractions from 0 to 1, a number or a vector.
+        method: what is between two elements, as in :func:`quantile`.
 
-    Example:
-        >>> nanquantile([1.0, 2.0, 4.0], 0.5)
-        tensor(2.)
+    >>> nanquantile([1.0, float("nan"), 2.0], 0.5)
+    tensor(1.5000)
     """
     return _quantile(x, q, axis, method, keepdims, torch.nanquantile)
 
 
 @operation()
 def nanpercentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """Return the numbers below which ``q`` (0 … 100) per cent lie; the axes of ``q`` come first.
+    """Return the ``q``-th percentiles over the axes, without NaN; the axes of ``q`` come first.
 
     Args:
-        x: the input, of any shape.
-        q: the percentages, a number or a vector.
-        axis: the axis or axes; None: all of them.
-        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
-        keepdims: whether reduced axes stay, with size 1.
+        q: the percentages from 0 to 100, a number or a vector.
+        method: what is between two elements, as in :func:`quantile`.
 
-    Example:
-        >>> nanpercentile([1.0, 2.0, 4.0], 50.0)
-        tensor(2.)
+    >>> nanpercentile([1.0, float("nan"), 3.0], 100)
+    tensor(3.)
     """
     return _quantile(x, tensor(q) / 100, axis, method, keepdims, torch.nanquantile)
 
 
 @operation(mask=along())
 def nancumsum(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
-    """Return the sums of all elements up to each along an axis; along the flattened x where it is None.
+    """Return the cumulative sum along an axis, NaN counting as 0.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        dtype: the dtype of the result; None: the one that follows from the input.
-
-    Example:
-        >>> nancumsum([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([[1., 3.],
-                [3., 8.]])
+    >>> nancumsum([1.0, float("nan"), 2.0])
+    tensor([1., 1., 3.])
     """
     return _running(torch.cumsum, _filled(x, 0), axis, dtype)
 
 
 @operation(mask=along())
 def nancumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) -> Tensor:
-    """Return the products of all elements up to each along an axis; along the flattened x where it is None.
+    """Return the cumulative product along an axis, NaN counting as 1.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-        dtype: the dtype of the result; None: the one that follows from the input.
-
-    Example:
-        >>> nancumprod([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([[ 1.,  2.],
-                [ 3., 15.]])
+    >>> nancumprod([2.0, float("nan"), 3.0])
+    tensor([2., 2., 6.])
     """
     return _running(torch.cumprod, _filled(x, 1), axis, dtype)
 

@@ -11,20 +11,22 @@ from anabranch.ops._torch import kernels, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import common, floats, one_axis, rank, shape, some_axes, tensor
 
+ARGUMENTS = {
+    "epsilon": "added to the variance; None: ``config.epsilon()``.",
+    "scale": "the factors; None: 1.",
+}
+
 
 @operation()
 def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance Σ (x - mean)² / n over axes.
+    """Return mean and variance, Σ (x - mean)² / n, over axes.
 
     Args:
-        x: the input, of any shape.
         axes: the axes.
-        keepdims: whether reduced axes stay, with size 1.
         synchronized: only False.
 
-    Example:
-        >>> moments([1.0, 3.0], axes=[0])
-        (tensor(2.), tensor(1.))
+    >>> moments([1.0, 3.0], axes=[0])
+    (tensor(2.), tensor(1.))
     """
     if synchronized:
         raise ArgumentError("Moments of several processes are not combined here.", expected="synchronized=False", got="True")
@@ -43,21 +45,18 @@ def batch_normalization(
     scale: TensorLike | None = None,
     epsilon: float = 0.001,
 ) -> Tensor:
-    """Return scale · (x - mean) / √(variance + epsilon) + offset, each a vector along ``axis``; gradients reach all of them.
+    """Return scale · (x - mean) / √(variance + epsilon) + offset along an axis (Ioffe & Szegedy 2015, Alg. 1).
 
     Args:
-        x: the input, of any shape.
         mean: the means, a vector along ``axis``.
         variance: the variances, a vector along ``axis``.
         axis: the axis of the vectors.
         offset: what is added; None: 0.
-        scale: the factors; None: 1.
-        epsilon: added to the variance; None: ``config.epsilon()``.
+        epsilon: added to the variance.
 
-    Example:
-        >>> batch_normalization([[1.0], [3.0]], [2.0], [1.0], -1, epsilon=0.0)
-        tensor([[-1.],
-                [ 1.]])
+    >>> batch_normalization([[1.0], [3.0]], [2.0], [1.0], -1, epsilon=0.0)
+    tensor([[-1.],
+            [ 1.]])
     """
     x = floats(x)
     place = one_axis(axis, rank(x))
@@ -88,16 +87,12 @@ def layer_normalization(
     """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016).
 
     Args:
-        x: the input, of any shape.
         gamma: the factors; None: 1.
         beta: what is added; None: 0.
-        axis: the axis or axes; None: all of them.
-        epsilon: added to the variance; None: ``config.epsilon()``.
-        **kwargs: none are taken.
+        axis: the axis or axes.
 
-    Example:
-        >>> layer_normalization([[1.0, 3.0]])
-        tensor([[-1.,  1.]])
+    >>> layer_normalization([[1.0, 3.0]])
+    tensor([[-1.,  1.]])
     """
     if kwargs:
         raise ArgumentTypeError(f"layer_normalization takes no {next(iter(kwargs))!r}.", repair="ops.rms_normalization")
@@ -118,14 +113,11 @@ def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axes
     """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019).
 
     Args:
-        x: the input, of any shape.
-        scale: the factors; None: 1.
-        axis: the axis or axes; None: all of them.
-        epsilon: added to the variance; None: ``config.epsilon()``.
+        axis: the axis or axes.
+        epsilon: added to the mean square; None: ``config.epsilon()``.
 
-    Example:
-        >>> rms_normalization([[3.0, 4.0]])
-        tensor([[0.8485, 1.1314]])
+    >>> rms_normalization([[3.0, 4.0]])
+    tensor([[0.8485, 1.1314]])
     """
     x = floats(x)
     axes = _sorted_axes(x, axis)
@@ -136,17 +128,14 @@ def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axes
 
 @operation()
 def normalize(x: TensorLike, axis: Axes = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
-    """Return x / max(‖x‖, epsilon), the norm of an order over axes.
+    """Return x / max(‖x‖, epsilon), the norm over axes.
 
     Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
         order: the order of the norm.
-        epsilon: added to the variance; None: ``config.epsilon()``.
+        epsilon: the least norm that is divided by; None: ``config.epsilon()``.
 
-    Example:
-        >>> normalize([3.0, 4.0])
-        tensor([0.6000, 0.8000])
+    >>> normalize([3.0, 4.0])
+    tensor([0.6000, 0.8000])
     """
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ArgumentError("order is not the order of a norm.", expected="an integer ≥ 1", got=repr(order))
@@ -158,16 +147,15 @@ def normalize(x: TensorLike, axis: Axes = -1, order: int = 2, epsilon: float | N
 
 @operation()
 def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
-    """Return 10 · log10(max_val² / mean((x1 - x2)²)), in decibels.
+    """Return the peak signal-to-noise ratio, 10 · log₁₀(max_val² / mean((x1 - x2)²)), in decibels.
 
     Args:
         x1: the first images.
         x2: the second images.
         max_val: the greatest possible value.
 
-    Example:
-        >>> psnr([0.0, 1.0], [0.0, 0.5], max_val=1.0)
-        tensor(9.0309)
+    >>> psnr([0.0, 1.0], [0.0, 0.5], max_val=1.0)
+    tensor(9.0309)
     """
     x1, x2 = common(floats(x1), floats(x2))
     error = torch.mean(torch.square(x1 - x2))

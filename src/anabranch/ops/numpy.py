@@ -19,7 +19,6 @@ from anabranch.ops import (
     shaping,
 )
 from anabranch.ops._public import public_functions
-from anabranch.ops.linalg import slogdet
 
 if TYPE_CHECKING:
     from anabranch.ops.angles import *  # noqa: F403 - what it defines
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from anabranch.ops.elementary import *  # noqa: F403 - what it defines
     from anabranch.ops.indexing import *  # noqa: F403 - what it defines
     from anabranch.ops.joining import *  # noqa: F403 - what it defines
-    from anabranch.ops.linalg import slogdet as slogdet
     from anabranch.ops.linear import *  # noqa: F403 - what it defines
     from anabranch.ops.nan import *  # noqa: F403 - what it defines
     from anabranch.ops.reduction import *  # noqa: F403 - what it defines
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 
 _FOUND = public_functions(
     angles, arithmetic, bits, comparison, creation, elementary, indexing, joining, linear, nan, reduction, shaping
-) | {"slogdet": slogdet}
+)
 globals().update(_FOUND)
 __all__ = sorted(_FOUND)
 __dir__ = __all__.copy

@@ -15,19 +15,23 @@ from anabranch.ops._torch import F, fakes, fx, torch
 from anabranch.ops._types import Axes, ShapeLike, Sizes, Tensor, TensorLike, Widths
 from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
 
+ARGUMENTS = {
+    "axis1": "the first axis.",
+    "axis2": "the second axis.",
+    "offset": "the diagonal: 0 is the main one, positive ones are above it, negative ones below.",
+}
+
 
 @operation(rules.reshaped, dropped)
 def reshape(x: TensorLike, newshape: ShapeLike) -> Tensor:
-    """Return x in another shape; one size may be -1 (or None), which is what remains.
+    """Return the elements of x in another shape.
 
     Args:
-        x: the input.
-        newshape: the new sizes; one may be -1, which is what remains.
+        newshape: the new sizes; one may be -1 (or None): what remains.
 
-    Example:
-        >>> reshape([1, 2, 3, 4], (2, -1))
-        tensor([[1, 2],
-                [3, 4]], dtype=torch.int32)
+    >>> reshape([1, 2, 3, 4], (2, -1))
+    tensor([[1, 2],
+            [3, 4]], dtype=torch.int32)
     """
     x = tensor(x)
     wanted = tuple(-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,)))
@@ -63,30 +67,24 @@ def _that_fits(x: Tensor, wanted: tuple[int, ...]) -> Tensor:
 
 @operation(rules.flattened, dropped)
 def ravel(x: TensorLike) -> Tensor:
-    """Return x with one axis.
+    """Return x flattened: (…) -> (n,).
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> ravel([[1, 2], [3, 4]])
-        tensor([1, 2, 3, 4], dtype=torch.int32)
+    >>> ravel([[1, 2], [3, 4]])
+    tensor([1, 2, 3, 4], dtype=torch.int32)
     """
     return torch.reshape(tensor(x), (-1,))
 
 
 @operation(rules.transposed, permuted)
 def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
-    """Return x with its axes in another order, reversed unless ``axes`` says.
+    """Return x with its axes permuted.
 
     Args:
-        x: the input, of any shape.
-        axes: the axes.
+        axes: the axes of x in their new order; None: reversed.
 
-    Example:
-        >>> transpose([[1, 2], [3, 4]])
-        tensor([[1, 3],
-                [2, 4]], dtype=torch.int32)
+    >>> transpose([[1, 2], [3, 4]])
+    tensor([[1, 3],
+            [2, 4]], dtype=torch.int32)
     """
     x = tensor(x)
     total = rank(x)
@@ -103,17 +101,15 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
 
 @operation()
 def moveaxis(x: TensorLike, source: Axes, destination: Axes) -> Tensor:
-    """Return x with one axis or several elsewhere; the others keep their order.
+    """Return x with some axes moved; the others keep their order.
 
     Args:
-        x: the input, of any shape.
         source: the axes to move.
         destination: their new positions.
 
-    Example:
-        >>> import torch
-        >>> moveaxis(torch.ones(2, 3, 4), 0, -1).shape
-        torch.Size([3, 4, 2])
+    >>> import torch
+    >>> moveaxis(torch.ones(2, 3, 4), 0, -1).shape
+    torch.Size([3, 4, 2])
     """
     x = tensor(x)
     return torch.movedim(x, some_axes(source, rank(x), "source"), some_axes(destination, rank(x), "destination"))
@@ -121,17 +117,11 @@ def moveaxis(x: TensorLike, source: Axes, destination: Axes) -> Tensor:
 
 @operation(rules.swapped, swapped)
 def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
-    """Return x with two axes in each other's place.
+    """Return x with two axes interchanged.
 
-    Args:
-        x: the input, of any shape.
-        axis1: the first axis.
-        axis2: the second axis.
-
-    Example:
-        >>> import torch
-        >>> swapaxes(torch.ones(2, 3, 4), 0, 2).shape
-        torch.Size([4, 3, 2])
+    >>> import torch
+    >>> swapaxes(torch.ones(2, 3, 4), 0, 2).shape
+    torch.Size([4, 3, 2])
     """
     x = tensor(x)
     return torch.transpose(x, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
@@ -139,15 +129,13 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
 
 @operation(rules.expanded, along(new=True))
 def expand_dims(x: TensorLike, axis: Axes) -> Tensor:
-    """Return x with new axes of size 1, counted in the result.
+    """Return x with new axes of size 1.
 
     Args:
-        x: the input, of any shape.
         axis: where the new axes are, counted in the result.
 
-    Example:
-        >>> expand_dims([1, 2], 0)
-        tensor([[1, 2]], dtype=torch.int32)
+    >>> expand_dims([1, 2], 0)
+    tensor([[1, 2]], dtype=torch.int32)
     """
     x = tensor(x)
     added = axis if isinstance(axis, (tuple, list)) else (axis,)
@@ -158,15 +146,13 @@ def expand_dims(x: TensorLike, axis: Axes) -> Tensor:
 
 @operation(rules.squeezed, along())
 def squeeze(x: TensorLike, axis: Axes = None) -> Tensor:
-    """Return x without axes of size 1: those named, or all; an axis of unknown size stays unless it is named.
+    """Return x without axes of size 1.
 
     Args:
-        x: the input, of any shape.
-        axis: the axes; None: all of size 1.
+        axis: the axes to remove; None: all whose size is known to be 1.
 
-    Example:
-        >>> squeeze([[1, 2]])
-        tensor([1, 2], dtype=torch.int32)
+    >>> squeeze([[1, 2]])
+    tensor([1, 2], dtype=torch.int32)
     """
     x = tensor(x)
     known = shape_of(x)
@@ -188,32 +174,22 @@ def squeeze(x: TensorLike, axis: Axes = None) -> Tensor:
 
 @operation()
 def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
-    """Return x stretched to a shape: axes of size 1 and missing first axes repeat.
+    """Return x broadcast to a shape.
 
-    Args:
-        x: the input, of any shape.
-        shape: the sizes along each axis.
-
-    Example:
-        >>> broadcast_to([1, 2], (2, 2))
-        tensor([[1, 2],
-                [1, 2]], dtype=torch.int32)
+    >>> broadcast_to([1, 2], (2, 2))
+    tensor([[1, 2],
+            [1, 2]], dtype=torch.int32)
     """
     return torch.broadcast_to(tensor(x), tuple(shape))
 
 
 @operation(rules.flipped, along())
 def flip(x: TensorLike, axis: Axes = None) -> Tensor:
-    """Return x with the order reversed along axes, or along all.
+    """Return x with the order of elements reversed along axes.
 
-    Args:
-        x: the input, of any shape.
-        axis: the axis or axes; None: all of them.
-
-    Example:
-        >>> flip([[1.0, 2.0], [3.0, 5.0]], axis=1)
-        tensor([[2., 1.],
-                [5., 3.]])
+    >>> flip([[1.0, 2.0], [3.0, 5.0]], axis=1)
+    tensor([[2., 1.],
+            [5., 3.]])
     """
     x = tensor(x)
     return torch.flip(x, some_axes(axis, rank(x)))
@@ -221,44 +197,34 @@ def flip(x: TensorLike, axis: Axes = None) -> Tensor:
 
 @operation()
 def fliplr(x: TensorLike) -> Tensor:
-    """Return x with the order reversed along its second axis.
+    """Return x with the order of elements reversed along axis 1.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> fliplr([[1, 2]])
-        tensor([[2, 1]], dtype=torch.int32)
+    >>> fliplr([[1, 2]])
+    tensor([[2, 1]], dtype=torch.int32)
     """
     return torch.flip(tensor(x), (1,))
 
 
 @operation()
 def flipud(x: TensorLike) -> Tensor:
-    """Return x with the order reversed along its first axis.
+    """Return x with the order of elements reversed along axis 0.
 
-    Args:
-        x: the input, of any shape.
-
-    Example:
-        >>> flipud([1, 2])
-        tensor([2, 1], dtype=torch.int32)
+    >>> flipud([1, 2])
+    tensor([2, 1], dtype=torch.int32)
     """
     return torch.flip(tensor(x), (0,))
 
 
 @operation()
 def roll(x: TensorLike, shift: int | list[int] | tuple[int, ...], axis: Axes = None) -> Tensor:
-    """Return x moved along axes by ``shift``, what leaves at one end entering at the other; without axes as if flat.
+    """Return x shifted along axes; what leaves at one end enters at the other.
 
     Args:
-        x: the input, of any shape.
-        shift: by how many positions.
-        axis: the axis or axes; None: all of them.
+        shift: by how many positions, one integer or one for each axis.
+        axis: the axes; None: x is shifted as if it were flattened.
 
-    Example:
-        >>> roll([1, 2, 3], 1)
-        tensor([3, 1, 2], dtype=torch.int32)
+    >>> roll([1, 2, 3], 1)
+    tensor([3, 1, 2], dtype=torch.int32)
     """
     x = tensor(x)
     if axis is None:
@@ -269,17 +235,16 @@ def roll(x: TensorLike, shift: int | list[int] | tuple[int, ...], axis: Axes = N
 
 @operation()
 def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    """Return an array turned ``k`` times by a right angle, from the first axis to the second.
+    """Return x rotated by 90° in the plane of two axes.
 
     Args:
-        array: the input.
-        k: how many times.
-        axes: the axes.
+        array: the input, of any shape.
+        k: how many times; from the first axis towards the second.
+        axes: the two axes.
 
-    Example:
-        >>> rot90([[1, 2], [3, 4]])
-        tensor([[2, 4],
-                [1, 3]], dtype=torch.int32)
+    >>> rot90([[1, 2], [3, 4]])
+    tensor([[2, 4],
+            [1, 3]], dtype=torch.int32)
     """
     array = tensor(array)
     return torch.rot90(array, k, some_axes(tuple(axes), rank(array), "axes"))
@@ -287,16 +252,13 @@ def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tens
 
 @operation()
 def repeat(x: TensorLike, repeats: Sizes | Tensor, axis: int | None = None) -> Tensor:
-    """Return x with each element along an axis (without one: of x flattened) ``repeats`` times, one number or one for each.
+    """Return x with each element along an axis repeated.
 
     Args:
-        x: the input, of any shape.
-        repeats: how many times.
-        axis: the axis or axes; None: all of them.
+        repeats: how many times, one integer or one for each element.
 
-    Example:
-        >>> repeat([1, 2], 2)
-        tensor([1, 1, 2, 2], dtype=torch.int32)
+    >>> repeat([1, 2], 2)
+    tensor([1, 1, 2, 2], dtype=torch.int32)
     """
     x = tensor(x)
     x, place = (torch.reshape(x, (-1,)), 0) if axis is None else (x, one_axis(axis, rank(x)))
@@ -307,15 +269,13 @@ def repeat(x: TensorLike, repeats: Sizes | Tensor, axis: int | None = None) -> T
 
 @operation()
 def tile(x: TensorLike, repeats: int | list[int] | tuple[int, ...] | Tensor) -> Tensor:
-    """Return x laid side by side, ``repeats`` times along each axis (the last ones where fewer are given).
+    """Return x repeated as a whole along each axis.
 
     Args:
-        x: the input, of any shape.
-        repeats: how many times along each axis.
+        repeats: how many times along each axis, the last ones where fewer are given.
 
-    Example:
-        >>> tile([1, 2], 2)
-        tensor([1, 2, 1, 2], dtype=torch.int32)
+    >>> tile([1, 2], 2)
+    tensor([1, 2, 1, 2], dtype=torch.int32)
     """
     times = repeats.tolist() if isinstance(repeats, torch.Tensor) else repeats
     return torch.tile(tensor(x), tuple(times) if isinstance(times, (tuple, list)) else (times,))
@@ -323,20 +283,15 @@ def tile(x: TensorLike, repeats: int | list[int] | tuple[int, ...] | Tensor) -> 
 
 @operation()
 def pad(x: TensorLike, pad_width: Widths, mode: str = "constant", constant_values: float | None = None) -> Tensor:
-    """Return x with more elements at both ends of each axis: ``pad_width`` is ((before, after), …), one pair or a number.
-
-    ``mode``: constant (0, or ``constant_values``), edge (the nearest), reflect (mirrored at the last element), symmetric
-    (mirrored after it), wrap (from the other end).
+    """Return x with elements added at both ends of each axis.
 
     Args:
-        x: the input, of any shape.
-        pad_width: ((before, after), …) for each axis, one pair, or an integer for all.
-        mode: the mode, as above.
-        constant_values: the value of new elements; 0 unless given.
+        pad_width: ((before, after), …) for each axis, one pair or one integer for all.
+        mode: "constant", "edge" (the nearest), "reflect" (mirrored, without the last element), "symmetric" (mirrored), "wrap".
+        constant_values: the new elements in mode "constant"; None: 0.
 
-    Example:
-        >>> pad([1, 2], 1)
-        tensor([0, 1, 2, 0], dtype=torch.int32)
+    >>> pad([1, 2], 1)
+    tensor([0, 1, 2, 0], dtype=torch.int32)
     """
     x = tensor(x)
     total = rank(x)
@@ -387,17 +342,13 @@ def _counted(size: fx.Proxy, before: int, after: int) -> Tensor:
 
 @operation()
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Return the diagonals of the matrices along two axes, as a last axis.
+    """Return the diagonals of the matrices along two axes, as a new last axis.
 
     Args:
-        x: the input, of any shape.
         offset: which diagonal.
-        axis1: the first axis.
-        axis2: the second axis.
 
-    Example:
-        >>> diagonal([[1, 2], [3, 4]])
-        tensor([1, 4], dtype=torch.int32)
+    >>> diagonal([[1, 2], [3, 4]])
+    tensor([1, 4], dtype=torch.int32)
     """
     x = tensor(x)
     return torch.diagonal(x, offset, one_axis(axis1, rank(x), "axis1"), one_axis(axis2, rank(x), "axis2"))
@@ -405,16 +356,11 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
 
 @operation()
 def diag(x: TensorLike, k: int = 0) -> Tensor:
-    """Return the diagonal of a matrix, or the matrix with the vector x as its diagonal.
+    """Return the diagonal of a matrix, or a matrix with the vector x on a diagonal.
 
-    Args:
-        x: the input, of any shape.
-        k: which diagonal: 0 the main one, above it if positive, below it if negative.
-
-    Example:
-        >>> diag([1, 2])
-        tensor([[1, 0],
-                [0, 2]], dtype=torch.int32)
+    >>> diag([1, 2])
+    tensor([[1, 0],
+            [0, 2]], dtype=torch.int32)
     """
     x = tensor(x)
     check_rank(x, (1, 2), "(n,) or (n, m)")
@@ -423,65 +369,46 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
 
 @operation()
 def diagflat(x: TensorLike, k: int = 0) -> Tensor:
-    """Return the matrix with the flattened x as its diagonal.
+    """Return a matrix with the flattened x on a diagonal.
 
-    Args:
-        x: the input, of any shape.
-        k: which diagonal: 0 the main one, above it if positive, below it if negative.
-
-    Example:
-        >>> diagflat([1, 2])
-        tensor([[1, 0],
-                [0, 2]], dtype=torch.int32)
+    >>> diagflat([1, 2])
+    tensor([[1, 0],
+            [0, 2]], dtype=torch.int32)
     """
     return torch.diagflat(tensor(x), k)
 
 
 @operation()
 def tril(x: TensorLike, k: int = 0) -> Tensor:
-    """Return matrices with 0 above the diagonal ``k``.
+    """Return the lower triangle of matrices: 0 above a diagonal.
 
-    Args:
-        x: the input, of any shape.
-        k: which diagonal: 0 the main one, above it if positive, below it if negative.
-
-    Example:
-        >>> tril([[1, 2], [3, 4]])
-        tensor([[1, 0],
-                [3, 4]], dtype=torch.int32)
+    >>> tril([[1, 2], [3, 4]])
+    tensor([[1, 0],
+            [3, 4]], dtype=torch.int32)
     """
     return torch.tril(tensor(x), k)
 
 
 @operation()
 def triu(x: TensorLike, k: int = 0) -> Tensor:
-    """Return matrices with 0 below the diagonal ``k``.
+    """Return the upper triangle of matrices: 0 below a diagonal.
 
-    Args:
-        x: the input, of any shape.
-        k: which diagonal: 0 the main one, above it if positive, below it if negative.
-
-    Example:
-        >>> triu([[1, 2], [3, 4]])
-        tensor([[1, 2],
-                [0, 4]], dtype=torch.int32)
+    >>> triu([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [0, 4]], dtype=torch.int32)
     """
     return torch.triu(tensor(x), k)
 
 
 @operation()
 def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Return the sum of the diagonal of each matrix along two axes.
+    """Return the sum of the diagonal of the matrices along two axes.
 
     Args:
-        x: the input, of any shape.
         offset: which diagonal.
-        axis1: the first axis.
-        axis2: the second axis.
 
-    Example:
-        >>> trace([[1, 2], [3, 4]])
-        tensor(5, dtype=torch.int32)
+    >>> trace([[1, 2], [3, 4]])
+    tensor(5, dtype=torch.int32)
     """
     from anabranch.ops._values import sum_options
 
