@@ -17,17 +17,18 @@ def leaves(nest: Nest) -> list[Any]:
     >>> leaves({"b": 1, "a": [2, (3,)]})
     [1, 2, 3]
     """
+    if not isinstance(nest, (list, tuple, dict)):  # as most values are
+        return [nest]
     found: list[Any] = []
-    stack = [nest]
-    pop = stack.pop
+    stack = [iter(nest.values() if isinstance(nest, dict) else nest)]
     while stack:
-        item = pop()
-        if isinstance(item, (list, tuple)):
-            stack.extend(reversed(item))
-        elif isinstance(item, dict):
-            stack.extend(reversed(item.values()))
+        for part in stack[-1]:
+            if isinstance(part, (list, tuple, dict)):
+                stack.append(iter(part.values() if isinstance(part, dict) else part))
+                break
+            found.append(part)
         else:
-            found.append(item)
+            stack.pop()
     return found
 
 
@@ -37,13 +38,12 @@ def map_leaves(function: Callable[[Any], Any], nest: Nest) -> Nest:
     >>> map_leaves(abs, {"a": [-1, (2,)]})
     {'a': [1, (2,)]}
     """
+    if not isinstance(nest, (list, tuple, dict)):
+        return function(nest)
     if isinstance(nest, dict):
         return {key: map_leaves(function, value) for key, value in nest.items()}
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):  # named tuples share no class
-        return type(nest)(*(map_leaves(function, value) for value in nest))
-    if isinstance(nest, (list, tuple)):
-        return type(nest)(map_leaves(function, value) for value in nest)
-    return function(nest)
+    found = [map_leaves(function, value) for value in nest]
+    return type(nest)(*found) if hasattr(nest, "_fields") else type(nest)(found)  # named tuples share no class
 
 
 def fill(nest: Nest, values: Iterable[Any]) -> Nest:

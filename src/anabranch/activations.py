@@ -160,8 +160,10 @@ def output_shape(activation: Activation, input_shape: Shape) -> Shape:
         >>> output_shape(get("glu"), (None, 4, 6))
         (None, 4, 3)
     """
-    rule = facts_of(activation).spec
-    answer = None if rule is None else rule(Spec(input_shape, "float32"))
+    facts = facts_of(activation)
+    if facts.mask is pointwise:
+        return input_shape
+    answer = None if facts.spec is None else facts.spec(Spec(input_shape, "float32"))
     shape: Shape = input_shape if answer is None else answer.shape
     return shape
 

@@ -5,6 +5,8 @@ The graph, the masks, the run and lowering ask an operation for its :class:`Fact
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -36,6 +38,7 @@ class Facts(NamedTuple):
 
 
 NO_FACTS = Facts()
+_OPEN_ENDED = 0x04 | 0x08  # flags of code that takes *args or **kwargs
 
 
 class Judgement(NamedTuple):
@@ -78,16 +81,37 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._read: inspect.Signature | None = None
+
+    @functools.cached_property
+    def _named(self) -> tuple[tuple[str, ...], int, dict[str, Any]] | None:
+        """The parameters of a function that takes each by name: names, how many of them by position too, and defaults."""
+        function = self._function
+        if not isinstance(function, types.FunctionType) or "__wrapped__" in vars(function):
+            return None
+        code = function.__code__
+        if code.co_posonlyargcount or code.co_flags & _OPEN_ENDED:
+            return None
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        last = function.__defaults__ or ()
+        defaults = dict(zip(names[code.co_argcount - len(last) :], last, strict=False))
+        return names, code.co_argcount, defaults | (function.__kwdefaults__ or {})
+
+    @functools.cached_property
+    def _any(self) -> inspect.Signature:
+        import inspect  # which takes a while to load
+
+        return inspect.signature(self._function)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the arguments of a call by name, defaults too; None where they do not fit."""
-        if self._read is None:
-            import inspect  # which takes a while to load
-
-            self._read = inspect.signature(self._function)
+        if self._named is not None:
+            names, most, defaults = self._named
+            given = dict(zip(names, args, strict=False))
+            found = {**defaults, **given, **kwargs}
+            fits = len(args) <= most and given.keys().isdisjoint(kwargs) and found.keys() == set(names)
+            return found if fits else None
         try:
-            bound = self._read.bind(*args, **kwargs)
+            bound = self._any.bind(*args, **kwargs)
         except TypeError:
             return None
         bound.apply_defaults()

@@ -50,10 +50,10 @@ def of_function(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, A
     return operation.mask_axes_after(args, kwargs, inputs) if any(reach for _, reach in inputs) else 0
 
 
-def warn_of_lost(node: Node, given: Sequence[int]) -> None:
-    """Warn at the user's line where a mask ends because of a torch operation of which nothing is known."""
-    operation = node.operation
-    if operation.is_function and any(given) and not node.mask_axes and (unknown := operation.unknown_in(_inputs(node, given))):
+def warn_of_lost(node: Node) -> None:
+    """Warn at the user's line of ``node``, where masks end, if a torch operation ends them of which nothing is known."""
+    operation, given = node.operation, [tensor.mask_axes for tensor in node.inputs]
+    if operation.is_function and (unknown := operation.unknown_in(_inputs(node, given))):
         warn(
             f"The mask of what {operation.error_label()} takes ends here: how torch's {unknown} moves positions is not known. "
             "A Lambda layer with mask=… passes it on, and so does a layer of your own with compute_mask.",
@@ -61,10 +61,10 @@ def warn_of_lost(node: Node, given: Sequence[int]) -> None:
         )
 
 
-def _seen(specs: _tree.Nest) -> list[int]:
-    """Return how far the masks reach that values were seen to carry when their specs were inferred."""
+def _seen(specs: _tree.Nest) -> Sequence[int]:
+    """Return how far the masks reach that values were seen to carry when their specs were inferred; () for one without."""
     if isinstance(specs, Spec):
-        return [specs.mask_axes if isinstance(specs, MaskedSpec) else 0]
+        return (specs.mask_axes,) if isinstance(specs, MaskedSpec) else ()
     return [reach for part in (specs.values() if isinstance(specs, dict) else specs) for reach in _seen(part)]
 
 

@@ -58,25 +58,20 @@ class Operator(NamedFunction):
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is of a higher category."""
-        tensors = [Spec(tuple(o.shape), rules.dtype_name(o)) for o in operands if is_array(o)]
         if self.facts is PRODUCT:
-            return _product(*tensors)
-        shape: Shape = ()
-        for tensor in tensors:
+            return _product(*[Spec(tuple(o.shape), rules.dtype_name(o)) if is_array(o) else Spec((), "") for o in operands])
+        shape, *others = [tuple(operand.shape) for operand in operands if is_array(operand)]
+        for other in others:
             try:
-                shape = broadcast(shape, tensor.shape)
+                shape = broadcast(shape, other)
             except ShapeError:
-                raise _unequal(self.name, tensors[0].shape, tensors[1].shape) from None
-        dtype = "bool" if self.facts is COMPARISON else rules.result_dtype([*tensors, *_numbers(operands)])
+                raise _unequal(self.name, shape, other) from None
+        dtype = "bool" if self.facts is COMPARISON else rules.result_dtype(operands)
         return Spec(shape, "float32" if self.facts is DIVISION and "float" not in dtype else dtype)
 
     def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the result is masked."""
         return 0 if self.facts.mask is None else self.facts.mask({}, inputs)
-
-
-def _numbers(operands: tuple[object, ...]) -> list[float]:
-    return [operand for operand in operands if isinstance(operand, (int, float))]
 
 
 def _product(a: Spec, b: Spec) -> Spec:

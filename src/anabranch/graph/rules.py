@@ -74,7 +74,8 @@ def _number(value: float) -> str:
 
 def dtype_name(value: ArrayLike) -> str:
     """Return the name of the dtype of a tensor or array."""
-    return str(value.dtype).removeprefix("torch.")
+    dtype = value.dtype
+    return dtype if isinstance(dtype, str) else str(dtype).removeprefix("torch.")
 
 
 # Element by element, of one tensor
@@ -393,7 +394,7 @@ def indexed(shape: Shape, key: tuple[object, ...]) -> Shape:
             result.extend(next(axes) for _ in range(len(shape) - taken))
         elif isinstance(item, slice):
             result.append(_sliced(next(axes), item))
-        elif isinstance(item, SupportsIndex) and not isinstance(item, Tensor):
+        elif isinstance(item, int) or (isinstance(item, SupportsIndex) and not isinstance(item, Tensor)):
             _check_index(int(item), next(axes), shape)
         else:
             raise ArgumentTypeError(

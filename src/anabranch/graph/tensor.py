@@ -206,7 +206,8 @@ def make_node(
     if node.inputs:
         given = [tensor.mask_axes for tensor in node.inputs]
         node.mask_axes = reaches(node, given)
-        warn_of_lost(node, given)
+        if not node.mask_axes and any(given):
+            warn_of_lost(node)
     return node
 
 
@@ -245,17 +246,23 @@ def describe(
     return record(operation, args, kwargs, specs, site, noted=noted)
 
 
+_NUMBERS = frozenset((bool, int, float))
+
+
 def _operate(function: Callable[..., object], *operands: object) -> Tensor:
     for operand in operands:
+        if isinstance(operand, Tensor) or type(operand) in _NUMBERS:  # as most are
+            continue
         if isinstance(operand, Operation) or (isinstance(operand, type) and issubclass(operand, Operation)):
             error = explained(ArgumentTypeError("A layer is no operand.", clue=WrongValue(operand)))
             raise error.at(f"the operator {SIGNS[OPERATORS[function][0]]} at {call_site()}")
-        if not isinstance(operand, (Tensor, int, float)) and not is_array(operand):
+        if not isinstance(operand, (int, float)) and not is_array(operand):
             return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
-        if not isinstance(operand, Tensor) and is_parameter(operand):  # a weight of the model, not a constant
+        if is_parameter(operand):  # a weight of the model, not a constant
             found: Tensor = port().torch_function(function, operands, {})
             return found
-    result: Tensor = describe(Operator(function), tuple(map(_plain, operands)), {}, call_site())
+        operands = tuple(map(_plain, operands))
+    result: Tensor = describe(Operator(function), operands, {}, call_site())
     return result
 
 

@@ -297,7 +297,7 @@ class Layer(Configured):
             made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
-        if any(tensor.masked for tensor in tensors_in(args, {})):
+        if not self.supports_masking and any(tensor.masked for tensor in tensors_in(args, {})):
             mask_rule.tell_lost(self, site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
@@ -311,14 +311,14 @@ class Layer(Configured):
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         dtype = self.compute_dtype if self.autocast else None
-        args = tuple(runtime.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args)
-        kwargs = runtime.as_tensors(kwargs, dtype)
+        args = tuple([runtime.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args])
+        kwargs = runtime.as_tensors(kwargs, dtype) if kwargs else kwargs
         try:
             if not self.built:
                 refuse_wrong_inputs(self, args)
                 self._build_once(args, kwargs, call_site())
             if not runtime.is_recording():
-                if any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
+                if not self.supports_masking and any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
                     mask_rule.tell_lost(self, call_site())
                 runtime.synchronise_seed()
                 if not self.claimed:

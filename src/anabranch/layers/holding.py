@@ -23,7 +23,7 @@ _OWN_STATE = frozenset((
     "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "first_shape", "_activity_regularizer",
     "_autocast", "_home", "_named", "_third_party", "_trainable", "_weights", "held_losses", "low_precision", "revision",
 ))  # fmt: skip
-_PLAIN = (str, int, float, type(None), types.FunctionType)
+_PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weight))  # what holds no layers or modules
 
 
 class Holding(Operation):
@@ -160,7 +160,7 @@ class Holding(Operation):
 
     def _held(self) -> list[tuple[str, Any]]:
         """Return the attributes that may hold layers, metrics or modules."""
-        return [(key, value) for key, value in vars(self).items() if not isinstance(value, _PLAIN) and key not in _OWN_STATE]
+        return [(key, value) for key, value in vars(self).items() if type(value) not in _PLAIN and key not in _OWN_STATE]
 
     def held_metrics(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
@@ -272,5 +272,5 @@ def _objects(value: object) -> Iterator[Any]:
             if id(item) not in seen:
                 seen.add(id(item))
                 stack.extend(reversed(item.values() if isinstance(item, dict) else item))
-        elif not isinstance(item, _PLAIN):
+        elif type(item) not in _PLAIN:
             yield item

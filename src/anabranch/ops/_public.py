@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
@@ -44,11 +45,13 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        for leaf in _tree.leaves((args, list(kwargs.values()))):
-            if isinstance(leaf, Tensor):
-                return apply(called, args, kwargs, facts, signature)
+        given = [*args, *kwargs.values()]
+        ready = all(map(_is_ready, map(type, given)))
+        if not ready and any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
+            return apply(called, args, kwargs, facts, signature)
         try:
-            args, kwargs = _tree.map_leaves(_number, (args, kwargs))
+            if not ready:
+                args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
             return function(*args, **kwargs)
         except AnabranchError as error:
             raise error.at(f"{function.__name__}, called at {call_site()}") from error.__cause__
@@ -78,9 +81,19 @@ def facts_of(function: Callable[..., Any]) -> Facts:
     return FACTS.get(function, NO_FACTS) if isinstance(function, types.FunctionType) else NO_FACTS
 
 
-def _number(leaf: Any) -> Any:
+def _taken_as_it_is(kind: type) -> bool:
+    """Return whether functions take values of a class as they are: no nests, symbolic tensors, arrays or weights."""
+    if issubclass(kind, (bool, int, float, str, types.NoneType)):
+        return True
+    return "torch" in sys.modules and issubclass(kind, torch.Tensor)  # a description does without torch
+
+
+_is_ready: Callable[[type], bool] = functools.cache(_taken_as_it_is)
+
+
+def _ready(leaf: object) -> object:
     """Return an array or a weight as a tensor, NumPy's numbers as Python's, which may be sizes and axes; all else stays."""
-    if isinstance(leaf, (bool, int, float, str, torch.Tensor)) or leaf is None:
+    if _is_ready(type(leaf)):
         return leaf
     if isinstance(leaf, np.generic):
         return leaf.item()

@@ -41,9 +41,10 @@ def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) ->
         if array.dtype.kind not in "biuf":
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
         tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
-    if dtype is not None and (tensor.is_floating_point() or not integers):
-        tensor = tensor.to(dtype_of(dtype))
-    tensor = tensor.to(device())
+    if dtype is not None and tensor.dtype != (wanted := dtype_of(dtype)) and (tensor.is_floating_point() or not integers):
+        tensor = tensor.to(wanted)
+    if tensor.device != (place := device()):
+        tensor = tensor.to(place)
     return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
 
 

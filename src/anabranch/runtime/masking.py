@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def inject_masks(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
     """
     first = args[0] if args else next(iter(kwargs.values()), None)
     previous = _masks(first)
-    for name, position, source in _mask_arguments(layer):
+    for name, position, source in _mask_arguments(type(layer).call):
         if kwargs.get(name) is None and (len(args) <= position or args[position] is None):
             value = first if source is None else kwargs.get(source[0], args[source[1]] if len(args) > source[1] else None)
             masks = previous if source is None else _masks(value)
@@ -49,9 +50,10 @@ def _is_injected(layer: Any, value: _tree.Nest, masks: _tree.Nest) -> bool:
     return shape is None or reach is None or len(shape) - reach == layer.unmasked_axes
 
 
-def _mask_arguments(layer: Any) -> list[tuple[str, int, tuple[str, int] | None]]:
+@functools.lru_cache(1024)
+def _mask_arguments(call: Callable[..., Any]) -> list[tuple[str, int, tuple[str, int] | None]]:
     """Return the parameters of ``call`` that are masks: name, position, and whose mask it is (None: the first argument's)."""
-    names = parameters_of(type(layer).call)[1:]
+    names = parameters_of(call)[1:]
     found: list[tuple[str, int, tuple[str, int] | None]] = []
     for position, name in enumerate(names):
         if name == "mask":

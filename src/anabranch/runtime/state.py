@@ -105,12 +105,12 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
     training = kwargs.get("training")
     if training is None:
         training = _state.training
-    if layer.call_takes("training") and training is not None:
-        kwargs = {**kwargs, "training": training}
-    else:
-        kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     if training is not None:
         layer.set_mode(training)
+    if training is not None and layer.call_takes("training"):
+        kwargs = {**kwargs, "training": training}
+    elif "training" in kwargs:
+        kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     previous = None
     if not layer.is_function:
         kwargs, previous = inject_masks(layer, args, kwargs)

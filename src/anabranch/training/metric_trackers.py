@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 
+from anabranch._asked import method
 from anabranch.graph.binding import Rule, bind
 from anabranch.metrics import Metric
 from anabranch.training.compiled import Compiled, detached
@@ -117,16 +118,9 @@ def loss_tracker(compiled: Compiled) -> LossTracker:
     return found
 
 
-@runtime_checkable
-class _Trained(Protocol):
-    """A layer that is a model, as it can be trained."""
-
-    def train_step(self, data: object) -> dict[str, Any]: ...
-
-
 def own_metrics(model: Trainable) -> list[Metric]:
     """Return the metrics that a model and its layers hold; as in Keras, not those of models inside it."""
-    inside: list[Any] = [layer for layer in model.inner_layers() if layer is model or not isinstance(layer, _Trained)]
+    inside: list[Any] = [layer for layer in model.inner_layers() if layer is model or method(layer, "train_step") is None]
     return list({id(metric): metric for layer in inside for metric in layer.held_metrics()}.values())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ class TrainStep:
             compiled.optimizer.build(self._trained)
         else:
             warn("The model has no trainable weights, so nothing is learned.")
-        self._regularized = regularized_weights(model)
+        self._regularized = regularized(self._trained)
         compiled.report_metrics(own_metrics(model))
         self._take = self._captured() or self._plain
 
@@ -104,7 +104,7 @@ class TestStep:
         self._prepare()
 
     def _prepare(self) -> None:
-        self._regularized = regularized_weights(self._model)
+        self._regularized = regularized(self._model.trainable_weights)
         self._compiled.report_metrics(own_metrics(self._model))
 
     def __call__(self, batch: Batch) -> None:
@@ -142,9 +142,9 @@ class PredictStep:
         return _tree.fill(executor.program.graph.output_structure, outputs)
 
 
-def regularized_weights(model: Trainable) -> list[Weight]:
-    """Return the trained weights that have a regularizer."""
-    return [weight for weight in model.trainable_weights if weight.regularizer is not None]
+def regularized(weights: Iterable[Weight]) -> list[Weight]:
+    """Return the weights that have a regularizer."""
+    return [weight for weight in weights if weight.regularizer is not None]
 
 
 def penalties(weights: list[Weight]) -> Tensors:
