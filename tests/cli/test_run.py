@@ -12,31 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEED = """
-print("Toy ResNet model for CIFAR10")
-print("Layers generated for model")
-inputs = keras.Input(shape=(32, 32, 3), name="img")
-x = layers.Conv2D(32, 3, activation="relu")(inputs)
-x = layers.Conv2D(64, 3, activation="relu")(x)
-block_1_output = layers.MaxPooling2D(3)(x)
-
-x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_1_output)
-x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-block_2_output = layers.add([x, block_1_output])
-
-x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_2_output)
-x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-block_3_output = layers.add([x, block_2_output])
-
-x = layers.Conv2D(64, 3, activation="relu")(block_3_output)
-x = layers.GlobalAveragePooling2D()(x)
-x = layers.Dense(256, activation="relu")(x)
-x = layers.Dropout(0.5)(x)
-outputs = layers.Dense(10)(x)
-
-model = keras.Model(inputs, outputs, name="toy_resnet")
-print("More information about the model")
-"""
+EXAMPLE = (ROOT / "examples" / "toy_resnet.py").read_text()
+SEED = EXAMPLE[EXAMPLE.index('print("Toy ResNet') : EXAMPLE.index("model.summary()")]  # the model, without its imports
 IMPORTS = "import tensorflow\nfrom tensorflow import keras\nfrom tensorflow.keras import layers\n"
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+from anabranch._asked import parameters_of
+from anabranch._docstrings import cleaned, described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable, field
 
 Logs = Mapping[str, Any]
+F = TypeVar("F", bound=Callable[..., None])
 
 HOOKS = (
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end",
@@ -16,6 +19,26 @@ HOOKS = (
     "on_predict_begin", "on_predict_end", "on_predict_batch_begin", "on_predict_batch_end",
     "on_batch_begin", "on_batch_end",
 )  # fmt: skip
+
+
+def _hook(line: str) -> Callable[[F], F]:
+    """Return a decorator that completes a hook's docstring: its arguments, and an example that prints ``line``."""
+
+    def complete(hook: F) -> F:
+        name, first = hook.__name__, [each for each in parameters_of(hook) if each not in ("self", "logs")]
+        values = {**dict.fromkeys(first, 0), **({"logs": {"loss": 0.5}} if "logs" in line else {})}
+        example = [
+            ">>> class Announce(Callback):",
+            f"...     def {name}(self, {', '.join([*first, 'logs=None'])}):",
+            f'...         print(f"{line}")',
+            f">>> Announce().{name}({', '.join(map(repr, values.values()))})",
+            line.replace("['loss']", "[loss]").format(**values),
+        ]
+        hook.__doc__ = "\n    ".join([f"{cleaned(hook.__doc__ or '')}\n\nExample:", *example])
+        of_run = "empty." if name.endswith("begin") else "loss and metrics so far, by name."
+        return described({**dict.fromkeys(first, "its index, counted from 0."), "logs": of_run})(hook)
+
+    return complete
 
 
 class Callback:
@@ -66,240 +89,74 @@ class Callback:
         """
         self.params = params
 
+    @_hook("fit begins")
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Called when ``fit`` begins.
+        """Called when ``fit`` begins."""
 
-        Args:
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_train_begin(self, logs=None):
-            ...         print(f"fit begins")
-            >>> Announce().on_train_begin()
-            fit begins
-        """
-
+    @_hook("fit ends")
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Called when ``fit`` ends, Ctrl-C included.
+        """Called when ``fit`` ends, Ctrl-C included."""
 
-        Args:
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_train_end(self, logs=None):
-            ...         print(f"fit ends")
-            >>> Announce().on_train_end()
-            fit ends
-        """
-
+    @_hook("epoch {epoch} begins")
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called before an epoch, counted from 0.
+        """Called before an epoch, counted from 0."""
 
-        Args:
-            epoch: its index, counted from 0.
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_epoch_begin(self, epoch, logs=None):
-            ...         print(f"epoch {epoch} begins")
-            >>> Announce().on_epoch_begin(0)
-            epoch 0 begins
-        """
-
+    @_hook("epoch {epoch}: loss {logs['loss']}")
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called after an epoch and its validation.
+        """Called after an epoch and its validation."""
 
-        Args:
-            epoch: its index, counted from 0.
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_epoch_end(self, epoch, logs=None):
-            ...         print(f"epoch {epoch}: loss {logs['loss']}")
-            >>> Announce().on_epoch_end(0, {"loss": 0.5})
-            epoch 0: loss 0.5
-        """
-
+    @_hook("step {batch} begins")
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before a training step.
-
-        Args:
-            batch: its index, counted from 0.
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_train_batch_begin(self, batch, logs=None):
-            ...         print(f"step {batch} begins")
-            >>> Announce().on_train_batch_begin(0)
-            step 0 begins
-        """
+        """Called before a training step."""
         self.on_batch_begin(batch, logs)
 
+    @_hook("step {batch}: loss {logs['loss']}")
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a training step.
-
-        Args:
-            batch: its index, counted from 0.
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_train_batch_end(self, batch, logs=None):
-            ...         print(f"step {batch}: loss {logs['loss']}")
-            >>> Announce().on_train_batch_end(0, {"loss": 0.5})
-            step 0: loss 0.5
-        """
+        """Called after a training step."""
         self.on_batch_end(batch, logs)
 
+    @_hook("step {batch} begins")
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """An older name of ``on_train_batch_begin``.
+        """An older name of ``on_train_batch_begin``."""
 
-        Args:
-            batch: its index, counted from 0.
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_batch_begin(self, batch, logs=None):
-            ...         print(f"step {batch} begins")
-            >>> Announce().on_batch_begin(0)
-            step 0 begins
-        """
-
+    @_hook("step {batch}: loss {logs['loss']}")
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """An older name of ``on_train_batch_end``.
+        """An older name of ``on_train_batch_end``."""
 
-        Args:
-            batch: its index, counted from 0.
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_batch_end(self, batch, logs=None):
-            ...         print(f"step {batch}: loss {logs['loss']}")
-            >>> Announce().on_batch_end(0, {"loss": 0.5})
-            step 0: loss 0.5
-        """
-
+    @_hook("evaluate begins")
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Called when ``evaluate`` or a validation begins.
+        """Called when ``evaluate`` or a validation begins."""
 
-        Args:
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_test_begin(self, logs=None):
-            ...         print(f"evaluate begins")
-            >>> Announce().on_test_begin()
-            evaluate begins
-        """
-
+    @_hook("loss {logs['loss']}")
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Called when ``evaluate`` or a validation ends.
+        """Called when ``evaluate`` or a validation ends."""
 
-        Args:
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_test_end(self, logs=None):
-            ...         print(f"loss {logs['loss']}")
-            >>> Announce().on_test_end({"loss": 0.5})
-            loss 0.5
-        """
-
+    @_hook("test step {batch} begins")
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before a test step.
+        """Called before a test step."""
 
-        Args:
-            batch: its index, counted from 0.
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_test_batch_begin(self, batch, logs=None):
-            ...         print(f"test step {batch} begins")
-            >>> Announce().on_test_batch_begin(0)
-            test step 0 begins
-        """
-
+    @_hook("test step {batch}: loss {logs['loss']}")
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a test step.
+        """Called after a test step."""
 
-        Args:
-            batch: its index, counted from 0.
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_test_batch_end(self, batch, logs=None):
-            ...         print(f"test step {batch}: loss {logs['loss']}")
-            >>> Announce().on_test_batch_end(0, {"loss": 0.5})
-            test step 0: loss 0.5
-        """
-
+    @_hook("predict begins")
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Called when ``predict`` begins.
+        """Called when ``predict`` begins."""
 
-        Args:
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_predict_begin(self, logs=None):
-            ...         print(f"predict begins")
-            >>> Announce().on_predict_begin()
-            predict begins
-        """
-
+    @_hook("predict ends")
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Called when ``predict`` ends.
+        """Called when ``predict`` ends."""
 
-        Args:
-            logs: loss and metrics so far, by name.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_predict_end(self, logs=None):
-            ...         print(f"predict ends")
-            >>> Announce().on_predict_end()
-            predict ends
-        """
-
+    @_hook("predict step {batch} begins")
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before a predict step.
+        """Called before a predict step."""
 
-        Args:
-            batch: its index, counted from 0.
-            logs: empty.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_predict_batch_begin(self, batch, logs=None):
-            ...         print(f"predict step {batch} begins")
-            >>> Announce().on_predict_batch_begin(0)
-            predict step 0 begins
-        """
-
+    @_hook("predict step {batch} ends")
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after a predict step.
 
         Args:
-            batch: its index, counted from 0.
             logs: ``outputs``, those of the batch.
-
-        Example:
-            >>> class Announce(Callback):
-            ...     def on_predict_batch_end(self, batch, logs=None):
-            ...         print(f"predict step {batch} ends")
-            >>> Announce().on_predict_batch_end(0)
-            predict step 0 ends
         """
 
     def on_close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -41,27 +42,16 @@ class Built(Change):
     """A piece of graph: ``function`` of tensors, and before them of what has become of ``old``, if there is one."""
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Step:
     """One call of an operation, a Replaced or a Built; ``node`` is what it was before."""
 
-    __slots__ = ("args", "kwargs", "name", "node", "operation", "site")
-
-    def __init__(
-        self,
-        operation: Operation | Change,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        site: CallSite,
-        *,
-        name: str | None = None,
-        node: Node | None = None,
-    ) -> None:
-        self.operation = operation
-        self.args = args
-        self.kwargs = kwargs
-        self.site = site
-        self.name = name
-        self.node = node
+    operation: Operation | Change
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    site: CallSite
+    name: str | None = None
+    node: Node | None = None
 
     def sources(self) -> list[Ref]:
         """Return the references among its arguments, in order."""

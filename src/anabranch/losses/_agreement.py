@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 
 from anabranch import config
+from anabranch._docstrings import described
 from anabranch._errors import DataError, ShapeError
 
 if TYPE_CHECKING:
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
 
 Tensor = torch.Tensor
 Values: TypeAlias = "Tensor | ArrayLike"  # what becomes a tensor: a tensor, an array, a number, or nested lists of numbers
+
+
+loss_function = described(
+    {
+        "y_true": "targets (B, …, C).",
+        "y_pred": "predictions of the same shape.",
+        "from_logits": "whether y_pred holds logits rather than probabilities.",
+        "gamma": "how much what is easy counts less, ≥ 0.",
+        "axis": "the axis of classes.",
+    },
+    "Returns:\n    Values (B, …).",
+)
+"""Completes the docstring of a function ``(y_true, y_pred, …)`` that gives a value for each sample."""
 
 
 def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:

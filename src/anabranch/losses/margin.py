@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from anabranch.losses._agreement import Tensor, Values, agree
+from anabranch.losses._agreement import Tensor, Values, agree, loss_function
 from anabranch.losses.loss import FunctionLoss
 
 
@@ -14,15 +14,13 @@ def _signed(true: Tensor) -> Tensor:
     return torch.where(binary, 2.0 * true - 1.0, true)
 
 
+@loss_function
 def hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0) over the last axis.
 
     Args:
         y_true: labels -1 and 1 (B, …, C); labels 0 and 1 are taken as those.
         y_pred: scores of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> hinge([[1.0], [-1.0]], [[0.5], [-2.0]])
@@ -32,15 +30,13 @@ def hinge(y_true: Values, y_pred: Values) -> Tensor:
     return (1.0 - _signed(true) * pred).clamp_min(0.0).mean(-1)
 
 
+@loss_function
 def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0)² over the last axis.
 
     Args:
         y_true: labels -1 and 1 (B, …, C); labels 0 and 1 are taken as those.
         y_pred: scores of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> squared_hinge([[1.0], [-1.0]], [[0.5], [-2.0]])
@@ -50,15 +46,13 @@ def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     return (1.0 - _signed(true) * pred).clamp_min(0.0).square().mean(-1)
 
 
+@loss_function
 def categorical_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return max(max((1 - t)·p) - Σ t·p + 1, 0) along the last axis.
 
     Args:
         y_true: one-hot labels (B, …, C).
         y_pred: scores of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> categorical_hinge([[0.0, 1.0]], [[0.25, 0.75]])

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from anabranch import config
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
-from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices
+from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices, loss_function
 from anabranch.losses.loss import FunctionLoss, Reduction, reduced
 from anabranch.runtime import mask_of
 
@@ -25,6 +25,7 @@ def log_probabilities(pred: Tensor, from_logits: bool, axis: int = -1) -> Tensor
     return torch.log((pred / pred.sum(axis, keepdim=True)).clamp(least, 1.0 - least))
 
 
+@loss_function
 def sparse_categorical_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Tensor:
@@ -33,12 +34,7 @@ def sparse_categorical_crossentropy(
     Args:
         y_true: class indices (B, …) or (B, …, 1).
         y_pred: probabilities or logits (B, …, C).
-        from_logits: whether y_pred holds logits rather than probabilities.
         ignore_class: a label at whose positions the value is 0.
-        axis: the axis of classes.
-
-    Returns:
-        Values (B, …).
 
     Raises:
         ShapeError: y_true does not hold one class index for each position.
@@ -67,6 +63,7 @@ def _sparse(true: Tensor, pred: Tensor, from_logits: bool, ignore_class: int | N
     return values.reshape(true.shape) if reduction == "none" else values
 
 
+@loss_function
 def categorical_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
@@ -75,12 +72,7 @@ def categorical_crossentropy(
     Args:
         y_true: one-hot or soft labels (B, …, C).
         y_pred: probabilities or logits of the same shape.
-        from_logits: whether y_pred holds logits rather than probabilities.
         label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / C (Szegedy et al. 2015).
-        axis: the axis of classes.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> categorical_crossentropy([[0.0, 1.0]], [[0.25, 0.75]])
@@ -90,6 +82,7 @@ def categorical_crossentropy(
     return -(true * log_probabilities(pred, from_logits, axis)).sum(axis)
 
 
+@loss_function
 def categorical_focal_crossentropy(
     y_true: Values,
     y_pred: Values,
@@ -105,13 +98,7 @@ def categorical_focal_crossentropy(
         y_true: one-hot or soft labels (B, …, C).
         y_pred: probabilities or logits of the same shape.
         alpha: weight of all classes, or a list of one for each.
-        gamma: how much what is easy counts less, ≥ 0.
-        from_logits: whether y_pred holds logits rather than probabilities.
         label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / C (Szegedy et al. 2015).
-        axis: the axis of classes.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]], alpha=1.0, gamma=1.0)
@@ -134,6 +121,7 @@ def _classes(y_true: Values, y_pred: Values, smoothing: float, what: str) -> tup
     return (true * (1.0 - smoothing) + smoothing / true.shape[-1] if smoothing else true), pred
 
 
+@loss_function
 def binary_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
@@ -142,12 +130,8 @@ def binary_crossentropy(
     Args:
         y_true: labels from 0 to 1 (B, …, C).
         y_pred: probabilities or logits of the same shape.
-        from_logits: whether y_pred holds logits rather than probabilities.
         label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / 2.
         axis: the axis that is averaged over.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> binary_crossentropy([[1.0], [0.0]], [[0.75], [0.5]])
@@ -168,6 +152,7 @@ def _binary(true: Tensor, pred: Tensor, from_logits: bool) -> Tensor:
     return F.binary_cross_entropy(pred.clamp(least, 1.0 - least), true, reduction="none")
 
 
+@loss_function
 def binary_focal_crossentropy(
     y_true: Values,
     y_pred: Values,
@@ -187,13 +172,8 @@ def binary_focal_crossentropy(
         y_pred: probabilities or logits of the same shape.
         apply_class_balancing: whether ones are weighted by ``alpha`` and zeros by 1 - ``alpha``.
         alpha: weight of ones, from 0 to 1.
-        gamma: how much what is easy counts less, ≥ 0.
-        from_logits: whether y_pred holds logits rather than probabilities.
         label_smoothing: s in [0, 1]: t becomes t·(1 - s) + s / 2.
         axis: the axis that is averaged over.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> binary_focal_crossentropy([[1.0]], [[0.5]], gamma=1.0)
@@ -208,6 +188,7 @@ def binary_focal_crossentropy(
     return values.mean(axis)
 
 
+@loss_function
 def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: float) -> Tensor:
     """Return (1 - p[class]^q) / q, which wrong labels move less (Zhang & Sabuncu 2018).
 
@@ -215,9 +196,6 @@ def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: flo
         y_true: class indices (B, …) or (B, …, 1).
         y_pred: probabilities (B, …, C).
         q: between 0, cross-entropy, and 1, mean absolute error.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> categorical_generalized_cross_entropy([1], [[0.75, 0.25]], q=0.5)
@@ -227,15 +205,13 @@ def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: flo
     return (1 - pred.gather(-1, true.unsqueeze(-1)).squeeze(-1).pow(q)) / q
 
 
+@loss_function
 def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     """Return Σ t·log(t / p) over the last axis; both are clipped to [ε, 1].
 
     Args:
         y_true: probabilities (B, …, C).
         y_pred: probabilities of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> kl_divergence([[0.0, 1.0]], [[0.5, 0.5]])
@@ -246,15 +222,13 @@ def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     return (true * torch.log(true / pred)).sum(-1)
 
 
+@loss_function
 def poisson(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of p - t·log(p + ε) over the last axis.
 
     Args:
         y_true: counts (B, …, C).
         y_pred: expected counts of the same shape, > 0.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> poisson([[2.0]], [[1.0]])

@@ -9,19 +9,13 @@ from torch.nn import functional as F
 
 from anabranch import config
 from anabranch._fields import Field, integer, number
-from anabranch.losses._agreement import Tensor, Values, agree
+from anabranch.losses._agreement import Tensor, Values, agree, loss_function
 from anabranch.losses.loss import FunctionLoss
 
 
+@loss_function
 def mean_squared_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of (t - p)² over the last axis.
-
-    Args:
-        y_true: targets (B, …, C).
-        y_pred: predictions of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> mean_squared_error([[0.0, 2.0]], [[1.0, 0.0]])
@@ -31,15 +25,9 @@ def mean_squared_error(y_true: Values, y_pred: Values) -> Tensor:
     return F.mse_loss(pred, true, reduction="none").mean(-1)
 
 
+@loss_function
 def mean_absolute_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of |t - p| over the last axis.
-
-    Args:
-        y_true: targets (B, …, C).
-        y_pred: predictions of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> mean_absolute_error([[0.0, 2.0]], [[1.0, 0.0]])
@@ -49,15 +37,9 @@ def mean_absolute_error(y_true: Values, y_pred: Values) -> Tensor:
     return (true - pred).abs().mean(-1)
 
 
+@loss_function
 def mean_absolute_percentage_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return 100 times the mean of |t - p| / max(|t|, ε) over the last axis; ε is ``config.epsilon()``.
-
-    Args:
-        y_true: targets (B, …, C).
-        y_pred: predictions of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> mean_absolute_percentage_error([[1.0, 2.0]], [[1.5, 2.0]])
@@ -67,15 +49,12 @@ def mean_absolute_percentage_error(y_true: Values, y_pred: Values) -> Tensor:
     return 100.0 * ((true - pred) / true.abs().clamp_min(config.epsilon())).abs().mean(-1)
 
 
+@loss_function
 def mean_squared_logarithmic_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of (log(1 + t) - log(1 + p))² over the last axis; both are clipped at ε from below.
 
     Args:
         y_true: targets ≥ 0 (B, …, C).
-        y_pred: predictions of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> mean_squared_logarithmic_error([[math.e - 1]], [[0.0]])
@@ -86,16 +65,12 @@ def mean_squared_logarithmic_error(y_true: Values, y_pred: Values) -> Tensor:
     return (torch.log(pred.clamp_min(least) + 1.0) - torch.log(true.clamp_min(least) + 1.0)).square().mean(-1)
 
 
+@loss_function
 def huber(y_true: Values, y_pred: Values, delta: float = 1.0) -> Tensor:
     """Return the mean over the last axis of e²/2 where |e| ≤ delta, and of delta·|e| - delta²/2 beyond (Huber 1964).
 
     Args:
-        y_true: targets (B, …, C).
-        y_pred: predictions of the same shape.
         delta: the error beyond which the loss is linear, > 0.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> huber([[0.0], [0.0]], [[0.5], [3.0]])
@@ -106,15 +81,9 @@ def huber(y_true: Values, y_pred: Values, delta: float = 1.0) -> Tensor:
     return torch.where(error <= delta, 0.5 * error.square(), delta * error - 0.5 * delta**2).mean(-1)
 
 
+@loss_function
 def log_cosh(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of log(cosh(p - t)) over the last axis, computed so that it does not overflow.
-
-    Args:
-        y_true: targets (B, …, C).
-        y_pred: predictions of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> log_cosh([[0.0]], [[100.0]])

@@ -6,7 +6,7 @@ import torch
 
 from anabranch._errors import ArgumentError
 from anabranch._fields import Field, boolean, integer, number
-from anabranch.losses._agreement import Tensor, Values, agree, class_indices, tensors
+from anabranch.losses._agreement import Tensor, Values, agree, class_indices, loss_function, tensors
 from anabranch.losses.loss import DType, named
 from anabranch.metrics.metric import typed
 from anabranch.metrics.reduction import FunctionMetric
@@ -16,15 +16,13 @@ def _float(matches: Tensor, y_pred: Tensor) -> Tensor:
     return matches.to(y_pred.dtype if y_pred.dtype == torch.float64 else torch.float32)
 
 
+@loss_function
 def accuracy(y_true: Values, y_pred: Values) -> Tensor:
     """Return 1 where y_true equals y_pred, else 0.
 
     Args:
         y_true: labels (B, …).
         y_pred: predicted labels of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> accuracy([[1], [2]], [[1], [3]]).flatten()
@@ -34,16 +32,13 @@ def accuracy(y_true: Values, y_pred: Values) -> Tensor:
     return _float(true == pred, pred)
 
 
+@loss_function
 def binary_accuracy(y_true: Values, y_pred: Values, threshold: float = 0.5) -> Tensor:
     """Return 1 where (y_pred > ``threshold``) equals y_true, else 0.
 
     Args:
         y_true: labels 0 and 1 (B, …).
-        y_pred: predictions of the same shape.
         threshold: predictions above it mean 1.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> binary_accuracy([[1], [0]], [[0.6], [0.7]]).flatten()
@@ -53,15 +48,13 @@ def binary_accuracy(y_true: Values, y_pred: Values, threshold: float = 0.5) -> T
     return _float((pred > threshold) == true, pred)
 
 
+@loss_function
 def categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     """Return 1 where y_true and y_pred are largest at the same position of the last axis, else 0.
 
     Args:
         y_true: one-hot labels (B, …, C).
         y_pred: scores of the same shape.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> categorical_accuracy([[0, 1], [1, 0]], [[0.4, 0.6], [0.3, 0.7]])
@@ -71,15 +64,13 @@ def categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     return _float(true.argmax(-1) == pred.argmax(-1), pred)
 
 
+@loss_function
 def sparse_categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     """Return 1 where the class index is that of the largest score, else 0.
 
     Args:
         y_true: class indices (B, …) or (B, …, 1).
         y_pred: scores (B, …, C).
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> sparse_categorical_accuracy([1, 0], [[0.4, 0.6], [0.3, 0.7]])
@@ -89,6 +80,7 @@ def sparse_categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     return _float(pred.argmax(-1) == true, pred)
 
 
+@loss_function
 def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Tensor:
     """Return 1 where the class of the one-hot label is among the ``k`` largest scores, else 0.
 
@@ -96,9 +88,6 @@ def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Te
         y_true: one-hot labels (B, …, C).
         y_pred: scores of the same shape.
         k: how many of the largest scores count.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> top_k_categorical_accuracy([[0, 0, 1]], [[0.3, 0.5, 0.2]], k=2)
@@ -108,6 +97,7 @@ def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Te
     return _in_top(true.argmax(-1), pred, k)
 
 
+@loss_function
 def sparse_top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
     """Return 1 where the class index is among those of the ``k`` largest scores, else 0.
 
@@ -116,9 +106,6 @@ def sparse_top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5
         y_pred: scores (B, …, C).
         k: how many of the largest scores count.
         from_sorted_ids: whether y_pred holds class indices, the best first, in place of scores.
-
-    Returns:
-        Values (B, …).
 
     Example:
         >>> sparse_top_k_categorical_accuracy([0, 2], [[0.3, 0.5, 0.2], [0.3, 0.5, 0.2]], k=2)

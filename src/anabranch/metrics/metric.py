@@ -10,6 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import initializers, runtime
+from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
 from anabranch.graph.arrays import is_numpy
@@ -152,6 +153,7 @@ class Metric(Configurable):
         self._variables.append(variable)
         return variable
 
+    @described(add_variable)
     def add_weight(
         self,
         shape: int | Sequence[int] = (),
@@ -160,12 +162,6 @@ class Metric(Configurable):
         name: str | None = None,
     ) -> Variable:
         """Make a piece of state: ``add_variable`` under its older name.
-
-        Args:
-            shape: its shape, an integer or a tuple.
-            initializer: a name, an initializer or a function of a shape; None means zeros.
-            dtype: its type; None takes the metric's.
-            name: its name.
 
         Example:
             >>> Metric(name="mine").add_weight(name="total").numpy().tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from anabranch import engine
@@ -90,29 +91,21 @@ class ValidationEpochs:
         return (epoch + 1) % self._freq == 0 if isinstance(self._freq, int) else epoch + 1 in self._freq
 
 
+@dataclasses.dataclass
 class Fit:
     """One call of ``fit`` in progress."""
 
-    def __init__(
-        self,
-        model: Trainable,
-        objective: Objective,
-        batches: Epochs,
-        validation: Epochs | None,
-        validation_epochs: ValidationEpochs,
-        callbacks: CallbackList,
-    ) -> None:
-        self.model = model
-        self.objective = objective
-        self.batches = batches
-        self.validation = validation
-        self.validation_epochs = validation_epochs
-        self.callbacks = callbacks
-        self.interruption = Interruption()
-        self.epoch = 0
-        self.done = 0
-        self.warned_of_nan = False
-        self.exhausted = False
+    model: Trainable
+    objective: Objective
+    batches: Epochs
+    validation: Epochs | None
+    validation_epochs: ValidationEpochs
+    callbacks: CallbackList
+    interruption: Interruption = dataclasses.field(default_factory=Interruption)
+    epoch: int = 0
+    done: int = 0
+    warned_of_nan: bool = False
+    exhausted: bool = False
 
     def run(self, first: int, last: int) -> History:
         """Train epochs ``first`` to ``last`` and return the history."""

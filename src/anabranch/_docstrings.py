@@ -1,0 +1,83 @@
+"""Docstrings that share what they share: arguments, results and errors that many functions have are described once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from anabranch._asked import parameters_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def described(shared: Mapping[str, str] | Callable[..., Any], closing: str = "") -> Callable[[F], F]:
+    r"""Return a decorator that completes docstrings: arguments they do not describe, then ``closing``, before the example.
+
+    >>> @described({"x": "the input.", "y": "the target."}, "Returns:\n    The error.")
+    ... def error(x, y):
+    ...     '''Compare.
+    ...
+    ...     Args:
+    ...         y: what x should be.
+    ...
+    ...     Example: none.
+    ...     '''
+    >>> print(error.__doc__)
+    Compare.
+    <BLANKLINE>
+    Args:
+        x: the input.
+        y: what x should be.
+    <BLANKLINE>
+    Returns:
+        The error.
+    <BLANKLINE>
+    Example: none.
+
+    Args:
+        shared: descriptions by name, or a function whose docstring has them.
+        closing: further sections.
+    """
+    known = shared if isinstance(shared, Mapping) else arguments_of(shared)
+
+    def complete(function: F) -> F:
+        text, mark, example = cleaned(function.__doc__ or "").partition("\n\nExample:")
+        own = arguments_of(function)
+        head, args, rest = text.partition("\n\nArgs:\n")
+        rest = rest.partition("\n\n")[2] if args else ""
+        names = [name for name in parameters_of(function) if name in own or name in known]
+        lines = [f"    {name}: {own.get(name) or known[name]}" for name in names]
+        parts = [head, "\n".join(["Args:", *lines]) if lines else "", rest, closing]
+        function.__doc__ = "\n\n".join(part for part in parts if part) + mark + example
+        return function
+
+    return complete
+
+
+def cleaned(doc: str) -> str:
+    r"""Return a docstring without the indentation of its source; ``inspect.cleandoc`` takes a while to load.
+
+    >>> cleaned("Add." + chr(10) + "    Args:" + chr(10) + "        x: the input.")
+    'Add.\nArgs:\n    x: the input.'
+    """
+    first, *others = doc.rstrip().split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in others if line.strip()), default=0)
+    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in others)])
+
+
+def arguments_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return what a docstring says of each argument.
+
+    >>> arguments_of(described)["closing"]
+    'further sections.'
+    """
+    section = cleaned(function.__doc__ or "").partition("\n\nArgs:\n")[2].partition("\n\n")[0]
+    found: dict[str, str] = {}
+    name = ""
+    for line in section.split("\n") if section else ():
+        if line.startswith("     "):
+            found[name] += f"\n{line}"
+        else:
+            name, _, found_text = line.strip().partition(": ")
+            found[name] = found_text
+    return found
