@@ -289,12 +289,13 @@ class _Docstring:
 class Configurable:
     """Base of what is made of fields.
 
-    Constructor, ``get_config``, ``from_config`` and ``repr`` follow from them. A subclass's own fields come first in its
-    constructor, then those of its bases, as in Keras; a field declared again takes the new place. A user's subclass may
-    write an ``__init__`` of its own.
+    Constructor, ``get_config``, ``from_config`` and ``repr`` follow from them. First in the constructor are the fields that
+    ``field_order`` names, then a subclass's own, then those of its bases, as in Keras; a field declared again takes the new
+    place. A user's subclass may write an ``__init__`` of its own.
     """
 
     fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
+    field_order: ClassVar[tuple[str, ...]] = ()  # names of fields that come first in the constructor of this class
     others_by_position: ClassVar[Mapping[str, str]] = {}  # name -> doc of arguments, no fields, that follow these by position
     _order: ClassVar[tuple[Field[Any, Any], ...]] = ()
     _needed: ClassVar[tuple[Field[Any, Any], ...]] = ()
@@ -303,13 +304,15 @@ class Configurable:
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
-        if own or len(cls.__bases__) > 1 or not cls.fields.keys().isdisjoint(cls.__dict__):
+        first = cls.__dict__.get("field_order", ())
+        if own or first or len(cls.__bases__) > 1 or not cls.fields.keys().isdisjoint(cls.__dict__):
             found = dict(own)
             for base in cls.__mro__[1:]:
                 if issubclass(base, Configurable):
                     for name, value in base.fields.items():
                         if name not in found and getattr(cls, name) is value:  # unless something else took its place
                             found[name] = value
+            found = {name: found[name] for name in first} | found
             cls.fields, cls._order = found, tuple(found.values())
             cls._needed = tuple(each for each in cls._order if each.default is REQUIRED)
             cls._fresh = tuple(each for each in cls._order if each.fresh)

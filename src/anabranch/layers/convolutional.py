@@ -35,42 +35,91 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
-class Convolving(FieldLayer):
-    """What convolutions and transposed ones share: a kernel, a bias and an activation. Abstract."""
+class Filtered(FieldLayer):
+    """A layer of so many filters. Abstract."""
+
+    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
+
+
+class Windowed(FieldLayer):
+    """A window of weights that slides along ``rank`` spatial axes, a bias and an activation. Abstract: base of convolutions."""
 
     rank: ClassVar[int]
     takes_one_tensor = True
 
-    activation: ActivationField = activation(default=None, kw_only=True)
-    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True, kw_only=True)
-    kernel_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel.", kw_only=True)
-    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias (filters,).", kw_only=True)
-    kernel_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.", kw_only=True)
-    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.", kw_only=True)
-    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
-    kernel_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after updates.", kw_only=True)
-    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after updates.", kw_only=True)
-
-    kernel: Weight = state(init=False)
-    bias: Weight = state(init=False)
-
-    def add_weights(self, kernel_shape: tuple[int, ...], filters: int) -> None:
-        """Add the kernel, whose last two axes come first in torch's order, and the bias."""
-        self.kernel = self.weight("kernel", kernel_shape, axes=(self.rank + 1, self.rank, *range(self.rank)))
-        if self.use_bias:
-            self.bias = self.weight("bias", (filters,))
-
-
-class Conv(Convolving):
-    """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
-
-    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
     kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
     strides: SizesField = sizes(default=1, doc="by how many positions the window moves.")
     padding: CausalPaddingField = padding(default="valid", causal=True)
     data_format: DataFormatField = data_format(default=None)
     dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the input.")
+    activation: ActivationField = activation(default=None, kw_only=True)
+    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True, kw_only=True)
+    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias, a value a channel.", kw_only=True)
+    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.", kw_only=True)
+    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
+    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after updates.", kw_only=True)
+
+    bias: Weight = state(init=False)
+
+    def channels(self, input_shape: Shape) -> int:
+        """Return the input's channels, which must be those that the weights were made for."""
+        found = known_channels(input_shape, self.rank, self.data_format)
+        check_channels(found, self.made_for(), input_shape)
+        return found
+
+    def made_for(self) -> int | None:
+        """Return how many channels the weights were made for, None before they are made."""
+        raise NotImplementedError(f"{type(self).__name__} must write made_for()")
+
+    def channels_after(self, channels: int) -> int:
+        """Return the number of output channels."""
+        raise NotImplementedError(f"{type(self).__name__} must write channels_after(channels)")
+
+    def add_kernel(self, name: str, shape: tuple[int, ...], *, channels_last: bool = True) -> Weight:
+        """Add a kernel (…window, a, b), in torch's order (b, a, …window), or else (a, b, …window)."""
+        a, b, window = self.rank, self.rank + 1, range(self.rank)
+        return self.weight(name, shape, axes=(b, a, *window) if channels_last else (a, b, *window))
+
+    def add_bias(self, channels: int) -> None:
+        """Add the bias, where it is wanted."""
+        if self.use_bias:
+            self.bias = self.weight("bias", (channels,))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(B, …spatial, C) -> (B, …positions, channels); see ``window_length``."""
+        channels = self.channels_after(self.channels(input_shape))
+        return windows_shape(
+            input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, channels
+        )
+
+    def sliding_window(self) -> Window | None:
+        """Return the window that slides along the spatial axes."""
+        return Window(self.strides, self.padding)
+
+
+class Convolving(Windowed, Filtered):
+    """What convolutions and transposed ones share: one kernel across all channels. Abstract."""
+
+    kernel_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel.", kw_only=True)
+    kernel_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.", kw_only=True)
+    kernel_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after updates.", kw_only=True)
+    field_order: ClassVar[tuple[str, ...]] = (
+        "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
+        "activity_regularizer", "kernel_constraint", "bias_constraint",
+    )  # fmt: skip
+
+    kernel: Weight = state(init=False)
+
+    def channels_after(self, channels: int) -> int:
+        """Return ``filters``."""
+        return self.filters
+
+
+class Conv(Convolving):
+    """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
+
     groups: Field[int, int] = integer(default=1, doc="channels are split into so many groups, convolved apart.", fixed=True)
+    field_order = ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups")
 
     def _check(self) -> None:
         if self.filters % self.groups:
@@ -79,6 +128,10 @@ class Conv(Convolving):
                 where=str(self.made_at),
             )  # fmt: skip
 
+    def made_for(self) -> int | None:
+        """Return how many channels the kernel was made for."""
+        return self.kernel.shape[-2] * self.groups if self.kernel else None
+
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, I / groups, filters) and bias (filters,)."""
         channels = known_channels(input_shape, self.rank, self.data_format)
@@ -86,19 +139,8 @@ class Conv(Convolving):
             raise ShapeError(
                 "The input's channels must be a multiple of groups.", got=f"{channels} channels, groups={self.groups}"
             )
-        self.add_weights((*self.kernel_size, channels // self.groups, self.filters), self.filters)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(B, …spatial, C) -> (B, …positions, filters); see ``window_length``."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(channels, self.kernel.shape[-2] * self.groups if self.kernel else None, input_shape)
-        return windows_shape(
-            input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, self.filters
-        )
-
-    def sliding_window(self) -> Window | None:
-        """Return the window that slides along the spatial axes."""
-        return Window(self.strides, self.padding)
+        self.kernel = self.add_kernel("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve, add the bias, apply the activation."""

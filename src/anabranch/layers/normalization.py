@@ -104,20 +104,16 @@ class BatchNormalization(Affine):
 
     axis: Field[int | Sequence[int], int] = axes(default=-1, one=True, doc="the axis of the channels.", fixed=True)
     momentum: NumberField = number(default=0.99, least=0, most=1, doc="how slowly the moving statistics follow the batch's.")
-    if not TYPE_CHECKING:  # type checkers know these from the base
-        epsilon, center, scale, beta_initializer, gamma_initializer = (
-            Affine.fields[name] for name in ("epsilon", "center", "scale", "beta_initializer", "gamma_initializer")
-        )
     moving_mean_initializer: InitializerField = initializer(default="zeros", doc="of the moving mean.")
     moving_variance_initializer: InitializerField = initializer(default="ones", doc="of the moving variance.")
-    if not TYPE_CHECKING:
-        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint = (
-            Affine.fields[name] for name in ("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint")
-        )
     renorm: Field[bool, bool] = absent(default=False)
     renorm_clipping: Field[None, None] = absent(default=None)
     renorm_momentum: Field[float, float] = absent(default=0.99)
     synchronized: Field[bool, bool] = absent(default=False)
+    field_order = (
+        "axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer", "moving_mean_initializer",
+        "moving_variance_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint",
+    )  # fmt: skip
 
     moving_mean: Weight = state(init=False)
     moving_variance: Weight = state(init=False)
@@ -150,12 +146,8 @@ class LayerNormalization(Affine):
     """
 
     axis: AxesField = axes(default=-1, doc="the axis, or axes, of which mean and variance are taken.", fixed=True)
-    if not TYPE_CHECKING:
-        (
-            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
-            gamma_constraint,
-        ) = Affine.fields.values()  # fmt: skip
     rms_scaling: Field[bool, bool] = absent(default=False, kw_only=True)
+    field_order = ("axis", *Affine.fields)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta of the normalized axes' sizes."""

@@ -154,7 +154,8 @@ class Cropping(Spatial):
 class CroppingImages(Cropping):
     """Cropping with a data format. Abstract."""
 
-    data_format: DataFormatField = data_format(default=None, kw_only=True)
+    data_format: DataFormatField = data_format(default=None)
+    field_order = ("cropping",)
 
     def layout(self) -> DataFormat:
         """Return ``data_format``."""
@@ -183,8 +184,6 @@ class Cropping2D(CroppingImages):
     """
 
     rank, preset = 2, 0
-    if not TYPE_CHECKING:
-        cropping, data_format = (CroppingImages.fields[name] for name in ("cropping", "data_format"))
 
 
 class Cropping3D(CroppingImages):
@@ -197,8 +196,6 @@ class Cropping3D(CroppingImages):
     """
 
     rank = 3
-    if not TYPE_CHECKING:
-        cropping, data_format = (CroppingImages.fields[name] for name in ("cropping", "data_format"))
 
 
 class UpSampling(Spatial):

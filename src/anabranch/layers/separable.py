@@ -2,94 +2,78 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from anabranch.graph import Shape, Weight, Window
+from anabranch.graph import Shape, Weight
+from anabranch.layers.convolutional import Filtered, Windowed
 from anabranch.layers.fields import (
-    ActivationField,
-    BooleanField,
-    CausalPaddingField,
     ConstraintField,
-    DataFormatField,
     Field,
-    FieldLayer,
     InitializerField,
     RegularizerField,
-    SizesField,
-    activation,
-    boolean,
     constraint,
-    data_format,
     initializer,
     integer,
-    padding,
     regularizer,
-    sizes,
     state,
 )  # fmt: skip
-from anabranch.layers.windows import check_channels, known_channels, windows_shape
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
-MULTIPLIER_DOC = "M, the number of filters for each input channel."
+
+class Depthwise(Windowed):
+    """A window with ``depth_multiplier`` filters of its own for each input channel. Abstract."""
+
+    depth_multiplier: Field[int, int] = integer(default=1, doc="M, the number of filters for each input channel.", fixed=True)
+    depthwise_initializer: InitializerField = initializer(
+        default="glorot_uniform", doc="of the kernel (…window, C, M).", kw_only=True
+    )
+    depthwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on that kernel.", kw_only=True)
+    depthwise_constraint: ConstraintField = constraint(default=None, doc="applied to that kernel after updates.", kw_only=True)
+
+    def add_depthwise(self, name: str, channels: int) -> Weight:
+        """Add the kernel (…window, C, M)."""
+        return self.add_kernel(name, (*self.kernel_size, channels, self.depth_multiplier), channels_last=False)
+
+    def convolved(self, inputs: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
+        """Return each channel convolved by its own filters."""
+        return kernels.depthwise_conv(
+            inputs, kernel, bias, strides=self.strides, padding=self.padding, data_format=self.data_format,
+            dilation_rate=self.dilation_rate,
+        )  # fmt: skip
 
 
-class DepthwiseConv(FieldLayer):
+class DepthwiseConv(Depthwise):
     """Each channel convolved by ``depth_multiplier`` filters of its own. Abstract: DepthwiseConv1D, DepthwiseConv2D."""
 
-    rank: ClassVar[int]
-    takes_one_tensor = True
     option_names = {"kernel": "depthwise"}
-
-    kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
-    strides: SizesField = sizes(default=1, doc="by how many positions the window moves.")
-    padding: CausalPaddingField = padding(default="valid", causal=True)
-    depth_multiplier: Field[int, int] = integer(default=1, doc=MULTIPLIER_DOC, fixed=True)
-    data_format: DataFormatField = data_format(default=None)
-    dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the input.")
-    activation: ActivationField = activation(default=None)
-    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True)
-    depthwise_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel (…window, C, M).")
-    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias (C · M,).")
-    depthwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.")
-    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.")
-    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
-    depthwise_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after each update.")
-    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after each update.")
+    field_order = (
+        "kernel_size", "strides", "padding", "depth_multiplier", "data_format", "dilation_rate", "activation", "use_bias",
+        "depthwise_initializer", "bias_initializer", "depthwise_regularizer", "bias_regularizer", "activity_regularizer",
+        "depthwise_constraint", "bias_constraint",
+    )  # fmt: skip
 
     kernel: Weight = state(init=False)
-    bias: Weight = state(init=False)
+
+    def made_for(self) -> int | None:
+        """Return how many channels the kernel was made for."""
+        return self.kernel.shape[-2] if self.kernel else None
+
+    def channels_after(self, channels: int) -> int:
+        """Return C · M."""
+        return channels * self.depth_multiplier
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, C, M) and bias (C · M,)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        self.kernel = depthwise_kernel(self, channels, "kernel")
-        if self.use_bias:
-            self.bias = self.weight("bias", (channels * self.depth_multiplier,))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(B, …spatial, C) -> (B, …positions, C · depth_multiplier)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(channels, self.kernel.shape[-2] if self.kernel else None, input_shape)
-        return windows_shape(
-            input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate,
-            channels * self.depth_multiplier,
-        )  # fmt: skip
-
-    def sliding_window(self) -> Window | None:
-        """Return the window that slides along the spatial axes."""
-        return Window(self.strides, self.padding)
+        channels = self.channels(input_shape)
+        self.kernel = self.add_depthwise("kernel", channels)
+        self.add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve, add the bias, apply the activation."""
-        return self.activation(
-            kernels.depthwise_conv(
-                inputs, self.kernel, self.bias, strides=self.strides, padding=self.padding, data_format=self.data_format,
-                dilation_rate=self.dilation_rate,
-            )
-        )  # fmt: skip
+        return self.activation(self.convolved(inputs, self.kernel, self.bias))
 
 
 class DepthwiseConv1D(DepthwiseConv):
@@ -116,68 +100,51 @@ class DepthwiseConv2D(DepthwiseConv):
     rank = 2
 
 
-class SeparableConv(FieldLayer):
+class SeparableConv(Depthwise, Filtered):
     """A depthwise convolution, then a 1x1 convolution across channels (Chollet 2017). Abstract."""
 
-    rank: ClassVar[int]
-    takes_one_tensor = True
     option_names = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
 
-    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
-    kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
-    strides: SizesField = sizes(default=1, doc="by how many positions the window moves.")
-    padding: CausalPaddingField = padding(default="valid", causal=True)
-    data_format: DataFormatField = data_format(default=None)
-    dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the input.")
-    depth_multiplier: Field[int, int] = integer(default=1, doc=MULTIPLIER_DOC, fixed=True)
-    activation: ActivationField = activation(default=None)
-    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True)
-    depthwise_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel (…window, C, M).")
-    pointwise_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the 1x1 kernel (C · M, filters).")
-    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias (filters,).")
-    depthwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the depthwise kernel.")
-    pointwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the 1x1 kernel.")
-    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.")
-    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
-    depthwise_constraint: ConstraintField = constraint(default=None, doc="applied to the depthwise kernel after updates.")
-    pointwise_constraint: ConstraintField = constraint(default=None, doc="applied to the 1x1 kernel after updates.")
-    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after updates.")
+    pointwise_initializer: InitializerField = initializer(
+        default="glorot_uniform", doc="of the 1x1 kernel (C · M, filters).", kw_only=True
+    )
+    pointwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the 1x1 kernel.", kw_only=True)
+    pointwise_constraint: ConstraintField = constraint(
+        default=None, doc="applied to the 1x1 kernel after updates.", kw_only=True
+    )
+    field_order = (
+        "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "depth_multiplier", "activation",
+        "use_bias", "depthwise_initializer", "pointwise_initializer", "bias_initializer", "depthwise_regularizer",
+        "pointwise_regularizer", "bias_regularizer", "activity_regularizer", "depthwise_constraint", "pointwise_constraint",
+        "bias_constraint",
+    )  # fmt: skip
 
     depthwise_kernel: Weight = state(init=False)
     pointwise_kernel: Weight = state(init=False)
-    bias: Weight = state(init=False)
+
+    def made_for(self) -> int | None:
+        """Return how many channels the depthwise kernel was made for."""
+        return self.depthwise_kernel.shape[-2] if self.depthwise_kernel else None
+
+    def channels_after(self, channels: int) -> int:
+        """Return ``filters``."""
+        return self.filters
 
     def build(self, input_shape: Shape) -> None:
         """Make the depthwise kernel (…window, C, M), the pointwise one (…1, C · M, filters) and the bias (filters,)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        self.depthwise_kernel = depthwise_kernel(self, channels, "depthwise_kernel")
+        channels = self.channels(input_shape)
+        self.depthwise_kernel = self.add_depthwise("depthwise_kernel", channels)
         shape = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
-        self.pointwise_kernel = self.weight("pointwise_kernel", shape, axes=(self.rank + 1, self.rank, *range(self.rank)))
-        if self.use_bias:
-            self.bias = self.weight("bias", (self.filters,))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(B, …spatial, C) -> (B, …positions, filters)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(channels, self.depthwise_kernel.shape[-2] if self.depthwise_kernel else None, input_shape)
-        return windows_shape(
-            input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, self.filters
-        )
-
-    def sliding_window(self) -> Window | None:
-        """Return the window that slides along the spatial axes."""
-        return Window(self.strides, self.padding)
+        self.pointwise_kernel = self.add_kernel("pointwise_kernel", shape)
+        self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve each channel, then across them, add the bias, apply the activation."""
-        layout, ones = self.data_format, (1,) * self.rank
-        x = kernels.depthwise_conv(
-            inputs, self.depthwise_kernel, None, strides=self.strides, padding=self.padding, data_format=layout,
-            dilation_rate=self.dilation_rate,
-        )  # fmt: skip
+        ones = (1,) * self.rank
         x = kernels.conv(
-            x, self.pointwise_kernel, self.bias, strides=ones, padding="valid", data_format=layout, dilation_rate=ones
-        )
+            self.convolved(inputs, self.depthwise_kernel, None), self.pointwise_kernel, self.bias, strides=ones,
+            padding="valid", data_format=self.data_format, dilation_rate=ones,
+        )  # fmt: skip
         return self.activation(x)
 
 
@@ -204,10 +171,3 @@ class SeparableConv2D(SeparableConv):
     """
 
     rank = 2
-
-
-def depthwise_kernel(layer: DepthwiseConv | SeparableConv, channels: int, name: str) -> Weight:
-    """Add the kernel (…window, C, M) of a depthwise convolution, in torch's order (C, M, …window)."""
-    rank = layer.rank
-    shape = (*layer.kernel_size, channels, layer.depth_multiplier)
-    return layer.weight(name, shape, axes=(rank, rank + 1, *range(rank)))

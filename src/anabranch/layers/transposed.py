@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from anabranch._errors import ArgumentError
 from anabranch.graph import Shape
 from anabranch.layers.convolutional import Convolving
 from anabranch.layers.fields import (
-    DataFormatField,
     Field,
     PaddingField,
     SizesField,
-    data_format,
-    integer,
     padding,
     sizes,
 )  # fmt: skip
-from anabranch.layers.windows import check_channels, known_channels, spatial_shape
+from anabranch.layers.windows import spatial_shape
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -27,17 +24,23 @@ if TYPE_CHECKING:
 class ConvTranspose(Convolving):
     """activation(x ⋆ᵀ kernel + bias), ⋆ᵀ the gradient of a convolution (Zeiler et al. 2010). Abstract: Conv2DTranspose, …"""
 
-    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
-    kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
     strides: SizesField = sizes(default=1, doc="how many times longer the result is.")
-    padding: PaddingField = padding(default="valid")
+    padding: PaddingField = padding(default="valid")  # type: ignore[assignment]  # it looks back nowhere
     output_padding: Field[int | tuple[int, ...] | None, tuple[int, ...] | None] = sizes(
         default=None, least=0, optional=True,
         doc="lengthens the result by so many positions, fewer than the stride; None gives length · stride for ``same`` and "
         "(length - 1) · stride + max(window, stride) for ``valid``.",
     )  # fmt: skip
-    data_format: DataFormatField = data_format(default=None)
     dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the output.")
+    field_order: ClassVar[tuple[str, ...]] = (
+        "filters",
+        "kernel_size",
+        "strides",
+        "padding",
+        "output_padding",
+        "data_format",
+        "dilation_rate",
+    )
 
     def _check(self) -> None:
         if any(extra >= stride for extra, stride in zip(self.output_padding or (), self.strides, strict=False)):
@@ -48,13 +51,16 @@ class ConvTranspose(Convolving):
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, filters, I) and bias (filters,)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        self.add_weights((*self.kernel_size, self.filters, channels), self.filters)
+        self.kernel = self.add_kernel("kernel", (*self.kernel_size, self.filters, self.channels(input_shape)))
+        self.add_bias(self.filters)
+
+    def made_for(self) -> int | None:
+        """Return how many channels the kernel was made for."""
+        return self.kernel.shape[-1] if self.kernel else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …longer, filters)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(channels, self.kernel.shape[-1] if self.kernel else None, input_shape)
+        self.channels(input_shape)
         spatial = input_shape[2:] if self.data_format == "channels_first" else input_shape[1:-1]
         lengths = [
             None if length is None else (length - 1) * stride + reach - before - after
@@ -124,8 +130,5 @@ class Conv3DTranspose(ConvTranspose):
 
     rank = 3
 
-    if not TYPE_CHECKING:  # here, and here only, Keras has data_format before output_padding
-        filters, kernel_size, strides, padding, data_format, output_padding = (
-            ConvTranspose.fields[name]
-            for name in ("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
-        )
+    # here, and here only, Keras has data_format before output_padding
+    field_order = ("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
