@@ -47,7 +47,9 @@ def described(shared: Mapping[str, str] | Callable[..., Any], closing: str = "")
         rest = rest.partition("\n\n")[2] if args else ""
         names = [name for name in parameters_of(function) if name in own or name in known]
         lines = [f"    {name}: {own.get(name) or known[name]}" for name in names]
-        parts = [head, "\n".join(["Args:", *lines]) if lines else "", rest, closing]
+        title, _, more = closing.partition("\n")
+        further = f"{rest}\n{more}" if rest.startswith(f"{title}\n") else f"{rest}\n\n{closing}".strip()
+        parts = [head, "\n".join(["Args:", *lines]) if lines else "", further]
         function.__doc__ = "\n\n".join(part for part in parts if part) + mark + example
         return function
 

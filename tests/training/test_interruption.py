@@ -79,32 +79,33 @@ def test_training_ends_with_history_and_weights_kept(interrupted):
     assert seen.endswith("went on\n")
 
 
-def test_a_source_that_blocks_is_interrupted_at_once(interrupted):
-    code, seen, errors = interrupted("""
+SOURCE_THAT_BLOCKS = """
         def batches():
             yield x, y
             print("ready", flush=True)
             time.sleep(20)
 
         history = model.fit(batches(), epochs=3, verbose=0)
-        assert history.interrupted and history.epoch == []
-        print("went on")
-    """)
-    assert code == 0, errors
-    assert seen.endswith("went on\n")
-
-
-def test_validation_is_interrupted_too(interrupted):
-    code, seen, errors = interrupted("""
+"""
+VALIDATION_THAT_BLOCKS = """
         class Waiting(ab.callbacks.Callback):
             def on_test_begin(self, logs=None):
                 print("ready", flush=True)
                 time.sleep(20)
 
         history = model.fit(x, y, epochs=3, verbose=0, validation_data=(x, y), callbacks=[Waiting()])
+"""
+
+
+@pytest.mark.parametrize("training", [SOURCE_THAT_BLOCKS, VALIDATION_THAT_BLOCKS], ids=["source", "validation"])
+def test_what_blocks_is_interrupted_at_once(interrupted, training):
+    code, seen, errors = interrupted(
+        training
+        + """
         assert history.interrupted and history.epoch == []
         print("went on")
-    """)
+    """
+    )
     assert code == 0, errors
     assert seen.endswith("went on\n")
 

@@ -10,7 +10,8 @@ from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, choice, field, integer, number, text
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Configured, Logs, verbosity
-from anabranch.callbacks.monitor import Mode, Monitor
+from anabranch.callbacks.monitor import Mode
+from anabranch.callbacks.monitoring import Patient
 
 
 def _callable(value: object, owner: object, name: str) -> Callable[..., float]:
@@ -48,7 +49,7 @@ class LearningRateScheduler(Configured):
         _note(logs, self.model.optimizer.learning_rate)
 
 
-class ReduceLROnPlateau(Configured):
+class ReduceLROnPlateau(Patient):
     """Multiply the learning rate by ``factor`` where ``monitor`` has not improved for ``patience`` epochs.
 
     The rate joins the logs, and so the history, as ``learning_rate``.
@@ -68,24 +69,9 @@ class ReduceLROnPlateau(Configured):
     cooldown: Field[int, int] = integer(default=0, least=0, doc="epochs after a lowering in which nothing is counted.")
     min_lr: Field[float, float] = number(default=0.0, least=0, doc="the rate is not lowered below this.")
 
-    def _check(self) -> None:
-        super()._check()
-        self._begin()
-
     def _begin(self) -> None:
-        self.watch = Monitor(self.monitor, self.mode, self.min_delta)
-        self.wait = 0
+        super()._begin()
         self.cooldown_counter = 0
-
-    @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.watch.best
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget earlier fits."""
-        self._begin()
-        self.watch.settle(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare, and lower the rate where patience has run out."""

@@ -12,7 +12,33 @@ from anabranch.callbacks.callback import Configured, Logs, verbosity
 from anabranch.callbacks.monitor import Mode, Monitor
 
 
-class EarlyStopping(Configured):
+class Patient(Configured):
+    """Base of callbacks that act where a value of the logs has not improved for a while. Abstract."""
+
+    monitor: Field[str, str]
+    min_delta: Field[float, float]
+    mode: Field[Mode, Mode]
+
+    def _check(self) -> None:
+        super()._check()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.watch = Monitor(self.monitor, self.mode, self.min_delta)
+        self.wait = 0
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self.watch.best
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Forget earlier fits."""
+        self._begin()
+        self.watch.settle(self.model)
+
+
+class EarlyStopping(Patient):
     """End training when ``monitor`` has not improved for ``patience`` epochs (Prechelt 1998, *Early stopping - but when?*).
 
     Example:
@@ -34,26 +60,11 @@ class EarlyStopping(Configured):
     )
     start_from_epoch: Field[int, int] = integer(default=0, least=0, doc="epochs before watching begins.")
 
-    def _check(self) -> None:
-        super()._check()
-        self._begin()
-
     def _begin(self) -> None:
-        self.watch = Monitor(self.monitor, self.mode, self.min_delta)
-        self.wait = 0
+        super()._begin()
         self.stopped_epoch = 0
         self.best_epoch = 0
         self.best_weights: list[Any] | None = None
-
-    @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.watch.best
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget earlier fits."""
-        self._begin()
-        self.watch.settle(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare, and stop where patience has run out."""

@@ -8,16 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from anabranch import config
+from anabranch._asked import module_of
+from anabranch._docstrings import cleaned, described
 from anabranch._errors import DownloadError, FileFormatError
 
 CHUNK = 1 << 18  # bytes read at once
 LARGEST = 1 << 30  # bytes; no file or member of an archive is as large
+RAISES = """Raises:
+    DownloadError: neither data nor network; the message says where to put the file.
+    FileFormatError: a file is damaged."""
 TIMEOUT = 30  # seconds without a byte
 PATIENCE = 5  # tries in a row that bring nothing new
 
+F = TypeVar("F", bound=Callable[..., Any])
 Show = Callable[[int, "int | None"], None]  # gets the bytes received, and the total where that is known
 
 
@@ -39,6 +45,23 @@ class Archive(NamedTuple):
 
     remote: Remote
     members: Mapping[str, str]
+
+
+def loader(shape: tuple[int, ...]) -> Callable[[F], F]:
+    """Return a decorator that completes the docstring of a ``load_data``: what it raises, and an example."""
+
+    def complete(function: F) -> F:
+        name = module_of(function).rpartition(".")[2]
+        function.__doc__ = "\n    ".join([
+            f"{cleaned(function.__doc__ or '')}\n\nExample:",
+            f">>> from anabranch.datasets import {name}",
+            f">>> (x_train, y_train), (x_test, y_test) = {name}.load_data()  # doctest: +SKIP",
+            ">>> x_train.shape  # doctest: +SKIP",
+            str(shape),
+        ])  # fmt: skip
+        return described({}, RAISES)(function)
+
+    return complete
 
 
 def file_stored(remote: Remote) -> Path:

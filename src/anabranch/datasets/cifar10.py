@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.datasets._fetch import Archive, folder_stored
+from anabranch.datasets._fetch import Archive, folder_stored, loader
 from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR10
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+@loader((50000, 32, 32, 3))
 def load_data(*, source: Archive = CIFAR10) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``.
 
@@ -21,16 +22,6 @@ def load_data(*, source: Archive = CIFAR10) -> Split:
 
     Args:
         source: where the official files come from, and their md5s.
-
-    Raises:
-        DownloadError: neither data nor network; the message says where to put the files.
-        FileFormatError: a file is damaged.
-
-    Example:
-        >>> from anabranch.datasets import cifar10
-        >>> (x_train, y_train), (x_test, y_test) = cifar10.load_data()  # doctest: +SKIP
-        >>> x_train.shape  # doctest: +SKIP
-        (50000, 32, 32, 3)
     """
     import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch._errors import unknown
-from anabranch.datasets._fetch import Remote, file_stored, members
+from anabranch.datasets._fetch import Remote, file_stored, loader, members
 from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR100
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LABELS = ("coarse", "fine")  # the two bytes that begin a record
 
 
+@loader((50000, 32, 32, 3))
 def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``.
 
@@ -26,14 +27,6 @@ def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
 
     Raises:
         UnknownNameError: another ``label_mode``.
-        DownloadError: neither data nor network; the message says where to put the file.
-        FileFormatError: the archive is damaged.
-
-    Example:
-        >>> from anabranch.datasets import cifar100
-        >>> (x_train, y_train), (x_test, y_test) = cifar100.load_data()  # doctest: +SKIP
-        >>> x_train.shape  # doctest: +SKIP
-        (50000, 32, 32, 3)
     """
     if label_mode not in LABELS:
         raise unknown("label_mode", str(label_mode), LABELS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anabranch.datasets._fetch import Remote
+from anabranch.datasets._fetch import Remote, loader
 from anabranch.datasets.mnist import load_files
 from anabranch.datasets.sources import FASHION_MNIST
 
@@ -15,21 +15,12 @@ if TYPE_CHECKING:
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
+@loader((60000, 28, 28))
 def load_data(*, source: Sequence[Remote] = FASHION_MNIST) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
 
     Args:
         source: where the four official files come from, and their md5s.
-
-    Raises:
-        DownloadError: neither data nor network; the message says where to put the file.
-        FileFormatError: a file is damaged.
-
-    Example:
-        >>> from anabranch.datasets import fashion_mnist
-        >>> (x_train, y_train), (x_test, y_test) = fashion_mnist.load_data()  # doctest: +SKIP
-        >>> x_train.shape  # doctest: +SKIP
-        (60000, 28, 28)
     """
     return load_files(source)
 

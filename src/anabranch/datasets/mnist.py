@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch._errors import FileFormatError
-from anabranch.datasets._fetch import Remote, file_stored
+from anabranch.datasets._fetch import Remote, file_stored, loader
 from anabranch.datasets.sources import MNIST
 
 if TYPE_CHECKING:
@@ -15,22 +15,13 @@ if TYPE_CHECKING:
     from anabranch.datasets._records import Bytes, Split
 
 
+@loader((60000, 28, 28))
 def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
 
     Args:
         path: where the files are in the data folder: ``mnist.npz`` means the folder ``mnist``. No npz file is read.
         source: where the four official files come from, and their md5s.
-
-    Raises:
-        DownloadError: neither data nor network; the message says where to put the file.
-        FileFormatError: a file is damaged.
-
-    Example:
-        >>> from anabranch.datasets import mnist
-        >>> (x_train, y_train), (x_test, y_test) = mnist.load_data()  # doctest: +SKIP
-        >>> x_train.shape  # doctest: +SKIP
-        (60000, 28, 28)
     """
     return load_files([remote._replace(folder=path.removesuffix(".npz")) for remote in source])
 

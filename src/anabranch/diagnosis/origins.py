@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anabranch.diagnosis.axes import LAST, axis_names
+from anabranch.graph.graph import finished
 
 if TYPE_CHECKING:
+    from anabranch.graph.graph import Trail
     from anabranch.graph.records import Node, Tensor
 
 WIDTH = 100  # columns of a line
@@ -21,20 +23,16 @@ def behind(ends: Sequence[Tensor]) -> list[Node]:
     """Return the nodes that tensors need, their own included, each after those it needs itself."""
     order: list[Node] = []
     opened: set[Node] = set()
+    path: Trail = []
+
+    def enter(tensor: Tensor) -> None:
+        if tensor.node not in opened:
+            opened.add(tensor.node)
+            path.append((tensor.node, iter(tensor.node.inputs)))
+
     for end in ends:
-        if end.node in opened:
-            continue
-        opened.add(end.node)
-        path: list[tuple[Node, Iterator[Tensor]]] = [(end.node, iter(end.node.inputs))]
-        while path:
-            node, following = path[-1]
-            tensor = next(following, None)
-            if tensor is None:
-                order.append(node)
-                path.pop()
-            elif tensor.node not in opened:
-                opened.add(tensor.node)
-                path.append((tensor.node, iter(tensor.node.inputs)))
+        enter(end)
+        order += finished(path, enter)
     return order
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, GraphError
@@ -118,6 +119,22 @@ def _refuse_repeated(inputs: list[Tensor]) -> None:
         seen.add(tensor.key)
 
 
+Trail: TypeAlias = "list[tuple[Node, Iterator[Tensor]]]"
+"""The nodes that a walk is inside of, each with the inputs that it has yet to look at."""
+
+
+def finished(path: Trail, enter: Callable[[Tensor], object]) -> Iterator[Node]:
+    """Yield nodes after those they need; ``enter`` puts the node of an input on the path, unless it was there before."""
+    while path:
+        node, following = path[-1]
+        tensor = next(following, None)
+        if tensor is None:
+            path.pop()
+            yield node
+        else:
+            enter(tensor)
+
+
 def _walk(
     inputs: list[Tensor], outputs: list[Tensor], inputs_of: Callable[[Node], Iterable[Tensor]]
 ) -> tuple[list[Node], dict[Operation, int]]:
@@ -126,7 +143,7 @@ def _walk(
     first_met: dict[Operation, int] = {}
     order: list[Node] = []
     opened: set[Node] = set()
-    path: list[tuple[Node, Iterator[Tensor]]] = []
+    path: Trail = []
 
     def enter(tensor: Tensor) -> None:
         node = tensor.node
@@ -141,14 +158,7 @@ def _walk(
 
     for output in outputs:
         enter(output)
-        while path:
-            node, following = path[-1]
-            tensor = next(following, None)
-            if tensor is None:
-                order.append(node)
-                path.pop()
-            else:
-                enter(tensor)
+        order += finished(path, enter)
     return order, first_met
 
 

@@ -339,12 +339,15 @@ def match(weight: Tensor, values: Tensor) -> Tensor:
     try:
         torch.broadcast_shapes(weight.shape, values.shape)  # type: ignore[no-untyped-call]  # torch has not typed it
     except RuntimeError as error:
-        raise ShapeError(
-            "The sample weights do not fit the values they weigh.",
-            expected=f"one for each sample, ({values.shape[0] if values.ndim else 1},), or {tuple(values.shape)}",
-            got=str(tuple(weight.shape)),
-        ) from error
+        samples = values.shape[0] if values.ndim else 1
+        raise misfit(weight, f"one for each sample, ({samples},), or {tuple(values.shape)}") from error
     return weight
+
+
+def misfit(weight: Tensor, expected: str) -> ShapeError:
+    """Return the error of sample weights of another shape than ``expected``."""
+    fact = "The sample weights do not fit the values they weigh."
+    return ShapeError(fact, expected=expected, got=str(tuple(weight.shape)))
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -160,8 +160,9 @@ def bound(doc: str) -> Any:
 
 
 class _At(Counting):
-    """Base of the best of one rate where another reaches ``bounded``'s value, over evenly spaced thresholds."""
+    """Base of the best of the ``wanted`` rate where the ``bounded`` one reaches a value, over evenly spaced thresholds."""
 
+    wanted: ClassVar[str]
     bounded: ClassVar[str]
     num_thresholds: Field[int, int] = integer(
         default=200, fixed=True, doc="how many evenly spaced thresholds are tried.", kw_only=True
@@ -192,13 +193,16 @@ class _At(Counting):
         """Add the counts of a batch."""
         self._add(self._count(y_true, y_pred, sample_weight, class_id=self.class_id))
 
-    def _rates(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return sensitivity (which is recall), specificity and precision at each threshold."""
+    def result(self) -> Tensor:
+        """Return the best of the wanted rate, a scalar."""
         tp, fp, tn, fn = (variable.value for variable in self._variables)
-        return divide(tp, tp + fn), divide(tn, tn + fp), divide(tp, tp + fp)
-
-    def _best(self, wanted: Tensor, bounded: Tensor) -> Tensor:
-        return torch.where(bounded >= self.value, wanted, torch.zeros_like(wanted)).amax()
+        true_positive_rate = divide(tp, tp + fn)
+        rates = {
+            "recall": true_positive_rate, "sensitivity": true_positive_rate, "specificity": divide(tn, tn + fp),
+            "precision": divide(tp, tp + fp),
+        }  # fmt: skip
+        wanted = rates[self.wanted]
+        return torch.where(rates[self.bounded] >= self.value, wanted, torch.zeros_like(wanted)).amax()
 
 
 class SensitivityAtSpecificity(_At):
@@ -209,13 +213,8 @@ class SensitivityAtSpecificity(_At):
         tensor(0.5000)
     """
 
-    bounded = "specificity"
+    wanted, bounded = "sensitivity", "specificity"
     specificity: Field[float, float] = bound("the specificity to reach, from 0 to 1.")
-
-    def result(self) -> Tensor:
-        """Return the sensitivity, a scalar."""
-        sensitivity, specificity, _ = self._rates()
-        return self._best(sensitivity, specificity)
 
 
 class SpecificityAtSensitivity(_At):
@@ -226,13 +225,8 @@ class SpecificityAtSensitivity(_At):
         tensor(0.6667)
     """
 
-    bounded = "sensitivity"
+    wanted, bounded = "specificity", "sensitivity"
     sensitivity: Field[float, float] = bound("the sensitivity to reach, from 0 to 1.")
-
-    def result(self) -> Tensor:
-        """Return the specificity, a scalar."""
-        sensitivity, specificity, _ = self._rates()
-        return self._best(specificity, sensitivity)
 
 
 class PrecisionAtRecall(_At):
@@ -243,13 +237,8 @@ class PrecisionAtRecall(_At):
         tensor(0.5000)
     """
 
-    bounded = "recall"
+    wanted, bounded = "precision", "recall"
     recall: Field[float, float] = bound("the recall to reach, from 0 to 1.")
-
-    def result(self) -> Tensor:
-        """Return the precision, a scalar."""
-        recall, _, precision = self._rates()
-        return self._best(precision, recall)
 
 
 class RecallAtPrecision(_At):
@@ -260,10 +249,5 @@ class RecallAtPrecision(_At):
         tensor(1.)
     """
 
-    bounded = "precision"
+    wanted, bounded = "recall", "precision"
     precision: Field[float, float] = bound("the precision to reach, from 0 to 1.")
-
-    def result(self) -> Tensor:
-        """Return the recall, a scalar."""
-        recall, _, precision = self._rates()
-        return self._best(recall, precision)

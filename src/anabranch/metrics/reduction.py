@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 
 from anabranch import registry
-from anabranch._errors import ShapeError
 from anabranch._fields import Field, field, state
 from anabranch.losses._agreement import align
 from anabranch.losses.loss import (
@@ -22,6 +21,7 @@ from anabranch.losses.loss import (
     document,
     function_of,
     masked,
+    misfit,
     name_of,
     named,
     to_dtype,
@@ -56,11 +56,7 @@ def by_sample(values: Tensor, weight: Tensor | None, *, mean: bool) -> tuple[Ten
         try:
             weight = weight.broadcast_to(values.shape)
         except RuntimeError as error:
-            raise ShapeError(
-                "The sample weights do not fit the values they weigh.",
-                expected=f"one for each of the values {tuple(values.shape)}",
-                got=str(tuple(weight.shape)),
-            ) from error
+            raise misfit(weight, f"one for each of the values {tuple(values.shape)}") from error
         values = values * weight
         weight = reduced(weight, 1) if given > 1 else weight
     return reduced(values, 1), weight

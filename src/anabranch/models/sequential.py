@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from anabranch import _tree, registry
 from anabranch._asked import name_of
+from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError
 from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
@@ -212,12 +213,9 @@ class Sequential(Model):
         return {**config, "layers": [source, *entries], "build_input_shape": list(self._source.shape)}
 
     @classmethod
+    @described(Model.from_config)
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Return a new Sequential from what ``get_config`` returned, with new layers and weights.
-
-        Args:
-            config: a config of anabranch's or Keras's.
-            custom_objects: the caller's own classes and functions by name.
 
         Example:
             >>> from anabranch.layers import Flatten

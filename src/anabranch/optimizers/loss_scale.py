@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from anabranch import registry
+from anabranch._docstrings import described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
 from anabranch.graph import Weight
@@ -126,15 +127,11 @@ class LossScaleOptimizer(Optimizer):
             device = weights[0].value.device
             self._scale, self._finite_steps = self._scale.to(device), self._finite_steps.to(device)
 
+    @described(Optimizer.exclude_from_weight_decay)
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Leave weights out of the decay.
-
-        Args:
-            var_list: the weights.
-            var_names: patterns, such as ``"bias"``: weights in whose name one is found.
-        """
+        """Leave weights out of the decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:

@@ -55,13 +55,18 @@ def is_recording() -> bool:
 
 
 @contextlib.contextmanager
-def recording(recorder: Recorder) -> Iterator[None]:
-    """Trace calls with ``recorder`` inside the block."""
-    before, _state.recorder = _state.recorder, recorder
+def _during(name: str, value: object) -> Iterator[None]:
+    before = getattr(_state, name)
+    setattr(_state, name, value)
     try:
         yield
     finally:
-        _state.recorder = before
+        setattr(_state, name, before)
+
+
+def recording(recorder: Recorder) -> contextlib.AbstractContextManager[None]:
+    """Trace calls with ``recorder`` inside the block."""
+    return _during("recorder", recorder)
 
 
 def is_training() -> bool:
@@ -69,14 +74,9 @@ def is_training() -> bool:
     return bool(_state.training)
 
 
-@contextlib.contextmanager
-def training_scope(training: bool) -> Iterator[None]:
+def training_scope(training: bool) -> contextlib.AbstractContextManager[None]:
     """Make ``training`` the value that layers inside the block are called with by default."""
-    before, _state.training = _state.training, training
-    try:
-        yield
-    finally:
-        _state.training = before
+    return _during("training", training)
 
 
 def precision() -> str | None:

@@ -129,6 +129,13 @@ def erase_unread(graph: Graph, needless: Callable[[Node], bool]) -> None:
             graph.erase_node(node)
 
 
+def merged(node: Node, same: Node, text: str) -> Note:
+    """Let those who take a node's result take that of ``same``, an equal one, and note why."""
+    node.replace_all_uses_with(same)
+    node.graph.erase_node(node)
+    return Note(path_of(node), True, text)
+
+
 def like(made: Node, source: Node) -> Node:
     """Give a new node what was noted on the one it replaces."""
     made.meta.update(source.meta)

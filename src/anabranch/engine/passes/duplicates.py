@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Settings, always, erase_unread, path_of
+from anabranch.engine.passes.base import Note, Pass, Settings, always, erase_unread, merged, path_of
 from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.operations import is_needless, is_pure
 
@@ -23,9 +23,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
         key = (node.op, node.target, _key(node.args), _key(node.kwargs))
         known = first.setdefault(key, node)
         if known is not node:
-            notes.append(Note(path_of(node), True, f"{node.name} is {known.name} of {path_of(known)}"))
-            node.replace_all_uses_with(known)
-            graph.erase_node(node)
+            notes.append(merged(node, known, f"{node.name} is {known.name} of {path_of(known)}"))
     erase_unread(graph, is_needless)
     return notes
 

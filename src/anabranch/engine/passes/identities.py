@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, merged
 from anabranch.engine.passes.operations import is_needless
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}
@@ -23,9 +23,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     for node in list(graph.nodes):
         same = _equal_to(node)
         if isinstance(same, Node):
-            notes.append(Note(path_of(node), True, f"{node.name} gives what it takes"))
-            node.replace_all_uses_with(same)
-            graph.erase_node(node)
+            notes.append(merged(node, same, f"{node.name} gives what it takes"))
     erase_unread(graph, is_needless)
     return notes
 
