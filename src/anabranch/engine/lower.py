@@ -201,7 +201,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
             masked = masked_axes(step, reach)
             given = [masks.get(number) for number in step.inputs]
             inputs = runtime.distinct([values[number] for number in step.inputs], given)
-            results, found = _trace(tracer, step, inputs, given, masked)
+            results, found = trace_step(tracer, step, inputs, given, masked)
             note_shapes(step, masked, results, found)
             values.update(zip(step.outputs, results, strict=True))
             masks.update((number, mask) for number, mask in zip(step.outputs, found, strict=True) if mask is not None)
@@ -230,7 +230,7 @@ def _forget_source(file: str) -> None:
     getattr(torch.fx.graph_module._loader, "eval_cache", {}).pop(file, None)  # not in every version of torch
 
 
-def _trace(
+def trace_step(
     tracer: Tracer, step: Step, inputs: list[Any], masks: list[Any], masked: tuple[int, ...]
 ) -> tuple[list[Any], list[Any]]:
     """Return what a step gives, and the masks of that."""

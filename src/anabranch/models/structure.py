@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from anabranch import _tree, engine, insight, saving, training
+from anabranch import _tree, engine, exchange, insight, saving, training
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
@@ -193,8 +194,11 @@ class Structure(Trainer):
         found: Diff = insight.diff(self, other)
         return found
 
-    def to_torch(self) -> Any:
-        """Return a plain ``torch.nn.Module`` of readable code that shares this model's weights.
+    def to_torch(self, source: str | os.PathLike[str] | None = None) -> exchange.Module:
+        """Return the model as a tree of torch modules, one for each layer, that shares this model's weights.
+
+        Args:
+            source: a file, such as ``"resnet.py"``, that the code of the modules is written to; it needs torch alone.
 
         Example:
             >>> from anabranch import Input, Model, layers
@@ -204,7 +208,7 @@ class Structure(Trainer):
             >>> model.to_torch()(torch.ones(3, 8)).shape
             torch.Size([3, 2])
         """
-        return engine.to_torch(self)
+        return exchange.to_torch(self, source)
 
     def explain_execution(
         self, training: bool = False, gradients: bool | None = None, single: bool = False

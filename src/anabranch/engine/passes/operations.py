@@ -54,7 +54,9 @@ def is_needless(node: Node) -> bool:
 
 
 def is_elementwise(node: Node) -> bool:
-    """Return whether a node is pure and works element by element."""
+    """Return whether a node is pure and works element by element, as a module does that is noted to."""
+    if node.op == "call_module":
+        return bool(node.meta.get("pointwise"))
     return node.op in ("call_function", "call_method") and torch_facts.maps_elements(node.target, node.args, node.kwargs)
 
 

@@ -1,0 +1,5 @@
+"""Models as code and modules of others: a tree of torch modules, with the Python source that runs."""
+
+from anabranch._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

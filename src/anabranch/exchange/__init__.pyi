@@ -1,0 +1,1 @@
+from .torch_tree import Module as Module, to_torch as to_torch

@@ -1,0 +1,106 @@
+"""A written file as a module that runs: its classes, the weights it shares, and how it is copied, pickled and converted."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from anabranch._asked import is_from, module_of
+from anabranch.exchange.plan import Plan
+from anabranch.exchange.source import Source
+
+Functions = dict[str, Callable[..., Any]]
+_PREFIX = "torch_source_"
+
+
+class _File(types.ModuleType):
+    """A Python module whose text is not on disk."""
+
+    text: str
+    functions: Functions
+
+
+def live(source: Source, plan: Plan) -> torch.nn.Module:
+    """Return the module of a planned tree, which shares the tensors that the plan names."""
+    kind = getattr(loaded(source.text, source.functions), source.main)
+    with torch.device("meta"):
+        root: torch.nn.Module = kind()
+    for path, value in plan.bindings():
+        owner_path, _, name = path.rpartition(".")
+        owner = root.get_submodule(owner_path)
+        if isinstance(value, torch.nn.Module):
+            owner._modules[name] = value
+        elif isinstance(value, torch.nn.Parameter):
+            owner._parameters[name] = value
+        elif isinstance(value, torch.Tensor):
+            owner._buffers[name] = value
+        else:
+            setattr(owner, name, value)
+    return root.eval()
+
+
+def loaded(text: str, functions: Functions) -> _File:
+    """Return a file's text as a Python module, which tools that look for source find; the same one for the same text."""
+    name = _PREFIX + hashlib.sha256(text.encode()).hexdigest()[:12]
+    known = sys.modules.get(name)
+    if isinstance(known, _File):
+        return known
+    file = _File(name)
+    file.text, file.functions, file.__file__ = text, functions, f"<{name}.py>"
+    linecache.cache[file.__file__] = len(text), None, text.splitlines(keepends=True), file.__file__
+    sys.modules[name] = file
+    vars(file).update(functions)
+    exec(compile(text, file.__file__, "exec"), vars(file))
+    for value in list(vars(file).values()):
+        if isinstance(value, type) and is_from(value, name):
+            for key, attribute in _OF_CLASSES.items():
+                setattr(value, key, attribute)
+            value.code = text  # type: ignore[attr-defined]  # what users print to read
+    return file
+
+
+def rebuilt(text: str, name: str, functions: Functions) -> torch.nn.Module:
+    """Return an empty module of a file's class, which its state then fills."""
+    kind = getattr(loaded(text, functions), name)
+    made: torch.nn.Module = kind.__new__(kind)
+    return made
+
+
+def _reduced(self: torch.nn.Module, protocol: object) -> tuple[object, ...]:
+    """Say how a module is pickled and copied: by the text of its file, its class and its state."""
+    kind = next(each for each in type(self).__mro__ if module_of(each).startswith(_PREFIX))
+    file = sys.modules[module_of(kind)]
+    if not isinstance(file, _File):
+        raise TypeError(f"{file.__name__} is no file of to_torch")
+    return rebuilt, (file.text, kind.__name__, file.functions), vars(self).copy()
+
+
+def _apply(self: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> torch.nn.Module:
+    """Convert the module; where that changes type, device or memory format, it gets parameters of its own, the model keeps its.
+
+    Torch would put the converted values into the parameters that both share, and the model could not run with these.
+    """
+    before = torch.__future__.get_overwrite_module_params_on_conversion()
+    torch.__future__.set_overwrite_module_params_on_conversion(before or _changes(self, fn))
+    try:
+        torch.nn.Module._apply(self, fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return self
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+def _changes(module: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+    """Return whether a conversion changes parameters: one of each number of axes is tried."""
+    kinds = {(p.dim(), p.dtype, p.device): p for p in module.parameters()}
+    with torch.no_grad():
+        made = [(p, fn(p)) for p in kinds.values()]
+    return any(p.dtype != q.dtype or p.device != q.device or p.stride() != q.stride() for p, q in made)
+
+
+_OF_CLASSES = {"__reduce_ex__": _reduced, "_apply": _apply}

@@ -1,0 +1,304 @@
+"""A model as a tree of torch modules: the same results, in a file of torch's alone, under the tools of torch's world."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import io
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+from torch.utils.flop_counter import FlopCounterMode
+
+import anabranch as ab
+from anabranch import layers, ops
+from anabranch._errors import ArgumentError
+
+
+def resnet() -> Any:
+    image = ab.Input((32, 32, 3), name="img")
+    x = layers.Conv2D(8, 3, activation="relu")(image)
+    x = layers.Conv2D(16, 3, activation="relu")(x)
+    branch = layers.MaxPooling2D(3)(x)
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(branch)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.add([layers.Conv2D(16, 3, activation="relu", padding="same")(x), branch])
+    x = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(0.5)(layers.Dense(32, activation="relu")(x))
+    return ab.Model(image, layers.Dense(10)(x), name="toy_resnet")
+
+
+def towers() -> Any:
+    """Two inputs in a dict through one shared nested model, and two outputs."""
+    x = ab.Input((6,))
+    tower = ab.Model(x, layers.LayerNormalization()(layers.Dense(8, activation="gelu")(x)), name="tower")
+    query, document = ab.Input((6,), name="query"), ab.Input((6,), name="document")
+    a, b = tower(query), tower(document)
+    return ab.Model({"query": query, "document": document}, {"score": (a * b).sum(-1), "both": layers.concatenate([a, b])})
+
+
+def transformer() -> Any:
+    ids = ab.Input((7,), dtype="int32", name="ids")
+    x = layers.Embedding(11, 8)(ids)
+    q, k, v = (layers.Reshape((7, 2, 4))(layers.Dense(8, name=name)(x)) for name in ("query", "key", "value"))
+    scores = ops.softmax(ops.einsum("bqhd,bkhd->bhqk", q, k) / 2.0, axis=-1)
+    attended = layers.Reshape((7, 8))(ops.einsum("bhqk,bkhd->bqhd", scores, v))
+    x = layers.LayerNormalization()(x + layers.Dense(8, name="out")(attended))
+    y = layers.Dense(8, name="down")(layers.Dense(16, activation="gelu", name="up")(x))
+    return ab.Model(ids, layers.LayerNormalization()(x + y), name="block")
+
+
+class Gate(layers.Layer):
+    """A layer of a user's: two layers inside, a weight of its own, another result while it trains."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner, self.outer = layers.Dense(5), layers.Dense(4)
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight((shape[-1],), "ones", name="scale")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        y = self.outer(torch.tanh(self.inner(x)))
+        return x * self.scale + (y if training else 2 * y)
+
+
+def gated() -> Any:
+    x = ab.Input((4,), name="x")
+    return ab.Model(x, layers.Dense(2)(Gate()(x)))
+
+
+MODELS = {"resnet": resnet, "towers": towers, "transformer": transformer, "gated": gated}
+
+
+def data(model: Any, batch: int = 4) -> list[torch.Tensor]:
+    torch.manual_seed(1)
+    shapes = [(tensor.dtype, (batch, *tensor.shape[1:])) for tensor in model.inputs]
+    return [torch.randint(0, 11, size, dtype=torch.int32) if "int" in kind else torch.randn(size) for kind, size in shapes]
+
+
+def fed(model: Any, tensors: list[torch.Tensor]) -> Any:
+    if isinstance(model.input_structure, dict):
+        return dict(zip(model.input_structure, tensors, strict=True))
+    return tensors[0]
+
+
+def leaves(result: Any) -> list[torch.Tensor]:
+    if isinstance(result, dict):
+        return list(result.values())
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    for a, b in zip(leaves(found), leaves(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+def imported(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def main_class(file: Any) -> Any:
+    return [value for value in vars(file).values() if isinstance(value, type) and value.__module__ == file.__name__][-1]
+
+
+def without_dropout(module: nn.Module) -> nn.Module:
+    for inner in module.modules():
+        if isinstance(inner, nn.Dropout):
+            inner.p = 0.0
+    return module
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("training", [False, True])
+def test_results_gradients_and_statistics_are_the_models(name: str, training: bool) -> None:
+    model = MODELS[name]()
+    for layer in model.layers:
+        if isinstance(layer, layers.Dropout):
+            layer.rate = 0.0
+    module = copy.deepcopy(model.to_torch()).train(training)
+    tensors = data(model)
+    expected = model(fed(model, tensors), training=training)
+    found = module(*tensors)
+    close(found, expected)
+    sum(leaf.sum() for leaf in leaves(expected)).backward()
+    sum(leaf.sum() for leaf in leaves(found)).backward()
+    reference = dict(model.to_torch().named_parameters())
+    for path, parameter in module.named_parameters():
+        torch.testing.assert_close(parameter.grad, reference[path].grad, rtol=1e-4, atol=1e-5)
+    for (path, buffer), (_, other) in zip(module.named_buffers(), model.to_torch().named_buffers(), strict=True):
+        assert torch.allclose(buffer, other, atol=1e-6), path
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_file_needs_torch_alone_and_gives_the_same(name: str, tmp_path: Path) -> None:
+    model = MODELS[name]()
+    path = tmp_path / f"{name}_file.py"
+    module = model.to_torch(source=path)
+    torch.save(module.state_dict(), tmp_path / "state.pt")
+    tensors = data(model)
+    torch.save((tensors, [without_dropout(module).train(mode)(*tensors) for mode in (False, True)]), tmp_path / "data.pt")
+    script = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import torch
+import {path.stem} as file
+from torch import nn
+assert not any(name.startswith("anabranch") for name in sys.modules)
+module = [v for v in vars(file).values() if isinstance(v, type) and v.__module__ == file.__name__][-1]()
+module.load_state_dict(torch.load({str(tmp_path / "state.pt")!r}, weights_only=True))
+tensors, expected = torch.load({str(tmp_path / "data.pt")!r}, weights_only=True)
+for inner in module.modules():
+    if isinstance(inner, nn.Dropout):
+        inner.p = 0.0
+for mode, result in zip((False, True), expected):
+    found = module.train(mode)(*tensors)
+    pairs = zip(found.values(), result.values()) if isinstance(found, dict) else [(found, result)]
+    for a, b in pairs:
+        torch.testing.assert_close(a, b)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, env={"PATH": "/usr/bin:/bin"})
+    assert model.to_torch().code == path.read_text()
+    for command in (["check", "--select", "E,F,W,I,UP,B", "--line-length", "100"], ["format", "--check"]):
+        subprocess.run([Path(sys.executable).parent / "ruff", *command, "--isolated", path], check=True, capture_output=True)
+
+
+def test_each_layer_is_torchs_module_under_its_name() -> None:
+    module = resnet().to_torch()
+    kinds = {
+        "conv2d": nn.Conv2d, "max_pooling2d": nn.MaxPool2d, "batch_normalization": nn.BatchNorm2d, "re_lu": nn.ReLU,
+        "dense": nn.Linear, "dropout": nn.Dropout,
+    }  # fmt: skip
+    assert all(isinstance(getattr(module, name), kind) for name, kind in kinds.items())
+    assert [name for name, _ in module.named_children()] == [
+        "conv2d", "conv2d_1", "max_pooling2d", "conv2d_2", "batch_normalization", "re_lu", "conv2d_3", "add", "conv2d_4",
+        "global_average_pooling2d", "dense", "dropout", "dense_1",
+    ]  # fmt: skip
+    assert module.code.count("permute(") == 1, "one at the border"
+    nested = towers().to_torch()
+    assert isinstance(nested.tower.dense, nn.Linear)
+    assert isinstance(nested.tower.layer_normalization, nn.LayerNorm)
+    assert isinstance(transformer().to_torch().embedding, nn.Embedding)
+
+
+def test_hooks_fire() -> None:
+    model, seen = resnet(), []
+    module = model.to_torch()
+    for name, child in module.named_children():
+        child.register_forward_hook(lambda _, __, result, name=name: seen.append((name, tuple(result.shape))))
+    module(*data(model))
+    assert len(seen) == 13
+    assert seen[2] == ("max_pooling2d", (4, 16, 9, 9))
+
+
+def test_copies_and_files_of_torch() -> None:
+    for name, make in MODELS.items():
+        model = make()
+        module, tensors = model.to_torch(), data(model)
+        expected = module(*tensors)
+        file = io.BytesIO()
+        torch.save(module, file)
+        file.seek(0)
+        for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), torch.load(file, weights_only=False)):
+            close(twin(*tensors), expected)
+            assert not {id(p) for p in twin.parameters()} & {id(p) for p in module.parameters()}, name
+        file = io.BytesIO()
+        torch.save(module.state_dict(), file)
+        file.seek(0)
+        make().to_torch().load_state_dict(torch.load(file, weights_only=True))
+
+
+def test_a_conversion_parts_module_and_model() -> None:
+    model = resnet()
+    module = model.to_torch()
+    kernel = model.get_layer("conv2d").kernel.value
+    assert module.to("cpu").conv2d.weight is kernel
+    assert module.double().conv2d.weight.dtype == torch.float64
+    assert model.get_layer("conv2d").kernel.value is kernel
+    assert kernel.dtype == torch.float32
+    model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("name", ["resnet", "towers", "transformer", "gated"])
+def test_export_script_trace_and_compile(name: str) -> None:
+    model = MODELS[name]()
+    module, tensors = model.to_torch(), data(model)
+    expected, larger = module(*tensors), data(model, 7)
+    names = list(model.input_names)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(module, tuple(tensors), dynamic_shapes={name: {0: batch} for name in names})
+    close(exported.module()(*larger), module(*larger))
+    close(torch.jit.script(module)(*tensors), expected)
+    close(torch.fx.symbolic_trace(module)(*tensors), expected)
+    close(torch.compile(module, fullgraph=True, backend="aot_eager")(*tensors), expected)
+
+
+def test_inputs_go_in_by_name() -> None:
+    model = towers()
+    module, (query, document) = model.to_torch(), data(model)
+    close(module(document=document, query=query), module(query, document))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantizers_find_linear_and_convolution() -> None:
+    module, tensors = resnet().to_torch(), data(resnet())
+    quantized = torch.ao.quantization.quantize_dynamic(copy.deepcopy(module), {nn.Linear}, torch.qint8)
+    assert "quantized" in type(quantized.dense).__module__
+    close(quantized(*tensors), module(*tensors), 0.1)
+
+
+def test_pruning() -> None:
+    module = copy.deepcopy(resnet().to_torch())
+    prune.l1_unstructured(module.dense, "weight", 0.5)
+    module(*data(resnet()))
+    prune.remove(module.dense, "weight")
+    assert (module.dense.weight == 0).float().mean() == 0.5
+
+
+def test_torchinfo_shows_a_row_a_layer_with_its_arithmetic() -> None:
+    torchinfo = pytest.importorskip("torchinfo")
+    model = resnet()
+    module, tensors = model.to_torch(), data(model)
+    shown = torchinfo.summary(module, input_data=tensors, verbose=0)
+    rows = {row.var_name: row for row in shown.summary_list}
+    assert {name for name, _ in module.named_children()} <= set(rows)
+    with FlopCounterMode(display=False) as counter:
+        module(*tensors)
+    counted = 0
+    for name, child in module.named_children():
+        if isinstance(child, (nn.Conv2d, nn.Linear)):
+            bias = (
+                0
+                if child.bias is None
+                else rows[name].macs - int(rows[name].macs * child.weight.numel() / rows[name].trainable_params)
+            )
+            counted += rows[name].macs - bias
+    assert counted == counter.get_total_flops() / 2
+
+
+def test_what_cannot_be_written_is_named() -> None:
+    class Peeks(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x if x.sum() > 0 else -x
+
+    x = ab.Input((3,))
+    model = ab.Model(x, Peeks(name="peeks")(x))
+    with pytest.raises(ArgumentError, match="peeks: Opaque"):
+        model.to_torch(source="never.py")
+    assert model.to_torch()(-torch.ones(1, 3)).tolist() == [[1.0, 1.0, 1.0]]
