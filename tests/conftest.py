@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import anabranch
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="write the golden files anew instead of comparing with them")
@@ -21,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Let Ctrl-C reach the processes that tests start, as on a terminal: a shell's background job is born deaf to it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _every_frame() -> None:
+    """Show a failing test's frames inside anabranch."""
+    anabranch.config.disable_traceback_filtering()
 
 
 @pytest.fixture(scope="session")

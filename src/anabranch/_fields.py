@@ -29,6 +29,7 @@ from typing import (
 from anabranch import registry
 from anabranch._asked import has_shape
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
+from anabranch._frames import bound_methods, bounded
 
 if TYPE_CHECKING:
     import inspect
@@ -77,7 +78,7 @@ class _Setting(property):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.key = name, f":{name}"  # no attribute that somebody writes is called so
-        property.__init__(self, operator.attrgetter(self.key), self._set)
+        property.__init__(self, operator.attrgetter(self.key), bounded(self._set))
 
     def _set(self, instance: Any, value: object) -> None:
         found = self.converted(value, instance)
@@ -286,6 +287,7 @@ class _Docstring:
 
 
 @dataclass_transform(field_specifiers=(field, integer, number, boolean, text, choice, state))
+@bound_methods
 class Configurable:
     """Base of what is made of fields.
 
@@ -303,6 +305,7 @@ class Configurable:
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
+        bound_methods(cls)
         own = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
         first = cls.__dict__.get("field_order", ())
         if own or first or len(cls.__bases__) > 1 or not cls.fields.keys().isdisjoint(cls.__dict__):

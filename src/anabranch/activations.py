@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch._errors import AnabranchError
+from anabranch._frames import bounded
 from anabranch.graph import Shape, Spec, rules
 from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import pointwise
@@ -96,6 +97,7 @@ globals().update(_BY_NAME)
 _registry: Registry[Any] = Registry("activation", "keras.activations", None, lambda: _BY_NAME, plain_names=True)
 
 
+@bounded
 def get(identifier: TensorLike) -> Activation:
     """Return an activation.
 
@@ -119,6 +121,7 @@ def get(identifier: TensorLike) -> Activation:
     return found
 
 
+@bounded
 def serialize(activation: Activation) -> Json:
     """Return an activation as JSON: the name of one of ours, Keras's form of any other.
 
@@ -132,6 +135,7 @@ def serialize(activation: Activation) -> Json:
     return _registry.serialize(activation)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Activation:
     """Return the activation that ``serialize`` described.
 
@@ -149,6 +153,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
     return found
 
 
+@bounded
 def output_shape(activation: Activation, input_shape: Shape) -> Shape:
     """Return the shape of activation(x), by its own rule; that of x where it states none.
 

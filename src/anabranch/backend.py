@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anabranch._frames import bounded
 from anabranch.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 
 __all__ = [
@@ -20,6 +21,7 @@ def backend() -> str:
     return "torch"
 
 
+@bounded
 def clear_session(free_memory: bool = True) -> None:
     """Do nothing: there is no session; names follow from each graph, and the memory of a deleted model is freed.
 

@@ -1,4 +1,4 @@
-"""Settings of the process: float type, precision, image layout, device, memory, data folder, and the seed."""
+"""Settings of the process: float type, precision, image layout, device, memory, data folder, seed, tracebacks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
-from anabranch import _process
+from anabranch import _frames, _process
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._frames import bound_methods, bounded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "check_data_format", "data_folder", "device", "dtype_policy", "epsilon", "floatx", "image_data_format",
-    "keep_memory", "seed", "set_device", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format",
-    "set_keep_memory", "set_seed", "set_strict_merges", "set_tf32", "strict_merges", "tf32",
+    "check_data_format", "data_folder", "device", "disable_traceback_filtering", "dtype_policy",
+    "enable_traceback_filtering", "epsilon", "floatx", "image_data_format", "is_traceback_filtering_enabled", "keep_memory",
+    "seed", "set_device", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory",
+    "set_seed", "set_strict_merges", "set_tf32", "strict_merges", "tf32",
 ]  # fmt: skip
 __dir__ = __all__.copy
 
@@ -30,6 +32,7 @@ _INTEGERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "in
 _DEVICES = ("cpu", "cuda", "gpu", "hpu", "ipu", "meta", "mps", "mtia", "npu", "privateuseone", "vulkan", "xla", "xpu")
 
 
+@bound_methods
 class DTypePolicy:
     """Name a float type to compute in and one for weights.
 
@@ -124,6 +127,7 @@ def floatx() -> str:
     return _floatx
 
 
+@bounded
 def set_floatx(value: FloatType) -> None:
     """Set the default float type.
 
@@ -155,6 +159,7 @@ def dtype_policy() -> DTypePolicy:
     return _policy or DTypePolicy(_floatx)
 
 
+@bounded
 def set_dtype_policy(policy: str | DTypePolicy) -> None:
     """Set the precision policy of layers made from now on.
 
@@ -185,6 +190,7 @@ def tf32() -> bool | None:
     return _tf32
 
 
+@bounded
 def set_tf32(allowed: bool | None) -> None:
     """Allow or forbid TF32 in products and convolutions of float32 on CUDA: several times faster, errors near 1e-3.
 
@@ -217,6 +223,7 @@ def epsilon() -> float:
     return _epsilon
 
 
+@bounded
 def set_epsilon(value: float) -> None:
     """Set the small number that keeps divisions and logarithms finite.
 
@@ -249,6 +256,7 @@ def image_data_format() -> ImageFormat:
     return _image_data_format
 
 
+@bounded
 def set_image_data_format(value: ImageFormat) -> None:
     """Set the default position of images' channels.
 
@@ -268,6 +276,7 @@ def set_image_data_format(value: ImageFormat) -> None:
     _image_data_format = check_data_format(value)
 
 
+@bounded
 def check_data_format(value: str | None) -> ImageFormat:
     """Return a valid image layout.
 
@@ -302,6 +311,7 @@ def device() -> str | None:
     return _device
 
 
+@bounded
 def set_device(name: str | None) -> None:
     """Set the device of weights and batches; weights that have values are moved when they are next used.
 
@@ -335,6 +345,7 @@ def strict_merges() -> bool:
     return _strict_merges
 
 
+@bounded
 def set_strict_merges(strict: bool) -> None:
     """Make ``add``, ``average``, … of unequal shapes without ``broadcast=True`` an error, or a warning.
 
@@ -366,6 +377,7 @@ def keep_memory() -> KeepMemory:
     return _keep_memory
 
 
+@bounded
 def set_keep_memory(when: KeepMemory) -> None:
     """Set when the C library holds freed memory for the next step instead of returning it to the system.
 
@@ -421,6 +433,7 @@ def seed() -> int:
     return _seed
 
 
+@bounded
 def set_seed(value: int) -> None:
     """Set the global seed; generators and initial values follow. ``utils.set_random_seed`` sets this and Python's and NumPy's.
 
@@ -443,3 +456,36 @@ def set_seed(value: int) -> None:
         raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=repr(value))
     _seed = value
     _process.note_seeding()
+
+
+def enable_traceback_filtering() -> None:
+    """Show the user's frames alone in tracebacks, the default: those of anabranch, and of torch below it, are left out.
+
+    Example:
+        >>> enable_traceback_filtering()
+        >>> is_traceback_filtering_enabled()
+        True
+    """
+    _frames.set_filtering(True)
+
+
+def disable_traceback_filtering() -> None:
+    """Show every frame in tracebacks, for a debugger or a report of a fault in anabranch.
+
+    Example:
+        >>> disable_traceback_filtering()
+        >>> is_traceback_filtering_enabled()
+        False
+        >>> enable_traceback_filtering()
+    """
+    _frames.set_filtering(False)
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Return whether tracebacks show the user's frames alone.
+
+    Example:
+        >>> is_traceback_filtering_enabled()
+        True
+    """
+    return _frames.filtering()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 from anabranch import config
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, Value, field, number
+from anabranch._frames import bounded
 from anabranch.registry import Json, Registry, classes_among
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ _registry: Registry[Constraint] = Registry(
 )  # fmt: skip
 
 
+@bounded
 def get(identifier: ConstraintLike) -> Callable[[Tensor], Tensor] | None:
     """Return a constraint from a name, a class, a config or a function; None stays None.
 
@@ -149,6 +151,7 @@ def get(identifier: ConstraintLike) -> Callable[[Tensor], Tensor] | None:
     return found
 
 
+@bounded
 def serialize(constraint: Callable[[Tensor], Tensor] | None) -> Json:
     """Return a constraint as JSON.
 
@@ -161,6 +164,7 @@ def serialize(constraint: Callable[[Tensor], Tensor] | None) -> Json:
     return _registry.serialize(constraint)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor] | None:
     """Return the constraint that ``serialize`` described.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from anabranch import config
 from anabranch._errors import ArgumentTypeError
+from anabranch._frames import bounded
 from anabranch.config import DTypePolicy
 from anabranch.registry import Json, Registry
 
@@ -20,6 +21,7 @@ _registry: Registry[DTypePolicy] = Registry(
 )  # fmt: skip
 
 
+@bounded
 def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     """Return a precision policy.
 
@@ -46,6 +48,7 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     )
 
 
+@bounded
 def serialize(dtype_policy: DTypePolicy) -> Json:
     """Return a policy as JSON, in Keras's form.
 
@@ -59,6 +62,7 @@ def serialize(dtype_policy: DTypePolicy) -> Json:
     return _registry.serialize(dtype_policy) | {"module": "keras"}
 
 
+@bounded
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
     """Return the policy that ``serialize`` described.
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from anabranch import _tree, activations, layers
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
+from anabranch._frames import bounded
 from anabranch.graph import call_site, spec_leaves, subgraph
 from anabranch.graph.draft import Built, Draft, Edit, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
@@ -36,6 +37,7 @@ class Activated(Protocol):
     activation: Callable[..., Any] | None
 
 
+@bounded
 def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
     """Put another layer in the place of each selected one: ``new``, or ``new(old)`` for a function.
 
@@ -66,6 +68,7 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
     return Edit(f"replace {where!r}", site, apply)
 
 
+@bounded
 def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
     """Let what each selected layer gives go through ``new`` first: a layer, or a function of symbolic tensors.
 
@@ -96,6 +99,7 @@ def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
     return Edit(f"insert after {where!r}", site, apply)
 
 
+@bounded
 def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int | None = None) -> Edit:
     """Let what goes into each selected layer go through ``new`` first; ``input`` says which, where there are several.
 
@@ -124,6 +128,7 @@ def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int
     return Edit(f"insert before {where!r}", site, apply)
 
 
+@bounded
 def remove(where: Selector) -> Edit:
     """Take the selected layers out: what they took goes on to those that took what they gave.
 
@@ -150,6 +155,7 @@ def remove(where: Selector) -> Edit:
     return Edit(f"remove {where!r}", call_site(), apply)
 
 
+@bounded
 def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
     """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several.
 
@@ -176,6 +182,7 @@ def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
     return Edit(f"rewire {where!r} to {source!r}", call_site(), apply)
 
 
+@bounded
 def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
     """Put ``function(layer, *inputs)`` in the place of each call, e.g. ``lambda layer, x: x + layer(x)``.
 
@@ -201,6 +208,7 @@ def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
     return Edit(f"wrap {where!r}", site, apply)
 
 
+@bounded
 def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
     """Give the selected layers other names: one name for one layer, or a function of the old.
 
@@ -229,6 +237,7 @@ def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
     return Edit(f"rename {where!r}", call_site(), apply)
 
 
+@bounded
 def swap_activation(old: Any, new: Any) -> Edit:
     """Put activation ``new`` in the place of ``old`` everywhere: in ``activation=``, Activation, ReLU and the like.
 
@@ -258,6 +267,7 @@ def swap_activation(old: Any, new: Any) -> Edit:
     return replace(uses, changed)._replace(text=f"swap activation {old!r} for {new!r}")
 
 
+@bounded
 def add_output(source: str, function: Callable[[Any], Any] | None = None, name: str | None = None) -> Edit:
     """Give the model a further output: the tensor at ``source``, or ``function`` of it, such as a second head.
 
@@ -292,6 +302,7 @@ def add_output(source: str, function: Callable[[Any], Any] | None = None, name: 
     return Edit(f"add output from {source!r}", site, apply)
 
 
+@bounded
 def set_outputs(outputs: Any) -> Edit:
     """Let the model give the tensors at these paths, in the nest they are written in; what only led elsewhere is dropped.
 
@@ -312,6 +323,7 @@ def set_outputs(outputs: Any) -> Edit:
     return Edit(f"set outputs to {outputs!r}", call_site(), apply)
 
 
+@bounded
 def splice(at: str, model: Any) -> Edit:
     """Let ``model`` take over at the tensor ``at``: its outputs become this model's.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from anabranch import config, registry
 from anabranch._errors import ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
+from anabranch._frames import bounded
 from anabranch.graph.weight import SeededInitializer
 from anabranch.registry import Json, Registry, classes_among
 
@@ -369,6 +370,7 @@ def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return values
 
 
+@bounded
 def compute_fans(shape: tuple[int, ...], input_axes: Axes = None, output_axes: Axes = None) -> tuple[float, float]:
     """Return fan-in and fan-out of a weight.
 
@@ -403,6 +405,7 @@ _registry: Registry[Initializer] = Registry(
 )  # fmt: skip
 
 
+@bounded
 def get(identifier: InitializerLike) -> Any:
     """Return an initializer from a name, a class, a config or a callable; None stays None.
 
@@ -419,6 +422,7 @@ def get(identifier: InitializerLike) -> Any:
     return _registry.get(identifier)
 
 
+@bounded
 def serialize(initializer: Initializer | Callable[..., Any]) -> Json:
     """Return an initializer as JSON, in Keras's form.
 
@@ -432,6 +436,7 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> Json:
     return _registry.serialize(initializer)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the initializer that ``serialize`` described.
 

@@ -14,6 +14,7 @@ from torch.fx.proxy import Proxy
 
 from anabranch import _tree, config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
+from anabranch._frames import bound_methods, bounded
 from anabranch.ops import _kernels as kernels
 from anabranch.ops._arguments import documented
 from anabranch.ops._types import Sizes, Tensor
@@ -27,6 +28,7 @@ ARGUMENTS = {
 }
 
 
+@bound_methods
 class SeedGenerator:
     """A sequence of random numbers of its own.
 
@@ -111,6 +113,7 @@ def _floats(dtype: str | None) -> str:
     return dtype
 
 
+@bounded
 @documented
 def normal(shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw from the normal distribution.
@@ -122,6 +125,7 @@ def normal(shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | No
     return made.normal_(mean, stddev, **_source(seed, made))
 
 
+@bounded
 @documented
 def uniform(shape: Sizes, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw uniformly from [minval, maxval).
@@ -133,6 +137,7 @@ def uniform(shape: Sizes, minval: float = 0.0, maxval: float = 1.0, dtype: str |
     return made.uniform_(minval, maxval, **_source(seed, made))
 
 
+@bounded
 @documented
 def randint(shape: Sizes, minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw integers uniformly from [minval, maxval).
@@ -144,6 +149,7 @@ def randint(shape: Sizes, minval: int, maxval: int, dtype: str = "int32", seed: 
     return made.random_(minval, maxval, **_source(seed, made))
 
 
+@bounded
 @documented
 def truncated_normal(
     shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
@@ -158,6 +164,7 @@ def truncated_normal(
     return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
 
 
+@bounded
 @documented
 def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw class indices with probabilities softmax(logits): (B, C) -> (B, num_samples).
@@ -175,6 +182,7 @@ def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Se
     return found.to(runtime.dtype_of(dtype))
 
 
+@bounded
 @documented
 def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
     """Set a fraction ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate).
@@ -192,6 +200,7 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | Non
     return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
+@bounded
 @documented
 def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     """Shuffle x along an axis.

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from anabranch._asked import is_from, method, module_of, name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
+from anabranch._frames import bound_methods, bounded
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -32,6 +33,7 @@ _scopes: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects"
 # What users register
 
 
+@bounded
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
     """Register a class or function under ``package>name``, so that data may name it.
 
@@ -74,6 +76,7 @@ def _source(thing: Any) -> tuple[str, str]:
     return module_of(thing), thing.__qualname__
 
 
+@bounded
 def get_registered_name(obj: object) -> str:
     """Return the name under which a class or function was registered, its own name where it was not.
 
@@ -87,6 +90,7 @@ def get_registered_name(obj: object) -> str:
     return _names.get(obj) or name_of(obj)
 
 
+@bounded
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
 ) -> Callable[..., Any] | None:
@@ -120,6 +124,7 @@ def get_custom_objects() -> dict[str, Any]:
     return _registered
 
 
+@bound_methods
 class CustomObjectScope:
     """Let data name the objects of a table while the block runs, in this thread.
 
@@ -242,6 +247,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
         return _revived(config)
 
 
+@bounded
 def serialize_keras_object(obj: object) -> Json:
     """Return an object as JSON in Keras's form: ``{"module", "class_name", "config", "registered_name"}``.
 
@@ -259,6 +265,7 @@ def serialize_keras_object(obj: object) -> Json:
     return serialize(obj)
 
 
+@bounded
 def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
     """Return the object that ``serialize_keras_object`` made this JSON of.
 

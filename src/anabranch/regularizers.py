@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch._errors import AnabranchError, ShapeError
 from anabranch._fields import Convert, Field, Value, choice, field, number
+from anabranch._frames import bounded
 from anabranch.graph.call_site import call_site
 from anabranch.registry import Json, Registry, classes_among
 
@@ -134,6 +135,7 @@ _registry: Registry[Regularizer] = Registry(
 )  # fmt: skip
 
 
+@bounded
 def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
     """Return a regularizer from a name, a class, a config or a function; None stays None.
 
@@ -156,6 +158,7 @@ def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
     return found
 
 
+@bounded
 def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Json:
     """Return a regularizer as JSON, in Keras's form.
 
@@ -169,6 +172,7 @@ def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Json:
     return _registry.serialize(regularizer)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor] | None:
     """Return the regularizer that ``serialize`` described.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from anabranch import config
 from anabranch._errors import DataError
+from anabranch._frames import bound_methods, bounded
 from anabranch.registry import (
     CustomObjectScope,
     custom_object_scope,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@bounded
 def set_random_seed(seed: int) -> None:
     """Seed Python's ``random``, NumPy's global generator, weights' initial values, and torch's generators.
 
@@ -54,6 +56,7 @@ def set_random_seed(seed: int) -> None:
         sys.modules["torch"].manual_seed(seed)
 
 
+@bounded
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
     """Return class indices as one-hot rows: (N,) or (N, 1) -> (N, num_classes), float32.
 
@@ -85,6 +88,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     return np.asarray(np.eye(count, dtype="float32")[labels])
 
 
+@bounded
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
     """Return x / ‖x‖; zeros stay zeros.
 
@@ -104,6 +108,7 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
     return np.asarray(x / np.expand_dims(norm, axis))
 
 
+@bounded
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """Return x, y and sample weights of what a training step is given, None for what is missing.
 
@@ -129,6 +134,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
+@bounded
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Return what ``unpack_x_y_sample_weight`` takes apart: x, (x, y) or (x, y, sample_weight).
 
@@ -170,6 +176,7 @@ def ahead(calls: Iterable[Callable[[], T]], workers: int, size: int) -> Generato
         pool.shutdown(cancel_futures=True)
 
 
+@bounded
 def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
     """Yield what ``items`` yields, fetched by a thread up to ``size`` ahead: for a generator that waits for disk or network.
 
@@ -190,6 +197,7 @@ def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
         yield from itertools.takewhile(lambda item: item is not end, found)
 
 
+@bound_methods
 class PyDataset:
     """Base of data that come batch by batch: write ``__len__``, the number of batches, and ``__getitem__``, which returns one.
 

@@ -9,6 +9,7 @@ from anabranch._asked import parameters_of
 from anabranch._docstrings import cleaned, described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable, field
+from anabranch._frames import bound_methods
 
 Logs = Mapping[str, Any]
 F = TypeVar("F", bound=Callable[..., None])
@@ -41,6 +42,7 @@ def _hook(line: str) -> Callable[[F], F]:
     return complete
 
 
+@bound_methods
 class Callback:
     """Base of callbacks: subclass and write the hooks you need; ``self.model`` and ``self.params`` are set before the first.
 

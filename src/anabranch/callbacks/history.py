@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from anabranch._frames import bound_methods
 from anabranch.callbacks.callback import Callback, Logs
 
 
+@bound_methods
 class History(Callback):
     """Record each metric's values in ``history``, one per epoch, and the epochs' indices in ``epoch``.
 

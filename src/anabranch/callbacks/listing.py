@@ -8,6 +8,7 @@ from typing import Any
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
+from anabranch._frames import bound_methods
 from anabranch.callbacks.callback import HOOKS, Callback, Logs
 from anabranch.callbacks.history import History
 from anabranch.callbacks.progress import ProgressBar
@@ -17,6 +18,7 @@ _BATCH_HOOKS = tuple(name for name in HOOKS if name.startswith(("on_train_batch"
 _OLD_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
+@bound_methods
 class CallbackList:
     """The user's callbacks, then the history, then the progress bar, so that the last two show what the first add to the logs.
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, unknown
 from anabranch._fields import Field, boolean, field, text
+from anabranch._frames import bound_methods
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import HOOKS, Callback, Configured, Logs
 
@@ -85,6 +86,7 @@ class CSVLogger(Configured):
         self._file, self._keys = None, None
 
 
+@bound_methods
 class LambdaCallback(Callback):
     """Call plain functions at hooks.
 

@@ -9,6 +9,7 @@ from typing import Any, SupportsFloat
 
 from anabranch._asked import method
 from anabranch._errors import ArgumentError
+from anabranch._frames import bound_methods
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
 
@@ -67,6 +68,7 @@ class _Screen:
 _SCREEN = _Screen()
 
 
+@bound_methods
 class ProgressBar(Callback):
     """Show epochs and steps with loss and metrics; the device is read a few times a second, not at every step.
 

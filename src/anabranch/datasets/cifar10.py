@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anabranch._frames import bounded
 from anabranch.datasets._fetch import Archive, folder_stored, loader
 from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR10
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+@bounded
 @loader((50000, 32, 32, 3))
 def load_data(*, source: Archive = CIFAR10) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch._errors import unknown
+from anabranch._frames import bounded
 from anabranch.datasets._fetch import Remote, file_stored, loader, members
 from anabranch.datasets._records import read
 from anabranch.datasets.sources import CIFAR100
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 LABELS = ("coarse", "fine")  # the two bytes that begin a record
 
 
+@bounded
 @loader((50000, 32, 32, 3))
 def load_data(label_mode: str = "fine", *, source: Remote = CIFAR100) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch._errors import FileFormatError
+from anabranch._frames import bounded
 from anabranch.datasets._fetch import Remote, file_stored, loader
 from anabranch.datasets.sources import MNIST
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from anabranch.datasets._records import Bytes, Split
 
 
+@bounded
 @loader((60000, 28, 28))
 def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
@@ -26,6 +28,7 @@ def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> S
     return load_files([remote._replace(folder=path.removesuffix(".npz")) for remote in source])
 
 
+@bounded
 def load_files(source: Sequence[Remote]) -> Split:
     """Return the two parts from four idx files: training images and labels, test images and labels.
 
@@ -42,6 +45,7 @@ def load_files(source: Sequence[Remote]) -> Split:
     return (x_train, y_train), (x_test, y_test)
 
 
+@bounded
 def read_idx(path: Path) -> Bytes:
     """Read a gzipped idx file of bytes: two zeros, a type code, the rank, each size big-endian, then the numbers.
 

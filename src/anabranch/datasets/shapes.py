@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import config
 from anabranch._errors import ArgumentError
+from anabranch._frames import bounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,7 @@ CLASSES = (
 BLOCK = 250  # images drawn at once, from one stream of random numbers
 
 
+@bounded
 def load_data(train: int = 8000, test: int = 2000, seed: int = 0) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 32, 32, 3), labels uint8 (N, 1).
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentTypeError
+from anabranch._frames import bound_methods
 from anabranch.graph.arrays import is_array, is_numpy, is_parameter
 from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.clues import NoValues, WrongValue, explained
@@ -23,6 +24,7 @@ from anabranch.graph.shapes import Shape
 from anabranch.graph.signs import SIGNS
 
 
+@bound_methods
 class SymbolicTensor(Tensor):
     """What ``Input`` gives, and a layer called on it: shape and dtype, no numbers; functions of it become nodes of a graph."""
 

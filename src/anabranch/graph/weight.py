@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
+from anabranch._frames import bound_methods, bounded
 from anabranch.graph.arrays import is_numpy
 from anabranch.graph.shapes import Shape, product
 
@@ -30,6 +31,7 @@ class Home:
         self.path = path
 
 
+@bound_methods
 class SeededInitializer:
     """An initializer whose values follow from the generator it is given: a weight's, which its seed and path decide.
 
@@ -95,6 +97,7 @@ def _option(name: str, doc: str) -> property:
     return property(lambda weight: getattr(weight.options, name), replace, doc=doc)
 
 
+@bound_methods
 class Weight:
     """A weight: shape, dtype, options and path, with a tensor that is made on first use.
 
@@ -154,6 +157,7 @@ class Weight:
         return product(self.shape) or 0
 
     @property
+    @bounded
     def value(self) -> EngineTensor:
         """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its traced read."""
         return self.engine.native(self)

@@ -24,6 +24,7 @@ from anabranch._errors import (
     ShapeError,
     nearest,
 )  # fmt: skip
+from anabranch._frames import bound_methods, bounded
 from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph import (
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _VALUES = frozenset((int, float, str, bool))  # types that hold no tensors
 
 
+@bound_methods
 class Layer(Configured):
     """Base of all layers.
 
@@ -362,6 +364,7 @@ class Layer(Configured):
         runtime.tell_loss(self, loss)
 
     @property
+    @bounded
     def losses(self) -> list[Any]:
         """What the last call added, by ``add_loss`` and activity regularizers, here and inside; and penalties on weights."""
         added = [loss for layer in self.inner_layers() for loss in layer.held_losses]
@@ -480,11 +483,13 @@ class Layer(Configured):
         return nodes[0]
 
     @property
+    @bounded
     def output(self) -> _tree.Nest:
         """The symbolic tensor that the layer's only call gave."""
         return outputs_of(self._only_call("output"))
 
     @property
+    @bounded
     def input(self) -> _tree.Nest:
         """The symbolic tensor that the layer's only call took."""
         node = self._only_call("input")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 from anabranch import _tree, dtype_policies, registry, regularizers
 from anabranch._errors import AnabranchError
 from anabranch._fields import REQUIRED, Configurable
+from anabranch._frames import bound_methods
 from anabranch.config import DTypePolicy
 from anabranch.graph import Weight
 from anabranch.layers.holding import Holding
@@ -29,6 +30,7 @@ BASE_ARGUMENTS = (
 )  # fmt: skip
 
 
+@bound_methods
 class Configured(Holding):
     """The settings that all layers have, and config. Abstract: a base of Layer."""
 

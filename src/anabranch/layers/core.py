@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from anabranch import _tree, activations
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight, call_site, outputs_of, record
 from anabranch.graph.shapes import same
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
+@bound_methods
 class InputLayer(Layer):
     """Begin a graph: a shape and a dtype that data must have.
 
@@ -89,6 +91,7 @@ class InputLayer(Layer):
         self.built = True
 
     @property
+    @bounded
     def output(self) -> Tensor:
         """The symbolic tensor that begins here."""
         made = [node for node in (call() for call in self.calls) if node is not None]
@@ -134,6 +137,7 @@ def _sizes(shape: object, layer: Layer) -> Shape:
     return tuple(None if size is None else int(size) for size in sizes)
 
 
+@bounded
 def Input(  # noqa: N802 - Keras's name
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch import _process, constraints, initializers, regularizers, runtime
 from anabranch._asked import method
 from anabranch._errors import ArgumentError, NotReadyError, ShapeError
+from anabranch._frames import bound_methods
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _OWN_STATE = frozenset((
 _PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weight))  # what holds no layers or modules
 
 
+@bound_methods
 class Holding(Operation):
     """Names, weights and sublayers of a layer. Abstract: the base of Layer."""
 

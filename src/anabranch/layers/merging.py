@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, Unpack
 from anabranch import _tree, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch._frames import bounded
 from anabranch.diagnosis import Clash
 from anabranch.graph import Shape, Tensor as Symbol, call_site
 from anabranch.graph.rules import promote
@@ -365,6 +366,7 @@ class MergeFunction(Protocol):
 def _function(kind: type[Merge], what: str, merged: float) -> MergeFunction:
     """Return what makes a layer of class ``kind`` and calls it; ``merged``: what it makes of 1 and 3."""
 
+    @bounded
     def function(inputs: Sequence[Tensor], **kwargs: Unpack[MergeOptions]) -> Tensor:
         return kind(**kwargs)(inputs)
 
@@ -392,6 +394,7 @@ maximum = _function(Maximum, "greatest", 3.0)
 minimum = _function(Minimum, "least", 1.0)
 
 
+@bounded
 def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Unpack[LayerOptions]) -> Tensor:
     """Return a list of tensors side by side; see :class:`Concatenate`.
 
@@ -408,6 +411,7 @@ def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Unpack[Layer
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
+@bounded
 def dot(inputs: Sequence[Tensor], axes: int | Sequence[int] = -1, **kwargs: Unpack[LayerOptions]) -> Tensor:
     """Return the product of two tensors summed over an axis of each; see :class:`Dot`.
 

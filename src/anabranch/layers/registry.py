@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch import layers
+from anabranch._frames import bounded
 from anabranch.layers.base import Layer
 from anabranch.registry import Json, Registry
 
@@ -18,6 +19,7 @@ def _classes() -> dict[str, Any]:
 _registry: Registry[Layer] = Registry("layer", "keras.layers", Layer, _classes, callables=False)
 
 
+@bounded
 def serialize(layer: Layer) -> Json:
     """Return a layer as JSON: ``{"module", "class_name", "config", "registered_name"}``.
 
@@ -32,6 +34,7 @@ def serialize(layer: Layer) -> Json:
     return _registry.serialize(layer)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Layer:
     """Return the layer that ``serialize`` described, with new weights.
 

@@ -9,6 +9,7 @@ import torch
 from anabranch import config
 from anabranch._docstrings import described
 from anabranch._errors import DataError, ShapeError
+from anabranch._frames import bounded
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -120,6 +121,7 @@ def _no_class_indices(
     )
 
 
+@bounded
 def check_labels(y_true: Values, classes: int, *, ignore_class: int | None = None, name: str = "y") -> None:
     """Raise DataError unless every label is an integer from 0 to ``classes`` - 1.
 

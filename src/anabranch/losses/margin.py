@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from anabranch._frames import bounded
 from anabranch.losses._agreement import Tensor, Values, agree, loss_function
 from anabranch.losses.loss import FunctionLoss
 
@@ -14,6 +15,7 @@ def _signed(true: Tensor) -> Tensor:
     return torch.where(binary, 2.0 * true - 1.0, true)
 
 
+@bounded
 @loss_function
 def hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0) over the last axis.
@@ -30,6 +32,7 @@ def hinge(y_true: Values, y_pred: Values) -> Tensor:
     return (1.0 - _signed(true) * pred).clamp_min(0.0).mean(-1)
 
 
+@bounded
 @loss_function
 def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0)² over the last axis.
@@ -46,6 +49,7 @@ def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     return (1.0 - _signed(true) * pred).clamp_min(0.0).square().mean(-1)
 
 
+@bounded
 @loss_function
 def categorical_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return max(max((1 - t)·p) - Σ t·p + 1, 0) along the last axis.

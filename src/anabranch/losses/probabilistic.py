@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch.nn import functional as F
 from anabranch import config
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
+from anabranch._frames import bounded
+from anabranch.graph.call_site import warn
 from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices, loss_function
 from anabranch.losses.loss import FunctionLoss, Reduction, reduced
 from anabranch.runtime import mask_of
@@ -25,6 +26,7 @@ def log_probabilities(pred: Tensor, from_logits: bool, axis: int = -1) -> Tensor
     return torch.log((pred / pred.sum(axis, keepdim=True)).clamp(least, 1.0 - least))
 
 
+@bounded
 @loss_function
 def sparse_categorical_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
@@ -63,6 +65,7 @@ def _sparse(true: Tensor, pred: Tensor, from_logits: bool, ignore_class: int | N
     return values.reshape(true.shape) if reduction == "none" else values
 
 
+@bounded
 @loss_function
 def categorical_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
@@ -82,6 +85,7 @@ def categorical_crossentropy(
     return -(true * log_probabilities(pred, from_logits, axis)).sum(axis)
 
 
+@bounded
 @loss_function
 def categorical_focal_crossentropy(
     y_true: Values,
@@ -114,13 +118,11 @@ def categorical_focal_crossentropy(
 def _classes(y_true: Values, y_pred: Values, smoothing: float, what: str) -> tuple[Tensor, Tensor]:
     true, pred = agree(y_true, y_pred, what)
     if pred.shape[-1] == 1:
-        warnings.warn(
-            f"{what} over a single class is constant (y_pred {tuple(pred.shape)}); for two classes use binary_crossentropy.",
-            stacklevel=3,
-        )
+        warn(f"{what} over a single class is constant (y_pred {tuple(pred.shape)}); for two classes use binary_crossentropy.")
     return (true * (1.0 - smoothing) + smoothing / true.shape[-1] if smoothing else true), pred
 
 
+@bounded
 @loss_function
 def binary_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
@@ -152,6 +154,7 @@ def _binary(true: Tensor, pred: Tensor, from_logits: bool) -> Tensor:
     return F.binary_cross_entropy(pred.clamp(least, 1.0 - least), true, reduction="none")
 
 
+@bounded
 @loss_function
 def binary_focal_crossentropy(
     y_true: Values,
@@ -188,6 +191,7 @@ def binary_focal_crossentropy(
     return values.mean(axis)
 
 
+@bounded
 @loss_function
 def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: float) -> Tensor:
     """Return (1 - p[class]^q) / q, which wrong labels move less (Zhang & Sabuncu 2018).
@@ -205,6 +209,7 @@ def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: flo
     return (1 - pred.gather(-1, true.unsqueeze(-1)).squeeze(-1).pow(q)) / q
 
 
+@bounded
 @loss_function
 def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     """Return Σ t·log(t / p) over the last axis; both are clipped to [ε, 1].
@@ -222,6 +227,7 @@ def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     return (true * torch.log(true / pred)).sum(-1)
 
 
+@bounded
 @loss_function
 def poisson(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of p - t·log(p + ε) over the last axis.

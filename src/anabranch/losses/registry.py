@@ -9,6 +9,7 @@ import torch
 
 from anabranch._asked import method
 from anabranch._fields import Field, boolean
+from anabranch._frames import bounded
 from anabranch.losses import margin, overlap, probabilistic, regression
 from anabranch.losses._agreement import Values, tensors
 from anabranch.losses.loss import FunctionLoss, Loss, LossFunctionWrapper, TorchLoss, name_of
@@ -91,6 +92,7 @@ def _names() -> dict[str, Any]:
 _registry: Registry[Loss] = Registry("loss", "keras.losses", Loss, _names)
 
 
+@bounded
 def get(identifier: LossLike) -> Any:
     """Return what a name, a class, a config, a function or a loss of ``torch.nn`` means; None stays None.
 
@@ -130,6 +132,7 @@ def reducing(identifier: LossLike) -> Loss | None:
     return loss
 
 
+@bounded
 def serialize(loss: Loss | Callable[..., Any]) -> Json:
     """Return a loss as JSON, in Keras's form.
 
@@ -143,6 +146,7 @@ def serialize(loss: Loss | Callable[..., Any]) -> Json:
     return _registry.serialize(loss)
 
 
+@bounded
 def deserialize(name: Json, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the loss that ``serialize`` described.
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, overload
 from anabranch import losses
 from anabranch._asked import module_of, name_of
 from anabranch._fields import Field, field, state
+from anabranch._frames import bounded
 from anabranch.graph import snake_case
 from anabranch.losses.loss import FunctionLoss, Loss
 from anabranch.losses.registry import FUNCTIONS_BY_NAME, SHORT, LossLike, by_shapes, reducing
@@ -82,6 +83,7 @@ def get(identifier: None, loss: LossLike = None, output_shape: Shape = None) -> 
 def get(identifier: MetricLike, loss: LossLike = None, output_shape: Shape = None) -> Metric: ...
 
 
+@bounded
 def get(identifier: MetricLike | None, loss: LossLike = None, output_shape: Shape = None) -> Metric | None:
     """Return a Metric from a name, class, function, Loss, config, torchmetrics object or Metric; None stays None.
 
@@ -145,6 +147,7 @@ def _known(loss: Loss | None, output_shape: Shape, family: Any) -> type[Function
     return kind
 
 
+@bounded
 def serialize(metric: Metric | Callable[..., Any]) -> Json:
     """Return a metric as JSON, in Keras's form.
 
@@ -160,6 +163,7 @@ def serialize(metric: Metric | Callable[..., Any]) -> Json:
     return _registry.serialize(metric)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Metric:
     """Return the metric that ``serialize`` described.
 

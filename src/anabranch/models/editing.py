@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
+from anabranch._frames import bounded
 from anabranch.graph import Graph, Node, Tensor, outputs_of
+from anabranch.graph.call_site import warn
 from anabranch.graph.paths import Place, places
 from anabranch.layers.core import InputLayer
 from anabranch.models.trainer import Trainer
@@ -39,7 +40,7 @@ def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, na
     new = model.with_graph(built.graph)
     new.explicit_name = name or model.explicit_name
     if built.notes:
-        warnings.warn("These weights did not fit any more: " + "; ".join(built.notes), stacklevel=3)
+        warn("These weights did not fit any more: " + "; ".join(built.notes))
     recompile(model, new)
     return new
 
@@ -186,6 +187,7 @@ def _owners(tensor: Tensor) -> list[Any]:
     return list(owners)
 
 
+@bounded
 def clone_model(
     model: Any,
     input_tensors: Any = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, engine, registry, runtime
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError
+from anabranch._frames import bound_methods
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, map_specs, replay
 from anabranch.graph.arrays import is_array
 from anabranch.graph.shapes import same
@@ -18,6 +19,7 @@ from anabranch.models import architecture, editing, implicit, unneeded
 from anabranch.models.structure import Structure
 
 
+@bound_methods
 class Model(Structure):
     """A network: the graph between ``inputs`` and ``outputs``; can be run, trained, summarised, saved, called like a layer.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch._errors import ArgumentError
+from anabranch._frames import bounded
 from anabranch.models.model import Model
 from anabranch.models.sequential import Sequential
 from anabranch.registry import Json, Registry
@@ -33,6 +34,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
     return model
 
 
+@bounded
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
     """Return a new model from what ``model.to_json`` returned, ours or Keras's, with new weights.
 

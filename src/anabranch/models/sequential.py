@@ -9,6 +9,7 @@ from anabranch import _tree, registry
 from anabranch._asked import name_of
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError
+from anabranch._frames import bound_methods
 from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
@@ -16,6 +17,7 @@ from anabranch.models import architecture
 from anabranch.models.model import Model
 
 
+@bound_methods
 class Sequential(Model):
     """Layers in a row: each takes what the one before gives.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, engine, exchange, insight, saving, training
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
 from anabranch.graph.paths import operation_at, place_of, select
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from anabranch.insight.diff import Diff
 
 
+@bound_methods
 class Structure(Trainer):
     """The views of a model's graph. Abstract: the base of Model."""
 
@@ -50,57 +52,68 @@ class Structure(Trainer):
         return self.layers
 
     @property
+    @bounded
     def layers(self) -> list[Layer]:
         """The layers of the graph, in Keras's order: by distance from the outputs, farthest first."""
         graph = self.graph
         return super().sublayers() if graph is None else [o for o in graph.operations if isinstance(o, Layer)]
 
     @property
+    @bounded
     def inputs(self) -> list[Tensor]:
         """The symbolic tensors that go in, flat."""
         return list(self._need_graph().inputs)
 
     @property
+    @bounded
     def outputs(self) -> list[Tensor]:
         """The symbolic tensors that come out, flat."""
         return list(self._need_graph().outputs)
 
     @property
+    @bounded
     def input_structure(self) -> Any:
         """The inputs in the nest they were given in."""
         return self._need_graph().input_structure
 
     @property
+    @bounded
     def output_structure(self) -> Any:
         """The outputs in the nest they were given in."""
         return self._need_graph().output_structure
 
     @property
+    @bounded
     def input(self) -> Any:
         """The inputs in the nest they were given in."""
         return self.input_structure
 
     @property
+    @bounded
     def output(self) -> Any:
         """The outputs in the nest they were given in."""
         return self.output_structure
 
     @property
+    @bounded
     def input_shape(self) -> Any:
         """The inputs' shapes, in their nest."""
         return _tree.map_leaves(lambda tensor: tensor.shape, self.input_structure)
 
     @property
+    @bounded
     def output_shape(self) -> Any:
         """The outputs' shapes, in their nest."""
         return _tree.map_leaves(lambda tensor: tensor.shape, self.output_structure)
 
     @property
+    @bounded
     def input_names(self) -> list[str]:
         """What the inputs are called: the keys of a dict, else the names of the Inputs."""
         return self._names(self.input_structure)
 
     @property
+    @bounded
     def output_names(self) -> list[str]:
         """What the outputs are called: the keys of a dict, else the names of the layers that give them."""
         return self._names(self.output_structure)

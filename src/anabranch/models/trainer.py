@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _process, engine, training, utils
+from anabranch._frames import bound_methods, bounded
 from anabranch.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _STEPS = (
 )  # fmt: skip
 
 
+@bound_methods
 class Trainer(Layer):
     """The methods by which a model is trained; each is one line into ``training``."""
 
@@ -105,11 +107,13 @@ class Trainer(Layer):
         )  # fmt: skip
 
     @property
+    @bounded
     def training_strategy(self) -> training.Strategy:
         """Where the model trains: on the one device of ``config.set_device``."""
         return training.SingleDevice(engine.device())
 
     @property
+    @bounded
     def run_eagerly(self) -> bool:
         """Whether layers run one by one in fit, evaluate and predict, so that a debugger stops in their ``call``."""
         return self._compiled.options.run_eagerly if self._compiled else self._run_eagerly
@@ -122,36 +126,43 @@ class Trainer(Layer):
         _process.note_change()
 
     @property
+    @bounded
     def jit_compile(self) -> bool | str:
         """Whether torch.compile compiles the model: the argument of ``compile``."""
         return self._compiled.options.jit_compile if self._compiled else "auto"
 
     @property
+    @bounded
     def steps_per_execution(self) -> int:
         """How many steps there are between two calls of callbacks' batch hooks: the argument of ``compile``."""
         return self._compiled.options.steps_per_execution if self._compiled else 1
 
     @property
+    @bounded
     def remat(self) -> tuple[str, ...] | int:
         """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
         return self._compiled.options.remat if self._compiled else ()
 
     @property
+    @bounded
     def optimizer(self) -> Any:
         """The optimizer of ``compile``."""
         return self._compiled.optimizer if self._compiled else None
 
     @property
+    @bounded
     def loss(self) -> Any:
         """The argument ``loss`` of ``compile``."""
         return self._compiled.given.loss if self._compiled else None
 
     @property
+    @bounded
     def metrics(self) -> list[Any]:
         """The metrics in use: of the loss, of ``compile`` as one, of each output's loss, this model's own, those of layers."""
         return training.metrics_of(self)
 
     @property
+    @bounded
     def metrics_names(self) -> list[str]:
         """The names of what ``evaluate`` returns, in its order."""
         return training.metrics_names(self)

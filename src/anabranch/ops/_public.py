@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from anabranch import _tree, runtime
 from anabranch._asked import module_of
 from anabranch._errors import AnabranchError, EngineError
+from anabranch._frames import leave, mark
 from anabranch.graph import Facts, Tensor, Weight, apply, call_site
 from anabranch.graph.facts import NO_FACTS, MaskRule, Signature, SpecRule
 from anabranch.ops._arguments import documented
@@ -45,31 +46,43 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        given = [*args, *kwargs.values()]
-        ready = all(map(_is_ready, map(type, given)))
-        if not ready and any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
-            return apply(called, args, kwargs, facts, signature)
         try:
-            if not ready:
-                args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
-            return function(*args, **kwargs)
-        except AnabranchError as error:
-            raise error.at(f"{function.__name__}, called at {call_site()}") from error.__cause__
-        except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            if isinstance(error, TypeError) and runtime.is_recording():
-                raise
-            raise EngineError(
-                f"{function.__name__} could not run: {(str(error).splitlines() or [type(error).__name__])[0]}",
-                got=", ".join(
-                    str(runtime.described_shape(leaf))
-                    for leaf in _tree.leaves((args, kwargs))
-                    if isinstance(leaf, torch.Tensor)
-                ),
-                where=f"called at {call_site()}",
-            ) from error
+            given = [*args, *kwargs.values()]
+            ready = all(map(_is_ready, map(type, given)))
+            if not ready and any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
+                return apply(called, args, kwargs, facts, signature)
+            try:
+                if not ready:
+                    args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
+                return function(*args, **kwargs)
+            except (AnabranchError, RuntimeError, IndexError, TypeError, ValueError) as error:
+                if isinstance(error, TypeError) and runtime.is_recording() and not isinstance(error, AnabranchError):
+                    raise
+                raise _placed(error, function, args, kwargs) from _cause(error)
+        except BaseException as error:
+            leave(error)
+            raise
 
+    mark(called)
     FACTS[called] = facts
     return cast(Callable[P, R], called)
+
+
+def _placed(error: Exception, function: Callable[..., object], args: object, kwargs: object) -> AnabranchError:
+    """Return the error of a function with the line that calls it; torch's own as the cause of one."""
+    if isinstance(error, AnabranchError):
+        return error.at(f"{function.__name__}, called at {call_site()}")
+    return EngineError(
+        f"{function.__name__} could not run: {(str(error).splitlines() or [type(error).__name__])[0]}",
+        got=", ".join(
+            str(runtime.described_shape(leaf)) for leaf in _tree.leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)
+        ),
+        where=f"called at {call_site()}",
+    )
+
+
+def _cause(error: Exception) -> BaseException | None:
+    return error.__cause__ if isinstance(error, AnabranchError) else error
 
 
 FACTS: dict[Callable[..., Any], Facts] = {}

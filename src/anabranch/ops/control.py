@@ -7,6 +7,7 @@ from typing import SupportsInt, TypeVar
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError
+from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic
 from anabranch.ops._arguments import documented
 from anabranch.ops._torch import torch
@@ -18,6 +19,7 @@ R = TypeVar("R")
 Nest = _tree.Nest
 
 
+@bounded
 @documented
 def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) -> R:
     """Return ``true_fn()`` if ``pred`` is true, else ``false_fn()``.
@@ -33,6 +35,7 @@ def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) 
     return true_fn() if pred else false_fn()
 
 
+@bounded
 @documented
 def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: Nest) -> R:
     """Return ``branches[index](*operands)``; an index out of range takes the nearest branch.
@@ -48,6 +51,7 @@ def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: 
     return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
 
 
+@bounded
 @documented
 def while_loop(
     cond: Callable[..., object], body: Callable[..., Nest], loop_vars: R, maximum_iterations: int | None = None
@@ -73,6 +77,7 @@ def while_loop(
     return _tensors(variables[0] if alone else variables)
 
 
+@bounded
 @documented
 def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, Nest], Nest], init_val: Nest) -> Nest:
     """Return the value after ``value = body_fun(i, value)`` has run for i from ``lower`` to ``upper - 1``.
@@ -92,6 +97,7 @@ def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, N
     return _tensors(value)
 
 
+@bounded
 @documented
 def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
     """Return ``f(x)`` for each x along the first axis of ``xs``, stacked.
@@ -107,6 +113,7 @@ def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
     return _stacked([f(part) for part in _parts(xs)])
 
 
+@bounded
 @documented
 def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     """Return ``function(x)`` for each x along the first axis, stacked; computed at once by ``torch.vmap``.
@@ -122,6 +129,7 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     return torch.vmap(function)(_tensors(elements))
 
 
+@bounded
 @documented
 def scan(
     f: Callable[[Nest, Nest], tuple[Nest, Nest]],

@@ -7,6 +7,7 @@ from typing import Any
 
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
+from anabranch._frames import bounded
 from anabranch.graph import Shape, Tensor as Symbolic, Weight, rules
 from anabranch.graph.facts import along, pointwise
 from anabranch.ops._arguments import documented
@@ -55,6 +56,7 @@ def convert_to_tensor(
     return x if dtype is None else x.to(torch_dtype(dtype))
 
 
+@bounded
 @documented
 def convert_to_numpy(x: TensorLike) -> np.ndarray[Any, Any]:
     """Return the values as a NumPy array in the memory of the host.
@@ -115,6 +117,7 @@ def stop_gradient(variable: TensorLike) -> Tensor:
 # What a tensor is
 
 
+@bounded
 @documented
 def is_tensor(x: object) -> bool:
     """Return whether x is a tensor of torch, or a symbolic one.
@@ -128,6 +131,7 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, (torch.Tensor, Symbolic))
 
 
+@bounded
 @documented
 def shape(x: TensorLike) -> Shape:
     """Return the sizes along each axis; None for an unknown size of a symbolic tensor.
@@ -138,6 +142,7 @@ def shape(x: TensorLike) -> Shape:
     return x.shape if isinstance(x, (Symbolic, Weight)) else tuple(sizes(tensor(x)))
 
 
+@bounded
 @documented
 def dtype(x: TensorLike) -> str:
     """Return the name of the dtype.

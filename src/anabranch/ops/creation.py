@@ -6,6 +6,7 @@ from typing import Any
 
 from anabranch import config, runtime
 from anabranch._errors import ArgumentTypeError
+from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic, Weight, rules
 from anabranch.graph.facts import pointwise
 from anabranch.ops._arguments import documented
@@ -59,6 +60,7 @@ def copy(x: TensorLike) -> Tensor:
 # What a tensor is
 
 
+@bounded
 @documented
 def ndim(x: TensorLike) -> int:
     """Return the number of dimensions.
@@ -72,6 +74,7 @@ def ndim(x: TensorLike) -> int:
     return len(x.shape) if isinstance(x, (Symbolic, Weight)) else rank(tensor(x))
 
 
+@bounded
 @documented
 def size(x: TensorLike) -> int | None:
     """Return the number of elements; None if the size of an axis is unknown.

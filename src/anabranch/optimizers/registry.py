@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from anabranch._errors import ArgumentTypeError
+from anabranch._frames import bounded
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.third_party import TorchOptimizer
 from anabranch.registry import Json, Registry
@@ -31,6 +32,7 @@ class _Optimizers(Registry[Optimizer]):
 _registry = _Optimizers("optimizer", "keras.optimizers", Optimizer, _classes)
 
 
+@bounded
 def get(identifier: Any) -> Optimizer:
     """Return an optimizer.
 
@@ -60,6 +62,7 @@ def get(identifier: Any) -> Optimizer:
     return found
 
 
+@bounded
 def serialize(optimizer: Optimizer) -> Json:
     """Return an optimizer as JSON: its settings, not its state.
 
@@ -74,6 +77,7 @@ def serialize(optimizer: Optimizer) -> Json:
     return _registry.serialize(optimizer)
 
 
+@bounded
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
     """Return the optimizer that ``serialize`` described.
 

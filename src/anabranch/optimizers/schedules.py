@@ -10,6 +10,7 @@ from anabranch import registry
 from anabranch._asked import module_of
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
+from anabranch._frames import bounded
 from anabranch.registry import Json, Registry
 
 __all__ = [
@@ -231,6 +232,7 @@ _registry: Registry[LearningRateSchedule] = Registry(
 )  # fmt: skip
 
 
+@bounded
 def serialize(schedule: LearningRateSchedule) -> Json:
     """Return a schedule as JSON.
 
@@ -244,6 +246,7 @@ def serialize(schedule: LearningRateSchedule) -> Json:
     return _registry.serialize(schedule)
 
 
+@bounded
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
     """Return the schedule that ``serialize`` described.
 

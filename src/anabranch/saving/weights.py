@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch._errors import ArgumentError, FileFormatError, NotReadyError
+from anabranch._frames import bounded
 from anabranch.graph import Weight
 
 
@@ -32,6 +33,7 @@ def weight_paths(model: Any) -> dict[str, Weight]:
     return found
 
 
+@bounded
 def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
 
@@ -73,6 +75,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
             part.unlink()
 
 
+@bounded
 def load_weights(model: Any, filepath: str | Path) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
