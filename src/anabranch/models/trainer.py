@@ -107,13 +107,11 @@ class Trainer(Layer):
         )  # fmt: skip
 
     @property
-    @bounded
     def training_strategy(self) -> training.Strategy:
         """Where the model trains: on the one device of ``config.set_device``."""
         return training.SingleDevice(engine.device())
 
     @property
-    @bounded
     def run_eagerly(self) -> bool:
         """Whether layers run one by one in fit, evaluate and predict, so that a debugger stops in their ``call``."""
         return self._compiled.options.run_eagerly if self._compiled else self._run_eagerly
@@ -126,19 +124,16 @@ class Trainer(Layer):
         _process.note_change()
 
     @property
-    @bounded
     def jit_compile(self) -> bool | str:
         """Whether torch.compile compiles the model: the argument of ``compile``."""
         return self._compiled.options.jit_compile if self._compiled else "auto"
 
     @property
-    @bounded
     def steps_per_execution(self) -> int:
         """How many steps there are between two calls of callbacks' batch hooks: the argument of ``compile``."""
         return self._compiled.options.steps_per_execution if self._compiled else 1
 
     @property
-    @bounded
     def remat(self) -> tuple[str, ...] | int:
         """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
         return self._compiled.options.remat if self._compiled else ()
