@@ -25,8 +25,9 @@ GENERATED = ("<eval_with_key>", "<frozen ", "<__array_function__")
 ENGINE = frozenset(("torch", "numpy", "safetensors", "rich", "lazy_loader"))  # packages that anabranch calls
 UNBOUNDED = frozenset(  # run by the library at each call or step, ``call`` by torch's tracers too; users write ``layer(x)``
     (
-        "call", "describe", "output_dtype", "mask_reach", "makes_mask", "call_takes", "axis_layout", "sublayers", "inner_layers",
-        "own_weights", "held_metrics", "need_running_graph", "accumulates", "prepare", "step_size", "update_weights", "count",
+        "call", "describe", "compute_output_spec", "output_dtype", "mask_reach", "makes_mask", "call_takes", "axis_layout",
+        "sublayers", "inner_layers", "own_weights", "held_metrics", "need_running_graph",
+        "accumulates", "prepare", "step_size", "update_weights", "count",
     )
 )  # fmt: skip
 OPERATORS = frozenset(
