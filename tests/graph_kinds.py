@@ -445,7 +445,7 @@ class SumAndDifference(layers.Layer):
 
 
 class Branching(layers.Layer):
-    """Python control flow on numbers, which cannot be recorded; two outputs."""
+    """Python control flow on numbers, which cannot be traced; two outputs."""
 
     def call(self, x: Any) -> Any:
         return (x, 2 * x) if float(x.detach().sum()) > 0 else (-x, x + 1)
@@ -472,7 +472,7 @@ still(
 still("Branching", one(2), branch, make=Branching)
 
 
-# Lambdas: recorded as graphs inside the layer
+# Lambdas: traced as graphs inside the layer
 
 LAMBDAS: dict[str, Callable[..., Any]] = {
     "twice and one": lambda x: 2 * x + 1,

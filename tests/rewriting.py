@@ -1,4 +1,4 @@
-"""Models with much to rewrite, and holding rewritten code to the recorded one: results, gradients, state."""
+"""Models with much to rewrite, and holding rewritten code to the traced one: results, gradients, state."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ def unchanged(
     chosen: tuple[passes.Pass, ...],
     tolerance: float = 2e-5,
 ) -> None:
-    """Hold the rewritten code to the recorded one."""
+    """Hold the rewritten code to the traced one."""
     engine.place_weights(model)
     lowered = lower(model.graph, training=settings.training)
-    recorded = lowered.module()
-    expected = results(lambda given: recorded(*given), inputs, model, settings)
+    traced = lowered.module()
+    expected = results(lambda given: traced(*given), inputs, model, settings)
     variant = Variant(lowered, settings, chosen)
     found = results(variant, inputs, model, settings)
     assert len(found) == len(expected)

@@ -1,4 +1,4 @@
-"""Every activation beside real Keras's: values, gradients, kinks; and what can be recorded, named, written down."""
+"""Every activation beside real Keras's: values, gradients, kinks; and what can be traced, named, written down."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex(axis: int) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "threshold"])
-def test_recorded_code_is_torch_alone(name: str) -> None:
+def test_traced_code_is_torch_alone(name: str) -> None:
     function = activations.get(name)
-    recorded = torch.fx.symbolic_trace(lambda x: function(x))  # the options are no inputs
-    assert not any("anabranch" in str(getattr(node.target, "__module__", "")) for node in recorded.graph.nodes)
+    traced = torch.fx.symbolic_trace(lambda x: function(x))  # the options are no inputs
+    assert not any("anabranch" in str(getattr(node.target, "__module__", "")) for node in traced.graph.nodes)
     x = torch.linspace(-4, 4, 24).reshape(4, 6)
-    assert torch.equal(recorded(x), function(x))
+    assert torch.equal(traced(x), function(x))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import anabranch as ab
 from anabranch import registry
+from anabranch._fields import Configurable
 
 ROOMS = ("constraints", "initializers", "regularizers", "losses", "metrics")
 NEEDED: dict[str, dict[str, Any]] = {
@@ -85,6 +87,46 @@ def test_keras_loads_what_we_wrote(keras: Any, room: str, name: str) -> None:
     ours, theirs = pair_of(keras, room, name)
     data = json.loads(json.dumps(getattr(ab, room).serialize(ours)))
     assert close(keras.saving.deserialize_keras_object(data).get_config()) == close(theirs.get_config())
+
+
+CALLBACKS: dict[str, dict[str, Any]] = {  # what each needs to be made
+    "CSVLogger": {"filename": "log.csv"},
+    "EarlyStopping": {},
+    "LearningRateScheduler": {"schedule": ab.activations.relu},
+    "ModelCheckpoint": {"filepath": "best.safetensors"},
+    "ReduceLROnPlateau": {},
+    "TerminateOnNaN": {},
+}
+
+
+def test_every_callback_with_settings_is_listed() -> None:
+    names = {n for n in dir(ab.callbacks) if isinstance(getattr(ab.callbacks, n), type)}
+    assert {n for n in names if issubclass(getattr(ab.callbacks, n), Configurable)} == set(CALLBACKS)
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callbacks_config_has_keras_arguments_and_comes_back(keras: Any, name: str) -> None:
+    # Keras's callbacks have no config; its constructor says what theirs would hold
+    kind, given = getattr(ab.callbacks, name), CALLBACKS[name]
+    config = kind(**given).get_config()
+    assert json.loads(json.dumps(config)) == config
+    assert kind.from_config(config).get_config() == config
+    theirs = inspect.signature(getattr(keras.callbacks, name)).parameters.values()
+    defaults = {each.name: each.default for each in theirs if each.kind is not each.VAR_KEYWORD}
+    assert list(config) == list(defaults)
+    assert {key: value for key, value in config.items() if key not in given} == {
+        key: value for key, value in defaults.items() if key not in given
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [("EarlyStopping", "patience", 3), ("ReduceLROnPlateau", "factor", 0.5), ("CSVLogger", "append", True)],
+)
+def test_a_callbacks_config_has_what_was_set_later(name: str, setting: str, value: Any) -> None:
+    callback = getattr(ab.callbacks, name)(**CALLBACKS[name])
+    setattr(callback, setting, value)
+    assert type(callback).from_config(callback.get_config()).get_config()[setting] == value
 
 
 def test_functions_are_named_and_come_back(keras: Any) -> None:

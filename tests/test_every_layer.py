@@ -163,7 +163,7 @@ def test_eager_equals_lowered_equals_torch_module(case: Case, training: bool) ->
 
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize("case", RUN)
-def test_recorded_code_is_torch_alone(case: Case, training: bool) -> None:
+def test_traced_code_is_torch_alone(case: Case, training: bool) -> None:
     _, model = build(case)
     nodes = engine.program(model, training).module.graph.nodes
     assert [node.target for node in nodes if node.op == "call_module"] == []
@@ -334,5 +334,5 @@ def test_row_names_are_unique() -> None:
 
 
 def test_recording_state_is_clean() -> None:
-    assert not runtime.is_recording()
+    assert not runtime.is_tracing()
     assert not runtime.is_training()

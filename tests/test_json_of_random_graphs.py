@@ -51,14 +51,6 @@ def arrays(nest: Any) -> list[np.ndarray]:
     return [np.asarray(torch.as_tensor(nest).detach())]
 
 
-def has_dicts_inside(sketch: random_graphs.Sketch) -> bool:
-    """Return whether a nested model takes or gives a dict, whose values Keras numbers by sorted keys and we as they come."""
-    inner = [call for call in sketch.calls if call.unit.sketch is not None]
-    return any(
-        isinstance(call.args, dict) or isinstance(call.results, dict) or has_dicts_inside(call.unit.sketch) for call in inner
-    )
-
-
 def hold(keras: Any, seed: int) -> None:
     drawn = Drawn(random_graphs.sketch_of(3 + seed % 9, seed))
     if not all(bool((value.double().abs() < GREATEST).all()) for value in drawn.values.here.values()):
@@ -67,8 +59,7 @@ def hold(keras: Any, seed: int) -> None:
     keras.config.set_floatx(drawn.sketch.floatx)
     given = drawn.nest()
     wanted = drawn.model(given)
-    theirs = [] if has_dicts_inside(drawn.sketch) else [keras.models.model_from_json]
-    for read in (model_from_json, *theirs):
+    for read in (model_from_json, keras.models.model_from_json):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "When providing `inputs` as a dict", module="keras")
             warnings.filterwarnings("ignore", "No output needs")  # some of what is drawn leads nowhere

@@ -1,4 +1,4 @@
-"""Random numbers: their distribution, their seeds, and that a recorded call draws anew."""
+"""Random numbers: their distribution, their seeds, and that a traced call draws anew."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_distribution_and_seeds(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [None, 5, "row"])
-def test_a_recorded_call_draws_as_told(seed: Any) -> None:
+def test_a_traced_call_draws_as_told(seed: Any) -> None:
     class Noise(layers.Layer):
         def __init__(self) -> None:
             super().__init__()
@@ -62,7 +62,7 @@ def test_a_recorded_call_draws_as_told(seed: Any) -> None:
     zeros = np.zeros((3, 4), "float32")
     a, b = model.predict(zeros, verbose=0), model.predict(zeros, verbose=0)
     assert np.array_equal(a, b) == (seed == 5)
-    assert "normal_" in model.to_torch().code, "recorded, not kept whole"
+    assert "normal_" in model.to_torch().code, "traced, not kept whole"
 
 
 def test_the_seed_of_the_process_repeats_its_numbers() -> None:

@@ -1,6 +1,6 @@
 """Nested structures (lists, tuples, named tuples, dicts): their leaves in order, and the same nest with other leaves.
 
-Dicts keep the order in which their keys were written; nothing here sorts.
+Dicts keep the order in which their keys were written; only ``leaves_by_key`` sorts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,17 @@ def leaves(nest: Nest) -> list[Any]:
         else:
             stack.pop()
     return found
+
+
+def leaves_by_key(nest: Nest) -> list[Any]:
+    """Return the leaves in Keras's order, which takes dicts by their sorted keys.
+
+    >>> leaves_by_key({"b": 1, "a": [2, (3,)]})
+    [2, 3, 1]
+    """
+    if isinstance(nest, dict):
+        nest = [nest[key] for key in sorted(nest, key=str)]
+    return [leaf for part in nest for leaf in leaves_by_key(part)] if isinstance(nest, (list, tuple)) else [nest]
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Nest) -> Nest:

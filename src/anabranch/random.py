@@ -1,4 +1,4 @@
-"""Random numbers in Keras's words: drawn again whenever a model runs, also where a layer's call is recorded into it.
+"""Random numbers in Keras's words: drawn again whenever a model runs, also where a layer's call is traced into it.
 
 ``seed``: None draws from the generator of the process, which ``utils.set_random_seed`` seeds; an int gives the same numbers at
 every call; a :class:`SeedGenerator` the next ones of a sequence of its own.
@@ -92,7 +92,7 @@ def _source(seed: Seed, like: Tensor) -> dict[str, Any]:
 
 
 def _empty(shape: Sizes, dtype: str) -> Tensor:
-    """Return room for numbers; its sizes may be recorded ones."""
+    """Return room for numbers; its sizes may be traced ones."""
     runtime.synchronise_seed()
     sizes = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
     if any(size is None for size in sizes):
@@ -100,9 +100,9 @@ def _empty(shape: Sizes, dtype: str) -> Tensor:
             "Random numbers need sizes that are known when they are drawn.", got=str(sizes), repair="ops.shape(x) inside call"
         )
     options: dict[str, Any] = {"dtype": runtime.dtype_of(dtype), "device": runtime.device()}
-    recorded = next((size for size in _tree.leaves(sizes) if isinstance(size, Proxy)), None)
-    if recorded is not None:
-        return recorded.tracer.create_proxy("call_function", torch.empty, (sizes,), options)  # type: ignore[return-value]  # traced
+    traced = next((size for size in _tree.leaves(sizes) if isinstance(size, Proxy)), None)
+    if traced is not None:
+        return traced.tracer.create_proxy("call_function", torch.empty, (sizes,), options)  # type: ignore[return-value]  # traced
     return torch.empty(sizes, **options)
 
 

@@ -152,7 +152,7 @@ def test_activity_regularizers_are_losses() -> None:
         assert losses[0].item() == pytest.approx(0.01 * outputs[0].square().sum().item() / len(data), rel=1e-5)
 
 
-# Layers that cannot be recorded
+# Layers that cannot be traced
 
 
 class Branching(ab.Layer):
@@ -211,7 +211,7 @@ def test_a_layer_of_several_outputs_that_branches() -> None:
     assert model(-np.ones((1, 3), "float32")).tolist() == [[1.0] * 3]
 
 
-def test_loops_over_known_sizes_are_recorded() -> None:
+def test_loops_over_known_sizes_are_traced() -> None:
     class Sums(ab.Layer):
         def call(self, x: Any) -> Any:
             total = x[:, 0]

@@ -362,7 +362,7 @@ def test_a_layer_of_another_float_type_is_described_as_it_runs() -> None:
     assert model(given).dtype == model.layers[1](given, by=given).dtype == torch.float64
 
 
-def test_a_weights_value_in_a_call_is_recorded() -> None:
+def test_a_weights_value_in_a_call_is_traced() -> None:
     class Plain(layers.Layer):
         def build(self, input_shape: Any) -> None:
             self.w = self.add_weight((input_shape[-1], 2), name="w")

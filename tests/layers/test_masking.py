@@ -317,7 +317,7 @@ class TemporalSoftmax(layers.Layer):
 
 
 class Peeking(TemporalSoftmax):
-    """The same, in a way that cannot be recorded."""
+    """The same, in a way that cannot be traced."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         return super().call(inputs, mask) if float(inputs.detach().sum()) < 1e9 else inputs
@@ -478,9 +478,9 @@ def test_lambda_takes_and_makes_masks() -> None:
     result = model(IDS)
     assert (result.detach().numpy()[IDS == 0] == 0).all()
     assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0)[:, 1:])
-    recorded = layers.Lambda(lambda x: x * 2)(x)
-    assert recorded.masked
-    assert torch.equal(runtime.mask_of(ab.Model(source, recorded)(IDS)), torch.as_tensor(IDS != 0))
+    traced = layers.Lambda(lambda x: x * 2)(x)
+    assert traced.masked
+    assert torch.equal(runtime.mask_of(ab.Model(source, traced)(IDS)), torch.as_tensor(IDS != 0))
 
 
 def test_masking_refuses_what_has_no_steps() -> None:
@@ -538,7 +538,7 @@ def test_a_mask_given_to_a_model(keras: Any) -> None:
         ours(ab.Input((5, 4)), mask=ab.Input((5,), dtype="bool"))
 
 
-@pytest.mark.parametrize("peeking", [False, True], ids=["recorded", "opaque"])
+@pytest.mark.parametrize("peeking", [False, True], ids=["traced", "opaque"])
 def test_a_model_inside_a_layer_keeps_masks(peeking: bool) -> None:
     source = ab.Input((5,), dtype="int32")
     x = layers.Embedding(8, 4, mask_zero=True)(source)

@@ -247,7 +247,7 @@ print(keras.Model(x, y).output_shape)
     assert f"{script}:3: UserWarning: Add stretches one of" in done.stderr
 
 
-def test_a_merge_inside_a_recorded_layer() -> None:
+def test_a_merge_inside_a_traced_layer() -> None:
     class Block(layers.Layer):
         def __init__(self, broadcast: bool) -> None:
             super().__init__()

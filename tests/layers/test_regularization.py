@@ -111,7 +111,7 @@ def test_gradients_go_where_numbers_went() -> None:
 
 
 def inside(lib: Any, branches: bool) -> Any:
-    """Return a layer with a layer inside; one that ``branches`` on numbers cannot be recorded."""
+    """Return a layer with a layer inside; one that ``branches`` on numbers cannot be traced."""
 
     class Inside(lib.layers.Layer):
         def __init__(self) -> None:

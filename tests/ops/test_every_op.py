@@ -187,7 +187,7 @@ class Inside(layers.Layer):
 
 
 @pytest.mark.parametrize("case", SYMBOLIC)
-def test_inside_a_layer_it_is_recorded_too(case: Op) -> None:
+def test_inside_a_layer_it_is_traced_too(case: Op) -> None:
     inputs, _ = described(case)
     model = Model(inputs, Inside(case)(inputs))
     for result, eager in zip(_tree.leaves(model(arrays(case))), call(case, ops, plain), strict=True):

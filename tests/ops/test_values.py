@@ -1,4 +1,4 @@
-"""What functions take and tell: lists, numbers, weights, recorded values; and code of users built from them."""
+"""What functions take and tell: lists, numbers, weights, traced values; and code of users built from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 4, 6)).astype("float32")
 
 
-def recorded_whole(model: Model) -> bool:
+def traced_whole(model: Model) -> bool:
     """Return whether the program is flat torch code."""
     return not any(node.op == "call_module" for node in engine.program(model, False).module.graph.nodes)
 
@@ -153,7 +153,7 @@ class Attention(layers.Layer):
         return ops.concatenate([memory, mixed], axis=1)
 
 
-def test_a_users_layer_of_functions_is_recorded_for_every_batch_and_length() -> None:
+def test_a_users_layer_of_functions_is_traced_for_every_batch_and_length() -> None:
     x = Input((None, 6))
     model = Model(x, Attention(2)(x))
     assert model.output_shape == (None, None, 6)
@@ -161,7 +161,7 @@ def test_a_users_layer_of_functions_is_recorded_for_every_batch_and_length() -> 
     for shape in ((3, 4, 6), (1, 7, 6)):
         given = RNG.normal(size=shape).astype("float32")
         assert torch.allclose(model(given), layer(given), atol=1e-6)
-    assert recorded_whole(model)
+    assert traced_whole(model)
     model.compile(optimizer="sgd", loss="mse")
     before = model.get_weights()[0].copy()
     model.fit(X, np.zeros((3, 5, 6), "float32"), verbose=0)
@@ -185,7 +185,7 @@ class Choosing(layers.Layer):
 def test_a_branch_on_numbers_keeps_its_layer_whole() -> None:
     x = Input((4,))
     model = Model(x, Choosing()(x))
-    assert not recorded_whole(model)
+    assert not traced_whole(model)
     ones = np.ones((3, 4), "float32")
     assert ops.convert_to_numpy(model(ones)).max() == ops.convert_to_numpy(model(-2 * ones)).max() == 2
     with pytest.raises(TypeError, match="true or false"):
@@ -195,7 +195,7 @@ def test_a_branch_on_numbers_keeps_its_layer_whole() -> None:
 def test_what_cannot_be_told_stays_whole() -> None:
     x = Input((4,))
     model = Model(x, Unknowable()(x))
-    assert not recorded_whole(model)
+    assert not traced_whole(model)
     assert model(np.ones((3, 4), "float32")).shape == (4,)
 
 

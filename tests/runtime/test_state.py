@@ -53,7 +53,7 @@ def test_the_mode_is_put_back_after_an_error() -> None:
     with pytest.raises(KeyError), runtime.training_scope(True):
         raise KeyError("no")
     assert not runtime.is_training()
-    assert not runtime.is_recording()
+    assert not runtime.is_tracing()
 
 
 def test_another_thread_has_a_state_of_its_own() -> None:

@@ -53,7 +53,7 @@ def model_with(k: Any, branching: bool = False) -> Any:
     return model
 
 
-@pytest.mark.parametrize("branching", [False, True], ids=["recorded", "whole"])
+@pytest.mark.parametrize("branching", [False, True], ids=["traced", "whole"])
 def test_losses_and_metrics_of_layers_are_keras(keras: Any, branching: bool) -> None:
     def run(k: Any) -> list[Any]:
         model = model_with(k, branching)
@@ -69,7 +69,7 @@ def test_losses_and_metrics_of_layers_are_keras(keras: Any, branching: bool) -> 
         close(mine, other)
 
 
-@pytest.mark.parametrize("branching", [False, True], ids=["recorded", "whole"])
+@pytest.mark.parametrize("branching", [False, True], ids=["traced", "whole"])
 def test_losses_are_those_of_the_last_call(branching: bool) -> None:
     layer = penalties(ab, branching)
     assert layer.losses == []
@@ -119,7 +119,7 @@ class Watched(layers.Layer):
         return x * 1.0
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["recorded", "whole"])
+@pytest.mark.parametrize("whole", [False, True], ids=["traced", "whole"])
 def test_add_metric_shows_in_logs_and_history(whole: bool) -> None:
     inputs = ab.Input((3,))
     model = ab.Model(inputs, layers.Dense(1)(Watched(whole, name="look")(inputs)))

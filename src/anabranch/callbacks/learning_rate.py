@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import SupportsFloat
 
+from anabranch import registry
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, choice, field, integer, number, text
 from anabranch.callbacks._say import say
@@ -15,6 +16,8 @@ from anabranch.callbacks.monitoring import Patient
 
 
 def _callable(value: object, owner: object, name: str) -> Callable[..., float]:
+    if isinstance(value, Mapping):
+        value = registry.deserialize(value)
     if not callable(value):
         raise ArgumentTypeError("A schedule must be a function.", expected="schedule(epoch, learning_rate)", got=repr(value))
     return value  # type: ignore[no-any-return]  # its values are checked

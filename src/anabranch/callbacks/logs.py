@@ -33,7 +33,7 @@ class CSVLogger(Configured):
         ','
     """
 
-    filename: Field[str | Path, Path] = field(convert=_path, doc="the file, in a folder that exists.")
+    filename: Field[str | Path, Path] = field(convert=_path, plain=str, doc="the file, in a folder that exists.")
     separator: Field[str, str] = text(default=",", doc="what separates columns.")
     append: Field[bool, bool] = boolean(default=False, doc="whether rows are added to a file that exists.")
 

@@ -15,7 +15,7 @@ def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) ->
     """Return the graph's flat outputs for flat ``inputs``, and the mask of each; ``masks`` are the inputs', () for none."""
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
-    if runtime.is_recording():
+    if runtime.is_tracing():
         for tensor, value in zip(graph.inputs, inputs, strict=True):
             note(value, tensor.spec)
     found: dict[int, Any] = dict(zip(flat.inputs, masks, strict=bool(masks)))
@@ -38,7 +38,7 @@ def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any]) -> Iterato
             kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)
         result, marks = runtime.run(layer, args, kwargs, _edges(step.node, (args, kwargs), given))
         results = _tree.leaves(result)
-        if runtime.is_recording():  # what is known of shapes the description knows
+        if runtime.is_tracing():  # what is known of shapes the description knows
             note_shapes(step, masked_axes(step, reach), results, marks)
         values.update(zip(step.outputs, results, strict=True))
         masks.update(zip(step.outputs, marks, strict=True))

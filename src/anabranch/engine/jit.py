@@ -38,13 +38,13 @@ class Compiled:
             given = tuple(x.clone() if x.storage_offset() else x for x in given)
         for x in given:
             torch._dynamo.maybe_mark_dynamic(x, 0)
-        self._tell()
+        self._report_times()
         try:
             return self._fast(*given, *values[self._inputs :])
         except Exception as error:
             raise refusal(error) or error from error
 
-    def _tell(self) -> None:
+    def _report_times(self) -> None:
         """Say that compiling begins, and at the next step how long it took, the backward pass included."""
         if self._began is None:
             self._began = time.perf_counter()

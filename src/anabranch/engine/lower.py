@@ -196,7 +196,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
         name = graph.names.get(tensor.node.operation, tensor.name)
         values[number] = tracer.proxy(_placeholder(tracer.graph, name, names))
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
-    with runtime.recording(tracer), runtime.training_scope(training):
+    with runtime.tracing(tracer), runtime.training_scope(training):
         for step in flat.steps:
             masked = masked_axes(step, reach)
             given = [masks.get(number) for number in step.inputs]

@@ -113,7 +113,7 @@ def traced(
 
     own_inputs = [own(value, "value") for value in inputs]
     given = [own(mask, "mask") for mask in masks]
-    with runtime.recording(tracer), runtime.training_scope(training):
+    with runtime.tracing(tracer), runtime.training_scope(training):
         values = runtime.distinct(own_inputs, given)
         results, found_masks = trace_step(tracer, step, values, given, reach)
         note_shapes(step, reach, results, found_masks)

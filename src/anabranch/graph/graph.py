@@ -95,11 +95,7 @@ def _holds_dict(nest: _tree.Nest) -> bool:
 
 def _by_sorted_keys(nest: _tree.Nest) -> list[Tensor]:
     """Return the tensors of a nest, those of dicts by sorted keys: Keras walks that way, which decides the order of layers."""
-    if isinstance(nest, dict):
-        nest = [nest[key] for key in sorted(nest, key=str)]
-    if isinstance(nest, (list, tuple)):
-        return [tensor for item in nest for tensor in _by_sorted_keys(item)]
-    return [nest] if isinstance(nest, Tensor) else []
+    return [leaf for leaf in _tree.leaves_by_key(nest) if isinstance(leaf, Tensor)]
 
 
 def _inputs(node: Node) -> Iterable[Tensor]:

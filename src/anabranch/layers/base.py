@@ -300,7 +300,7 @@ class Layer(Configured):
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
         if not self.supports_masking and any(tensor.masked for tensor in tensors_in(args, {})):
-            mask_rule.tell_lost(self, site)
+            mask_rule.warn_of_lost_mask(self, site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
@@ -319,9 +319,9 @@ class Layer(Configured):
             if not self.built:
                 refuse_wrong_inputs(self, args)
                 self._build_once(args, kwargs, call_site())
-            if not runtime.is_recording():
+            if not runtime.is_tracing():
                 if not self.supports_masking and any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
-                    mask_rule.tell_lost(self, call_site())
+                    mask_rule.warn_of_lost_mask(self, call_site())
                 runtime.synchronise_seed()
                 if not self.claimed:
                     self.claim(_process.next_claim(), self.name)
@@ -361,7 +361,7 @@ class Layer(Configured):
             >>> layer.losses
             [tensor(3.)]
         """
-        runtime.tell_loss(self, loss)
+        runtime.report_loss(self, loss)
 
     @property
     @bounded

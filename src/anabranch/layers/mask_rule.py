@@ -59,7 +59,7 @@ def mask_like(shape: Shape, site: CallSite) -> Tensor:
     return SymbolicTensor(Node(Operator(operator.ne), (), {}, Spec(shape, "bool"), site), 0, Spec(shape, "bool"))
 
 
-def tell_lost(layer: Masking, site: CallSite) -> None:
+def warn_of_lost_mask(layer: Masking, site: CallSite) -> None:
     """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
     if layer.supports_masking or layer.graph is not None or layer.is_function or layer.call_takes("mask"):
         return

@@ -98,7 +98,7 @@ class Merge(Joining):
         if known and len(known) == len(shapes):
             try:
                 agreed(self, raised(known), stretch=True)
-                if not (self.broadcast or runtime.is_recording()):  # recorded sizes may stand for unknown ones
+                if not (self.broadcast or runtime.is_tracing()):  # traced sizes may stand for unknown ones
                     refuse_stretching(self, known)
             except ShapeError as error:
                 raise error.at(self._described(call_site())) from None

@@ -230,7 +230,7 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(update)
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
-        if runtime.tell_update(self, args, kwargs):  # the call of a layer is being traced
+        if runtime.report_update(self, args, kwargs):  # the call of a layer is being traced
             return None
         given = (*args, *kwargs.values())
         device = next((value.device for value in given if isinstance(value, Tensor)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from anabranch import _tree, ops, registry
 from anabranch._asked import name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
-from anabranch.graph import Function, Graph, Node, Operation, Operator, Tensor, Weight
+from anabranch.graph import Function, Graph, Node, Operation, Operator, Tensor, Weight, map_specs
 from anabranch.graph.operators import OPERATORS
 from anabranch.layers.base import Layer
 from anabranch.registry import Json
@@ -63,7 +64,7 @@ class _Writer:
         """Return how the config names a tensor among the arguments of a call."""
         if tensor.key in self.histories:
             return list(self.histories[tensor.key])
-        return [self.graph.names[tensor.node.operation], self.graph.call_index(tensor.node), tensor.index]
+        return [self.graph.names[tensor.node.operation], self.graph.call_index(tensor.node), _keras_index(tensor)]
 
     def ends(self, structure: _tree.Nest) -> Json:
         """Return how the config names the tensors that go in or come out; there Keras counts its models' calls from 1."""
@@ -111,6 +112,12 @@ class _Writer:
                 repair="a layer of your own, whose call reads the weight",
             )
         return registry.serialize(nest)
+
+
+def _keras_index(tensor: Tensor) -> int:
+    """Return which output of its call a tensor is, as Keras counts them: those of a dict by sorted keys."""
+    specs, counter = tensor.node.output_specs, itertools.count()
+    return _tree.leaves_by_key(map_specs(lambda spec: next(counter), specs)).index(tensor.index)
 
 
 def input_entry(tensor: Tensor, name: str) -> dict[str, Json]:
@@ -387,7 +394,8 @@ def _histories(nest: Json) -> Iterator[Json]:
 
 
 def _tensors(nest: _tree.Nest) -> list[Tensor]:
-    return [leaf for leaf in _tree.leaves(nest) if isinstance(leaf, Tensor)]
+    """Return the tensors that a call gave, as Keras counts them."""
+    return [leaf for leaf in _tree.leaves_by_key(nest) if isinstance(leaf, Tensor)]
 
 
 def takes_graph(kind: type[Layer]) -> bool:

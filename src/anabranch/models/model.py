@@ -54,7 +54,7 @@ class Model(Structure):
                 self._graph = Graph(inputs, outputs)
             except GraphError as error:
                 self._graph = Graph(*editing.connected(inputs, outputs, error))
-            unneeded.tell(self._graph)
+            unneeded.warn_of_inputs(self._graph)
             self._claim_layers()
             self.built = True
 
@@ -387,8 +387,8 @@ class Model(Structure):
         if graph is not None and args and kwargs.get("mask") is not None:
             args, kwargs = (runtime.masked_nest(args[0], kwargs["mask"]),), {k: v for k, v in kwargs.items() if k != "mask"}
         masked = any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args))
-        if graph is None or runtime.is_recording() or masked:
-            if graph is None and self._seen is None and len(args) == 1 and not runtime.is_recording():
+        if graph is None or runtime.is_tracing() or masked:
+            if graph is None and self._seen is None and len(args) == 1 and not runtime.is_tracing():
                 given = runtime.as_tensors(args[0])
                 self._seen = implicit.specs_of(self, given) if all(map(is_array, _tree.leaves(given))) else None
             return super()._compute(args, kwargs)

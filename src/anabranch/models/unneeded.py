@@ -7,7 +7,7 @@ from anabranch.graph.call_site import warn
 from anabranch.layers.core import InputLayer
 
 
-def tell(graph: Graph) -> None:
+def warn_of_inputs(graph: Graph) -> None:
     """Warn of an ``Input`` that no output needs, as Keras does not: what is fed there never counts.
 
     Those of a model that is there already are left out: ``Model(model.inputs, inner)`` cuts out a part and may need fewer.

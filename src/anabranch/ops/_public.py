@@ -56,7 +56,7 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
                     args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
                 return function(*args, **kwargs)
             except (AnabranchError, RuntimeError, IndexError, TypeError, ValueError) as error:
-                if isinstance(error, TypeError) and runtime.is_recording() and not isinstance(error, AnabranchError):
+                if isinstance(error, TypeError) and runtime.is_tracing() and not isinstance(error, AnabranchError):
                     raise
                 raise _placed(error, function, args, kwargs) from _cause(error)
         except BaseException as error:

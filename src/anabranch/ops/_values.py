@@ -1,7 +1,7 @@
-"""What the functions ask of their arguments: shape, dtype, axes; the same for tensors and for what is recorded.
+"""What the functions ask of their arguments: shape, dtype, axes; the same for tensors and for what is traced.
 
 A traced value (an fx proxy) knows its shape and dtype where lowering noted them. Elsewhere they are found by running what
-was recorded since then on fake tensors, so that a function never has to guess.
+was traced since then on fake tensors, so that a function never has to guess.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def rank(value: Tensor | fx.Proxy) -> int:
 
 
 def sizes(value: Tensor) -> tuple[int, ...]:
-    """Return the sizes along each axis, recorded reads where they are not known."""
+    """Return the sizes along each axis, traced reads where they are not known."""
     return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(shape(value)))
 
 
@@ -182,7 +182,7 @@ def _noted(node: fx.Node) -> Spec | None:
 
 
 def _found(value: fx.Proxy) -> Spec:
-    """Return what running the recorded nodes on fake tensors says, once for each of two sizes of what is not known."""
+    """Return what running the traced nodes on fake tensors says, once for each of two sizes of what is not known."""
     root = _root(value)
     try:
         first, second = (_run(value.node, root, unknown) for unknown in runtime.UNKNOWN)
@@ -227,7 +227,7 @@ def _result(node: fx.Node, root: Any, values: dict[fx.Node, Any]) -> Any:
     return torch.empty_like(held) if node.op == "get_attr" else held(*args, **kwargs)
 
 
-def recorded(function: Callable[..., T], *args: object, **kwargs: object) -> T:
+def traced(function: Callable[..., T], *args: object, **kwargs: object) -> T:
     """Call a function that makes a tensor of sizes; where one of these is a traced value, record the call."""
     for leaf in _tree.leaves((args, list(kwargs.values()))):
         if isinstance(leaf, fx.Proxy):

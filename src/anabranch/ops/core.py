@@ -19,11 +19,11 @@ from anabranch.ops._values import (
     one_axis,
     one_of,
     rank,
-    recorded,
     shape as shape_of,
     sizes,
     tensor,
     torch_dtype,
+    traced,
 )
 
 ARGUMENTS = {
@@ -217,7 +217,7 @@ def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> Te
     """
     values = tensor(values)
     indices = tensor(indices).long()
-    made = recorded(torch.zeros, tuple(shape), dtype=torch_dtype(dtype_name(values)), device=values.device)
+    made = traced(torch.zeros, tuple(shape), dtype=torch_dtype(dtype_name(values)), device=values.device)
     return made.index_put(_places(indices), values, accumulate=True)
 
 

@@ -13,7 +13,7 @@ from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
 from anabranch.ops._torch import fx, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, recorded, tensor, torch_dtype
+from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, tensor, torch_dtype, traced
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
@@ -142,7 +142,7 @@ def full(shape: Sizes | Tensor, fill_value: TensorLike, dtype: str | None = None
 
 def _filled(shape: Sizes | Tensor, value: float, dtype: str | None) -> Tensor:
     kind = torch_dtype(dtype or config.floatx())
-    return recorded(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
+    return traced(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
 
 
 def _as_shape(shape: Sizes | Tensor) -> tuple[int, ...]:
@@ -280,7 +280,7 @@ def arange(
     step = 1 if step is None else step
     if dtype is None:
         dtype = config.floatx() if any(isinstance(n, float) for n in (start, stop, step)) else "int32"
-    return recorded(torch.arange, start, stop, step, dtype=torch_dtype(dtype), device=runtime.device())
+    return traced(torch.arange, start, stop, step, dtype=torch_dtype(dtype), device=runtime.device())
 
 
 @operation()

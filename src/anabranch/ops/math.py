@@ -9,7 +9,7 @@ from anabranch.graph.facts import along, pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import check_rank, common, dtype, floats, rank, recorded, shape, some_axes, tensor
+from anabranch.ops._values import check_rank, common, dtype, floats, rank, shape, some_axes, tensor, traced
 
 ARGUMENTS = {
     "data": "the rows (n, …).",
@@ -211,5 +211,5 @@ def _segments(data: TensorLike, ids: TensorLike, count: int | None, how: str, em
         empty = low if how == "amax" else high  # type: ignore[assignment]  # ∞ is a float
     wide = ids.reshape(-1, *(1,) * (rank(data) - 1)).expand_as(data)
     size = (count, *(data.shape[place] for place in range(1, rank(data))))
-    made = recorded(torch.full, size, empty, dtype=runtime.dtype_of(dtype(data)), device=data.device)
+    made = traced(torch.full, size, empty, dtype=runtime.dtype_of(dtype(data)), device=data.device)
     return made.scatter_reduce(0, wide, data, how)

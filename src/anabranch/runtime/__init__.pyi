@@ -39,8 +39,8 @@ from .random import (
 )
 from .reports import (
     Watching as Watching,
-    tell_loss as tell_loss,
-    tell_update as tell_update,
+    report_loss as report_loss,
+    report_update as report_update,
     watch_value as watch_value,
 )
 from .seeding import (
@@ -50,11 +50,11 @@ from .seeding import (
 from .state import (
     gathering as gathering,
     give_losses as give_losses,
-    is_recording as is_recording,
+    is_tracing as is_tracing,
     is_training as is_training,
-    recording as recording,
     run as run,
     take_losses as take_losses,
+    tracing as tracing,
     training_scope as training_scope,
 )
 from .third_party import (

@@ -58,12 +58,12 @@ def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) ->
             return as_tensor(leaf, dtype, integers=integers)
         if dtype is None or integers or not isinstance(leaf, torch.fx.Proxy) or "int" not in leaf.node.meta.get("dtype", ""):
             return leaf
-        return _recorded_cast(leaf, dtype)
+        return _traced_cast(leaf, dtype)
 
     return _tree.map_leaves(converted, nest)
 
 
-def _recorded_cast(value: Any, dtype: str) -> Any:
+def _traced_cast(value: Any, dtype: str) -> Any:
     """Trace that integers which come into a model become floats before a layer that takes none."""
     found, shape = value.to(dtype_of(dtype)), value.node.meta.get("shape")
     if shape is not None:

@@ -189,7 +189,7 @@ def _run_in(
             judge.start(number, value)
         return value
 
-    with mode, state.recording(_StandIns()):
+    with mode, state.tracing(_StandIns()):
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
         try:
             with judge or contextlib.nullcontext():

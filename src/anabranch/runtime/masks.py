@@ -109,7 +109,7 @@ def distinct(values: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
 
 
 def known_shape(value: torch.Tensor | Proxy) -> Shape | None:
-    """Return the shape, None where a recorded value's is not known."""
+    """Return the shape, None where a traced value's is not known."""
     if isinstance(value, Proxy):
         shape: Shape | None = value.node.meta.get("shape")
         return shape
@@ -123,7 +123,7 @@ def mask_rank(mask: torch.Tensor | Proxy) -> int | None:
 
 
 def shaped(mask: _Mask, shape: Shape | None) -> _Mask:
-    """Return the mask, its shape noted where it is a recorded value that does not know it."""
+    """Return the mask, its shape noted where it is a traced value that does not know it."""
     if isinstance(mask, Proxy) and shape is not None:
         mask.node.meta.setdefault("shape", shape)
     return mask

@@ -56,17 +56,17 @@ class Watching(torch.nn.Module):
         self.metric.update_state(*args, **kwargs)
 
 
-def tell_loss(layer: Any, loss: Any) -> None:
+def report_loss(layer: Any, loss: Any) -> None:
     """Add to the losses of ``layer``, whose call is under way, one value or a nest of values."""
-    recorder = state.recorder()
+    tracer = state.tracer()
     for value in _tree.leaves(loss):
         if not isinstance(value, (torch.Tensor, Proxy, int, float)):
             raise ArgumentTypeError(
                 "add_loss takes a scalar tensor.", expected="a scalar tensor", got=repr(value)[:120],
                 where=layer._described(), repair="self.add_loss(value) with what torch or ops computed, inside call",
             )  # fmt: skip
-        if recorder is not None:
-            recorder.loss(value)
+        if tracer is not None:
+            tracer.loss(value)
         elif not state.is_running():
             raise NotReadyError(
                 "add_loss was called while no layer ran, so no step of training would see the loss.",
@@ -77,17 +77,17 @@ def tell_loss(layer: Any, loss: Any) -> None:
             state.hold_loss(layer, torch.as_tensor(value))
 
 
-def tell_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def report_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Trace the update of a metric and return True; return False where nothing is traced, so that the caller does it now."""
-    recorder = state.recorder()
-    if recorder is not None:
-        recorder.watch(metric, args, kwargs)
-    return recorder is not None
+    tracer = state.tracer()
+    if tracer is not None:
+        tracer.watch(metric, args, kwargs)
+    return tracer is not None
 
 
 def watch_value(layer: Any, value: Any, name: str, aggregation: str) -> None:
     """Add one value to what ``layer`` reports under ``name``."""
     if name not in layer.watched:
         layer.watched = {**layer.watched, name: RunningValue(name, aggregation)}
-    if not tell_update(layer.watched[name], (value,), {}):
+    if not report_update(layer.watched[name], (value,), {}):
         layer.watched[name].update_state(value)

@@ -13,7 +13,7 @@ from anabranch.runtime.masking import bare, inject_masks, passed_on, visible
 from anabranch.runtime.masks import Edge, enter, leave
 
 
-class Recorder(Protocol):
+class Tracer(Protocol):
     """Replaces weights while calls are traced instead of computed."""
 
     def weight(self, weight: Weight) -> Any:
@@ -33,7 +33,7 @@ class Recorder(Protocol):
 
 
 class _State(threading.local):
-    recorder: Recorder | None = None
+    tracer: Tracer | None = None
     training: bool | None = None
     depth: int = 0  # how many calls are under way, one inside another
     losses: bool = False  # whether layers may hold losses of earlier calls
@@ -44,14 +44,14 @@ class _State(threading.local):
 _state = _State()
 
 
-def recorder() -> Recorder | None:
+def tracer() -> Tracer | None:
     """Return the tracer at work in this thread, None while calls compute."""
-    return _state.recorder
+    return _state.tracer
 
 
-def is_recording() -> bool:
+def is_tracing() -> bool:
     """Return whether calls are traced instead of computed."""
-    return _state.recorder is not None
+    return _state.tracer is not None
 
 
 @contextlib.contextmanager
@@ -64,9 +64,9 @@ def _during(name: str, value: object) -> Iterator[None]:
         setattr(_state, name, before)
 
 
-def recording(recorder: Recorder) -> contextlib.AbstractContextManager[None]:
-    """Trace calls with ``recorder`` inside the block."""
-    return _during("recorder", recorder)
+def tracing(tracer: Tracer) -> contextlib.AbstractContextManager[None]:
+    """Trace calls with ``tracer`` inside the block."""
+    return _during("tracer", tracer)
 
 
 def is_training() -> bool:
@@ -127,8 +127,8 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
     finally:
         _state.depth -= 1
         _state.precision = before
-    if _state.recorder is not None:
-        _state.recorder.ran(layer, result)
+    if _state.tracer is not None:
+        _state.tracer.ran(layer, result)
     elif layer.activity_regularizer is not None:
         for value in _tree.leaves(result):
             hold_loss(layer, layer.activity_regularizer(value) / value.shape[0])

@@ -78,9 +78,9 @@ def unchanged_buffers(weights: Iterable[Weight]) -> Iterator[None]:
 
 def run_module(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
     """Run a module in the mode asked for; while a model is traced, trace the call of the whole module."""
-    recorder = state.recorder()
-    if recorder is not None:
-        return recorder.module(module, args, kwargs)
+    tracer = state.tracer()
+    if tracer is not None:
+        return tracer.module(module, args, kwargs)
     if training is not None and module.training != training:
         module.train(training)
     return module(*args, **kwargs)

@@ -76,8 +76,8 @@ def native(weight: Weight | torch.Tensor) -> torch.Tensor:
 
 
 def _read(weight: Weight) -> torch.Tensor:
-    recorder = state.recorder()
-    return realize(weight) if recorder is None else recorder.weight(weight)
+    tracer = state.tracer()
+    return realize(weight) if tracer is None else tracer.weight(weight)
 
 
 def shown(weight: Weight) -> torch.Tensor:
@@ -88,8 +88,8 @@ def shown(weight: Weight) -> torch.Tensor:
 
 def write(weight: Weight, value: Any) -> None:
     """Replace the values in place; ``value`` is in Keras's axis order. While a model is traced, so is this."""
-    recorded = isinstance(value, (torch.Tensor, torch.fx.Proxy))
-    tensor = value.detach() if recorded else torch.from_numpy(np.array(value, order="C"))
+    traced = isinstance(value, (torch.Tensor, torch.fx.Proxy))
+    tensor = value.detach() if traced else torch.from_numpy(np.array(value, order="C"))
     if weight.axes is not None:
         tensor = tensor.permute(*weight.axes)
     with torch.no_grad():

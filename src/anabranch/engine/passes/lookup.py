@@ -21,7 +21,7 @@ def rows(ids: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 
 
 def unfit(settings: Settings) -> str:
-    """Return why rows are selected as recorded with these settings, or ""."""
+    """Return why rows are selected as traced with these settings, or ""."""
     if settings.no_grad:
         return "no gradient will be asked for"
     if settings.device != "cpu":

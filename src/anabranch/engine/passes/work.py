@@ -19,7 +19,7 @@ ResNet-20 of 32 × 32 has 4 · 10⁷ and gains nothing.
 
 
 def multiplications(graph: Graph, root: torch.nn.Module) -> int:
-    """Return how often the convolutions of recorded code multiply for one sample, as far as sizes are known."""
+    """Return how often the convolutions of traced code multiply for one sample, as far as sizes are known."""
     total = 0
     for node in graph.nodes:
         way = way_of(node.args[1]) if is_call(node, CONVOLUTIONS) else []
