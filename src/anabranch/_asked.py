@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeGuard
+
+SHOWN = 120  # characters of a value that a message shows
+GREATEST = 2**63  # of an integer, as torch has none above
 
 
 class Shaped(Protocol):
@@ -12,6 +17,10 @@ class Shaped(Protocol):
     @property
     def shape(self) -> Sequence[int]:
         """Its sizes."""
+
+    @property
+    def dtype(self) -> object:
+        """The type of its values."""
 
 
 def has_shape(value: object) -> TypeGuard[Shaped]:
@@ -68,3 +77,79 @@ def method(thing: object, name: str) -> Callable[..., Any] | None:
     """
     found = getattr(thing, name, None)  # the object is the user's, and each of its methods is optional
     return found if callable(found) else None
+
+
+def described(value: object) -> str:
+    """Return the shape and dtype of an array, else the value as a message shows it.
+
+    >>> described(3), described([1, 2])
+    ('3', '[1, 2]')
+    """
+    if isinstance(value, (list, tuple)) and any(map(has_shape, value)):
+        return f"[{', '.join(map(described, value))}]"
+    if not has_shape(value) or isinstance(value, type):
+        return shown(value)
+    try:
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    except (AttributeError, TypeError):  # another thing with a shape
+        return shown(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: on one line, an array by its shape, a long one cut.
+
+    >>> shown("a"), len(shown([1.0] * 60))
+    ("'a'", 120)
+    """
+    if is_from(type(value), "numpy", "torch") and has_shape(value) and value.shape != ():
+        return f"an array of shape {described(value)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+# What a value is
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Return whether a value is an integer that torch can hold.
+
+    >>> is_integer(3), is_integer(True), is_integer(2**70)
+    (True, False, False)
+    """
+    if type(value) is int:
+        return -GREATEST <= value < GREATEST
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return False
+    return not is_from(type(value), "numpy") or _converts(value, operator.index)
+
+
+def _converts(value: object, convert: Callable[[Any], object]) -> bool:
+    """Return whether a value is one number rather than an array of several."""
+    try:
+        convert(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number other than NaN.
+
+    >>> is_number(0.5), is_number(float("nan")), is_number("0.5")
+    (True, False, False)
+    """
+    if type(value) is float:
+        return value == value  # NaN is not
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+        return False
+    number: SupportsFloat = value
+    return not is_from(type(value), "numpy") or (_converts(value, float) and not math.isnan(float(number)))
+
+
+def is_boolean(value: object) -> bool:
+    """Return whether a value is a boolean; 0 and 1 are taken for one.
+
+    >>> is_boolean(True), is_boolean(1), is_boolean("a")
+    (True, True, False)
+    """
+    return isinstance(value, bool) or (type(value).__name__ in ("bool_", "bool", "int") and value in (0, 1))

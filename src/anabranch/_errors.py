@@ -13,6 +13,7 @@
     ├── FileFormatError (ValueError)        a file that is damaged or not what it says
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
     ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
+    ├── MissingMethodError (NotImplementedError)  a method that a subclass must write
     ├── MissingExtraError (ImportError)     an optional package that is not installed
     └── EngineError (RuntimeError)          torch refused; its own words follow, its error is the cause
 
@@ -178,6 +179,10 @@ class DownloadError(AnabranchError, OSError):
 
 class MissingAttributeError(AnabranchError, AttributeError):
     """A name that an object does not have."""
+
+
+class MissingMethodError(AnabranchError, NotImplementedError):
+    """A method that a subclass must write."""
 
 
 class MissingExtraError(AnabranchError, ImportError):

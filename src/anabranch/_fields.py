@@ -19,15 +19,14 @@ from typing import (
     Generic,
     Literal,
     Self,
-    SupportsFloat,
-    SupportsIndex,
     TypeVar,
     dataclass_transform,
     overload,
 )  # fmt: skip
 
 from anabranch import registry
-from anabranch._asked import has_shape
+from anabranch._arguments import RAW, Kind, kind_taken
+from anabranch._asked import GREATEST, described, has_shape, is_boolean, is_integer, is_number, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
 from anabranch._frames import bound_methods, bounded
 
@@ -55,6 +54,8 @@ class _Setting(property):
 
     name = ""
     key = ""
+    owner: type | None = None
+    _kind: Kind | None = None  # what its annotation says that it takes
 
     def __init__(
         self,
@@ -66,8 +67,10 @@ class _Setting(property):
         fixed: bool = False,
         fresh: bool = False,
         hidden: bool = False,
+        typed: bool = False,
     ) -> None:
         super().__init__()
+        self.typed = typed
         self.default = default
         self.convert = convert
         self.plain = plain
@@ -77,7 +80,7 @@ class _Setting(property):
         self.hidden = hidden
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name, self.key = name, f":{name}"  # no attribute that somebody writes is called so
+        self.name, self.key, self.owner = name, f":{name}", owner  # no attribute that somebody writes is called as the key
         property.__init__(self, operator.attrgetter(self.key), bounded(self._set))
 
     def _set(self, instance: Any, value: object) -> None:
@@ -87,12 +90,31 @@ class _Setting(property):
 
     def converted(self, value: object, owner: Configurable | type) -> Any:
         """Return the value in use that a given one means for ``owner``, an object or, for the default, its class."""
-        if self.convert is None:
+        if self.convert is None and not self.typed:
             return value
         try:
-            return self.convert(value, owner, self.name)
+            found = value if self.convert is None else self.convert(value, owner, self.name)
+            if self.typed and not isinstance(owner, type) and not self._takes(value):
+                raise ArgumentTypeError(_must_be(self.name, owner, self.kind.words), got=shown(value))
+            return found
         except AnabranchError as error:
             raise error.at("" if isinstance(owner, type) else owner._place()) from error.__cause__
+        except RAW as error:
+            raise ArgumentTypeError(
+                f"{self.name} of {_kind_name(owner)} cannot be this value.", expected=self.doc or None, got=shown(value),
+                where="" if isinstance(owner, type) else owner._place(),
+            ) from error  # fmt: skip
+
+    @property
+    def kind(self) -> Kind:
+        """What the annotation says that is taken: the first part of ``Field[In, Out]``."""
+        if self._kind is None:
+            self._kind = kind_taken(self.owner, self.name)
+        return self._kind
+
+    def _takes(self, value: object) -> bool:
+        """Return whether the annotation takes a value; JSON that means one is for ``convert`` to judge."""
+        return value is self.default or self.kind.fits(value) or (isinstance(value, Mapping) and "class_name" in value)
 
     def __repr__(self) -> str:
         return f"<Field {self.name}{'' if self.default is REQUIRED else f' = {self.default!r}'}>"
@@ -126,6 +148,7 @@ else:
             fixed: it cannot change once the object is built, as weights were made by it.
             fresh: the default is converted for each object as it is made, since it depends on the settings of the process.
             hidden: it is no entry of ``get_config``.
+            typed: a value that its annotation does not take is refused, though ``convert`` would take it.
         """
 
         def __class_getitem__(cls, item: object) -> type:
@@ -147,7 +170,7 @@ def field(
     kw_only: bool = False,
 ) -> Field[Any, Any]:
     """Declare a setting; see :class:`Field`. ``kw_only`` is for type checkers alone."""
-    return Field(default, convert, plain, doc, fixed=fixed, fresh=fresh, hidden=hidden)
+    return Field(default, convert, plain, doc, fixed=fixed, fresh=fresh, hidden=hidden, typed=True)
 
 
 def integer(
@@ -163,13 +186,13 @@ def integer(
     bound = "" if least is None else f" ≥ {least}"
 
     def convert(value: object, owner: object, name: str) -> int | None:
-        if type(value) is int and (least is None or value >= least):  # as most are
+        if type(value) is int and -GREATEST < value < GREATEST and (least is None or value >= least):  # as most are
             return value
         if value is None and optional:
             return None
-        if isinstance(value, bool) or not isinstance(value, SupportsIndex) or (least is not None and int(value) < least):
-            raise ArgumentError(_must_be(name, owner, f"an integer{bound}{' or None' if optional else ''}"), got=repr(value))
-        return int(value)
+        if not is_integer(value) or (least is not None and operator.index(value) < least):
+            raise ArgumentError(_must_be(name, owner, f"an integer{bound}{' or None' if optional else ''}"), got=shown(value))
+        return operator.index(value)
 
     return Field(default, convert, doc=doc, fixed=fixed)
 
@@ -192,16 +215,15 @@ def number(
     def convert(value: object, owner: object, name: str) -> float | None:
         if value is None and optional:
             return None
-        if type(value) is int or type(value) is float:
+        if type(value) is float or (type(value) is int and -GREATEST < value < GREATEST):
             found: float = value
         else:
-            several = has_shape(value) and value.shape != ()
-            if several or isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
-                raise ArgumentTypeError(_must_be(name, owner, what), got=repr(value)[:120])
-            found = float(value)
+            if (has_shape(value) and described(value)[:2] != "()") or not is_number(value):
+                raise ArgumentTypeError(_must_be(name, owner, what), got=shown(value))
+            found = float(value)  # type: ignore[arg-type]  # a number
         fits = math.isfinite(found) and (least is None or found >= least) and (most is None or found <= most)
         if not fits or (above is not None and found <= above) or (below is not None and found >= below):
-            raise ArgumentError(_must_be(name, owner, what), got=repr(value))
+            raise ArgumentError(_must_be(name, owner, what), got=shown(value))
         return found
 
     return Field(default, convert, doc=doc)
@@ -215,9 +237,9 @@ def boolean(
     def convert(value: object, owner: object, name: str) -> bool | None:
         if isinstance(value, bool) or (value is None and optional):
             return value
-        if type(value).__name__ in ("bool_", "bool", "int") and value in (0, 1):
+        if is_boolean(value):
             return bool(value)
-        raise ArgumentTypeError(_must_be(name, owner, f"True or False{' or None' if optional else ''}"), got=repr(value)[:120])
+        raise ArgumentTypeError(_must_be(name, owner, f"True or False{' or None' if optional else ''}"), got=shown(value))
 
     return Field(default, convert, doc=doc, fixed=fixed)
 
@@ -228,7 +250,7 @@ def text(*, default: object = REQUIRED, optional: bool = False, doc: str = "", k
     def convert(value: object, owner: object, name: str) -> str | None:
         if isinstance(value, str) or (value is None and optional):
             return value
-        raise ArgumentTypeError(_must_be(name, owner, f"a string{' or None' if optional else ''}"), got=repr(value)[:120])
+        raise ArgumentTypeError(_must_be(name, owner, f"a string{' or None' if optional else ''}"), got=shown(value))
 
     return Field(default, convert, doc=doc)
 
@@ -244,7 +266,7 @@ def choice(
             return found
         if isinstance(value, str):
             raise unknown(name, value, [each for each in choices if isinstance(each, str)], of=type(owner).__name__)
-        raise ArgumentError(_must_be(name, owner, " or ".join(map(repr, choices))), got=repr(value)[:120])
+        raise ArgumentError(_must_be(name, owner, " or ".join(map(repr, choices))), got=shown(value))
 
     return Field(default, convert, doc=doc, fixed=fixed)
 
@@ -255,7 +277,11 @@ def state(*, init: Literal[False] = False) -> Any:
 
 
 def _must_be(name: str, owner: object, what: str) -> str:
-    return f"{name} of {type(owner).__name__} must be {what}."
+    return f"{name} of {_kind_name(owner)} must be {what}."
+
+
+def _kind_name(owner: object) -> str:
+    return name_of(owner if isinstance(owner, type) else type(owner))
 
 
 class _Signature:

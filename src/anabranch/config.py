@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from anabranch import _frames, _process
+from anabranch._asked import is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 
@@ -144,8 +145,8 @@ def set_floatx(value: FloatType) -> None:
         >>> set_floatx("float32")
     """
     global _floatx
-    if value not in FLOATS:
-        raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=repr(value))
+    if not isinstance(value, str) or value not in FLOATS:
+        raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=shown(value))
     _floatx = value
 
 
@@ -240,10 +241,9 @@ def set_epsilon(value: float) -> None:
         >>> set_epsilon(1e-7)
     """
     global _epsilon
-    number = float(value)
-    if not (math.isfinite(number) and number > 0):
-        raise ArgumentError("epsilon must be a finite number > 0.", got=repr(value))
-    _epsilon = number
+    if not is_number(value) or not 0 < float(value) < math.inf:
+        raise ArgumentError("epsilon must be a finite number > 0.", got=shown(value))
+    _epsilon = float(value)
 
 
 def image_data_format() -> ImageFormat:
@@ -292,11 +292,11 @@ def check_data_format(value: str | None) -> ImageFormat:
     """
     if value is None:
         return _image_data_format
-    if value == "channels_last":
+    if isinstance(value, str) and value == "channels_last":
         return "channels_last"
-    if value == "channels_first":
+    if isinstance(value, str) and value == "channels_first":
         return "channels_first"
-    raise ArgumentError("Unknown data_format.", expected="'channels_last' or 'channels_first'", got=repr(value))
+    raise ArgumentError("Unknown data_format.", expected="'channels_last' or 'channels_first'", got=shown(value))
 
 
 def device() -> str | None:
@@ -398,8 +398,8 @@ def set_keep_memory(when: KeepMemory) -> None:
         >>> set_keep_memory("fit")
     """
     global _keep_memory
-    if when not in ("fit", "always", "never"):
-        raise ArgumentError(f"keep_memory must be 'fit', 'always' or 'never'; got {when!r}.")
+    if not isinstance(when, str) or when not in ("fit", "always", "never"):
+        raise ArgumentError(f"keep_memory must be 'fit', 'always' or 'never'; got {shown(when)}.")
     _keep_memory = when
 
 
@@ -451,9 +451,9 @@ def set_seed(value: int) -> None:
     """
     global _seed
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError("A seed must be an integer.", got=repr(value))
+        raise ArgumentTypeError("A seed must be an integer.", got=shown(value))
     if not -(2**63) <= value < 2**64:  # what torch takes
-        raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=repr(value))
+        raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=shown(value))
     _seed = value
     _process.note_seeding()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config
+from anabranch._arguments import guarded
+from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, Value, field, number
 from anabranch._frames import bounded
@@ -39,12 +41,14 @@ class Constraint(Value):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(w)")
 
 
-def _axes(value: SupportsIndex | Sequence[SupportsIndex], owner: object, name: str) -> int | list[int]:
-    given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    if any(isinstance(axis, bool) or not isinstance(axis, SupportsIndex) for axis in given):
+def _axes(value: object, owner: object, name: str) -> int | list[int]:
+    several = isinstance(value, (list, tuple))
+    given: list[Any] = [*value] if isinstance(value, (list, tuple)) else [value]
+    if not all(map(is_integer, given)):
         kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-        raise ArgumentTypeError(f"{name} of {kind} must be an integer or several.", got=repr(value)[:120])
-    return [operator.index(axis) for axis in given] if isinstance(value, Sequence) else operator.index(value)
+        raise ArgumentTypeError(f"{name} of {kind} must be an integer or several.", got=shown(value))
+    found = [operator.index(axis) for axis in given]
+    return found if several else found[0]
 
 
 AXIS_DOC = (
@@ -64,6 +68,7 @@ class MaxNorm(Constraint):
     max_value: Field[float, float] = number(default=2, least=0, doc="the greatest norm.")
     axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
 
+    @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return ``w`` with norms of at most ``max_value``."""
         norms = _norms(w, self.axis)
@@ -79,6 +84,7 @@ class NonNeg(Constraint):
         [0.0, 2.0]
     """
 
+    @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return max(w, 0)."""
         return w.clamp(min=0)
@@ -95,6 +101,7 @@ class UnitNorm(Constraint):
 
     axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
 
+    @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return w / ‖w‖."""
         return w / (config.epsilon() + _norms(w, self.axis))
@@ -118,6 +125,7 @@ class MinMaxNorm(Constraint):
         if self.min_value > self.max_value:
             raise ArgumentError("min_value must not be above max_value.", got=f"{self.min_value} and {self.max_value}")
 
+    @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return ``w`` with norms moved towards the interval."""
         norms = _norms(w, self.axis)

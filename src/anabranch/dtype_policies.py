@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch import config
+from anabranch._arguments import checked
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bounded
 from anabranch.config import DTypePolicy
@@ -49,6 +50,7 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
 
 
 @bounded
+@checked
 def serialize(dtype_policy: DTypePolicy) -> Json:
     """Return a policy as JSON, in Keras's form.
 

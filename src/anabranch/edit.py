@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from anabranch import _tree, activations, layers
+from anabranch._arguments import checked
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
 from anabranch._frames import bounded
 from anabranch.graph import call_site, spec_leaves, subgraph
@@ -38,6 +39,7 @@ class Activated(Protocol):
 
 
 @bounded
+@checked
 def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
     """Put another layer in the place of each selected one: ``new``, or ``new(old)`` for a function.
 
@@ -69,6 +71,7 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
 
 
 @bounded
+@checked
 def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
     """Let what each selected layer gives go through ``new`` first: a layer, or a function of symbolic tensors.
 
@@ -100,6 +103,7 @@ def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
 
 
 @bounded
+@checked
 def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int | None = None) -> Edit:
     """Let what goes into each selected layer go through ``new`` first; ``input`` says which, where there are several.
 
@@ -129,6 +133,7 @@ def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int
 
 
 @bounded
+@checked
 def remove(where: Selector) -> Edit:
     """Take the selected layers out: what they took goes on to those that took what they gave.
 
@@ -156,6 +161,7 @@ def remove(where: Selector) -> Edit:
 
 
 @bounded
+@checked
 def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
     """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several.
 
@@ -183,6 +189,7 @@ def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
 
 
 @bounded
+@checked
 def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
     """Put ``function(layer, *inputs)`` in the place of each call, e.g. ``lambda layer, x: x + layer(x)``.
 
@@ -209,6 +216,7 @@ def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
 
 
 @bounded
+@checked
 def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
     """Give the selected layers other names: one name for one layer, or a function of the old.
 
@@ -238,6 +246,7 @@ def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
 
 
 @bounded
+@checked
 def swap_activation(old: Any, new: Any) -> Edit:
     """Put activation ``new`` in the place of ``old`` everywhere: in ``activation=``, Activation, ReLU and the like.
 
@@ -268,6 +277,7 @@ def swap_activation(old: Any, new: Any) -> Edit:
 
 
 @bounded
+@checked
 def add_output(source: str, function: Callable[[Any], Any] | None = None, name: str | None = None) -> Edit:
     """Give the model a further output: the tensor at ``source``, or ``function`` of it, such as a second head.
 
@@ -303,6 +313,7 @@ def add_output(source: str, function: Callable[[Any], Any] | None = None, name: 
 
 
 @bounded
+@checked
 def set_outputs(outputs: Any) -> Edit:
     """Let the model give the tensors at these paths, in the nest they are written in; what only led elsewhere is dropped.
 
@@ -324,6 +335,7 @@ def set_outputs(outputs: Any) -> Edit:
 
 
 @bounded
+@checked
 def splice(at: str, model: Any) -> Edit:
     """Let ``model`` take over at the tensor ``at``: its outputs become this model's.
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch import config, registry
-from anabranch._errors import ShapeError, unknown
+from anabranch._arguments import guarded, is_array_like
+from anabranch._asked import is_integer, shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
 from anabranch._frames import bounded
 from anabranch.graph.weight import SeededInitializer
@@ -65,6 +67,7 @@ class Initializer(Value, SeededInitializer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define fill(shape, rng)")
 
+    @guarded
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None) -> Array:
         """Return an array of ``shape``.
 
@@ -78,7 +81,7 @@ class Initializer(Value, SeededInitializer):
         seed = self._own_seed()
         if seed is not None or rng is None:
             rng = np.random.default_rng(seed)
-        return np.asarray(self.fill(tuple(shape), rng)).astype(dtype or config.floatx())
+        return np.asarray(self.fill(tuple(shape), rng)).astype(config.floatx() if dtype is None else dtype)
 
     def _own_seed(self) -> int | None:
         """Return the seed of a subclass that has one."""
@@ -126,7 +129,10 @@ class Ones(Initializer):
 
 
 def _array(value: object, owner: object, name: str) -> object:
-    return registry.deserialize(value) if isinstance(value, dict) else value
+    found = registry.deserialize(value) if isinstance(value, dict) else value
+    if not is_array_like(found) or (isinstance(found, list) and not found):
+        raise ArgumentTypeError(f"{name} must be a number, or an array that broadcasts to the shape.", got=shown(value))
+    return found
 
 
 class Constant(Initializer):
@@ -190,6 +196,10 @@ class RandomUniform(_Drawn):
     minval: Field[float, float] = number(default=-0.05, doc="the lower bound.")
     maxval: Field[float, float] = number(default=0.05, doc="the upper bound.")
 
+    def _check(self) -> None:
+        if self.minval > self.maxval:
+            raise ArgumentError("minval must not be above maxval.", got=f"{self.minval} and {self.maxval}")
+
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Return uniform draws."""
         return rng.uniform(self.minval, self.maxval, shape)
@@ -207,7 +217,10 @@ def _one_of(*names: str) -> Callable[[Any, Any, str], str]:
 
 
 def _axes(value: Axes | int, owner: object, name: str) -> Axes:
-    return value if value is None else [value] if isinstance(value, int) else [int(axis) for axis in value]
+    found: list[Any] = [*value] if isinstance(value, (list, tuple)) else [value]
+    if value is not None and not all(map(is_integer, found)):
+        raise ArgumentTypeError(f"{name} must be an axis, a list of axes or None.", got=shown(value))
+    return None if value is None else [int(axis) for axis in found]
 
 
 AXES_DOC = "the axes whose sizes multiply to the fan-{}; None takes Keras's order (…, I, O)."
@@ -371,6 +384,7 @@ def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 
 
 @bounded
+@guarded
 def compute_fans(shape: tuple[int, ...], input_axes: Axes = None, output_axes: Axes = None) -> tuple[float, float]:
     """Return fan-in and fan-out of a weight.
 

@@ -13,11 +13,14 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree, config, runtime
+from anabranch._arguments import guarded
+from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch._frames import bound_methods, bounded
 from anabranch.ops import _kernels as kernels
 from anabranch.ops._arguments import documented
-from anabranch.ops._types import Sizes, Tensor
+from anabranch.ops._types import ShapeLike, Tensor
+from anabranch.ops._values import tensor
 
 ARGUMENTS = {
     "dtype: str | None": "the dtype of the result, of floats; None: ``config.floatx()``.",
@@ -46,8 +49,8 @@ class SeedGenerator:
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ArgumentTypeError("A seed must be an integer.", got=repr(seed))
+        if seed is not None and not is_integer(seed):
+            raise ArgumentTypeError("seed of SeedGenerator must be an integer or None.", got=shown(seed))
         self.seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
         self.name = name
         self._generator: torch.Generator | None = None
@@ -91,7 +94,7 @@ def _source(seed: Seed, like: Tensor) -> dict[str, Any]:
     return {"generator": torch.Generator(runtime.device()).manual_seed(seed)}
 
 
-def _empty(shape: Sizes, dtype: str) -> Tensor:
+def _empty(shape: ShapeLike, dtype: str) -> Tensor:
     """Return room for numbers; its sizes may be traced ones."""
     runtime.synchronise_seed()
     sizes = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
@@ -107,15 +110,16 @@ def _empty(shape: Sizes, dtype: str) -> Tensor:
 
 
 def _floats(dtype: str | None) -> str:
-    dtype = dtype or config.floatx()
-    if "float" not in dtype:
+    dtype = config.floatx() if dtype is None else dtype
+    if not isinstance(dtype, str) or "float" not in dtype:
         raise DtypeError("These random numbers are floats.", expected="a float type", got=repr(dtype))
     return dtype
 
 
 @bounded
+@guarded
 @documented
-def normal(shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
+def normal(shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw from the normal distribution.
 
     >>> normal((2, 3)).shape
@@ -126,8 +130,9 @@ def normal(shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | No
 
 
 @bounded
+@guarded
 @documented
-def uniform(shape: Sizes, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
+def uniform(shape: ShapeLike, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
     """Draw uniformly from [minval, maxval).
 
     >>> bool((uniform((4,)) < 1).all())
@@ -138,8 +143,9 @@ def uniform(shape: Sizes, minval: float = 0.0, maxval: float = 1.0, dtype: str |
 
 
 @bounded
+@guarded
 @documented
-def randint(shape: Sizes, minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
+def randint(shape: ShapeLike, minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw integers uniformly from [minval, maxval).
 
     >>> bool((randint((4,), 0, 3) < 3).all())
@@ -150,9 +156,10 @@ def randint(shape: Sizes, minval: int, maxval: int, dtype: str = "int32", seed: 
 
 
 @bounded
+@guarded
 @documented
 def truncated_normal(
-    shape: Sizes, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
+    shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> Tensor:
     """Draw from the normal distribution within two standard deviations of the mean.
 
@@ -165,6 +172,7 @@ def truncated_normal(
 
 
 @bounded
+@guarded
 @documented
 def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw class indices with probabilities softmax(logits): (B, C) -> (B, num_samples).
@@ -177,12 +185,13 @@ def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Se
     >>> categorical(torch.zeros(2, 5), 3).shape
     torch.Size([2, 3])
     """
-    chances = torch.softmax(logits, dim=-1)
+    chances = torch.softmax(tensor(logits), dim=-1)
     found = torch.multinomial(chances, num_samples, replacement=True, **_source(seed, chances))
     return found.to(runtime.dtype_of(dtype))
 
 
 @bounded
+@guarded
 @documented
 def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
     """Set a fraction ``rate`` of the elements to 0 and scale the others by 1 / (1 - rate).
@@ -197,10 +206,12 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | Non
     """
     if not 0 <= rate <= 1:
         raise ArgumentError("A rate is in [0, 1].", got=repr(rate))
+    inputs = tensor(inputs)
     return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
 @bounded
+@guarded
 @documented
 def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     """Shuffle x along an axis.
@@ -209,6 +220,7 @@ def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     >>> sorted(shuffle(torch.arange(3)).tolist())
     [0, 1, 2]
     """
+    x = tensor(x)
     keys = _empty((x.shape[axis],), "float32")
     return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **_source(seed, keys))))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
-from anabranch._asked import is_from, method, module_of, name_of
+from anabranch._asked import is_boolean, is_from, method, module_of, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 
@@ -87,7 +87,9 @@ def get_registered_name(obj: object) -> str:
         >>> get_registered_name(dict)
         'dict'
     """
-    return _names.get(obj) or name_of(obj)
+    if not callable(obj):
+        raise ArgumentTypeError("obj of get_registered_name must be a class or a function.", got=shown(obj))
+    return _names.get(obj) or name_of(obj, type(obj).__name__)
 
 
 @bounded
@@ -105,6 +107,11 @@ def get_registered_object(
         >>> get_registered_object("Gate", {"Gate": dict})
         <class 'dict'>
     """
+    for given, argument in ((custom_objects, "custom_objects"), (module_objects, "module_objects")):
+        if given is not None and not isinstance(given, Mapping):
+            raise ArgumentTypeError(f"{argument} must be a dict of names.", got=shown(given))
+    if not isinstance(name, str):
+        raise ArgumentTypeError("name of get_registered_object must be a string.", got=shown(name))
     for table in (*reversed(_scopes.get()), _registered, custom_objects or {}, module_objects or {}):
         if name in table:
             found: Callable[..., Any] = table[name]
@@ -142,7 +149,7 @@ class CustomObjectScope:
 
     def __init__(self, custom_objects: Mapping[str, Any]) -> None:
         if not isinstance(custom_objects, Mapping):
-            raise ArgumentTypeError("custom_objects must be a dict of names.", got=repr(custom_objects)[:120])
+            raise ArgumentTypeError("custom_objects must be a dict of names.", got=shown(custom_objects))
         self.custom_objects = custom_objects
 
     def __enter__(self) -> CustomObjectScope:
@@ -159,7 +166,7 @@ custom_object_scope = CustomObjectScope
 @contextlib.contextmanager
 def scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Let data name ``custom_objects`` inside the block; None adds nothing."""
-    with CustomObjectScope(custom_objects or {}):
+    with CustomObjectScope({} if custom_objects is None else custom_objects):
         yield
 
 
@@ -284,6 +291,8 @@ def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | N
         >>> deserialize_keras_object(serialize_keras_object(constraints.MaxNorm(3)))
         MaxNorm(max_value=3, axis=0)
     """
+    if not is_boolean(safe_mode):
+        raise ArgumentTypeError("safe_mode must be True or False.", got=shown(safe_mode))
     if not safe_mode:
         raise ArgumentError(
             "safe_mode=False is not supported: data never bring code.", got="safe_mode=False",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from anabranch._arguments import guarded
 from anabranch._errors import AnabranchError, ShapeError
 from anabranch._fields import Convert, Field, Value, choice, field, number
 from anabranch._frames import bounded
@@ -64,6 +65,7 @@ class L1(Regularizer):
 
     l1: Field[float | None, float] = field(default=0.01, convert=_factor(0.01), doc="the factor, ≥ 0.")
 
+    @guarded
     def __call__(self, x: Tensor) -> Tensor:
         """Return l1 · Σ|x|."""
         return self.l1 * abs(x).sum()
@@ -80,6 +82,7 @@ class L2(Regularizer):
 
     l2: Field[float | None, float] = field(default=0.01, convert=_factor(0.01), doc="the factor, ≥ 0.")
 
+    @guarded
     def __call__(self, x: Tensor) -> Tensor:
         """Return l2 · Σx²."""
         return self.l2 * (x * x).sum()
@@ -97,6 +100,7 @@ class L1L2(Regularizer):
     l1: Field[float | None, float] = field(default=0.0, convert=_factor(0.0), doc="the factor of Σ|x|, ≥ 0.")
     l2: Field[float | None, float] = field(default=0.0, convert=_factor(0.0), doc="the factor of Σx², ≥ 0.")
 
+    @guarded
     def __call__(self, x: Tensor) -> Tensor:
         """Return l1 · Σ|x| + l2 · Σx²."""
         return self.l1 * abs(x).sum() + self.l2 * (x * x).sum()
@@ -116,6 +120,7 @@ class OrthogonalRegularizer(Regularizer):
         "rows", "columns", default="rows", doc="which vectors should be orthogonal: 'rows' or 'columns'."
     )
 
+    @guarded
     def __call__(self, x: Tensor) -> Tensor:
         """Return the penalty of a matrix."""
         if len(x.shape) != 2:

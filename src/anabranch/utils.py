@@ -9,7 +9,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anabranch import config
-from anabranch._errors import DataError
+from anabranch._arguments import checked, guarded, is_array_like
+from anabranch._asked import is_integer, shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch._frames import bound_methods, bounded
 from anabranch.registry import (
     CustomObjectScope,
@@ -29,6 +31,7 @@ T = TypeVar("T")
 
 
 @bounded
+@checked
 def set_random_seed(seed: int) -> None:
     """Seed Python's ``random``, NumPy's global generator, weights' initial values, and torch's generators.
 
@@ -57,6 +60,7 @@ def set_random_seed(seed: int) -> None:
 
 
 @bounded
+@guarded
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
     """Return class indices as one-hot rows: (N,) or (N, 1) -> (N, num_classes), float32.
 
@@ -73,6 +77,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     """
     import numpy as np
 
+    if not is_array_like(x):
+        raise DataError("x must be integers.", expected="integers from 0 to num_classes - 1", got=shown(x))
     labels = np.asarray(x, dtype="int64")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
@@ -89,6 +95,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
 
 
 @bounded
+@guarded
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
     """Return x / ‖x‖; zeros stay zeros.
 
@@ -103,6 +110,8 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
+    if not is_array_like(x):
+        raise DataError("x must be an array.", expected="an array of numbers", got=shown(x))
     norm = np.atleast_1d(np.linalg.norm(x, order, axis))
     norm[norm == 0] = 1
     return np.asarray(x / np.expand_dims(norm, axis))
@@ -191,6 +200,10 @@ def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
         >>> list(prefetch(range(3)))
         [0, 1, 2]
     """
+    if not isinstance(items, Iterable):
+        raise ArgumentTypeError("items of prefetch must be what can be iterated over.", got=shown(items))
+    if not is_integer(size) or size < 1:
+        raise ArgumentError("size of prefetch must be an integer ≥ 1.", got=shown(size))
     end = object()
     batches = iter(items)
     with contextlib.closing(ahead(itertools.repeat(lambda: next(batches, end)), 1, size)) as found:

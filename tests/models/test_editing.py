@@ -322,7 +322,7 @@ def test_sequentials_and_subclasses_can_be_edited() -> None:
         pytest.param(lambda: edit.rename(layers.Dense, "x"), ArgumentError, "cannot name 2 layers", id="one name for two"),
         pytest.param(lambda: edit.replace("head", lambda old: 3), ArgumentTypeError, "is no layer", id="no layer"),
         pytest.param(lambda: edit.insert_before("image", layers.ReLU()), ArgumentError, "is an Input", id="before an input"),
-        pytest.param(lambda: edit.insert_after("gap", 3), ArgumentTypeError, "inserted", id="no function"),
+        pytest.param(lambda: edit.insert_after("gap", 3), ArgumentTypeError, "must be a Layer or a function", id="no function"),
         pytest.param(lambda: "gap", ArgumentTypeError, "takes edits", id="no edit"),
         pytest.param(lambda: edit.rewire("head", "shared"), GraphError, "several tensors", id="ambiguous source"),
         pytest.param(lambda: edit.remove("shared@7"), ArgumentError, "no call 7", id="no such call"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch import _tree
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bound_methods
 from anabranch.callbacks.callback import HOOKS, Callback, Logs
@@ -38,6 +39,8 @@ class CallbackList:
     def __init__(
         self, callbacks: object = None, model: Any = None, params: dict[str, Any] | None = None, verbose: int | str = 0
     ) -> None:
+        if params is not None and not isinstance(params, dict):
+            raise ArgumentTypeError("params of CallbackList must be a dict or None.", got=shown(params))
         found = [] if callbacks is None else _tree.leaves(callbacks)
         given = [each if isinstance(each, Callback) or not has_hooks(each) else ThirdPartyCallback(each) for each in found]
         for callback in given:

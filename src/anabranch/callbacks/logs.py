@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, unknown
 from anabranch._fields import Field, boolean, field, text
 from anabranch._frames import bound_methods
@@ -123,6 +124,8 @@ class LambdaCallback(Callback):
         for name, function in {**named, **kwargs}.items():
             if name not in HOOKS:
                 raise unknown("hook", name, HOOKS)
+            if function is not None and not callable(function):
+                raise ArgumentTypeError(f"{name} of LambdaCallback must be a function or None.", got=shown(function))
             if function is not None:
                 setattr(self, name, function)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anabranch import config
+from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bounded
 
@@ -17,6 +18,7 @@ CLASSES = (
     "disc", "ring", "square", "frame", "triangle", "cross", "diagonal cross", "stripes", "half disc", "checkers",
 )  # fmt: skip
 BLOCK = 250  # images drawn at once, from one stream of random numbers
+MOST = 2**31  # images, and numbers of a seed
 
 
 @bounded
@@ -37,8 +39,8 @@ def load_data(train: int = 8000, test: int = 2000, seed: int = 0) -> Split:
         ((3, 32, 32, 3), dtype('uint8'), ['half disc', 'diagonal cross', 'cross'])
     """
     for name, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ArgumentError(f"{name} must be an integer.", expected=f"an int ≥ {least}", got=repr(value))
+        if not is_integer(value) or not least <= value < MOST:
+            raise ArgumentError(f"{name} must be an integer.", expected=f"{least} to {MOST - 1}", got=shown(value))
     return _part(train, seed, 0), _part(test, seed, 1)
 
 

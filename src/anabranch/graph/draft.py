@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 from anabranch import _tree
-from anabranch._errors import ArgumentError, GraphError, unknown
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.call_site import CallSite
 from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.flatten import subgraph
@@ -148,7 +149,11 @@ class Draft:
 
     def ref(self, path: str) -> Ref:
         """Return the one tensor at ``path``; an inner one of a nested model becomes a further output of that model."""
+        if not isinstance(path, str):
+            raise ArgumentTypeError("A tensor is named by its path, a string.", expected="'conv2d', 'split:1'", got=shown(path))
         path, _, index = path.partition(":")
+        if index and not index.isdigit():
+            raise ArgumentError("What follows ':' is the index of an output.", expected=f"{path}:0", got=f"{path}:{index}")
         found = self.find(path)
         if len(found) > 1 or len(found[0].steps) > 1:
             names = (f"{one.path}@{number}" for one in found for number in range(len(one.steps)))

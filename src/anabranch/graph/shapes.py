@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import SupportsIndex, TypeAlias
 
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch._asked import GREATEST, is_integer, shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph.call_site import call_site
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -89,6 +91,45 @@ def check_rank(shape: Shape, rank: int, axes: str) -> None:
         )
 
 
+def to_shape(value: object, name: str, where: object = None) -> Shape:
+    """Return a shape: integers ≥ 0, None where a size is not known; raise where ``value``, the argument ``name``, is none.
+
+    >>> to_shape([None, 8], "input_shape")
+    (None, 8)
+    """
+    place = None if where is None else str(where)
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping)):
+        repair = "mind the comma" if is_integer(value) else None
+        expected = f"({value},)" if is_integer(value) else "(sizes, …)"
+        raise ArgumentTypeError(
+            f"{name} must be a tuple of sizes.", expected=expected, got=shown(value), where=place, repair=repair
+        )
+    sizes = tuple(value)
+    for size in sizes:
+        if size is not None and (not is_integer(size) or operator.index(size) < 0):
+            raise ArgumentError(
+                f"{name} must have integers, or None where a size is not known.", expected="sizes ≥ 0", got=shown(value),
+                where=place, repair="None means a size that is not known" if type(size) is int and size == -1 else None,
+            )  # fmt: skip
+    return tuple(None if size is None else operator.index(size) for size in sizes)
+
+
+def check_shapes(value: object, name: str, where: object = None) -> None:
+    """Raise unless ``value``, the argument ``name``, is a shape with the batch first, or a nest of such shapes."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict) and item:
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)) and any(isinstance(part, (list, tuple, dict)) for part in item):
+            stack.extend(item)
+        elif not isinstance(item, (list, tuple)) or not all(size is None or isinstance(size, SupportsIndex) for size in item):
+            raise ArgumentTypeError(
+                f"{name} must be a shape.", got=shown(value), where=None if where is None else str(where),
+                expected="(batch, …), None where a size is not known, or a list of shapes where the input is a list",
+            )  # fmt: skip
+
+
 def normalise_axis(axis: int, rank: int) -> int:
     """Return ``axis`` counted from the front.
 
@@ -106,18 +147,18 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1
     >>> per_axis(3, 2, "kernel_size")
     (3, 3)
     """
-    if type(value) is int and value >= least:  # as most are
+    if type(value) is int and least <= value < GREATEST:  # as most are
         return (value,) * rank
-    if isinstance(value, bool) or not isinstance(value, (int, Sequence)) or isinstance(value, str):
+    if not is_integer(value) and not isinstance(value, (list, tuple)):
         raise ArgumentError(
-            f"{name} is not a size.", expected=f"an int or {rank} ints", got=repr(value), where=str(call_site())
+            f"{name} is not a size.", expected=f"an int or {rank} ints", got=shown(value), where=str(call_site())
         )
-    sizes = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(sizes) != rank or any(isinstance(s, bool) or not isinstance(s, int) or s < least for s in sizes):
+    sizes = tuple(value) if isinstance(value, (list, tuple)) else (operator.index(value),) * rank  # type: ignore[arg-type]
+    if len(sizes) != rank or not all(is_integer(s) and s >= least for s in sizes):
         raise ArgumentError(
             f"{name} does not fit {rank} spatial axes.",
             expected=f"an int or {rank} ints, each ≥ {least}",
-            got=repr(value),
+            got=shown(value),
             where=str(call_site()),
         )
     return sizes

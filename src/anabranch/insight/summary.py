@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from anabranch._arguments import checked
+from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, nearest
-from anabranch.graph import Graph, Node, Shape, Weight, spec_leaves, subgraph
+from anabranch.graph import Graph, Node, Operation, Shape, Weight, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
@@ -98,8 +100,15 @@ class Summary(NamedTuple):
         return [[cell for cell, show in zip(row, shown, strict=True) if show] for row in rows]
 
 
+def _is_model(value: object) -> bool:
+    return isinstance(value, Operation)
+
+
+@checked
 def summarise(model: Any, expand_nested: bool = False, layer_range: Sequence[str] | None = None) -> Summary:
     """Return the model's rows: its layers in Keras's order, with connections as ``name[call][output]``."""
+    if not _is_model(model):
+        raise ArgumentTypeError("model of summary must be a model.", got=shown(model))
     graph: Graph | None = model.graph
     layers = set(model.layers)
     if graph is None:
@@ -114,6 +123,7 @@ def summarise(model: Any, expand_nested: bool = False, layer_range: Sequence[str
     return Summary(model.name, rows, connected, _count(weights), _count(training), _bytes(weights), _bytes(training))
 
 
+@checked
 def summary(
     model: Any,
     line_length: int | None = None,

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
-from anabranch._asked import has_shape, parameters_of
+from anabranch._arguments import RAW, Checks, checked, to_boolean
+from anabranch._asked import has_shape, is_boolean, parameters_of, shown
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
     ArgumentTypeError,
-    EngineError,
     GraphError,
+    MissingMethodError,
     NotReadyError,
     ShapeError,
     nearest,
@@ -41,6 +42,7 @@ from anabranch.graph import (
     tensors_in,
 )
 from anabranch.graph.clues import explained
+from anabranch.graph.shapes import to_shape
 from anabranch.layers import mask_rule
 from anabranch.layers.configuring import Configured, taken
 
@@ -129,14 +131,14 @@ class Layer(Configured):
         if name is not None:
             self.explicit_name, self._named = name, True
             self._home.path = name or self._home.path
-        if not trainable:
+        if not to_boolean(trainable, "trainable", self):
             self._trainable = False
         if dtype is not None:
             try:
                 self._take_policy(dtype_policies.get(dtype))
             except AnabranchError as error:
                 raise error.at(str(self.made_at)) from None
-        if not autocast:
+        if not to_boolean(autocast, "autocast", self):
             self._autocast = False
         if activity_regularizer is not None:
             self._activity_regularizer = regularizers.get(activity_regularizer)
@@ -224,7 +226,7 @@ class Layer(Configured):
             >>> Double()([1.0, 2.0]).tolist()
             [2.0, 4.0]
         """
-        raise NotImplementedError(f"{type(self).__name__} must write call(self, inputs)")
+        raise MissingMethodError(f"{type(self).__name__} must write call(self, inputs).")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape for ``input_shape``; None is the batch's size.
@@ -237,7 +239,10 @@ class Layer(Configured):
             >>> layers.Dense(3).compute_output_shape((None, 4))
             (None, 3)
         """
-        raise NotImplementedError(f"{type(self).__name__} has no shape rule")
+        raise MissingMethodError(
+            f"{type(self).__name__} has no shape rule.", expected="compute_output_shape(self, input_shape)",
+            repair="layer(Input(shape)).shape infers the output's shape",
+        )  # fmt: skip
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return shape and dtype of what ``call`` gives: by the shape rule, or from fake tensors where there is none.
@@ -272,8 +277,25 @@ class Layer(Configured):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Make a node where an argument is symbolic, compute where all are numbers."""
+        if kwargs or len(args) != 1:
+            self._check_call_arguments(args, kwargs)
         made: Tensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
         return made
+
+    def _check_call_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise where a call lacks its input, or ``training`` or a mask of a layer of ours is none."""
+        names = parameters_of(type(self).call)[1:]
+        if self.graph is None and names and not args and not kwargs and len(names) > len(type(self).call.__defaults__ or ()):
+            raise ArgumentTypeError(
+                f"{self._described()} was called without its input.", expected=f"{self.written_code()}(x)", got="no arguments"
+            )
+        if self.captures:
+            return
+        for name, value in {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}.items():
+            fits = is_boolean if name == "training" else is_mask if name == "mask" else None
+            if fits is not None and value is not None and not fits(value) and not has_shape(value):
+                expected = "True, False or None" if name == "training" else "a boolean tensor for each input, or None"
+                raise ArgumentTypeError(f"{name} of {type(self).__name__} must be {expected}.", got=shown(value))
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
         """Return the symbolic tensors that a call gives, building the layer first.
@@ -330,12 +352,10 @@ class Layer(Configured):
             explained(error)
             error.at(self._described(call_site()))
             raise
-        except (RuntimeError, IndexError) as error:
-            raise EngineError(
-                f"{type(self).__name__} could not run: {str(error).splitlines()[0]}",
-                got=str(_shapes(args)),
-                where=self._described(call_site()),
-            ) from error
+        except RAW as error:
+            if not isinstance(error, (RuntimeError, IndexError)) and (self.captures or runtime.is_tracing()):
+                raise  # the user's own
+            raise _call_checks(type(self)).failed((self, *args), kwargs, error).at(self._described(call_site())) from error
 
     @classmethod
     def call_takes(cls, name: str) -> bool:
@@ -371,6 +391,7 @@ class Layer(Configured):
         penalised = (weight for weight in self.trainable_weights if weight.regularizer is not None)
         return [*added, *(weight.regularizer(runtime.shown(weight)) for weight in penalised if weight.regularizer)]
 
+    @checked
     def add_metric(self, value: Tensor | float, name: str | None = None, aggregation: str = "mean") -> None:
         """Show a value of ``call`` in logs and history, its ``"mean"`` or ``"sum"`` over an epoch, as Keras 2 did.
 
@@ -513,10 +534,10 @@ class Layer(Configured):
         shape = legacy.pop("input_shape", None)
         size = legacy.pop("input_dim", None)
         if batch is not None:
-            return tuple(batch)
+            return to_shape(batch, "batch_input_shape", self.made_at)
         if shape is not None:
-            return (None, *((shape,) if isinstance(shape, int) else shape))
-        return (None, size) if size is not None else None
+            return (None, *to_shape((shape,) if type(shape) is int else shape, "input_shape", self.made_at))
+        return None if size is None else (None, *to_shape((size,), "input_dim", self.made_at))
 
     def _unknown_argument(self, name: str) -> ArgumentTypeError:
         known = taken(type(self))
@@ -528,6 +549,20 @@ class Layer(Configured):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+@functools.cache
+def _call_checks(kind: type[Layer]) -> Checks:
+    """Return what the annotations of a class's ``call`` say."""
+    return Checks(kind.call, kind.__name__)
+
+
+def is_mask(value: _tree.Nest) -> bool:
+    """Return whether a value is a mask, a list of booleans, None, or a nest of them."""
+    leaves = _tree.leaves(value)
+    return bool(leaves) and all(
+        leaf is None or has_shape(leaf) or (isinstance(leaf, bool) and value is not leaf) for leaf in leaves
+    )
 
 
 def _built_after(build: Callable[..., None]) -> Callable[..., None]:

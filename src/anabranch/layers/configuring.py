@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from anabranch import _tree, dtype_policies, registry, regularizers
+from anabranch._arguments import checked, to_boolean
 from anabranch._errors import AnabranchError
 from anabranch._fields import REQUIRED, Configurable
 from anabranch._frames import bound_methods
@@ -89,7 +90,7 @@ class Configured(Holding):
 
     @autocast.setter
     def autocast(self, value: bool) -> None:
-        self._autocast = bool(value)
+        self._autocast = to_boolean(value, "autocast", self)
         self.note_change()
 
     # Config
@@ -107,6 +108,7 @@ class Configured(Holding):
         return config_of(self)
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new layer with the settings of a config, and weights of its own.
 

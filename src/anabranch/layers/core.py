@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, activations
+from anabranch._arguments import to_boolean
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight, call_site, outputs_of, record
-from anabranch.graph.shapes import same
+from anabranch.graph.shapes import same, to_shape
 from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
 from anabranch.layers.base import Layer
 from anabranch.layers.fields import (
@@ -71,7 +72,9 @@ class InputLayer(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if sparse or ragged:
+        if (sparse is not None and to_boolean(sparse, "sparse", self)) or (
+            ragged is not None and to_boolean(ragged, "ragged", self)
+        ):
             raise ArgumentError("Sparse and ragged tensors are not there.", where=str(self.made_at))
         if input_tensor is not None:
             raise ArgumentError(
@@ -84,9 +87,13 @@ class InputLayer(Layer):
                 got=f"shape={shape!r}, batch_shape={batch_shape!r}",
                 where=str(self.made_at),
             )
-        sizes = (batch_size, *_sizes(shape, self)) if batch_shape is None else _sizes(batch_shape, self)
+        (batch,) = to_shape((batch_size,), "batch_size", self.made_at)
+        if batch_shape is None:
+            sizes = (batch, *to_shape(shape, "shape", self.made_at))
+        else:
+            sizes = to_shape(batch_shape, "batch_shape", self.made_at)
         self.batch_shape: Shape = sizes
-        self.optional = optional
+        self.optional = to_boolean(optional, "optional", self)
         self.models: weakref.WeakSet[Any] = weakref.WeakSet()  # those that begin here, so that an inner tensor finds its model
         self.built = True
 
@@ -115,26 +122,6 @@ class InputLayer(Layer):
             "batch_shape": list(self.batch_shape), "dtype": self.dtype, "sparse": False, "ragged": False,
             "optional": self.optional, "name": self.name,
         }  # fmt: skip
-
-
-def _sizes(shape: object, layer: Layer) -> Shape:
-    if not isinstance(shape, Iterable):
-        raise ArgumentTypeError(
-            "A shape is a tuple.",
-            expected=f"({shape},)",
-            got=repr(shape),
-            where=str(layer.made_at),
-            repair="mind the comma",
-        )
-    sizes = tuple(shape)
-    for size in sizes:
-        if size is not None and (isinstance(size, bool) or not isinstance(size, SupportsIndex) or int(size) < 0):
-            raise ArgumentError(
-                "A shape has integers, or None where a size is not known.",
-                expected="sizes ≥ 0", got=repr(shape), where=str(layer.made_at),
-                repair="None means a size that is not known" if size == -1 else None,
-            )  # fmt: skip
-    return tuple(None if size is None else int(size) for size in sizes)
 
 
 @bounded

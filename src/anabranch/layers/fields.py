@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import functools
 import operator
+import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, TypeGuard, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeGuard,
+    dataclass_transform,
+)
 
 from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
-from anabranch._asked import name_of
-from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
+from anabranch._arguments import RAW, to_boolean
+from anabranch._asked import name_of, shown
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, ShapeError, unknown
 from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
 from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
-from anabranch.graph.shapes import per_axis
+from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.configuring import shortened, taken
 
@@ -60,7 +72,8 @@ def activation(
 
 def initializer(*, default: object = REQUIRED, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
     """Declare how a weight's initial value is drawn."""
-    return Field(default, lambda value, owner, name: initializers.get(value), doc=doc)
+    # None means to a weight what it means to ``add_weight``
+    return Field(default, lambda value, owner, name: initializers.get("glorot_uniform" if value is None else value), doc=doc)
 
 
 def regularizer(*, default: object = None, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
@@ -128,7 +141,7 @@ def axes(
         found = list(value) if isinstance(value, (list, tuple)) else [value]
         if not found or any(isinstance(axis, bool) or not isinstance(axis, int) for axis in found) or (one and len(found) > 1):
             wanted = "an axis" if one else "an axis or a list of axes"
-            raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be {wanted}.", got=repr(value)[:120])
+            raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be {wanted}.", got=shown(value))
         return found[0] if one else found
 
     return Field(default, convert, doc=doc, fixed=fixed)
@@ -163,7 +176,7 @@ def absent(*, default: object = None, hidden: bool = False, kw_only: bool = Fals
 
     def convert(value: object, owner: object, name: str) -> Any:
         if value is not default and value != default:
-            raise ArgumentError(f"{name}= of {type(owner).__name__} is not there yet.", got=repr(value)[:120])
+            raise ArgumentError(f"{name}= of {type(owner).__name__} is not there yet.", got=shown(value))
         return default
 
     return Field(default, convert, doc="not there yet; only the default is taken.", hidden=hidden)
@@ -214,12 +227,15 @@ class FieldLayer(Layer, Configurable):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.captures = cls.__init__ is not FieldLayer.__init__
+        for name in ("build", "compute_output_shape"):
+            if name in cls.__dict__:
+                setattr(cls, name, _of_shapes(cls.__dict__[name]))
 
     def _take_others(self, others: dict[str, Any]) -> None:
         if others:
             Layer.__init__(self, **others)
             if "autocast" in others:  # which a class may be without unless it is asked for
-                self._autocast = bool(others["autocast"])
+                self._autocast = to_boolean(others["autocast"], "autocast", self)
 
     def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
         return Configurable._unknown_argument(self, name, taken(type(self)))
@@ -231,7 +247,7 @@ class FieldLayer(Layer, Configurable):
         if changed.fixed and self._weights and value != getattr(self, changed.name):
             raise ArgumentError(
                 f"{changed.name} of {self._described()} cannot change: its weights were made by it.",
-                expected=f"{changed.name}={getattr(self, changed.name)!r}", got=repr(value)[:120],
+                expected=f"{changed.name}={getattr(self, changed.name)!r}", got=shown(value),
                 repair="make a new layer, or exchange it in a model by edit.replace",
             )  # fmt: skip
         self._check_change(changed, value)
@@ -306,6 +322,29 @@ class FieldLayer(Layer, Configurable):
         return shortened(type(self).__name__, words)
 
     __repr__ = Layer.__repr__
+
+
+def _of_shapes(function: types.FunctionType) -> Callable[..., object]:
+    """Return a method of shapes that refuses what is none."""
+    written = vars(function).get("__wrapped__", function)
+    optional = bool(written.__defaults__)  # of a layer that makes its weights at once
+
+    @functools.wraps(function)
+    def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:
+        checked = type(input_shape) is tuple or (optional and input_shape is None)
+        if not checked:
+            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
+        try:
+            return function(self, input_shape, *args, **kwargs)
+        except AnabranchError:
+            raise
+        except RAW as error:
+            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
+            if self.captures:
+                raise
+            raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
+
+    return method
 
 
 def _code(plain: Callable[[Any], Any], value: object) -> str:

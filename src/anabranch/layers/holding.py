@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _process, constraints, initializers, regularizers, runtime
-from anabranch._asked import method
-from anabranch._errors import ArgumentError, NotReadyError, ShapeError
+from anabranch._arguments import checked, to_boolean
+from anabranch._asked import has_shape, is_integer, method, shown
+from anabranch._errors import ArgumentError, MissingAttributeError, NotReadyError, ShapeError
 from anabranch._frames import bound_methods
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 
@@ -62,6 +63,13 @@ class Holding(Operation):
         """The name given, or the one in the model that first claimed the layer."""
         return self.explicit_name or self._home.path.rpartition("/")[2]
 
+    @name.setter
+    def name(self, value: str) -> None:
+        raise MissingAttributeError(
+            f"The name of {self._described()} cannot be set.", got=shown(value),
+            repair=f"{type(self).__name__}(…, name='a'), or model.edit(edit.rename({self.name!r}, 'a'))",
+        )  # fmt: skip
+
     @property
     def path(self) -> str:
         """The path in the model that first claimed the layer, e.g. ``backbone/conv2d``."""
@@ -88,6 +96,7 @@ class Holding(Operation):
 
     # Weights
 
+    @checked
     def add_weight(
         self,
         shape: int | Sequence[int | None] | None = None,
@@ -123,14 +132,15 @@ class Holding(Operation):
             >>> layers.Layer(name="scale").add_weight((3,), "ones", name="gain")
             <Weight scale/gain shape=(3,) dtype=float32 trainable=True>
         """
-        given = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        sizes = tuple(size for size in given if isinstance(size, int) and size >= 0)
+        given = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        sizes = tuple(size for size in given if is_integer(size) and size >= 0)
         if len(sizes) != len(given):
             raise ShapeError("A weight's sizes are known integers.", got=str(given), where=self._described())
         dtype = dtype or self.dtype
         name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
+        drawn = ("glorot_uniform" if "float" in dtype else "zeros") if initializer is None else initializer
         options = WeightOptions(
-            initializers.get(initializer or ("glorot_uniform" if "float" in dtype else "zeros")), regularizers.get(regularizer),
+            initializers.get(drawn), regularizers.get(regularizer),
             constraints.get(constraint), trainable, autocast,
         )  # fmt: skip
         return self._own(Weight(name, sizes, dtype, options, self._home, runtime, axes))
@@ -203,8 +213,9 @@ class Holding(Operation):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        found = to_boolean(value, "trainable", self)
         for layer in self.inner_layers():
-            layer._trainable = bool(value)
+            layer._trainable = found
         _process.note_change()
 
     # Values
@@ -214,6 +225,7 @@ class Holding(Operation):
         self._need_built()
         return [weight.numpy() for weight in self.weights]
 
+    @checked
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the weights' values from arrays in the order of ``weights``; nothing changes unless all fit.
 
@@ -228,9 +240,11 @@ class Holding(Operation):
                 expected=f"{[f'{w.path} {w.shape}' for w in mine]}"[:400],
             )  # fmt: skip
         for weight, value in zip(mine, weights, strict=True):
-            if tuple(value.shape) != weight.shape:
+            if not has_shape(value) or tuple(value.shape) != weight.shape:
                 raise ShapeError(
-                    f"Values for weight {weight.path!r} have another shape.", expected=str(weight.shape), got=str(value.shape)
+                    f"Values for weight {weight.path!r} have another shape.",
+                    expected=str(weight.shape),
+                    got=str(tuple(value.shape)) if has_shape(value) else shown(value),
                 )
         for weight, value in zip(mine, weights, strict=True):
             weight.assign(value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from anabranch import _tree, registry, runtime
-from anabranch._asked import parameters_of
+from anabranch._asked import has_shape, parameters_of, shown
 from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph import Graph, Shape, Spec, Tensor as Symbol, with_values
 from anabranch.layers.base import Layer
@@ -36,6 +36,12 @@ def _as_it_is(value: T) -> T:
     return value
 
 
+def _mask(value: object, owner: object, name: str) -> object:
+    if value is not None and not callable(value) and not has_shape(value):
+        raise ArgumentTypeError(f"{name} of Lambda must be a boolean tensor, a function or None.", got=shown(value))
+    return value
+
+
 class Lambda(FieldLayer):
     """Use a function of tensors as a layer.
 
@@ -56,10 +62,12 @@ class Lambda(FieldLayer):
         doc="the result's shape without the batch, or a function of the input's shape; None infers it.",
     )  # fmt: skip
     mask: Field[MaskLike, MaskLike] = field(
-        default=None, plain=_as_it_is, doc="the output's mask, or a function of the input and its mask."
+        default=None, convert=_mask, plain=_as_it_is, doc="the output's mask, or a function of the input and its mask."
     )
     arguments: Field[dict[str, Any] | None, dict[str, Any]] = field(
-        default=None, convert=lambda value, owner, name: dict(value or {}), doc="further keyword arguments for ``function``."
+        default=None,
+        convert=lambda value, owner, name: {} if value is None else dict(value),
+        doc="further keyword arguments for ``function``.",
     )
 
     _graph: Graph | None = state(init=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
-from anabranch._asked import has_shape, method
+from anabranch._arguments import is_array_like
+from anabranch._asked import has_shape, is_number, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
@@ -28,10 +29,9 @@ def _values(value: object, owner: object, name: str) -> object:
     """Return a number, an array, or a nest of numbers as it is; a config's ``{"value": …}`` as its nest."""
     if isinstance(value, dict) and "config" in value:
         value = value["config"]["value"]
-    if isinstance(value, (str, bool, dict)) or not (
-        value is None or isinstance(value, (int, float, Sized)) or method(value, "__array__")
-    ):
-        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be numbers.", got=repr(value)[:120])
+    numbers = is_array_like(value) or method(value, "__array__") is not None
+    if value is not None and (isinstance(value, bool) or not numbers or (isinstance(value, float) and not is_number(value))):
+        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be a number or an array.", got=shown(value))
     return value
 
 

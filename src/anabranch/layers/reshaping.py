@@ -16,7 +16,7 @@ from anabranch.ops import _kernels as kernels
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
-IntegersField: TypeAlias = "Field[Sequence[int], tuple[int, ...]]"
+IntegersField: TypeAlias = "Field[int | Sequence[int], tuple[int, ...]]"
 
 
 class Flatten(Keeping):

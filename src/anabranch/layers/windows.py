@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank, window_length
@@ -72,13 +73,11 @@ def pairs(value: object, rank: int, name: str) -> tuple[tuple[int, int], ...]:
         found = (found,)
     if len(found) == rank:
         wide = [(item, item) if isinstance(item, int) else _items(item) for item in found]
-        known = [
-            (a, b) for a, b in (p for p in wide if len(p) == 2) if isinstance(a, int) and isinstance(b, int) and a >= 0 <= b
-        ]
+        known = [(a, b) for a, b in (p for p in wide if len(p) == 2) if is_integer(a) and is_integer(b) and a >= 0 <= b]
         if len(known) == rank:
             return tuple(known)
     raise ArgumentError(
-        f"{name} does not fit {rank} spatial axes.", expected="n, one per axis, or a pair per axis", got=repr(value)
+        f"{name} does not fit {rank} spatial axes.", expected="n, one per axis, or a pair per axis", got=shown(value)
     )
 
 

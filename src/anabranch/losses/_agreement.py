@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 import torch
 
 from anabranch import config
+from anabranch._arguments import RAW, guarded
+from anabranch._asked import shown
 from anabranch._docstrings import described
-from anabranch._errors import DataError, ShapeError
+from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch._frames import bounded
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Tensor = torch.Tensor
 Values: TypeAlias = "Tensor | ArrayLike"  # what becomes a tensor: a tensor, an array, a number, or nested lists of numbers
 
 
-loss_function = described(
+_documented = described(
     {
         "y_true": "targets (B, …, C).",
         "y_pred": "predictions of the same shape.",
@@ -28,22 +33,29 @@ loss_function = described(
     },
     "Returns:\n    Values (B, …).",
 )
-"""Completes the docstring of a function ``(y_true, y_pred, …)`` that gives a value for each sample."""
+
+
+def loss_function(function: Callable[P, R]) -> Callable[P, R]:
+    """Complete the docstring of a function ``(y_true, y_pred, …)`` that gives a value for each sample; guard its arguments."""
+    return guarded(_documented(function))
 
 
 def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Return both as tensors on the predictions' device, the predictions floating; targets keep their dtype."""
-    pred = _tensor(y_pred, y_true)
+    pred = _tensor(y_pred, y_true, "y_pred")
     if dtype is not None or not pred.is_floating_point():
         pred = pred.to(dtype or getattr(torch, config.floatx()))
-    true = _tensor(y_true, pred)
+    true = _tensor(y_true, pred, "y_true")
     return (true if true.device == pred.device else true.to(pred.device)), pred
 
 
-def _tensor(value: Values, beside: Values) -> Tensor:
+def _tensor(value: Values, beside: Values, name: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    tensor = torch.as_tensor(value, device=beside.device if isinstance(beside, Tensor) else None)
+    try:
+        tensor = torch.as_tensor(value, device=beside.device if isinstance(beside, Tensor) else None)
+    except RAW as error:
+        raise DtypeError(f"{name} must be a tensor, an array or a number.", got=shown(value)) from error
     return tensor.to(getattr(torch, config.floatx())) if tensor.is_floating_point() else tensor
 
 

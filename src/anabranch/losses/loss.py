@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from anabranch import _asked, _tree, config, registry
+from anabranch._arguments import checked
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field
 from anabranch.config import DTypePolicy
@@ -103,6 +104,7 @@ class Loss(Configurable):
         """
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
+    @checked
     def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count.
 

@@ -87,6 +87,10 @@ class Counting(Metric):
             weight = torch.as_tensor(sample_weight, device=pred.device).to(dtype)
             weight = match(weight.squeeze(-1) if weight.ndim == pred.ndim + 1 else weight, pred)
         if label_weights is not None:
+            if len(label_weights) != pred.shape[-1]:
+                raise ShapeError(
+                    "label_weights has one value for each label.", expected=f"{pred.shape[-1]}", got=f"{len(label_weights)}"
+                )
             weight = weight * torch.as_tensor(label_weights, device=pred.device, dtype=dtype)
         weight = weight.expand_as(pred)
         if top_k is not None:

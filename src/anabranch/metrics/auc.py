@@ -11,6 +11,7 @@ from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._fields import Field, boolean, field, integer, state
 from anabranch.graph.call_site import warn
+from anabranch.losses._agreement import tensors
 from anabranch.losses.loss import DType, Tensor, divide, named
 from anabranch.metrics._counting import Counting, Thresholds, to_thresholds
 from anabranch.metrics.confusion import Given
@@ -122,6 +123,7 @@ class AUC(Counting):
                 Counting._add_counts(self, [len(self.thresholds), labels])
                 move(self._variables, y_pred.device)
         weights = None if self.multi_label else self.label_weights
+        y_true, y_pred = tensors(y_true, y_pred)
         pred = y_pred.sigmoid() if self.from_logits else self._probabilities(y_pred)
         self._add(self._count(y_true, pred, sample_weight, labels=labels, label_weights=weights))
 

@@ -7,8 +7,10 @@ from typing import Any, Literal
 import torch
 
 from anabranch import config
+from anabranch._asked import described
 from anabranch._errors import ShapeError
 from anabranch._fields import Field, choice, number, state
+from anabranch.losses._agreement import tensors
 from anabranch.losses.loss import DType, Tensor, named
 from anabranch.metrics.metric import Metric, Variable, move, typed
 
@@ -45,6 +47,7 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
+        y_true, y_pred = tensors(y_true, y_pred)
         if y_pred.ndim != 2 or y_true.shape != y_pred.shape:
             raise ShapeError(
                 f"{self.name} compares one-hot labels with scores.",
@@ -61,9 +64,14 @@ class FBetaScore(Metric):
             chosen = pred > self.threshold
         pred = chosen.to(dtype)
         counts = (pred * true, pred * (1 - true), (1 - pred) * true, true)
+        weight = None if sample_weight is None else tensors(sample_weight, pred)[0].to(dtype).reshape(-1, 1)
+        if weight is not None and weight.shape[0] not in (1, pred.shape[0]):
+            raise ShapeError(
+                "sample_weight has one value for each sample.", expected=f"({pred.shape[0]},)", got=described(sample_weight)
+            )
         for variable, count in zip(self._variables, counts, strict=True):
-            if sample_weight is not None:
-                count = count * sample_weight.to(dtype).reshape(-1, 1)
+            if weight is not None:
+                count = count * weight
             variable.add_(count.sum() if self.average == "micro" else count.sum(0))
 
     def _build(self, pred: Tensor) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import initializers, runtime
+from anabranch._arguments import RAW, Checks
 from anabranch._docstrings import described
-from anabranch._errors import ArgumentError, NotReadyError
+from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
 from anabranch.graph.arrays import is_numpy
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
@@ -227,9 +228,20 @@ class Metric(Configurable):
 
 def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``update`` without gradients, with tensors for lists and arrays, and with the state on their device."""
+    checks = Checks(update)
 
     @functools.wraps(update)
-    def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+    def update_state(self: Metric, *args: object, **kwargs: object) -> object:
+        try:
+            return prepared(self, *args, **kwargs)
+        except RAW as error:
+            known = isinstance(error, AnabranchError) and not isinstance(error, DtypeError)
+            found = None if known else checks.after((self, *args), kwargs)
+            if found is None:
+                raise
+            raise found.at(f"{type(self).__name__} {self.name!r}") from error
+
+    def prepared(self: Metric, *args: object, **kwargs: object) -> object:
         if runtime.report_update(self, args, kwargs):  # the call of a layer is being traced
             return None
         given = (*args, *kwargs.values())

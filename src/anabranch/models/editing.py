@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from anabranch import _tree
+from anabranch._arguments import checked
+from anabranch._asked import shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
 from anabranch._frames import bounded
 from anabranch.graph import Graph, Node, Tensor, outputs_of
@@ -19,7 +21,7 @@ from anabranch.models.trainer import Trainer
 
 def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, name: str | None) -> Any:
     """Return a new model: the graph after all ``edits``, its layers twins that share or copy their weights."""
-    if weights not in ("shared", "copied"):
+    if not isinstance(weights, str) or weights not in ("shared", "copied"):
         raise ArgumentError("weights of edit is not understood.", expected="'shared' or 'copied'", got=repr(weights))
     from anabranch.graph.draft import Draft, Edit  # loaded with the first edit, as most models see none
     from anabranch.models.rebuilding import rebuild
@@ -36,9 +38,9 @@ def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, na
             edit.apply(draft)
         except AnabranchError as error:
             raise error.at(f"{edit.text}, written at {edit.site}") from error.__cause__
-    built = rebuild(draft, weights)
+    built = rebuild(draft, weights)  # type: ignore[arg-type]  # checked above
     new = model.with_graph(built.graph)
-    new.explicit_name = name or model.explicit_name
+    new.explicit_name = model.explicit_name if name is None else name
     if built.notes:
         warn("These weights did not fit any more: " + "; ".join(built.notes))
     recompile(model, new)
@@ -188,11 +190,12 @@ def _owners(tensor: Tensor) -> list[Any]:
 
 
 @bounded
+@checked
 def clone_model(
     model: Any,
     input_tensors: Any = None,
-    clone_function: Any = None,
-    call_function: Any = None,
+    clone_function: Callable[[Any], Any] | None = None,
+    call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
     *,
     weights: str = "fresh",
@@ -227,8 +230,13 @@ def clone_model(
     from anabranch.graph.draft import Draft
     from anabranch.models.rebuilding import Making, rebuild
 
+    given = None if input_tensors is None else _tree.leaves(input_tensors)
+    if given is not None and (len(given) != len(model.graph.inputs) or not all(isinstance(each, Tensor) for each in given)):
+        raise ArgumentError(
+            f"input_tensors of clone_model must be {len(model.graph.inputs)} symbolic tensors.", got=shown(input_tensors)
+        )
     draft = Draft(model.graph)
-    making = Making(clone_function, call_function, recursive, None if input_tensors is None else _tree.leaves(input_tensors))
+    making = Making(clone_function, call_function, recursive, given)
     built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above
     copied: Any = model  # a Model, which this module is below
     return copied.with_graph(built.graph)

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, engine, registry, runtime
+from anabranch._arguments import checked
+from anabranch._asked import has_shape, is_boolean, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError
 from anabranch._frames import bound_methods
+from anabranch.diagnosis import wrong_value
 from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, map_specs, replay
 from anabranch.graph.arrays import is_array
-from anabranch.graph.shapes import same
-from anabranch.layers.base import Layer, _shapes as shapes_in
+from anabranch.graph.shapes import check_shapes, same
+from anabranch.layers.base import Layer, _shapes as shapes_in, is_mask
 from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, editing, implicit, unneeded
 from anabranch.models.structure import Structure
@@ -169,6 +172,7 @@ class Model(Structure):
         """
         if self.built or self.graph is not None:
             return
+        check_shapes(input_shape, "input_shape of build")
         self.built = True
         try:
             self.follow(implicit.specs_of_shapes(self, input_shape))
@@ -238,6 +242,7 @@ class Model(Structure):
         """
         return Model(*editing.cut(self._need_graph(), start, end), name=name)
 
+    @checked
     def edit(self, *edits: Any, weights: str = "shared", name: str | None = None) -> Model:
         """Return a new model after ``edits`` (see :mod:`anabranch.edit`), all applied before anything is built.
 
@@ -314,6 +319,7 @@ class Model(Structure):
             >>> Model(inputs, layers.Dense(2)(inputs)).compute_output_shape((8, 3, 4))
             (8, 3, 2)
         """
+        check_shapes(input_shape, "input_shape of compute_output_shape")
         graph = self.graph
         dtypes = itertools.repeat(self.dtype) if graph is None else iter([tensor.dtype for tensor in graph.inputs])
         inputs = implicit.symbolic(input_shape, iter(dtypes))
@@ -346,6 +352,8 @@ class Model(Structure):
             )  # fmt: skip
         given = self.bind_inputs(inputs)
         for tensor, declared in zip(given, graph.inputs, strict=True):
+            if not isinstance(tensor, Tensor):
+                raise wrong_value(tensor, f"a symbolic tensor for input {declared.name!r}")
             check_input(tensor, declared)
         same = all(t.spec == declared.spec for t, declared in zip(given, graph.inputs, strict=True))
         outputs = graph.outputs if same else replay(graph, given)
@@ -374,7 +382,15 @@ class Model(Structure):
             """
             graph = self._need_graph()
             given = self.bind_inputs(inputs)
-            outputs, masks = engine.interpret(graph, given, [runtime.mask_of(x) for x in given])
+            for value in given:
+                if not has_shape(value) and not (value is None and optional_inputs(self)):
+                    raise wrong_value(value, "a tensor for each input")
+            try:
+                outputs, masks = engine.interpret(graph, given, [runtime.mask_of(x) for x in given])
+            except (RuntimeError, IndexError) as error:
+                if isinstance(error, AnabranchError) or runtime.is_tracing():
+                    raise
+                raise engine.explained(error, graph, given, bool(training)) from error
             outputs = runtime.distinct(outputs, masks)
             for output, mask in zip(outputs, masks, strict=True):
                 runtime.note_mask(output, mask)
@@ -412,11 +428,18 @@ class Model(Structure):
     def _call_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a call with ``training`` and ``mask`` by name; others are refused."""
         names = ("inputs", "training", "mask")
+        if not args and "inputs" in kwargs:
+            args, kwargs = (kwargs["inputs"],), {name: value for name, value in kwargs.items() if name != "inputs"}
         taken = names[: len(args)]
         wrong = [name for name in kwargs if name in taken or not (name in names or self.call_takes(name))]
-        flag = args[1] if len(args) > 1 else None
-        missing = not args and "inputs" not in kwargs
-        if len(args) > len(names) or wrong or missing or not (flag is None or isinstance(flag, (bool, int))):
+        flag = kwargs.get("training")
+        if not (flag is None or is_boolean(flag)):
+            raise ArgumentTypeError(f"training of {self._described()} must be True, False or None.", got=shown(flag))
+        mask = args[2] if len(args) > 2 else kwargs.get("mask")
+        if not is_mask(mask):
+            raise ArgumentTypeError(f"mask of {self._described()} must be a boolean tensor for each input.", got=shown(mask))
+        position = args[1] if len(args) > 1 else None
+        if len(args) > len(names) or wrong or not args or not (position is None or is_boolean(position)):
             raise ArgumentTypeError(
                 f"{self._described()} was called with arguments that it does not take.",
                 expected="model(inputs, training=None, mask=None), several inputs as one list or dict",
@@ -446,6 +469,7 @@ class Model(Structure):
         return {"name": self.name, "trainable": self.trainable, **architecture.written(graph, _first_call)}
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Return a new model from what ``get_config`` returned, with new layers and weights.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from anabranch import _tree, registry
+from anabranch import _tree, registry, runtime
 from anabranch._asked import name_of
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError
@@ -277,7 +277,10 @@ class Sequential(Model):
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.graph is None:
-            self.build(tuple(args[0].shape))
+            args, kwargs = self._call_arguments(args, kwargs)
+            value = runtime.as_tensor(args[0])
+            self.build(tuple(value.shape))
+            args = (value,)
         return super()._compute(args, kwargs)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, engine, exchange, insight, saving, training
+from anabranch._arguments import checked
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
@@ -124,6 +125,7 @@ class Structure(Trainer):
         names = self._need_graph().names
         return [names.get(tensor.node.operation, tensor.name) for tensor in _tree.leaves(structure)]
 
+    @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return the layer of that name, or at that position in ``layers``.
 
@@ -207,6 +209,7 @@ class Structure(Trainer):
         found: Diff = insight.diff(self, other)
         return found
 
+    @checked
     def to_torch(self, source: str | os.PathLike[str] | None = None) -> exchange.Module:
         """Return the model as a tree of torch modules, one for each layer, that shares this model's weights.
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from anabranch import _tree, runtime
+from anabranch._arguments import RAW, Checks
 from anabranch._asked import module_of
-from anabranch._errors import AnabranchError, EngineError
+from anabranch._errors import AnabranchError, DtypeError
 from anabranch._frames import leave, mark
 from anabranch.graph import Facts, Tensor, Weight, apply, call_site
 from anabranch.graph.facts import NO_FACTS, MaskRule, Signature, SpecRule
@@ -42,23 +43,24 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
-    signature = Signature(documented(function))
+    signature, checks = Signature(documented(function)), Checks(function)
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             given = [*args, *kwargs.values()]
             ready = all(map(_is_ready, map(type, given)))
-            if not ready and any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
-                return apply(called, args, kwargs, facts, signature)
             try:
+                checks.before(args, kwargs)
                 if not ready:
+                    if any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
+                        return apply(called, args, kwargs, facts, signature)
                     args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
                 return function(*args, **kwargs)
-            except (AnabranchError, RuntimeError, IndexError, TypeError, ValueError) as error:
-                if isinstance(error, TypeError) and runtime.is_tracing() and not isinstance(error, AnabranchError):
+            except (AnabranchError, *RAW) as error:
+                if runtime.is_tracing() and not isinstance(error, (AnabranchError, RuntimeError, IndexError, ValueError)):
                     raise
-                raise _placed(error, function, args, kwargs) from _cause(error)
+                raise _placed(error, checks, args, kwargs) from _cause(error)
         except BaseException as error:
             leave(error)
             raise
@@ -68,17 +70,12 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], called)
 
 
-def _placed(error: Exception, function: Callable[..., object], args: object, kwargs: object) -> AnabranchError:
-    """Return the error of a function with the line that calls it; torch's own as the cause of one."""
-    if isinstance(error, AnabranchError):
-        return error.at(f"{function.__name__}, called at {call_site()}")
-    return EngineError(
-        f"{function.__name__} could not run: {(str(error).splitlines() or [type(error).__name__])[0]}",
-        got=", ".join(
-            str(runtime.described_shape(leaf)) for leaf in _tree.leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)
-        ),
-        where=f"called at {call_site()}",
-    )
+def _placed(error: Exception, checks: Checks, args: tuple[object, ...], kwargs: dict[str, object]) -> AnabranchError:
+    """Return the error of a function with the line that calls it; where an argument is wrong, the one that says so."""
+    if not isinstance(error, AnabranchError):
+        return checks.failed(args, kwargs, error).at(f"called at {call_site()}")
+    mistake = checks.after(args, kwargs) if isinstance(error, DtypeError) else None
+    return (mistake or error).at(f"{checks.name}, called at {call_site()}")
 
 
 def _cause(error: Exception) -> BaseException | None:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import SupportsInt, TypeVar
 
 from anabranch import _tree
-from anabranch._errors import ArgumentError
+from anabranch._arguments import checked
+from anabranch._asked import described, has_shape, shown
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic
+from anabranch.graph.arrays import is_numpy
 from anabranch.ops._arguments import documented
 from anabranch.ops._torch import torch
 from anabranch.ops._types import TensorLike
@@ -20,6 +23,7 @@ Nest = _tree.Nest
 
 
 @bounded
+@checked
 @documented
 def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) -> R:
     """Return ``true_fn()`` if ``pred`` is true, else ``false_fn()``.
@@ -32,10 +36,15 @@ def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) 
     >>> cond(True, lambda: "yes", lambda: "no")
     'yes'
     """
-    return true_fn() if pred else false_fn()
+    known = is_numpy(pred) or not has_shape(pred)  # what is traced or symbolic says so itself
+    decided = tensor(pred) if known and not isinstance(pred, bool) else pred
+    if isinstance(decided, torch.Tensor) and decided.numel() != 1:
+        raise ShapeError("pred of cond must be one boolean.", got=described(pred))
+    return true_fn() if decided else false_fn()
 
 
 @bounded
+@checked
 @documented
 def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: Nest) -> R:
     """Return ``branches[index](*operands)``; an index out of range takes the nearest branch.
@@ -48,10 +57,13 @@ def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: 
     >>> switch(1, [lambda x: x, lambda x: -x], 3.0)
     tensor(-3.)
     """
+    if not branches:
+        raise ArgumentError("branches of switch must have one function at least.", got=shown(branches))
     return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
 
 
 @bounded
+@checked
 @documented
 def while_loop(
     cond: Callable[..., object], body: Callable[..., Nest], loop_vars: R, maximum_iterations: int | None = None
@@ -78,6 +90,7 @@ def while_loop(
 
 
 @bounded
+@checked
 @documented
 def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, Nest], Nest], init_val: Nest) -> Nest:
     """Return the value after ``value = body_fun(i, value)`` has run for i from ``lower`` to ``upper - 1``.
@@ -98,6 +111,7 @@ def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, N
 
 
 @bounded
+@checked
 @documented
 def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
     """Return ``f(x)`` for each x along the first axis of ``xs``, stacked.
@@ -114,6 +128,7 @@ def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
 
 
 @bounded
+@checked
 @documented
 def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     """Return ``function(x)`` for each x along the first axis, stacked; computed at once by ``torch.vmap``.
@@ -126,10 +141,14 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     >>> vectorized_map(lambda x: 2 * x, torch.tensor([1, 2]))
     tensor([2, 4])
     """
-    return torch.vmap(function)(_tensors(elements))
+    given = _tensors(elements)
+    if not all(shape(leaf) for leaf in _tree.leaves(given)):
+        raise ShapeError("elements must have a first axis, which is taken apart.", expected="(N, …)", got=described(elements))
+    return torch.vmap(function)(given)
 
 
 @bounded
+@checked
 @documented
 def scan(
     f: Callable[[Nest, Nest], tuple[Nest, Nest]],
@@ -165,6 +184,8 @@ def scan(
 
 def _parts(xs: Nest) -> list[Nest]:
     given = _tensors(xs)
+    if not _tree.leaves(given) or not all(shape(leaf) for leaf in _tree.leaves(given)):
+        raise ShapeError("xs must have a first axis, which is taken apart.", expected="tensors (N, …)", got=described(xs))
     count = shape(_tree.leaves(given)[0])[0]
     if count is None:
         raise ArgumentError(

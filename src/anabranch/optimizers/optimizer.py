@@ -12,7 +12,9 @@ from typing import Any, Self
 
 import torch
 
-from anabranch._errors import ArgumentError, NotReadyError
+from anabranch._arguments import checked
+from anabranch._asked import described, shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._fields import Field
 from anabranch.graph import Weight
 from anabranch.optimizers.numbers import StepNumbers
@@ -147,6 +149,7 @@ class Optimizer(Settings):
         """
         return ListUpdate(parameters, self)
 
+    @checked
     def build(self, weights: Sequence[Weight]) -> None:
         """Take charge of weights; the state of those it had before stays, and follows them to their device.
 
@@ -160,6 +163,8 @@ class Optimizer(Settings):
             >>> len(optimizer.weights)
             1
         """
+        if not all(isinstance(weight, Weight) for weight in weights):
+            raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
         parameters = [weight.value for weight in weights]
         engine = self._engine
         same = len(parameters) == len(self._parameters) and all(map(_is, parameters, self._parameters))
@@ -397,6 +402,7 @@ class Optimizer(Settings):
 
     # Custom loops
 
+    @checked
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight] | None = None) -> None:
         """Update weights from gradients given one by one, as tensors in torch's layout, such as ``weight.value.grad``.
 
@@ -435,6 +441,7 @@ class Optimizer(Settings):
         for parameter, gradient in others.items():
             parameter.grad = gradient
 
+    @checked
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Weight]]) -> int:
         """Update weights from pairs of gradient and weight.
 
@@ -451,6 +458,8 @@ class Optimizer(Settings):
             1
         """
         pairs = list(grads_and_vars)
+        if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+            raise ArgumentTypeError("grads_and_vars must be pairs (gradient, weight).", got=shown(pairs))
         self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
         return self.iterations
 
@@ -527,6 +536,17 @@ def _matched(gradients: list[Any], weights: list[Weight]) -> bool:
             f"Got {len(gradients)} gradient{'' if len(gradients) == 1 else 's'} for {len(weights)} weights.",
             expected=str(len(weights)), got=str(len(gradients)),
         )  # fmt: skip
+    for gradient, weight in zip(gradients, weights, strict=True):
+        if not isinstance(weight, Weight):
+            raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weight))
+        if gradient is not None and not isinstance(gradient, torch.Tensor):
+            raise ArgumentTypeError(f"The gradient for {weight.path!r} must be a tensor or None.", got=shown(gradient))
+        if gradient is not None and gradient.shape != weight.value.shape:
+            raise ShapeError(
+                f"The gradient for {weight.path!r} has another shape.",
+                expected=described(weight.value),
+                got=described(gradient),
+            )
     if gradients and all(gradient is None for gradient in gradients):
         raise ArgumentError(
             "There is no gradient for any weight.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from anabranch import registry
+from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import REQUIRED, Field
 from anabranch.optimizers.schedules import LearningRateSchedule
@@ -121,7 +122,10 @@ def rate_field(default: Any = REQUIRED, *, optional: bool = False) -> Any:
         if isinstance(value, LearningRateSchedule) or callable(value):
             return value  # type: ignore[no-any-return]  # what it returns is checked at each update
         if isinstance(value, Mapping):
-            return registry.deserialize(value)  # type: ignore[no-any-return]  # a schedule or a function
+            found = registry.deserialize(value)
+            if not callable(found):
+                raise ArgumentTypeError(f"{name} must be a number or a schedule.", got=shown(value))
+            return found  # type: ignore[no-any-return]  # a schedule or a function
         try:
             rate = math.nan if isinstance(value, (str, bool)) else float(value)
         except (TypeError, ValueError):

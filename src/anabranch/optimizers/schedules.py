@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anabranch import registry
+from anabranch._arguments import guarded
 from anabranch._asked import module_of
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
@@ -36,7 +37,7 @@ class LearningRateSchedule(Configurable):
         (0.2, {'start': 0.8})
     """
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step.
 
         Args:
@@ -82,7 +83,8 @@ class ExponentialDecay(LearningRateSchedule):
     staircase: Field[bool, bool] = boolean(default=False, doc="whether the exponent is rounded down.")
     name: Field[str, str] = text(default="ExponentialDecay", doc="a name.")
 
-    def __call__(self, step: int) -> float:
+    @guarded
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step."""
         power = step / self.decay_steps
         return float(self.initial_learning_rate * self.decay_rate ** (math.floor(power) if self.staircase else power))
@@ -108,7 +110,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 got=f"{len(self.boundaries)} boundaries, {len(self.values)} values",
             )
 
-    def __call__(self, step: int) -> float:
+    @guarded
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step."""
         return float(self.values[sum(step > boundary for boundary in self.boundaries)])
 
@@ -124,13 +127,14 @@ class PolynomialDecay(LearningRateSchedule):
     initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
     decay_steps: Field[float, float] = number(above=0, doc="the step at which the end is reached.")
     end_learning_rate: Field[float, float] = number(default=0.0001, doc="the learning rate from then on.")
-    power: Field[float, float] = number(default=1.0, doc="the exponent; 1 is a line.")
+    power: Field[float, float] = number(default=1.0, least=0, doc="the exponent; 1 is a line.")
     cycle: Field[bool, bool] = boolean(
         default=False, doc="whether decay_steps grows to its next multiple, so that the rate rises again."
     )
     name: Field[str, str] = text(default="PolynomialDecay", doc="a name.")
 
-    def __call__(self, step: int) -> float:
+    @guarded
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step."""
         steps = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
         done = min(step, steps) / steps
@@ -152,7 +156,8 @@ class InverseTimeDecay(LearningRateSchedule):
     staircase: Field[bool, bool] = boolean(default=False, doc="whether step / decay_steps is rounded down.")
     name: Field[str, str] = text(default="InverseTimeDecay", doc="a name.")
 
-    def __call__(self, step: int) -> float:
+    @guarded
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step."""
         time = step / self.decay_steps
         return float(self.initial_learning_rate / (1 + self.decay_rate * (math.floor(time) if self.staircase else time)))
@@ -181,7 +186,8 @@ class CosineDecay(LearningRateSchedule):
     )
     warmup_steps: Field[float, float] = number(default=0, least=0, doc="how many steps the warm-up takes.")
 
-    def __call__(self, step: int) -> float:
+    @guarded
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step."""
         target, warmup = self.warmup_target, self.warmup_steps
         if target is None:
@@ -211,7 +217,8 @@ class CosineDecayRestarts(LearningRateSchedule):
     alpha: Field[float, float] = number(default=0.0, doc=ALPHA_DOC)
     name: Field[str, str] = text(default="SGDRDecay", doc="a name.")
 
-    def __call__(self, step: int) -> float:
+    @guarded
+    def __call__(self, step: float) -> float:
         """Return the learning rate of a step."""
         done = step / self.first_decay_steps
         if self.t_mul == 1:

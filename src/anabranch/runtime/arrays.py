@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from anabranch import _tree
+from anabranch._asked import shown
 from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch.graph import Shape, Tensor, Weight
 from anabranch.graph.shapes import same
@@ -24,8 +25,8 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 def dtype_of(name: str) -> torch.dtype:
     """Return torch's dtype of that name."""
-    if name not in DTYPES:
-        raise DtypeError("Unknown dtype.", expected=", ".join(DTYPES), got=repr(name))
+    if not isinstance(name, str) or name not in DTYPES:
+        raise DtypeError("Unknown dtype.", expected=", ".join(DTYPES), got=shown(name))
     return DTYPES[name]
 
 
@@ -37,7 +38,10 @@ def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) ->
     if isinstance(value, torch.Tensor):
         tensor, mask = value, mask_of(value)
     else:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # nested lists of unequal lengths
+            raise DtypeError("These are not numbers.", expected="numbers", got=shown(value)) from error
         if array.dtype.kind not in "biuf":
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
         tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))

@@ -10,6 +10,7 @@ from torch.fx.proxy import Proxy
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, NotReadyError
 from anabranch.runtime import state
+from anabranch.runtime.arrays import as_tensor
 
 
 class RunningValue:
@@ -74,7 +75,7 @@ def report_loss(layer: Any, loss: Any) -> None:
                 repair="move it into call; a loss of the weights alone is a regularizer, kernel_regularizer=…",
             )  # fmt: skip
         else:
-            state.hold_loss(layer, torch.as_tensor(value))
+            state.hold_loss(layer, as_tensor(value))
 
 
 def report_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -87,6 +88,8 @@ def report_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 def watch_value(layer: Any, value: Any, name: str, aggregation: str) -> None:
     """Add one value to what ``layer`` reports under ``name``."""
+    if not isinstance(value, (torch.Tensor, Proxy)):
+        value = as_tensor(value)
     if name not in layer.watched:
         layer.watched = {**layer.watched, name: RunningValue(name, aggregation)}
     if not report_update(layer.watched[name], (value,), {}):

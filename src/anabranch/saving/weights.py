@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from anabranch._errors import ArgumentError, FileFormatError, NotReadyError
+from anabranch._arguments import checked
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError, NotReadyError
 from anabranch._frames import bounded
-from anabranch.graph import Weight
+from anabranch.graph import Operation, Weight
 
 
 def weight_paths(model: Any) -> dict[str, Weight]:
@@ -34,6 +36,7 @@ def weight_paths(model: Any) -> dict[str, Weight]:
 
 
 @bounded
+@checked
 def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
 
@@ -52,6 +55,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
         ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
         ['w.safetensors']
     """
+    _check_model(model, "save_weights")
     path = _checked(filepath)
     if path.exists() and not overwrite:
         raise ArgumentError("The file is there already.", got=str(path), repair="overwrite=True, or another name")
@@ -76,6 +80,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
 
 
 @bounded
+@checked
 def load_weights(model: Any, filepath: str | Path) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
@@ -92,6 +97,7 @@ def load_weights(model: Any, filepath: str | Path) -> None:
         ...     saving.save_weights(model, pathlib.Path(folder) / "w.safetensors")
         ...     saving.load_weights(model, pathlib.Path(folder) / "w.safetensors")
     """
+    _check_model(model, "load_weights")
     path = _checked(filepath)
     if not model.built:
         raise NotReadyError(
@@ -117,6 +123,11 @@ def load_weights(model: Any, filepath: str | Path) -> None:
         )
     for name, weight in wanted.items():
         weight.assign(held[name])
+
+
+def _check_model(model: object, function: str) -> None:
+    if not isinstance(model, Operation):
+        raise ArgumentTypeError(f"model of {function} must be a model or a layer.", got=shown(model))
 
 
 def _checked(filepath: str | Path) -> Path:

@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 
+from anabranch._asked import GREATEST, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 
 
@@ -15,9 +16,11 @@ def integer(value: object, name: str, least: int = 1) -> int:
         found = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # what has no index raises
     except TypeError:
         found = None
+    if found is not None and found >= GREATEST:
+        raise ArgumentError(f"{name} must be below 2**63.", got=shown(value))
     if found is None or found < least:
         kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        raise ArgumentError(f"{name} must be {kind}.", expected=kind, got=repr(value))
+        raise ArgumentError(f"{name} must be {kind}.", expected=kind, got=shown(value))
     return found
 
 
@@ -29,12 +32,12 @@ def optional_integer(value: object, name: str) -> int | None:
 def fraction(value: object, name: str) -> float:
     """Return a number from 0 up to, but not including, 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ArgumentError(f"{name} must be a fraction.", expected="a number from 0 to below 1", got=repr(value))
+        raise ArgumentError(f"{name} must be a fraction.", expected="a number from 0 to below 1", got=shown(value))
     return float(value)
 
 
 def boolean(value: object, name: str) -> bool:
     """Return ``value``, which must be True or False."""
     if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
-        raise ArgumentTypeError(f"{name} must be a boolean.", expected="True or False", got=repr(value))
+        raise ArgumentTypeError(f"{name} must be a boolean.", expected="True or False", got=shown(value))
     return bool(value)

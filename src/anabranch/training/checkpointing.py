@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
+from anabranch._asked import GREATEST, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch.graph import Graph
 from anabranch.graph.paths import walk
@@ -18,7 +19,7 @@ def remat_of(graph: Graph | None, given: object) -> Remat:
     """Return patterns, each of which matches a layer of ``graph``, or a number of bytes; () for None."""
     if given is None:
         return ()
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
+    if isinstance(given, (int, float)) and not isinstance(given, bool) and abs(given) < GREATEST:
         return _positive(int(given), given)
     size = re.fullmatch(r"\s*([\d.]+)\s*([kmg]i?|)b\s*", given, re.IGNORECASE) if isinstance(given, str) else None
     if size is not None:
@@ -27,7 +28,7 @@ def remat_of(graph: Graph | None, given: object) -> Remat:
     if patterns is None or not all(isinstance(pattern, str) for pattern in patterns):
         raise ArgumentTypeError(
             "remat must say which layers are recomputed.",
-            expected="paths or patterns of paths of layers, or bytes as in '500MB'", got=repr(given),
+            expected="paths or patterns of paths of layers, or bytes as in '500MB'", got=shown(given),
         )  # fmt: skip
     if graph is not None:
         paths = [path for path, _ in walk(graph)]
@@ -39,5 +40,5 @@ def remat_of(graph: Graph | None, given: object) -> Remat:
 
 def _positive(count: int, given: object) -> int:
     if count <= 0:
-        raise ArgumentError("remat must be a positive number of bytes.", got=repr(given))
+        raise ArgumentError("remat must be a positive number of bytes.", got=shown(given))
     return count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, SupportsFloat
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from anabranch import _tree, metrics, runtime
+from anabranch._asked import described, has_shape, is_number
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch.engine.cuda_graphs import GraphMaker, Replays
 from anabranch.graph import Graph, Shape
@@ -257,7 +258,7 @@ def _losses_of(given: object, slots: Slots) -> list[Loss | None]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, SupportsFloat)
+    return is_number(value) and not (has_shape(value) and described(value)[:2] != "()")
 
 
 def _loss_weights(given: object, slots: Slots) -> list[float | None]:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from anabranch import _tree, engine, runtime
-from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import warn
 from anabranch.optimizers import Optimizer
@@ -177,6 +178,8 @@ def default_loss(model: Trainable, y: object, y_pred: object, sample_weight: obj
     outputs = compiled.outputs_of(model, y_pred)
     ys, weights = by_output(compiled, y, sample_weight)
     for index, (target, value) in enumerate(zip(compiled.targets, ys, strict=True)):
+        if value is not None and not isinstance(value, torch.Tensor):
+            raise DtypeError("y of compute_loss must be a tensor for each output.", got=shown(value))
         if value is not None and value.ndim:
             target.check(value, "y" if len(ys) == 1 else f"y[{compiled.bound_slots().names[index]!r}]")
     return compiled.total(outputs, ys, weights, [loss.sum() for loss in model.losses], len(outputs[0]))

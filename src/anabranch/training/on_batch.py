@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch import _tree
+from anabranch.training.arguments import boolean
 from anabranch.training.evaluating import in_order
 from anabranch.training.predictions import numpy
 from anabranch.training.preparation import located, objective_for, prediction_for
@@ -28,12 +29,13 @@ def test_on_batch(model: Trainable, x: object, y: object, sample_weight: object,
 
 def _on_batch(model: Trainable, data: tuple[Any, Any, Any], use: str, class_weight: object, return_dict: bool) -> Any:
     x, y, sample_weight = data
+    as_dict = boolean(return_dict, "return_dict")
     objective, x = objective_for(model, x, use)
     binder = objective.binder(class_weight)
     objective.reset()
     objective.step(training=use == "train_on_batch")(binder.batch((x, y, sample_weight)))
     logs = objective.logs()
-    return logs if return_dict else in_order(objective, logs)
+    return logs if as_dict else in_order(objective, logs)
 
 
 @located

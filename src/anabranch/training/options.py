@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from anabranch._asked import is_boolean, shown
 from anabranch._errors import ArgumentError
 from anabranch.graph import Graph
 from anabranch.training.arguments import boolean, integer
@@ -33,9 +34,9 @@ def checked_options(
     eagerly = boolean(run_eagerly, "run_eagerly")
     jit: bool | str = "auto"
     if not (isinstance(jit_compile, str) and jit_compile == "auto"):
-        if isinstance(jit_compile, str) or jit_compile not in (True, False):
+        if not is_boolean(jit_compile):
             raise ArgumentError(
-                "jit_compile must be True, False or 'auto'.", expected="True, False or 'auto'", got=repr(jit_compile)
+                "jit_compile must be True, False or 'auto'.", expected="True, False or 'auto'", got=shown(jit_compile)
             )  # fmt: skip
         jit = bool(jit_compile)
     if eagerly and remat is not None:

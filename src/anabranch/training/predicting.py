@@ -27,7 +27,8 @@ def predict(
     binder, step, x = prediction_for(model, x)
     reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))
     source = source_for(binder, x, None, None, reading)
-    if source.steps == 1 and steps is None and isinstance(source, Arrays) and callbacks is None and verbose in (0, "auto"):
+    silent = isinstance(verbose, (int, str)) and verbose in (0, "auto")
+    if source.steps == 1 and steps is None and isinstance(source, Arrays) and callbacks is None and silent:
         return _tree.map_leaves(owned, step(next(source.batches(0))))
     epochs = Epochs(source, reading.steps)
     shown = callbacks_for(callbacks, model, model.training_strategy, epochs=1, steps=epochs.steps, verbose=verbose)

@@ -25,8 +25,12 @@ def constrained(weight: Weight) -> torch.Tensor:
     name = constraint.__name__ if isinstance(constraint, FunctionType) else type(constraint).__name__
     try:
         found = constraint(runtime.shown(weight).detach())  # type: ignore[misc]  # asked only of weights that have one
-    except AnabranchError:
-        raise
+    except AnabranchError as error:
+        if not isinstance(error, EngineError):
+            raise
+        raise EngineError(
+            f"The constraint {name} of weight {weight.path!r} failed: {error.fact}", got=f"a weight of shape {weight.shape}"
+        ) from error.__cause__
     except (RuntimeError, IndexError) as error:  # an axis that the weight does not have, shapes that do not fit
         raise EngineError(
             f"The constraint {name} of weight {weight.path!r} failed: {str(error).splitlines()[0]}",

@@ -7,6 +7,7 @@ import hashlib
 import torch
 
 from anabranch import _process, config
+from anabranch._asked import is_boolean, shown
 from anabranch._errors import ArgumentError
 
 _counted = (-1, -1)
@@ -46,5 +47,5 @@ def permutation(count: int, shuffle: bool | str, batch_size: int, fit: int, epoc
 
 def check_shuffle(shuffle: object) -> None:
     """Refuse what is neither True, False nor ``"batch"``."""
-    if not (shuffle == "batch" if isinstance(shuffle, str) else shuffle in (True, False)):
-        raise ArgumentError("shuffle must be True, False or 'batch'.", expected="True, False or 'batch'", got=repr(shuffle))
+    if not (shuffle == "batch" if isinstance(shuffle, str) else is_boolean(shuffle)):
+        raise ArgumentError("shuffle must be True, False or 'batch'.", expected="True, False or 'batch'", got=shown(shuffle))

@@ -1,0 +1,318 @@
+"""Arguments of functions, held to their annotations: one place for what is an axis, a size, a number, a name or an array.
+
+What an annotation says is checked before a call, except of arrays, whose check would cost more than many a function. Of these
+it is asked when the call has failed, to say which argument was wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from anabranch._asked import described, has_shape, is_boolean, is_from, is_integer, is_number, module_of, name_of, shown
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, EngineError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+RAW = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError)
+"""What Python and torch raise for arguments that they cannot use."""
+
+
+class Kind(NamedTuple):
+    """What an annotation says.
+
+    Args:
+        words: what it says, as a message has it; "" where it says nothing that can be checked.
+        fits: whether a value is so.
+        early: whether that is asked before the call.
+    """
+
+    words: str
+    fits: Callable[[object], bool]
+    early: bool = True
+
+
+UNKNOWN = Kind("", lambda value: True)
+
+
+def to_boolean(value: object, name: str, owner: object) -> bool:
+    """Return ``value``, which must be True or False; it is ``name`` of an object."""
+    if not is_boolean(value):
+        raise ArgumentTypeError(f"{name} of {name_of(type(owner))} must be True or False.", got=shown(value))
+    return bool(value)
+
+
+def is_array_like(value: object) -> bool:
+    """Return whether a value is what becomes a tensor: an array, a number, or nested lists of these.
+
+    >>> is_array_like([[1.0], [2.0]]), is_array_like("a"), is_array_like([None])
+    (True, False, False)
+    """
+    stack: list[object] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(item)
+        elif isinstance(item, (bool, float)):
+            continue
+        elif isinstance(item, int):
+            if not is_integer(item):
+                return False
+        elif not has_shape(item) or (is_from(type(item), "numpy") and not str(item.dtype).startswith(NUMBERS)):
+            return False
+    return True
+
+
+NUMBERS = ("bool", "int", "uint", "float", "bfloat")  # what the names of NumPy's dtypes of numbers begin with
+_LISTS = tuple(map(name_of, (Sequence, list)))
+_MANY = {"an integer": "integers", "a number": "numbers", "a string": "strings", "a function": "functions"}
+
+
+def _plural(words: str) -> str:
+    """Return what a list holds: ``integers or None`` for ``an integer or None``."""
+    parts = (part.replace("a list of", "lists of") for part in words.split(" or "))
+    return " or ".join(_MANY.get(part, part) for part in parts)
+
+
+def _sequence(inner: Kind, count: int | None = None) -> Kind:
+    words = f"a list of {'' if count is None else f'{count} '}{_plural(inner.words)}" if inner.words else "a list"
+
+    def fits(value: object) -> bool:
+        if not isinstance(value, (list, tuple)):
+            return _is_row(value)
+        return count in (None, len(value)) and all(map(inner.fits, value))
+
+    return Kind(words, fits, inner.early)
+
+
+def _is_row(value: object) -> bool:
+    """Return whether a value is an array of one axis, which is as good as a list of numbers."""
+    return has_shape(value) and isinstance(value.shape, tuple) and len(value.shape) == 1
+
+
+KINDS: dict[str, Kind] = {
+    "bool": Kind("True or False", is_boolean),
+    "int": Kind("an integer", is_integer),
+    "SupportsInt": Kind("an integer", is_integer),
+    "float": Kind("a number", is_number),
+    "str": Kind("a string", lambda value: isinstance(value, str)),
+    "None": Kind("None", lambda value: value is None),
+    **dict.fromkeys(("Path", "os.PathLike[str]"), Kind("a path", lambda value: isinstance(value, os.PathLike))),
+    **dict.fromkeys(
+        ("TensorLike", "Tensor", "Values", "ArrayLike", "torch.Tensor"),
+        Kind("a tensor, an array or a number", is_array_like, early=False),
+    ),
+}
+"""What is known by the text of an annotation; an alias of other names is followed."""
+
+
+def kind_of(annotation: str, names: Mapping[str, object]) -> Kind:
+    """Return what an annotation says, where ``names`` has those that it uses.
+
+    >>> kind_of("int | Sequence[int] | None", {}).words
+    'an integer or a list of integers or None'
+    """
+    parts = [_single(part.strip(), names) for part in _split(annotation, "|")]
+    if not all(part.words for part in parts):
+        return UNKNOWN
+    each = list(dict.fromkeys(part.words for part in parts))
+    words = (", or " if any(" or " in part for part in each) else " or ").join(each)
+    return Kind(words, lambda value: any(part.fits(value) for part in parts), all(part.early for part in parts))
+
+
+def kind_taken(owner: type | None, name: str) -> Kind:
+    """Return what the annotation ``Field[what is taken, …]`` of a class's attribute says that it takes."""
+    text = str(vars(owner).get("__annotations__", {}).get(name, ""))
+    names = vars(sys.modules[module_of(owner)]) if owner is not None else {}
+    if isinstance(names.get(text), str):  # an alias
+        text = names[text]
+    return kind_of(next(_split(text[6:-1], ",")), names) if text.startswith("Field[") else UNKNOWN
+
+
+def _single(text: str, names: Mapping[str, object]) -> Kind:
+    if text in KINDS:
+        return KINDS[text]
+    head, _, inside = text.rstrip("]").partition("[") if text.endswith("]") else (text, "", "")
+    if head == "Literal":
+        import ast
+
+        return _choice(ast.literal_eval(f"({inside},)"))
+    if head in _LISTS:
+        return _sequence(kind_of(text[len(head) + 1 : -1], names))
+    if head == "tuple":
+        inner = [part.strip() for part in _split(text[6:-1], ",")]
+        return _sequence(kind_of(inner[0], names), None if inner[-1] == "..." else len(inner))
+    if head == name_of(Iterable):
+        return Kind(
+            "what can be iterated over", lambda value: isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+        )
+    if head == "Callable":
+        return Kind("a function", callable)
+    if head in ("dict", "Mapping"):
+        return Kind("a dict", lambda value: isinstance(value, Mapping))
+    found = names.get(text)
+    if isinstance(found, str):
+        return kind_of(found, names)
+    if typing.get_origin(found) is typing.Literal:
+        return _choice(typing.get_args(found))
+    if isinstance(found, type) and found not in (object, Any):
+        return Kind(f"{'an' if found.__name__[0] in 'AEIOU' else 'a'} {found.__name__}", lambda value: isinstance(value, found))
+    return UNKNOWN
+
+
+def _choice(choices: tuple[object, ...]) -> Kind:
+    return Kind(" or ".join(map(repr, choices)), lambda value: isinstance(value, (str, int)) and value in choices)
+
+
+def _split(text: str, sign: str) -> Iterator[str]:
+    """Yield the parts of an annotation between signs that are in no brackets."""
+    depth = begin = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "[") - (letter == "]")
+        if letter == sign and depth == 0:
+            yield text[begin:place]
+            begin = place + 1
+    yield text[begin:]
+
+
+class Checks:
+    """What the annotations of a function say of its arguments, read when it is first called.
+
+    Args:
+        function: the function.
+        name: what messages call it.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str = "") -> None:
+        self.function = function
+        owner, _, own = function.__qualname__.rpartition(".")
+        self.name = name or (owner.rpartition(".")[2] if own == "__call__" else own)
+        self.kinds: dict[str, Kind] = {}
+        self._early: dict[str, Kind] = {}
+        self._in_order: tuple[tuple[str, Kind | None], ...] | None = None
+
+    def _read(self) -> tuple[tuple[str, Kind | None], ...]:
+        import inspect  # which takes a while to load
+
+        written = inspect.unwrap(self.function)
+        names = written.__globals__ if isinstance(written, types.FunctionType) else {}
+        parameters = inspect.signature(self.function).parameters.values()
+        for each in parameters:
+            if each.annotation is not each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
+                text = each.annotation if isinstance(each.annotation, str) else inspect.formatannotation(each.annotation)
+                self.kinds[each.name] = kind_of(text, names)
+        self._early = {name: kind for name, kind in self.kinds.items() if kind.words and kind.early}
+        order = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+        self._in_order = tuple((name, self._early.get(name)) for name in order)
+        return self._in_order
+
+    def before(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Raise where an argument is not what its annotation says, as far as that is quickly seen."""
+        in_order = self._in_order if self._in_order is not None else self._read()
+        if not self._early:
+            return
+        for (name, kind), value in zip(in_order, args, strict=False):
+            if kind is not None and not kind.fits(value) and not _is_traced(value):
+                raise self._mistake(name, kind, value)
+        for name, value in kwargs.items():
+            kind = self._early.get(name)
+            if kind is not None and not kind.fits(value) and not _is_traced(value):
+                raise self._mistake(name, kind, value)
+
+    def after(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> AnabranchError | None:
+        """Return the error that says which argument made a call fail; None where all are what their annotations say."""
+        if self._in_order is None:
+            self._read()
+        for name, value in self.named(args, kwargs).items():
+            kind = self.kinds.get(name, UNKNOWN)
+            if not kind.fits(value) and not _is_traced(value):
+                return self._mistake(name, kind, value)
+        return None
+
+    def failed(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> AnabranchError:
+        """Return the error for a call that failed: the wrong argument, or what torch said of right ones."""
+        found = self.after(args, kwargs)
+        if found is not None:
+            return found
+        import inspect
+
+        try:
+            inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError as unbound:  # an argument is missing, or one too many
+            return ArgumentTypeError(f"{self.name}: {unbound}.", expected=f"{self.name}{inspect.signature(self.function)}")
+        given = ", ".join(f"{name} {described(value)}" for name, value in self.named(args, kwargs).items())
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return EngineError(f"{self.name} could not run: {reason}", got=given[:400])
+
+    def named(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Return the arguments of a call by name, as far as they have one."""
+        in_order = self._in_order if self._in_order is not None else self._read()
+        named = {**dict(zip((name for name, _ in in_order), args, strict=False)), **kwargs}
+        return {name: value for name, value in named.items() if name not in ("self", "cls")}
+
+    def _mistake(self, name: str, kind: Kind, value: object) -> AnabranchError:
+        number = ("integer" in kind.words and type(value) is int) or ("number" in kind.words and type(value) in (int, float))
+        made = ArgumentError if number else ArgumentTypeError  # a number beyond the bounds, or something else
+        return made(f"{name} of {self.name} must be {kind.words}.", got=shown(value))
+
+
+_SYMBOLIC = ("SymInt", "SymFloat", "SymBool")  # torch's numbers that are known later
+
+
+def _is_traced(value: object) -> bool:
+    """Return whether a value is in the place of one that is known later: a symbolic or traced number, or a tensor."""
+    return (has_shape(value) or name_of(type(value)) in _SYMBOLIC) and not is_from(type(value), "numpy")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Hold a function's arguments to their annotations; an error inside that a wrong one explains says so.
+
+    Other errors pass as they are, as the function may run the user's code.
+
+    >>> @checked
+    ... def repeat(text: str, count: int = 2) -> str:
+    ...     return text * count
+    >>> repeat("a", "b")
+    Traceback (most recent call last):
+    anabranch._errors.ArgumentTypeError: count of repeat must be an integer.
+      got:      'b'
+    """
+    checks = Checks(function)
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        checks.before(args, kwargs)
+        try:
+            return function(*args, **kwargs)
+        except RAW as error:
+            found = (
+                None if isinstance(error, AnabranchError) and not isinstance(error, DtypeError) else checks.after(args, kwargs)
+            )
+            if found is None:
+                raise
+            raise found from error
+
+    return called
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """Like ``checked``, of a function that runs no code but the library's: every error of Python's or torch's becomes ours."""
+    checks = Checks(function)
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        checks.before(args, kwargs)
+        try:
+            return function(*args, **kwargs)
+        except AnabranchError as error:
+            found = checks.after(args, kwargs) if isinstance(error, DtypeError) else None
+            raise found or error from error.__cause__
+        except RAW as error:
+            raise checks.failed(args, kwargs, error) from error
+
+    return called

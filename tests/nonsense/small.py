@@ -1,0 +1,103 @@
+"""The small rooms: config, utils, saving, datasets, precision."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from nonsense.target import Target, function
+from small_model import data, made
+
+import anabranch as ab
+from anabranch import config as settings, datasets as sets, dtype_policies, mixed_precision, saving as files, utils as tools
+
+SETTERS: dict[str, Any] = {
+    "check_data_format": "channels_last", "set_device": "cpu", "set_dtype_policy": "float32", "set_epsilon": 1e-7,
+    "set_floatx": "float32", "set_image_data_format": "channels_last", "set_keep_memory": "fit", "set_seed": 3,
+    "set_strict_merges": True, "set_tf32": True, "set_global_policy": "float32",
+    "clear_session": True,
+}  # fmt: skip
+
+
+def config() -> Iterator[Target]:
+    """Yield the settings of the process, each used by a fit."""
+
+    def used(_: Any) -> None:
+        made(ab).fit(*data(4), verbose=0)
+
+    for room in (settings, ab.backend, mixed_precision):
+        for name in dir(room):
+            thing = getattr(room, name)
+            if not inspect.isfunction(thing) or not inspect.signature(thing).parameters:
+                continue
+            first = next(iter(inspect.signature(thing).parameters))
+            label = f"{room.__name__.rpartition('.')[2]}.{name}"
+            yield function(
+                label, thing, lambda first=first, name=name: {first: SETTERS.get(name, "float32")}, use=used, alone=True
+            )
+    policy = dtype_policies.DTypePolicy("float32")
+    for name, given in {
+        "DTypePolicy": {"name": "float32"}, "get": {"identifier": "float32"}, "serialize": {"dtype_policy": policy},
+        "deserialize": {"config": dtype_policies.serialize(policy)},
+    }.items():  # fmt: skip
+        yield function(f"dtype_policies.{name}", getattr(dtype_policies, name), lambda given=given: given)
+
+
+class Sequence(tools.PyDataset):
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Any:
+        return data(4)
+
+
+def utils() -> Iterator[Target]:
+    """Yield helpers."""
+    huber = tools.serialize_keras_object(ab.losses.Huber())
+    right: dict[str, Any] = {
+        "CustomObjectScope": lambda: {"custom_objects": {"a": len}},
+        "custom_object_scope": lambda: {"custom_objects": {"a": len}},
+        "deserialize_keras_object": lambda: {"config": huber},
+        "get_registered_name": lambda: {"obj": len},
+        "get_registered_object": lambda: {"name": "a"},
+        "normalize": lambda: {"x": np.ones((2, 3))},
+        "pack_x_y_sample_weight": lambda: {"x": np.ones((2, 3))},
+        "prefetch": lambda: {"items": [1, 2]},
+        "register_keras_serializable": dict,
+        "serialize_keras_object": lambda: {"obj": ab.losses.Huber()},
+        "set_random_seed": lambda: {"seed": 3},
+        "to_categorical": lambda: {"x": [0, 1]},
+        "unpack_x_y_sample_weight": lambda: {"data": (1, 2)},
+    }
+    uses = {
+        "prefetch": list,
+        "CustomObjectScope": lambda made: made.__enter__(),
+        "custom_object_scope": lambda made: made.__enter__(),
+    }
+    for name, given in right.items():
+        yield function(
+            f"utils.{name}", getattr(tools, name), given, use=uses.get(name), alone="seed" in name or "regist" in name
+        )
+
+    def fed(source: Any) -> None:
+        made(ab).fit(source, verbose=0)
+
+    yield function("utils.PyDataset", Sequence, use=fed)
+
+
+def saving() -> Iterator[Target]:
+    """Yield the reading and writing of weights."""
+    yield function("saving.save_weights", files.save_weights, lambda: {"model": made(ab), "filepath": "w.safetensors"})
+
+    def read(**given: Any) -> None:
+        files.save_weights(made(ab), "w.safetensors")
+        files.load_weights(**given)
+
+    yield Target("saving.load_weights", read, lambda: {"model": made(ab), "filepath": "w.safetensors"}, ("model", "filepath"))
+
+
+def datasets() -> Iterator[Target]:
+    """Yield the data that are made here; others are downloaded, which their arguments do not change."""
+    yield function("datasets.shapes.load_data", sets.shapes.load_data)
