@@ -265,10 +265,90 @@ def test_quantizers_find_linear_and_convolution() -> None:
 
 def test_pruning() -> None:
     module = copy.deepcopy(resnet().to_torch())
-    prune.l1_unstructured(module.dense, "weight", 0.5)
-    module(*data(resnet()))
-    prune.remove(module.dense, "weight")
-    assert (module.dense.weight == 0).float().mean() == 0.5
+    for layer in (module.conv2d, module.dense):
+        prune.l1_unstructured(layer, "weight", 0.5)
+        module(*data(resnet()))
+        prune.remove(layer, "weight")
+        assert (layer.weight == 0).float().mean() == 0.5
+    torch.nn.utils.parameters_to_vector(module.parameters())
+
+
+def test_lora_by_peft() -> None:
+    peft = pytest.importorskip("peft", reason="peft is in no extra: it brings transformers")
+    module, tensors = resnet().to_torch(), data(resnet())
+    expected = module(*tensors)
+    adapted = peft.get_peft_model(copy.deepcopy(module), peft.LoraConfig(target_modules=["dense", "conv2d_3"], r=2))
+    close(adapted(*tensors), expected)
+    trained = {name for name, parameter in adapted.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert all("lora" in name for name in trained)
+
+
+SHARDED = """
+import os, sys
+import torch
+import torch.multiprocessing as mp
+from torch.distributed import destroy_process_group, init_process_group
+from torch.distributed.fsdp import fully_shard
+
+def run(rank, folder):
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2")
+    sys.path.insert(0, folder)
+    import resnet_file
+    init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    tensors, expected, stepped = torch.load(f"{folder}/data.pt")
+    module = resnet_file.ToyResnet().eval()
+    module.load_state_dict(torch.load(f"{folder}/state.pt"))
+    for child in module.children():
+        fully_shard(child)
+    fully_shard(module)
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    for wanted in (expected, stepped):
+        found = module(*tensors)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+        found.sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    destroy_process_group()
+
+if __name__ == "__main__":
+    mp.spawn(run, (sys.argv[1],), nprocs=2)
+"""
+
+
+def test_children_are_sharded_between_two_processes(tmp_path: Path) -> None:
+    model = resnet()
+    module, tensors = model.to_torch(source=tmp_path / "resnet_file.py"), data(model)
+    torch.save(module.state_dict(), tmp_path / "state.pt")
+    expected = module(*tensors)
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    expected.sum().backward()
+    optimizer.step()
+    torch.save((tensors, expected.detach(), module(*tensors).detach()), tmp_path / "data.pt")
+    (tmp_path / "run.py").write_text(SHARDED)
+    subprocess.run([sys.executable, "-W", "ignore", tmp_path / "run.py", tmp_path], check=True, timeout=300)
+
+
+def test_it_is_a_part_of_modules_that_others_train() -> None:
+    """What a LightningModule does: holds it, saves it with its own, trains it."""
+
+    class Task(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+            return self.net(batch).square().mean()
+
+    model = gated()
+    task, (x,) = Task(model.to_torch()).train(), data(model)
+    optimizer = torch.optim.SGD(task.parameters(), 0.1)
+    before = task.training_step(x)
+    before.backward()
+    optimizer.step()
+    assert task.training_step(x) < before
+    close(model(x), task.eval().net(x))
+    assert all(name.startswith("net.") for name in task.state_dict())
 
 
 def test_torchinfo_shows_a_row_a_layer_with_its_arithmetic() -> None:
@@ -290,6 +370,110 @@ def test_torchinfo_shows_a_row_a_layer_with_its_arithmetic() -> None:
             )
             counted += rows[name].macs - bias
     assert counted == counter.get_total_flops() / 2
+
+
+def test_an_optional_input_may_be_left_out() -> None:
+    class Mean(layers.Layer):
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return x.mean(-1) if mask is None else x.mean(-1) * mask
+
+    image, mask = ab.Input((5, 4), name="img"), ab.Input((5,), name="mask", optional=True)
+    model = ab.Model([image, mask], layers.Dense(2)(Mean()(layers.Dense(3)(image), mask=mask)))
+    module = model.to_torch()
+    assert "def forward(self, img, mask: torch.Tensor | None = None)" in module.code
+    x, keep = torch.randn(2, 5, 4), torch.tensor([[1.0, 1, 0, 0, 0]] * 2)
+    close(module(x), model([x, None]))
+    close(module(x, mask=keep), model([x, keep]))
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.relu = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+        self.down = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.relu(self.bn1(self.conv1(x))) + self.down(x))
+
+
+class Backbone(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.layer1, self.fc = nn.Conv2d(3, 8, 3), nn.Sequential(Block(), Block()), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.layer1(self.conv1(x)).mean((2, 3)))
+
+
+def test_opened_torch_modules_keep_their_paths_and_load_their_state(tmp_path: Path) -> None:
+    image = ab.Input((3, 8, 8))
+    model = ab.Model(image, Backbone()(image))
+    assert model["layer1/0/conv1"] is model.get_layer("layer1/0/conv1")
+    assert model.tensor("layer1/1/down/0").shape == (None, 8, 6, 6)
+    assert "layer1/0/conv1/weight" in [weight.path for weight in model.weights]
+    module, other = model.to_torch(source=tmp_path / "backbone_file.py"), Backbone()
+    assert module.state_dict().keys() == other.state_dict().keys()
+    module.load_state_dict(other.state_dict())
+    x = torch.randn(2, 3, 8, 8)
+    close(module(x), other.eval()(x))
+    close(model(x), other(x))
+    row = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    x = ab.Input((4,))
+    ab.Model(x, row(x)).to_torch().load_state_dict(row.state_dict())
+
+
+def test_a_model_with_a_call_of_its_own_is_its_class() -> None:
+    class Net(ab.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.drop, self.norm = (
+                layers.Dense(4, activation="relu"),
+                layers.Dropout(0.5),
+                layers.BatchNormalization(),
+            )
+            self.shared, self.act = layers.Dense(4), layers.ReLU()
+
+        def call(self, image: Any, training: bool = False) -> Any:
+            x = self.drop(self.norm(self.first(image)), training=training)
+            return self.act(self.shared(self.act(self.shared(x))))
+
+    net = Net()
+    net(np.ones((2, 3), "float32"))
+    module = net.to_torch()
+    assert type(module).__name__ == "Net"
+    assert "def forward(self, image)" in module.code
+    kinds = (nn.Linear, nn.BatchNorm1d, nn.Dropout, nn.Linear, nn.ReLU)
+    assert all(isinstance(child, kind) for child, kind in zip(module.children(), kinds, strict=True))
+    x = torch.randn(5, 3)
+    close(module(x), net(x))
+
+
+def test_dropout_that_is_always_on_stays_on() -> None:
+    x = ab.Input((200,))
+    module = ab.Model(x, layers.Dropout(0.5)(x, training=True)).to_torch()
+    assert (module(torch.ones(1, 200)) == 0).any()
+
+
+def test_shared_and_tied_weights(tmp_path: Path) -> None:
+    x = ab.Input((4,))
+    shared = layers.Dense(4, name="shared")
+    inner = ab.Model(x, shared(x), name="inner")
+    y = ab.Input((4,))
+    model = ab.Model(y, shared(inner(shared(y))))
+    module = model.to_torch(source=tmp_path / "tied_file.py")
+    assert module.shared.weight is module.inner.shared.weight
+    file = main_class(imported(tmp_path / "tied_file.py"))()
+    assert file.shared.weight is file.inner.shared.weight
+    file.load_state_dict(module.state_dict())
+    close(file(torch.ones(1, 4)), module(torch.ones(1, 4)))
+
+
+@pytest.mark.parametrize("name", ["None", "nn", "F", "torch", "list", "1", "é", "a b", "BatchNorm2d"])
+def test_models_may_have_any_name(name: str) -> None:
+    x = ab.Input((2, 2, 3))
+    model = ab.Model(x, layers.BatchNormalization()(x), name=name)
+    given = torch.randn(2, 2, 2, 3)
+    close(model.to_torch()(given), model(given))
 
 
 def test_what_cannot_be_written_is_named() -> None:

@@ -136,6 +136,12 @@ class Tracer(GraphAppendingTracer):
             self.modules[module] = target
         return self.submodule(self.modules[module], module, args, kwargs)
 
+    def inner_call(
+        self, layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[runtime.Edge]
+    ) -> tuple[Any, list[Any]] | None:
+        """Trace layers inside others as the code that they are."""
+        return None
+
     def ran(self, layer: Any, result: object) -> None:
         """Note the penalty on a layer's activity, by the batch's size."""
         penalty = layer.activity_regularizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import operator
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,11 @@ from torch.fx import Graph as FxGraph, Node as FxNode
 
 from anabranch import _tree
 from anabranch.engine.lower import attribute_name, masked_axes
-from anabranch.exchange.calls import Call, Found, target_of, traced
-from anabranch.exchange.classes import copied, finish, hold, planned_class
+from anabranch.exchange.calls import Found, target_of, traced
+from anabranch.exchange.classes import finish
 from anabranch.exchange.deciding import Body
-from anabranch.exchange.plan import Plan, Twin, camel_case
+from anabranch.exchange.placing import Placer, place_inner
+from anabranch.exchange.plan import Plan, camel_case
 from anabranch.graph import Graph, Node, Operation, Step, Weight, spec_leaves, subgraph
 
 MODES = (True, False)
@@ -43,34 +45,45 @@ class Values:
         return tuple(self.numbers[tensor.key] for tensor in node.inputs)
 
 
-class Assembly:
-    """Plans the class of one graph; nested models are planned by assemblies of their own, known by operation."""
+def assembled(graph: Graph, kind: str, known: dict[Operation, Plan]) -> Plan:
+    """Return the class of a graph; ``known`` are those of nested models, which are planned once."""
+    plan = Plan(camel_case(kind))
+    taken = {"self", "torch", "nn", "F"}
+    names = [_argument(name, taken) for name in input_names(graph)]
+    optional = [index for index, tensor in enumerate(graph.inputs) if tensor.node.operation.optional]
+    plan.optional = tuple(names[index] for index in optional)
+    for count in range(len(optional) + 1):
+        for absent in itertools.combinations(optional, count):
+            code = Assembly(graph, plan, names, known, absent).code
+            if absent:
+                plan.without[tuple(names[index] for index in absent)] = code
+            else:
+                plan.graphs[False] = code
+    return plan
 
-    def __init__(self, graph: Graph, kind: str, names: Sequence[str], known: dict[Operation, Plan]) -> None:
-        self.graph = graph
-        self.plan = Plan(camel_case(kind))
+
+class Assembly:
+    """The code of one graph, whose modules are children of ``plan``; the inputs numbered in ``absent`` are None."""
+
+    def __init__(
+        self, graph: Graph, plan: Plan, names: Sequence[str], known: dict[Operation, Plan], absent: Sequence[int] = ()
+    ) -> None:
+        self.plan = plan
         self.code = FxGraph()
         self.values = Values()
         self.known = known
-        self._calls: dict[str, int] = {}
+        self._placer = Placer(self.code, self.plan)
         self._places: dict[Weight, str] = {}
-        taken = {"self", "torch", "nn", "F"}
-        for tensor, name in zip(graph.inputs, names, strict=True):
-            node = self.code.placeholder(_argument(name, taken))
+        for index, (tensor, name) in enumerate(zip(graph.inputs, names, strict=True)):
+            node = self.code.placeholder(name)
             node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
-            number = self.values.count
-            self.values.count += 1
+            (number,) = self.values.fresh(tensor.node, 1)
             self.values.numbers[tensor.key] = number
-            self.values.nodes[number] = node
-
-    def assemble(self) -> Plan:
-        """Place every call, and return the class."""
-        self._place_graph(self.graph, "")
-        outputs = [self.values.nodes[self.values.numbers[tensor.key]] for tensor in self.graph.outputs]
-        self.code.output(_tree.fill(self.graph.output_structure, outputs))
+            self.values.nodes[number] = None if index in absent else node
+        self._place_graph(graph, "")
+        outputs = [self.values.nodes[self.values.numbers[tensor.key]] for tensor in graph.outputs]
+        self.code.output(_tree.fill(graph.output_structure, outputs))
         finish(self.code, self.plan)
-        self.plan.graphs[False] = self.code
-        return self.plan
 
     def _place_graph(self, graph: Graph, prefix: str) -> None:
         for node in graph.nodes:
@@ -104,14 +117,14 @@ class Assembly:
         """Call a nested model's own module."""
         operation = node.operation
         if operation not in self.known:
-            self.known[operation] = Assembly(inner, operation.name, input_names(inner), self.known).assemble()
+            self.known[operation] = assembled(inner, operation.name, self.known)
         target = target_of(path)
         given = self.values.of(node)
         numbers = self.values.fresh(node, len(spec_leaves(node.output_specs)))
         if not self.plan.add(target, self.known[operation]):
             raise ValueError(f"two modules at {target}")  # names are unique
         made = self.code.call_module(target, tuple(self.values.nodes[number] for number in given))
-        made.meta.update(path=path, call=self._call(path))
+        made.meta.update(path=path, call=self._placer.call_of(target))
         for number, way, spec in zip(numbers, _ways(inner.output_structure), spec_leaves(node.output_specs), strict=True):
             value = made
             for key in way:
@@ -120,21 +133,17 @@ class Assembly:
             value.meta.update(shape=spec.shape, dtype=spec.dtype)
             self.values.nodes[number] = value
 
-    def _call(self, path: str) -> tuple[str, int]:
-        self._calls[path] = self._calls.get(path, -1) + 1
-        return path, self._calls[path]
-
     def _place(self, step: Step) -> None:
         """Place one call of a layer or a function."""
         values = self.values
         reach = masked_axes(step, values.reach)
         inputs = [values.nodes[number] for number in step.inputs]
         masks = [values.masks.get(number) for number in step.inputs]
-        found = Found()
-        calls = {mode: traced(step, mode, inputs, masks, reach, self._places, found) for mode in MODES}
-        body = Body(target_of(step.path), calls, found)
+        found = Found(places=self._places)
+        calls = {mode: traced(step, mode, inputs, masks, reach, found, place_inner) for mode in MODES}
         given = [value for value in (*inputs, *masks) if isinstance(value, FxNode)]
-        results, marks = self._put(body, step, given)
+        operation = step.node.operation
+        results, marks = self._placer.place(Body(target_of(step.path), calls, found), operation, given)
         for spec, result in zip(spec_leaves(step.node.output_specs), results, strict=True):
             if isinstance(result, FxNode):
                 result.meta.setdefault("shape", spec.shape)
@@ -146,66 +155,19 @@ class Assembly:
             if id(weight.tensor) in tensors:
                 self._places.setdefault(weight, tensors[id(weight.tensor)])
 
-    def _put(self, body: Body, step: Step, given: list[FxNode]) -> tuple[list[Any], list[Any]]:
-        """Decide what a call becomes, and put that into the code."""
-        operation, base = step.node.operation, body.base
-        modules = {str(node.target) for node in body.call.graph.find_nodes(op="call_module")}
-        if operation.is_function or (body.is_one_module() and modules <= {base}):
-            body.apply(self.plan)
-            hold(body.call.graph, body.found, self.plan)
-            return self._inline(body.call, step, given)
-        return self._call_class(body, step, given)
 
-    def _inline(self, call: Call, step: Step, given: list[FxNode]) -> tuple[list[Any], list[Any]]:
-        """Copy the code of a call into this class's."""
-        operation, key = step.node.operation, self._call(step.path)
-        known: dict[FxNode, FxNode] = dict(zip(call.inputs, given, strict=True))
-        made = copied(call.graph, self.code, known)
-        for node in made:
-            node.meta.update(path=step.path, call=key)
-        results = [known.get(result, result) for result in call.results]
-        if not operation.is_function and not any(node.op == "call_module" for node in made):
-            if any(result in call.inputs for result in call.results):
-                results = [self._identity(result, step, key) for result in results]
-            else:
-                for node in made:
-                    node.meta["layer"] = target_of(step.path), camel_case(operation.kind_name())
-        return results, [known.get(mask, mask) for mask in call.masks]
-
-    def _identity(self, value: FxNode, step: Step, key: tuple[str, int]) -> FxNode:
-        """Call a module that changes nothing, which hooks may look at, where a layer gives what it takes."""
-        target = target_of(step.path)
-        if len(step.outputs) > 1 or not self.plan.add(target, Twin("nn.Identity()")):
-            return value
-        made = self.code.call_module(target, (value,))
-        made.meta.update(value.meta, path=step.path, call=key, pointwise=True)
-        return made
-
-    def _call_class(self, body: Body, step: Step, given: list[FxNode]) -> tuple[list[Any], list[Any]]:
-        """Plan a class for a layer, and call it."""
-        planned = planned_class(body, camel_case(step.node.operation.kind_name()))
-        target = body.base
-        while not self.plan.add(target, planned.plan):  # another call of the layer has other code
-            target += "_"
-        key = self._call(step.path)
-        extra = [self.code.get_attr(name) for name in planned.borrowed]
-        hold(self.code, body.found, self.plan)
-        taken = [value for value, used in zip([*given, *extra], planned.used, strict=True) if used]
-        made = self.code.call_module(target, tuple(taken))
-        if planned.given > 1:
-            results = [self.code.call_function(operator.getitem, (made, index)) for index in range(planned.given)]
-        else:
-            results = [made]
-        for node in {made: None, **dict.fromkeys(results)}:
-            node.meta.update(path=step.path, call=key)
-        following = iter(results)
-        found = [next(following) for _ in body.call.results]
-        if planned.masks is None:
-            return found, [None if mask is None else next(following) for mask in body.call.masks]
-        known: dict[FxNode, FxNode] = dict(zip(body.call.inputs, given, strict=True))
-        for node in copied(planned.masks, self.code, known):
-            node.meta.update(path=step.path, call=key)
-        return found, [known.get(mask, mask) for mask in body.call.masks]
+def without_wrapper(plan: Plan) -> Plan:
+    """Return the one class that a class only calls, as that of a model with a ``call`` of its own does; else the class."""
+    (graph,) = plan.graphs.values()
+    called = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
+    child = plan.find(str(called[0].target)) if len(called) == 1 and called[0].op == "call_module" else None
+    if not isinstance(child, Plan) or not child.graphs or plan.values or plan.optional:
+        return plan
+    (call,) = called
+    (output,) = graph.find_nodes(op="output")
+    if output.args[0] is not call or call.args != tuple(graph.find_nodes(op="placeholder")):
+        return plan
+    return child
 
 
 def input_names(graph: Graph) -> list[str]:

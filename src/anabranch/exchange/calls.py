@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch.fx import Graph, Node, Proxy
 
-from anabranch import runtime
+from anabranch import _tree, runtime
 from anabranch.engine.lower import Tracer, attribute_name, note_shapes, trace_step, weight_places
-from anabranch.exchange.plan import Given, Value, signature
-from anabranch.graph import Step, Weight
+from anabranch.engine.passes.base import is_call, shape_of
+from anabranch.engine.passes.operations import is_elementwise
+from anabranch.exchange.plan import Given, Plan, Value, signature
+from anabranch.graph import Operation, Step, Weight
 from anabranch.initializers import Ones, Zeros
 
 
@@ -35,27 +38,86 @@ class Call:
 
 @dataclass(eq=False)
 class Found:
-    """What calls of one layer read: tensors by target, with what they start as in a file; modules of other authors."""
+    """What calls of one layer read and call: tensors by target, with what they start as in a file; modules as a tree."""
 
     values: dict[str, Value] = field(default_factory=dict)
     starts: dict[str, str] = field(default_factory=dict)
-    modules: dict[str, Given] = field(default_factory=dict)
+    modules: Plan = field(default_factory=lambda: Plan("Found"))
+    places: dict[Weight, str] = field(default_factory=dict)  # of weights of other layers
+
+
+class Inner(NamedTuple):
+    """A call of a layer inside another's: what it takes in the code around it, and that code."""
+
+    layer: Operation
+    base: str
+    calls: dict[bool, Call]
+    given: list[Node]
+    graph: Graph
+
+
+Place = Callable[["Inner", Found], tuple[list[Any], list[Any]]]
 
 
 class CallTracer(Tracer):
-    """Traces one call; constants and modules that both modes meet have one place in both."""
+    """Traces one call; constants and modules that both modes meet have one place in both.
 
-    def __init__(self, training: bool, step: Step, places: dict[Weight, str], found: Found) -> None:
+    ``place_inner`` decides what a layer inside becomes, and returns its results and masks in the code.
+    """
+
+    def __init__(self, training: bool, layer: Operation, base: str, found: Found, place_inner: Place) -> None:
         super().__init__(training, penalties=False)
         self.found = found
-        self.base = target_of(step.path)
-        self._separator = "_" if step.node.operation.is_function else "."
-        self._places.update(places)
-        self._places.update(own_places(step))
+        self.layer = layer
+        self.base = base
+        self.training = training
+        self._place_inner = place_inner
+        self._separator = "_" if layer.is_function else "."
+        self._bases: dict[Operation, str] = {}  # of layers inside
+        self._places.update(found.places)
+        self._places.update(own_places(layer, base))
 
     def place(self, step: Step) -> None:
         """Note the layer under way, whose weights have their places already."""
         self.path = step.path
+
+    def inner_call(
+        self, layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[runtime.Edge]
+    ) -> tuple[Any, list[Any]] | None:
+        """Trace a layer inside this one in both modes, and put what it becomes into the code."""
+        if layer is self.layer or layer.graph is not None:
+            return None
+        if kwargs.get("training") is self.training:  # handed on, as it goes by itself
+            kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+        known = {id(value): mask for value, mask in edges}
+        values = [leaf for leaf in _tree.leaves((args, kwargs)) if isinstance(leaf, Proxy)]
+        masks = [known.get(id(value), runtime.mask_of(value)) for value in values]
+        base = self._base_of(layer)
+        calls, structures = {}, []
+        for mode in (True, False):
+            calls[mode], structure = traced_inside(
+                layer, mode, (args, kwargs), values, masks, base, self.found, self._place_inner
+            )
+            structures.append(structure)
+        given = [value.node for value in (*values, *masks) if isinstance(value, Proxy)]
+        results, found = self._place_inner(Inner(layer, base, calls, given, self.graph), self.found)
+        return (
+            _tree.fill(structures[-1], [self.proxy(r) if isinstance(r, Node) else r for r in results]),
+            [self.proxy(mask) if isinstance(mask, Node) else mask for mask in found],
+        )
+
+    def _base_of(self, layer: Operation) -> str:
+        """Return where the module of a layer inside goes."""
+        if layer not in self._bases:
+            start = f"{self.layer.path}/"
+            inner = layer.path.removeprefix(start) if layer.path.startswith(start) else layer.name
+            base = wished = f"{self.base}.{target_of(inner)}"
+            number = 0
+            while base in self._bases.values():
+                number += 1
+                base = f"{wished}_{number}"
+            self._bases[layer] = base
+        return self._bases[layer]
 
     def weight(self, weight: Weight) -> Proxy:
         """Return the read of one weight."""
@@ -84,59 +146,99 @@ class CallTracer(Tracer):
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proxy:
         """Record the call of another author's module."""
         target, number = self.base, 0
-        while target in self.found.modules and self.found.modules[target].module is not module:
+        while not self.found.modules.add(target, Given(module)):
             number += 1
             target = f"{self.base}_{number}"
         return self.submodule(target, module, args, kwargs)
 
     def submodule(self, target: str, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proxy:
         """Record the call of a module that stays whole."""
-        self.found.modules.setdefault(target, Given(module))
+        self.found.modules.add(target, Given(module))
         return self.create_proxy("call_module", target, tuple(args), kwargs)
 
 
 def traced(
-    step: Step, training: bool, inputs: Sequence[Any], masks: Sequence[Any], reach: tuple[int, ...], places: dict[Weight, str],
-    found: Found,
-) -> Call:  # fmt: skip
+    step: Step, training: bool, inputs: Sequence[Any], masks: Sequence[Any], reach: tuple[int, ...], found: Found, place: Place
+) -> Call:
     """Return the code of one call; ``inputs`` and ``masks`` say where there are values, by the nodes that stand for them."""
-    tracer = CallTracer(training, step, places, found)
+    tracer = CallTracer(training, step.node.operation, target_of(step.path), found, place)
+    values, given, nodes = _own(tracer, inputs, masks)
+    with runtime.tracing(tracer), runtime.training_scope(training):
+        values = runtime.distinct(values, given)
+        results, found_masks = trace_step(tracer, step, values, given, reach)
+        note_shapes(step, reach, results, found_masks)
+    return Call(tracer.graph, nodes, [_node(r) for r in results], [_node(m) for m in found_masks])
+
+
+def traced_inside(
+    layer: Operation, training: bool, arguments: tuple[Any, Any], values: list[Proxy], masks: list[Any], base: str,
+    found: Found, place: Place,
+) -> tuple[Call, _tree.Nest]:  # fmt: skip
+    """Return the code of a call inside another, and the nest of its results."""
+    tracer = CallTracer(training, layer, base, found, place)
+    tracer.path = base
+    own, given, nodes = _own(tracer, [value.node for value in values], [_node(mask) for mask in masks])
+    following = iter(own)
+    args, kwargs = _tree.map_leaves(lambda leaf: next(following) if isinstance(leaf, Proxy) else leaf, arguments)
+    with runtime.tracing(tracer), runtime.training_scope(training):
+        result, found_masks = runtime.run(layer, args, kwargs, list(zip(own, given, strict=True)))
+    results = [_node(leaf) for leaf in _tree.leaves(result)]
+    return Call(tracer.graph, nodes, results, [_node(mask) for mask in found_masks]), result
+
+
+def _own(
+    tracer: CallTracer, inputs: Sequence[Any], masks: Sequence[Any]
+) -> tuple[list[Proxy | None], list[Proxy | None], list[Node]]:
+    """Return values of a tracer's own for those of the code around it, and their nodes."""
     nodes: list[Node] = []
 
     def own(value: object, name: str) -> Proxy | None:
         if not isinstance(value, Node):
             return None
         node = tracer.graph.placeholder(f"{name}_{len(nodes)}")
-        node.meta.update({key: value.meta[key] for key in ("shape", "dtype") if key in value.meta})
+        node.meta.update({key: value.meta[key] for key in ("shape", "dtype") if key in value.meta}, rank=rank(value))
         nodes.append(node)
         return tracer.proxy(node)
 
-    own_inputs = [own(value, "value") for value in inputs]
-    given = [own(mask, "mask") for mask in masks]
-    with runtime.tracing(tracer), runtime.training_scope(training):
-        values = runtime.distinct(own_inputs, given)
-        results, found_masks = trace_step(tracer, step, values, given, reach)
-        note_shapes(step, reach, results, found_masks)
-    return Call(tracer.graph, nodes, [_node(r) for r in results], [_node(m) for m in found_masks])
+    return [own(value, "value") for value in inputs], [own(mask, "mask") for mask in masks], nodes
+
+
+_AS_FIRST = (F.linear, F.batch_norm, F.layer_norm, F.group_norm, F.dropout, F.pad, torch.conv1d, torch.conv2d, torch.conv3d)
+
+
+def rank(value: object) -> int | None:
+    """Return how many axes a value has, as far as it is known."""
+    steps = 0
+    while isinstance(value, Node):
+        shape = shape_of(value)
+        if shape is not None or value.meta.get("rank") is not None:
+            return (len(shape) if shape is not None else int(value.meta["rank"])) + steps
+        if is_call(value, ("permute",)):
+            return len(value.args) - 1 + steps
+        if is_call(value, ("flatten",)) and value.args[1:] == (0, 1):
+            steps -= 1
+        elif not (is_call(value, _AS_FIRST) or is_elementwise(value)):
+            return None
+        value = next((argument for argument in value.args if isinstance(argument, Node)), None)
+    return None
 
 
 def target_of(path: str) -> str:
-    """Return a layer's path as a dotted one of modules; numbers after the first part stay, as those of ``nn.Sequential``.
+    """Return a layer's path as a dotted one of modules; numbers stay, as those of ``nn.Sequential``.
 
-    >>> target_of("layer1/0/conv1"), target_of("1/conv-1")
-    ('layer1.0.conv1', '_1.conv_1')
+    >>> target_of("layer1/0/conv1"), target_of("conv-1/class")
+    ('layer1.0.conv1', 'conv_1.class_')
     """
-    first, *others = path.split("/")
-    return ".".join([attribute_name(first), *(part if part.isdigit() else attribute_name(part) for part in others)])
+    return ".".join(part if part.isdecimal() else attribute_name(part) for part in path.split("/"))
 
 
-def own_places(step: Step) -> dict[Weight, str]:
-    """Return where the weights of a step's layer go; those of layers of one name inside it get modules of their own."""
+def own_places(layer: Operation, base: str) -> dict[Weight, str]:
+    """Return where the weights of a layer at ``base`` go; those of layers of one name inside it get modules of their own."""
     found: dict[Weight, str] = {}
     taken: set[str] = set()
     renamed: dict[tuple[str, object], str] = {}
-    for weight, target in weight_places(step.node.operation, step.path):
-        owner, _, name = target.rpartition(".")
+    for weight, target in weight_places(layer, "x"):
+        owner, _, name = f"{base}{target[1:]}".rpartition(".")
         wished, number = renamed.setdefault((owner, weight.home), owner), 0
         while f"{wished}.{name}" in taken:
             number += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -33,10 +33,13 @@ class Planned(NamedTuple):
     masks: list[Node] | None
 
 
-def planned_class(body: Body, kind: str) -> Planned:
-    """Return the class that a call's code becomes."""
+def planned_class(body: Body, kind: str, names: Sequence[str]) -> Planned:
+    """Return the class that a call's code becomes; ``names`` are those of its arguments, where they are tensors."""
     inside = f"{body.base}."
     plan = Plan(kind)
+    container = body.found.modules.find(body.base)
+    if isinstance(container, Plan):
+        plan.children.update(container.children)
     body.apply(plan, inside)
     masks = _apart(body.call)
     calls = body.calls if body.modal else {False: body.call}
@@ -47,7 +50,7 @@ def planned_class(body: Body, kind: str) -> Planned:
     inner = _inside(body.found, inside)
     for mode, call in calls.items():
         outputs = [*call.results, *(mask for mask in call.masks if masks is None and mask is not None)]
-        plan.graphs[mode] = _rewritten(call, outputs, borrowed, inside)
+        plan.graphs[mode] = _rewritten(call, outputs, borrowed, inside, names)
         hold(plan.graphs[mode], inner, plan)
     for graph in plan.graphs.values():
         finish(graph, plan)
@@ -55,14 +58,15 @@ def planned_class(body: Body, kind: str) -> Planned:
     return Planned(plan, borrowed, used, len(outputs), masks)
 
 
-def _rewritten(call: Call, outputs: list[Any], borrowed: list[str], inside: str) -> Graph:
+def _rewritten(call: Call, outputs: list[Any], borrowed: list[str], inside: str, names: Sequence[str]) -> Graph:
     """Return the code of a call as that of a method: inputs and weights of others in, targets seen from inside."""
     graph, known = Graph(), {}
-    values = sum(not node.name.startswith("mask") for node in call.inputs)
-    for number, node in enumerate(call.inputs):
-        mask = node.name.startswith("mask")
-        name = "mask" if mask else ("x" if values == 1 else f"x{number + 1}")
-        known[node] = graph.placeholder(name)
+    values = [node for node in call.inputs if not node.name.startswith("mask")]
+    if len(names) < len(values) or names[0] == "inputs":
+        names = ["x"] if len(values) == 1 else [f"x{number}" for number in range(1, len(values) + 1)]
+    named = dict(zip(values, names, strict=False))
+    for node in call.inputs:
+        known[node] = graph.placeholder(named.get(node, "mask"))
         known[node].meta.update(node.meta)
     given = {name: graph.placeholder(name.rpartition(".")[2]) for name in borrowed}
     for node in call.graph.nodes:
@@ -72,6 +76,8 @@ def _rewritten(call: Call, outputs: list[Any], borrowed: list[str], inside: str)
             known[node] = graph.node_copy(node, known.__getitem__)
             if node.op in ("get_attr", "call_module"):
                 known[node].target = str(node.target).removeprefix(inside)
+            if "layer" in node.meta:
+                known[node].meta["layer"] = node.meta["layer"][0].removeprefix(inside), node.meta["layer"][1]
     found = [known.get(value, value) for value in outputs]
     graph.output(found[0] if len(found) == 1 else tuple(found))
     return graph
@@ -118,15 +124,15 @@ def _inside(found: Found, inside: str) -> Found:
     def inner(held: dict[str, Any]) -> dict[str, Any]:
         return {target.removeprefix(inside): value for target, value in held.items() if target.startswith(inside)}
 
-    return Found(inner(found.values), inner(found.starts), inner(found.modules))
+    return Found(inner(found.values), inner(found.starts))
 
 
 def hold(graph: Graph, found: Found, plan: Plan) -> None:
     """Let a plan hold what its code reads and calls, unless it does."""
     for node in graph.nodes:
         target = str(node.target)
-        if node.op == "call_module" and target in found.modules:
-            plan.add(target, found.modules[target])
+        if node.op == "call_module" and (child := found.modules.find(target)) is not None:
+            plan.add(target, child)
         elif node.op == "get_attr" and target in found.values and not _holds(plan, target):
             owner, name = plan.owner(target)
             owner.values[name] = found.values[target]

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import is_call, shape_of
 from anabranch.exchange import twins
-from anabranch.exchange.calls import Call, Found
+from anabranch.exchange.calls import Call, Found, rank
 from anabranch.exchange.plan import Plan, Twin
 
 _MOVE = torch.ops.aten.lerp_.Scalar
@@ -79,13 +78,13 @@ class Body:
 
     def _batch_norm(self, call: Call, node: Node) -> Use | None:
         given = twins.arguments(node, twins.BATCH_NORM)
-        rank, mean = _rank(node.args[0]), given.get("running_mean")
-        if rank is None or given.get("training") is not False or not is_read(mean):
+        axes, mean = rank(node.args[0]), given.get("running_mean")
+        if axes is None or given.get("training") is not False or not is_read(mean):
             return None
         momentum = self._momenta.get(str(mean.target))  # type: ignore[union-attr]  # a node, as it is read
         if self.modal and (momentum is None or not self._differs_by_batch_norm_alone()):
             return None
-        make = functools.partial(twins.batch_norm, rank=rank, momentum=momentum)
+        make = functools.partial(twins.batch_norm, rank=axes, momentum=momentum)
         use = self._use(call, node, twins.BATCH_NORM, twins.BATCH_NORM_WEIGHTS, make)
         if use and self.modal:
             self.modal = False
@@ -143,7 +142,7 @@ def replace(call: Call, node: Node, target: str) -> None:
     given = node.args[0] if node.args else node.kwargs["input"]
     with call.graph.inserting_before(node):
         made = call.graph.call_module(target, (given,))
-    made.meta.update(node.meta, pointwise=node.target in twins.DROPOUTS)
+    made.meta.update(node.meta, rank=rank(node), pointwise=node.target in twins.DROPOUTS)
     node.replace_all_uses_with(made)
     call.results = [made if result is node else result for result in call.results]
     call.graph.erase_node(node)
@@ -163,18 +162,3 @@ def _twin(rule: twins.Rule, given: dict[str, Any]) -> Twin | None:
 def is_read(value: object) -> bool:
     """Return whether a value is the read of a tensor that the module holds."""
     return isinstance(value, Node) and value.op == "get_attr"
-
-
-def _rank(value: object) -> int | None:
-    """Return how many axes a value has, as far as it is known."""
-    if not isinstance(value, Node):
-        return None
-    shape = shape_of(value)
-    if shape is not None:
-        return len(shape)
-    if is_call(value, ("permute",)):
-        return len(value.args) - 1
-    if is_call(value, ("flatten",)) and value.args[1:] == (0, 1):
-        inner = _rank(value.args[0])
-        return None if inner is None else inner - 1
-    return None

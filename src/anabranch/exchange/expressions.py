@@ -116,7 +116,7 @@ def attribute(target: str) -> str:
     >>> attribute("layer1.0.conv1")
     'self.layer1["0"].conv1'
     """
-    return "self" + "".join(f'["{part}"]' if part.isdigit() else f".{part}" for part in target.split("."))
+    return "self" + "".join(f'["{part}"]' if part.isdecimal() else f".{part}" for part in target.split("."))
 
 
 def function_name(target: object, name_of: Callable[[Any], str]) -> str:

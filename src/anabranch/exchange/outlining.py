@@ -9,7 +9,7 @@ from torch.fx import Graph, Node
 from anabranch.engine.passes.base import is_call
 from anabranch.engine.passes.layout import PERMUTES
 from anabranch.exchange.plan import Plan
-from anabranch.exchange.twins import weightless
+from anabranch.exchange.twins import DROPOUTS, weightless
 
 
 def outline(graph: Graph, plan: Plan) -> None:
@@ -31,7 +31,7 @@ def _outline(graph: Graph, plan: Plan, target: str, kind: str, nodes: list[Node]
     given = list(dict.fromkeys(value for node in nodes for value in node.all_input_nodes if value not in inside))
     if not given:
         return
-    module = weightless(result) if len(nodes) == 1 else None
+    module = weightless(result) if len(nodes) == 1 and result.target not in DROPOUTS else None
     if not plan.add(target, module or _class(nodes, given, result, kind)):
         return
     with graph.inserting_after(result):

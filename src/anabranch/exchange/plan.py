@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -40,7 +41,8 @@ class Given:
 class Plan:
     """A class to be written: its code by mode (one where both agree, none in a mere container), its children and values.
 
-    ``starts``: the expression that a value has in the written file until a ``state_dict`` is loaded.
+    ``starts``: the expression that a value has in the written file until a ``state_dict`` is loaded. ``optional``: arguments
+    that may be None; ``without``: the code by those that are.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Plan:
     values: dict[str, Value] = field(default_factory=dict)
     starts: dict[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    without: dict[tuple[str, ...], Graph] = field(default_factory=dict)
 
     def fits(self, other: object) -> bool:
         """Return whether two calls ask for the same module."""
@@ -60,7 +63,7 @@ class Plan:
         plan = self
         *parents, name = target.split(".")
         for parent in parents:
-            child = plan.children.setdefault(parent, Plan(camel_case(parent)))
+            child = plan.children.setdefault(parent, Plan("Item" if parent.isdecimal() else camel_case(parent)))
             if not isinstance(child, Plan):
                 raise KeyError(target)
             plan = child
@@ -109,7 +112,7 @@ def camel_case(name: str) -> str:
     """
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in name).split()
     found = "".join(word[0].upper() + word[1:] for word in words) or "Module"
-    return found if found[0].isalpha() else f"X{found}"
+    return found if found[0].isalpha() and not keyword.iskeyword(found) else f"X{found}"
 
 
 def same_code(one: dict[bool, Graph], other: dict[bool, Graph]) -> bool:

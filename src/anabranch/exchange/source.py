@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.fx import Graph
 
 from anabranch._asked import name_of
@@ -14,6 +16,10 @@ from anabranch.exchange.plan import Given, Plan, Twin
 from anabranch.exchange.statements import Statements, wrapped
 from anabranch.exchange.third_party import constructor
 from anabranch.exchange.twins import helper_class
+
+_RESERVED = frozenset(
+    (*dir(builtins), *dir(nn), "F", "nn", "torch")
+)  # torch's names too, which a reader would take for torch's
 
 
 class Source(NamedTuple):
@@ -49,8 +55,7 @@ class Writer:
         if plan in self._plans:
             return self._plans[plan]
         inner = list(self._children(plan, path))
-        digits = any(name.isdigit() for name in plan.children)
-        base = "nn.ModuleDict" if digits and not plan.graphs else "nn.Module"
+        base = "nn.ModuleDict" if any(map(str.isdecimal, plan.children)) else "nn.Module"
         lines = [f"class NAME({base}):"]
         if plan.doc:
             lines += [*wrapped(f'"""{plan.doc}"""', 4), ""]
@@ -64,7 +69,7 @@ class Writer:
     def _named(self, kind: str, text: str) -> str:
         """Return the name of the class with this text, which is added unless it is there."""
         if text not in self.classes:
-            taken, name, number = {*self.classes.values(), "F", "nn", "torch"}, kind, 1
+            taken, name, number = {*self.classes.values(), *_RESERVED}, kind, 1
             while name in taken:
                 number += 1
                 name = f"{kind}{number}"
@@ -91,16 +96,21 @@ class Writer:
             yield f"{attribute(name)} = {code}"
 
     def _forward(self, plan: Plan) -> Iterator[str]:
-        graphs = plan.graphs
-        first = next(iter(graphs.values()))
+        first = next(iter(plan.graphs.values()))
         names = [node.name for node in first.find_nodes(op="placeholder")]
-        yield from wrapped(f"def forward({', '.join(['self', *names])}):", 4)
-        if len(graphs) == 1:
-            yield from self._lines(first, 8)
-        else:
+        last = max((place for place, name in enumerate(names) if name not in plan.optional), default=-1)
+        arguments = [
+            name if name not in plan.optional else f"{name}: torch.Tensor | None" + (" = None" if place > last else "")
+            for place, name in enumerate(names)
+        ]
+        yield from wrapped(f"def forward({', '.join(['self', *arguments])}):", 4)
+        for absent, graph in sorted(plan.without.items(), key=lambda item: -len(item[0])):
+            yield f"        if {' and '.join(f'{name} is None' for name in absent)}:"
+            yield from self._lines(graph, 12)
+        if len(plan.graphs) > 1:
             yield "        if self.training:"
-            yield from self._lines(graphs[True], 12)
-            yield from self._lines(graphs[False], 8)
+            yield from self._lines(plan.graphs[True], 12)
+        yield from self._lines(plan.graphs[False], 8)
 
     def _lines(self, graph: Graph, indent: int) -> list[str]:
         return Statements(graph, indent, self.name_of).written()

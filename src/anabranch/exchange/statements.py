@@ -13,6 +13,7 @@ from torch.fx import Graph, Node, map_arg
 from anabranch.engine.passes.base import is_call
 from anabranch.engine.passes.layout import PERMUTES
 from anabranch.engine.passes.operations import is_pure, mutates
+from anabranch.exchange.calls import rank
 from anabranch.exchange.expressions import ATOM, expression, operand
 
 WIDTH = 88  # as formatters have it
@@ -128,7 +129,7 @@ def _is_tensor(node: Node) -> bool:
     """Return whether a value is known to be one tensor, so that its variable may hold others before and after."""
     if node.op == "call_module":
         return not any(user.target is operator.getitem and "shape" not in node.meta for user in node.users)
-    return node.op == "placeholder" or node.meta.get("dtype") is not None or is_call(node, PERMUTES)
+    return node.op == "placeholder" or node.meta.get("dtype") is not None or rank(node) is not None
 
 
 def wrapped(line: str, indent: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from anabranch._errors import ArgumentError
 from anabranch.engine import place_weights
-from anabranch.exchange.assembling import Assembly, input_names
+from anabranch.exchange.assembling import assembled, without_wrapper
 from anabranch.exchange.live import live
 from anabranch.exchange.source import write
 
@@ -26,7 +27,8 @@ def to_torch(model: Any, source: str | os.PathLike[str] | None = None) -> Module
     """
     graph = model.need_running_graph()
     place_weights(model)
-    plan = Assembly(graph, model.name, input_names(graph), {}).assemble()
+    _lay_out(model.inner_layers())
+    plan = without_wrapper(assembled(graph, model.name, {}))
     written = write(plan, f"The model {model.name!r} as torch modules.")
     if source is not None:
         if written.unwritten or written.functions:
@@ -38,3 +40,16 @@ def to_torch(model: Any, source: str | os.PathLike[str] | None = None) -> Module
             )
         Path(source).write_text(written.text, encoding="utf-8")
     return live(written, plan)
+
+
+def _lay_out(layers: Iterable[Any]) -> None:
+    """Store kernels in torch's default order of memory, which ``fully_shard``, ``prune`` and ``view(-1)`` require.
+
+    A model that stays stores those of images channels last, which saves some convolutions a copy.
+    """
+    for layer in layers:
+        strided = [w.tensor for w in layer.own_weights() if w.tensor is not None and not w.tensor.is_contiguous()]
+        for tensor in strided:
+            tensor.data = tensor.data.contiguous()
+        if strided:
+            layer.note_change()  # captured graphs hold the addresses

@@ -75,8 +75,10 @@ def operation_at(graph: Graph, path: str) -> Operation:
     here: Graph | None = graph
     found: Operation | None = None
     walked = ""
-    for name, _ in parse(path).parts:
+    parts = list(parse(path).parts)
+    while parts:
         known = _by_name(here, found)
+        name, _ = _next(parts, known)
         if not known:
             raise ArgumentError(f"{walked.rstrip('/')!r} holds no layers, so a path ends there.", got=repr(path))
         if name not in known:
@@ -85,6 +87,17 @@ def operation_at(graph: Graph, path: str) -> Operation:
         here = subgraph(found)
         walked += name + "/"
     return found  # type: ignore[return-value]  # a path has one part at least
+
+
+def _next(parts: list[tuple[str, int | None]], known: dict[str, Operation]) -> tuple[str, int | None]:
+    """Take the longest of the names that a path may go on with off its parts; parts of opened torch modules have several."""
+    for count in range(len(parts), 1, -1):
+        name = "/".join(part for part, _ in parts[:count])
+        if name in known:
+            number = parts[count - 1][1]
+            del parts[:count]
+            return name, number
+    return parts.pop(0)
 
 
 def _by_name(graph: Graph | None, owner: Operation | None) -> dict[str, Operation]:
@@ -100,10 +113,12 @@ def place_of(graph: Graph, path: str) -> Place:
     calls: list[Node] = []
     here: Graph | None = graph
     walked = ""
-    for name, number in address.parts:
+    parts = list(address.parts)
+    while parts:
         if here is None:
             raise GraphError(f"{walked.rstrip('/')!r} is a layer, not a model, so a path ends there.", got=repr(path))
         known = _by_name(here, None)
+        name, number = _next(parts, known)
         if name not in known:
             raise unknown("path", walked + name, (walked + n for n in known))
         calls.append(_call(here, known[name], walked + name, number))

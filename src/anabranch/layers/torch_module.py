@@ -80,15 +80,18 @@ class TorchModule(FieldLayer):
         """Return the module's class."""
         return type(self.module).__name__
 
+    inside: str = ""
+    """Its path in a module that a user called bare: ``layer1/0/conv1``."""
+
     @property
     def base_name(self) -> str:
-        """What names are made of: that of the module's class."""
-        return snake_case(type(self.module).__name__)
+        """What names are made of: the path in the module around it, else the name of the module's class."""
+        return self.inside or snake_case(type(self.module).__name__)
 
     @property  # type: ignore[misc]  # at run time all layers' names are properties
     def name(self) -> str:  # type: ignore[override]
         """The name given, or the one in the model that first claimed the layer, or the module's."""
-        return super().name if self.explicit_name or self.claimed else self.base_name
+        return super().name if self.explicit_name or (self.claimed and not self.inside) else self.base_name
 
     def compute_output_spec(self, *args: object, **kwargs: object) -> _tree.Nest:
         """Return what running the module on tensors without numbers gives."""
@@ -158,10 +161,10 @@ class _Torch(Port):
         """Record a function; inside one of torch's own modules, which a user called bare, the module as a whole."""
         if isinstance(function, (types.MethodDescriptorType, types.WrapperDescriptorType)):
             function = Method(function.__name__)
-        under_way = next(_module_calls(), None)
-        if under_way is not None and _is_torch_own(under_way["self"]):
-            given, named = under_way["args"], under_way["kwargs"]
-            layer = _layer_of(under_way["self"])
+        calls = list(_module_calls())
+        if calls and _is_torch_own(calls[0]["self"]):
+            given, named = calls[0]["args"], calls[0]["kwargs"]
+            layer = _layer_of(calls[0]["self"], calls[-1]["self"])
             outer = {id(leaf) for leaf in _tree.leaves((given, list(named.values())))}
             for leaf in _tree.leaves((args, list(kwargs.values()))):
                 if isinstance(leaf, Symbol) and leaf.node.operation is layer and id(leaf) not in outer:
@@ -197,10 +200,11 @@ def _shown(leaf: object) -> object:
     return runtime.shown(leaf) if isinstance(leaf, Weight) else leaf
 
 
-def _layer_of(module: Module) -> TorchModule:
+def _layer_of(module: Module, around: Module) -> TorchModule:
     layer = _wrapped.get(id(module))
     if layer is None:
         layer = _wrapped[id(module)] = TorchModule(module)
+        layer.inside = next(path for path, inner in around.named_modules() if inner is module).replace(".", "/")
     return layer
 
 

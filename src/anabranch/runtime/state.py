@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from anabranch import _tree
-from anabranch.graph import Weight
+from anabranch.graph import Operation, Weight
 from anabranch.runtime.masking import bare, inject_masks, passed_on, visible
 from anabranch.runtime.masks import Edge, enter, leave
 
@@ -27,6 +27,11 @@ class Tracer(Protocol):
 
     def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take the update of a metric."""
+
+    def inner_call(
+        self, layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge]
+    ) -> tuple[Any, list[Any]] | None:
+        """Return the result of a layer that another's call makes, and its masks; None has the call traced as it is."""
 
     def ran(self, layer: Any, result: Any) -> None:
         """Hear what a layer gave, be it one of the graph's or one inside another."""
@@ -91,6 +96,10 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequen
     gets ``training`` and masks where it takes them; layers inside inherit ``training``. Where nobody said whether this is
     training, a layer's own default holds, as in Keras: augmentation called directly augments.
     """
+    if _state.tracer is not None and _state.depth and not layer.is_function:
+        found = _state.tracer.inner_call(layer, args, kwargs, edges)
+        if found is not None:
+            return found
     if edges:
         args, kwargs = visible(layer, args, kwargs, edges)
     outer = enter(edges)
