@@ -61,7 +61,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(scope="session")
 def cifar10_folder() -> Path:
-    """The folder that holds the real CIFAR-10: $ANABRANCH_DATA, or unpacked once from what lies beside the repository."""
+    """The folder that holds the real CIFAR-10: $ANABRANCH_DATA, or unpacked once from what is beside the repository."""
     root = Path(__file__).parents[1]
     chosen = os.environ.get("ANABRANCH_DATA")
     if chosen and (Path(chosen) / "cifar-10-batches-bin").is_dir():

@@ -26,12 +26,12 @@ class Op:
         name: the function, as a path below ``ops``.
         args: positional arguments.
         kwargs: others.
-        label: what tells this row from others of the function.
+        label: what distinguishes this row from others of the function.
         symbolic: whether it takes symbolic tensors in the place of arrays.
         instead: what gives the right numbers of plain arrays where Keras on torch does not; ``reason`` says why.
         free: whether no numbers are right, so that none are compared.
         same_dtype: whether Keras gives the same dtypes; if not, ``reason`` says why.
-        same_rule: whether Keras tells the same symbolic shape; if not, ``reason`` says why.
+        same_rule: whether Keras infers the same symbolic shape; if not, ``reason`` says why.
         gradient: whether gradients are compared.
         tolerance: greatest error beside Keras.
         reason: where Keras differs.
@@ -69,12 +69,12 @@ def draw(*shape: int, low: float | None = None, high: float = 1.0, seed: int = 0
 
 
 def whole(*shape: int, low: int = -4, high: int = 5, dtype: str = "int32", seed: int = 0) -> np.ndarray:
-    """Return whole numbers from [low, high)."""
+    """Return integers from [low, high)."""
     return np.random.default_rng([*shape, high, seed]).integers(low, high, shape).astype(dtype)
 
 
 def truth(*shape: int, seed: int = 0) -> np.ndarray:
-    """Return truth values."""
+    """Return booleans."""
     return np.random.default_rng([*shape, seed]).random(shape) < 0.5
 
 
@@ -125,7 +125,7 @@ UNARY = {
                      "softplus", "softsign", "squareplus", "log_sigmoid", "sparse_plus", "sparse_sigmoid"), 3 * X),
 }  # fmt: skip
 STEPS = ("floor", "ceil", "trunc", "round", "signbit")  # without a gradient worth the name
-# on whole numbers: the others are not defined there, or Keras on torch refuses
+# on integers: the others are not defined there, or Keras on torch refuses
 WHOLE = ("absolute", "negative", "sign", "square", "exp", "expm1", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh",
          "arcsinh", "sqrt", "log", "log1p", "log2", "log10", "floor", "ceil", "trunc", "round", "reciprocal",
          "erf")  # fmt: skip
@@ -199,7 +199,7 @@ REDUCED = [
     Op("sum", (truth(3, 4), 1), label="truth"),
     Op("max", (CUBE, 1, False, 0.7), label="initial"),
     Op("min", (CUBE, 1, True, -0.7), label="initial"),
-    Op("argmax", (CUBE, 1, True), label="kept"),
+    Op("argmax", (CUBE, 1, True), label="keepdims"),
     Op("average", (CUBE, 1)),
     Op("average", (CUBE, 1, draw(3, 4, 5, low=0.1)), label="weighted", instead=np.average,
        reason="Keras on torch fails where the axis is not the last"),
@@ -251,7 +251,7 @@ SHAPED = [
         (IMAGES, ((0, 0), (1, 2), (2, 1), (0, 0)), "symmetric"),
         label="symmetric",
         instead=np.pad,
-        reason="Keras on torch mirrors at the rim",
+        reason="Keras on torch mirrors at the border",
     ),
     Op("pad", (CUBE, ((0, 0), (1, 2), (0, 1)), "edge"), label="edge", instead=np.pad, reason="Keras on torch has none"),
     Op("pad", (CUBE, ((0, 0), (1, 2), (0, 1)), "wrap"), label="wrap", instead=np.pad, reason="Keras on torch has none"),
@@ -418,7 +418,7 @@ NETWORKS = [
     Op("space_to_depth", (draw(3, 2, 4, 6), 2, FIRST), label="channels first"),
     Op("depth_to_space", (draw(3, 8, 2, 3), 2, FIRST), label="channels first"),
     Op("moments", (CUBE, [1, 2])),
-    Op("moments", (CUBE, [1], True), label="kept"),
+    Op("moments", (CUBE, [1], True), label="keepdims"),
     Op(
         "batch_normalization",
         (IMAGES, fixed(draw(4)), fixed(draw(4, low=0.5)), -1, fixed(draw(4, seed=2)), fixed(draw(4, seed=3))),

@@ -1,4 +1,4 @@
-"""What the nodes of random graphs can be: for each kind what it takes, how it is made with anabranch, and the same by hand.
+"""What the nodes of random graphs can be: for each kind what it takes, how it is made with anabranch, and the same in torch.
 
 Everything is called on one nest: a value, or a list or dict of values. ``hand`` is written with torch alone, its weights in
 Keras's layouts; it is what anabranch is held to.

@@ -42,8 +42,8 @@ def assert_same_as_keras(
         assert error <= tolerance, f"{what}: {error}"
     for weight, a, b in zip(ours.weights, ours.get_weights(), theirs.get_weights(), strict=True):
         assert np.abs(a - b).max(initial=0) <= tolerance, weight.name
-    kept = {axis for axis, size in enumerate(model.outputs[0].shape) if size is not None}
-    assert all(model.outputs[0].shape[axis] == found[0].shape[axis] for axis in kept)
+    known = {axis for axis, size in enumerate(model.outputs[0].shape) if size is not None}
+    assert all(model.outputs[0].shape[axis] == found[0].shape[axis] for axis in known)
 
 
 def draw_weights(layer: Any) -> None:
@@ -66,7 +66,7 @@ def run(layer: Any, function: Any, x: np.ndarray) -> list[np.ndarray]:
 
 
 def in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:
-    """Return a gradient that lies as torch's weights do in the weight's own axis order."""
+    """Return a gradient in the layout of torch's weights, moved in the weight's own axis order."""
     axes = getattr(weight, "axes", None)
     return gradient if axes is None else gradient.permute(*(axes.index(axis) for axis in range(len(axes))))
 

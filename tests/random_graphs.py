@@ -1,7 +1,7 @@
-"""Random graphs as plain data, from which both the model and the same computation by hand in torch follow.
+"""Random graphs as plain data, from which both the model and the same computation in plain torch follow.
 
 A :class:`Sketch` is a list of calls on numbered values. ``build`` makes the model; ``walk`` computes all values from data, call
-by call, as it is told to; ``hand`` does so in torch alone.
+by call, as it says; ``hand`` does so in torch alone.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class _Drawing:
         shapes = kind.weights(config, x)
         weights = {key: torch.zeros(shape, dtype=getattr(torch, config.get("dtype", floatx))) for key, shape in shapes.items()}
         unit = Unit(name, config, self.name() if kind.layer else None)
-        results = by_hand(unit, weights, floatx, x, training=False)
+        results = in_torch(unit, weights, floatx, x, training=False)
         return (not row or isinstance(results, torch.Tensor)) and self.call(unit, args, results)
 
     def name(self) -> str | None:
@@ -298,7 +298,7 @@ def walk(sketch: Sketch, given: list[Any], apply: Callable[[Unit, Any], Any]) ->
     return values
 
 
-def by_hand(unit: Unit, weights: dict[str, torch.Tensor], floatx: str, x: Any, *, training: bool) -> Any:
+def in_torch(unit: Unit, weights: dict[str, torch.Tensor], floatx: str, x: Any, *, training: bool) -> Any:
     """Return what a unit gives, in torch alone; what is a layer has a float type of its own."""
     kind = KINDS[unit.kind]
     if kind.layer:
@@ -309,7 +309,7 @@ def by_hand(unit: Unit, weights: dict[str, torch.Tensor], floatx: str, x: Any, *
 
 def hand(sketch: Sketch, given: list[torch.Tensor], weights: dict[Unit, dict[str, torch.Tensor]], *, training: bool) -> Values:
     """Return all values, computed in torch alone."""
-    return walk(sketch, given, lambda unit, x: by_hand(unit, weights[unit], sketch.floatx, x, training=training))
+    return walk(sketch, given, lambda unit, x: in_torch(unit, weights[unit], sketch.floatx, x, training=training))
 
 
 # Making one with anabranch

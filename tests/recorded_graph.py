@@ -78,8 +78,8 @@ class RecordedGraph:
 
     def replay(self) -> None:
         with torch.no_grad():
-            for func, args, kwargs, kept in self.calls:
-                for held, new in zip(kept, tensors(func(*args, **kwargs)), strict=True):
+            for func, args, kwargs, outputs in self.calls:
+                for held, new in zip(outputs, tensors(func(*args, **kwargs)), strict=True):
                     if held.data_ptr() != new.data_ptr():
                         held.copy_(new)
 

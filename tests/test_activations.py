@@ -47,6 +47,8 @@ def run(function: Any, x: np.ndarray, **options: Any) -> tuple[np.ndarray, np.nd
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value))
 def test_equals_keras(keras: Any, name: str, options: dict[str, Any]) -> None:
+    if not hasattr(keras.activations, name):
+        pytest.skip("not Keras's: compared in tests/ops/test_every_op.py")
     ours, theirs = getattr(activations, name), getattr(keras.activations, name)
     x = (3 * np.random.default_rng(1).normal(size=(5, 4, 6))).astype("float32")
     for a, b in zip(run(ours, x, **options), run(theirs, x, **options), strict=True):
@@ -93,7 +95,8 @@ def test_traced_code_is_torch_alone(name: str) -> None:
 def test_names_round_trip(keras: Any, name: str) -> None:
     function = activations.get(name)
     assert activations.deserialize(activations.serialize(function)) is function
-    assert activations.serialize(function) == keras.activations.serialize(keras.activations.get(name))
+    if name in keras.src.activations.ALL_OBJECTS_DICT:
+        assert activations.serialize(function) == keras.activations.serialize(keras.activations.get(name))
     assert activations.get({"class_name": "function", "config": name}) is function
 
 

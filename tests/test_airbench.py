@@ -154,7 +154,7 @@ def test_all_of_it_can_be_replayed(example: dict[str, Any], task: tuple[torch.Te
         found.append((history.history["loss"], model.get_weights()))
     replays = model._compiled.replays
     assert not replays.failure
-    # with and then without the whitening bias: one step before state is made, three until sizes are settled
+    # with and then without the whitening bias: one step before state is made, three until sizes are known
     assert replays.replayed == 45 - 2 * 4
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-4)
     for one, other in zip(found[0][1], found[1][1], strict=True):

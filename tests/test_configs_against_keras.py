@@ -1,4 +1,4 @@
-"""Configs of what is kept as data beside real Keras's: equal, JSON, and each loads what the other wrote."""
+"""Configs of what is written as data beside real Keras's: equal, JSON, and each loads what the other wrote."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ layers.add([layers.MaxPooling2D(name="pool")(x), x])
 
 
 def test_the_parts_stand_in_order() -> None:
-    error = AnabranchError("Fact.", expected="e", got="g", where="w", repair="r\ns", origin="told\nso")
-    assert str(error) == ("Fact.\n  told\n  so\n  expected: e\n  got:      g\n  where:    w\n  repair:   r\n            s")
+    error = AnabranchError("Fact.", expected="e", got="g", where="w", repair="r\ns", origin="heard\nso")
+    assert str(error) == ("Fact.\n  heard\n  so\n  expected: e\n  got:      g\n  where:    w\n  repair:   r\n            s")
     assert str(AnabranchError("Fact.")) == "Fact."
 
 
@@ -52,7 +52,7 @@ def on_a_terminal(tmp_path: Path, *, command: tuple[str, ...] = (), **environmen
             [sys.executable, *command, str(script)], stdout=out, stderr=theirs, env={**clean, "TERM": "xterm", **environment}
         )
         os.close(theirs)
-        told = b""
+        heard = b""
         while True:
             try:
                 piece = os.read(ours, 65536)
@@ -60,10 +60,10 @@ def on_a_terminal(tmp_path: Path, *, command: tuple[str, ...] = (), **environmen
                 break
             if not piece:
                 break
-            told += piece
+            heard += piece
         done.wait()
     os.close(ours)
-    return (tmp_path / "out").read_text(), told.decode()
+    return (tmp_path / "out").read_text(), heard.decode()
 
 
 def test_a_traceback_on_a_terminal_is_coloured(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def numbers(nest: Any) -> list[np.ndarray]:
 
 
 def calm(case: Case) -> dict[str, Any]:
-    """Return the call's further arguments, outside training: layers that augment would do so when called by hand."""
+    """Return the call's further arguments, outside training: layers that augment would do so when called directly."""
     return {"training": False, **case.extra} if case.random else case.extra
 
 
@@ -213,11 +213,11 @@ def test_config_round_trip(case: Case) -> None:
 @pytest.mark.parametrize("case", RUN)
 def test_weights_round_trip_through_a_file(case: Case, tmp_path: Path) -> None:
     layer, model = build(case)
-    kept = layer.get_weights()
-    model.save_weights(tmp_path / "kept.safetensors")
+    before = layer.get_weights()
+    model.save_weights(tmp_path / "saved.safetensors")
     other, other_model = build(case, seed=5)
-    other_model.load_weights(tmp_path / "kept.safetensors")
-    for a, b in zip(other.get_weights(), kept, strict=True):
+    other_model.load_weights(tmp_path / "saved.safetensors")
+    for a, b in zip(other.get_weights(), before, strict=True):
         assert np.array_equal(a, b)
         assert a.dtype == b.dtype
 

@@ -1,4 +1,4 @@
-"""First values: distributions beside Keras's, fans, orthogonality, and what they depend on."""
+"""Initial values: distributions beside Keras's, fans, orthogonality, and what they depend on."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_arguments_of_variance_scaling(bad: dict[str, Any]) -> None:
         initializers.VarianceScaling(**bad)
 
 
-# What first values depend on
+# What initial values depend on
 
 
 def network(extra: bool = False) -> Any:
@@ -221,7 +221,7 @@ def test_two_layers_of_one_model_differ() -> None:
     assert not np.array_equal(alone[0].kernel.numpy(), alone[1].kernel.numpy())
 
 
-def test_first_values_take_the_default_float_type() -> None:
+def test_initial_values_take_the_default_float_type() -> None:
     before = config.floatx()
     try:
         config.set_floatx("float64")

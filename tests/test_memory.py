@@ -1,4 +1,4 @@
-"""Training takes no more memory than the same loop by hand in torch, counted by every block that torch allocates and frees."""
+"""Training takes no more memory than the same loop in plain torch, counted by every block that torch allocates and frees."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def convolutions(room: Any) -> Any:
 
 
 class Convolutions(nn.Module):
-    """The same by hand."""
+    """The same in plain torch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,17 +65,17 @@ def dense(room: Any) -> Any:
     return room.Model(x, room.layers.Dense(10)(y))
 
 
-def dense_by_hand() -> nn.Module:
+def dense_in_torch() -> nn.Module:
     return nn.Sequential(*[part for _ in range(12) for part in (nn.Linear(256, 256), nn.ReLU())], nn.Linear(256, 10))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(
     ("describe", "module", "shape"),
-    [(convolutions, Convolutions, (32, 32, 3)), (dense, dense_by_hand, (256,))],
+    [(convolutions, Convolutions, (32, 32, 3)), (dense, dense_in_torch, (256,))],
     ids=["convolutions", "dense"],
 )
-def test_peak_is_not_above_that_of_a_loop_by_hand(
+def test_peak_is_not_above_that_of_a_loop_in_torch(
     describe: Any, module: Callable[[], nn.Module], shape: Any, optimizer: str
 ) -> None:
     rng = np.random.default_rng(0)
@@ -87,14 +87,14 @@ def test_peak_is_not_above_that_of_a_loop_by_hand(
     ours = most_at_once(lambda: model.fit(x, y, batch_size=BATCH, epochs=2, verbose=0))
 
     images = torch.from_numpy(x) if len(shape) == 1 else torch.from_numpy(x).permute(0, 3, 1, 2)
-    by_hand = module().to(memory_format=torch.channels_last) if len(shape) == 3 else module()
-    rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](by_hand.parameters())
+    plain = module().to(memory_format=torch.channels_last) if len(shape) == 3 else module()
+    rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](plain.parameters())
 
     def epochs(count: int) -> None:
         for _ in range(count):
             for picks in torch.randperm(len(y)).split(BATCH):
                 rule.zero_grad()
-                F.cross_entropy(by_hand(images[picks]), torch.from_numpy(y)[picks]).backward()
+                F.cross_entropy(plain(images[picks]), torch.from_numpy(y)[picks]).backward()
                 rule.step()
 
     epochs(1)
@@ -113,12 +113,12 @@ def test_nothing_of_a_step_stays_after_it() -> None:
     assert sum(allocations(lambda: model.fit(x, y, verbose=0))) < 1024
 
 
-def test_a_batch_that_is_kept_would_be_seen() -> None:
-    kept: list[torch.Tensor] = []
+def test_a_batch_that_stays_referenced_would_be_seen() -> None:
+    alive: list[torch.Tensor] = []
 
     def step(keep: bool) -> None:
         batch = torch.zeros(BATCH, 256)
-        kept.extend([batch] * keep)
+        alive.extend([batch] * keep)
 
     once = most_at_once(lambda: step(False))
     assert most_at_once(lambda: [step(False) for _ in range(3)]) == once

@@ -135,8 +135,8 @@ def numpy_on_a_symbolic_tensor() -> None:
 def an_ambiguous_output() -> None:
     shared = layers.Dense(3, name="shared")
     x = keras.Input((3,))
-    kept = shared(shared(x))
-    print(shared.output, kept)
+    result = shared(shared(x))
+    print(shared.output, result)
 
 
 def an_output_never_made() -> None:

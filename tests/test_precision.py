@@ -64,7 +64,7 @@ def test_a_policy_is_no_reason_to_load_torch() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["mixed_float8", "float33", ""])
-def test_an_unknown_policy_is_told_with_those_there_are(wrong: str) -> None:
+def test_an_unknown_policy_is_reported_with_the_known_ones(wrong: str) -> None:
     for use in (lambda: config.set_dtype_policy(wrong), lambda: layers.Dense(2, dtype=wrong or "mixed_")):
         with pytest.raises(ArgumentError, match="mixed_bfloat16"):
             use()

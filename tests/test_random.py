@@ -39,7 +39,7 @@ def test_distribution_and_seeds(name: str) -> None:
     assert abs(found.std(correction=0).item() - deviation) < 0.06
     assert found.min() >= least
     assert found.max() <= greatest
-    assert torch.equal(draw(7), draw(7)), "a whole number means the same numbers"
+    assert torch.equal(draw(7), draw(7)), "an integer means the same values"
     row = random.SeedGenerator(3)
     first = draw(row)
     assert not torch.equal(first, draw(row)), "a generator goes on"
@@ -48,7 +48,7 @@ def test_distribution_and_seeds(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [None, 5, "row"])
-def test_a_traced_call_draws_as_told(seed: Any) -> None:
+def test_a_traced_call_draws_by_its_seed(seed: Any) -> None:
     class Noise(layers.Layer):
         def __init__(self) -> None:
             super().__init__()
@@ -62,7 +62,7 @@ def test_a_traced_call_draws_as_told(seed: Any) -> None:
     zeros = np.zeros((3, 4), "float32")
     a, b = model.predict(zeros, verbose=0), model.predict(zeros, verbose=0)
     assert np.array_equal(a, b) == (seed == 5)
-    assert "normal_" in model.to_torch().code, "traced, not kept whole"
+    assert "normal_" in model.to_torch().code, "traced, not run whole"
 
 
 def test_the_seed_of_the_process_repeats_its_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Random graphs through every walk over graphs: shapes, running, taps, edits, files, gradients; the oracle is torch by hand."""
+"""Random graphs through every walk over graphs: shapes, running, taps, edits, files, gradients; the oracle is plain torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GREATEST = 1e4  # beyond it rounding decides
 
 
 class Drawn:
-    """A sketch, the model built from it with drawn weights, data, and all values by hand."""
+    """A sketch, the model built from it with drawn weights, data, and all values as torch computes them."""
 
     def __init__(self, sketch: Sketch) -> None:
         self.sketch = sketch
@@ -143,7 +143,7 @@ def eager_equals_lowered(drawn: Drawn) -> None:
 
 
 def predicted_by_twos(drawn: Drawn) -> list[torch.Tensor]:
-    """Return the outputs by hand for the first two rows, then the last: what a layer sees of a batch may matter to it."""
+    """Return torch's outputs for the first two rows, then the last: what a layer sees of a batch may matter to it."""
     parts = [
         hand(drawn.sketch, [x[rows] for x in drawn.data], drawn.weights, training=False).outputs(drawn.sketch)
         for rows in (slice(0, 2), slice(2, 3))
@@ -320,7 +320,7 @@ def table(model: Any) -> str:
     return "\n".join(lines)
 
 
-def gradients_equal_those_by_hand(drawn: Drawn) -> None:
+def gradients_equal_those_of_torch(drawn: Drawn) -> None:
     sketch, made = drawn.sketch, drawn.built.made
     needed = sketch.needed()
     training = not any(KINDS[unit.kind].random for unit in needed if unit.sketch is None)
@@ -366,7 +366,7 @@ def loss(outputs: list[Any]) -> Any:
 
 
 def gradient_of(weight: Any) -> Any:
-    """Return the gradient of a weight in Keras's axis order, of a parameter as it lies."""
+    """Return the gradient of a weight in Keras's axis order, of a parameter as it is."""
     if isinstance(weight, torch.Tensor):
         return weight.grad
     gradient = weight.value.grad
@@ -407,7 +407,7 @@ PROPERTIES: list[Callable[[Drawn], None]] = [
     rewiring_and_back_gives_an_equal_graph,
     copies_are_equal_and_their_own,
     files_and_second_builds_agree,
-    gradients_equal_those_by_hand,  # changes moving averages, so it comes last
+    gradients_equal_those_of_torch,  # changes moving averages, so it comes last
 ]
 
 

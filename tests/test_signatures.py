@@ -15,7 +15,7 @@ OWN_DEFAULTS = {
     ("layers", "AveragePooling2D", "pool_size"): "2, as in MaxPooling; Keras asks for it",
     ("layers", "AveragePooling3D", "pool_size"): "2, as in MaxPooling; Keras asks for it",
     **{("layers", f"AvgPool{rank}D", "pool_size"): "as AveragePooling" for rank in (1, 2, 3)},
-    **{("layers", f"Cropping{rank}D", "cropping"): "None stands for Keras's default of each rank" for rank in (1, 2, 3)},
+    **{("layers", f"Cropping{rank}D", "cropping"): "None means Keras's default of each rank" for rank in (1, 2, 3)},
 }
 ROOMS = ("layers", "optimizers", "callbacks", "initializers", "regularizers", "losses", "metrics")
 METHODS = (

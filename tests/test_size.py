@@ -145,7 +145,7 @@ x = Input((4,))
 {made}
 gc.collect()
 before = len(gc.get_objects())
-kept = [{made} for _ in range(200)]
+alive = [{made} for _ in range(200)]
 gc.collect()
 print(len(gc.get_objects()) - before)
 """

@@ -88,8 +88,12 @@ def test_scheduled_learning_rates(keras: Any, schedule: Any) -> None:
 @pytest.mark.parametrize("options", [{}, {"separator": ";"}, {"append": True}], ids=str)
 @pytest.mark.parametrize("validated", ["always", "later", "never"])
 def test_csv_files_are_the_same(keras: Any, tmp_path: Path, options: dict[str, Any], validated: str) -> None:
-    kept = {"always": lambda e, k: True, "later": lambda e, k: e == 2 or "val" not in k, "never": lambda e, k: "val" not in k}
-    logs = [{k: v for k, v in log.items() if kept[validated](e, k)} for e, log in enumerate(course(1, 4))]
+    is_logged = {
+        "always": lambda e, k: True,
+        "later": lambda e, k: e == 2 or "val" not in k,
+        "never": lambda e, k: "val" not in k,
+    }[validated]
+    logs = [{k: v for k, v in log.items() if is_logged(e, k)} for e, log in enumerate(course(1, 4))]
     for name, room in (("theirs", keras), ("ours", anabranch)):
         for _ in range(2):  # the second run appends or begins anew
             watched(room, room.callbacks.CSVLogger(tmp_path / name, **options), logs, lambda c: None)
@@ -98,32 +102,32 @@ def test_csv_files_are_the_same(keras: Any, tmp_path: Path, options: dict[str, A
 
 
 class Listening:
-    """What every hook was told, in order: names, numbers, and the keys of the logs."""
+    """What every hook was given, in order: names, numbers, and the keys of the logs."""
 
-    def tell(self, room: Any, told: list[Any]) -> Any:
+    def tell(self, room: Any, given: list[Any]) -> Any:
         def hook(name: str) -> Any:
             def call(self: Any, *numbers: int, logs: Any = None) -> None:
                 if numbers and not isinstance(numbers[-1], int):
                     *numbers, logs = numbers  # type: ignore[assignment]  # Keras gives logs by name at some hooks
                 keys = sorted(logs) if "batch" in name or "predict" in name else sorted(set(logs) - {"compile_metrics"})
-                told.append((name, *numbers, [] if "begin" in name or "predict" in name else keys))
+                given.append((name, *numbers, [] if "begin" in name or "predict" in name else keys))
 
             return call
 
         names = [n for n in callbacks.callback.HOOKS if not n.startswith("on_batch")]
-        return type("Told", (room.callbacks.Callback,), {name: hook(name) for name in names})()
+        return type("Given", (room.callbacks.Callback,), {name: hook(name) for name in names})()
 
 
 def test_hooks_are_called_in_the_same_order_with_the_same_logs(keras: Any) -> None:
     found = []
     x, y = data(6)
     for room in (keras, anabranch):
-        told: list[Any] = []
-        model, listener = made(room), Listening().tell(room, told)
-        model.fit(x, y, batch_size=3, epochs=2, validation_data=(x, y), verbose=0, callbacks=[listener], shuffle=False)
-        model.evaluate(x, y, batch_size=3, verbose=0, callbacks=[listener])
-        model.predict(x, batch_size=3, verbose=0, callbacks=[listener])
-        found.append(told)
+        given: list[Any] = []
+        model, hooks = made(room), Listening().tell(room, given)
+        model.fit(x, y, batch_size=3, epochs=2, validation_data=(x, y), verbose=0, callbacks=[hooks], shuffle=False)
+        model.evaluate(x, y, batch_size=3, verbose=0, callbacks=[hooks])
+        model.predict(x, batch_size=3, verbose=0, callbacks=[hooks])
+        found.append(given)
     assert found[0] == found[1]
 
 

@@ -42,19 +42,19 @@ def test_nan_is_never_the_best(model: Any) -> None:
 
 def test_checkpoints_hold_the_weights_of_their_epoch(model: Any, tmp_path: Path) -> None:
     x, y = data()
-    kept: list[Any] = []
-    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(model.get_weights()[0]))
+    weights_seen: list[Any] = []
+    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights_seen.append(model.get_weights()[0]))
     path = tmp_path / "runs" / "{epoch:02d}-{val_loss:.3f}.safetensors"
     history = model.fit(x, y, epochs=3, validation_data=(x, y), verbose=0, callbacks=[note, callbacks.ModelCheckpoint(path)])
     files = sorted((tmp_path / "runs").iterdir())
     wanted = [f"{e + 1:02d}-{v:.3f}.safetensors" for e, v in enumerate(history.history["val_loss"])]
     assert [f.name for f in files] == wanted
-    for file, weights in zip(files, kept, strict=True):
+    for file, weights in zip(files, weights_seen, strict=True):
         model.load_weights(file)
         np.testing.assert_array_equal(model.get_weights()[0], weights)
 
 
-def test_only_better_epochs_are_kept(model: Any, tmp_path: Path) -> None:
+def test_only_better_epochs_are_written(model: Any, tmp_path: Path) -> None:
     file = tmp_path / "best.safetensors"
     checkpoint = callbacks.ModelCheckpoint(file, "val_acc", save_best_only=True, initial_value_threshold=0.5)
     checkpoint.set_model(model)
@@ -85,16 +85,16 @@ def test_values_that_come_only_with_some_epochs_are_waited_for(model: Any, tmp_p
     stopping = callbacks.EarlyStopping("val_loss", patience=50)
     checkpoint = callbacks.ModelCheckpoint(tmp_path / "{epoch}.safetensors", save_best_only=True)
     reducing = callbacks.ReduceLROnPlateau("val_loss", patience=1)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         history = model.fit(
             x, y, epochs=6, verbose=0, validation_data=(x, y), validation_freq=3, callbacks=[stopping, checkpoint, reducing]
         )
     assert len(history.epoch) == 6
-    assert len(told) == 3  # one of each callback, not one of each epoch
-    assert all("'val_loss' is not measured in this epoch" in str(w.message) and w.filename == __file__ for w in told)
+    assert len(warned) == 3  # one of each callback, not one of each epoch
+    assert all("'val_loss' is not measured in this epoch" in str(w.message) and w.filename == __file__ for w in warned)
     assert stopping.best == min(history.history["val_loss"])
-    # before anything was measured everything is kept; afterwards only what was measured and better
+    # before anything was measured everything is written; afterwards only what was measured and better
     assert sorted(f.name for f in tmp_path.iterdir()) == ["1.safetensors", "2.safetensors", "3.safetensors", "6.safetensors"]
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_appended_to_keeps_its_columns(model: Any, tmp_path: Path
     assert (first[0], second[0], second[2:]) == ("0", "1", ["NA"] * 3)
 
 
-def test_logs_of_a_batch_are_made_only_for_listeners(model: Any) -> None:
+def test_logs_of_a_batch_are_made_only_for_callbacks_that_read_them(model: Any) -> None:
     quiet = callbacks.CallbackList([callbacks.EarlyStopping(), callbacks.ModelCheckpoint("a.safetensors")], model, {}, 2)
     assert not quiet.wants_batch_logs
     for loud in (

@@ -149,7 +149,7 @@ def test_a_script_by_a_link_finds_its_neighbours(tmp_path: Path) -> None:
     assert anabranch("run", tmp_path / "other" / "link.py").stdout == "3\n"
 
 
-def test_an_error_of_syntax_is_all_that_is_told(tmp_path: Path) -> None:
+def test_a_syntax_error_is_all_that_is_printed(tmp_path: Path) -> None:
     done = anabranch("run", write(tmp_path, "import keras\nx = (\n"))
     assert done.returncode == 1
     assert done.stderr.splitlines()[0].endswith('script.py", line 2')

@@ -30,7 +30,7 @@ def left_over(folder: Path) -> list[str]:
 
 
 def another_process(source: Archive, before: str = "", **options: Any) -> subprocess.Popen[str]:
-    """Have another process put the folder at hand; it prints its error, if any."""
+    """Have another process put the folder in place; it prints its error, if any."""
     code = (
         "import json, sys\nfrom anabranch.datasets._fetch import Archive, Remote, folder_stored\n"
         f"{before}\nremote, members = json.loads(sys.argv[1])\n"
@@ -137,21 +137,21 @@ def test_more_than_any_file_has_is_not_taken(server: Server, folder: Path, monke
     assert (folder / "a.gz.part").stat().st_size == 0
 
 
-# What is told when it fails
+# What is said when it fails
 
 
 def test_no_network_says_how_to_get_it(folder: Path) -> None:
     source = Archive(Remote("http://127.0.0.1:9/cifar-10-binary.tar.gz", "0" * 32), {"cifar-10-batches-bin/a.bin": ""})
     with pytest.raises(DownloadError) as caught:
         folder_stored(source)
-    told = caught.value
-    assert told.fact.startswith("cifar-10-binary.tar.gz could not be fetched: [Errno ")
-    assert told.expected == f"http://127.0.0.1:9/cifar-10-binary.tar.gz (md5 {'0' * 32})"
-    assert told.repair == (
+    failure = caught.value
+    assert failure.fact.startswith("cifar-10-binary.tar.gz could not be fetched: [Errno ")
+    assert failure.expected == f"http://127.0.0.1:9/cifar-10-binary.tar.gz (md5 {'0' * 32})"
+    assert failure.repair == (
         "run again with a network, or put that file (or cifar-10-batches-bin/, unpacked from it) into "
         f"{folder}; the environment variable ANABRANCH_DATA moves the data folder, now {folder}"
     )
-    assert isinstance(told, OSError)
+    assert isinstance(failure, OSError)
     with pytest.raises(DownloadError, match=r"put that\s+file\s+into\s+\S*/mnist;"):
         file_stored(Remote("http://127.0.0.1:9/a.gz", "0" * 32, "mnist"))
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_not_on_the_server(server: Server) -> None:
         file_stored(Remote(server.url + "absent.gz", "0" * 32))
 
 
-def test_other_bytes_than_the_published_are_not_kept(server: Server, folder: Path) -> None:
+def test_other_bytes_than_the_published_are_not_stored(server: Server, folder: Path) -> None:
     remote = server.add("a.gz", DATA)
     with pytest.raises(FileFormatError) as caught:
         file_stored(remote._replace(md5="0" * 32))

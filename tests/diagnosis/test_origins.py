@@ -1,4 +1,4 @@
-"""The way back from tensors: forks beside a slow reference on random graphs, what is marked, what is folded, depth."""
+"""The steps back from tensors: forks beside a slow reference on random graphs, what is marked, what is folded, depth."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_node_comes_after_those_it_needs() -> None:
     assert all(order.index(t.node) < order.index(node) for node in order for t in node.inputs)
 
 
-def told(merge: Any) -> list[str]:
+def shown(merge: Any) -> list[str]:
     with pytest.raises(ShapeError) as caught:
         merge()
     lines = str(caught.value).splitlines()
@@ -65,7 +65,7 @@ def test_what_both_branches_do_alike_is_not_marked() -> None:
     x = ab.Input((32, 32, 3), name="x")
     left = layers.MaxPooling2D(name="halved")(x)
     right = layers.Conv2D(3, 3, name="cut")(layers.AveragePooling2D(name="halved_too")(x))
-    lines = told(lambda: layers.add([left, right]))
+    lines = shown(lambda: layers.add([left, right]))
     assert [line for line in lines if "←" in line or "↑" in line] == ["              ↑ height 16 → 14, width 16 → 14"]
     assert "'cut'" in lines[lines.index("              ↑ height 16 → 14, width 16 → 14") - 1]
 
@@ -77,7 +77,7 @@ def test_long_stretches_are_folded_and_the_marked_steps_stay() -> None:
     y = layers.Conv1D(4, 5, name="cut")(y)
     for _ in range(20):
         y = layers.ReLU()(y)
-    lines = told(lambda: layers.add([x, y]))
+    lines = shown(lambda: layers.add([x, y]))
     assert sum("… 19 more steps" in line for line in lines) == 2
     assert sum("ReLU" in line for line in lines) == 2  # the first and the last step
     assert next(line for line in lines if "'cut'" in line).endswith("← steps 64 → 60")
@@ -87,14 +87,14 @@ def test_many_marked_steps_are_folded_too() -> None:
     x = y = ab.Input((200, 4), name="x")
     for _ in range(40):
         y = layers.Conv1D(4, 3)(y)
-    lines = told(lambda: layers.add([x, y]))
+    lines = shown(lambda: layers.add([x, y]))
     assert len(lines) < 24
     assert any("more steps" in line for line in lines)
 
 
 def test_branches_of_two_inputs_go_back_to_both() -> None:
     a, b = ab.Input((8, 8, 3), name="a"), ab.Input((9, 8, 3), name="b")
-    lines = told(lambda: a + layers.ReLU(name="r")(b))
+    lines = shown(lambda: a + layers.ReLU(name="r")(b))
     assert not any("fork" in line for line in lines)
     assert any(line.startswith("  branch 1  Input 'a'") for line in lines)
     assert any(line.startswith("  branch 2  Input 'b'") for line in lines)
@@ -105,16 +105,16 @@ def test_two_outputs_of_one_node_part_at_it() -> None:
 
     x = ab.Input((6, 8), name="x")
     a, b = torch.split(x, [2, 4], 1)
-    lines = told(lambda: layers.add([a, b]))
+    lines = shown(lambda: layers.add([a, b]))
     assert [line[:12] for line in lines[1:4]] == ["  fork      ", "  branch 1  ", "  branch 2  "]
     assert lines[2].split() == ["branch", "1", "the", "fork", "itself", "(None,", "2,", "8)"]
     assert lines[3].split() == ["branch", "2", "the", "fork", "itself", "(None,", "4,", "8)"]
 
 
-def test_a_branch_inside_goes_its_first_way_back() -> None:
+def test_a_branch_inside_is_followed_to_its_first_input() -> None:
     x = ab.Input((16, 16, 3), name="x")
     inner = layers.add([layers.ReLU(name="first")(x), x], name="inner")
-    lines = told(lambda: layers.add([layers.MaxPooling2D(name="pool")(inner), x]))
+    lines = shown(lambda: layers.add([layers.MaxPooling2D(name="pool")(inner), x]))
     steps = [line for line in lines if line.startswith(("  branch", "            ")) and "(None" in line]
     names = [line.split("'")[1] for line in steps if "'" in line]
     assert names == ["first", "inner", "pool"]
@@ -124,7 +124,7 @@ def test_a_hundred_thousand_steps() -> None:
     x = y = ab.Input((4,), name="x")
     for _ in range(100_000):
         y = y + 1.0
-    lines = told(lambda: layers.add([layers.Dense(5, name="end")(y), x]))
+    lines = shown(lambda: layers.add([layers.Dense(5, name="end")(y), x]))
     assert any("… 99999 more steps" in line for line in lines)
     assert "… 99999 more steps" in chain(y)
 

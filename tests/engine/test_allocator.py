@@ -1,4 +1,4 @@
-"""What glibc is told while a model trains, seen in the page faults of a step; and that the memory goes back."""
+"""What glibc is asked while a model trains, seen in the page faults of a step; and that the memory goes back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def resident():
 data = np.zeros((4224 * 10, 2048), "uint8")
 before = resident()
 model.fit(data, np.zeros((len(data), 1)), batch_size=4224, verbose=0, callbacks=[Count()])
-print(json.dumps({"steps": np.diff(faults).tolist(), "kept": resident() - before}))
+print(json.dumps({"steps": np.diff(faults).tolist(), "held": resident() - before}))
 """
 
 
@@ -63,27 +63,27 @@ def run(when: str, **environment: str) -> Any:
 
 @GLIBC
 def test_late_steps_have_a_tenth_of_the_page_faults() -> None:
-    never, kept = run("never"), run("fit")
+    never, held = run("never"), run("fit")
     # the median, as a block may come back at another place once
-    late = {name: statistics.median(found["steps"][4:]) for name, found in (("never", never), ("kept", kept))}
-    assert late["never"] > 10 * max(late["kept"], 1), (never, kept)
+    late = {name: statistics.median(found["steps"][4:]) for name, found in (("never", never), ("fit", held))}
+    assert late["never"] > 10 * max(late["fit"], 1), (never, held)
 
 
 @GLIBC
 def test_memory_goes_back_after_fit_unless_it_is_to_stay() -> None:
-    assert run("always")["kept"] > run("fit")["kept"] + 16  # MiB: one activation at least
+    assert run("always")["held"] > run("fit")["held"] + 16  # MiB: one activation at least
 
 
 class Libc:
-    """Keeps what the C library was told, and does it as well."""
+    """Notes what the C library was asked, and does it as well."""
 
     def __init__(self, libc: Any) -> None:
         self.libc = libc
-        self.told: list[tuple[int, int]] = []
+        self.calls: list[tuple[int, int]] = []
         self.trimmed = 0
 
     def mallopt(self, name: int, value: int) -> int:
-        self.told.append((name, value))
+        self.calls.append((name, value))
         return int(self.libc.mallopt(name, value))
 
     def malloc_trim(self, pad: int) -> int:
@@ -93,7 +93,7 @@ class Libc:
     @property
     def keeps(self) -> bool:
         """Whether the last word on trimming was never to."""
-        return [value for name, value in self.told if name == allocator.M_TRIM_THRESHOLD][-1:] == [-1]
+        return [value for name, value in self.calls if name == allocator.M_TRIM_THRESHOLD][-1:] == [-1]
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_large_blocks_stay_outside_the_heap_during_a_model_s_first_step(libc: Li
 
     class EachStep(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            seen.append([value for name, value in libc.told if name == allocator.M_MMAP_THRESHOLD][-1])
+            seen.append([value for name, value in libc.calls if name == allocator.M_MMAP_THRESHOLD][-1])
 
     model, data = small_model.made(keras), small_model.data()
     for _ in range(2):
@@ -192,18 +192,18 @@ def test_fits_in_threads_are_counted(libc: Libc) -> None:
         thread.join()
     assert seen == [False, False]
     assert libc.trimmed == 1
-    assert libc.told.count((allocator.M_TRIM_THRESHOLD, -1)) == 1
+    assert libc.calls.count((allocator.M_TRIM_THRESHOLD, -1)) == 1
 
 
 @GLIBC
-@pytest.mark.parametrize(("when", "told", "trimmed"), [("never", False, 0), ("always", True, 0), ("fit", True, 1)])
-def test_setting(when: Any, told: bool, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("when", "calls", "trimmed"), [("never", False, 0), ("always", True, 0), ("fit", True, 1)])
+def test_setting(when: Any, calls: bool, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.config, "_keep_memory", "fit")
     keras.config.set_keep_memory(when)
     assert keras.config.keep_memory() == when
     with allocator.keeping_memory():
         pass
-    assert (bool(libc.told), libc.trimmed) == (told, trimmed)
+    assert (bool(libc.calls), libc.trimmed) == (calls, trimmed)
 
 
 @GLIBC
@@ -219,7 +219,7 @@ def test_left_alone_where_the_environment_chose(name: str, value: str, libc: Lib
     assert name in allocator.unfit()
     with allocator.keeping_memory():
         pass
-    assert not libc.told
+    assert not libc.calls
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])

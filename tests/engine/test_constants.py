@@ -19,16 +19,16 @@ def test_every_change_changes_the_contents(counts: tuple[int, ...], kind: torch.
     for tensor in tensors:
         count = len(tensor)
         for place in {0, count // 2, count - 1} if count else ():
-            kept = tensor[place].item()
-            tensor[place] = -kept - 1
+            before = tensor[place].item()
+            tensor[place] = -before - 1
             assert memory.contents() != first
-            tensor[place] = kept
+            tensor[place] = before
         assert memory.contents() == first
         if count > 1:
-            kept = tensor.clone()
-            tensor.copy_(kept.flip(0))
+            before = tensor.clone()
+            tensor.copy_(before.flip(0))
             assert memory.contents() != first, "numbers changed places"
-            tensor.copy_(kept)
+            tensor.copy_(before)
 
 
 def test_another_place_is_another_content() -> None:
@@ -39,4 +39,4 @@ def test_another_place_is_another_content() -> None:
     assert memory.contents()[0] != first[0]
     assert memory.contents()[1] == first[1]
     weight.data.zero_()
-    assert memory.contents()[1] != first[1], "what lies there now is looked at"
+    assert memory.contents()[1] != first[1], "what is there now is looked at"

@@ -70,7 +70,7 @@ def ones(size: int = 2, value: float = 1.0) -> torch.Tensor:
     return torch.full((size,), value)
 
 
-def test_captured_once_sizes_are_settled_and_replayed_since() -> None:
+def test_captured_once_sizes_are_known_and_replayed_since() -> None:
     work = Work()
     results = [work.take(ones(value=number)).clone() for number in range(8)]
     assert [result.tolist() for result in results] == [[2.0 * number] * 2 for number in range(8)]
@@ -107,7 +107,7 @@ def test_another_size_runs_as_usual_and_captures_nothing() -> None:
     assert work.state == 29 * 2 + 12  # as many of size two and of size one
 
 
-def test_sizes_types_and_absence_are_told_apart_and_few_graphs_kept() -> None:
+def test_sizes_types_and_absence_are_distinguished_and_few_graphs_cached() -> None:
     work = Work()
     kinds = [(ones(size), None) for size in range(2, 2 + LIMIT - 2)]
     kinds += [(ones(2), ones(2)), (ones(2).double(), None), (ones(50), None), (ones(60), None)]
@@ -152,7 +152,7 @@ def test_what_reads_the_device_cannot_be_captured() -> None:
     assert work.state == 16
 
 
-def test_what_stands_beside_a_replay_comes_before_it() -> None:
+def test_what_runs_next_to_a_replay_runs_before_it() -> None:
     work, seen = Work(), []
     for _ in range(REPEATS + 2):
         if work.replays.replay([ones()], lambda: seen.append(float(work.state))) is None:

@@ -1,4 +1,4 @@
-"""Each rewriting of the flat code: what it does where, and that no result moves."""
+"""Each rewriting of the fx graph: what it does where, and that no result moves."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import anabranch as keras
 from anabranch import layers
 
 
-def test_thawing_after_a_frozen_prediction_trains_again() -> None:
+def test_unfreezing_after_a_frozen_prediction_trains_again() -> None:
     inputs = keras.Input((3,))
     model = keras.Model(inputs, layers.Dense(1, name="head")(inputs))
     model.compile(keras.optimizers.SGD(0.1), "mse")

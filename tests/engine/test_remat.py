@@ -41,8 +41,8 @@ def trained(model: Model, **options: Any) -> tuple[list[float], list[np.ndarray]
     return model.fit(*data(), batch_size=4, epochs=2, verbose=0).history["loss"], model.get_weights()
 
 
-def kept_bytes(model: Model, batch: int = 4) -> int:
-    """Return the bytes of tensors that are kept for gradients, weights and the batch left out."""
+def saved_bytes(model: Model, batch: int = 4) -> int:
+    """Return the bytes of tensors that are saved for gradients, weights and the batch left out."""
     program = engine.program(model, True, remat=model.remat)
     x = [torch.from_numpy(data(batch)[0])]
     given = {tensor.data_ptr() for tensor in (*x, *(weight.value for weight in model.weights))}
@@ -79,12 +79,12 @@ def test_random_graphs_stay_what_they_are(number: int, monkeypatch: pytest.Monke
     unchanged(model, inputs, passes.Settings(True, remat=("*",)), passes.PASSES)
 
 
-def test_much_less_is_kept() -> None:
+def test_much_less_is_saved() -> None:
     model = blocks(12)
     model.compile("sgd", "mse")
-    plain = kept_bytes(model)
+    plain = saved_bytes(model)
     model.compile("sgd", "mse", remat="block*")
-    assert kept_bytes(model) < plain / 3
+    assert saved_bytes(model) < plain / 3
 
 
 def inner_values() -> Model:
@@ -98,17 +98,17 @@ def inner_values() -> Model:
 
 
 @pytest.mark.parametrize("make", [pytest.param(lambda: blocks(12), id="blocks"), pytest.param(inner_values, id="inner values")])
-def test_a_budget_is_kept_to(make: Callable[[], Model]) -> None:
+def test_a_budget_is_met(make: Callable[[], Model]) -> None:
     model = make()
     model.compile("sgd", "mse")
-    plain = kept_bytes(model)
+    plain = saved_bytes(model)
     for part in (0.75, 0.5, 0.4):
         model.compile("sgd", "mse", remat=int(part * plain))
-        assert kept_bytes(model) <= part * plain
+        assert saved_bytes(model) <= part * plain
     model.compile("sgd", "mse", remat=plain)
-    assert kept_bytes(model) == plain
+    assert saved_bytes(model) == plain
     model.compile("sgd", "mse", remat=plain - 1)
-    assert kept_bytes(model) < plain, "what is kept was counted to the byte"
+    assert saved_bytes(model) < plain, "what is saved was counted to the byte"
 
 
 def test_a_budget_for_layers_that_look_at_numbers_is_refused() -> None:
@@ -122,7 +122,7 @@ def test_a_budget_for_layers_that_look_at_numbers_is_refused() -> None:
     assert trained(model, remat=["dense"])
 
 
-def test_layers_that_cannot_be_computed_again_are_told() -> None:
+def test_layers_that_cannot_be_recomputed_are_reported() -> None:
     class Whole(layers.Layer):
         def call(self, x: Any) -> Any:
             return x * 2 if float(x.sum()) > 0 else x
@@ -133,12 +133,12 @@ def test_layers_that_cannot_be_computed_again_are_told() -> None:
     model = Model(inputs, layers.ReLU(name="relu")(layers.Dense(4, name="last")(x)))
     model.compile("sgd", "mse", remat="*")
     explained = model.explain_execution(training=True)
-    told = explained["remat"]
-    assert {note.path: note.text for note in told.refused} == {
+    report = explained["remat"]
+    assert {note.path: note.text for note in report.refused} == {
         "dense": "alone it saves no more than it takes",
         "whole": "it is a module that cannot be looked into",
     }
-    assert [note.path for note in told.done] == ["last"]
+    assert [note.path for note in report.done] == ["last"]
     main, segment = explained.code.split("# segments.s0")
     assert (main.count("linear("), segment.count("linear("), segment.count("relu_(")) == (1, 1, 1)
 
@@ -167,7 +167,7 @@ def test_moving_statistics_move_once() -> None:
 
 
 class Scaled(layers.Layer):
-    """Divides by a state that it changes: ``first`` before it is read, or after; never the state itself is kept."""
+    """Divides by a state that it changes: ``first`` before it is read, or after; never the state itself is saved."""
 
     def __init__(self, first: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -192,7 +192,7 @@ def test_state_is_read_before_or_after_it_changes_as_written(first: bool) -> Non
     unchanged(model, drawn(model), passes.Settings(True, remat=("*",)), passes.PASSES)
 
 
-def test_what_is_computed_again_is_told() -> None:
+def test_what_is_recomputed_is_reported() -> None:
     model = blocks(3)
     model.compile("sgd", "mse", remat="block[01]")
     done = model.explain_execution(training=True)["remat"].done

@@ -77,7 +77,7 @@ def test_a_plain_loop_trains_it_and_the_model_sees_it() -> None:
     assert torch.allclose(model(DATA), module.eval()(data), atol=1e-6)
 
 
-def test_the_loop_equals_one_over_a_module_written_by_hand() -> None:
+def test_the_loop_equals_one_over_a_module_in_plain_torch() -> None:
     x = ab.Input((4,))
     model = ab.Model(x, layers.Dense(1, name="b")(layers.Dense(3, activation="tanh", name="a")(x)))
     ours = model.to_torch()
@@ -111,15 +111,15 @@ def test_the_module_can_be_exported_by_torch() -> None:
     assert torch.allclose(exported(data), module(data), atol=1e-6)
 
 
-# Frozen and thawed
+# Frozen and unfrozen
 
 
-def test_freezing_and_thawing_is_seen_by_the_next_program() -> None:
+def test_freezing_and_unfreezing_is_seen_by_the_next_program() -> None:
     model = small()
     norm = model.get_layer("norm")
     model(DATA, training=True)
     program = engine.program(model, True)
-    assert engine.program(model, True) is program, "kept while nothing changed"
+    assert engine.program(model, True) is program, "the same while nothing changed"
     norm.trainable = False
     before = norm.get_weights()
     frozen = engine.program(model, True)
@@ -264,7 +264,7 @@ def test_a_layer_that_fails_says_where() -> None:
         Broken()(np.ones((1, 3), "float32"))
 
 
-def test_what_only_the_whole_refuses_is_told_too() -> None:
+def test_what_only_the_whole_refuses_is_reported_too() -> None:
     x = ab.Input((3,))
     graph = ab.Model(x, x + 1.0).graph
     error = engine.explained(RuntimeError("out of luck"), graph, [torch.ones(1, 3)], False)

@@ -66,7 +66,7 @@ def test_a_missing_key_is_an_error(value):
 
 
 @pytest.mark.parametrize("value", [1, [1], [1, 2, 3], []])
-def test_another_number_of_values_is_an_error(value):
+def test_more_or_fewer_values_are_an_error(value):
     with pytest.raises(ArgumentError, match=r"\d values? for \d"):
         bind(value, LIST, RULE)
 

@@ -150,7 +150,7 @@ def _lines(text: str, count: int) -> list[int]:
     return [first + i for i in range(count)]
 
 
-def test_repr_tells_the_size() -> None:
+def test_repr_shows_the_size() -> None:
     x = ab.Input((4,))
     assert repr(Graph(x, layers.Dense(2)(x))) == "<Graph of 2 nodes, 1 inputs, 1 outputs>"
 

@@ -1,4 +1,4 @@
-"""How far masks reach, told from descriptions alone: keys, stretching, nested models, several outputs."""
+"""How far masks reach, from descriptions alone: keys, stretching, nested models, several outputs."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_matrix_products_that_cannot_be() -> None:
         Operator(operator.matmul).compute_output_spec(a, torch.tensor(1.0))
 
 
-def test_shapes_that_do_not_fit_are_told_where_they_meet() -> None:
+def test_shapes_that_do_not_fit_are_reported_where_they_meet() -> None:
     with pytest.raises(ShapeError, match="features 3 and 4"):
         ab.Input((3,)) + ab.Input((4,))
 
@@ -159,7 +159,7 @@ def test_indexing_runs(key: Any) -> None:
     assert spec.shape[1:] == array[key].shape[1:]
 
 
-def test_a_whole_number_takes_the_batch_away() -> None:
+def test_an_integer_index_takes_the_batch_away() -> None:
     assert ab.Input((3, 4))[0].shape == (3, 4)
 
 

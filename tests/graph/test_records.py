@@ -1,4 +1,4 @@
-"""The records: what a tensor without numbers tells, and specs as the leaves of a nest."""
+"""The records: what is known of a symbolic tensor, and specs as the leaves of a nest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from anabranch import layers
 from anabranch.graph import Operation, Spec, Window, map_specs, spec_leaves
 
 
-def test_a_tensor_tells_shape_dtype_name_and_origin() -> None:
+def test_a_tensor_knows_shape_dtype_name_and_origin() -> None:
     x = ab.Input((4, 3), name="x", dtype="int32")
     assert (x.shape, x.dtype, x.name, x.ndim, x.spec) == ((None, 4, 3), "int32", "x", 3, Spec((None, 4, 3), "int32"))
     assert repr(x).startswith("<Tensor shape=(None, 4, 3) dtype=int32 from x at test_records.py:")

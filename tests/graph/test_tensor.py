@@ -1,4 +1,4 @@
-"""The symbolic tensor: what it tells, and what it refuses to be."""
+"""The symbolic tensor: what is known of it, and which uses it refuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_it_has_no_numbers(use: Any, words: str) -> None:
     assert "test_tensor.py" in str(error.value)
 
 
-def test_tensors_can_be_kept_in_sets_and_dicts() -> None:
+def test_tensors_can_be_in_sets_and_dicts() -> None:
     x, y = ab.Input((4,)), ab.Input((4,))
     assert len({x, y, x}) == 2
     assert (x != y).dtype == (x == y).dtype == "bool"
@@ -61,9 +61,9 @@ def test_a_layer_answers_for_its_only_call() -> None:
 def test_several_inputs_are_answered_in_their_nest() -> None:
     a, b = ab.Input((4,)), ab.Input((4,))
     layer = layers.Add()
-    kept = layer([a, b])
+    results = layer([a, b])
     assert layer.input == [a, b]
-    assert kept.shape == (None, 4)
+    assert results.shape == (None, 4)
 
 
 def test_a_layer_never_called_has_no_output() -> None:
@@ -83,14 +83,14 @@ def test_an_output_that_nobody_holds_is_gone() -> None:
 def test_a_shared_layer_has_no_single_output() -> None:
     x = ab.Input((4,))
     layer = layers.Dense(4)
-    kept = [layer(x), layer(x)]
+    results = [layer(x), layer(x)]
     with pytest.raises(GraphError, match="called 2 times, so its output is ambiguous") as error:
         layer.output
     assert str(error.value).count("test_tensor.py:") == 4
     with pytest.raises(GraphError, match="its input is ambiguous"):
         layer.input
-    del kept[1], error  # the error's traceback holds the calls
-    assert layer.output.key == kept[0].key
+    del results[1], error  # the error's traceback holds the calls
+    assert layer.output.key == results[0].key
 
 
 def test_lists_find_the_same_tensor() -> None:

@@ -46,11 +46,11 @@ def test_assigning_keeps_the_tensor_object() -> None:
 
 def test_numbers_handed_out_do_not_change_with_training() -> None:
     weight = kernel()
-    kept = weight.numpy()
-    copy = kept.copy()
+    values = weight.numpy()
+    copy = values.copy()
     with torch.no_grad():
         weight.value.add_(1.0)
-    assert np.array_equal(kept, copy)
+    assert np.array_equal(values, copy)
 
 
 @pytest.mark.parametrize("value", [np.zeros((2, 3, 4, 5), "float32"), 3.0, [1, 2], np.float32(1)])
@@ -100,7 +100,7 @@ def test_matrix_products_powers_signs_and_items() -> None:
     assert torch.equal(torch.sum(weight, dim=0), shown.sum(0))
 
 
-def test_a_weight_is_true_and_tells_what_it_is() -> None:
+def test_a_weight_is_true_and_its_repr_says_what_it_is() -> None:
     weight = kernel()
     assert bool(weight)
     assert repr(weight) == "<Weight conv2d/kernel shape=(2, 3, 5, 4) dtype=float32 trainable=True>"

@@ -214,7 +214,7 @@ def test_later_calls_are_numbered() -> None:
     assert rows[2].connected_to == ["dense[1][0]"]
 
 
-def test_outputs_of_a_nested_model_are_told_apart() -> None:
+def test_outputs_of_a_nested_model_are_distinguished() -> None:
     inner_x = ab.Input((4,))
     inner = ab.Model(inner_x, [layers.Dense(2)(inner_x), layers.Dense(3)(inner_x)], name="inner")
     x = ab.Input((4,), name="x")

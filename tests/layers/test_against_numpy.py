@@ -46,10 +46,10 @@ def test_random_crops_are_windows_each_its_own() -> None:
 def test_random_flips_are_mirrors_each_its_own() -> None:
     x = np.random.default_rng(0).normal(size=(64, 3, 4, 2)).astype("float32")
     found = layers.RandomFlip("horizontal")(x, training=True).numpy()
-    kept = np.array([np.array_equal(a, b) for a, b in zip(found, x, strict=True)])
+    unchanged = np.array([np.array_equal(a, b) for a, b in zip(found, x, strict=True)])
     mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(found, x, strict=True)])
-    assert (kept ^ mirrored).all()
-    assert 16 < kept.sum() < 48
+    assert (unchanged ^ mirrored).all()
+    assert 16 < unchanged.sum() < 48
 
 
 def test_seeded_layers_repeat_themselves() -> None:

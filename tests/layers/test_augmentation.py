@@ -100,7 +100,7 @@ def test_draws_fill_their_range() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_images_of_whole_numbers_layouts_and_unknown_sizes(name: str, data_format: str) -> None:
+def test_images_of_integers_layouts_and_unknown_sizes(name: str, data_format: str) -> None:
     config = {**KINDS[name], "data_format": data_format, "seed": 4}
     pixels = np.random.default_rng(0).integers(0, 256, (6, 7, 9, 3)).astype("uint8")
     first = data_format == "channels_first"

@@ -216,7 +216,7 @@ def test_further_arguments_of_the_call() -> None:
 # Types
 
 
-def test_floats_are_cast_to_the_layers_type_unless_told_otherwise() -> None:
+def test_floats_are_cast_to_the_layers_type_unless_it_says_otherwise() -> None:
     x = ab.Input((4,), dtype="float64")
     dense = layers.Dense(2)
     model = ab.Model(x, dense(x))

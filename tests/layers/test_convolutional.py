@@ -107,7 +107,7 @@ def test_wrong_rank_names_the_axes() -> None:
         layers.Conv2D(4, 3)(Input((8, 3)))
 
 
-def test_another_number_of_channels() -> None:
+def test_a_different_count_of_channels() -> None:
     for layer in (
         layers.Conv2D(4, 3), layers.DepthwiseConv2D(3), layers.SeparableConv2D(4, 3), layers.Conv2DTranspose(4, 3),
     ):  # fmt: skip

@@ -66,7 +66,7 @@ def louder_in_training(x: Any, training: bool = False) -> Any:
     return 10 * x if training else x
 
 
-def where_kept(x: Any, mask: Any = None) -> Any:
+def where_masked(x: Any, mask: Any = None) -> Any:
     return x if mask is None else x * mask
 
 
@@ -111,7 +111,7 @@ def test_training_and_mask_reach_functions_that_take_them() -> None:
     assert model(X, training=True).tolist() == (10 * X).tolist()
     assert layers.Lambda(louder_in_training)(X, training=True).tolist() == (10 * X).tolist()
     mask = X > 2
-    assert layers.Lambda(where_kept)(X, mask=mask).tolist() == (X * mask).tolist()
+    assert layers.Lambda(where_masked)(X, mask=mask).tolist() == (X * mask).tolist()
     assert layers.Lambda(double)(X, mask=mask, training=True).tolist() == (2 * X).tolist()
     assert layers.Lambda(torch.relu)(X - 2).tolist() == np.maximum(X - 2, 0).tolist()
 

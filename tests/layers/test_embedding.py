@@ -54,7 +54,7 @@ def test_ids_outside_the_table() -> None:
     model = ab.Model(x, layer(x))
     model.compile(loss="mse")
     target = np.zeros((2, 3, 4))
-    for ids, told in ((IDS + 1, "ids from 1 to 5"), (IDS - 1, "ids from -1 to 3")):
+    for ids, range_text in ((IDS + 1, "ids from 1 to 5"), (IDS - 1, "ids from -1 to 3")):
         for call in (
             layer,
             model,
@@ -64,7 +64,7 @@ def test_ids_outside_the_table() -> None:
         ):
             with pytest.raises(DataError, match="outside the table") as caught:
                 call(ids)
-            assert told in str(caught.value)
+            assert range_text in str(caught.value)
             assert "from 0 to 4" in str(caught.value)
             assert "words" in caught.value.where
 

@@ -165,7 +165,7 @@ def test_every_way_of_running_agrees(keras: Any, name: str) -> None:
 
 
 def _layer_by_layer(model: Any, inputs: list[Any]) -> list[Any]:
-    """Run a model's nodes by calling its layers by hand."""
+    """Run a model's nodes by calling its layers one by one."""
     values = {t.key: x for t, x in zip(model.graph.inputs, inputs, strict=True)}
     for node in model.graph.nodes:
         if node.inputs:
@@ -251,10 +251,10 @@ def test_u12_an_operator_between_embedding_and_pooling(keras: Any) -> None:
         pool = keras.layers.GlobalAveragePooling1D()
         return keras.Model(source, pool(x * 2.0)), keras.Model(source, pool(keras.layers.Rescaling(2.0)(x)))
 
-    (operator, layer), (lost, kept) = make(ab), make(keras)
-    for model in (operator, layer, lost, kept):
+    (operator, layer), (lost, masked_model) = make(ab), make(keras)
+    for model in (operator, layer, lost, masked_model):
         model.set_weights([np.random.default_rng(0).normal(size=(8, 4)).astype("float32")])
-    right = kept.predict(IDS, verbose=0)
+    right = masked_model.predict(IDS, verbose=0)
     np.testing.assert_allclose(layer.predict(IDS, verbose=0), right, atol=1e-6)
     np.testing.assert_allclose(operator.predict(IDS, verbose=0), right, atol=1e-6)
     assert np.abs(lost.predict(IDS, verbose=0) - right).max() > 0.01, "Keras keeps it now: say so in docs/differences.md"
@@ -335,8 +335,8 @@ def test_a_layer_that_changes_the_mask() -> None:
     data = np.concatenate([SERIES, SERIES[:, :1]], 1)
     outputs = model(data)
     assert torch.equal(runtime.mask_of(outputs[2]), torch.as_tensor((data != 0).any(-1))[:, 3:])
-    by_hand = Halves()(layers.Masking()(data))
-    for half, pooled in zip(by_hand, outputs, strict=False):
+    expected_words = Halves()(layers.Masking()(data))
+    for half, pooled in zip(expected_words, outputs, strict=False):
         np.testing.assert_allclose(pool(half), pooled, atol=1e-6)
 
 
@@ -359,7 +359,7 @@ def test_layers_that_make_keep_and_take_masks(softmax: Any) -> None:
     assert not MarkedTable(8, 4)(source).masked
 
 
-def test_a_mask_may_be_made_and_given_by_hand() -> None:
+def test_a_mask_may_be_computed_and_passed_explicitly() -> None:
     class Block(layers.Layer):
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
@@ -413,7 +413,7 @@ def test_softmax_takes_a_mask_of_scores_only(keras: Any) -> None:
 # Where a mask ends
 
 
-def test_a_lost_mask_is_told_at_the_line_that_loses_it() -> None:
+def test_a_lost_mask_is_reported_at_the_line_that_loses_it() -> None:
     source = ab.Input((5,), dtype="int32")
     x = layers.Embedding(8, 4, mask_zero=True)(source)
     for call in (
@@ -421,10 +421,10 @@ def test_a_lost_mask_is_told_at_the_line_that_loses_it() -> None:
         lambda: layers.Conv1D(3, 2)(x),
         lambda: layers.Flatten()(layers.Masking()(SERIES)),
     ):
-        with pytest.warns(UserWarning, match="does not support masks") as told:
+        with pytest.warns(UserWarning, match="does not support masks") as explained:
             call()
-        assert Path(told[0].filename).name == Path(__file__).name
-        assert told[0].lineno == call.__code__.co_firstlineno
+        assert Path(explained[0].filename).name == Path(__file__).name
+        assert explained[0].lineno == call.__code__.co_firstlineno
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("default")
         for _ in range(3):
@@ -473,8 +473,8 @@ def test_masks_that_nobody_takes_leave_no_code() -> None:
 def test_lambda_takes_and_makes_masks() -> None:
     source = ab.Input((5,), dtype="int32")
     x = layers.Embedding(8, 4, mask_zero=True)(source)
-    told = layers.Lambda(lambda x, mask=None: x * mask.unsqueeze(-1), mask=lambda inputs, mask: mask[:, 1:])
-    model = ab.Model(source, told(x))
+    explained = layers.Lambda(lambda x, mask=None: x * mask.unsqueeze(-1), mask=lambda inputs, mask: mask[:, 1:])
+    model = ab.Model(source, explained(x))
     result = model(IDS)
     assert (result.detach().numpy()[IDS == 0] == 0).all()
     assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0)[:, 1:])
@@ -520,9 +520,9 @@ def test_a_mask_made_inside_a_layer_goes_on() -> None:
     twice, mean = model(IDS)
     assert torch.equal(runtime.mask_of(twice), torch.as_tensor(IDS != 0))
     assert torch.equal(runtime.mask_of(words(IDS)), torch.as_tensor(IDS != 0))
-    by_hand = words(IDS).detach().numpy()[:, 1:]
+    expected_words = words(IDS).detach().numpy()[:, 1:]
     counts = (IDS != 0)[:, 1:, None]
-    np.testing.assert_allclose(mean.detach(), (by_hand * counts).sum(1) / counts.sum(1), atol=1e-5)
+    np.testing.assert_allclose(mean.detach(), (expected_words * counts).sum(1) / counts.sum(1), atol=1e-5)
 
 
 def test_a_mask_given_to_a_model(keras: Any) -> None:

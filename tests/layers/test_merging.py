@@ -53,8 +53,8 @@ def assert_same_as_keras(
         assert torch.allclose(a, b, atol=1e-5)
     if not unknown:
         assert model.outputs[0].shape == tuple(theirs([keras.Input(shape[1:]) for shape in shapes]).shape)
-    by_hand = getattr(layers, name)(**ours)(arrays)
-    assert torch.allclose(by_hand, found[0], atol=1e-6)
+    eager = getattr(layers, name)(**ours)(arrays)
+    assert torch.allclose(eager, found[0], atol=1e-6)
 
 
 SHAPES = [
@@ -278,14 +278,14 @@ def message(*shapes: Any, layer: Any = None) -> str:
     return str(caught.value)
 
 
-def test_a_message_tells_both_branches_from_their_fork() -> None:
+def test_a_message_shows_both_branches_from_their_fork() -> None:
     x = ab.Input((32, 32, 3), name="img")
     left = layers.Conv2D(16, 3, name="left")(x)
     right = layers.Conv2D(8, 5, name="right")(x)
     with pytest.raises(ShapeError) as caught:
         layers.Add(name="join")([left, right])
-    told = str(caught.value).splitlines()
-    assert told == [
+    report = str(caught.value).splitlines()
+    assert report == [
         "Add cannot merge (None, 30, 30, 16) and (None, 28, 28, 8): height 30 and 28, width 30 and 28, channels 16 and 8.",
         f"  fork      Input 'img'     (None, 32, 32, 3)   {x.node.site}",
         f"  branch 1  Conv2D 'left'   (None, 30, 30, 16)  {left.node.site}",
@@ -321,27 +321,27 @@ def test_a_message_tells_both_branches_from_their_fork() -> None:
     ids=lambda value: str(value) if isinstance(value, tuple) else value.__qualname__,
 )
 def test_the_edit_in_the_message_mends_it(shapes: Any, layer: Any, edit: Any) -> None:
-    told = message(*shapes, layer=layer())
+    report = message(*shapes, layer=layer())
     a, b = (ab.Input(shape) for shape in shapes)
     source = next(name for name in edit.__code__.co_names if name[0].isupper() and name != "layers")
-    assert source in told
+    assert source in report
     layer()(list(edit(a, b)))  # what it says fits now
     made = next(t for t in edit(a, b) if t.node.inputs).node.operation
-    assert re.sub(r"\b[a-z_]+=", "", made.written_code()) in re.sub(r"\b[a-z_]+=", "", told)
-    assert f"branch {1 if edit(a, b)[0].node.inputs else 2}" in told.partition("repair:")[2]
+    assert re.sub(r"\b[a-z_]+=", "", made.written_code()) in re.sub(r"\b[a-z_]+=", "", report)
+    assert f"branch {1 if edit(a, b)[0].node.inputs else 2}" in report.partition("repair:")[2]
 
 
 def test_sizes_that_cross_get_no_crop() -> None:
-    told = message((8, 6, 3), (6, 8, 3))
-    assert 'padding="same" and equal strides in both branches' in told
-    assert "Cropping" not in told
+    report = message((8, 6, 3), (6, 8, 3))
+    assert 'padding="same" and equal strides in both branches' in report
+    assert "Cropping" not in report
 
 
 def test_the_third_branch_is_named() -> None:
-    told = message((4, 3), (4, 3), (5, 3))
-    assert "(None, 4, 3) and (None, 5, 3): steps 4 and 5." in told
-    assert "branch 3  Input 'x2'  (None, 5, 3)" in told
-    assert "branch 2" not in told.partition("repair")[0]
+    report = message((4, 3), (4, 3), (5, 3))
+    assert "(None, 4, 3) and (None, 5, 3): steps 4 and 5." in report
+    assert "branch 3  Input 'x2'  (None, 5, 3)" in report
+    assert "branch 2" not in report.partition("repair")[0]
 
 
 def test_channels_first_is_spoken_of_as_such() -> None:

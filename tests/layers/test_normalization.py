@@ -35,7 +35,7 @@ def test_frozen_layer_keeps_its_statistics(keras: Any) -> None:
     assert_same_as_keras(keras, "BatchNormalization", (4, 5, 3), training=True, trainable=False)
 
 
-def test_freezing_and_thawing_change_the_program() -> None:
+def test_freezing_and_unfreezing_change_the_program() -> None:
     x = np.random.default_rng(0).normal(3.0, 2.0, (64, 4)).astype("float32")
     symbol = Input((4,))
     layer = layers.BatchNormalization(momentum=0.5)

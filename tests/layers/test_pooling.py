@@ -49,7 +49,7 @@ def mean_of_windows(x: np.ndarray, window: int, stride: int) -> np.ndarray:
 @pytest.mark.parametrize("length", [5, 6, 7, 8])
 @pytest.mark.parametrize(("window", "stride"), WINDOWS)
 def test_average_of_what_is_there(length: int, window: int, stride: int | None) -> None:
-    # no parity here: Keras on torch repeats the rim where the padding is uneven, Keras on TensorFlow and JAX do not
+    # no parity here: Keras on torch repeats the border where the padding is uneven, Keras on TensorFlow and JAX do not
     x = np.random.default_rng(0).normal(size=(2, length, 4)).astype("float32")
     expected = mean_of_windows(x, window, stride or window)
     twice = mean_of_windows(expected.swapaxes(1, 2), window, stride or window).swapaxes(1, 2)

@@ -23,7 +23,7 @@ OWN_KEYS = {  # keys that Keras's config lacks
     "trainable": "SpatialDropout leaves it out",
 }
 OTHER_VALUES = {
-    ("RandomContrast", "factor"): "Keras writes the range that one number stands for, and reads it as another",
+    ("RandomContrast", "factor"): "Keras writes the range that one number means, and reads it as another",
     ("RandomCrop", "seed"): "Keras draws a seed where none was given",
     **{(f"SpatialDropout{rank}D", "dtype"): "Keras writes a name here, a policy elsewhere" for rank in (1, 2, 3)},
 }
@@ -148,11 +148,11 @@ def test_what_made_weights_or_shapes_is_refused_with_the_reason() -> None:
         dense.units = 6
     pool = layers.MaxPooling2D(2)
     image = ab.Input((8, 8, 3))
-    kept = pool(image)
+    result = pool(image)
     with pytest.raises(ArgumentError, match="output in a graph would be another"):
         pool.padding, pool.strides = "same", 1
     assert pool.strides == (2, 2)
-    del kept
+    del result
     with pytest.raises(ArgumentError, match="units of Dense must be an integer"):
         layers.Dense(3).units = 0
 

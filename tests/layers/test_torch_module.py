@@ -143,8 +143,8 @@ def test_weights_of_modules_are_saved_and_loaded(tmp_path: Any) -> None:
 
     one, other = make(), make()
     assert not torch.equal(run(one), run(other))
-    one.save_weights(tmp_path / "kept.safetensors")
-    other.load_weights(tmp_path / "kept.safetensors")
+    one.save_weights(tmp_path / "saved.safetensors")
+    other.load_weights(tmp_path / "saved.safetensors")
     assert torch.equal(run(one), run(other))
 
 

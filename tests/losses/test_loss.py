@@ -64,11 +64,11 @@ def test_functions_and_subclasses_of_the_user() -> None:
     assert reducing(cubed).name == "cubed"
     assert losses.get(Cubed)(true, pred, torch.tensor([0.0, 1.0])) == 4.0
     assert reducing(cubed)(torch.tensor([1, 2]), pred) == 4.5  # a column beside a vector, not a square of pairs
-    kept = losses.serialize(reducing(cubed))
-    assert kept["config"]["fn"]["config"] == "cubed"
-    assert losses.deserialize(kept, {"cubed": cubed})(true, pred) == 4.5
+    data = losses.serialize(reducing(cubed))
+    assert data["config"]["fn"]["config"] == "cubed"
+    assert losses.deserialize(data, {"cubed": cubed})(true, pred) == 4.5
     with pytest.raises(ArgumentError, match="'cubed' is not known"):
-        losses.deserialize(kept)
+        losses.deserialize(data)
 
 
 def test_nested_targets_reach_a_loss_of_the_user() -> None:

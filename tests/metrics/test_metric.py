@@ -63,7 +63,7 @@ def test_crossentropy_follows_the_loss_into_logits() -> None:
     torch.testing.assert_close(metrics.get("crossentropy", loss)(true, pred), loss(true, pred))
 
 
-def test_names_are_kept_as_written() -> None:
+def test_names_stay_as_written() -> None:
     for name in ("mse", "MSE", "AUC", "auc", "RootMeanSquaredError", "huber", "top_k_categorical_accuracy"):
         assert metrics.get(name).name == name
     assert metrics.get(metrics.AUC).name == "auc"
@@ -94,7 +94,7 @@ def test_one_number_for_a_batch_takes_no_weights() -> None:
 class TruePositives(metrics.Metric):
     """As Keras's own documentation writes one."""
 
-    def __init__(self, name: str = "true_positives_by_hand", **kwargs: object) -> None:
+    def __init__(self, name: str = "own_true_positives", **kwargs: object) -> None:
         super().__init__(name=name, **kwargs)
         self.found = self.add_weight(name="found", initializer="zeros")
         self.by_class = self.add_variable(shape=(2,), initializer="ones", name="by_class")
@@ -112,7 +112,7 @@ class TruePositives(metrics.Metric):
 
 def test_a_metric_of_the_user() -> None:
     found = metrics.get(TruePositives)
-    assert found.name == "true_positives_by_hand"
+    assert found.name == "own_true_positives"
     assert found([1, 0, 1], [1, 1, 1]) == 2
     assert found(np.array([1, 0, 1]), np.array([1, 1, 1])) == 4
     assert found.by_class.numpy().tolist() == [5, 5]
@@ -121,8 +121,8 @@ def test_a_metric_of_the_user() -> None:
     assert isinstance(found.found, Variable)
     found.reset_state()
     assert found.result() == 0
-    kept = metrics.serialize(found)
-    assert metrics.deserialize(kept, {"TruePositives": TruePositives}).name == found.name
+    data = metrics.serialize(found)
+    assert metrics.deserialize(data, {"TruePositives": TruePositives}).name == found.name
 
 
 def test_a_metric_is_copied_and_pickled_with_its_state() -> None:
@@ -163,7 +163,7 @@ def test_a_constructor_that_forgets_its_base() -> None:
         Forgetful()
 
 
-def test_nothing_is_kept_for_gradients_and_inference_may_come_first() -> None:
+def test_nothing_is_saved_for_gradients_and_inference_may_come_first() -> None:
     pred = torch.rand(4, 3, requires_grad=True)
     for name in ("mse", "AUC", "f1_score", "precision", "categorical_accuracy"):
         found = metrics.get(name)

@@ -406,7 +406,7 @@ def test_edits_inside_a_lambda_hold() -> None:
     data = torch.tensor([[-1.0, 0.0, 2.0]])
     expected = torch.tensor([[1.0, 1.0, 5.0]])
     assert torch.equal(changed(data), expected)
-    assert torch.equal(changed["lines"](data), expected), "called by hand too"
+    assert torch.equal(changed["lines"](data), expected), "called directly too"
     assert torch.equal(clone_model(changed)(data), expected)
 
 

@@ -224,7 +224,7 @@ def test_a_layer_without_weights_yet_says_so() -> None:
             use()
 
 
-# What stands where a tensor belongs
+# Other values in the place of a tensor
 
 
 def test_a_layer_in_place_of_a_tensor() -> None:

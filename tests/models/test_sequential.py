@@ -56,7 +56,7 @@ def test_build_and_symbolic_calls_connect_it() -> None:
     assert outer.count_params() == called.count_params() == 15
 
 
-def test_embedding_first_takes_whole_numbers() -> None:
+def test_embedding_first_takes_integers() -> None:
     model = ab.Sequential([layers.Embedding(10, 3), layers.GlobalAveragePooling1D()])
     assert tuple(model(np.array([[1, 2], [3, 4]])).shape) == (2, 3)
     assert model.inputs[0].dtype == "int32"
@@ -74,12 +74,12 @@ def test_adding_and_popping() -> None:
     model = ab.Sequential([ab.Input((4,)), layers.Dense(3)])
     model.add(layers.Dense(2))
     assert model.output_shape == (None, 2)
-    kept = model.layers[0].get_weights()
+    before = model.layers[0].get_weights()
     last = model.pop()
     assert isinstance(last, layers.Dense)
     assert last.units == 2
     assert model.output_shape == (None, 3)
-    assert np.array_equal(model.layers[0].get_weights()[0], kept[0])
+    assert np.array_equal(model.layers[0].get_weights()[0], before[0])
     assert tuple(model(DATA).shape) == (3, 3)
     model.add(layers.Dense(5))
     assert tuple(model(DATA).shape) == (3, 5)

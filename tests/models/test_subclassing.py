@@ -165,7 +165,7 @@ def test_a_users_build_may_end_in_the_base() -> None:
         assert model(X).shape == (12, 6)
 
 
-def test_weights_are_kept_in_a_file(tmp_path: Path) -> None:
+def test_weights_are_saved_in_a_file(tmp_path: Path) -> None:
     model, other = (with_weights(OURS["nested"](), X) for _ in range(2))
     other.set_weights([weight * 0 for weight in other.get_weights()])
     model.save_weights(tmp_path / "own.safetensors")
@@ -279,7 +279,7 @@ def test_it_takes_what_any_model_takes() -> None:
     assert Batches().num_batches == 3
 
 
-def test_a_subclass_stands_in_a_graph_and_a_graph_in_it() -> None:
+def test_a_subclass_inside_a_graph_and_a_graph_inside_it() -> None:
     start = ab.Input((6,))
     inner = OURS["plain"]()
     outer = ab.Model(start, layers.Dense(2)(inner(start)))

@@ -42,7 +42,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "dtype": lambda: ops.cast(X, "float31"),
     "shape_of_unknown_size": lambda: ops.zeros(sequence().shape),
     "strings": lambda: ops.add(np.array(["a"]), 1),
-    "one_hot_for_class_numbers": lambda: ops.categorical_crossentropy(np.zeros(2, "int32"), np.ones((2, 3), "float32")),
+    "one_hot_for_class_indices": lambda: ops.categorical_crossentropy(np.zeros(2, "int32"), np.ones((2, 3), "float32")),
     "numbers_of_a_symbol": lambda: ops.convert_to_numpy(sequence()),
     "places_of_a_symbol": lambda: ops.where(sequence() > 0),
     "einsum": lambda: ops.einsum("bij,bjk->bik", X, np.ones((6, 2), "float32")),

@@ -15,7 +15,7 @@ from anabranch.graph.rules import DTYPES
 from anabranch.graph.shapes import same
 from anabranch.ops._public import FACTS, facts_of
 
-TOLD = [case for case in CASES if case.symbolic and facts_of(operator.attrgetter(case.name)(ops)).spec]
+STATED = [case for case in CASES if case.symbolic and facts_of(operator.attrgetter(case.name)(ops)).spec]
 
 
 def given(case: Op, dtype: str | None, batch: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -40,41 +40,41 @@ def stated(case: Op, args: Any, kwargs: Any) -> Any:
 
 def both(case: Op, args: Any, kwargs: Any) -> tuple[Any, Any]:
     """Return what the rule says, and what running the function on fake tensors does; None where one cannot."""
-    told = stated(case, args, kwargs)
+    by_rule = stated(case, args, kwargs)
     try:
-        return told, runtime.infer(Function(operator.attrgetter(case.name)(ops)), args, kwargs)
+        return by_rule, runtime.infer(Function(operator.attrgetter(case.name)(ops)), args, kwargs)
     except (ValueError, RuntimeError, TypeError):
-        return told, None
+        return by_rule, None
 
 
 @pytest.mark.parametrize("batch", [True, False], ids=["known", "unknown"])
 @pytest.mark.parametrize("dtype", [None, *DTYPES])
 def test_rules_say_what_running_says(dtype: str | None, batch: bool) -> None:
     wrong = []
-    for case in TOLD:
+    for case in STATED:
         args, kwargs = given(case, dtype, batch)
-        told, found = both(case, args, kwargs)
-        if told is not None and told != found:
-            wrong.append((case.id, told, found))
+        by_rule, found = both(case, args, kwargs)
+        if by_rule is not None and by_rule != found:
+            wrong.append((case.id, by_rule, found))
     assert wrong == []
 
 
 def test_every_rule_answers() -> None:
     answered = set()
-    for case in TOLD:
+    for case in STATED:
         if stated(case, *given(case, "float32" if case.name != "where" else None, False)) is not None:
             answered.add(operator.attrgetter(case.name)(ops))
     assert answered == {getattr(ops, name) for name in dir(ops) if facts_of(getattr(ops, name)).spec}
     assert all(facts.mask for facts in FACTS.values() if facts.spec), "where a rule answers nothing runs"
 
 
-def agree(told: Any, found: Any, *shapes: Any) -> bool:
+def agree(by_rule: Any, found: Any, *shapes: Any) -> bool:
     """Return whether a rule and a run say the same; of unknown sizes a rule may know less or more, and need not fit."""
-    if told is None or told == found:
+    if by_rule is None or by_rule == found:
         return True
     if not any(None in shape for shape in shapes):
         return False
-    return found is None or (told.dtype == found.dtype and same(told.shape, found.shape))
+    return found is None or (by_rule.dtype == found.dtype and same(by_rule.shape, found.shape))
 
 
 SHAPES: list[Any] = [(), (1,), (4,), (None,), (3, 4), (None, 4), (None, 1), (2, None), (1, 3, 4), (None, 3, 4), (None, None, 4)]
@@ -88,8 +88,8 @@ def test_two_operands_of_any_shapes(name: str, kinds: tuple[str, str]) -> None:
     for a in SHAPES:
         operands: list[Any] = [Input(batch_shape=b, dtype=kinds[1]) for b in SHAPES] + [2, 0.5, True]
         for operand in operands:
-            told, found = both(case, (Input(batch_shape=a, dtype=kinds[0]), operand), {})
-            assert agree(told, found, a, getattr(operand, "shape", ())), (name, a, operand)
+            by_rule, found = both(case, (Input(batch_shape=a, dtype=kinds[0]), operand), {})
+            assert agree(by_rule, found, a, getattr(operand, "shape", ())), (name, a, operand)
 
 
 AXES: list[Any] = [None, 0, 1, -1, -2, 5, (0, 1), (1, -1), (), "1", 1.0, True]
@@ -103,15 +103,15 @@ def test_axes_of_any_kind(name: str, dtype: str) -> None:
     for shape in SHAPES:
         for axis in AXES:
             x = Input(batch_shape=shape, dtype=dtype)
-            told, found = both(case, (x, axis) if name != "swapaxes" else (x, axis, 0), {})
-            assert told is None or told == found, (name, shape, axis)
+            by_rule, found = both(case, (x, axis) if name != "swapaxes" else (x, axis, 0), {})
+            assert by_rule is None or by_rule == found, (name, shape, axis)
 
 
 @pytest.mark.parametrize("wanted", [(-1,), (-1, 2), (4, -1), (None, 3), (2, 6), 12, (-1, -1), (0, -1), (12, 1), (5, -1)])
 def test_new_shapes(wanted: Any) -> None:
     for shape in [*SHAPES, (0, 4)]:
-        told, found = both(Op("reshape"), (Input(batch_shape=shape), wanted), {})
-        assert told is None or told == found, (shape, wanted)
+        by_rule, found = both(Op("reshape"), (Input(batch_shape=shape), wanted), {})
+        assert by_rule is None or by_rule == found, (shape, wanted)
 
 
 @pytest.mark.parametrize("name", ["concatenate", "stack"])
@@ -119,8 +119,8 @@ def test_several_tensors(name: str) -> None:
     for a in SHAPES:
         for b in SHAPES:
             for axis in (0, 1, -1, 3):
-                told, found = both(Op(name), ([Input(batch_shape=a), Input(batch_shape=b)],), {"axis": axis})
-                assert agree(told, found, a, b), (a, b, axis)
+                by_rule, found = both(Op(name), ([Input(batch_shape=a), Input(batch_shape=b)],), {"axis": axis})
+                assert agree(by_rule, found, a, b), (a, b, axis)
 
 
 def test_what_no_rule_knows_is_run() -> None:

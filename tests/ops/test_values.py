@@ -28,7 +28,7 @@ def traced_whole(model: Model) -> bool:
     ("value", "dtype"),
     [
         pytest.param([1.0, 2.0], "float32", id="floats"),
-        pytest.param([1, 2], "int32", id="whole numbers"),
+        pytest.param([1, 2], "int32", id="integers"),
         pytest.param([[True], [False]], "bool", id="truth"),
         pytest.param(2.5, "float32", id="a number"),
         pytest.param(np.ones(3, "float64"), "float64", id="an array keeps its type"),
@@ -192,7 +192,7 @@ def test_a_branch_on_numbers_keeps_its_layer_whole() -> None:
         ops.cond(ops.mean(x) > 0, lambda: x, lambda: x)
 
 
-def test_what_cannot_be_told_stays_whole() -> None:
+def test_what_cannot_be_inferred_stays_whole() -> None:
     x = Input((4,))
     model = Model(x, Unknowable()(x))
     assert not traced_whole(model)
@@ -216,7 +216,7 @@ def test_strange_axes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "kept"),
+    ("function", "stays"),
     [
         pytest.param(lambda x: ops.gelu(ops.multiply(x, 2.0)), True, id="element by element"),
         pytest.param(lambda x: ops.mean(x, axis=-1, keepdims=True), True, id="along other axes"),
@@ -227,16 +227,16 @@ def test_strange_axes_are_refused() -> None:
         pytest.param(lambda x: ops.transpose(x, (0, 2, 1)), False, id="steps elsewhere"),
     ],
 )
-def test_masks_go_where_steps_stay(function: Any, kept: bool) -> None:
+def test_masks_go_where_steps_stay(function: Any, stays: bool) -> None:
     words = Input((5,), dtype="int32")
     x = layers.Embedding(7, 4, mask_zero=True)(words)
     assert x.masked
-    assert function(x).masked is kept
+    assert function(x).masked is stays
     given = np.array([[1, 2, 0, 0, 0]], "int32")
     model = Model(words, function(x))
     mask = getattr(model(given), "_keras_mask", None)
-    assert (mask is not None) is kept
-    if kept:
+    assert (mask is not None) is stays
+    if stays:
         assert mask.tolist() == [[True, True, False, False, False]]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of optimizers share: each kernel, with what stands in for it elsewhere."""
+"""What the tests of optimizers share: each kernel, with what replaces it elsewhere."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_adam_corrects_weights_that_join_later_by_the_common_count_as_keras_does
     theirs.build(variables)
     ours, weights = optimizers.Adam(0.01, epsilon=1e-2), [weight(a) for a in first]
     for index, step in enumerate(gradients_of([(2, 3), (3,)], 6)):
-        known = slice(0, 1 if index < 3 else 2)  # the second is thawed after three steps
+        known = slice(0, 1 if index < 3 else 2)  # the second is unfrozen after three steps
         theirs.apply([keras.ops.convert_to_tensor(g) for g in step[known]], variables[known])
         ours.build(weights[known])
         take(ours, weights[known], step[known])
@@ -140,7 +140,7 @@ def test_a_number_does_not_overrule_a_schedule_as_in_keras(keras: Any) -> None:
         assert float(optimizer.learning_rate) == pytest.approx(0.2)
 
 
-def test_averages_and_moments_of_kept_weights_outlast_a_change_of_what_is_trained() -> None:
+def test_averages_and_moments_of_remaining_weights_outlast_a_change_of_what_is_trained() -> None:
     weights = [weight(np.ones(2)), weight(np.ones(2))]
     changing, steady = (optimizers.SGD(0.1, momentum=0.9, use_ema=True, ema_momentum=0.5) for _ in range(2))
     alone = weight(np.ones(2))

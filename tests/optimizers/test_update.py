@@ -163,7 +163,7 @@ def test_a_copy_goes_on_by_itself(rule: str) -> None:
 
 @every_rule
 def test_numbers_on_the_device_give_the_same_weights(rule: str) -> None:
-    # what a captured step reads; ``advance`` stands beside a replay of ``update``
+    # what a captured step reads; ``advance`` runs next to a replay of ``update``
     rate = ExponentialDecay(0.1, 3, 0.5)
     expected = train(RULES[rule](rate), weights_of(SHAPES), range(6))
     weights, optimizer = weights_of(SHAPES), RULES[rule](rate)
@@ -212,7 +212,7 @@ def test_what_can_be_captured() -> None:
 
 @pytest.mark.usefixtures("kernels")
 @every_rule
-def test_a_weights_version_tells_of_the_update(rule: str) -> None:
+def test_a_weights_version_counts_the_update(rule: str) -> None:
     weights = weights_of(SHAPES)
     before = [weight.value._version for weight in weights]
     train(RULES[rule](0.1), weights, range(1))
@@ -254,8 +254,8 @@ def test_sums_gather_from_given_gradients_which_stay_as_they_are() -> None:
 def test_pieces_are_as_large_as_a_cache_and_hold_each_weight_once() -> None:
     sizes = [10, CHUNK, CHUNK // 2, CHUNK // 2, 1, 5 * CHUNK, 7]
     tensors = [torch.empty(size) for size in sizes]
-    pieces = chunks(Lists(tensors, tensors, {"kept": tensors}))
+    pieces = chunks(Lists(tensors, tensors, {"mean": tensors}))
     assert [[w.numel() for w in piece.weights] for piece in pieces] == [
         [10], [CHUNK], [CHUNK // 2, CHUNK // 2], [1], [5 * CHUNK], [7],
     ]  # fmt: skip
-    assert all(len(piece.state["kept"]) == len(piece.gradients) == len(piece.weights) for piece in pieces)
+    assert all(len(piece.state["held"]) == len(piece.gradients) == len(piece.weights) for piece in pieces)

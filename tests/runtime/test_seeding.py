@@ -22,7 +22,7 @@ def test_the_global_seed_reaches_torch_once() -> None:
     assert torch.equal(torch.rand(3), first)
 
 
-def test_the_state_tells_whether_somebody_drew() -> None:
+def test_the_state_shows_whether_somebody_drew() -> None:
     before = runtime.random_state()
     assert runtime.random_state() == before
     torch.rand(1)

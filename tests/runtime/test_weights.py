@@ -83,7 +83,7 @@ def test_kernels_gradients_and_state_are_channels_last(device: str) -> None:
             state = model.optimizer._engine.state[weight.value]
             assert is_channels_last(weight.value)
             assert state
-            assert all(is_channels_last(kept) for kept in state.values())
+            assert all(is_channels_last(held) for held in state.values())
         assert all(gradients.values()), gradients
     finally:
         ab.config.set_device(before)

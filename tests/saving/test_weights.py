@@ -35,19 +35,19 @@ PATHS = ["shared/kernel", "shared/bias", "inner/dense/kernel", "inner/dense/bias
 
 def test_a_file_holds_every_weight_once_by_path_in_keras_order_of_axes(tmp_path: Path) -> None:
     model = nested()
-    model.save_weights(tmp_path / "kept.safetensors")
-    held = load_file(tmp_path / "kept.safetensors")
+    model.save_weights(tmp_path / "saved.safetensors")
+    held = load_file(tmp_path / "saved.safetensors")
     assert sorted(held) == sorted(PATHS)
     assert held["dense/kernel"].shape == (4, 3)
-    assert os.listdir(tmp_path) == ["kept.safetensors"], "no part is left"
+    assert os.listdir(tmp_path) == ["saved.safetensors"], "no part is left"
 
 
 def test_round_trip(tmp_path: Path) -> None:
     first, second = nested(), nested()
     data = np.random.default_rng(0).random((2, 4)).astype("float32")
     assert not np.allclose(first(data).detach(), second(data).detach())
-    first.save_weights(str(tmp_path / "kept.safetensors"))
-    second.load_weights(str(tmp_path / "kept.safetensors"))
+    first.save_weights(str(tmp_path / "saved.safetensors"))
+    second.load_weights(str(tmp_path / "saved.safetensors"))
     assert np.array_equal(first(data).detach(), second(data).detach())
 
 
@@ -58,13 +58,13 @@ def test_other_float_types_come_back_exactly(tmp_path: Path, dtype: str) -> None
         return ab.Model(x, layers.Dense(3, dtype=dtype)(x))
 
     first, second = build(), build()
-    first.save_weights(tmp_path / "kept.safetensors")
-    second.load_weights(tmp_path / "kept.safetensors")
+    first.save_weights(tmp_path / "saved.safetensors")
+    second.load_weights(tmp_path / "saved.safetensors")
     assert [w.value.dtype for w in second.weights] == [w.value.dtype for w in first.weights]
     assert all((a.value == b.value).all() for a, b in zip(first.weights, second.weights, strict=True))
 
 
-def test_a_layers_weights_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+def test_a_layers_weights_of_one_name_are_distinguished(tmp_path: Path) -> None:
     class Unnamed(ab.Layer):
         def build(self, input_shape: Any) -> None:
             self.parts = [self.add_weight((input_shape[-1],), initializer="random_normal") for _ in range(3)]
@@ -79,10 +79,10 @@ def test_a_layers_weights_of_one_name_are_kept_apart(tmp_path: Path) -> None:
         "unnamed/variable", "unnamed/variable_1", "unnamed/variable_2", "unnamed/w", "unnamed/w_1",
     ]  # fmt: skip
     values = [tuple(w.numpy()) for w in model.weights]
-    assert len(set(values)) == 5, "each has first values of its own"
+    assert len(set(values)) == 5, "each has initial values of its own"
 
 
-def test_layers_inside_a_layer_are_kept_apart() -> None:
+def test_layers_inside_a_layer_are_distinguished() -> None:
     class Block(ab.Layer):
         def __init__(self, parts: list[Any]) -> None:
             super().__init__()
@@ -102,10 +102,10 @@ def test_layers_inside_a_layer_are_kept_apart() -> None:
     def alone() -> Any:
         y = ab.Input((2,))
         dense = layers.Dense(2)
-        kept.append(ab.Model(y, dense(y)))
+        owners.append(ab.Model(y, dense(y)))
         return dense
 
-    kept: list[Any] = []
+    owners: list[Any] = []
     mixed = Block([alone(), alone()])
     model = ab.Model(x, mixed(x))
     assert len(weight_paths(model)) == 4, "parts of two other models share their paths there"
@@ -139,7 +139,7 @@ def test_weights_shared_by_two_models_move_between_them(tmp_path: Path) -> None:
 )
 def test_other_weights_than_the_models_are_refused(tmp_path: Path, spoil: Any, words: str) -> None:
     model = nested()
-    path = tmp_path / "kept.safetensors"
+    path = tmp_path / "saved.safetensors"
     model.save_weights(path)
     held = load_file(path)
     spoil(held)
@@ -154,7 +154,7 @@ def test_other_weights_than_the_models_are_refused(tmp_path: Path, spoil: Any, w
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64, "cut"])
 def test_damaged_files_are_refused(tmp_path: Path, content: Any) -> None:
-    path = tmp_path / "kept.safetensors"
+    path = tmp_path / "saved.safetensors"
     nested().save_weights(path)
     path.write_bytes(path.read_bytes()[:-7] if content == "cut" else content)
     with pytest.raises(FileFormatError, match="damaged or no safetensors file"):
@@ -163,19 +163,19 @@ def test_damaged_files_are_refused(tmp_path: Path, content: Any) -> None:
 
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError):
-        nested().load_weights("/nowhere/kept.safetensors")
+        nested().load_weights("/nowhere/saved.safetensors")
 
 
-@pytest.mark.parametrize("name", ["kept.h5", "kept.weights.h5", "kept", "kept.keras"])
+@pytest.mark.parametrize("name", ["saved.h5", "saved.weights.h5", "saved", "saved.keras"])
 def test_other_endings_are_refused_with_the_right_one(tmp_path: Path, name: str) -> None:
     for use in (nested().save_weights, nested().load_weights):
         with pytest.raises(ArgumentError, match="saved as safetensors") as error:
             use(tmp_path / name)
-        assert "kept.safetensors" in str(error.value)
+        assert "saved.safetensors" in str(error.value)
 
 
 def test_overwriting_can_be_forbidden(tmp_path: Path) -> None:
-    path = tmp_path / "kept.safetensors"
+    path = tmp_path / "saved.safetensors"
     nested().save_weights(path, overwrite=False)
     before = path.read_bytes()
     with pytest.raises(ArgumentError, match="is there already"):
@@ -185,7 +185,7 @@ def test_overwriting_can_be_forbidden(tmp_path: Path) -> None:
 
 def test_a_model_without_weights_yet_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match="has no weights yet"):
-        ab.Sequential([layers.Dense(3)], name="later").save_weights(tmp_path / "kept.safetensors")
+        ab.Sequential([layers.Dense(3)], name="later").save_weights(tmp_path / "saved.safetensors")
 
 
 # Written whole or not at all
@@ -193,14 +193,14 @@ def test_a_model_without_weights_yet_cannot_be_saved(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="could not write"):
-        nested().save_weights(tmp_path / "none" / "kept.safetensors")
+        nested().save_weights(tmp_path / "none" / "saved.safetensors")
 
 
 def test_a_target_that_cannot_be_replaced_leaves_no_part(tmp_path: Path) -> None:
-    (tmp_path / "kept.safetensors").mkdir()
+    (tmp_path / "saved.safetensors").mkdir()
     with pytest.raises(OSError, match="what was there before is untouched"):
-        nested().save_weights(tmp_path / "kept.safetensors")
-    assert os.listdir(tmp_path) == ["kept.safetensors"]
+        nested().save_weights(tmp_path / "saved.safetensors")
+    assert os.listdir(tmp_path) == ["saved.safetensors"]
 
 
 SAVE = """
@@ -221,14 +221,14 @@ except PermissionError as error:
 
 def test_a_folder_that_may_not_be_written_to() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        path = Path(folder) / "kept.safetensors"
+        path = Path(folder) / "saved.safetensors"
         path.write_bytes(b"before")
         os.chmod(folder, stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
         done = subprocess.run([sys.executable, "-c", SAVE, str(path)], capture_output=True, text=True, check=True)
         os.chmod(folder, stat.S_IRWXU)
         assert "could not write" in done.stdout
         assert path.read_bytes() == b"before"
-        assert os.listdir(folder) == ["kept.safetensors"]
+        assert os.listdir(folder) == ["saved.safetensors"]
 
 
 SAVE_ON_AND_ON = """
@@ -246,7 +246,7 @@ for number in itertools.count(1):
 
 
 def test_a_process_killed_while_it_writes_leaves_the_file_whole(tmp_path: Path) -> None:
-    path = tmp_path / "kept.safetensors"
+    path = tmp_path / "saved.safetensors"
     process = subprocess.Popen([sys.executable, "-c", SAVE_ON_AND_ON, str(path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()

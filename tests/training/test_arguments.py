@@ -1,4 +1,4 @@
-"""Each argument of compile, fit, evaluate, predict and their kin has an effect, shown here; a new one without a row fails."""
+"""Each argument of compile, fit, evaluate, predict and the like has an effect, shown here; a new one without a row fails."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_replayed_training_gives_the_same_numbers(name: str) -> None:
     plain, again = (trained(graph, OPTIMIZERS[name]()) for graph in (None, RecordedGraph))
     assert_same(plain, again)
     assert plain[0].optimizer.iterations == again[0].optimizer.iterations == 30
-    # nine full batches in an epoch; one step before state is made, three more until sizes are settled
+    # nine full batches in an epoch; one step before state is made, three more until sizes are known
     assert replays(again[0]).replayed == 27 - 4
     assert replays(plain[0]) is None
 

@@ -60,7 +60,7 @@ def interrupted(tmp_path):
     return run
 
 
-def test_training_ends_with_history_and_weights_kept(interrupted):
+def test_training_ends_with_history_and_weights_unchanged(interrupted):
     code, seen, errors = interrupted("""
         before = model.get_weights()
         history = model.fit(x, y, batch_size=16, epochs=10, verbose=2, callbacks=[Slow()])

@@ -173,10 +173,10 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(classifier, numbers):
     model = classifier()
     x, y = numbers(64, 4), np.arange(64) % 3
     model.fit(x, y, batch_size=8, epochs=1, verbose=0)
-    kept = model.get_weights()
+    saved = model.get_weights()
     ab.utils.set_random_seed(3)
     fresh = classifier()
-    fresh.set_weights(kept)
+    fresh.set_weights(saved)
     fresh.fit(x, y, batch_size=8, epochs=2, initial_epoch=1, verbose=0)
     for a, b in zip(weights, fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -270,12 +270,12 @@ def test_a_loss_cut_off_from_the_weights_is_an_error(classifier, numbers):
 def test_nothing_keeps_the_last_batch_or_the_data_alive(classifier, numbers):
     model = classifier()
     x = torch.from_numpy(numbers(16, 4))
-    kept = weakref.ref(x)
+    saved = weakref.ref(x)
     model.fit(x, torch.zeros(16, dtype=torch.long), batch_size=4, verbose=0)
     model.predict(x, verbose=0)
     del x
     gc.collect()
-    assert kept() is None
+    assert saved() is None
     assert not [o for o in gc.get_objects() if type(o) is torch.Tensor and o.shape == (4, 4)]
 
 

@@ -1,4 +1,4 @@
-"""Bad input: each mistake with its whole message, kept in a golden file."""
+"""Bad input: each mistake with its whole message, saved in a golden file."""
 
 from __future__ import annotations
 

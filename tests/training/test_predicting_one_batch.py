@@ -80,7 +80,7 @@ def test_mistakes_are_explained() -> None:
 
 
 def test_calls_do_not_grow_with_the_number_of_layers() -> None:
-    """A prediction walks the flat code, and neither layers nor weights besides."""
+    """A prediction walks the fx graph, and neither layers nor weights besides."""
 
     def calls_of(depth: int) -> int:
         x = inputs = Input((2,))

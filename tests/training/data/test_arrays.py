@@ -52,7 +52,7 @@ def test_what_holds_no_numbers_is_refused(value, error, text):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_the_first_value_that_is_not_finite_is_named(bad):
+def test_the_first_nonfinite_value_is_named(bad):
     array = np.zeros((4, 3, 2), "float32")
     array[2, 1, 0] = array[3, 0, 0] = bad
     with pytest.raises(DataError, match=r"at index \[2, 1, 0\]"):

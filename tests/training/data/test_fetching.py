@@ -157,8 +157,8 @@ def test_no_thread_is_left_when_training_ends_early(how: Any, steps: int | None)
             items, epochs=3, steps_per_epoch=steps, validation_data=Batches(workers=2), verbose=0, callbacks=[Stopping(how)]
         )
     except ZeroDivisionError as error:
-        kept = error  # its traceback holds the loop's frames
-        assert kept.__traceback__ is not None
+        caught_error = error  # its traceback holds the loop's frames
+        assert caught_error.__traceback__ is not None
     assert not helpers()
     assert len(items.threads) < 8 + 3
 
