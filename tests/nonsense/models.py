@@ -100,11 +100,11 @@ def models() -> Iterator[Target]:
             more = {"summary": ("print_fn",), "get_layer": ("index",)}.get(name, ())
             yield method(f"Model.{name}", small, given, more=more)
 
-    def kept(**given: Any) -> None:
+    def saved(**given: Any) -> None:
         small().save_weights("w.safetensors")
         small().load_weights(**given)
 
-    yield Target("Model.load_weights", kept, lambda: {"filepath": "w.safetensors"}, ("filepath",))
+    yield Target("Model.load_weights", saved, lambda: {"filepath": "w.safetensors"}, ("filepath",))
 
     def setting(**given: Any) -> None:
         model = made(ab)
