@@ -103,7 +103,7 @@ def test_what_acts_along_axes_keeps_the_masks_before_them(function: Any, reach: 
 
 def test_what_is_unknown_drops_the_mask_with_a_warning() -> None:
     x = layers.Masking()(ab.Input((3, 2)))
-    with pytest.warns(UserWarning, match=r"mask .* ends here: how torch's as_strided") as caught:
+    with pytest.warns(UserWarning, match=r"mask .* ends here: .* torch's as_strided") as caught:
         y = torch.as_strided(x, (1, 3, 2), (6, 2, 1))
     assert y.mask_axes == 0
     assert caught[0].filename == __file__
@@ -121,6 +121,32 @@ def test_sizes_that_are_not_known_meet_those_that_are() -> None:
     assert torch.hypot(x, torch.ones(10, 4)).shape == (None, 10, 4)
     assert ops.get_item(ab.Input((5,)), slice(None, 4)).shape == (None, 5)
     assert ops.diag(ab.Input((3,))).shape == (None,)
+
+
+WINDOW = np.ones((2, 2, 2), "float32")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(lambda x: ops.conv(x, WINDOW, padding="same"), id="conv"),
+        pytest.param(lambda x: ops.depthwise_conv(x, WINDOW), id="depthwise_conv"),
+        pytest.param(lambda x: ops.separable_conv(x, WINDOW, np.ones((1, 4, 2), "float32")), id="separable_conv"),
+        pytest.param(lambda x: ops.conv_transpose(x, WINDOW), id="conv_transpose"),
+        pytest.param(lambda x: ops.max_pool(x, 2), id="max_pool"),
+        pytest.param(lambda x: ops.average_pool(x, 2, padding="same"), id="average_pool"),
+        pytest.param(lambda x: ops.adaptive_average_pool(x, 2), id="adaptive_average_pool"),
+        pytest.param(lambda x: ops.adaptive_max_pool(x, 2), id="adaptive_max_pool"),
+        pytest.param(lambda x: ops.dot_product_attention(*[ops.expand_dims(x, 2)] * 3), id="dot_product_attention"),
+        pytest.param(lambda x: F.max_pool1d(x, 1), id="F.max_pool1d"),
+    ],
+)
+def test_what_combines_positions_drops_the_mask_with_a_warning(function: Callable[..., Any]) -> None:
+    """Convolution, pooling and attention mix masked positions with others; the warning names the user's line."""
+    x = layers.Masking()(ab.Input((3, 2)))
+    with pytest.warns(UserWarning, match="ends here") as caught:
+        assert function(x).mask_axes == 0
+    assert caught[0].filename == __file__
 
 
 def test_an_error_names_no_size_that_stood_for_an_unknown_one() -> None:

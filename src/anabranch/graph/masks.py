@@ -55,8 +55,8 @@ def warn_of_lost(node: Node) -> None:
     operation, given = node.operation, [tensor.mask_axes for tensor in node.inputs]
     if operation.is_function and (unknown := operation.unknown_in(_inputs(node, given))):
         warn(
-            f"The mask of what {operation.error_label()} takes ends here: how torch's {unknown} moves positions is not known. "
-            "A Lambda layer with mask=… passes it on, and so does a layer of your own with compute_mask.",
+            f"The mask of what {operation.error_label()} takes ends here: which positions count after torch's {unknown} is "
+            "not known. A Lambda layer with mask=… passes it on, and so does a layer of your own with compute_mask.",
             node.site,
         )
 

@@ -31,7 +31,7 @@ _DIMENSIONS = (
 )  # that an operation acts along
 _NEW = frozenset(("unsqueeze", "stack"))  # whose dimension is counted in the result
 _VIEWS = frozenset(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"))  # the elements keep their order
-_PER_SAMPLE = (
+_MIXING = (  # combine the positions of a sample, so that no mask of positions follows
     "convolution", "max_pool", "avg_pool", "adaptive", "upsample", "_scaled_dot_product", "native_group_norm",
 )  # fmt: skip
 
@@ -82,9 +82,9 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         name: str = func._schema.name.rpartition("::")[2]
         given = _arguments(func, args, kwargs)
         limits = _limits(name, is_pointwise(func), given, inputs, output)
-        if limits is None:
+        if limits is None or name.startswith(_MIXING):
             self.unknown = self.unknown or name
-            limits = [0] * len(inputs)
+        limits = [0] * len(inputs) if limits is None else limits
         found: list[list[int | None]] = [[] for _ in range(self._count)]
         for value, limit in zip(inputs, limits, strict=True):
             for column, lead, shape in zip(found, self._leads.get(id(value), ()), self._shapes, strict=False):
@@ -119,7 +119,7 @@ def _limits(
         return [0] * len(inputs)
     if name in _BY_NAME:
         return _BY_NAME[name](given, inputs, output)
-    if name.startswith(_PER_SAMPLE):
+    if name.startswith(_MIXING):
         return [1 if number == 0 else 0 for number in range(len(inputs))]
     if any(dimension in given for dimension in _DIMENSIONS):
         return _along(name, given, inputs, output)
