@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anabranch._errors import ShapeError
@@ -16,6 +16,7 @@ from anabranch.graph.shapes import Shape, broadcast
 from anabranch.graph.signs import SIGNS
 
 ARITHMETIC = Facts(rules.arithmetic, pointwise)
+DIFFERENCE = Facts(rules.difference, pointwise)
 DIVISION = Facts(rules.division, pointwise)
 COMPARISON = Facts(rules.comparison, pointwise)
 PRODUCT = Facts(rules.matrix_product, product)
@@ -24,14 +25,14 @@ GET_ITEM = Facts(rules.indexed_by, taken)
 # Python's function -> (its name in tables and summaries, its facts, which the function of that name in ``ops`` states too)
 OPERATORS: dict[Callable[..., Any], tuple[str, Facts]] = {
     operator.add: ("add", ARITHMETIC),
-    operator.sub: ("subtract", ARITHMETIC),
+    operator.sub: ("subtract", DIFFERENCE),
     operator.mul: ("multiply", ARITHMETIC),
     operator.truediv: ("true_divide", DIVISION),
-    operator.floordiv: ("floor_divide", ARITHMETIC),
-    operator.mod: ("mod", ARITHMETIC),
-    operator.pow: ("power", ARITHMETIC),
+    operator.floordiv: ("floor_divide", DIFFERENCE),
+    operator.mod: ("mod", DIFFERENCE),
+    operator.pow: ("power", DIFFERENCE),
     operator.matmul: ("matmul", PRODUCT),
-    operator.neg: ("negative", ARITHMETIC),
+    operator.neg: ("negative", DIFFERENCE),
     operator.abs: ("absolute", ARITHMETIC),
     operator.eq: ("equal", COMPARISON),
     operator.ne: ("not_equal", COMPARISON),
@@ -49,6 +50,8 @@ OPERATORS: dict[Callable[..., Any], tuple[str, Facts]] = {
 class Operator(NamedFunction):
     """One use of a Python operator in a graph."""
 
+    _booleans: Mapping[int, int | None] = {}  # operands that become numbers -> the operand whose dtype they take, if any
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function, *OPERATORS[function])
 
@@ -58,6 +61,7 @@ class Operator(NamedFunction):
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is of a higher category."""
+        self._booleans = _booleans(self.function, operands)
         if self.facts is PRODUCT:
             return _product(*[Spec(tuple(o.shape), rules.dtype_name(o)) if is_array(o) else Spec((), "") for o in operands])
         shape, *others = [tuple(operand.shape) for operand in operands if is_array(operand)]
@@ -67,11 +71,48 @@ class Operator(NamedFunction):
             except ShapeError:
                 raise _unequal(self.name, shape, other) from None
         dtype = "bool" if self.facts is COMPARISON else rules.result_dtype(operands)
+        dtype = rules.numeric(dtype) if self.facts is DIFFERENCE else dtype
         return Spec(shape, "float32" if self.facts is DIVISION and "float" not in dtype else dtype)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the operator; booleans take part as numbers where they are no numbers for torch."""
+        if not self._booleans:
+            return self.function(*args)
+        if self.function is operator.abs:
+            return args[0]
+        given = list(args)
+        for place, other in self._booleans.items():
+            if other is not None:
+                given[place] = args[place].to(args[other])
+            else:
+                given[place] = args[place].int() if all(map(rules.fits_int32, args)) else args[place].long()
+        found = self.function(*given)
+        return found.bool() if self.facts is PRODUCT else found
 
     def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the result is masked."""
         return 0 if self.facts.mask is None else self.facts.mask({}, inputs)
+
+
+_WITH_INTEGERS = frozenset((operator.add, operator.mul, operator.and_, operator.or_, operator.xor))
+
+
+def _booleans(function: Callable[..., Any], operands: Sequence[Any]) -> Mapping[int, int | None]:
+    """Return which operands are booleans that become numbers first, and which operand each takes its dtype from.
+
+    Torch subtracts no booleans, has no remainders of them, and has 64 bits for them beside an integer.
+    """
+    kinds = [rules.dtype_name(each) if is_array(each) else "" for each in operands]
+    if "bool" not in kinds:
+        return {}
+    if function in _WITH_INTEGERS:
+        needed = any(type(each) is int for each in operands)
+    elif function is operator.matmul:
+        needed = set(kinds) == {"bool"}
+    else:
+        needed = function is operator.abs or OPERATORS[function][1] is DIFFERENCE
+    number = next((place for place, kind in enumerate(kinds) if kind not in ("", "bool")), None)
+    return {place: number for place, kind in enumerate(kinds) if kind == "bool"} if needed else {}
 
 
 def _product(a: Spec, b: Spec) -> Spec:

@@ -69,7 +69,16 @@ def result_dtype(operands: Sequence[Array | float]) -> str:
 
 
 def _number(value: float) -> str:
-    return "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else "float32"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int32" if fits_int32(value) else "int64"
+    return "float32"
+
+
+def fits_int32(value: object) -> bool:
+    """Return whether a value is no integer of Python's that needs more than 32 bits."""
+    return not isinstance(value, int) or -(2**31) <= value < 2**31
 
 
 def dtype_name(value: ArrayLike) -> str:
@@ -131,6 +140,17 @@ def division(x1: object, x2: object) -> Answer:
     operands = _operands(x1, x2)
     dtype = result_dtype(operands) if operands else ""
     return _broadcast(operands, dtype if "float" in dtype else "float32") if operands else None
+
+
+def difference(x1: object, x2: object) -> Answer:
+    """Say that each two numbers give one of their common dtype, booleans an integer."""
+    operands = _operands(x1, x2)
+    return _broadcast(operands, numeric(result_dtype(operands))) if operands else None
+
+
+def numeric(dtype: str) -> str:
+    """Return the dtype in which values are numbers: int32 for booleans."""
+    return "int32" if dtype == "bool" else dtype
 
 
 def float_pair(x1: object, x2: object) -> Answer:

@@ -6,14 +6,16 @@ was traced since then on fake tensors, so that a function never has to guess.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 from anabranch import _tree, config, runtime
 from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.arrays import is_numpy
+from anabranch.graph.rules import fits_int32
 from anabranch.ops._torch import fakes, fx, np, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 
@@ -30,23 +32,89 @@ def tensor(value: TensorLike) -> Tensor:
         return value  # type: ignore[return-value]  # a traced value is used as the tensor that it will be
     if isinstance(value, (list, tuple)) and any(isinstance(leaf, (torch.Tensor, fx.Proxy)) for leaf in _tree.leaves(value)):
         return torch.stack([tensor(item) for item in value])
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ArgumentError("An integer does not fit 64 bits.", got=str(value), repair="a float")
     made = runtime.as_tensor(value)
     if is_numpy(value):
         return made
     if made.is_floating_point():
         return made.to(runtime.dtype_of(config.floatx()))
-    return made.to(torch.int32) if made.dtype == torch.int64 else made
+    return made.to(torch.int32) if made.dtype == torch.int64 and all(map(_fits_int32, _tree.leaves(value))) else made
+
+
+def _fits_int32(value: object) -> bool:
+    return fits_int32(int(value) if isinstance(value, (np.integer, np.ndarray)) else value)
 
 
 def operands(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
-    """Return two operands, of which one at least is a tensor; a number beside it takes its dtype."""
+    """Return two operands, of which one at least is a tensor; a number beside it takes its dtype, booleans that of integers."""
     first = tensor(x1) if isinstance(x2, (int, float)) or not isinstance(x1, (int, float)) else x1
-    return first, x2 if isinstance(x2, (int, float)) else tensor(x2)  # type: ignore[return-value]  # one may stay a number
+    second = x2 if isinstance(x2, (int, float)) else tensor(x2)
+    if type(first) is int:
+        return first, _beside(first, second)  # type: ignore[return-value,arg-type]  # one may stay a number
+    return _beside(second, first) if type(second) is int else first, second  # type: ignore[return-value,arg-type]
+
+
+def _beside(number: int, value: Tensor) -> Tensor:
+    """Return what stands beside an integer: booleans as integers of 32 bits, of 64 where the integer needs them."""
+    if not is_bool(value):
+        return value
+    return value.to(torch.int32 if fits_int32(number) else torch.int64)
+
+
+def numbers(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return two operands like ``operands``, booleans always as numbers."""
+    first, second = operands(x1, x2)
+    return _number(first, second), _number(second, first)
+
+
+def _number(value: Tensor, other: Tensor | float) -> Tensor:
+    if isinstance(value, (int, float)) or not is_bool(value):
+        return value
+    beside = isinstance(other, (torch.Tensor, fx.Proxy)) and not is_bool(other)
+    return value.to(runtime.dtype_of(dtype(other))) if beside else value.to(torch.int32)
+
+
+def is_bool(value: Tensor) -> bool:
+    """Return whether a tensor is one of booleans; of a traced value of which that is not known, False."""
+    return (_inferred_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)) == "bool"
 
 
 def pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
-    """Return two operands, both tensors; a number becomes one without axes."""
-    return tensor(x1), tensor(x2)
+    """Return two operands, both tensors; a number becomes one without axes, which takes the other's dtype if it fits."""
+    first, second = tensor(x1), tensor(x2)
+    if type(x1) is int and not -128 <= x1 < 128:
+        return first, _that_holds(x1, second)
+    return _that_holds(x2, first) if type(x2) is int and not -128 <= x2 < 128 else first, second
+
+
+def _that_holds(number: int, value: Tensor) -> Tensor:
+    """Return integers in a dtype that an integer fits beside them."""
+    kind = _inferred_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)
+    if kind is None or "int" not in kind:
+        return value
+    limits = torch.iinfo(runtime.dtype_of(kind))
+    if limits.min <= number <= limits.max:
+        return value
+    return value.to(torch.int32 if fits_int32(number) else torch.int64)
+
+
+def float_pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return two operands as floats of one dtype: that of the one which is a float, else the default type."""
+    first, second = common(x1, x2)
+    return floats(first), floats(second)
+
+
+def number_of(name: str, value: object, least: int | None = None) -> int:
+    """Return an integer; raise where a value is none, or less than ``least``."""
+    bound = "" if least is None else f" ≥ {least}"
+    if isinstance(value, (fx.Proxy, torch.SymInt)):
+        return value  # type: ignore[return-value]  # traced: a size that is read when a model runs
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise ArgumentTypeError(f"{name} must be an integer{bound}.", got=repr(value))
+    if least is not None and operator.index(value) < least:
+        raise ArgumentError(f"{name} must be an integer{bound}.", got=repr(value))
+    return operator.index(value)
 
 
 def floats(value: TensorLike) -> Tensor:
@@ -112,8 +180,12 @@ def common(*values: TensorLike) -> list[Tensor]:
     if len(kinds) == 1:
         return made
     examples = [torch.empty((1,) * min(len(shape(value)), 1), dtype=runtime.dtype_of(dtype(value))) for value in made]
-    wide = examples[0].dtype if len(examples) == 1 else _wide(examples)
-    return [value.to(wide) for value in made]
+    wide = _wide(examples)
+    if not wide.is_floating_point and wide is not torch.bool:
+        limits = torch.iinfo(wide)
+        large = [given for given in values if type(given) is int and not limits.min <= given <= limits.max]
+        wide = (torch.int32 if all(map(fits_int32, large)) else torch.int64) if large else wide
+    return [value if dtype(value) == str(wide).removeprefix("torch.") else value.to(wide) for value in made]
 
 
 def _wide(examples: list[torch.Tensor]) -> torch.dtype:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 
-from anabranch import runtime
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
-from anabranch.graph.operators import ARITHMETIC, DIVISION
+from anabranch.graph.operators import ARITHMETIC, DIFFERENCE, DIVISION
 from anabranch.ops._public import operation, stating
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import (
     check_numbers,
-    common,
-    dtype,
+    dtype as dtype_of,
+    float_pair,
     floats,
+    numbers,
     one_axis,
     operands,
     pair,
     rank,
-    sum_options,
     tensor,
+    torch_dtype,
     whole,
 )
 
@@ -37,14 +37,14 @@ def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     return operator.add(*operands(x1, x2))
 
 
-@stating(ARITHMETIC)
+@stating(DIFFERENCE)
 def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 - x2, element by element.
 
     >>> subtract([1.0, 4.0], [2.0, 3.0])
     tensor([-1.,  1.])
     """
-    return operator.sub(*operands(x1, x2))
+    return operator.sub(*numbers(x1, x2))
 
 
 @stating(ARITHMETIC)
@@ -89,17 +89,17 @@ def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
     return torch.where(zero, 0.0, torch.div(x1, torch.where(zero, 1, x2)))
 
 
-@stating(ARITHMETIC)
+@stating(DIFFERENCE)
 def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return ⌊x1 / x2⌋.
 
     >>> floor_divide([-1, 7], 2)
     tensor([-1,  3], dtype=torch.int32)
     """
-    return operator.floordiv(*operands(x1, x2))
+    return operator.floordiv(*numbers(x1, x2))
 
 
-@stating(ARITHMETIC)
+@stating(DIFFERENCE)
 def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 - x2 · ⌊x1 / x2⌋, the remainder with the sign of x2.
 
@@ -109,7 +109,7 @@ def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> mod([-1, 7], 4)
     tensor([3, 3], dtype=torch.int32)
     """
-    return operator.mod(*operands(x1, x2))
+    return operator.mod(*numbers(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
@@ -125,14 +125,14 @@ def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
     return torch.fmod(*pair(x1, x2))
 
 
-@stating(ARITHMETIC)
+@stating(DIFFERENCE)
 def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 to the power of x2, element by element.
 
     >>> power([1.0, 4.0], [2.0, 3.0])
     tensor([ 1., 64.])
     """
-    return operator.pow(*operands(x1, x2))
+    return operator.pow(*numbers(x1, x2))
 
 
 @operation(rules.float_pair, pointwise)
@@ -186,8 +186,7 @@ def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> arctan2([1.0, 4.0], [2.0, 3.0])
     tensor([0.4636, 0.9273])
     """
-    x1, x2 = pair(x1, x2)
-    return torch.atan2(floats(x1), floats(x2))
+    return torch.atan2(*float_pair(x1, x2))
 
 
 @operation(mask=pointwise)
@@ -197,7 +196,7 @@ def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> hypot([3.0, 5.0], [4.0, 12.0])
     tensor([ 5., 13.])
     """
-    return torch.hypot(*common(floats(x1), floats(x2)))
+    return torch.hypot(*float_pair(x1, x2))
 
 
 @operation(mask=pointwise)
@@ -210,8 +209,7 @@ def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> heaviside([-1.0, 0.0, 4.0], 0.5)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    x1, x2 = common(floats(x1), floats(x2))
-    return torch.heaviside(x1, x2)
+    return torch.heaviside(*float_pair(x1, x2))
 
 
 @operation(mask=pointwise)
@@ -234,8 +232,7 @@ def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> logaddexp([1.0, 4.0], [2.0, 3.0])
     tensor([2.3133, 4.3133])
     """
-    x1, x2 = pair(x1, x2)
-    return torch.logaddexp(floats(x1), floats(x2))
+    return torch.logaddexp(*float_pair(x1, x2))
 
 
 @operation(mask=pointwise)
@@ -245,8 +242,7 @@ def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> logaddexp2([1.0, 4.0], [2.0, 3.0])
     tensor([2.5850, 4.5850])
     """
-    x1, x2 = pair(x1, x2)
-    return torch.logaddexp2(floats(x1), floats(x2))
+    return torch.logaddexp2(*float_pair(x1, x2))
 
 
 @operation(rules.clipped, pointwise)
@@ -279,7 +275,7 @@ def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | 
     tensor([1., 2.])
     """
     condition = tensor(condition)
-    condition = condition if dtype(condition) == "bool" else condition != 0
+    condition = condition if dtype_of(condition) == "bool" else condition != 0
     if x1 is None or x2 is None:
         check_numbers(condition, "where without x1 and x2", "ops.where(condition, x1, x2) chooses everywhere")
         return torch.nonzero(condition).T
@@ -347,7 +343,7 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) ->
 def _running(function: Callable[..., Tensor], x: TensorLike, axis: int | None, dtype: str | None) -> Tensor:
     x = whole(x)
     x, axis = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
-    return function(x, axis, **({"dtype": runtime.dtype_of(dtype)} if dtype else sum_options(x)))
+    return function(x, axis, dtype=torch_dtype(dtype or dtype_of(x)))
 
 
 @operation()

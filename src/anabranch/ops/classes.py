@@ -10,7 +10,7 @@ from anabranch.graph.shapes import same
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, torch
 from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, shape, tensor
+from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, shape, tensor
 
 ARGUMENTS = {
     "num_classes": "how many classes there are.",
@@ -66,7 +66,7 @@ def _one_hot(x: TensorLike, num_classes: int, axis: int, dtype: str | None, spar
         raise ArgumentError("Tensors here are dense.", expected="sparse=False", got="sparse=True")
     x = tensor(x)
     place = one_axis(axis, rank(x) + 1)
-    classes = torch.arange(num_classes, device=x.device).reshape(-1, *(1,) * (rank(x) - place))
+    classes = torch.arange(number_of("num_classes", num_classes, 0), device=x.device).reshape(-1, *(1,) * (rank(x) - place))
     return (torch.unsqueeze(x, place) == classes).to(runtime.dtype_of(dtype or config.floatx()))
 
 

@@ -11,9 +11,9 @@ from anabranch.graph import Tensor as Symbolic, Weight, rules
 from anabranch.graph.facts import pointwise
 from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
-from anabranch.ops._torch import fx, torch
+from anabranch.ops._torch import torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, floats, one_axis, rank, tensor, torch_dtype, traced
+from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, traced, tensor, torch_dtype
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
@@ -147,12 +147,13 @@ def _filled(shape: Sizes | Tensor, value: float, dtype: str | None) -> Tensor:
 
 def _as_shape(shape: Sizes | Tensor) -> tuple[int, ...]:
     given = shape if isinstance(shape, (tuple, list)) else shape.tolist() if isinstance(shape, torch.Tensor) else (shape,)
+    given = given if isinstance(given, (tuple, list)) else (given,)
     if any(length is None for length in given):
         raise ArgumentTypeError(
             "A tensor cannot be made in a shape of which a size is not known.", got=f"shape={tuple(given)}",
             repair="ops.zeros_like(x), ops.full_like(x, value): like a symbolic tensor, whatever its batch",
         )  # fmt: skip
-    return tuple(length if isinstance(length, fx.Proxy) else int(length) for length in given)  # type: ignore[misc]  # traced
+    return tuple(number_of("A size", length, 0) for length in given)
 
 
 @operation(mask=pointwise)
@@ -223,8 +224,8 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> T
     tensor([[0., 1., 0.],
             [0., 0., 1.]])
     """
-    lower, columns = _distance(N, M)
-    return (columns - lower == k).to(torch_dtype(dtype or config.floatx()))
+    rows, columns = _distance(N, M)
+    return (columns - rows == number_of("k", k)).to(torch_dtype(dtype or config.floatx()))
 
 
 @operation()
@@ -238,7 +239,7 @@ def identity(n: int, dtype: str | None = None) -> Tensor:
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return torch.eye(n, dtype=torch_dtype(dtype or config.floatx()), device=runtime.device())
+    return torch.eye(number_of("n", n, 0), dtype=torch_dtype(dtype or config.floatx()), device=runtime.device())
 
 
 @operation()
@@ -250,11 +251,12 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> T
             [1., 1.]])
     """
     rows, columns = _distance(N, M)
-    return (columns - rows <= k).to(torch_dtype(dtype or config.floatx()))
+    return (columns - rows <= number_of("k", k)).to(torch_dtype(dtype or config.floatx()))
 
 
 def _distance(rows: int, columns: int | None) -> tuple[Tensor, Tensor]:
-    down, across = (torch.arange(n, device=runtime.device()) for n in (rows, rows if columns is None else columns))
+    counts = number_of("N", rows, 0), number_of("M", rows if columns is None else columns, 0)
+    down, across = (torch.arange(count, device=runtime.device()) for count in counts)
     return down.unsqueeze(1), across.unsqueeze(0)
 
 
@@ -304,6 +306,7 @@ def linspace(
     >>> linspace(0.0, 1.0, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    num = number_of("num", num, 0)
     first, last = floats(start), floats(stop)
     step = (last - first) / max(num - 1 if endpoint else num, 1)
     made = _line(first, last, num, endpoint, axis)
@@ -332,6 +335,7 @@ def logspace(
     >>> logspace(0.0, 2.0, 3)
     tensor([  1.,  10., 100.])
     """
+    num = number_of("num", num, 0)
     made = torch.pow(base, _line(floats(start), floats(stop), num, endpoint, axis))
     return made if dtype is None else made.to(torch_dtype(dtype))
 

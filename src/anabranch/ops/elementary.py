@@ -7,19 +7,20 @@ from anabranch.graph.facts import pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import dtype, floats, tensor, whole
+from anabranch.ops._values import dtype, floats, is_bool, tensor, whole
 
 # Sign and size
 
 
-@operation(rules.float_unchanged, pointwise)
+@operation(rules.unchanged, pointwise)
 def absolute(x: TensorLike) -> Tensor:
     """Return |x|, element by element.
 
     >>> absolute([-1.5, 0.0, 2.0])
     tensor([1.5000, 0.0000, 2.0000])
     """
-    return torch.abs(whole(x))
+    x = tensor(x)
+    return x if is_bool(x) else torch.abs(x)
 
 
 abs = absolute
@@ -32,17 +33,17 @@ def negative(x: TensorLike) -> Tensor:
     >>> negative([-1.5, 0.0, 2.0])
     tensor([ 1.5000, -0.0000, -2.0000])
     """
-    return torch.neg(tensor(x))
+    return torch.neg(whole(x))
 
 
-@operation(rules.float_unchanged, pointwise)
+@operation(rules.unchanged, pointwise)
 def sign(x: TensorLike) -> Tensor:
     """Return -1 where x < 0, 0 where x = 0, 1 where x > 0.
 
     >>> sign([-1.5, 0.0, 2.0])
     tensor([-1.,  0.,  1.])
     """
-    return torch.sign(whole(x))
+    return torch.sign(tensor(x))
 
 
 @operation(rules.boolean, pointwise)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import rules
 from anabranch.graph.facts import product
@@ -13,7 +12,19 @@ from anabranch.graph.shapes import same
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import check_rank, common, dtype, floats, one_axis, rank, shape, sizes, tensor
+from anabranch.ops._values import (
+    check_rank,
+    common,
+    dtype,
+    floats,
+    number_of,
+    one_axis,
+    rank,
+    shape,
+    sizes,
+    tensor,
+    torch_dtype,
+)
 
 
 @operation(rules.matrix_product, product)
@@ -35,7 +46,7 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
             expected="(…, i, j) and (…, j, k)", got=f"{shape(x1)} and {shape(x2)}",
             repair="ops.transpose(x2, axes), ops.swapaxes(x2, -1, -2), or ops.einsum, which names the axes",
         )  # fmt: skip
-    return _product(torch.matmul, x1, x2)
+    return _product(torch.matmul, *_of_32_bits(x1, x2))
 
 
 @operation()
@@ -138,9 +149,11 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
             raise ShapeError(
                 f"{letters!r} names {len(letters)} axes.", expected=f"as many as of {shape(x)}", got=repr(subscripts)
             )
-    whole = "float" not in dtype(made[0])
-    found = torch.einsum(subscripts, *(x.float() if whole else x for x in made))
-    return found.to(runtime.dtype_of(dtype(made[0]))) if whole else found
+    made = _of_32_bits(*made)
+    kind = dtype(made[0])
+    if "float" in kind:
+        return torch.einsum(subscripts, *made)
+    return torch.einsum(subscripts, *(x.to(_wide(kind)) for x in made)).to(torch_dtype(kind))
 
 
 @operation()
@@ -194,8 +207,13 @@ def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Ten
     """
     x = tensor(x)
     check_rank(x, (1,), "(n,)")
-    powers = torch.arange(sizes(x)[0] if N is None else N, device=x.device)
+    powers = torch.arange(sizes(x)[0] if N is None else number_of("N", N, 0), device=x.device)
     return torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
+
+
+def _of_32_bits(*factors: Tensor) -> list[Tensor]:
+    """Return the factors of a matrix product; integers of 8 bits as int32, since their sums soon have more."""
+    return [x.to(torch.int32) for x in factors] if dtype(factors[0]) == "int8" else list(factors)
 
 
 def _product(function: Callable[..., Tensor], x1: TensorLike, x2: TensorLike) -> Tensor:
@@ -203,8 +221,13 @@ def _product(function: Callable[..., Tensor], x1: TensorLike, x2: TensorLike) ->
     kind = dtype(x1)
     if "float" in kind:
         return function(x1, x2)
-    wide = torch.float64 if kind in ("int32", "int64") else torch.float32  # the sums of products stay exact
-    return function(x1.to(wide), x2.to(wide)).to(runtime.dtype_of("int32" if kind == "bool" else kind))
+    wide = _wide(kind)
+    return function(x1.to(wide), x2.to(wide)).to(torch_dtype(kind))
+
+
+def _wide(kind: str) -> torch.dtype:
+    """Return the floats in which sums of products of integers stay exact."""
+    return torch.float64 if kind in ("int32", "int64") else torch.float32
 
 
 @operation()

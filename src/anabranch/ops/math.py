@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from anabranch import runtime
 from anabranch._errors import ArgumentError
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import check_rank, common, dtype, floats, rank, shape, some_axes, tensor, traced
+from anabranch.ops._values import (
+    check_rank,
+    common,
+    dtype,
+    floats,
+    number_of,
+    rank,
+    traced,
+    shape,
+    some_axes,
+    tensor,
+    torch_dtype,
+)
 
 ARGUMENTS = {
     "data": "the rows (n, …).",
@@ -202,14 +213,15 @@ def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | 
 
 def _segments(data: TensorLike, ids: TensorLike, count: int | None, how: str, empty: int | None) -> Tensor:
     data, ids = tensor(data), tensor(ids).long()
-    count = int(ids.max()) + 1 if count is None else count
+    count = int(ids.max()) + 1 if count is None else number_of("num_segments", count, 0)
     if empty is None:
-        kind = runtime.dtype_of(dtype(data))
+        kind = torch_dtype(dtype(data))
         limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
         low = -float("inf") if kind.is_floating_point else limits.min
         high = float("inf") if kind.is_floating_point else limits.max
         empty = low if how == "amax" else high  # type: ignore[assignment]  # ∞ is a float
+    ids = torch.where((ids >= 0) & (ids < count), ids, count)  # what is in no segment goes to one more, which is cut off
     wide = ids.reshape(-1, *(1,) * (rank(data) - 1)).expand_as(data)
-    size = (count, *(data.shape[place] for place in range(1, rank(data))))
-    made = traced(torch.full, size, empty, dtype=runtime.dtype_of(dtype(data)), device=data.device)
-    return made.scatter_reduce(0, wide, data, how)
+    size = (count + 1, *(data.shape[place] for place in range(1, rank(data))))
+    made = traced(torch.full, size, empty, dtype=torch_dtype(dtype(data)), device=data.device)
+    return made.scatter_reduce(0, wide, data, how).narrow(0, 0, count)

@@ -10,7 +10,19 @@ from anabranch.graph.facts import along
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import common, floats, one_axis, one_of, rank, some_axes, sum_options, tensor, whole
+from anabranch.ops._values import (
+    dtype as dtype_of,
+    float_pair,
+    floats,
+    one_axis,
+    one_of,
+    rank,
+    some_axes,
+    sum_options,
+    tensor,
+    torch_dtype,
+    whole,
+)
 
 ARGUMENTS = {
     "q": "the fractions, a number or a vector.",
@@ -67,11 +79,11 @@ def average(x: TensorLike, axis: Axes = None, weights: TensorLike | None = None)
     >>> average([1.0, 2.0], weights=[3.0, 1.0])
     tensor(1.2500)
     """
-    x = floats(x)
+    given, x = x, floats(x)
     axes = some_axes(axis, rank(x))
     if weights is None:
         return torch.mean(x, axes) if axes else x
-    x, weights = common(x, floats(weights))
+    x, weights = float_pair(given, weights)
     if rank(weights) == 1 and len(axes) == 1:
         weights = weights.reshape([-1 if place == axes[0] else 1 for place in range(rank(x))])
     weights = weights.expand_as(x)
@@ -248,12 +260,14 @@ def _quantile(
 ) -> Tensor:
     one_of("method", method, ("linear", "lower", "higher", "midpoint", "nearest"))
     x = floats(x)
-    total = rank(x)
+    kind, total = dtype_of(x), rank(x)
+    x = x if kind in ("float32", "float64") else x.to(torch.float32)  # torch has no quantiles of shorter floats
     axes = some_axes(axis, total)
     rest = [place for place in range(total) if place not in axes]
-    shares = q if isinstance(q, float) else tensor(q).to(x.dtype)
+    shares = q if isinstance(q, float) else tensor(q).to(torch_dtype(dtype_of(x)))
     flat = x.permute(*rest, *axes).flatten(len(rest)) if total else x.reshape(1)
     found = (function or torch.quantile)(flat, shares, -1, interpolation=method)
+    found = found if kind in ("float32", "float64") else found.to(torch_dtype(kind))
     if keepdims:
         for place in sorted(axes, reverse=True):
             found = found.unsqueeze(place - total)

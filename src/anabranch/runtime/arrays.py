@@ -88,7 +88,7 @@ def _is_array(value: Any) -> bool:
 
 def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor's values as an array on the host."""
-    return tensor.detach().cpu().numpy()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).detach().cpu().numpy()
 
 
 def shape_of(value: Any) -> Shape | None:
