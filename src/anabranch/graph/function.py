@@ -11,7 +11,7 @@ from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements, Signature, plain
 from anabranch.graph.names import snake_case
 from anabranch.graph.port import port
-from anabranch.graph.records import NamedFunction
+from anabranch.graph.records import NamedFunction, Tensor
 from anabranch.graph.tensor import describe
 
 
@@ -30,7 +30,13 @@ class Function(NamedFunction):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return what the function's rule says; where it has none, what running it on tensors without numbers gives."""
         specs = self.stated_spec(args, kwargs)
-        return port().infer(self, args, kwargs) if specs is None else specs
+        if specs is None:
+            return port().infer(self, args, kwargs)
+        if self.judgements is not None and any(
+            isinstance(leaf, Tensor) and leaf.masked for leaf in _tree.leaves((args, kwargs))
+        ):
+            port().infer(self, args, kwargs)  # shows how far masks reach, which no rule says
+        return specs
 
     def stated_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return what the rule for shape and dtype says, None where it cannot."""

@@ -367,6 +367,35 @@ def matrix_product(x1: object, x2: object) -> Answer:
         return None
 
 
+def crossed(x1: object, x2: object, axisa: object = -1, axisb: object = -1, axisc: object = -1, axis: object = None) -> Answer:
+    """Say that vectors of three along the last axes give vectors of three; the first axes broadcast."""
+    if axis not in (None, -1) or not axisa == axisb == axisc == -1:
+        return None
+    found = float_pair(x1, x2)
+    return Spec((*found.shape[:-1], 3), found.dtype) if found is not None and found.shape[-1] in (3, None) else None
+
+
+def written(inputs: Array, *others: object, **more: object) -> Answer:
+    """Say that a part of a tensor is written, which keeps its shape and dtype."""
+    return Spec(tuple(inputs.shape), dtype_name(inputs)) if is_array(inputs) and dtype_name(inputs) in DTYPES else None
+
+
+def attention(query: object, key: object, value: object, **others: object) -> Answer:
+    """Say that each query gives a mean of values: (B, T, N, H), (B, S, K, H), (B, S, K, V) -> (B, T, N, V)."""
+    if not (_known(query) and _known(key) and _known(value)) or {len(x.shape) for x in (query, key, value)} != {4}:
+        return None
+    kinds = {dtype_name(x) for x in (query, key, value)}
+    batches = {x.shape[0] for x in (query, key, value)} - {None}
+    pairs = [(query.shape[3], key.shape[3]), *zip(key.shape[1:3], value.shape[1:3], strict=True)]
+    clash = len(batches) > 1 or any(None not in pair and pair[0] != pair[1] for pair in pairs)
+    heads, shared = query.shape[2], key.shape[2] or value.shape[2]
+    if clash or len(kinds) > 1 or "float" not in "".join(kinds) or (heads and shared and heads % shared):
+        return None
+    if any(x is not None and len(x.shape) != 4 for x in (others.get("bias"), others.get("mask")) if _known(x)):
+        return None
+    return Spec((next(iter(batches), None), query.shape[1], heads, value.shape[3]), dtype_name(query))
+
+
 # What the rules ask
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 from anabranch._errors import ShapeError
+from anabranch.graph import rules
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import dtype, floats, rank, shape, tensor
 
 
-@operation()
+@operation(rules.attention)
 def dot_product_attention(
     query: TensorLike,
     key: TensorLike,

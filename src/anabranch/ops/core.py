@@ -181,7 +181,7 @@ def slice(inputs: TensorLike, start_indices: Sequence[int] | Tensor, shape: Sequ
     return inputs
 
 
-@operation()
+@operation(rules.written)
 def slice_update(inputs: TensorLike, start_indices: Sequence[int] | Tensor, updates: TensorLike) -> Tensor:
     """Return a copy of ``inputs`` with the block at ``start_indices`` replaced.
 

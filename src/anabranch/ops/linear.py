@@ -38,7 +38,7 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
     tensor([[11.]])
     """
-    x1, x2 = common(x1, x2)
+    x1, x2 = _factors(x1, x2)
     columns, rows = shape(x1)[-1:], shape(x2)[-2:][:1]
     if columns and rows and not same(columns, rows):
         raise ShapeError(
@@ -46,7 +46,7 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
             expected="(…, i, j) and (…, j, k)", got=f"{shape(x1)} and {shape(x2)}",
             repair="ops.transpose(x2, axes), ops.swapaxes(x2, -1, -2), or ops.einsum, which names the axes",
         )  # fmt: skip
-    return _product(torch.matmul, *_of_32_bits(x1, x2))
+    return _product(torch.matmul, x1, x2)
 
 
 @operation()
@@ -138,7 +138,7 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
     >>> einsum("i,i->", [1.0, 2.0], [3.0, 4.0])
     tensor(11.)
     """
-    made = common(*operands)
+    made = _factors(*operands)
     inputs = subscripts.replace(" ", "").split("->")[0].split(",")
     if len(inputs) != len(made):
         raise ArgumentError(
@@ -149,14 +149,13 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
             raise ShapeError(
                 f"{letters!r} names {len(letters)} axes.", expected=f"as many as of {shape(x)}", got=repr(subscripts)
             )
-    made = _of_32_bits(*made)
     kind = dtype(made[0])
     if "float" in kind:
         return torch.einsum(subscripts, *made)
     return torch.einsum(subscripts, *(x.to(_wide(kind)) for x in made)).to(torch_dtype(kind))
 
 
-@operation()
+@operation(rules.crossed)
 def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
     """Return the cross product of vectors of 3 elements.
 
@@ -211,9 +210,10 @@ def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Ten
     return torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
 
 
-def _of_32_bits(*factors: Tensor) -> list[Tensor]:
-    """Return the factors of a matrix product; integers of 8 bits as int32, since their sums soon have more."""
-    return [x.to(torch.int32) for x in factors] if dtype(factors[0]) == "int8" else list(factors)
+def _factors(*given: TensorLike) -> list[Tensor]:
+    """Return the factors of a matrix product in one dtype; integers of 8 bits as int32, since their sums soon have more."""
+    short = all(dtype(tensor(x)) == "int8" for x in given)
+    return [tensor(x).to(torch.int32) for x in given] if short else common(*given)
 
 
 def _product(function: Callable[..., Tensor], x1: TensorLike, x2: TensorLike) -> Tensor:

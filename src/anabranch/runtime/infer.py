@@ -3,16 +3,17 @@
 A layer that branches on values cannot run on fakes; it runs on ones. Either way it runs several times, with other sizes
 wherever a size is unknown: a size of the result that differs between the runs depends on them and is unknown too. Plain
 numbers, unlike torch's symbolic ones, let a user's code branch on a shape. Where no such size fits what a call knows of other
-arrays (``x + table``), those of the other arrays are tried, as broadcasting and joining want them.
+arrays (``x + table``), an unknown size is bound to one of theirs, as broadcasting, joining and products want it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
@@ -21,6 +22,7 @@ from anabranch import _tree
 from anabranch._asked import has_shape
 from anabranch._errors import AnabranchError, DtypeError, EngineError
 from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
+from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
@@ -34,6 +36,11 @@ _DESCRIBED = "_described_shape"
 UNKNOWN = (24, 48)
 _SMALL = 2  # tried besides, as the least of an unknown and a known size is not always the known one
 _MOST_SIZES = 6  # of other arrays that are tried
+_MOST_GUESSES = 128  # combinations of sizes that are tried
+Bound: TypeAlias = Mapping[tuple[int, int], int]
+"""Sizes that unknown ones are bound to, by the number of the array among the arguments and the axis."""
+Run: TypeAlias = tuple[_tree.Nest, list[Any]]
+"""What a run gave, and the masks of it."""
 
 
 class _StandIns:
@@ -72,56 +79,92 @@ def infer(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
-    failure: EngineError | None = None
-    for known, batch in _guesses(args, kwargs):
+    def run(unknown: int, bound: Bound) -> Run:
+        return _run(operation, args, kwargs, _Sizes(unknown, bound))
+
+    failure: AnabranchError | None = None
+    for bound in _guesses([leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]):
         try:
-            results = [_run(operation, args, kwargs, _Sizes(size, known, batch)) for size in UNKNOWN]
-        except EngineError as error:
+            run(UNKNOWN[0], bound)
+            bound = _needed(run, bound)
+            results = [run(size, bound) for size in UNKNOWN]
+        except AnabranchError as error:
             failure = failure or error
             continue
+        others = [(UNKNOWN[0], {**bound, axis: size}) for axis in bound for size in (1, bound[axis] + 1, 2 * bound[axis])]
         if operation.is_function:
+            others.append((_SMALL, bound))
+        for unknown, sizes in others:
             with contextlib.suppress(AnabranchError):  # windows and parts may need more
-                results.append(_run(operation, args, kwargs, _Sizes(_SMALL, known, batch)))
-        return _specs(results, known if batch else None, _named(operation))
+                results.append(run(unknown, sizes))
+        return _specs(results, _named(operation))
     raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
 
 
-def _guesses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[int | None, bool]]:
-    """Yield what unknown sizes may be: any number; then sizes of other arrays, all but the batch's, and the batch's too."""
-    yield None, False
-    arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]
-    if len(arrays) < 2 or not any(None in leaf.shape for leaf in arrays):
-        return
-    known = sorted({size for leaf in arrays for size in leaf.shape if size is not None and size > 1})[:_MOST_SIZES]
-    for batch in (False, True):
-        for size in known:
-            yield size, batch
+def _guesses(arrays: Sequence[ArrayLike]) -> Iterator[Bound]:
+    """Yield which unknown sizes are bound to known ones: none; one; all alike; each to that of the axis it is aligned with."""
+    yield {}
+    unknown = [(number, axis) for number, array in enumerate(arrays) for axis, size in enumerate(array.shape) if size is None]
+    known = sorted({size for array in arrays for size in array.shape if size is not None and size > 1})[:_MOST_SIZES]
+    several = [
+        *({axis: size for axis in unknown if axis[1]} for size in known),
+        *(dict.fromkeys(unknown, size) for size in known),
+        *({axis: size for axis in unknown if (size := _aligned(arrays, *axis, end))} for end in (True, False)),
+    ]
+    yield from ({axis: size} for axis in unknown for size in known)
+    yield from (bound for bound in several if len(bound) > 1)
+    if (len(known) + 1) ** len(unknown) <= _MOST_GUESSES:
+        for sizes in itertools.product([None, *known], repeat=len(unknown)):
+            bound = {axis: size for axis, size in zip(unknown, sizes, strict=True) if size is not None}
+            if len(bound) > 1:
+                yield bound
+
+
+def _aligned(arrays: Sequence[ArrayLike], number: int, axis: int, end: bool) -> int | None:
+    """Return the known size of another array that an axis is aligned with, from the last or from the first axis on."""
+    place = axis - len(arrays[number].shape) if end else axis
+    sizes = (
+        array.shape[place] for other, array in enumerate(arrays)
+        if other != number and (-place <= len(array.shape) if end else place < len(array.shape))
+    )  # fmt: skip
+    return next((size for size in sizes if size is not None and size > 1), None)
+
+
+def _needed(run: Callable[[int, Bound], Run], bound: Bound) -> Bound:
+    """Return the part of what is bound without which a call does not run."""
+    if len(bound) < 2:
+        return bound
+    single, pairs = [(axis,) for axis in bound], itertools.combinations(bound, 2)
+    columns = [[each for each in bound if each[1] == place] for place in {axis for _, axis in bound}]
+    for free in (*single, *columns, *pairs):
+        less = {axis: size for axis, size in bound.items() if axis not in free}
+        if len(less) == len(bound) - len(free):
+            with contextlib.suppress(AnabranchError):
+                run(UNKNOWN[0], less)
+                bound = less
+    return bound
 
 
 class _Sizes:
-    """The sizes that one run uses for unknown ones."""
+    """The sizes that one run uses for unknown ones: those that are bound, and one number for all others."""
 
-    def __init__(self, unknown: int, known: int | None, batch: bool) -> None:
+    def __init__(self, unknown: int, bound: Bound) -> None:
         self.unknown = unknown
-        self.known = known
-        self.batch = batch
+        self.bound = bound
 
-    def of(self, shape: Shape) -> list[int]:
-        """Return a shape with numbers for what is not known."""
-        return [self._one(axis) if size is None else size for axis, size in enumerate(shape)]
-
-    def _one(self, axis: int) -> int:
-        return self.unknown if self.known is None or (axis == 0 and not self.batch) else self.known
+    def of(self, number: int, shape: Shape) -> list[int]:
+        """Return the shape of an argument, by its number among the arrays, with numbers for what is not known."""
+        return [self.bound.get((number, axis), self.unknown) if size is None else size for axis, size in enumerate(shape)]
 
 
-def _specs(runs: list[tuple[_tree.Nest, list[Any]]], guessed: int | None, what: str) -> _tree.Nest:
-    """Return the specs that several runs agree upon; a size that may only be ``guessed`` of the batch is unknown."""
+def _specs(runs: list[Run], what: str) -> _tree.Nest:
+    """Return the specs that several runs agree upon."""
     first, masks = runs[0][0], iter(runs[0][1])
     others = zip(*(_tree.leaves(result) for result, _ in runs[1:]), strict=True)
 
     def spec(tensor: torch.Tensor) -> Spec:
         columns = zip(tensor.shape, *(other.shape for other in next(others)), strict=True)
-        shape = tuple(sizes[0] if len(set(sizes)) == 1 and sizes[0] != guessed else None for sizes in columns)
+        shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in columns)
         if tensor.dtype not in NAMES:
             raise DtypeError(
                 f"{what} gave {str(tensor.dtype).removeprefix('torch.')}, which no tensor between layers may be.",
@@ -137,11 +180,11 @@ def _specs(runs: list[tuple[_tree.Nest, list[Any]]], guessed: int | None, what: 
     return _tree.map_leaves(spec, first)
 
 
-def _without_sizes(error: EngineError, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> EngineError:
+def _without_sizes(error: AnabranchError, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AnabranchError:
     """Return the error of a call whose text names no size that was only tried for an unknown one."""
     try:
-        _run(operation, args, kwargs, _Sizes(UNKNOWN[1], None, False))
-    except EngineError as other:
+        _run(operation, args, kwargs, _Sizes(UNKNOWN[1], {}))
+    except AnabranchError as other:
         error.fact = _common(error.fact, other.fact)
         error.got = error.got and _common(error.got, other.got or "")
     return error
@@ -160,7 +203,7 @@ def _common(first: str, second: str) -> str:
     return re.sub(r"\d+", lambda found: found[0] if found[0] == next(others) else "None", first)
 
 
-def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> tuple[_tree.Nest, list[Any]]:
+def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> Run:
     """Return what one run gives, and its masks: on fakes, or on ones where values are asked for."""
     try:
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
@@ -168,9 +211,7 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _
         return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
 
 
-def _run_in(
-    mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes
-) -> tuple[_tree.Nest, list[Any]]:
+def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> Run:
     arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]
     symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
@@ -182,7 +223,7 @@ def _run_in(
         number = next(numbers) if has_shape(leaf) else 0
         if not isinstance(leaf, Tensor):
             return leaf
-        lengths = sizes.of(leaf.shape)
+        lengths = sizes.of(number, leaf.shape)
         cast = own and ("float" in leaf.dtype or not layer.takes_integers)
         value = torch.ones(lengths, dtype=dtype_of(own if cast else leaf.dtype), device=device())
         if leaf.masked:
