@@ -44,9 +44,10 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
 def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
     signature, checks = Signature(documented(function)), Checks(function)
+    run = cast(Callable[..., object], function)
 
     @functools.wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def called(*args: object, **kwargs: object) -> object:
         try:
             given = [*args, *kwargs.values()]
             ready = all(map(_is_ready, map(type, given)))
@@ -56,7 +57,7 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
                     if any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
                         return apply(called, args, kwargs, facts, signature)
                     args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
-                return function(*args, **kwargs)
+                return run(*args, **kwargs)
             except (AnabranchError, *RAW) as error:
                 if runtime.is_tracing() and not isinstance(error, (AnabranchError, RuntimeError, IndexError, ValueError)):
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ else:
         def __init__(self, name: str) -> None:
             self.__dict__["_name"] = name
 
-        def __getattr__(self, attribute: str) -> Any:
+        def __getattr__(self, attribute: str) -> object:
             import importlib
 
             value = self.__dict__[attribute] = getattr(importlib.import_module(self._name), attribute)

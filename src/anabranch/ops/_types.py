@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import EllipsisType
 
     import numpy as np
     import torch
@@ -31,3 +32,6 @@ Sizes: TypeAlias = "int | Sequence[int]"
 
 Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]] | torch.Tensor"
 """How many elements at the ends of axes: one number, a pair (before, after), or a pair for each axis."""
+
+Key: TypeAlias = "int | slice | EllipsisType | torch.Tensor | np.ndarray[Any, Any] | Sequence[Key] | None"
+"""What is between the brackets of ``x[key]``."""

@@ -141,7 +141,8 @@ def _traced_dtype(value: fx.Proxy) -> str | None:
             if "float" not in node.meta["dtype"]:
                 return _inferred_dtype(value)
         elif node.op == "get_attr" and root is not None:
-            if not _held(root, str(node.target)).is_floating_point():
+            held = _held(root, str(node.target))
+            if not isinstance(held, torch.Tensor) or not held.is_floating_point():
                 return _inferred_dtype(value)
         elif name in _FLOAT_OF_FLOATS:
             stack.extend(node.all_input_nodes)
@@ -161,7 +162,7 @@ def _root(value: fx.Proxy) -> object:
     return getattr(value.tracer, "root", None)  # torch's tracers that record no module have none
 
 
-def _held(root: object, target: str) -> Any:
+def _held(root: object, target: str) -> object:
     for name in target.split("."):
         root = getattr(root, name)
     return root
@@ -202,7 +203,7 @@ def torch_dtype(dtype: str | type | np.dtype[Any] | torch.dtype) -> torch.dtype:
     return runtime.dtype_of(dtype if isinstance(dtype, str) else str(np.dtype(dtype)))
 
 
-def sum_options(value: Tensor) -> dict[str, Any]:
+def sum_options(value: Tensor) -> dict[str, torch.dtype]:
     """Return the option by which a sum of integers stays in their own type, which is int32 for small ones; {} for floats."""
     kind = dtype(value)
     if "float" in kind:
@@ -265,8 +266,8 @@ def _found(value: fx.Proxy) -> Spec:
     return known, value.node.meta["dtype"]
 
 
-def _run(wanted: fx.Node, root: Any, unknown: int) -> Tensor:
-    values: dict[fx.Node, Any] = {}
+def _run(wanted: fx.Node, root: object, unknown: int) -> Tensor:
+    values: dict[fx.Node, Tensor] = {}
     stack = [wanted]
     with fakes.FakeTensorMode(allow_non_fake_inputs=True):
         while stack:
@@ -289,14 +290,14 @@ def _stand_in(shape: Shape, kind: str, unknown: int) -> Tensor:
     return torch.empty(sizes, dtype=runtime.dtype_of(kind), device=runtime.device())
 
 
-def _result(node: fx.Node, root: Any, values: dict[fx.Node, Any]) -> Any:
+def _result(node: fx.Node, root: object, values: dict[fx.Node, Tensor]) -> Tensor:
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
     if node.op == "call_method":
         return getattr(args[0], str(node.target))(*args[1:], **kwargs)
     if node.op == "call_function":
         return node.target(*args, **kwargs)  # type: ignore[operator]  # fx knows that it is one
     held = _held(root, str(node.target))
-    return torch.empty_like(held) if node.op == "get_attr" else held(*args, **kwargs)
+    return torch.empty_like(held) if isinstance(held, torch.Tensor) else held(*args, **kwargs)  # type: ignore[operator,no-any-return]  # a module
 
 
 def traced(function: Callable[..., T], *args: object, **kwargs: object) -> T:

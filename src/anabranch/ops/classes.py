@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph.shapes import same
@@ -43,7 +41,7 @@ def multi_hot(
     axis: int = -1,
     dtype: str | None = None,
     sparse: bool = False,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Tensor:
     """Return 1 at every class index of a sample, 0 elsewhere: (B, n) -> (B, num_classes).
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import config, runtime
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bounded
@@ -212,7 +210,7 @@ def full_like(x: TensorLike, fill_value: TensorLike, dtype: str | None = None) -
     return torch.zeros_like(x, **_as_dtype(dtype)) + tensor(fill_value).to(torch_dtype(dtype or dtype_name(x)))
 
 
-def _as_dtype(dtype: str | None) -> dict[str, Any]:
+def _as_dtype(dtype: str | None) -> dict[str, torch.dtype]:
     return {} if dtype is None else {"dtype": torch_dtype(dtype)}
 
 

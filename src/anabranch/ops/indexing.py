@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from anabranch._errors import ArgumentError
 from anabranch.graph import rules
 from anabranch.graph.facts import along, taken
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
-from anabranch.ops._types import Tensor, TensorLike
+from anabranch.ops._types import Key, Tensor, TensorLike
 from anabranch.ops._values import (
     check_numbers,
     check_rank,
@@ -62,7 +61,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
 
 
 @operation(rules.indexed_by, taken)
-def get_item(x: TensorLike, key: Any) -> Tensor:
+def get_item(x: TensorLike, key: Key) -> Tensor:
     """Return x[key].
 
     Args:

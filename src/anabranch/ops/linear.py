@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import rules
@@ -128,7 +127,7 @@ def tensordot(x1: TensorLike, x2: TensorLike, axes: int | Sequence[int | Sequenc
 
 
 @operation()
-def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
+def einsum(subscripts: str, *operands: TensorLike, **kwargs: object) -> Tensor:
     """Return the sum of products in Einstein's notation, as in "bij,bjk->bik".
 
     Args:

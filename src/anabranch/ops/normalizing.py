@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import config
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.ops._public import operation
@@ -82,7 +80,7 @@ def layer_normalization(
     beta: TensorLike | None = None,
     axis: Axes = -1,
     epsilon: float | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Tensor:
     """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016).
 

@@ -7,7 +7,7 @@ as in ``grid_sample`` without aligned corners.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ _BEYOND = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "w
 
 def per_image(x: Tensor, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
     """Return one uniform draw from [low, high) for each image: (B, 1, 1)."""
-    options: dict[str, Any] = {} if generator is None else {"generator": generator}
+    options: dict[str, torch.Generator] = {} if generator is None else {"generator": generator}
     return x.new_empty((x.shape[0], 1, 1), dtype=torch.float32).uniform_(low, high, **options)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,5 +42,5 @@ def _normal(x: Tensor, mean: float, stddev: float, generator: torch.Generator | 
     return torch.empty_like(x).normal_(mean, stddev, **_drawn_from(generator))
 
 
-def _drawn_from(generator: torch.Generator | None) -> dict[str, Any]:
+def _drawn_from(generator: torch.Generator | None) -> dict[str, torch.Generator]:
     return {} if generator is None else {"generator": generator}
