@@ -71,8 +71,9 @@ def numbers(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
 def _number(value: Tensor, other: Tensor | float) -> Tensor:
     if isinstance(value, (int, float)) or not is_bool(value):
         return value
-    beside = isinstance(other, (torch.Tensor, fx.Proxy)) and not is_bool(other)
-    return value.to(runtime.dtype_of(dtype(other))) if beside else value.to(torch.int32)
+    if isinstance(other, (torch.Tensor, fx.Proxy)) and not is_bool(other):
+        return value.to(runtime.dtype_of(dtype(other)))
+    return value.to(torch.int32)
 
 
 def is_bool(value: Tensor) -> bool:
@@ -203,7 +204,7 @@ def torch_dtype(dtype: str | type | np.dtype[Any] | torch.dtype) -> torch.dtype:
     return runtime.dtype_of(dtype if isinstance(dtype, str) else str(np.dtype(dtype)))
 
 
-def sum_options(value: Tensor) -> dict[str, torch.dtype]:
+def sum_options(value: Tensor) -> dict[str, Any]:
     """Return the option by which a sum of integers stays in their own type, which is int32 for small ones; {} for floats."""
     kind = dtype(value)
     if "float" in kind:

@@ -11,7 +11,7 @@ from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, traced, tensor, torch_dtype
+from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, tensor, torch_dtype, traced
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
@@ -164,7 +164,7 @@ def zeros_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     >>> zeros_like([1, 2])
     tensor([0, 0], dtype=torch.int32)
     """
-    return torch.zeros_like(tensor(x), **_as_dtype(dtype))
+    return torch.zeros_like(tensor(x), dtype=_as_dtype(dtype))
 
 
 @operation(mask=pointwise)
@@ -177,7 +177,7 @@ def ones_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     >>> ones_like([1, 2])
     tensor([1, 1], dtype=torch.int32)
     """
-    return torch.ones_like(tensor(x), **_as_dtype(dtype))
+    return torch.ones_like(tensor(x), dtype=_as_dtype(dtype))
 
 
 @operation(mask=pointwise)
@@ -190,7 +190,7 @@ def empty_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     >>> empty_like([1, 2])
     tensor([0, 0], dtype=torch.int32)
     """
-    return torch.zeros_like(tensor(x), **_as_dtype(dtype))
+    return torch.zeros_like(tensor(x), dtype=_as_dtype(dtype))
 
 
 @operation(mask=pointwise)
@@ -206,12 +206,12 @@ def full_like(x: TensorLike, fill_value: TensorLike, dtype: str | None = None) -
     """
     x = tensor(x)
     if isinstance(fill_value, (bool, int, float)):
-        return torch.full_like(x, fill_value, **_as_dtype(dtype))
-    return torch.zeros_like(x, **_as_dtype(dtype)) + tensor(fill_value).to(torch_dtype(dtype or dtype_name(x)))
+        return torch.full_like(x, fill_value, dtype=_as_dtype(dtype))
+    return torch.zeros_like(x, dtype=_as_dtype(dtype)) + tensor(fill_value).to(torch_dtype(dtype or dtype_name(x)))
 
 
-def _as_dtype(dtype: str | None) -> dict[str, torch.dtype]:
-    return {} if dtype is None else {"dtype": torch_dtype(dtype)}
+def _as_dtype(dtype: str | None) -> torch.dtype | None:
+    return None if dtype is None else torch_dtype(dtype)
 
 
 @operation()

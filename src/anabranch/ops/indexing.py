@@ -70,7 +70,7 @@ def get_item(x: TensorLike, key: Key) -> Tensor:
     >>> get_item([5, 6, 7], (Ellipsis, -1))
     tensor(7, dtype=torch.int32)
     """
-    return tensor(x)[key]
+    return tensor(x)[key]  # type: ignore[index]  # torch has no name for nests of these
 
 
 @operation()

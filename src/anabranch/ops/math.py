@@ -15,11 +15,11 @@ from anabranch.ops._values import (
     floats,
     number_of,
     rank,
-    traced,
     shape,
     some_axes,
     tensor,
     torch_dtype,
+    traced,
 )
 
 ARGUMENTS = {

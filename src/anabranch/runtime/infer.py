@@ -19,10 +19,9 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from anabranch import _tree
-from anabranch._asked import has_shape
+from anabranch._asked import Shaped, has_shape
 from anabranch._errors import AnabranchError, DtypeError, EngineError
 from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
-from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
@@ -91,7 +90,9 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
         except AnabranchError as error:
             failure = failure or error
             continue
-        others = [(UNKNOWN[0], {**bound, axis: size}) for axis in bound for size in (1, bound[axis] + 1, 2 * bound[axis])]
+        others: list[tuple[int, Bound]] = [
+            (UNKNOWN[0], {**bound, axis: size}) for axis in bound for size in (1, bound[axis] + 1, 2 * bound[axis])
+        ]
         if operation.is_function:
             others.append((_SMALL, bound))
         for unknown, sizes in others:
@@ -101,7 +102,7 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
     raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
 
 
-def _guesses(arrays: Sequence[ArrayLike]) -> Iterator[Bound]:
+def _guesses(arrays: Sequence[Shaped]) -> Iterator[Bound]:
     """Yield which unknown sizes are bound to known ones: none; one; all alike; each to that of the axis it is aligned with."""
     yield {}
     unknown = [(number, axis) for number, array in enumerate(arrays) for axis, size in enumerate(array.shape) if size is None]
@@ -120,7 +121,7 @@ def _guesses(arrays: Sequence[ArrayLike]) -> Iterator[Bound]:
                 yield bound
 
 
-def _aligned(arrays: Sequence[ArrayLike], number: int, axis: int, end: bool) -> int | None:
+def _aligned(arrays: Sequence[Shaped], number: int, axis: int, end: bool) -> int | None:
     """Return the known size of another array that an axis is aligned with, from the last or from the first axis on."""
     place = axis - len(arrays[number].shape) if end else axis
     sizes = (

@@ -127,7 +127,7 @@ def layer_norm(
     mean = x.mean(axes, keepdim=True)
     variance = x.var(axes, correction=0, keepdim=True)
     x = (x - mean) * torch.rsqrt(variance + epsilon)
-    spread: list[int] = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    spread = [(size or -1) if axis in axes else 1 for axis, size in enumerate(shape)]
     x = x if gamma is None else x * native(gamma).reshape(spread)
     return x if beta is None else x + native(beta).reshape(spread)
 
@@ -135,7 +135,7 @@ def layer_norm(
 @_in_float32
 def rms_norm(x: Tensor, scale: Weight | Tensor, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float) -> Tensor:
     """Return scale · x / sqrt(mean(x²) + epsilon), the mean taken over ``axes`` of each sample."""
-    spread: list[int] = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    spread = [(size or -1) if axis in axes else 1 for axis, size in enumerate(shape)]
     return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon) * native(scale).reshape(spread)
 
 
