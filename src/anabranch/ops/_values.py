@@ -56,7 +56,7 @@ def operands(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
 
 
 def _beside(number: int, value: Tensor) -> Tensor:
-    """Return what stands beside an integer: booleans as integers of 32 bits, of 64 where the integer needs them."""
+    """Return what is beside an integer: booleans as integers of 32 bits, of 64 where the integer needs them."""
     if not is_bool(value):
         return value
     return value.to(torch.int32 if fits_int32(number) else torch.int64)
