@@ -84,6 +84,7 @@ UNKNOWN_AXES: dict[str, Callable[[int, int], bool]] = {  # which axes of which a
 }
 NOT_TOLD = {  # case: what it needs to know
     ("squeeze", "all"): "which axes have size 1",
+    ("sparse_categorical_crossentropy logits", "all"): "whether the target's last axis has size 1",
     ("unstack", "all"): "how many parts there are",
     ("unstack", "last"): "how many parts there are",
 }

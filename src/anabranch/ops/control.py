@@ -138,8 +138,8 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
         elements: the tensors, taken apart along the first axis.
 
     >>> import torch
-    >>> vectorized_map(lambda x: 2 * x, torch.tensor([1, 2]))
-    tensor([2, 4])
+    >>> vectorized_map(torch.linalg.norm, torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+    tensor([ 5., 13.])
     """
     given = _tensors(elements)
     if not all(shape(leaf) for leaf in _tree.leaves(given)):

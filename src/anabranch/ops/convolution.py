@@ -28,13 +28,9 @@ ARGUMENTS = {
 
 @operation()
 def conv(
-    inputs: TensorLike,
-    kernel: TensorLike,
-    strides: Sizes = 1,
-    padding: str = "valid",
-    data_format: str | None = None,
+    inputs: TensorLike, kernel: TensorLike, strides: Sizes = 1, padding: str = "valid", data_format: str | None = None,
     dilation_rate: Sizes = 1,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return the cross-correlation: (B, …spatial, C), kernel (…window, C / groups, O) -> (B, …positions, O).
 
     Args:
@@ -54,13 +50,9 @@ def conv(
 
 @operation()
 def depthwise_conv(
-    inputs: TensorLike,
-    kernel: TensorLike,
-    strides: Sizes = 1,
-    padding: str = "valid",
-    data_format: str | None = None,
+    inputs: TensorLike, kernel: TensorLike, strides: Sizes = 1, padding: str = "valid", data_format: str | None = None,
     dilation_rate: Sizes = 1,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return each channel convolved with its own filters: kernel (…window, C, M) -> (B, …positions, C · M).
 
     Args:
@@ -76,14 +68,9 @@ def depthwise_conv(
 
 @operation()
 def separable_conv(
-    inputs: TensorLike,
-    depthwise_kernel: TensorLike,
-    pointwise_kernel: TensorLike,
-    strides: Sizes = 1,
-    padding: str = "valid",
-    data_format: str | None = None,
-    dilation_rate: Sizes = 1,
-) -> Tensor:
+    inputs: TensorLike, depthwise_kernel: TensorLike, pointwise_kernel: TensorLike, strides: Sizes = 1,
+    padding: str = "valid", data_format: str | None = None, dilation_rate: Sizes = 1,
+) -> Tensor:  # fmt: skip
     """Return a depthwise convolution followed by a pointwise one (Chollet 2017).
 
     Args:
@@ -101,14 +88,9 @@ def separable_conv(
 
 @operation()
 def conv_transpose(
-    inputs: TensorLike,
-    kernel: TensorLike,
-    strides: Sizes = 1,
-    padding: str = "valid",
-    output_padding: Sizes | None = None,
-    data_format: str | None = None,
-    dilation_rate: Sizes = 1,
-) -> Tensor:
+    inputs: TensorLike, kernel: TensorLike, strides: Sizes = 1, padding: str = "valid", output_padding: Sizes | None = None,
+    data_format: str | None = None, dilation_rate: Sizes = 1,
+) -> Tensor:  # fmt: skip
     """Return the transposed convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O).
 
     Args:
@@ -193,12 +175,9 @@ def _convolved(x: Tensor, kernel: Tensor, strides: Sizes, padding: str, layout: 
 
 @operation()
 def max_pool(
-    inputs: TensorLike,
-    pool_size: Sizes,
-    strides: Sizes | None = None,
-    padding: str = "valid",
+    inputs: TensorLike, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid",
     data_format: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return the maximum of each window: (B, …spatial, C) -> (B, …positions, C).
 
     Args:
@@ -214,12 +193,9 @@ def max_pool(
 
 @operation()
 def average_pool(
-    inputs: TensorLike,
-    pool_size: Sizes,
-    strides: Sizes | None = None,
-    padding: str = "valid",
+    inputs: TensorLike, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid",
     data_format: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return the mean of each window, without the padding: (B, …spatial, C) -> (B, …positions, C).
 
     Args:

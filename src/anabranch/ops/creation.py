@@ -15,7 +15,7 @@ from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_ax
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
-    "dtype: str | None": "the dtype of the result; None: ``config.floatx()``.",
+    "dtype: str | None": "the dtype of the result; None: that of x, or ``config.floatx()`` where there is no x.",
     "x": "what the result is like.",
     "N": "how many rows.",
     "M": "how many columns; None: as many as rows.",
@@ -158,9 +158,6 @@ def _as_shape(shape: Sizes | Tensor) -> tuple[int, ...]:
 def zeros_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return zeros of x's shape and dtype.
 
-    Args:
-        dtype: the dtype of the result; None: that of x.
-
     >>> zeros_like([1, 2])
     tensor([0, 0], dtype=torch.int32)
     """
@@ -171,10 +168,7 @@ def zeros_like(x: TensorLike, dtype: str | None = None) -> Tensor:
 def ones_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return ones of x's shape and dtype.
 
-    Args:
-        dtype: the dtype of the result; None: that of x.
-
-    >>> ones_like([1, 2])
+    >>> ones_like([1.5, 2.5], dtype="int32")
     tensor([1, 1], dtype=torch.int32)
     """
     return torch.ones_like(tensor(x), dtype=_as_dtype(dtype))
@@ -184,11 +178,8 @@ def ones_like(x: TensorLike, dtype: str | None = None) -> Tensor:
 def empty_like(x: TensorLike, dtype: str | None = None) -> Tensor:
     """Return arbitrary values, which are zeros, of x's shape and dtype.
 
-    Args:
-        dtype: the dtype of the result; None: that of x.
-
-    >>> empty_like([1, 2])
-    tensor([0, 0], dtype=torch.int32)
+    >>> empty_like([[1, 2, 3]]).shape
+    torch.Size([1, 3])
     """
     return torch.zeros_like(tensor(x), dtype=_as_dtype(dtype))
 
@@ -199,7 +190,6 @@ def full_like(x: TensorLike, fill_value: TensorLike, dtype: str | None = None) -
 
     Args:
         fill_value: the value, or a tensor that broadcasts to x's shape.
-        dtype: the dtype of the result; None: that of x.
 
     >>> full_like([1, 2], 5)
     tensor([5, 5], dtype=torch.int32)
@@ -285,14 +275,9 @@ def arange(
 
 @operation()
 def linspace(
-    start: TensorLike,
-    stop: TensorLike,
-    num: int = 50,
-    endpoint: bool = True,
-    retstep: bool = False,
-    dtype: str | None = None,
-    axis: int = 0,
-) -> Tensor | tuple[Tensor, Tensor]:
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, retstep: bool = False,
+    dtype: str | None = None, axis: int = 0,
+) -> Tensor | tuple[Tensor, Tensor]:  # fmt: skip
     """Return ``num`` values at equal distances from ``start`` to ``stop``.
 
     Args:
@@ -314,14 +299,9 @@ def linspace(
 
 @operation()
 def logspace(
-    start: TensorLike,
-    stop: TensorLike,
-    num: int = 50,
-    endpoint: bool = True,
-    base: float | Tensor = 10,
-    dtype: str | None = None,
-    axis: int = 0,
-) -> Tensor:
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, base: float | Tensor = 10,
+    dtype: str | None = None, axis: int = 0,
+) -> Tensor:  # fmt: skip
     """Return ``base`` to the power of ``num`` exponents at equal distances from ``start`` to ``stop``.
 
     Args:

@@ -126,15 +126,10 @@ def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tens
 
 @operation()
 def pad_images(
-    images: TensorLike,
-    top_padding: int | None = None,
-    left_padding: int | None = None,
-    bottom_padding: int | None = None,
-    right_padding: int | None = None,
-    target_height: int | None = None,
-    target_width: int | None = None,
+    images: TensorLike, top_padding: int | None = None, left_padding: int | None = None, bottom_padding: int | None = None,
+    right_padding: int | None = None, target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return images with zeros around them; two of top, bottom and ``target_height`` are given, and two across.
 
     Args:
@@ -158,15 +153,10 @@ def pad_images(
 
 @operation()
 def crop_images(
-    images: TensorLike,
-    top_cropping: int | None = None,
-    left_cropping: int | None = None,
-    bottom_cropping: int | None = None,
-    right_cropping: int | None = None,
-    target_height: int | None = None,
-    target_width: int | None = None,
-    data_format: str | None = None,
-) -> Tensor:
+    images: TensorLike, top_cropping: int | None = None, left_cropping: int | None = None,
+    bottom_cropping: int | None = None, right_cropping: int | None = None, target_height: int | None = None,
+    target_width: int | None = None, data_format: str | None = None,
+) -> Tensor:  # fmt: skip
     """Return a window of images; two of top, bottom and ``target_height`` are given, and two across.
 
     Args:

@@ -25,6 +25,8 @@ from anabranch.ops._values import (
     torch_dtype,
 )
 
+ARGUMENTS = {"x2": "the second operand."}
+
 
 @operation(rules.matrix_product, product)
 def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
@@ -52,9 +54,6 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
 def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the dot product: Σ over the last axis of x1 and the second last (of a vector, the only) one of x2.
 
-    Args:
-        x2: the second operand.
-
     >>> dot([1.0, 2.0], [3.0, 4.0])
     tensor(11.)
     """
@@ -73,7 +72,7 @@ def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
     Args:
         x2: the second operand, of as many elements.
 
-    >>> vdot([1.0, 2.0], [3.0, 4.0])
+    >>> vdot([[1.0, 2.0]], [[3.0], [4.0]])
     tensor(11.)
     """
     return _product(lambda a, b: torch.sum(a.reshape(-1) * b.reshape(-1)), x1, x2)
@@ -83,11 +82,8 @@ def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
 def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return Σ x1 · x2 over the last axis of both: (…a, n), (…b, n) -> (…a, …b).
 
-    Args:
-        x2: the second operand.
-
-    >>> inner([1.0, 2.0], [3.0, 4.0])
-    tensor(11.)
+    >>> inner([[1.0, 2.0], [0.0, 1.0]], [3.0, 4.0])
+    tensor([11.,  4.])
     """
     return _product(torch.inner, x1, x2)
 
@@ -95,9 +91,6 @@ def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
 @operation()
 def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the outer product x1ᵢ · x2ⱼ of both flattened: (n,), (m,) -> (n, m).
-
-    Args:
-        x2: the second operand.
 
     >>> outer([1.0, 2.0], [3.0, 4.0])
     tensor([[3., 4.],
@@ -112,7 +105,6 @@ def tensordot(x1: TensorLike, x2: TensorLike, axes: int | Sequence[int | Sequenc
     """Return Σ x1 · x2 over pairs of axes.
 
     Args:
-        x2: the second operand.
         axes: n: the last n axes of x1 and the first n of x2; or a pair: the axes of x1, the axes of x2.
 
     >>> tensordot([1.0, 2.0], [3.0, 4.0], axes=1)
@@ -180,9 +172,6 @@ def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axis
 @operation()
 def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the Kronecker product x1 ⊗ x2.
-
-    Args:
-        x2: the second operand.
 
     >>> kron([1, 2], [1, 10])
     tensor([ 1, 10,  2, 20], dtype=torch.int32)

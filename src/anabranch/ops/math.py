@@ -177,8 +177,8 @@ def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
         segment_ids: the segment of each row (n,).
         sorted: whether the result or the ids are in order; it does not change the result.
 
-    >>> segment_max([1.0, 2.0, 4.0], [0, 0, 1])
-    tensor([2., 4.])
+    >>> segment_max([1.0, 2.0, 4.0], [0, 0, 1], num_segments=3)
+    tensor([2., 4., -inf])
     """
     return _segments(data, segment_ids, num_segments, "amax", None)
 
@@ -191,8 +191,8 @@ def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
         segment_ids: the segment of each row (n,).
         sorted: whether the result or the ids are in order; it does not change the result.
 
-    >>> segment_min([1.0, 2.0, 4.0], [0, 0, 1])
-    tensor([1., 4.])
+    >>> segment_min([[1.0, 8.0], [2.0, 4.0]], [0, 0])
+    tensor([[1., 4.]])
     """
     return _segments(data, segment_ids, num_segments, "amin", None)
 
@@ -205,8 +205,8 @@ def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | 
         segment_ids: the segment of each row (n,).
         sorted: whether the result or the ids are in order; it does not change the result.
 
-    >>> segment_prod([1.0, 2.0, 4.0], [0, 0, 1])
-    tensor([2., 4.])
+    >>> segment_prod([3, 2, 4, 5], [1, 0, 1, 1])
+    tensor([ 2, 60], dtype=torch.int32)
     """
     return _segments(data, segment_ids, num_segments, "prod", 1)
 

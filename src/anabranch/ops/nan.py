@@ -12,6 +12,8 @@ from anabranch.ops._values import dtype, floats, one_axis, rank, some_axes, sum_
 from anabranch.ops.arithmetic import _running
 from anabranch.ops.reduction import _quantile
 
+ARGUMENTS = {"method": "what is between two elements, as in :func:`quantile`."}
+
 
 @operation(mask=along())
 def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -154,7 +156,6 @@ def nanquantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "
 
     Args:
         q: the fractions from 0 to 1, a number or a vector.
-        method: what is between two elements, as in :func:`quantile`.
 
     >>> nanquantile([1.0, float("nan"), 2.0], 0.5)
     tensor(1.5000)
@@ -168,7 +169,6 @@ def nanpercentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str =
 
     Args:
         q: the percentages from 0 to 100, a number or a vector.
-        method: what is between two elements, as in :func:`quantile`.
 
     >>> nanpercentile([1.0, float("nan"), 3.0], 100)
     tensor(3.)

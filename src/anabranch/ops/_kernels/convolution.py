@@ -39,16 +39,9 @@ def channels_back(x: Tensor, rank: int, data_format: str) -> Tensor:
 
 
 def conv(
-    x: Tensor,
-    kernel: Weight,
-    bias: Weight | None,
-    *,
-    strides: tuple[int, ...],
-    padding: str,
-    data_format: str,
-    dilation_rate: tuple[int, ...],
-    groups: int = 1,
-) -> Tensor:
+    x: Tensor, kernel: Weight, bias: Weight | None, *, strides: tuple[int, ...], padding: str, data_format: str,
+    dilation_rate: tuple[int, ...], groups: int = 1,
+) -> Tensor:  # fmt: skip
     """Return the cross-correlation of ``x`` (B, …spatial, C or channels first) with ``kernel`` (…window, I/groups, O).
 
     ``same`` pads with zeros, the odd element after, as Keras does.
@@ -58,15 +51,9 @@ def conv(
 
 
 def depthwise_conv(
-    x: Tensor,
-    kernel: Weight,
-    bias: Weight | None,
-    *,
-    strides: tuple[int, ...],
-    padding: str,
-    data_format: str,
+    x: Tensor, kernel: Weight, bias: Weight | None, *, strides: tuple[int, ...], padding: str, data_format: str,
     dilation_rate: tuple[int, ...],
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return each channel convolved by filters of its own: kernel (…window, C, M), result (B, …positions, C · M)."""
     *window, channels, multiplier = kernel.shape
     filters = native(kernel).reshape(channels * multiplier, 1, *window)
