@@ -33,5 +33,8 @@ Sizes: TypeAlias = "int | Sequence[int]"
 Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]] | torch.Tensor"
 """How many elements at the ends of axes: one number, a pair (before, after), or a pair for each axis."""
 
-Key: TypeAlias = "int | slice | EllipsisType | torch.Tensor | np.ndarray[Any, Any] | Sequence[Key] | None"
+Place: TypeAlias = "int | slice | EllipsisType | torch.Tensor | None"
+"""What picks positions along an axis."""
+
+Key: TypeAlias = "Place | Sequence[Place] | np.ndarray[Any, Any]"
 """What is between the brackets of ``x[key]``."""
