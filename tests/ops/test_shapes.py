@@ -84,7 +84,7 @@ UNKNOWN_AXES: dict[str, Callable[[int, int], bool]] = {  # which axes of which a
     "all": lambda number, axis: True,
     "the last arrays'": lambda number, axis: number > 0,
 }
-NOT_TOLD = {  # case: what it needs to know
+NOT_REPORTED = {  # case: what it needs to know
     "squeeze": "which axes have size 1",
     "unstack": "how many parts there are",
     "sparse_categorical_crossentropy logits": "whether the target's last axis has size 1",
@@ -106,16 +106,16 @@ def test_unknown_sizes_beside_known_ones(unknown: str) -> None:
             return Input(batch_shape=shape, dtype=str(value.dtype))
 
         try:
-            told = call(case, ops, leaf) if unknown == "all" or len(arrays(case)) > 1 else []
+            reported = call(case, ops, leaf) if unknown == "all" or len(arrays(case)) > 1 else []
         except AnabranchError as error:
             wrong.append((case.id, error.fact))
             continue
-        if told:
+        if reported:
             wrong += [
-                (case.id, one.shape, tuple(real.shape)) for one, real in zip(told, call(case, ops, plain), strict=True)
+                (case.id, one.shape, tuple(real.shape)) for one, real in zip(reported, call(case, ops, plain), strict=True)
                 if not same(one.shape, tuple(real.shape)) or one.dtype != str(real.dtype).removeprefix("torch.")
             ]  # fmt: skip
-    assert [each for each in wrong if each[0] not in NOT_TOLD] == []
+    assert [each for each in wrong if each[0] not in NOT_REPORTED] == []
 
 
 def test_every_rule_answers() -> None:
