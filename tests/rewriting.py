@@ -13,7 +13,7 @@ from random_graphs import build, sketch_of
 from anabranch import Input, Model, config, engine, layers, ops, utils
 from anabranch.engine import passes
 from anabranch.engine.lower import lower
-from anabranch.engine.program import Variant
+from anabranch.engine.programs import Variant
 
 BATCH = 3
 

@@ -20,3 +20,10 @@ def test_a_stub_is_read_as_python_reads_it(stub: Path) -> None:
     assert modules == [alias.name for each in imports if each.module is None for alias in each.names]
     assert names == {each.module: [alias.name for alias in each.names] for each in imports if each.module}
     assert modules or names
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda stub: stub.parent.name)
+def test_no_module_is_called_like_a_name_that_its_package_shows(stub: Path) -> None:
+    _, names = _lazy.listed(stub.read_text())
+    shown = {name for listed in names.values() for name in listed}
+    assert not shown & {found.stem for found in stub.parent.iterdir()}

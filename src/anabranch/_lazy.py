@@ -1,26 +1,49 @@
 """Packages whose modules load when one of their names is first used; the stub beside ``__init__.py`` lists the names.
 
-``lazy_loader.attach_stub`` reads the same stubs by ``ast``, which takes longer than all of anabranch that a summary loads.
+``lazy_loader.attach_stub`` reads the same stubs by ``ast``, which takes longer than all of anabranch that a summary loads, and
+reads them where only a module inside is wanted.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 from collections.abc import Callable
 
 import lazy_loader
 
 
-def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return ``__getattr__``, which also answers for ``__all__``, and ``__dir__`` of a package.
+
+    The stub is read when somebody asks for a public name. No module may be called like a name that the package shows.
 
     Args:
         package: its ``__name__``.
         file: its ``__file__``.
     """
-    with open(f"{file.rpartition('.')[0]}.pyi", encoding="utf-8") as stub:
-        modules, names = listed(stub.read())
-    found: tuple[Callable[[str], object], Callable[[], list[str]], list[str]] = lazy_loader.attach(package, modules, names)
-    return found
+
+    @functools.cache
+    def attached() -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+        with open(f"{file.rpartition('.')[0]}.pyi", encoding="utf-8") as stub:
+            modules, names = listed(stub.read())
+        found: tuple[Callable[[str], object], Callable[[], list[str]], list[str]] = lazy_loader.attach(package, modules, names)
+        return found
+
+    def get(name: str) -> object:
+        if name == "__all__":
+            return attached()[2]
+        if name.startswith("_"):
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        collecting = gc.isenabled()
+        gc.disable()  # what modules make as they load stays, so that looking for garbage meanwhile is in vain
+        try:
+            return attached()[0](name)
+        finally:
+            if collecting:
+                gc.enable()
+
+    return get, lambda: attached()[1]()
 
 
 def listed(stub: str) -> tuple[list[str], dict[str, list[str]]]:

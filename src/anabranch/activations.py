@@ -6,18 +6,17 @@ import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import anabranch.ops.activation as definitions
 from anabranch._errors import AnabranchError
 from anabranch._frames import bounded
 from anabranch.graph import Shape, Spec, rules
 from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import pointwise
-from anabranch.ops import activation as definitions
 from anabranch.ops._public import FACTS, facts_of, operation
 from anabranch.ops._torch import F, kernels
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import floats, tensor
 from anabranch.ops.angles import tanh as tanh
-from anabranch.ops.elementary import exp
 from anabranch.registry import Json, Registry
 
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ def exponential(x: TensorLike) -> Tensor:
     >>> exponential([0.0, 1.0])
     tensor([1.0000, 2.7183])
     """
+    from anabranch.ops.elementary import exp  # which a description does without
+
     return exp(x)
 
 
@@ -90,7 +91,7 @@ def _defined(module: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in module.items() if isinstance(each, types.FunctionType) and each in FACTS}
 
 
-_OWN = {name: each for name, each in _defined(globals()).items() if each is not exp}
+_OWN = _defined(globals())
 _BY_NAME = {**_defined(vars(definitions)), **_OWN}
 globals().update(_BY_NAME)
 

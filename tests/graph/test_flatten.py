@@ -10,7 +10,8 @@ import torch
 
 import anabranch as ab
 from anabranch import layers
-from anabranch.graph import flatten, replay, subgraph, with_values
+from anabranch.graph import replay, subgraph, with_values
+from anabranch.graph.flatten import flatten
 
 
 def nest(depth: int) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anabranch.diagnosis.clash import Clash
 from anabranch.diagnosis.wrong_value import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph.clues import connect_explainer
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from anabranch._errors import AnabranchError
     from anabranch.graph.records import Tensor
 
-__all__ = ["Clash", "refuse_tensors_as_settings", "refuse_wrong_inputs", "wrong_value"]
+__all__ = ["refuse_tensors_as_settings", "refuse_wrong_inputs", "wrong_value"]
 
 
 def _explain(error: AnabranchError, inputs: Sequence[Tensor]) -> None:

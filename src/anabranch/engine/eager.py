@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from anabranch import _tree, runtime
-from anabranch.engine.program import program
+from anabranch.engine.programs import program
 from anabranch.graph import Graph
 
 Results = tuple[list[torch.Tensor], list[torch.Tensor]]

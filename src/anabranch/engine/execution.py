@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from anabranch.engine.passes import Note, Pass, Settings
-from anabranch.engine.program import program
+from anabranch.engine.programs import program
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,8 @@ from torch.fx.proxy import GraphAppendingTracer, Proxy
 from anabranch import _tree, runtime
 from anabranch._asked import is_from
 from anabranch.engine.opaque import MASKS, Opaque
-from anabranch.graph import Graph, Node, Operation, Shape, Spec, Step, Tensor, Weight, flatten, spec_leaves, with_values
+from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
+from anabranch.graph.flatten import Step, flatten
 from anabranch.graph.masks import reaches
 
 # what torch calls these weights; the others keep their names

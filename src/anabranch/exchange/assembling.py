@@ -17,7 +17,8 @@ from anabranch.exchange.classes import finish
 from anabranch.exchange.deciding import Body
 from anabranch.exchange.placing import Placer, place_inner
 from anabranch.exchange.plan import Plan, camel_case
-from anabranch.graph import Graph, Node, Operation, Step, Weight, spec_leaves, subgraph
+from anabranch.graph import Graph, Node, Operation, Weight, spec_leaves, subgraph
+from anabranch.graph.flatten import Step
 
 MODES = (True, False)
 

@@ -15,7 +15,8 @@ from anabranch.engine.lower import Tracer, attribute_name, note_shapes, trace_st
 from anabranch.engine.passes.base import is_call, shape_of
 from anabranch.engine.passes.operations import is_elementwise
 from anabranch.exchange.plan import Given, Plan, Value, signature
-from anabranch.graph import Operation, Step, Weight
+from anabranch.graph import Operation, Weight
+from anabranch.graph.flatten import Step
 from anabranch.initializers import Ones, Zeros
 
 

@@ -11,10 +11,10 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.call_site import CallSite
 from anabranch.graph.clues import NothingSelected, explained
-from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
 from anabranch.graph.paths import Place, Selector, matcher
 from anabranch.graph.records import Node, Operation, Tensor
+from anabranch.graph.replaying import subgraph
 
 
 class Ref:

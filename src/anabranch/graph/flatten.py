@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from anabranch import _tree
-from anabranch._errors import AnabranchError
-from anabranch.graph.clues import explained
 from anabranch.graph.graph import Graph
-from anabranch.graph.records import Node, Operation, Tensor, spec_leaves, tensors_in
-from anabranch.graph.tensor import make_node, outputs_of
+from anabranch.graph.records import Node, spec_leaves
+from anabranch.graph.replaying import note, subgraph
 
 
 class Step(NamedTuple):
@@ -45,12 +42,6 @@ def _frame(prefix: str, graph: Graph, given: tuple[int, ...], opened_by: Node | 
     return _Frame(prefix, graph, values, iter(graph.nodes), opened_by)
 
 
-def subgraph(operation: object) -> Graph | None:
-    """Return the graph inside a nested model, None for a layer and whatever else a user may have written."""
-    inner: Graph | None = operation.graph if isinstance(operation, Operation) else None
-    return inner
-
-
 def flatten(graph: Graph) -> Flat:
     """Open every nested model; values are numbered, so that one inner node can run several times with other inputs."""
     count = 0
@@ -73,7 +64,7 @@ def flatten(graph: Graph) -> Flat:
             if here.opened_by is None:
                 outputs = results
             else:
-                _note(stack[-1].values, here.opened_by, results)
+                note(stack[-1].values, here.opened_by, results)
             continue
         if not node.inputs:
             continue
@@ -84,41 +75,6 @@ def flatten(graph: Graph) -> Flat:
             stack.append(_frame(path + "/", inner, given, node))
             continue
         numbers = fresh(len(spec_leaves(node.output_specs)))
-        _note(here.values, node, numbers)
+        note(here.values, node, numbers)
         steps.append(Step(path, node, given, numbers))
     return Flat(list(inputs), steps, outputs)
-
-
-def _note(values: dict[tuple[Node, int], Any], node: Node, results: Iterable[Any]) -> None:
-    """Note what a node gives; an output that is an input of the graph keeps the value that came in."""
-    for index, result in enumerate(results):
-        values.setdefault((node, index), result)
-
-
-def with_values(node: Node, values: Iterable[object]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the call's arguments with each symbolic tensor replaced by the next of ``values``."""
-    following = iter(values)
-
-    def swap(leaf: object) -> object:
-        return next(following) if isinstance(leaf, Tensor) else leaf
-
-    args, kwargs = _tree.map_leaves(swap, (node.args, node.kwargs))
-    return args, kwargs
-
-
-def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
-    """Return what ``graph`` would give for other symbolic inputs: every shape rule is asked again, no layer learns of it."""
-    values: dict[tuple[Node, int], Tensor] = {t.key: given for t, given in zip(graph.inputs, inputs, strict=True)}
-    for node in graph.nodes:
-        if not node.inputs:
-            continue
-        args, kwargs = with_values(node, [values[t.key] for t in node.inputs])
-        operation = node.operation
-        try:
-            specs = operation.compute_output_spec(*args, **kwargs)
-        except AnabranchError as error:
-            raise explained(error, tensors_in(args, kwargs)).at(
-                f"{operation.error_label()}, called at {node.site}"
-            ) from error.__cause__
-        _note(values, node, _tree.leaves(outputs_of(make_node(operation, args, kwargs, specs, node.site))))
-    return [values[t.key] for t in graph.outputs]

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.clues import NothingSelected, explained
-from anabranch.graph.flatten import subgraph
 from anabranch.graph.graph import Graph
 from anabranch.graph.records import Node, Operation, Tensor, spec_leaves
+from anabranch.graph.replaying import subgraph
 from anabranch.graph.tensor import outputs_of
 
 

@@ -1,2 +1,2 @@
-from .diff import Change as Change, Diff as Diff, diff as diff
-from .summary import Row as Row, Summary as Summary, summarise as summarise, summary as summary
+from .differences import Change as Change, Diff as Diff, diff as diff
+from .summaries import Row as Row, Summary as Summary, summarise as summarise, summary as summary

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch.diagnosis import Clash
 from anabranch.graph import Shape
 from anabranch.graph.call_site import warn
 from anabranch.layers.base import Layer
+
+if TYPE_CHECKING:
+    from anabranch.diagnosis.clash import Clash
 
 
 class Joins(Protocol):
@@ -59,6 +61,8 @@ def differ(m: int | None, n: int | None, stretch: bool) -> bool:
 
 def clash(shapes: list[Shape], one: int, other: int, *, stretch: bool, but: int | None = None) -> Clash:
     """Return where two branches do not go together."""
+    from anabranch.diagnosis.clash import Clash  # loaded for errors alone
+
     pair = shapes[one], shapes[other]
     axes = [axis for axis, (m, n) in enumerate(zip(*pair, strict=True)) if axis != but and differ(m, n, stretch)]
     return Clash(one, other, pair, axes, config.image_data_format() == "channels_first")

@@ -11,7 +11,6 @@ from anabranch import _tree, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._frames import bounded
-from anabranch.diagnosis import Clash
 from anabranch.graph import Shape, Tensor as Symbol, call_site
 from anabranch.graph.rules import promote
 from anabranch.graph.shapes import normalise_axis
@@ -323,6 +322,8 @@ class Dot(Joining):
         if first == 0 or second == 0:
             raise ArgumentError("Dot cannot sum over the batch.", got=f"axes={self.pair()}")
         if a[first] is not None and b[second] is not None and a[first] != b[second]:
+            from anabranch.diagnosis.clash import Clash  # loaded for errors alone
+
             found = Clash(0, 1, (a, b), [first] if first == second and len(a) == len(b) else [])
             fits = [(i, j) for i in range(1, len(a)) for j in range(1, len(b)) if a[i] == b[j] is not None]
             last = second == len(b) - 1

@@ -1,14 +1,6 @@
 """Model and Sequential: the facade where features meet."""
 
-from anabranch.models.editing import clone_model
-from anabranch.models.model import Model
-from anabranch.models.registry import model_from_json
-from anabranch.models.sequential import Sequential
+from anabranch._lazy import attach
+from anabranch.models import registry as _registry  # noqa: F401 - data may name models from here on
 
-Functional = Model
-
-__all__ = ["Functional", "Model", "Sequential", "clone_model", "model_from_json"]
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = attach(__name__, __file__)

@@ -13,12 +13,12 @@ from anabranch._asked import has_shape, is_boolean, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError
 from anabranch._frames import bound_methods
 from anabranch.diagnosis import wrong_value
-from anabranch.graph import Graph, Home, Rule, Slots, Tensor, bind, map_specs, replay
+from anabranch.graph import Graph, Home, Tensor, map_specs, replay
 from anabranch.graph.arrays import is_array
 from anabranch.graph.shapes import check_shapes, same
 from anabranch.layers.base import Layer, _shapes as shapes_in, is_mask
 from anabranch.layers.core import InputLayer
-from anabranch.models import architecture, editing, implicit, unneeded
+from anabranch.models import architecture, implicit, unneeded
 from anabranch.models.structure import Structure
 
 
@@ -56,6 +56,8 @@ class Model(Structure):
             try:
                 self._graph = Graph(inputs, outputs)
             except GraphError as error:
+                from anabranch.models import editing  # which a description does without
+
                 self._graph = Graph(*editing.connected(inputs, outputs, error))
             unneeded.warn_of_inputs(self._graph)
             self._claim_layers()
@@ -223,6 +225,8 @@ class Model(Structure):
             >>> model.tap({"features": "body"}).output_shape
             {'features': (None, 4)}
         """
+        from anabranch.models import editing  # which a description does without
+
         return Model(*editing.tapped(self._need_graph(), paths), name=name)
 
     def between(self, start: Any, end: Any, name: str | None = None) -> Model:
@@ -240,6 +244,8 @@ class Model(Structure):
             >>> model.between("body", "head").input_shape
             (None, 4)
         """
+        from anabranch.models import editing  # which a description does without
+
         return Model(*editing.cut(self._need_graph(), start, end), name=name)
 
     @checked
@@ -262,6 +268,8 @@ class Model(Structure):
             >>> [layer.name for layer in model.edit(edit.insert_after("body", layers.Dropout(0.5))).layers]
             ['input_layer', 'body', 'dropout', 'head']
         """
+        from anabranch.models import editing  # which a description does without
+
         found: Model = editing.edited(self, self._need_graph(), edits, weights, name)
         return found
 
@@ -276,6 +284,8 @@ class Model(Structure):
         graph = self._implicit if self.graph is None else None
         seen = self._seen if graph is None else implicit.specs_in(graph)
         values = self.get_weights() if self.built and self.weights else None
+        from anabranch.models import editing  # which a description does without
+
         arguments = None if self._compiled is None else editing.compile_arguments(self._compiled.arguments)
         return _restored, (type(self), self.get_config(), seen, values, arguments)
 
@@ -305,7 +315,11 @@ class Model(Structure):
             >>> model.bind_inputs([1.0])
             [1.0]
         """
-        return bind(value, Slots.inputs(self), _INPUTS._replace(optional=optional_inputs(self)))
+        if len(self.need_running_graph().inputs) == 1 and not _tree.is_nest(value):  # as in most calls
+            return [value]
+        from anabranch.graph.binding import Rule, Slots, bind  # which a description does without
+
+        return bind(value, Slots.inputs(self), Rule("inputs", _is_leaf, optional=optional_inputs(self)))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the outputs' shapes, in their nest, for a shape with the batch first or a nest of shapes.
@@ -521,11 +535,15 @@ def _restored(kind: type[Model], config: dict[str, Any], seen: object, values: l
     return model
 
 
+Functional = Model
+
+
 def _first_call(layer: Layer) -> int:
     return layer.first_call if isinstance(layer, Model) else 0
 
 
-_INPUTS = Rule("inputs", lambda value: not _tree.is_nest(value))
+def _is_leaf(value: object) -> bool:
+    return not _tree.is_nest(value)
 
 
 def optional_inputs(model: Any) -> list[int]:

@@ -12,12 +12,11 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
-from anabranch.graph.paths import operation_at, place_of, select
 from anabranch.layers.base import Layer
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
-    from anabranch.insight.diff import Diff
+    from anabranch.insight.differences import Diff
 
 
 @bound_methods
@@ -158,6 +157,8 @@ class Structure(Trainer):
 
     def __getitem__(self, path: str) -> Any:
         """Return the layer at a path, such as ``model["backbone/conv2d"]``."""
+        from anabranch.graph.paths import operation_at  # which a description does without
+
         return operation_at(self._need_graph(), path)
 
     def select(self, selector: Any) -> dict[str, Any]:
@@ -173,6 +174,8 @@ class Structure(Trainer):
             >>> list(model.select(layers.Dense))
             ['body', 'head']
         """
+        from anabranch.graph.paths import select  # which a description does without
+
         return select(self._need_graph(), selector)
 
     def tensor(self, path: str) -> Tensor:
@@ -188,6 +191,8 @@ class Structure(Trainer):
             >>> model.tensor("body").shape
             (None, 4)
         """
+        from anabranch.graph.paths import place_of  # which a description does without
+
         return place_of(self._need_graph(), path).tensor()
 
     def diff(self, other: Structure) -> Diff:

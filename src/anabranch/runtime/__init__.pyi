@@ -8,13 +8,13 @@ from .arrays import (
     rank_of as rank_of,
     shape_of as shape_of,
 )
-from .device import (
+from .devices import (
     describe_device as describe_device,
     device as device,
     settle_tf32 as settle_tf32,
     threads as threads,
 )
-from .infer import (
+from .inference import (
     UNKNOWN as UNKNOWN,
     described_shape as described_shape,
     infer as infer,

@@ -13,7 +13,7 @@ from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch.graph import Shape, Tensor, Weight
 from anabranch.graph.shapes import same
 from anabranch.runtime import weights
-from anabranch.runtime.device import device
+from anabranch.runtime.devices import device
 from anabranch.runtime.masks import mask_of, with_mask
 
 DTYPES: dict[str, torch.dtype] = {

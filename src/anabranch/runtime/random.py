@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from anabranch.runtime.device import device
+from anabranch.runtime.devices import device
 
 
 def generator(seed: int, known: torch.Generator | None = None) -> torch.Generator:

@@ -13,7 +13,7 @@ from anabranch._errors import EngineError
 from anabranch.graph import Weight
 from anabranch.graph.weight import SeededInitializer
 from anabranch.runtime import state
-from anabranch.runtime.device import device
+from anabranch.runtime.devices import device
 
 
 def realize(weight: Weight) -> torch.Tensor:

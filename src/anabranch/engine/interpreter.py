@@ -8,7 +8,8 @@ from typing import Any
 from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.engine.lower import as_constant, masked_axes, note, note_shapes
-from anabranch.graph import Flat, Graph, Node, Step, Tensor, flatten, with_values
+from anabranch.graph import Graph, Node, Tensor, with_values
+from anabranch.graph.flatten import Flat, Step, flatten
 
 
 def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:

@@ -25,7 +25,7 @@ from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
-from anabranch.runtime.device import device
+from anabranch.runtime.devices import device
 from anabranch.runtime.judge import Judge
 from anabranch.runtime.masks import Edge
 from anabranch.runtime.third_party import unchanged_buffers
