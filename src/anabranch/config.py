@@ -108,6 +108,7 @@ class DTypePolicy:
 
 
 _floatx = "float32"
+_plain_policy = DTypePolicy(_floatx)  # one type for both
 _policy: DTypePolicy | None = None
 _tf32: bool | None = None
 _epsilon = 1e-7
@@ -144,10 +145,10 @@ def set_floatx(value: FloatType) -> None:
         'float64'
         >>> set_floatx("float32")
     """
-    global _floatx
+    global _floatx, _plain_policy
     if not isinstance(value, str) or value not in FLOATS:
         raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=shown(value))
-    _floatx = value
+    _floatx, _plain_policy = value, DTypePolicy(value)
 
 
 def dtype_policy() -> DTypePolicy:
@@ -157,7 +158,7 @@ def dtype_policy() -> DTypePolicy:
         >>> dtype_policy().compute_dtype
         'float32'
     """
-    return _policy or DTypePolicy(_floatx)
+    return _policy or _plain_policy
 
 
 @bounded

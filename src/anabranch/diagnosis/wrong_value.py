@@ -38,6 +38,8 @@ def wrong_value(value: Any, expected: str = "a symbolic tensor or values") -> Ar
 
 def refuse_wrong_inputs(layer: Operation, args: tuple[Any, ...]) -> None:
     """Raise where a layer is called on layers, or one of ours for one tensor on a list of them."""
+    if len(args) == 1 and isinstance(args[0], Tensor):  # as in most calls
+        return
     for leaf in _tree.leaves(args):
         if not isinstance(leaf, Tensor) and (isinstance(leaf, Operation) or _is_of_others(leaf)):
             raise wrong_value(leaf)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
-from anabranch._frames import bound_methods, bounded
+from anabranch._frames import bound_methods, bounded, unbounded
 from anabranch.graph.arrays import is_numpy
 from anabranch.graph.shapes import Shape, product
 
@@ -113,6 +113,7 @@ class Weight:
 
     __slots__ = ("__weakref__", "assigned", "axes", "dtype", "engine", "home", "name", "options", "shape", "tensor")
 
+    @unbounded
     def __init__(
         self,
         name: str,

@@ -25,7 +25,7 @@ from anabranch._errors import (
     ShapeError,
     nearest,
 )  # fmt: skip
-from anabranch._frames import bound_methods, bounded
+from anabranch._frames import bound_methods, bounded, leave, mark
 from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph import (
@@ -570,9 +570,14 @@ def _built_after(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def wrapper(self: Layer, *args: object, **kwargs: object) -> None:
-        build(self, *args, **kwargs)
+        try:
+            build(self, *args, **kwargs)
+        except BaseException as error:
+            leave(error)
+            raise
         self.built = True
 
+    mark(wrapper)
     return wrapper
 
 

@@ -49,9 +49,9 @@ class Configured(Holding):
         def __init__(self, **kwargs: object) -> None: ...
 
     def _take_policy(self, policy: DTypePolicy) -> None:
-        self.dtype = policy.variable_dtype
-        if policy.compute_dtype != self.dtype or self.low_precision:
-            self.low_precision = policy.compute_dtype if policy.compute_dtype != self.dtype else None
+        self.dtype, computed = policy.variable_dtype, policy.compute_dtype
+        if computed != self.dtype or self.low_precision:
+            self.low_precision = computed if computed != self.dtype else None
 
     @property
     def dtype_policy(self) -> DTypePolicy:

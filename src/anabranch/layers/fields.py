@@ -151,6 +151,8 @@ def padding(*, default: object = "valid", causal: bool = False, kw_only: bool = 
     """Declare a padding; ``causal`` is one of them where the layer has one spatial axis."""
 
     def convert(value: object, owner: object, name: str) -> str:
+        if value in ("valid", "same"):  # as most are
+            return value
         known = ("valid", "same", "causal") if causal and (not has_rank(owner) or owner.rank == 1) else ("valid", "same")
         if not isinstance(value, str) or value.lower() not in known:
             raise unknown("padding", str(value), known)
@@ -160,10 +162,14 @@ def padding(*, default: object = "valid", causal: bool = False, kw_only: bool = 
     return Field(default, convert, doc=doc + (', or "causal" (looks back only; 1-D)' if causal else "") + ".")
 
 
+def _layout(value: str | None, owner: object, name: str) -> str:
+    return config.image_data_format() if value is None else config.check_data_format(value)
+
+
 def data_format(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare which axis of an image is that of the channels."""
     doc = '"channels_last" (B …spatial C) or "channels_first" (B C …spatial); None: config.image_data_format().'
-    return Field(default, lambda value, owner, name: config.check_data_format(value), doc=doc, fresh=True, fixed=True)
+    return Field(default, _layout, doc=doc, fresh=True, fixed=True)
 
 
 def seed(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:

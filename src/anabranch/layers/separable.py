@@ -59,7 +59,7 @@ class DepthwiseConv(Depthwise):
 
     def made_for(self) -> int | None:
         """Return how many channels the kernel was made for."""
-        return self.kernel.shape[-2] if self.kernel else None
+        return self.kernel.shape[-2] if self.kernel is not None else None
 
     def channels_after(self, channels: int) -> int:
         """Return C · M."""
@@ -124,7 +124,7 @@ class SeparableConv(Depthwise, Filtered):
 
     def made_for(self) -> int | None:
         """Return how many channels the depthwise kernel was made for."""
-        return self.depthwise_kernel.shape[-2] if self.depthwise_kernel else None
+        return self.depthwise_kernel.shape[-2] if self.depthwise_kernel is not None else None
 
     def channels_after(self, channels: int) -> int:
         """Return ``filters``."""

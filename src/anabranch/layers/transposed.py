@@ -56,7 +56,7 @@ class ConvTranspose(Convolving):
 
     def made_for(self) -> int | None:
         """Return how many channels the kernel was made for."""
-        return self.kernel.shape[-1] if self.kernel else None
+        return self.kernel.shape[-1] if self.kernel is not None else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …longer, filters)."""
