@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import anabranch as ab
-from anabranch import insight, layers
+from anabranch import layers
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.insight import summarise
+from anabranch.insight.summaries import HEADER
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +152,7 @@ def test_width_and_positions() -> None:
     lines = summarise(toy_resnet(ab)).text(line_length=150).splitlines()
     assert len(lines[1]) == 150
     header = summarise(toy_resnet(ab)).text(line_length=200, positions=[0.5, 0.7, 0.8, 1.0]).splitlines()[2]
-    assert [header.index(title) for title in insight.summary.__globals__["HEADER"]] == [0, 102, 142, 162]
+    assert [header.index(title) for title in HEADER] == [0, 102, 142, 162]
     absolute = summarise(toy_resnet(ab)).text(line_length=200, positions=[100, 140, 160, 200]).splitlines()[2]
     assert absolute == header
 
