@@ -154,6 +154,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
     return found
 
 
+@bounded
 def output_shape(activation: Activation, input_shape: Shape) -> Shape:
     """Return the shape of activation(x), by its own rule; that of x where it states none.
 
