@@ -249,6 +249,24 @@ def test_export_script_trace_and_compile(name: str) -> None:
     close(torch.compile(module, fullgraph=True, backend="aot_eager")(*tensors), expected)
 
 
+@pytest.mark.slow
+def test_resnet50_with_one_permutation(tmp_path: Path) -> None:
+    example = imported(Path(__file__).parents[2] / "examples" / "edit_resnet50.py")
+    model = example.resnet50(size=64)
+    module, x = model.to_torch(source=tmp_path / "resnet50_file.py"), torch.randn(2, 64, 64, 3)
+    close(module(x), model(x))
+    assert len(list(module.children())) == len(model.layers) - 1
+    assert module.code.count("permute(") == 1
+    other = main_class(imported(tmp_path / "resnet50_file.py"))().eval()
+    other.load_state_dict(module.state_dict())
+    close(other(x), module(x))
+
+
+def test_defaults_are_not_written() -> None:
+    x = ab.Input((4,))
+    assert "F.softmax(self.dense(input_layer), dim=-1)" in ab.Model(x, layers.Dense(3, activation="softmax")(x)).to_torch().code
+
+
 def test_inputs_go_in_by_name() -> None:
     model = towers()
     module, (query, document) = model.to_torch(), data(model)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import math
 import operator
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,7 +68,7 @@ def expression(node: Node, known: Operands, name_of: Callable[[Any], str]) -> tu
         return f"{text(args[0], ATOM)}[{_index(args[1], text)}]", ATOM
     if target is getattr and len(args) == 2 and str(args[1]).isidentifier():
         return f"{text(args[0], ATOM)}.{args[1]}", ATOM
-    return f"{function_name(target, name_of)}({_arguments(args, node.kwargs, text)})", ATOM
+    return f"{function_name(target, name_of)}({_arguments(args, _wanted(target, node.kwargs), text)})", ATOM
 
 
 def operand(value: object, known: Operands, least: int = 0) -> str:
@@ -132,6 +134,18 @@ def function_name(target: object, name_of: Callable[[Any], str]) -> str:
     if vars(builtins).get(name) is target:
         return name
     return name_of(target)
+
+
+def _wanted(target: object, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments by name without those that have their default, which torch names when it hands a call on."""
+    if not isinstance(target, types.FunctionType) or vars(F).get(target.__name__) is not target:
+        return dict(given)
+    known = inspect.signature(target).parameters
+    return {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, Node) or name not in known or known[name].default != value
+    }
 
 
 def _arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], text: Callable[[object], str]) -> str:
