@@ -138,7 +138,7 @@ def function_name(target: object, name_of: Callable[[Any], str]) -> str:
 
 def _wanted(target: object, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments by name without those that have their default, which torch names when it hands a call on."""
-    if not isinstance(target, types.FunctionType) or vars(F).get(target.__name__) is not target:
+    if not isinstance(target, types.FunctionType) or target not in vars(F).values():
         return dict(given)
     known = inspect.signature(target).parameters
     return {
