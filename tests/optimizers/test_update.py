@@ -258,4 +258,4 @@ def test_pieces_are_as_large_as_a_cache_and_hold_each_weight_once() -> None:
     assert [[w.numel() for w in piece.weights] for piece in pieces] == [
         [10], [CHUNK], [CHUNK // 2, CHUNK // 2], [1], [5 * CHUNK], [7],
     ]  # fmt: skip
-    assert all(len(piece.state["held"]) == len(piece.gradients) == len(piece.weights) for piece in pieces)
+    assert all(len(piece.state["mean"]) == len(piece.gradients) == len(piece.weights) for piece in pieces)
