@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from importlib.machinery import ModuleSpec
+from types import CodeType, TracebackType
+from typing import Any
 
 USAGE = """\
 usage: anabranch COMMAND …
 
-  run SCRIPT [ARGS …]       run a Keras script, unchanged, with anabranch in Keras's place
+  run SCRIPT [ARGS …]       run a Keras script, unchanged, with anabranch in Keras's place;
+      -m MODULE [ARGS …]    the same for a module or package, - for standard input
   demo [--epochs N] [--limit N]
                             show the toy ResNet, train it on CIFAR-10, print its test accuracy
   summary SCRIPT[:NAME]     run a script, or import a module, and print the table of its models,
@@ -49,6 +52,12 @@ def run(arguments: list[str]) -> int:
     if arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0
+    if arguments[0] == "-m":
+        return _run_module(arguments[1:])
+    if arguments[0] == "-":
+        _stand_in("")
+        _execute(compile(sys.stdin.read(), "<stdin>", "exec", dont_inherit=True), arguments, {})
+        return 0
     script = _script(arguments[0])
     if script is None:
         return 2
@@ -60,11 +69,53 @@ def execute(script: str, arguments: list[str]) -> dict[str, object]:
     """Run ``script`` as ``python SCRIPT`` would, under the stand-in, and return its globals."""
     _stand_in(os.path.dirname(os.path.realpath(script)))
     path = os.path.abspath(script)
-    sys.argv = arguments
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)  # our own __future__ imports are not the script's
+    return _execute(code, arguments, {"__file__": path, "__cached__": None})
+
+
+def _run_module(arguments: list[str]) -> int:
+    """Run a module or a package's ``__main__``, as ``python -m MODULE`` would, under the stand-in."""
+    if not arguments:
+        print(USAGE, end="", file=sys.stderr)
+        return 2
+    name = arguments[0]
+    _stand_in(os.getcwd())
+    spec = _spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = _spec(f"{name}.__main__")
+    if spec is None or spec.origin is None:
+        print(f"anabranch: there is no module {name} to run in {os.getcwd()}", file=sys.stderr)
+        return 2
+    loader: Any = spec.loader
+    place = {
+        "__file__": spec.origin,
+        "__cached__": spec.cached,
+        "__spec__": spec,
+        "__loader__": loader,
+        "__package__": spec.parent,
+    }
+    _execute(loader.get_code(spec.name), [spec.origin, *arguments[1:]], place)
+    return 0
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Return where a module is, importing the packages around it; None where there is none."""
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise  # something that a package around it imports
+        return None
+
+
+def _execute(code: CodeType, arguments: list[str], place: dict[str, object]) -> dict[str, object]:
+    """Run code as the module ``__main__`` and return its globals."""
+    sys.argv = arguments
     module = type(sys)("__main__")
-    module.__dict__.update(__file__=path, __cached__=None, __builtins__=__builtins__)
+    module.__dict__.update({"__builtins__": __builtins__} | place)
     sys.modules["__main__"] = module
     exec(code, module.__dict__)
     return module.__dict__
@@ -154,13 +205,10 @@ def _names(name: str) -> dict[str, object] | None:
     import importlib
 
     _stand_in(os.getcwd())
-    try:
+    if _spec(name) is not None:
         return vars(importlib.import_module(name))
-    except ModuleNotFoundError as error:
-        if not f"{name}.".startswith(f"{error.name}."):
-            raise  # something that the module itself imports
-        print(f"anabranch: there is neither a file nor a module {name} in {os.getcwd()}", file=sys.stderr)
-        return None
+    print(f"anabranch: there is neither a file nor a module {name} in {os.getcwd()}", file=sys.stderr)
+    return None
 
 
 def doctor(arguments: list[str]) -> int:

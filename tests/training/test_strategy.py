@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,38 @@ def test_several_processes_are_refused_with_the_way_out(classifier: Any, monkeyp
     model.predict(X, verbose=0)
     monkeypatch.setenv("WORLD_SIZE", "1")
     model.fit(X, Y, verbose=0)
+
+
+def test_a_process_group_is_refused_too(classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = classifier()
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 4)
+    with pytest.raises(NotReadyError, match=r"world_size=4(.|\n)*DistributedDataParallel"):
+        model.fit(X, Y, verbose=0)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
+    model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torchrun is tried on Linux")
+def test_torchrun_is_refused(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\nimport numpy as np\nimport anabranch as ab\n"
+        "model = ab.Sequential([ab.Input((4,)), ab.layers.Dense(1)])\nmodel.compile('sgd', 'mse')\n"
+        "try:\n    model.fit(np.ones((4, 4)), np.ones((4, 1)), verbose=0)\n"
+        "except RuntimeError as error:\n    open(sys.argv[1] + os.environ['RANK'], 'w').write(str(error))\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+        str(tmp_path / "rank"),
+    ]
+    subprocess.run(command, capture_output=True, check=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert all("WORLD_SIZE=2" in (tmp_path / f"rank{rank}").read_text() for rank in (0, 1))
 
 
 class Counting(SingleDevice):

@@ -44,15 +44,15 @@ class SingleDevice:
 
     def check(self) -> None:
         """Refuse to train one unconnected model in each of several processes."""
-        processes = os.environ.get("WORLD_SIZE", "1")
-        if processes.isdecimal() and int(processes) > 1:
+        count, reason = _processes()
+        if count > 1:
             raise NotReadyError(
                 "Training in several connected processes is not supported yet: each process would train a model of its own.",
                 expected="one process",
-                got=f"WORLD_SIZE={processes}, as torchrun sets it",
+                got=reason,
                 repair="start the script with python instead of torchrun; or train model.to_torch() wrapped in "
                 "torch.nn.parallel.DistributedDataParallel; or, where the models are meant to be independent, "
-                'os.environ.pop("WORLD_SIZE")',
+                'os.environ.pop("WORLD_SIZE") and no torch.distributed.init_process_group',
             )
 
     def place(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -63,3 +63,13 @@ class SingleDevice:
 
     def reduce_gradients(self) -> None:
         """Do nothing: gradients of one process are complete."""
+
+
+def _processes() -> tuple[int, str]:
+    """Return how many connected processes there are, and what says so."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        count = torch.distributed.get_world_size()
+        return count, f"torch.distributed was initialized with world_size={count}"
+    count_by_launcher = os.environ.get("WORLD_SIZE", "1")
+    count = int(count_by_launcher) if count_by_launcher.isdecimal() else 1
+    return count, f"WORLD_SIZE={count_by_launcher}, as torchrun sets it"

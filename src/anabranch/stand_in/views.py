@@ -1,29 +1,26 @@
-"""What makes ``import keras`` and ``from tensorflow import keras`` mean anabranch, in one process, under ``anabranch run``.
-
-A finder at the head of ``sys.meta_path`` serves every module named ``keras``, ``tf_keras`` or ``tensorflow``, and those inside,
-as a view of anabranch. Real installations of those names are neither needed nor touched.
-"""
+"""Views: modules named as Keras's, whose names are anabranch's; what is no Keras of tensorflow is that of an installed one."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
 import sys
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import anabranch
 from anabranch._asked import module_of
 from anabranch._errors import AnabranchError
+from anabranch._frames import bounded
+from anabranch.stand_in import real_tensorflow
 
 
 def _set_seed(seed: int) -> None:
-    """Set the global seed, as ``tf.random.set_seed`` does."""
+    """Set the global seed, as ``tf.random.set_seed`` does, here and in TensorFlow where it is loaded."""
     anabranch.utils.set_random_seed(seed)
+    real_tensorflow.set_seed(seed)
 
 
-TENSORFLOW = SimpleNamespace(keras=anabranch, random=SimpleNamespace(set_seed=_set_seed))  # all there is of it
-ROOTS: dict[str, Any] = {"keras": anabranch, "tf_keras": anabranch, "tensorflow": TENSORFLOW}
+TENSORFLOW = SimpleNamespace(keras=anabranch, random=SimpleNamespace(set_seed=_set_seed))  # what is anabranch's of it
+ROOTS: dict[str, object] = {"keras": anabranch, "tf_keras": anabranch, "tensorflow": TENSORFLOW}
 KERAS_VERSION = "3.15.1"  # the Keras whose words these are
 TENSORFLOW_VERSION = "2.20.0"  # one that came with Keras 3; scripts ask whether it begins with 2
 ELSEWHERE = {"preprocessing": "utils"}  # Keras's modules that are spelled otherwise here
@@ -41,36 +38,42 @@ class MissingImportError(AnabranchError, ModuleNotFoundError):
 class View(ModuleType):
     """One module of Keras's, its names taken from anabranch."""
 
-    def __init__(self, name: str, target: Any) -> None:
+    def __init__(self, name: str, target: object) -> None:
         super().__init__(name, f"anabranch, standing in for {name}")
-        self.__path__ = []
+        self.__path__: list[str] = []
         self._target = target
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name == "__version__":
-            return TENSORFLOW_VERSION if self._target is TENSORFLOW else KERAS_VERSION
+            return real_tensorflow.version() or TENSORFLOW_VERSION if self._target is TENSORFLOW else KERAS_VERSION
         if name == "__all__":
             return dir(self)
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r}, which is anabranch, has no attribute {name!r}")
-        if (found := sys.modules.get(f"{self.__name__}.{name}")) is not None:
-            return found
         value = look_up(self._target, name)
+        if is_namespace(value):
+            return importlib.import_module(f"{self.__name__}.{name}")
+        if value is ABSENT and (found := sys.modules.get(f"{self.__name__}.{name}")) is not None:
+            return found
+        if value is ABSENT and is_tensorflow(self.__name__):
+            value = real_tensorflow.look_up(f"{self.__name__}.{name}", ABSENT)
         if value is ABSENT:
             fact, repair = refusal(self.__name__, name, self._target)
             raise MissingNameError(fact, repair=repair)
-        return importlib.import_module(f"{self.__name__}.{name}") if is_namespace(value) else value
+        return value
+
+    __getattr__ = bounded(__getattr__)
 
     def __dir__(self) -> list[str]:
         return public(self._target)
 
 
-def is_namespace(value: Any) -> bool:
+def is_namespace(value: object) -> bool:
     """Return whether a value is served as a module."""
     return isinstance(value, (ModuleType, SimpleNamespace))
 
 
-def public(target: Any) -> list[str]:
+def public(target: object) -> list[str]:
     """Return the names that are a module's to give: those it lists, else those made in anabranch."""
     if isinstance(target, SimpleNamespace):
         return sorted(vars(target))
@@ -85,7 +88,16 @@ def public(target: Any) -> list[str]:
     )
 
 
-def look_up(target: Any, name: str) -> Any:
+def is_tensorflow(module: str) -> bool:
+    """Return whether a module of TensorFlow's is none of Keras's.
+
+    >>> is_tensorflow("tensorflow.data"), is_tensorflow("tensorflow.keras.layers"), is_tensorflow("keras")
+    (True, False, False)
+    """
+    return module.startswith("tensorflow") and module.split(".")[1:2] != ["keras"]
+
+
+def look_up(target: object, name: str) -> object:
     """Return what anabranch has by that name, or ABSENT; rooms that Keras has no word for stay inside."""
     if target is anabranch:
         name = ELSEWHERE.get(name, name)
@@ -93,52 +105,19 @@ def look_up(target: Any, name: str) -> Any:
     return ABSENT if is_namespace(value) and name not in public(target) else value
 
 
-def refusal(module: str, name: str, target: Any) -> tuple[str, str]:
+def refusal(module: str, name: str, target: object) -> tuple[str, str]:
     """Return what to say of a name that is not there, and the nearest that is."""
     import difflib
 
     known = {known.lower(): known for known in public(target)}
     close, near = (difflib.get_close_matches(name.lower(), known, n=1, cutoff=cutoff) for cutoff in (0.6, 0.0))
     real = "tensorflow" if module.startswith("tensorflow") else "Keras"
-    if module in ("tensorflow", "tensorflow.random"):
-        fact = f"{module}.{name} is not there: anabranch replaces Keras here, and tensorflow means tensorflow.keras alone."
+    if is_tensorflow(module):
+        found = "the installed TensorFlow has no such name" if real_tensorflow.is_installed() else "TensorFlow is not installed"
+        fact = f"{module}.{name} is not there: anabranch replaces Keras here, and {found}."
     else:
         fact = f"{module}.{name} is not there: anabranch replaces Keras in this process and has no {name!r}."
     if close:
         return fact, f"did you mean {known[close[0]]!r}?"
     nearest = f"the nearest name here is {known[near[0]]!r}; or " if near else ""
     return fact, f"{nearest}run the script with python and the real {real}"
-
-
-class Finder:
-    """Finds and makes the views."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        """Claim the names that Keras scripts import."""
-        if name.partition(".")[0] not in ROOTS:
-            return None
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # a loader by duck
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        """Make the view of one module."""
-        root, *parts = spec.name.split(".")
-        target, module = ROOTS[root], root
-        for part in parts:
-            inner = look_up(target, part)
-            if inner is ABSENT:
-                fact, repair = refusal(module, part, target)
-                raise MissingImportError(fact, repair=repair)
-            if not is_namespace(inner):
-                raise MissingImportError(f"{module}.{part} is no module.", repair=f"from {module} import {part}")
-            target, module = inner, f"{module}.{part}"
-        return View(spec.name, target)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run: a view takes each name when it is asked for."""
-
-
-def install() -> None:
-    """Let the names mean anabranch from now on, in this process; merges stretch as Keras's do, with a warning."""
-    anabranch.config.set_strict_merges(False)
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]  # a finder by duck: importlib.abc costs 13 ms
