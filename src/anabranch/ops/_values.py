@@ -344,6 +344,12 @@ def some_axes(axis: Axes, rank: int, name: str = "axis") -> tuple[int, ...]:
     return found
 
 
+def reduced(function: Callable[..., Tensor], x: Tensor, axis: Axes, keepdims: bool, **options: torch.dtype) -> Tensor:
+    """Return a reduction of torch's over one axis, several, or all where it is None; x itself where it has no axes."""
+    axes = some_axes(axis, rank(x))
+    return function(x, axes, keepdim=keepdims, **options) if axes else x
+
+
 def check_rank(value: Tensor, ranks: Sequence[int], axes: str, name: str = "x") -> int:
     """Return the number of axes; raise where it is none of ``ranks``."""
     found = shape(value)

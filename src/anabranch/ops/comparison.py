@@ -11,7 +11,7 @@ from anabranch.graph.operators import COMPARISON
 from anabranch.ops._public import operation, stating
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import common, dtype, operands, pair, rank, some_axes, tensor
+from anabranch.ops._values import common, dtype, operands, pair, reduced, tensor
 
 ARGUMENTS = {
     "rtol": "the relative tolerance.",
@@ -234,5 +234,4 @@ def any(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def _over(function: Callable[..., Tensor], x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
     x = tensor(x)
     x = x if dtype(x) == "bool" else x != 0
-    axes = some_axes(axis, rank(x))
-    return function(x, axes, keepdim=keepdims) if axes else x
+    return reduced(function, x, axis, keepdims)

@@ -15,8 +15,8 @@ from anabranch.ops._values import (
     floats,
     number_of,
     rank,
+    reduced,
     shape,
-    some_axes,
     tensor,
     torch_dtype,
     traced,
@@ -77,9 +77,7 @@ def logsumexp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tenso
     >>> logsumexp([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([2.3133, 5.1269])
     """
-    x = floats(x)
-    axes = some_axes(axis, rank(x))
-    return torch.logsumexp(x, axes, keepdims) if axes else x
+    return reduced(torch.logsumexp, floats(x), axis, keepdims)
 
 
 @operation()

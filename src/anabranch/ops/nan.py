@@ -8,7 +8,7 @@ from anabranch.graph.facts import along
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import dtype, floats, one_axis, rank, some_axes, sum_options, tensor
+from anabranch.ops._values import dtype, floats, one_axis, rank, reduced, some_axes, sum_options, tensor
 from anabranch.ops.arithmetic import _running
 from anabranch.ops.reduction import _quantile
 
@@ -23,8 +23,7 @@ def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     tensor([1., 8.])
     """
     x = _filled(x, 0)
-    axes = some_axes(axis, rank(x))
-    return torch.sum(x, axes, keepdim=keepdims, **sum_options(x)) if axes else x
+    return reduced(torch.sum, x, axis, keepdims, **sum_options(x))
 
 
 @operation(mask=along())
@@ -48,9 +47,7 @@ def nanmean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     >>> nanmean([[1.0, float("nan")], [3.0, 5.0]], axis=1)
     tensor([1., 4.])
     """
-    x = floats(x)
-    axes = some_axes(axis, rank(x))
-    return torch.nanmean(x, axes, keepdim=keepdims) if axes else x
+    return reduced(torch.nanmean, floats(x), axis, keepdims)
 
 
 @operation(mask=along())

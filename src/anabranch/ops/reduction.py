@@ -17,6 +17,7 @@ from anabranch.ops._values import (
     one_axis,
     one_of,
     rank,
+    reduced,
     some_axes,
     sum_options,
     tensor,
@@ -64,9 +65,7 @@ def mean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     >>> mean([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([1.5000, 4.0000])
     """
-    x = floats(x)
-    axes = some_axes(axis, rank(x))
-    return torch.mean(x, axes, keepdim=keepdims) if axes else x
+    return reduced(torch.mean, floats(x), axis, keepdims)
 
 
 @operation(mask=along())
@@ -124,7 +123,7 @@ def max(x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: Tenso
     >>> max([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([2., 5.])
     """
-    found = _extreme(torch.amax, x, axis, keepdims)
+    found = reduced(torch.amax, tensor(x), axis, keepdims)
     return found if initial is None else torch.maximum(found, tensor(initial).to(found))
 
 
@@ -138,7 +137,7 @@ def min(x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: Tenso
     >>> min([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([1., 3.])
     """
-    found = _extreme(torch.amin, x, axis, keepdims)
+    found = reduced(torch.amin, tensor(x), axis, keepdims)
     return found if initial is None else torch.minimum(found, tensor(initial).to(found))
 
 
@@ -149,7 +148,7 @@ def amax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     >>> amax([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([2., 5.])
     """
-    return _extreme(torch.amax, x, axis, keepdims)
+    return reduced(torch.amax, tensor(x), axis, keepdims)
 
 
 @operation(rules.extreme, along())
@@ -159,7 +158,7 @@ def amin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     >>> amin([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([1., 3.])
     """
-    return _extreme(torch.amin, x, axis, keepdims)
+    return reduced(torch.amin, tensor(x), axis, keepdims)
 
 
 @operation(rules.extreme, along())
@@ -169,13 +168,7 @@ def ptp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     >>> ptp([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([1., 2.])
     """
-    return _extreme(torch.amax, x, axis, keepdims) - _extreme(torch.amin, x, axis, keepdims)
-
-
-def _extreme(function: Callable[..., Tensor], x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
-    x = tensor(x)
-    axes = some_axes(axis, rank(x))
-    return function(x, axes, keepdim=keepdims) if axes else x
+    return reduced(torch.amax, tensor(x), axis, keepdims) - reduced(torch.amin, tensor(x), axis, keepdims)
 
 
 @operation(rules.position, along())
