@@ -1,9 +1,11 @@
 # make demo: train the toy ResNet. make test: run the tests. make docs: build the site into site/.
 # Each creates .venv and installs what it needs.
+# make floor, make newest: the tests on the oldest torch that is declared and on the newest, in environments of several GB.
 PYTHON ?= python3
+FLOOR := 2.6.0
 BIN := .venv/bin
 
-.PHONY: demo test check format lint types imports slow docs bench bench-peers clean
+.PHONY: demo test check format lint types imports slow floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -28,6 +30,12 @@ imports: .venv/dev.stamp
 slow: .venv/dev.stamp
 	$(BIN)/pytest -n 2 -m slow
 
+floor: .venv-floor/stamp
+	.venv-floor/bin/pytest -n 2
+
+newest: .venv-newest/stamp
+	.venv-newest/bin/pytest -n 2
+
 docs: .venv/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
@@ -38,7 +46,7 @@ bench-peers: .venv/dev.stamp
 	$(BIN)/python bench/peers.py
 
 clean:
-	rm -rf .venv .bench site
+	rm -rf .venv .venv-floor .venv-newest .bench site
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -53,4 +61,14 @@ clean:
 .venv/docs.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[docs]"
+	touch $@
+
+.venv-floor/stamp: pyproject.toml
+	test -x .venv-floor/bin/python || $(PYTHON) -m venv .venv-floor
+	.venv-floor/bin/pip install --quiet torch==$(FLOOR) -e ".[dev]"
+	touch $@
+
+.venv-newest/stamp: pyproject.toml
+	test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install --quiet --upgrade torch -e ".[dev]"
 	touch $@

@@ -124,7 +124,8 @@ def test_an_error_of_torch_is_the_cause(golden):
     with pytest.raises(AnabranchError) as caught:
         model.fit(np.zeros((5, 4)), np.zeros(5), verbose=0)
     assert type(caught.value.__cause__) is RuntimeError
-    golden("errors/fit_engine_refuses", f"{type(caught.value).__name__}: {caught.value}\n")
+    text = str(caught.value).replace(" mm: ", " ")  # as torch 2.15 begins its message
+    golden("errors/fit_engine_refuses", f"{type(caught.value).__name__}: {text}\n")
 
 
 def test_a_model_that_cleans_its_input_is_warned_of_and_trained(images):
