@@ -98,3 +98,11 @@ def test_mistakes() -> None:
         layers.Softmax(axis=3)(ab.Input((4,)))
     with pytest.raises(ShapeError, match="known sizes"):
         layers.PReLU()(ab.Input((None, 4)))
+
+
+def test_prelu_on_another_shape() -> None:
+    """A value of another shape than alpha was made for is refused, rather than stretched."""
+    layer = layers.PReLU()
+    layer(np.ones((2, 4, 4), "float32"))
+    with pytest.raises(ShapeError, match="does not fit alpha"):
+        layer(np.ones((2, 4, 4, 4), "float32"))

@@ -174,7 +174,7 @@ def test_crop_that_does_not_fit() -> None:
 
 
 def test_wrong_rank() -> None:
-    for given in (Input((9, 3)), np.zeros((4, 9, 3), "float32")):
+    for given in (Input((9, 3)), np.zeros((9, 3), "float32"), np.zeros((1, 4, 4, 9, 3), "float32")):
         with pytest.raises(ShapeError, match="batch, height, width, channels"):
             layers.RandomFlip()(given)
 
@@ -196,3 +196,16 @@ def test_wrong_rank() -> None:
 def test_arguments(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("name", "args"), [("RandomFlip", ()), ("RandomCrop", (3, 2)), ("RandomRotation", (0.1,))])
+def test_one_image_without_a_batch(name: str, args: tuple[Any, ...], data_format: str, training: bool) -> None:
+    """An image (H, W, C) is changed as a batch of one is, and stays without a batch."""
+    image = np.random.default_rng(0).uniform(size=(5, 5, 3) if data_format == "channels_last" else (3, 5, 5))
+    layer = getattr(layers, name)(*args, seed=1, data_format=data_format)
+    twin = getattr(layers, name)(*args, seed=1, data_format=data_format)
+    found = layer(image, training=training)
+    assert tuple(found.shape) == layer.compute_output_shape(image.shape)
+    assert np.allclose(found, twin(image[None], training=training)[0])

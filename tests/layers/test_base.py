@@ -377,3 +377,33 @@ def test_a_weights_value_in_a_call_is_traced() -> None:
     assert torch.allclose(model(np.ones((2, 3))), layer(np.ones((2, 3))))
     assert type(layer.w.value) is torch.nn.Parameter
     assert "@" in model.to_torch().code
+
+
+def test_a_build_of_several_shapes() -> None:
+    """``build(self, a_shape, b_shape)`` gets the shape of each argument of ``call`` of that name, however it is passed."""
+
+    class Scaled(layers.Layer):
+        def build(self, a_shape: Any, b_shape: Any, c_shape: Any = None) -> None:
+            self.shapes = a_shape, b_shape, c_shape
+            self.kernel = self.add_weight((a_shape[-1], b_shape[-1]))
+
+        def call(self, a: Any, b: Any, c: Any = None) -> Any:
+            return a @ self.kernel * b
+
+    a, b = np.ones((2, 3), "float32"), np.ones((2, 5), "float32")
+    for call in (lambda layer: layer(a, b), lambda layer: layer(a, b=b), lambda layer: layer(b=b, a=a)):
+        layer = Scaled()
+        assert call(layer).shape == (2, 5)
+        assert layer.shapes == ((2, 3), (2, 5), None)
+    symbols = ab.Input((3,)), ab.Input((5,))
+    assert ab.Model(symbols, Scaled()(*symbols)).predict([a, b], verbose=0).shape == (2, 5)
+
+
+def test_the_penalty_of_an_empty_batch_is_0() -> None:
+    """A penalty on activity is divided by the batch's size, but for a batch of no samples, which costs nothing."""
+    layer = layers.Dense(2, activity_regularizer="l2")
+    inputs = ab.Input((3,))
+    model = ab.Model(inputs, layer(inputs))
+    for callable_ in (layer, model):
+        callable_(np.ones((0, 3), "float32"))
+        assert [float(loss.detach()) for loss in callable_.losses] == [0.0]

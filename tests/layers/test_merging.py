@@ -377,3 +377,21 @@ def test_other_mistakes() -> None:
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+@pytest.mark.parametrize("name", ["Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract", "Concatenate"])
+@pytest.mark.parametrize("shapes", [((2, 4), (2, 4)), ([2, 4], [2, 4]), [[2, 4], [2, 4]], [(2, 4), (2, 4)]])
+def test_shapes_as_lists_or_tuples(name: str, shapes: Any) -> None:
+    """What a merge is built for are shapes in any nest of lists and tuples."""
+    layer = getattr(layers, name)()
+    layer.build(shapes)
+    assert layer.built
+    assert layer.compute_output_shape(shapes) == ((2, 8) if name == "Concatenate" else (2, 4))
+
+
+@pytest.mark.parametrize("name", ["Add", "Multiply", "Maximum", "Concatenate"])
+def test_masks_of_numpy(name: str) -> None:
+    """``compute_mask`` takes NumPy's masks as it takes torch's."""
+    masks = [np.array([[True, False, False]]), np.array([[True, True, False]])]
+    found = getattr(layers, name)().compute_mask([np.ones((1, 3, 2))] * 2, masks)
+    assert np.array_equal(found, np.logical_or(*masks))

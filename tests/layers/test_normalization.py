@@ -196,3 +196,58 @@ def test_half_precision_keeps_its_statistics() -> None:
         x = runtime.as_tensor(np.random.default_rng(0).normal(2.0, 1.0, (64, 3)), dtype)
         assert layer(x, training=True).dtype == x.dtype
         assert np.allclose(layer.moving_mean.value.float(), 1.0, atol=0.2)
+
+
+@pytest.mark.parametrize(("scale", "center"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("before", ["nothing", "rescaling", "frozen", "trained"])
+def test_groups_of_images_train_whatever_is_before_them(before: str, scale: bool, center: bool) -> None:
+    """Scale and shift learn, although no gradient goes on to the images: the first layer, behind frozen ones."""
+    images = np.random.default_rng(0).normal(size=(8, 4, 4, 6)).astype("float32")
+    inputs = Input((4, 4, 6))
+    x = layers.Rescaling(2.0)(inputs) if before == "rescaling" else inputs
+    x = layers.Conv2D(6, 1, trainable=before == "trained")(x) if before in ("frozen", "trained") else x
+    layer = layers.GroupNormalization(groups=3, scale=scale, center=center)
+    model = Model(inputs, layer(x))
+    first = [value.copy() for value in layer.get_weights()]
+    model.compile("sgd", "mse")
+    model.fit(images, np.ones_like(images), verbose=0)
+    assert all(not np.allclose(before, after) for before, after in zip(first, layer.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (1, 1, 8)])
+def test_groups_of_one_value(keras: Any, shape: tuple[int, ...]) -> None:
+    """One sample of which each value is a group of its own becomes 0, as in Keras."""
+    layer, x = layers.GroupNormalization(groups=-1), np.full((1, *shape), 3.0, "float32")
+    symbol = Input(shape)
+    model = Model(symbol, layer(symbol))
+    expected = keras.layers.GroupNormalization(groups=-1)(x).detach().numpy()
+    assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-4)
+    assert np.allclose(layer(x).detach(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_statistics_without_scale_and_shift_in_mixed_precision(dtype: str) -> None:
+    """The batch's mean moves the moving one although no weight says in which type it is taken."""
+    inputs = Input((4,))
+    layer = layers.BatchNormalization(center=False, scale=False, momentum=0.0, dtype=dtype)
+    model = Model(inputs, layers.Dense(4)(layer(inputs)))
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(5.0, 1.0, (32, 4)).astype("float32")
+    model.fit(x, x, batch_size=32, verbose=0)
+    assert np.allclose(layer.moving_mean.numpy(), x.mean(0), atol=2e-2)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (4, 4), (3, 7, 2)])
+def test_a_dense_layer_before_statistics_of_another_axis(shape: tuple[int, ...]) -> None:
+    """A batch normalization becomes part of a dense layer only where it normalizes what that gives, its last axis."""
+    draw = np.random.default_rng(0)
+    inputs = Input(shape)
+    layer = layers.BatchNormalization(axis=1)
+    model = Model(inputs, layer(layers.Dense(shape[-1])(inputs)))
+    layer.moving_mean.assign(draw.normal(size=shape[0]))
+    layer.moving_variance.assign(draw.uniform(0.5, 2.0, shape[0]))
+    x = draw.normal(size=(8, *shape)).astype("float32")
+    expected = layer(model.layers[1](x)).detach().numpy()
+    assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+    with torch.no_grad():
+        assert np.allclose(model(x), expected, atol=1e-5)

@@ -125,3 +125,16 @@ def test_maxima_of_windows_over_the_end(window: int, stride: int) -> None:
         windows = [x[:, max(start, 0) : start + window] for start in starts]
         greatest = np.stack([part.max(1) for part in windows], 1)
         np.testing.assert_array_equal(layers.MaxPooling1D(window, stride, "same")(x).detach(), greatest)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+@pytest.mark.parametrize("kind", ["MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D"])
+def test_integers_are_pooled_as_floats(kind: str, dtype: str) -> None:
+    """Images as they are loaded, of integers, are pooled; the result has the dtype that the symbolic tensor says."""
+    images = np.random.default_rng(0).integers(0, 2, (2, 4, 4, 3)).astype(dtype)
+    inputs = Input((4, 4, 3), dtype=dtype)
+    output = getattr(layers, kind)()(inputs)
+    expected = getattr(layers, kind)()(images.astype("float32"))
+    for found in (Model(inputs, output).predict(images, verbose=0), getattr(layers, kind)()(images).numpy()):
+        assert np.array_equal(found, expected)
+        assert found.dtype == output.dtype

@@ -189,3 +189,18 @@ def test_mistakes() -> None:
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_nothing_left_by_cropping_values() -> None:
+    """Cropping all of a value is refused as it is for a symbolic tensor."""
+    for layer, shape in ((layers.Cropping1D(2), (1, 4, 3)), (layers.Cropping2D(2), (1, 4, 4, 3))):
+        with pytest.raises(ShapeError, match="Nothing is left of 4 positions"):
+            layer(np.ones(shape, "float32"))
+
+
+def test_integers_between_pixels_are_floats() -> None:
+    """Interpolated integers are floats, repeated ones stay integers; the symbolic tensor says the same."""
+    for interpolation, dtype in (("bilinear", "float32"), ("nearest", "int32")):
+        layer = layers.UpSampling2D(interpolation=interpolation)
+        symbol = layer(ab.Input((2, 2, 1), dtype="int32"))
+        assert symbol.dtype == dtype == str(layer(np.ones((1, 2, 2, 1), "int32")).dtype).removeprefix("torch.")

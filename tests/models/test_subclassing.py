@@ -310,3 +310,33 @@ def test_a_model_that_trained_goes_when_it_is_dropped() -> None:
 def test_before_any_data_it_says_what_is_missing(kind: str, use: Any) -> None:
     with pytest.raises(NotReadyError, match="does not know yet what goes in"):
         use(OURS["plain"]())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool"])
+@pytest.mark.parametrize("kind", ["flatten", "reshape", "concatenate", "methods", "comparison", "convolution", "pooling"])
+def test_integers_reach_layers_that_take_floats(kind: str, dtype: str) -> None:
+    """Integers that pass layers which leave them as they are become floats before a layer that takes none."""
+    first = {
+        "flatten": layers.Flatten, "reshape": lambda: layers.Reshape((16,)), "convolution": lambda: layers.Conv1D(2, 2),
+        "pooling": layers.MaxPooling1D,
+    }.get(kind, layers.Identity)()  # fmt: skip
+
+    class Net(ab.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.flat, self.join, self.head = first, layers.Flatten(), layers.Concatenate(), layers.Dense(3)
+
+        def call(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            if kind == "methods":
+                x = x.reshape(x.shape[0], -1).flip(1)
+            if kind == "comparison":
+                x = x > 0
+            x = self.flat(x)
+            return self.head(self.join([x, x]) if kind == "concatenate" else x)
+
+    digits = np.random.default_rng(0).integers(0, 200, (8, 4, 4)).astype(dtype)
+    model = Net()
+    model.compile("sgd", "mse")
+    model.fit(digits, np.zeros((8, 3), "float32"), verbose=0)
+    assert np.allclose(model.predict(digits, verbose=0), model(digits.astype("float32")).detach(), atol=1e-3)

@@ -144,10 +144,14 @@ class Tracer(GraphAppendingTracer):
         return None
 
     def ran(self, layer: Any, result: object) -> None:
-        """Note the penalty on a layer's activity, by the batch's size."""
+        """Note the penalty on a layer's activity, by the batch's size; and the dtype of what gives floats alone."""
+        if not layer.takes_integers:
+            for value in _tree.leaves(result):
+                if isinstance(value, Proxy):
+                    value.node.meta.setdefault("dtype", layer.compute_dtype)
         penalty = layer.activity_regularizer
         if penalty is not None and self.penalties:
-            self.losses.extend(penalty(x) / x.shape[0] for x in _tree.leaves(result))
+            self.losses.extend(penalty(x) / (x.shape[0] + (x.shape[0] == 0)) for x in _tree.leaves(result))  # of no samples: 0
 
     def loss(self, value: object) -> None:
         """Note a loss that a layer adds; of several numbers, their sum."""

@@ -150,6 +150,7 @@ WEIGHTED: dict[Any, Rule] = {
     torch.conv_transpose3d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv_transpose(3)),
     F.embedding: Rule(_EMBEDDING, {"weight": "weight"}, _embedding),
     F.layer_norm: Rule(("input", "normalized_shape", "weight", "bias", "eps"), _WITH_BIAS, _layer_norm),
+    torch.group_norm: Rule(("input", "num_groups", "weight", "bias", "eps"), _WITH_BIAS, _group_norm),
     F.group_norm: Rule(("input", "num_groups", "weight", "bias", "eps"), _WITH_BIAS, _group_norm),
 }
 

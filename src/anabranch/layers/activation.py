@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
@@ -131,8 +132,20 @@ class PReLU(Pointwise):
             )
         self.alpha = self.weight("alpha", sizes)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape, which must be the one that alpha was made for but along ``shared_axes``."""
+        if self.alpha is not None:
+            made_for = self.alpha.shape
+            fits = len(input_shape) == 1 + len(made_for)
+            if not fits or any(m not in (1, n) for m, n in zip(made_for, input_shape[1:], strict=True)):
+                raise ShapeError("The input does not fit alpha.", expected=f"{('batch', *made_for)}", got=str(input_shape))
+        return input_shape
+
     def call(self, inputs: Tensor) -> Tensor:
         """Rectify."""
+        known = runtime.shape_of(inputs)
+        if known is not None:
+            self.compute_output_shape(known)
         return kernels.prelu(inputs, self.alpha)
 
 

@@ -83,7 +83,8 @@ def reach(factor: float | Range) -> Range:
 class RandomImages(Seeded):
     """A random change of each image while training; otherwise images pass, as floats. Abstract.
 
-    Images are (B, H, W, C), or (B, C, H, W) with channels first; integers such as uint8 become floats.
+    Images are (B, H, W, C), or (B, C, H, W) with channels first; a value (H, W, C) is one image without a batch. Integers such
+    as uint8 become floats.
     """
 
     supports_masking = False
@@ -93,7 +94,8 @@ class RandomImages(Seeded):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
-        check_rank(input_shape, 4, "batch, height, width, channels")
+        if len(input_shape) != 3 or input_shape[0] is None:  # unless it is one image without a batch
+            check_rank(input_shape, 4, "batch, height, width, channels")
         return input_shape
 
     def change(self, images: Tensor) -> Tensor:
@@ -104,7 +106,9 @@ class RandomImages(Seeded):
         """Change while training."""
         shape = runtime.shape_of(inputs)
         if shape is not None:
-            check_rank(shape, 4, "batch, height, width, channels")
+            self.compute_output_shape(shape)
+            if len(shape) == 3:
+                return self.call(inputs[None], training)[0]
         images = kernels.cast(inputs, self.compute_dtype)
         if not training:
             return images
@@ -157,6 +161,8 @@ class RandomCrop(RandomImages):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, C) -> (B, height, width, C)."""
+        if len(input_shape) == 3 and input_shape[0] is not None:  # one image without a batch
+            return self.compute_output_shape((1, *input_shape))[1:]
         check_rank(input_shape, 4, "batch, height, width, channels")
         first = 1 if self.data_format == "channels_last" else 2
         sizes = input_shape[first : first + 2]
@@ -177,6 +183,8 @@ class RandomCrop(RandomImages):
         shape = runtime.shape_of(inputs)
         if shape is not None:
             self.compute_output_shape(shape)
+            if len(shape) == 3:
+                return self.call(inputs[None], training)[0]
         if training:
             return super().call(inputs, training=True)
         middle = kernels.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2)

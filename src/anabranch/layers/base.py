@@ -82,6 +82,8 @@ class Layer(Configured):
     supports_masking: bool = False  # whether a mask goes on, by ``compute_mask``; else it ends here
     unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to reach ``call`` unasked; None: any
 
+    build_parameters: ClassVar[tuple[str, ...]] = ("input_shape",)  # names of what ``build`` takes
+
     calls: list[weakref.ref[Node]]
     built_for: CallSite | None = None
     first_shape: Shape | None = None
@@ -94,6 +96,7 @@ class Layer(Configured):
         if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
             cls.writes_config = True
         if "build" in cls.__dict__:
+            cls.build_parameters = parameters_of(cls.__dict__["build"])[1:]
             cls.build = _built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
@@ -327,11 +330,23 @@ class Layer(Configured):
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if not self.built:
-            self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
+            self._build_for(args, kwargs)
             self.built = True
             self.built_for = site
             if self.captures:
                 self.own_weights()  # notes torch modules among the attributes, whose mode follows the layer's
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Build by the first argument's shape; a ``build`` of several shapes gets ``query_shape`` of the argument ``query``."""
+        wanted = [name for name in self.build_parameters if name.endswith("_shape")]
+        if len(wanted) < 2:
+            self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
+            return
+        given = dict(zip(parameters_of(type(self).call)[1:], args, strict=False)) | kwargs
+        named = {f"{name}_shape": value for name, value in given.items() if value is not None}
+        if named.keys().isdisjoint(wanted):  # other names than those of the call: in its order
+            named = dict(zip(wanted, args, strict=False))
+        self.build(**{name: _shapes(named[name]) for name in wanted if name in named})
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         dtype = self.compute_dtype if self.autocast else None

@@ -22,10 +22,11 @@ class Joins(Protocol):
         """Whether axes of size 1 stretch."""
 
 
-def check_branches(layer: Layer, shapes: object, least: int, most: int | None = None) -> None:
-    """Raise unless ``shapes`` are those of a list of as many branches as the layer takes."""
+def check_branches(layer: Layer, shapes: object, least: int, most: int | None = None) -> list[Shape]:
+    """Return the shapes of as many branches as the layer takes, which may be lists or tuples, or raise."""
     name = type(layer).__name__
-    if not isinstance(shapes, list) or (shapes and not isinstance(shapes[0], tuple)):
+    several = isinstance(shapes, (list, tuple)) and all(isinstance(shape, (list, tuple)) for shape in shapes)
+    if not isinstance(shapes, (list, tuple)) or not several or shapes == ():
         raise ArgumentError(
             f"{name} merges branches, so it is called on a list.",
             expected="a list of tensors: [a, b]", got=f"one tensor {shapes}", repair=f"{name}()([a, b])",
@@ -33,6 +34,7 @@ def check_branches(layer: Layer, shapes: object, least: int, most: int | None = 
     if len(shapes) < least or (most is not None and len(shapes) > most):
         takes = f"{least} branches" if least == most else f"at least {least}"
         raise ArgumentError(f"{name} takes a list of {takes}.", got=str(len(shapes)))
+    return [tuple(shape) for shape in shapes]
 
 
 def raised(shapes: list[Shape]) -> list[Shape]:

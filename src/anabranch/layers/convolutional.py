@@ -45,6 +45,7 @@ class Windowed(FieldLayer):
     """A window of weights that slides along ``rank`` spatial axes, a bias and an activation. Abstract: base of convolutions."""
 
     rank: ClassVar[int]
+    takes_integers = False
     takes_one_tensor = True
 
     kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)

@@ -41,7 +41,7 @@ class Joining(FieldLayer):
 
     def build(self, input_shape: Sequence[Shape]) -> None:
         """Check the number of branches."""
-        check_branches(self, _listed(input_shape), self.least, self.most)
+        check_branches(self, input_shape, self.least, self.most)
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
         """The layer's where a branch has floats, else the widest of the branches'."""
@@ -71,7 +71,7 @@ class Merge(Joining):
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """Return the sizes that the branches agree on, or that those of size 1 are stretched to."""
-        check_branches(self, input_shape, self.least, self.most)
+        input_shape = check_branches(self, input_shape, self.least, self.most)
         if input_shape.count(input_shape[0]) == len(input_shape):  # as in most residual joins
             return input_shape[0]
         shape = agreed(self, raised(input_shape), stretch=True)
@@ -111,7 +111,11 @@ class Merge(Joining):
         """Return where one branch counts at least; None unless all have masks."""
         if mask is None or any(one is None for one in mask):
             return None
-        return functools.reduce(operator.or_, mask) if isinstance(mask[0], Symbol) else runtime.either(list(mask))
+        return (
+            functools.reduce(operator.or_, mask)
+            if isinstance(mask[0], Symbol)
+            else runtime.either(runtime.as_tensors(list(mask)))
+        )
 
     def makes_mask(self) -> bool:
         """Return False, as a mask follows from those of the branches, unless a subclass has a rule of its own."""
@@ -253,7 +257,7 @@ class Concatenate(Joining):
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """All sizes agree but those along the axis, which add up."""
-        check_branches(self, input_shape, self.least, self.most)
+        input_shape = check_branches(self, input_shape, self.least, self.most)
         if len({len(shape) for shape in input_shape}) > 1:
             raise ShapeError(
                 "Concatenate joins branches of one rank.", expected="as many axes in each",
@@ -273,7 +277,7 @@ class Concatenate(Joining):
         """Return the masks joined along a masked axis; along another, where one counts. A branch without a mask counts."""
         if mask is None or all(one is None for one in mask):
             return None
-        return runtime.side_by_side(list(inputs), list(mask), self.axis)
+        return runtime.side_by_side(runtime.as_tensors(list(inputs)), runtime.as_tensors(list(mask)), self.axis)
 
     def symbolic_mask(self, inputs: Sequence[Tensor], mask: Masks | None) -> Tensor | None:
         """Return the mask of most axes."""
@@ -316,7 +320,7 @@ class Dot(Joining):
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         """The shapes without the axes summed over, the batch once."""
-        check_branches(self, input_shape, self.least, self.most)
+        input_shape = check_branches(self, input_shape, self.least, self.most)
         a, b = input_shape
         first, second = (normalise_axis(axis, len(shape)) for axis, shape in zip(self.pair(), input_shape, strict=True))
         if first == 0 or second == 0:
@@ -344,15 +348,10 @@ class Dot(Joining):
         """Return None: the axes are others."""
 
 
-def _listed(shapes: object) -> object:
-    """Return the shapes of several branches as a list; Keras takes a tuple too."""
-    return list(shapes) if isinstance(shapes, tuple) and shapes and isinstance(shapes[0], (tuple, list)) else shapes
-
-
 def _masks(inputs: Sequence[Tensor], branches: Sequence[Tensor], masks: Masks | None) -> Masks:
     """Return the branches' masks, none of those that gained axes; an empty list where no branch is masked."""
-    if masks is None:
-        masks = [runtime.mask_of(x) for x in inputs]  # a subclass's ``call`` may hand on the inputs alone
+    given = masks or [runtime.mask_of(x) for x in inputs]  # a subclass's ``call`` may hand on the inputs alone
+    masks = runtime.as_tensors(list(given))
     found = [mask if x is branch else None for x, branch, mask in zip(inputs, branches, masks, strict=True)]
     return found if any(mask is not None for mask in found) else []
 

@@ -31,6 +31,7 @@ class Pooling(FieldLayer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
+    takes_integers = False
     takes_one_tensor = True
     others_by_position = {"name": NAME_DOC}
 
@@ -137,6 +138,7 @@ class GlobalPooling(FieldLayer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
+    takes_integers = False
     takes_one_tensor = True
 
     data_format: DataFormatField = data_format(default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
+from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
@@ -148,6 +149,9 @@ class Cropping(Spatial):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Crop."""
+        known = runtime.shape_of(inputs)
+        if known is not None:
+            self.compute_output_shape(known)
         return kernels.crop_spatial(inputs, self.cropping, self.first)
 
 
@@ -257,6 +261,14 @@ class UpSampling2D(UpSampling):
     def interpolated(self) -> str:
         """Return ``interpolation``."""
         return self.interpolation
+
+    def output_dtype(self, input_dtypes: list[str]) -> str:
+        """Return floats where values are interpolated; copies of integers are integers."""
+        return super().output_dtype(input_dtypes) if self.interpolation == "nearest" else self.compute_dtype
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Scale up."""
+        return super().call(inputs if self.interpolation == "nearest" else kernels.cast(inputs, self.compute_dtype))
 
 
 class UpSampling3D(UpSampling):

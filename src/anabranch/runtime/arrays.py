@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,35 @@ def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) ->
     def converted(leaf: Any) -> Any:
         if _is_array(leaf):
             return as_tensor(leaf, dtype, integers=integers)
-        if dtype is None or integers or not isinstance(leaf, torch.fx.Proxy) or "int" not in leaf.node.meta.get("dtype", ""):
+        if dtype is None or integers or not isinstance(leaf, torch.fx.Proxy) or not _may_be_integer(leaf.node):
             return leaf
         return _traced_cast(leaf, dtype)
 
     return _tree.map_leaves(converted, nest)
+
+
+def _may_be_integer(node: torch.fx.Node) -> bool:
+    """Return whether a traced value has integers or booleans; where its dtype is not known, whether it comes from some."""
+    stack, seen = [node], {node}
+    while stack:
+        each = stack.pop()
+        kind = each.meta.get("dtype")
+        if kind is not None:
+            if "float" not in kind and "complex" not in kind:
+                return True
+        elif each.target in _COMPARISONS:
+            return True
+        else:
+            new = set(each.all_input_nodes) - seen
+            seen |= new
+            stack.extend(new)
+    return False
+
+
+_COMPARISONS = frozenset((
+    operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, "lt", "le", "gt", "ge", "eq", "ne",
+    torch.lt, torch.le, torch.gt, torch.ge, torch.eq, torch.ne,
+))  # fmt: skip
 
 
 def _traced_cast(value: Any, dtype: str) -> Any:

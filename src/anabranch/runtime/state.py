@@ -140,7 +140,7 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
         _state.tracer.ran(layer, result)
     elif layer.activity_regularizer is not None:
         for value in _tree.leaves(result):
-            hold_loss(layer, layer.activity_regularizer(value) / value.shape[0])
+            hold_loss(layer, layer.activity_regularizer(value) / max(value.shape[0], 1))
     return result, passed_on(layer, args, kwargs, previous, result)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import torch
+from torch.fx.proxy import Proxy
 
 from anabranch import _process, config
 from anabranch._errors import EngineError
@@ -25,6 +27,24 @@ def realize(weight: Weight) -> torch.Tensor:
     elif tensor.device != device():
         tensor.data = tensor.data.to(device())
     return tensor  # type: ignore[no-any-return]  # the graph room does not name torch
+
+
+def gets_gradient(value: torch.Tensor | Proxy) -> bool:
+    """Return whether gradients flow into a value; into a traced one, if it is computed from a weight that trains."""
+    if isinstance(value, torch.Tensor):
+        return value.requires_grad or not torch.is_grad_enabled()
+    root: torch.nn.Module = value.tracer.root  # type: ignore[attr-defined]  # the tracer that lowers has one
+    stack, seen = [value.node], {value.node}
+    while stack:
+        node = stack.pop()
+        if node.op == "get_attr" and attrgetter(str(node.target))(root).requires_grad:
+            return True
+        if node.op == "call_module" and any(each.requires_grad for each in root.get_submodule(str(node.target)).parameters()):
+            return True
+        new = set(node.all_input_nodes) - seen
+        seen |= new
+        stack.extend(new)
+    return False
 
 
 def _initial_value(weight: Weight) -> torch.Tensor:

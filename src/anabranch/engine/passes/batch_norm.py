@@ -49,6 +49,8 @@ def _refusal(node: Call) -> str:
         return "it takes the batch's own statistics"
     if not is_call(source, (*CONVOLUTIONS, *TRANSPOSED, *_LINEAR)):
         return "no convolution or dense layer is right before it"
+    if source.target in _LINEAR and len(source.meta.get("shape", ())) != 2:
+        return "the dense layer before it gives no rows of the normalized channels"
     if only_user(source) is not node:
         return f"the result of {path_of(source)} is needed elsewhere too"
     if source.target in TRANSPOSED and argument(source, 6, "groups", 1) != 1:

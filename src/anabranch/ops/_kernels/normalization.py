@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from anabranch.graph import Weight
 from anabranch.ops._types import Tensor
 from anabranch.runtime.state import precision
-from anabranch.runtime.weights import native
+from anabranch.runtime.weights import gets_gradient, native
 
 P = ParamSpec("P")
 
@@ -107,8 +107,10 @@ def _masked_batch_norm(
 
 def _batch_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return x (n, C, …) normalized, and the batch's mean and 1 / sqrt(variance + epsilon), through which nothing learns."""
-    found = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, epsilon)
-    return found[0], found[1].detach(), found[2].detach()
+    low = precision() if gamma is None and beta is None else None  # torch takes statistics in the weights' type, or else in x's
+    found = torch.native_batch_norm(x if low is None else x.to(torch.float32), gamma, beta, None, None, True, 0.0, epsilon)
+    y = found[0] if low is None else found[0].to(getattr(torch, low))
+    return y, found[1].detach(), found[2].detach()
 
 
 @_in_float32
@@ -150,8 +152,25 @@ def group_norm(
     x: Tensor, gamma: Weight | None, beta: Weight | None, groups: int, axis: int, rank: int, epsilon: float
 ) -> Tensor:
     """Return x normalized over each group of channels and all positions (Wu & He 2018)."""
-    x = F.group_norm(_to_axis_1(x, axis, rank), groups, _maybe(gamma), _maybe(beta), epsilon)
-    return _from_axis_1(x, axis, rank)
+    weights = _maybe(gamma), _maybe(beta)
+    # torch's gradients fail for a bias without a scale; and, where x needs none, crash for images with the channels last
+    weighted = any(weight is not None for weight in weights)
+    apart = weighted and (weights[0] is None or (rank > 3 and not gets_gradient(x)))
+    given = (None, None) if apart else weights
+    y = torch.group_norm(_to_axis_1(x, axis, rank), groups, *given, epsilon)  # unlike F's it takes groups of one value
+    y = _from_axis_1(y, axis, rank)
+    if not apart:
+        return y
+    scale, shift = (_spread(weight, axis, rank) for weight in weights)
+    y = y if scale is None else y * scale
+    return y if shift is None else y + shift
+
+
+def _spread(weight: Tensor | None, axis: int, rank: int) -> Tensor | None:
+    """Return a weight along ``axis`` as one that broadcasts to a value of that rank."""
+    if weight is None or axis == rank - 1:
+        return weight
+    return weight.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 
 def standardize(x: Tensor, mean: Weight, variance: Weight, shape: tuple[int, ...], invert: bool, epsilon: float) -> Tensor:
