@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
@@ -25,7 +25,7 @@ from anabranch._errors import (
     ShapeError,
     nearest,
 )  # fmt: skip
-from anabranch._frames import bound_methods, bounded, leave, mark
+from anabranch._frames import bound_methods, bounded
 from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
 from anabranch.graph import (
@@ -44,6 +44,7 @@ from anabranch.graph import (
 from anabranch.graph.clues import explained
 from anabranch.graph.shapes import to_shape
 from anabranch.layers import mask_rule
+from anabranch.layers.building import built_after, inputs_of_build
 from anabranch.layers.configuring import Configured, taken
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Layer(Configured):
             cls.writes_config = True
         if "build" in cls.__dict__:
             cls.build_parameters = parameters_of(cls.__dict__["build"])[1:]
-            cls.build = _built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
+            cls.build = built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Lay out the state, and save the arguments for ``get_config`` where they are no fields."""
@@ -330,23 +331,15 @@ class Layer(Configured):
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if not self.built:
-            self._build_for(args, kwargs)
+            wanted = inputs_of_build(self.build_parameters, type(self).call, args, kwargs)
+            if wanted:
+                self.build(**{name: _shapes(value) for name, value in wanted.items()})
+            else:
+                self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
             self.built = True
             self.built_for = site
             if self.captures:
                 self.own_weights()  # notes torch modules among the attributes, whose mode follows the layer's
-
-    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Build by the first argument's shape; a ``build`` of several shapes gets ``query_shape`` of the argument ``query``."""
-        wanted = [name for name in self.build_parameters if name.endswith("_shape")]
-        if len(wanted) < 2:
-            self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
-            return
-        given = dict(zip(parameters_of(type(self).call)[1:], args, strict=False)) | kwargs
-        named = {f"{name}_shape": value for name, value in given.items() if value is not None}
-        if named.keys().isdisjoint(wanted):  # other names than those of the call: in its order
-            named = dict(zip(wanted, args, strict=False))
-        self.build(**{name: _shapes(named[name]) for name in wanted if name in named})
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         dtype = self.compute_dtype if self.autocast else None
@@ -578,22 +571,6 @@ def is_mask(value: _tree.Nest) -> bool:
     return bool(leaves) and all(
         leaf is None or has_shape(leaf) or (isinstance(leaf, bool) and value is not leaf) for leaf in leaves
     )
-
-
-def _built_after(build: Callable[..., None]) -> Callable[..., None]:
-    """Return a ``build`` after which ``built`` is true, whoever calls it."""
-
-    @functools.wraps(build)
-    def wrapper(self: Layer, *args: object, **kwargs: object) -> None:
-        try:
-            build(self, *args, **kwargs)
-        except BaseException as error:
-            leave(error)
-            raise
-        self.built = True
-
-    mark(wrapper)
-    return wrapper
 
 
 def _shapes(nest: _tree.Nest) -> _tree.Nest:
