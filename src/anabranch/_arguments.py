@@ -180,6 +180,32 @@ def _split(text: str, sign: str) -> Iterator[str]:
     yield text[begin:]
 
 
+def _by_code(function: object) -> tuple[dict[str, str], tuple[str, ...]] | None:
+    """Return the annotations of a plain function's parameters and the names of those given by position, without ``inspect``."""
+    if not isinstance(function, types.FunctionType) or "__signature__" in vars(function):
+        return None
+    code, written = function.__code__, function.__annotations__
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    found = {name: written[name] for name in named if name in written}
+    if not all(isinstance(text, str) for text in found.values()):
+        return None
+    return found, named[: code.co_argcount]
+
+
+def _by_inspection(function: Callable[..., Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the same of any callable."""
+    import inspect  # which takes a while to load
+
+    found, order = {}, []
+    for each in inspect.signature(function).parameters.values():
+        if each.annotation is not each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
+            text = each.annotation if isinstance(each.annotation, str) else inspect.formatannotation(each.annotation)
+            found[each.name] = text
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
+            order.append(each.name)
+    return found, tuple(order)
+
+
 class Checks:
     """What the annotations of a function say of its arguments, read when it is first called.
 
@@ -197,17 +223,13 @@ class Checks:
         self._in_order: tuple[tuple[str, Kind | None], ...] | None = None
 
     def _read(self) -> tuple[tuple[str, Kind | None], ...]:
-        import inspect  # which takes a while to load
-
-        written = inspect.unwrap(self.function)
+        written: object = self.function
+        while isinstance(written, types.FunctionType) and "__wrapped__" in vars(written):
+            written = vars(written)["__wrapped__"]
+        annotations, order = _by_code(written) or _by_inspection(self.function)
         names = written.__globals__ if isinstance(written, types.FunctionType) else {}
-        parameters = inspect.signature(self.function).parameters.values()
-        for each in parameters:
-            if each.annotation is not each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
-                text = each.annotation if isinstance(each.annotation, str) else inspect.formatannotation(each.annotation)
-                self.kinds[each.name] = kind_of(text, names)
+        self.kinds = {name: kind_of(text, names) for name, text in annotations.items()}
         self._early = {name: kind for name, kind in self.kinds.items() if kind.words and kind.early}
-        order = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
         self._in_order = tuple((name, self._early.get(name)) for name in order)
         return self._in_order
 

@@ -123,11 +123,15 @@ def check_shapes(value: object, name: str, where: object = None) -> None:
             stack.extend(item.values())
         elif isinstance(item, (list, tuple)) and any(isinstance(part, (list, tuple, dict)) for part in item):
             stack.extend(item)
-        elif not isinstance(item, (list, tuple)) or not all(size is None or isinstance(size, SupportsIndex) for size in item):
+        elif not isinstance(item, (list, tuple)) or not all(map(_is_size, item)):
             raise ArgumentTypeError(
                 f"{name} must be a shape.", got=shown(value), where=None if where is None else str(where),
                 expected="(batch, …), None where a size is not known, or a list of shapes where the input is a list",
             )  # fmt: skip
+
+
+def _is_size(value: object) -> bool:
+    return value is None or type(value) is int or isinstance(value, SupportsIndex)  # the last is slow, as it asks a protocol
 
 
 def normalise_axis(axis: int, rank: int) -> int:
