@@ -5,7 +5,8 @@ PYTHON ?= python3
 FLOOR := 2.6.0
 BIN := .venv/bin
 
-.PHONY: demo test check format lint types imports slow floor newest docs bench bench-peers clean
+# make nonsense: call every public name with wrong values, each in a process with a time limit.
+.PHONY: demo test check format lint types imports slow nonsense floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -35,6 +36,8 @@ floor: .venv-floor/stamp
 
 newest: .venv-newest/stamp
 	.venv-newest/bin/pytest -n 2
+nonsense: .venv/dev.stamp
+	$(BIN)/pytest -m slow tests/nonsense
 
 docs: .venv/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

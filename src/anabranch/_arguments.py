@@ -84,7 +84,7 @@ def _sequence(inner: Kind, count: int | None = None) -> Kind:
 
     def fits(value: object) -> bool:
         if not isinstance(value, (list, tuple)):
-            return _is_row(value)
+            return _is_row(value) and inner.words.startswith(("", "an integer", "a number")[bool(inner.words) :])
         return count in (None, len(value)) and all(map(inner.fits, value))
 
     return Kind(words, fits, inner.early)
@@ -155,9 +155,11 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
         return Kind("a function", callable)
     if head in ("dict", "Mapping"):
         return Kind("a dict", lambda value: isinstance(value, Mapping))
-    found = names.get(text)
+    found = names.get(text.rpartition(".")[2])
     if isinstance(found, str):
         return kind_of(found, names)
+    if typing.get_origin(found) in (tuple, list, dict, types.UnionType):  # an alias
+        return kind_of(str(found), names)
     if typing.get_origin(found) is typing.Literal:
         return _choice(typing.get_args(found))
     if isinstance(found, type) and found not in (object, Any):
@@ -217,7 +219,7 @@ class Checks:
     def __init__(self, function: Callable[..., Any], name: str = "") -> None:
         self.function = function
         owner, _, own = function.__qualname__.rpartition(".")
-        self.name = name or (owner.rpartition(".")[2] if own == "__call__" else own)
+        self.name = name or (owner.rpartition(".")[2] if own in ("__call__", "__init__") else own)
         self.kinds: dict[str, Kind] = {}
         self._early: dict[str, Kind] = {}
         self._in_order: tuple[tuple[str, Kind | None], ...] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anabranch.ops.activation as definitions
+from anabranch._arguments import checked
 from anabranch._errors import AnabranchError
 from anabranch._frames import bounded
 from anabranch.graph import Shape, Spec, rules
@@ -123,6 +124,7 @@ def get(identifier: TensorLike) -> Activation:
 
 
 @bounded
+@checked
 def serialize(activation: Activation) -> Json:
     """Return an activation as JSON: the name of one of ours, Keras's form of any other.
 
@@ -155,6 +157,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
 
 
 @bounded
+@checked
 def output_shape(activation: Activation, input_shape: Shape) -> Shape:
     """Return the shape of activation(x), by its own rule; that of x where it states none.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anabranch._arguments import checked
 from anabranch._frames import bounded
 from anabranch.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 
@@ -22,6 +23,7 @@ def backend() -> str:
 
 
 @bounded
+@checked
 def clear_session(free_memory: bool = True) -> None:
     """Do nothing: there is no session; names follow from each graph, and the memory of a deleted model is freed.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config
-from anabranch._arguments import guarded
+from anabranch._arguments import checked, guarded
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, Value, field, number
@@ -160,6 +160,7 @@ def get(identifier: ConstraintLike) -> Callable[[Tensor], Tensor] | None:
 
 
 @bounded
+@checked
 def serialize(constraint: Callable[[Tensor], Tensor] | None) -> Json:
     """Return a constraint as JSON.
 

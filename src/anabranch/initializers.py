@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch import config, registry
-from anabranch._arguments import guarded, is_array_like
+from anabranch._arguments import checked, guarded, is_array_like
 from anabranch._asked import is_integer, shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
+from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
 from anabranch._frames import bounded
 from anabranch.graph.weight import SeededInitializer
@@ -81,7 +81,10 @@ class Initializer(Value, SeededInitializer):
         seed = self._own_seed()
         if seed is not None or rng is None:
             rng = np.random.default_rng(seed)
-        return np.asarray(self.fill(tuple(shape), rng)).astype(config.floatx() if dtype is None else dtype)
+        wanted = np.dtype(config.floatx() if dtype is None else dtype)
+        if wanted.kind not in "biuf":
+            raise DtypeError("dtype of an initializer must be a type of numbers.", got=shown(dtype))
+        return np.asarray(self.fill(tuple(shape), rng)).astype(wanted)
 
     def _own_seed(self) -> int | None:
         """Return the seed of a subclass that has one."""
@@ -437,6 +440,7 @@ def get(identifier: InitializerLike) -> Any:
 
 
 @bounded
+@checked
 def serialize(initializer: Initializer | Callable[..., Any]) -> Json:
     """Return an initializer as JSON, in Keras's form.
 

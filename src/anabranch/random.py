@@ -13,7 +13,7 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree, config, runtime
-from anabranch._arguments import guarded
+from anabranch._arguments import checked, guarded
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch._frames import bound_methods, bounded
@@ -48,6 +48,7 @@ class SeedGenerator:
         (True, 2)
     """
 
+    @checked
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
         if seed is not None and not is_integer(seed):
             raise ArgumentTypeError("seed of SeedGenerator must be an integer or None.", got=shown(seed))

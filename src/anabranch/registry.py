@@ -52,6 +52,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
         >>> get_registered_name(half)
         'example>half'
     """
+    for argument, given in (("package", package), ("name", name)):
+        if not isinstance(given, str) and not (argument == "name" and given is None):
+            raise ArgumentTypeError(f"{argument} of register_keras_serializable must be a string.", got=shown(given))
 
     def registered(thing: C) -> C:
         full = f"{package}>{name or thing.__name__}"  # type: ignore[attr-defined]  # a class or function has one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from anabranch._arguments import guarded
+from anabranch._arguments import checked, guarded
 from anabranch._errors import AnabranchError, ShapeError
 from anabranch._fields import Convert, Field, Value, choice, field, number
 from anabranch._frames import bounded
@@ -164,6 +164,7 @@ def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
 
 
 @bounded
+@checked
 def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Json:
     """Return a regularizer as JSON, in Keras's form.
 

@@ -230,6 +230,7 @@ class PyDataset:
         [(0, 0), (1, 1), (2, 4)]
     """
 
+    @checked
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         self.workers = workers
         self.use_multiprocessing = use_multiprocessing

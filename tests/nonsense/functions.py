@@ -71,27 +71,9 @@ def ops() -> Iterator[Target]:
         yield function(f"ops.{name}", getattr(functions, name), lambda: {"x": X})
 
 
-def _sign(sign: str) -> Any:
-    def applied(y: Any) -> Any:
-        x = ab.Input((4,), dtype="int32" if sign == "and_" else "float32")
-        return getattr(operator, sign)(x, y)
-
-    return applied
-
-
-SIGNS = {
-    sign: _sign(sign)
-    for sign in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lt", "eq", "and_", "getitem")
-}
-
-
 def symbolic_ops() -> Iterator[Target]:
-    """Yield every function of ``ops`` that takes symbolic tensors, on these."""
+    """Yield every function of ``ops`` that takes symbolic tensors, on these; to operators Python itself says what does not fit."""
     yield from _targets(" of a symbol")
-    for sign in SIGNS:
-        other = {"matmul": lambda: ab.Input((4, 2)), "and_": lambda: ab.Input((4,), dtype="int32"), "getitem": lambda: 0}
-        right = other.get(sign, lambda: 1)
-        yield Target(f"symbolic operator {sign}", SIGNS[sign], lambda right=right: {"y": right()}, ("y",))
 
 
 def activations() -> Iterator[Target]:

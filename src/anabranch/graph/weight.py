@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from anabranch import _tree
-from anabranch._errors import DtypeError, ShapeError
+from anabranch._asked import is_boolean, shown
+from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, bounded, unbounded
 from anabranch.graph.arrays import is_numpy
 from anabranch.graph.shapes import Shape, product
@@ -91,6 +92,10 @@ def _option(name: str, doc: str) -> property:
     """Return a property that reads and replaces one of a weight's options."""
 
     def replace(weight: Weight, value: Any) -> None:
+        whether = name in ("trainable", "autocast")
+        if not (is_boolean(value) if whether else value is None or callable(value)):
+            expected = "True or False" if whether else "a function or None"
+            raise ArgumentTypeError(f"{name} of weight {weight.path!r} must be {expected}.", got=shown(value))
         weight.options = weight.options._replace(**{name: value})
         weight.engine.note_change()
 

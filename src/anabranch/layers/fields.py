@@ -237,6 +237,16 @@ class FieldLayer(Layer, Configurable):
             if name in cls.__dict__:
                 setattr(cls, name, _of_shapes(cls.__dict__[name]))
 
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for an input of ``input_shape``; a layer without weights has none to make.
+
+        Args:
+            input_shape: the input's shape, None for the batch; a list of shapes where the input is a list.
+        """
+        if type(input_shape) is not tuple:
+            check_shapes(input_shape, f"input_shape of {type(self).__name__}.build", self.made_at)
+        self.built = True
+
     def _take_others(self, others: dict[str, Any]) -> None:
         if others:
             Layer.__init__(self, **others)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from anabranch import _tree, registry, runtime
-from anabranch._asked import has_shape, parameters_of, shown
+from anabranch._asked import has_shape, is_from, parameters_of, shown
 from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph import Graph, Shape, Spec, Tensor as Symbol, with_values
 from anabranch.layers.base import Layer
@@ -37,8 +37,9 @@ def _as_it_is(value: T) -> T:
 
 
 def _mask(value: object, owner: object, name: str) -> object:
-    if value is not None and not callable(value) and not has_shape(value):
-        raise ArgumentTypeError(f"{name} of Lambda must be a boolean tensor, a function or None.", got=shown(value))
+    array = has_shape(value) and not is_from(type(value), "numpy")
+    if value is not None and not callable(value) and not array:
+        raise ArgumentTypeError(f"{name} of Lambda must be a tensor, a function or None.", got=shown(value))
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch import layers
+from anabranch._arguments import checked
 from anabranch._frames import bounded
 from anabranch.layers.base import Layer
 from anabranch.registry import Json, Registry
@@ -20,6 +21,7 @@ _registry: Registry[Layer] = Registry("layer", "keras.layers", Layer, _classes, 
 
 
 @bounded
+@checked
 def serialize(layer: Layer) -> Json:
     """Return a layer as JSON: ``{"module", "class_name", "config", "registered_name"}``.
 

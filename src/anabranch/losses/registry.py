@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import torch
 
+from anabranch._arguments import checked
 from anabranch._asked import method
 from anabranch._fields import Field, boolean
 from anabranch._frames import bounded
@@ -133,6 +134,7 @@ def reducing(identifier: LossLike) -> Loss | None:
 
 
 @bounded
+@checked
 def serialize(loss: Loss | Callable[..., Any]) -> Json:
     """Return a loss as JSON, in Keras's form.
 

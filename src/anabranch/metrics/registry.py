@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, overload
 
 from anabranch import losses
+from anabranch._arguments import checked
 from anabranch._asked import module_of, name_of
 from anabranch._fields import Field, field, state
 from anabranch._frames import bounded
@@ -148,6 +149,7 @@ def _known(loss: Loss | None, output_shape: Shape, family: Any) -> type[Function
 
 
 @bounded
+@checked
 def serialize(metric: Metric | Callable[..., Any]) -> Json:
     """Return a metric as JSON, in Keras's form.
 

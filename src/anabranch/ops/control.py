@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import SupportsInt, TypeVar
 
 from anabranch import _tree
 from anabranch._arguments import checked
 from anabranch._asked import described, has_shape, shown
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic
 from anabranch.graph.arrays import is_numpy
@@ -57,7 +58,7 @@ def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: 
     >>> switch(1, [lambda x: x, lambda x: -x], 3.0)
     tensor(-3.)
     """
-    if not branches:
+    if len(branches) == 0:
         raise ArgumentError("branches of switch must have one function at least.", got=shown(branches))
     return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
 
@@ -82,8 +83,8 @@ def while_loop(
     alone = not isinstance(loop_vars, (tuple, list))
     variables: Nest = _tensors(tuple(loop_vars) if isinstance(loop_vars, (tuple, list)) else (loop_vars,))
     count = 0
-    while (maximum_iterations is None or count < maximum_iterations) and cond(*variables):
-        result = body(*variables)
+    while (maximum_iterations is None or count < maximum_iterations) and _asked(cond, "cond", variables):
+        result = _asked(body, "body", variables)
         variables = tuple(result) if isinstance(result, (tuple, list)) else (result,)
         count += 1
     return _tensors(variables[0] if alone else variables)
@@ -142,7 +143,7 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     tensor([ 5., 13.])
     """
     given = _tensors(elements)
-    if not all(shape(leaf) for leaf in _tree.leaves(given)):
+    if not _tree.leaves(given) or not all(shape(leaf) and shape(leaf)[0] != 0 for leaf in _tree.leaves(given)):
         raise ShapeError("elements must have a first axis, which is taken apart.", expected="(N, …)", got=described(elements))
     return torch.vmap(function)(given)
 
@@ -180,6 +181,22 @@ def scan(
         state, output = f(state, part)
         outputs.append(output)
     return _tensors(state), _stacked(outputs[::-1] if reverse else outputs)
+
+
+def _asked(function: Callable[..., R], name: str, variables: Sequence[Nest]) -> R:
+    """Return what a function of the loop variables returns; raise where it takes another number of them."""
+    try:
+        return function(*variables)
+    except TypeError as error:
+        taken = inspect.signature(function)
+        try:
+            taken.bind(*variables)
+        except TypeError:
+            raise ArgumentTypeError(
+                f"{name} of while_loop must take the loop variables.", expected=f"{name}{taken}",
+                got=f"{len(variables)} loop variable{'s' * (len(variables) != 1)}",
+            ) from error  # fmt: skip
+        raise
 
 
 def _parts(xs: Nest) -> list[Nest]:

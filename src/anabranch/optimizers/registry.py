@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from anabranch._arguments import checked
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bounded
 from anabranch.optimizers.optimizer import Optimizer
@@ -63,6 +64,7 @@ def get(identifier: Any) -> Optimizer:
 
 
 @bounded
+@checked
 def serialize(optimizer: Optimizer) -> Json:
     """Return an optimizer as JSON: its settings, not its state.
 

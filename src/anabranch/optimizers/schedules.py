@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anabranch import registry
-from anabranch._arguments import guarded
+from anabranch._arguments import checked, guarded
 from anabranch._asked import module_of
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
@@ -240,6 +240,7 @@ _registry: Registry[LearningRateSchedule] = Registry(
 
 
 @bounded
+@checked
 def serialize(schedule: LearningRateSchedule) -> Json:
     """Return a schedule as JSON.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -258,7 +259,7 @@ def _losses_of(given: object, slots: Slots) -> list[Loss | None]:
 
 
 def _is_number(value: object) -> bool:
-    return is_number(value) and not (has_shape(value) and described(value)[:2] != "()")
+    return is_number(value) and math.isfinite(value) and not (has_shape(value) and described(value)[:2] != "()")
 
 
 def _loss_weights(given: object, slots: Slots) -> list[float | None]:

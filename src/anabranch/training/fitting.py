@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from anabranch import engine
+from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, DataError
 from anabranch.callbacks import CallbackList, History
 from anabranch.graph.call_site import warn
@@ -77,12 +78,12 @@ class ValidationEpochs:
     """After which epochs validation is due: every so many, or those of a list, counted from 1."""
 
     def __init__(self, freq: object) -> None:
-        listed = isinstance(freq, (list, tuple, set, frozenset, range))
-        if not listed and (isinstance(freq, bool) or not isinstance(freq, int) or freq < 1):
+        epochs = [*freq] if isinstance(freq, (list, tuple, set, frozenset, range)) else [freq]
+        if not all(is_integer(epoch) and epoch > 0 for epoch in epochs):
             raise ArgumentError(
                 "validation_freq must be a positive integer or a list of epochs.",
                 expected="a positive integer, or epochs counted from 1",
-                got=repr(freq),
+                got=shown(freq),
             )
         self._freq: Any = freq
 

@@ -1,0 +1,78 @@
+"""Why a wrong value is accepted: rules, the first of which that fits gives the reason. What none fits, the test reports."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """A reason for accepting.
+
+    Args:
+        reason: why.
+        names: a pattern of ``name(argument)``.
+        values: the values' labels; () for all.
+    """
+
+    reason: str
+    names: str
+    values: tuple[str, ...] = ()
+
+    def fits(self, name: str, argument: str, value: str) -> bool:
+        """Return whether the rule speaks of a case."""
+        return (not self.values or value in self.values) and re.fullmatch(self.names, f"{name}({argument})") is not None
+
+
+NUMBERS = ("True", "-1", "0", "1.5", "nan", "inf")
+DATA = "data are whatever the caller packs"
+
+RULES = (
+    Rule("None is the default, or means none", r".*", ("None",)),
+    Rule("a boolean; 0 is taken for False", r".*", ("True", "0")),
+    Rule("a count, size, axis, index, bound, rate or seed may be 0", r".*", ("0",)),
+    Rule("names are any string", r".*\((name|monitor|separator|filename|package|aggregation)\)", ("'a'",)),
+    Rule(
+        "operands of functions: numbers are tensors without axes", r"(ops|activations|symbolic operator|schedules).*", NUMBERS
+    ),
+    Rule("a float, which 2**70 is too", r".*", ("2**70", "1.5")),
+    Rule("a limit or an amount may be infinite", r"(ops|activations|random|schedules|losses|metrics).*", ("inf",)),
+    Rule("axes, shifts, offsets and seeds count from the end or may be below 0", r".*", ("-1",)),
+    Rule("an empty list or dict is none", r".*", ("{}", "[]")),
+    Rule("empty arrays have empty results", r".*", ("zeros(0)",)),
+    Rule("any rank serves", r".*", ("ones of rank 6",)),
+    Rule(
+        "missing values are values: sums, means and comparisons give NaN",
+        r"(losses|metrics|layers|random|initializers).*",
+        ("nan", "inf"),
+    ),
+    Rule("plain data are their own JSON", r"(utils|saving)\.(de)?serialize_keras_object\((obj|config)\)"),
+    Rule(DATA, r"utils\.(un)?pack_x_y_sample_weight\(.*\)"),
+    Rule("what can be iterated over is fetched", r"utils\.prefetch\(items\)"),
+    Rule("only handed on to callbacks", r"callbacks\.CallbackList\(model\)"),
+    Rule("a loss of the caller's own may use them; this one does not", r"Model\.compute_loss\((x|training)\)"),
+    Rule("the mask goes on as it is", r"layers\.Layer\.compute_mask\(.*\)"),
+    Rule("used where both axes are given", r"initializers\.compute_fans\(.*_axes\)"),
+    Rule("an initializer that draws nothing has no use for it", r"initializers\..*\(rng\)"),
+)
+
+
+def reason(name: str, argument: str, value: str) -> str | None:
+    """Return why a case is accepted, or None."""
+    return next((rule.reason for rule in RULES if rule.fits(name, argument, value)), None)
+
+
+def listed(accepted: list[tuple[str, str, str]]) -> str:
+    """Return the reviewed list: for each reason, arguments by the values that they accept, with the names."""
+    groups: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for name, argument, value in accepted:
+        found = groups.setdefault(reason(name, argument, value) or "NO REASON", {})
+        found.setdefault((value, argument), []).append(name)
+    lines: list[str] = []
+    for words in dict.fromkeys([*(rule.reason for rule in RULES), *groups]):
+        if words in groups:
+            lines += ["", f"# {words}"]
+            lines += [
+                f"{argument}={value}: {', '.join(sorted(names))}" for (value, argument), names in sorted(groups[words].items())
+            ]
+    return "\n".join(lines).lstrip()
