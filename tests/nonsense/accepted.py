@@ -53,6 +53,13 @@ RULES = (
     Rule("a loss of the caller's own may use them; this one does not", r"Model\.compute_loss\((x|training)\)"),
     Rule("the mask goes on as it is", r"layers\.Layer\.compute_mask\(.*\)"),
     Rule("used where both axes are given", r"initializers\.compute_fans\(.*_axes\)"),
+    Rule("anything may be asked about", r"(ops\.is_tensor|Model\.bind_inputs)\(.*\)"),
+    Rule("a model of a graph is built already", r"Model\.build\(input_shape\)"),
+    Rule("read as true or false", r"(Model\.call\(training\)|Sequential\.add\(rebuild\)|Model\.…=\(stop_training\))"),
+    Rule("bytes are a row of integers to torch", r"ops\..*\((indices_or_sections|pad_width)\)", ("b'a'",)),
+    Rule("a path", r"Model\.to_torch\(source\)", ("'a'",)),
+    Rule("refused when the values are made", r"layers\.Layer\.add_weight\(dtype\)", ("'a'",)),
+    Rule("read where the metric depends on it", r"metrics\.get\(output_shape\)"),
     Rule("an initializer that draws nothing has no use for it", r"initializers\..*\(rng\)"),
 )
 

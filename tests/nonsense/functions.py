@@ -72,7 +72,7 @@ def ops() -> Iterator[Target]:
 
 
 def symbolic_ops() -> Iterator[Target]:
-    """Yield every function of ``ops`` that takes symbolic tensors, on these; to operators Python itself says what does not fit."""
+    """Yield every function of ``ops`` that takes symbolic tensors, on these; of operators Python itself says what fits."""
     yield from _targets(" of a symbol")
 
 

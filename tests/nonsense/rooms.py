@@ -33,26 +33,27 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "training": models.training,
 }
 
-MODULES = ("layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "regularizers", "constraints", "activations",
-           "random", "config", "utils", "edit", "insight")  # fmt: skip
+MODULES = (
+    "layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "regularizers", "constraints", "activations",
+    "random", "config", "utils", "edit", "insight",
+)  # fmt: skip
 LEFT_OUT = {
     "layers.Layer": "the base class: its methods are called",
     "losses.Loss": "a base class", "metrics.Metric": "a base class", "optimizers.Optimizer": "a base class",
-    "initializers.Initializer": "a base class", "regularizers.Regularizer": "a base class",
-    "constraints.Constraint": "a base class", "losses.check_labels": "the check of labels itself",
-    "utils.Sequence": "Keras 2's name of PyDataset", "edit.Edit": "a record", "insight.Change": "a record",
+
+    "losses.check_labels": "the check of labels itself",
+    "edit.Edit": "a record", "insight.Change": "a record",
     "insight.Diff": "a record", "insight.Row": "a record", "insight.Summary": "a record",
 }  # fmt: skip
 
 
-def public_names() -> set[str]:
-    """Return the public names that take arguments; other names of one thing count as that one."""
-    found: dict[int, str] = {}
+def public_names() -> list[set[str]]:
+    """Return the public names that take arguments, those of one thing together."""
+    found: dict[int, set[str]] = {}
     for module in MODULES:
         room = getattr(anabranch, module)
         for name in dir(room):
             thing = getattr(room, name)
-            takes = callable(thing) and bool(signature(thing).parameters)
-            if takes and not name.islower() == isinstance(thing, type):
-                found.setdefault(id(thing), f"{module}.{name}")
-    return set(found.values())
+            if callable(thing) and bool(signature(thing).parameters):
+                found.setdefault(id(thing), set()).add(f"{module}.{name}")
+    return list(found.values())
