@@ -342,7 +342,9 @@ class FieldLayer(Layer, Configurable):
 
 def _of_shapes(function: types.FunctionType) -> Callable[..., object]:
     """Return a method of shapes that refuses what is none."""
-    written = vars(function).get("__wrapped__", function)
+    written = function
+    while "__wrapped__" in vars(written):
+        written = vars(written)["__wrapped__"]
     optional = bool(written.__defaults__)  # of a layer that makes its weights at once
 
     @functools.wraps(function)
