@@ -46,8 +46,8 @@ def bad(found: list[dict[str, Any]]) -> list[str]:
 
 
 def accepted(found: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    kept = [each for each in found if each["kind"] == "accepted" and each["value"] != RIGHT]
-    return [(each["name"], each["argument"], each["value"]) for each in kept]
+    taken = [each for each in found if each["kind"] == "accepted" and each["value"] != RIGHT]
+    return [(each["name"], each["argument"], each["value"]) for each in taken]
 
 
 def test_some_nonsense(tmp_path: Path) -> None:

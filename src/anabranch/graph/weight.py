@@ -91,7 +91,7 @@ class WeightEngine(Protocol):
 def _option(name: str, doc: str) -> property:
     """Return a property that reads and replaces one of a weight's options."""
 
-    def replace(weight: Weight, value: Any) -> None:
+    def replace(weight: Weight, value: object) -> None:
         whether = name in ("trainable", "autocast")
         if not (is_boolean(value) if whether else value is None or callable(value)):
             expected = "True or False" if whether else "a function or None"

@@ -184,7 +184,7 @@ def scan(
 
 
 def _asked(function: Callable[..., R], name: str, variables: Sequence[Nest]) -> R:
-    """Return what a function of the loop variables returns; raise where it takes another number of them."""
+    """Return what a function of the loop variables returns; raise where it takes more or fewer of them."""
     try:
         return function(*variables)
     except TypeError as error:
