@@ -91,12 +91,12 @@ class WeightEngine(Protocol):
 def _option(name: str, doc: str) -> property:
     """Return a property that reads and replaces one of a weight's options."""
 
-    def replace(weight: Weight, value: object) -> None:
+    def replace(weight: Weight, value: Any) -> None:
         whether = name in ("trainable", "autocast")
         if not (is_boolean(value) if whether else value is None or callable(value)):
             expected = "True or False" if whether else "a function or None"
             raise ArgumentTypeError(f"{name} of weight {weight.path!r} must be {expected}.", got=shown(value))
-        weight.options = weight.options._replace(**{name: value})
+        weight.options = weight.options._replace(**{name: value})  # type: ignore[arg-type]  # checked just above
         weight.engine.note_change()
 
     return property(lambda weight: getattr(weight.options, name), replace, doc=doc)

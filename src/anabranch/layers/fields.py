@@ -202,6 +202,31 @@ class LayerOptions(TypedDict, total=False):
     name: str | None
 
 
+def _of_shapes(function: types.FunctionType) -> Callable[..., object]:
+    """Return a method of shapes that refuses what is none."""
+    written = function
+    while "__wrapped__" in vars(written):
+        written = vars(written)["__wrapped__"]
+    optional = bool(written.__defaults__)  # of a layer that makes its weights at once
+
+    @functools.wraps(function)
+    def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:
+        checked = type(input_shape) is tuple or (optional and input_shape is None)
+        if not checked:
+            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
+        try:
+            return function(self, input_shape, *args, **kwargs)
+        except AnabranchError:
+            raise
+        except RAW as error:
+            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
+            if self.captures:
+                raise
+            raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
+
+    return method
+
+
 @dataclass_transform(
     field_specifiers=(
         field, integer, number, boolean, text, choice, state, activation, initializer, regularizer, constraint, sizes, axes,
@@ -237,15 +262,8 @@ class FieldLayer(Layer, Configurable):
             if name in cls.__dict__:
                 setattr(cls, name, _of_shapes(cls.__dict__[name]))
 
-    def build(self, input_shape: Any) -> None:
-        """Make the weights for an input of ``input_shape``; a layer without weights has none to make.
-
-        Args:
-            input_shape: the input's shape, None for the batch; a list of shapes where the input is a list.
-        """
-        if type(input_shape) is not tuple:
-            check_shapes(input_shape, f"input_shape of {type(self).__name__}.build", self.made_at)
-        self.built = True
+    if not TYPE_CHECKING:
+        build = _of_shapes(Layer.build)
 
     def _take_others(self, others: dict[str, Any]) -> None:
         if others:
@@ -338,31 +356,6 @@ class FieldLayer(Layer, Configurable):
         return shortened(type(self).__name__, words)
 
     __repr__ = Layer.__repr__
-
-
-def _of_shapes(function: types.FunctionType) -> Callable[..., object]:
-    """Return a method of shapes that refuses what is none."""
-    written = function
-    while "__wrapped__" in vars(written):
-        written = vars(written)["__wrapped__"]
-    optional = bool(written.__defaults__)  # of a layer that makes its weights at once
-
-    @functools.wraps(function)
-    def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:
-        checked = type(input_shape) is tuple or (optional and input_shape is None)
-        if not checked:
-            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
-        try:
-            return function(self, input_shape, *args, **kwargs)
-        except AnabranchError:
-            raise
-        except RAW as error:
-            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
-            if self.captures:
-                raise
-            raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
-
-    return method
 
 
 def _code(plain: Callable[[Any], Any], value: object) -> str:
