@@ -35,7 +35,7 @@ CEILINGS = {  # measure: (ceiling, target)
     "hasattr": (9, 15),
     "__module__": (1, 3),
     "getattr with a default": (28, 30),
-    "Any": (539, 500),
+    "Any": (500, 500),
     "rooms in the longest chain of imports": (9, 9),
     "files over 600 lines": (0, 0),
     "functions over 60 lines, docstrings aside": (0, 0),

@@ -162,7 +162,7 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
         return kind_of(str(found), names)
     if typing.get_origin(found) is typing.Literal:
         return _choice(typing.get_args(found))
-    if isinstance(found, type) and found not in (object, Any):
+    if isinstance(found, type) and found not in (object, Any) and typing.Protocol not in found.__bases__:
         return Kind(f"{'an' if found.__name__[0] in 'AEIOU' else 'a'} {found.__name__}", lambda value: isinstance(value, found))
     return UNKNOWN
 

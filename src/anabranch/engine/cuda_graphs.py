@@ -179,7 +179,7 @@ class Replays:
     def __init__(
         self,
         work: Work,
-        bound: Callable[[], Any] = tuple,
+        bound: Callable[[], object] = tuple,
         make: GraphMaker = CudaGraph,
         generators: Sequence[torch.Generator] = (),
     ) -> None:
@@ -187,9 +187,9 @@ class Replays:
         self.failure = ""
         self.replayed = 0
         self._make = make
-        self._cached: dict[Any, _Captured] = {}
-        self._bound_to: Any = None
-        self._last: Any = None
+        self._cached: dict[object, _Captured] = {}
+        self._bound_to: object = None
+        self._last: object = None
         self._row = 0
 
     def replay(self, inputs: Tensors, before: Callable[[], None] | None = None) -> list[torch.Tensor] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import torch
 
 from anabranch import _tree, runtime
 from anabranch.engine.programs import program
-from anabranch.graph import Graph
+from anabranch.graph import AnyModel, Graph, Operation
 
 Results = tuple[list[torch.Tensor], list[torch.Tensor]]
 
@@ -26,10 +26,10 @@ class Runner(Protocol):
 class Eager:
     """Runs layers one by one, each its own ``call``, as a debugger wants it."""
 
-    def __init__(self, model: Any, training: bool) -> None:
+    def __init__(self, model: AnyModel, training: bool) -> None:
         program(model, training)  # which places the weights
         self.graph: Graph = model.need_running_graph()
-        self._model = model
+        self._model = cast("Operation", model)  # as every model is one
         self._training = training
 
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> Results:

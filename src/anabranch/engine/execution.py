@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Protocol
 
 import torch
 
 from anabranch.engine.passes import Note, Pass, Settings
-from anabranch.engine.programs import program
+from anabranch.engine.programs import Remat, program
+from anabranch.graph import AnyModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,17 @@ class Execution:
         return "\n".join([head, *map(str, self.rewritings), *last, *filter(None, [self.replay])])
 
 
-def explain_execution(model: Any, *, training: bool, gradients: bool | None = None, single: bool = False) -> Execution:
+class Rematerialized(AnyModel, Protocol):
+    """A model, with what ``compile`` was given as ``remat``."""
+
+    @property
+    def remat(self) -> Remat:
+        """Which layers are recomputed in the backward pass, or how many bytes may be saved for it."""
+
+
+def explain_execution(
+    model: Rematerialized, *, training: bool, gradients: bool | None = None, single: bool = False
+) -> Execution:
     """Return which passes rewrote the model's code and where, in the variant that runs with these settings."""
     gradients = training if gradients is None else gradients
     variant = program(model, training, remat=model.remat if training else ()).variant(

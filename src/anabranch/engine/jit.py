@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -23,16 +22,17 @@ class Compiled:
     def __init__(self, module: torch.nn.Module, inputs: int, report: Report) -> None:
         self._report = report
         self._module = module
-        self._fast: Any = torch.compile(module)
+        self._fast: Callable[..., Sequence[torch.Tensor]] = torch.compile(module)
         self._inputs = inputs
         self._began: float | None = None
         self._reported = False
 
-    def __call__(self, *values: Any) -> Any:
+    def __call__(self, *values: torch.Tensor) -> Sequence[torch.Tensor]:
         """Return what the fx graph computes."""
         given = values[: self._inputs]
         if any(x.dim() == 0 or len(x) < 2 for x in given):
-            return self._module(*values)
+            found: Sequence[torch.Tensor] = self._module(*values)
+            return found
         with torch.inference_mode(False):  # or the copies would be of another kind than other batches
             # a slice of a larger array would be compiled for its place in that
             given = tuple(x.clone() if x.storage_offset() else x for x in given)

@@ -24,6 +24,7 @@ from anabranch.engine.opaque import MASKS, Opaque
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
 from anabranch.graph.flatten import Step, flatten
 from anabranch.graph.masks import reaches
+from anabranch.runtime.masks import traced
 
 # what torch calls these weights; the others keep their names
 TORCH_NAMES = {
@@ -68,13 +69,13 @@ class Traced(Proxy):
     """Represents a value while a call is traced."""
 
     @property
-    def _keras_mask(self) -> object:
+    def _keras_mask(self) -> torch.Tensor | None:
         """The value's mask, under Keras's name for it, which a user's ``call`` may read."""
         return runtime.mask_of(self)
 
     @_keras_mask.setter
-    def _keras_mask(self, mask: object) -> None:
-        runtime.note_mask(self, mask)
+    def _keras_mask(self, mask: torch.Tensor | None) -> None:
+        runtime.note_mask(traced(self), mask)
 
 
 class Tracer(GraphAppendingTracer):
@@ -120,7 +121,11 @@ class Tracer(GraphAppendingTracer):
             self._places[weight] = target
         return self._places[weight]
 
-    def weight(self, weight: Weight) -> Proxy:
+    def weight(self, weight: Weight) -> torch.Tensor:
+        """Return the read of one weight, in torch's layout, under the type of what it represents."""
+        return traced(self.read(weight))
+
+    def read(self, weight: Weight) -> Proxy:
         """Return the read of one weight, in torch's layout."""
         if weight not in self._reads:
             target = self._place(weight, attribute_path(weight.path))
@@ -143,7 +148,7 @@ class Tracer(GraphAppendingTracer):
         """Trace layers inside others as the code that they are."""
         return None
 
-    def ran(self, layer: Any, result: object) -> None:
+    def ran(self, layer: Operation, result: _tree.Nest) -> None:
         """Note the penalty on a layer's activity, by the batch's size; and the dtype of what gives floats alone."""
         if not layer.takes_integers:
             for value in _tree.leaves(result):
@@ -158,7 +163,7 @@ class Tracer(GraphAppendingTracer):
         if self.penalties:
             self.losses.append(value.sum() if isinstance(value, Proxy) else self.constant(torch.as_tensor(value).sum()))
 
-    def watch(self, metric: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def watch(self, metric: runtime.Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Record the update of a metric as a module of its own."""
         if self.penalties:
             self.watched += 1
@@ -183,7 +188,7 @@ class Tracer(GraphAppendingTracer):
             self._constants[id(value)] = value, self.proxy(self.graph.get_attr(target))
         return self._constants[id(value)][1]
 
-    def submodule(self, target: str, module: torch.nn.Module, args: Any, kwargs: Any) -> Proxy:
+    def submodule(self, target: str, module: torch.nn.Module, args: Sequence[object], kwargs: dict[str, Any]) -> Proxy:
         """Record the call of a module that stays whole."""
         attach(self.root, target, module)
         return self.create_proxy("call_module", target, tuple(args), kwargs)
@@ -245,7 +250,7 @@ def trace_step(
     tracer: Tracer, step: Step, inputs: list[Any], masks: list[Any], masked: tuple[int, ...]
 ) -> tuple[list[Any], list[Any]]:
     """Return what a step gives, and the masks of that."""
-    layer: Any = step.node.operation
+    layer = step.node.operation
     tracer.place(step)
     inputs = _cast(step, inputs)
     args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, inputs))
@@ -305,7 +310,7 @@ def _taken_apart(value: Proxy, mask: object, node: Node, masked: tuple[int, ...]
     return found, [m if reach else None for m, reach in zip(masks, masked, strict=True)]
 
 
-def _parts(value: Any, specs: _tree.Nest) -> _tree.Nest:
+def _parts(value: _tree.Nest, specs: _tree.Nest) -> _tree.Nest:
     if isinstance(specs, Spec):
         return value
     if isinstance(specs, dict):
@@ -329,7 +334,7 @@ def _cast(step: Step, inputs: list[Any]) -> list[Any]:
     ]
 
 
-def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
+def _to(x: Proxy, dtype: str, shape: Shape) -> Proxy:
     if "float" not in dtype:
         return x
     x = x.to(runtime.dtype_of(dtype))
@@ -337,7 +342,7 @@ def _to(x: Proxy, dtype: str, shape: Shape) -> Any:
     return x
 
 
-def as_constant(leaf: object) -> Any:
+def as_constant(leaf: object) -> object:
     """Return an array as a tensor, which unlike an array knows how to be combined with traced values."""
     return runtime.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 

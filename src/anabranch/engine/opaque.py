@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from anabranch import _tree, runtime
+from anabranch.graph import Operation
 
 MASKS = "_masks"  # the argument that brings the masks of the others
 
@@ -14,7 +15,7 @@ MASKS = "_masks"  # the argument that brings the masks of the others
 class Opaque(torch.nn.Module):
     """Runs a layer's own ``call``; its weights are this module's parameters and buffers."""
 
-    def __init__(self, layer: Any, masked: tuple[int, ...] = ()) -> None:
+    def __init__(self, layer: Operation, masked: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.layer = layer
         self.masked = masked
@@ -27,7 +28,7 @@ class Opaque(torch.nn.Module):
             else:
                 self.register_buffer(name, value)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Run the layer; several outputs come as a flat list, the masks of those that have one after them."""
         masks = kwargs.pop(MASKS, None)
         edges: list[runtime.Edge] = [] if masks is None else list(zip(_tree.leaves((args, kwargs)), masks, strict=True))

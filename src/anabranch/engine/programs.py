@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -12,10 +12,11 @@ import torch
 from anabranch import _process, runtime
 from anabranch.engine import passes
 from anabranch.engine.constants import Constants
+from anabranch.engine.cuda_graphs import Replays
 from anabranch.engine.jit import Compiled, Report
 from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque
-from anabranch.graph import Graph
+from anabranch.graph import AnyModel, Graph
 
 Remat = tuple[str, ...] | int
 Shapes = tuple[tuple[int, ...], ...]
@@ -55,9 +56,10 @@ class Variant:
         """Bring what follows from weights up to date where it is; return how often it moved, None where there is nothing."""
         return self._constants.refresh() if self._constants else None
 
-    def __call__(self, inputs: Sequence[torch.Tensor]) -> Any:
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Return all values of the fx graph."""
-        return self._run(*inputs, *(self._constants.values() if self._constants else self._weights))
+        found: Sequence[torch.Tensor] = self._run(*inputs, *(self._constants.values() if self._constants else self._weights))
+        return found
 
 
 class Program:
@@ -86,7 +88,7 @@ class Program:
         self._absent = absent
         self._optional = any(tensor.node.operation.optional for tensor in graph.inputs)
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
-        self.replays: Any = None  # graphs of a device that compute this, where it is captured
+        self.replays: Replays | None = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
         heavy = free and passes.multiplications(lowered.code, lowered.root) > passes.HEAVY
         device, chosen = runtime.device().type, remat if training else ()
@@ -164,14 +166,14 @@ class Cached:
         self.changes = -1  # of the process, when it was last looked whether the state is the same
         self.state: State = (None,)
         self.placed: State = ()
-        self.programs: dict[Any, tuple[State, Program]] = {}
+        self.programs: dict[Hashable, tuple[State, Program]] = {}
 
 
-_cache: weakref.WeakKeyDictionary[Any, Cached] = weakref.WeakKeyDictionary()
+_cache: weakref.WeakKeyDictionary[AnyModel, Cached] = weakref.WeakKeyDictionary()
 _placed_last: weakref.ref[Cached] | None = None
 
 
-def program(model: Any, training: bool, jit: Report | None = None, remat: Remat = ()) -> Program:
+def program(model: AnyModel, training: bool, jit: Report | None = None, remat: Remat = ()) -> Program:
     """Return the model's program for this mode; lowered again when a layer's settings or the device changed.
 
     ``jit``: compiled; takes the lines that report it. ``remat``: see :class:`Program`.
@@ -196,7 +198,7 @@ def program(model: Any, training: bool, jit: Report | None = None, remat: Remat 
     return known[1]
 
 
-def _cached_for(model: Any) -> Cached:
+def _cached_for(model: AnyModel) -> Cached:
     if model.graph is not None:
         return _cache.setdefault(model, Cached())
     # The model is a node of what runs, so the table would keep it alive.
@@ -204,7 +206,7 @@ def _cached_for(model: Any) -> Cached:
     return cached
 
 
-def place_weights(model: Any) -> None:
+def place_weights(model: AnyModel) -> None:
     """Make all weights on the device, and let gradients flow to those that train."""
     training = set(model.trainable_weights)
     for weight in model.weights:

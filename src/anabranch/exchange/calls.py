@@ -120,9 +120,9 @@ class CallTracer(Tracer):
             self._bases[layer] = base
         return self._bases[layer]
 
-    def weight(self, weight: Weight) -> Proxy:
+    def read(self, weight: Weight) -> Proxy:
         """Return the read of one weight."""
-        read = super().weight(weight)
+        read = super().read(weight)
         target = str(read.node.target)
         tensor = runtime.realize(weight)
         self.found.values[target], self.found.starts[target] = tensor, _start(weight)
@@ -152,7 +152,7 @@ class CallTracer(Tracer):
             target = f"{self.base}_{number}"
         return self.submodule(target, module, args, kwargs)
 
-    def submodule(self, target: str, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proxy:
+    def submodule(self, target: str, module: torch.nn.Module, args: Sequence[object], kwargs: dict[str, Any]) -> Proxy:
         """Record the call of a module that stays whole."""
         self.found.modules.add(target, Given(module))
         return self.create_proxy("call_module", target, tuple(args), kwargs)
@@ -187,9 +187,7 @@ def traced_inside(
     return Call(tracer.graph, nodes, results, [_node(mask) for mask in found_masks]), result
 
 
-def _own(
-    tracer: CallTracer, inputs: Sequence[Any], masks: Sequence[Any]
-) -> tuple[list[Proxy | None], list[Proxy | None], list[Node]]:
+def _own(tracer: CallTracer, inputs: Sequence[Any], masks: Sequence[Any]) -> tuple[list[Any], list[Any], list[Node]]:
     """Return values of a tracer's own for those of the code around it, and their nodes."""
     nodes: list[Node] = []
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from anabranch._asked import has_shape
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class ArrayLike(Protocol):
@@ -21,7 +24,7 @@ class ArrayLike(Protocol):
         """The dtype, in the words of whoever made it."""
 
 
-def is_numpy(value: object) -> bool:
+def is_numpy(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
     """Return whether a value is NumPy's: an array or one of its scalars.
 
     >>> is_numpy(1.0)

@@ -10,6 +10,7 @@ from anabranch._errors import AnabranchError, ArgumentError, nearest, unknown
 
 if TYPE_CHECKING:
     from anabranch.graph.graph import Graph
+    from anabranch.graph.model import WithGraph
 
 Predicate = Callable[[Any], bool]
 
@@ -23,13 +24,13 @@ class Slots(NamedTuple):
     structure: _tree.Nest
 
     @classmethod
-    def inputs(cls, model: Any) -> Slots:
+    def inputs(cls, model: WithGraph) -> Slots:
         """Return the inputs of ``model``."""
         graph = model.need_running_graph()
         return cls("input", _names(model, graph, graph.input_structure, "input"), tuple(graph.inputs), graph.input_structure)
 
     @classmethod
-    def outputs(cls, model: Any) -> Slots:
+    def outputs(cls, model: WithGraph) -> Slots:
         """Return the outputs of ``model``."""
         graph = model.need_running_graph()
         names = _names(model, graph, graph.output_structure, "output")
@@ -91,7 +92,7 @@ def names_in(structure: _tree.Nest, kind: str) -> tuple[str, ...]:
     return (kind,) if count == 1 else tuple(f"{kind}_{number}" for number in range(1, count + 1))
 
 
-def _names(model: Any, graph: Graph, structure: _tree.Nest, kind: str) -> tuple[str, ...]:
+def _names(model: WithGraph, graph: Graph, structure: _tree.Nest, kind: str) -> tuple[str, ...]:
     """Return the keys of a dict, else the names of the layers that give the tensors; a model's own ``call`` names none."""
     if model.graph is None or (isinstance(structure, dict) and not any(map(_tree.is_nest, structure.values()))):
         return names_in(structure, kind)

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
@@ -166,7 +166,8 @@ def walk(graph: Graph) -> Iterator[tuple[str, Operation]]:
             stack.append((path + "/", inner, iter(inner.operations)))
 
 
-Selector = Any  # a path, a pattern of paths or names, a type, an operation, a predicate, or several of these
+Selector: TypeAlias = "str | type[Any] | Operation | Callable[..., Any] | Collection[Selector]"
+"""A path, a pattern of paths or names, a type, an operation, a predicate, or several of these."""
 
 
 def matcher(selector: Selector) -> Callable[[str, Operation], bool]:

@@ -5,9 +5,10 @@ Nothing points forward but weak references on the operation, which let ``layer.o
 
 from __future__ import annotations
 
+import types
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from anabranch import _tree
@@ -80,6 +81,20 @@ class Operation(ABC):
     """The float type of fewer bits that it computes in, None where that is the type of its weights."""
     activity_regularizer: Callable[[Any], Any] | None = None
     """The penalty on what it gives."""
+    captures: ClassVar[bool] = False
+    """Whether its constructor and ``call`` may be a user's, who reads masks where Keras has them."""
+    supports_masking: bool = False
+    """Whether a mask goes on, by ``compute_mask``."""
+    unmasked_axes: ClassVar[int | None] = None
+    """How many last axes a mask must lack to reach ``call`` unasked; None: any number."""
+    held_losses: Sequence[Any] = ()
+    """What the last outermost call added to the loss."""
+    built: bool = True
+    """Whether its weights are made."""
+    revision: int = 0
+    """How often its settings changed, so that compiled models notice."""
+    watched: Mapping[str, Any] = types.MappingProxyType({})
+    """What it reports to training, by name."""
 
     @property
     @abstractmethod
@@ -124,6 +139,14 @@ class Operation(ABC):
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
         return False
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> _tree.Nest:
+        """Return the masks of the results."""
+        return previous_mask
+
+    def makes_mask(self) -> bool:
+        """Return whether ``compute_mask`` may give a mask where no input has one."""
+        return False
+
     # What a function knows of masks; a layer has its ``mask_reach``
 
     def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
@@ -159,6 +182,11 @@ class Operation(ABC):
     def weights(self) -> list[Weight]:
         """All its weights."""
         return []
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes its weights."""
+        return True
 
     @property
     def path(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from anabranch import _tree
 from anabranch._asked import is_boolean, shown
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-EngineTensor: TypeAlias = Any
-"""A tensor of the engine, whose type this package does not name."""
+    from anabranch._types import Tensor as EngineTensor
+
 T = TypeVar("T")
 
 
@@ -91,12 +91,13 @@ class WeightEngine(Protocol):
 def _option(name: str, doc: str) -> property:
     """Return a property that reads and replaces one of a weight's options."""
 
-    def replace(weight: Weight, value: Any) -> None:
+    def replace(weight: Weight, value: object) -> None:
         whether = name in ("trainable", "autocast")
         if not (is_boolean(value) if whether else value is None or callable(value)):
             expected = "True or False" if whether else "a function or None"
             raise ArgumentTypeError(f"{name} of weight {weight.path!r} must be {expected}.", got=shown(value))
-        weight.options = weight.options._replace(**{name: value})  # type: ignore[arg-type]  # checked just above
+        options: dict[str, Any] = {name: value}
+        weight.options = weight.options._replace(**options)
         weight.engine.note_change()
 
     return property(lambda weight: getattr(weight.options, name), replace, doc=doc)
@@ -136,7 +137,7 @@ class Weight:
         self.home = home
         self.engine = engine
         self.axes = axes
-        self.tensor: EngineTensor = None
+        self.tensor: EngineTensor | None = None
         self.assigned = False  # whether somebody set the values, rather than the initializer
 
     initializer = _option("initializer", "Returns the initial values.")
@@ -145,7 +146,7 @@ class Weight:
     trainable = _option("trainable", "Whether training changes it.")
     autocast = _option("autocast", "Whether a layer that computes in fewer bits reads it in those.")
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
+    def __deepcopy__(self, memo: dict[int, object]) -> Weight:
         """Return a weight of the same values, which are drawn the same where nobody asked for them yet."""
         twin = Weight(self.name, self.shape, self.dtype, self.options, copy.deepcopy(self.home, memo), self.engine, self.axes)
         twin.tensor, twin.assigned = copy.deepcopy(self.tensor, memo), self.assigned
@@ -174,7 +175,7 @@ class Weight:
         values: np.ndarray[Any, Any] = (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
         return values
 
-    def assign(self, value: Any) -> Weight:
+    def assign(self, value: object) -> Weight:
         """Replace the values, given in Keras's axis order; the tensor object stays the same.
 
         Inside a layer's ``call`` this becomes a step of the model, which every later call takes.
@@ -202,8 +203,12 @@ class Weight:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
+    def _read(self) -> EngineTensor:
+        return self.engine.shown(self)
+
     def _operand(self, other: object) -> EngineTensor:
-        return self.engine.as_tensor(other) if is_numpy(other) else _shown(other)
+        operand: EngineTensor = self.engine.as_tensor(other) if is_numpy(other) else _shown(other)
+        return operand  # or what else an operator takes, such as a number
 
     @classmethod
     def __torch_function__(
@@ -212,52 +217,52 @@ class Weight:
         return function(*_shown(args), **{k: _shown(v) for k, v in (kwargs or {}).items()})
 
     def __add__(self, other: object) -> EngineTensor:
-        return _shown(self) + self._operand(other)
+        return self._read() + self._operand(other)
 
     def __radd__(self, other: object) -> EngineTensor:
-        return self._operand(other) + _shown(self)
+        return self._operand(other) + self._read()
 
     def __sub__(self, other: object) -> EngineTensor:
-        return _shown(self) - self._operand(other)
+        return self._read() - self._operand(other)
 
     def __rsub__(self, other: object) -> EngineTensor:
-        return self._operand(other) - _shown(self)
+        return self._operand(other) - self._read()
 
     def __mul__(self, other: object) -> EngineTensor:
-        return _shown(self) * self._operand(other)
+        return self._read() * self._operand(other)
 
     def __rmul__(self, other: object) -> EngineTensor:
-        return self._operand(other) * _shown(self)
+        return self._operand(other) * self._read()
 
     def __truediv__(self, other: object) -> EngineTensor:
-        return _shown(self) / self._operand(other)
+        return self._read() / self._operand(other)
 
     def __rtruediv__(self, other: object) -> EngineTensor:
-        return self._operand(other) / _shown(self)
+        return self._operand(other) / self._read()
 
     def __matmul__(self, other: object) -> EngineTensor:
-        return _shown(self) @ self._operand(other)
+        return self._read() @ self._operand(other)
 
     def __rmatmul__(self, other: object) -> EngineTensor:
-        return self._operand(other) @ _shown(self)
+        return self._operand(other) @ self._read()
 
     def __pow__(self, other: object) -> EngineTensor:
-        return _shown(self) ** self._operand(other)
+        return self._read() ** self._operand(other)
 
     def __lt__(self, other: object) -> EngineTensor:
-        return _shown(self) < self._operand(other)
+        return self._read() < self._operand(other)
 
     def __le__(self, other: object) -> EngineTensor:
-        return _shown(self) <= self._operand(other)
+        return self._read() <= self._operand(other)
 
     def __gt__(self, other: object) -> EngineTensor:
-        return _shown(self) > self._operand(other)
+        return self._read() > self._operand(other)
 
     def __ge__(self, other: object) -> EngineTensor:
-        return _shown(self) >= self._operand(other)
+        return self._read() >= self._operand(other)
 
     def __abs__(self) -> EngineTensor:
-        return abs(_shown(self))
+        return abs(self._read())
 
     @property
     def ndim(self) -> int:
@@ -268,10 +273,10 @@ class Weight:
         return True
 
     def __neg__(self) -> EngineTensor:
-        return -_shown(self)
+        return -self._read()
 
-    def __getitem__(self, key: object) -> EngineTensor:
-        return _shown(self)[key]
+    def __getitem__(self, key: Any) -> EngineTensor:
+        return self._read()[key]
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"

@@ -9,7 +9,7 @@ from anabranch import _tree
 from anabranch._asked import name_of
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable
-from anabranch.graph import Graph, Node, Operation, Tensor, spec_leaves, subgraph
+from anabranch.graph import AnyModel, Graph, Node, Operation, Tensor, Weight, spec_leaves, subgraph
 from anabranch.graph.arrays import is_parameter
 
 
@@ -67,12 +67,10 @@ class Facts(NamedTuple):
     weights: dict[str, str]
 
 
-def diff(old: Any, new: Any) -> Diff:
+def diff(old: AnyModel, new: AnyModel) -> Diff:
     """Return what differs between two models, layer by layer, matched by path; the numbers in the weights are not compared."""
-    for model in (old, new):
-        if subgraph(model) is None:
-            raise ArgumentTypeError("diff compares models with a graph.", got=f"{type(model).__name__}: {model!r}"[:120])
-    before, after = _facts(old.graph), _facts(new.graph)
+    first, second = _graph_of(old), _graph_of(new)
+    before, after = _facts(first), _facts(second)
     changes: list[Change] = []
     unchanged = 0
     for path in _merged(list(before), list(after)):
@@ -85,10 +83,17 @@ def diff(old: Any, new: Any) -> Diff:
             found = list(_changes(path, before[path], after[path]))
             changes += found
             unchanged += not found
-    ends = [_ends(model.graph) for model in (old, new)]
+    ends = [_ends(first), _ends(second)]
     if ends[0] != ends[1]:
         changes.append(Change("outputs", "outputs", *ends))
     return Diff(changes, unchanged)
+
+
+def _graph_of(model: object) -> Graph:
+    graph = subgraph(model)
+    if graph is None:
+        raise ArgumentTypeError("diff compares models with a graph.", got=f"{type(model).__name__}: {model!r}"[:120])
+    return graph
 
 
 def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
@@ -135,7 +140,7 @@ def _merged(a: list[str], b: list[str]) -> list[str]:
 def _facts(graph: Graph) -> dict[str, Facts]:
     """Return the facts of every operation by path, nested models' after their own."""
     found: dict[str, Facts] = {}
-    stack: list[tuple[str, Graph, Iterator[tuple[Any, list[Node]]]]] = [("", graph, _calls(graph))]
+    stack: list[tuple[str, Graph, Iterator[tuple[Operation, list[Node]]]]] = [("", graph, _calls(graph))]
     while stack:
         prefix, here, following = stack[-1]
         operation, calls = next(following, (None, []))
@@ -157,9 +162,9 @@ def _facts(graph: Graph) -> dict[str, Facts]:
     return found
 
 
-def _calls(graph: Graph) -> Iterator[tuple[Any, list[Node]]]:
+def _calls(graph: Graph) -> Iterator[tuple[Operation, list[Node]]]:
     """Yield each operation with its calls, in Keras's order of layers."""
-    nodes: dict[Any, list[Node]] = {operation: [] for operation in graph.operations}
+    nodes: dict[Operation, list[Node]] = {operation: [] for operation in graph.operations}
     for node in graph.nodes:
         nodes[node.operation].append(node)
     yield from nodes.items()
@@ -185,7 +190,7 @@ def _config(operation: Operation, calls: list[Any]) -> dict[str, str]:
     return {key: _text(value) for key, value in config.items()}
 
 
-def _relative(weight: Any, operation: Any) -> str:
+def _relative(weight: Weight, operation: Operation) -> str:
     """Return a weight's path below its operation; one that another operation was the first to hold goes by its name."""
     start = operation.path + "/"
     return str(weight.path.removeprefix(start) if weight.path.startswith(start) else weight.name)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, nearest
-from anabranch.graph import Graph, Node, Operation, Shape, Weight, spec_leaves, subgraph
+from anabranch.graph import AnyModel, Graph, Node, Operation, Shape, Weight, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
@@ -105,7 +105,7 @@ def _is_model(value: object) -> bool:
 
 
 @checked
-def summarise(model: Any, expand_nested: bool = False, layer_range: Sequence[str] | None = None) -> Summary:
+def summarise(model: AnyModel, expand_nested: bool = False, layer_range: Sequence[str] | None = None) -> Summary:
     """Return the model's rows: its layers in Keras's order, with connections as ``name[call][output]``."""
     if not _is_model(model):
         raise ArgumentTypeError("model of summary must be a model.", got=shown(model))
@@ -125,7 +125,7 @@ def summarise(model: Any, expand_nested: bool = False, layer_range: Sequence[str
 
 @checked
 def summary(
-    model: Any,
+    model: AnyModel,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], Any] | None = None,
@@ -157,7 +157,7 @@ def _print(text: str) -> None:
         print(text.encode(encoding, "replace").decode(encoding))  # noqa: T201
 
 
-def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:
+def _rows(model: AnyModel, graph: Graph, expand_nested: bool) -> Iterator[Row]:
     """Yield the rows of a graph; a nested model's follow its own, once for all its calls."""
     stack = [("", graph, _calls(graph), iter(_shown_operations(model, graph)))]
     while stack:
@@ -176,7 +176,7 @@ def _rows(model: Any, graph: Graph, expand_nested: bool) -> Iterator[Row]:
             stack.append((f"{prefix}{name}/", inner, _calls(inner), iter(_shown_operations(operation, inner))))
 
 
-def _shown_operations(model: Any, graph: Graph) -> list[Any]:
+def _shown_operations(model: AnyModel | Operation, graph: Graph) -> list[Operation]:
     """Return the operations that get a row: Keras's Sequential does not count its Input among its layers."""
     layers = set(model.sublayers())
     sources = {node.operation for node in graph.nodes if not node.inputs}
@@ -184,7 +184,7 @@ def _shown_operations(model: Any, graph: Graph) -> list[Any]:
 
 
 def _row(
-    operation: Any, name: str, prefix: str, shapes: list[Shape], masked: list[bool], connected_to: list[str], depth: int
+    operation: Operation, name: str, prefix: str, shapes: list[Shape], masked: list[bool], connected_to: list[str], depth: int
 ) -> Row:
     weights: list[Weight] = operation.weights
     if operation.is_function and not weights:
@@ -194,8 +194,8 @@ def _row(
     return Row(name, prefix + name, operation.summary_kind(), shapes, params, connected_to, trainable, depth, masked)
 
 
-def _calls(graph: Graph) -> dict[Any, list[Node]]:
-    found: dict[Any, list[Node]] = {}
+def _calls(graph: Graph) -> dict[Operation, list[Node]]:
+    found: dict[Operation, list[Node]] = {}
     for node in graph.nodes:
         found.setdefault(node.operation, []).append(node)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from anabranch import _tree, ops, registry
 from anabranch._asked import name_of
@@ -229,11 +229,17 @@ def _function_of(kind: str) -> Callable[..., Any]:
     return found
 
 
-def _item(x: Any, key: Any) -> Any:
+class Indexable(Protocol):
+    """What ``x[key]`` can be asked of."""
+
+    def __getitem__(self, key: Any, /) -> object: ...
+
+
+def _item(x: Indexable, key: object) -> object:
     return x[tuple(key) if isinstance(key, list) else key]
 
 
-def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> _tree.Nest:
     """Call a function with operands in their order and its other arguments by name."""
     if function is _item or isinstance(function, types.BuiltinFunctionType):
         return function(*args, **kwargs)
@@ -276,7 +282,7 @@ class _Reader:
         inputs, outputs = (self.tensors(config[key]) for key in GRAPH_KEYS[1:])
         return inputs, outputs
 
-    def tensors(self, nest: Json) -> Any:
+    def tensors(self, nest: Json) -> _tree.Nest:
         if _is_history(nest):
             return self.tensor(self.end(nest))
         if isinstance(nest, Mapping):
@@ -327,7 +333,7 @@ class _Reader:
 
     def call(self, name: str, node: Json) -> list[Tensor]:
         made = self.made[name]
-        if node is None:
+        if node is None and isinstance(made, Layer):
             return _tensors(made.output)
         args, kwargs = self.filled(node["args"]), self.filled(node["kwargs"])
         if isinstance(made, Layer):
@@ -337,7 +343,7 @@ class _Reader:
         results[0].node.operation.explicit_name = name
         return results
 
-    def filled(self, data: Json) -> Any:
+    def filled(self, data: Json) -> _tree.Nest:
         """Return arguments from JSON, with the tensors that it names."""
         if isinstance(data, list):
             return [self.filled(part) for part in data]
@@ -350,17 +356,18 @@ class _Reader:
         return {key: self.filled(part) for key, part in data.items()}
 
 
-def _operation(entry: Json) -> Any:
+def _operation(entry: Json) -> Layer | Callable[..., Any]:
     """Return the layer that an entry describes, or the function that is called in its place."""
     if str(entry.get("module")).startswith(("keras.src.ops", "keras.ops")):
         return _function_of(entry["class_name"])
     return layer_from(entry)
 
 
-def layer_from(entry: Json) -> Any:
+def layer_from(entry: Json) -> Layer:
     """Return the layer that an entry describes, without what only Keras's own layers have and leave unset."""
     config = {key: value for key, value in entry["config"].items() if key != "quantization_config" or value is not None}
-    return registry.deserialize({**entry, "config": config})
+    layer: Layer = registry.deserialize({**entry, "config": config})
+    return layer
 
 
 def _needed(data: Json) -> Iterator[History]:

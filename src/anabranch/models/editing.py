@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from anabranch import _tree
 from anabranch._arguments import checked
@@ -15,11 +15,29 @@ from anabranch._frames import bounded
 from anabranch.graph import Graph, Node, Tensor, outputs_of
 from anabranch.graph.call_site import warn
 from anabranch.graph.paths import Place, places
+from anabranch.layers.base import Layer
 from anabranch.layers.core import InputLayer
 from anabranch.models.trainer import Trainer
 
+if TYPE_CHECKING:
+    from anabranch.graph.draft import Draft
 
-def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, name: str | None) -> Any:
+M = TypeVar("M", bound=Trainer)
+
+
+class GraphEdit(Protocol):
+    """One of the edits of ``anabranch.edit``."""
+
+    @property
+    def text(self) -> str:
+        """The call that made it."""
+
+    @property
+    def apply(self) -> Callable[[Draft], None]:
+        """What changes the draft."""
+
+
+def edited(model: Trainer, graph: Graph, edits: Sequence[object], weights: object, name: str | None) -> Trainer:
     """Return a new model: the graph after all ``edits``, its layers twins that share or copy their weights."""
     if not isinstance(weights, str) or weights not in ("shared", "copied"):
         raise ArgumentError("weights of edit is not understood.", expected="'shared' or 'copied'", got=repr(weights))
@@ -47,7 +65,7 @@ def edited(model: Any, graph: Graph, edits: tuple[Any, ...], weights: object, na
     return new
 
 
-def recompile(old: Any, new: Any) -> None:
+def recompile(old: Trainer, new: Trainer) -> None:
     """Compile a new model as the old one was; outputs that the old did not have are left without a loss."""
     compiled = old._compiled
     if compiled is None:
@@ -67,7 +85,7 @@ def compile_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _by_name(given: object, old: list[str], new: list[str]) -> Any:
+def _by_name(given: object, old: list[str], new: list[str]) -> list[object] | dict[str, object] | None:
     """Return what was given for the old outputs under the new ones' names; an output that was renamed keeps its place."""
     if given is None:
         return None
@@ -79,12 +97,12 @@ def _by_name(given: object, old: list[str], new: list[str]) -> Any:
     return dict(zip(new, found, strict=True))
 
 
-def tapped(graph: Graph, wanted: object) -> tuple[Any, Any]:
+def tapped(graph: Graph, wanted: object) -> tuple[_tree.Nest, _tree.Nest]:
     """Return the graph's inputs, and the tensors at a nest of paths; nested models are made to return what is inside them."""
     return lifted(graph, places(graph, wanted))
 
 
-def lifted(graph: Graph, wanted: object) -> tuple[Any, Any]:
+def lifted(graph: Graph, wanted: object) -> tuple[_tree.Nest, _tree.Nest]:
     """Return the graph's inputs, and the tensors at a nest of places or of tensors of the graph itself."""
     if not any(isinstance(leaf, Place) and leaf.calls for leaf in _tree.leaves(wanted)):
         return graph.input_structure, _tree.map_leaves(lambda leaf: leaf.tensor() if isinstance(leaf, Place) else leaf, wanted)
@@ -97,7 +115,7 @@ def lifted(graph: Graph, wanted: object) -> tuple[Any, Any]:
     return built.input_structure, built.output_structure
 
 
-def cut(graph: Graph, start: object, end: object) -> tuple[Any, Any]:
+def cut(graph: Graph, start: object, end: object) -> tuple[_tree.Nest, _tree.Nest]:
     """Return the tensors at two nests of paths in one graph: the model's, or that of one nested model."""
     ends = [places(graph, nest) for nest in (start, end)]
     if len({leaf.calls for nest in ends for leaf in _tree.leaves(nest)}) > 1:
@@ -109,7 +127,7 @@ def cut(graph: Graph, start: object, end: object) -> tuple[Any, Any]:
     return inputs, outputs
 
 
-def connected(inputs: object, outputs: object, error: GraphError) -> tuple[Any, Any]:
+def connected(inputs: object, outputs: object, error: GraphError) -> tuple[_tree.Nest, _tree.Nest]:
     """Return inputs and outputs where an output is a tensor inside a nested model, so that its call joins them.
 
     Such a tensor belongs to the nested model's own graph, whose Input is not among ``inputs``; the model's call is found by the
@@ -192,15 +210,15 @@ def _owners(tensor: Tensor) -> list[Any]:
 @bounded
 @checked
 def clone_model(
-    model: Any,
-    input_tensors: Any = None,
-    clone_function: Callable[[Any], Any] | None = None,
+    model: M,
+    input_tensors: object = None,
+    clone_function: Callable[[Any], Layer] | None = None,
     call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
     *,
     weights: str = "fresh",
-    **kwargs: Any,
-) -> Any:
+    **kwargs: object,
+) -> M:
     """Return a model of the same graph with layers of its own.
 
     Args:
@@ -238,5 +256,4 @@ def clone_model(
     draft = Draft(model.graph)
     making = Making(clone_function, call_function, recursive, given)
     built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above
-    copied: Any = model  # a Model, which this module is below
-    return copied.with_graph(built.graph)
+    return cast("M", model.with_graph(built.graph))  # a Sequential, too, unless its clones are no row of layers

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from anabranch import _tree
 from anabranch._errors import AnabranchError
 from anabranch.graph import Graph, Shape, Spec, call_site
+from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.shapes import same
+from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 
 
-def specs_of(model: Any, x: Any) -> Any:
+def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
     """Return shape and dtype of each array in ``x``, in its nest: any batch size, floats in the model's own type."""
 
-    def spec(leaf: Any) -> Spec:
+    def spec(leaf: ArrayLike) -> Spec:
         dtype = str(leaf.dtype).removeprefix("torch.")
         return Spec((None, *leaf.shape[1:]) if leaf.shape else (), model.dtype if "float" in dtype else dtype)
 
     return _tree.map_leaves(spec, x) if not isinstance(x, Spec) else x
 
 
-def specs_of_shapes(model: Any, shape: Any) -> Any:
+def specs_of_shapes(model: Layer, shape: _tree.Nest) -> _tree.Nest:
     """Return specs of floats from what ``build`` takes: a shape with the batch first, or a nest of shapes."""
     if isinstance(shape, dict):
         return {key: specs_of_shapes(model, part) for key, part in shape.items()}
@@ -31,7 +33,7 @@ def specs_of_shapes(model: Any, shape: Any) -> Any:
     return Spec((None, *shape[1:]), model.dtype)
 
 
-def symbolic(shape: Any, dtypes: Iterator[str]) -> Any:
+def symbolic(shape: _tree.Nest, dtypes: Iterator[str]) -> _tree.Nest:
     """Return Inputs of these shapes, a shape or a nest of them, and of the next of ``dtypes`` each."""
     if isinstance(shape, dict):
         return {key: symbolic(part, dtypes) for key, part in shape.items()}
@@ -40,12 +42,12 @@ def symbolic(shape: Any, dtypes: Iterator[str]) -> Any:
     return Input(batch_shape=tuple(shape), dtype=next(dtypes))
 
 
-def specs_in(graph: Graph) -> Any:
+def specs_in(graph: Graph) -> _tree.Nest:
     """Return the specs of a graph's inputs, in their nest."""
     return _map(lambda tensor: tensor.spec, graph.input_structure)
 
 
-def graph_for(model: Any, specs: object, known: Graph | None) -> Graph:
+def graph_for(model: Layer, specs: object, known: Graph | None) -> Graph:
     """Return ``known`` where it fits data of ``specs``; else a graph that does.
 
     Where only sizes differ, the new graph leaves open those that have changed, so that batches of many sizes need no more.
@@ -71,7 +73,7 @@ def _common(one: Shape, other: Shape) -> Shape:
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))
 
 
-def _made(model: Any, specs: object) -> Graph:
+def _made(model: Layer, specs: object) -> Graph:
     inputs = _map(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
     return Graph(inputs, model.describe((inputs,), {}, call_site(), noted=False))
 
@@ -79,7 +81,7 @@ def _made(model: Any, specs: object) -> Graph:
 # A Spec is a tuple, but a leaf here
 
 
-def _map(function: Any, nest: Any) -> Any:
+def _map(function: Callable[[Any], object], nest: _tree.Nest) -> _tree.Nest:
     if isinstance(nest, dict):
         return {key: _map(function, part) for key, part in nest.items()}
     if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
@@ -88,13 +90,13 @@ def _map(function: Any, nest: Any) -> Any:
     return function(nest)
 
 
-def _leaves(nest: object) -> list[Any]:
-    found: list[Any] = []
+def _leaves(nest: object) -> list[Spec]:
+    found: list[Spec] = []
     _map(found.append, nest)
     return found
 
 
-def _form(nest: object) -> Any:
+def _form(nest: object) -> object:
     """Return the nest's form: a list and a tuple are one."""
     if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
         return [_form(part) for part in nest]

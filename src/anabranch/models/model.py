@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, cast
 
 from anabranch import _process, _tree, engine, registry, runtime
 from anabranch._arguments import checked
@@ -20,6 +20,19 @@ from anabranch.layers.base import Layer, _shapes as shapes_in, is_mask
 from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, implicit, unneeded
 from anabranch.models.structure import Structure
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from anabranch.graph import CallSite
+    from anabranch.graph.paths import Selector
+    from anabranch.models.editing import GraphEdit
+    from anabranch.runtime import Tensor as AnyTensor
+
+Tensors: TypeAlias = "AnyTensor | Tensor | Sequence[Tensors] | Mapping[str, Tensors]"
+"""A symbolic tensor, or a nest of them."""
+Paths: TypeAlias = "Selector | Sequence[Paths] | Mapping[str, Paths]"
+"""A path or another selector, or a nest of paths."""
 
 
 @bound_methods
@@ -44,10 +57,15 @@ class Model(Structure):
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
     _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
-    _seen: Any = None  # what such a model was first called on: shapes and dtypes
+    _seen: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
     def __init__(
-        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
+        self,
+        inputs: Tensors | None = None,
+        outputs: Tensors | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
         self._graph = None
@@ -134,7 +152,7 @@ class Model(Structure):
             raise self._not_built()
         return graph
 
-    def follow(self, x: Any) -> None:
+    def follow(self, x: object) -> None:
         """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes.
 
         Args:
@@ -153,7 +171,7 @@ class Model(Structure):
             if not self.claimed:
                 self.claim(_process.next_claim(), self.name)
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: _tree.Nest = None) -> None:
         """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes.
 
         Args:
@@ -182,7 +200,7 @@ class Model(Structure):
             self.built = False
             raise
 
-    def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: Any) -> None:
+    def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if self.built:
             return
         self.built = True  # a build of the user's may end with super().build(…); without one, weights come as call runs
@@ -211,7 +229,7 @@ class Model(Structure):
             repair="Model(inputs, outputs), or give a Sequential its Input first",
         )
 
-    def tap(self, paths: Any, name: str | None = None) -> Model:
+    def tap(self, paths: Paths, name: str | None = None) -> Model:
         """Return a model of inner tensors, on the same layers: outputs in the nest of ``paths``, or a dict for a selector.
 
         Args:
@@ -229,7 +247,7 @@ class Model(Structure):
 
         return Model(*editing.tapped(self._need_graph(), paths), name=name)
 
-    def between(self, start: Any, end: Any, name: str | None = None) -> Model:
+    def between(self, start: Paths, end: Paths, name: str | None = None) -> Model:
         """Return the part of the model from the tensors at ``start`` to those at ``end``, on the same layers.
 
         Args:
@@ -249,7 +267,7 @@ class Model(Structure):
         return Model(*editing.cut(self._need_graph(), start, end), name=name)
 
     @checked
-    def edit(self, *edits: Any, weights: str = "shared", name: str | None = None) -> Model:
+    def edit(self, *edits: GraphEdit, weights: str = "shared", name: str | None = None) -> Model:
         """Return a new model after ``edits`` (see :mod:`anabranch.edit`), all applied before anything is built.
 
         Untouched layers keep name, ``trainable`` and weights: ``"shared"`` with this model, or ``"copied"``. Where a weight
@@ -270,8 +288,7 @@ class Model(Structure):
         """
         from anabranch.models import editing  # which a description does without
 
-        found: Model = editing.edited(self, self._need_graph(), edits, weights, name)
-        return found
+        return cast("Model", editing.edited(self, self._need_graph(), edits, weights, name))
 
     def __copy__(self) -> Self:
         """Return a model of the same graph, layers and weights."""
@@ -289,10 +306,11 @@ class Model(Structure):
         arguments = None if self._compiled is None else editing.compile_arguments(self._compiled.arguments)
         return _restored, (type(self), self.get_config(), seen, values, arguments)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         """Return a model with layers and weights of its own."""
         if self.graph is not None:
-            return memo.setdefault(id(self), self.edit(weights="copied"))
+            twin: Model = memo.setdefault(id(self), self.edit(weights="copied"))
+            return twin
         # these name this model, so they are not the twin's
         own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit", "_cached") if key in vars(self)}
         try:
@@ -302,7 +320,7 @@ class Model(Structure):
 
     # Calling
 
-    def bind_inputs(self, value: Any) -> list[Any]:
+    def bind_inputs(self, value: _tree.Nest) -> list[Any]:
         """Return the leaves of ``value`` in the order of the model's inputs.
 
         Args:
@@ -321,7 +339,7 @@ class Model(Structure):
 
         return bind(value, Slots.inputs(self), Rule("inputs", _is_leaf, optional=optional_inputs(self)))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: _tree.Nest) -> _tree.Nest:
         """Return the outputs' shapes, in their nest, for a shape with the batch first or a nest of shapes.
 
         Args:
@@ -339,7 +357,7 @@ class Model(Structure):
         inputs = implicit.symbolic(input_shape, iter(dtypes))
         return map_specs(lambda spec: spec.shape, self.compute_output_spec(inputs))
 
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, inputs: _tree.Nest, **kwargs: Any) -> _tree.Nest:
         """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ.
 
         Args:
@@ -380,7 +398,7 @@ class Model(Structure):
 
     else:
 
-        def call(self, inputs: Any, training: bool | None = None) -> Any:
+        def call(self, inputs: _tree.Nest, training: bool | None = None) -> _tree.Nest:
             """Run the graph's layers one by one; a subclass without a graph writes its own.
 
             Args:
@@ -410,7 +428,7 @@ class Model(Structure):
                 runtime.note_mask(output, mask)
             return _tree.fill(graph.output_structure, outputs)
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         graph = self.graph
         if graph is not None:
             args, kwargs = self._call_arguments(args, kwargs)
@@ -522,7 +540,13 @@ class Model(Structure):
         return json.dumps(registry.serialize_keras_object(self), **kwargs)
 
 
-def _restored(kind: type[Model], config: dict[str, Any], seen: object, values: list[Any] | None, arguments: Any) -> Model:
+def _restored(
+    kind: type[Model],
+    config: dict[str, Any],
+    seen: object,
+    values: list[np.ndarray[Any, Any]] | None,
+    arguments: dict[str, Any] | None,
+) -> Model:
     """Return the model that was pickled."""
     model = kind.from_config(config)
     if values is not None:
@@ -546,7 +570,7 @@ def _is_leaf(value: object) -> bool:
     return not _tree.is_nest(value)
 
 
-def optional_inputs(model: Any) -> list[int]:
+def optional_inputs(model: Model) -> list[int]:
     """Return which of a model's inputs may be None: those that ``Input(optional=True)`` made."""
     return [index for index, tensor in enumerate(model.inputs) if tensor.node.operation.optional]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
-from anabranch.graph import Graph, Home, Node, Tensor, Weight, describe, outputs_of, subgraph
-from anabranch.graph.draft import Built, Draft, Ref, Replaced, Step
+from anabranch.graph import Graph, Home, Node, Operation, Tensor, Weight, describe, outputs_of, subgraph
+from anabranch.graph.draft import Built, Change, Draft, Ref, Replaced, Step
 from anabranch.graph.paths import walk
 from anabranch.layers.base import Layer
 from anabranch.layers.configuring import again
@@ -48,13 +48,13 @@ def rebuild(draft: Draft, weights: Weights, making: Making | None = None) -> Reb
 
 
 class _Builder:
-    def __init__(self, weights: Weights, making: Making, root: Graph, before: set[Any]) -> None:
+    def __init__(self, weights: Weights, making: Making, root: Graph, before: set[Operation]) -> None:
         self.weights = weights
         self.making = making
         self.root = root
         self.before = before  # the operations there were; others are new and stay
         self.notes: list[str] = []
-        self.twins: dict[Any, Any] = {}
+        self.twins: dict[Operation | Change, Operation] = {}
         self.memo: dict[int, Any] = {}  # of copies, so that what layers share stays shared
 
     def graph(self, draft: Draft) -> Graph:
@@ -63,7 +63,7 @@ class _Builder:
         if draft.graph is self.root and self.making.inputs is not None:
             made.update(zip((ref.step for ref in _tree.leaves(draft.inputs)), ([t] for t in self.making.inputs), strict=True))
 
-        def tensor(leaf: object) -> Any:
+        def tensor(leaf: object) -> object:
             return made[leaf.step][leaf.index] if isinstance(leaf, Ref) else leaf
 
         for step in draft.order():
@@ -74,7 +74,7 @@ class _Builder:
         inputs, outputs = _tree.map_leaves(tensor, (draft.inputs, draft.outputs))
         return Graph(inputs, outputs)
 
-    def call(self, step: Step, args: Any, kwargs: Any, draft: Draft) -> Any:
+    def call(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any], draft: Draft) -> _tree.Nest:
         """Return what a step gives for its new inputs."""
         if isinstance(step.operation, Built):
             old = step.operation.old
@@ -98,28 +98,32 @@ class _Builder:
             operation = self.refit(operation, args, kwargs, step)
         return operation.describe(args, kwargs, step.site, noted=noted)
 
-    def twin(self, old: object, step: Step, draft: Draft) -> Any:
+    def twin(self, old: Operation | Change, step: Step, draft: Draft) -> Operation:
         """Return what now replaces an operation; new ones stay."""
         if old not in self.twins:
             self.twins[old] = self.made(old, step, draft)
         return self.twins[old]
 
-    def made(self, old: Any, step: Step, draft: Draft) -> Any:
+    def made(self, old: Operation | Change, step: Step, draft: Draft) -> Operation:
         """Make what replaces an operation."""
         if isinstance(old, Replaced):
-            made = old.function(self.twin(old.old, step, draft))
+            replaced = old.old
+            made = old.function(replaced if replaced is None else self.twin(replaced, step, draft))
             if not isinstance(made, Layer):
                 raise ArgumentTypeError(
                     f"What replaces {step.name!r} is no layer.", expected="a layer, or a function from the old layer to one",
                     got=f"{type(made).__name__}: {made!r}"[:120],
                 )  # fmt: skip
             return made
+        if isinstance(old, Change):
+            raise NotImplementedError("a Built is called, not made")
         inner = draft.nested.get(old) if self.weights == "same" else draft.inside(old)
         if inner is not None:
+            holder: Any = old  # a model, or a layer with a graph inside
             graph = self.graph(inner)
-            if self.weights == "same" and _same_tensors(graph.outputs, old.graph.outputs):
+            if self.weights == "same" and _same_tensors(graph.outputs, holder.graph.outputs):
                 return old
-            twin = old.with_graph(graph)
+            twin: Operation = holder.with_graph(graph)
         elif self.weights == "same" or old not in self.before:
             return old
         elif isinstance(old, Layer) and self.making.clone is not None and (self.making.recursive or draft.graph is self.root):
@@ -136,7 +140,7 @@ class _Builder:
             twin.explicit_name = step.name
         return twin
 
-    def refit(self, layer: Layer, args: Any, kwargs: Any, step: Step) -> Layer:
+    def refit(self, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any], step: Step) -> Layer:
         """Return the layer itself where its weights fit the new input, else a new one that holds those which do."""
         fresh = again(layer)
         fresh.explicit_name, fresh.trainable = layer.explicit_name, layer.trainable
@@ -170,11 +174,11 @@ def _relative(weight: Weight, layer: Layer) -> str:
     return weight.path.removeprefix(layer.path + "/")
 
 
-def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
+def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     return [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if isinstance(leaf, Tensor)]
 
 
-def _same(node: Node, args: object, kwargs: object) -> bool:
+def _same(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether the new arguments are the tensors that a node took."""
     return _same_tensors(_tensors(args, kwargs), list(node.inputs))
 
@@ -183,6 +187,6 @@ def _same_tensors(some: list[Tensor], others: list[Tensor]) -> bool:
     return len(some) == len(others) and all(a.key == b.key for a, b in zip(some, others, strict=True))
 
 
-def _fits(node: Node, args: object, kwargs: object) -> bool:
+def _fits(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether the new inputs have the shapes of a node's."""
     return [tensor.shape for tensor in _tensors(args, kwargs)] == [tensor.shape for tensor in node.inputs]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from anabranch import _tree, registry, runtime
 from anabranch._asked import name_of
@@ -15,6 +15,9 @@ from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
 from anabranch.models import architecture
 from anabranch.models.model import Model
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor as AnyTensor
 
 
 @bound_methods
@@ -34,11 +37,13 @@ class Sequential(Model):
 
     first_call: ClassVar[int] = 0
 
-    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer | AnyTensor] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
         super().__init__(name=name, trainable=trainable)
         self._row: list[Layer] = []
-        self._source: Any = None  # the symbolic tensor that it begins with
-        self._end: Any = None
+        self._source: _tree.Nest = None  # the symbolic tensor that it begins with
+        self._end: _tree.Nest = None
         if layers is not None and not isinstance(layers, (list, tuple)):
             raise ArgumentTypeError("Sequential takes a list of layers.", got=repr(layers), repair="Sequential([layer, …])")
         for layer in layers or ():
@@ -48,7 +53,7 @@ class Sequential(Model):
     def _base_name(cls) -> str:
         return "sequential" if cls is Sequential else super()._base_name()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
+    def add(self, layer: Layer | AnyTensor, rebuild: bool = True) -> None:
         """Append a layer; the first may be what ``Input(...)`` gave.
 
         Args:
@@ -63,10 +68,12 @@ class Sequential(Model):
             >>> model.output_shape
             (None, 2)
         """
-        if isinstance(layer, Tensor) and not layer.node.inputs:
-            layer = layer.node.operation
-        if not isinstance(layer, Layer):
-            raise self._no_layer(layer)
+        given: object = layer
+        if isinstance(given, Tensor) and not given.node.inputs:
+            given = given.node.operation
+        if not isinstance(given, Layer):
+            raise self._no_layer(given)
+        layer = given
         if self in layer.inner_layers():
             itself = "itself" if layer is self else f"{layer.name!r}, which holds it"
             raise GraphError(
@@ -157,9 +164,9 @@ class Sequential(Model):
         row = _row_of(graph)
         if row is None:
             return Model(graph.input_structure, graph.output_structure, name=self.explicit_name)
-        twin: Any = super().with_graph(graph)
+        twin = cast("Sequential", super().with_graph(graph))
         twin._row, twin._source, twin._end = row, graph.inputs[0], graph.output_structure
-        return twin  # type: ignore[no-any-return]  # the class of self
+        return twin
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Connect the layers for an input of ``input_shape``, the batch first.
@@ -180,7 +187,7 @@ class Sequential(Model):
             dtype = "int32" if self._row and type(self._row[0]).__name__ == "Embedding" else None
             self._connect(Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=dtype))
 
-    def follow(self, x: Any) -> None:
+    def follow(self, x: object) -> None:
         """Connect the layers for data ``x``, where that is still to do.
 
         Args:
@@ -242,7 +249,7 @@ class Sequential(Model):
             repair="Sequential([Input((…)), …])",
         )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: _tree.Nest) -> _tree.Nest:
         """Return the output's shape for ``input_shape``, the batch first; layers that are not connected stay so.
 
         Args:
@@ -259,7 +266,7 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, inputs: _tree.Nest, **kwargs: Any) -> _tree.Nest:
         """Return the output's spec, connecting the layers first where that is still to do.
 
         Args:
@@ -275,7 +282,7 @@ class Sequential(Model):
             self.build(inputs.shape)
         return super().compute_output_spec(inputs, **kwargs)
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         if self.graph is None:
             args, kwargs = self._call_arguments(args, kwargs)
             value = runtime.as_tensor(args[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from anabranch import _tree, engine, exchange, insight, saving, training
 from anabranch._arguments import checked
@@ -16,6 +16,9 @@ from anabranch.layers.base import Layer
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch.graph.paths import Selector
     from anabranch.insight.differences import Diff
 
 
@@ -72,37 +75,37 @@ class Structure(Trainer):
 
     @property
     @bounded
-    def input_structure(self) -> Any:
+    def input_structure(self) -> _tree.Nest:
         """The inputs in the nest they were given in."""
         return self._need_graph().input_structure
 
     @property
     @bounded
-    def output_structure(self) -> Any:
+    def output_structure(self) -> _tree.Nest:
         """The outputs in the nest they were given in."""
         return self._need_graph().output_structure
 
     @property
     @bounded
-    def input(self) -> Any:
+    def input(self) -> _tree.Nest:
         """The inputs in the nest they were given in."""
         return self.input_structure
 
     @property
     @bounded
-    def output(self) -> Any:
+    def output(self) -> _tree.Nest:
         """The outputs in the nest they were given in."""
         return self.output_structure
 
     @property
     @bounded
-    def input_shape(self) -> Any:
+    def input_shape(self) -> _tree.Nest:
         """The inputs' shapes, in their nest."""
         return _tree.map_leaves(lambda tensor: tensor.shape, self.input_structure)
 
     @property
     @bounded
-    def output_shape(self) -> Any:
+    def output_shape(self) -> _tree.Nest:
         """The outputs' shapes, in their nest."""
         return _tree.map_leaves(lambda tensor: tensor.shape, self.output_structure)
 
@@ -155,13 +158,13 @@ class Structure(Trainer):
                 return layer
         raise unknown("layer", str(name), names.values(), of=repr(self.name))
 
-    def __getitem__(self, path: str) -> Any:
+    def __getitem__(self, path: str) -> Layer:
         """Return the layer at a path, such as ``model["backbone/conv2d"]``."""
         from anabranch.graph.paths import operation_at  # which a description does without
 
-        return operation_at(self._need_graph(), path)
+        return cast("Layer", operation_at(self._need_graph(), path))  # or a function of tensors
 
-    def select(self, selector: Any) -> dict[str, Any]:
+    def select(self, selector: Selector) -> dict[str, Layer]:
         """Return layers by path: those of a type, of a name pattern, or for which a predicate holds; nested models' too.
 
         Args:
@@ -176,7 +179,7 @@ class Structure(Trainer):
         """
         from anabranch.graph.paths import select  # which a description does without
 
-        return select(self._need_graph(), selector)
+        return cast("dict[str, Layer]", select(self._need_graph(), selector))  # and functions of tensors
 
     def tensor(self, path: str) -> Tensor:
         """Return the symbolic tensor at a path: ``"conv2d"``, ``"shared@2"`` for the third call, ``"split:1"``.
@@ -282,7 +285,7 @@ class Structure(Trainer):
             show_trainable=show_trainable, layer_range=layer_range,
         )  # fmt: skip
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Write the weights to a ``.safetensors`` file, by path.
 
         Args:
@@ -301,7 +304,7 @@ class Structure(Trainer):
         """
         saving.save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: Any) -> None:
+    def load_weights(self, filepath: str | Path) -> None:
         """Read the weights from a ``.safetensors`` file, by path and shape.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _process, engine, training, utils
@@ -10,8 +10,16 @@ from anabranch._frames import bound_methods, bounded
 from anabranch.layers.base import Layer
 
 if TYPE_CHECKING:
-    from anabranch.callbacks import History
+    import numpy as np
+
+    from anabranch.callbacks import Callback, History
     from anabranch.graph import Graph
+    from anabranch.losses.registry import LossLike
+    from anabranch.metrics import Metric
+    from anabranch.metrics.registry import MetricLike
+    from anabranch.optimizers import Optimizer
+    from anabranch.optimizers.registry import OptimizerLike
+    from anabranch.runtime import Tensor
 
 
 _STEPS = (
@@ -48,7 +56,21 @@ class Trainer(Layer):
         def has_call(self) -> bool:
             """Return whether the model has a ``call`` of its own."""
 
-        def follow(self, x: Any) -> None:
+        @property
+        def layers(self) -> list[Layer]:
+            """Return the layers."""
+
+        @property
+        def output_names(self) -> list[str]:
+            """Return what the outputs are called."""
+
+        def with_graph(self, graph: Graph) -> Trainer:
+            """Return a model like this one with another graph."""
+
+        def need_running_graph(self) -> Graph:
+            """Return what runs, or raise."""
+
+        def follow(self, x: object) -> None:
             """Make ``running_graph`` fit data ``x``."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -57,16 +79,16 @@ class Trainer(Layer):
 
     def compile(
         self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
+        optimizer: OptimizerLike = "rmsprop",
+        loss: LossLike | Sequence[Any] | Mapping[str, Any] = None,
+        loss_weights: float | Sequence[Any] | Mapping[str, Any] | None = None,
+        metrics: MetricLike | Sequence[Any] | Mapping[str, Any] | None = None,
+        weighted_metrics: MetricLike | Sequence[Any] | Mapping[str, Any] | None = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
-        remat: Any = None,
+        remat: str | Sequence[str] | int | None = None,
     ) -> None:
         """Set the optimizer, losses and metrics to train with.
 
@@ -140,19 +162,19 @@ class Trainer(Layer):
 
     @property
     @bounded
-    def optimizer(self) -> Any:
-        """The optimizer of ``compile``."""
+    def optimizer(self) -> Optimizer | Any:
+        """The optimizer of ``compile``; None before."""
         return self._compiled.optimizer if self._compiled else None
 
     @property
     @bounded
-    def loss(self) -> Any:
+    def loss(self) -> object:
         """The argument ``loss`` of ``compile``."""
         return self._compiled.given.loss if self._compiled else None
 
     @property
     @bounded
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Metric]:
         """The metrics in use: of the loss, of ``compile`` as one, of each output's loss, this model's own, those of layers."""
         return training.metrics_of(self)
 
@@ -164,17 +186,17 @@ class Trainer(Layer):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Any = None,
+        callbacks: Callback | Sequence[object] | None = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: object = None,
         shuffle: bool | str = True,
-        class_weight: dict[int, float] | None = None,
-        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | Mapping[float, float] | None = None,
+        sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
@@ -233,13 +255,13 @@ class Trainer(Layer):
 
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         verbose: int | str = "auto",
-        sample_weight: Any = None,
+        sample_weight: object = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callback | Sequence[object] | None = None,
         return_dict: bool = False,
     ) -> Any:
         """Return loss and metrics on data.
@@ -277,12 +299,12 @@ class Trainer(Layer):
 
     def predict(
         self,
-        x: Any,
+        x: object,
         batch_size: int | None = None,
         verbose: int | str = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
-    ) -> Any:
+        callbacks: Callback | Sequence[object] | None = None,
+    ) -> np.ndarray[Any, Any]:
         """Return the outputs for data as NumPy arrays, in the model's output structure.
 
         Args:
@@ -304,14 +326,17 @@ class Trainer(Layer):
             >>> model.predict(np.ones((3, 2)), verbose=0).tolist()
             [[2.0], [2.0], [2.0]]
         """
-        return training.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+        found: np.ndarray[Any, Any] = training.predict(
+            self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
+        )
+        return found  # or a nest of arrays, which is typed as one, as a layer's several results are
 
     def train_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        class_weight: Mapping[int, float] | Mapping[float, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
         """Take one training step on one batch and return its loss and metrics.
@@ -341,7 +366,7 @@ class Trainer(Layer):
         """
         return training.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False) -> Any:
         """Return loss and metrics on one batch.
 
         Args:
@@ -368,7 +393,7 @@ class Trainer(Layer):
         """
         return training.test_on_batch(self, x, y, sample_weight, return_dict)
 
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: object) -> np.ndarray[Any, Any]:
         """Return the outputs for one batch as NumPy arrays, in the model's output structure.
 
         Args:
@@ -385,7 +410,8 @@ class Trainer(Layer):
             >>> model.predict_on_batch(np.ones((1, 2))).tolist()
             [[2.0]]
         """
-        return training.predict_on_batch(self, x)
+        found: np.ndarray[Any, Any] = training.predict_on_batch(self, x)
+        return found  # or a nest of arrays, which is typed as one, as a layer's several results are
 
     def reset_metrics(self) -> None:
         """Reset the state of all metrics.
@@ -473,7 +499,7 @@ class Trainer(Layer):
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+    ) -> Tensor:
         """Return the loss of one batch, a scalar: the losses of ``compile``, weighted and summed, and ``losses``.
 
         Override it to train with a loss of your own.
@@ -554,5 +580,5 @@ class Trainer(Layer):
                 weight.tensor.grad = None
 
 
-def _default_loss(model: Trainer, y: object, y_pred: Any, sample_weight: Any) -> Any:
+def _default_loss(model: Trainer, y: object, y_pred: object, sample_weight: object) -> Tensor:
     return training.default_loss(model, y, y_pred, sample_weight)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 
@@ -165,7 +165,7 @@ class Optimizer(Settings):
         """
         if not all(isinstance(weight, Weight) for weight in weights):
             raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
-        parameters = [weight.value for weight in weights]
+        parameters = [cast("torch.nn.Parameter", weight.value) for weight in weights]
         engine = self._engine
         same = len(parameters) == len(self._parameters) and all(map(_is, parameters, self._parameters))
         if same and (engine is None or fits(engine)):
@@ -433,10 +433,11 @@ class Optimizer(Settings):
         for parameter in self._parameters:
             parameter.grad = None
         for weight, gradient in zip(weights, given, strict=True):
+            parameter = cast("torch.nn.Parameter", weight.value)
             # a sum is accumulated in place, and what was given is the caller's
-            own = not self.gradient_accumulation_steps or gradient is self._accumulated.sums.get(weight.value)
-            weight.value.grad = gradient if own else gradient.clone()
-            others.pop(weight.value, None)
+            own = not self.gradient_accumulation_steps or gradient is self._accumulated.sums.get(parameter)
+            parameter.grad = gradient if own else gradient.clone()
+            others.pop(parameter, None)
         self.step()
         for parameter, gradient in others.items():
             parameter.grad = gradient

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import torch
 
@@ -15,8 +15,10 @@ from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.third_party import TorchOptimizer
 from anabranch.registry import Json, Registry
 
+OptimizerLike: TypeAlias = "str | Optimizer | type[Optimizer] | Callable[..., Any] | dict[str, Any]"
 
-def _classes() -> dict[str, Any]:
+
+def _classes() -> dict[str, type[Optimizer]]:
     """Return the optimizers that the package lists as public."""
     package = importlib.import_module(__package__ or "")
     found = {name: getattr(package, name) for name in package.__all__}
@@ -24,7 +26,7 @@ def _classes() -> dict[str, Any]:
 
 
 class _Optimizers(Registry[Optimizer]):
-    def find(self, name: str) -> Any:
+    def find(self, name: str) -> type[Optimizer] | None:
         """Return what a name means, whatever its case, as in Keras."""
         found = self.table.get(name)
         return found or next((each for known, each in self.table.items() if known.lower() == name.lower()), None)
@@ -34,7 +36,7 @@ _registry = _Optimizers("optimizer", "keras.optimizers", Optimizer, _classes)
 
 
 @bounded
-def get(identifier: Any) -> Optimizer:
+def get(identifier: OptimizerLike) -> Optimizer:
     """Return an optimizer.
 
     Args:
@@ -54,10 +56,11 @@ def get(identifier: Any) -> Optimizer:
             got=type(identifier).__name__,
             repair=f"optimizer=lambda parameters: torch.optim.{type(identifier).__name__}(parameters, lr=…)",
         )
-    ours = isinstance(identifier, type) and issubclass(identifier, Optimizer)
-    if callable(identifier) and not ours and not isinstance(identifier, (str, Optimizer)):
-        return TorchOptimizer(identifier)
-    found: Optimizer | None = _registry.get(identifier)
+    if isinstance(identifier, (str, dict, Optimizer)) or (isinstance(identifier, type) and issubclass(identifier, Optimizer)):
+        found: Optimizer | None = _registry.get(identifier)
+    else:
+        factory: Callable[..., Any] = identifier
+        found = TorchOptimizer(factory) if callable(identifier) else _registry.get(identifier)
     if found is None:
         raise ArgumentTypeError("Expected an optimizer.", expected="a name, an optimizer or a factory", got="None")
     return found

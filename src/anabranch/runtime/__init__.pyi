@@ -1,3 +1,5 @@
+from anabranch._types import Generator as Generator, Module as Module, Tensor as Tensor
+
 from .arrays import (
     as_input as as_input,
     as_tensor as as_tensor,
@@ -48,6 +50,7 @@ from .seeding import (
     synchronise_seed as synchronise_seed,
 )
 from .state import (
+    Watched as Watched,
     gathering as gathering,
     give_losses as give_losses,
     is_tracing as is_tracing,
@@ -65,7 +68,6 @@ from .third_party import (
     set_mode as set_mode,
     weight_of as weight_of,
 )
-from .types import Generator as Generator, Module as Module, Tensor as Tensor
 from .weights import (
     native as native,
     note_change as note_change,

@@ -15,7 +15,7 @@ from anabranch.graph import Shape, Tensor, Weight
 from anabranch.graph.shapes import same
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
-from anabranch.runtime.masks import mask_of, with_mask
+from anabranch.runtime.masks import mask_of, traced, with_mask
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
@@ -31,7 +31,7 @@ def dtype_of(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) -> torch.Tensor:
+def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True) -> torch.Tensor:
     """Return an array, number, list or weight as a tensor on the device; floats become ``dtype``, ``integers`` stay."""
     if isinstance(value, Weight):
         return weights.shown(value)
@@ -53,12 +53,12 @@ def as_tensor(value: Any, dtype: str | None = None, *, integers: bool = True) ->
     return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
 
 
-def as_tensors(nest: Any, dtype: str | None = None, *, integers: bool = True) -> Any:
+def as_tensors(nest: _tree.Nest, dtype: str | None = None, *, integers: bool = True) -> _tree.Nest:
     """Return the nest with its arrays as tensors on the device; traced values, None and options pass unchanged."""
     if isinstance(nest, list) and nest and all(isinstance(item, (int, float)) for item in _tree.leaves(nest)):
         return as_tensor(nest, dtype, integers=integers)
 
-    def converted(leaf: Any) -> Any:
+    def converted(leaf: object) -> object:
         if _is_array(leaf):
             return as_tensor(leaf, dtype, integers=integers)
         if dtype is None or integers or not isinstance(leaf, torch.fx.Proxy) or not _may_be_integer(leaf.node):
@@ -92,22 +92,22 @@ _COMPARISONS = frozenset((
 ))  # fmt: skip
 
 
-def _traced_cast(value: Any, dtype: str) -> Any:
+def _traced_cast(value: torch.fx.Proxy, dtype: str) -> torch.Tensor:
     """Trace that integers which come into a model become floats before a layer that takes none."""
     found, shape = value.to(dtype_of(dtype)), value.node.meta.get("shape")
     if shape is not None:
         found.node.meta["shape"] = shape
-    return with_mask(found, mask_of(value))
+    return with_mask(traced(found), mask_of(value))
 
 
-def masked_nest(values: Any, masks: Any) -> Any:
+def masked_nest(values: _tree.Nest, masks: _tree.Nest) -> _tree.Nest:
     """Return a nest of values with a mask, or None, for each."""
     values = as_tensors(values)
     found = zip(_tree.leaves(values), _tree.leaves(as_tensors(masks)), strict=True)
     return _tree.fill(values, [with_mask(value, mask) for value, mask in found])
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return isinstance(value, (np.ndarray, np.generic, torch.Tensor, Weight))
 
 
@@ -116,15 +116,15 @@ def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).detach().cpu().numpy()
 
 
-def shape_of(value: Any) -> Shape | None:
+def shape_of(value: object) -> Shape | None:
     """Return what is known of a shape before running; None where a traced value's shape is not known."""
     if isinstance(value, torch.fx.Proxy):
         shape: Shape | None = value.node.meta.get("shape")
         return shape
-    return tuple(np.shape(value))
+    return tuple(value.shape if isinstance(value, (torch.Tensor, np.ndarray, Weight)) else np.asarray(value).shape)
 
 
-def rank_of(value: Any) -> int:
+def rank_of(value: object) -> int:
     """Return the number of axes."""
     shape = shape_of(value)
     if shape is None:
@@ -132,13 +132,13 @@ def rank_of(value: Any) -> int:
     return len(shape)
 
 
-def sizes(value: Any, rank: int) -> tuple[Any, ...]:
+def sizes(value: torch.Tensor, rank: int) -> tuple[int, ...]:
     """Return the sizes along each axis: integers where known, traced reads of ``value.shape`` elsewhere."""
     known = shape_of(value) or (None,) * rank
     return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(known))
 
 
-def as_input(value: Any, declared: Tensor, model: str) -> Any:
+def as_input(value: object, declared: Tensor, model: str) -> torch.Tensor:
     """Return ``value`` as a tensor that fits a model's declared input, cast to its dtype; a missing last axis of 1 is added."""
     if value is None:
         raise DataError(f"Input {declared.name!r} of model {model!r} is None.", repair="Input(…, optional=True) may go without")

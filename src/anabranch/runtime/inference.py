@@ -49,7 +49,7 @@ class _StandIns:
         shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
         return torch.ones(shape, dtype=dtype_of(weight.dtype), device=device())
 
-    def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Run the module with ones for its parameters and buffers, so that its own stay as they are."""
         held = {
             name: torch.ones(p.shape, dtype=p.dtype, device=device())
@@ -60,13 +60,13 @@ class _StandIns:
     def inner_call(self, layer: object, args: object, kwargs: object, edges: object) -> None:
         """Let layers inside run."""
 
-    def ran(self, layer: Any, result: Any) -> None:
+    def ran(self, layer: Operation, result: _tree.Nest) -> None:
         """Nothing is noted."""
 
-    def loss(self, value: Any) -> None:
+    def loss(self, value: object) -> None:
         """Nothing is noted."""
 
-    def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def watch(self, metric: state.Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Nothing is noted."""
 
 
@@ -181,7 +181,9 @@ def _specs(runs: list[Run], what: str) -> _tree.Nest:
     return _tree.map_leaves(spec, first)
 
 
-def _without_sizes(error: AnabranchError, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AnabranchError:
+def _without_sizes(
+    error: AnabranchError, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> AnabranchError:
     """Return the error of a call whose text names no size that was only tried for an unknown one."""
     try:
         _run(operation, args, kwargs, _Sizes(UNKNOWN[1], {}))
@@ -204,7 +206,7 @@ def _common(first: str, second: str) -> str:
     return re.sub(r"\d+", lambda found: found[0] if found[0] == next(others) else "None", first)
 
 
-def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> Run:
+def _run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> Run:
     """Return what one run gives, and its masks: on fakes, or on ones where values are asked for."""
     try:
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
@@ -212,7 +214,13 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _
         return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
 
 
-def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: _Sizes) -> Run:
+def _run_in(
+    mode: contextlib.AbstractContextManager[object],
+    layer: Operation,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    sizes: _Sizes,
+) -> Run:
     arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]
     symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
@@ -220,7 +228,7 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     numbers = iter(range(len(arrays)))
     edges: list[Edge] = []
 
-    def stand_in(leaf: Any) -> Any:
+    def stand_in(leaf: object) -> object:
         number = next(numbers) if has_shape(leaf) else 0
         if not isinstance(leaf, Tensor):
             return leaf
@@ -256,16 +264,16 @@ def _run_in(mode: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
                 f"{_named(layer)} gave {'nothing' if leaf is None else f'a {type(leaf).__name__}'} where a tensor belongs.",
                 repair="end it with return and the result" if leaf is None else None,
             )
-    if judge is not None:
+    if judge is not None and layer.judgements is not None:
         layer.judgements.add(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
     return result, masks
 
 
-def described_shape(value: Any) -> Shape:
+def described_shape(value: torch.Tensor) -> Shape:
     """Return a tensor's shape; while shapes are found, as far as its symbolic tensor knows it."""
     shape: Shape | None = value.__dict__.get(_DESCRIBED)
     return tuple(value.shape) if shape is None else shape
 
 
-def _named(operation: Any) -> str:
+def _named(operation: Operation) -> str:
     return f"The call of {type(operation).__name__}" if not operation.is_function else f"The function {operation.name}"

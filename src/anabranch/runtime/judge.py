@@ -9,10 +9,11 @@ dimensions it acts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
+from torch._ops import OpOverload
 from torch.utils._pytree import tree_leaves
 
 from anabranch.graph import Judgement
@@ -52,7 +53,7 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         self._shapes[number] = tuple(value.shape)
         self._note(value, tuple(value.dim() if each == number else None for each in range(self._count)))
 
-    def judgement(self, results: list[Any]) -> Judgement:
+    def judgement(self, results: Sequence[torch.Tensor]) -> Judgement:
         """Return what was seen, over all results."""
         found = [
             tuple(
@@ -63,7 +64,9 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         ]
         return Judgement(tuple(_least(column) for column in zip(*found, strict=True)) if found else (), self.unknown)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+    ) -> object:
         """Run one operation, and note what its results follow from."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
@@ -78,7 +81,14 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         self._leads[id(value)] = leads
         self._held.append(value)
 
-    def _after(self, func: Any, args: Any, kwargs: Any, inputs: list[torch.Tensor], output: torch.Tensor) -> Leads:
+    def _after(
+        self,
+        func: OpOverload,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        inputs: list[torch.Tensor],
+        output: torch.Tensor,
+    ) -> Leads:
         name: str = func._schema.name.rpartition("::")[2]
         given = _arguments(func, args, kwargs)
         limits = _limits(name, is_pointwise(func), given, inputs, output)
@@ -92,17 +102,17 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         return tuple(_least(column) for column in found)
 
 
-def _within(sizes: Any, own: tuple[int, ...]) -> int:
+def _within(sizes: Sequence[int], own: tuple[int, ...]) -> int:
     """Return how many of an array's ``own`` leading axes are within the leading ``sizes`` of a value."""
     blocks = {math.prod(sizes[:count]) for count in range(len(sizes) + 1)}
     return max(count for count in range(len(own) + 1) if math.prod(own[:count]) in blocks)
 
 
-def _least(leads: Any) -> int | None:
+def _least(leads: Iterable[int | None]) -> int | None:
     return min((lead for lead in leads if lead is not None), default=None)
 
 
-def _arguments(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+def _arguments(func: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
     """Return the arguments of an operation by its schema's names, defaults too."""
     schema = func._schema.arguments
     given = {each.name: each.default_value for each in schema if each.has_default_value()}
@@ -133,7 +143,7 @@ def _aligned(shape: torch.Size, result: torch.Size) -> int:
     return _prefix(shape, result) if len(shape) == len(result) else 0
 
 
-def _prefix(a: Any, b: Any) -> int:
+def _prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """Return how many leading sizes two shapes share."""
     count = 0
     for m, n in zip(a, b, strict=False):

@@ -12,6 +12,7 @@ from torch.fx.proxy import Proxy
 
 from anabranch import _tree
 from anabranch._asked import has_shape, parameters_of
+from anabranch.graph import Operation
 from anabranch.graph.facts import mask_key, taken
 from anabranch.graph.masks import of_function
 from anabranch.runtime.masks import Edge, both, hidden, known_shape, mask_of, mask_rank, with_mask
@@ -19,7 +20,7 @@ from anabranch.runtime.masks import Edge, both, hidden, known_shape, mask_of, ma
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # the arguments of one
 
 
-def inject_masks(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+def inject_masks(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], _tree.Nest]:
     """Return ``kwargs`` with the masks that ``call`` takes and nobody gave, and the masks of its first argument.
 
     ``mask`` is the first argument's, in its nest; ``x_mask`` that of the argument ``x``. Where nothing is masked: None.
@@ -43,7 +44,7 @@ def _masks(value: _tree.Nest) -> _tree.Nest:
     return _tree.map_leaves(mask_of, value) if any(mask_of(leaf) is not None for leaf in _tree.leaves(value)) else None
 
 
-def _is_injected(layer: Any, value: _tree.Nest, masks: _tree.Nest) -> bool:
+def _is_injected(layer: Operation, value: _tree.Nest, masks: _tree.Nest) -> bool:
     if masks is None or layer.unmasked_axes is None or _tree.is_nest(masks):
         return masks is not None
     shape, reach = known_shape(value), mask_rank(masks)
@@ -64,7 +65,9 @@ def _mask_arguments(call: Callable[..., Any]) -> list[tuple[str, int, tuple[str,
     return found
 
 
-def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previous: _tree.Nest, result: _tree.Nest) -> list[Any]:
+def passed_on(
+    layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], previous: _tree.Nest, result: _tree.Nest
+) -> list[torch.Tensor | None]:
     """Return the mask of each leaf of ``result``: by the layer's ``compute_mask``, a function's rule, or the calls inside."""
     leaves = _tree.leaves(result)
     inside = [mask_of(leaf) for leaf in leaves]
@@ -84,7 +87,9 @@ def passed_on(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], previou
     return [mask if own is None else own for own, mask in zip(inside, masks, strict=False)]
 
 
-def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inside: list[Any]) -> list[Any]:
+def _after_function(
+    operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], inside: list[torch.Tensor | None]
+) -> list[torch.Tensor | None]:
     leaves = _tree.leaves((args, list(kwargs.values())))
     arrays: list[Any] = [leaf for leaf in leaves if isinstance(leaf, Proxy) or has_shape(leaf)]
     masks = [mask_of(leaf) for leaf in arrays]
@@ -104,7 +109,7 @@ def _after_function(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     return [mask] * len(inside)
 
 
-def carried(result: _tree.Nest, masks: list[Any]) -> _tree.Nest:
+def carried(result: _tree.Nest, masks: list[torch.Tensor | None]) -> _tree.Nest:
     """Return the result of a layer's public call with its masks: tensors show them, traced values have them in the run."""
     if not _tree.is_nest(result):
         return with_mask(result, masks[0])
@@ -113,14 +118,14 @@ def carried(result: _tree.Nest, masks: list[Any]) -> _tree.Nest:
     return result if all(map(operator.is_, leaves, found)) else _tree.fill(result, found)
 
 
-def visible(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge]) -> Call:
+def visible(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge]) -> Call:
     """Return a call's arguments as a user's ``call`` expects them, whose code may read ``_keras_mask``."""
     masks = {id(value): mask for value, mask in edges if mask is not None and isinstance(value, torch.Tensor)}
     if not masks or layer.is_function or layer.graph is not None or not layer.captures:
         return args, kwargs
 
     def shown(leaf: object) -> object:
-        if id(leaf) not in masks:
+        if id(leaf) not in masks or not isinstance(leaf, torch.Tensor):
             return leaf
         alias = with_mask(leaf, masks[id(leaf)])
         vars(alias).update({**vars(leaf), **vars(alias)})  # such as the shape that a stand-in represents

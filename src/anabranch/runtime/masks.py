@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.fx.proxy import Proxy
@@ -18,7 +18,7 @@ from anabranch.graph import Shape
 
 _SHOWN = "_keras_mask"  # Keras's name for it
 _Mask = TypeVar("_Mask")
-Edge = tuple[Any, Any]  # a value and its mask, None where all of it counts
+Edge = tuple[torch.Tensor, torch.Tensor | None]  # a value and its mask, None where all of it counts; traced values too
 
 
 class Scope:
@@ -56,7 +56,7 @@ def leave(outer: Scope | None) -> None:
     _current.scope = outer
 
 
-def mask_of(value: object) -> Any:
+def mask_of(value: object) -> torch.Tensor | None:
     """Return the mask of a value as the runs under way know it, else as it shows it; None where there is none."""
     scope = _current.scope
     if scope is not None:
@@ -68,17 +68,17 @@ def mask_of(value: object) -> Any:
     return _shown(value)
 
 
-def _shown(value: object) -> Any:
+def _shown(value: object) -> torch.Tensor | None:
     return value.__dict__.get(_SHOWN) if isinstance(value, torch.Tensor) else None
 
 
-def note_mask(value: object, mask: object) -> None:
+def note_mask(value: torch.Tensor, mask: torch.Tensor | None) -> None:
     """Note inside a ``call`` the mask of a value that it computed, until that call ends."""
     if _current.scope is not None:
         _current.scope = Scope(((value, mask),), _current.scope)
 
 
-def with_mask(value: Any, mask: object) -> Any:
+def with_mask(value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Return ``value`` with another mask, None for none, shown where it is a tensor; the object given keeps the one it has."""
     if isinstance(value, Proxy):
         if mask is mask_of(value):
@@ -94,14 +94,19 @@ def with_mask(value: Any, mask: object) -> Any:
     return alias
 
 
+def traced(value: Proxy) -> torch.Tensor:
+    """Return a traced value under the type of what it represents."""
+    return cast("torch.Tensor", value)
+
+
 def hidden(value: object) -> object:
     """Return ``value`` without the attribute that shows its mask."""
     return value.view_as(value) if isinstance(value, torch.Tensor) and _shown(value) is not None else value
 
 
-def distinct(values: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+def distinct(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:
     """Return values of which no two with different masks are one object."""
-    found: dict[int, Any] = {}
+    found: dict[int, torch.Tensor | None] = {}
     return [
         x if found.setdefault(id(x), mask) is mask else x.tracer.proxy(x.node) if isinstance(x, Proxy) else x.view_as(x)
         for x, mask in zip(values, masks, strict=True)
@@ -129,7 +134,7 @@ def shaped(mask: _Mask, shape: Shape | None) -> _Mask:
     return mask
 
 
-def together(function: Callable[[Any, Any], Any], masks: list[Any]) -> Any:
+def together(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], masks: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return masks combined two by two; those over fewer axes hold along the others."""
     result, *others = masks
     for other in others:
@@ -142,29 +147,31 @@ def together(function: Callable[[Any, Any], Any], masks: list[Any]) -> Any:
     return result
 
 
-def spread(mask: Any, rank: int) -> Any:
+def spread(mask: torch.Tensor, rank: int) -> torch.Tensor:
     """Return a mask with axes of size 1 after its own, up to ``rank``."""
     missing = rank - (mask_rank(mask) or rank)
-    return mask[(..., *(None,) * missing)] if missing > 0 else mask
+    return mask[(..., *[None] * missing)] if missing > 0 else mask
 
 
-def ones_along(value: Any, like: Any) -> Any:
+def ones_along(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return a mask that is true everywhere, over as many axes of ``value`` as ``like`` has."""
     rank = mask_rank(like) or 2
-    return torch.ones_like(value[(..., *(0,) * ((len(known_shape(value) or ()) or rank + 1) - rank))], dtype=torch.bool)
+    count = (len(known_shape(value) or ()) or rank + 1) - rank
+    place: tuple[Any, ...] = (..., *[0] * count)
+    return torch.ones_like(value[place], dtype=torch.bool)
 
 
-def either(masks: list[Any]) -> Any:
+def either(masks: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return where at least one mask is true."""
     return together(torch.logical_or, masks)
 
 
-def both(masks: list[Any]) -> Any:
+def both(masks: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return where all masks are true."""
     return together(torch.logical_and, masks)
 
 
-def side_by_side(inputs: list[Any], masks: list[Any], axis: int) -> Any:
+def side_by_side(inputs: Sequence[torch.Tensor], masks: Sequence[torch.Tensor | None], axis: int) -> torch.Tensor:
     """Return the mask of ``inputs`` joined along ``axis``: masks joined where it is masked, else true where one is.
 
     An input without a mask counts everywhere.
@@ -176,7 +183,7 @@ def side_by_side(inputs: list[Any], masks: list[Any], axis: int) -> Any:
     return torch.cat(full, axis % rank) if axis % rank < reach else either(full)
 
 
-def unequal(value: Any, number: float) -> Any:
+def unequal(value: torch.Tensor, number: float) -> torch.Tensor:
     """Return the mask of a series: true where a step of (…, C) differs from ``number`` in one place at least."""
     shape = known_shape(value)
     return shaped((value != number).any(-1), None if shape is None else shape[:-1])

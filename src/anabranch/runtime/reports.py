@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, NotReadyError
+from anabranch.graph import Operation
 from anabranch.runtime import state
 from anabranch.runtime.arrays import as_tensor
 
@@ -27,12 +28,12 @@ class RunningValue:
         """The state."""
         return [] if self.total is None else [self.total]
 
-    def update_state(self, value: Any) -> None:
+    def update_state(self, value: torch.Tensor | float) -> None:
         """Add the elements of one value; nothing is read from the device."""
-        value = torch.as_tensor(value).detach()
-        total = value.sum(dtype=torch.float32 if value.device.type == "mps" else torch.float64)
+        given = torch.as_tensor(value).detach()
+        total = given.sum(dtype=torch.float32 if given.device.type == "mps" else torch.float64)
         self.total = total if self.total is None else self.total.to(total.device) + total
-        self.count += value.numel()
+        self.count += given.numel()
 
     def result(self) -> torch.Tensor:
         """Return the mean or the sum so far, 0 where there is none yet."""
@@ -48,7 +49,7 @@ class RunningValue:
 class Watching(torch.nn.Module):
     """An update of a metric, as a step of a lowered model."""
 
-    def __init__(self, metric: Any) -> None:
+    def __init__(self, metric: state.Watched) -> None:
         super().__init__()
         self.metric = metric
 
@@ -57,7 +58,14 @@ class Watching(torch.nn.Module):
         self.metric.update_state(*args, **kwargs)
 
 
-def report_loss(layer: Any, loss: Any) -> None:
+class Reporter(state.Reporting, Protocol):
+    """A layer that can say which one it is."""
+
+    def _described(self) -> str:
+        """Return how errors name it."""
+
+
+def report_loss(layer: Reporter, loss: _tree.Nest) -> None:
     """Add to the losses of ``layer``, whose call is under way, one value or a nest of values."""
     tracer = state.tracer()
     for value in _tree.leaves(loss):
@@ -78,7 +86,7 @@ def report_loss(layer: Any, loss: Any) -> None:
             state.hold_loss(layer, as_tensor(value))
 
 
-def report_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def report_update(metric: state.Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Trace the update of a metric and return True; return False where nothing is traced, so that the caller does it now."""
     tracer = state.tracer()
     if tracer is not None:
@@ -86,7 +94,7 @@ def report_update(metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     return tracer is not None
 
 
-def watch_value(layer: Any, value: Any, name: str, aggregation: str) -> None:
+def watch_value(layer: Operation, value: torch.Tensor | float, name: str, aggregation: str) -> None:
     """Add one value to what ``layer`` reports under ``name``."""
     if not isinstance(value, (torch.Tensor, Proxy)):
         value = as_tensor(value)

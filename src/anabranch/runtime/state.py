@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch.fx.proxy import Proxy
 
 from anabranch import _tree
 from anabranch.graph import Operation, Weight
 from anabranch.runtime.masking import bare, inject_masks, passed_on, visible
 from anabranch.runtime.masks import Edge, enter, leave
 
+Masks: TypeAlias = "list[torch.Tensor | None]"
+"""The mask of each leaf of a result, None for none."""
+
+
+class Watched(Protocol):
+    """What a layer reports to training: a metric, or a running value."""
+
+    name: str
+
+    def update_state(self, *args: Any, **kwargs: Any) -> object:
+        """Take one more value."""
+
+
+class Reporting(Protocol):
+    """A layer or model, as the losses that layers add concern it."""
+
+    held_losses: Sequence[Any]
+
+    def inner_layers(self) -> Iterable[Reporting]:
+        """Return it and all layers inside it."""
+
 
 class Tracer(Protocol):
     """Replaces weights while calls are traced instead of computed."""
 
-    def weight(self, weight: Weight) -> Any:
+    def weight(self, weight: Weight) -> torch.Tensor:
         """Return the traced read of the weight's tensor, in torch's layout."""
 
-    def module(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return the traced result of a third-party torch module."""
 
-    def loss(self, value: Any) -> None:
+    def loss(self, value: torch.Tensor | Proxy | float) -> None:
         """Take a loss that a layer adds."""
 
-    def watch(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def watch(self, metric: Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take the update of a metric."""
 
     def inner_call(
@@ -33,7 +57,7 @@ class Tracer(Protocol):
     ) -> tuple[Any, list[Any]] | None:
         """Return the result of a layer that another's call makes, and its masks; None has the call traced as it is."""
 
-    def ran(self, layer: Any, result: Any) -> None:
+    def ran(self, layer: Operation, result: _tree.Nest) -> None:
         """Hear what a layer gave, be it one of the graph's or one inside another."""
 
 
@@ -43,7 +67,7 @@ class _State(threading.local):
     depth: int = 0  # how many calls are under way, one inside another
     losses: bool = False  # whether layers may hold losses of earlier calls
     precision: str | None = None  # the float type of fewer bits that the layer under way computes in
-    gathered: list[Any] | None = None  # what layers that run whole inside a lowered model add to the loss
+    gathered: list[torch.Tensor] | None = None  # what layers that run whole inside a lowered model add to the loss
 
 
 _state = _State()
@@ -89,7 +113,9 @@ def precision() -> str | None:
     return _state.precision
 
 
-def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge] = ()) -> tuple[Any, list[Any]]:
+def run(
+    layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge] = ()
+) -> tuple[_tree.Nest, Masks]:
     """Call the layer's ``call`` and return its result and the mask of each leaf of that, None for none.
 
     ``edges``: values among the arguments, each with its mask; those of others are known from the run around this one. ``call``
@@ -110,7 +136,7 @@ def run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequen
     return bare(result) if edges else result, masks
 
 
-def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
+def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_tree.Nest, Masks]:
     training = kwargs.get("training")
     if training is None:
         training = _state.training
@@ -152,20 +178,20 @@ def is_running() -> bool:
     return _state.depth > 0
 
 
-def hold_loss(layer: Any, loss: Any) -> None:
+def hold_loss(layer: Reporting, loss: torch.Tensor) -> None:
     """Store a loss with the layer that added it, until the next outermost call."""
     layer.held_losses = (*layer.held_losses, loss)
     _state.losses = True
 
 
-def forget_losses(layer: Any) -> None:
+def forget_losses(layer: Reporting) -> None:
     """Forget the losses that a layer and those inside it hold."""
     for inner in layer.inner_layers():
         inner.held_losses = ()
 
 
 @contextlib.contextmanager
-def gathering() -> Iterator[list[Any]]:
+def gathering() -> Iterator[list[torch.Tensor]]:
     """Give a list to which layers that run whole inside the block add their losses."""
     before, _state.gathered = _state.gathered, []
     try:
@@ -174,14 +200,14 @@ def gathering() -> Iterator[list[Any]]:
         _state.gathered = before
 
 
-def give_losses(layer: Any) -> None:
+def give_losses(layer: Reporting) -> None:
     """Hand the losses of a layer that has just run, and of those inside it, to who gathers them."""
     if _state.gathered is not None and _state.losses:
         _state.gathered += [loss for inner in layer.inner_layers() for loss in inner.held_losses]
         forget_losses(layer)
 
 
-def take_losses(layer: Any, losses: list[Any]) -> None:
+def take_losses(layer: Reporting, losses: list[torch.Tensor]) -> None:
     """Store what a lowered model added to the loss with that model."""
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)

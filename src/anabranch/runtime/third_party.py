@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from anabranch import _tree
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.graph.weight import WeightEngine
@@ -76,7 +77,7 @@ def unchanged_buffers(weights: Iterable[Weight]) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def run_module(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
+def run_module(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> _tree.Nest:
     """Run a module in the mode asked for; while a model is traced, trace the call of the whole module."""
     tracer = state.tracer()
     if tracer is not None:

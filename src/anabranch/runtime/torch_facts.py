@@ -11,13 +11,14 @@ import functools
 import itertools
 import operator
 import types
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from torch._ops import OpOverload
 from torch.fx import Node
-from torch.fx.node import map_aggregate
+from torch.fx.node import Argument, Target, map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -34,6 +35,8 @@ POINTWISE = frozenset((
 _UNDECLARED = frozenset((
     "batch_norm", "instance_norm", "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "rrelu_with_noise", "type_as",
 ))  # fmt: skip
+Args: TypeAlias = Sequence[Argument]  # of a call in an fx graph
+Kwargs: TypeAlias = Mapping[str, Argument]
 _RANKS = (4, 2, 3, 5, 1)
 _DTYPES = (torch.float64, torch.int64, torch.bool)  # float64, so that casts to the usual types have something to do
 
@@ -55,19 +58,19 @@ class TorchFacts(NamedTuple):
 UNKNOWN = TorchFacts()
 
 
-def is_pointwise(overload: Any) -> bool:
+def is_pointwise(overload: OpOverload) -> bool:
     """Return whether each element of an aten operation's result follows from those at its own position."""
     return torch.Tag.pointwise in overload.tags or _name(overload) in POINTWISE
 
 
-def facts(target: Any, args: Any, kwargs: Any) -> TorchFacts:
+def facts(target: Target, args: Args, kwargs: Kwargs) -> TorchFacts:
     """Return the facts of a call in an fx graph."""
     if "out" in kwargs:
         return TorchFacts(mutates=True)
     return _stated(target) or _seen(target, args, kwargs).facts
 
 
-def maps_elements(target: Any, args: Any, kwargs: Any) -> bool:
+def maps_elements(target: Target, args: Args, kwargs: Kwargs) -> bool:
     """Return whether a call in an fx graph is pointwise and leaves the order in memory as it is."""
     known = _overloads(target)
     if known and all(map(is_pointwise, known)):
@@ -78,7 +81,7 @@ def maps_elements(target: Any, args: Any, kwargs: Any) -> bool:
 
 
 @functools.cache
-def named_as_mutating(target: Any) -> bool:
+def named_as_mutating(target: Target) -> bool:
     """Return whether a call changes its first argument by the schema, or by the underscore at the end of torch's names."""
     if isinstance(target, torch._ops.OpOverload):
         return bool(target._schema.is_mutable)
@@ -88,7 +91,7 @@ def named_as_mutating(target: Any) -> bool:
     return bool(name.endswith("_") and not name.endswith("__"))
 
 
-def reduces(name: Any) -> bool:
+def reduces(name: object) -> bool:
     """Return whether the method of this name takes the axes to reduce, and then whether they stay with size 1."""
     return isinstance(name, str) and any(
         [each.name for each in overload._schema.arguments[1:3]] == ["dim", "keepdim"] and len(overload._schema.returns) == 1
@@ -97,7 +100,7 @@ def reduces(name: Any) -> bool:
 
 
 @functools.cache
-def _overloads(target: Any) -> tuple[Any, ...]:
+def _overloads(target: Target) -> tuple[OpOverload, ...]:
     """Return the aten operations that a built-in function or a method of that name calls; () where it is written in Python."""
     if isinstance(target, torch._ops.OpOverload):
         return (target,)
@@ -119,7 +122,7 @@ def _overloads(target: Any) -> tuple[Any, ...]:
 
 
 @functools.cache
-def _stated(target: Any) -> TorchFacts | None:
+def _stated(target: Target) -> TorchFacts | None:
     """Return what the schemas of a target say, None where there are none that can be believed."""
     known = _overloads(target)
     if not known or any(_name(each) in _UNDECLARED or torch.Tag.maybe_aliasing_or_mutating in each.tags for each in known):
@@ -154,14 +157,16 @@ class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
 class _Dispatched(Watching):  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
     """Notes the operations that a call dispatches, and those that write to memory of its arguments."""
 
-    def __init__(self, args: Any, kwargs: Any) -> None:
+    def __init__(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
         self.first, self.given = _memory(args[:1]), _memory((args, kwargs))
-        self.operations: list[Any] = []
+        self.operations: list[OpOverload] = []
         self.written: set[int] = set()
-        self.casts: list[Any] = []  # results of casts, which dispatch a copy only where the type changes
+        self.casts: list[object] = []  # results of casts, which dispatch a copy only where the type changes
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+    ) -> object:
         """Run and note one operation."""
         self.operations.append(func)
         if func._schema.is_mutable:
@@ -172,10 +177,10 @@ class _Dispatched(Watching):  # type: ignore[no-untyped-call]  # torch leaves it
         return result
 
 
-_sights: dict[Any, _Sight] = {}
+_sights: dict[Hashable, _Sight] = {}
 
 
-def _seen(target: Any, args: Any, kwargs: Any) -> _Sight:
+def _seen(target: Target, args: Args, kwargs: Kwargs) -> _Sight:
     """Return what a run on small tensors shows, by the arguments that are no tensors."""
     try:
         key = target, _key(args), _key(kwargs)
@@ -186,21 +191,21 @@ def _seen(target: Any, args: Any, kwargs: Any) -> _Sight:
     return _sights[key]
 
 
-def _key(value: Any) -> Any:
+def _key(value: object) -> Hashable:
     if isinstance(value, (list, tuple)):
         return (type(value), *map(_key, value))
     if isinstance(value, dict):
         return tuple((name, _key(part)) for name, part in sorted(value.items()))
     if isinstance(value, slice):
         return (slice, _key(value.start), _key(value.stop), _key(value.step))
-    return type(value) if isinstance(value, (float, Node)) else (type(value), value)
+    return (type(value), None if isinstance(value, (float, Node)) else value)
 
 
-def _run(target: Any, args: Any, kwargs: Any) -> _Sight:
+def _run(target: Target, args: Args, kwargs: Kwargs) -> _Sight:
     """Run a call on small tensors; what is none of torch's functions is not run."""
     if not _is_torchs(target) or named_as_mutating(target):
         return _Sight(TorchFacts(mutates=named_as_mutating(target)))
-    function: Any = getattr(torch.Tensor, target) if isinstance(target, str) else target
+    function: Callable[..., object] = getattr(torch.Tensor, target) if isinstance(target, str) else target
     state = torch.get_rng_state()
     try:
         for given_args, given_kwargs in _samples(args, kwargs):
@@ -216,7 +221,7 @@ def _run(target: Any, args: Any, kwargs: Any) -> _Sight:
     return _Sight()
 
 
-def _sight(mode: _Dispatched, result: Any, kwargs: Any) -> _Sight:
+def _sight(mode: _Dispatched, result: object, kwargs: Kwargs) -> _Sight:
     other = any(torch.Tag.nondeterministic_seeded in op.tags or _name(op) in _UNDECLARED for op in mode.operations)
     alias = bool(_memory(result) & (mode.given | _memory(mode.casts)))
     pure = isinstance(result, torch.Tensor) and not other and mode.written.isdisjoint(mode.given)
@@ -224,18 +229,18 @@ def _sight(mode: _Dispatched, result: Any, kwargs: Any) -> _Sight:
     return _Sight(TorchFacts(pure, alias or not mode.operations, not mode.written.isdisjoint(mode.first)), pointwise)
 
 
-def _samples(args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:
+def _samples(args: Args, kwargs: Kwargs) -> Iterator[tuple[Args, Kwargs]]:
     """Yield arguments with small tensors for values: all of one rank, or all vectors but the first."""
     for dtype, rank, vectors in itertools.product(_DTYPES, _RANKS, (False, True)):
         ranks = itertools.chain((rank,), itertools.repeat(1 if vectors else rank))
 
-        def one(leaf: Any, ranks: Iterator[int] = ranks, dtype: torch.dtype = dtype) -> Any:
+        def one(leaf: Argument, ranks: Iterator[int] = ranks, dtype: torch.dtype = dtype) -> Argument:
             return torch.ones((2,) * next(ranks), dtype=dtype, device="cpu") if isinstance(leaf, Node) else leaf
 
         yield map_aggregate(args, one), map_aggregate(kwargs, one)
 
 
-def _is_torchs(target: Any) -> bool:
+def _is_torchs(target: Target) -> bool:
     """Return whether a target is a method of tensors, or a function that torch or Python's operators have under its name."""
     if isinstance(target, str):
         return method(torch.Tensor, target) is not None
@@ -247,26 +252,27 @@ def _is_torchs(target: Any) -> bool:
     )
 
 
-def _is_operator(target: Any) -> bool:
+def _is_operator(target: Target) -> bool:
     return vars(operator).get(name_of(target)) is target
 
 
-def _name(overload: Any) -> str:
+def _name(overload: OpOverload) -> str:
     return str(overload._schema.name.rpartition("::")[2])
 
 
-def _is_composite(overload: Any) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), "CompositeImplicitAutograd")
+def _is_composite(overload: OpOverload) -> bool:
+    name: str = overload.name()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
 
 
-def _written(argument: Any) -> bool:
+def _written(argument: torch._C.Argument) -> bool:
     return argument.alias_info is not None and argument.alias_info.is_write
 
 
-def _orders_memory(kwargs: Any) -> bool:
+def _orders_memory(kwargs: Kwargs) -> bool:
     return "memory_format" in kwargs
 
 
-def _memory(values: Any) -> set[int]:
+def _memory(values: object) -> set[int]:
     """Return the memory of tensors, as numbers."""
     return {leaf.untyped_storage()._cdata for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)}

@@ -26,7 +26,7 @@ def realize(weight: Weight) -> torch.Tensor:
             weight.tensor = tensor = _initial_value(weight)
     elif tensor.device != device():
         tensor.data = tensor.data.to(device())
-    return tensor  # type: ignore[no-any-return]  # the graph room does not name torch
+    return tensor
 
 
 def gets_gradient(value: torch.Tensor | Proxy) -> bool:
@@ -106,10 +106,12 @@ def shown(weight: Weight) -> torch.Tensor:
     return value if weight.axes is None else value.permute(*(weight.axes.index(axis) for axis in range(len(weight.axes))))
 
 
-def write(weight: Weight, value: Any) -> None:
+def write(weight: Weight, value: object) -> None:
     """Replace the values in place; ``value`` is in Keras's axis order. While a model is traced, so is this."""
-    traced = isinstance(value, (torch.Tensor, torch.fx.Proxy))
-    tensor = value.detach() if traced else torch.from_numpy(np.array(value, order="C"))
+    if isinstance(value, (torch.Tensor, torch.fx.Proxy)):
+        tensor: torch.Tensor = value.detach()  # type: ignore[assignment]  # a traced value is typed as a real one
+    else:
+        tensor = torch.from_numpy(np.array(value, order="C"))
     if weight.axes is not None:
         tensor = tensor.permute(*weight.axes)
     with torch.no_grad():

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError, NotReadyError
 from anabranch._frames import bounded
-from anabranch.graph import Operation, Weight
+from anabranch.graph import AnyModel, Operation, Weight
 
 
-def weight_paths(model: Any) -> dict[str, Weight]:
+def weight_paths(model: AnyModel) -> dict[str, Weight]:
     """Return every weight of a model by its path there, e.g. ``backbone/conv2d/kernel``; a shared weight once."""
     found: dict[str, Weight] = {}
     seen: set[Weight] = set()
-    stack: list[tuple[str, Any]] = [("", model)]
+    stack: list[tuple[str, AnyModel | Operation]] = [("", model)]
     while stack:
         prefix, owner = stack.pop()
         if owner.graph is None:
@@ -37,7 +36,7 @@ def weight_paths(model: Any) -> dict[str, Weight]:
 
 @bounded
 @checked
-def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
+def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
 
     Args:
@@ -81,7 +80,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
 
 @bounded
 @checked
-def load_weights(model: Any, filepath: str | Path) -> None:
+def load_weights(model: AnyModel, filepath: str | Path) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
     Args:

@@ -191,7 +191,7 @@ class _CapturedSteps:
                 self._compiled.update(outputs, batch.y, batch.weights)
             return [*(values[-1] for values in recorded), *outputs]
 
-    def _bound(self) -> Any:
+    def _bound(self) -> object:
         """Return what captured steps are bound to: the code, where weights and state are in memory, and numbers in Python."""
         variables = [v for metric in self._compiled.metrics for v in metric.variables] if self._captures_metrics else []
         addresses = [tensor.data_ptr() for tensor in (*self._weights, *variables)]
@@ -211,7 +211,7 @@ def replayed_forward(
         outputs, extra = program(inputs)
         return [*outputs, *extra]
 
-    def bound() -> Any:
+    def bound() -> object:
         return [weight.data_ptr() for weight in weights], program.refresh_constants()
 
     if program.replays is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -11,7 +11,7 @@ from anabranch import _tree, metrics, runtime
 from anabranch._asked import described, has_shape, is_number
 from anabranch._errors import ArgumentError, NotReadyError
 from anabranch.engine.cuda_graphs import GraphMaker, Replays
-from anabranch.graph import Graph, Shape
+from anabranch.graph import Graph, Shape, WithGraph
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.losses import Loss
 from anabranch.losses.registry import reducing
@@ -26,25 +26,13 @@ Tensors = list[torch.Tensor]
 Optional = list[torch.Tensor | None]
 
 
-class WithGraph(Protocol):
-    """A model, as far as losses and metrics are bound to its outputs."""
-
-    @property
-    def graph(self) -> Graph | None:
-        """The graph; None for a model with a ``call`` of its own."""
-
-    @property
-    def running_graph(self) -> Graph | None:
-        """What runs: the graph, or one of one node for a model with a ``call`` of its own, once its data are known."""
-
-
 class Given(NamedTuple):
     """What ``compile`` was given for the outputs: one for all, or nested or keyed as they are."""
 
-    loss: Any = None
-    loss_weights: Any = None
-    metrics: Any = None
-    weighted_metrics: Any = None
+    loss: object = None
+    loss_weights: object = None
+    metrics: object = None
+    weighted_metrics: object = None
 
 
 class LossPart(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anabranch import optimizers
+from anabranch.optimizers.registry import OptimizerLike
 from anabranch.training.compiled import Compiled, Given
 from anabranch.training.options import checked_options
 from anabranch.training.trainable import Trainable
@@ -11,7 +12,7 @@ from anabranch.training.trainable import Trainable
 def compile(
     model: Trainable,
     *,
-    optimizer: object,
+    optimizer: OptimizerLike,
     loss: object,
     loss_weights: object,
     metrics: object,

@@ -129,7 +129,7 @@ def default_step(model: Trainable, data: object, *, training: bool) -> Logs:
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
-def forward(model: Trainable, x: object, training: bool) -> Any:
+def forward(model: Trainable, x: object, training: bool) -> _tree.Nest:
     """Return the outputs for ``x``; a model with a ``call`` of its own runs as one program, not layer by layer."""
     if model.graph is not None or not model.has_call:
         return model(x, training=training)
@@ -200,7 +200,7 @@ class CustomPredictStep:
         engine.place_weights(model)
         self._model = model
 
-    def __call__(self, batch: Batch) -> Any:
+    def __call__(self, batch: Batch) -> _tree.Nest:
         """Return what it returns for one batch."""
         with torch.no_grad():
             return self._model.predict_step(in_structure(batch))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import engine
 from anabranch._errors import DataError
 from anabranch.callbacks import CallbackList
@@ -11,7 +9,7 @@ from anabranch.training.arguments import boolean, optional_integer
 from anabranch.training.batch_callbacks import BatchCallbacks
 from anabranch.training.data.adapters import Reading, source_for
 from anabranch.training.data.epochs import Epochs
-from anabranch.training.logs import Logs, RunningLogs
+from anabranch.training.logs import Logs, Reported, RunningLogs
 from anabranch.training.objective import Objective
 from anabranch.training.preparation import callbacks_for, located, objective_for, warn_short
 from anabranch.training.trainable import Trainable
@@ -29,7 +27,7 @@ def evaluate(
     steps: int | None,
     callbacks: object,
     return_dict: bool,
-) -> Any:
+) -> Reported:
     """Return loss and metrics on data, as ``Model.evaluate`` does."""
     objective, x = objective_for(model, x, "evaluate")
     reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))
@@ -45,7 +43,7 @@ def evaluate(
     return logs if as_dict else in_order(objective, logs)
 
 
-def in_order(objective: Objective, logs: Logs) -> Any:
+def in_order(objective: Objective, logs: Logs) -> float | list[float]:
     """Return the values in the order of ``metrics_names``, then by name; a single one as a number."""
     known = objective.report_order
     names = [*(name for name in known if name in logs), *sorted(name for name in logs if name not in known)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Collection
 
 from anabranch import engine
 from anabranch._asked import is_integer, shown
@@ -74,22 +74,27 @@ def fit(
     return Fit(model, objective, batches, validation, due, shown).run(first, last)
 
 
+_COLLECTIONS = (list, tuple, set, frozenset, range)
+
+
 class ValidationEpochs:
     """After which epochs validation is due: every so many, or those of a list, counted from 1."""
 
     def __init__(self, freq: object) -> None:
-        epochs = [*freq] if isinstance(freq, (list, tuple, set, frozenset, range)) else [freq]
-        if not all(is_integer(epoch) and epoch > 0 for epoch in epochs):
+        given: Collection[object] = freq if isinstance(freq, _COLLECTIONS) else (freq,)
+        self._repeats = not isinstance(freq, _COLLECTIONS)
+        epochs = [epoch for epoch in given if is_integer(epoch) and epoch > 0]
+        if len(epochs) != len(given):
             raise ArgumentError(
                 "validation_freq must be a positive integer or a list of epochs.",
                 expected="a positive integer, or epochs counted from 1",
                 got=shown(freq),
             )
-        self._freq: Any = freq
+        self._epochs = epochs
 
     def include(self, epoch: int) -> bool:
         """Return whether validation is due after this epoch, counted from 0."""
-        return (epoch + 1) % self._freq == 0 if isinstance(self._freq, int) else epoch + 1 in self._freq
+        return (epoch + 1) % self._epochs[0] == 0 if self._repeats else epoch + 1 in self._epochs
 
 
 @dataclasses.dataclass

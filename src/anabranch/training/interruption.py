@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 
 class Interruption:
@@ -18,7 +19,7 @@ class Interruption:
     def __init__(self) -> None:
         self.requested = False
         self.waiting = False
-        self._before: Any = None
+        self._before: Callable[[int, FrameType | None], object] | int | None = None
 
     def __enter__(self) -> Self:
         main = threading.current_thread() is threading.main_thread()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 Logs = dict[str, Any]
+Reported = float | list[float] | Logs  # what evaluate returns: the loss, the loss and metrics, or these by name
 
 
 class RunningLogs(Mapping[str, Any]):
@@ -19,7 +20,7 @@ class RunningLogs(Mapping[str, Any]):
         self._read = read
         self._values: Logs | None = None
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         if self._values is None:
             self._values = self._read()
         return self._values[name]
@@ -60,7 +61,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def _number(value: object) -> Any:
+def _number(value: object) -> object:
     if isinstance(value, torch.Tensor):
         return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
     return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value

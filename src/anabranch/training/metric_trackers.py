@@ -24,11 +24,11 @@ class LossTracker(Metric):
         super().__init__(name=name)
         self._record = record
         self._total: torch.Tensor | None = None
-        self.count = 0
+        self.count: float = 0
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: torch.Tensor | float, sample_weight: float | None = None) -> None:
         """Add the loss of one batch, which counts ``sample_weight`` times."""
-        size = 1 if sample_weight is None else sample_weight
+        size = 1.0 if sample_weight is None else sample_weight
         value = torch.as_tensor(values).mean().double() * size
         self._total = value if self._total is None else self._total + value
         self.count += size
@@ -120,7 +120,8 @@ def loss_tracker(compiled: Compiled) -> LossTracker:
 
 def own_metrics(model: Trainable) -> list[Metric]:
     """Return the metrics that a model and its layers hold; as in Keras, not those of models inside it."""
-    inside: list[Any] = [layer for layer in model.inner_layers() if layer is model or method(layer, "train_step") is None]
+    here: object = model
+    inside: list[Any] = [layer for layer in model.inner_layers() if layer is here or method(layer, "train_step") is None]
     return list({id(metric): metric for layer in inside for metric in layer.held_metrics()}.values())
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anabranch import _tree
 from anabranch.training.arguments import boolean
 from anabranch.training.evaluating import in_order
+from anabranch.training.logs import Reported
 from anabranch.training.predictions import numpy
 from anabranch.training.preparation import located, objective_for, prediction_for
 from anabranch.training.trainable import Trainable
@@ -15,19 +14,21 @@ from anabranch.training.trainable import Trainable
 @located
 def train_on_batch(
     model: Trainable, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool
-) -> Any:
+) -> Reported:
     """Take one training step and return loss and metrics of this batch, as ``Model.train_on_batch`` does."""
     model.training_strategy.check()
     return _on_batch(model, (x, y, sample_weight), "train_on_batch", class_weight, return_dict)
 
 
 @located
-def test_on_batch(model: Trainable, x: object, y: object, sample_weight: object, return_dict: bool) -> Any:
+def test_on_batch(model: Trainable, x: object, y: object, sample_weight: object, return_dict: bool) -> Reported:
     """Return loss and metrics of one batch, as ``Model.test_on_batch`` does."""
     return _on_batch(model, (x, y, sample_weight), "test_on_batch", None, return_dict)
 
 
-def _on_batch(model: Trainable, data: tuple[Any, Any, Any], use: str, class_weight: object, return_dict: bool) -> Any:
+def _on_batch(
+    model: Trainable, data: tuple[object, object, object], use: str, class_weight: object, return_dict: bool
+) -> Reported:
     x, y, sample_weight = data
     as_dict = boolean(return_dict, "return_dict")
     objective, x = objective_for(model, x, use)
@@ -39,7 +40,7 @@ def _on_batch(model: Trainable, data: tuple[Any, Any, Any], use: str, class_weig
 
 
 @located
-def predict_on_batch(model: Trainable, x: object) -> Any:
+def predict_on_batch(model: Trainable, x: object) -> _tree.Nest:
     """Return the outputs for one batch as NumPy arrays, in the structure of the model's outputs."""
     binder, step, x = prediction_for(model, x)
     return _tree.map_leaves(numpy, step(binder.batch((x,))))

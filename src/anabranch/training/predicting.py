@@ -22,7 +22,7 @@ from anabranch.training.trainable import Trainable
 @located
 def predict(
     model: Trainable, x: object, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: object
-) -> Any:
+) -> _tree.Nest:
     """Return the outputs for ``x``, as ``Model.predict`` does; a single batch takes one call and no progress bar."""
     binder, step, x = prediction_for(model, x)
     reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))
@@ -44,9 +44,9 @@ def predict(
 
 def _prediction_pass(
     model: Trainable, step: Callable[[Batch], Any], epochs: Epochs, callbacks: CallbackList, collector: Collector
-) -> Any:
+) -> _tree.Nest:
     """Collect the outputs of one pass and return the last batch's, in their nest."""
-    outputs: Any = None
+    outputs: _tree.Nest = None
     model.stop_predicting = False
     done = 0
     callbacks.on_predict_begin()

@@ -62,7 +62,7 @@ def prediction_for(model: Trainable, x: object) -> tuple[Binder, Callable[[Batch
     return ModelBinder(model, None, strategy), PredictStep(model, strategy), x
 
 
-def with_graph(model: Trainable, x: Any) -> Any:
+def with_graph(model: Trainable, x: _tree.Nest) -> _tree.Nest:
     """Build the graph of a model that waits for its data; return ``x``, with what was read of it put back."""
     if model.running_graph is not None or x is None:
         return x

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import torch
 
@@ -131,7 +130,7 @@ class PredictStep:
         self._model = model
         self._executor = Executor(model, False, strategy, silent)
 
-    def __call__(self, batch: Batch) -> Any:
+    def __call__(self, batch: Batch) -> _tree.Nest:
         """Return the outputs for one batch."""
         executor = self._executor
         executor.refresh()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from anabranch.graph import Weight
+import torch
+
+from anabranch import _tree
+from anabranch.graph import AnyModel
 from anabranch.training.checkpointing import Remat
-from anabranch.training.compiled import Compiled, WithGraph
+from anabranch.training.compiled import Compiled
 from anabranch.training.strategy import Strategy
 
 if TYPE_CHECKING:
     from anabranch.callbacks import History
 
 
-class Trainable(WithGraph, Protocol):
+class Trainable(AnyModel, Protocol):
     """A model, as training sees it."""
 
     overrides: ClassVar[frozenset[str]]
@@ -25,10 +28,7 @@ class Trainable(WithGraph, Protocol):
     stop_evaluating: bool
     stop_predicting: bool
     history: History | None
-
-    @property
-    def name(self) -> str:
-        """The name."""
+    held_losses: Sequence[Any]
 
     @property
     def training_strategy(self) -> Strategy:
@@ -55,23 +55,12 @@ class Trainable(WithGraph, Protocol):
         """Which layers are recomputed in the backward pass, or how many bytes may be saved for it."""
 
     @property
-    def weights(self) -> list[Weight]:
-        """All weights."""
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """Those that are trained."""
-
-    @property
     def losses(self) -> list[Any]:
         """What the last call added to the loss."""
 
     @property
     def metrics(self) -> list[Any]:
         """The metrics in use."""
-
-    def inner_layers(self) -> Iterable[Any]:
-        """Return the model and all layers inside it."""
 
     def follow(self, x: object) -> None:
         """Make ``running_graph`` fit data ``x``."""
@@ -82,12 +71,12 @@ class Trainable(WithGraph, Protocol):
     def test_step(self, data: object) -> dict[str, Any]:
         """Evaluate one batch and return its logs."""
 
-    def predict_step(self, data: object) -> Any:
+    def predict_step(self, data: object) -> _tree.Nest:
         """Return the outputs for one batch."""
 
     def compute_loss(
         self, x: object = None, y: object = None, y_pred: object = None, sample_weight: object = None, training: bool = True
-    ) -> Any:
+    ) -> torch.Tensor:
         """Return the loss of one batch."""
 
     def reset_metrics(self) -> None:
@@ -102,7 +91,7 @@ class Trainable(WithGraph, Protocol):
     def zero_grad(self) -> None:
         """Drop all gradients."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return the outputs."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
 import torch
@@ -77,7 +77,7 @@ def shape_of(value: object) -> tuple[int | None, ...] | None:
     return value.meta.get("shape") if isinstance(value, Node) else None
 
 
-def is_call(node: object, targets: Any) -> bool:
+def is_call(node: object, targets: Container[object]) -> bool:
     """Return whether a node calls one of ``targets``: functions, or methods by name."""
     return isinstance(node, Node) and node.op in ("call_function", "call_method") and node.target in targets
 

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from torch.fx import Graph
+from torch.fx import Graph, Node
+from torch.fx.node import Argument
 
 from anabranch.engine.passes.base import (
     Call,
@@ -86,9 +85,9 @@ def _fold(graph: Graph, node: Call, kind: torch.dtype | None) -> None:
     graph.erase_node(source)
 
 
-def _uncast(value: Any) -> Any:
+def _uncast(value: Argument) -> Argument:
     """Return what a cast takes, or the value itself."""
-    return value.args[0] if is_call(value, ("to",)) else value
+    return value.args[0] if isinstance(value, Node) and is_call(value, ("to",)) else value
 
 
 BATCH_NORM = Pass(

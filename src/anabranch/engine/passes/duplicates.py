@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
 
 import torch
 from torch.fx import Graph, Node
@@ -15,7 +15,7 @@ from anabranch.engine.passes.operations import is_needless, is_pure
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what is shared now."""
     changed = changed_values(graph)
-    first: dict[Any, Node] = {}
+    first: dict[Hashable, Node] = {}
     notes = []
     for node in list(graph.nodes):
         if not is_pure(node) or any(value in changed for value in (node, *node.all_input_nodes)):
@@ -28,7 +28,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     return notes
 
 
-def _key(value: object) -> Any:
+def _key(value: object) -> Hashable:
     """Return arguments as something that can be looked up; 1, 1.0 and True are different."""
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, *map(_key, value))

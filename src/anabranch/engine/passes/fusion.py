@@ -7,7 +7,7 @@ inference only: while training, the activation in place measured the same and ke
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -155,7 +155,7 @@ def _kinds() -> tuple[torch.dtype, ...]:
     return (torch.float32, torch.bfloat16) if _mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
 
 
-def _listed(values: Any) -> list[int]:
+def _listed(values: Sequence[int]) -> list[int]:
     return list(values)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +27,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     return notes
 
 
-def _equal_to(node: Call) -> Any:
+def _equal_to(node: Call) -> object:
     """Return the argument that a node gives back as it is, or None."""
     if is_call(node, _NEUTRAL) and len(node.args) == 2 and not node.kwargs:
         one, other = node.args

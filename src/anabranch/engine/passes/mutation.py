@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call
@@ -19,7 +17,7 @@ def changed_values(graph: Graph, *, own: bool = True) -> set[Node]:
     for node in graph.nodes:
         if not mutates(node):
             continue
-        first: Any = node.args[0]
+        first = node.args[0]
         for value in first if isinstance(first, (list, tuple)) else (first,):
             way: list[Call] = [value]
             while way[-1] not in found and _may_be_view(way[-1]):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import Graph, Interpreter, Node
+from torch.fx.node import Target
 
 from anabranch.engine.passes.base import attribute
 
@@ -42,7 +42,7 @@ class SavedMemory(Interpreter):
         """Return how large that memory is."""
         return sum(self._sizes[number] for number in memory)
 
-    def run_node(self, node: Node) -> Any:
+    def run_node(self, node: Node) -> object:
         """Run a node and note the memory of its results."""
         self._node = node
         found = super().run_node(node)
@@ -52,9 +52,9 @@ class SavedMemory(Interpreter):
         self.results[node] = numbers - self._given
         return found
 
-    def get_attr(self, target: Any, args: object, kwargs: object) -> Any:
+    def get_attr(self, target: Target, args: object, kwargs: object) -> object:
         """Return a weight as a fake tensor."""
-        value = attribute(self.module, target)
+        value = attribute(self.module, str(target))
         return self._mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
 
     def _keep(self, tensor: torch.Tensor) -> torch.Tensor:

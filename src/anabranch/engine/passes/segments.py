@@ -6,8 +6,8 @@ Random numbers are drawn alike both times. What changes weights, such as moving 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch.fx import Graph, GraphModule, Node
@@ -26,19 +26,19 @@ class Segment(torch.nn.Module):
         super().__init__()
         self.part = part
 
-    def forward(self, *values: Any) -> Any:
+    def forward(self, *values: torch.Tensor) -> Sequence[torch.Tensor]:
         """Return what the part gives, saving ``values`` alone."""
         if not torch.is_grad_enabled():
-            return self.part(*values)
+            return cast("Sequence[torch.Tensor]", self.part(*values))
         from torch.utils.checkpoint import checkpoint
 
-        return checkpoint(self.part, *values, use_reentrant=False)
+        return cast("Sequence[torch.Tensor]", checkpoint(self.part, *values, use_reentrant=False))
 
 
-def runs_of(graph: Graph, key_of: Callable[[Node], Any]) -> list[list[Node]]:
+def runs_of(graph: Graph, key_of: Callable[[Node], object]) -> list[list[Node]]:
     """Return neighbouring nodes of one key; what has no result for the next ones does not part them."""
     runs: list[list[Node]] = []
-    last: Any = None
+    last: object = None
     state = changed_values(graph, own=False)
     for node in graph.nodes:
         alone = once(node, state)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
 
 
@@ -17,10 +19,10 @@ class ArrayLike(Protocol):
     """An array of another package, such as a pandas DataFrame."""
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Sequence[int]:
         """The sizes."""
 
-    def __array__(self) -> Any:
+    def __array__(self) -> np.ndarray[Any, Any]:
         """Return it as a NumPy array."""
 
 
@@ -70,7 +72,7 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
-def tensors_in(value: object, where: str) -> Any:
+def tensors_in(value: object, where: str) -> _tree.Nest:
     """Return the same nest with tensors in the place of arrays; a list of numbers is one array, None stays."""
     if value is None or is_array(value):
         return None if value is None else to_tensor(value, where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     y: Columns
     weights: Columns
     size: int
-    structure: Any = None
+    structure: _tree.Nest = None
     """The nests that x, y and weights were given in, for custom steps."""
 
     def part(self, rows: slice) -> Batch:
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
         return self._replace(x=x, y=y, weights=weights, size=rows.stop - rows.start)
 
 
-def in_structure(batch: Batch) -> Any:
+def in_structure(batch: Batch) -> _tree.Nest:
     """Return what a custom step takes: x, (x, y) or (x, y, sample_weight), each in the user's nest."""
     parts = (batch.x, batch.y, batch.weights)
     return pack_x_y_sample_weight(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -17,15 +17,27 @@ _SLOW = 1e-3
 """Seconds per batch above which a thread pays: handing over costs 50 to 200 µs, and slows the step that runs meanwhile."""
 
 
-def fetched(items: Any, indices: Sequence[int], generator: torch.Generator) -> Generator[Any, None, None]:
+@runtime_checkable
+class Indexed(Protocol):
+    """A user's object that returns batches by index."""
+
+    def __len__(self) -> int:
+        """Return how many batches there are."""
+
+    def __getitem__(self, index: int) -> object:
+        """Return one batch."""
+
+
+def fetched(items: Indexed, indices: Sequence[int], generator: torch.Generator) -> Generator[object, None, None]:
     """Yield ``items[index]`` for each index, in order.
 
     A ``PyDataset`` says how: in ``workers`` threads, or processes with ``use_multiprocessing``, up to ``max_queue_size``
     batches ahead. Its default of one thread is used only where ``needs_thread`` says so.
     """
-    workers = int(items.workers or 0) if isinstance(items, PyDataset) else 0
-    if workers and items.use_multiprocessing:
-        yield from _from_processes(items, indices, workers, generator)
+    loading = items if isinstance(items, PyDataset) else None
+    workers = int(loading.workers or 0) if loading else 0
+    if loading and workers and loading.use_multiprocessing:
+        yield from _from_processes(loading, indices, workers, generator)
         return
     done = 0
     if workers == 1:
@@ -37,9 +49,9 @@ def fetched(items: Any, indices: Sequence[int], generator: torch.Generator) -> G
             yield item
         done = 2
         workers = int(needs_thread(seconds, drew))
-    if workers:
+    if loading and workers:
         calls = (functools.partial(items.__getitem__, index) for index in indices[done:])
-        yield from ahead(calls, workers, max(items.max_queue_size, workers))
+        yield from ahead(calls, workers, max(loading.max_queue_size, workers))
     else:
         for index in indices[done:]:
             yield items[index]
@@ -53,17 +65,19 @@ def needs_thread(seconds: float, drew: bool) -> bool:
     return seconds >= _SLOW and not drew
 
 
-class _Indexed(Dataset[Any]):
-    def __init__(self, items: Any) -> None:
+class _Items(Dataset[object]):
+    def __init__(self, items: Indexed) -> None:
         self._items = items
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> object:
         return self._items[index]
 
 
-def _from_processes(items: Any, indices: Sequence[int], workers: int, generator: torch.Generator) -> Generator[Any, None, None]:
-    loader: DataLoader[Any] = DataLoader(
-        _Indexed(items), batch_size=None, sampler=indices, num_workers=workers, generator=generator,
+def _from_processes(
+    items: PyDataset, indices: Sequence[int], workers: int, generator: torch.Generator
+) -> Generator[object, None, None]:
+    loader: DataLoader[object] = DataLoader(
+        _Items(items), batch_size=None, sampler=indices, num_workers=workers, generator=generator,
         prefetch_factor=max(1, items.max_queue_size // workers),
     )  # fmt: skip
     yield from loader

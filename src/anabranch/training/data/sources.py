@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sized
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 
@@ -13,7 +13,7 @@ from anabranch._asked import method
 from anabranch._errors import AnabranchError, DataError
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder
-from anabranch.training.data.fetching import fetched
+from anabranch.training.data.fetching import Indexed, fetched
 from anabranch.training.data.placement import picked, placed_columns
 from anabranch.training.data.shuffling import generator as epoch_generator, permutation
 
@@ -30,17 +30,6 @@ class Source(Protocol):
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return the batches of the pass that begins in ``epoch``."""
-
-
-@runtime_checkable
-class Indexed(Protocol):
-    """A user's object that returns batches by index."""
-
-    def __len__(self) -> int:
-        """Return how many batches there are."""
-
-    def __getitem__(self, index: int) -> Any:
-        """Return one batch."""
 
 
 class Arrays:
@@ -93,7 +82,7 @@ class Arrays:
 class IteratedBatches:
     """An iterable that yields batches: a DataLoader, a generator, an object with ``__iter__``."""
 
-    def __init__(self, binder: Binder, items: Iterable[Any], generator: torch.Generator | None = None, fit: int = 0) -> None:
+    def __init__(self, binder: Binder, items: Iterable[object], generator: torch.Generator | None = None, fit: int = 0) -> None:
         self._binder = binder
         self._items = items
         self._generator = generator
@@ -141,14 +130,14 @@ def _call(items: object, hook: str) -> None:
         found()
 
 
-def _length(items: Iterable[Any]) -> int | None:
+def _length(items: Iterable[object]) -> int | None:
     try:
         return len(items) if isinstance(items, Sized) else None
     except (TypeError, NotImplementedError):
         return None
 
 
-def guarded(items: Iterator[Any], binder: Binder, kind: str) -> Iterator[Batch]:
+def guarded(items: Iterator[object], binder: Binder, kind: str) -> Iterator[Batch]:
     """Yield batches from the user's code; what it raises becomes a DataError that says at which batch."""
     number = 0
     while True:

@@ -1,0 +1,58 @@
+"""What packages below ``models`` ask of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from anabranch.graph.graph import Graph
+    from anabranch.graph.records import Operation
+    from anabranch.graph.weight import Weight
+
+
+class WithGraph(Protocol):
+    """A model, as far as values are bound to its inputs and outputs."""
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph; None for a model with a ``call`` of its own."""
+
+    @property
+    def running_graph(self) -> Graph | None:
+        """What runs: the graph, or one of one node for a model with a ``call`` of its own, once its data are known."""
+
+    def need_running_graph(self) -> Graph:
+        """Return ``running_graph``, or raise where it is not known yet."""
+
+
+class AnyModel(WithGraph, Protocol):
+    """A model: a graph with a name, layers and weights."""
+
+    built: bool
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def path(self) -> str:
+        """The path in the model that first claimed it, else the name."""
+
+    @property
+    def layers(self) -> Sequence[Operation]:
+        """The layers, in Keras's order."""
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights."""
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """Those that are trained."""
+
+    def sublayers(self) -> Sequence[Operation]:
+        """Return the layers held directly."""
+
+    def inner_layers(self) -> Iterable[Operation]:
+        """Return the model and all layers inside it."""
