@@ -30,5 +30,9 @@ from .models.model import Model as Model
 from .models.sequential import Sequential as Sequential
 from .optimizers import Optimizer as Optimizer
 from .regularizers import Regularizer as Regularizer
+from .stand_in.notebook import (
+    load_ipython_extension as load_ipython_extension,
+    unload_ipython_extension as unload_ipython_extension,
+)
 
 __version__: str
