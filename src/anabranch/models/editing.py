@@ -20,7 +20,7 @@ from anabranch.layers.core import InputLayer
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
-    from anabranch.graph.draft import Draft
+    from anabranch.graph import CallSite
 
 M = TypeVar("M", bound=Trainer)
 
@@ -33,8 +33,8 @@ class GraphEdit(Protocol):
         """The call that made it."""
 
     @property
-    def apply(self) -> Callable[[Draft], None]:
-        """What changes the draft."""
+    def site(self) -> CallSite:
+        """The user's line that made it."""
 
 
 def edited(model: Trainer, graph: Graph, edits: Sequence[object], weights: object, name: str | None) -> Trainer:
