@@ -39,7 +39,7 @@ def drawn(model: Model, batch: int = BATCH) -> list[torch.Tensor]:
 def random_model(number: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, list[torch.Tensor]]:
     """Return the random graph of a number, of its own default type until the test ends, and data for it."""
     sketch = sketch_of(4 + number % 17, number)
-    monkeypatch.setattr(config, "_floatx", sketch.floatx)
+    monkeypatch.setattr(config, "_plain_policy", config.DTypePolicy(sketch.floatx))
     utils.set_random_seed(0)
     model = build(sketch).model
     specs = [(tensor.shape[1:], getattr(torch, tensor.dtype)) for tensor in model.inputs]

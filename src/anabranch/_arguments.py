@@ -281,8 +281,9 @@ class Checks:
 
     def _mistake(self, name: str, kind: Kind, value: object) -> AnabranchError:
         number = ("integer" in kind.words and type(value) is int) or ("number" in kind.words and type(value) in (int, float))
-        made = ArgumentError if number else ArgumentTypeError  # a number beyond the bounds, or something else
-        return made(f"{name} of {self.name} must be {kind.words}.", got=shown(value))
+        if number:  # of the right type, so beyond the bounds
+            return ArgumentError(f"{name} of {self.name} is out of range: it must be {kind.words}.", got=shown(value))
+        return ArgumentTypeError(f"{name} of {self.name} must be {kind.words}.", got=shown(value))
 
 
 _SYMBOLIC = ("SymInt", "SymFloat", "SymBool")  # torch's numbers that are known later

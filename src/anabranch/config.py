@@ -107,8 +107,7 @@ class DTypePolicy:
         return f'<DTypePolicy "{self.name}">'
 
 
-_floatx = "float32"
-_plain_policy = DTypePolicy(_floatx)  # one type for both
+_plain_policy = DTypePolicy("float32")  # of the default float type, for both
 _policy: DTypePolicy | None = None
 _tf32: bool | None = None
 _epsilon = 1e-7
@@ -126,7 +125,7 @@ def floatx() -> str:
         >>> floatx()
         'float32'
     """
-    return _floatx
+    return _plain_policy.name  # type: ignore[return-value]  # a float type
 
 
 @bounded
@@ -145,10 +144,10 @@ def set_floatx(value: FloatType) -> None:
         'float64'
         >>> set_floatx("float32")
     """
-    global _floatx, _plain_policy
+    global _plain_policy
     if not isinstance(value, str) or value not in FLOATS:
         raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=shown(value))
-    _floatx, _plain_policy = value, DTypePolicy(value)
+    _plain_policy = DTypePolicy(value)
 
 
 def dtype_policy() -> DTypePolicy:

@@ -264,7 +264,7 @@ def test_mistakes_in_layer_range() -> None:
     assert "did you mean 'conv2d'" in str(error.value)
     with pytest.raises(ArgumentError, match="a pair"):
         model.summary(layer_range=("conv2d",))
-    with pytest.raises(ArgumentError, match="a pair"):
+    with pytest.raises(ArgumentTypeError, match="list of strings"):
         model.summary(layer_range="ab")
     with pytest.raises(ArgumentTypeError, match="names or patterns"):
         model.summary(layer_range=(1, 2))
