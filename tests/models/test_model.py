@@ -330,3 +330,27 @@ def test_wrong_calls_are_refused() -> None:
     with pytest.raises(TypeError, match="integer"):
         model.get_layer(index="a")  # type: ignore[arg-type]
     assert model(data, True).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("parameters", r"module = model.to_torch\(\)"), ("state_dict", "to_torch"), ("to", "to_torch"), ("eval", "module.eval"),
+        ("save", "save_weights"), ("sumary", "did you mean 'summary'"), ("frobnicate", "no attribute 'frobnicate'"),
+    ],
+)  # fmt: skip
+def test_what_a_model_lacks_names_the_way(name: str, way: str) -> None:
+    model = ab.Model(x := ab.Input((3,)), layers.Dense(2)(x))
+    assert not hasattr(model, name)
+    with pytest.raises(AttributeError, match=way):
+        getattr(model, name)
+
+
+def test_a_property_that_fails_shows_its_own_error() -> None:
+    class Failing(ab.Model):
+        @property
+        def depth(self) -> int:
+            return self.missing_thing
+
+    with pytest.raises(AttributeError, match="missing_thing"):
+        _ = Failing().depth

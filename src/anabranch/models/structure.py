@@ -13,6 +13,7 @@ from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
+from anabranch.models.absent import missing
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ class Structure(Trainer):
     """The views of a model's graph. Abstract: the base of Model."""
 
     _graph: Graph | None = None
+
+    if not TYPE_CHECKING:  # else checkers would accept any name
+
+        def __getattr__(self, name: str) -> object:
+            if any(name in vars(kind) for kind in type(self).__mro__):  # a property that failed: its own error is what helps
+                return object.__getattribute__(self, name)
+            raise missing(self, name)
 
     def _not_built(self) -> Exception:
         raise NotImplementedError("Model says why it has no graph")

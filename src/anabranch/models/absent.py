@@ -1,0 +1,32 @@
+"""What a model lacks that people coming from torch or Keras ask it for, and the way to it."""
+
+from __future__ import annotations
+
+from anabranch._errors import MissingAttributeError, nearest
+
+_OF_MODULES = frozenset((
+    "parameters", "named_parameters", "buffers", "named_buffers", "children", "named_children", "modules", "named_modules",
+    "state_dict", "load_state_dict", "to", "cpu", "cuda", "float", "double", "half", "bfloat16", "train", "eval", "forward",
+    "requires_grad_", "zero_grad", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+))  # fmt: skip
+_OF_KERAS = {
+    "save": "model.save_weights(path) saves the weights, model.to_json() the architecture",
+    "export": "model.to_torch(), and torch.export of the module",
+    "quantize": "model.to_torch(), and torch.ao of the module",
+}
+
+
+def missing(model: object, name: str) -> MissingAttributeError:
+    """Return the error for an attribute that a model does not have."""
+    kind = type(model).__name__
+    if name in _OF_MODULES:
+        return MissingAttributeError(
+            f"{kind} is a graph of layers, no torch.nn.Module: it has no {name!r}.",
+            repair=f"module = model.to_torch(), which shares the weights; module.{name}",
+        )
+    if name in _OF_KERAS:
+        return MissingAttributeError(f"{kind} has no {name!r} yet.", repair=_OF_KERAS[name])
+    close = None if name.startswith("_") else nearest(name, [each for each in dir(type(model)) if not each.startswith("_")])
+    return MissingAttributeError(
+        f"{kind!r} object has no attribute {name!r}.", repair=f"did you mean {close!r}?" if close else None
+    )
