@@ -118,7 +118,7 @@ def is_integer(value: object) -> TypeGuard[int]:
     """
     if type(value) is int:
         return -GREATEST <= value < GREATEST
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    if value is None or isinstance(value, bool) or not isinstance(value, SupportsIndex):  # the last is slow: a protocol
         return False
     return not is_from(type(value), "numpy") or _converts(value, operator.index)
 

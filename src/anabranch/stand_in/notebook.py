@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from anabranch import stand_in
+from anabranch._frames import bounded
 
 
+@bounded
 def load_ipython_extension(shell: object) -> None:
     """Let ``import keras`` mean anabranch in a notebook; IPython calls it for ``%load_ext anabranch``.
 
@@ -20,6 +22,7 @@ def load_ipython_extension(shell: object) -> None:
     stand_in.install()
 
 
+@bounded
 def unload_ipython_extension(shell: object) -> None:
     """Let ``import keras`` mean what is installed again; IPython calls it for ``%unload_ext anabranch``.
 
