@@ -228,7 +228,7 @@ class Dense(FieldLayer):
         """(B, …, I) -> (B, …, units)."""
         if self.kernel is not None and input_shape[-1] != self.kernel.shape[0]:
             raise _other_features(self.kernel.shape[0], input_shape)
-        return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
+        return activations.shape_after(self.activation, (*input_shape[:-1], self.units))
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the affine map and the activation."""
@@ -271,7 +271,7 @@ class Activation(FieldLayer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape; ``glu`` halves the last axis."""
-        return activations.output_shape(self.activation, input_shape)
+        return activations.shape_after(self.activation, input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the activation."""
