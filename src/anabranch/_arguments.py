@@ -14,7 +14,19 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from anabranch._asked import described, has_shape, is_boolean, is_from, is_integer, is_number, module_of, name_of, shown
+from anabranch._asked import (
+    described,
+    has_shape,
+    is_boolean,
+    is_from,
+    is_integer,
+    is_number,
+    module_of,
+    name_of,
+    parameters_of,
+    shown,
+    unwrapped,
+)
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, EngineError
 
 P = ParamSpec("P")
@@ -182,30 +194,10 @@ def _split(text: str, sign: str) -> Iterator[str]:
     yield text[begin:]
 
 
-def _by_code(function: object) -> tuple[dict[str, str], tuple[str, ...]] | None:
-    """Return the annotations of a plain function's parameters and the names of those given by position, without ``inspect``."""
-    if not isinstance(function, types.FunctionType) or "__signature__" in vars(function):
-        return None
-    code, written = function.__code__, function.__annotations__
-    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    found = {name: written[name] for name in named if name in written}
-    if not all(isinstance(text, str) for text in found.values()):
-        return None
-    return found, named[: code.co_argcount]
-
-
-def _by_inspection(function: Callable[..., Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the same of any callable."""
-    import inspect  # which takes a while to load
-
-    found, order = {}, []
-    for each in inspect.signature(function).parameters.values():
-        if each.annotation is not each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
-            text = each.annotation if isinstance(each.annotation, str) else inspect.formatannotation(each.annotation)
-            found[each.name] = text
-        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
-            order.append(each.name)
-    return found, tuple(order)
+def _annotated(function: types.FunctionType) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the annotations of a function's parameters, and the names of those that may be given by position."""
+    found = {name: function.__annotations__[name] for name in parameters_of(function) if name in function.__annotations__}
+    return found, function.__code__.co_varnames[: function.__code__.co_argcount]
 
 
 class Checks:
@@ -225,11 +217,12 @@ class Checks:
         self._in_order: tuple[tuple[str, Kind | None], ...] | None = None
 
     def _read(self) -> tuple[tuple[str, Kind | None], ...]:
-        written: object = self.function
-        while isinstance(written, types.FunctionType) and "__wrapped__" in vars(written):
-            written = vars(written)["__wrapped__"]
-        annotations, order = _by_code(written) or _by_inspection(self.function)
-        names = written.__globals__ if isinstance(written, types.FunctionType) else {}
+        written = unwrapped(self.function)
+        names: Mapping[str, object] = {}
+        annotations: dict[str, str] = {}
+        order: tuple[str, ...] = ()
+        if isinstance(written, types.FunctionType):  # of others it is not known
+            names, (annotations, order) = written.__globals__, _annotated(written)
         self.kinds = {name: kind_of(text, names) for name, text in annotations.items()}
         self._early = {name: kind for name, kind in self.kinds.items() if kind.words and kind.early}
         self._in_order = tuple((name, self._early.get(name)) for name in order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeGuard
 
@@ -67,6 +68,18 @@ def parameters_of(function: object) -> tuple[str, ...]:
     """
     code = getattr(function, "__code__", None)  # built-in functions and callable objects have none
     return () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def unwrapped(function: object) -> object:
+    """Return what decorators that use ``functools.wraps`` were put around; without ``inspect``, which takes a while to load.
+
+    >>> import functools
+    >>> unwrapped(functools.wraps(name_of)(lambda thing: "")) is name_of
+    True
+    """
+    while isinstance(function, types.FunctionType) and "__wrapped__" in vars(function):
+        function = vars(function)["__wrapped__"]
+    return function
 
 
 def method(thing: object, name: str) -> Callable[..., Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.fx import Graph, Node, map_arg
@@ -148,21 +148,13 @@ def wrapped(line: str, indent: int) -> list[str]:
 
 
 def _outermost(line: str) -> tuple[str, list[str], str]:
-    """Return a line up to its last bracket of the first level, what is inside, and the end."""
-    depth, start, spans, quote = 0, 0, [], ""
-    for place, char in enumerate(line):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char in "([{":
-            if depth == 0:
-                start = place
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-            if depth == 0:
-                spans.append((start, place))
+    """Return a line up to its longest bracket of the first level, what is inside, and the end."""
+    start, spans = 0, []
+    for place, char, depth in _signs(line):
+        if char in "([{" and depth == 1:
+            start = place
+        elif char in ")]}" and depth == 0:
+            spans.append((start, place))
     if not spans:
         return line, [], ""
     start, stop = max(spans, key=lambda span: span[1] - span[0])
@@ -170,18 +162,24 @@ def _outermost(line: str) -> tuple[str, list[str], str]:
 
 
 def _parts(text: str) -> list[str]:
-    found, depth, begin, quote = [], 0, 0, ""
+    """Return what commas part that are in no brackets and no quotes."""
+    found, begin = [], 0
+    for place, char, depth in _signs(text):
+        if char == "," and depth == 0:
+            found.append(text[begin:place].strip())
+            begin = place + 1
+    last = text[begin:].strip()
+    return [*found, last] if last else found
+
+
+def _signs(text: str) -> Iterator[tuple[int, str, int]]:
+    """Yield each character outside quotes: its place, itself, and how many brackets are open behind it."""
+    depth, quote = 0, ""
     for place, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
         elif char in "\"'":
             quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == "," and depth == 0:
-            found.append(text[begin:place].strip())
-            begin = place + 1
-    last = text[begin:].strip()
-    return [*found, last] if last else found
+        else:
+            depth += (char in "([{") - (char in ")]}")
+            yield place, char, depth

@@ -20,7 +20,7 @@ from typing import (
 
 from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
 from anabranch._arguments import RAW, to_boolean
-from anabranch._asked import name_of, shown
+from anabranch._asked import name_of, shown, unwrapped
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, ShapeError, unknown
 from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
 from anabranch.config import DTypePolicy
@@ -204,10 +204,10 @@ class LayerOptions(TypedDict, total=False):
 
 def _of_shapes(function: types.FunctionType) -> Callable[..., object]:
     """Return a method of shapes that refuses what is none."""
-    written = function
-    while "__wrapped__" in vars(written):
-        written = vars(written)["__wrapped__"]
-    optional = bool(written.__defaults__)  # of a layer that makes its weights at once
+    written = unwrapped(function)
+    optional = isinstance(written, types.FunctionType) and bool(
+        written.__defaults__
+    )  # of a layer that makes its weights at once
 
     @functools.wraps(function)
     def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:

@@ -157,10 +157,6 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
 def segment_sum(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the sum of the rows of each segment: (n, …) -> (num_segments, …); 0 for an empty one.
 
-    Args:
-        segment_ids: the segment of each row (n,).
-        sorted: whether the result or the ids are in order; it does not change the result.
-
     >>> segment_sum([1.0, 2.0, 4.0], [0, 0, 1])
     tensor([3., 4.])
     """
@@ -170,10 +166,6 @@ def segment_sum(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
 @operation()
 def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the maximum of the rows of each segment: (n, …) -> (num_segments, …); -∞ for an empty one.
-
-    Args:
-        segment_ids: the segment of each row (n,).
-        sorted: whether the result or the ids are in order; it does not change the result.
 
     >>> segment_max([1.0, 2.0, 4.0], [0, 0, 1], num_segments=3)
     tensor([2., 4., -inf])
@@ -185,10 +177,6 @@ def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
 def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the minimum of the rows of each segment: (n, …) -> (num_segments, …); ∞ for an empty one.
 
-    Args:
-        segment_ids: the segment of each row (n,).
-        sorted: whether the result or the ids are in order; it does not change the result.
-
     >>> segment_min([[1.0, 8.0], [2.0, 4.0]], [0, 0])
     tensor([[1., 4.]])
     """
@@ -198,10 +186,6 @@ def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
 @operation()
 def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Return the product of the rows of each segment: (n, …) -> (num_segments, …); 1 for an empty one.
-
-    Args:
-        segment_ids: the segment of each row (n,).
-        sorted: whether the result or the ids are in order; it does not change the result.
 
     >>> segment_prod([3, 2, 4, 5], [1, 0, 1, 1])
     tensor([ 2, 60], dtype=torch.int32)
