@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import anabranch as ab
@@ -50,7 +51,7 @@ def test_doubled_metrics_get_names_of_their_own(classifier):
         ({"loss": {"bg": "mse", "small": "mse"}}, UnknownNameError, "did you mean 'big'"),
         ({"loss": ["mse"]}, ArgumentError, "loss has 1 value for 2 outputs"),
         ({"loss": "mse", "loss_weights": {"big": 1.0}}, ArgumentError, "no value for output 'small'"),
-        ({"loss": "mse", "loss_weights": 0.5}, ArgumentError, "loss_weights has 1 value for 2 outputs"),
+        ({"loss": "mse", "loss_weights": [0.5]}, ArgumentError, "loss_weights has 1 value for 2 outputs"),
         ({"loss": "mse", "metrics": ["mae"]}, ArgumentError, "which metric belongs to which output"),
         ({"loss": "mse", "metrics": {"smal": "mae"}}, UnknownNameError, "did you mean 'small'"),
     ],
@@ -82,3 +83,55 @@ def test_training_without_any_loss_says_so(classifier):
     model = classifier(loss=None, metrics=())
     with pytest.raises(NotReadyError, match="no loss to train with"):
         model.train_on_batch([[1.0, 2, 3, 4]])
+
+
+NESTED = {  # outputs nested in each way, and the names under which Keras reports their losses and metrics
+    "lists in a dict": (lambda a, b: {"p": [a], "q": [b]}, ["p/a_loss", "q/b_loss"], ["p_mae", "q_mse"]),
+    "a list in a dict": (lambda a, b: {"p": [a, b]}, ["p/a_loss", "p/b_loss"], ["a_mae", "b_mse"]),
+    "dicts in a list": (lambda a, b: [{"x": a}, {"y": b}], ["0/x_loss", "1/y_loss"], ["a_mae", "b_mse"]),
+    "dicts in a dict": (lambda a, b: {"p": {"x": a}, "q": {"y": b}}, ["p/x_loss", "q/y_loss"], ["p_mae", "q_mse"]),
+    "lists in a list": (lambda a, b: [[a], (b,)], ["0/a_loss", "1/b_loss"], ["a_mae", "b_mse"]),
+    "a tensor and a dict": (lambda a, b: (a, {"y": b}), ["a_loss", "1/y_loss"], ["a_mae", "b_mse"]),
+}
+
+
+@pytest.fixture
+def nested():
+    def make(form):
+        x = ab.Input((2,))
+        return ab.Model(x, form(*(layers.Dense(1, name=name, kernel_initializer="ones")(x) for name in "ab")))
+
+    return make
+
+
+@pytest.mark.parametrize("form", NESTED)
+def test_losses_and_metrics_may_be_nested_as_the_outputs_are(nested, form):
+    arrange, losses, metrics = NESTED[form]
+    model, x = nested(arrange), np.float32([[1, 1], [2, 0]])
+    found = compiled(
+        model, loss=arrange("mse", "mae"), loss_weights=arrange(1.0, 10.0), metrics=arrange(["mae"], "mse"),
+        weighted_metrics=arrange(None, None),
+    )  # fmt: skip
+    assert found.metrics_names == ["loss", *losses, *metrics]
+    y = arrange(np.ones((2, 1), "float32"), np.zeros((2, 1), "float32"))
+    assert model.evaluate(x, y, verbose=0) == [21.0, 1.0, 2.0, 1.0, 4.0]
+
+
+def test_a_nested_dict_of_losses_may_leave_outputs_out(nested):
+    found = compiled(nested(NESTED["dicts in a dict"][0]), loss={"q": {"y": "mse"}}, loss_weights={"q": {"y": 2.0}})
+    assert [loss is None for loss in found.losses] == [True, False]
+    assert found.weights == [None, 2.0]
+
+
+def test_weights_are_needed_only_for_outputs_with_a_loss(forked):
+    assert compiled(forked(), loss={"small": "mse"}, loss_weights={"small": 2.0}).weights == [None, 2.0]
+
+
+def test_one_loss_weight_is_for_all(forked):
+    assert compiled(forked(), loss="mse", loss_weights=0.5).weights == [0.5, 0.5]
+
+
+def test_losses_and_metrics_may_be_given_as_json(classifier):
+    loss, metric = ab.losses.SparseCategoricalCrossentropy(), ab.metrics.SparseCategoricalAccuracy(name="right")
+    found = compiled(classifier(), loss=ab.losses.serialize(loss), metrics=[ab.metrics.serialize(metric)])
+    assert found.metrics_names == ["loss", "right"]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from anabranch.graph.model import WithGraph
 
 Predicate = Callable[[Any], bool]
+_LEFT_OUT: Any = object()
 
 
 class Slots(NamedTuple):
@@ -145,19 +146,21 @@ def _by_structure(value: _tree.Nest, slots: Slots, rule: Rule) -> list[Any] | No
     stack: list[tuple[Any, Any]] = [(value, slots.structure)]
     while stack:
         item, structure = stack.pop()
-        if not _tree.is_nest(structure):
+        if item is _LEFT_OUT:
+            places = range(len(found), len(found) + len(_tree.leaves(structure)))
+            if not all(place in rule.optional for place in places):
+                return None
+            found.extend(None for _ in places)
+        elif not _tree.is_nest(structure):
             if not rule.is_leaf(item):
                 return None
             found.append(item)
         elif isinstance(structure, dict):
             if not isinstance(item, dict):
                 return None
-            for key in item:
-                if key not in structure:
-                    return None
-            if any(key not in item for key in structure):
+            if any(key not in structure for key in item):
                 return None
-            stack.extend((item[key], part) for key, part in reversed(structure.items()))
+            stack.extend((item.get(key, _LEFT_OUT), part) for key, part in reversed(structure.items()))
         else:
             if rule.is_leaf(item) or not isinstance(item, (list, tuple)) or len(item) != len(structure):
                 return None

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 
 from anabranch import _tree, metrics, runtime
-from anabranch._asked import described, has_shape, is_number
-from anabranch._errors import ArgumentError, NotReadyError
+from anabranch._errors import NotReadyError
 from anabranch.engine.cuda_graphs import GraphMaker, Replays
 from anabranch.graph import Graph, Shape, WithGraph
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.losses import Loss
-from anabranch.losses.registry import reducing
 from anabranch.metrics import Metric
 from anabranch.optimizers import Optimizer
 from anabranch.training.data.targets import Target
+from anabranch.training.given import loss_names, loss_weights_of, losses_of, metric_names, metrics_of
 from anabranch.training.logs import Logs, free_name, numbers
 from anabranch.training.loss_record import LossRecord
 from anabranch.training.options import Options
@@ -111,20 +109,20 @@ class Compiled:
             self.targets = [target._replace(shape=shape) for target, shape in zip(self.targets, shapes, strict=True)]
             return
         self.slots, self._shapes = slots, shapes
-        self.losses = _losses_of(self.given.loss, slots)
-        self.weights = _loss_weights(self.given.loss_weights, slots)
-        self._plain = self._resolved(_metrics_of(self.given.metrics, slots, "metrics"), shapes)
-        self._weighted = self._resolved(_metrics_of(self.given.weighted_metrics, slots, "weighted_metrics"), shapes)
+        self.losses = losses_of(self.given.loss, slots)
+        self.weights = loss_weights_of(self.given.loss_weights, slots, self.losses)
+        self._plain = self._resolved(metrics_of(self.given.metrics, slots, "metrics"), shapes)
+        self._weighted = self._resolved(metrics_of(self.given.weighted_metrics, slots, "weighted_metrics"), shapes)
         self.targets = [
             Target(loss is not None or bool(plain or weighted), loss, shape)
             for loss, plain, weighted, shape in zip(self.losses, self._plain, self._weighted, shapes, strict=True)
         ]
         # As in Keras, outputs without names go by the names of their losses.
-        prefixes = slots.names if named or isinstance(slots.structure, dict) else None
-        self.prefixed = prefixes is not None and len(slots.names) > 1
-        self.loss_parts = self._parts(prefixes)
+        named = named or isinstance(slots.structure, dict)
+        self.prefixed = named and len(slots.names) > 1
+        self.loss_parts = self._parts(loss_names(slots) if named else None)
         self.trackers = {name: each for name, each in self.trackers.items() if name in ("loss", "compile_metrics")}
-        self.metrics_by_name = _by_name(self._plain, self._weighted, prefixes or ("",) * len(slots.names))
+        self.metrics_by_name = _by_name(self._plain, self._weighted, metric_names(slots) if named else ("",) * len(slots.names))
 
     def _parts(self, prefixes: tuple[str, ...] | None) -> list[LossPart | None]:
         """Return a record for each output's loss, where there are several."""
@@ -237,48 +235,6 @@ def detached(outputs: Tensors) -> Tensors:
 def _alike(before: list[Shape], after: list[Shape]) -> bool:
     """Return whether outputs differ only in sizes between batch and last axis, on which no metric's choice depends."""
     return [(len(shape), shape[-1:]) for shape in before] == [(len(shape), shape[-1:]) for shape in after]
-
-
-def _losses_of(given: object, slots: Slots) -> list[Loss | None]:
-    """Return each output's loss; outputs that a dict leaves out have none."""
-    optional = range(len(slots.names)) if isinstance(given, dict) else ()
-    rule = Rule("loss", lambda value: not _tree.is_nest(value), spread=True, optional=optional)
-    return [reducing(each) for each in bind(given, slots, rule)]
-
-
-def _is_number(value: object) -> bool:
-    return is_number(value) and math.isfinite(value) and not (has_shape(value) and described(value)[:2] != "()")
-
-
-def _loss_weights(given: object, slots: Slots) -> list[float | None]:
-    if given is None:
-        return [None] * len(slots.names)
-    bound = bind(given, slots, Rule("loss_weights", _is_number))
-    return [None if weight is None else float(weight) for weight in bound]
-
-
-def _metrics_of(given: object, slots: Slots, what: str) -> list[list[Any]]:
-    """Return each output's list of metrics; outputs that a dict leaves out have none."""
-    count = len(slots.names)
-    if given is None or (_tree.is_nest(given) and not given):
-        return [[] for _ in range(count)]
-    leaf = Rule(what, lambda value: not isinstance(value, dict), optional=range(count))
-    if isinstance(given, dict):
-        return [_as_list(some) for some in bind(given, slots, leaf)]
-    if count == 1:
-        return [_as_list(given)]
-    if isinstance(given, (list, tuple)) and len(given) == count:
-        return [_as_list(some) for some in given]
-    raise ArgumentError(
-        f"{what} does not say which metric belongs to which output.",
-        expected=f"a dict by output name or a list with one entry for each of {slots.described()}",
-        got=repr(given)[:120],
-        repair=f"{what}={{{slots.names[0]!r}: {given!r}}}"[:120],
-    )
-
-
-def _as_list(some: object) -> list[Any]:
-    return [] if some is None else [one for one in _tree.leaves(some) if one is not None]
 
 
 def _by_name(plain: list[list[Metric]], weighted: list[list[Metric]], names: tuple[str, ...]) -> dict[str, Metric]:
