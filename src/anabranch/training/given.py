@@ -1,4 +1,4 @@
-"""What ``compile`` was given as losses, their weights and metrics, for each output; and the names outputs are reported under."""
+"""What ``compile`` was given as losses, their weights and metrics, for each output; the names these are reported under."""
 
 from __future__ import annotations
 
