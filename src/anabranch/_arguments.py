@@ -300,26 +300,15 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     anabranch._errors.ArgumentTypeError: count of repeat must be an integer.
       got:      'b'
     """
-    checks = Checks(function)
-
-    @functools.wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        checks.before(args, kwargs)
-        try:
-            return function(*args, **kwargs)
-        except RAW as error:
-            found = (
-                None if isinstance(error, AnabranchError) and not isinstance(error, DtypeError) else checks.after(args, kwargs)
-            )
-            if found is None:
-                raise
-            raise found from error
-
-    return called
+    return _held(function, every=False)
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
     """Like ``checked``, of a function that runs no code but the library's: every error of Python's or torch's becomes ours."""
+    return _held(function, every=True)
+
+
+def _held(function: Callable[P, R], *, every: bool) -> Callable[P, R]:
     checks = Checks(function)
 
     @functools.wraps(function)
@@ -327,10 +316,13 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         checks.before(args, kwargs)
         try:
             return function(*args, **kwargs)
-        except AnabranchError as error:
-            found = checks.after(args, kwargs) if isinstance(error, DtypeError) else None
-            raise found or error from error.__cause__
         except RAW as error:
-            raise checks.failed(args, kwargs, error) from error
+            ours = isinstance(error, AnabranchError)
+            if every and not ours:
+                raise checks.failed(args, kwargs, error) from error
+            found = checks.after(args, kwargs) if not ours or isinstance(error, DtypeError) else None
+            if found is None:
+                raise
+            raise found from error
 
     return called

@@ -70,14 +70,8 @@ class _Setting(property):
         typed: bool = False,
     ) -> None:
         super().__init__()
-        self.typed = typed
-        self.default = default
-        self.convert = convert
-        self.plain = plain
-        self.doc = doc
-        self.fixed = fixed
-        self.fresh = fresh
-        self.hidden = hidden
+        self.default, self.convert, self.plain, self.doc = default, convert, plain, doc
+        self.fixed, self.fresh, self.hidden, self.typed = fixed, fresh, hidden, typed
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.key, self.owner = name, f":{name}", owner  # no attribute that somebody writes is called as the key

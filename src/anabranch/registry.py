@@ -427,13 +427,9 @@ class Registry(Generic[T]):
         plain_names: bool = False,
         functions: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        self.kind = kind
-        self.module = module
-        self.base = base
-        self.callables = callables
-        self.plain_names = plain_names
-        self._names = names
-        self._functions = functions
+        self.kind, self.module, self.base = kind, module, base
+        self.callables, self.plain_names = callables, plain_names
+        self._names, self._functions = names, functions
         self._table: Mapping[str, Any] | None = None
         _registries[module] = self
 

@@ -25,6 +25,9 @@ class WithGraph(Protocol):
     def need_running_graph(self) -> Graph:
         """Return ``running_graph``, or raise where it is not known yet."""
 
+    def follow(self, x: object) -> None:
+        """Make ``running_graph`` fit data ``x``."""
+
 
 class AnyModel(WithGraph, Protocol):
     """A model: a graph with a name, layers and weights."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from anabranch.callbacks import Callback, History
-    from anabranch.graph import Graph
+    from anabranch.graph import Graph, WithGraph
     from anabranch.losses.registry import LossLike
     from anabranch.metrics import Metric
     from anabranch.metrics.registry import MetricLike
@@ -28,8 +28,28 @@ _STEPS = (
 )  # fmt: skip
 
 
+if TYPE_CHECKING:
+
+    class _Model(Layer, WithGraph):
+        """What a model adds to this."""
+
+        @property
+        def has_call(self) -> bool: ...
+
+        @property
+        def layers(self) -> list[Layer]: ...
+
+        @property
+        def output_names(self) -> list[str]: ...
+
+        def with_graph(self, graph: Graph) -> Trainer: ...
+
+else:
+    _Model = Layer
+
+
 @bound_methods
-class Trainer(Layer):
+class Trainer(_Model):
     """The methods by which a model is trained; each is one line into ``training``."""
 
     overrides: ClassVar[frozenset[str]] = frozenset()
@@ -41,37 +61,6 @@ class Trainer(Layer):
     stop_evaluating = False
     stop_predicting = False
     history: History | None = None
-
-    if TYPE_CHECKING:  # what a model adds to this
-
-        @property
-        def graph(self) -> Graph | None:
-            """Return the graph; None for a model with a ``call`` of its own."""
-
-        @property
-        def running_graph(self) -> Graph | None:
-            """Return what runs."""
-
-        @property
-        def has_call(self) -> bool:
-            """Return whether the model has a ``call`` of its own."""
-
-        @property
-        def layers(self) -> list[Layer]:
-            """Return the layers."""
-
-        @property
-        def output_names(self) -> list[str]:
-            """Return what the outputs are called."""
-
-        def with_graph(self, graph: Graph) -> Trainer:
-            """Return a model like this one with another graph."""
-
-        def need_running_graph(self) -> Graph:
-            """Return what runs, or raise."""
-
-        def follow(self, x: object) -> None:
-            """Make ``running_graph`` fit data ``x``."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -237,9 +226,8 @@ class Trainer(Layer):
 
         Example:
             >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile("sgd", loss="mse")
             >>> history = model.fit(np.ones((4, 2)), np.zeros((4, 1)), epochs=2, verbose=0)
             >>> [round(loss, 2) for loss in history.history["loss"]]
@@ -285,9 +273,8 @@ class Trainer(Layer):
 
         Example:
             >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse", metrics=["mae"])
             >>> model.evaluate(np.ones((4, 2)), np.zeros((4, 1)), verbose=0, return_dict=True)
             {'loss': 4.0, 'mae': 2.0}
@@ -320,9 +307,8 @@ class Trainer(Layer):
 
         Example:
             >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.predict(np.ones((3, 2)), verbose=0).tolist()
             [[2.0], [2.0], [2.0]]
         """
@@ -339,7 +325,7 @@ class Trainer(Layer):
         class_weight: Mapping[int, float] | Mapping[float, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Take one training step on one batch and return its loss and metrics.
+        """Take one training step on one batch and return its loss and metrics, as ``evaluate`` returns them.
 
         Args:
             x: arrays or tensors (B, …), nested or keyed as the model's inputs.
@@ -348,18 +334,14 @@ class Trainer(Layer):
             class_weight: how much samples of each class index count; for one output.
             return_dict: return a dict by name.
 
-        Returns:
-            The loss, or where there are metrics a list in the order of ``metrics_names``, or a dict.
-
         Raises:
             NotReadyError: ``compile`` was not called.
             DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
 
         Example:
             >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile("sgd", loss="mse")
             >>> model.train_on_batch(np.ones((4, 2)), np.zeros((4, 1)))
             4.0
@@ -367,7 +349,7 @@ class Trainer(Layer):
         return training.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False) -> Any:
-        """Return loss and metrics on one batch.
+        """Return loss and metrics on one batch, as ``evaluate`` returns them.
 
         Args:
             x: arrays or tensors (B, …), nested or keyed as the model's inputs.
@@ -375,18 +357,14 @@ class Trainer(Layer):
             sample_weight: how much each sample counts, shape (B,); or one array for each output.
             return_dict: return a dict by name.
 
-        Returns:
-            The loss, or where there are metrics a list in the order of ``metrics_names``, or a dict.
-
         Raises:
             NotReadyError: ``compile`` was not called.
             DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
 
         Example:
             >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse")
             >>> model.test_on_batch(np.ones((4, 2)), np.zeros((4, 1)))
             4.0
@@ -404,9 +382,8 @@ class Trainer(Layer):
 
         Example:
             >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.predict_on_batch(np.ones((1, 2))).tolist()
             [[2.0]]
         """
@@ -417,9 +394,8 @@ class Trainer(Layer):
         """Reset the state of all metrics.
 
         Example:
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse")
             >>> model.test_on_batch([[1.0, 1.0]], [[0.0]])
             4.0
@@ -472,9 +448,8 @@ class Trainer(Layer):
 
         Example:
             >>> import torch
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse")
             >>> float(model.test_step((torch.ones(4, 2), torch.zeros(4, 1)))["loss"])
             4.0
@@ -489,9 +464,8 @@ class Trainer(Layer):
 
         Example:
             >>> import torch
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.predict_step(torch.ones(1, 2)).tolist()
             [[2.0]]
         """
@@ -516,9 +490,8 @@ class Trainer(Layer):
 
         Example:
             >>> import torch
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1)(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1)])
             >>> model.compile(loss="mse")
             >>> float(model.compute_loss(y=torch.zeros(4, 1), y_pred=2 * torch.ones(4, 1)))
             4.0
@@ -539,9 +512,8 @@ class Trainer(Layer):
 
         Example:
             >>> import torch
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1)(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1)])
             >>> model.compile(loss="mse", metrics=["mae"])
             >>> float(model.compute_metrics(None, torch.zeros(4, 1), 2 * torch.ones(4, 1))["mae"])
             2.0
@@ -552,9 +524,8 @@ class Trainer(Layer):
         """Return the results of ``metrics`` by name, as tensors.
 
         Example:
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse", metrics=["mae"])
             >>> found = model.test_on_batch([[1.0, 1.0]], [[0.0]])
             >>> {name: float(value) for name, value in model.get_metrics_result().items()}

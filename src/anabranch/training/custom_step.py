@@ -13,7 +13,6 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import warn
-from anabranch.optimizers import Optimizer
 from anabranch.training.compiled import Compiled, detached
 from anabranch.training.data.arrays import tensors_in
 from anabranch.training.data.batch import Batch, in_structure
@@ -22,27 +21,19 @@ from anabranch.training.executor import Report, silent
 from anabranch.training.logs import Logs, flat, numbers
 from anabranch.training.loss_record import LossRecord
 from anabranch.training.metric_trackers import LossTracker, by_output, loss_tracker, metrics_names
-from anabranch.training.objective import need_compiled
+from anabranch.training.objective import Objective, need_compiled
 from anabranch.training.steps import Step, no_gradient
 from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 
-class CustomStep:
+class CustomStep(Objective):
     """The objective of a model with custom steps: each returns its logs."""
 
     def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy) -> None:
-        self.compiled = compiled
-        self.loss_record = LossRecord()
-        self._model = model
-        self._strategy = strategy
+        super().__init__(model, compiled, strategy, LossRecord())
         self._last: Logs = {}
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """What updates the weights."""
-        return self.compiled.optimizer
 
     @property
     def metrics_names(self) -> list[str]:

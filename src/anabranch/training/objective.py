@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import abc
 
 import torch
 
@@ -19,47 +19,19 @@ from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable
 
 
-class Objective(Protocol):
-    """What the loop asks, however a model is trained."""
+class Objective(abc.ABC):
+    """What the loop asks, however a model is trained.
 
-    @property
-    def compiled(self) -> Compiled:
-        """What ``compile`` made."""
+    Args:
+        model: the model.
+        compiled: what ``compile`` made.
+        strategy: where batches go.
+        loss_record: the loss of each step of the epoch.
+    """
 
-    @property
-    def optimizer(self) -> Optimizer:
-        """What updates the weights."""
-
-    @property
-    def loss_record(self) -> LossRecord:
-        """The loss of each step of the epoch."""
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names in the logs of this run."""
-
-    @property
-    def report_order(self) -> list[str]:
-        """The names of what ``evaluate`` returns, in its order."""
-
-    def binder(self, class_weight: object = None) -> Binder:
-        """Return what makes batches of the user's data."""
-
-    def step(self, *, training: bool, report: Report = silent) -> Step:
-        """Return the function that takes one step; ``report`` takes a line where something takes long."""
-
-    def reset(self) -> None:
-        """Drop what loss and metrics have seen."""
-
-    def logs(self) -> Logs:
-        """Return loss and metrics so far, as numbers; reads the device."""
-
-
-class CompiledObjective:
-    """The losses and metrics of ``compile``."""
-
-    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy) -> None:
+    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy, loss_record: LossRecord) -> None:
         self.compiled = compiled
+        self.loss_record = loss_record
         self._model = model
         self._strategy = strategy
 
@@ -69,19 +41,44 @@ class CompiledObjective:
         return self.compiled.optimizer
 
     @property
-    def loss_record(self) -> LossRecord:
-        """The loss of each step of the epoch."""
-        return self.compiled.loss_record
+    @abc.abstractmethod
+    def metrics_names(self) -> list[str]:
+        """The names in the logs of this run."""
+
+    @property
+    @abc.abstractmethod
+    def report_order(self) -> list[str]:
+        """The names of what ``evaluate`` returns, in its order."""
+
+    @abc.abstractmethod
+    def binder(self, class_weight: object = None) -> Binder:
+        """Return what makes batches of the user's data."""
+
+    @abc.abstractmethod
+    def step(self, *, training: bool, report: Report = silent) -> Step:
+        """Return the function that takes one step; ``report`` takes a line where something takes long."""
+
+    @abc.abstractmethod
+    def reset(self) -> None:
+        """Drop what loss and metrics have seen."""
+
+    @abc.abstractmethod
+    def logs(self) -> Logs:
+        """Return loss and metrics so far, as numbers; reads the device."""
+
+
+class CompiledObjective(Objective):
+    """The losses and metrics of ``compile``."""
+
+    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy) -> None:
+        super().__init__(model, compiled, strategy, compiled.loss_record)
 
     @property
     def metrics_names(self) -> list[str]:
         """The names in the logs."""
         return self.compiled.metrics_names
 
-    @property
-    def report_order(self) -> list[str]:
-        """The names of what ``evaluate`` returns, in its order."""
-        return self.compiled.metrics_names
+    report_order = metrics_names
 
     def binder(self, class_weight: object = None) -> Binder:
         """Return what binds data to the model's inputs and outputs."""

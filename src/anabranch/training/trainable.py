@@ -62,9 +62,6 @@ class Trainable(AnyModel, Protocol):
     def metrics(self) -> list[Any]:
         """The metrics in use."""
 
-    def follow(self, x: object) -> None:
-        """Make ``running_graph`` fit data ``x``."""
-
     def train_step(self, data: object) -> dict[str, Any]:
         """Take one training step and return its logs."""
 

@@ -43,13 +43,6 @@ class Binder(Protocol):
         """Return the batch with sample weights multiplied by the weights of classes."""
 
 
-class Followed(WithGraph, Protocol):
-    """A model whose graph may follow from the data."""
-
-    def follow(self, x: object) -> None:
-        """Make ``running_graph`` fit data ``x``."""
-
-
 class ModelBinder:
     """Binds data to the inputs and outputs of a model.
 
@@ -64,7 +57,7 @@ class ModelBinder:
 
     def __init__(
         self,
-        model: Followed,
+        model: WithGraph,
         targets: Sequence[Target] | None,
         strategy: Strategy,
         class_weight: object = None,
@@ -82,13 +75,13 @@ class ModelBinder:
         if class_weight is not None:
             refuse_several_outputs(self._outputs)
 
-    def _take_slots(self, model: Followed) -> None:
+    def _take_slots(self, model: WithGraph) -> None:
         self._inputs = Slots.inputs(model)
         self._outputs = Slots.outputs(model)
         self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation.optional]
         self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
 
-    def _follow(self, model: Followed, x: object) -> None:
+    def _follow(self, model: WithGraph, x: object) -> None:
         before = model.running_graph
         model.follow(tensors_in(x, "x"))
         if model.running_graph is not before:
