@@ -8,16 +8,15 @@ from typing import Any
 def toy_resnet(keras: Any) -> Any:
     """Build the toy ResNet of the README."""
     layers = keras.layers
+
+    def conv(x: Any, filters: int, padding: str = "valid") -> Any:
+        return layers.Conv2D(filters, 3, activation="relu", padding=padding)(x)
+
     inputs = keras.Input(shape=(32, 32, 3), name="img")
-    x = layers.Conv2D(32, 3, activation="relu")(inputs)
-    x = layers.Conv2D(64, 3, activation="relu")(x)
-    x = layers.MaxPooling2D(3)(x)
+    x = layers.MaxPooling2D(3)(conv(conv(inputs, 32), 64))
     for _ in range(2):
-        y = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-        y = layers.Conv2D(64, 3, activation="relu", padding="same")(y)
-        x = layers.add([y, x])
-    x = layers.Conv2D(64, 3, activation="relu")(x)
-    x = layers.GlobalAveragePooling2D()(x)
+        x = layers.add([conv(conv(x, 64, "same"), 64, "same"), x])
+    x = layers.GlobalAveragePooling2D()(conv(x, 64))
     x = layers.Dense(256, activation="relu")(x)
     x = layers.Dropout(0.5)(x)
     return keras.Model(inputs, layers.Dense(10)(x), name="toy_resnet")

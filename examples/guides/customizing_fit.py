@@ -41,6 +41,16 @@ def learn(model, loss):
         model.optimizer.apply(gradients, weights)
 
 
+def measured(model, loss, y, y_pred, sample_weight=None):
+    """Update the loss and the metrics of compile with one batch and return their results."""
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss)
+        else:
+            metric.update_state(y, y_pred, sample_weight=sample_weight)
+    return {metric.name: metric.result() for metric in model.metrics}
+
+
 class PlainStep(keras.Model):
     """The step that fit takes, written out; loss and metrics are those of compile."""
 
@@ -50,12 +60,7 @@ class PlainStep(keras.Model):
         y_pred = self(x, training=True)
         loss = self.compute_loss(y=y, y_pred=y_pred)
         learn(self, loss)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, y_pred)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return measured(self, loss, y, y_pred)
 
 
 @section("A first example")
@@ -115,12 +120,7 @@ class Weighted(keras.Model):
         y_pred = self(x, training=True)
         loss = self.compute_loss(y=y, y_pred=y_pred, sample_weight=sample_weight)
         learn(self, loss)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, y_pred, sample_weight=sample_weight)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return measured(self, loss, y, y_pred, sample_weight)
 
 
 @section("Sample weights and class weights")
@@ -140,12 +140,7 @@ class OwnEvaluation(keras.Model):
         x, y = data
         y_pred = self(x, training=False)
         loss = self.compute_loss(y=y, y_pred=y_pred)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, y_pred)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return measured(self, loss, y, y_pred)
 
 
 @section("Evaluation")

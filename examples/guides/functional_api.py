@@ -203,23 +203,21 @@ def by_position():
     yield {"losses": history.history["loss"]}
 
 
+def residual(x):
+    """Return the sum of a tensor and of what two convolutions make of it."""
+    y = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
+    y = layers.Conv2D(64, 3, activation="relu", padding="same")(y)
+    return layers.add([y, x])
+
+
 @section("A toy ResNet")
 def toy_resnet():
-    """Streams that leave and join again: what Sequential cannot say."""
+    """Streams that leave and join again: what Sequential cannot say. A function of tensors builds each block."""
     inputs = keras.Input(shape=(32, 32, 3), name="img")
     x = layers.Conv2D(32, 3, activation="relu")(inputs)
     x = layers.Conv2D(64, 3, activation="relu")(x)
-    block_1_output = layers.MaxPooling2D(3)(x)
-
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_1_output)
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    block_2_output = layers.add([x, block_1_output])
-
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(block_2_output)
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    block_3_output = layers.add([x, block_2_output])
-
-    x = layers.Conv2D(64, 3, activation="relu")(block_3_output)
+    x = residual(residual(layers.MaxPooling2D(3)(x)))
+    x = layers.Conv2D(64, 3, activation="relu")(x)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(256, activation="relu")(x)
     x = layers.Dropout(0.0)(x)  # no chance here: the losses below are compared

@@ -14,6 +14,7 @@ import pytest
 import anabranch as ab
 from anabranch import layers
 from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch.demo import toy_resnet
 from anabranch.insight import summarise
 from anabranch.insight.summaries import HEADER
 
@@ -25,24 +26,6 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Each builds one model in the words that both libraries share
-
-
-def toy_resnet(k: Any) -> Any:
-    inputs = k.Input(shape=(32, 32, 3), name="img")
-    x = k.layers.Conv2D(32, 3, activation="relu")(inputs)
-    x = k.layers.Conv2D(64, 3, activation="relu")(x)
-    block_1 = k.layers.MaxPooling2D(3)(x)
-    x = k.layers.Conv2D(64, 3, activation="relu", padding="same")(block_1)
-    x = k.layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    block_2 = k.layers.add([x, block_1])
-    x = k.layers.Conv2D(64, 3, activation="relu", padding="same")(block_2)
-    x = k.layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    block_3 = k.layers.add([x, block_2])
-    x = k.layers.Conv2D(64, 3, activation="relu")(block_3)
-    x = k.layers.GlobalAveragePooling2D()(x)
-    x = k.layers.Dense(256, activation="relu")(x)
-    x = k.layers.Dropout(0.5)(x)
-    return k.Model(inputs, k.layers.Dense(10)(x), name="toy_resnet")
 
 
 def shared_layer(k: Any) -> Any:
