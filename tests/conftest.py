@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import devices
 import pytest
 
 import anabranch
@@ -18,11 +19,19 @@ import anabranch
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="write the golden files anew instead of comparing with them")
+    devices.add_option(parser)
 
 
-def pytest_configure() -> None:
-    """Let Ctrl-C reach the processes that tests start, as on a terminal: a shell's background job is born deaf to it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the device, and let Ctrl-C reach the processes that tests start: a shell's background job is born deaf to it."""
+    config.pluginmanager.register(devices.Devices(config.getoption("--device")))
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def device_of_the_run(request: pytest.FixtureRequest) -> object:
+    """The kind of device that a test of ``--device all`` runs on; pytest groups tests by it."""
+    return getattr(request, "param", None)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -300,7 +300,7 @@ def check_data_format(value: str | None) -> ImageFormat:
 
 
 def device() -> str | None:
-    """Return the device that was set; None where the engine chooses (CUDA where there is one, else the CPU).
+    """Return the device that was set; None where the engine chooses (the accelerator where there is one, else the CPU).
 
     Example:
         >>> set_device("cpu")

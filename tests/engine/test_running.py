@@ -321,7 +321,6 @@ def test_devices_that_are_not_there() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.usefixtures("default_device")
 def test_weights_move_between_cpu_and_gpu() -> None:
     config.set_device("cpu")

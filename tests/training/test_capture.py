@@ -319,7 +319,6 @@ def test_our_metrics_change_nothing_but_their_tensors(name: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_replays_training_and_inference() -> None:
     graph, plain = model_of("adam", metrics=["accuracy"]), model_of("adam", metrics=["accuracy"], jit_compile=False)
     plain.set_weights(graph.get_weights())
@@ -333,7 +332,6 @@ def test_a_gpu_replays_training_and_inference() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_validates_with_the_current_weights() -> None:
     model = folded()
     history = model.fit(X, Y, batch_size=4, epochs=6, verbose=0, validation_data=(X, Y), validation_batch_size=4)
@@ -347,7 +345,6 @@ def test_a_gpu_validates_with_the_current_weights() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_random_numbers_go_on_after_a_capture_that_failed() -> None:
     from anabranch.engine.cuda_graphs import CudaGraph
 

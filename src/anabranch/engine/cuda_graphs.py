@@ -134,8 +134,7 @@ class CudaGraph:
 
 def _device() -> int:
     """Return the number of the device in use, which need not be the one torch counts as current."""
-    index = runtime.device().index
-    return torch.cuda.current_device() if index is None else index
+    return runtime.device().index
 
 
 @functools.cache

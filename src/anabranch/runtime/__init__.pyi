@@ -11,8 +11,11 @@ from .arrays import (
     shape_of as shape_of,
 )
 from .devices import (
+    accelerator as accelerator,
     describe_device as describe_device,
     device as device,
+    free_memory as free_memory,
+    pins as pins,
     settle_tf32 as settle_tf32,
     threads as threads,
 )

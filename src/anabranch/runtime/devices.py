@@ -1,4 +1,4 @@
-"""Where tensors live: the device asked for, or CUDA if it is there, else the CPU."""
+"""Where tensors live: the device asked for, or the accelerator that torch finds, else the CPU."""
 
 from __future__ import annotations
 
@@ -9,23 +9,71 @@ import torch
 from anabranch import config
 from anabranch._errors import ArgumentError
 
+_HOST = ("cpu", "meta")
+"""Kinds of devices that have no number."""
+
+_UNPINNED = (*_HOST, "mps")
+"""Kinds of devices that copy no faster from pinned memory: Apple's share theirs with the host."""
+
 
 def device() -> torch.device:
-    """Return the device that weights and batches live on."""
-    return _device(config.device())
+    """Return the device that weights and batches live on, with its number where its kind has several."""
+    chosen = _device(config.device())
+    return chosen if chosen.index is not None or chosen.type in _HOST else _current(chosen.type)
+
+
+def accelerator() -> torch.device | None:
+    """Return the accelerator that torch was built for and finds: CUDA, XPU, MPS, …"""
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
 @functools.cache
 def _device(name: str | None) -> torch.device:
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return accelerator() or torch.device("cpu")
+    found = accelerator()
     try:
-        chosen = torch.device(name.replace("gpu", "cuda"))
+        chosen = torch.device(name.replace("gpu", found.type if found else "cuda"))
     except RuntimeError as error:
         raise ArgumentError("Unknown device.", expected="'cpu', 'cuda' or 'cuda:N'", got=repr(name)) from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError("No CUDA device is available.", got=repr(name), repair="config.set_device('cpu')")
+    count = _count(chosen.type)
+    if (chosen.index or 0) >= count:
+        known = f" number {chosen.index}" if count else ""
+        kind = chosen.type.upper()
+        raise ArgumentError(f"No {kind} device{known} is available.", got=repr(name), repair="config.set_device('cpu')")
     return chosen
+
+
+def _count(kind: str) -> int:
+    """Return how many devices of a kind there are."""
+    if kind in _HOST:
+        return 1
+    found = accelerator()
+    if found is not None and found.type == kind:
+        return torch.accelerator.device_count()
+    try:
+        module = torch.get_device_module(kind)
+    except RuntimeError:  # torch knows the name, and has nothing to offer for it
+        return 0
+    return int(module.device_count()) if module.is_available() else 0
+
+
+def _current(kind: str) -> torch.device:
+    module = torch.get_device_module(kind)
+    return torch.device(kind, module.current_device() if "current_device" in vars(module) else 0)
+
+
+def pins(chosen: torch.device) -> bool:
+    """Return whether copies to a device come from pinned memory, so that the host need not wait for them."""
+    return chosen.type not in _UNPINNED
+
+
+def free_memory(chosen: torch.device) -> int:
+    """Return the bytes that are free on a device; 0 where it does not say."""
+    if chosen.type in _HOST:
+        return 0
+    module = torch.get_device_module(chosen)
+    return int(module.mem_get_info(chosen)[0]) if "mem_get_info" in vars(module) else 0
 
 
 _torchs_own: tuple[bool, bool] | None = None  # what torch itself allowed, of matrix products and of convolutions
@@ -45,7 +93,10 @@ def settle_tf32() -> None:
 def describe_device() -> str:
     """Return the device in words."""
     chosen = device()
-    return f"{chosen} ({torch.cuda.get_device_name(chosen)})" if chosen.type == "cuda" else str(chosen)
+    if chosen.type in _HOST:
+        return str(chosen)
+    module = torch.get_device_module(chosen)
+    return f"{chosen} ({module.get_device_name(chosen)})" if "get_device_name" in vars(module) else str(chosen)
 
 
 def threads() -> int:

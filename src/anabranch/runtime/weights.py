@@ -55,7 +55,7 @@ def _initial_value(weight: Weight) -> torch.Tensor:
         array = np.ascontiguousarray(array.transpose(weight.axes))
     try:
         tensor = torch.from_numpy(array).to(device(), getattr(torch, weight.dtype))
-    except torch.cuda.OutOfMemoryError as error:
+    except torch.OutOfMemoryError as error:
         raise EngineError(f"No memory for weight {weight.path!r}.", got=f"shape {weight.shape}") from error
     if weight.axes is not None and tensor.dim() == 4 and tensor.shape[1] > 1:
         # Convolution over channels-last images would otherwise reorder its kernel at every step. Copied, as `contiguous`

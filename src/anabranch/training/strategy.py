@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 
+from anabranch import runtime
 from anabranch._errors import NotReadyError
 
 
@@ -57,7 +58,7 @@ class SingleDevice:
 
     def place(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor on the device; to a GPU through pinned memory, so that the host does not wait for the copy."""
-        if self.device.type == "cuda" and tensor.device.type == "cpu":
+        if runtime.pins(self.device) and tensor.device.type == "cpu":
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 

@@ -33,7 +33,6 @@ def test_on_a_cpu_data_stay_where_they_are() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_data_stay_there_or_travel_pinned() -> None:
     gpu = torch.device("cuda", torch.cuda.current_device())
     x = torch.randint(0, 255, (64, 8), dtype=torch.uint8)

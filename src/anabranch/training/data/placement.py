@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from anabranch import runtime
+
 _FRACTION = 0.25
 """Of a GPU's free memory; the rest is for weights, gradients, optimizer state, and what is saved for the backward pass."""
 
@@ -23,9 +25,9 @@ def placed_columns(parts: Sequence[Columns], device: torch.device) -> list[list[
     They travel in the dtype they have, images as bytes, and once for all epochs.
     """
     away = [t for part in parts for t in part if t is not None and t.device != device]
-    if device.type != "cuda" or not away:
+    if device.type == "cpu" or not away:
         return [list(part) for part in parts]
-    if not fits(sum(t.numel() * t.element_size() for t in away), torch.cuda.mem_get_info(device)[0]):
+    if not fits(sum(t.numel() * t.element_size() for t in away), runtime.free_memory(device)):
         return [list(part) for part in parts]
     return [[None if t is None else t.to(device) for t in part] for part in parts]
 
@@ -36,7 +38,7 @@ def picked(column: torch.Tensor, part: torch.Tensor, device: torch.device) -> to
     Torch reuses such memory once the copy from it is done, so a batch is gathered while the one before is being copied and the
     step before that still runs.
     """
-    if device.type != "cuda" or column.device.type != "cpu":
+    if not runtime.pins(device) or column.device.type != "cpu":
         return column.index_select(0, part)
     staging = torch.empty((len(part), *column.shape[1:]), dtype=column.dtype, pin_memory=True)
     return torch.index_select(column, 0, part, out=staging)
