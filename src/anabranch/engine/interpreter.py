@@ -15,9 +15,10 @@ from anabranch.graph.flatten import Flat, Step, flatten
 def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:
     """Return the graph's flat outputs for flat ``inputs``, and the mask of each; ``masks`` are the inputs', () for none."""
     flat = flatten(graph)
-    values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
+    fed = [runtime.as_declared(value, tensor, graph) for value, tensor in zip(inputs, graph.inputs, strict=True)]
+    values: dict[int, Any] = dict(zip(flat.inputs, fed, strict=True))
     if runtime.is_tracing():
-        for tensor, value in zip(graph.inputs, inputs, strict=True):
+        for tensor, value in zip(graph.inputs, fed, strict=True):
             note(value, tensor.spec)
     found: dict[int, Any] = dict(zip(flat.inputs, masks, strict=bool(masks)))
     for _ in _steps(flat, values, found):

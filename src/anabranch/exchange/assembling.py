@@ -18,6 +18,7 @@ from anabranch.exchange.deciding import Body
 from anabranch.exchange.placing import Placer, place_inner
 from anabranch.exchange.plan import Plan, camel_case
 from anabranch.graph import Graph, Node, Operation, Weight, spec_leaves, subgraph
+from anabranch.graph.casting import casts
 from anabranch.graph.flatten import Step
 
 MODES = (True, False)
@@ -95,18 +96,24 @@ class Assembly:
             if inner is None:
                 given = self.values.of(node)
                 self._place(Step(path, node, given, self.values.fresh(node, len(spec_leaves(node.output_specs)))))
-            elif self._is_masked(node, inner):
-                self._place_inside(inner, node, path)
+                continue
+            given = list(self.values.of(node))
+            for index, cast in casts(node, inner):
+                step = Step(path, cast, (given[index],), self.values.fresh(cast, 1))
+                given[index : index + 1] = step.outputs
+                self._place(step)
+            if self._is_masked(given, inner):
+                self._place_inside(inner, node, given, path)
             else:
-                self._call_model(inner, node, path)
+                self._call_model(inner, node, given, path)
 
-    def _is_masked(self, node: Node, inner: Graph) -> bool:
+    def _is_masked(self, given: Sequence[int], inner: Graph) -> bool:
         """Return whether masks go into a nested model or come out of it, which a module's call would not pass on."""
-        return any(number in self.values.masks for number in self.values.of(node)) or any(t.masked for t in inner.outputs)
+        return any(number in self.values.masks for number in given) or any(t.masked for t in inner.outputs)
 
-    def _place_inside(self, inner: Graph, node: Node, path: str) -> None:
+    def _place_inside(self, inner: Graph, node: Node, given: Sequence[int], path: str) -> None:
         """Place the calls of a nested model in this class."""
-        given, outer = self.values.of(node), self.values.numbers
+        outer = self.values.numbers
         self.values.numbers = {tensor.key: number for tensor, number in zip(inner.inputs, given, strict=True)}
         self._place_graph(inner, path + "/")
         results = [self.values.numbers[tensor.key] for tensor in inner.outputs]
@@ -114,13 +121,12 @@ class Assembly:
         for index, number in enumerate(results):
             outer.setdefault((node, index), number)
 
-    def _call_model(self, inner: Graph, node: Node, path: str) -> None:
+    def _call_model(self, inner: Graph, node: Node, given: Sequence[int], path: str) -> None:
         """Call a nested model's own module."""
         operation = node.operation
         if operation not in self.known:
             self.known[operation] = assembled(inner, operation.name, self.known)
         target = target_of(path)
-        given = self.values.of(node)
         numbers = self.values.fresh(node, len(spec_leaves(node.output_specs)))
         if not self.plan.add(target, self.known[operation]):
             raise ValueError(f"two modules at {target}")  # names are unique

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from anabranch.graph.casting import casts
 from anabranch.graph.graph import Graph
 from anabranch.graph.records import Node, spec_leaves
 from anabranch.graph.replaying import note, subgraph
@@ -72,6 +73,10 @@ def flatten(graph: Graph) -> Flat:
         path = here.prefix + here.graph.names[node.operation]
         inner = subgraph(node.operation)
         if inner is not None:
+            for index, cast in casts(node, inner):
+                number = given[index]
+                given = (*given[:index], *fresh(1), *given[index + 1 :])
+                steps.append(Step(path, cast, (number,), given[index : index + 1]))
             stack.append(_frame(path + "/", inner, given, node))
             continue
         numbers = fresh(len(spec_leaves(node.output_specs)))

@@ -15,6 +15,7 @@ from anabranch._frames import bound_methods
 from anabranch.diagnosis import wrong_value
 from anabranch.graph import Graph, Home, Tensor, map_specs, replay
 from anabranch.graph.arrays import is_array
+from anabranch.graph.casting import as_declared
 from anabranch.graph.shapes import check_shapes, same
 from anabranch.layers.base import Layer, _shapes as shapes_in, is_mask
 from anabranch.layers.core import InputLayer
@@ -387,6 +388,7 @@ class Model(Structure):
             if not isinstance(tensor, Tensor):
                 raise wrong_value(tensor, f"a symbolic tensor for input {declared.name!r}")
             check_input(tensor, declared)
+        given = [as_declared(tensor, declared, graph) for tensor, declared in zip(given, graph.inputs, strict=True)]
         same = all(t.spec == declared.spec for t, declared in zip(given, graph.inputs, strict=True))
         outputs = graph.outputs if same else replay(graph, given)
         return _tree.fill(graph.output_structure, [tensor.spec for tensor in outputs])

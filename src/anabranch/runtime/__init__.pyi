@@ -1,6 +1,7 @@
 from anabranch._types import Generator as Generator, Module as Module, Tensor as Tensor
 
 from .arrays import (
+    as_declared as as_declared,
     as_input as as_input,
     as_tensor as as_tensor,
     as_tensors as as_tensors,

@@ -11,7 +11,8 @@ import torch
 from anabranch import _tree
 from anabranch._asked import shown
 from anabranch._errors import DataError, DtypeError, ShapeError
-from anabranch.graph import Shape, Tensor, Weight
+from anabranch.graph import Graph, Shape, Tensor, Weight
+from anabranch.graph.casting import is_cast
 from anabranch.graph.shapes import same
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
@@ -98,6 +99,16 @@ def _traced_cast(value: torch.fx.Proxy, dtype: str) -> torch.Tensor:
     if shape is not None:
         found.node.meta["shape"] = shape
     return with_mask(traced(found), mask_of(value))
+
+
+def as_declared(value: torch.Tensor | torch.fx.Proxy | None, declared: Tensor, graph: Graph) -> object:
+    """Return what is given to a model inside a layer's ``call`` in the dtype that the model's input declares."""
+    if isinstance(value, torch.fx.Proxy):
+        kind = value.node.meta.get("dtype") or ("int64" if _may_be_integer(value.node) else declared.dtype)
+        return _traced_cast(value, declared.dtype) if is_cast(kind, declared, graph) else value
+    if value is None or not is_cast(str(value.dtype).removeprefix("torch."), declared, graph):
+        return value
+    return with_mask(value.to(dtype_of(declared.dtype)), mask_of(value))
 
 
 def masked_nest(values: _tree.Nest, masks: _tree.Nest) -> _tree.Nest:

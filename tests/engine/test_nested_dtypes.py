@@ -1,0 +1,79 @@
+"""What a nested model is given takes the dtype that its Input declares, by every way of running it."""
+
+import numpy as np
+import pytest
+import torch
+
+from anabranch import Input, Model, Sequential, config, layers, ops
+
+PIXELS = (np.arange(96) % 251).reshape(2, 4, 4, 3)
+
+
+def convolution(inputs):
+    return layers.Conv2D(2, 3, kernel_initializer="ones")(inputs)
+
+
+def nested_twice(inputs):
+    inner = Input(inputs.shape[1:])
+    return Model(inner, convolution(inner))(inputs)
+
+
+class Held(layers.Layer):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def call(self, inputs):
+        return self.model(inputs)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float64", "bool"])
+@pytest.mark.parametrize("body", [convolution, nested_twice, layers.MaxPooling2D(), layers.Flatten(), lambda x: x * 100])
+@pytest.mark.parametrize("held", [False, True])
+def test_images_become_what_the_input_declares(body, dtype, held):
+    inputs = Input((4, 4, 3))
+    inner = Model(inputs, body(inputs))
+    images = Input((4, 4, 3), dtype=dtype)
+    model = Model(images, (Held(inner) if held else inner)(images))
+    x = PIXELS.astype(dtype)
+    expected = inner.predict(x.astype("float32"))
+    module = model.to_torch().eval()
+    with torch.no_grad():
+        written = module(torch.as_tensor(x)).numpy()
+    assert model.output.dtype == "float32"
+    for found in (inner(x).detach().numpy(), model(x).detach().numpy(), model.predict(x), written):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_training_casts_as_well():
+    images = Input((4, 4, 3), dtype="uint8")
+    body = Sequential([layers.Input((4, 4, 3)), layers.Conv2D(2, 3), layers.Flatten()])
+    model = Model(images, layers.Dense(1, kernel_initializer="zeros")(body(images)))
+    model.compile("sgd", "mse")
+    assert model.fit(PIXELS.astype("uint8"), np.ones((2, 1)), verbose=0).history["loss"] == [1.0]
+
+
+def test_an_input_that_is_returned_is_cast_and_a_mask_goes_on():
+    inputs = Input((3, 2))
+    inner = Model(inputs, [inputs, layers.GlobalAveragePooling1D()(inputs)])
+    numbers = Input((3, 2), dtype="int32")
+    model = Model(numbers, inner(layers.Masking()(numbers)))
+    x = np.array([[[1, 2], [0, 0], [3, 4]]])
+    for same, mean in (model(x), model.predict(x)):
+        assert str(same.dtype).endswith("float32")
+        np.testing.assert_allclose(mean, [[2, 3]])
+
+
+def test_half_floats_that_only_layers_take_are_not_cast_to_and_fro():
+    config.set_dtype_policy("mixed_bfloat16")
+    try:
+        inputs = Input((3,))
+        by_layers, by_functions = Model(inputs, layers.Dense(2)(inputs)), Model(inputs, ops.multiply(inputs, 2.0))
+        x = Input((3,))
+        hidden = layers.Dense(3)(x)
+        model = Model(x, [by_layers(hidden), by_functions(hidden)])
+    finally:
+        config.set_dtype_policy("float32")
+    assert [tensor.dtype for tensor in model.outputs] == ["bfloat16", "float32"]
+    assert [value.dtype for value in model(np.ones((2, 3)))] == [torch.bfloat16, torch.float32]
