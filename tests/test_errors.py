@@ -7,10 +7,14 @@ import pickle
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import anabranch as ab
+from anabranch import layers, ops
 from anabranch._errors import WIDTH, AnabranchError, ShapeError, nearest
 
 SCRIPT = """
@@ -117,3 +121,73 @@ def test_an_error_can_be_sent_to_another_process() -> None:
 )
 def test_only_near_names_are_offered(name: str, known: list[str], found: str | None) -> None:
     assert nearest(name, known) == found
+
+
+CAUGHT = {
+    # what Keras raises -> what is done
+    ValueError: [
+        lambda: layers.Dense(2, no_such=1),
+        lambda: layers.Dense(2)("a"),
+        lambda: layers.Dense(2, dtype="float99"),
+        lambda: ab.Input(4),
+        lambda: ab.Sequential([1]),
+        lambda: ab.Model(1, 2),
+        lambda: layers.Dense(2).count_params(),
+        lambda: ab.Sequential([layers.Input((3,)), layers.Dense(1)]).fit(np.ones((2, 3)), np.ones((2, 1))),
+        lambda: layers.Flatten()(np.float32(3.0)),
+        lambda: built(layers.Dense(2), (2, 3))(np.ones((2, 4))),
+        lambda: built(layers.Conv2D(2, 3), (2, 4, 4, 1))(np.ones((2, 4, 4, 3))),
+        lambda: ops.cholesky(np.array([[1.0, 2.0], [2.0, 1.0]])),
+        lambda: float(ab.Input((3,))),
+        lambda: np.array(ab.Input((3,))),
+    ],
+    IndexError: [
+        lambda: ops.sum(np.ones((2, 2)), axis=3),
+        lambda: ops.take(np.ones(3), [5]),
+        lambda: layers.Embedding(3, 2)(np.array([[7]])),
+        lambda: ab.Sequential().pop(),
+    ],
+    RuntimeError: [
+        lambda: ops.matmul(np.ones((2, 4)), np.ones((5, 3))),
+        lambda: ops.reshape(np.ones((2, 3)), (4,)),
+    ],
+    AttributeError: [lambda: layers.Dense(2).output, lambda: layers.Dense(2).input],
+    NotImplementedError: [lambda: list(ab.Input((3,)))],
+    KeyError: [lambda: Failing(KeyError("mine"))(ab.Input((3,)))],
+    ZeroDivisionError: [lambda: Failing(ZeroDivisionError("mine"))(ab.Input((3,)))],
+}
+
+
+class Failing(layers.Layer):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def call(self, inputs: object) -> object:
+        raise self.error
+
+
+def built(layer: layers.Layer, shape: tuple[int, ...]) -> layers.Layer:
+    layer(np.ones(shape))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("kind", "mistake"), [(kind, mistake) for kind, mistakes in CAUGHT.items() for mistake in mistakes]
+)  # fmt: skip
+def test_what_catches_keras_errors_catches_ours(kind: type[Exception], mistake: Callable[[], object]) -> None:
+    with pytest.raises(kind) as caught:
+        mistake()
+    assert isinstance(caught.value, AnabranchError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_layer_that_has_no_output_yet_has_no_such_attribute() -> None:
+    assert not hasattr(layers.Dense(2), "output")
+    assert not hasattr(layers.Dense(2), "input")
+
+
+def test_a_built_layer_says_which_size_it_was_built_for() -> None:
+    with pytest.raises(ShapeError, match=r"expected: .*3") as caught:
+        built(layers.Dense(2), (2, 3))(np.ones((2, 4)))
+    assert "mat1" not in str(caught.value)

@@ -264,7 +264,7 @@ class Checks:
             return ArgumentTypeError(f"{self.name}: {unbound}.", expected=f"{self.name}{inspect.signature(self.function)}")
         given = ", ".join(f"{name} {described(value)}" for name, value in self.named(args, kwargs).items())
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return EngineError(f"{self.name} could not run: {reason}", got=given[:400])
+        return EngineError.of(error, f"{self.name} could not run: {reason}", got=given[:400])
 
     def named(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments of a call by name, as far as they have one."""

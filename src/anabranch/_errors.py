@@ -2,26 +2,32 @@
 
     AnabranchError
     ├── ArgumentError (ValueError)          a value that no one could use: a negative stride, an empty list
-    │   └── UnknownNameError                 a name that nothing answers to, with the nearest that something does
-    ├── ArgumentTypeError (TypeError)       an argument of another kind: a layer where a tensor belongs
-    ├── ShapeError (ValueError)             ranks, sizes or channel counts that do not fit
-    ├── DtypeError (TypeError)              strings or objects where numbers belong
+    │   ├── UnknownNameError                 a name that nothing answers to, with the nearest that something does
+    │   └── OutOfRangeError (IndexError)     an axis or a position that is not there
+    ├── ArgumentTypeError (TypeError, ValueError)  an argument of another kind: a layer where a tensor belongs
+    │   └── NoValuesError (NotImplementedError)  a symbolic tensor where values are needed
+    ├── ShapeError (ValueError, RuntimeError)  ranks, sizes or channel counts that do not fit
+    ├── DtypeError (TypeError, ValueError)  strings or objects where numbers belong
     ├── GraphError (ValueError)             a topology that is no model: an Input left out, two layers of one name
     ├── DataError (ValueError)              what was fed: lengths that differ, NaN, labels out of range
-    ├── NotReadyError (RuntimeError)        used before its time: fit before compile, weights before build
-    │   └── NoGraphError (AttributeError)    inputs, outputs, … of a model whose input is not known yet
+    │   └── UnknownIdError (IndexError)      an id that a table has no row for
+    ├── NotReadyError (RuntimeError, ValueError)  used before its time: fit before compile, weights before build
+    │   └── NoGraphError (AttributeError)    inputs, outputs, … of a model whose input is not known yet; output of a layer
     ├── FileFormatError (ValueError)        a file that is damaged or not what it says
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
     ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
     ├── MissingMethodError (NotImplementedError)  a method that a subclass must write
     ├── MissingExtraError (ImportError)     an optional package that is not installed
-    └── EngineError (RuntimeError)          torch refused; its own words follow, its error is the cause
+    └── EngineError (RuntimeError, ValueError, and the class of its cause)  torch refused; its own words follow
+
+Each is also of the class that Keras raises in its place, so that what catches Keras's errors catches these.
 
 Code inside states the fact; the public boundary adds the place with :meth:`AnabranchError.at`.
 """
 
 from __future__ import annotations
 
+import builtins
 import os
 import re
 import sys
@@ -141,15 +147,23 @@ class UnknownNameError(ArgumentError):
     """A name that nothing answers to."""
 
 
-class ArgumentTypeError(AnabranchError, TypeError):
+class OutOfRangeError(ArgumentError, IndexError):
+    """An axis or a position that is not there."""
+
+
+class ArgumentTypeError(AnabranchError, TypeError, ValueError):
     """An argument of another kind than the one that belongs there."""
 
 
-class ShapeError(AnabranchError, ValueError):
+class NoValuesError(ArgumentTypeError, NotImplementedError):
+    """A symbolic tensor where values are needed."""
+
+
+class ShapeError(AnabranchError, ValueError, RuntimeError):
     """Ranks, sizes or channel counts that do not fit."""
 
 
-class DtypeError(AnabranchError, TypeError):
+class DtypeError(AnabranchError, TypeError, ValueError):
     """Strings or objects where numbers belong."""
 
 
@@ -161,7 +175,11 @@ class DataError(AnabranchError, ValueError):
     """Data that cannot be fed."""
 
 
-class NotReadyError(AnabranchError, RuntimeError):
+class UnknownIdError(DataError, IndexError):
+    """An id that a table has no row for."""
+
+
+class NotReadyError(AnabranchError, RuntimeError, ValueError):
     """Something used before its time."""
 
 
@@ -189,8 +207,37 @@ class MissingExtraError(AnabranchError, ImportError):
     """An optional package that is not installed."""
 
 
-class EngineError(AnabranchError, RuntimeError):
-    """Torch refused; its error is the cause."""
+class EngineError(AnabranchError, RuntimeError, ValueError):
+    """Torch refused, or the code of a user's layer; its error is the cause."""
+
+    @classmethod
+    def of(cls, cause: Exception, fact: str, **parts: str | None) -> EngineError:
+        """Return the error that says what ``cause`` means, which can be caught as what ``cause`` is.
+
+        >>> isinstance(EngineError.of(IndexError("5"), "No such row."), IndexError)
+        True
+        """
+        return _caught_as(type(cause))(fact, **parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by the class that has a name."""
+        return EngineError, (self.fact,), vars(self)
+
+
+_caught: dict[str, type[EngineError]] = {}  # by the name of the builtin class that they are of as well
+
+
+def _caught_as(cause: type[Exception]) -> type[EngineError]:
+    """Return EngineError as a subclass of the builtin class that an error is of."""
+    builtin = next(kind for kind in cause.__mro__ if kind.__name__ in vars(builtins))
+    if issubclass(EngineError, builtin):
+        return EngineError
+    if builtin.__name__ not in _caught:
+        try:
+            _caught[builtin.__name__] = type("EngineError", (EngineError, builtin), {"__doc__": EngineError.__doc__})
+        except TypeError:  # one that is laid out otherwise, such as OSError
+            return EngineError
+    return _caught[builtin.__name__]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -68,5 +68,7 @@ def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: b
         if step is not None:
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
             layer = type(step.node.operation).__name__
-            return EngineError(f"{layer} {step.path!r} could not run: {words}", got=given, where=f"called at {step.node.site}")
-    return EngineError(f"The model could not run: {words}", got=", ".join(str(tuple(x.shape)) for x in inputs))
+            return EngineError.of(
+                error, f"{layer} {step.path!r} could not run: {words}", got=given, where=f"called at {step.node.site}"
+            )
+    return EngineError.of(error, f"The model could not run: {words}", got=", ".join(str(tuple(x.shape)) for x in inputs))

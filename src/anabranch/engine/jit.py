@@ -59,7 +59,8 @@ def refusal(error: Exception) -> EngineError | None:
     if not is_from(type(error), "torch._dynamo", "torch._inductor"):
         return None
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return EngineError(
+    return EngineError.of(
+        error,
         "torch.compile could not compile the model.",
         got=f"{type(error).__name__}: {lines[0] if lines else ''}"[:200],
         repair="install a C++ compiler (g++) if there is none, or compile with jit_compile=False",

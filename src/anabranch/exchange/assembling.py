@@ -97,15 +97,15 @@ class Assembly:
                 given = self.values.of(node)
                 self._place(Step(path, node, given, self.values.fresh(node, len(spec_leaves(node.output_specs)))))
                 continue
-            given = list(self.values.of(node))
+            taken = list(self.values.of(node))
             for index, cast in casts(node, inner):
-                step = Step(path, cast, (given[index],), self.values.fresh(cast, 1))
-                given[index : index + 1] = step.outputs
+                step = Step(path, cast, (taken[index],), self.values.fresh(cast, 1))
+                taken[index : index + 1] = step.outputs
                 self._place(step)
-            if self._is_masked(given, inner):
-                self._place_inside(inner, node, given, path)
+            if self._is_masked(taken, inner):
+                self._place_inside(inner, node, taken, path)
             else:
-                self._call_model(inner, node, given, path)
+                self._call_model(inner, node, taken, path)
 
     def _is_masked(self, given: Sequence[int], inner: Graph) -> bool:
         """Return whether masks go into a nested model or come out of it, which a module's call would not pass on."""

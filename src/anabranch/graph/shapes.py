@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import SupportsIndex, TypeAlias
 
 from anabranch._asked import GREATEST, is_integer, shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from anabranch.graph.call_site import call_site
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -141,7 +141,7 @@ def normalise_axis(axis: int, rank: int) -> int:
     3
     """
     if not -rank <= axis < rank:
-        raise ArgumentError("No such axis.", expected=f"an axis in [{-rank}, {rank - 1}]", got=str(axis))
+        raise OutOfRangeError("No such axis.", expected=f"an axis in [{-rank}, {rank - 1}]", got=str(axis))
     return axis % rank
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from anabranch import _tree
-from anabranch._errors import AnabranchError, ArgumentTypeError
+from anabranch._errors import AnabranchError, ArgumentTypeError, NoValuesError
 from anabranch._frames import bound_methods
 from anabranch.graph.arrays import is_array, is_numpy, is_parameter
 from anabranch.graph.call_site import CallSite, call_site
@@ -281,6 +281,6 @@ UFUNCS = {
 }  # NumPy's names
 
 
-def _no_values(use: str) -> ArgumentTypeError:
+def _no_values(use: str) -> AnabranchError:
     fact = f"A symbolic tensor has no values yet, so it cannot {use}."
-    return explained(ArgumentTypeError(fact, where=str(call_site()), clue=NoValues(use)))
+    return explained(NoValuesError(fact, where=str(call_site()), clue=NoValues(use)))

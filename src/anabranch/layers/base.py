@@ -21,7 +21,7 @@ from anabranch._errors import (
     ArgumentTypeError,
     GraphError,
     MissingMethodError,
-    NotReadyError,
+    NoGraphError,
     ShapeError,
     nearest,
 )  # fmt: skip
@@ -363,7 +363,17 @@ class Layer(Configured):
         except RAW as error:
             if not isinstance(error, (RuntimeError, IndexError)) and (self.captures or runtime.is_tracing()):
                 raise  # the user's own
-            raise _call_checks(type(self)).failed((self, *args), kwargs, error).at(self._described(call_site())) from error
+            raise self._failed(args, kwargs, error).at(self._described(call_site())) from error
+
+    def _failed(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> AnabranchError:
+        """Return the error for a call that failed: what the shape rule says, else a wrong argument or torch's words."""
+        try:
+            self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
+        except MissingMethodError:  # there is no rule
+            pass
+        except AnabranchError as refusal:
+            return refusal
+        return _call_checks(type(self)).failed((self, *args), kwargs, error)
 
     @classmethod
     def call_takes(cls, name: str) -> bool:
@@ -496,7 +506,7 @@ class Layer(Configured):
         if not nodes:
             never = f"{self._described()} was never called, so it has no {what}."
             dropped = f"{self._described()} has no {what}: no symbolic tensor that a call returned is held any more."
-            raise NotReadyError(
+            raise NoGraphError(
                 dropped if self.built else never, got=f"a call at {self.built_for}" if self.built_for else None,
                 where=str(call_site()),
                 repair=f"{'hold what a call returns' if self.built else 'call it on a tensor'}: y = {self.written_code()}(x)",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from anabranch import _tree, registry, runtime
 from anabranch._asked import name_of
 from anabranch._docstrings import described
-from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError
+from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError, OutOfRangeError
 from anabranch._frames import bound_methods
 from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
 from anabranch.layers.base import Layer
@@ -121,7 +121,7 @@ class Sequential(Model):
             ('re_lu', 1)
         """
         if not self._row:
-            raise ArgumentError("There is no layer to pop.", got="an empty Sequential")
+            raise OutOfRangeError("There is no layer to pop.", got="an empty Sequential")
         layer = self._row.pop()
         self._graph = None
         if self._source is not None:

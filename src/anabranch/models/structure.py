@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from anabranch import _tree, engine, exchange, insight, saving, training
 from anabranch._arguments import checked
-from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError, unknown
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
@@ -157,7 +157,7 @@ class Structure(Trainer):
             if isinstance(index, bool) or not isinstance(index, int):
                 raise ArgumentTypeError("The index of a layer is an integer.", got=repr(index))
             if not -len(layers) <= index < len(layers):
-                raise ArgumentError("No layer has that index.", expected=f"0 to {len(layers) - 1}", got=str(index))
+                raise OutOfRangeError("No layer has that index.", expected=f"0 to {len(layers) - 1}", got=str(index))
             return layers[index]
         graph = self.graph
         names = name_operations(layers) if graph is None else graph.names

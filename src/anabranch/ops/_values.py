@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex, TypeVar
 
 from anabranch import _tree, config, runtime
 from anabranch._asked import name_of
-from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, unknown
+from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, OutOfRangeError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.arrays import is_numpy
 from anabranch.graph.rules import fits_int32
@@ -318,7 +318,7 @@ def one_axis(axis: object, rank: int, name: str = "axis") -> int:
         raise ArgumentError(f"{name} is not an axis.", expected=_axes(rank), got=f"{name}={axis!r}")
     if not -rank <= axis < rank:
         count = "1 axis" if rank == 1 else f"{rank or 'no'} axes"
-        raise ArgumentError(f"There is no axis {axis}: the tensor has {count}.", expected=_axes(rank), got=f"{name}={axis}")
+        raise OutOfRangeError(f"There is no axis {axis}: the tensor has {count}.", expected=_axes(rank), got=f"{name}={axis}")
     return axis % rank
 
 

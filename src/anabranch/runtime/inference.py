@@ -250,7 +250,8 @@ def _run_in(
         except (AnabranchError, DataDependentOutputException):
             raise
         except Exception as error:
-            raise EngineError(
+            raise EngineError.of(
+                error,
                 f"{_named(layer)} fails on these shapes: {error}".strip(),
                 got=", ".join(str(leaf.shape) for leaf in symbolic),
                 repair="or write compute_output_shape(self, input_shape), so that call need not run to describe the model"

@@ -165,6 +165,8 @@ def explaining(model: Trainable, batch: Batch, training: bool) -> Iterator[None]
     """Turn torch's errors into ones that say which batch caused them, and in which layer where that is known."""
     try:
         yield
+    except AnabranchError:
+        raise
     except RuntimeError as error:
         raise engine_error(error, batch) from error
     except IndexError as error:  # an id outside an Embedding's table, on the CPU
@@ -182,7 +184,8 @@ def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:
     shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in batch.x if t is not None)
     lines = str(error).splitlines()
     full = isinstance(error, torch.OutOfMemoryError)
-    return EngineError(
+    return EngineError.of(
+        error,
         "The device's memory is full." if full else f"torch raised an error: {lines[0] if lines else type(error).__name__}",
         got=f"a batch of x: {shapes}; y: {', '.join('None' if t is None else str(tuple(t.shape)) for t in batch.y)}",
         repair=f"a batch_size below {batch.size}, or a smaller model" if full else None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from anabranch._errors import DataError
+from anabranch._errors import UnknownIdError
 from anabranch.graph import Weight
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of, rank_of, shape_of, sizes
@@ -89,7 +89,7 @@ def embedding(ids: Tensor, table: Weight) -> Tensor:
     try:
         return F.embedding(ids.long(), native(table))
     except IndexError as error:
-        raise DataError(
+        raise UnknownIdError(
             "An id is outside the table.",
             expected=f"integers from 0 to {table.shape[0] - 1}", got=f"ids from {ids.min()} to {ids.max()}",
         ) from error  # fmt: skip
