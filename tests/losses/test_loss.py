@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from anabranch import losses
-from anabranch._errors import ArgumentError, DataError, ShapeError, UnknownNameError
-from anabranch.losses.registry import reducing
+import anabranch as ab
+from anabranch import losses, metrics
+from anabranch._errors import ArgumentError, DataError, DtypeError, ShapeError, UnknownNameError
+from anabranch.losses.registry import FUNCTIONS, reducing
 
 
 def test_a_function_s_name_gives_the_function_and_a_class_s_name_its_object() -> None:
@@ -115,12 +116,12 @@ def test_weights_of_samples_reach_over_the_axes_behind_them() -> None:
         ("mse", (4, 1), (4, 10), "one value where y_pred holds 10"),
         ("mse", (4,), (4, 10), "one value where y_pred holds 10"),
         ("mse", (4, 10), (4, 1), "give the last layer 10 units"),
-        ("mse", (4, 2), (5, 2), "4 samples and y_pred 5"),
+        ("mse", (4, 2), (5, 2), "the same number of samples"),
         ("categorical_crossentropy", (4,), (4, 10), "SparseCategoricalCrossentropy"),
         ("bce", (4, 1), (4, 10), "one value where y_pred holds 10"),
         ("sparse_categorical_crossentropy", (4, 10), (4, 10), "look one-hot: use CategoricalCrossentropy"),
         ("sparse_categorical_crossentropy", (4, 3), (4, 10), "asks for one class index"),
-        ("sparse_categorical_crossentropy", (3,), (4, 10), "3 samples and y_pred 4"),
+        ("sparse_categorical_crossentropy", (3,), (4, 10), "the same number of samples"),
     ],
 )
 def test_shapes_that_do_not_fit(loss: str, true: tuple[int, ...], pred: tuple[int, ...], says: str) -> None:
@@ -174,3 +175,62 @@ def test_arguments_that_do_not_exist() -> None:
         losses.get({"class_name": "Huber", "config": {"detla": 1}})
     with pytest.raises(ArgumentError, match="reduction"):
         losses.MeanSquaredError(reduction="average")
+
+
+SYMBOLIC = [
+    *(FUNCTIONS[name] for name in sorted(FUNCTIONS)),
+    *(getattr(metrics, name) for name in ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")),
+]
+
+
+@pytest.mark.parametrize("function", SYMBOLIC, ids=lambda function: function.__name__)
+def test_a_function_of_symbolic_tensors_is_part_of_the_model(function):
+    sparse = "sparse" in function.__name__ or "generalized" in function.__name__
+    y_true, y_pred = ab.Input(() if sparse else (4,)), ab.Input((4,))
+    true = np.float32([3, 0]) if sparse else np.float32([[0, 0, 0, 1], [1, 0, 0, 0]])
+    pred = np.float32([[0.125, 0.125, 0.25, 0.5], [0.5, 0.25, 0.125, 0.125]])
+    options = {"q": 0.5} if function is losses.categorical_generalized_cross_entropy else {}
+    expected = function(true, pred, **options)
+    values = function(y_true, y_pred, **options)
+    assert values.shape == (None, *expected.shape[1:]) if expected.ndim else values.shape == ()
+    found = ab.Model([y_true, y_pred], values).predict([true, pred], verbose=0)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-6)
+
+
+def test_a_loss_of_symbolic_tensors_reduces_and_trains():
+    x = ab.Input((2,))
+    y = ab.layers.Dense(2, kernel_initializer="zeros", name="y")(x)
+    model = ab.Model(x, losses.MeanSquaredError(reduction="none")(x, y))
+    model.compile(ab.optimizers.SGD(0.5), "mae")
+    data = np.ones((4, 2), "float32")
+    history = model.fit(data, np.zeros(4, "float32"), epochs=2, verbose=0).history
+    assert history["loss"] == pytest.approx([1.0, 0.25])
+    assert losses.MeanSquaredError()(x, y).shape == ()
+
+
+def test_symbolic_tensors_that_do_not_agree_are_refused():
+    with pytest.raises(ShapeError, match="compares y_true and y_pred element by element") as caught:
+        losses.mean_squared_error(ab.Input((3,)), ab.Input((4,)))
+    assert "y_true (None, 3), y_pred (None, 4)" in str(caught.value)
+
+
+def test_metrics_are_updated_with_values():
+    with pytest.raises(DtypeError, match="A metric is updated with values"):
+        metrics.MeanSquaredError().update_state(ab.Input((3,)), ab.Input((3,)))
+
+
+@pytest.mark.parametrize("function", [losses.binary_crossentropy, losses.binary_focal_crossentropy])
+def test_labels_a_little_out_of_range_are_computed_with(function):
+    p = torch.tensor([[0.25], [0.0]], requires_grad=True)
+    low, high, beyond = (function([[t], [t]], p) for t in (0.0, 1.0, 1.25))
+    if function is losses.binary_crossentropy:  # linear in the labels
+        torch.testing.assert_close(beyond, 1.25 * high - 0.25 * low)
+    assert torch.isfinite(beyond).all()
+    assert torch.isnan(function([[float("nan")]], [[0.5]])).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_binary_crossentropy_of_certain_predictions_is_finite_in_every_dtype(dtype):
+    found = losses.binary_crossentropy(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [0.0]], dtype=dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), torch.full((2,), 16.0), rtol=0.02, atol=0)

@@ -46,8 +46,6 @@ MISTAKES = {
     "fit_channels_first": lambda m: m.fit(np.moveaxis(X, -1, 1), Y),
     "fit_strings": lambda m: m.fit(np.full((20, 8, 8, 3), "a"), Y),
     "fit_objects": lambda m: m.fit(np.array([X[0], None], dtype=object), Y[:2]),
-    "fit_nan": lambda m: m.fit(with_nan(), Y),
-    "fit_inf": lambda m: m.fit(X + np.inf, Y),
     "fit_labels_out_of_range": lambda m: m.fit(X, Y + 1),
     "fit_one_hot_for_sparse": lambda m: m.fit(X, np.eye(10)[Y]),
     "fit_lengths_differ": lambda m: m.fit(X, Y[:-1]),
@@ -140,6 +138,35 @@ def test_a_model_that_cleans_its_input_is_warned_of_and_trained(images):
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_data_that_are_not_finite_are_warned_of_and_the_loss_that_follows(value):
+    x, y = np.ones((6, 4), "float32"), np.zeros((6, 2), "float32")
+    x[3, 1] = value
+    inputs = ab.Input((4,))
+    model = ab.Model(inputs, layers.Dense(2)(inputs))
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="holds|became") as caught:
+        model.fit({"input_layer": x}, y, batch_size=2, epochs=2, shuffle=False, verbose=0)
+    first, second = (str(each.message) for each in caught)
+    assert first.startswith(f"x holds {value} at index [3, 1]. Unless the model removes it")
+    assert second.startswith("The loss became NaN at epoch ")
+
+
+def test_a_train_step_of_the_user_s_may_clean_its_data():
+    class Cleaning(ab.Model):
+        def train_step(self, data):
+            x, y = data
+            return super().train_step((x.nan_to_num(), y))
+
+    inputs = ab.Input((4,))
+    model = Cleaning(inputs, layers.Dense(2)(inputs))
+    model.compile("sgd", "mse")
+    x = np.full((6, 4), np.nan, "float32")
+    with pytest.warns(UserWarning, match=r"x holds nan at index \[0, 0\]"):
+        history = model.fit(x, np.zeros((6, 2), "float32"), verbose=0)
+    assert history.history["loss"] == [0.0]
+
+
 @pytest.mark.parametrize("use", ["fit", "evaluate", "predict", "train_on_batch"])
 def test_complex_data_are_refused(images, use):
     arguments = (X.astype("complex64"),) if use == "predict" else (X.astype("complex64"), Y)
@@ -168,6 +195,31 @@ def test_class_weights_may_have_the_dtype_of_labels(images, keys):
     assert images.fit(X, Y, class_weight=dict.fromkeys(keys, 2.0), verbose=0).history["loss"]
 
 
-def test_class_weights_of_outputs_are_refused_with_the_way_out(images):
-    with pytest.raises(TypeError, match=r"class_weight=\{0: 2.0\} for a model with one output"):
-        images.fit(X, Y, class_weight={"label": {0: 2.0}}, verbose=0)
+@pytest.fixture
+def forks():
+    x = ab.Input((4,))
+    model = ab.Model(x, {name: layers.Dense(2, kernel_initializer="zeros", name=name)(x) for name in "ab"})
+    model.compile(ab.optimizers.SGD(0.0), ab.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize(("weights", "expected"), [({"a": {0: 2.0}, "b": {1: 4.0}}, (1.5, 2.5)), ({"b": {1.0: 4.0}}, (1, 2.5))])
+def test_each_of_several_outputs_has_class_weights(forks, weights, expected):
+    x, y = np.ones((4, 4), "float32"), np.array([0, 1, 0, 1])
+    history = forks.fit(x, {"a": y, "b": y}, class_weight=weights, verbose=0).history
+    found = [history[name][0] / np.log(2) for name in ("a_loss", "b_loss")]
+    assert found == pytest.approx(expected, rel=1e-5)
+    logs = forks.train_on_batch(x, {"a": y, "b": y}, class_weight=weights, return_dict=True)
+    assert logs["b_loss"] == pytest.approx(history["b_loss"][0])
+
+
+def test_class_weights_without_an_output_are_refused_with_the_way_out(forks):
+    x, y = np.ones((4, 4), "float32"), np.array([0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"class_weight=\{'a': \{0: 2.0\}\}"):
+        forks.fit(x, {"a": y, "b": y}, class_weight={0: 2.0}, verbose=0)
+    with pytest.raises(ValueError, match="Unknown key 'c' in class_weight"):
+        forks.fit(x, {"a": y, "b": y}, class_weight={"c": {0: 2.0}}, verbose=0)
+
+
+def test_class_weights_of_one_output_may_be_by_its_name(images):
+    assert images.fit(X, Y, class_weight={"label": {0: 2.0}}, verbose=0).history["loss"]

@@ -59,6 +59,12 @@ class Function(NamedFunction):
         return f"<Function {self.name}>"
 
 
+class Whole(Function):
+    """One use of a function that reads shapes, so that it cannot be traced: it runs as one module."""
+
+    opaque_if_needed = True
+
+
 class Method:
     """A method by name, as a function of its object."""
 

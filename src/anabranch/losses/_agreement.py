@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
@@ -13,6 +14,9 @@ from anabranch._asked import shown
 from anabranch._docstrings import described
 from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch._frames import bounded
+from anabranch.graph import Tensor as Symbol, call_site
+from anabranch.graph.function import Whole
+from anabranch.graph.tensor import describe
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -37,7 +41,23 @@ _documented = described(
 
 def loss_function(function: Callable[P, R]) -> Callable[P, R]:
     """Complete the docstring of a function ``(y_true, y_pred, …)`` that gives a value for each sample; guard its arguments."""
-    return guarded(_documented(function))
+    return takes_symbols(guarded(_documented(function)))
+
+
+def takes_symbols(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function of tensors, which refuses what is none, or the ``__call__`` of a class be a node of a graph as well."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except DtypeError:
+            if not any(isinstance(value, Symbol) for value in (*args, *kwargs.values())):
+                raise
+        loss, operands = (args[0], args[1:]) if args and callable(args[0]) else (called, args)  # an object or a function
+        return describe(Whole(loss), operands, kwargs, call_site())  # type: ignore[no-any-return]  # a symbolic tensor
+
+    return called
 
 
 def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
@@ -82,7 +102,7 @@ def agree(y_true: Values, y_pred: Values, what: str) -> tuple[Tensor, Tensor]:
 def _mismatch(true: tuple[int, ...], pred: tuple[int, ...], what: str) -> ShapeError:
     repair = None
     if pred and true and pred[0] != true[0]:
-        repair = f"y_true holds {true[0]} samples and y_pred {pred[0]}: give both as many"
+        repair = "give both the same number of samples"
     elif len(pred) > 1 and pred[-1] > 1 and (true == pred[:-1] or true == (*pred[:-1], 1)):
         repair = (
             f"y_true holds one value where y_pred holds {pred[-1]}: for class indices use the sparse form "
@@ -124,7 +144,7 @@ def _no_class_indices(
     if true == pred:
         repair = "the labels look one-hot: use CategoricalCrossentropy (categorical_accuracy), or pass y.argmax(-1)"
     elif true and wanted and true[0] != wanted[0]:
-        repair = f"y_true holds {true[0]} samples and y_pred {wanted[0]}: give both as many"
+        repair = "give both the same number of samples"
     return ShapeError(
         f"{what} takes class indices.",
         expected=f"y_true {wanted} with integers from 0 to {classes - 1}",

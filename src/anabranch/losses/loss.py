@@ -15,7 +15,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field
 from anabranch.config import DTypePolicy
 from anabranch.graph import snake_case
-from anabranch.losses._agreement import Values, align, tensors
+from anabranch.losses._agreement import Values, align, takes_symbols, tensors
 from anabranch.runtime import both, mask_of
 
 Tensor = torch.Tensor
@@ -104,6 +104,7 @@ class Loss(Configurable):
         """
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
+    @takes_symbols
     @checked
     def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count.

@@ -150,8 +150,9 @@ def _smoothed(true: Tensor, smoothing: float) -> Tensor:
 def _binary(true: Tensor, pred: Tensor, from_logits: bool) -> Tensor:
     if from_logits:
         return F.binary_cross_entropy_with_logits(pred, true, reduction="none")
-    least = config.epsilon()
-    return F.binary_cross_entropy(pred.clamp(least, 1.0 - least), true, reduction="none")
+    # Not F.binary_cross_entropy, which refuses labels a little above 1. 1 - ε needs the 24 bits of float32.
+    logits = torch.logit(pred if pred.dtype.itemsize > 2 else pred.float(), config.epsilon())
+    return F.binary_cross_entropy_with_logits(logits, true.to(logits.dtype), reduction="none").to(pred.dtype)
 
 
 @bounded

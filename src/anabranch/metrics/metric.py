@@ -14,6 +14,7 @@ from anabranch._arguments import RAW, Checks
 from anabranch._docstrings import described
 from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
+from anabranch.graph import Tensor as Symbol
 from anabranch.graph.arrays import is_numpy
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
 
@@ -249,6 +250,7 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
         if device is not None:
             move(self.variables, device)
         if not all(value is None or isinstance(value, Tensor) for value in given):
+            _refuse_symbols(given)
             args = tuple(_tensor(value, device) for value in args)
             kwargs = {key: _tensor(value, device) for key, value in kwargs.items()}
         if not torch.is_grad_enabled():  # as it is when training calls
@@ -257,6 +259,12 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
             return update(self, *args, **kwargs)
 
     return update_state
+
+
+def _refuse_symbols(given: Sequence[object]) -> None:
+    for value in given:
+        if isinstance(value, Symbol):
+            raise DtypeError("A metric is updated with values.", expected="tensors, arrays or numbers", got=repr(value))
 
 
 def move(variables: list[Variable], device: torch.device) -> None:

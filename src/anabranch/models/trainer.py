@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from anabranch.optimizers.registry import OptimizerLike
     from anabranch.runtime import Tensor
 
+    ByClass = Mapping[int, float] | Mapping[float, float]
+    ClassWeight = ByClass | Mapping[str, ByClass] | None
 
 _STEPS = (
     "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics",
@@ -184,7 +186,7 @@ class Trainer(_Model):
         validation_split: float = 0.0,
         validation_data: object = None,
         shuffle: bool | str = True,
-        class_weight: Mapping[int, float] | Mapping[float, float] | None = None,
+        class_weight: ClassWeight = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -209,7 +211,8 @@ class Trainer(_Model):
             validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or another source, evaluated after epochs.
             shuffle: whether samples are shuffled (batches, for sources that have an index); ``"batch"`` shuffles batches of
                 arrays. A ``DataLoader`` or a generator has its own order.
-            class_weight: how much samples of each class index count, 1 where it is not named; for one output.
+            class_weight: how much samples of each class index count, 1 where it is not named; of several outputs a dict of
+                such dicts.
             sample_weight: how much each sample counts, shape (N,); or one array for each output.
             initial_epoch: the epoch to begin with, counted from 0, to resume training.
             steps_per_epoch: steps per epoch, for endless sources or parts of the data; the next epoch continues.
@@ -322,7 +325,7 @@ class Trainer(_Model):
         x: object,
         y: object = None,
         sample_weight: object = None,
-        class_weight: Mapping[int, float] | Mapping[float, float] | None = None,
+        class_weight: ClassWeight = None,
         return_dict: bool = False,
     ) -> Any:
         """Take one training step on one batch and return its loss and metrics, as ``evaluate`` returns them.
@@ -331,7 +334,7 @@ class Trainer(_Model):
             x: arrays or tensors (B, …), nested or keyed as the model's inputs.
             y: targets, nested or keyed as the outputs.
             sample_weight: how much each sample counts, shape (B,); or one array for each output.
-            class_weight: how much samples of each class index count; for one output.
+            class_weight: as of ``fit``.
             return_dict: return a dict by name.
 
         Raises:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import abc
 
-import torch
-
 from anabranch._errors import NotReadyError
 from anabranch.optimizers import Optimizer
 from anabranch.training.compiled import Compiled
-from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder, ModelBinder
-from anabranch.training.executor import Executor, Report, silent
+from anabranch.training.executor import Report, silent
 from anabranch.training.logs import Logs
 from anabranch.training.loss_record import LossRecord
 from anabranch.training.steps import Step, TestStep, TrainStep
@@ -83,16 +80,7 @@ class CompiledObjective(Objective):
     def binder(self, class_weight: object = None) -> Binder:
         """Return what binds data to the model's inputs and outputs."""
         model, compiled = self._model, self.compiled
-        return ModelBinder(
-            model, compiled.targets, self._strategy, class_weight,
-            rebind=lambda: compiled.bind(model).targets, cleans=self._outputs_are_finite,
-        )  # fmt: skip
-
-    def _outputs_are_finite(self, batch: Batch) -> bool:
-        """Return whether the model's outputs for a batch are finite, as those of a model that cleans its input are."""
-        with torch.inference_mode():
-            outputs, _ = Executor(self._model, False, self._strategy)(batch.x)
-        return all(bool(torch.isfinite(output).all()) for output in outputs)
+        return ModelBinder(model, compiled.targets, self._strategy, class_weight, rebind=lambda: compiled.bind(model).targets)
 
     def step(self, *, training: bool, report: Report = silent) -> Step:
         """Return the step of training or of testing."""

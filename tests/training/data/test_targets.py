@@ -55,3 +55,15 @@ def test_fitting_targets_pass(loss, y, shape):
 def test_targets_of_another_kind_are_refused(loss, y, error, text):
     with pytest.raises(error, match=text):
         check(loss, y)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "binary_focal_crossentropy"])
+@pytest.mark.parametrize("value", [1.02, -0.01, 1 + 1e-6])
+def test_fractions_a_little_out_of_range_are_warned_of(loss, value):
+    with pytest.warns(UserWarning, match="y holds labels below 0 or above 1"):
+        check(loss, np.float32([[0.0], [value]]), (None, 1))
+
+
+def test_class_indices_that_no_binary_loss_takes_are_refused():
+    with pytest.raises(DataError, match=r"y\[1\] = 2"):
+        check("binary_crossentropy", np.float32([0.0, 2.0]), (None, 1))

@@ -31,7 +31,7 @@ class Reading:
         steps: batches per pass.
         shuffle: whether samples are shuffled, or ``"batch"`` for whole batches.
         fit: which call of ``fit`` since the seed was set, on which the order depends.
-        finite: whether NaN and infinity in x are an error.
+        finite: whether NaN and infinity in x are warned of.
     """
 
     batch_size: int | None = None

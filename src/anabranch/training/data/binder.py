@@ -12,11 +12,10 @@ from anabranch import _tree, config, runtime
 from anabranch._errors import DataError
 from anabranch.graph import WithGraph
 from anabranch.graph.binding import Rule, Slots, bind
-from anabranch.graph.call_site import warn
 from anabranch.training.data.arrays import is_array, tensors_in, to_tensor
 from anabranch.training.data.batch import Batch, Columns
-from anabranch.training.data.checks import check_finite, first_not_finite, match_input, not_finite, same_length
-from anabranch.training.data.class_weights import checked_class_weight, refuse_several_outputs, sample_weights
+from anabranch.training.data.checks import match_input, same_length, warn_of_not_finite
+from anabranch.training.data.class_weights import checked_class_weight, class_weights_of, weighted
 from anabranch.training.data.targets import Target
 from anabranch.training.strategy import Strategy
 from anabranch.utils import unpack_x_y_sample_weight as unpack
@@ -50,9 +49,8 @@ class ModelBinder:
         model: the model.
         targets: what y of each output must be; None where only predictions are wanted.
         strategy: where batches go.
-        class_weight: the weight of each class index.
+        class_weight: the weight of each class index; of several outputs a dict of such dicts.
         rebind: returns the targets where the outputs have changed, as those of a custom ``call`` may.
-        cleans: whether the outputs for a batch with NaN or infinity in x are finite.
     """
 
     def __init__(
@@ -62,18 +60,14 @@ class ModelBinder:
         strategy: Strategy,
         class_weight: object = None,
         rebind: Callable[[], Sequence[Target]] | None = None,
-        cleans: Callable[[Batch], bool] | None = None,
     ) -> None:
         self.strategy = strategy
         self._follows = model if model.graph is None else None  # a custom call takes whatever comes
         self._take_slots(model)
         self._targets = targets
         self._rebind = rebind
-        self._cleans = cleans
-        self._class_weight = checked_class_weight(class_weight)
+        self._class_weights = class_weights_of(class_weight, self._outputs)
         self._on_cpu = strategy.device.type == "cpu"
-        if class_weight is not None:
-            refuse_several_outputs(self._outputs)
 
     def _take_slots(self, model: WithGraph) -> None:
         self._inputs = Slots.inputs(model)
@@ -110,7 +104,6 @@ class ModelBinder:
         """
         if x is None:
             raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
-        searched: Named = []
         if self._follows is not None:
             self._follow(self._follows, x)
         named: Named = []
@@ -129,26 +122,11 @@ class ModelBinder:
             if tensor.ndim:
                 tensor = match_input(tensor, self._inputs.tensors[index].shape, self._inputs.names[index])
             if finite and not isinstance(value, np.memmap):
-                searched.append((where, tensor))
+                warn_of_not_finite(tensor, where)
             xs.append(tensor)
         ys = self._bind_targets(y, named)
         ws = self._bind_weights(weights, ys, named)
-        batch = Batch(xs, ys, ws, same_length(named))
-        for where, tensor in searched:
-            self._check_finite(tensor, where, batch)
-        return batch
-
-    def _check_finite(self, tensor: torch.Tensor, where: str, batch: Batch) -> None:
-        """Raise where an input holds NaN or infinity; warn where the model itself removes it."""
-        index = first_not_finite(tensor)
-        if index is None:
-            return
-        if self._cleans is None or not self._cleans(self.place(batch.part(slice(index[0], index[0] + 1)))):
-            raise not_finite(tensor, index, where)
-        warn(
-            f"{where} holds {float(tensor[index])} at index {list(index)}. The model's outputs for this sample are finite, so "
-            "it is trained on."
-        )
+        return Batch(xs, ys, ws, same_length(named))
 
     def _bind_targets(self, y: object, named: Named) -> Columns:
         names = self._outputs.names
@@ -195,15 +173,10 @@ class ModelBinder:
 
     def weigh(self, batch: Batch) -> Batch:
         """Multiply the sample weights by the weight of each sample's class."""
-        y = batch.y[0]
-        if self._class_weight is None or y is None:
+        if self._class_weights is None:
             return batch
-        weight = sample_weights(y, self._class_weight)
-        given = batch.weights[0]
-        if given is not None:
-            missing = max(weight.ndim - given.ndim, 0)
-            weight = weight * given.reshape(*given.shape, *([1] * missing))
-        return batch._replace(weights=[weight])
+        parts = zip(batch.y, batch.weights, self._class_weights, strict=True)
+        return batch._replace(weights=[weighted(y, given, by_class) for y, given, by_class in parts])
 
 
 class NestBinder:
@@ -241,7 +214,7 @@ class NestBinder:
         named = [(name, t) for name, found in zip(parts, leaves, strict=True) for t in found if t is not None]
         for name, tensor in named:
             if finite and name == "x":
-                check_finite(tensor, name)
+                warn_of_not_finite(tensor, name)
         structure = tuple(None if part is None else _tree.map_leaves(lambda _: 0, part) for part in parts.values())
         return Batch(leaves[0], leaves[1], leaves[2], same_length(named), structure)
 
@@ -249,9 +222,7 @@ class NestBinder:
         """Multiply the sample weights by the weight of each sample's class."""
         if self._class_weight is None or not batch.y or batch.y[0] is None:
             return batch
-        weight = sample_weights(batch.y[0], self._class_weight)
-        if batch.weights and batch.weights[0] is not None:
-            weight = weight * batch.weights[0]
+        weight = weighted(batch.y[0], batch.weights[0] if batch.weights else None, self._class_weight)
         return batch._replace(weights=[weight], structure=(*batch.structure[:2], 0))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from anabranch._errors import DataError, ShapeError
+from anabranch.graph.call_site import warn
 
 _CHUNK = 1 << 24  # values looked at together while the first one that is not finite is searched for
 
@@ -103,18 +104,11 @@ def first_not_finite(tensor: torch.Tensor) -> tuple[int, ...] | None:
     return None
 
 
-def check_finite(tensor: torch.Tensor, where: str) -> None:
-    """Raise DataError naming the first NaN or infinite value."""
+def warn_of_not_finite(tensor: torch.Tensor, where: str) -> None:
+    """Warn of the first NaN or infinite value; a model may remove it itself."""
     index = first_not_finite(tensor)
     if index is not None:
-        raise not_finite(tensor, index, where)
-
-
-def not_finite(tensor: torch.Tensor, index: tuple[int, ...], where: str) -> DataError:
-    """Return the error for a NaN or infinite value."""
-    return DataError(
-        f"{where} holds values that are not finite.",
-        expected="finite numbers",
-        got=f"{float(tensor[index])} at index {list(index)}",
-        repair="clean the data first, e.g. np.nan_to_num(x), or drop the sample",
-    )
+        warn(
+            f"{where} holds {float(tensor[index])} at index {list(index)}. Unless the model removes it, the loss becomes "
+            "NaN: clean the data first, e.g. np.nan_to_num(x), or drop the sample."
+        )

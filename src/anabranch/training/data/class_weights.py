@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch.graph.binding import Slots
+from anabranch.graph.binding import Rule, Slots, bind
 
 ClassWeights = dict[int, float]
 
@@ -25,19 +25,41 @@ def checked_class_weight(given: object) -> ClassWeights | None:
             "class_weight must be a dict from class index to weight.",
             expected="e.g. {0: 1.0, 1: 5.0}",
             got=repr(given)[:100],
-            repair=_repair(given),
         )
     return {key: float(value) for key, value in found.items() if key is not None}
 
 
-def refuse_several_outputs(outputs: Slots) -> None:
-    """Raise where a model has several outputs, as one dict of classes cannot be meant for all."""
-    if len(outputs.names) != 1:
-        raise ArgumentError(
-            "class_weight is for models with one output.",
-            got=outputs.described(),
-            repair="sample_weight={output name: weights} weighs each output",
-        )
+def class_weights_of(given: object, outputs: Slots) -> list[ClassWeights | None] | None:
+    """Return the class weights of each output; None where there are none."""
+    if given is None:
+        return None
+    if _is_by_output(given):
+        optional = range(len(outputs.names))
+        bound = bind(given, outputs, Rule("class_weight", lambda value: not _is_by_output(value), optional=optional))
+        return [checked_class_weight(value) for value in bound]
+    found = checked_class_weight(given)
+    if len(outputs.names) == 1:
+        return [found]
+    raise ArgumentError(
+        "class_weight does not say which output it is for.",
+        expected=f"a dict of class weights for each of {outputs.described()}",
+        got=repr(given)[:100],
+        repair=f"class_weight={{{outputs.names[0]!r}: {given!r}}}"[:120],
+    )
+
+
+def _is_by_output(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Mapping) for each in value.values())
+
+
+def weighted(y: torch.Tensor | None, given: torch.Tensor | None, weights: ClassWeights | None) -> torch.Tensor | None:
+    """Return the sample weights of one output, multiplied by the weight of each sample's class."""
+    if y is None or weights is None:
+        return given
+    weight = sample_weights(y, weights)
+    if given is None:
+        return weight
+    return weight * given.reshape(*given.shape, *[1] * max(weight.ndim - given.ndim, 0))
 
 
 def sample_weights(y: torch.Tensor, weights: ClassWeights) -> torch.Tensor:
@@ -67,11 +89,3 @@ def _class_index(key: object) -> int | None:
 
 def _is_weight(value: object) -> bool:
     return isinstance(value, Real) or (isinstance(value, torch.Tensor) and value.ndim == 0)
-
-
-def _repair(given: object) -> str | None:
-    inner = [value for value in given.values() if isinstance(value, Mapping)] if isinstance(given, Mapping) else []
-    if not inner:
-        return None
-    alone = f"class_weight={inner[0]!r} for a model with one output; " if len(inner) == 1 else ""
-    return f"{alone}sample_weight={{output name: weights}} weighs each of several outputs"

@@ -8,6 +8,7 @@ import torch
 
 from anabranch._errors import AnabranchError, DataError, ShapeError
 from anabranch.graph import Shape
+from anabranch.graph.call_site import warn
 from anabranch.losses import Loss, check_labels
 from anabranch.losses.registry import CLASSES
 from anabranch.training.data.checks import agrees, written
@@ -93,18 +94,25 @@ def _kind(loss: Loss | None) -> str | None:
 
 
 def _check_between(y: torch.Tensor, low: int, high: int, where: str) -> None:
-    """Raise where a value is out of range; on the CPU only, as reading a GPU would wait for it."""
+    """Raise where class indices are out of range, warn of fractions; on the CPU only, as reading a GPU would wait for it."""
     if y.device.type != "cpu" or y.dtype == torch.bool:
         return
     least, most = (float(value) for value in torch.aminmax(y))
     if low <= least and most <= high:
         return
     bad = torch.nonzero((y < low) | (y > high))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        raise DataError(
-            f"{where} holds labels out of range.",
-            expected=f"values from {low} to {high}, as the loss is a binary cross-entropy",
-            got=f"{where}[{', '.join(map(str, index))}] = {y[index].item()} ({len(bad)} of {y.numel()} cannot be used)",
-            repair="(y + 1) / 2 where the labels are -1 and 1" if least == -1 and most == 1 else None,
+    if not len(bad):
+        return
+    if y.is_floating_point() and bool((y != y.floor()).any()):
+        warn(
+            f"{where} holds labels below {low} or above {high}. Binary cross-entropy is computed with them as they are; "
+            f"np.clip(y, {low}, {high}) limits them."
         )
+        return
+    index = tuple(int(i) for i in bad[0])
+    raise DataError(
+        f"{where} holds labels out of range.",
+        expected=f"values from {low} to {high}, as the loss is a binary cross-entropy",
+        got=f"{where}[{', '.join(map(str, index))}] = {y[index].item()} ({len(bad)} of {y.numel()} cannot be used)",
+        repair="(y + 1) / 2 where the labels are -1 and 1" if least == -1 and most == 1 else None,
+    )
