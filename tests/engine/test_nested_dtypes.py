@@ -27,7 +27,7 @@ class Held(layers.Layer):
         return self.model(inputs)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float64", "bool"])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float16", "float64", "bool"])
 @pytest.mark.parametrize("body", [convolution, nested_twice, layers.MaxPooling2D(), layers.Flatten(), lambda x: x * 100])
 @pytest.mark.parametrize("held", [False, True])
 def test_images_become_what_the_input_declares(body, dtype, held):

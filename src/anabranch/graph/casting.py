@@ -43,14 +43,16 @@ class Cast(NamedFunction):
 def is_cast(dtype: str, declared: Tensor, graph: Graph) -> bool:
     """Return whether a value of ``dtype`` is cast for an input of ``graph``.
 
-    Not where that changes nothing: where it has fewer bits than declared, and only layers take it that cast it themselves.
+    Not where that changes nothing: where it has fewer bits than declared, and only layers take it that cast either to another.
     """
     if dtype == declared.dtype or declared.dtype not in _METHODS or dtype not in _METHODS:
         return False
     if (dtype, declared.dtype) not in _EXACT or declared.key in {tensor.key for tensor in graph.outputs}:
         return True
     takers = [node.operation for node in graph.nodes if any(tensor.key == declared.key for tensor in node.inputs)]
-    return not all(taker.autocast and taker.graph is None for taker in takers)
+    return not all(
+        taker.autocast and taker.graph is None and taker.compute_dtype not in ("", declared.dtype) for taker in takers
+    )
 
 
 def casts(node: Node, graph: Graph) -> Iterator[tuple[int, Node]]:
