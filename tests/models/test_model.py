@@ -335,7 +335,7 @@ def test_wrong_calls_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "way"),
     [
-        ("parameters", r"module = model.to_torch\(\)"), ("state_dict", "to_torch"), ("to", "to_torch"), ("eval", "module.eval"),
+        ("forward", r"module = model.to_torch\(\)"), ("register_forward_hook", "to_torch"), ("apply", "module.apply"),
         ("save", "save_weights"), ("sumary", "did you mean 'summary'"), ("frobnicate", "no attribute 'frobnicate'"),
     ],
 )  # fmt: skip

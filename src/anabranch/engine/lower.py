@@ -6,10 +6,8 @@ be traced (it branches on values) stays one opaque module.
 
 from __future__ import annotations
 
-import keyword
 import linecache
 import operator
-import re
 import weakref
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -25,12 +23,7 @@ from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight,
 from anabranch.graph.flatten import Step, flatten
 from anabranch.graph.masks import reaches
 from anabranch.runtime.masks import traced
-
-# what torch calls these weights; the others keep their names
-TORCH_NAMES = {
-    "kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
-}  # fmt: skip
+from anabranch.runtime.naming import attribute_name, attribute_path, weight_places
 
 
 class Lowered(NamedTuple):
@@ -390,44 +383,6 @@ def _forget_unused(graph: torch.fx.Graph, masks: list[torch.fx.Node]) -> None:
             before = node.all_input_nodes
             graph.erase_node(node)
             stack.extend(before)
-
-
-def weight_places(layer: Operation, path: str) -> list[tuple[Weight, str]]:
-    """Return each weight of a layer with its attribute path in the module, in torch's words where these are unique."""
-    weights = layer.weights
-    relative = [w.path.removeprefix(layer.path + "/") for w in weights]
-    torch_names = [_torch_name(name) for name in relative]
-    names = torch_names if len(set(torch_names)) == len(torch_names) else relative
-    return [(w, attribute_path(f"{path}/{name}")) for w, name in zip(weights, names, strict=True)]
-
-
-def _torch_name(relative: str) -> str:
-    owner, slash, name = relative.rpartition("/")
-    return owner + slash + TORCH_NAMES.get(name, name)
-
-
-def attribute_path(path: str) -> str:
-    """Return a path as a dotted chain of identifiers.
-
-    >>> attribute_path("backbone/conv-1/kernel")
-    'backbone.conv_1.kernel'
-    """
-    return ".".join(map(attribute_name, path.split("/")))
-
-
-def attribute_name(name: str) -> str:
-    """Return a name as an identifier that is no word of Python and no attribute that every module has.
-
-    >>> attribute_name("train"), attribute_name("1"), attribute_name("class")
-    ('train_', '_1', 'class_')
-    """
-    name = re.sub(r"\W", "_", name)
-    if name[:1].isdigit():
-        return f"_{name}"
-    return f"{name}_" if keyword.iskeyword(name) or name in _OF_EVERY_MODULE else name
-
-
-_OF_EVERY_MODULE = frozenset((*dir(torch.fx.GraphModule), *vars(torch.nn.Module()), "graph", "code"))
 
 
 def attach(root: torch.nn.Module, target: str, value: object) -> None:

@@ -15,9 +15,11 @@ MASKS = "_masks"  # the argument that brings the masks of the others
 class Opaque(torch.nn.Module):
     """Runs a layer's own ``call``; its weights are this module's parameters and buffers."""
 
+    layer: Operation
+
     def __init__(self, layer: Operation, masked: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.layer = layer
+        vars(self)["layer"] = layer  # no child: its weights are this module's own
         self.masked = masked
         for number, weight in enumerate(layer.weights):
             name = weight.path.removeprefix(layer.path + "/").replace("/", "_").replace(".", "_")

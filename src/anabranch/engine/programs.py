@@ -182,7 +182,8 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
     runtime.synchronise_seed()
     graph, cached = model.need_running_graph(), _cached_for(model)
     if cached.changes != _process.changes() or cached.state[0] is not graph:
-        state = (graph, str(runtime.device()), tuple((layer.trainable, layer.revision) for layer in model.inner_layers()))
+        state = (graph, str(runtime.device()), tuple((layer.trainable, layer.revision) for layer in model.inner_layers()),
+                 tuple(weight.trainable for weight in model.weights))  # fmt: skip
         cached.state = cached.state if cached.state == state else state
         cached.changes = _process.changes()
         runtime.settle_tf32()
@@ -210,6 +211,5 @@ def place_weights(model: AnyModel) -> None:
     """Make all weights on the device, and let gradients flow to those that train."""
     training = set(model.trainable_weights)
     for weight in model.weights:
-        tensor = runtime.realize(weight)
-        if isinstance(tensor, torch.nn.Parameter):
-            tensor.requires_grad_(weight in training)
+        runtime.realize(weight)
+        runtime.let_train(weight, weight in training)

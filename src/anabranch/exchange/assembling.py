@@ -11,8 +11,8 @@ from typing import Any
 from torch.fx import Graph as FxGraph, Node as FxNode
 
 from anabranch import _tree
-from anabranch.engine.lower import attribute_name, masked_axes
-from anabranch.exchange.calls import Found, target_of, traced
+from anabranch.engine.lower import masked_axes
+from anabranch.exchange.calls import Found, traced
 from anabranch.exchange.classes import finish
 from anabranch.exchange.deciding import Body
 from anabranch.exchange.placing import Placer, place_inner
@@ -20,6 +20,7 @@ from anabranch.exchange.plan import Plan, camel_case
 from anabranch.graph import Graph, Node, Operation, Weight, spec_leaves, subgraph
 from anabranch.graph.casting import casts
 from anabranch.graph.flatten import Step
+from anabranch.runtime.naming import attribute_name, target_of
 
 MODES = (True, False)
 

@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node, Proxy
 
 from anabranch import _tree, runtime
-from anabranch.engine.lower import Tracer, attribute_name, note_shapes, trace_step, weight_places
+from anabranch.engine.lower import Tracer, note_shapes, trace_step
 from anabranch.engine.passes.base import is_call, shape_of
 from anabranch.engine.passes.operations import is_elementwise
 from anabranch.exchange.plan import Given, Plan, Value, signature
 from anabranch.graph import Operation, Weight
 from anabranch.graph.flatten import Step
 from anabranch.initializers import Ones, Zeros
+from anabranch.runtime.naming import target_of, weight_places
 
 
 @dataclass(eq=False)
@@ -220,15 +221,6 @@ def rank(value: object) -> int | None:
             return None
         value = next((argument for argument in value.args if isinstance(argument, Node)), None)
     return None
-
-
-def target_of(path: str) -> str:
-    """Return a layer's path as a dotted one of modules; numbers stay, as those of ``nn.Sequential``.
-
-    >>> target_of("layer1/0/conv1"), target_of("conv-1/class")
-    ('layer1.0.conv1', 'conv_1.class_')
-    """
-    return ".".join(part if part.isdecimal() else attribute_name(part) for part in path.split("/"))
 
 
 def own_places(layer: Operation, base: str) -> dict[Weight, str]:

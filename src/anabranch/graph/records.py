@@ -95,6 +95,8 @@ class Operation(ABC):
     """How often its settings changed, so that compiled models notice."""
     watched: Mapping[str, Any] = types.MappingProxyType({})
     """What it reports to training, by name."""
+    training: bool = False
+    """Whether it runs as in training where a call does not say, as after ``train()``."""
 
     @property
     @abstractmethod

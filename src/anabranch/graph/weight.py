@@ -117,7 +117,9 @@ class Weight:
         axes: axis ``k`` of torch's tensor is axis ``axes[k]`` of ``shape``; None where both agree.
     """
 
-    __slots__ = ("__weakref__", "assigned", "axes", "dtype", "engine", "home", "name", "options", "shape", "tensor")
+    __slots__ = (
+        "__weakref__", "assigned", "axes", "dtype", "engine", "gradients", "home", "name", "options", "shape", "tensor",
+    )  # fmt: skip
 
     @unbounded
     def __init__(
@@ -139,17 +141,32 @@ class Weight:
         self.axes = axes
         self.tensor: EngineTensor | None = None
         self.assigned = False  # whether somebody set the values, rather than the initializer
+        self.gradients: bool | None = None  # whether the tensor was last let have gradients, None before
 
     initializer = _option("initializer", "Returns the initial values.")
     regularizer = _option("regularizer", "A penalty on the values, None without.")
     constraint = _option("constraint", "What is applied to the values after each update, None without.")
-    trainable = _option("trainable", "Whether training changes it.")
+    _trainable = _option("trainable", "")
     autocast = _option("autocast", "Whether a layer that computes in fewer bits reads it in those.")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes it; what torch code sets by ``requires_grad_`` on its tensor counts from then on."""
+        if self.gradients is not None and self.tensor is not None and self.tensor.requires_grad is not self.gradients:
+            asked = bool(self.tensor.requires_grad)
+            if asked is not self.options.trainable:
+                self._trainable, self.gradients = asked, asked
+        return self.options.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
 
     def __deepcopy__(self, memo: dict[int, object]) -> Weight:
         """Return a weight of the same values, which are drawn the same where nobody asked for them yet."""
         twin = Weight(self.name, self.shape, self.dtype, self.options, copy.deepcopy(self.home, memo), self.engine, self.axes)
         twin.tensor, twin.assigned = copy.deepcopy(self.tensor, memo), self.assigned
+        twin.gradients = self.gradients
         memo[id(self)] = twin
         return twin
 

@@ -97,6 +97,7 @@ class Layer(Configured):
         if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
             cls.writes_config = True
         if "build" in cls.__dict__:
+            cls.makes_weights = cls.__dict__.get("makes_weights", True)
             cls.build_parameters = parameters_of(cls.__dict__["build"])[1:]
             cls.build = built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
 

@@ -20,6 +20,7 @@ from anabranch._frames import bound_methods
 from anabranch.config import DTypePolicy
 from anabranch.graph import Weight
 from anabranch.layers.holding import Holding
+from anabranch.layers.torch_members import TorchMembers
 
 if TYPE_CHECKING:
     from anabranch._fields import Field
@@ -32,7 +33,7 @@ BASE_ARGUMENTS = (
 
 
 @bound_methods
-class Configured(Holding):
+class Configured(TorchMembers):
     """The settings that all layers have, and config. Abstract: a base of Layer."""
 
     captures: ClassVar[bool] = True  # whether the constructor's arguments are saved, as fields do not hold them

@@ -152,12 +152,15 @@ class Holding(Operation):
     def own_weights(self) -> Sequence[Weight]:
         """Return the weights of this layer itself, without those of layers inside: those of torch modules it holds too."""
         if "torch" in sys.modules:  # nothing of torch's can be held otherwise
-            held = {key: found for key, value in self._held() if (found := list(_objects(value)))}
+            held = self._torch_attributes()
             if held or self._third_party:
                 self._third_party = runtime.held_weights(held, self._home, runtime)  # saved, so that each stays the same object
                 own = {id(weight.tensor) for weight in self._weights if weight.tensor is not None}  # in copies too
                 return [*self._weights, *(weight for weight in self._third_party if id(weight.tensor) not in own)]
         return self._weights
+
+    def _torch_attributes(self) -> dict[str, list[Any]]:
+        return {key: found for key, value in self._held() if (found := list(_objects(value)))}
 
     def set_mode(self, training: bool) -> None:
         """Bring the torch modules among the attributes into training mode, or out of it."""

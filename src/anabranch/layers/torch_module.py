@@ -100,6 +100,14 @@ class TorchModule(FieldLayer):
             return first.spec._replace(shape=(first.shape[0], *self.output_shape))
         return runtime.infer(self, args, kwargs)
 
+    @property
+    def _modules(self) -> dict[str, Any]:
+        return dict(self.module.named_children())
+
+    def _own_named(self) -> dict[str, Weight]:
+        inside = tuple(f"{name}/" for name in self._modules)
+        return {weight.name: weight for weight in self._weights if not weight.name.startswith(inside)}
+
     def call(self, *args: object, training: bool | None = None, **kwargs: object) -> _tree.Nest:
         """Run the module."""
         return runtime.run_module(self.module, args, kwargs, training)

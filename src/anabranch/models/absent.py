@@ -5,9 +5,10 @@ from __future__ import annotations
 from anabranch._errors import MissingAttributeError, nearest
 
 _OF_MODULES = frozenset((
-    "parameters", "named_parameters", "buffers", "named_buffers", "children", "named_children", "modules", "named_modules",
-    "state_dict", "load_state_dict", "to", "cpu", "cuda", "float", "double", "half", "bfloat16", "train", "eval", "forward",
-    "requires_grad_", "zero_grad", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+    "forward", "apply", "share_memory", "register_buffer", "register_parameter", "register_module", "add_module",
+    "get_submodule", "get_parameter", "get_buffer", "type", "to_empty", "register_forward_hook",
+    "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
+    "register_state_dict_post_hook", "register_load_state_dict_post_hook",
 ))  # fmt: skip
 _OF_KERAS = {
     "save": "model.save_weights(path) saves the weights, model.to_json() the architecture",

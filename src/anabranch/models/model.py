@@ -442,7 +442,7 @@ class Model(Structure):
                 given = runtime.as_tensors(args[0])
                 self._seen = implicit.specs_of(self, given) if all(map(is_array, _tree.leaves(given))) else None
             return super()._compute(args, kwargs)
-        training = bool(runtime.is_training() if kwargs.get("training") is None else kwargs["training"])
+        training = bool(runtime.mode_of(self, kwargs.get("training")))
         program = engine.program(self, training)
         given = self.bind_inputs(args[0] if args else kwargs["inputs"])
         optional = optional_inputs(self)

@@ -536,23 +536,6 @@ class Trainer(_Model):
         """
         return training.results_of(self.metrics)
 
-    def zero_grad(self) -> None:
-        """Drop the gradients of all weights, as torch's modules do.
-
-        Example:
-            >>> import torch
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1)(inputs))
-            >>> model(torch.ones(1, 2)).sum().backward()
-            >>> model.zero_grad()
-            >>> model.trainable_weights[0].value.grad is None
-            True
-        """
-        for weight in self.weights:
-            if weight.tensor is not None:
-                weight.tensor.grad = None
-
 
 def _default_loss(model: Trainer, y: object, y_pred: object, sample_weight: object) -> Tensor:
     return training.default_loss(model, y, y_pred, sample_weight)

@@ -40,6 +40,15 @@ from .masks import (
     unequal as unequal,
     with_mask as with_mask,
 )
+from .members import (
+    convert as convert,
+    let_train as let_train,
+    module_method as module_method,
+    named_targets as named_targets,
+    refuse_unfrozen as refuse_unfrozen,
+    tensors_of as tensors_of,
+)
+from .naming import target_of as target_of
 from .random import (
     generator as generator,
 )
@@ -59,12 +68,14 @@ from .state import (
     give_losses as give_losses,
     is_tracing as is_tracing,
     is_training as is_training,
+    mode_of as mode_of,
     run as run,
     take_losses as take_losses,
     tracing as tracing,
     training_scope as training_scope,
 )
 from .third_party import (
+    held_modules as held_modules,
     held_weights as held_weights,
     known_weight as known_weight,
     module_weights as module_weights,

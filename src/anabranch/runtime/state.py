@@ -11,6 +11,7 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
+from anabranch._errors import ArgumentError
 from anabranch.graph import Operation, Weight
 from anabranch.runtime.masking import bare, inject_masks, passed_on, visible
 from anabranch.runtime.masks import Edge, enter, leave
@@ -103,6 +104,21 @@ def is_training() -> bool:
     return bool(_state.training)
 
 
+def mode_of(layer: Operation, given: bool | None) -> bool | None:
+    """Return the mode of a call: as given, as around it, or training after ``layer.train()``; None where nobody said it."""
+    if given is not None:
+        return given
+    if _state.training is None and layer.training:
+        for inner in layer.inner_layers():
+            if vars(inner).get("training") is False:
+                raise ArgumentError(
+                    f"{inner.error_label()} was set to eval() inside {layer.error_label()}, which is in training mode.",
+                    repair="trainable = False, by which BatchNormalization uses its statistics",
+                )
+        return True
+    return _state.training
+
+
 def training_scope(training: bool) -> contextlib.AbstractContextManager[None]:
     """Make ``training`` the value that layers inside the block are called with by default."""
     return _during("training", training)
@@ -137,9 +153,7 @@ def run(
 
 
 def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_tree.Nest, Masks]:
-    training = kwargs.get("training")
-    if training is None:
-        training = _state.training
+    training = mode_of(layer, kwargs.get("training"))
     if training is not None:
         layer.set_mode(training)
     if training is not None and layer.call_takes("training"):

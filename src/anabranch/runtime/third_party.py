@@ -26,6 +26,7 @@ def weight_of(tensor: torch.Tensor, name: str, home: Home, engine: WeightEngine)
         options = WeightOptions(lambda shape, dtype=None: tensor, trainable=tensor.requires_grad)
         known = Weight(name, tuple(tensor.shape), NAMES[tensor.dtype], options, home, engine)
         known.tensor, known.assigned = tensor, True
+        known.gradients = tensor.requires_grad if isinstance(tensor, torch.nn.Parameter) else None
         _known[id(tensor)] = known
     return known
 
@@ -47,15 +48,23 @@ def module_weights(module: torch.nn.Module, home: Home, engine: WeightEngine, pr
 def held_weights(held: Mapping[str, Sequence[object]], home: Home, engine: WeightEngine) -> list[Weight]:
     """Return the weights of the modules and parameters among what a layer holds, by attribute."""
     found: list[Weight] = []
+    for place, leaf in _places(held):
+        if isinstance(leaf, torch.nn.Module):
+            found += module_weights(leaf, home, engine, place + "/")
+        elif isinstance(leaf, torch.nn.Parameter):
+            found.append(weight_of(leaf, place, home, engine))
+    return found
+
+
+def held_modules(held: Mapping[str, Sequence[object]]) -> dict[str, torch.nn.Module]:
+    """Return the modules among what a layer holds, by their place in its paths of weights."""
+    return {place: leaf for place, leaf in _places(held) if isinstance(leaf, torch.nn.Module)}
+
+
+def _places(held: Mapping[str, Sequence[object]]) -> Iterator[tuple[str, object]]:
     for name, leaves in held.items():
         name, many = name.removeprefix(":"), len(leaves) > 1
-        for number, leaf in enumerate(leaves):
-            place = f"{name}/{number}" if many else name
-            if isinstance(leaf, torch.nn.Module):
-                found += module_weights(leaf, home, engine, place + "/")
-            elif isinstance(leaf, torch.nn.Parameter):
-                found.append(weight_of(leaf, place, home, engine))
-    return found
+        yield from ((f"{name}/{number}" if many else name, leaf) for number, leaf in enumerate(leaves))
 
 
 def set_mode(held: Iterable[object], training: bool) -> None:

@@ -61,8 +61,10 @@ def _initial_value(weight: Weight) -> torch.Tensor:
         # Convolution over channels-last images would otherwise reorder its kernel at every step. Copied, as `contiguous`
         # would leave the strides of a 1 × 1 kernel as they are, which its gradient's are not.
         tensor = torch.empty_like(tensor, memory_format=torch.channels_last).copy_(tensor)
-    trained = weight.trainable and tensor.is_floating_point()
-    return torch.nn.Parameter(tensor) if trained else tensor
+    if not (weight.trainable and tensor.is_floating_point()):
+        return tensor
+    weight.gradients = True
+    return torch.nn.Parameter(tensor)
 
 
 def first_array(weight: Weight) -> np.ndarray[Any, Any]:

@@ -1,0 +1,486 @@
+"""What layers and models answer to torch people: the methods of ``torch.nn.Module`` over weights and layers inside.
+
+The methods are torch's own, run on what ``_parameters``, ``_buffers`` and ``_modules`` say. Keys are those of ``to_torch()``.
+Where Keras has a word, such as ``compile``, it is Keras's.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from anabranch import _process, runtime
+from anabranch._arguments import to_boolean
+from anabranch._errors import ArgumentError
+from anabranch._frames import bound_methods
+from anabranch.layers.holding import Holding, numbered
+
+if TYPE_CHECKING:
+    from anabranch.graph import Weight
+    from anabranch.runtime import Module, Tensor
+
+_MODULES = "torch.nn.modules.module"
+_NO_HOOKS: Mapping[int, Callable[..., Any]] = types.MappingProxyType({})
+
+
+class _Registered(Holding):
+    """What torch's modules take for one of theirs when it is assigned to them. Abstract: the base of TorchMembers."""
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]  # of no narrower type
+        """The class; ``torch.nn.Module`` to a module that asks whether what is assigned to it is one.
+
+        So it registers the layer, whose parameters are then among its own; the layer takes its mode.
+        """
+        asks = sys._getframe(1)
+        if asks.f_globals.get("__name__") != _MODULES:
+            return type(self)
+        holder = asks.f_locals.get("self")
+        self.training = bool(vars(holder).get("training", False))
+        for layer in self.inner_layers():
+            layer.training = self.training
+        found: type = sys.modules[_MODULES].Module
+        return found
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        vars(object)["__class__"].__set__(self, value)
+
+
+@bound_methods
+class TorchMembers(_Registered):
+    """The methods of ``torch.nn.Module`` that layers have. Abstract: a base of Layer."""
+
+    makes_weights: ClassVar[bool] = False  # whether ``build`` may
+
+    # What torch's own methods ask of a module
+
+    _version: ClassVar[int] = 1
+    _state_dict_pre_hooks = _state_dict_hooks = _load_state_dict_pre_hooks = _load_state_dict_post_hooks = _NO_HOOKS
+    _non_persistent_buffers_set: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def _parameters(self) -> dict[str, Tensor]:
+        return runtime.tensors_of(self._own_named(), self.trainable, parameters=True)
+
+    @property
+    def _buffers(self) -> dict[str, Tensor]:
+        return runtime.tensors_of(self._own_named(), self.trainable, parameters=False)
+
+    @property
+    def _modules(self) -> dict[str, TorchMembers | Module]:
+        found: dict[str, TorchMembers | Module] = {}
+        graph = self.graph
+        if graph is not None:
+            layers = dict.fromkeys(node.operation for node in graph.nodes if not node.operation.is_source)
+            named = ((graph.names[layer], layer) for layer in layers)
+        else:
+            start, taken = f"{self.path}/", dict[str, int]()
+            named = ((numbered(_inner_path(layer, start), taken), layer) for layer in self.sublayers())
+        found.update((runtime.target_of(name), layer) for name, layer in named if isinstance(layer, TorchMembers))
+        return found | {runtime.target_of(name): module for name, module in self._held_modules().items()}
+
+    def _held_modules(self) -> dict[str, Module]:
+        return runtime.held_modules(self._torch_attributes()) if self._third_party else {}
+
+    def _own_named(self) -> dict[str, Weight]:
+        """Return the weights of this layer itself, without those of torch modules it holds, under torch's names for them."""
+        weights = self.own_weights()
+        inside = tuple(f"{place}/" for place in self._held_modules())
+        return runtime.named_targets(weight for weight in weights if not (inside and weight.name.startswith(inside)))
+
+    def _named_members(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Tensor]]:
+        found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "_named_members")(*args, **kwargs)
+        return found
+
+    def _save_to_state_dict(self, *args: Any) -> None:
+        runtime.module_method(self, "_save_to_state_dict")(*args)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], strict: bool,
+        missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        if local_metadata.get("assign_to_params_buffers"):
+            raise ArgumentError(
+                f"load_state_dict(assign=True) would part {self._described()} from what it computes with.",
+                repair="load_state_dict(state), which copies the values",
+            )
+        unknown: list[str] = []
+        runtime.module_method(self, "_load_from_state_dict")(
+            state_dict, prefix, local_metadata, strict, missing_keys, unknown, error_msgs
+        )
+        own = self._own_named()
+        for name, weight in own.items():
+            weight.assigned = weight.assigned or prefix + name in state_dict
+        inside = tuple(f"{prefix}{name}." for name in self._modules)
+        # torch's batch normalization counts batches, which ours need not
+        known = {prefix + name for name in (*own, *(["num_batches_tracked"] if "running_mean" in own else []))}
+        unexpected_keys += [key for key in unknown if key not in known and not key.startswith(inside)]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        runtime.convert(self, [*self.parameters(recurse), *self.buffers(recurse)], fn)
+        return self
+
+    def _ready(self) -> None:
+        """Raise where weights wait for a shape; else let initial values follow from the path."""
+        if not self.claimed:
+            if self.makes_weights or self.sublayers():
+                self._need_built()
+            self.claim(_process.next_claim(), self.name)
+
+    # Parameters
+
+    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yield the tensors of the weights that gradients can train, as an optimizer of ``torch.optim`` takes them.
+
+        They are what the layer computes with; ``requires_grad`` is false where the layer or the weight is frozen.
+
+        Args:
+            recurse: whether those of layers inside are among them.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> [tuple(parameter.shape) for parameter in Model(x, layers.Dense(2)(x)).parameters()]
+            [(2, 4), (2,)]
+        """
+        return (tensor for _, tensor in self.named_parameters(recurse=recurse))
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``parameters`` with their names, which are those of ``to_torch()``.
+
+        Args:
+            prefix: is put before the names.
+            recurse: whether those of layers inside are among them.
+            remove_duplicate: whether a tensor comes once, under its first name.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2)
+            >>> layer.build((None, 4))
+            >>> [name for name, _ in layer.named_parameters()]
+            ['weight', 'bias']
+        """
+        self._ready()
+        found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "named_parameters")(prefix, recurse, remove_duplicate)
+        return found
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yield the tensors of the other weights, such as running statistics.
+
+        Args:
+            recurse: whether those of layers inside are among them.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.BatchNormalization()
+            >>> layer.build((None, 2))
+            >>> [tensor.tolist() for tensor in layer.buffers()]
+            [[0.0, 0.0], [1.0, 1.0]]
+        """
+        return (tensor for _, tensor in self.named_buffers(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``buffers`` with their names, which are those of ``to_torch()``.
+
+        Args:
+            prefix: is put before the names.
+            recurse: whether those of layers inside are among them.
+            remove_duplicate: whether a tensor comes once, under its first name.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.BatchNormalization()
+            >>> layer.build((None, 2))
+            >>> [name for name, _ in layer.named_buffers()]
+            ['running_mean', 'running_var']
+        """
+        self._ready()
+        found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "named_buffers")(prefix, recurse, remove_duplicate)
+        return found
+
+    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Return all weights' tensors by name, in torch's layout, as the ``state_dict`` of ``to_torch()``.
+
+        Args:
+            args: ``destination``, ``prefix`` and ``keep_vars`` by position, as torch still takes them.
+            destination: a dict to add to.
+            prefix: is put before the names.
+            keep_vars: whether the tensors are those that autograd knows, instead of detached ones.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> list(Model(x, layers.Dense(2)(x)).state_dict())
+            ['dense.weight', 'dense.bias']
+        """
+        self._ready()
+        found: dict[str, Tensor] = runtime.module_method(self, "state_dict")(
+            *args, destination=destination, prefix=prefix, keep_vars=keep_vars
+        )
+        return found
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Copy values from a ``state_dict`` of this layer or of its ``to_torch()`` into the weights.
+
+        Args:
+            state_dict: tensors by name, in torch's layout.
+            strict: whether missing and unexpected names are an error.
+            assign: must be False: the weights stay the same tensors.
+
+        Returns:
+            ``missing_keys`` and ``unexpected_keys``.
+
+        Raises:
+            RuntimeError: torch's, where names or shapes do not fit.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> model, other = (Model(x, layers.Dense(2)(x)) for _ in range(2))
+            >>> model.load_state_dict(other.state_dict())
+            <All keys matched successfully>
+        """
+        self._ready()
+        return runtime.module_method(self, "load_state_dict")(state_dict, strict, assign)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let gradients flow to all parameters or to none, and ``fit`` train them or not; return the layer.
+
+        Other than ``trainable = False`` it leaves batch normalization as it is.
+
+        Args:
+            requires_grad: whether they train.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2)
+            >>> layer.build((None, 4))
+            >>> layer.requires_grad_(False).trainable_weights
+            []
+        """
+        if requires_grad and not self.trainable:
+            self.trainable = True
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all weights, as torch's modules do.
+
+        Args:
+            set_to_none: whether they become None instead of zeros.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> inputs = Input((2,))
+            >>> model = Model(inputs, layers.Dense(1)(inputs))
+            >>> model(torch.ones(1, 2)).sum().backward()
+            >>> model.zero_grad()
+            >>> model.trainable_weights[0].value.grad is None
+            True
+        """
+        for weight in self.weights:
+            if weight.tensor is not None and weight.tensor.grad is not None:
+                weight.tensor.grad = None if set_to_none else weight.tensor.grad.detach().zero_()
+
+    # Layers inside
+
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield this layer and all inside it, torch's modules too, with their names.
+
+        Args:
+            memo: those that were there already.
+            prefix: the name of this one.
+            remove_duplicate: whether each comes once.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> [name for name, _ in Model(x, layers.ReLU()(layers.Dense(2)(x))).named_modules()]
+            ['', 'dense', 're_lu']
+        """
+        self._ready()
+        found: Iterator[tuple[str, Any]] = runtime.module_method(self, "named_modules")(memo, prefix, remove_duplicate)
+        return found
+
+    def modules(self) -> Iterator[Any]:
+        """Yield this layer and all inside it, torch's modules too.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> [type(module).__name__ for module in Model(x, layers.Dense(2)(x)).modules()]
+            ['Model', 'Dense']
+        """
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Any]]:
+        """Yield the layers directly inside, torch's modules too, with their names.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> [name for name, _ in Model(x, layers.Dense(2)(x)).named_children()]
+            ['dense']
+        """
+        self._ready()
+        return iter(self._modules.items())
+
+    def children(self) -> Iterator[Any]:
+        """Yield the layers directly inside, torch's modules too.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((4,))
+            >>> [layer.units for layer in Model(x, layers.Dense(2)(x)).children()]
+            [2]
+        """
+        return (module for _, module in self.named_children())
+
+    # Mode
+
+    def train(self, mode: bool = True) -> Self:
+        """Let calls that do not say ``training=`` run as in training, or not any more; return the layer.
+
+        Without it they run as in inference, and ``fit`` and ``predict`` decide themselves.
+
+        Args:
+            mode: whether as in training.
+
+        Example:
+            >>> from anabranch import layers
+            >>> dropout = layers.Dropout(0.5)
+            >>> dropout([[1.0]]).tolist()
+            [[1.0]]
+            >>> dropout.train()([[1.0]]).item() in (0.0, 2.0)
+            True
+        """
+        mode = to_boolean(mode, "mode", self)
+        for layer in self.inner_layers():
+            layer.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Let calls that do not say ``training=`` run as in inference; return the layer.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layers.Dropout(0.5).train().eval()([[1.0]]).tolist()
+            [[1.0]]
+        """
+        return self.train(False)
+
+    # Device and dtype
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the layer where it has that device and dtype, else raise and name the way to them.
+
+        Args:
+            args: a device, a dtype or a tensor that has them.
+            kwargs: the same by name.
+
+        Raises:
+            ArgumentError: it has others: weights are on the device of ``config.set_device``, and dtypes are part of a graph.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="float32")
+            >>> layer.build((None, 4))
+            >>> layer.to("cpu") is layer
+            True
+        """
+        return self._converted("to", *args, **kwargs)
+
+    def float(self) -> Self:
+        """Return the layer where its floats are float32, else raise and name the way, as ``to`` does.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="float32")
+            >>> layer.build((None, 4))
+            >>> layer.float() is layer
+            True
+        """
+        return self._converted("float")
+
+    def double(self) -> Self:
+        """Return the layer where its floats are float64, else raise and name the way, as ``to`` does.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="float64")
+            >>> layer.build((None, 4))
+            >>> layer.double() is layer
+            True
+        """
+        return self._converted("double")
+
+    def half(self) -> Self:
+        """Return the layer where its floats are float16, else raise and name the way, as ``to`` does.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="float16")
+            >>> layer.build((None, 4))
+            >>> layer.half() is layer
+            True
+        """
+        return self._converted("half")
+
+    def bfloat16(self) -> Self:
+        """Return the layer where its floats are bfloat16, else raise and name the way, as ``to`` does.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="bfloat16")
+            >>> layer.build((None, 4))
+            >>> layer.bfloat16() is layer
+            True
+        """
+        return self._converted("bfloat16")
+
+    def cpu(self) -> Self:
+        """Return the layer where its weights are on the CPU, else raise and name the way, as ``to`` does.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="float32")
+            >>> layer.build((None, 4))
+            >>> layer.cpu() is layer
+            True
+        """
+        return self._converted("cpu")
+
+    def cuda(self, device: int | str | None = None) -> Self:
+        """Return the layer where its weights are on that GPU, else raise and name the way, as ``to`` does.
+
+        Args:
+            device: which one; the current one where None.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2)
+            >>> layer.build((None, 4))
+            >>> layer.cuda() is layer  # doctest: +SKIP
+            True
+        """
+        return self._converted("cuda", device)
+
+    def _converted(self, name: str, *args: Any, **kwargs: Any) -> Self:
+        self._ready()
+        found: Self = runtime.module_method(self, name)(*args, **kwargs)
+        return found
+
+
+def _inner_path(layer: Holding, start: str) -> str:
+    return layer.path.removeprefix(start) if layer.path.startswith(start) else layer.name

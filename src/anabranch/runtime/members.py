@@ -1,0 +1,82 @@
+"""What torch's modules answer, for layers: torch's own functions over the tensors and layers inside."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from anabranch._errors import ArgumentError
+from anabranch.graph import Operation, Weight
+from anabranch.runtime.naming import target_of, torch_names
+from anabranch.runtime.weights import realize
+
+
+def module_method(layer: Operation, name: str) -> Callable[..., Any]:
+    """Return a method of ``torch.nn.Module`` that works on a layer, which has the attributes that it asks for."""
+    return types.MethodType(getattr(torch.nn.Module, name), layer)
+
+
+def named_targets(weights: Iterable[Weight]) -> dict[str, Weight]:
+    """Return a layer's own weights under torch's names for them."""
+    held = list(weights)
+    return {target_of(name): weight for name, weight in zip(torch_names([w.name for w in held]), held, strict=True)}
+
+
+def tensors_of(weights: Mapping[str, Weight], trains: bool, *, parameters: bool) -> dict[str, torch.Tensor]:
+    """Return the parameters among some weights, with gradients where the weight and its layer train, or the buffers."""
+    found = {}
+    for name, weight in weights.items():
+        tensor = realize(weight)
+        if isinstance(tensor, torch.nn.Parameter):
+            let_train(weight, trains and weight.trainable)
+        if isinstance(tensor, torch.nn.Parameter) is parameters:
+            found[name] = tensor
+    return found
+
+
+def let_train(weight: Weight, trains: bool) -> None:
+    """Let gradients flow to a weight or not, and note it: what torch code sets later is the weight's from then on."""
+    tensor = weight.tensor
+    if isinstance(tensor, torch.nn.Parameter) and not _is_unfrozen(weight):
+        tensor.requires_grad_(trains)
+        weight.gradients = trains
+
+
+def refuse_unfrozen(weights: Iterable[Weight]) -> None:
+    """Raise where torch code lets gradients flow to one of ``weights``, which do not train as their layers do not."""
+    for weight in weights:
+        if _is_unfrozen(weight):
+            raise ArgumentError(
+                f"requires_grad of weight {weight.path!r} was set, but its layer does not train.",
+                repair="layer.trainable = True",
+            )
+
+
+def _is_unfrozen(weight: Weight) -> bool:
+    return weight.gradients is False and isinstance(weight.tensor, torch.nn.Parameter) and weight.tensor.requires_grad
+
+
+def convert(layer: Operation, tensors: Iterable[torch.Tensor], function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Call what ``module.to(…)`` and others call with each tensor; raise where it changes dtype or device."""
+    held = list(tensors)
+    with torch.no_grad():
+        for tensor in {(each.dtype, each.device): each for each in held}.values():
+            made = function(tensor)
+            if made.device != tensor.device:
+                raise ArgumentError(
+                    f"{layer.error_label()} cannot be moved alone: weights are on the device of the process.",
+                    expected=str(tensor.device), got=str(made.device),
+                    repair=f"config.set_device({str(made.device)!r}), or model.to_torch() for a module that can be moved",
+                )  # fmt: skip
+            if made.dtype != tensor.dtype:
+                dtype = str(made.dtype).removeprefix("torch.")
+                raise ArgumentError(
+                    f"{layer.error_label()} cannot be converted: its dtype is part of its graph.",
+                    expected=str(tensor.dtype), got=str(made.dtype),
+                    repair=f"config.set_dtype_policy({dtype!r}) before layers are made, or model.to_torch().to({made.dtype})",
+                )  # fmt: skip
+        for tensor in held:
+            function(tensor)

@@ -1,0 +1,268 @@
+"""Layers and models answer to torch people: parameters, state_dict, train and eval, and as parts of torch's own modules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import ArgumentError, MissingAttributeError, NotReadyError
+
+X = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype("float32")
+
+
+def picture() -> ab.Model:
+    inputs = ab.Input((6, 6, 3))
+    x = layers.Conv2D(4, 3, activation="relu")(inputs)
+    x = layers.Flatten()(layers.BatchNormalization()(x))
+    return ab.Model(inputs, layers.Dense(2, name="head")(layers.Dropout(0.5)(x)), name="picture")
+
+
+def nested() -> ab.Model:
+    x = ab.Input((6, 6, 3))
+    inner = ab.Model(x, layers.BatchNormalization()(layers.Conv2D(3, 3, padding="same")(x)), name="inner")
+    y = ab.Input((6, 6, 3))
+    return ab.Model(y, layers.Dense(2)(inner(inner(y))))
+
+
+class Gate(layers.Layer):
+    """Layers, a weight, a torch module and a parameter, all held by one layer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.first, self.second = layers.Dense(5), layers.Dense(3)
+        self.rows = [layers.Dense(3), nn.LayerNorm(3)]
+        self.gain = nn.Parameter(torch.ones(3))
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight((3,), "ones", name="scale")
+
+    def call(self, x: Any) -> Any:
+        dense, norm = self.rows
+        return norm(dense(self.second(self.first(x)))) * self.scale * self.gain
+
+
+def gated() -> ab.Model:
+    x = ab.Input((6, 6, 3))
+    return ab.Model(x, layers.Dense(2)(Gate()(x)))
+
+
+class Own(ab.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.drop = layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.5)
+
+    def call(self, x: Any) -> Any:
+        return self.drop(self.norm(self.stem(x)))
+
+
+def own() -> ab.Model:
+    model = Own()
+    model(X)
+    return model
+
+
+MODELS: dict[str, Callable[[], Any]] = {"picture": picture, "nested": nested, "gated": gated, "own": own}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_names_and_tensors_are_those_of_to_torch(name: str) -> None:
+    model = MODELS[name]()
+    module = model.to_torch()
+    assert dict(model.named_parameters()).keys() == dict(module.named_parameters()).keys()
+    for path, parameter in module.named_parameters():
+        assert dict(model.named_parameters())[path] is parameter
+    state = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert model.state_dict().keys() == state.keys()
+    assert {id(p) for p in model.parameters()} == {id(w.value) for w in model.trainable_weights}
+    assert len(list(model.parameters())) + len(list(model.buffers())) == len(model.weights)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_state_goes_both_ways(name: str) -> None:
+    model, other = MODELS[name](), MODELS[name]()
+    x = torch.from_numpy(X)
+    assert not torch.equal(model(x), other(x))
+    other.load_state_dict(model.to_torch().state_dict())
+    torch.testing.assert_close(other(x), model(x))
+    third = MODELS[name]()
+    third.to_torch().load_state_dict(model.state_dict())
+    torch.testing.assert_close(third(x), model(x))
+
+
+def test_wrong_states_are_refused() -> None:
+    model = picture()
+    state = dict(model.state_dict())
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "head.bias"'):
+        model.load_state_dict({key: value for key, value in state.items() if key != "head.bias"})
+    for key in ("other", "head.other", "other.weight", "head.num_batches_tracked"):
+        with pytest.raises(RuntimeError, match=f'Unexpected key.*"{key}"'):
+            model.load_state_dict({**state, key: torch.ones(1)})
+        assert model.load_state_dict({**state, key: torch.ones(1)}, strict=False).unexpected_keys == [key]
+    with pytest.raises(RuntimeError, match=r"size mismatch for head\.bias"):
+        model.load_state_dict({**state, "head.bias": torch.ones(3)})
+    with pytest.raises(ArgumentError, match=r"load_state_dict\(state\), which copies"):
+        model.load_state_dict(state, assign=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_optimizer_of_torch_trains_what_predict_computes(name: str) -> None:
+    model, x = MODELS[name](), torch.from_numpy(X)
+    before = model.predict(X, verbose=0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    losses = []
+    for _ in range(5):
+        loss = (model(x) - 1).square().mean()
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert not np.allclose(model.predict(X, verbose=0), before)
+    np.testing.assert_allclose(model.predict(X, verbose=0), model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_a_part_of_a_torch_module(name: str) -> None:
+    class Net(nn.Module):
+        def __init__(self, body: Any) -> None:
+            super().__init__()
+            self.body, self.scale = body, nn.Parameter(torch.ones(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.body(x) * self.scale
+
+    model = MODELS[name]()
+    net, x = Net(model), torch.from_numpy(X)
+    assert net.body is model
+    names = {f"body.{path}" for path, _ in model.named_parameters()} | {"scale"}
+    assert {path for path, _ in net.named_parameters()} == names
+    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    before = {path: parameter.detach().clone() for path, parameter in net.named_parameters()}
+    (net(x) - 1).square().mean().backward()
+    optimizer.step()
+    net.zero_grad()
+    assert all(
+        not torch.equal(value, dict(net.named_parameters())[path]) for path, value in before.items() if "bias" not in path
+    )
+    other = Net(MODELS[name]())
+    other.load_state_dict(net.state_dict())
+    torch.testing.assert_close(other.eval()(x), net.eval()(x))
+    twin = copy.deepcopy(net)
+    torch.testing.assert_close(twin(x), net(x))
+    assert not {id(p) for p in twin.parameters()} & {id(p) for p in net.parameters()}
+    assert net.to("cpu").float() is net
+    with pytest.raises(ArgumentError, match="set_dtype_policy"):
+        net.double()
+
+
+def test_a_part_of_a_torch_module_has_its_mode() -> None:
+    model, x = picture(), torch.from_numpy(X)
+    mean = model.get_layer("batch_normalization").moving_mean
+    net = nn.Sequential(model, nn.ReLU())
+    net(x)
+    assert not np.allclose(mean.numpy(), 0), "a new torch module is in training mode"
+    before = mean.numpy()
+    net.eval()(x)
+    np.testing.assert_array_equal(mean.numpy(), before)
+    model.predict(X, verbose=0)
+    net.train()
+    model.predict(X, verbose=0)
+    np.testing.assert_array_equal(mean.numpy(), before)
+    assert not torch.equal(net(x), net(x)), "dropout"
+    assert list(nn.ModuleList([picture(), layers.ReLU()])[0].parameters())
+    assert not isinstance(model, nn.Module)
+    assert model.__class__ is ab.Model
+
+
+def test_a_layer_is_a_part_of_a_torch_module_once_it_is_built() -> None:
+    dense = layers.Dense(3)
+    net = nn.Sequential(dense, layers.ReLU())
+    with pytest.raises(NotReadyError, match="build"):
+        list(net.parameters())
+    dense.build((None, 4))
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+    assert net(torch.ones(2, 4)).shape == (2, 3)
+
+
+def test_modes() -> None:
+    model, x = picture(), torch.from_numpy(X)
+    assert torch.equal(model(x), model(x))
+    assert model.train() is model
+    assert not torch.equal(model(x), model(x))
+    assert torch.equal(model(x, training=False), model(x, training=False))
+    model.get_layer("batch_normalization").eval()
+    with pytest.raises(
+        ArgumentError, match=r"(?s)BatchNormalization 'batch_normalization' was set to eval\(\).*trainable = False"
+    ):
+        model(x)
+    assert torch.equal(model.eval()(x), model(x))
+    layer = layers.Dropout(0.5)
+    assert (layer.train()(torch.ones(100)) == 0).any()
+
+
+def test_requires_grad_is_seen_by_fit() -> None:
+    model = picture()
+    model.compile(ab.optimizers.SGD(0.1), "mse")
+    y = np.ones((8, 2), "float32")
+    head = model.get_layer("head")
+
+    def moved() -> list[str]:
+        before = [weight.numpy() for weight in model.weights]
+        model.fit(X, y, verbose=0)
+        return [w.path for w, value in zip(model.weights, before, strict=True) if not np.array_equal(w.numpy(), value)]
+
+    statistics = ["batch_normalization/moving_mean", "batch_normalization/moving_variance"]
+    everything = moved()
+    assert len(everything) == 8
+    assert model.requires_grad_(False) is model
+    head.requires_grad_(True)
+    assert moved() == ["batch_normalization/moving_mean", "batch_normalization/moving_variance", "head/kernel", "head/bias"]
+    model.to_torch().head.weight.requires_grad_(False)
+    assert [weight.path for weight in model.trainable_weights] == ["head/bias"]
+    assert moved() == [*statistics, "head/bias"]
+    model.requires_grad_()
+    assert moved() == everything
+    head.trainable = False
+    model.predict(X, verbose=0)
+    model.to_torch().head.weight.requires_grad_(True)
+    model.predict(X, verbose=0)
+    with pytest.raises(ArgumentError, match=r"(?s)'head/kernel' was set.*layer.trainable = True"):
+        model.fit(X, y, verbose=0)
+    head.trainable = True
+    assert moved() == everything
+
+
+def test_conversions_are_refused_with_the_way() -> None:
+    model = picture()
+    assert model.to(torch.float32).cpu().float().to("cpu", torch.float32) is model
+    for convert in (model.double, model.half, model.bfloat16, lambda: model.to(torch.float64)):
+        with pytest.raises(ArgumentError, match=r"(?s)dtype is part of its graph.*set_dtype_policy.*to_torch\(\)"):
+            convert()
+    with pytest.raises(ArgumentError, match="set_device"):
+        model.to("meta")
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_what_is_missing_names_the_way() -> None:
+    with pytest.raises(MissingAttributeError, match=r"module = model.to_torch\(\)"):
+        picture().register_forward_hook(print)
+    with pytest.raises(NotReadyError, match="build"):
+        ab.Sequential([layers.Dense(2)]).parameters()
+
+
+def test_modules_inside() -> None:
+    model = gated()
+    assert [name for name, _ in model.named_children()] == ["gate", "dense"]
+    found = dict(model.named_modules())
+    assert isinstance(found["gate.rows.1"], nn.LayerNorm)
+    assert [type(found[f"gate.{name}"]) for name in ("dense", "dense_1", "dense_2")] == [layers.Dense] * 3
+    assert next(iter(model.modules())) is model
+    assert list(model.children()) == [model.get_layer("gate"), model.get_layer("dense")]
