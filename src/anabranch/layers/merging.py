@@ -38,6 +38,7 @@ class Joining(FieldLayer):
     most: ClassVar[int | None] = None
     broadcast = False
     supports_masking = True
+    makes_weights = False
 
     def build(self, input_shape: Sequence[Shape]) -> None:
         """Check the number of branches."""
