@@ -45,8 +45,8 @@ def described(shared: Mapping[str, str] | Callable[..., Any], closing: str = "")
         own = arguments_of(function)
         head, args, rest = text.partition("\n\nArgs:\n")
         rest = rest.partition("\n\n")[2] if args else ""
-        names = [name for name in parameters_of(function) if name in own or name in known]
-        lines = [f"    {name}: {own.get(name) or known[name]}" for name in names]
+        texts = {name: own.get(name) or known.get(name.lstrip("*")) for name in _written(function)}
+        lines = [f"    {name}: {text}" for name, text in texts.items() if text]
         title, _, more = closing.partition("\n")
         further = f"{rest}\n{more}" if rest.startswith(f"{title}\n") else f"{rest}\n\n{closing}".strip()
         parts = [head, "\n".join(["Args:", *lines]) if lines else "", further]
@@ -54,6 +54,17 @@ def described(shared: Mapping[str, str] | Callable[..., Any], closing: str = "")
         return function
 
     return complete
+
+
+def _written(function: Callable[..., Any]) -> list[str]:
+    """Return the parameters as a signature shows them; ``inspect`` would take longer to load than all there is to describe.
+
+    >>> _written(lambda x, *args, y=1, **kwargs: x)
+    ['x', 'y', '*args', '**kwargs']
+    """
+    names, flags = parameters_of(function), function.__code__.co_flags
+    starred = iter(function.__code__.co_varnames[len(names) :])
+    return [*names, *(stars + next(starred) for stars, flag in (("*", 4), ("**", 8)) if flags & flag)]
 
 
 def cleaned(doc: str) -> str:

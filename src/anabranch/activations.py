@@ -18,7 +18,7 @@ from anabranch.ops._torch import F, kernels
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import floats, tensor
 from anabranch.ops.angles import tanh as tanh
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder, writer
 
 if TYPE_CHECKING:
     from anabranch.ops.activation import *  # noqa: F403 - each is one of ours
@@ -99,7 +99,7 @@ globals().update(_BY_NAME)
 _registry: Registry[Any] = Registry("activation", "keras.activations", None, lambda: _BY_NAME, plain_names=True)
 
 
-@bounded
+@finder
 def get(identifier: TensorLike) -> Activation:
     """Return an activation.
 
@@ -123,13 +123,9 @@ def get(identifier: TensorLike) -> Activation:
     return found
 
 
-@bounded
-@checked
+@writer
 def serialize(activation: Activation) -> Json:
     """Return an activation as JSON: the name of one of ours, Keras's form of any other.
-
-    Args:
-        activation: the function.
 
     Example:
         >>> serialize(get("swish"))
@@ -138,13 +134,12 @@ def serialize(activation: Activation) -> Json:
     return _registry.serialize(activation)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Activation:
     """Return the activation that ``serialize`` described.
 
     Args:
         config: a name, or Keras's form of a function.
-        custom_objects: functions of the caller's by name.
 
     Example:
         >>> deserialize("tanh").__name__
@@ -152,8 +147,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
     """
     if config is None:
         return linear
-    found: Activation = _registry.deserialize(config, custom_objects)
-    return found
+    return _registry.deserialize(config, custom_objects)
 
 
 def shape_after(activation: Activation, input_shape: Shape) -> Shape:

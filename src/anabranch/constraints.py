@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config
-from anabranch._arguments import checked, guarded
+from anabranch._arguments import guarded
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, Value, field, number
-from anabranch._frames import bounded
-from anabranch.registry import Json, Registry, classes_among
+from anabranch.registry import Json, Registry, classes_among, finder, writer
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -139,13 +138,13 @@ def _norms(w: Tensor, axis: int | list[int]) -> Tensor:
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
-_registry: Registry[Constraint] = Registry(
+_registry: Registry[Callable[[Tensor], Tensor] | None] = Registry(
     "constraint", "keras.constraints", Constraint,
     lambda: classes_among(globals(), __all__, Constraint),
 )  # fmt: skip
 
 
-@bounded
+@finder
 def get(identifier: ConstraintLike) -> Callable[[Tensor], Tensor] | None:
     """Return a constraint from a name, a class, a config or a function; None stays None.
 
@@ -155,17 +154,12 @@ def get(identifier: ConstraintLike) -> Callable[[Tensor], Tensor] | None:
     >>> get("non_neg")
     NonNeg()
     """
-    found: Callable[[Tensor], Tensor] | None = _registry.get(identifier)
-    return found
+    return _registry.get(identifier)
 
 
-@bounded
-@checked
+@writer
 def serialize(constraint: Callable[[Tensor], Tensor] | None) -> Json:
     """Return a constraint as JSON.
-
-    Args:
-        constraint: what ``get`` returned.
 
     >>> serialize(NonNeg())["class_name"]
     'NonNeg'
@@ -173,16 +167,11 @@ def serialize(constraint: Callable[[Tensor], Tensor] | None) -> Json:
     return _registry.serialize(constraint)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor] | None:
     """Return the constraint that ``serialize`` described.
-
-    Args:
-        config: its JSON, or a name.
-        custom_objects: the caller's own classes and functions by name.
 
     >>> deserialize(serialize(MaxNorm(3)))
     MaxNorm(max_value=3, axis=0)
     """
-    found: Callable[[Tensor], Tensor] | None = _registry.deserialize(config, custom_objects)
-    return found
+    return _registry.deserialize(config, custom_objects)

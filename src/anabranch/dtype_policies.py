@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch import config
-from anabranch._arguments import checked
 from anabranch._errors import ArgumentTypeError
-from anabranch._frames import bounded
 from anabranch.config import DTypePolicy
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder, writer
 
 FloatDTypePolicy = DTypePolicy
 
@@ -22,7 +20,7 @@ _registry: Registry[DTypePolicy] = Registry(
 )  # fmt: skip
 
 
-@bounded
+@finder
 def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     """Return a precision policy.
 
@@ -42,20 +40,15 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
     if isinstance(identifier, (DTypePolicy, dict)):
-        found: DTypePolicy = _registry.get(identifier)
-        return found
+        return _registry.get(identifier)
     raise ArgumentTypeError(
         "Expected a precision policy.", expected="a name such as 'mixed_bfloat16', or a DTypePolicy", got=repr(identifier)
     )
 
 
-@bounded
-@checked
+@writer
 def serialize(dtype_policy: DTypePolicy) -> Json:
     """Return a policy as JSON, in Keras's form.
-
-    Args:
-        dtype_policy: the policy.
 
     Example:
         >>> serialize(get("float32"))["config"]
@@ -64,17 +57,12 @@ def serialize(dtype_policy: DTypePolicy) -> Json:
     return _registry.serialize(dtype_policy) | {"module": "keras"}
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
     """Return the policy that ``serialize`` described.
-
-    Args:
-        config: its JSON.
-        custom_objects: the caller's own classes by name.
 
     Example:
         >>> deserialize(serialize(get("mixed_float16"))).name
         'mixed_float16'
     """
-    found: DTypePolicy = _registry.deserialize(config, custom_objects)
-    return found
+    return _registry.deserialize(config, custom_objects)

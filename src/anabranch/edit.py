@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ParamSpec, Protocol, runtime_checkable
 
 from anabranch import _tree, activations, layers
 from anabranch._arguments import checked
+from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
 from anabranch._frames import bounded
 from anabranch.graph import call_site, spec_leaves, subgraph
@@ -26,6 +27,8 @@ from anabranch.graph.draft import Built, Draft, Edit, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
 from anabranch.layers import Layer
 from anabranch.layers.configuring import again
+
+P = ParamSpec("P")
 
 # the layers that are an activation and nothing else, by its name
 ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
@@ -38,15 +41,27 @@ class Activated(Protocol):
     activation: Callable[..., Any] | None
 
 
-@bounded
-@checked
+def _edit(function: Callable[P, Edit]) -> Callable[P, Edit]:
+    """Let users call a function that returns an edit: its arguments are checked, those that many have are described here."""
+    return bounded(checked(_documented(function)))
+
+
+_documented = described(
+    {
+        "where": "which layers: a path, pattern, type, layer, predicate, or a list of these.",
+        "new": "a layer, or a function from a symbolic tensor to one.",
+        "input": "the index of the input, where a layer has several.",
+    }
+)
+
+
+@_edit
 def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
     """Put another layer in the place of each selected one: ``new``, or ``new(old)`` for a function.
 
     A name that was given stays. Several places get a layer of the same configuration each.
 
     Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
         new: the layer, or a function from the old layer to the new one.
 
     Example:
@@ -70,14 +85,9 @@ def replace(where: Selector, new: Layer | Callable[[Layer], Layer]) -> Edit:
     return Edit(f"replace {where!r}", site, apply)
 
 
-@bounded
-@checked
+@_edit
 def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
     """Let what each selected layer gives go through ``new`` first: a layer, or a function of symbolic tensors.
-
-    Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
-        new: a layer, or a function from a symbolic tensor to one.
 
     Example:
         >>> from anabranch import Input, Model, edit, layers
@@ -102,15 +112,9 @@ def insert_after(where: Selector, new: Layer | Callable[[Any], Any]) -> Edit:
     return Edit(f"insert after {where!r}", site, apply)
 
 
-@bounded
-@checked
+@_edit
 def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int | None = None) -> Edit:
     """Let what goes into each selected layer go through ``new`` first; ``input`` says which, where there are several.
-
-    Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
-        new: a layer, or a function from a symbolic tensor to one.
-        input: the index of the input, where a layer has several.
 
     Example:
         >>> from anabranch import Input, Model, edit, layers
@@ -132,15 +136,11 @@ def insert_before(where: Selector, new: Layer | Callable[[Any], Any], input: int
     return Edit(f"insert before {where!r}", site, apply)
 
 
-@bounded
-@checked
+@_edit
 def remove(where: Selector) -> Edit:
     """Take the selected layers out: what they took goes on to those that took what they gave.
 
     A join can go where all its inputs come from one tensor once the others are gone, as when a whole residual stage is removed.
-
-    Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
 
     Example:
         >>> from anabranch import Input, Model, edit, layers
@@ -160,15 +160,12 @@ def remove(where: Selector) -> Edit:
     return Edit(f"remove {where!r}", call_site(), apply)
 
 
-@bounded
-@checked
+@_edit
 def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
     """Let the selected layers take the tensor at ``source`` instead; ``input`` says which, where they have several.
 
     Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
         source: the path of the tensor that they take.
-        input: the index of the input, where a layer has several.
 
     Example:
         >>> from anabranch import Input, Model, edit, layers
@@ -188,13 +185,11 @@ def rewire(where: Selector, source: str, input: int | None = None) -> Edit:
     return Edit(f"rewire {where!r} to {source!r}", call_site(), apply)
 
 
-@bounded
-@checked
+@_edit
 def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
     """Put ``function(layer, *inputs)`` in the place of each call, e.g. ``lambda layer, x: x + layer(x)``.
 
     Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
         function: takes the layer and the tensors that it is called on, returns what takes the place of its outputs.
 
     Example:
@@ -215,13 +210,11 @@ def wrap(where: Selector, function: Callable[..., Any]) -> Edit:
     return Edit(f"wrap {where!r}", site, apply)
 
 
-@bounded
-@checked
+@_edit
 def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
     """Give the selected layers other names: one name for one layer, or a function of the old.
 
     Args:
-        where: which layers: a path, pattern, type, layer, predicate, or a list of these.
         name: the new name, or a function from the old name to it.
 
     Example:
@@ -245,8 +238,7 @@ def rename(where: Selector, name: str | Callable[[str], str]) -> Edit:
     return Edit(f"rename {where!r}", call_site(), apply)
 
 
-@bounded
-@checked
+@_edit
 def swap_activation(old: Any, new: Any) -> Edit:
     """Put activation ``new`` in the place of ``old`` everywhere: in ``activation=``, Activation, ReLU and the like.
 
@@ -276,8 +268,7 @@ def swap_activation(old: Any, new: Any) -> Edit:
     return replace(uses, changed)._replace(text=f"swap activation {old!r} for {new!r}")
 
 
-@bounded
-@checked
+@_edit
 def add_output(source: str, function: Callable[[Any], Any] | None = None, name: str | None = None) -> Edit:
     """Give the model a further output: the tensor at ``source``, or ``function`` of it, such as a second head.
 
@@ -312,8 +303,7 @@ def add_output(source: str, function: Callable[[Any], Any] | None = None, name: 
     return Edit(f"add output from {source!r}", site, apply)
 
 
-@bounded
-@checked
+@_edit
 def set_outputs(outputs: Any) -> Edit:
     """Let the model give the tensors at these paths, in the nest they are written in; what only led elsewhere is dropped.
 
@@ -334,8 +324,7 @@ def set_outputs(outputs: Any) -> Edit:
     return Edit(f"set outputs to {outputs!r}", call_site(), apply)
 
 
-@bounded
-@checked
+@_edit
 def splice(at: str, model: Any) -> Edit:
     """Let ``model`` take over at the tensor ``at``: its outputs become this model's.
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch import config, registry
-from anabranch._arguments import checked, guarded, is_array_like
+from anabranch._arguments import guarded, is_array_like
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
 from anabranch._frames import bounded
 from anabranch.graph.weight import SeededInitializer
-from anabranch.registry import Json, Registry, classes_among
+from anabranch.registry import Json, Registry, classes_among, finder, writer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -416,13 +416,13 @@ lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
 _OLD = {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
-_registry: Registry[Initializer] = Registry(
+_registry: Registry[Any] = Registry(
     "initializer", "keras.initializers", Initializer,
     lambda: _OLD | classes_among(globals(), __all__, Initializer),
 )  # fmt: skip
 
 
-@bounded
+@finder
 def get(identifier: InitializerLike) -> Any:
     """Return an initializer from a name, a class, a config or a callable; None stays None.
 
@@ -439,13 +439,9 @@ def get(identifier: InitializerLike) -> Any:
     return _registry.get(identifier)
 
 
-@bounded
-@checked
+@writer
 def serialize(initializer: Initializer | Callable[..., Any]) -> Json:
     """Return an initializer as JSON, in Keras's form.
-
-    Args:
-        initializer: what ``get`` returned.
 
     Example:
         >>> serialize(Constant(2.0))["config"]
@@ -454,13 +450,9 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> Json:
     return _registry.serialize(initializer)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the initializer that ``serialize`` described.
-
-    Args:
-        config: its JSON, or a name.
-        custom_objects: the caller's own classes and functions by name.
 
     Example:
         >>> deserialize(serialize(Orthogonal(seed=3))) == Orthogonal(seed=3)

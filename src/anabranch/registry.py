@@ -11,14 +11,18 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from anabranch import _docstrings
+from anabranch._arguments import checked
 from anabranch._asked import is_boolean, is_from, method, module_of, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 
 T = TypeVar("T")
 C = TypeVar("C")
+P = ParamSpec("P")
+R = TypeVar("R")
 Json = Any  # what json.dumps takes: None, booleans, numbers, strings, lists, dicts with string keys
 PACKAGE = __name__.partition(".")[0]
 
@@ -395,6 +399,38 @@ def _missing(name: str, module: str, registry: Registry[Any] | None) -> Anabranc
 # What one package holds
 
 
+_documented = _docstrings.described(
+    {
+        "config": "its JSON, or a name.",
+        "custom_objects": "the caller's own classes and functions by name.",
+        **dict.fromkeys(
+            (
+                "constraint",
+                "regularizer",
+                "initializer",
+                "activation",
+                "loss",
+                "metric",
+                "optimizer",
+                "schedule",
+                "dtype_policy",
+            ),
+            "one of this package or of the user's own.",
+        ),
+    }
+)
+
+
+def finder(function: Callable[P, R]) -> Callable[P, R]:
+    """Let users call a package's ``get`` or ``deserialize``; the arguments that all have are described here."""
+    return bounded(_documented(function))
+
+
+def writer(function: Callable[P, R]) -> Callable[P, R]:
+    """Let users call a package's ``serialize``, whose argument is checked, too."""
+    return bounded(checked(_documented(function)))
+
+
 def classes_among(namespace: Mapping[str, Any], names: Iterable[str], base: type[T]) -> dict[str, type[T]]:
     """Return those of a module's ``names`` that mean subclasses of ``base``."""
     found = {name: namespace[name] for name in names}
@@ -409,7 +445,7 @@ class Registry(Generic[T]):
     Args:
         kind: what its objects are called in errors, e.g. ``"initializer"``.
         module: where Keras has them, e.g. ``"keras.initializers"``.
-        base: the class of its objects; None where they are functions.
+        base: the class of its objects; None where they are functions. ``Registry[T]`` names what ``get`` returns.
         names: returns every name with the class or function it means; asked when the first name is looked up.
         callables: whether any function of the user's serves as it is.
         plain_names: whether a function of this package is written as its name alone, as activations are.
@@ -420,7 +456,7 @@ class Registry(Generic[T]):
         self,
         kind: str,
         module: str,
-        base: type[T] | None,
+        base: type[Any] | None,
         names: Callable[[], Mapping[str, Any]],
         *,
         callables: bool = True,
@@ -461,26 +497,27 @@ class Registry(Generic[T]):
         """Return the module and the name by which Keras's data mean a class of this package."""
         return self.module, kind.__name__
 
-    def get(self, identifier: object) -> Any:
+    def get(self, identifier: Any) -> T:
         """Return the object that a name, a class, a config, an object or a callable means; None stays None.
 
         Raises:
             UnknownNameError: there is no such name.
             ArgumentTypeError: nothing of the kind.
         """
+        found: Any
         if identifier is None or (self.base is not None and isinstance(identifier, self.base)):
-            return identifier
-        if isinstance(identifier, str):
-            return self._instance(self.named(identifier))
-        if isinstance(identifier, Mapping):
-            return self.deserialize(identifier)
-        if isinstance(identifier, type):
-            if self.base is not None and issubclass(identifier, self.base):
-                return made(identifier, {})
-            raise self._refused(identifier, f"{identifier.__name__}()")
-        if callable(identifier) and self.callables:
-            return identifier
-        raise self._refused(identifier)
+            found = identifier
+        elif isinstance(identifier, str):
+            found = self._instance(self.named(identifier))
+        elif isinstance(identifier, Mapping):
+            found = self.deserialize(identifier)
+        elif isinstance(identifier, type) and self.base is not None and issubclass(identifier, self.base):
+            found = made(identifier, {})
+        elif callable(identifier) and self.callables and not isinstance(identifier, type):
+            found = identifier
+        else:
+            raise self._refused(identifier, f"{identifier.__name__}()" if isinstance(identifier, type) else None)
+        return cast("T", found)
 
     def named(self, name: str) -> Callable[..., Any]:
         """Return the class or function that ``name`` means: a user's of that name first."""
@@ -491,7 +528,7 @@ class Registry(Generic[T]):
             raise unknown(self.kind, name, self.known())
         return found
 
-    def _instance(self, found: Callable[..., Any]) -> T | Callable[..., Any]:
+    def _instance(self, found: Callable[..., Any]) -> Any:
         return made(found, {}) if isinstance(found, type) else found
 
     def serialize(self, obj: object) -> Json:
@@ -502,7 +539,7 @@ class Registry(Generic[T]):
             return name
         return serialize(obj)
 
-    def deserialize(self, config: Json, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def deserialize(self, config: Json, custom_objects: Mapping[str, Any] | None = None) -> T:
         """Return what ``serialize`` described; ``custom_objects`` maps names to the caller's own classes and functions."""
         with scope(custom_objects):
             if not isinstance(config, Mapping):
@@ -511,7 +548,7 @@ class Registry(Generic[T]):
                 raise ArgumentError(
                     f"That describes no {self.kind}.", expected='{"class_name": …, "config": {…}}', got=repr(config)[:200]
                 )
-            return _revived({"module": self.module, "config": {}} | dict(config), self)
+            return cast("T", _revived({"module": self.module, "config": {}} | dict(config), self))
 
     def _refused(self, identifier: object, repair: str | None = None) -> ArgumentTypeError:
         article = "an" if self.kind[0] in "aeiou" else "a"

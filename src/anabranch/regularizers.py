@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from anabranch._arguments import checked, guarded
+from anabranch._arguments import guarded
 from anabranch._errors import AnabranchError, ShapeError
 from anabranch._fields import Convert, Field, Value, choice, field, number
-from anabranch._frames import bounded
 from anabranch.graph.call_site import call_site
-from anabranch.registry import Json, Registry, classes_among
+from anabranch.registry import Json, Registry, classes_among, finder, writer
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -134,13 +133,13 @@ class OrthogonalRegularizer(Regularizer):
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_registry: Registry[Regularizer] = Registry(
+_registry: Registry[Callable[[Tensor], Tensor] | None] = Registry(
     "regularizer", "keras.regularizers", Regularizer,
     lambda: classes_among(globals(), __all__, Regularizer),
 )  # fmt: skip
 
 
-@bounded
+@finder
 def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
     """Return a regularizer from a name, a class, a config or a function; None stays None.
 
@@ -163,13 +162,9 @@ def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
     return found
 
 
-@bounded
-@checked
+@writer
 def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Json:
     """Return a regularizer as JSON, in Keras's form.
-
-    Args:
-        regularizer: what ``get`` returned.
 
     Example:
         >>> serialize(L2(0.5))["config"]
@@ -178,17 +173,12 @@ def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Json:
     return _registry.serialize(regularizer)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor] | None:
     """Return the regularizer that ``serialize`` described.
-
-    Args:
-        config: its JSON, or a name.
-        custom_objects: the caller's own classes and functions by name.
 
     Example:
         >>> deserialize(serialize(L1L2(0.1, 0.2)))
         L1L2(l1=0.1, l2=0.2)
     """
-    found: Callable[[Tensor], Tensor] | None = _registry.deserialize(config, custom_objects)
-    return found
+    return _registry.deserialize(config, custom_objects)

@@ -48,7 +48,7 @@ def test_a_docstring_without_margin_is_completed_alike() -> None:
 
     doubled.__doc__ = "Return 2 · x.\n\n>>> 2 * 2\n4\n"
     assert documented(doubled).__doc__ == (
-        "Return 2 · x.\n\nArgs:\n    x: the input, of any shape.\n\nExample:\n    >>> 2 * 2\n    4\n"
+        "Return 2 · x.\n\nArgs:\n    x: the input, of any shape.\n\nExample:\n    >>> 2 * 2\n    4"
     )
 
 

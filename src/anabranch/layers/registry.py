@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch import layers
-from anabranch._arguments import checked
-from anabranch._frames import bounded
 from anabranch.layers.base import Layer
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder, writer
 
 
 def _classes() -> dict[str, Any]:
@@ -20,8 +18,7 @@ def _classes() -> dict[str, Any]:
 _registry: Registry[Layer] = Registry("layer", "keras.layers", Layer, _classes, callables=False)
 
 
-@bounded
-@checked
+@writer
 def serialize(layer: Layer) -> Json:
     """Return a layer as JSON: ``{"module", "class_name", "config", "registered_name"}``.
 
@@ -36,18 +33,13 @@ def serialize(layer: Layer) -> Json:
     return _registry.serialize(layer)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Layer:
     """Return the layer that ``serialize`` described, with new weights.
-
-    Args:
-        config: its JSON.
-        custom_objects: the caller's own classes and functions by name.
 
     Example:
         >>> from anabranch.layers import Flatten
         >>> deserialize(serialize(Flatten(name="flat"))).name
         'flat'
     """
-    layer: Layer = _registry.deserialize(config, custom_objects)
-    return layer
+    return _registry.deserialize(config, custom_objects)

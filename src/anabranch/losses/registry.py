@@ -7,14 +7,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import torch
 
-from anabranch._arguments import checked
 from anabranch._asked import method
 from anabranch._fields import Field, boolean
-from anabranch._frames import bounded
 from anabranch.losses import margin, overlap, probabilistic, regression
 from anabranch.losses._agreement import Values, tensors
 from anabranch.losses.loss import FunctionLoss, Loss, LossFunctionWrapper, TorchLoss, name_of
-from anabranch.registry import Json, Registry, made
+from anabranch.registry import Json, Registry, finder, made, writer
 
 C = TypeVar("C")
 LossLike: TypeAlias = "str | Loss | type[Loss] | Callable[..., Any] | torch.nn.Module | dict[str, Any] | None"
@@ -93,7 +91,7 @@ def _names() -> dict[str, Any]:
 _registry: Registry[Loss] = Registry("loss", "keras.losses", Loss, _names)
 
 
-@bounded
+@finder
 def get(identifier: LossLike) -> Any:
     """Return what a name, a class, a config, a function or a loss of ``torch.nn`` means; None stays None.
 
@@ -133,13 +131,9 @@ def reducing(identifier: LossLike) -> Loss | None:
     return loss
 
 
-@bounded
-@checked
+@writer
 def serialize(loss: Loss | Callable[..., Any]) -> Json:
     """Return a loss as JSON, in Keras's form.
-
-    Args:
-        loss: an object, or a function.
 
     Example:
         >>> serialize(get("Huber"))["config"]
@@ -148,13 +142,12 @@ def serialize(loss: Loss | Callable[..., Any]) -> Json:
     return _registry.serialize(loss)
 
 
-@bounded
+@finder
 def deserialize(name: Json, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the loss that ``serialize`` described.
 
     Args:
         name: its JSON, or a name.
-        custom_objects: the caller's own classes and functions by name.
 
     Example:
         >>> deserialize(serialize(get("Huber"))).delta

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, overload
 
 from anabranch import losses
-from anabranch._arguments import checked
 from anabranch._asked import module_of, name_of
 from anabranch._fields import Field, field, state
-from anabranch._frames import bounded
 from anabranch.graph import snake_case
 from anabranch.losses.loss import FunctionLoss, Loss
 from anabranch.losses.registry import FUNCTIONS_BY_NAME, SHORT, LossLike, by_shapes, reducing
@@ -17,7 +15,7 @@ from anabranch.metrics import accuracy, auc, confusion, f_score, reduction, wrap
 from anabranch.metrics.metric import Metric, Tensor
 from anabranch.metrics.reduction import FunctionMetric, MeanMetricWrapper
 from anabranch.metrics.torchmetrics_adapter import TorchMetric, is_torchmetrics
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder, writer
 
 Shape: TypeAlias = "tuple[int | None, ...] | None"
 MetricLike: TypeAlias = "str | Metric | type[Metric] | Loss | type[Loss] | Callable[..., Any] | dict[str, Any]"
@@ -84,7 +82,7 @@ def get(identifier: None, loss: LossLike = None, output_shape: Shape = None) -> 
 def get(identifier: MetricLike, loss: LossLike = None, output_shape: Shape = None) -> Metric: ...
 
 
-@bounded
+@finder
 def get(identifier: MetricLike | None, loss: LossLike = None, output_shape: Shape = None) -> Metric | None:
     """Return a Metric from a name, class, function, Loss, config, torchmetrics object or Metric; None stays None.
 
@@ -148,13 +146,9 @@ def _known(loss: Loss | None, output_shape: Shape, family: Any) -> type[Function
     return kind
 
 
-@bounded
-@checked
+@writer
 def serialize(metric: Metric | Callable[..., Any]) -> Json:
     """Return a metric as JSON, in Keras's form.
-
-    Args:
-        metric: an object, or a function.
 
     Example:
         >>> serialize(get("AUC"))["class_name"]
@@ -165,13 +159,9 @@ def serialize(metric: Metric | Callable[..., Any]) -> Json:
     return _registry.serialize(metric)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Metric:
     """Return the metric that ``serialize`` described.
-
-    Args:
-        config: its JSON, or a name.
-        custom_objects: the caller's own classes and functions by name.
 
     Example:
         >>> deserialize(serialize(get("AUC")))

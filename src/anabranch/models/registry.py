@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch._errors import ArgumentError
-from anabranch._frames import bounded
 from anabranch.models.model import Model
 from anabranch.models.sequential import Sequential
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder
 
 
 class _Models(Registry[Model]):
@@ -30,17 +29,15 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
         config: what ``serialize_keras_object`` returned for a model.
         custom_objects: the caller's own classes and functions by name.
     """
-    model: Model = _registry.deserialize(config, custom_objects)
-    return model
+    return _registry.deserialize(config, custom_objects)
 
 
-@bounded
+@finder
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
     """Return a new model from what ``model.to_json`` returned, ours or Keras's, with new weights.
 
     Args:
         json_string: the JSON.
-        custom_objects: the caller's own classes and functions by name.
 
     Raises:
         ArgumentError: no JSON, or a class or function in it is not known.

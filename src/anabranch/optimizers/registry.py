@@ -8,12 +8,10 @@ from typing import Any, TypeAlias
 
 import torch
 
-from anabranch._arguments import checked
 from anabranch._errors import ArgumentTypeError
-from anabranch._frames import bounded
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.third_party import TorchOptimizer
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder, writer
 
 OptimizerLike: TypeAlias = "str | Optimizer | type[Optimizer] | Callable[..., Any] | dict[str, Any]"
 
@@ -35,7 +33,7 @@ class _Optimizers(Registry[Optimizer]):
 _registry = _Optimizers("optimizer", "keras.optimizers", Optimizer, _classes)
 
 
-@bounded
+@finder
 def get(identifier: OptimizerLike) -> Optimizer:
     """Return an optimizer.
 
@@ -66,13 +64,9 @@ def get(identifier: OptimizerLike) -> Optimizer:
     return found
 
 
-@bounded
-@checked
+@writer
 def serialize(optimizer: Optimizer) -> Json:
     """Return an optimizer as JSON: its settings, not its state.
-
-    Args:
-        optimizer: an optimizer of this package or of the user's.
 
     Example:
         >>> from anabranch.optimizers import SGD
@@ -82,13 +76,12 @@ def serialize(optimizer: Optimizer) -> Json:
     return _registry.serialize(optimizer)
 
 
-@bounded
+@finder
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
     """Return the optimizer that ``serialize`` described.
 
     Args:
         config: its JSON, such as Keras writes too.
-        custom_objects: the caller's own classes and functions by name.
 
     Raises:
         UnknownNameError: neither this package nor the caller knows the class.
@@ -97,5 +90,4 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
         >>> deserialize({"class_name": "SGD", "config": {"learning_rate": 0.1, "momentum": 0.9}})
         SGD(learning_rate=0.1, momentum=0.9)
     """
-    found: Optimizer = _registry.deserialize(config, custom_objects)
-    return found
+    return _registry.deserialize(config, custom_objects)

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anabranch import registry
-from anabranch._arguments import checked, guarded
+from anabranch._arguments import guarded
 from anabranch._asked import module_of
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
-from anabranch._frames import bounded
-from anabranch.registry import Json, Registry
+from anabranch.registry import Json, Registry, finder, writer
 
 __all__ = [
     "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
@@ -239,13 +238,9 @@ _registry: Registry[LearningRateSchedule] = Registry(
 )  # fmt: skip
 
 
-@bounded
-@checked
+@writer
 def serialize(schedule: LearningRateSchedule) -> Json:
     """Return a schedule as JSON.
-
-    Args:
-        schedule: a schedule of this package or of the user's.
 
     Example:
         >>> serialize(ExponentialDecay(0.1, 10, 0.5))["class_name"]
@@ -254,13 +249,9 @@ def serialize(schedule: LearningRateSchedule) -> Json:
     return _registry.serialize(schedule)
 
 
-@bounded
+@finder
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
     """Return the schedule that ``serialize`` described.
-
-    Args:
-        config: its JSON.
-        custom_objects: the caller's own classes by name.
 
     Raises:
         UnknownNameError: neither this package nor the caller knows the class.
@@ -269,5 +260,4 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         >>> deserialize(serialize(InverseTimeDecay(0.1, 10, 1.0)))(10)
         0.05
     """
-    found: LearningRateSchedule = _registry.deserialize(config, custom_objects)
-    return found
+    return _registry.deserialize(config, custom_objects)
