@@ -31,8 +31,8 @@ class Compiled:
         """Return what the fx graph computes."""
         given = values[: self._inputs]
         if any(x.dim() == 0 or len(x) < 2 for x in given):
-            found: Sequence[torch.Tensor] = self._module(*values)
-            return found
+            result: Sequence[torch.Tensor] = self._module(*values)
+            return result
         with torch.inference_mode(False):  # or the copies would be of another kind than other batches
             # a slice of a larger array would be compiled for its place in that
             given = tuple(x.clone() if x.storage_offset() else x for x in given)
@@ -42,7 +42,9 @@ class Compiled:
         try:
             return self._fast(*given, *values[self._inputs :])
         except Exception as error:
-            raise refusal(error) or error from error
+            if found := refusal(error):
+                raise found from error
+            raise
 
     def _report_times(self) -> None:
         """Say that compiling begins, and at the next step how long it took, the backward pass included."""
@@ -62,6 +64,6 @@ def refusal(error: Exception) -> EngineError | None:
     return EngineError.of(
         error,
         "torch.compile could not compile the model.",
-        got=f"{type(error).__name__}: {lines[0] if lines else ''}"[:200],
+        got=f"{type(error).__name__}: {' '.join(lines[:2])}"[:300],
         repair="install a C++ compiler (g++) if there is none, or compile with jit_compile=False",
     )

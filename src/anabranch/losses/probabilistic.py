@@ -111,7 +111,7 @@ def categorical_focal_crossentropy(
     true, pred = _classes(y_true, y_pred, label_smoothing, "categorical_focal_crossentropy")
     pred = pred.softmax(axis) if from_logits else pred
     log = log_probabilities(pred, False, axis)
-    weight = alpha if isinstance(alpha, (int, float)) else torch.as_tensor(alpha, dtype=pred.dtype, device=pred.device)
+    weight = alpha if isinstance(alpha, (int, float)) else torch.as_tensor(alpha).to(pred)
     return -(weight * (1.0 - log.exp()).pow(gamma) * true * log).sum(axis)
 
 

@@ -301,14 +301,6 @@ def _result(node: fx.Node, root: object, values: dict[fx.Node, Tensor]) -> Tenso
     return torch.empty_like(held) if isinstance(held, torch.Tensor) else held(*args, **kwargs)  # type: ignore[operator,no-any-return]  # a module
 
 
-def traced(function: Callable[..., T], *args: object, **kwargs: object) -> T:
-    """Call a function that makes a tensor of sizes; where one of these is a traced value, record the call."""
-    for leaf in _tree.leaves((args, list(kwargs.values()))):
-        if isinstance(leaf, fx.Proxy):
-            return leaf.tracer.create_proxy("call_function", function, args, kwargs)  # type: ignore[return-value]  # traced
-    return function(*args, **kwargs)
-
-
 # Axes
 
 

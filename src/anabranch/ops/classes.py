@@ -64,7 +64,8 @@ def _one_hot(x: TensorLike, num_classes: int, axis: int, dtype: str | None, spar
         raise ArgumentError("Tensors here are dense.", expected="sparse=False", got="sparse=True")
     x = tensor(x)
     place = one_axis(axis, rank(x) + 1)
-    classes = torch.arange(number_of("num_classes", num_classes, 0), device=x.device).reshape(-1, *(1,) * (rank(x) - place))
+    classes = runtime.create(torch.arange, number_of("num_classes", num_classes, 0), device=x.device)
+    classes = classes.reshape(-1, *(1,) * (rank(x) - place))
     return (torch.unsqueeze(x, place) == classes).to(runtime.dtype_of(dtype or config.floatx()))
 
 

@@ -23,7 +23,6 @@ from anabranch.ops._values import (
     sizes,
     tensor,
     torch_dtype,
-    traced,
 )
 
 ARGUMENTS = {
@@ -217,7 +216,7 @@ def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> Te
     """
     values = tensor(values)
     indices = tensor(indices).long()
-    made = traced(torch.zeros, tuple(shape), dtype=torch_dtype(dtype_name(values)), device=values.device)
+    made = runtime.create(torch.zeros, tuple(shape), dtype=torch_dtype(dtype_name(values)), device=values.device)
     return made.index_put(_places(indices), values, accumulate=True)
 
 

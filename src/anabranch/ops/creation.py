@@ -11,7 +11,7 @@ from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, tensor, torch_dtype, traced
+from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, tensor, torch_dtype
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
@@ -140,7 +140,7 @@ def full(shape: Sizes | Tensor, fill_value: TensorLike, dtype: str | None = None
 
 def _filled(shape: Sizes | Tensor, value: float, dtype: str | None) -> Tensor:
     kind = torch_dtype(dtype or config.floatx())
-    return traced(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
+    return runtime.create(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
 
 
 def _as_shape(shape: Sizes | Tensor) -> tuple[int, ...]:
@@ -270,7 +270,7 @@ def arange(
     step = 1 if step is None else step
     if dtype is None:
         dtype = config.floatx() if any(isinstance(n, float) for n in (start, stop, step)) else "int32"
-    return traced(torch.arange, start, stop, step, dtype=torch_dtype(dtype), device=runtime.device())
+    return runtime.create(torch.arange, start, stop, step, dtype=torch_dtype(dtype), device=runtime.device())
 
 
 @operation()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from anabranch import runtime
 from anabranch._errors import ArgumentError
 from anabranch.graph import rules
 from anabranch.graph.facts import along, taken
@@ -185,4 +186,4 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
         return found.to(torch.int32) if weights is None else found.to(tensor(weights).dtype)
     count = max(int(x.max()) + 1, minlength)
     added = torch.ones_like(x, dtype=torch.int32) if weights is None else tensor(weights)
-    return torch.zeros((x.shape[0], count), dtype=added.dtype, device=x.device).scatter_add(1, x.long(), added)
+    return runtime.create(torch.zeros, (x.shape[0], count), dtype=added.dtype, device=x.device).scatter_add(1, x.long(), added)

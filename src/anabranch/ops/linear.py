@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import rules
 from anabranch.graph.facts import product
@@ -194,7 +195,7 @@ def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Ten
     """
     x = tensor(x)
     check_rank(x, (1,), "(n,)")
-    powers = torch.arange(sizes(x)[0] if N is None else number_of("N", N, 0), device=x.device)
+    powers = runtime.create(torch.arange, sizes(x)[0] if N is None else number_of("N", N, 0), device=x.device)
     return torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
 
 

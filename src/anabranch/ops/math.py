@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anabranch import runtime
 from anabranch._errors import ArgumentError
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
@@ -19,7 +20,6 @@ from anabranch.ops._values import (
     shape,
     tensor,
     torch_dtype,
-    traced,
 )
 
 ARGUMENTS = {
@@ -205,5 +205,5 @@ def _segments(data: TensorLike, ids: TensorLike, count: int | None, how: str, em
     ids = torch.where((ids >= 0) & (ids < count), ids, count)  # what is in no segment goes to one more, which is cut off
     wide = ids.reshape(-1, *(1,) * (rank(data) - 1)).expand_as(data)
     size = (count + 1, *(data.shape[place] for place in range(1, rank(data))))
-    made = traced(torch.full, size, empty, dtype=torch_dtype(dtype(data)), device=data.device)
+    made = runtime.create(torch.full, size, empty, dtype=torch_dtype(dtype(data)), device=data.device)
     return made.scatter_reduce(0, wide, data, how).narrow(0, 0, count)

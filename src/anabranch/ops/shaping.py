@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._tree import Nest
 from anabranch.graph import rules
 from anabranch.graph.facts import along, dropped, permuted, swapped
 from anabranch.graph.shapes import product
 from anabranch.ops._public import operation
-from anabranch.ops._torch import F, fakes, fx, torch
+from anabranch.ops._torch import F, fakes, torch
 from anabranch.ops._types import Axes, ShapeLike, Sizes, Tensor, TensorLike, Widths
 from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
 
@@ -324,7 +325,7 @@ def _pairs(pad_width: Widths, total: int) -> list[tuple[int, int]]:
 
 def _places(size: int, before: int, after: int, mode: str, like: Tensor) -> Tensor:
     """Return where the elements of the longer axis stand in the one that was."""
-    place = torch.arange(-before, size + after, device=like.device) if isinstance(size, int) else _counted(size, before, after)
+    place = runtime.create(torch.arange, -before, size + after, device=like.device)
     if mode == "edge":
         return torch.clamp(place, 0, size - 1)
     if mode == "wrap":
@@ -333,11 +334,6 @@ def _places(size: int, before: int, after: int, mode: str, like: Tensor) -> Tens
         return torch.minimum(place % (2 * size), 2 * size - 1 - place % (2 * size))
     period = 2 * (size - 1)
     return torch.minimum(place % period, period - place % period) if not isinstance(size, int) or size > 1 else place * 0
-
-
-def _counted(size: fx.Proxy, before: int, after: int) -> Tensor:
-    end: Nest = size + after  # type: ignore[operator]  # fx adds the operators to a Proxy at run time
-    return size.tracer.create_proxy("call_function", torch.arange, (-before, end), {})  # type: ignore[return-value]  # traced
 
 
 @operation()

@@ -5,6 +5,7 @@ from .arrays import (
     as_input as as_input,
     as_tensor as as_tensor,
     as_tensors as as_tensors,
+    create as create,
     dtype_of as dtype_of,
     masked_nest as masked_nest,
     numpy_of as numpy_of,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,17 @@ def as_declared(value: torch.Tensor | torch.fx.Proxy | None, declared: Tensor, g
     if value is None or not is_cast(str(value.dtype).removeprefix("torch."), declared, graph):
         return value
     return with_mask(value.to(dtype_of(declared.dtype)), mask_of(value))
+
+
+def create(function: Callable[..., torch.Tensor], *args: object, **kwargs: object) -> torch.Tensor:
+    """Call a function that makes a tensor of sizes; where one of these, the dtype or the device is traced, trace the call.
+
+    Before torch 2.10 such a function refuses a traced device, later ones a tuple with a traced size.
+    """
+    for leaf in _tree.leaves((args, list(kwargs.values()))):
+        if isinstance(leaf, torch.fx.Proxy):
+            return traced(leaf.tracer.create_proxy("call_function", function, args, kwargs))
+    return function(*args, **kwargs)
 
 
 def masked_nest(values: _tree.Nest, masks: _tree.Nest) -> _tree.Nest:

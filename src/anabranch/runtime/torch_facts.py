@@ -24,12 +24,15 @@ from torch.utils._pytree import tree_leaves
 
 from anabranch._asked import method, name_of
 
-# Element by element, which torch does not mark as pointwise: copies, random numbers, and activations with several results.
+# Element by element, which torch does not mark as pointwise: copies, random numbers, activations with several results; and the
+# nine in the last two lines, which torch marks from 2.12 on.
 POINTWISE = frozenset((
     "_to_copy", "alias", "bernoulli", "bernoulli_", "copy", "copy_", "detach", "dropout", "empty_like", "fill", "fill_",
     "floor_divide", "full_like", "hardswish", "lift_fresh", "lift_fresh_copy", "log_sigmoid_forward", "masked_fill",
     "native_dropout", "normal_", "ones_like", "prelu", "_prelu_kernel", "rand_like", "randn_like", "rrelu_with_noise",
     "scalar_tensor", "uniform_", "view_as_real", "zero_", "zeros_like",
+    "_conj_physical", "celu_", "elu_", "hardsigmoid_", "hardtanh_", "ldexp", "leaky_relu", "leaky_relu_",
+    "selu_",
 ))  # fmt: skip
 # Their schemas leave out that they update statistics, or may return their argument.
 _UNDECLARED = frozenset((

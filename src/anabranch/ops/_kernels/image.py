@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from anabranch.ops._kernels.convolution import channels_back, channels_front
 from anabranch.ops._types import Tensor
-from anabranch.runtime.arrays import dtype_of, shape_of
+from anabranch.runtime.arrays import create, dtype_of, shape_of
 
 Range = tuple[float, float]
 
@@ -48,7 +48,7 @@ def random_flip(x: Tensor, axes: tuple[int, ...], generator: torch.Generator | N
 
 def random_crop(x: Tensor, size: tuple[int, int], generator: torch.Generator | None = None) -> Tensor:
     """Return a window of ``size`` at a random place of each image."""
-    windows, places = x, [torch.arange(x.shape[0], device=x.device)]
+    windows, places = x, [create(torch.arange, x.shape[0], device=x.device)]
     for axis, length in enumerate(size):
         windows = windows.unfold(axis + 1, length, 1)  # all windows, as a view
         draw = per_image(x, 0.0, 1.0, generator).flatten() * windows.shape[axis + 1]
@@ -107,7 +107,7 @@ def random_brightness(x: Tensor, factor: Range, values: Range, generator: torch.
 
 def _places(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the position of each pixel of (B, H, W, C): u (1, 1, W) and v (1, H, 1)."""
-    v, u = ((torch.arange(x.shape[axis], device=x.device) * 2 + 1) / x.shape[axis] - 1 for axis in (1, 2))
+    v, u = ((create(torch.arange, x.shape[axis], device=x.device) * 2 + 1) / x.shape[axis] - 1 for axis in (1, 2))
     return u.reshape(1, 1, -1), v.reshape(1, -1, 1)
 
 
