@@ -14,7 +14,7 @@ demo: .venv/base.stamp
 test: .venv/dev.stamp
 	$(BIN)/pytest -n 2
 
-check: format lint types imports
+check: format lint types imports docs
 
 format: .venv/dev.stamp
 	$(BIN)/ruff format --check .
@@ -40,7 +40,7 @@ nonsense: .venv/dev.stamp
 	$(BIN)/pytest -m slow tests/nonsense
 
 docs: .venv/docs.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 bench: .venv/dev.stamp
 	$(BIN)/python bench/run.py

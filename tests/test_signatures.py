@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from typing import Any
 
 import pytest
@@ -77,6 +79,15 @@ def test_classes(keras: Any) -> None:
         except AssertionError as error:
             wrong.append(f"{room}.{name}: {str(error).splitlines()[0]}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_class_can_be_inspected_abstract_ones_too() -> None:
+    """As documentation tools, debuggers and notebooks do."""
+    for info in pkgutil.walk_packages(anabranch.__path__, "anabranch."):
+        if not info.name.endswith(("__main__", "stand_in.child")):  # which do something when they are imported
+            module = importlib.import_module(info.name)
+            for _, found in inspect.getmembers(module, inspect.isclass):
+                inspect.getmembers(found)
 
 
 def test_what_layers_take_by_position(keras: Any) -> None:

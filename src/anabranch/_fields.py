@@ -312,8 +312,8 @@ class Configurable:
     """Base of what is made of fields.
 
     Constructor, ``get_config``, ``from_config`` and ``repr`` follow from them. First in the constructor are the fields that
-    ``field_order`` names, then a subclass's own, then those of its bases, as in Keras; a field declared again takes the new
-    place. A user's subclass may write an ``__init__`` of its own.
+    ``field_order`` names, then a subclass's own, then those of its bases, as in Keras, those without a default before the
+    others; a field declared again takes the new place. A user's subclass may write an ``__init__`` of its own.
     """
 
     fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
@@ -336,6 +336,7 @@ class Configurable:
                         if name not in found and getattr(cls, name) is value:  # unless something else took its place
                             found[name] = value
             found = {name: found[name] for name in first} | found
+            found = dict(sorted(found.items(), key=lambda item: item[1].default is not REQUIRED))  # as a signature must be
             cls.fields, cls._order = found, tuple(found.values())
             cls._needed = tuple(each for each in cls._order if each.default is REQUIRED)
             cls._fresh = tuple(each for each in cls._order if each.fresh)

@@ -367,7 +367,6 @@ class MergeFunction(Protocol):
 def _function(kind: type[Merge], what: str, merged: float) -> MergeFunction:
     """Return what makes a layer of class ``kind`` and calls it; ``merged``: what it makes of 1 and 3."""
 
-    @bounded
     def function(inputs: Sequence[Tensor], **kwargs: Unpack[MergeOptions]) -> Tensor:
         return kind(**kwargs)(inputs)
 
@@ -384,7 +383,7 @@ def _function(kind: type[Merge], what: str, merged: float) -> MergeFunction:
         >>> {name}([np.array([[1.0]]), np.array([[3.0]])]).tolist()
         [[{merged}]]
     """
-    return function
+    return bounded(function)
 
 
 add = _function(Add, "sum", 4.0)
