@@ -28,7 +28,7 @@ from anabranch import registry
 from anabranch._arguments import RAW, Kind, kind_taken
 from anabranch._asked import GREATEST, described, has_shape, is_boolean, is_integer, is_number, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
-from anabranch._frames import bound_methods, bounded
+from anabranch._frames import bound_methods, bounded, leave, unbounded
 
 if TYPE_CHECKING:
     import inspect
@@ -350,10 +350,15 @@ class Configurable:
 
     __signature__ = _Signature()
 
+    @unbounded
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args or kwargs or self._needed or self._fresh:
-            self._take_others(self._take(args, kwargs))
-        self._check()
+        try:
+            if args or kwargs or self._needed or self._fresh:
+                self._take_others(self._take(args, kwargs))
+            self._check()
+        except BaseException as error:
+            leave(error)
+            raise
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Set the fields from the constructor's arguments and return those arguments that are no fields."""
@@ -368,7 +373,7 @@ class Configurable:
             found = fields.get(name)
             if found is None:
                 others[name] = value
-            elif args and found in order[: len(args)]:
+            elif args and found.key in state and found in order[: len(args)]:
                 raise self._refused(f"got two values for {name!r}", f"{value!r} besides the positional one")
             else:
                 state[found.key] = found.converted(value, self)

@@ -82,7 +82,7 @@ def mark(function: Callable[..., object]) -> None:
 
 
 def unbounded(function: F) -> F:
-    """Leave a method as it is, since it does not fail and the library runs it often."""
+    """Leave a method as it is, which runs often and does not fail, or lets errors leave through ``leave`` by itself."""
     mark(function)
     return function
 

@@ -20,15 +20,11 @@ def leaves(nest: Nest) -> list[Any]:
     if not isinstance(nest, (list, tuple, dict)):  # as most values are
         return [nest]
     found: list[Any] = []
-    stack = [iter(nest.values() if isinstance(nest, dict) else nest)]
-    while stack:
-        for part in stack[-1]:
-            if isinstance(part, (list, tuple, dict)):
-                stack.append(iter(part.values() if isinstance(part, dict) else part))
-                break
-            found.append(part)
+    for part in nest.values() if isinstance(nest, dict) else nest:
+        if isinstance(part, (list, tuple, dict)):
+            found += leaves(part)
         else:
-            stack.pop()
+            found.append(part)
     return found
 
 

@@ -8,6 +8,7 @@ passed. No other module is ever imported by a name that was found in data.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -466,15 +467,12 @@ class Registry(Generic[T]):
         self.kind, self.module, self.base = kind, module, base
         self.callables, self.plain_names = callables, plain_names
         self._names, self._functions = names, functions
-        self._table: Mapping[str, Any] | None = None
         _registries[module] = self
 
-    @property
+    @functools.cached_property
     def table(self) -> Mapping[str, Any]:
         """Every name with what it means."""
-        if self._table is None:
-            self._table = self._names()
-        return self._table
+        return self._names()
 
     def find(self, name: str) -> Callable[..., Any] | None:
         """Return what ``name`` means here, None where it means nothing."""
@@ -505,10 +503,12 @@ class Registry(Generic[T]):
             ArgumentTypeError: nothing of the kind.
         """
         found: Any
-        if identifier is None or (self.base is not None and isinstance(identifier, self.base)):
+        if isinstance(identifier, str):
+            found = self.named(identifier)
+            if isinstance(found, type):
+                found = made(found, {})
+        elif identifier is None or (self.base is not None and isinstance(identifier, self.base)):
             found = identifier
-        elif isinstance(identifier, str):
-            found = self._instance(self.named(identifier))
         elif isinstance(identifier, Mapping):
             found = self.deserialize(identifier)
         elif isinstance(identifier, type) and self.base is not None and issubclass(identifier, self.base):
@@ -527,9 +527,6 @@ class Registry(Generic[T]):
         if found is None:
             raise unknown(self.kind, name, self.known())
         return found
-
-    def _instance(self, found: Callable[..., Any]) -> Any:
-        return made(found, {}) if isinstance(found, type) else found
 
     def serialize(self, obj: object) -> Json:
         """Return an object of this package as JSON: a function's name, or ``{"module", "class_name", "config", …}``."""

@@ -323,9 +323,12 @@ class Tensor:
 
 def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, ...]:
     """Return the tensors without numbers among the arguments of a call, in order."""
-    if len(args) == 1 and not kwargs and not isinstance(args[0], (list, tuple, dict)):  # as most calls are
-        return args if isinstance(args[0], Tensor) else ()
-    leaves = _tree.leaves((args, list(kwargs.values())) if kwargs else args)
+    if len(args) == 1 and not kwargs:  # as most calls are
+        if not isinstance(args[0], (list, tuple, dict)):
+            return args if isinstance(args[0], Tensor) else ()
+        leaves = _tree.leaves(args[0])
+    else:
+        leaves = _tree.leaves((args, list(kwargs.values())) if kwargs else args)
     return tuple([leaf for leaf in leaves if isinstance(leaf, Tensor)])
 
 

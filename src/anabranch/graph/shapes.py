@@ -114,11 +114,16 @@ def to_shape(value: object, name: str, where: object = None) -> Shape:
     return tuple(None if size is None else operator.index(size) for size in sizes)
 
 
+_SIZES = frozenset((int, type(None)))
+
+
 def check_shapes(value: object, name: str, where: object = None) -> None:
     """Raise unless ``value``, the argument ``name``, is a shape with the batch first, or a nest of such shapes."""
     stack = [value]
     while stack:
         item = stack.pop()
+        if isinstance(item, (list, tuple)) and _SIZES.issuperset(map(type, item)):  # as most are
+            continue
         if isinstance(item, dict) and item:
             stack.extend(item.values())
         elif isinstance(item, (list, tuple)) and any(isinstance(part, (list, tuple, dict)) for part in item):
@@ -131,7 +136,7 @@ def check_shapes(value: object, name: str, where: object = None) -> None:
 
 
 def _is_size(value: object) -> bool:
-    return value is None or type(value) is int or isinstance(value, SupportsIndex)  # the last is slow, as it asks a protocol
+    return value is None or isinstance(value, SupportsIndex)
 
 
 def normalise_axis(axis: int, rank: int) -> int:

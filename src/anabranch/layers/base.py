@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
@@ -25,9 +25,9 @@ from anabranch._errors import (
     ShapeError,
     nearest,
 )  # fmt: skip
-from anabranch._frames import bound_methods, bounded
+from anabranch._frames import bound_methods, bounded, leave, unbounded
 from anabranch.config import DTypePolicy
-from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs, wrong_value
+from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs
 from anabranch.graph import (
     CallSite,
     Graph,
@@ -35,7 +35,6 @@ from anabranch.graph import (
     Node,
     Shape,
     Spec,
-    Tensor as Symbol,
     call_site,
     outputs_of,
     record,
@@ -44,7 +43,7 @@ from anabranch.graph import (
 from anabranch.graph.clues import explained
 from anabranch.graph.shapes import to_shape
 from anabranch.layers import mask_rule
-from anabranch.layers.building import built_after, inputs_of_build
+from anabranch.layers.building import built_after, inputs_of_build, shapes_in, shapes_of_build
 from anabranch.layers.configuring import Configured, taken
 
 if TYPE_CHECKING:
@@ -83,7 +82,8 @@ class Layer(Configured):
     supports_masking: bool = False  # whether a mask goes on, by ``compute_mask``; else it ends here
     unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to reach ``call`` unasked; None: any
 
-    build_parameters: ClassVar[tuple[str, ...]] = ("input_shape",)  # names of what ``build`` takes
+    build_shapes: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
+    _complete_build: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
 
     calls: list[weakref.ref[Node]]
     built_for: CallSite | None = None
@@ -91,16 +91,18 @@ class Layer(Configured):
     held_losses: Sequence[Any] = ()  # added by the last outermost call
 
     def __init_subclass__(cls, **kwargs: object) -> None:
+        if "build" in cls.__dict__:
+            written = cls.__dict__["build"]
+            cls.makes_weights = cls.__dict__.get("makes_weights", True)
+            cls.build_shapes = shapes_of_build(written)
+            cls.build = cls._complete_build(written)  # type: ignore[method-assign]  # of the same signature
         super().__init_subclass__(**kwargs)
         if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True
         if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
             cls.writes_config = True
-        if "build" in cls.__dict__:
-            cls.makes_weights = cls.__dict__.get("makes_weights", True)
-            cls.build_parameters = parameters_of(cls.__dict__["build"])[1:]
-            cls.build = built_after(cls.__dict__["build"])  # type: ignore[method-assign]  # of the same signature
 
+    @unbounded
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Lay out the state, and save the arguments for ``get_config`` where they are no fields."""
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
@@ -109,7 +111,11 @@ class Layer(Configured):
             self._arguments = (args, kwargs)
         self.made_at = call_site()
         if not _VALUES.issuperset(map(type, args)) and not cls.captures:
-            refuse_tensors_as_settings(cls, args, self.made_at)  # a constructor of its own may take them
+            try:
+                refuse_tensors_as_settings(cls, args, self.made_at)  # a constructor of its own may take them
+            except AnabranchError as error:
+                leave(error)
+                raise
         self.calls = []
         _process.note_change()
         self._take_policy(config.dtype_policy())
@@ -259,7 +265,7 @@ class Layer(Configured):
         """
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return runtime.infer(self, args, kwargs)
-        shape = self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
+        shape = self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
         dtype = self.output_dtype([tensor.dtype for tensor in tensors_in(args, kwargs)])
         if isinstance(shape, list) and shape and isinstance(shape[0], (tuple, list)):
             return [Spec(tuple(s), dtype) for s in shape]
@@ -280,11 +286,16 @@ class Layer(Configured):
         """
         return self.compute_dtype
 
+    @unbounded
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Make a node where an argument is symbolic, compute where all are numbers."""
-        if kwargs or len(args) != 1:
-            self._check_call_arguments(args, kwargs)
-        made: Tensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
+        try:
+            if kwargs or len(args) != 1:
+                self._check_call_arguments(args, kwargs)
+            made: Tensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
+        except BaseException as error:
+            leave(error)
+            raise
         return made
 
     def _check_call_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -326,17 +337,17 @@ class Layer(Configured):
             made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
             error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
-        if not self.supports_masking and any(tensor.masked for tensor in tensors_in(args, {})):
+        if not self.supports_masking and [tensor for tensor in tensors_in(args, {}) if tensor.mask_axes]:
             mask_rule.warn_of_lost_mask(self, site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
     def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if not self.built:
-            wanted = inputs_of_build(self.build_parameters, type(self).call, args, kwargs)
+            wanted = self.build_shapes and inputs_of_build(self.build_shapes, type(self).call, args, kwargs)
             if wanted:
-                self.build(**{name: _shapes(value) for name, value in wanted.items()})
+                self.build(**{name: shapes_in(value) for name, value in wanted.items()})
             else:
-                self.build(_shapes(args[0] if args else next(iter(kwargs.values()))))
+                self.build(shapes_in(args[0] if args else next(iter(kwargs.values()))))
             self.built = True
             self.built_for = site
             if self.captures:
@@ -369,7 +380,7 @@ class Layer(Configured):
     def _failed(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> AnabranchError:
         """Return the error for a call that failed: what the shape rule says, else a wrong argument or torch's words."""
         try:
-            self.compute_output_shape(_shapes(args[0] if args else next(iter(kwargs.values()))))
+            self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
         except MissingMethodError:  # there is no rule
             pass
         except AnabranchError as refusal:
@@ -582,16 +593,3 @@ def is_mask(value: _tree.Nest) -> bool:
     return bool(leaves) and all(
         leaf is None or has_shape(leaf) or (isinstance(leaf, bool) and value is not leaf) for leaf in leaves
     )
-
-
-def _shapes(nest: _tree.Nest) -> _tree.Nest:
-    """Return the nest's shapes; what has none is left out of account."""
-    if isinstance(nest, Symbol):
-        return nest.shape
-    if has_shape(nest):
-        return tuple(nest.shape)
-    if isinstance(nest, dict):
-        return {key: _shapes(value) for key, value in nest.items()}
-    if isinstance(nest, (list, tuple)):
-        return [_shapes(value) for value in nest]
-    raise wrong_value(nest, "a symbolic tensor, an array or a torch tensor")

@@ -25,8 +25,7 @@ class Joins(Protocol):
 def check_branches(layer: Layer, shapes: object, least: int, most: int | None = None) -> list[Shape]:
     """Return the shapes of as many branches as the layer takes, which may be lists or tuples, or raise."""
     name = type(layer).__name__
-    several = isinstance(shapes, (list, tuple)) and all(isinstance(shape, (list, tuple)) for shape in shapes)
-    if not isinstance(shapes, (list, tuple)) or not several or shapes == ():
+    if not isinstance(shapes, (list, tuple)) or shapes == () or [s for s in shapes if not isinstance(s, (list, tuple))]:
         raise ArgumentError(
             f"{name} merges branches, so it is called on a list.",
             expected="a list of tensors: [a, b]", got=f"one tensor {shapes}", repair=f"{name}()([a, b])",

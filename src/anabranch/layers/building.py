@@ -6,7 +6,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anabranch._asked import parameters_of
+from anabranch import _tree
+from anabranch._asked import has_shape, parameters_of
+from anabranch.diagnosis import wrong_value
+from anabranch.graph import Tensor as Symbol
 from anabranch.layers.holding import Holding
 
 
@@ -21,15 +24,31 @@ def built_after(build: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def shapes_of_build(build: Callable[..., None]) -> tuple[str, ...]:
+    """Return the names of the shapes that a ``build`` takes, () where it is only one."""
+    names = tuple(name for name in parameters_of(build)[1:] if name.endswith("_shape"))
+    return names if len(names) > 1 else ()
+
+
 def inputs_of_build(
-    takes: Sequence[str], call: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    wanted: Sequence[str], call: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a ``build`` of several shapes is built for: by ``query_shape`` the argument ``query``; {} for any other."""
-    wanted = [name for name in takes if name.endswith("_shape")]
-    if len(wanted) < 2:
-        return {}
+    """Return what a ``build`` of several shapes is built for: by ``query_shape`` the argument ``query``."""
     given = dict(zip(parameters_of(call)[1:], args, strict=False)) | dict(kwargs)
     named = {f"{name}_shape": value for name, value in given.items() if value is not None}
     if named.keys().isdisjoint(wanted):  # other names than those of the call: in its order
         named = dict(zip(wanted, args, strict=False))
     return {name: named[name] for name in wanted if name in named}
+
+
+def shapes_in(nest: _tree.Nest) -> _tree.Nest:
+    """Return the nest's shapes; what has none is left out of account."""
+    if isinstance(nest, Symbol):
+        return nest.shape
+    if has_shape(nest):
+        return tuple(nest.shape)
+    if isinstance(nest, dict):
+        return {key: shapes_in(value) for key, value in nest.items()}
+    if isinstance(nest, (list, tuple)):
+        return [shapes_in(value) for value in nest]
+    raise wrong_value(nest, "a symbolic tensor, an array or a torch tensor")

@@ -131,7 +131,8 @@ class Conv(Convolving):
 
     def made_for(self) -> int | None:
         """Return how many channels the kernel was made for."""
-        return self.kernel.shape[-2] * self.groups if self.kernel is not None else None
+        kernel = self.kernel
+        return kernel.shape[-2] * self.groups if kernel is not None else None
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, I / groups, filters) and bias (filters,)."""

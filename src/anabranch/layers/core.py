@@ -226,8 +226,9 @@ class Dense(FieldLayer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …, I) -> (B, …, units)."""
-        if self.kernel is not None and input_shape[-1] != self.kernel.shape[0]:
-            raise _other_features(self.kernel.shape[0], input_shape)
+        kernel = self.kernel
+        if kernel is not None and input_shape[-1] != kernel.shape[0]:
+            raise _other_features(kernel.shape[0], input_shape)
         return activations.shape_after(self.activation, (*input_shape[:-1], self.units))
 
     def call(self, inputs: Tensor) -> Tensor:

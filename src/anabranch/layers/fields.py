@@ -23,6 +23,7 @@ from anabranch._arguments import RAW, to_boolean
 from anabranch._asked import name_of, shown, unwrapped
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, ShapeError, unknown
 from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
+from anabranch._frames import leave, mark
 from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
@@ -202,28 +203,34 @@ class LayerOptions(TypedDict, total=False):
     name: str | None
 
 
-def _of_shapes(function: types.FunctionType) -> Callable[..., object]:
-    """Return a method of shapes that refuses what is none."""
+def _of_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a ``build`` or a shape rule that refuses what is no shape, bounded; after a ``build``, ``built`` is true."""
     written = unwrapped(function)
-    optional = isinstance(written, types.FunctionType) and bool(
-        written.__defaults__
-    )  # of a layer that makes its weights at once
+    optional = isinstance(written, types.FunctionType) and bool(written.__defaults__)  # where weights are made at once
+    name, builds = function.__name__, function.__name__ == "build"
 
     @functools.wraps(function)
     def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:
-        checked = type(input_shape) is tuple or (optional and input_shape is None)
-        if not checked:
-            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
         try:
-            return function(self, input_shape, *args, **kwargs)
-        except AnabranchError:
-            raise
-        except RAW as error:
-            check_shapes(input_shape, f"input_shape of {type(self).__name__}.{function.__name__}", self.made_at)
-            if self.captures:
+            if type(input_shape) is not tuple and not (optional and input_shape is None):
+                check_shapes(input_shape, f"input_shape of {type(self).__name__}.{name}", self.made_at)
+            try:
+                found = function(self, input_shape, *args, **kwargs)
+            except AnabranchError:
                 raise
-            raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
+            except RAW as error:
+                check_shapes(input_shape, f"input_shape of {type(self).__name__}.{name}", self.made_at)
+                if self.captures:
+                    raise
+                raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
+            if builds:
+                self.built = True
+            return found
+        except BaseException as error:
+            leave(error)
+            raise
 
+    mark(method)
     return method
 
 
@@ -257,14 +264,14 @@ class FieldLayer(Layer, Configurable):
         __init__ = Configurable.__init__
 
     def __init_subclass__(cls, **kwargs: object) -> None:
+        if "compute_output_shape" in cls.__dict__:
+            cls.compute_output_shape = _of_shapes(cls.__dict__["compute_output_shape"])  # type: ignore[method-assign]
         super().__init_subclass__(**kwargs)
         cls.captures = cls.__init__ is not FieldLayer.__init__
-        for name in ("build", "compute_output_shape"):
-            if name in cls.__dict__:
-                setattr(cls, name, _of_shapes(cls.__dict__[name]))
 
+    _complete_build = staticmethod(_of_shapes)
     if not TYPE_CHECKING:
-        build = _of_shapes(Layer.build)
+        build = _of_shapes(unwrapped(Layer.build))
 
     def _take_others(self, others: dict[str, Any]) -> None:
         if others:

@@ -44,7 +44,7 @@ class Pooling(FieldLayer):
 
     def _check(self) -> None:
         if self.strides is None:
-            vars(self)[type(self).fields["strides"].key] = self.pool_size
+            setattr(self, type(self).fields["strides"].key, self.pool_size)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, C)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from anabranch._asked import is_integer, shown
@@ -48,7 +49,7 @@ def windows_shape(
     """Return the shape after a window slid along the spatial axes of ``shape``."""
     first = data_format == "channels_first"
     spatial = shape[2:] if first else shape[1:-1]
-    lengths = [window_length(n, w, s, padding, d) for n, w, s, d in zip(spatial, window, strides, dilation, strict=True)]
+    lengths = list(map(window_length, spatial, window, strides, itertools.repeat(padding), dilation))
     for axis, length in enumerate(lengths):
         if length is not None and length < 1:
             reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
