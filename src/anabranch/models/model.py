@@ -17,7 +17,8 @@ from anabranch.graph import Graph, Home, Tensor, map_specs, replay
 from anabranch.graph.arrays import is_array
 from anabranch.graph.casting import as_declared
 from anabranch.graph.shapes import check_shapes, same
-from anabranch.layers.base import Layer, _shapes as shapes_in, is_mask
+from anabranch.layers.base import Layer, is_mask
+from anabranch.layers.building import shapes_in
 from anabranch.layers.core import InputLayer
 from anabranch.models import architecture, implicit, unneeded
 from anabranch.models.structure import Structure
