@@ -6,7 +6,10 @@ FLOOR := 2.6.0
 BIN := .venv/bin
 
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
-.PHONY: demo test check format lint types imports slow nonsense floor newest docs bench bench-peers clean
+# make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
+MINUTES ?= 5
+KINDS ?=
+.PHONY: demo test check format lint types imports slow nonsense fuzz floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -39,6 +42,9 @@ newest: .venv-newest/stamp
 nonsense: .venv/dev.stamp
 	$(BIN)/pytest -m slow tests/nonsense
 
+fuzz: .venv/dev.stamp
+	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz $(KINDS) --minutes $(MINUTES) --out .fuzz
+
 docs: .venv/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
@@ -49,7 +55,7 @@ bench-peers: .venv/dev.stamp
 	$(BIN)/python bench/peers.py
 
 clean:
-	rm -rf .venv .venv-floor .venv-newest .bench site
+	rm -rf .venv .venv-floor .venv-newest .bench .fuzz site
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,0 +1,78 @@
+"""Fuzz for some minutes: ``python -m fuzz [KIND …] [--minutes 5] [--seed N] [--cases N]``, or ``make fuzz MINUTES=5``.
+
+It prints what differs from Keras without being known, each with its seed and a small script; ``--out FOLDER`` also writes the
+two programs. The exit status is 1 where there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "torch"
+warnings.simplefilter("ignore")
+
+
+def main() -> int:
+    """Run cases of each kind in turn until the time is over."""
+    from fuzz.beside import Difference, shrunk
+    from fuzz.kinds import KINDS
+    from fuzz.known import known
+
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Compare Anabranch with Keras on random cases.")
+    parser.add_argument("kinds", nargs="*", help=f"{', '.join(KINDS)}; default: all")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=None, help="of the first case; default: drawn from the clock")
+    parser.add_argument("--cases", type=int, default=None, help="of each kind; default: as many as there is time for")
+    parser.add_argument("--out", type=Path, default=None, help="a folder for programs that show what was found")
+    parser.add_argument("--most", type=int, default=3, help="programs of one subject and way")
+    args = parser.parse_args()
+    kinds = args.kinds or [*KINDS]
+    end, start = time.monotonic() + 60 * args.minutes, time.time_ns() // 1000 % 2**40 if args.seed is None else args.seed
+    ran: Counter[str] = Counter()
+    explained: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
+
+    def report(kind: str, seed: int, each: Difference) -> None:
+        found[each.subject, each.what] += 1
+        if found[each.subject, each.what] > args.most:
+            return
+        small = shrunk(each)
+        print(f"\n{kind} {seed}: {small}", flush=True)
+        if args.out:
+            for library in ("anabranch", "keras"):
+                args.out.mkdir(parents=True, exist_ok=True)
+                (args.out / f"{kind}_{seed}_{library}.py").write_text(small.script(library), encoding="utf-8")
+
+    seed = start
+    share = dict.fromkeys(kinds, 0.0)  # seconds that each kind has had
+    while time.monotonic() < end and (args.cases is None or min(ran[kind] for kind in kinds) < args.cases):
+        kind = min(kinds, key=lambda each: share[each])
+        if args.cases is not None and ran[kind] >= args.cases:
+            share[kind] = float("inf")
+            continue
+        began = time.monotonic()
+        for each in KINDS[kind](start + ran[kind]).found:
+            reason = known(each)
+            if reason:
+                explained[reason.reason] += 1
+            else:
+                report(kind, start + ran[kind], each)
+        ran[kind] += 1
+        share[kind] += time.monotonic() - began
+    print(f"\nseeds from {seed}")
+    for reason, count in explained.most_common():
+        print(f"{count:7} known: {reason}")
+    for (subject, what), count in found.most_common():
+        print(f"{count:7} FOUND: {subject}: {what}")
+    print(", ".join(f"{ran[kind]:,} {kind}" for kind in kinds), f"; {sum(found.values())} unexplained differences")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""Random graphs: layers, functions, operators, shared layers, nested models, masks, unknown sizes, several inputs and outputs.
+
+A graph grows in both libraries at once, line by line, so that each new tensor is compared as it is made; then the models run,
+in inference and in training, and take a step of training.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Any, NamedTuple
+
+import every_op
+from fuzz import layers
+from fuzz.beside import Pair, as_tensor, has_values, leaves
+from fuzz.functions import ROWS as OPS
+from fuzz.values import is_plain
+
+LAYERS = [row for row in layers.ROWS if not row.make.startswith("Random")]
+INPUTS = ("(4,)", "(6,)", "(5, 3)", "(4, 3)", "(None, 3)", "(6, 6, 2)", "(None, None, 3)", "(5, 6, 3)", "(3, 4, 4, 2)", "()")
+OPERATORS = (
+    "{0} * 2", "{0} + {1}", "{0} - {1}", "{0} * {1}", "1 - {0}", "{0} / 2", "{0}[:, :2]", "{0}[:, -1]", "{0}[..., :1]", "-{0}",
+    "{0} ** 2", "{0} > {1}", "{0} @ {1}", "abs({0})",
+)  # fmt: skip
+POINTWISE = [
+    op for op in OPS
+    if op.symbolic and op.oracle and op.same_dtype and op.same_rule and op.args and isinstance(op.args[0], every_op.np.ndarray)
+    and all(is_plain(each) for each in op.args[1:]) and all(map(is_plain, op.kwargs.values()))
+    and not op.name.startswith(("nan", "segment", "linalg"))
+]  # fmt: skip
+GREATEST = 1e4  # beyond it rounding decides
+LARGEST = 5000  # values in a tensor, where the batch is 3
+BATCH = 3
+OTHER = re.compile(r"sparsemax|AveragePooling.*'same'|Normalization.*dtype=", re.IGNORECASE)
+"""Layers whose values differ, as known, so that all that follows would."""
+
+
+class Value(NamedTuple):
+    """A symbolic tensor under way, the same in both libraries."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    masked: bool
+
+
+class Drawing:
+    """A graph under way."""
+
+    def __init__(self, rng: Random, pair: Pair, prefix: str = "", depth: int = 0) -> None:
+        self.rng = rng
+        self.pair = pair
+        self.prefix = prefix
+        self.depth = depth
+        self.inputs: list[Value] = []
+        self.values: list[Value] = []
+        self.used: set[str] = set()
+        self.layers: dict[str, tuple[int, ...]] = {}  # name -> ranks of what it takes
+        self.filled: list[str] = []
+        self.random = False
+        self.count = 0
+
+    def name(self, kind: str) -> str:
+        """Return a name that is new."""
+        self.count += 1
+        return f"{self.prefix}{kind}{self.count}"
+
+    def input(self, shape: str, dtype: str) -> None:
+        """Add an input."""
+        name = self.name("i")
+        if self.pair.run(f"{name} = keras.Input({shape}, dtype={dtype!r})"):
+            self.add(name, [])
+            self.inputs.append(self.values[-1])
+
+    def add(self, name: str, taken: list[Value], subject: str = "graph") -> bool:
+        """Take what a line has made for a tensor of the graph, if it is one and the same in both."""
+        theirs, ours = self.pair.theirs.get(name), self.pair.ours.get(name)
+        if ours is None or theirs is None or not hasattr(theirs, "shape") or not hasattr(theirs, "dtype"):
+            return False
+        usable = self.pair.run(f"#: same {name}", subject) or self.pair.found[-1].what == "symbolic dtype"
+        if not usable or tuple(theirs.shape) != tuple(ours.shape):
+            return False
+        known = 1
+        for size in theirs.shape[1:]:
+            known *= size or 6
+        if known * BATCH > LARGEST or len(theirs.shape) > 5:
+            return False
+        masked = getattr(theirs, "_keras_mask", None) is not None
+        self.values.append(Value(name, tuple(theirs.shape), str(theirs.dtype), masked))
+        self.used.update(each.name for each in taken)
+        return True
+
+    def pick(self, rank: int | None = None, like: Value | None = None, plain: bool = False) -> Value | None:
+        """Return one of the values, mostly a new one."""
+        found = [each for each in self.values if rank in (None, len(each.shape)) and not (plain and each.masked)]
+        found = [each for each in found if like is None or each.shape == like.shape]
+        found = found[-4:] if self.rng.random() < 0.7 else found
+        return self.rng.choice(found) if found else None
+
+    def step(self) -> None:
+        """Try to add a call."""
+        way = self.rng.random()
+        if way < 0.5:
+            self.layer()
+        elif way < 0.6:
+            self.again()
+        elif way < 0.75:
+            self.operator()
+        elif way < 0.9:
+            self.function()
+        elif self.depth < 2:
+            self.nested()
+
+    def layer(self) -> None:
+        """Call a new layer on values of the right ranks."""
+        row = self.rng.choice(LAYERS)
+        first = self.pick(len(row.inputs[0]))
+        if first is None or (row.make == "Embedding") != (first.dtype in ("int32", "uint8")):
+            return
+        taken = [first]
+        for shape in row.inputs[1:]:
+            other = self.pick(len(shape), first if len(shape) == len(first.shape) and self.rng.random() < 0.9 else None)
+            if other is None:
+                return
+            taken.append(other)
+        name, made = self.name("l"), layers.made(self.rng, row, 0.15, 0.03)
+        subject = f"layers.{row.make} in a graph"
+        if OTHER.search(made) or not self.pair.run(f"{name} = {made}", subject):
+            return
+        names = ", ".join(each.name for each in taken)
+        out = self.name("t")
+        if self.pair.run(f"{out} = {name}({f'[{names}]' if row.as_list else names})", subject) and self.add(
+            out, taken, subject
+        ):
+            self.random = self.random or row.random
+            if not row.as_list:
+                self.layers[name] = (len(first.shape),)
+            self.fill(name)
+
+    def fill(self, layer: str) -> None:
+        """Give a layer drawn weights."""
+        self.pair.run(f"fill({layer}, {self.rng.randrange(100)})")
+        self.filled.append(layer)
+
+    def again(self) -> None:
+        """Call a layer once more."""
+        if not self.layers:
+            return
+        name = self.rng.choice([*self.layers])
+        value = self.pick(self.layers[name][0])
+        out = self.name("t")
+        if value and self.pair.run(f"{out} = {name}({value.name})", "graph: shared layer"):
+            self.add(out, [value], "graph: shared layer")
+
+    def operator(self) -> None:
+        """Apply an operator of Python's; Keras loses masks there, so only to values without."""
+        first = self.pick(plain=True)
+        second = first and self.pick(like=first if self.rng.random() < 0.8 else None, plain=True)
+        if first and second:
+            self.compute(self.rng.choice(OPERATORS).format(first.name, second.name), [first, second], "graph: operator")
+
+    def function(self) -> None:
+        """Call a function."""
+        op = self.rng.choice(POINTWISE)
+        first = self.pick(op.args[0].ndim, plain=True)
+        if first:
+            more = [repr(each) for each in op.args[1:]] + [f"{key}={value!r}" for key, value in op.kwargs.items()]
+            self.compute(f"keras.ops.{op.name}({', '.join([first.name, *more])})", [first], f"ops.{op.name} in a graph")
+
+    def compute(self, code: str, taken: list[Value], subject: str) -> None:
+        """Add what an expression gives."""
+        out = self.name("t")
+        if self.pair.run(f"{out} = {code}", subject):
+            self.add(out, taken, subject)
+
+    def nested(self) -> None:
+        """Draw a model on inputs like a value, and call it."""
+        value = self.pick(plain=True)
+        if value is None:
+            return
+        inner = Drawing(self.rng, self.pair, f"{self.name('n')}_", self.depth + 1)
+        inner.input(repr(value.shape[1:]), value.dtype)
+        for _ in range(self.rng.randint(1, 4)):
+            inner.step()
+        model = inner.model(self.rng.random() < 0.7)
+        if model is None:
+            return
+        self.random = self.random or inner.random
+        self.filled += inner.filled
+        for _ in range(self.rng.choice((1, 1, 2))):
+            out = self.name("t")
+            if self.pair.run(f"{out} = {model}({value.name})", "graph: nested model"):
+                self.add(out, [value], "graph: nested model")
+            value = self.pick(like=value, plain=True) or value
+
+    def model(self, single: bool = False) -> str | None:
+        """Make the model of all loose ends, or of one, that depends on all inputs."""
+        inputs = {each.name for each in self.inputs}
+        loose = [each for each in self.values if each.name not in self.used and each.name not in inputs]
+        if not loose:
+            return None
+        chosen = [loose[-1].name] if single else [each.name for each in loose]
+        outputs = chosen[0] if len(chosen) == 1 else f"[{', '.join(chosen)}]"
+        given = [each.name for each in self.inputs if self.pair.theirs.get(each.name) is not None]
+        name = self.name("m")
+        source = given[0] if len(given) == 1 else f"[{', '.join(given)}]"
+        self.outputs = chosen
+        return name if self.pair.run(f"{name} = keras.Model({source}, {outputs})", "graph: model") else None
+
+
+def case(seed: int) -> Pair:
+    """Run the case of a seed."""
+    rng = Random(seed)
+    pair = Pair("graph", 5.0)
+    drawing = Drawing(rng, pair)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        words = rng.random() < 0.2
+        drawing.input(rng.choice(("(4,)", "(None,)")) if words else rng.choice(INPUTS), "int32" if words else "float32")
+        if words:
+            masking = ", mask_zero=True" if rng.random() < 0.5 else ""
+            name, out = drawing.name("l"), drawing.name("t")
+            pair.run(f"{name} = keras.layers.Embedding(7, 3{masking})")
+            pair.run(f"{out} = {name}({drawing.values[-1].name})")
+            drawing.add(out, [drawing.values[-1]])
+            drawing.fill(name)
+    for _ in range(rng.choice((4, 8, 12, 16))):
+        drawing.step()
+    model = drawing.model()
+    if model:
+        run(rng, pair, drawing, model)
+    return pair
+
+
+def run(rng: Random, pair: Pair, drawing: Drawing, model: str) -> None:
+    """Run the model in every mode."""
+    size = rng.choice((4, 6))
+    names = []
+    for each in drawing.inputs:
+        name = f"d{len(names)}"
+        shape = (BATCH, *(size if axis is None else axis for axis in each.shape[1:]))
+        low, high = (0, 7) if each.dtype == "int32" else (-1.5, 1.5)
+        pair.run(f"{name} = draw({rng.randrange(1000)}, {each.dtype!r}, {shape}, {low}, {high})")
+        names.append(name)
+    data = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
+    if not pair.run(f"y = {model}({data}, training=False)") or _too_great(pair.theirs["y"]):
+        return
+    pair.run("#: same y")
+    plain = f"{data}.numpy()" if len(names) == 1 else f"[{', '.join(f'{n}.numpy()' for n in names)}]"
+    if rng.random() < 0.5:
+        pair.run(f"p = {model}.predict({plain}, verbose=0)")
+        pair.run("#: same p", "predict")
+    if drawing.random:
+        return
+    pair.run(f"z = {model}({data}, training=True)")
+    if _too_great(pair.theirs.get("z")):
+        return
+    pair.run("#: same z", "graph in training mode")
+    symbols = [pair.theirs[name] for name in drawing.outputs]
+    if rng.random() < 0.5 and all(symbol.dtype == "float32" and len(symbol.shape) > 1 for symbol in symbols):
+        pair.run(f"{model}.compile(keras.optimizers.SGD(0.01), 'mse')")
+        pair.run("t = [value * 0 + 0.5 for value in (y if isinstance(y, list) else [y])]")
+        targets = "t[0].detach().numpy()" if len(symbols) == 1 else "[each.detach().numpy() for each in t]"
+        pair.run(f"loss = {model}.train_on_batch({plain}, {targets})")
+        pair.run("#: same loss", "train_on_batch")
+        for layer in dict.fromkeys(drawing.filled):
+            pair.run(f"w = [weight.numpy() for weight in {layer}.weights]")
+            if not _too_great(pair.theirs.get("w")):
+                pair.run("#: same w", "weights after train_on_batch")
+
+
+def _too_great(found: Any) -> bool:
+    tensors = [as_tensor(each).double() for each in leaves(found) if has_values(each)]
+    return any(bool(each.numel()) and not float(each.abs().max()) < GREATEST for each in tensors)

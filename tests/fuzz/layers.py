@@ -1,0 +1,110 @@
+"""Single layers with drawn settings, over dtypes and sizes: what they compute, learn, hold, and say of themselves."""
+
+from __future__ import annotations
+
+import inspect
+from random import Random
+from typing import Any
+
+import keras
+import numpy as np
+from every_layer import CASES, Case
+from fuzz import values
+from fuzz.beside import Pair, play
+from other_values import FOR, OTHERS, REFUSED
+
+from anabranch import layers
+
+CODE = {"Lambda"}  # their settings are functions
+ROWS = [
+    case for case in CASES
+    if case.inputs and case.make not in CODE and case.prepare is None and hasattr(keras.layers, case.make)
+]  # fmt: skip
+NAMES = sorted({case.make for case in ROWS})
+BY_NAME = {name: [case for case in ROWS if case.make == name] for name in NAMES}
+POLICIES = ("mixed_bfloat16", "mixed_float16", "float64", "float16", "bfloat16")
+RANDOM = {case.make for case in CASES if case.random}
+
+
+def made(rng: Random, case: Case, changed: float = 0.3, dtypes: float = 0.1) -> str:
+    """Return code that makes a row's layer, with some settings drawn anew."""
+    kind = getattr(layers, case.make)
+    taken = inspect.signature(getattr(keras.layers, case.make)).parameters
+    config = {name: repr(value) for name, value in case.config.items() if name in taken and values.is_plain(value)}
+    for name, field in kind.fields.items():
+        if rng.random() > changed or (case.make, name) in REFUSED or name in ("name", "dtype", "seed") or name not in taken:
+            continue
+        others = FOR.get((case.make, name), OTHERS.get(name, ()))
+        text = values.setting(rng, field, kind, case.config.get(name), others)
+        if text is not None:
+            config[name] = text
+    if rng.random() < dtypes:
+        config["dtype"] = repr(rng.choice(POLICIES))
+    return f"keras.layers.{case.make}({', '.join(f'{name}={text}' for name, text in config.items())})"
+
+
+def case(seed: int) -> Pair:
+    """Run the case of a seed."""
+    rng = Random(seed)
+    name = rng.choice(NAMES)
+    row = rng.choice(BY_NAME[name])
+    arrays = [np.empty((2, *(size or 2 for size in shape[1:]))) for shape in row.inputs]
+    sizes = values.sizes(rng, arrays, 0.4)
+    batch = rng.choice((0, 1, 2, 2, 3, 3, 3))
+    shapes = [(batch, *(sizes[size] for size in each.shape[1:])) for each in arrays]
+    dtype = row.dtype if rng.random() < 0.6 else rng.choice(values.DTYPES)
+    pick = [None, "first", "first", "all", "some"]
+    unknown = rng.choice(pick)
+    open_ = [
+        tuple(
+            None if axis == 0 or unknown == "all" or (unknown == "some" and rng.random() < 0.3) else size
+            for axis, size in enumerate(shape)
+        ) if unknown else shape
+        for shape in shapes
+    ]  # fmt: skip
+    names = [f"x{number}" for number in range(len(shapes))]
+    x = f"[{', '.join(names)}]" if row.as_list else names[0]
+    low, high = (0.1, 1.1) if row.positive else (-2.0, 2.0)
+    if row.dtype.startswith(("int", "uint")):
+        low, high = 0, row.int_input_max
+    mode = ", training=False" if "training" in _call(name) else ""
+    lines = [
+        f"layer = {made(rng, row)}",
+        *(f"s{n} = keras.Input(batch_shape={shape}, dtype={dtype!r})" for n, shape in enumerate(open_)),
+        f"s = layer({x.replace('x', 's')})",
+        *(
+            f"{n} = draw({rng.randrange(1000)}, {dtype!r}, {shape}, {low}, {high})"
+            for n, shape in zip(names, shapes, strict=True)
+        ),
+        f"layer({x}{mode})",
+        f"fill(layer, {rng.randrange(100)})",
+        f"y = layer({x}{mode})",
+        "#: fits s y",
+        "#: same s",
+        "#: same y",
+        "w = [weight.numpy() for weight in layer.weights]",
+        "#: same w",
+        "c = layer.get_config()",
+        "c = {name: value for name, value in c.items() if name not in ('name', 'dtype', 'seed')}",
+        "#: same c",
+        "layer2 = type(layer).from_config(layer.get_config())",
+        "c = {name: value for name, value in layer2.get_config().items() if name not in ('name', 'dtype', 'seed')}",
+        "#: same c",
+    ]
+    if name not in RANDOM:
+        lines += [f"z = layer({x}, training=True)", "#: same z"] if "training" in _call(name) else []
+        lines += ["w = [weight.numpy() for weight in layer.weights]", "#: same w"]
+    if batch and dtype in values.FLOATS and name not in RANDOM and rng.random() < 0.6:
+        lines += [f"g = gradients(layer, {x})", "#: same g"]
+    if rng.random() < 0.3:
+        lines += [f"m = keras.Model({x.replace('x', 's')}, s)", f"y = m.predict({_plain(x)}, verbose=0)", "#: same y"]
+    rough = 500.0 if "float16" in "".join(lines) else 3.0
+    return play(f"layers.{name}", lines, rough, lambda line: line.startswith(("layer = ", "layer(", "x")))
+
+
+def _call(name: str) -> Any:
+    return inspect.signature(getattr(keras.layers, name).call).parameters
+
+
+def _plain(x: str) -> str:
+    return "[" + ", ".join(f"{each}.numpy()" for each in x[1:-1].split(", ")) + "]" if x.startswith("[") else f"{x}.numpy()"
