@@ -257,11 +257,7 @@ class PyDataset:
         """Prepare for an epoch that begins.
 
         Example:
-            >>> class Reported(PyDataset):
-            ...     def on_epoch_begin(self):
-            ...         print("an epoch begins")
-            >>> Reported().on_epoch_begin()
-            an epoch begins
+            >>> PyDataset().on_epoch_begin()
         """
 
     def on_epoch_end(self) -> None:

@@ -19,6 +19,25 @@ _BATCH_HOOKS = tuple(name for name in HOOKS if name.startswith(("on_train_batch"
 _OLD_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
+def _of_each(hook: str) -> Callable[..., None]:
+    def call(self: CallbackList, logs: Logs | None = None) -> None:
+        """Call the hook of each."""
+        self._call(hook, logs=logs)
+
+    return call
+
+
+def _of_batch(hook: str) -> Callable[..., None]:
+    def call(self: CallbackList, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of those that define it."""
+        shared: Logs = {} if logs is None else logs
+        hooks: list[Callable[..., None]] = self._batch_hooks[hook]
+        for each in hooks:
+            each(batch, shared)
+
+    return call
+
+
 @bound_methods
 class CallbackList:
     """The user's callbacks, then the history, then the progress bar, so that the last two show what the first add to the logs.
@@ -80,20 +99,6 @@ class CallbackList:
         for callback in self.callbacks:
             getattr(callback, hook)(*where, shared)
 
-    def _call_batch_hooks(self, hook: str, batch: int, logs: Logs | None) -> None:
-        shared: Logs = {} if logs is None else logs
-        hooks: list[Callable[..., None]] = self._batch_hooks[hook]
-        for call in hooks:
-            call(batch, shared)
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Call the hook of each."""
-        self._call("on_train_begin", logs=logs)
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """Call the hook of each."""
-        self._call("on_train_end", logs=logs)
-
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Call the hook of each."""
         self._call("on_epoch_begin", epoch, logs=logs)
@@ -102,45 +107,12 @@ class CallbackList:
         """Call the hook of each."""
         self._call("on_epoch_end", epoch, logs=logs)
 
-    def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Call the hook of each."""
-        self._call("on_test_begin", logs=logs)
-
-    def on_test_end(self, logs: Logs | None = None) -> None:
-        """Call the hook of each."""
-        self._call("on_test_end", logs=logs)
-
-    def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Call the hook of each."""
-        self._call("on_predict_begin", logs=logs)
-
-    def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Call the hook of each."""
-        self._call("on_predict_end", logs=logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those that define it."""
-        self._call_batch_hooks("on_train_batch_begin", batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those that define it."""
-        self._call_batch_hooks("on_train_batch_end", batch, logs)
-
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those that define it."""
-        self._call_batch_hooks("on_test_batch_begin", batch, logs)
-
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those that define it."""
-        self._call_batch_hooks("on_test_batch_end", batch, logs)
-
-    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those that define it."""
-        self._call_batch_hooks("on_predict_batch_begin", batch, logs)
-
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Call the hook of those that define it."""
-        self._call_batch_hooks("on_predict_batch_end", batch, logs)
+    on_train_begin, on_train_end = _of_each("on_train_begin"), _of_each("on_train_end")
+    on_test_begin, on_test_end = _of_each("on_test_begin"), _of_each("on_test_end")
+    on_predict_begin, on_predict_end = _of_each("on_predict_begin"), _of_each("on_predict_end")
+    on_train_batch_begin, on_train_batch_end = _of_batch("on_train_batch_begin"), _of_batch("on_train_batch_end")
+    on_test_batch_begin, on_test_batch_end = _of_batch("on_test_batch_begin"), _of_batch("on_test_batch_end")
+    on_predict_batch_begin, on_predict_batch_end = _of_batch("on_predict_batch_begin"), _of_batch("on_predict_batch_end")
 
 
 def _defines(callback: Callback, hook: str) -> bool:

@@ -193,12 +193,8 @@ class Layer(Configured):
 
         Example:
             >>> from anabranch import layers
-            >>> class Block(layers.Layer):
-            ...     def __init__(self):
-            ...         super().__init__()
-            ...         self.wide = layers.Dense(8)
-            >>> [type(layer).__name__ for layer in Block().inner_layers()]
-            ['Block', 'Dense']
+            >>> [type(layer).__name__ for layer in layers.Dense(8).inner_layers()]
+            ['Dense']
         """
         seen: set[Layer] = set()
         stack: list[Layer] = [self]

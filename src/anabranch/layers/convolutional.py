@@ -157,7 +157,7 @@ class Conv(Convolving):
 class Conv1D(Conv):
     """Convolve steps: activation(x ⋆ kernel + bias), (B, T, C) -> (B, T', filters).
 
-    T' = (T - reach) // stride + 1 for ``valid`` padding with reach = (window - 1) · dilation + 1, ceil(T / stride) otherwise.
+    T' follows from window and stride as the lengths of :class:`Conv2D` do; ``causal`` padding is all before the first step.
 
     Example:
         >>> from anabranch import Input
@@ -171,8 +171,7 @@ class Conv1D(Conv):
 class Conv2D(Conv):
     """Convolve images: activation(x ⋆ kernel + bias), (B, H, W, C) -> (B, H', W', filters) (LeCun et al. 1989).
 
-    H' = (H - reach) // stride + 1 for ``valid`` padding with
-    reach = (window - 1) · dilation + 1, ceil(H / stride) for ``same``.
+    H' = (H - reach) // stride + 1 for ``valid`` padding with reach = (window - 1) · dilation + 1, ceil(H / stride) otherwise.
 
     Example:
         >>> from anabranch import Input
@@ -186,8 +185,7 @@ class Conv2D(Conv):
 class Conv3D(Conv):
     """Convolve volumes: activation(x ⋆ kernel + bias), (B, D, H, W, C) -> (B, D', H', W', filters).
 
-    D' = (D - reach) // stride + 1 for ``valid`` padding with
-    reach = (window - 1) · dilation + 1, ceil(D / stride) for ``same``.
+    The lengths follow from window and stride as those of :class:`Conv2D` do.
 
     Example:
         >>> from anabranch import Input

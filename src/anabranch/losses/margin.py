@@ -9,10 +9,11 @@ from anabranch.losses._agreement import Tensor, Values, agree, loss_function
 from anabranch.losses.loss import FunctionLoss
 
 
-def _signed(true: Tensor) -> Tensor:
-    """Return labels of -1 and 1; labels that are all 0 or 1 are moved there, decided on the device."""
+def _shortfall(y_true: Values, y_pred: Values, loss: str) -> Tensor:
+    """Return max(1 - t·p, 0) with labels of -1 and 1; labels that are all 0 or 1 are moved there, decided on the device."""
+    true, pred = agree(y_true, y_pred, loss)
     binary = ((true == 0) | (true == 1)).all()
-    return torch.where(binary, 2.0 * true - 1.0, true)
+    return (1.0 - torch.where(binary, 2.0 * true - 1.0, true) * pred).clamp_min(0.0)
 
 
 @bounded
@@ -22,14 +23,12 @@ def hinge(y_true: Values, y_pred: Values) -> Tensor:
 
     Args:
         y_true: labels -1 and 1 (B, …, C); labels 0 and 1 are taken as those.
-        y_pred: scores of the same shape.
 
     Example:
         >>> hinge([[1.0], [-1.0]], [[0.5], [-2.0]])
         tensor([0.5000, 0.0000])
     """
-    true, pred = agree(y_true, y_pred, "hinge")
-    return (1.0 - _signed(true) * pred).clamp_min(0.0).mean(-1)
+    return _shortfall(y_true, y_pred, "hinge").mean(-1)
 
 
 @bounded
@@ -38,15 +37,13 @@ def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0)² over the last axis.
 
     Args:
-        y_true: labels -1 and 1 (B, …, C); labels 0 and 1 are taken as those.
-        y_pred: scores of the same shape.
+        y_true: as for :func:`hinge`.
 
     Example:
         >>> squared_hinge([[1.0], [-1.0]], [[0.5], [-2.0]])
         tensor([0.2500, 0.0000])
     """
-    true, pred = agree(y_true, y_pred, "squared_hinge")
-    return (1.0 - _signed(true) * pred).clamp_min(0.0).square().mean(-1)
+    return _shortfall(y_true, y_pred, "squared_hinge").square().mean(-1)
 
 
 @bounded
@@ -56,7 +53,6 @@ def categorical_hinge(y_true: Values, y_pred: Values) -> Tensor:
 
     Args:
         y_true: one-hot labels (B, …, C).
-        y_pred: scores of the same shape.
 
     Example:
         >>> categorical_hinge([[0.0, 1.0]], [[0.25, 0.75]])

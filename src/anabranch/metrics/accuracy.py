@@ -57,7 +57,6 @@ def categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
 
     Args:
         y_true: one-hot labels (B, …, C).
-        y_pred: scores of the same shape.
 
     Example:
         >>> categorical_accuracy([[0, 1], [1, 0]], [[0.4, 0.6], [0.3, 0.7]])
@@ -91,7 +90,6 @@ def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Te
 
     Args:
         y_true: one-hot labels (B, …, C).
-        y_pred: scores of the same shape.
         k: how many of the largest scores count.
 
     Example:

@@ -322,10 +322,10 @@ class Structure(Trainer):
             >>> import pathlib, tempfile
             >>> from anabranch import Input, Model, layers
             >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> first, second = Model(x, layers.Dense(2)(x)), Model(x, layers.Dense(2)(x))
             >>> with tempfile.TemporaryDirectory() as folder:
-            ...     model.save_weights(pathlib.Path(folder) / "w.safetensors")
-            ...     model.load_weights(pathlib.Path(folder) / "w.safetensors")
+            ...     first.save_weights(pathlib.Path(folder) / "w.safetensors")
+            ...     second.load_weights(pathlib.Path(folder) / "w.safetensors")
         """
         saving.load_weights(self, filepath)
 

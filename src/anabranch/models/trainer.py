@@ -271,8 +271,7 @@ class Trainer(_Model):
             The loss, or where there are metrics a list in the order of ``metrics_names``, or a dict.
 
         Raises:
-            NotReadyError: ``compile`` was not called.
-            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
+            NotReadyError, DataError, ShapeError, DtypeError: as ``fit`` does.
 
         Example:
             >>> import numpy as np
@@ -337,10 +336,6 @@ class Trainer(_Model):
             class_weight: as of ``fit``.
             return_dict: return a dict by name.
 
-        Raises:
-            NotReadyError: ``compile`` was not called.
-            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
-
         Example:
             >>> import numpy as np
             >>> from anabranch import Sequential, layers
@@ -357,19 +352,14 @@ class Trainer(_Model):
         Args:
             x: arrays or tensors (B, …), nested or keyed as the model's inputs.
             y: targets, nested or keyed as the outputs.
-            sample_weight: how much each sample counts, shape (B,); or one array for each output.
+            sample_weight: as for ``train_on_batch``.
             return_dict: return a dict by name.
 
-        Raises:
-            NotReadyError: ``compile`` was not called.
-            DataError, ShapeError, DtypeError: the data do not fit the model or its losses.
-
         Example:
-            >>> import numpy as np
             >>> from anabranch import Sequential, layers
             >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse")
-            >>> model.test_on_batch(np.ones((4, 2)), np.zeros((4, 1)))
+            >>> model.test_on_batch([[1.0, 1.0]], [[0.0]])
             4.0
         """
         return training.test_on_batch(self, x, y, sample_weight, return_dict)
@@ -379,9 +369,6 @@ class Trainer(_Model):
 
         Args:
             x: arrays or tensors (B, …), nested or keyed as the model's inputs.
-
-        Raises:
-            DataError, ShapeError, DtypeError: the data do not fit the model.
 
         Example:
             >>> import numpy as np
@@ -441,13 +428,10 @@ class Trainer(_Model):
         return training.default_step(self, data, training=True)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Evaluate one batch and return its logs; override it for a custom step.
+        """Evaluate one batch and return its logs, as ``train_step`` does; override it for a custom step.
 
         Args:
             data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
-
-        Returns:
-            Logs: names to numbers or scalar tensors.
 
         Example:
             >>> import torch
@@ -509,9 +493,6 @@ class Trainer(_Model):
             y: targets, nested or keyed as the outputs.
             y_pred: the outputs.
             sample_weight: how much each sample counts, for ``weighted_metrics``.
-
-        Raises:
-            NotReadyError: ``compile`` was not called.
 
         Example:
             >>> import torch

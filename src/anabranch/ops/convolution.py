@@ -33,9 +33,6 @@ def conv(
 ) -> Tensor:  # fmt: skip
     """Return the cross-correlation: (B, …spatial, C), kernel (…window, C / groups, O) -> (B, …positions, O).
 
-    Args:
-        kernel: the kernel.
-
     >>> import torch
     >>> conv(torch.ones(1, 4, 1), torch.ones(2, 1, 3)).shape
     torch.Size([1, 3, 3])
@@ -54,9 +51,6 @@ def depthwise_conv(
     dilation_rate: Sizes = 1,
 ) -> Tensor:  # fmt: skip
     """Return each channel convolved with its own filters: kernel (…window, C, M) -> (B, …positions, C · M).
-
-    Args:
-        kernel: the kernel.
 
     >>> import torch
     >>> depthwise_conv(torch.ones(1, 4, 2), torch.ones(2, 2, 3)).shape
@@ -94,7 +88,6 @@ def conv_transpose(
     """Return the transposed convolution: (B, …spatial, C), kernel (…window, O, C) -> (B, …longer, O).
 
     Args:
-        kernel: the kernel.
         output_padding: how many positions are added at the end; None: as many as the padding asks for.
 
     >>> import torch
@@ -180,10 +173,6 @@ def max_pool(
 ) -> Tensor:  # fmt: skip
     """Return the maximum of each window: (B, …spatial, C) -> (B, …positions, C).
 
-    Args:
-        pool_size: the size of the window.
-        strides: the step of the window along each axis, or one integer.
-
     >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
     tensor([[[3.],
              [2.]]])
@@ -197,10 +186,6 @@ def average_pool(
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return the mean of each window, without the padding: (B, …spatial, C) -> (B, …positions, C).
-
-    Args:
-        pool_size: the size of the window.
-        strides: the step of the window along each axis, or one integer.
 
     >>> average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2)
     tensor([[[2.],

@@ -142,9 +142,7 @@ def pad_images(
     >>> pad_images(torch.ones(1, 2, 2, 3), 1, 1, 1, 1).shape
     torch.Size([1, 4, 4, 3])
     """
-    x, first = _spatial(images, data_format)
-    height, width = sizes(x)[first : first + 2]
-    known = None not in shape(x)[first : first + 2]
+    x, first, height, width, known = _spatial(images, data_format)
     top, bottom = _both_ends("height", "padding", height, target_height, top_padding, bottom_padding, +1, known)
     left, right = _both_ends("width", "padding", width, target_width, left_padding, right_padding, +1, known)
     after = (0, 0) * (rank(x) - first - 2)
@@ -169,19 +167,19 @@ def crop_images(
     >>> crop_images(torch.ones(1, 4, 4, 3), 1, 1, 1, 1).shape
     torch.Size([1, 2, 2, 3])
     """
-    x, first = _spatial(images, data_format)
-    height, width = sizes(x)[first : first + 2]
-    known = None not in shape(x)[first : first + 2]
+    x, first, height, width, known = _spatial(images, data_format)
     top, bottom = _both_ends("height", "cropping", height, target_height, top_cropping, bottom_cropping, -1, known)
     left, right = _both_ends("width", "cropping", width, target_width, left_cropping, right_cropping, -1, known)
     return x.narrow(first, top, height - top - bottom).narrow(first + 1, left, width - left - right)
 
 
-def _spatial(images: TensorLike, data_format: str | None) -> tuple[Tensor, int]:
-    """Return the images and the place of their height."""
+def _spatial(images: TensorLike, data_format: str | None) -> tuple[Tensor, int, int, int, bool]:
+    """Return the images, the axis of their height, their height and width, and whether both are known."""
     layout = config.check_data_format(data_format)
     x = tensor(images)
-    return x, check_rank(x, (3, 4), "(batch, height, width, channels)", "images") - (3 if layout == "channels_last" else 2)
+    first = check_rank(x, (3, 4), "(batch, height, width, channels)", "images") - (3 if layout == "channels_last" else 2)
+    height, width = sizes(x)[first : first + 2]
+    return x, first, height, width, None not in shape(x)[first : first + 2]
 
 
 def _both_ends(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
 from anabranch import registry
 from anabranch._asked import shown
@@ -29,7 +29,34 @@ class _Rated(Protocol):
         """Return the learning rate of the next update."""
 
 
-class LearningRate(float):
+class _Attribute:
+    """A number that an optimizer shows as its attribute ``shown_as``; as NumPy's it is of kind ``numpy_kind``."""
+
+    shown_as: ClassVar[str]
+    numpy_kind: ClassVar[str]
+    _optimizer: _Rated
+
+    def __new__(cls, value: float, optimizer: _Rated) -> Self:
+        """Return the number with the optimizer that it belongs to."""
+        found: Self = super().__new__(cls, value)  # type: ignore[call-arg]  # of float or int
+        found._optimizer = optimizer
+        return found
+
+    def assign(self, value: float) -> Self:
+        """Set the optimizer's attribute, and return it."""
+        setattr(self._optimizer, self.shown_as, value)
+        found: Self = getattr(self._optimizer, self.shown_as)
+        return found
+
+    def numpy(self) -> np.number[Any]:
+        """Return NumPy's number, as a Keras variable does."""
+        import numpy as np
+
+        found: np.number[Any] = getattr(np, self.numpy_kind)(self)
+        return found
+
+
+class LearningRate(_Attribute, float):
     """The learning rate of the next update: a float, which a script of Keras may ``assign`` and read by ``numpy()``.
 
     Example:
@@ -41,32 +68,13 @@ class LearningRate(float):
         0.1
     """
 
-    __slots__ = ("_optimizer",)
-    _optimizer: _Rated
-
-    def __new__(cls, value: float, optimizer: _Rated) -> LearningRate:
-        """Return the float with the optimizer that it is the rate of."""
-        found = super().__new__(cls, value)
-        found._optimizer = optimizer
-        return found
+    shown_as, numpy_kind = "learning_rate", "float32"
 
     def __reduce__(self) -> tuple[type[float], tuple[float]]:
         return float, (float(self),)  # a copy is a number
 
-    def assign(self, value: float) -> LearningRate:
-        """Set the optimizer's learning rate, and return it."""
-        self._optimizer.learning_rate = value
-        found: LearningRate = self._optimizer.learning_rate
-        return found
 
-    def numpy(self) -> np.float32:
-        """Return the rate as NumPy's float32, as a Keras variable does."""
-        import numpy as np
-
-        return np.float32(self)
-
-
-class Iterations(int):
+class Iterations(_Attribute, int):
     """How many updates there were: an integer, which a script of Keras may ``assign`` and read by ``numpy()``.
 
     Example:
@@ -75,28 +83,10 @@ class Iterations(int):
         6
     """
 
-    _optimizer: _Rated
-
-    def __new__(cls, value: int, optimizer: _Rated) -> Iterations:
-        """Return the integer with the optimizer that counts."""
-        found = super().__new__(cls, value)
-        found._optimizer = optimizer
-        return found
+    shown_as, numpy_kind = "iterations", "int64"
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         return int, (int(self),)
-
-    def assign(self, value: int) -> Iterations:
-        """Set the optimizer's count, and return it."""
-        self._optimizer.iterations = value
-        found: Iterations = self._optimizer.iterations
-        return found
-
-    def numpy(self) -> np.int64:
-        """Return the count as NumPy's int64."""
-        import numpy as np
-
-        return np.int64(self)
 
 
 class _RateField(Field[Any, Any]):

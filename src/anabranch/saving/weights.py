@@ -91,10 +91,12 @@ def load_weights(model: AnyModel, filepath: str | Path) -> None:
         >>> import pathlib, tempfile
         >>> from anabranch import Input, Model, layers, saving
         >>> x = Input((4,))
-        >>> model = Model(x, layers.Dense(2)(x))
+        >>> first, second = Model(x, layers.Dense(2)(x)), Model(x, layers.Dense(2)(x))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     saving.save_weights(model, pathlib.Path(folder) / "w.safetensors")
-        ...     saving.load_weights(model, pathlib.Path(folder) / "w.safetensors")
+        ...     saving.save_weights(first, pathlib.Path(folder) / "w.safetensors")
+        ...     saving.load_weights(second, pathlib.Path(folder) / "w.safetensors")
+        >>> bool((first.weights[0].numpy() == second.weights[0].numpy()).all())
+        True
     """
     _check_model(model, "load_weights")
     path = _checked(filepath)
