@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
 import io
 import pickle
@@ -20,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import anabranch as ab
 from anabranch import layers, ops
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, EngineError
 
 
 def resnet() -> Any:
@@ -228,9 +229,37 @@ def test_a_conversion_parts_module_and_model() -> None:
     module = model.to_torch()
     kernel = model.get_layer("conv2d").kernel.value
     assert module.to("cpu").conv2d.weight is kernel
-    assert module.double().conv2d.weight.dtype == torch.float64
+    with pytest.warns(UserWarning, match=r"converted to torch.float64 on cpu, so it shares no weights with model 'toy_resnet'"):
+        assert module.double().conv2d.weight.dtype == torch.float64
+    module.float()  # once is enough
     assert model.get_layer("conv2d").kernel.value is kernel
     assert kernel.dtype == torch.float32
+    model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0)
+    copy.deepcopy(model.to_torch()).double()
+    alone = resnet().to_torch()
+    gc.collect()
+    alone.double()
+
+
+def test_assigned_tensors_part_module_and_model() -> None:
+    model = towers()
+    state = {key: value.clone() for key, value in model.to_torch().state_dict().items()}
+    for whole in (model.to_torch(), nn.Sequential(model.to_torch())):
+        prefix = "0." if isinstance(whole, nn.Sequential) else ""
+        with pytest.warns(UserWarning, match=r"load_state_dict\(assign=True\), so it shares no weights"):
+            whole.load_state_dict({prefix + key: value for key, value in state.items()}, assign=True)
+
+
+def test_a_part_that_is_converted_is_named() -> None:
+    model = resnet()
+    model.to_torch().dense.double()
+    for compute in (
+        lambda: model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0),
+        lambda: model(np.ones((1, 32, 32, 3))),
+    ):
+        with pytest.raises(EngineError, match=r"(?s)converted the tensor of weight 'dense/kernel'.*float64.*deepcopy"):
+            compute()
+    model.to_torch().dense.float()
     model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0)
 
 

@@ -54,6 +54,9 @@ def _edges(node: Node, given: _tree.Nest, masks: Sequence[Any]) -> list[runtime.
 
 def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError:
     """Return torch's refusal as an error that names the layer and its line, found by running the layers one by one."""
+    converted = runtime.converted((weight for layer in graph.operations for weight in layer.weights), error)
+    if converted is not None:
+        return converted
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
     words = (str(error).splitlines() or [type(error).__name__])[0]

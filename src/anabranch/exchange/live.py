@@ -6,6 +6,7 @@ import hashlib
 import linecache
 import sys
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,11 @@ import torch
 from anabranch._asked import is_from, module_of
 from anabranch.exchange.plan import Plan
 from anabranch.exchange.source import Source
+from anabranch.graph.call_site import warn
 
 Functions = dict[str, Callable[..., Any]]
 _PREFIX = "torch_source_"
+_models: weakref.WeakKeyDictionary[torch.nn.Module, weakref.ref[Any]] = weakref.WeakKeyDictionary()  # whose weights it shares
 
 
 class _File(types.ModuleType):
@@ -26,8 +29,8 @@ class _File(types.ModuleType):
     functions: Functions
 
 
-def live(source: Source, plan: Plan) -> torch.nn.Module:
-    """Return the module of a planned tree, which shares the tensors that the plan names."""
+def live(source: Source, plan: Plan, model: object) -> torch.nn.Module:
+    """Return the module of a planned tree, which shares the tensors that the plan names: a model's."""
     kind = getattr(loaded(source.text, source.functions), source.main)
     with torch.device("meta"):
         root: torch.nn.Module = kind()
@@ -42,6 +45,7 @@ def live(source: Source, plan: Plan) -> torch.nn.Module:
             owner._buffers[name] = value
         else:
             setattr(owner, name, value)
+    _models.update((module, weakref.ref(model)) for module in root.modules())
     return root.eval()
 
 
@@ -87,7 +91,10 @@ def _apply(self: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor], re
     Torch would put the converted values into the parameters that both share, and the model could not run with these.
     """
     before = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(before or _changes(self, fn))
+    changes = _changes(self, fn)
+    if changes:
+        _part(self, f"was converted to {changes}")
+    torch.__future__.set_overwrite_module_params_on_conversion(before or bool(changes))
     try:
         torch.nn.Module._apply(self, fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         return self
@@ -95,12 +102,31 @@ def _apply(self: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor], re
         torch.__future__.set_overwrite_module_params_on_conversion(before)
 
 
-def _changes(module: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor]) -> bool:
-    """Return whether a conversion changes parameters: one of each number of axes is tried."""
+def _changes(module: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor]) -> str:
+    """Return what a conversion makes of parameters, "" where nothing changes: one of each number of axes is tried."""
     kinds = {(p.dim(), p.dtype, p.device): p for p in module.parameters()}
     with torch.no_grad():
         made = [(p, fn(p)) for p in kinds.values()]
-    return any(p.dtype != q.dtype or p.device != q.device or p.stride() != q.stride() for p, q in made)
+    changed = (q for p, q in made if p.dtype != q.dtype or p.device != q.device or p.stride() != q.stride())
+    return next((f"{q.dtype} on {q.device}" for q in changed), "")
 
 
-_OF_CLASSES = {"__reduce_ex__": _reduced, "_apply": _apply}
+def _load_from_state_dict(self: torch.nn.Module, state_dict: object, prefix: str, local_metadata: Any, *others: object) -> None:
+    """Load a module's own values; ``load_state_dict(assign=True)`` gives it parameters of its own."""
+    if local_metadata.get("assign_to_params_buffers"):
+        _part(self, "was assigned tensors by load_state_dict(assign=True)")
+    torch.nn.Module._load_from_state_dict(self, state_dict, prefix, local_metadata, *others)  # type: ignore[no-untyped-call]
+
+
+def _part(module: torch.nn.Module, what: str) -> None:
+    """Warn once where a module gets parameters of its own while there is a model that it shared them with."""
+    parted = [_models.pop(inner, None) for inner in module.modules()]
+    model = parted[0] and parted[0]()
+    if model is not None:
+        warn(
+            f"The module {what}, so it shares no weights with model {model.name!r} any more, which keeps its own. To mean it, "
+            "convert or load copy.deepcopy(model.to_torch())."
+        )
+
+
+_OF_CLASSES = {"__reduce_ex__": _reduced, "_apply": _apply, "_load_from_state_dict": _load_from_state_dict}

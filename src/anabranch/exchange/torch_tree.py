@@ -39,7 +39,7 @@ def to_torch(model: Any, source: str | os.PathLike[str] | None = None) -> Module
                 repair="to_torch() without source= gives the module, which torch.save saves",
             )
         Path(source).write_text(written.text, encoding="utf-8")
-    return live(written, plan)
+    return live(written, plan, model)
 
 
 def _lay_out(layers: Iterable[Any]) -> None:

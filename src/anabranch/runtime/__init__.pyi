@@ -43,6 +43,7 @@ from .masks import (
 )
 from .members import (
     convert as convert,
+    converted as converted,
     let_train as let_train,
     module_method as module_method,
     named_targets as named_targets,

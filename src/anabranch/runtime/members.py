@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, EngineError
 from anabranch.graph import Operation, Weight
+from anabranch.runtime.arrays import NAMES
 from anabranch.runtime.naming import target_of, torch_names
 from anabranch.runtime.weights import realize
 
@@ -57,6 +58,19 @@ def refuse_unfrozen(weights: Iterable[Weight]) -> None:
 
 def _is_unfrozen(weight: Weight) -> bool:
     return weight.gradients is False and isinstance(weight.tensor, torch.nn.Parameter) and weight.tensor.requires_grad
+
+
+def converted(weights: Iterable[Weight], error: Exception) -> EngineError | None:
+    """Return the error for the first of some weights whose tensor torch code has converted, None where there is none."""
+    for weight in weights:
+        found = weight.tensor
+        if found is not None and NAMES.get(found.dtype) != weight.dtype:
+            return EngineError.of(
+                error, f"Torch code has converted the tensor of weight {weight.path!r}.",
+                expected=weight.dtype, got=str(found.dtype).removeprefix("torch."),
+                repair="convert a copy: copy.deepcopy(model.to_torch())",
+            )  # fmt: skip
+    return None
 
 
 def convert(layer: Operation, tensors: Iterable[torch.Tensor], function: Callable[[torch.Tensor], torch.Tensor]) -> None:

@@ -170,7 +170,7 @@ def explaining(model: Trainable, batch: Batch, training: bool) -> Iterator[None]
     except AnabranchError:
         raise
     except RuntimeError as error:
-        raise engine_error(error, batch) from error
+        raise (runtime.converted(model.weights, error) or engine_error(error, batch)) from error
     except IndexError as error:  # an id outside an Embedding's table, on the CPU
         if (graph := model.running_graph) is None:
             raise
