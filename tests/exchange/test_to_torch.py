@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import importlib.util
 import io
 import pickle
 import subprocess
@@ -18,100 +17,11 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
+from torch_models import MODELS, close, data, fed, gated, imported, leaves, resnet, resnet50, towers, transformer
 
 import anabranch as ab
-from anabranch import layers, ops
+from anabranch import layers
 from anabranch._errors import ArgumentError, EngineError
-
-
-def resnet() -> Any:
-    image = ab.Input((32, 32, 3), name="img")
-    x = layers.Conv2D(8, 3, activation="relu")(image)
-    x = layers.Conv2D(16, 3, activation="relu")(x)
-    branch = layers.MaxPooling2D(3)(x)
-    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(branch)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.add([layers.Conv2D(16, 3, activation="relu", padding="same")(x), branch])
-    x = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(0.5)(layers.Dense(32, activation="relu")(x))
-    return ab.Model(image, layers.Dense(10)(x), name="toy_resnet")
-
-
-def towers() -> Any:
-    """Two inputs in a dict through one shared nested model, and two outputs."""
-    x = ab.Input((6,))
-    tower = ab.Model(x, layers.LayerNormalization()(layers.Dense(8, activation="gelu")(x)), name="tower")
-    query, document = ab.Input((6,), name="query"), ab.Input((6,), name="document")
-    a, b = tower(query), tower(document)
-    return ab.Model({"query": query, "document": document}, {"score": (a * b).sum(-1), "both": layers.concatenate([a, b])})
-
-
-def transformer() -> Any:
-    ids = ab.Input((7,), dtype="int32", name="ids")
-    x = layers.Embedding(11, 8)(ids)
-    q, k, v = (layers.Reshape((7, 2, 4))(layers.Dense(8, name=name)(x)) for name in ("query", "key", "value"))
-    scores = ops.softmax(ops.einsum("bqhd,bkhd->bhqk", q, k) / 2.0, axis=-1)
-    attended = layers.Reshape((7, 8))(ops.einsum("bhqk,bkhd->bqhd", scores, v))
-    x = layers.LayerNormalization()(x + layers.Dense(8, name="out")(attended))
-    y = layers.Dense(8, name="down")(layers.Dense(16, activation="gelu", name="up")(x))
-    return ab.Model(ids, layers.LayerNormalization()(x + y), name="block")
-
-
-class Gate(layers.Layer):
-    """A layer of a user's: two layers inside, a weight of its own, another result while it trains."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.inner, self.outer = layers.Dense(5), layers.Dense(4)
-
-    def build(self, shape: Any) -> None:
-        self.scale = self.add_weight((shape[-1],), "ones", name="scale")
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        y = self.outer(torch.tanh(self.inner(x)))
-        return x * self.scale + (y if training else 2 * y)
-
-
-def gated() -> Any:
-    x = ab.Input((4,), name="x")
-    return ab.Model(x, layers.Dense(2)(Gate()(x)))
-
-
-MODELS = {"resnet": resnet, "towers": towers, "transformer": transformer, "gated": gated}
-
-
-def data(model: Any, batch: int = 4) -> list[torch.Tensor]:
-    torch.manual_seed(1)
-    shapes = [(tensor.dtype, (batch, *tensor.shape[1:])) for tensor in model.inputs]
-    return [torch.randint(0, 11, size, dtype=torch.int32) if "int" in kind else torch.randn(size) for kind, size in shapes]
-
-
-def fed(model: Any, tensors: list[torch.Tensor]) -> Any:
-    if isinstance(model.input_structure, dict):
-        return dict(zip(model.input_structure, tensors, strict=True))
-    return tensors[0]
-
-
-def leaves(result: Any) -> list[torch.Tensor]:
-    if isinstance(result, dict):
-        return list(result.values())
-    return list(result) if isinstance(result, (list, tuple)) else [result]
-
-
-def close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
-    for a, b in zip(leaves(found), leaves(expected), strict=True):
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
-
-
-def imported(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def main_class(file: Any) -> Any:
@@ -280,8 +190,7 @@ def test_export_script_trace_and_compile(name: str) -> None:
 
 @pytest.mark.slow
 def test_resnet50_with_one_permutation(tmp_path: Path) -> None:
-    example = imported(Path(__file__).parents[2] / "examples" / "edit_resnet50.py")
-    model = example.resnet50(size=64)
+    model = resnet50()
     module, x = model.to_torch(source=tmp_path / "resnet50_file.py"), torch.randn(2, 64, 64, 3)
     close(module(x), model(x))
     assert len(list(module.children())) == len(model.layers) - 1

@@ -121,7 +121,7 @@ def _load_from_state_dict(self: torch.nn.Module, state_dict: object, prefix: str
 def _part(module: torch.nn.Module, what: str) -> None:
     """Warn once where a module gets parameters of its own while there is a model that it shared them with."""
     parted = [_models.pop(inner, None) for inner in module.modules()]
-    model = parted[0] and parted[0]()
+    model = parted[0]() if parted[0] is not None else None
     if model is not None:
         warn(
             f"The module {what}, so it shares no weights with model {model.name!r} any more, which keeps its own. To mean it, "
