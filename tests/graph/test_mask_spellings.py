@@ -153,3 +153,16 @@ def test_an_error_names_no_size_that_stood_for_an_unknown_one() -> None:
     with pytest.raises(RuntimeError) as caught:
         F.linear(ab.Input((None, 4)), torch.ones(3, 5))
     assert not any(size in str(caught.value) for size in ("24", "48", "576", "96"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "masked"), [((-1, 3, 2), True), ((-1, 3, 1, 2), True), ((-1, 2, 3), False), ((-1, 6), False), ((-1,), False)]
+)
+def test_reshaping_behind_the_masked_axes_keeps_the_mask(shape: tuple[int, ...], masked: bool) -> None:
+    x = np.array([[[1, 2], [3, 4], [0, 0]], [[5, 6], [0, 0], [0, 0]]], "float32")
+    inputs = layers.Input((3, 2))
+    hidden = ops.reshape(layers.Masking()(inputs), shape)
+    assert hidden.masked is masked
+    if shape == (-1, 3, 2):
+        model = ab.Model(inputs, layers.GlobalAveragePooling1D()(hidden))
+        np.testing.assert_allclose(model.predict(x), [[2, 3], [5, 6]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,88 @@ def test_names_weights_and_shapes_equal_keras(keras: Any) -> None:
     theirs.set_weights(ours.get_weights())
     data = np.random.default_rng(1).random((2, 8, 8, 3)).astype("float32")
     assert np.allclose(ours.predict(data, verbose=0), theirs.predict(data, verbose=0), atol=1e-5)
+
+
+# Without an Input
+
+
+class Sum(layers.Layer):
+    def call(self, x):
+        return x["a"] + x["b"]
+
+
+def pooled(**kwargs):
+    return ab.Sequential([layers.Conv1D(2, 3, kernel_initializer="ones", **kwargs), layers.GlobalAveragePooling1D()])
+
+
+def test_without_an_input_data_of_any_size_fit() -> None:
+    model = pooled()
+    for length in (5, 9, 5, 7):
+        x = np.ones((2, length, 2), "float32")
+        np.testing.assert_allclose(model(x).detach(), np.full((2, 2), 6.0))
+        np.testing.assert_allclose(model.predict(x), np.full((2, 2), 6.0))
+    assert model.input_shape == (None, None, 2)
+
+
+def test_training_goes_on_with_data_of_another_size() -> None:
+    model = ab.Sequential([layers.Conv1D(2, 3), layers.GlobalAveragePooling1D(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 5, 2)), np.ones((4, 1)), verbose=0)
+    before = [weight.copy() for weight in model.get_weights()]
+    model.predict(np.ones((4, 9, 2)))
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    model.fit(np.ones((4, 9, 2)), np.ones((4, 1)), verbose=0)
+    assert not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_size_that_a_layer_was_built_for_stays() -> None:
+    model = ab.Sequential([layers.Flatten(), layers.Dense(1)])
+    model.predict(np.ones((2, 2, 2)))
+    for call in (model, model.predict):
+        with pytest.raises(ShapeError, match="2, 2"):
+            call(np.ones((2, 3, 2)))
+    assert model.predict(np.ones((2, 2, 2))).shape == (2, 1)
+
+
+def test_a_declared_size_stays() -> None:
+    model = ab.Sequential([layers.Input((5, 2)), *pooled().layers])
+    with pytest.raises(ShapeError, match="another shape"):
+        model(np.ones((1, 9, 2)))
+
+
+@pytest.mark.parametrize("way", ["call", "predict", "fit", "symbol", "build"])
+def test_the_first_layer_may_take_a_dict(way: str) -> None:
+    model = ab.Sequential([Sum(), layers.Dense(2, kernel_initializer="ones")])
+    x = {"a": np.ones((2, 3), "float32"), "b": np.ones((2, 3), "float32")}
+    if way == "fit":
+        model.compile("sgd", "mse")
+        model.fit(x, np.full((2, 2), 6.0), verbose=0)
+    elif way == "symbol":
+        assert model({"a": layers.Input((3,)), "b": layers.Input((3,))}).shape == (None, 2)
+    elif way == "build":
+        model.build({"a": (None, 3), "b": (None, 3)})
+    result = model(x).detach() if way == "call" else model.predict(x)
+    np.testing.assert_allclose(result, np.full((2, 2), 6.0))
+    assert model.count_params() == 8
+
+
+def test_the_first_layer_may_take_a_list() -> None:
+    model = ab.Sequential([layers.Add(), layers.Dense(2, kernel_initializer="ones")])
+    x = [np.ones((2, 3), "float32"), np.ones((2, 3), "float32")]
+    np.testing.assert_allclose(model(x).detach(), np.full((2, 2), 6.0))
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(model)).predict(x), np.full((2, 2), 6.0))
+
+
+def test_inside_a_layer_no_size_is_taken_while_shapes_are_inferred() -> None:
+    class Held(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = pooled(strides=2, padding="same")
+
+        def call(self, inputs):
+            return self.body(inputs)
+
+    inputs = layers.Input((None, 2))
+    model = ab.Model(inputs, Held()(inputs))
+    for length, expected in ((4, 5.0), (5, 14 / 3), (9, 5.2)):
+        np.testing.assert_allclose(model.predict(np.ones((2, length, 2))), np.full((2, 2), expected), rtol=1e-6)

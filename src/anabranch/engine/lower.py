@@ -198,6 +198,7 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     reach: dict[int, int] = {}  # over how many axes each value is masked
     masks: dict[int, Any] = {}  # of the values that have one
     names = {"self", "torch"}
+    declared = any(tensor.shape and tensor.shape[0] is not None for tensor in graph.inputs)
     for index, (number, tensor) in enumerate(zip(flat.inputs, graph.inputs, strict=True)):
         if index in absent:
             values[number] = None
@@ -205,6 +206,8 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
         name = graph.names.get(tensor.node.operation, tensor.name)
         values[number] = tracer.proxy(_placeholder(tracer.graph, name, names))
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
+        if declared:
+            _forget_batch([values[number]])
     with runtime.tracing(tracer), runtime.training_scope(training):
         for step in flat.steps:
             masked = masked_axes(step, reach)
@@ -212,6 +215,8 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
             inputs = runtime.distinct([values[number] for number in step.inputs], given)
             results, found = trace_step(tracer, step, inputs, given, masked)
             note_shapes(step, masked, results, found)
+            if declared:
+                _forget_batch(results)
             values.update(zip(step.outputs, results, strict=True))
             masks.update((number, mask) for number, mask in zip(step.outputs, found, strict=True) if mask is not None)
     outputs = [values[number] for number in flat.outputs]
@@ -222,6 +227,13 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
     tracer.graph.output(tracer.create_arg(result))
     _forget_unused(tracer.graph, [mask.node for mask in masks.values() if isinstance(mask, Proxy)])
     return Lowered(tracer.root, tracer.graph, training, len(outputs), tuple(masks_of_outputs), tuple(tracer.modules))
+
+
+def _forget_batch(values: Iterable[object]) -> None:
+    """Note that the batch of traced values may have any size, whichever an Input declares: data of other sizes may come."""
+    for value in values:
+        if isinstance(value, Proxy) and value.node.meta.get("shape"):
+            value.node.meta["shape"] = (None, *value.node.meta["shape"][1:])
 
 
 def _placeholder(graph: torch.fx.Graph, name: str, taken: set[str]) -> torch.fx.Node:

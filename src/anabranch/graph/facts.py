@@ -6,6 +6,7 @@ The graph, the masks, the run and lowering ask an operation for its :class:`Fact
 from __future__ import annotations
 
 import functools
+import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -168,6 +169,17 @@ def product(arguments: Mapping[str, Any], inputs: Inputs) -> int:
 def dropped(arguments: Mapping[str, Any], inputs: Inputs) -> int:
     """Say that masked axes may go elsewhere, so that no mask stays."""
     return 0
+
+
+def reshaped(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that the shape changes: the mask stays where the masked axes come first in the new shape as well."""
+    (shape, reach), wanted = inputs[0], arguments["newshape"]
+    sizes = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
+    rest, others = shape[reach:], sizes[reach:]
+    if len(sizes) < reach or not all(type(size) is int for size in (*shape[1:], *sizes)) or -1 in others:
+        return 0
+    same = sizes[0] in (-1, shape[0]) and shape[1:reach] == sizes[1:reach] and math.prod(rest) == math.prod(others)
+    return reach if same else 0
 
 
 def permuted(arguments: Mapping[str, Any], inputs: Inputs) -> int:

@@ -25,6 +25,10 @@ class WithGraph(Protocol):
     def need_running_graph(self) -> Graph:
         """Return ``running_graph``, or raise where it is not known yet."""
 
+    @property
+    def follows_data(self) -> bool:
+        """Whether the graph may change with the data: no Input says what goes in."""
+
     def follow(self, x: object) -> None:
         """Make ``running_graph`` fit data ``x``."""
 

@@ -18,6 +18,15 @@ def same(a: Shape, b: Shape) -> bool:
     return len(a) == len(b) and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
 
 
+def same_but_batch(a: Shape, b: Shape) -> bool:
+    """Return whether two shapes can be equal, apart from the batch's size, which an Input may declare and data need not have.
+
+    >>> same_but_batch((2, 3), (4, 3)), same_but_batch((2, 3), (2, 4))
+    (True, False)
+    """
+    return len(a) == len(b) and same(a[1:], b[1:])
+
+
 def broadcast(a: Shape, b: Shape) -> Shape:
     """Return the shape of an element-wise result: sizes align from the right, 1 stretches.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from anabranch import _tree
+from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError
 from anabranch.graph import Graph, Shape, Spec, call_site
 from anabranch.graph.arrays import ArrayLike
-from anabranch.graph.shapes import same
+from anabranch.graph.shapes import same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 
@@ -17,11 +17,13 @@ from anabranch.layers.core import Input
 def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
     """Return shape and dtype of each array in ``x``, in its nest: any batch size, floats in the model's own type."""
 
-    def spec(leaf: ArrayLike) -> Spec:
-        dtype = str(leaf.dtype).removeprefix("torch.")
-        return Spec((None, *leaf.shape[1:]) if leaf.shape else (), model.dtype if "float" in dtype else dtype)
+    def spec(leaf: ArrayLike | Spec) -> Spec:
+        if isinstance(leaf, Spec):
+            return leaf
+        dtype, shape = str(leaf.dtype).removeprefix("torch."), runtime.described_shape(leaf)
+        return Spec((None, *shape[1:]) if shape else (), model.dtype if "float" in dtype else dtype)
 
-    return _tree.map_leaves(spec, x) if not isinstance(x, Spec) else x
+    return _map(spec, x)
 
 
 def specs_of_shapes(model: Layer, shape: _tree.Nest) -> _tree.Nest:
@@ -42,9 +44,9 @@ def symbolic(shape: _tree.Nest, dtypes: Iterator[str]) -> _tree.Nest:
     return Input(batch_shape=tuple(shape), dtype=next(dtypes))
 
 
-def specs_in(graph: Graph) -> _tree.Nest:
-    """Return the specs of a graph's inputs, in their nest."""
-    return _map(lambda tensor: tensor.spec, graph.input_structure)
+def specs_of_tensors(nest: _tree.Nest) -> _tree.Nest:
+    """Return the specs of symbolic tensors, in their nest."""
+    return _map(lambda tensor: tensor.spec, nest)
 
 
 def graph_for(model: Layer, specs: object, known: Graph | None) -> Graph:
@@ -54,19 +56,32 @@ def graph_for(model: Layer, specs: object, known: Graph | None) -> Graph:
     """
     if known is None:
         return _made(model, specs)
-    before = _map(lambda tensor: tensor.spec, known.input_structure)
-    old, new = _leaves(before), _leaves(specs)
-    if _form(before) != _form(specs) or any(
-        a.dtype != b.dtype or len(a.shape) != len(b.shape) for a, b in zip(old, new, strict=True)
-    ):
+    before = specs_of_tensors(known.input_structure)
+    fitting = opened(before, specs)
+    if fitting is None or any(a.dtype != b.dtype for a, b in zip(_leaves(before), _leaves(specs), strict=True)):
         return _made(model, specs)
-    if all(same(b.shape, a.shape) for a, b in zip(old, new, strict=True)):
+    if fitting is before:
         return known
-    open_specs = iter([Spec(_common(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
     try:
-        return _made(model, _map(lambda _: next(open_specs), specs))
+        return _made(model, fitting)
     except AnabranchError:
         return _made(model, specs)  # what cannot do without its sizes; or the data are wrong, and this says how
+
+
+def opened(before: _tree.Nest, specs: _tree.Nest) -> _tree.Nest:
+    """Return ``before`` where it fits ``specs``, else it with the sizes that differ left open; None where ranks or nests do."""
+    old, new = _leaves(before), _leaves(specs)
+    if _form(before) != _form(specs) or any(len(a.shape) != len(b.shape) for a, b in zip(old, new, strict=True)):
+        return None
+    if all(same_but_batch(b.shape, a.shape) for a, b in zip(old, new, strict=True)):
+        return before
+    found = iter([Spec(_common(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
+    return _map(lambda _: next(found), before)
+
+
+def inputs_for(specs: _tree.Nest) -> _tree.Nest:
+    """Return an Input for each spec, in their nest."""
+    return _map(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
 
 
 def _common(one: Shape, other: Shape) -> Shape:
@@ -74,7 +89,7 @@ def _common(one: Shape, other: Shape) -> Shape:
 
 
 def _made(model: Layer, specs: object) -> Graph:
-    inputs = _map(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
+    inputs = inputs_for(specs)
     return Graph(inputs, model.describe((inputs,), {}, call_site(), noted=False))
 
 

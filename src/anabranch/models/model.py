@@ -16,7 +16,7 @@ from anabranch.diagnosis import wrong_value
 from anabranch.graph import Graph, Home, Tensor, map_specs, replay
 from anabranch.graph.arrays import is_array
 from anabranch.graph.casting import as_declared
-from anabranch.graph.shapes import check_shapes, same
+from anabranch.graph.shapes import check_shapes, same_but_batch
 from anabranch.layers.base import Layer, is_mask
 from anabranch.layers.building import shapes_in
 from anabranch.layers.core import InputLayer
@@ -153,6 +153,11 @@ class Model(Structure):
         if graph is None:
             raise self._not_built()
         return graph
+
+    @property
+    def follows_data(self) -> bool:
+        """Whether the graph may change with the data."""
+        return self.graph is None
 
     def follow(self, x: object) -> None:
         """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes.
@@ -300,13 +305,16 @@ class Model(Structure):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by data: the config, the weights' values, and what ``compile`` took."""
-        graph = self._implicit if self.graph is None else None
-        seen = self._seen if graph is None else implicit.specs_in(graph)
         values = self.get_weights() if self.built and self.weights else None
         from anabranch.models import editing  # which a description does without
 
         arguments = None if self._compiled is None else editing.compile_arguments(self._compiled.arguments)
-        return _restored, (type(self), self.get_config(), seen, values, arguments)
+        return _restored, (type(self), self.get_config(), self._specs_seen(), values, arguments)
+
+    def _specs_seen(self) -> _tree.Nest:
+        """Return what a model whose config does not say what goes in was made for; None where it does."""
+        graph = self._implicit if self.graph is None else None
+        return self._seen if graph is None else implicit.specs_of_tensors(graph.input_structure)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         """Return a model with layers and weights of its own."""
@@ -580,7 +588,7 @@ def optional_inputs(model: Model) -> list[int]:
 
 def check_input(tensor: Tensor, declared: Tensor) -> None:
     """Raise unless a symbolic tensor fits a model's declared input."""
-    if not same(tensor.shape, declared.shape):
+    if not same_but_batch(tensor.shape, declared.shape):
         raise ShapeError(
             f"Input {declared.name!r} of the model takes another shape.",
             expected=f"{declared.shape} (declared at {declared.node.site})", got=f"{tensor.shape} (made at {tensor.node.site})",

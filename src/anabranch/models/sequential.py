@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from anabranch import _tree, registry, runtime
-from anabranch._asked import name_of
+from anabranch._asked import has_shape, name_of
 from anabranch._docstrings import described
-from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, NoGraphError, OutOfRangeError
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NoGraphError, OutOfRangeError
 from anabranch._frames import bound_methods
-from anabranch.graph import Graph, Shape, Tensor, call_site, outputs_of
+from anabranch.graph import Graph, Spec, Tensor, call_site, outputs_of
+from anabranch.graph.shapes import check_shapes, same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input, InputLayer
-from anabranch.models import architecture
+from anabranch.models import architecture, implicit
 from anabranch.models.model import Model
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Sequential(Model):
         self._row: list[Layer] = []
         self._source: _tree.Nest = None  # the symbolic tensor that it begins with
         self._end: _tree.Nest = None
+        self._undeclared = True  # whether the source has the sizes of data, so that those of other data fit as well
         if layers is not None and not isinstance(layers, (list, tuple)):
             raise ArgumentTypeError("Sequential takes a list of layers.", got=repr(layers), repair="Sequential([layer, …])")
         for layer in layers or ():
@@ -83,19 +85,24 @@ class Sequential(Model):
         if isinstance(layer, InputLayer):
             if self._row or self._source is not None:
                 raise ArgumentError("Only the first member of a Sequential can be an Input.", got=repr(layer))
-            self._source = self._end = layer.output
+            self._begin(layer.output)
             return
         if self._source is None and not self._row and layer.first_shape is not None:
-            self._source = self._end = Input(batch_shape=layer.first_shape)
+            self._begin(Input(batch_shape=layer.first_shape))
         if self._source is None and not self._row and layer.graph is not None:
             inner = layer.graph.inputs
             if len(inner) == 1:
-                self._source = self._end = Input(batch_shape=inner[0].shape, dtype=inner[0].dtype)
+                self._begin(Input(batch_shape=inner[0].shape, dtype=inner[0].dtype))
+                self._undeclared = isinstance(layer, Sequential) and layer._undeclared
         if self._source is not None:
             self._end = layer(self._end)
         self._row.append(layer)
         self._graph = None
         self.built = self._source is not None
+
+    def _begin(self, source: _tree.Nest) -> None:
+        self._source = self._end = source
+        self._undeclared = False
 
     def _no_layer(self, value: object) -> ArgumentTypeError:
         repair: str | None
@@ -168,11 +175,16 @@ class Sequential(Model):
         twin._row, twin._source, twin._end = row, graph.inputs[0], graph.output_structure
         return twin
 
-    def build(self, input_shape: Shape | None = None) -> None:
-        """Connect the layers for an input of ``input_shape``, the batch first.
+    @property
+    def follows_data(self) -> bool:
+        """Whether the graph may change with the data: where no Input declares what goes in."""
+        return self._undeclared
+
+    def build(self, input_shape: _tree.Nest = None) -> None:
+        """Connect the layers for an input of ``input_shape``, the batch first, or a nest of such shapes.
 
         Args:
-            input_shape: the shape, the batch first.
+            input_shape: the shape, the batch first, or a list or dict of shapes.
 
         Example:
             >>> from anabranch import Sequential, layers
@@ -183,26 +195,49 @@ class Sequential(Model):
         """
         if input_shape is None:
             raise ArgumentError("build needs the shape of the input.", expected="(None, …)", got="None")
+        check_shapes(input_shape, "input_shape of build")
         if self._source is None:
+            self._connect_to(implicit.specs_of_shapes(self, input_shape))
+
+    def _connect_to(self, specs: _tree.Nest) -> None:
+        if isinstance(specs, Spec):
             dtype = "int32" if self._row and type(self._row[0]).__name__ == "Embedding" else None
-            self._connect(Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=dtype))
+            self._connect(Input(batch_shape=specs.shape, dtype=dtype))
+        else:
+            self._connect(implicit.inputs_for(specs))
 
     def follow(self, x: object) -> None:
-        """Connect the layers for data ``x``, where that is still to do.
+        """Connect the layers for data ``x``; where they are, and no Input declares sizes, let them fit those of ``x`` too.
 
         Args:
-            x: an array or tensor (B, …).
+            x: an array or tensor (B, …), or a nest of them where the first layer takes one.
 
         Example:
             >>> from anabranch import Sequential, layers
             >>> import numpy as np
-            >>> model = Sequential([layers.Dense(2)])
-            >>> model.follow(np.ones((3, 4)))
-            >>> model.output_shape
-            (None, 2)
+            >>> model = Sequential([layers.Conv1D(2, 3), layers.GlobalMaxPooling1D()])
+            >>> model.follow(np.ones((3, 8, 4)))
+            >>> model.input_shape
+            (None, 8, 4)
+            >>> model.follow(np.ones((3, 9, 4)))
+            >>> model.input_shape
+            (None, None, 4)
         """
-        if self.graph is None:
-            self.build(tuple(_tree.leaves(x)[0].shape))
+        if not self._undeclared:
+            return
+        specs = implicit.specs_of(self, x)
+        if self._source is None:
+            self._connect_to(specs)
+            return
+        known = self._source, self._end, self._graph
+        before = implicit.specs_of_tensors(self._source)
+        fitting = implicit.opened(before, specs)
+        if fitting is None or fitting is before:
+            return  # whoever binds the data says what does not fit
+        try:
+            self._connect(implicit.inputs_for(fitting))
+        except AnabranchError:  # a layer that cannot do without the size
+            self._source, self._end, self._graph = known
 
     def get_config(self) -> dict[str, Any]:
         """Return the architecture as JSON in Keras's form: the layers with their settings; no weights.
@@ -217,6 +252,8 @@ class Sequential(Model):
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
         entries = [registry.serialize(layer) for layer in self._row]
         if self._source is None:
+            return {**config, "layers": entries}
+        if not isinstance(self._source, Tensor):  # written with the data's nest
             return {**config, "layers": entries}
         source = architecture.input_entry(self._source, self._source.name)
         return {**config, "layers": [source, *entries], "build_input_shape": list(self._source.shape)}
@@ -249,6 +286,10 @@ class Sequential(Model):
             repair="Sequential([Input((…)), …])",
         )
 
+    def _specs_seen(self) -> _tree.Nest:
+        known = self._source is None or isinstance(self._source, Tensor)
+        return None if known else implicit.specs_of_tensors(self._source)
+
     def compute_output_shape(self, input_shape: _tree.Nest) -> _tree.Nest:
         """Return the output's shape for ``input_shape``, the batch first; layers that are not connected stay so.
 
@@ -278,17 +319,20 @@ class Sequential(Model):
             >>> Sequential([layers.Dense(2)]).compute_output_spec(layers.Input((4,))).shape
             (None, 2)
         """
-        if self.graph is None:
-            self.build(inputs.shape)
+        self.follow(implicit.specs_of_tensors(inputs))
         return super().compute_output_spec(inputs, **kwargs)
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
-        if self.graph is None:
+        if self._undeclared and (self._source is None or not runtime.is_tracing()):
             args, kwargs = self._call_arguments(args, kwargs)
-            value = runtime.as_tensor(args[0])
-            self.build(tuple(value.shape))
-            args = (value,)
+            if not self._fits(args[0]):
+                args = (runtime.as_tensors(args[0]),)
+                self.follow(args[0])
         return super()._compute(args, kwargs)
+
+    def _fits(self, x: object) -> bool:
+        """Return whether the graph takes one array, as at most calls."""
+        return isinstance(self._source, Tensor) and has_shape(x) and same_but_batch(tuple(x.shape), self._source.shape)
 
 
 def _row_of(graph: Graph) -> list[Layer] | None:

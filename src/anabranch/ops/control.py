@@ -11,7 +11,7 @@ from anabranch._arguments import checked
 from anabranch._asked import described, has_shape, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bounded
-from anabranch.graph import Tensor as Symbolic
+from anabranch.graph import Function, Tensor as Symbolic, call_site, describe
 from anabranch.graph.arrays import is_numpy
 from anabranch.ops._arguments import documented
 from anabranch.ops._torch import torch
@@ -125,6 +125,8 @@ def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
     >>> map(lambda x: 2 * x, torch.tensor([1, 2]))
     tensor([2, 4])
     """
+    if _rows_unknown(xs):
+        return _as_node("map", lambda xs: map(f, xs), xs)
     return _stacked([f(part) for part in _parts(xs)])
 
 
@@ -145,6 +147,8 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     given = _tensors(elements)
     if not _tree.leaves(given) or not all(shape(leaf) and shape(leaf)[0] != 0 for leaf in _tree.leaves(given)):
         raise ShapeError("elements must have a first axis, which is taken apart.", expected="(N, …)", got=described(elements))
+    if any(isinstance(leaf, Symbolic) for leaf in _tree.leaves(given)):
+        return _as_node("vectorized_map", lambda elements: vectorized_map(function, elements), given)
     return torch.vmap(function)(given)
 
 
@@ -175,12 +179,30 @@ def scan(
     """
     if xs is None and length is None:
         raise ArgumentError("How often is not known.", expected="scan(f, init, xs) or scan(f, init, length=n)")
+    if _rows_unknown(xs):
+        last, stacked = _as_node("scan", lambda given: scan(f, given[0], given[1], length, reverse), [init, xs])
+        return last, stacked
     parts = [None] * (length or 0) if xs is None else _parts(xs)
     state, outputs = _tensors(init), []
     for part in reversed(parts) if reverse else parts:
         state, output = f(state, part)
         outputs.append(output)
     return _tensors(state), _stacked(outputs[::-1] if reverse else outputs)
+
+
+class _OverRows(Function):
+    """A function over rows whose number is known when it runs: it goes into a model whole."""
+
+    opaque_if_needed = True
+
+
+def _rows_unknown(xs: Nest) -> bool:
+    return any(isinstance(leaf, Symbolic) and leaf.shape[:1] == (None,) for leaf in _tree.leaves(xs))
+
+
+def _as_node(name: str, run: Callable[[Nest], Nest], given: Nest) -> Nest:
+    run.__name__ = name
+    return describe(_OverRows(run), (given,), {}, call_site())
 
 
 def _asked(function: Callable[..., R], name: str, variables: Sequence[Nest]) -> R:

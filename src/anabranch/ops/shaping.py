@@ -9,7 +9,7 @@ from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._tree import Nest
 from anabranch.graph import rules
-from anabranch.graph.facts import along, dropped, permuted, swapped
+from anabranch.graph.facts import along, dropped, permuted, reshaped, swapped
 from anabranch.graph.shapes import product
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, fakes, torch
@@ -23,7 +23,7 @@ ARGUMENTS = {
 }
 
 
-@operation(rules.reshaped, dropped)
+@operation(rules.reshaped, reshaped)
 def reshape(x: TensorLike, newshape: ShapeLike) -> Tensor:
     """Return the elements of x in another shape.
 

@@ -14,7 +14,7 @@ from anabranch._asked import shown
 from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch.graph import Graph, Shape, Tensor, Weight
 from anabranch.graph.casting import is_cast
-from anabranch.graph.shapes import same
+from anabranch.graph.shapes import same_but_batch
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
 from anabranch.runtime.masks import mask_of, traced, with_mask
@@ -168,7 +168,7 @@ def as_input(value: object, declared: Tensor, model: str) -> torch.Tensor:
     tensor = as_tensor(value)
     if tensor.dim() == len(declared.shape) - 1 and declared.shape[-1] == 1:
         tensor = tensor.unsqueeze(-1)
-    if not same(tuple(tensor.shape), declared.shape):
+    if not same_but_batch(tuple(tensor.shape), declared.shape):
         raise ShapeError(
             f"Input {declared.name!r} of model {model!r} takes another shape.",
             expected=str(declared.shape), got=str(tuple(tensor.shape)),

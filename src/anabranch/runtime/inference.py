@@ -22,6 +22,7 @@ from anabranch import _tree
 from anabranch._asked import Shaped, has_shape
 from anabranch._errors import AnabranchError, DtypeError, EngineError
 from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
+from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
@@ -270,9 +271,9 @@ def _run_in(
     return result, masks
 
 
-def described_shape(value: torch.Tensor) -> Shape:
-    """Return a tensor's shape; while shapes are found, as far as its symbolic tensor knows it."""
-    shape: Shape | None = value.__dict__.get(_DESCRIBED)
+def described_shape(value: ArrayLike) -> Shape:
+    """Return an array's shape; while shapes are found, as far as its symbolic tensor knows it."""
+    shape: Shape | None = value.__dict__.get(_DESCRIBED) if isinstance(value, torch.Tensor) else None
     return tuple(value.shape) if shape is None else shape
 
 

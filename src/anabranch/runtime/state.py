@@ -152,7 +152,8 @@ def run(
     return bare(result) if edges else result, masks
 
 
-def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_tree.Nest, Masks]:
+def _with_mode(layer: Operation, kwargs: dict[str, Any]) -> tuple[dict[str, Any], bool | None]:
+    """Return the arguments with ``training`` where the layer's ``call`` takes it, and whether this is training."""
     training = mode_of(layer, kwargs.get("training"))
     if training is not None:
         layer.set_mode(training)
@@ -160,8 +161,13 @@ def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
         kwargs = {**kwargs, "training": training}
     elif "training" in kwargs:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
-    previous = None
-    if not layer.is_function:
+    return kwargs, training
+
+
+def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_tree.Nest, Masks]:
+    training, previous = _state.training, None
+    if not layer.is_function:  # whose ``training`` is its own
+        kwargs, training = _with_mode(layer, kwargs)
         kwargs, previous = inject_masks(layer, args, kwargs)
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)

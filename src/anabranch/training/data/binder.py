@@ -62,7 +62,7 @@ class ModelBinder:
         rebind: Callable[[], Sequence[Target]] | None = None,
     ) -> None:
         self.strategy = strategy
-        self._follows = model if model.graph is None else None  # a custom call takes whatever comes
+        self._follows = model if model.follows_data else None
         self._take_slots(model)
         self._targets = targets
         self._rebind = rebind
