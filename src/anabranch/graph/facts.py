@@ -175,9 +175,10 @@ def reshaped(arguments: Mapping[str, Any], inputs: Inputs) -> int:
     """Say that the shape changes: the mask stays where the masked axes come first in the new shape as well."""
     (shape, reach), wanted = inputs[0], arguments["newshape"]
     sizes = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
-    rest, others = shape[reach:], sizes[reach:]
-    if len(sizes) < reach or not all(type(size) is int for size in (*shape[1:], *sizes)) or -1 in others:
-        return 0
+    rest = [size for size in shape[reach:] if size is not None]
+    others = [size for size in sizes[reach:] if isinstance(size, int)]
+    if len(sizes) < reach or len(rest) + reach < len(shape) or len(others) + reach < len(sizes) or None in shape[1:reach]:
+        return 0  # not all sizes are known
     same = sizes[0] in (-1, shape[0]) and shape[1:reach] == sizes[1:reach] and math.prod(rest) == math.prod(others)
     return reach if same else 0
 
