@@ -1,8 +1,8 @@
 # make demo: train the toy ResNet. make test: run the tests. make docs: build the site into site/.
 # Each creates .venv and installs what it needs.
-# make floor, make newest: the tests on the oldest torch that is declared and on the newest, in environments of several GB.
+# make floor, make newest: the tests on the oldest dependencies that pyproject.toml declares and on the newest torch, in environments
+# of several GB.
 PYTHON ?= python3
-FLOOR := 2.6.0
 BIN := .venv/bin
 
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
@@ -39,6 +39,7 @@ floor: .venv-floor/stamp
 
 newest: .venv-newest/stamp
 	.venv-newest/bin/pytest -n 2
+
 nonsense: .venv/dev.stamp
 	$(BIN)/pytest -m slow tests/nonsense
 
@@ -72,12 +73,18 @@ clean:
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[docs]"
 	touch $@
 
+# each dependency in the oldest version that is declared, one a line
+OLDEST := import tomllib; \
+	declared = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; \
+	print(*[each.split(',')[0].replace('>=', '==') for each in declared], sep='\n')
+
 .venv-floor/stamp: pyproject.toml
 	test -x .venv-floor/bin/python || $(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/pip install --quiet torch==$(FLOOR) -e ".[dev]"
+	.venv-floor/bin/python -c "$(OLDEST)" > .venv-floor/constraints.txt
+	.venv-floor/bin/pip install --quiet -c .venv-floor/constraints.txt -e ".[test]"
 	touch $@
 
 .venv-newest/stamp: pyproject.toml
 	test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/pip install --quiet --upgrade torch -e ".[dev]"
+	.venv-newest/bin/pip install --quiet --upgrade torch -e ".[test]"
 	touch $@
