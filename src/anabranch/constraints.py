@@ -11,7 +11,7 @@ from anabranch._arguments import guarded
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, Value, field, number
-from anabranch.registry import Json, Registry, classes_among, finder, writer
+from anabranch.registry import Json, Registry, finder, registry_of, writer
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -138,10 +138,7 @@ def _norms(w: Tensor, axis: int | list[int]) -> Tensor:
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
-_registry: Registry[Callable[[Tensor], Tensor] | None] = Registry(
-    "constraint", "keras.constraints", Constraint,
-    lambda: classes_among(globals(), __all__, Constraint),
-)  # fmt: skip
+_registry: Registry[Callable[[Tensor], Tensor] | None] = registry_of(globals(), Constraint)
 
 
 @finder

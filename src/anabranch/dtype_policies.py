@@ -28,8 +28,7 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
         identifier: a policy, its name, its JSON, or None for the global one.
 
     Raises:
-        UnknownNameError: there is no such policy.
-        ArgumentTypeError: nothing of the kind.
+        UnknownNameError, ArgumentTypeError: there is no such policy.
 
     Example:
         >>> get("mixed_bfloat16").compute_dtype

@@ -16,7 +16,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, Shap
 from anabranch._fields import Field, Value, field, integer, number
 from anabranch._frames import bounded
 from anabranch.graph.weight import SeededInitializer
-from anabranch.registry import Json, Registry, classes_among, finder, writer
+from anabranch.registry import Json, Registry, finder, registry_of, writer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -415,11 +415,7 @@ glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNorm
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
-_OLD = {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
-_registry: Registry[Any] = Registry(
-    "initializer", "keras.initializers", Initializer,
-    lambda: _OLD | classes_among(globals(), __all__, Initializer),
-)  # fmt: skip
+_registry: Registry[Any] = registry_of(globals(), Initializer, zero=Zeros, one=Ones, normal=RandomNormal, uniform=RandomUniform)
 
 
 @finder

@@ -432,14 +432,6 @@ def writer(function: Callable[P, R]) -> Callable[P, R]:
     return bounded(checked(_documented(function)))
 
 
-def classes_among(namespace: Mapping[str, Any], names: Iterable[str], base: type[T]) -> dict[str, type[T]]:
-    """Return those of a module's ``names`` that mean subclasses of ``base``."""
-    found = {name: namespace[name] for name in names}
-    return {
-        name: each for name, each in found.items() if isinstance(each, type) and issubclass(each, base) and each is not base
-    }
-
-
 class Registry(Generic[T]):
     """The names of one package.
 
@@ -551,3 +543,20 @@ class Registry(Generic[T]):
         article = "an" if self.kind[0] in "aeiou" else "a"
         wanted = f"a name, {article} {self.kind} object" + (" or a function" if self.callables else "")
         return ArgumentTypeError(f"Expected {article} {self.kind}.", expected=wanted, got=repr(identifier)[:120], repair=repair)
+
+
+def registry_of(namespace: Mapping[str, Any], base: type[Any], **older_names: type) -> Registry[Any]:
+    """Return the registry of a module of classes: of those in its ``__all__`` that derive from ``base``.
+
+    Args:
+        namespace: what the module defines; read when the first name is looked up.
+        base: the class of its objects, which gives them their name in errors.
+        older_names: further names.
+    """
+
+    def names() -> dict[str, Any]:
+        found = {name: namespace[name] for name in namespace["__all__"]}
+        return older_names | {name: each for name, each in found.items() if isinstance(each, type) and each is not base}
+
+    kind = base.__name__.lower()
+    return Registry(kind, f"keras.{kind}s", base, names)

@@ -9,7 +9,7 @@ from anabranch._arguments import guarded
 from anabranch._errors import AnabranchError, ShapeError
 from anabranch._fields import Convert, Field, Value, choice, field, number
 from anabranch.graph.call_site import call_site
-from anabranch.registry import Json, Registry, classes_among, finder, writer
+from anabranch.registry import Json, Registry, finder, registry_of, writer
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -133,10 +133,7 @@ class OrthogonalRegularizer(Regularizer):
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_registry: Registry[Callable[[Tensor], Tensor] | None] = Registry(
-    "regularizer", "keras.regularizers", Regularizer,
-    lambda: classes_among(globals(), __all__, Regularizer),
-)  # fmt: skip
+_registry: Registry[Callable[[Tensor], Tensor] | None] = registry_of(globals(), Regularizer)
 
 
 @finder

@@ -40,8 +40,8 @@ _documented = described(
 
 
 def loss_function(function: Callable[P, R]) -> Callable[P, R]:
-    """Complete the docstring of a function ``(y_true, y_pred, …)`` that gives a value for each sample; guard its arguments."""
-    return takes_symbols(guarded(_documented(function)))
+    """Let users call a function ``(y_true, y_pred, …)`` of a value for each sample: documented, its arguments held."""
+    return bounded(takes_symbols(guarded(_documented(function))))
 
 
 def takes_symbols(function: Callable[P, R]) -> Callable[P, R]:

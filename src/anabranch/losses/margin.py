@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from anabranch._frames import bounded
 from anabranch.losses._agreement import Tensor, Values, agree, loss_function
 from anabranch.losses.loss import FunctionLoss
 
@@ -16,7 +15,6 @@ def _shortfall(y_true: Values, y_pred: Values, loss: str) -> Tensor:
     return (1.0 - torch.where(binary, 2.0 * true - 1.0, true) * pred).clamp_min(0.0)
 
 
-@bounded
 @loss_function
 def hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0) over the last axis.
@@ -31,7 +29,6 @@ def hinge(y_true: Values, y_pred: Values) -> Tensor:
     return _shortfall(y_true, y_pred, "hinge").mean(-1)
 
 
-@bounded
 @loss_function
 def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of max(1 - t·p, 0)² over the last axis.
@@ -46,7 +43,6 @@ def squared_hinge(y_true: Values, y_pred: Values) -> Tensor:
     return _shortfall(y_true, y_pred, "squared_hinge").square().mean(-1)
 
 
-@bounded
 @loss_function
 def categorical_hinge(y_true: Values, y_pred: Values) -> Tensor:
     """Return max(max((1 - t)·p) - Σ t·p + 1, 0) along the last axis.

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from anabranch import config
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
-from anabranch._frames import bounded
 from anabranch.graph.call_site import warn
 from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices, loss_function
 from anabranch.losses.loss import FunctionLoss, Reduction, reduced
@@ -26,7 +25,6 @@ def log_probabilities(pred: Tensor, from_logits: bool, axis: int = -1) -> Tensor
     return torch.log((pred / pred.sum(axis, keepdim=True)).clamp(least, 1.0 - least))
 
 
-@bounded
 @loss_function
 def sparse_categorical_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
@@ -65,7 +63,6 @@ def _sparse(true: Tensor, pred: Tensor, from_logits: bool, ignore_class: int | N
     return values.reshape(true.shape) if reduction == "none" else values
 
 
-@bounded
 @loss_function
 def categorical_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
@@ -85,7 +82,6 @@ def categorical_crossentropy(
     return -(true * log_probabilities(pred, from_logits, axis)).sum(axis)
 
 
-@bounded
 @loss_function
 def categorical_focal_crossentropy(
     y_true: Values,
@@ -122,7 +118,6 @@ def _classes(y_true: Values, y_pred: Values, smoothing: float, what: str) -> tup
     return (true * (1.0 - smoothing) + smoothing / true.shape[-1] if smoothing else true), pred
 
 
-@bounded
 @loss_function
 def binary_crossentropy(
     y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
@@ -155,7 +150,6 @@ def _binary(true: Tensor, pred: Tensor, from_logits: bool) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, true.to(logits.dtype), reduction="none").to(pred.dtype)
 
 
-@bounded
 @loss_function
 def binary_focal_crossentropy(
     y_true: Values,
@@ -192,7 +186,6 @@ def binary_focal_crossentropy(
     return values.mean(axis)
 
 
-@bounded
 @loss_function
 def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: float) -> Tensor:
     """Return (1 - p[class]^q) / q, which wrong labels move less (Zhang & Sabuncu 2018).
@@ -210,7 +203,6 @@ def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: flo
     return (1 - pred.gather(-1, true.unsqueeze(-1)).squeeze(-1).pow(q)) / q
 
 
-@bounded
 @loss_function
 def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     """Return Σ t·log(t / p) over the last axis; both are clipped to [ε, 1].
@@ -228,7 +220,6 @@ def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     return (true * torch.log(true / pred)).sum(-1)
 
 
-@bounded
 @loss_function
 def poisson(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of p - t·log(p + ε) over the last axis.

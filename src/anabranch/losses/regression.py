@@ -15,7 +15,6 @@ from anabranch.losses._agreement import Tensor, Values, agree, loss_function, ta
 from anabranch.losses.loss import FunctionLoss
 
 
-@bounded
 @loss_function
 def mean_squared_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of (t - p)² over the last axis.
@@ -28,7 +27,6 @@ def mean_squared_error(y_true: Values, y_pred: Values) -> Tensor:
     return F.mse_loss(pred, true, reduction="none").mean(-1)
 
 
-@bounded
 @loss_function
 def mean_absolute_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of |t - p| over the last axis.
@@ -41,7 +39,6 @@ def mean_absolute_error(y_true: Values, y_pred: Values) -> Tensor:
     return (true - pred).abs().mean(-1)
 
 
-@bounded
 @loss_function
 def mean_absolute_percentage_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return 100 times the mean of |t - p| / max(|t|, ε) over the last axis; ε is ``config.epsilon()``.
@@ -54,7 +51,6 @@ def mean_absolute_percentage_error(y_true: Values, y_pred: Values) -> Tensor:
     return 100.0 * ((true - pred) / true.abs().clamp_min(config.epsilon())).abs().mean(-1)
 
 
-@bounded
 @loss_function
 def mean_squared_logarithmic_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of (log(1 + t) - log(1 + p))² over the last axis; both are clipped at ε from below.
@@ -71,7 +67,6 @@ def mean_squared_logarithmic_error(y_true: Values, y_pred: Values) -> Tensor:
     return (torch.log(pred.clamp_min(least) + 1.0) - torch.log(true.clamp_min(least) + 1.0)).square().mean(-1)
 
 
-@bounded
 @loss_function
 def huber(y_true: Values, y_pred: Values, delta: float = 1.0) -> Tensor:
     """Return the mean over the last axis of e²/2 where |e| ≤ delta, and of delta·|e| - delta²/2 beyond (Huber 1964).
@@ -88,7 +83,6 @@ def huber(y_true: Values, y_pred: Values, delta: float = 1.0) -> Tensor:
     return torch.where(error <= delta, 0.5 * error.square(), delta * error - 0.5 * delta**2).mean(-1)
 
 
-@bounded
 @loss_function
 def log_cosh(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of log(cosh(p - t)) over the last axis, computed so that it does not overflow.

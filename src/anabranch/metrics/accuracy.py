@@ -6,7 +6,6 @@ import torch
 
 from anabranch._errors import ArgumentError
 from anabranch._fields import Field, boolean, integer, number
-from anabranch._frames import bounded
 from anabranch.losses._agreement import Tensor, Values, agree, class_indices, loss_function, tensors
 from anabranch.losses.loss import DType, named
 from anabranch.metrics.metric import typed
@@ -33,7 +32,6 @@ def accuracy(y_true: Values, y_pred: Values) -> Tensor:
     return _float(true == pred, pred)
 
 
-@bounded
 @loss_function
 def binary_accuracy(y_true: Values, y_pred: Values, threshold: float = 0.5) -> Tensor:
     """Return 1 where (y_pred > ``threshold``) equals y_true, else 0.
@@ -50,7 +48,6 @@ def binary_accuracy(y_true: Values, y_pred: Values, threshold: float = 0.5) -> T
     return _float((pred > threshold) == true, pred)
 
 
-@bounded
 @loss_function
 def categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     """Return 1 where y_true and y_pred are largest at the same position of the last axis, else 0.
@@ -66,7 +63,6 @@ def categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     return _float(true.argmax(-1) == pred.argmax(-1), pred)
 
 
-@bounded
 @loss_function
 def sparse_categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     """Return 1 where the class index is that of the largest score, else 0.
@@ -83,7 +79,6 @@ def sparse_categorical_accuracy(y_true: Values, y_pred: Values) -> Tensor:
     return _float(pred.argmax(-1) == true, pred)
 
 
-@bounded
 @loss_function
 def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Tensor:
     """Return 1 where the class of the one-hot label is among the ``k`` largest scores, else 0.
@@ -100,7 +95,6 @@ def top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5) -> Te
     return _in_top(true.argmax(-1), pred, k)
 
 
-@bounded
 @loss_function
 def sparse_top_k_categorical_accuracy(y_true: Values, y_pred: Values, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
     """Return 1 where the class index is among those of the ``k`` largest scores, else 0.

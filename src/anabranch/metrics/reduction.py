@@ -66,9 +66,7 @@ class Sum(Metric):
     """Compute the weighted sum of values.
 
     Example:
-        >>> total = Sum()
-        >>> total.update_state([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
-        >>> total.result()
+        >>> Sum()([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
         tensor(4.)
     """
 

@@ -134,7 +134,7 @@ class CategoricalCrossentropy(FunctionMetric, function=losses.categorical_crosse
     """Compute the mean of -Σ t·log p over classes, for one-hot or soft labels.
 
     Example:
-        >>> CategoricalCrossentropy(from_logits=True)([[0.0, 1.0]], [[0.0, 0.0]])
+        >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])
         tensor(0.6931)
     """
 

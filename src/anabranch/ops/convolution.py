@@ -262,10 +262,6 @@ def _adaptive(
 def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
     """Return the positions of each block as channels: (B, H, W, C) -> (B, H / b, W / b, C · b²).
 
-    Args:
-        block_size: the size of a block.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
-
     >>> import torch
     >>> space_to_depth(torch.ones(1, 4, 4, 1), 2).shape
     torch.Size([1, 2, 2, 4])
@@ -280,10 +276,6 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_
 @operation()
 def depth_to_space(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
     """Return channels as the positions of blocks: (B, H, W, C) -> (B, H · b, W · b, C / b²).
-
-    Args:
-        block_size: the size of a block.
-        data_format: "channels_last" or "channels_first"; None: that of ``config``.
 
     >>> import torch
     >>> depth_to_space(torch.ones(1, 2, 2, 4), 2).shape
