@@ -289,3 +289,14 @@ def test_torchmetrics_is_never_imported() -> None:
     script = "import sys, anabranch.metrics as m; m.get('acc'); m.get(abs); print('torchmetrics' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["Mean", "Sum", "AUC", "Precision", "TruePositives", "F1Score", "BinaryAccuracy"])
+def test_metrics_in_half_floats_count_on(name, dtype):
+    metric = getattr(metrics, name)(dtype=dtype)
+    ones, zeros = torch.ones(3000, 1), torch.zeros(3000, 1)
+    for values in (ones, zeros):
+        metric.update_state(values) if name in ("Mean", "Sum") else metric.update_state(values, values)
+    expected = {"Mean": 0.5, "Sum": 3000, "TruePositives": 3000}.get(name, 1)
+    assert metric.result().float().reshape(()) == pytest.approx(expected, rel=0.01)

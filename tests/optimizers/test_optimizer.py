@@ -252,3 +252,16 @@ def test_constructors_are_those_of_keras(keras: Any) -> None:
             for room in (keras, __import__("anabranch"))
         )
         assert [p for p in theirs if p[0] != "kwargs"] == ours, name
+
+
+def test_learning_rate_and_iterations_serve_as_keras_s_variables():
+    optimizer = optimizers.SGD(0.5)
+    rate, count = optimizer.learning_rate, optimizer.iterations
+    assert (rate.name, rate.dtype, rate.shape, rate.trainable) == ("learning_rate", "float32", (), False)
+    assert (count.name, count.dtype, count.shape) == ("iteration", "int64", ())
+    assert rate.assign_sub(0.25).assign_add(1.0) == optimizer.learning_rate == 1.25
+    assert count.assign_add(3) == optimizer.iterations == 3
+    assert optimizer.learning_rate.value.equal(torch.tensor(1.25))
+    assert optimizer.iterations.value.equal(torch.tensor(3))
+    assert optimizer.learning_rate.numpy().dtype == "float32"
+    assert optimizer.iterations.numpy().dtype == "int64"

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from safetensors.numpy import load_file, save_file
 
 import anabranch as ab
@@ -268,3 +270,26 @@ def test_a_process_killed_while_it_writes_leaves_the_file_whole(tmp_path: Path) 
     assert with_part, "it was caught writing"
     held = load_file(path)
     assert len({float(value) for array in held.values() for value in (array.min(), array.max())}) == 1
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2", "float8_e4m3fn"])
+def test_floats_that_numpy_lacks_are_read(tmp_path: Path, name: str) -> None:
+    x = ab.Input((16,))
+    model = ab.Model(x, layers.Dense(16, use_bias=False, name="dense")(x))
+    kind = getattr(torch, name)
+    values = (
+        torch.arange(256, dtype=torch.uint8).view(kind).reshape(16, 16)
+        if kind.itemsize == 1
+        else torch.randn(16, 16, dtype=kind)
+    )
+    safetensors.torch.save_file({"dense/kernel": values}, path := tmp_path / "w.safetensors")
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.get_weights()[0], values.float().numpy())
+
+
+def test_types_that_no_weight_has_are_refused(tmp_path: Path) -> None:
+    x = ab.Input((1,))
+    model = ab.Model(x, layers.Dense(1, use_bias=False, name="dense")(x))
+    safetensors.torch.save_file({"dense/kernel": torch.ones(1, 1, dtype=torch.complex64)}, path := tmp_path / "w.safetensors")
+    with pytest.raises(FileFormatError, match="'dense/kernel' has a type that no weight has"):
+        model.load_weights(path)

@@ -135,3 +135,22 @@ def test_losses_and_metrics_may_be_given_as_json(classifier):
     loss, metric = ab.losses.SparseCategoricalCrossentropy(), ab.metrics.SparseCategoricalAccuracy(name="right")
     found = compiled(classifier(), loss=ab.losses.serialize(loss), metrics=[ab.metrics.serialize(metric)])
     assert found.metrics_names == ["loss", "right"]
+
+
+def test_options_may_be_set_after_compile():
+    x = ab.Input((3,))
+    model = ab.Model(x, layers.Dense(1)(x))
+    with pytest.raises(NotReadyError, match="Setting jit_compile needs a compiled model"):
+        model.jit_compile = True
+    model.compile("sgd", "mse")
+    model.steps_per_execution, model.jit_compile = 3, False
+    seen = []
+    noting = ab.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    model.fit(np.ones((5, 3)), np.ones(5), batch_size=1, verbose=0, callbacks=[noting])
+    assert seen == [2, 4]
+    with pytest.raises(ArgumentError, match="steps_per_execution must be a positive integer"):
+        model.steps_per_execution = 0
+    model.run_eagerly = True
+    with pytest.raises(ArgumentError, match="run eagerly and be compiled"):
+        model.jit_compile = True
+    assert (model.run_eagerly, model.jit_compile, model.steps_per_execution) == (True, False, 3)

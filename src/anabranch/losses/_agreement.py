@@ -15,8 +15,10 @@ from anabranch._docstrings import described
 from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbol, call_site
+from anabranch.graph.arrays import is_numpy
 from anabranch.graph.function import Whole
 from anabranch.graph.tensor import describe
+from anabranch.runtime.narrow import from_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -73,7 +75,8 @@ def _tensor(value: Values, beside: Values, name: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
     try:
-        tensor = torch.as_tensor(value, device=beside.device if isinstance(beside, Tensor) else None)
+        held = from_array(value) if is_numpy(value) else value
+        tensor = torch.as_tensor(held, device=beside.device if isinstance(beside, Tensor) else None)
     except RAW as error:
         raise DtypeError(f"{name} must be a tensor, an array or a number.", got=shown(value)) from error
     return tensor.to(getattr(torch, config.floatx())) if tensor.is_floating_point() else tensor

@@ -79,7 +79,7 @@ class Counting(Metric):
         class_id: int | None = None,
     ) -> dict[str, Tensor]:
         """Return the counts of a batch, each (thresholds,) or, where ``labels`` are counted apart, (thresholds, labels)."""
-        dtype = getattr(torch, self.dtype)
+        dtype = getattr(torch, self._state_dtype)
         true, pred = agree(y_true, y_pred, self.name)
         true, pred = true.to(dtype), pred.to(dtype)
         weight = torch.ones((), dtype=dtype, device=pred.device)

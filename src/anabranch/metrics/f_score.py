@@ -55,7 +55,7 @@ class FBetaScore(Metric):
                 got=f"y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}",
                 repair="utils.to_categorical(y) makes class indices one-hot",
             )
-        dtype = getattr(torch, self.dtype)
+        dtype = getattr(torch, self._state_dtype)
         self._build(y_pred)
         true, pred = y_true.to(dtype), y_pred.to(dtype)
         if self.threshold is None:
@@ -89,6 +89,7 @@ class FBetaScore(Metric):
         precision, recall = tp / (tp + fp + least), tp / (tp + fn + least)
         square = self.beta**2
         score = (1 + square) * precision * recall / (square * precision + recall + least)
+        score = score.to(getattr(torch, self.dtype))
         if self.average == "weighted":
             return (score * often / (often.sum() + least)).sum()
         return score if self.average is None else score.mean()

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
@@ -17,10 +18,9 @@ from anabranch._fields import Configurable, Field, field, state
 from anabranch.graph import Tensor as Symbol
 from anabranch.graph.arrays import is_numpy
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
+from anabranch.runtime.narrow import computable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from anabranch.initializers import InitializerLike
 
 Tensor = torch.Tensor
@@ -118,6 +118,11 @@ class Metric(Configurable):
             cls.update_state = _prepared(cls.__dict__["update_state"])  # type: ignore[method-assign]  # the same, prepared
 
     @property
+    def _state_dtype(self) -> str:
+        """The type of state: half floats count no further than to 2,048."""
+        return "float32" if self.dtype in ("float16", "bfloat16") else self.dtype
+
+    @property
     def variables(self) -> list[Variable]:
         """The state: this metric's, then that of the metrics it holds."""
         self._check_made()
@@ -137,7 +142,7 @@ class Metric(Configurable):
         Args:
             shape: its shape, an integer or a tuple.
             initializer: a name, an initializer or a function of a shape; None means zeros.
-            dtype: its type; None takes the metric's.
+            dtype: its type; None takes the metric's, or float32 where that is a half float.
             aggregation: accepted for compatibility with Keras, and without effect on one device.
             name: its name.
 
@@ -147,8 +152,9 @@ class Metric(Configurable):
         """
         self._check_made()
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        kind = dtype_name(dtype or self.dtype)
-        initial = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=kind)
+        kind = dtype_name(dtype) if dtype else self._state_dtype
+        made_in = "float32" if kind == "bfloat16" else kind  # NumPy has no bfloat16
+        initial = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=made_in)
         with torch.inference_mode(False), unset_fake_temporarily():  # a layer's build may run on tensors without values
             variable = torch.as_tensor(initial, dtype=getattr(torch, kind)).clone().as_subclass(Variable)
         variable._name = name or f"variable_{len(self._variables)}"
@@ -282,6 +288,6 @@ def move(variables: list[Variable], device: torch.device) -> None:
 def _tensor(value: object, device: torch.device | None) -> object:
     is_numbers = isinstance(value, (list, tuple)) and not any(isinstance(item, Tensor) for item in value)
     if is_numbers or is_numpy(value):
-        tensor = torch.as_tensor(value, device=device)
+        tensor = torch.as_tensor(computable(value) if isinstance(value, np.ndarray) else value, device=device)
         return tensor.to(torch.float32) if tensor.dtype == torch.float64 else tensor
     return value

@@ -133,7 +133,7 @@ class Trainer(_Model):
     def run_eagerly(self, value: bool) -> None:
         self._run_eagerly = training.boolean(value, "run_eagerly")
         if self._compiled is not None:
-            self._compiled.options = self._compiled.options.replace(run_eagerly=self._run_eagerly)
+            self._compiled.options = self._compiled.options.replace(self.graph, run_eagerly=self._run_eagerly)
         _process.note_change()
 
     @property
@@ -141,10 +141,23 @@ class Trainer(_Model):
         """Whether torch.compile compiles the model: the argument of ``compile``."""
         return self._compiled.options.jit_compile if self._compiled else "auto"
 
+    @jit_compile.setter
+    def jit_compile(self, value: bool | str) -> None:
+        self._set_option("jit_compile", value)
+
     @property
     def steps_per_execution(self) -> int:
         """How many steps there are between two calls of callbacks' batch hooks: the argument of ``compile``."""
         return self._compiled.options.steps_per_execution if self._compiled else 1
+
+    @steps_per_execution.setter
+    def steps_per_execution(self, value: int) -> None:
+        self._set_option("steps_per_execution", value)
+
+    def _set_option(self, name: str, value: object) -> None:
+        compiled = training.need_compiled(self, f"Setting {name}")
+        compiled.options = compiled.options.replace(self.graph, **{name: value})
+        _process.note_change()
 
     @property
     def remat(self) -> tuple[str, ...] | int:

@@ -14,6 +14,7 @@ from anabranch.optimizers.schedules import LearningRateSchedule
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 Setting: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
 RateLike: TypeAlias = "Setting | Mapping[str, Any] | None"
@@ -30,10 +31,13 @@ class _Rated(Protocol):
 
 
 class _Attribute:
-    """A number that an optimizer shows as its attribute ``shown_as``; as NumPy's it is of kind ``numpy_kind``."""
+    """A number that an optimizer shows as its attribute ``shown_as``, with what a Keras variable has."""
 
     shown_as: ClassVar[str]
-    numpy_kind: ClassVar[str]
+    name: ClassVar[str]
+    dtype: ClassVar[str]
+    shape: ClassVar[tuple[int, ...]] = ()
+    trainable: ClassVar[bool] = False
     _optimizer: _Rated
 
     def __new__(cls, value: float, optimizer: _Rated) -> Self:
@@ -48,11 +52,26 @@ class _Attribute:
         found: Self = getattr(self._optimizer, self.shown_as)
         return found
 
+    def assign_add(self, value: float) -> Self:
+        """Add to the optimizer's attribute, and return it."""
+        return self.assign(self + value)  # type: ignore[operator]  # a float or an int
+
+    def assign_sub(self, value: float) -> Self:
+        """Subtract from the optimizer's attribute, and return it."""
+        return self.assign(self - value)  # type: ignore[operator]  # as above
+
+    @property
+    def value(self) -> torch.Tensor:
+        """The number as a scalar tensor."""
+        import torch
+
+        return torch.tensor(self, dtype=getattr(torch, self.dtype))
+
     def numpy(self) -> np.number[Any]:
         """Return NumPy's number, as a Keras variable does."""
         import numpy as np
 
-        found: np.number[Any] = getattr(np, self.numpy_kind)(self)
+        found: np.number[Any] = getattr(np, self.dtype)(self)
         return found
 
 
@@ -68,7 +87,7 @@ class LearningRate(_Attribute, float):
         0.1
     """
 
-    shown_as, numpy_kind = "learning_rate", "float32"
+    shown_as, name, dtype = "learning_rate", "learning_rate", "float32"
 
     def __reduce__(self) -> tuple[type[float], tuple[float]]:
         return float, (float(self),)  # a copy is a number
@@ -83,7 +102,7 @@ class Iterations(_Attribute, int):
         6
     """
 
-    shown_as, numpy_kind = "iterations", "int64"
+    shown_as, name, dtype = "iterations", "iteration", "int64"
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         return int, (int(self),)

@@ -18,6 +18,7 @@ from anabranch.graph.shapes import same_but_batch
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
 from anabranch.runtime.masks import mask_of, traced, with_mask
+from anabranch.runtime.narrow import from_array, is_narrow
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
@@ -45,9 +46,9 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
             array = np.asarray(value)
         except ValueError as error:  # nested lists of unequal lengths
             raise DtypeError("These are not numbers.", expected="numbers", got=shown(value)) from error
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind not in "biuf" and not is_narrow(array):
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
-        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        tensor = from_array(np.require(array, requirements=["C", "W"]))
     if dtype is not None and tensor.dtype != (wanted := dtype_of(dtype)) and (tensor.is_floating_point() or not integers):
         tensor = tensor.to(wanted)
     if tensor.device != (place := device()):
@@ -136,7 +137,8 @@ def _is_array(value: object) -> bool:
 
 def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor's values as an array on the host."""
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).detach().cpu().numpy()
+    narrow = tensor.dtype is torch.bfloat16 or (tensor.is_floating_point() and tensor.dtype.itemsize == 1)
+    return (tensor.float() if narrow else tensor).detach().cpu().numpy()
 
 
 def shape_of(value: object) -> Shape | None:

@@ -16,6 +16,7 @@ from anabranch.graph import Weight
 from anabranch.graph.weight import SeededInitializer
 from anabranch.runtime import state
 from anabranch.runtime.devices import device
+from anabranch.runtime.narrow import from_array
 
 
 def realize(weight: Weight) -> torch.Tensor:
@@ -113,7 +114,7 @@ def write(weight: Weight, value: object) -> None:
     if isinstance(value, (torch.Tensor, torch.fx.Proxy)):
         tensor: torch.Tensor = value.detach()  # type: ignore[assignment]  # a traced value is typed as a real one
     else:
-        tensor = torch.from_numpy(np.array(value, order="C"))
+        tensor = from_array(np.array(value, order="C"))
     if weight.axes is not None:
         tensor = tensor.permute(*weight.axes)
     with torch.no_grad():

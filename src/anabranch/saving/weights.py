@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError, NotReadyError
 from anabranch._frames import bounded
 from anabranch.graph import AnyModel, Operation, Weight
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def weight_paths(model: AnyModel) -> dict[str, Weight]:
@@ -105,11 +110,10 @@ def load_weights(model: AnyModel, filepath: str | Path) -> None:
             f"Model {model.name!r} has no weights yet, so none can be given values.",
             repair="build it first: call it on data, or model.build((None, …))",
         )
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     try:
-        held = load(path.read_bytes())
+        held = {name: _values(name, each) for name, each in deserialize(path.read_bytes())}
     except SafetensorError as error:
         raise FileFormatError(f"{path} is damaged or no safetensors file.", got=str(error)) from error
     wanted = weight_paths(model)
@@ -124,6 +128,30 @@ def load_weights(model: AnyModel, filepath: str | Path) -> None:
         )
     for name, weight in wanted.items():
         weight.assign(held[name])
+
+
+_TYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4",
+    "I16": "<i2", "U16": "<u2", "I8": "i1", "U8": "u1", "BOOL": "?", "BF16": "<u2", "F8_E5M2": "u1", "F8_E4M3": "u1",
+}  # fmt: skip
+
+
+def _values(name: str, tensor: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return the values of one tensor of a file; floats that NumPy lacks become float32, which holds them exactly."""
+    import numpy as np
+
+    kind = tensor["dtype"]
+    if kind not in _TYPES:
+        raise FileFormatError(f"{name!r} has a type that no weight has.", expected=", ".join(_TYPES), got=kind)
+    values = np.frombuffer(tensor["data"], _TYPES[kind]).reshape(tensor["shape"])
+    if kind == "BF16":  # the upper half of a float32
+        return (values.astype("<u4") << 16).view("<f4")
+    if kind == "F8_E5M2":  # the upper half of a float16
+        return (values.astype("<u2") << 8).view("<f2").astype("<f4")
+    if kind == "F8_E4M3":  # a float16 whose exponent counts from 7 instead of 15; its last value is NaN
+        size = ((values & 0x7F).astype("<u2") << 7).view("<f2").astype("<f4") * 256
+        return np.where((values & 0x7F) == 0x7F, np.float32(np.nan), np.where(values >> 7, -size, size))
+    return values
 
 
 def _check_model(model: object, function: str) -> None:

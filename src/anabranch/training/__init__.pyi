@@ -10,6 +10,7 @@ from .custom_step import (
 from .evaluating import evaluate as evaluate
 from .fitting import fit as fit
 from .metric_trackers import metrics_names as metrics_names, metrics_of as metrics_of, results_of as results_of
+from .objective import need_compiled as need_compiled
 from .on_batch import (
     predict_on_batch as predict_on_batch,
     test_on_batch as test_on_batch,

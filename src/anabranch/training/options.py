@@ -21,9 +21,10 @@ class Options:
     auto_scale_loss: bool = True
     remat: Remat = ()
 
-    def replace(self, *, run_eagerly: bool) -> Options:
-        """Return these options with another ``run_eagerly``."""
-        return dataclasses.replace(self, run_eagerly=run_eagerly)
+    def replace(self, graph: Graph | None, **changed: object) -> Options:
+        """Return these options with others in the place of some, checked."""
+        given = {**vars(self), "remat": self.remat or None, **changed}
+        return checked_options(graph, **given)
 
 
 def checked_options(

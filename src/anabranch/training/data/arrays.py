@@ -12,6 +12,7 @@ import torch
 
 from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
+from anabranch.runtime.narrow import computable, is_narrow
 
 
 @runtime_checkable
@@ -51,7 +52,7 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
         raise ShapeError(f"{where} is ragged: its rows have different lengths.", repair="pad them to one length") from error
     if array.dtype.kind == "c":
         raise complex_error(where, str(array.dtype))
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and not is_narrow(array):
         raise DtypeError(
             f"{where} does not hold numbers.",
             expected="a numeric dtype, e.g. float32, uint8, int64",
@@ -65,11 +66,11 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
     if any(stride < 0 for stride in array.strides):
         array = np.ascontiguousarray(array)
     if array.flags.writeable:
-        return torch.from_numpy(array)
+        return computable(array)
     with warnings.catch_warnings():
         # Batches are copied out of a read-only array, never written into it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
+        return computable(array)
 
 
 def tensors_in(value: object, where: str) -> _tree.Nest:

@@ -1,0 +1,30 @@
+"""Arrays of the narrow floats that torch has and NumPy lacks, which ``ml_dtypes`` adds to it: bfloat16, float8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+_NARROW = frozenset((
+    "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu",
+))  # fmt: skip
+
+
+def is_narrow(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether an array has one of these types, and this version of torch has it as well."""
+    return array.dtype.name in _NARROW and hasattr(torch, array.dtype.name)
+
+
+def from_array(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Return a tensor that shares the memory of an array, of the same type."""
+    if array.dtype.isbuiltin == 1 or not is_narrow(array):
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(f"u{array.dtype.itemsize}")).view(getattr(torch, array.dtype.name))
+
+
+def computable(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Return a tensor that shares the memory of an array; float8, in which torch computes nothing, as float32."""
+    tensor = from_array(array)
+    return tensor.float() if tensor.dtype.itemsize == 1 and tensor.is_floating_point() else tensor
