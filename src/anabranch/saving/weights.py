@@ -113,7 +113,7 @@ def load_weights(model: AnyModel, filepath: str | Path) -> None:
     from safetensors import SafetensorError, deserialize
 
     try:
-        held = {name: _values(name, each) for name, each in deserialize(path.read_bytes())}
+        held = {name: _values(name, each) for name, each in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]  # of a module in Rust
     except SafetensorError as error:
         raise FileFormatError(f"{path} is damaged or no safetensors file.", got=str(error)) from error
     wanted = weight_paths(model)
