@@ -8,7 +8,7 @@ import torch
 
 import anabranch as ab
 from anabranch import losses, metrics
-from anabranch._errors import ArgumentError, DataError, DtypeError, ShapeError, UnknownNameError
+from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, DtypeError, ShapeError, UnknownNameError
 from anabranch.losses.registry import FUNCTIONS, reducing
 
 
@@ -234,3 +234,44 @@ def test_binary_crossentropy_of_certain_predictions_is_finite_in_every_dtype(dty
     found = losses.binary_crossentropy(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [0.0]], dtype=dtype))
     assert found.dtype == dtype
     torch.testing.assert_close(found.float(), torch.full((2,), 16.0), rtol=0.02, atol=0)
+
+
+def of_model(reads, compiled):
+    x = ab.Input((2,))
+    inner = ab.layers.Dense(1, name="inner")(x)
+    model = ab.Model(x, ab.layers.Dense(1)(inner))
+    model.compile("sgd", **compiled(lambda y_true, y_pred: reads(y_true, y_pred, inner)))
+    return model.fit(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"), verbose=0)
+
+
+READS = [
+    lambda y_true, y_pred, inner: ab.ops.mean(inner) + (y_pred - y_true).mean(),
+    lambda y_true, y_pred, inner: (y_pred - y_true) * inner,
+    lambda y_true, y_pred, inner: torch.square(inner - y_pred),
+]
+
+
+@pytest.mark.parametrize("what", ["loss", "metric"])
+@pytest.mark.parametrize("reads", READS)
+def test_a_loss_or_metric_that_reads_tensors_of_the_model_is_refused_with_the_way_out(reads, what):
+    def given(function):
+        return {"loss": function} if what == "loss" else {"loss": "mse", "metrics": [function]}
+
+    with pytest.raises(ArgumentTypeError, match=f"The {what} .* returns a symbolic tensor") as caught:
+        of_model(reads, given)
+    assert "further output" in caught.value.repair
+
+
+@pytest.mark.parametrize("value", [None, "a", (torch.ones(1), torch.ones(1)), {}])
+def test_what_returns_no_tensor_is_refused(value):
+    true = pred = torch.ones(2, 1)
+    with pytest.raises(ArgumentTypeError, match="returns no tensor"):
+        reducing(lambda y_true, y_pred: value)(true, pred)
+    with pytest.raises(ArgumentTypeError, match="returns no tensor"):
+        metrics.MeanMetricWrapper(lambda y_true, y_pred: value, name="mine").update_state(true, pred)
+
+
+def test_numbers_that_functions_return_count():
+    true = pred = torch.ones(2, 1)
+    assert reducing(lambda y_true, y_pred: 0.5)(true, pred) == 0.5
+    assert metrics.MeanMetricWrapper(lambda y_true, y_pred: np.float32(0.5), name="mine")(true, pred) == 0.5

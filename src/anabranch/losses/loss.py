@@ -14,7 +14,7 @@ from anabranch._arguments import checked
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field
 from anabranch.config import DTypePolicy
-from anabranch.graph import snake_case
+from anabranch.graph import Tensor as Symbol, snake_case
 from anabranch.losses._agreement import Values, align, takes_symbols, tensors
 from anabranch.runtime import both, mask_of
 
@@ -117,6 +117,8 @@ class Loss(Configurable):
         given = mask_of(y_pred)
         true, pred = self._cast(y_true, y_pred)
         values = self.call(true, pred)
+        if not isinstance(values, Tensor):
+            values = returned(values, f"The loss {self.name!r}")
         masks = [mask for mask in (given, self._mask(true, values)) if mask is not None]
         return reduce(values, sample_weight, both(masks) if masks else None, self.reduction)
 
@@ -147,6 +149,20 @@ def _floats(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, dict) or any(isinstance(leaf, Tensor) for leaf in _tree.leaves(value)):
         return _tree.map_leaves(lambda leaf: tensors(leaf, leaf, dtype)[1], value)
     return tensors(value, value, dtype)[1]
+
+
+def returned(value: object, what: str) -> Tensor:
+    """Return what a user's loss or metric returned as a tensor: a number, or else an error."""
+    if isinstance(value, Symbol):
+        raise ArgumentTypeError(
+            f"{what} returns a symbolic tensor: it reads a tensor of the model.",
+            expected="a tensor computed from y_true and y_pred",
+            got=repr(value),
+            repair="give the model this tensor as a further output, or call add_loss in a layer",
+        )
+    if _asked.is_number(value):
+        return torch.as_tensor(value)
+    raise ArgumentTypeError(f"{what} returns no tensor.", expected="a value for each sample, or one", got=_asked.shown(value))
 
 
 def function_of(value: object, owner: object, name: str) -> Callable[..., Any]:

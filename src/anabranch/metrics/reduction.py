@@ -24,6 +24,7 @@ from anabranch.losses.loss import (
     misfit,
     name_of,
     named,
+    returned,
     to_dtype,
     to_name,
     to_name_or_none,
@@ -163,7 +164,10 @@ class MeanMetricWrapper(Mean):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
-        self._add(self.fn(y_true, y_pred, **self.fn_kwargs), masked(sample_weight, mask_of(y_pred)))
+        values = self.fn(y_true, y_pred, **self.fn_kwargs)
+        if not isinstance(values, Tensor):
+            values = returned(values, f"The metric {self.name!r}")
+        self._add(values, masked(sample_weight, mask_of(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
         """Return all settings as JSON, the function by its name."""
