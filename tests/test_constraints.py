@@ -11,7 +11,7 @@ from recorded_graph import RecordedGraph
 
 import anabranch as ab
 from anabranch import constraints, layers, optimizers
-from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError, UnknownNameError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, UnknownNameError
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(16, 6)).astype("float32"), RNG.normal(size=(16, 3)).astype("float32")
@@ -232,7 +232,7 @@ def test_mistakes() -> None:
         (lambda w: None, ArgumentTypeError, "returned no tensor"),
         (lambda w: 0.0, ArgumentTypeError, "returned no tensor"),
         (lambda w: w[:1], ShapeError, "another shape"),
-        (constraints.MaxNorm(1, axis=3), EngineError, "Dimension out of range"),
+        (constraints.MaxNorm(1, axis=3), ShapeError, "does not have"),
     ):
         with pytest.raises(kind, match=text) as error:
             model_of(wrong).fit(X, Y, verbose=0)
@@ -249,3 +249,26 @@ def test_config_is_that_of_keras(keras: Any, kind: str) -> None:
     assert ours.get_config() == theirs.get_config()
     again = constraints.deserialize(keras.constraints.serialize(theirs))
     assert again.get_config() == ours.get_config()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("axis", [5, -3, [0, 2]])
+@pytest.mark.parametrize("kind", [constraints.MaxNorm, constraints.MinMaxNorm, constraints.UnitNorm])
+def test_an_axis_that_the_weight_does_not_have_is_named(kind: Any, axis: Any) -> None:
+    for values in (torch.ones(2, 2), np.ones((2, 2), "float32")):
+        with pytest.raises(ShapeError, match=r"norms over axis (5|-3|2), which the weight does not have"):
+            kind(axis=axis)(values)
+    x = ab.Input((2,))
+    model = ab.Model(x, layers.Dense(1, kernel_constraint=kind(axis=axis), name="dense")(x))
+    model.compile("sgd", "mse")
+    with pytest.raises(ShapeError, match="norms over axis") as caught:
+        model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0)
+    assert "dense/kernel" in str(caught.value)
+    assert "(2, 1)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "constraint", [constraints.MaxNorm(0.5), constraints.MinMaxNorm(0.1, 0.5), constraints.UnitNorm(), constraints.NonNeg()]
+)
+def test_arrays_are_constrained_as_tensors_are(constraint: Any) -> None:
+    values = np.float32([[1, -2], [3, 4]])
+    np.testing.assert_allclose(constraint(values), constraint(torch.from_numpy(values)), rtol=1e-6)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from anabranch import config
 from anabranch._arguments import guarded
 from anabranch._asked import is_integer, shown
-from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Field, Value, field, number
 from anabranch.registry import Json, Registry, finder, registry_of, writer
 
@@ -70,8 +70,8 @@ class MaxNorm(Constraint):
     @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return ``w`` with norms of at most ``max_value``."""
-        norms = _norms(w, self.axis)
-        return w * (norms.clamp(0, self.max_value) / (config.epsilon() + norms))
+        norms = _norms(w, self)
+        return w * (norms.clip(0, self.max_value) / (config.epsilon() + norms))
 
 
 class NonNeg(Constraint):
@@ -86,7 +86,7 @@ class NonNeg(Constraint):
     @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return max(w, 0)."""
-        return w.clamp(min=0)
+        return w.clip(0)
 
 
 class UnitNorm(Constraint):
@@ -103,7 +103,7 @@ class UnitNorm(Constraint):
     @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return w / ‖w‖."""
-        return w / (config.epsilon() + _norms(w, self.axis))
+        return w / (config.epsilon() + _norms(w, self))
 
 
 class MinMaxNorm(Constraint):
@@ -127,13 +127,21 @@ class MinMaxNorm(Constraint):
     @guarded
     def __call__(self, w: Tensor) -> Tensor:
         """Return ``w`` with norms moved towards the interval."""
-        norms = _norms(w, self.axis)
-        wanted = self.rate * norms.clamp(self.min_value, self.max_value) + (1 - self.rate) * norms
+        norms = _norms(w, self)
+        wanted = self.rate * norms.clip(self.min_value, self.max_value) + (1 - self.rate) * norms
         return w * (wanted / (config.epsilon() + norms))
 
 
-def _norms(w: Tensor, axis: int | list[int]) -> Tensor:
-    return (w * w).sum(axis, keepdim=True).sqrt()
+def _norms(w: Tensor, constraint: MaxNorm | UnitNorm | MinMaxNorm) -> Tensor:
+    axes = (constraint.axis,) if isinstance(constraint.axis, int) else tuple(constraint.axis)
+    for axis in axes:
+        if not -w.ndim <= axis < w.ndim:
+            raise ShapeError(
+                f"{type(constraint).__name__} takes norms over axis {axis}, which the weight does not have.",
+                expected=f"axes from {-w.ndim} to {w.ndim - 1}" if w.ndim else "a weight with axes",
+                got=f"a weight of shape {tuple(w.shape)}",
+            )
+    return (w * w).sum(axes, keepdims=True) ** 0.5  # a tensor, or an array of NumPy
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm

@@ -275,3 +275,17 @@ def test_numbers_that_functions_return_count():
     true = pred = torch.ones(2, 1)
     assert reducing(lambda y_true, y_pred: 0.5)(true, pred) == 0.5
     assert metrics.MeanMetricWrapper(lambda y_true, y_pred: np.float32(0.5), name="mine")(true, pred) == 0.5
+
+
+@pytest.mark.parametrize("loss", [losses.MeanSquaredError, losses.BinaryCrossentropy, losses.SparseCategoricalCrossentropy])
+def test_empty_batches_give_no_nan(loss):
+    true = torch.zeros(0, dtype=torch.int64) if loss is losses.SparseCategoricalCrossentropy else torch.zeros(0, 3)
+    assert loss()(true, torch.zeros(0, 3)).shape == (0,)
+
+
+@pytest.mark.parametrize("loss", [losses.SparseCategoricalCrossentropy(), losses.get("crossentropy")], ids=["sparse", "any"])
+def test_losses_that_choose_take_symbolic_tensors(loss):
+    y_true, y_pred = ab.Input((), dtype="int32"), ab.Input((3,))
+    model = ab.Model([y_true, y_pred], loss(y_true, y_pred))
+    found = model.predict([np.array([0, 2]), np.float32([[0.5, 0.25, 0.25]] * 2)], verbose=0)
+    assert found == pytest.approx(np.log(8) / 2)

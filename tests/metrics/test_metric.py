@@ -300,3 +300,28 @@ def test_metrics_in_half_floats_count_on(name, dtype):
         metric.update_state(values) if name in ("Mean", "Sum") else metric.update_state(values, values)
     expected = {"Mean": 0.5, "Sum": 3000, "TruePositives": 3000}.get(name, 1)
     assert metric.result().float().reshape(()) == pytest.approx(expected, rel=0.01)
+
+
+LOGITS = torch.tensor([[-0.5], [-0.1], [0.4], [2.9]])
+
+
+@pytest.mark.parametrize(
+    ("metric", "repair"),
+    [
+        (metrics.AUC, "from_logits=True"), (metrics.Precision, "thresholds=0"), (metrics.Recall, "thresholds=0"),
+        (metrics.TrueNegatives, "thresholds=0"), (lambda: metrics.PrecisionAtRecall(0.5), "sigmoid"),
+        (lambda: metrics.SensitivityAtSpecificity(0.5), "sigmoid"),
+    ],
+)  # fmt: skip
+def test_logits_where_probabilities_are_due_are_warned_of_once(metric, repair):
+    made = metric()
+    with pytest.warns(UserWarning, match=rf"takes probabilities, and y_pred has values from -0.5 to 2.9.*{repair}") as caught:
+        made.update_state(torch.tensor([[0.0], [0], [1], [1]]), LOGITS)
+    assert len(caught) == 1
+    made.update_state(torch.tensor([[0.0], [0], [1], [1]]), LOGITS)  # a second warning would be an error
+
+
+def test_thresholds_that_are_given_take_logits():
+    for metric in (metrics.Precision(thresholds=0), metrics.Precision(top_k=1), metrics.AUC(from_logits=True)):
+        metric.update_state(torch.tensor([[0.0], [0], [1], [1]]), LOGITS)
+    assert metrics.Precision(thresholds=0)(torch.tensor([[0.0], [0], [1], [1]]), LOGITS) == 1

@@ -12,7 +12,7 @@ from anabranch import config
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
 from anabranch.graph.call_site import warn
-from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices, loss_function
+from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices, loss_function, takes_symbols
 from anabranch.losses.loss import FunctionLoss, Reduction, reduced
 from anabranch.runtime import mask_of
 
@@ -249,6 +249,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
     reduction: Field[Reduction, Reduction] = reduced()
     axis: Field[int, int] = integer(default=-1, least=None)
 
+    @takes_symbols
     def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the reduced loss; without weights the mean is computed inside torch's kernel.
 
@@ -261,7 +262,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
         if not plain or self.reduction not in ("sum_over_batch_size", "mean"):
             return super().__call__(y_true, y_pred, sample_weight)
         true, pred = class_indices(*self._cast(y_true, y_pred), self.name, self.axis)
-        return _sparse(true, pred, self.from_logits, None, "mean")
+        return _sparse(true, pred, self.from_logits, None, "mean" if true.numel() else "none")
 
     def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         return None if self.ignore_class is None else (y_true != self.ignore_class).reshape(values.shape)

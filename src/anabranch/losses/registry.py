@@ -10,7 +10,7 @@ import torch
 from anabranch._asked import method
 from anabranch._fields import Field, boolean
 from anabranch.losses import margin, overlap, probabilistic, regression
-from anabranch.losses._agreement import Values, tensors
+from anabranch.losses._agreement import Values, takes_symbols, tensors
 from anabranch.losses.loss import FunctionLoss, Loss, LossFunctionWrapper, TorchLoss, name_of
 from anabranch.registry import Json, Registry, finder, made, writer
 
@@ -52,6 +52,7 @@ class Crossentropy(Loss):
         default=False, doc="whether y_pred holds logits rather than probabilities.", kw_only=True
     )
 
+    @takes_symbols
     def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> torch.Tensor:
         """Return the reduced loss."""
         return self._fitting(y_true, y_pred)(y_true, y_pred, sample_weight)

@@ -10,7 +10,6 @@ import torch
 from anabranch import config
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._fields import Field, boolean, field, integer, state
-from anabranch.graph.call_site import warn
 from anabranch.losses._agreement import tensors
 from anabranch.losses.loss import DType, Tensor, divide, named
 from anabranch.metrics._counting import Counting, Thresholds, to_thresholds
@@ -91,7 +90,6 @@ class AUC(Counting):
         self.thresholds[:] = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
         if given:
             self.num_thresholds = len(self.thresholds)
-        self._looked = False
         super()._check()
 
     def _cuts(self) -> list[float]:
@@ -129,14 +127,7 @@ class AUC(Counting):
 
     def _probabilities(self, pred: Tensor) -> Tensor:
         """Return predictions within 0 and 1, as Keras counts others; a CPU's first batch is looked at."""
-        if not self._looked and pred.device.type == "cpu" and pred.numel():
-            self._looked = True
-            low, high = (float(value) for value in torch.aminmax(pred))
-            if low < 0 or high > 1:
-                warn(
-                    f"{self.name} takes probabilities, and y_pred has values from {low:g} to {high:g}. For logits pass "
-                    "from_logits=True; values below 0 count as 0, those above 1 as 1."
-                )
+        self._warn_of_logits(pred, "For logits pass from_logits=True; values below 0 count as 0, those above 1 as 1.")
         return pred.clamp(0, 1) if pred.is_floating_point() else pred
 
     def result(self) -> Tensor:

@@ -49,6 +49,10 @@ class _AtThresholds(Counting):
         """The thresholds as they were given."""
         return self.thresholds.given
 
+    def _look(self, pred: Tensor) -> None:
+        if self.thresholds.given is None:
+            self._warn_of_logits(pred, "For logits pass thresholds=0, which is a probability of 0.5.")
+
     def _squeezed(self, found: Tensor) -> Tensor:
         return found[0] if len(self.thresholds) == 1 else found
 
@@ -58,6 +62,7 @@ class _OneCount(_AtThresholds):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
+        self._look(y_pred)
         self._add(self._count(y_true, y_pred, sample_weight))
 
     def result(self) -> Tensor:
@@ -122,6 +127,8 @@ class _Ratio(_AtThresholds):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch; y_true is 0 or 1, of the shape of y_pred."""
+        if self.top_k is None:
+            self._look(y_pred)
         self._add(self._count(y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id))
 
     def result(self) -> Tensor:
@@ -191,6 +198,7 @@ class _At(Counting):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
+        self._warn_of_logits(y_pred, "For logits pass their sigmoid.")
         self._add(self._count(y_true, y_pred, sample_weight, class_id=self.class_id))
 
     def result(self) -> Tensor:

@@ -14,7 +14,7 @@ _NARROW = frozenset((
 
 def is_narrow(array: np.ndarray[Any, Any]) -> bool:
     """Return whether an array has one of these types, and this version of torch has it as well."""
-    return array.dtype.name in _NARROW and hasattr(torch, array.dtype.name)
+    return array.dtype.name in _NARROW and array.dtype.name in vars(torch)
 
 
 def from_array(array: np.ndarray[Any, Any]) -> torch.Tensor:

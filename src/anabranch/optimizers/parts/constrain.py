@@ -27,7 +27,7 @@ def constrained(weight: Weight) -> torch.Tensor:
         found = constraint(runtime.shown(weight).detach())  # type: ignore[misc]  # asked only of weights that have one
     except AnabranchError as error:
         if not isinstance(error, EngineError):
-            raise
+            raise error.at(f"the constraint of weight {weight.path!r}") from error.__cause__
         raise EngineError(
             f"The constraint {name} of weight {weight.path!r} failed: {error.fact}", got=f"a weight of shape {weight.shape}"
         ) from error.__cause__
