@@ -141,7 +141,8 @@ def _norms(w: Tensor, constraint: MaxNorm | UnitNorm | MinMaxNorm) -> Tensor:
                 expected=f"axes from {-w.ndim} to {w.ndim - 1}" if w.ndim else "a weight with axes",
                 got=f"a weight of shape {tuple(w.shape)}",
             )
-    return (w * w).sum(axes, keepdims=True) ** 0.5  # a tensor, or an array of NumPy
+    squares = w * w
+    return squares.sum(axes, keepdims=True) ** 0.5  # type: ignore[call-overload, no-any-return]  # NumPy's word: an array may come
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
