@@ -44,10 +44,7 @@ def learn(model, loss):
 def measured(model, loss, y, y_pred, sample_weight=None):
     """Update the loss and the metrics of compile with one batch and return their results."""
     for metric in model.metrics:
-        if metric.name == "loss":
-            metric.update_state(loss)
-        else:
-            metric.update_state(y, y_pred, sample_weight=sample_weight)
+        metric.update_state(*((loss,) if metric.name == "loss" else (y, y_pred, sample_weight)))
     return {metric.name: metric.result() for metric in model.metrics}
 
 

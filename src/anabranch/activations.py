@@ -17,7 +17,7 @@ from anabranch.ops._public import FACTS, facts_of, operation
 from anabranch.ops._torch import F, kernels
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import floats, tensor
-from anabranch.ops.angles import tanh as tanh
+from anabranch.ops.elementary import tanh as tanh
 from anabranch.registry import Json, Registry, finder, writer
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def exponential(x: TensorLike) -> Tensor:
     >>> exponential([0.0, 1.0])
     tensor([1.0000, 2.7183])
     """
-    from anabranch.ops.elementary import exp  # which a description does without
+    from anabranch.ops.elementary import exp  # imported above, it would be an activation of that name
 
     return exp(x)
 

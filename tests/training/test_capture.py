@@ -260,12 +260,16 @@ def folded() -> Any:
     return model
 
 
+def replayed(model: Any) -> Any:
+    """Return the program of a model, what replays it, and a part of the data; no graph is recorded yet."""
+    program = engine.program(model, False)
+    RecordedGraph.made = 0
+    return program, capture.replayed_forward(model, program, engine.device(), RecordedGraph), torch.from_numpy(X[:4])
+
+
 def test_constants_are_refreshed_for_replays_without_another_capture() -> None:
     model = folded()
-    program = engine.program(model, False)
-    forward = capture.replayed_forward(model, program, engine.device(), RecordedGraph)
-    part = torch.from_numpy(X[:4])
-    RecordedGraph.made = 0
+    program, forward, part = replayed(model)
     with torch.inference_mode():
         for step in range(8):
             model.set_weights([weight * 1.1 + 0.1 for weight in model.get_weights()])
@@ -286,10 +290,7 @@ def folded_alike(model: Any) -> Any:
 
 def test_weights_that_moved_are_captured_again() -> None:
     model = folded()
-    program = engine.program(model, False)
-    forward = capture.replayed_forward(model, program, engine.device(), RecordedGraph)
-    part = torch.from_numpy(X[:4])
-    RecordedGraph.made = 0
+    _, forward, part = replayed(model)
     with torch.inference_mode():
         for _ in range(2):
             engine.program(model, False)  # as predict and evaluate begin

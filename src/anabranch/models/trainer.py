@@ -494,9 +494,8 @@ class Trainer(_Model):
         Example:
             >>> import torch
             >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
-            >>> model.predict_step(torch.ones(1, 2)).tolist()
-            [[2.0]]
+            >>> Sequential([layers.Rescaling(2.0)]).predict_step(torch.ones(1, 2)).tolist()
+            [[2.0, 2.0]]
         """
         return self(utils.unpack_x_y_sample_weight(data)[0], training=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch.ops import (
-    angles,
     arithmetic,
     bits,
     comparison,
@@ -21,7 +20,6 @@ from anabranch.ops import (
 from anabranch.ops._public import public_functions
 
 if TYPE_CHECKING:
-    from anabranch.ops.angles import *  # noqa: F403 - what it defines
     from anabranch.ops.arithmetic import *  # noqa: F403 - what it defines
     from anabranch.ops.bits import *  # noqa: F403 - what it defines
     from anabranch.ops.comparison import *  # noqa: F403 - what it defines
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from anabranch.ops.shaping import *  # noqa: F403 - what it defines
 
 _FOUND = public_functions(
-    angles, arithmetic, bits, comparison, creation, elementary, indexing, joining, linear, nan, reduction, shaping
+    arithmetic, bits, comparison, creation, elementary, indexing, joining, linear, nan, reduction, shaping
 )
 globals().update(_FOUND)
 __all__ = sorted(_FOUND)
