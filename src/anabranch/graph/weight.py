@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -170,6 +172,13 @@ class Weight:
         memo[id(self)] = twin
         return twin
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the record and the tensor; the package that holds tensors goes by its name."""
+        state = {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "engine")}
+        engine: object = self.engine
+        package = engine.__name__ if isinstance(engine, types.ModuleType) else None
+        return _unpickled, (None if package else engine, package, state)
+
     @property
     def path(self) -> str:
         """The layer's path in the model that owns it, and the weight's name."""
@@ -297,6 +306,15 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"
+
+
+def _unpickled(engine: Any, package: str | None, state: dict[str, Any]) -> Weight:
+    """Return the weight that was pickled."""
+    made = Weight.__new__(Weight)
+    made.engine = importlib.import_module(package) if package else engine
+    for name, value in state.items():
+        setattr(made, name, value)
+    return made
 
 
 def _shown(value: _tree.Nest) -> _tree.Nest:

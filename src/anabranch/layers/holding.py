@@ -94,6 +94,10 @@ class Holding(Operation):
         self.revision += 1
         _process.note_change()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the calls, which stay with the original."""
+        return vars(self) | {"calls": [], "held_losses": ()}
+
     # Weights
 
     @checked

@@ -24,8 +24,6 @@ from anabranch.models import architecture, implicit, unneeded
 from anabranch.models.structure import Structure
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from anabranch.graph import CallSite
     from anabranch.graph.paths import Selector
     from anabranch.models.editing import GraphEdit
@@ -304,12 +302,10 @@ class Model(Structure):
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by data: the config, the weights' values, and what ``compile`` took."""
-        values = self.get_weights() if self.built and self.weights else None
-        from anabranch.models import editing  # which a description does without
+        """Pickle by data."""
+        from anabranch.models import pickling  # which a description does without
 
-        arguments = None if self._compiled is None else editing.compile_arguments(self._compiled.arguments)
-        return _restored, (type(self), self.get_config(), self._specs_seen(), values, arguments)
+        return pickling.reduced(self, self._specs_seen())
 
     def _specs_seen(self) -> _tree.Nest:
         """Return what a model whose config does not say what goes in was made for; None where it does."""
@@ -549,25 +545,6 @@ class Model(Structure):
         import json
 
         return json.dumps(registry.serialize_keras_object(self), **kwargs)
-
-
-def _restored(
-    kind: type[Model],
-    config: dict[str, Any],
-    seen: object,
-    values: list[np.ndarray[Any, Any]] | None,
-    arguments: dict[str, Any] | None,
-) -> Model:
-    """Return the model that was pickled."""
-    model = kind.from_config(config)
-    if values is not None:
-        if seen is not None and model.graph is None:
-            model._seen = seen
-            model.need_running_graph()
-        model.set_weights(values)
-    if arguments is not None:
-        model.compile(**arguments)
-    return model
 
 
 Functional = Model

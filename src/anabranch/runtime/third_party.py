@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,12 +24,17 @@ def weight_of(tensor: torch.Tensor, name: str, home: Home, engine: WeightEngine)
     """Return the weight of a tensor of torch's; the same one whenever the same tensor comes."""
     known = _known.get(id(tensor))
     if known is None:
-        options = WeightOptions(lambda shape, dtype=None: tensor, trainable=tensor.requires_grad)
+        options = WeightOptions(functools.partial(_given, tensor), trainable=tensor.requires_grad)
         known = Weight(name, tuple(tensor.shape), NAMES[tensor.dtype], options, home, engine)
         known.tensor, known.assigned = tensor, True
         known.gradients = tensor.requires_grad if isinstance(tensor, torch.nn.Parameter) else None
         _known[id(tensor)] = known
     return known
+
+
+def _given(tensor: torch.Tensor, shape: object, dtype: object = None) -> torch.Tensor:
+    """Return the tensor that was there before its weight."""
+    return tensor
 
 
 def known_weight(tensor: torch.Tensor) -> Weight | None:
