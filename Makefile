@@ -5,12 +5,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# make pyodide: describe models in Pyodide (Python in the browser), where there is no torch, and compare with what this Python prints.
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
 # make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
 MINUTES ?= 5
 KINDS ?=
-.PHONY: demo test check format lint types imports slow nonsense fuzz floor newest docs bench bench-peers clean
+.PHONY: demo test check format lint types imports slow nonsense fuzz gpu fake floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -41,11 +40,13 @@ floor: .venv-floor/stamp
 newest: .venv-newest/stamp
 	.venv-newest/bin/pytest -n 2
 
-pyodide: .venv-pyodide/stamp
-	PYTHONPATH=src:.venv-pyodide/site $(PYTHON) tests/pyodide/describe.py > .venv-pyodide/here.txt
-	node tests/pyodide/run.mjs .venv-pyodide/node_modules .venv-pyodide/site > .venv-pyodide/there.txt
-	diff .venv-pyodide/here.txt .venv-pyodide/there.txt
-	tail -n 1 .venv-pyodide/there.txt
+# On a machine with a GPU: the tests there, those that need one too; what was seen goes into bench/results.
+gpu: .venv/dev.stamp
+	$(BIN)/pytest -n 2 --device cuda --record bench/results/$$(date +%F)-tests-cuda.json
+
+# Without one: the tests on an accelerator that is none, compiled in a minute (tests/fake_device).
+fake: .venv/dev.stamp
+	$(BIN)/pytest -n 2 --device fake
 
 nonsense: .venv/dev.stamp
 	$(BIN)/pytest -m slow tests/nonsense
@@ -63,7 +64,7 @@ bench-peers: .venv/dev.stamp
 	$(BIN)/python bench/peers.py
 
 clean:
-	rm -rf .venv .venv-floor .venv-newest .venv-pyodide .bench .fuzz site
+	rm -rf .venv .venv-floor .venv-newest .bench .fuzz site
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -94,9 +95,4 @@ OLDEST := import tomllib; \
 .venv-newest/stamp: pyproject.toml
 	test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/pip install --quiet --upgrade torch -e ".[test]"
-	touch $@
-
-.venv-pyodide/stamp: pyproject.toml
-	$(PYTHON) -m pip install --quiet --upgrade --target .venv-pyodide/site lazy_loader rich
-	npm install --silent --prefix .venv-pyodide pyodide
 	touch $@

@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the device, and let Ctrl-C reach the processes that tests start: a shell's background job is born deaf to it."""
-    config.pluginmanager.register(devices.Devices(config.getoption("--device")))
+    config.pluginmanager.register(devices.Devices(config.getoption("--device"), config.getoption("--record")))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -8,7 +8,12 @@ computes on the CPU everywhere.
 from __future__ import annotations
 
 import collections
+import json
 import os
+import platform
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import fake_device
@@ -24,6 +29,49 @@ def add_option(parser: pytest.Parser) -> None:
         "where tests run: the device, all (each test on the accelerator and on the CPU), or fake (an accelerator that is none)"
     )
     parser.addoption("--device", choices=OPTION, default=None, help=text)
+    parser.addoption("--record", metavar="FILE", help="write what ran on which device, and what failed, as JSON")
+
+
+def here() -> Any:
+    """Return the device that this test computes on."""
+    from anabranch import runtime
+
+    return runtime.device()
+
+
+def on_device(values: Any) -> Any:
+    """Return an array or a tensor as a tensor on the device that this test computes on."""
+    import torch
+
+    return torch.as_tensor(values).to(here())
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Return whether two tensors have the same values, wherever they are."""
+    import torch
+
+    return torch.equal(one.cpu(), other.cpu())
+
+
+def allclose(one: Any, other: Any, **tolerances: float) -> bool:
+    """Return whether two tensors have almost the same values, wherever they are."""
+    import torch
+
+    return torch.allclose(one.cpu(), other.cpu(), **tolerances)
+
+
+def _let_numpy_read(torch: Any) -> None:
+    """Let NumPy's functions take tensors of an accelerator where a test calls them; the library's own calls stay refused."""
+    own = torch.Tensor.__array__
+
+    def as_array(tensor: Any, dtype: Any = None, copy: Any = None) -> Any:
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("numpy", "torch"):
+            frame = frame.f_back
+        from_library = frame.f_globals.get("__name__", "").partition(".")[0] == "anabranch"
+        return own(tensor if from_library else tensor.cpu(), dtype)
+
+    torch.Tensor.__array__ = as_array
 
 
 class Devices:
@@ -31,9 +79,10 @@ class Devices:
 
     Args:
         asked: the option's value.
+        record: the file that the end of the run is written to.
     """
 
-    def __init__(self, asked: str | None) -> None:
+    def __init__(self, asked: str | None, record: str | None = None) -> None:
         import torch
 
         if asked == fake_device.NAME:
@@ -41,14 +90,16 @@ class Devices:
                 raise pytest.UsageError(reason)
             fake_device.install()
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        self._torch = torch
+        self._torch, self._record, self._begun = torch, record, time.time()
         self.kinds = [found.type, "cpu"] if found else ["cpu"]
         if asked not in (None, "all", *self.kinds):
-            raise pytest.UsageError(f"--device {asked}: torch {torch.__version__} finds no such device here")
+            why = "was built without CUDA" if asked == "cuda" and torch.version.cuda is None else "finds no such device here"
+            raise pytest.UsageError(f"--device {asked}: torch {torch.__version__} {why}; torch finds {', '.join(self.kinds)}")
         self.chosen = self.kinds if asked == "all" else [asked or self.kinds[0]]
         self._patch = pytest.MonkeyPatch()
         self._in_use = self.kinds[0]
         if found:
+            _let_numpy_read(torch)
             torch.zeros(1, device=found)  # before any test hides the device from the processes that it starts
         for part in (torch.backends.cuda.matmul, torch.backends.cudnn):
             part.allow_tf32 = False
@@ -73,9 +124,10 @@ class Devices:
         """Choose the device; leave out what it cannot do."""
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         kind = parameters.get("device_of_the_run", self.chosen[0])
-        if item.get_closest_marker("on_cpu") or isinstance(item, pytest.DoctestItem):
+        needs_cuda = item.get_closest_marker("gpu")
+        if not needs_cuda and (item.get_closest_marker("on_cpu") or isinstance(item, pytest.DoctestItem)):
             kind = "cpu"
-        if item.get_closest_marker("gpu") and kind != "cuda":
+        if needs_cuda and kind != "cuda":
             pytest.skip(f"needs a CUDA device, and this test runs on {kind}")
         if (mark := item.get_closest_marker("not_fake")) and kind == fake_device.NAME:
             pytest.skip(f"not on the fake device: {mark.args[0]}")
@@ -103,3 +155,13 @@ class Devices:
         for kind in sorted({kind for kind, _ in found}):
             counts = ", ".join(f"{count} {outcome}" for (where, outcome), count in sorted(found.items()) if where == kind)
             terminalreporter.write_line(f"ran on {kind}: {counts}")
+        if self._record:
+            named = {kind: self._name(kind) or platform.machine() for kind in self.chosen}
+            skipped = collections.Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+            seen = {
+                "date": time.strftime("%Y-%m-%d"), "torch": self._torch.__version__, "python": platform.python_version(),
+                "devices": named, "seconds": round(time.time() - self._begun),
+                "counts": {f"{outcome} on {kind}": count for (kind, outcome), count in sorted(found.items())},
+                "skipped": dict(skipped), "failed": sorted(report.nodeid for report in ended if report.failed),
+            }  # fmt: skip
+            Path(self._record).write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")

@@ -58,11 +58,11 @@ def run(layer: Any, function: Any, x: np.ndarray) -> list[np.ndarray]:
     """Return the result, and the gradients of a fixed projection of it for input and weights, in Keras's axis order."""
     given = torch.tensor(x, requires_grad=True)
     result = function(given)
-    projection = torch.tensor(np.random.default_rng(2).normal(size=result.shape).astype("float32"))
+    projection = torch.tensor(np.random.default_rng(2).normal(size=result.shape).astype("float32"), device=result.device)
     weights = list(layer.trainable_weights)
     found = torch.autograd.grad((result * projection).sum(), [given, *(w.value for w in weights)])
     shown = [in_keras_order(w, g) for w, g in zip(weights, found[1:], strict=True)]
-    return [tensor.detach().numpy() for tensor in (result, found[0], *shown)]
+    return [tensor.detach().cpu().numpy() for tensor in (result, found[0], *shown)]
 
 
 def in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:

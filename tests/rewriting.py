@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import here
 from random_graphs import build, sketch_of
 
 from anabranch import Input, Model, config, engine, layers, ops, utils
@@ -33,7 +34,7 @@ def drawn(model: Model, batch: int = BATCH) -> list[torch.Tensor]:
         values = np.random.default_rng(len(weight.path)).normal(0.1, 0.5, weight.shape)
         weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
     made = {True: lambda shape: torch.randint(0, 7, shape), False: torch.randn}
-    return [made["int" in tensor.dtype]((batch, *tensor.shape[1:])) for tensor in model.inputs]
+    return [made["int" in tensor.dtype]((batch, *tensor.shape[1:])).to(here()) for tensor in model.inputs]
 
 
 def random_model(number: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, list[torch.Tensor]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal
 
 import anabranch as ab
 from anabranch import activations, layers
@@ -40,9 +41,10 @@ def run(function: Any, x: np.ndarray, **options: Any) -> tuple[np.ndarray, np.nd
     """Return the values, and the gradient of a fixed projection of them."""
     given = torch.tensor(x, requires_grad=True)
     result = function(given, **options)
-    projection = torch.tensor(np.random.default_rng(2).normal(size=tuple(result.shape)).astype("float32"))
+    drawn = np.random.default_rng(2).normal(size=tuple(result.shape)).astype("float32")
+    projection = torch.tensor(drawn, device=result.device)
     (gradient,) = torch.autograd.grad((result * projection).sum(), [given])
-    return result.detach().numpy(), gradient.numpy()
+    return result.detach().cpu().numpy(), gradient.cpu().numpy()
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value))
@@ -57,7 +59,7 @@ def test_equals_keras(keras: Any, name: str, options: dict[str, Any]) -> None:
     whole = np.arange(-24, 24, dtype="float32").reshape(2, 4, 6) / 4
     for values in (kinks, whole):
         found, expected = ours(torch.tensor(values), **options), theirs(torch.tensor(values), **options)
-        assert torch.allclose(found, expected, atol=1e-5)
+        assert allclose(found, expected, atol=1e-5)
 
 
 def test_every_name_of_keras_is_here(keras: Any) -> None:
@@ -70,7 +72,7 @@ def test_every_name_of_keras_is_here(keras: Any) -> None:
 def test_sparsemax_is_the_nearest_point_of_the_simplex(axis: int) -> None:
     x = 2 * torch.randn(7, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     found = activations.sparsemax(x, axis)
-    assert torch.allclose(found.sum(axis), torch.ones(()).double())
+    assert allclose(found.sum(axis), torch.ones(()).double())
     assert (found >= 0).all()
     moved = x.movedim(axis, -1).reshape(-1, x.shape[axis])
     for row, point in zip(moved, found.movedim(axis, -1).reshape(moved.shape), strict=True):
@@ -78,7 +80,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex(axis: int) -> None:
         for _ in range(80):
             middle = (low + high) / 2
             low, high = (middle, high) if (row - middle).clamp(min=0).sum() > 1 else (low, middle)
-        assert torch.allclose(point, (row - low).clamp(min=0))
+        assert allclose(point, (row - low).clamp(min=0))
     assert torch.autograd.gradcheck(activations.sparsemax, x[:2].clone().requires_grad_())
 
 
@@ -88,7 +90,7 @@ def test_traced_code_is_torch_alone(name: str) -> None:
     traced = torch.fx.symbolic_trace(lambda x: function(x))  # the options are no inputs
     assert not any("anabranch" in str(getattr(node.target, "__module__", "")) for node in traced.graph.nodes)
     x = torch.linspace(-4, 4, 24).reshape(4, 6)
-    assert torch.equal(traced(x), function(x))
+    assert equal(traced(x), function(x))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import here
 from every_layer import CASES, HELPERS, Case
 
 import anabranch as ab
@@ -143,7 +144,7 @@ def test_eager_equals_lowered_equals_torch_module(case: Case, training: bool) ->
         return model(given, training=training)
 
     def plain() -> Any:
-        return module(*tensors(flat(given)))
+        return module(*(tensor.to(here()) for tensor in tensors(flat(given))))
 
     results = []
     for way in (eager, lowered, plain):
@@ -258,7 +259,8 @@ def gradients_of(case: Case, layer: Any, function: Any) -> list[np.ndarray]:
     if not leaves and not weights:
         return found
     rng = np.random.default_rng(7)
-    loss = sum((out.float() * torch.from_numpy(rng.normal(size=out.shape).astype("float32"))).sum() for out in outputs)
+    drawn = [torch.from_numpy(rng.normal(size=out.shape).astype("float32")).to(out.device) for out in outputs]
+    loss = sum((out.float() * factors).sum() for out, factors in zip(outputs, drawn, strict=True))
     grads = torch.autograd.grad(loss, [*leaves, *(w.value for w in weights)], allow_unused=True)
     wanted = [*leaves, *(w.value for w in weights)]
     grads = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, wanted, strict=True)]

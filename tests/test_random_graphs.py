@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal
 from graph_kinds import KINDS
 from hypothesis import HealthCheck, assume, given, seed, settings
 from random_graphs import (
@@ -391,7 +392,7 @@ def files_and_second_builds_agree(drawn: Drawn) -> None:
     needed = drawn.sketch.needed()
     for (unit, some), others in zip(numbers_of(first).items(), numbers_of(second).values(), strict=True):
         for name, tensor in some.items() if unit in needed else ():
-            assert torch.equal(tensor, others[name]), f"the first {name} of {unit.kind} depends on the seed alone"
+            assert equal(tensor, others[name]), f"the first {name} of {unit.kind} depends on the seed alone"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "drawn.weights.safetensors"
         model.save_weights(path)

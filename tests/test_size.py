@@ -57,7 +57,7 @@ def test_a_chain_of_ten_thousand_layers() -> None:
     assert found.rows[-1].connected_to == ["add_4998[0][0]", "dense_4999[0][0]"]
     assert found.total == 5_000 * 20
     assert found.text().count("\n") == 15_001 + 8
-    assert np.array_equal(model(ONES).detach().numpy(), ONES)
+    assert np.array_equal(model(ONES).detach().cpu().numpy(), ONES)
     outputs, _ = engine.program(model, True)([torch.from_numpy(ONES)])
     outputs[0].sum().backward()
     assert model.weights[0].value.grad is not None
@@ -88,7 +88,7 @@ def test_a_thousand_inputs() -> None:
 
 @pytest.mark.slow
 def test_a_hundred_thousand_layers_are_lowered_and_run() -> None:
-    assert np.array_equal(chain(100_000)(ONES).detach().numpy(), ONES)
+    assert np.array_equal(chain(100_000)(ONES).detach().cpu().numpy(), ONES)
 
 
 # Work

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from devices import on_device
 
 import anabranch as ab
 from anabranch import layers, ops
@@ -73,7 +74,8 @@ MODELS = {"resnet": resnet, "towers": towers, "transformer": transformer, "gated
 def data(model: Any, batch: int = 4) -> list[torch.Tensor]:
     torch.manual_seed(1)
     shapes = [(tensor.dtype, (batch, *tensor.shape[1:])) for tensor in model.inputs]
-    return [torch.randint(0, 11, size, dtype=torch.int32) if "int" in kind else torch.randn(size) for kind, size in shapes]
+    made = [torch.randint(0, 11, size, dtype=torch.int32) if "int" in kind else torch.randn(size) for kind, size in shapes]
+    return list(map(on_device, made))
 
 
 def fed(model: Any, tensors: list[torch.Tensor]) -> Any:

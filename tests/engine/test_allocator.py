@@ -18,6 +18,8 @@ import anabranch as keras
 from anabranch._errors import ArgumentError
 from anabranch.engine import allocator
 
+pytestmark = pytest.mark.on_cpu  # whose memory it is
+
 GLIBC = pytest.mark.skipif(bool(allocator.unfit()), reason="glibc with its own settings is needed")
 
 # Trains with activations of 33 MiB each, above all that glibc would keep by itself, in a process of its own; prints each

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal, on_device
 
 import anabranch as ab
 from anabranch import _tree, engine, layers, runtime
@@ -114,7 +115,7 @@ def _model(make: Any) -> Any:
 @pytest.mark.parametrize("make", MODELS)
 def test_masks_are_the_same_by_description_eager_run_and_lowered_run(make: Any) -> None:
     model = _model(make)
-    given = [torch.as_tensor(IDS), torch.as_tensor(OTHER)]
+    given = [on_device(IDS), on_device(OTHER)]
     lowered = _tree.leaves(model(given))
     eager, masks = engine.interpret(model.graph, given)
     for tensor, a, b, mask in zip(model.outputs, lowered, eager, masks, strict=True):
@@ -122,14 +123,14 @@ def test_masks_are_the_same_by_description_eager_run_and_lowered_run(make: Any) 
         shown = runtime.mask_of(a)
         assert tensor.mask_axes == (0 if mask is None else mask.dim()) == (0 if shown is None else shown.dim())
         if mask is not None:
-            assert torch.equal(mask, shown)
+            assert equal(mask, shown)
     assert any(tensor.masked for tensor in model.outputs)
 
 
 @pytest.mark.parametrize("make", MODELS)
 def test_nothing_inside_a_model_carries_its_mask(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = _model(make)
-    given = [torch.as_tensor(IDS), torch.as_tensor(OTHER)]
+    given = [on_device(IDS), on_device(OTHER)]
     engine.program(model, training=False)
     carrying: list[Any] = []
     masked = 0

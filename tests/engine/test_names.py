@@ -7,6 +7,7 @@ import keyword
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 
 import anabranch as ab
 from anabranch import layers
@@ -24,7 +25,7 @@ def test_inputs_may_have_any_name(name: str) -> None:
     x = np.ones((2, 3), "float32")
     expected = model.predict([x, x], verbose=0)
     model.compile("sgd", "mse")
-    np.testing.assert_allclose(model.to_torch()(torch.ones(2, 3), torch.ones(2, 3)).detach().cpu(), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.to_torch()(on_device(x), on_device(x)).detach().cpu(), expected, rtol=1e-6)
     model.fit([x, x], np.ones((2, 2), "float32"), verbose=0)
 
 
@@ -43,7 +44,7 @@ def test_layers_may_be_called_as_attributes_of_modules() -> None:
     data = np.ones((2, 3), "float32")
     model.fit(data, data, verbose=0)
     np.testing.assert_allclose(
-        model.to_torch()(torch.ones(2, 3)).detach().cpu(), model.predict(data, verbose=0), rtol=1e-5, atol=1e-6
+        model.to_torch()(on_device(data)).detach().cpu(), model.predict(data, verbose=0), rtol=1e-5, atol=1e-6
     )
 
 

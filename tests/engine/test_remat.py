@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 from rewriting import MODELS, chain, drawn, random_model, unchanged
 
 import anabranch as ab
@@ -44,7 +45,7 @@ def trained(model: Model, **options: Any) -> tuple[list[float], list[np.ndarray]
 def saved_bytes(model: Model, batch: int = 4) -> int:
     """Return the bytes of tensors that are saved for gradients, weights and the batch left out."""
     program = engine.program(model, True, remat=model.remat)
-    x = [torch.from_numpy(data(batch)[0])]
+    x = [on_device(data(batch)[0])]
     given = {tensor.data_ptr() for tensor in (*x, *(weight.value for weight in model.weights))}
     found: dict[int, int] = {}
 
@@ -144,6 +145,7 @@ def test_layers_that_cannot_be_recomputed_are_reported() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.not_fake("torch's compiler has no code for it")
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns about itself
 def test_compiled_by_torch() -> None:
     model, found = blocks(3, dropout=0.0), []
@@ -162,7 +164,7 @@ def test_moving_statistics_move_once() -> None:
     x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
     before = model.get_layer("norm").moving_mean.numpy()
     model.train_on_batch(x, np.ones((8, 1)))
-    batch = model.get_layer("dense")(x).detach().numpy().mean(0)
+    batch = model.get_layer("dense")(x).detach().cpu().numpy().mean(0)
     np.testing.assert_allclose(model.get_layer("norm").moving_mean.numpy(), 0.5 * before + 0.5 * batch, rtol=1e-5, atol=1e-6)
 
 

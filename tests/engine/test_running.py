@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal, here, on_device
 
 import anabranch as ab
 from anabranch import config, engine, layers
@@ -34,7 +35,7 @@ def test_model_and_module_share_their_weights() -> None:
         module.head.bias.fill_(7.0)
     assert model.get_layer("head").bias.numpy().tolist() == [7.0, 7.0]
     model.get_layer("head").set_weights([np.zeros((4, 2), "float32"), np.ones(2, "float32")])
-    assert module(torch.from_numpy(DATA)).tolist() == [[1.0, 1.0]] * 6
+    assert module(on_device(DATA)).tolist() == [[1.0, 1.0]] * 6
     assert model.to_torch().conv.weight is module.conv.weight
 
 
@@ -53,8 +54,8 @@ def test_the_module_speaks_torch() -> None:
     assert "def forward(self, img)" in module.code
     other = small().to_torch()
     other.load_state_dict(state)
-    data = torch.from_numpy(DATA)
-    assert torch.allclose(other(data), module(data))
+    data = on_device(DATA)
+    assert allclose(other(data), module(data))
 
 
 def test_a_plain_loop_trains_it_and_the_model_sees_it() -> None:
@@ -62,7 +63,7 @@ def test_a_plain_loop_trains_it_and_the_model_sees_it() -> None:
     module = model.to_torch().train()
     before = model.get_weights()
     moving = model.get_layer("norm").moving_mean.numpy()
-    data, labels = torch.from_numpy(DATA), torch.tensor([0, 1, 0, 1, 0, 1])
+    data, labels = on_device(DATA), on_device([0, 1, 0, 1, 0, 1])
     optimizer = torch.optim.Adam(module.parameters(), 0.05)
     losses = []
     for _ in range(40):
@@ -74,41 +75,41 @@ def test_a_plain_loop_trains_it_and_the_model_sees_it() -> None:
     assert losses[-1] < 0.5 * losses[0]
     assert not any(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     assert not np.array_equal(model.get_layer("norm").moving_mean.numpy(), moving)
-    assert torch.allclose(model(DATA), module.eval()(data), atol=1e-6)
+    assert allclose(model(DATA), module.eval()(data), atol=1e-6)
 
 
 def test_the_loop_equals_one_over_a_module_in_plain_torch() -> None:
     x = ab.Input((4,))
     model = ab.Model(x, layers.Dense(1, name="b")(layers.Dense(3, activation="tanh", name="a")(x)))
     ours = model.to_torch()
-    theirs = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    theirs = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).to(here())
     theirs.load_state_dict(dict(zip(theirs.state_dict(), (v.clone() for v in ours.state_dict().values()), strict=True)))
-    data = torch.rand(16, 4)
+    data = torch.rand(16, 4, device=here())
     for module in (ours, theirs):
         optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9)
         for _ in range(10):
             optimizer.zero_grad()
             (module(data) - data.sum(1, keepdim=True)).square().mean().backward()
             optimizer.step()
-    assert torch.allclose(ours(data), theirs(data), atol=1e-6)
+    assert allclose(ours(data), theirs(data), atol=1e-6)
 
 
 def test_both_modes_stand_under_train_and_eval() -> None:
     x = ab.Input((200,))
     module = ab.Model(x, layers.Dropout(0.5)(x)).to_torch()
-    ones = torch.ones(1, 200)
+    ones = torch.ones(1, 200, device=here())
     assert not module.training
-    assert torch.equal(module(ones), ones)
-    assert not torch.equal(module.train()(ones), ones)
-    assert torch.equal(module.eval()(ones), ones)
+    assert equal(module(ones), ones)
+    assert not equal(module.train()(ones), ones)
+    assert equal(module.eval()(ones), ones)
     assert isinstance(module.dropout, torch.nn.Dropout)
 
 
 def test_the_module_can_be_exported_by_torch() -> None:
     module = small().to_torch()
-    data = torch.from_numpy(DATA)
+    data = on_device(DATA)
     exported = torch.export.export(module, (data,)).module()
-    assert torch.allclose(exported(data), module(data), atol=1e-6)
+    assert allclose(exported(data), module(data), atol=1e-6)
 
 
 # Frozen and unfrozen
@@ -127,7 +128,7 @@ def test_freezing_and_unfreezing_is_seen_by_the_next_program() -> None:
     result = model(DATA, training=True)
     assert all(np.array_equal(a, b) for a, b in zip(norm.get_weights(), before, strict=True)), "inference mode while frozen"
     assert not norm.gamma.value.requires_grad
-    assert torch.allclose(result, model(DATA, training=False), atol=1e-6)
+    assert allclose(result, model(DATA, training=False), atol=1e-6)
     norm.trainable = True
     model(DATA, training=True)
     assert norm.gamma.value.requires_grad
@@ -145,7 +146,7 @@ def test_frozen_weights_get_no_gradient() -> None:
 def test_activity_regularizers_are_losses() -> None:
     x = ab.Input((4,))
     model = ab.Model(x, layers.Dense(3, activity_regularizer="l2", name="d")(x))
-    data = torch.ones(2, 4)
+    data = torch.ones(2, 4, device=here())
     for training in (True, False):  # evaluate counts them too, as Keras's does
         outputs, losses = engine.program(model, training)([data])
         assert len(outputs) == len(losses) == 1
@@ -180,9 +181,9 @@ def test_a_layer_that_branches_on_numbers_runs_in_every_way() -> None:
     model.get_layer("branch").set_weights([np.full(3, -1.0, "float32")])
     positive, negative = np.ones((2, 3), "float32"), -np.ones((2, 3), "float32")
     module = model.to_torch()
-    for run in (model, lambda a: module(torch.from_numpy(a))):
-        assert torch.equal(run(positive), torch.full((2, 3), 2.0))
-        assert torch.equal(run(negative), torch.full((2, 3), 1.0))
+    for run in (model, lambda a: module(on_device(a))):
+        assert equal(run(positive), torch.full((2, 3), 2.0))
+        assert equal(run(negative), torch.full((2, 3), 1.0))
     assert "branch" in module.code, "one node of the code"
     assert "branch.factor" in module.state_dict()
 
@@ -194,7 +195,7 @@ def test_its_weights_are_trained() -> None:
     before = model.get_layer("branch").get_weights()[0]
     module = model.to_torch().train()
     optimizer = torch.optim.SGD(module.parameters(), 0.1)
-    module(-torch.ones(2, 3)).sum().backward()
+    module(-torch.ones(2, 3, device=here())).sum().backward()
     optimizer.step()
     assert not np.array_equal(model.get_layer("branch").get_weights()[0], before)
 
@@ -282,9 +283,9 @@ def test_training_calls_follow_the_seed() -> None:
         ab.utils.set_random_seed(3)
         first, second = run(ones, training=True), run(ones, training=True)
         ab.utils.set_random_seed(3)
-        assert torch.equal(run(ones, training=True), first)
-        assert torch.equal(run(ones, training=True), second)
-        assert not torch.equal(first, second)
+        assert equal(run(ones, training=True), first)
+        assert equal(run(ones, training=True), second)
+        assert not equal(first, second)
 
 
 # Devices
@@ -329,6 +330,6 @@ def test_weights_move_between_cpu_and_gpu() -> None:
     config.set_device("cuda")
     on_gpu = model(DATA)
     assert on_gpu.device.type == "cuda"
-    assert torch.allclose(on_gpu.cpu(), on_cpu, atol=1e-4)
+    assert allclose(on_gpu.cpu(), on_cpu, atol=1e-4)
     config.set_device("cpu")
-    assert torch.allclose(model(DATA), on_cpu, atol=1e-6)
+    assert allclose(model(DATA), on_cpu, atol=1e-6)

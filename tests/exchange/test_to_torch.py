@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, here, on_device
 from torch import nn
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
@@ -53,9 +54,10 @@ def test_results_gradients_and_statistics_are_the_models(name: str, training: bo
     for path, parameter in module.named_parameters():
         torch.testing.assert_close(parameter.grad, reference[path].grad, rtol=1e-4, atol=1e-5)
     for (path, buffer), (_, other) in zip(module.named_buffers(), model.to_torch().named_buffers(), strict=True):
-        assert torch.allclose(buffer, other, atol=1e-6), path
+        assert allclose(buffer, other, atol=1e-6), path
 
 
+@pytest.mark.on_cpu  # on which the file is run
 @pytest.mark.parametrize("name", MODELS)
 def test_the_file_needs_torch_alone_and_gives_the_same(name: str, tmp_path: Path) -> None:
     model = MODELS[name]()
@@ -211,6 +213,7 @@ def test_inputs_go_in_by_name() -> None:
     close(module(document=document, query=query), module(query, document))
 
 
+@pytest.mark.on_cpu  # which torch quantizes for
 @pytest.mark.filterwarnings("ignore")
 def test_quantizers_find_linear_and_convolution() -> None:
     module, tensors = resnet().to_torch(), data(resnet())
@@ -272,6 +275,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.on_cpu  # gloo's processes
 def test_children_are_sharded_between_two_processes(tmp_path: Path) -> None:
     model = resnet()
     module, tensors = model.to_torch(source=tmp_path / "resnet_file.py"), data(model)
@@ -337,7 +341,7 @@ def test_an_optional_input_may_be_left_out() -> None:
     model = ab.Model([image, mask], layers.Dense(2)(Mean()(layers.Dense(3)(image), mask=mask)))
     module = model.to_torch()
     assert "def forward(self, img, mask: torch.Tensor | None = None)" in module.code
-    x, keep = torch.randn(2, 5, 4), torch.tensor([[1.0, 1, 0, 0, 0]] * 2)
+    x, keep = on_device(torch.randn(2, 5, 4)), on_device([[1.0, 1, 0, 0, 0]] * 2)
     close(module(x), model([x, None]))
     close(module(x, mask=keep), model([x, keep]))
 
@@ -370,7 +374,8 @@ def test_opened_torch_modules_keep_their_paths_and_load_their_state(tmp_path: Pa
     module, other = model.to_torch(source=tmp_path / "backbone_file.py"), Backbone()
     assert module.state_dict().keys() == other.state_dict().keys()
     module.load_state_dict(other.state_dict())
-    x = torch.randn(2, 3, 8, 8)
+    x = on_device(torch.randn(2, 3, 8, 8))
+    other.to(here())
     close(module(x), other.eval()(x))
     close(model(x), other(x))
     row = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
@@ -400,7 +405,7 @@ def test_a_model_with_a_call_of_its_own_is_its_class() -> None:
     assert "def forward(self, image)" in module.code
     kinds = (nn.Linear, nn.BatchNorm1d, nn.Dropout, nn.Linear, nn.ReLU)
     assert all(isinstance(child, kind) for child, kind in zip(module.children(), kinds, strict=True))
-    x = torch.randn(5, 3)
+    x = on_device(torch.randn(5, 3))
     close(module(x), net(x))
 
 
@@ -421,14 +426,15 @@ def test_shared_and_tied_weights(tmp_path: Path) -> None:
     file = main_class(imported(tmp_path / "tied_file.py"))()
     assert file.shared.weight is file.inner.shared.weight
     file.load_state_dict(module.state_dict())
-    close(file(torch.ones(1, 4)), module(torch.ones(1, 4)))
+    ones = torch.ones(1, 4, device=here())
+    close(file.to(here())(ones), module(ones))
 
 
 @pytest.mark.parametrize("name", ["None", "nn", "F", "torch", "list", "1", "é", "a b", "BatchNorm2d"])
 def test_models_may_have_any_name(name: str) -> None:
     x = ab.Input((2, 2, 3))
     model = ab.Model(x, layers.BatchNormalization()(x), name=name)
-    given = torch.randn(2, 2, 2, 3)
+    given = on_device(torch.randn(2, 2, 2, 3))
     close(model.to_torch()(given), model(given))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import shutil
@@ -35,7 +36,8 @@ def _module() -> types.ModuleType:
     done = torch.ops.anabranch_fake
     module = types.ModuleType(f"torch.{NAME}")
     answers = {
-        "is_available": lambda: True, "is_initialized": lambda: True, "_is_in_bad_fork": lambda: False,
+        "is_available": lambda: True, "is_initialized": lambda: True, "_initialized": True, "device": contextlib.nullcontext,
+        "_is_in_bad_fork": lambda: False,
         "device_count": lambda: 1, "current_device": lambda: 0, "set_device": lambda device: None,
         "get_device_name": lambda device=None: "a fake device", "synchronize": lambda device=None: None,
         "mem_get_info": lambda device=None: (1 << 34, 1 << 34), "empty_cache": lambda: None,

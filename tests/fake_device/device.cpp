@@ -51,7 +51,10 @@ Storage share(const Storage& from, c10::Device device, c10::Allocator* owner) {
 }
 
 at::Tensor with_storage(const at::Tensor& like, const Storage& storage, c10::DispatchKey key) {
-  auto made = at::detail::make_tensor<TensorImpl>(Storage(storage), c10::DispatchKeySet(key), like.dtype());
+  c10::DispatchKeySet keys(key);
+  if (!like.is_inference())  // which a view of a usual tensor is not, in inference mode either
+    keys = keys | c10::getAutogradRelatedKeySetFromBackend(key == c10::DispatchKey::CPU ? c10::BackendComponent::CPUBit : c10::BackendComponent::PrivateUse1Bit);
+  auto made = at::detail::make_tensor<TensorImpl>(TensorImpl::VIEW, Storage(storage), keys, like.dtype());
   made.unsafeGetTensorImpl()->set_sizes_and_strides(like.sym_sizes(), like.sym_strides(), like.sym_storage_offset());
   if (like.is_conj()) made.unsafeGetTensorImpl()->_set_conj(true);
   if (like.is_neg()) made.unsafeGetTensorImpl()->_set_neg(true);
@@ -62,8 +65,8 @@ struct Generator final : c10::GeneratorImpl {
   at::Generator host = at::detail::createCPUGenerator();
   Generator() : GeneratorImpl(DEVICE, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1)) {}
   void set_current_seed(uint64_t seed) override { host.set_current_seed(seed); }
-  void set_offset(uint64_t offset) override { host.set_offset(offset); }
-  uint64_t get_offset() const override { return host.get_offset(); }
+  void set_offset(uint64_t) override {}
+  uint64_t get_offset() const override { return 0; }
   uint64_t current_seed() const override { return host.current_seed(); }
   uint64_t seed() override { return host.seed(); }
   void set_state(const TensorImpl& state) override { host.unsafeGetGeneratorImpl()->set_state(state); }
@@ -148,6 +151,8 @@ struct Call {
       auto own = fakes.find(storage.unsafeGetStorageImpl());
       if (own == fakes.end()) {
         own = fakes.emplace(storage.unsafeGetStorageImpl(), share(storage, DEVICE, &allocator)).first;
+        impl->set_storage_keep_dtype(own->second);
+      } else if (!own->second.is_alias_of(given.storage())) {
         impl->set_storage_keep_dtype(own->second);
       } else if (own->second.data() != storage.data()) {
         auto again = share(storage, DEVICE, &allocator);
@@ -360,7 +365,17 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_thnn_fused_lstm_cell_backward_impl", &lstm_cell_backward);
   m.impl("_thnn_fused_gru_cell", &gru_cell);
   m.impl("_thnn_fused_gru_cell_backward", &gru_cell_backward);
-  // what torch would otherwise put together for a device that it does not know
+  // what torch would otherwise put together for a device that it does not know, where the CPU has a kernel of its own
+  const std::set<std::string> done = {
+      "copy_", "_has_compatible_shallow_copy_type", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell"};
+  for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
+    if (name.name.rfind("aten::", 0) != 0 || done.count(name.name.substr(6))) continue;
+    const auto op = c10::Dispatcher::singleton().findSchema(name);
+    if (!op || !op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) continue;
+    if (op->hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||
+        op->hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutogradNonFunctional))
+      m.impl(toString(name).c_str(), torch::CppFunction::makeFromBoxedFunction<&on_host>());
+  }
   for (const char* name : {"convolution", "convolution_backward"})
     m.impl(name, torch::CppFunction::makeFromBoxedFunction<&on_host>());
 }

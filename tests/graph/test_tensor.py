@@ -42,8 +42,8 @@ def test_arrays_on_either_side_of_an_operator(array: Any) -> None:
     model = ab.Model(x, [x - array, array - x])
     ones = np.ones((1, 3), "float32")
     for found, expected in zip(model(ones), (ones - array, array - ones), strict=True):
-        assert found.numpy().tolist() == expected.tolist()
-        assert found.numpy().dtype == "float32"
+        assert found.cpu().numpy().tolist() == expected.tolist()
+        assert found.cpu().numpy().dtype == "float32"
 
 
 def test_a_layer_answers_for_its_only_call() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal, on_device
 
 from anabranch import layers
 from anabranch._errors import DtypeError, ShapeError
@@ -39,7 +40,7 @@ def test_assigning_keeps_the_tensor_object() -> None:
     assert weight.assign(numbers) is weight
     assert weight.value is before
     assert np.array_equal(weight.numpy(), numbers)
-    assert np.array_equal(before.detach().numpy(), numbers.transpose(3, 2, 0, 1))
+    assert np.array_equal(before.detach().cpu().numpy(), numbers.transpose(3, 2, 0, 1))
     weight.assign(torch.zeros(2, 3, 5, 4))
     assert not weight.numpy().any()
 
@@ -76,28 +77,28 @@ def test_arithmetic_is_the_tensors(function: Any) -> None:
     layer.build((None, 2))
     weight = layer.kernel
     weight.assign(np.array([[1, 2, 3], [4, 5, 6]], "float32"))
-    shown = torch.from_numpy(weight.numpy())
-    other = torch.full((2, 3), 2.0)
-    assert torch.equal(function(weight, other), function(shown, other))
-    assert torch.equal(function(weight, weight), function(shown, shown))
-    assert torch.equal(function(2.0, weight), function(2.0, shown))
-    assert torch.equal(function(other, weight), function(other, shown))
+    shown = on_device(weight.numpy())
+    other = on_device(np.full((2, 3), 2.0, "float32"))
+    assert equal(function(weight, other), function(shown, other))
+    assert equal(function(weight, weight), function(shown, shown))
+    assert equal(function(2.0, weight), function(2.0, shown))
+    assert equal(function(other, weight), function(other, shown))
 
 
 def test_matrix_products_powers_signs_and_items() -> None:
     layer = layers.Dense(3)
     layer.build((None, 2))
     weight = layer.kernel
-    shown = torch.from_numpy(weight.numpy())
-    left, right = torch.rand(4, 2), torch.rand(3, 4)
-    assert torch.allclose(left @ weight, left @ shown)
-    assert torch.allclose(weight @ right, shown @ right)
-    assert torch.allclose(weight.__rmatmul__(left), left @ shown)
-    assert torch.equal(weight**2, shown**2)
-    assert torch.equal(-weight, -shown)
-    assert torch.equal(weight[0, 1:], shown[0, 1:])
-    assert torch.equal(torch.cat([weight, weight]), torch.cat([shown, shown]))
-    assert torch.equal(torch.sum(weight, dim=0), shown.sum(0))
+    shown = on_device(weight.numpy())
+    left, right = on_device(torch.rand(4, 2)), on_device(torch.rand(3, 4))
+    assert allclose(left @ weight, left @ shown)
+    assert allclose(weight @ right, shown @ right)
+    assert allclose(weight.__rmatmul__(left), left @ shown)
+    assert equal(weight**2, shown**2)
+    assert equal(-weight, -shown)
+    assert equal(weight[0, 1:], shown[0, 1:])
+    assert equal(torch.cat([weight, weight]), torch.cat([shown, shown]))
+    assert equal(torch.sum(weight, dim=0), shown.sum(0))
 
 
 def test_a_weight_is_true_and_its_repr_says_what_it_is() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal
 from parity import assert_same_as_keras
 
 import anabranch as ab
@@ -68,9 +69,9 @@ def test_masked_softmax(keras: Any, axis: Any, kind: str) -> None:
         result = function(given)
         (gradient,) = torch.autograd.grad((result**2).sum(), [given])
         assert not gradient.isnan().any()
-        found.append(torch.cat([result.detach(), gradient]))
-    assert torch.allclose(found[0], found[1], atol=1e-6)
-    assert torch.allclose(found[0], found[2], atol=1e-6)
+        found.append(torch.cat([result.detach().cpu(), gradient]))
+    assert allclose(found[0], found[1], atol=1e-6)
+    assert allclose(found[0], found[2], atol=1e-6)
 
 
 def test_masked_softmax_in_half_precision() -> None:
@@ -85,7 +86,7 @@ def test_integers_become_floats() -> None:
         y = layer(x)
         assert y.dtype == "float32"
         data = np.array([[-1, 0, 2]])
-        assert torch.equal(ab.Model(x, y)(data), layer(data))
+        assert equal(ab.Model(x, y)(data), layer(data))
 
 
 def test_mistakes() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 
 import anabranch as ab
 from anabranch import Input, Model, layers
@@ -53,7 +54,7 @@ def test_fixed_brightness_and_contrast(keras: Any) -> None:
         assert np.allclose(layers.RandomBrightness(**options)(images(), training=True), expected, atol=1e-6)
     x = images()
     mean = x.mean((1, 2), keepdims=True)
-    scaled = ((layers.RandomContrast(0.5, (-9, 9))(x, training=True).numpy() - mean) / (x - mean)).reshape(3, -1)
+    scaled = ((layers.RandomContrast(0.5, (-9, 9))(x, training=True).cpu().numpy() - mean) / (x - mean)).reshape(3, -1)
     assert np.allclose(scaled, scaled[:, :1], atol=1e-3)
     assert (scaled.min(), scaled.max()) >= (0.5, 0.5)
     assert scaled.max() <= 1.5
@@ -67,7 +68,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 @pytest.mark.parametrize("mode", ["horizontal", "vertical", "horizontal_and_vertical"])
 def test_each_image_is_flipped_or_not(mode: str) -> None:
     x = images(400)
-    flipped = layers.RandomFlip(mode)(x, training=True).numpy()
+    flipped = layers.RandomFlip(mode)(x, training=True).cpu().numpy()
     ways = {"whole": x, "horizontal": x[:, :, ::-1], "vertical": x[:, ::-1], "both": x[:, ::-1, ::-1]}
     counts = {way: sum(same(a, b) for a, b in zip(flipped, y, strict=True)) for way, y in ways.items()}
     assert sum(counts.values()) == 400
@@ -77,7 +78,7 @@ def test_each_image_is_flipped_or_not(mode: str) -> None:
 
 def test_each_crop_is_a_window_of_its_image_and_all_windows_come() -> None:
     x = images(300, 5, 4)
-    crops = layers.RandomCrop(3, 3)(x, training=True).numpy()
+    crops = layers.RandomCrop(3, 3)(x, training=True).cpu().numpy()
     places = [
         next((top, left) for top, left in product(range(3), range(2)) if same(crop, image[top : top + 3, left : left + 3]))
         for crop, image in zip(crops, x, strict=True)
@@ -85,13 +86,13 @@ def test_each_crop_is_a_window_of_its_image_and_all_windows_come() -> None:
     counts = {place: places.count(place) for place in set(places)}
     assert len(counts) == 6
     assert all(20 < count < 90 for count in counts.values()), counts
-    assert same(layers.RandomCrop(3, 3)(x, training=False).numpy(), x[:, 1:4, :3])
-    assert same(layers.RandomCrop(5, 4)(x, training=True).numpy(), x)
+    assert same(layers.RandomCrop(3, 3)(x, training=False).cpu().numpy(), x[:, 1:4, :3])
+    assert same(layers.RandomCrop(5, 4)(x, training=True).cpu().numpy(), x)
 
 
 def test_draws_fill_their_range() -> None:
     x = np.tile(np.arange(101, dtype="float32")[None, None, :, None], (500, 2, 1, 1))
-    shifted = layers.RandomTranslation(0.0, (-0.1, 0.3), fill_mode="nearest")(x, training=True).numpy()
+    shifted = layers.RandomTranslation(0.0, (-0.1, 0.3), fill_mode="nearest")(x, training=True).cpu().numpy()
     shifts = (50 - shifted[:, 0, 50, 0]) / 101
     assert -0.1 <= shifts.min() < -0.08
     assert 0.28 < shifts.max() <= 0.3001
@@ -113,19 +114,19 @@ def test_images_of_integers_layouts_and_unknown_sizes(name: str, data_format: st
         assert model.outputs[0].dtype == "float32"
         assert result.dtype == torch.float32
         assert len(result.shape) == len(model.outputs[0].shape)
-        results.append(result.numpy())
-        calm = model(given, training=False).numpy()
+        results.append(result.cpu().numpy())
+        calm = model(given, training=False).cpu().numpy()
         assert same(calm, given.astype("float32")) if name != "RandomCrop" else calm.shape == results[0].shape
     assert same(results[0], results[1])
     eager = getattr(layers, name)(**config)(given, training=True)
-    assert same(eager.numpy(), results[0])
+    assert same(eager.cpu().numpy(), results[0])
 
 
 def drawn(name: str, global_seed: int, seed: int | None) -> np.ndarray:
     ab.utils.set_random_seed(global_seed)
     symbol = Input((7, 9, 2))
     model = Model(symbol, getattr(layers, name)(**KINDS[name], seed=seed)(symbol))
-    first, second = (model(images(8), training=True).numpy() for _ in range(2))
+    first, second = (model(images(8), training=True).cpu().numpy() for _ in range(2))
     assert not same(first, second)
     return np.stack([first, second])
 
@@ -145,7 +146,7 @@ def test_the_lowered_code_is_torch_alone(name: str, seed: int | None) -> None:
     model = Model(symbol, getattr(layers, name)(**KINDS[name], seed=seed)(symbol))
     module = copy.deepcopy(model.to_torch()).train()
     assert not [type(inner) for inner in module.modules() if "anabranch" in type(inner).__module__ and inner is not module]
-    assert tuple(module(torch.from_numpy(images())).shape[1:]) == model.outputs[0].shape[1:]
+    assert tuple(module(on_device(images())).shape[1:]) == model.outputs[0].shape[1:]
 
 
 def test_images_in_half_precision_are_read_at_exact_places() -> None:

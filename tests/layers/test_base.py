@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, here, on_device
 
 import anabranch as ab
 from anabranch import config, layers
@@ -38,13 +39,13 @@ def run_everywhere(layer: Any, *data: np.ndarray, **extra: Any) -> list[np.ndarr
     from anabranch import _tree
 
     eager = _tree.leaves(layer(list(data) if len(data) > 1 else data[0], **extra))
-    results = {"model": model(list(data)), "module": model.to_torch()(*map(torch.from_numpy, data))}
+    results = {"model": model(list(data)), "module": model.to_torch()(*(torch.from_numpy(array).to(here()) for array in data))}
     for result in results.values():
         for a, b, spec in zip(_tree.leaves(result), eager, model.outputs, strict=True):
-            assert torch.allclose(a, b, atol=1e-6)
+            assert allclose(a, b, atol=1e-6)
             assert spec.shape[1:] == tuple(b.shape[1:])
             assert spec.shape[0] is None
-    return [tensor.detach().numpy() for tensor in eager]
+    return [tensor.detach().cpu().numpy() for tensor in eager]
 
 
 # Shapes
@@ -221,7 +222,7 @@ def test_floats_are_cast_to_the_layers_type_unless_it_says_otherwise() -> None:
     dense = layers.Dense(2)
     model = ab.Model(x, dense(x))
     assert model.outputs[0].dtype == "float32"
-    for result in (model(DATA), model.to_torch()(torch.from_numpy(DATA).double()), dense(DATA.astype("float64"))):
+    for result in (model(DATA), model.to_torch()(on_device(DATA).double()), dense(DATA.astype("float64"))):
         assert result.dtype == torch.float32
     doubled = layers.Dense(2, dtype="float64")
     assert doubled(ab.Input((4,))).dtype == "float64"
@@ -344,7 +345,7 @@ def test_a_layer_that_keeps_count_does_so_lowered_too() -> None:
         assert model.predict(ones, verbose=0).tolist() == [[expected + 1] * 2] * 2
     assert layer(ones).tolist() == [[9, 9]] * 2
     module = model.to_torch()
-    assert module(torch.ones(2, 2)).tolist() == [[11, 11]] * 2
+    assert module(on_device(ones)).tolist() == [[11, 11]] * 2
     assert "opaque" not in str(module).lower()
     layer.total.assign_sub(np.ones(2))
     assert layer.total.numpy().tolist() == [9, 9]
@@ -374,7 +375,7 @@ def test_a_weights_value_in_a_call_is_traced() -> None:
 
     x, layer = ab.Input((3,)), Plain()
     model = ab.Model(x, layer(x))
-    assert torch.allclose(model(np.ones((2, 3))), layer(np.ones((2, 3))))
+    assert allclose(model(np.ones((2, 3))), layer(np.ones((2, 3))))
     assert type(layer.w.value) is torch.nn.Parameter
     assert "@" in model.to_torch().code
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal
 
 import anabranch as ab
 from anabranch import layers
@@ -26,12 +27,12 @@ def test_equals_keras(keras: Any, dtype: str, shape: tuple[int, ...]) -> None:
     theirs.set_weights(ours.get_weights())
     found, expected = model(ids), theirs(ids)
     assert found.shape == expected.shape
-    assert torch.equal(found, expected)
-    assert torch.equal(ours(ids), expected)
+    assert equal(found, expected)
+    assert equal(ours(ids), expected)
     factor = torch.randn(expected.shape)
-    (a,) = torch.autograd.grad((found * factor).sum(), [ours.embeddings.value])
+    (a,) = torch.autograd.grad((found * factor.to(found.device)).sum(), [ours.embeddings.value])
     (b,) = torch.autograd.grad((expected * factor).sum(), [theirs.embeddings.value])
-    assert torch.allclose(a, b, atol=1e-6)
+    assert allclose(a, b, atol=1e-6)
 
 
 def test_given_tables() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal, on_device
 from every_layer import CASES
 
 import anabranch as ab
@@ -133,7 +134,7 @@ def test_values_masks_and_gradients_equal_keras(keras: Any, name: str, training:
         mask, wanted = a._keras_mask if hasattr(a, "_keras_mask") else None, getattr(b, "_keras_mask", None)
         assert t.masked == (mask is not None) == (wanted is not None)
         if mask is not None:
-            assert torch.equal(mask, wanted)
+            assert equal(mask, wanted)
     weights = [w.value for w in ours.trainable_weights], [w.value for w in theirs.trainable_weights]
     by_us = torch.autograd.grad(sum((x**2).sum() for x in _as_list(found)), weights[0])
     by_them = torch.autograd.grad(sum((x**2).sum() for x in _as_list(expected)), weights[1])
@@ -152,7 +153,7 @@ def _as_list(nest: Any) -> list[Any]:
 def test_every_way_of_running_agrees(keras: Any, name: str) -> None:
     ours, _, given = _pair(keras, name)
     expected = _numbers(ours(given))
-    tensors = [torch.as_tensor(x) for x in _as_list(given)]
+    tensors = [on_device(x) for x in _as_list(given)]
     with torch.no_grad():
         ways = [
             ours.to_torch()(*tensors),
@@ -224,7 +225,7 @@ def test_functions_keep_a_mask_whose_axes_they_leave_alone(function: Any, reach:
     assert y.mask_axes == reach
     assert y.masked == bool(reach)
     model = ab.Model(source, y)
-    results, masks = engine.interpret(model.graph, [torch.as_tensor(IDS)])
+    results, masks = engine.interpret(model.graph, [on_device(IDS)])
     lowered = model(IDS)
     for result, mask in ((lowered, runtime.mask_of(lowered)), (results[0], masks[0])):
         assert (mask is not None) == bool(reach)
@@ -239,9 +240,9 @@ def test_of_two_masks_both_count() -> None:
     model = ab.Model(sources, [a + b, torch.maximum(a, b) * a[..., :1], torch.where(a > 0, a, 0.0)])
     both = torch.as_tensor((IDS != 0) & (OTHER != 0))
     first, second, third = (runtime.mask_of(x) for x in model([IDS, OTHER]))
-    assert torch.equal(first, both)
-    assert torch.equal(second, both)
-    assert torch.equal(third, torch.as_tensor(IDS != 0))
+    assert equal(first, both)
+    assert equal(second, both)
+    assert equal(third, torch.as_tensor(IDS != 0))
 
 
 def test_u12_an_operator_between_embedding_and_pooling(keras: Any) -> None:
@@ -334,7 +335,7 @@ def test_a_layer_that_changes_the_mask() -> None:
     model = ab.Model(source, [pool(first), pool(second), second])
     data = np.concatenate([SERIES, SERIES[:, :1]], 1)
     outputs = model(data)
-    assert torch.equal(runtime.mask_of(outputs[2]), torch.as_tensor((data != 0).any(-1))[:, 3:])
+    assert equal(runtime.mask_of(outputs[2]), torch.as_tensor((data != 0).any(-1))[:, 3:])
     expected_words = Halves()(layers.Masking()(data))
     for half, pooled in zip(expected_words, outputs, strict=False):
         np.testing.assert_allclose(pool(half), pooled, atol=1e-6)
@@ -351,11 +352,11 @@ def test_layers_that_make_keep_and_take_masks(softmax: Any) -> None:
     model = ab.Model(source, [y, y * 2])
     shares, twice = model(IDS)
     np.testing.assert_allclose(shares.detach().sum(1), 1, atol=1e-6)
-    assert (shares.detach().numpy()[..., 0][IDS == 0] == 0).all()
-    _, masks = engine.interpret(model.graph, [torch.as_tensor(IDS)])
+    assert (shares.detach().cpu().numpy()[..., 0][IDS == 0] == 0).all()
+    _, masks = engine.interpret(model.graph, [on_device(IDS)])
     for mask in (runtime.mask_of(shares), runtime.mask_of(twice), *masks):
-        assert torch.equal(mask, torch.as_tensor(IDS != 0))
-    np.testing.assert_allclose(model.to_torch()(torch.as_tensor(IDS))[0].detach(), shares.detach(), atol=1e-6)
+        assert equal(mask, torch.as_tensor(IDS != 0))
+    np.testing.assert_allclose(model.to_torch()(on_device(IDS))[0].detach(), shares.detach(), atol=1e-6)
     assert not MarkedTable(8, 4)(source).masked
 
 
@@ -396,18 +397,18 @@ def test_masks_of_arguments_by_name() -> None:
     assert y.masked
     result = ab.Model(sources, y)([IDS, OTHER])
     np.testing.assert_allclose(result.detach(), attention(table(IDS), value=table(OTHER)).detach(), atol=1e-6)
-    assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
-    assert (result.detach().numpy()[IDS == 0] == 0).all()
+    assert equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
+    assert (result.detach().cpu().numpy()[IDS == 0] == 0).all()
 
 
 def test_softmax_takes_a_mask_of_scores_only(keras: Any) -> None:
     source = ab.Input((5,), dtype="int32")
     x = layers.Embedding(8, 4, mask_zero=True)(source)
     scores = ab.Model(source, layers.Softmax()(x[..., 0]))
-    assert (scores(IDS).detach().numpy()[IDS == 0] == 0).all()
+    assert (scores(IDS).detach().cpu().numpy()[IDS == 0] == 0).all()
     features = ab.Model(source, layers.Softmax()(x))(IDS)
     np.testing.assert_allclose(features.detach().sum(-1), 1, atol=1e-6)
-    assert torch.equal(runtime.mask_of(features), torch.as_tensor(IDS != 0))
+    assert equal(runtime.mask_of(features), torch.as_tensor(IDS != 0))
 
 
 # Where a mask ends
@@ -476,11 +477,11 @@ def test_lambda_takes_and_makes_masks() -> None:
     explained = layers.Lambda(lambda x, mask=None: x * mask.unsqueeze(-1), mask=lambda inputs, mask: mask[:, 1:])
     model = ab.Model(source, explained(x))
     result = model(IDS)
-    assert (result.detach().numpy()[IDS == 0] == 0).all()
-    assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0)[:, 1:])
+    assert (result.detach().cpu().numpy()[IDS == 0] == 0).all()
+    assert equal(runtime.mask_of(result), torch.as_tensor(IDS != 0)[:, 1:])
     traced = layers.Lambda(lambda x: x * 2)(x)
     assert traced.masked
-    assert torch.equal(runtime.mask_of(ab.Model(source, traced)(IDS)), torch.as_tensor(IDS != 0))
+    assert equal(runtime.mask_of(ab.Model(source, traced)(IDS)), torch.as_tensor(IDS != 0))
 
 
 def test_masking_refuses_what_has_no_steps() -> None:
@@ -518,9 +519,9 @@ def test_a_mask_made_inside_a_layer_goes_on() -> None:
     assert y.mask_axes == 2
     model = ab.Model(source, [y * 2, layers.GlobalAveragePooling1D()(y[:, 1:])])
     twice, mean = model(IDS)
-    assert torch.equal(runtime.mask_of(twice), torch.as_tensor(IDS != 0))
-    assert torch.equal(runtime.mask_of(words(IDS)), torch.as_tensor(IDS != 0))
-    expected_words = words(IDS).detach().numpy()[:, 1:]
+    assert equal(runtime.mask_of(twice), torch.as_tensor(IDS != 0))
+    assert equal(runtime.mask_of(words(IDS)), torch.as_tensor(IDS != 0))
+    expected_words = words(IDS).detach().cpu().numpy()[:, 1:]
     counts = (IDS != 0)[:, 1:, None]
     np.testing.assert_allclose(mean.detach(), (expected_words * counts).sum(1) / counts.sum(1), atol=1e-5)
 
@@ -558,7 +559,7 @@ def test_a_model_inside_a_layer_keeps_masks(peeking: bool) -> None:
     holder = Holder()
     model = ab.Model(source, holder(source))
     expected = torch.cat([inner(IDS), row(IDS)], -1).detach()
-    for found in (model(IDS), holder(IDS), model.to_torch()(torch.as_tensor(IDS))):
+    for found in (model(IDS), holder(IDS), model.to_torch()(on_device(IDS))):
         np.testing.assert_allclose(found.detach(), expected, atol=1e-6)
 
 
@@ -569,8 +570,8 @@ def test_masks_stay_where_a_layer_casts(dtype: str) -> None:
     pool = layers.GlobalAveragePooling1D(dtype=dtype)
     model = ab.Model(source, pool(table(source)))
     counts = (IDS != 0)[..., None]
-    right = (table(IDS).detach().numpy() * counts).sum(1) / counts.sum(1)
-    for found in (model(IDS), pool(table(IDS)), *engine.interpret(model.graph, [torch.as_tensor(IDS)])[0]):
+    right = (table(IDS).detach().cpu().numpy() * counts).sum(1) / counts.sum(1)
+    for found in (model(IDS), pool(table(IDS)), *engine.interpret(model.graph, [on_device(IDS)])[0]):
         assert str(found.dtype) == f"torch.{dtype}"
         np.testing.assert_allclose(found.detach().float(), right, atol=1e-2)
 
@@ -589,9 +590,9 @@ def test_a_list_of_inputs_has_a_list_of_masks() -> None:
     assert y.mask_axes == 2
     assert not both([plain(source), plain(source)]).masked
     for result in (ab.Model(source, y)(IDS), both([words(IDS), plain(IDS)])):
-        right = words(IDS) * torch.as_tensor(IDS != 0).unsqueeze(-1) + plain(IDS)
+        right = words(IDS) * on_device(IDS != 0).unsqueeze(-1) + plain(IDS)
         np.testing.assert_allclose(result.detach(), right.detach(), atol=1e-6)
-        assert torch.equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
+        assert equal(runtime.mask_of(result), torch.as_tensor(IDS != 0))
 
 
 def test_torchs_modules_know_nothing_of_masks_and_its_functions_do() -> None:

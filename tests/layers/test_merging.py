@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal
 from hypothesis import given, settings, strategies as st
 
 import anabranch as ab
@@ -32,7 +33,8 @@ def run(function: Any, arrays: list[np.ndarray]) -> list[torch.Tensor]:
     """Return the result, and the gradients of a fixed projection of it."""
     given = [torch.tensor(array, requires_grad=True) for array in arrays]
     result = function(given)
-    projection = torch.tensor(np.random.default_rng(2).normal(size=tuple(result.shape)).astype("float32"))
+    drawn = np.random.default_rng(2).normal(size=tuple(result.shape)).astype("float32")
+    projection = torch.tensor(drawn, device=result.device)
     return [result.detach(), *torch.autograd.grad((result * projection).sum(), given)]
 
 
@@ -50,11 +52,11 @@ def assert_same_as_keras(
     found, expected = run(model, arrays), run(theirs, arrays)
     for a, b in zip(found, expected, strict=True):
         assert a.shape == b.shape
-        assert torch.allclose(a, b, atol=1e-5)
+        assert allclose(a, b, atol=1e-5)
     if not unknown:
         assert model.outputs[0].shape == tuple(theirs([keras.Input(shape[1:]) for shape in shapes]).shape)
     eager = getattr(layers, name)(**ours)(arrays)
-    assert torch.allclose(eager, found[0], atol=1e-6)
+    assert allclose(eager, found[0], atol=1e-6)
 
 
 SHAPES = [
@@ -146,9 +148,9 @@ def test_the_rule_is_numpys_broadcasting(data: st.DataObject) -> None:
 def test_functions_are_their_layers() -> None:
     arrays = draw([(2, 4), (2, 4)])
     for name in (*ELEMENTWISE, "Concatenate"):
-        assert torch.equal(getattr(layers, name.lower())(arrays), getattr(layers, name)()(arrays))
-    assert torch.equal(layers.concatenate(arrays, axis=0), layers.Concatenate(0)(arrays))
-    assert torch.equal(layers.dot(arrays, axes=1, normalize=True), layers.Dot(1, True)(arrays))
+        assert equal(getattr(layers, name.lower())(arrays), getattr(layers, name)()(arrays))
+    assert equal(layers.concatenate(arrays, axis=0), layers.Concatenate(0)(arrays))
+    assert equal(layers.dot(arrays, axes=1, normalize=True), layers.Dot(1, True)(arrays))
     symbols = [ab.Input((4,)), ab.Input((4,))]
     assert layers.add(symbols, name="join").name == "join"
     assert layers.add(tuple(symbols)).shape == (None, 4)
@@ -260,7 +262,7 @@ def test_a_merge_inside_a_traced_layer() -> None:
     data = draw([(2, 4, 4, 3)])[0]
     for broadcast in (True, False):
         result = ab.Model(x, Block(broadcast)(x))(data)
-        assert np.allclose(result.detach().numpy(), data + data.mean((1, 2), keepdims=True), atol=1e-6)
+        assert np.allclose(result.detach().cpu().numpy(), data + data.mean((1, 2), keepdims=True), atol=1e-6)
 
 
 def test_broadcast_is_part_of_the_config() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal, on_device
 from parity import assert_same_as_keras, draw_weights
 
 from anabranch import Input, Model, layers, runtime
@@ -84,13 +85,13 @@ def test_the_update_is_part_of_the_lowered_code() -> None:
     assert "anabranch" not in module.code
     assert isinstance(module.batch_normalization, torch.nn.BatchNorm2d)
     assert module.code.count("lerp_(") == 2
-    x = torch.randn(8, 4, 4, 3)
+    x = on_device(torch.randn(8, 4, 4, 3))
     before = module.batch_normalization.running_mean.clone()
     module(x).sum().backward()
-    assert not torch.equal(before, module.batch_normalization.running_mean)
-    assert not torch.equal(model.get_layer("batch_normalization").moving_mean.value, module.batch_normalization.running_mean)
+    assert not equal(before, module.batch_normalization.running_mean)
+    assert not equal(model.get_layer("batch_normalization").moving_mean.value, module.batch_normalization.running_mean)
     module.eval()
-    assert torch.equal(module(x), module(x))
+    assert equal(module(x), module(x))
 
 
 def test_the_update_outlives_the_removal_of_dead_code() -> None:
@@ -220,7 +221,7 @@ def test_groups_of_one_value(keras: Any, shape: tuple[int, ...]) -> None:
     layer, x = layers.GroupNormalization(groups=-1), np.full((1, *shape), 3.0, "float32")
     symbol = Input(shape)
     model = Model(symbol, layer(symbol))
-    expected = keras.layers.GroupNormalization(groups=-1)(x).detach().numpy()
+    expected = keras.layers.GroupNormalization(groups=-1)(x).detach().cpu().numpy()
     assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-4)
     assert np.allclose(layer(x).detach(), expected, atol=1e-4)
 
@@ -247,7 +248,7 @@ def test_a_dense_layer_before_statistics_of_another_axis(shape: tuple[int, ...])
     layer.moving_mean.assign(draw.normal(size=shape[0]))
     layer.moving_variance.assign(draw.uniform(0.5, 2.0, shape[0]))
     x = draw.normal(size=(8, *shape)).astype("float32")
-    expected = layer(model.layers[1](x)).detach().numpy()
+    expected = layer(model.layers[1](x)).detach().cpu().numpy()
     assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-5)
     with torch.no_grad():
         assert np.allclose(model(x), expected, atol=1e-5)

@@ -78,7 +78,7 @@ def test_adapt_after_the_model_is_made_and_again() -> None:
         model(x)
     for scale in (1.0, 7.0):
         layer.adapt(scale * x)
-        result = model(scale * x).numpy()
+        result = model(scale * x).cpu().numpy()
         assert np.allclose(result.mean(0), 0, atol=1e-4)
         assert np.allclose(result.std(0), 1, atol=1e-4)
 

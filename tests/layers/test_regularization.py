@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal, on_device
 
 import anabranch as ab
 from anabranch import layers
@@ -51,29 +52,29 @@ def test_a_seed_repeats_the_run_in_every_way(name: str, config: dict[str, Any]) 
         ways = {
             "layer": lambda: layer(ONES, training=True),
             "model": lambda: model(ONES, training=True),
-            "module": lambda: module(torch.from_numpy(ONES)),
+            "module": lambda: module(on_device(ONES)),
         }
         return torch.stack([ways[way](), ways[way]()])
 
     first = draws("layer", 3)
-    assert not torch.equal(first[0], first[1])
+    assert not equal(first[0], first[1])
     for way in ("layer", "model", "module"):
-        assert torch.equal(draws(way, 3), first), way
-        assert not torch.equal(draws(way, 4), first), way
+        assert equal(draws(way, 3), first), way
+        assert not equal(draws(way, 4), first), way
 
 
 def test_layers_of_one_seed_draw_alike_and_are_independent_of_others() -> None:
     a, b = layers.Dropout(0.5, seed=1), layers.Dropout(0.5, seed=1)
     torch.rand(3)
-    assert torch.equal(a(ONES, training=True), b(ONES, training=True))
+    assert equal(a(ONES, training=True), b(ONES, training=True))
 
 
 def test_a_module_with_its_own_generator_can_be_copied() -> None:
     module = alone(layers.Dropout(0.5, seed=1)).to_torch().train()
     assert "anabranch" not in module.code
     again = copy.deepcopy(module)
-    x = torch.from_numpy(ONES)
-    assert torch.equal(module(x), again(x))
+    x = on_device(ONES)
+    assert equal(module(x), again(x))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_module_with_its_own_generator_can_be_copied() -> None:
 def test_what_shares_its_fate(name: str, shape: tuple[int, ...], config: dict[str, Any], shared: tuple[int, ...]) -> None:
     model = alone(getattr(layers, name)(0.5, **config), shape[1:])
     found = model(np.ones(shape, "float32"), training=True)
-    assert torch.equal(found.amin(shared), found.amax(shared))
+    assert equal(found.amin(shared), found.amax(shared))
     assert 0.3 < (found == 0).float().mean().item() < 0.7
     assert found.dim() == len(shape)
 
@@ -107,7 +108,7 @@ def test_gradients_go_where_numbers_went() -> None:
     x = torch.tensor(ONES, requires_grad=True)
     found = layers.Dropout(0.4, seed=1)(x, training=True)
     (gradient,) = torch.autograd.grad(found.sum(), [x])
-    assert torch.equal(gradient, found.detach())
+    assert equal(gradient, found.detach())
 
 
 def inside(lib: Any, branches: bool) -> Any:

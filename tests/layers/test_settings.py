@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal
 from every_layer import CASES, Case
 
 import anabranch as ab
@@ -85,7 +86,7 @@ def test_a_change_is_seen_by_call_predict_fit_clone_edit_diff_and_config() -> No
     layer.activation = "linear"
     linear = X @ layer.kernel.numpy() + layer.bias.numpy()
     assert (linear < 0).any()
-    np.testing.assert_allclose(layer(X).detach().numpy(), linear, atol=1e-5)
+    np.testing.assert_allclose(layer(X).detach().cpu().numpy(), linear, atol=1e-5)
     np.testing.assert_allclose(model.predict(X, verbose=0), linear, atol=1e-5)
     assert model.evaluate(X, linear, verbose=0) < 1e-9
     loss = model.fit(X, linear, verbose=0, batch_size=8).history["loss"][0]
@@ -121,7 +122,7 @@ def test_programs_notice_a_change(made: Any, shape: Any, name: str, value: Any) 
     def run(model: Any) -> list[Any]:
         torch.manual_seed(0)
         given = torch.linspace(-1, 1, 4 * int(np.prod(shape))).reshape(4, *shape)
-        return [model(given, training=True).detach().numpy().copy(), *(float(loss.detach()) for loss in model.losses)]
+        return [model(given, training=True).detach().cpu().numpy().copy(), *(float(loss.detach()) for loss in model.losses)]
 
     layer = made()
     x = ab.Input(shape)
@@ -385,7 +386,7 @@ def test_modules_and_parameters_of_a_layer_are_its_weights(tmp_path: Any) -> Non
     before = [p.detach().clone() for p in held]
     model.compile(ab.optimizers.SGD(0.1), "mse")
     model.fit(X, X.sum(1, keepdims=True), epochs=3, verbose=0)
-    assert all(not torch.equal(p, old) for p, old in zip(held, before, strict=True))
+    assert all(not equal(p, old) for p, old in zip(held, before, strict=True))
     expected = model.predict(X, verbose=0)
     assert not layer.more["norm"][0].training
     model.save_weights(tmp_path / "held.safetensors")
@@ -408,7 +409,7 @@ def test_modules_of_a_subclassed_model_are_its_weights() -> None:
     before = net.lin.weight.detach().clone()
     net.fit(X, X.sum(1, keepdims=True), verbose=0)
     assert len(net.trainable_weights) == 2
-    assert not torch.equal(before, net.lin.weight)
+    assert not equal(before, net.lin.weight)
 
 
 # Faults that follow from the same cause

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from devices import allclose, equal, here, on_device
 from torch import nn
 
 import anabranch as ab
@@ -42,12 +43,12 @@ def run(model: Model, x: np.ndarray = X) -> torch.Tensor:
 def test_functions_and_methods_equal_torch(function: Any) -> None:
     x = Input((5, 8))
     y = function(x)
-    expected = function(torch.from_numpy(X))
+    expected = function(on_device(X))
     assert tuple(y.shape) == (None, *expected.shape[1:])
     assert y.dtype == str(expected.dtype).removeprefix("torch.")
     model = Model(x, y)
-    assert torch.equal(run(model), expected)
-    assert torch.equal(model.to_torch()(torch.from_numpy(X)), expected)
+    assert equal(run(model), expected)
+    assert equal(model.to_torch()(on_device(X)), expected)
 
 
 MODULES = {
@@ -66,13 +67,13 @@ MODULES = {
 @pytest.mark.parametrize("kind", list(MODULES))
 def test_modules_give_what_they_give_alone(kind: str, wrapped: bool) -> None:
     torch.manual_seed(0)
-    module = MODULES[kind]()
+    module = MODULES[kind]().to(here())
     x = Input((5, 8))
     model = Model(x, layers.TorchModule(module)(x) if wrapped else module(x))
     reference = copy.deepcopy(module)
     for training in (True, False, True):
         found = model(X, training=training).detach()
-        assert torch.allclose(found, reference.train(training)(torch.from_numpy(X)), atol=1e-6)
+        assert allclose(found, reference.train(training)(on_device(X)), atol=1e-6)
     assert model.count_params() >= sum(p.numel() for p in module.parameters())
     assert {id(w.value) for w in model.trainable_weights} == {id(p) for p in module.parameters()}
 
@@ -80,11 +81,11 @@ def test_modules_give_what_they_give_alone(kind: str, wrapped: bool) -> None:
 def test_dropout_of_torch_drops_in_training_only() -> None:
     x = Input((5, 8))
     model = Model(x, nn.Dropout(0.5)(x))
-    assert torch.equal(run(model), torch.from_numpy(X))
+    assert equal(run(model), on_device(X))
     assert (model(X, training=True) == 0).any()
     module = model.to_torch()
-    assert torch.equal(module(torch.from_numpy(X)), torch.from_numpy(X))
-    assert (module.train()(torch.from_numpy(X)) == 0).any()
+    assert equal(module(on_device(X)), on_device(X))
+    assert (module.train()(on_device(X)) == 0).any()
 
 
 def test_a_module_called_twice_is_one_layer() -> None:
@@ -92,7 +93,7 @@ def test_a_module_called_twice_is_one_layer() -> None:
     shared = nn.Linear(8, 8)
     model = Model(x, shared(shared(x)))
     assert [layer.name for layer in model.layers] == ["input_layer", "linear"]
-    assert torch.allclose(run(model), shared(shared(torch.from_numpy(X))).detach(), atol=1e-6)
+    assert allclose(run(model), shared(shared(on_device(X))).detach(), atol=1e-6)
     assert model.count_params() == 72
 
 
@@ -109,11 +110,11 @@ def test_a_module_of_a_users_own_is_traced() -> None:
     module = Gated()
     x = Input((5, 8))
     model = Model(x, module(x))
-    assert torch.allclose(run(model), module(torch.from_numpy(X)).detach(), atol=1e-6)
+    assert allclose(run(model), module(on_device(X)).detach(), atol=1e-6)
     before = module.gate.detach().clone()
     model.compile("sgd", "mse")
     model.fit(X, 2 * X, epochs=2, verbose=0)
-    assert not torch.equal(module.gate, before)
+    assert not equal(module.gate, before)
 
 
 def test_parameters_in_functions_are_weights() -> None:
@@ -142,10 +143,10 @@ def test_weights_of_modules_are_saved_and_loaded(tmp_path: Any) -> None:
         return Model(x, nn.BatchNorm1d(5)(nn.Linear(8, 8)(x)))
 
     one, other = make(), make()
-    assert not torch.equal(run(one), run(other))
+    assert not equal(run(one), run(other))
     one.save_weights(tmp_path / "saved.safetensors")
     other.load_weights(tmp_path / "saved.safetensors")
-    assert torch.equal(run(one), run(other))
+    assert equal(run(one), run(other))
 
 
 def test_frozen_modules_stay() -> None:
@@ -156,7 +157,7 @@ def test_frozen_modules_stay() -> None:
     before = layer.module.weight.detach().clone()
     model.compile("sgd", "mse")
     model.fit(X, X, verbose=0)
-    assert torch.equal(layer.module.weight, before)
+    assert equal(layer.module.weight, before)
 
 
 def test_describing_a_module_changes_nothing_in_it() -> None:
@@ -164,7 +165,7 @@ def test_describing_a_module_changes_nothing_in_it() -> None:
     before = copy.deepcopy(module.state_dict())
     layers.TorchModule(module)(Input((5, 8)))
     for name, value in module.state_dict().items():
-        assert torch.equal(value, before[name])
+        assert equal(value, before[name])
     assert module.training
 
 
@@ -224,7 +225,7 @@ def test_a_seed_holds_for_modules() -> None:
     for _ in range(2):
         ab.utils.set_random_seed(3)
         made.append(nn.Linear(3, 2).weight)
-    assert torch.equal(*made)
+    assert equal(*made)
 
 
 def test_the_name_of_a_module_by_position() -> None:
@@ -243,14 +244,14 @@ class Held(layers.Layer):
 
 
 def test_a_held_module_changes_its_buffers_with_batches_alone() -> None:
-    layer, expected = Held(), nn.BatchNorm1d(3)
+    layer, expected = Held(), nn.BatchNorm1d(3).to(here())
     inputs = Input((3,))
     model = Model(inputs, layers.Dense(1)(layer(inputs)))
     assert int(layer.norm.num_batches_tracked) == 0
     model.compile("sgd", "mse")
     x = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
     model.fit(x, np.ones((12, 1), "float32"), batch_size=4, shuffle=False, verbose=0)
-    for batch in torch.from_numpy(x).split(4):
+    for batch in on_device(x).split(4):
         expected(batch)
     for name, buffer in expected.named_buffers():
         torch.testing.assert_close(dict(layer.norm.named_buffers())[name], buffer)

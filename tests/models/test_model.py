@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, on_device
 
 import anabranch as ab
 from anabranch import _tree, layers
@@ -31,7 +32,7 @@ def test_inputs_in_any_nest(structure: str, value: Any) -> None:
     model = two_inputs(structure)
     if value == "names":
         value = {"alpha": B, "zeta": A} if structure != "dict" else {"second": B, "first": A}
-    assert np.allclose(model(value).numpy(), A - B)
+    assert np.allclose(model(value).cpu().numpy(), A - B)
     assert np.allclose(model.predict(value, verbose=0), A - B)
 
 
@@ -151,9 +152,9 @@ def test_gradients_reach_every_use_of_a_shared_weight() -> None:
     by_model = shared.kernel.value.grad.clone()
     shared.kernel.value.grad = None
     kernel = shared.kernel.value
-    first = torch.from_numpy(A) @ kernel.T
+    first = on_device(A) @ kernel.T
     (first + first @ kernel.T).sum().backward()
-    assert torch.allclose(by_model, kernel.grad, atol=1e-6)
+    assert allclose(by_model, kernel.grad, atol=1e-6)
 
 
 def test_a_nested_model_keeps_its_names_inside() -> None:

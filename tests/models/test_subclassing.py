@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 from parity import close
 
 import anabranch as ab
@@ -109,7 +110,7 @@ def test_the_program_gives_what_the_call_gives(kind: str) -> None:
     assert any(isinstance(part, Opaque) for part in module.modules()) == (kind == "branching")
     if kind != "branching":
         assert not isinstance(module, Opaque)
-        close(model.to_torch()(torch.from_numpy(X)).detach(), model(X).detach())
+        close(model.to_torch()(on_device(X)).detach(), model(X).detach())
 
 
 def test_training_reaches_the_call() -> None:

@@ -28,7 +28,7 @@ def call(case: Op, space: Any, leaf: Any = lambda value: value) -> list[Any]:
 
 
 def numbers(value: Any) -> np.ndarray:
-    return value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
 def plain(leaf: Any) -> Any:

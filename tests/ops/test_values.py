@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose
 
 import anabranch as ab
 from anabranch import Input, Model, engine, layers, ops
@@ -111,7 +112,7 @@ def test_numbers_come_back_as_arrays() -> None:
 def test_eigenvectors_make_the_matrix_again() -> None:
     matrix = X[0].T @ X[0]
     values, vectors = ops.linalg.eigh(matrix)
-    assert torch.allclose((vectors * values) @ vectors.T, torch.from_numpy(matrix), atol=1e-4)
+    assert allclose((vectors * values) @ vectors.T, torch.from_numpy(matrix), atol=1e-4)
 
 
 # Unknown sizes
@@ -160,7 +161,7 @@ def test_a_users_layer_of_functions_is_traced_for_every_batch_and_length() -> No
     layer = model.layers[-1]
     for shape in ((3, 4, 6), (1, 7, 6)):
         given = RNG.normal(size=shape).astype("float32")
-        assert torch.allclose(model(given), layer(given), atol=1e-6)
+        assert allclose(model(given), layer(given), atol=1e-6)
     assert traced_whole(model)
     model.compile(optimizer="sgd", loss="mse")
     before = model.get_weights()[0].copy()
@@ -266,5 +267,5 @@ def test_unknown_sizes_stay_unknown_and_run(function: Any) -> None:
         given = RNG.normal(size=shape).astype("float32")
         found, eager = model(given), function(given)
         assert found.shape == eager.shape
-        assert torch.allclose(found, eager, atol=1e-6)
+        assert allclose(found, eager, atol=1e-6)
         assert all(known in (None, size) for known, size in zip(model.output_shape, found.shape, strict=True))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 
 from anabranch import optimizers, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError
@@ -23,7 +24,7 @@ def weight(values: Any, name: str = "kernel", path: str = "layer") -> Weight:
 
 def take(optimizer: Any, weights: list[Weight], gradients: list[Any]) -> None:
     for w, g in zip(weights, gradients, strict=True):
-        w.value.grad = None if g is None else torch.as_tensor(np.array(g, "float32"))
+        w.value.grad = None if g is None else on_device(np.array(g, "float32"))
     optimizer.step()
 
 

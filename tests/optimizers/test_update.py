@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 
 from anabranch import optimizers, runtime
 from anabranch.graph import Home, Weight
@@ -42,7 +43,7 @@ def weights_of(shapes: list[tuple[int, ...]], dtypes: tuple[str, ...] = ("float3
 
 def gradients_of(weights: list[Weight], step: int) -> list[torch.Tensor]:
     rng = np.random.default_rng(100 + step)
-    return [torch.from_numpy(rng.normal(size=tuple(w.value.shape))).to(w.value.dtype) for w in weights]
+    return [on_device(rng.normal(size=tuple(w.value.shape))).to(w.value.dtype) for w in weights]
 
 
 def train(optimizer: Any, weights: list[Weight], steps: range, change: Any = lambda gradient: gradient) -> list[np.ndarray]:
@@ -51,7 +52,7 @@ def train(optimizer: Any, weights: list[Weight], steps: range, change: Any = lam
         for weight, gradient in zip(weights, gradients_of(weights, step), strict=True):
             weight.value.grad = change(gradient)
         optimizer.step()
-    return [weight.value.detach().double().numpy() for weight in weights]
+    return [weight.value.detach().double().cpu().numpy() for weight in weights]
 
 
 def same(found: list[np.ndarray], expected: list[np.ndarray], tolerance: float = 2e-6) -> None:
@@ -69,7 +70,7 @@ def exact(rule: str, steps: int = 5) -> list[np.ndarray]:
         for weight, gradient in zip(doubles, gradients_of(weights, step), strict=True):
             weight.value.grad = gradient.double()
         optimizer.step()
-    return [weight.value.detach().numpy() for weight in doubles]
+    return [weight.value.detach().cpu().numpy() for weight in doubles]
 
 
 @pytest.mark.usefixtures("kernels")
@@ -135,7 +136,7 @@ def test_rmsprop_is_its_formula_whatever_the_gradients_size(size: float, momentu
     optimizer.build([weight])
     for step in range(200):
         g = np.random.default_rng(step).normal(size=50) * size * (0.1 if step % 7 else 10.0)
-        weight.value.grad = torch.from_numpy(g.astype("float32"))
+        weight.value.grad = on_device(g.astype("float32"))
         optimizer.step()
         v = 0.9 * v + 0.1 * g**2
         m = momentum * m + 0.01 * g / np.sqrt(v + 1e-7)
@@ -147,6 +148,7 @@ def test_rmsprop_is_its_formula_whatever_the_gradients_size(size: float, momentu
 @pytest.mark.parametrize(
     "rule", [rule for rule in RULES if rule != "amsgrad"]
 )  # which clips, and torch takes no norm of a sparse tensor
+@pytest.mark.not_fake("it has no sparse tensors")
 def test_a_sparse_gradient_is_the_dense_one(rule: str) -> None:
     expected = train(RULES[rule](0.1), weights_of(SHAPES[1:]), range(3))
     same(train(RULES[rule](0.1), weights_of(SHAPES[1:]), range(3), torch.Tensor.to_sparse), expected)
@@ -239,7 +241,7 @@ def test_sums_gather_where_autograd_puts_gradients() -> None:
 def test_sums_gather_from_given_gradients_which_stay_as_they_are() -> None:
     (weight,), optimizer = weights_of([(2,)]), optimizers.SGD(1.0, gradient_accumulation_steps=2)
     before = weight.numpy().copy()
-    given = [torch.full((2,), 1.0), torch.full((2,), 3.0)]
+    given = [on_device([1.0, 1.0]), on_device([3.0, 3.0])]
     for gradient in given:
         optimizer.apply([gradient], [weight])
     np.testing.assert_allclose(weight.numpy(), before - 2.0, atol=1e-6)

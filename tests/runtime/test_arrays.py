@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal, on_device
 
 import anabranch as ab
 from anabranch import layers, runtime
@@ -38,7 +39,7 @@ def test_arrays_become_tensors_of_their_dtype_and_come_back(dtype: str) -> None:
 def test_numbers_lists_and_any_memory_layout(value: Any, want: torch.Tensor) -> None:
     found = runtime.as_tensor(value)
     assert found.dtype == want.dtype
-    assert torch.equal(found, want)
+    assert equal(found, want)
 
 
 def test_a_read_only_array_is_copied() -> None:
@@ -65,12 +66,12 @@ def test_what_is_no_number_is_refused() -> None:
 
 
 def test_nests_keep_their_structure_and_what_is_no_array() -> None:
-    tensor = torch.ones(2)
+    tensor = on_device(torch.ones(2))
     found = runtime.as_tensors({"a": np.zeros(2), "b": [tensor, None], "c": ("valid", 3)})
     assert isinstance(found["a"], torch.Tensor)
     assert found["b"][0] is tensor
     assert (found["b"][1], found["c"]) == (None, ("valid", 3))
-    assert torch.equal(runtime.as_tensors([[1, 2], [3, 4]]), torch.tensor([[1, 2], [3, 4]]))  # a list of numbers is one array
+    assert equal(runtime.as_tensors([[1, 2], [3, 4]]), torch.tensor([[1, 2], [3, 4]]))  # a list of numbers is one array
 
 
 def test_a_weight_is_seen_in_keras_order() -> None:
@@ -78,7 +79,7 @@ def test_a_weight_is_seen_in_keras_order() -> None:
     layer.build((None, 8, 8, 4))
     seen = runtime.as_tensor(layer.kernel)
     assert tuple(seen.shape) == layer.kernel.shape == (3, 5, 4, 2)
-    assert np.array_equal(seen.detach().numpy(), layer.kernel.numpy())
+    assert np.array_equal(seen.detach().cpu().numpy(), layer.kernel.numpy())
     assert tuple(runtime.native(layer.kernel).shape) == (2, 4, 3, 5)
     assert seen.data_ptr() == runtime.native(layer.kernel).data_ptr()  # no copy
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal, on_device
 from torch import nn
 from torch.nn import functional
 
@@ -24,7 +25,7 @@ FUNCTIONS: list[tuple[Callable[[Any], Any], tuple[int | None, ...], tuple[int | 
     (lambda x: torch.quantile(x, 0.5, -1), (7,), ()),
     (lambda x: torch.diag_embed(x), (5,), (5, 5)),
     (lambda x: functional.unfold(x, 3), (2, 6, None), (18, None)),
-    (lambda x: torch.tensordot(x, torch.ones(3, 7), 1), (None, 3), (None, 7)),
+    (lambda x: torch.tensordot(x, on_device(torch.ones(3, 7)), 1), (None, 3), (None, 7)),
 ]
 
 
@@ -51,7 +52,7 @@ def test_shapes_are_those_of_running(number: int) -> None:
 
 
 def test_a_size_that_the_call_compares_with_another_array_is_found() -> None:
-    table = torch.ones(10, 4)
+    table = on_device(torch.ones(10, 4))
     assert (ab.Input((None, 4)) + table).shape == (None, 10, 4)
     assert Calling(lambda x: x + table)(ab.Input((10, 4))).shape == (None, 10, 4)
 
@@ -74,7 +75,7 @@ def test_no_weight_is_made_and_no_state_of_a_module_changes() -> None:
     before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}
     layer = layers.TorchModule(norm)
     assert layer(ab.Input((3,))).shape == (None, 3)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in norm.state_dict().items())
+    assert all(equal(tensor, before[name]) for name, tensor in norm.state_dict().items())
     made: list[Any] = []
 
     class Late(layers.Layer):
@@ -95,7 +96,7 @@ def test_random_generators_are_left_alone() -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
     Calling(lambda x: x + torch.rand_like(x))(ab.Input((3,)))
-    assert torch.equal(torch.get_rng_state(), state)
+    assert equal(torch.get_rng_state(), state)
 
 
 def test_masks_reach_as_far_as_the_call_lets_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from devices import equal, here
 
 import anabranch as ab
 from anabranch import layers, runtime
@@ -15,11 +16,11 @@ def test_the_global_seed_reaches_torch_once() -> None:
     first = torch.rand(3)
     runtime.synchronise_seed()  # nobody has set a seed since
     second = torch.rand(3)
-    assert torch.equal(first, torch.rand(3, generator=torch.Generator().manual_seed(7)))
-    assert not torch.equal(first, second)
+    assert equal(first, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    assert not equal(first, second)
     ab.utils.set_random_seed(7)  # the same number counts as a new setting
     runtime.synchronise_seed()
-    assert torch.equal(torch.rand(3), first)
+    assert equal(torch.rand(3), first)
 
 
 def test_the_state_shows_whether_somebody_drew() -> None:
@@ -30,8 +31,11 @@ def test_the_state_shows_whether_somebody_drew() -> None:
 
 
 def test_a_generator_of_its_own_goes_on_and_repeats() -> None:
+    def draw(generator: torch.Generator) -> torch.Tensor:
+        return torch.rand(4, generator=generator, device=here())
+
     first = runtime.generator(3)
-    assert torch.equal(torch.rand(4, generator=first), torch.rand(4, generator=torch.Generator().manual_seed(3)))
+    assert equal(draw(first), draw(torch.Generator(here()).manual_seed(3)))
     assert runtime.generator(3, first) is first  # it goes on
     assert runtime.generator(3) is not first
 
@@ -41,7 +45,7 @@ def test_layers_with_seeds_ignore_the_global_generator() -> None:
 
     def drawn(seed: int | None) -> np.ndarray:
         layer = layers.Dropout(0.5, seed=seed)
-        return np.stack([layer(x, training=True).numpy() for _ in range(2)])
+        return np.stack([layer(x, training=True).cpu().numpy() for _ in range(2)])
 
     ab.utils.set_random_seed(1)
     first = drawn(5)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import allclose, equal
 from torch import nn
 
 import anabranch as ab
@@ -36,7 +37,7 @@ def test_one_weight_for_one_tensor() -> None:
     assert len(shared) == 2
     kernel = next(weight for weight in shared if weight.shape == (3, 3))
     kernel.assign(np.eye(3))
-    assert torch.equal(linear.weight.detach(), torch.eye(3))
+    assert equal(linear.weight.detach(), torch.eye(3))
     with torch.no_grad():
         linear.weight.zero_()
     assert not kernel.numpy().any()
@@ -75,7 +76,7 @@ def test_training_equals_torch() -> None:
         optimizer.zero_grad()
         ((twin(x) - y) ** 2).mean().backward()
         optimizer.step()
-    assert torch.allclose(linear.weight, twin.weight, atol=1e-6)
+    assert allclose(linear.weight, twin.weight, atol=1e-6)
 
 
 def test_what_is_no_module_is_refused() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import anabranch as ab
@@ -56,8 +57,9 @@ def test_no_step_reorders_an_image_or_a_kernel() -> None:
     model = network()
     y = np.zeros((8, 2), "float32")
     model.fit(X, y, batch_size=4, verbose=0)
+    batch = on_device(X[:4]), on_device(y[:4])
     with Layouts() as seen:
-        model.train_on_batch(X[:4], y[:4])
+        model.train_on_batch(*batch)
     names = [name for name, _ in seen.found]
     assert names.count("aten::convolution_backward") == 6
     assert all(all(layouts) for _, layouts in seen.found)
@@ -66,8 +68,6 @@ def test_no_step_reorders_an_image_or_a_kernel() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_kernels_gradients_and_state_are_channels_last(device: str) -> None:
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     before = ab.config.device()
     ab.config.set_device(device)
     try:

@@ -13,6 +13,8 @@ import anabranch as ab
 from anabranch import callbacks, engine, layers, metrics, optimizers
 from anabranch.training import capture
 
+pytestmark = pytest.mark.on_cpu  # on which the graphs are recorded; those of CUDA are tests marked gpu
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(38, 6)).astype("float32"), RNG.integers(0, 3, 38)
 

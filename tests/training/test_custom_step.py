@@ -170,7 +170,7 @@ def test_data_come_as_they_were_given(arguments: Any, form: str) -> None:
     x, y, weights = (*arguments, None, None)[:3]
     model.fit(x, y, sample_weight=weights, batch_size=8, shuffle=False, verbose=0)
     if form == "tensor":
-        np.testing.assert_array_equal(model.taken.numpy(), X[8:])
+        np.testing.assert_array_equal(model.taken.cpu().numpy(), X[8:])
     elif form == "nest":
         assert [tuple(t.shape) for t in (model.taken[0]["a"], *model.taken[0]["b"])] == [(8, 3)] * 3
     else:
@@ -217,7 +217,7 @@ def test_predict_step_is_what_predict_calls() -> None:
             return {"twice": 2 * self(x, training=False)}
 
     model = dense(ab, Doubled)
-    expected = 2 * model(X).detach().numpy()
+    expected = 2 * model(X).detach().cpu().numpy()
     np.testing.assert_allclose(model.predict(X, batch_size=5, verbose=0)["twice"], expected, rtol=1e-6)
     np.testing.assert_allclose(model.predict_on_batch(X)["twice"], expected, rtol=1e-6)
 
@@ -258,7 +258,7 @@ def test_gradients_are_applied_one_by_one(keras: Any) -> None:
         model = dense(k, k.Model)
         optimizer = k.optimizers.Adam(0.1)
         for _ in range(3):
-            optimizer.apply([torch.ones(w.value.shape) for w in model.trainable_weights], model.trainable_weights)
+            optimizer.apply([torch.ones_like(w.value) for w in model.trainable_weights], model.trainable_weights)
         return [np.array(weight) for weight in model.get_weights()]
 
     for mine, other in zip(applied(ab), applied(keras), strict=True):

@@ -129,6 +129,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.c
 
 
 @needs_compiler
+@pytest.mark.not_fake("torch's compiler has no code for it")
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns about itself
 def test_compiled_code_gives_the_same_numbers_and_is_made_once(capsys: pytest.CaptureFixture[str]) -> None:
     from torch._dynamo.utils import counters

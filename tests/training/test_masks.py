@@ -126,7 +126,7 @@ def test_a_loss_called_on_predictions_with_a_mask(keras: Any, name: str, reducti
     theirs = pred.clone()
     theirs._keras_mask = mask
     expected = getattr(keras.losses, name)(reduction=reduction)(true, theirs, sample_weight=_by_step(weights))
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, expected.cpu().numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_mask_and_a_class_that_does_not_count(keras: Any) -> None:
@@ -134,7 +134,7 @@ def test_a_mask_and_a_class_that_does_not_count(keras: Any) -> None:
     found = losses.SparseCategoricalCrossentropy(ignore_class=1)(CLASSES, runtime.with_mask(pred, torch.as_tensor(IDS != 0)))
     pred._keras_mask = torch.as_tensor(IDS != 0)
     expected = keras.losses.SparseCategoricalCrossentropy(ignore_class=1)(CLASSES, pred)
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(found, expected.cpu().numpy(), rtol=1e-5)
 
 
 def test_a_loss_of_torch_needs_its_values_one_by_one() -> None:

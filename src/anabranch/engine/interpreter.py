@@ -7,7 +7,7 @@ from typing import Any
 
 from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError, EngineError
-from anabranch.engine.lower import as_constant, masked_axes, note, note_shapes
+from anabranch.engine.lower import masked_axes, note, note_shapes
 from anabranch.graph import Graph, Node, Tensor, with_values
 from anabranch.graph.flatten import Flat, Step, flatten
 
@@ -34,7 +34,7 @@ def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any]) -> Iterato
         layer = step.node.operation
         given = [masks.get(number) for number in step.inputs]
         inputs = runtime.distinct([values[number] for number in step.inputs], given)
-        args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, inputs))
+        args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
         if layer.autocast:
             args = runtime.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
             kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)

@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
@@ -258,7 +257,7 @@ def trace_step(
     layer = step.node.operation
     tracer.place(step)
     inputs = _cast(step, inputs)
-    args, kwargs = _tree.map_leaves(as_constant, with_values(step.node, inputs))
+    args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
     last, losses = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses)
     try:
         watched = not is_from(type(layer), "anabranch") or hasattr(layer, "function")  # a user's code
@@ -345,11 +344,6 @@ def _to(x: Proxy, dtype: str, shape: Shape) -> Proxy:
     x = x.to(runtime.dtype_of(dtype))
     x.node.meta["shape"] = shape
     return x
-
-
-def as_constant(leaf: object) -> object:
-    """Return an array as a tensor, which unlike an array knows how to be combined with traced values."""
-    return runtime.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _forget_after(graph: torch.fx.Graph, last: torch.fx.Node | None) -> None:

@@ -59,6 +59,8 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
                     args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
                 return run(*args, **kwargs)
             except (AnabranchError, *RAW) as error:
+                if isinstance(error, RuntimeError) and (moved := runtime.on_one_device((args, kwargs))) is not None:
+                    return called(*moved[0], **moved[1])
                 if runtime.is_tracing() and not isinstance(error, (AnabranchError, RuntimeError, IndexError, ValueError)):
                     raise
                 raise _placed(error, checks, args, kwargs) from _cause(error)

@@ -274,16 +274,12 @@ def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | 
     >>> where([True, False], 1.0, 2.0)
     tensor([1., 2.])
     """
-    condition = _true(condition)
+    condition = tensor(condition)
+    condition = condition if dtype_of(condition) == "bool" else condition != 0
     if x1 is None or x2 is None:
         check_numbers(condition, "where without x1 and x2", "ops.where(condition, x1, x2) chooses everywhere")
         return torch.nonzero(condition).T
-    return torch.where(condition, *pair(x1, x2))
-
-
-def _true(condition: TensorLike) -> Tensor:
-    condition = tensor(condition)
-    return condition if dtype_of(condition) == "bool" else condition != 0
+    return torch.where(condition, *operands(x1, x2))
 
 
 @operation()
@@ -300,7 +296,7 @@ def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], def
     """
     result = tensor(default)
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
-        result = torch.where(_true(condition), tensor(choice), result)
+        result = torch.where(tensor(condition), tensor(choice), result)
     return result
 
 
@@ -347,8 +343,6 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) ->
 def _running(function: Callable[..., Tensor], x: TensorLike, axis: int | None, dtype: str | None) -> Tensor:
     x = whole(x)
     x, axis = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
-    if dtype == "bool":
-        return function((x != 0).to(torch.int32), axis).to(torch.bool)
     return function(x, axis, dtype=torch_dtype(dtype or dtype_of(x)))
 
 

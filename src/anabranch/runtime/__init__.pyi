@@ -1,6 +1,7 @@
 from anabranch._types import Generator as Generator, Module as Module, Tensor as Tensor
 
 from .arrays import (
+    as_constant as as_constant,
     as_declared as as_declared,
     as_input as as_input,
     as_tensor as as_tensor,
@@ -9,6 +10,7 @@ from .arrays import (
     dtype_of as dtype_of,
     masked_nest as masked_nest,
     numpy_of as numpy_of,
+    on_one_device as on_one_device,
     rank_of as rank_of,
     shape_of as shape_of,
 )

@@ -56,6 +56,21 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
     return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
 
 
+def as_constant(leaf: object) -> object:
+    """Return an array, or a tensor that is no parameter, as a tensor on the device; a parameter moves as the weight it is."""
+    if isinstance(leaf, torch.nn.Parameter) or not isinstance(leaf, (np.ndarray, torch.Tensor)):
+        return leaf
+    return as_tensor(leaf)
+
+
+def on_one_device(nest: _tree.Nest) -> _tree.Nest:
+    """Return the nest with its tensors on the device in use, None where all of them are there."""
+    place = device()
+    if all(leaf.device == place for leaf in _tree.leaves(nest) if isinstance(leaf, torch.Tensor)):
+        return None
+    return _tree.map_leaves(lambda leaf: as_tensor(leaf) if isinstance(leaf, torch.Tensor) else leaf, nest)
+
+
 def as_tensors(nest: _tree.Nest, dtype: str | None = None, *, integers: bool = True) -> _tree.Nest:
     """Return the nest with its arrays as tensors on the device; traced values, None and options pass unchanged."""
     if isinstance(nest, list) and nest and all(isinstance(item, (int, float)) for item in _tree.leaves(nest)):

@@ -25,11 +25,12 @@ from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
 from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.records import MaskedSpec
 from anabranch.runtime import state
-from anabranch.runtime.arrays import DTYPES, NAMES, dtype_of
+from anabranch.runtime.arrays import DTYPES, NAMES, as_constant, dtype_of
 from anabranch.runtime.devices import device
 from anabranch.runtime.judge import Judge
 from anabranch.runtime.masks import Edge
 from anabranch.runtime.third_party import unchanged_buffers
+from anabranch.runtime.weights import realize
 
 _DESCRIBED = "_described_shape"
 # sizes that are tried for an unknown one: large enough for windows, small enough for loops, divisible by what people divide by
@@ -74,6 +75,9 @@ class _StandIns:
 def infer(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return the specs of what ``operation.call`` gives on symbolic arguments; a function learns how far masks reach."""
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
+    for weight in operation.weights:
+        if weight.tensor is not None:
+            realize(weight)  # on the device, where the fakes are
     with unchanged_buffers(operation.weights):
         return _inferred(operation, args, kwargs)
 
@@ -83,8 +87,7 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
         return _run(operation, args, kwargs, _Sizes(unknown, bound))
 
     failure: AnabranchError | None = None
-    given = (args, list(kwargs.values()))
-    for bound in _guesses([leaf for leaf in _tree.leaves(given) if has_shape(leaf)], _lengths(given)):
+    for bound in _guesses([leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]):
         try:
             run(UNKNOWN[0], bound)
             bound = _needed(run, bound)
@@ -104,15 +107,11 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
     raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
 
 
-def _guesses(arrays: Sequence[Shaped], lengths: set[int]) -> Iterator[Bound]:
-    """Yield which unknown sizes are bound to known ones: none; one; all alike; each to that of the axis it is aligned with.
-
-    ``lengths`` are those of lists among the arguments.
-    """
+def _guesses(arrays: Sequence[Shaped]) -> Iterator[Bound]:
+    """Yield which unknown sizes are bound to known ones: none; one; all alike; each to that of the axis it is aligned with."""
     yield {}
     unknown = [(number, axis) for number, array in enumerate(arrays) for axis, size in enumerate(array.shape) if size is None]
-    found = {size for array in arrays for size in array.shape if size is not None} | lengths
-    known = sorted(found, key=lambda size: (size < 2, size))[:_MOST_SIZES]  # 1 and 0 last: a size of 1 is mostly stretched
+    known = sorted({size for array in arrays for size in array.shape if size is not None and size > 1})[:_MOST_SIZES]
     several = [
         *({axis: size for axis in unknown if axis[1]} for size in known),
         *(dict.fromkeys(unknown, size) for size in known),
@@ -134,20 +133,7 @@ def _aligned(arrays: Sequence[Shaped], number: int, axis: int, end: bool) -> int
         array.shape[place] for other, array in enumerate(arrays)
         if other != number and (-place <= len(array.shape) if end else place < len(array.shape))
     )  # fmt: skip
-    return next((size for size in sizes if size is not None and size != 1), None)
-
-
-def _lengths(given: object) -> set[int]:
-    """Return the lengths of lists of numbers, and of lists of those, which are arrays to a function."""
-    found: set[int] = set()
-    stack = [given]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, (list, tuple)):
-            stack.extend(item)
-            if isinstance(item, list):
-                found.add(len(item))
-    return found
+    return next((size for size in sizes if size is not None and size > 1), None)
 
 
 def _needed(run: Callable[[int, Bound], Run], bound: Bound) -> Bound:
@@ -250,7 +236,7 @@ def _run_in(
     def stand_in(leaf: object) -> object:
         number = next(numbers) if has_shape(leaf) else 0
         if not isinstance(leaf, Tensor):
-            return leaf
+            return as_constant(leaf) if isinstance(leaf, torch.Tensor) else leaf
         lengths = sizes.of(number, leaf.shape)
         cast = own and ("float" in leaf.dtype or not layer.takes_integers)
         value = torch.ones(lengths, dtype=dtype_of(own if cast else leaf.dtype), device=device())

@@ -5,13 +5,19 @@ from __future__ import annotations
 import torch
 
 from anabranch import _process, config
+from anabranch.runtime.devices import device
 
 _followed = 0
 
 
 def random_state() -> bytes:
-    """Return the state of torch's generator, by which it is known whether somebody drew from it."""
-    return torch.get_rng_state().numpy().tobytes()
+    """Return the state of torch's generators, of the CPU and of the device, by which it is known whether somebody drew."""
+    state = torch.get_rng_state().numpy().tobytes()
+    place = device()
+    if place.type in ("cpu", "meta"):
+        return state
+    of_device = torch.get_device_module(place).get_rng_state
+    return state + bytes((of_device(place) if place.index else of_device()).numpy())  # not all kinds take a number
 
 
 def synchronise_seed() -> None:

@@ -27,7 +27,7 @@ def test_read_only_memory_is_shared_without_a_warning():
 
 @pytest.mark.parametrize("array", [np.arange(6)[::-1], np.arange(3, dtype=">i4"), np.ones(2, np.longdouble)])
 def test_what_torch_cannot_share_is_copied(array):
-    np.testing.assert_array_equal(to_tensor(array, "x").numpy(), array)
+    np.testing.assert_array_equal(to_tensor(array, "x").cpu().numpy(), array)
 
 
 def test_lists_of_numbers_are_arrays():

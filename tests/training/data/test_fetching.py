@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal
 
 import anabranch as ab
 from anabranch import layers
@@ -201,5 +202,5 @@ def test_an_epochs_workers_draw_from_the_seed() -> None:
     # what processes draw follows from the epoch's generator, not from torch's global one
     before = torch.get_rng_state()
     indices_of(Batches(workers=2, use_multiprocessing=True, slow=0.0), [0, 1])
-    assert torch.equal(torch.get_rng_state(), before)
+    assert equal(torch.get_rng_state(), before)
     assert shuffling.generator(0, 1).initial_seed() != shuffling.generator(0, 2).initial_seed()

@@ -68,7 +68,11 @@ def binder(classifier):
 
 def passed(source, epoch=0):
     found = list(source.batches(epoch))
-    return torch.cat([batch.x[0] for batch in found]).numpy(), torch.cat([batch.y[0] for batch in found]).numpy(), found
+    return (
+        torch.cat([batch.x[0] for batch in found]).cpu().numpy(),
+        torch.cat([batch.y[0] for batch in found]).cpu().numpy(),
+        found,
+    )
 
 
 SOURCES = {

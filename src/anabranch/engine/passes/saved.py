@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import Graph, Interpreter, Node
 from torch.fx.node import Target
 
+from anabranch import runtime
 from anabranch.engine.passes.base import attribute
 
 Shapes = Sequence[tuple[int, ...]]
@@ -34,8 +35,8 @@ class SavedMemory(Interpreter):
         places = [node for node in graph.nodes if node.op == "placeholder"]
         kinds = [getattr(torch, node.meta["dtype"]) for node in places]
         with self._mode, torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(self._keep, _same):
-            inputs = [torch.empty(shape, dtype=kind) for shape, kind in zip(shapes, kinds, strict=True)]
-            self.run(*inputs)
+            given = zip(shapes, kinds, strict=True)
+            self.run(*(torch.empty(shape, dtype=kind, device=runtime.device()) for shape, kind in given))
         self.env = {}
 
     def bytes(self, memory: Iterable[int]) -> int:
