@@ -125,3 +125,15 @@ def test_arguments() -> None:
         layers.Normalization()(Input((3, None)))
     with pytest.raises(ShapeError, match=r"one number, or shape \(3,\)(.|\n)*\(2,\)"):
         layers.Normalization(mean=[1.0, 2.0], variance=[1.0, 1.0])(data(4, 3))
+
+
+@pytest.mark.parametrize("name", ["mean", "variance"])
+def test_statistics_are_weights_that_are_assigned(name):
+    x = Input((2,))
+    layer = layers.Normalization(mean=0.0, variance=1.0)
+    model = Model(x, layer(x))
+    model.predict(np.ones((1, 2)), verbose=0)
+    with pytest.raises(ArgumentError, match=f"{name} of Normalization .* cannot be set: it is a weight"):
+        setattr(layer, name, np.array([4.0, 4.0]))
+    getattr(layer, name).assign(np.array([4.0, 4.0]))
+    assert model.predict(np.ones((1, 2)), verbose=0).tolist() == [[-3.0, -3.0] if name == "mean" else [0.5, 0.5]]

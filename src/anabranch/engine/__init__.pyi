@@ -1,7 +1,13 @@
 from .allocator import first_step_done as first_step_done, keeping_memory as keeping_memory
+from .attributes import Watched as Watched, note_changes as note_changes
 from .eager import Eager as Eager, Runner as Runner
 from .execution import Execution as Execution, Rewriting as Rewriting, explain_execution as explain_execution
 from .interpreter import explained as explained, interpret as interpret
 from .jit import refusal as refusal
-from .programs import Program as Program, place_weights as place_weights, program as program
+from .programs import (
+    Program as Program,
+    place_weights as place_weights,
+    program as program,
+    watched_layers as watched_layers,
+)
 from .seeding import device as device, synchronise_seed as synchronise_seed

@@ -11,6 +11,7 @@ import torch
 
 from anabranch import _process, runtime
 from anabranch.engine import passes
+from anabranch.engine.attributes import Watched, note_changes, watched
 from anabranch.engine.constants import Constants
 from anabranch.engine.cuda_graphs import Replays
 from anabranch.engine.jit import Compiled, Report
@@ -167,6 +168,7 @@ class Cached:
         self.state: State = (None,)
         self.placed: State = ()
         self.programs: dict[Hashable, tuple[State, Program]] = {}
+        self.watched: list[Watched] = []  # users' layers with attributes that the programs hold as constants
 
 
 _cache: weakref.WeakKeyDictionary[AnyModel, Cached] = weakref.WeakKeyDictionary()
@@ -181,6 +183,8 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
     global _placed_last
     runtime.synchronise_seed()
     graph, cached = model.need_running_graph(), _cached_for(model)
+    if cached.watched:
+        note_changes(cached.watched)
     if cached.changes != _process.changes() or cached.state[0] is not graph:
         state = (graph, str(runtime.device()), tuple((layer.trainable, layer.revision) for layer in model.inner_layers()),
                  tuple(weight.trainable for weight in model.weights))  # fmt: skip
@@ -195,8 +199,14 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
     known = cached.programs.get(which)
     if known is None or known[0] is not cached.state:
         known = cached.programs[which] = cached.state, Program(graph, training, jit=jit, remat=remat)
+        cached.watched = watched(model, known[1].lowered.root)
     known[1].invalidate()
     return known[1]
+
+
+def watched_layers(model: AnyModel) -> list[Watched]:
+    """Return the users' layers whose attributes a model's programs hold as constants."""
+    return _cached_for(model).watched
 
 
 def _cached_for(model: AnyModel) -> Cached:

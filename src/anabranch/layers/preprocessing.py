@@ -127,6 +127,11 @@ class Normalization(Pointwise):
                 f"{changed.name} of {self._described()} cannot change: its statistics have these axes.",
                 expected=f"{changed.name}={self.axis!r}", got=repr(value), repair="make a new layer",
             )  # fmt: skip
+        if self.built and changed.name in ("mean", "variance") and not isinstance(value, Weight):
+            raise ArgumentError(
+                f"{changed.name} of {self._described()} cannot be set: it is a weight.", got=shown(value),
+                repair=f"layer.{changed.name}.assign(…), or layer.adapt(data)",
+            )  # fmt: skip
         super()._changing(changed, value)
 
     def get_config(self) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Executor:
 
         A custom ``call`` has another graph for data of other sizes; layers are frozen, devices chosen, ``run_eagerly`` set.
         """
+        if self._watched:
+            engine.note_changes(self._watched)
         if self._changes == _process.changes() and self.program.graph is self._model.running_graph:
             return False
         self._prepare()
@@ -60,12 +62,14 @@ class Executor:
         model = self._model
         self._changes = _process.changes()
         self.reuses_outputs = False
+        self._watched: list[engine.Watched] = []
         if model.run_eagerly:
             self.program = self._forward = engine.Eager(model, self._training)
             return
         report = self._report if model.jit_compile is True else None
         program = engine.program(model, self._training, report, model.remat if self._training else ())
         self.program = self._forward = program
+        self._watched = engine.watched_layers(model)
         if not self._training and self._strategy.device.type == "cuda":
             from anabranch.training import capture  # only where it is used
 
