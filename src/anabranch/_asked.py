@@ -66,8 +66,25 @@ def parameters_of(function: object) -> tuple[str, ...]:
     >>> parameters_of(name_of)
     ('thing', 'default')
     """
-    code = getattr(function, "__code__", None)  # built-in functions and callable objects have none
+    code = _code_of(function)
     return () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _code_of(function: object) -> types.CodeType | None:
+    return getattr(function, "__code__", None)  # built-in functions and callable objects have none
+
+
+_VARARGS, _VARKEYWORDS = 4, 8  # flags of code objects, as ``inspect`` has them
+
+
+def takes_any(function: object) -> bool:
+    """Return whether a Python function takes arguments beyond those that it names: ``*args`` or ``**kwargs``.
+
+    >>> takes_any(name_of), takes_any(dict.fromkeys)
+    (False, True)
+    """
+    code = _code_of(function)
+    return code is None or bool(code.co_flags & (_VARARGS | _VARKEYWORDS))
 
 
 def unwrapped(function: object) -> object:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 import anabranch as ab
 from anabranch import layers, ops, runtime
+from anabranch._errors import EngineError
 from anabranch.graph.facts import pointwise
 from anabranch.graph.methods import METHODS
 from anabranch.graph.operators import OPERATORS
@@ -166,3 +167,18 @@ def test_reshaping_behind_the_masked_axes_keeps_the_mask(shape: tuple[int, ...],
     if shape == (-1, 3, 2):
         model = ab.Model(inputs, layers.GlobalAveragePooling1D()(hidden))
         np.testing.assert_allclose(model.predict(x), [[2, 3], [5, 6]])
+
+
+def test_a_size_of_one_binds_an_unknown_one() -> None:
+    x = layers.Input((None, 4))
+    row = np.ones((1, 10, 4), "float32")
+    assert ops.hstack([x, row]).shape == (1, None, 4)
+    assert ops.dstack([x, row]).shape == (1, 10, 8)
+    assert ops.cross(x[..., :3], np.ones((10, 3), "float32")).shape == (None, 10, 3)
+
+
+def test_a_size_that_depends_on_values_is_said_to() -> None:
+    x = layers.Input((4,), dtype="int32")
+    for call in (lambda: ops.bincount(x[:, 0]), lambda: ops.segment_max(x, x[:, 0])):
+        with pytest.raises(EngineError, match="depends on values"):
+            call()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import anabranch as ab
-from anabranch._errors import ArgumentTypeError, ShapeError
+from anabranch import Input, Model, ops
+from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
 from anabranch.graph import Operator
 from anabranch.graph.operators import OPERATORS
 from anabranch.graph.rules import indexed, promote
@@ -199,3 +201,33 @@ def test_numpy_at_the_left_of_an_operator_leaves_it_to_the_tensor() -> None:
     for function in (np.sqrt, np.mean, lambda x: np.concatenate([x, x]), np.add.reduce):
         with pytest.raises(TypeError, match=r"cannot go through np\."):
             function(x)
+
+
+KINDS = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+
+
+@pytest.mark.parametrize("a", KINDS)
+@pytest.mark.parametrize("b", KINDS)
+def test_a_product_of_any_dtypes_is_what_its_symbol_says(a: str, b: str) -> None:
+    x, y = Input((2, 2), dtype=a), Input((2, 2), dtype=b)
+    model = Model([x, y], x @ y)
+    ones = np.ones((1, 2, 2))
+    values = [ops.cast(ones, a), ops.cast(ones, b)]
+    assert str(model(values).dtype) == f"torch.{model.output.dtype}"
+    assert ops.dtype(ops.matmul(*values)) == model.output.dtype
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_boolean_of_python_is_subtracted_as_a_number(kind: str) -> None:
+    x = Input((2,), dtype=kind)
+    for symbol, function in ((x - True, lambda v: ops.subtract(v, True)), (True - x, lambda v: ops.subtract(True, v))):
+        value = ops.cast(np.ones((1, 2)), kind)
+        found = Model(x, symbol)(value)
+        assert str(found.dtype) == f"torch.{symbol.dtype}"
+        assert found.tolist() == function(value).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("operate", [lambda x: x & 1.5, lambda x: x | x, lambda x: ~x, lambda x: x ^ True])
+def test_operators_on_bits_refuse_floats_at_once(operate: Callable[..., Any]) -> None:
+    with pytest.raises(DtypeError, match="integers or booleans"):
+        operate(Input((2,)))

@@ -408,3 +408,44 @@ def test_the_penalty_of_an_empty_batch_is_0() -> None:
     for callable_ in (layer, model):
         callable_(np.ones((0, 3), "float32"))
         assert [float(loss.detach()) for loss in callable_.losses] == [0.0]
+
+
+# Arguments of a call
+
+
+MISCALLED = {
+    "unknown": lambda x: layers.Dense(2)(x, foo=1),
+    "two tensors": lambda x: layers.Dense(2)(x, x),
+    "too many": lambda x: layers.Dropout(0.5)(x, True, 3),
+    "branches": lambda x: layers.Add()(x, x),
+    "concatenated": lambda x: layers.Concatenate()(x, x),
+    "nested": lambda x: NESTED(x, x),
+    "nested, unknown": lambda x: NESTED(x, foo=1),
+    "row": lambda x: ab.Sequential([layers.Dense(2)])(x, x),
+    "row, unknown": lambda x: ab.Sequential([layers.Dense(2)])(x, foo=1),
+}
+NESTED = ab.Sequential([layers.Input((4,)), layers.Dense(2)])
+
+
+@pytest.mark.parametrize("call", MISCALLED.values(), ids=MISCALLED)
+@pytest.mark.parametrize("x", [np.ones((2, 4), "float32"), ab.Input((4,))], ids=["values", "symbols"])
+def test_arguments_that_a_layer_does_not_take_are_refused(call: Any, x: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="arguments that it does not take"):
+        call(x)
+
+
+@pytest.mark.parametrize("x", [np.ones((2, 4), "float32"), ab.Input((4,))], ids=["values", "symbols"])
+def test_training_and_mask_are_taken_by_every_layer(x: Any) -> None:
+    for layer in (layers.Identity(), layers.Dense(2), layers.Flatten(), NESTED, layers.ReLU()):
+        assert layer(x, training=True).shape[0] == x.shape[0]
+    assert NESTED(x, True).shape[0] == x.shape[0]
+    assert layers.Add()([x, x], training=False).shape == x.shape
+
+
+@pytest.mark.parametrize("value", [np.ones((3, 2), "complex64"), torch.ones(3, 2, dtype=torch.complex64)])
+def test_complex_values_of_a_weight_are_refused(value: Any) -> None:
+    dense = layers.Dense(2)
+    dense.build((None, 3))
+    for assign in (dense.kernel.assign, lambda x: dense.set_weights([x, np.ones(2)])):
+        with pytest.raises(DtypeError, match="real numbers"):
+            assign(value)

@@ -9,12 +9,9 @@ from anabranch.graph.facts import Facts, Inputs, pointwise
 from anabranch.graph.function import Method
 from anabranch.graph.graph import Graph
 from anabranch.graph.records import NamedFunction, Node, Spec, Tensor
+from anabranch.graph.rules import CASTS
 from anabranch.graph.tensor import make_node
 
-_METHODS = {  # of torch's tensors
-    "bool": "bool", "uint8": "byte", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
-    "float16": "half", "bfloat16": "bfloat16", "float32": "float", "float64": "double",
-}  # fmt: skip
 _EXACT = {
     ("float16", "float32"),
     ("bfloat16", "float32"),
@@ -28,7 +25,7 @@ class Cast(NamedFunction):
     """The cast of one input of a nested model; no node of a user's graph."""
 
     def __init__(self, dtype: str) -> None:
-        super().__init__(Method(_METHODS[dtype]), "cast", Facts(None, pointwise))
+        super().__init__(Method(CASTS[dtype]), "cast", Facts(None, pointwise))
         self._dtype = dtype
 
     def compute_output_spec(self, x: Tensor) -> Spec:
@@ -45,7 +42,7 @@ def is_cast(dtype: str, declared: Tensor, graph: Graph) -> bool:
 
     Not where that changes nothing: where it has fewer bits than declared, and only layers take it that cast either to another.
     """
-    if dtype == declared.dtype or declared.dtype not in _METHODS or dtype not in _METHODS:
+    if dtype == declared.dtype or declared.dtype not in CASTS or dtype not in CASTS:
         return False
     if (dtype, declared.dtype) not in _EXACT or declared.key in {tensor.key for tensor in graph.outputs}:
         return True

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anabranch._errors import ShapeError
+from anabranch._errors import DtypeError, ShapeError
 from anabranch.graph import rules
 from anabranch.graph.arrays import is_array
 from anabranch.graph.clues import UnequalOperands
@@ -51,6 +51,7 @@ class Operator(NamedFunction):
     """One use of a Python operator in a graph."""
 
     _booleans: Mapping[int, int | None] = {}  # operands that become numbers -> the operand whose dtype they take, if any
+    _common = ""  # the dtype that the operands of a product are cast to, where theirs differ
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function, *OPERATORS[function])
@@ -63,7 +64,10 @@ class Operator(NamedFunction):
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is of a higher category."""
         self._booleans = _booleans(self.function, operands)
         if self.facts is PRODUCT:
-            return _product(*[Spec(tuple(o.shape), rules.dtype_name(o)) if is_array(o) else Spec((), "") for o in operands])
+            spec = _product(*[Spec(tuple(o.shape), rules.dtype_name(o)) if is_array(o) else Spec((), "") for o in operands])
+            self._common = spec.dtype if {rules.dtype_name(o) for o in operands if is_array(o)} != {spec.dtype} else ""
+            return spec
+        _refuse_floats(self.function, operands)
         shape, *others = [tuple(operand.shape) for operand in operands if is_array(operand)]
         for other in others:
             try:
@@ -76,7 +80,11 @@ class Operator(NamedFunction):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the operator; booleans take part as numbers where they are no numbers for torch."""
+        if self._common and not self._booleans:
+            args = tuple(getattr(arg, rules.CASTS[self._common])() for arg in args)
         if not self._booleans:
+            if self.function is operator.sub:  # torch subtracts no boolean of Python's either
+                args = tuple(int(arg) if isinstance(arg, bool) else arg for arg in args)
             return self.function(*args)
         if self.function is operator.abs:
             return args[0]
@@ -86,6 +94,8 @@ class Operator(NamedFunction):
                 given[place] = args[place].to(args[other])
             else:
                 given[place] = args[place].int() if all(map(rules.fits_int32, args)) else args[place].long()
+        if self.function is operator.sub:
+            given = [int(arg) if isinstance(arg, bool) else arg for arg in given]
         found = self.function(*given)
         return found.bool() if self.facts is PRODUCT else found
 
@@ -115,6 +125,21 @@ def _booleans(function: Callable[..., Any], operands: Sequence[Any]) -> Mapping[
     return {place: number for place, kind in enumerate(kinds) if kind == "bool"} if needed else {}
 
 
+_OF_BITS = frozenset((operator.and_, operator.or_, operator.xor, operator.invert))
+
+
+def _refuse_floats(function: Callable[..., Any], operands: Sequence[Any]) -> None:
+    """Raise where an operator on bits is given floats, which torch refuses when data come."""
+    if function in _OF_BITS and any("float" in rules.result_dtype([each]) for each in operands):
+        name = OPERATORS[function][0]
+        sign = SIGNS.get(name, "~")
+        given = ", ".join(rules.dtype_name(each) if is_array(each) else repr(each) for each in operands)
+        raise DtypeError(
+            f"The operator {sign} takes integers or booleans.", got=given,
+            repair=f"ops.{name} takes what is not 0 as true; (x > 0) is a boolean tensor",
+        )  # fmt: skip
+
+
 def _product(a: Spec, b: Spec) -> Spec:
     """Return the spec of a @ b, vectors too."""
     if not a.shape or not b.shape:
@@ -131,7 +156,8 @@ def _product(a: Spec, b: Spec) -> Spec:
     shape = (*broadcast(rows[:-2], columns[:-2]), rows[-2], columns[-1])
     if len(a.shape) == 1:
         shape = (*shape[:-2], shape[-1])
-    return Spec(shape[:-1] if len(b.shape) == 1 else shape, rules.promote(a.dtype, b.dtype))
+    dtype = "int32" if a.dtype == b.dtype == "int8" else rules.promote(a.dtype, b.dtype)  # as ops.matmul adds up
+    return Spec(shape[:-1] if len(b.shape) == 1 else shape, dtype)
 
 
 def _unequal(name: str, a: Shape, b: Shape) -> ShapeError:

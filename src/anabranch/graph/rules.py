@@ -33,7 +33,11 @@ class Array(Protocol):
         """The dtype, by name where it is a symbolic tensor's."""
 
 
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64")
+CASTS = {  # the method of torch's tensors that casts to each dtype
+    "bool": "bool", "uint8": "byte", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
+    "bfloat16": "bfloat16", "float16": "half", "float32": "float", "float64": "double",
+}  # fmt: skip
+DTYPES = tuple(CASTS)
 _WIDER = {
     frozenset(("uint8", "int8")): "int16", frozenset(("bfloat16", "float16")): "float32",
 }  # fmt: skip

@@ -12,7 +12,7 @@ from anabranch import _tree
 from anabranch._asked import is_boolean, shown
 from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, bounded, unbounded
-from anabranch.graph.arrays import is_numpy
+from anabranch.graph.arrays import is_array, is_numpy
 from anabranch.graph.shapes import Shape, product
 
 if TYPE_CHECKING:
@@ -211,8 +211,10 @@ class Weight:
             raise ShapeError(
                 f"Values for weight {self.path!r} have another shape.", expected=str(self.shape), got=str(tuple(found))
             )
-        if is_numpy(value) and value.dtype.kind in "OSU":
-            raise DtypeError(f"Values for weight {self.path!r} are not numbers.", got=str(value.dtype))
+        dtype = str(value.dtype) if is_array(value) else ""
+        if "complex" in dtype or (is_numpy(value) and value.dtype.kind in "OSU"):
+            kind = "real numbers" if "complex" in dtype else "numbers"
+            raise DtypeError(f"Values for weight {self.path!r} are not {kind}.", got=dtype)
         self.engine.write(self, value)
         self.assigned = True
         return self

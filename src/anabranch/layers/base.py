@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
 from anabranch._arguments import RAW, Checks, checked, to_boolean
-from anabranch._asked import has_shape, is_boolean, parameters_of, shown
+from anabranch._asked import has_shape, is_boolean, parameters_of, shown, takes_any
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -303,6 +303,15 @@ class Layer(Configured):
             )
         if self.captures:
             return
+        unknown = [f"{name}=" for name in kwargs if name not in (*names, "training", "mask")]
+        if (unknown or len(args) > len(names)) and not takes_any(type(self).call):
+            several = len(args) > len(names) and all(map(has_shape, args)) and not self.takes_one_tensor
+            raise ArgumentTypeError(
+                f"{self._described()} was called with arguments that it does not take.",
+                expected=f"{self.written_code()}({', '.join(names)})",
+                got=", ".join(unknown) or f"{len(args)} positional arguments",
+                repair="several inputs as one list: layer([a, b])" if several else None,
+            )
         for name, value in {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}.items():
             fits = is_boolean if name == "training" else is_mask if name == "mask" else None
             if fits is not None and value is not None and not fits(value) and not has_shape(value):

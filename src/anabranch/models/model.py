@@ -363,11 +363,12 @@ class Model(Structure):
         inputs = implicit.symbolic(input_shape, iter(dtypes))
         return map_specs(lambda spec: spec.shape, self.compute_output_spec(inputs))
 
-    def compute_output_spec(self, inputs: _tree.Nest, **kwargs: Any) -> _tree.Nest:
+    def compute_output_spec(self, inputs: _tree.Nest, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return the outputs' specs for symbolic ``inputs``; layers state their rules again where shapes differ.
 
         Args:
             inputs: symbolic tensors in the nest of the inputs.
+            *args: further positional arguments of the call.
             kwargs: further arguments of the call.
 
         Example:
@@ -380,9 +381,9 @@ class Model(Structure):
         graph = self.graph
         if graph is None:
             if type(self).compute_output_shape is Model.compute_output_shape:
-                return runtime.infer(self, (inputs,), kwargs)
-            return super().compute_output_spec(inputs, **kwargs)
-        self._call_arguments((inputs,), kwargs)
+                return runtime.infer(self, (inputs, *args), kwargs)
+            return super().compute_output_spec(inputs, *args, **kwargs)
+        _, kwargs = self._call_arguments((inputs, *args), kwargs)
         if kwargs.get("mask") is not None:
             raise ArgumentError(
                 "A model on symbolic tensors takes the masks that go with its inputs, no others.", got="mask=",

@@ -307,11 +307,12 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def compute_output_spec(self, inputs: _tree.Nest, **kwargs: Any) -> _tree.Nest:
+    def compute_output_spec(self, inputs: _tree.Nest, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return the output's spec, connecting the layers first where that is still to do.
 
         Args:
             inputs: a symbolic tensor.
+            *args: further positional arguments of the call.
             kwargs: further arguments of the call.
 
         Example:
@@ -320,7 +321,7 @@ class Sequential(Model):
             (None, 2)
         """
         self.follow(implicit.specs_of_tensors(inputs))
-        return super().compute_output_spec(inputs, **kwargs)
+        return super().compute_output_spec(inputs, *args, **kwargs)
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         if self._undeclared and (self._source is None or not runtime.is_tracing()):

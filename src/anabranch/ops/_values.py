@@ -70,7 +70,7 @@ def numbers(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
 
 def _number(value: Tensor, other: Tensor | float) -> Tensor:
     if isinstance(value, (int, float)) or not is_bool(value):
-        return value
+        return int(value) if isinstance(value, bool) else value
     if isinstance(other, (torch.Tensor, fx.Proxy)) and not is_bool(other):
         return value.to(runtime.dtype_of(dtype(other)))
     return value.to(torch.int32)

@@ -166,7 +166,8 @@ def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axis
     first, second, last = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     a = torch.movedim(x1, one_axis(first, rank(x1), "axisa"), -1)
     b = torch.movedim(x2, one_axis(second, rank(x2), "axisb"), -1)
-    found = torch.linalg.cross(a, b, dim=-1)
+    more = rank(x1) - rank(x2)
+    found = torch.linalg.cross(a[(None,) * max(-more, 0)], b[(None,) * max(more, 0)], dim=-1)
     return torch.movedim(found, -1, last)
 
 

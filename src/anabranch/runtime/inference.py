@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
 from anabranch import _tree
 from anabranch._asked import Shaped, has_shape
@@ -217,6 +217,10 @@ def _run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], si
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
     except DataDependentOutputException:
         return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
+    except EngineError as error:
+        if isinstance(error.__cause__, (DataDependentOutputException, DynamicOutputShapeException)):
+            error.fact = f"What {operation.error_label()} gives depends on values, which a symbolic tensor lacks."
+        raise
 
 
 def _run_in(
