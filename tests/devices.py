@@ -32,6 +32,18 @@ def add_option(parser: pytest.Parser) -> None:
     parser.addoption("--record", metavar="FILE", help="write what ran on which device, and what failed, as JSON")
 
 
+TOLERANCE = {"cpu": 1.0, fake_device.NAME: 1.0, "cuda": 10.0, "xpu": 10.0, "mps": 20.0}
+"""By how much errors beside Keras on the CPU may exceed those that our CPU is allowed: sums are taken in other orders.
+
+TF32 is off, so float32 has its 24 bits on every device.
+"""
+
+
+def tolerated(error: float) -> float:
+    """Return the error that is allowed on the device in use, where so much is on the CPU."""
+    return error * TOLERANCE.get(here().type, 1.0)
+
+
 def here() -> Any:
     """Return the device that this test computes on."""
     from anabranch import runtime

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from devices import tolerated
 
 import anabranch as ab
 from anabranch import layers
@@ -35,6 +36,7 @@ def assert_same_as_keras(
         run(ours, lambda x: model(x, training=training), x),
         run(theirs, lambda x: theirs(x, training=training), x),
     )
+    tolerance = tolerated(tolerance)
     names = ["result", "gradient of the input", *(w.name for w in ours.trainable_weights)]
     for what, a, b in zip(names, found, expected, strict=True):
         assert a.shape == b.shape, what
@@ -78,4 +80,4 @@ def close(mine: Any, other: Any) -> None:
         for key in mine:
             close(mine[key], other[key])
     else:
-        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=tolerated(2e-4), atol=tolerated(2e-5))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import here
+from devices import here, tolerated
 from every_layer import CASES, HELPERS, Case
 
 import anabranch as ab
@@ -83,7 +83,7 @@ def close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     assert ours.shape == theirs.shape
     scale = max(1.0, float(np.abs(theirs).max(initial=0)))
-    assert float(np.abs(ours.astype("float64") - theirs).max(initial=0)) <= tolerance * scale
+    assert float(np.abs(ours.astype("float64") - theirs).max(initial=0)) <= tolerated(tolerance) * scale
 
 
 def numbers(nest: Any) -> list[np.ndarray]:

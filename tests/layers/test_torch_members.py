@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal
 from torch import nn
 
 import anabranch as ab
@@ -89,7 +90,7 @@ def test_names_and_tensors_are_those_of_to_torch(name: str) -> None:
 def test_state_goes_both_ways(name: str) -> None:
     model, other = MODELS[name](), MODELS[name]()
     x = torch.from_numpy(X)
-    assert not torch.equal(model(x), other(x))
+    assert not equal(model(x), other(x))
     other.load_state_dict(model.to_torch().state_dict())
     torch.testing.assert_close(other(x), model(x))
     third = MODELS[name]()
@@ -149,9 +150,7 @@ def test_a_model_is_a_part_of_a_torch_module(name: str) -> None:
     (net(x) - 1).square().mean().backward()
     optimizer.step()
     net.zero_grad()
-    assert all(
-        not torch.equal(value, dict(net.named_parameters())[path]) for path, value in before.items() if "bias" not in path
-    )
+    assert all(not equal(value, dict(net.named_parameters())[path]) for path, value in before.items() if "bias" not in path)
     other = Net(MODELS[name]())
     other.load_state_dict(net.state_dict())
     torch.testing.assert_close(other.eval()(x), net.eval()(x))
@@ -176,7 +175,7 @@ def test_a_part_of_a_torch_module_has_its_mode() -> None:
     net.train()
     model.predict(X, verbose=0)
     np.testing.assert_array_equal(mean.numpy(), before)
-    assert not torch.equal(net(x), net(x)), "dropout"
+    assert not equal(net(x), net(x)), "dropout"
     assert list(nn.ModuleList([picture(), layers.ReLU()])[0].parameters())
     assert not isinstance(model, nn.Module)
     assert model.__class__ is ab.Model
@@ -194,16 +193,16 @@ def test_a_layer_is_a_part_of_a_torch_module_once_it_is_built() -> None:
 
 def test_modes() -> None:
     model, x = picture(), torch.from_numpy(X)
-    assert torch.equal(model(x), model(x))
+    assert equal(model(x), model(x))
     assert model.train() is model
-    assert not torch.equal(model(x), model(x))
-    assert torch.equal(model(x, training=False), model(x, training=False))
+    assert not equal(model(x), model(x))
+    assert equal(model(x, training=False), model(x, training=False))
     model.get_layer("batch_normalization").eval()
     with pytest.raises(
         ArgumentError, match=r"(?s)BatchNormalization 'batch_normalization' was set to eval\(\).*trainable = False"
     ):
         model(x)
-    assert torch.equal(model.eval()(x), model(x))
+    assert equal(model.eval()(x), model(x))
     layer = layers.Dropout(0.5)
     assert (layer.train()(torch.ones(100)) == 0).any()
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import equal
 
 import anabranch as ab
 from anabranch import layers
@@ -103,7 +104,7 @@ def test_layers_weights_optimizers_and_modules_that_hold_models() -> None:
     assert (layer.name, layer.calls, len(model.layers[-1].calls)) == (model.layers[-1].name, [], 1)
     weight = pickle.loads(pickle.dumps(model.weights[0]))
     assert weight.value is not model.weights[0].value
-    assert torch.equal(weight.value, model.weights[0].value)
+    assert equal(weight.value, model.weights[0].value)
     assert pickle.loads(pickle.dumps(model.optimizer)).iterations == model.optimizer.iterations
     net = torch.nn.Sequential(model, torch.nn.ReLU()).eval()
     x = torch.ones(2, 4)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import tolerated
 from every_op import ASKING, CASES, Fixed, Op
 
 from anabranch import Input, Model, _tree, engine, layers, ops
@@ -46,7 +47,7 @@ def close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
     assert np.array_equal(ours[~finite], theirs[~finite], equal_nan=True)
     scale = max(1.0, float(np.abs(theirs[finite].astype("float64")).max(initial=0)))
     error = np.abs(ours[finite].astype("float64") - theirs[finite].astype("float64"))
-    assert float(error.max(initial=0)) <= tolerance * scale
+    assert float(error.max(initial=0)) <= tolerated(tolerance) * scale
 
 
 def is_symbolic(leaf: Any) -> bool:
