@@ -85,7 +85,7 @@ class Predictor:
         return found
 
 
-def by_hand(images: Tensor, labels: Tensor, epochs: float, widths: tuple[int, ...], batch_size: int) -> Any:
+def by_loop(images: Tensor, labels: Tensor, epochs: float, widths: tuple[int, ...], batch_size: int) -> Any:
     """Train by a plain loop, in float16 on a GPU as the authors do, and return what predicts."""
     batches = EXAMPLE["Batches"](images, labels, batch_size)
     steps = math.ceil(epochs * len(batches))
@@ -108,10 +108,10 @@ def by_hand(images: Tensor, labels: Tensor, epochs: float, widths: tuple[int, ..
     slow = [value.clone() for value in net.state_dict().values()]
 
     def look(share: float) -> None:
-        for kept, value in zip(slow, net.state_dict().values(), strict=True):
+        for average, value in zip(slow, net.state_dict().values(), strict=True):
             if value.is_floating_point():
-                kept.lerp_(value, 1 - share)
-                value.copy_(kept)
+                average.lerp_(value, 1 - share)
+                value.copy_(average)
 
     done = 0
     for epoch in range(math.ceil(epochs)):
@@ -136,11 +136,11 @@ def by_fit(images: Tensor, labels: Tensor, epochs: float, widths: tuple[int, ...
     return EXAMPLE["train"](images, labels, epochs, widths, batch_size)[0]
 
 
-CONTENDERS: dict[str, Callable[..., Any]] = {"anabranch": by_fit, "torch by hand": by_hand}
+CONTENDERS: dict[str, Callable[..., Any]] = {"anabranch": by_fit, "torch loop": by_loop}
 
 
 def timed(train: Callable[..., Any], images: Tensor, *rest: Any) -> tuple[Any, float]:
-    """Return what training gives, and the seconds it took with all that the device was told to do."""
+    """Return what training gives, and the seconds it took with all that the device was asked to do."""
     wait = torch.cuda.synchronize if images.is_cuda else (lambda: None)
     wait()
     begin = time.perf_counter()
@@ -172,7 +172,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"machine": describe(torch.get_num_threads()), "device": device, "setting": vars(options), "contenders": found}
 
 
-def told(found: dict[str, Any]) -> list[str]:
+def lines_of(found: dict[str, Any]) -> list[str]:
     """Return the figures as lines."""
     middle = {name: statistics.median(each["seconds"]) for name, each in found["contenders"].items()}
     lines = [
@@ -181,7 +181,7 @@ def told(found: dict[str, Any]) -> list[str]:
         f"{len(each['accuracy'])} runs at {GOAL:.0%} or above"
         for name, each in found["contenders"].items()
     ]
-    return [*lines, f"anabranch takes {middle['anabranch'] / middle['torch by hand']:.2f} times as long as the loop"]
+    return [*lines, f"anabranch takes {middle['anabranch'] / middle['torch loop']:.2f} times as long as the loop"]
 
 
 def main() -> None:
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--out", type=str)
     options = parser.parse_args()
     found = run(options)
-    print("\n".join(told(found)))
+    print("\n".join(lines_of(found)))
     if options.out:
         Path(options.out).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -9,7 +9,7 @@ ALL = ("train", "infer", "start", "build")
 
 @dataclass(frozen=True)
 class Contender:
-    """A library, or a way to use one; ``variant`` is told to its file in ``runners/``."""
+    """A library, or a way to use one; ``variant`` is an argument of its file in ``runners/``."""
 
     family: str  # us, keras, torch, other; floor: no peer but what the machine allows
     file: str

@@ -11,7 +11,7 @@ FLAGS = ("sse4_2", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_
 
 
 def _fields(path: str) -> dict[str, str]:
-    """Return the first value of each ``name : value`` of a file of Linux."""
+    """Return the value of each ``name : value`` of a file of Linux, where it first occurs."""
     found: dict[str, str] = {}
     try:
         for line in Path(path).read_text().splitlines():

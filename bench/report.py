@@ -1,4 +1,4 @@
-"""The figures of one work, and how their spread is told."""
+"""The figures of one work, and how their spread is written."""
 
 from __future__ import annotations
 

@@ -58,13 +58,13 @@ def opened(report: Report, name: str, words: list[str], patience: float) -> Work
         return None
     for case, error in worker.facts["failed"].items():
         report.fail(f"{name}, {case}", error)
-    told = {key: worker.facts[key] for key in ("parameters", "first", "memory") if key in worker.facts}
-    counts = {facts.get("parameters") for facts in report.facts.values()} or {told.get("parameters")}
-    if told.get("parameters") not in counts:
-        report.fail(name, f"another network: {told['parameters']} parameters, not {counts}")
+    own = {key: worker.facts[key] for key in ("parameters", "first", "memory") if key in worker.facts}
+    counts = {facts.get("parameters") for facts in report.facts.values()} or {own.get("parameters")}
+    if own.get("parameters") not in counts:
+        report.fail(name, f"another network: {own['parameters']} parameters, not {counts}")
         worker.close()
         return None
-    report.facts.setdefault(name, told)
+    report.facts.setdefault(name, own)
     report.versions[name] = worker.facts["versions"]
     print(f"  {name}: ready after {time.perf_counter() - begin:.1f} s", flush=True)
     return worker
@@ -194,11 +194,11 @@ def main() -> None:
     limit(options.threads)
     found, left_out = present(options)
     when = datetime.datetime.now(datetime.UTC)
-    kept = ("rounds", "quick", "amount", "batch", "device", "threads")
+    saved = ("rounds", "quick", "amount", "batch", "device", "threads")
     results: dict[str, Any] = {
         "when": when.isoformat(timespec="seconds"),
         "machine": machine.describe(options.threads),
-        "setting": {key: getattr(options, key) for key in kept},
+        "setting": {key: getattr(options, key) for key in saved},
         "families": {name: CONTENDERS[name].family for name in found},
         "left_out": left_out,
         "versions": {},

@@ -59,11 +59,11 @@ def versions() -> dict[str, str]:
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, dict[str, float]]:
-    """Return the seconds of one pass, without the garbage of the one before, and those of its stages where it tells them."""
+    """Return the seconds of one pass, without the garbage of the one before, and those of its stages where it reports them."""
     gc.collect()
     start = time.perf_counter()
-    told = run()
-    return time.perf_counter() - start, told if type(told) is dict and "build" in told else {}
+    found = run()
+    return time.perf_counter() - start, found if type(found) is dict and "build" in found else {}
 
 
 def serve(passes: dict[str, Callable[[], Any]], warm_up: bool, **facts: Any) -> None:

@@ -62,7 +62,7 @@ class Work:
     unit: str
     net: str
     cases: dict[str, Case]
-    fresh: bool = False  # processes start anew each round: kept warm together they would fill the memory
+    fresh: bool = False  # processes start anew each round: warm ones beside each other would fill the memory
 
 
 def _train(net: str, amount: int, quick: int, fresh: bool = False) -> Work:
@@ -103,7 +103,7 @@ WORKS = {
 
 
 def resized(work: Work, quick: bool, amount: int | None, batch: int | None) -> Work:
-    """Return the work with the amounts of --quick, or with another amount and batch for training, which its label tells."""
+    """Return the work with the amounts of --quick, or with another amount and batch for training, which its label names."""
     cases: dict[str, Any] = {}
     for name, case in work.cases.items():
         size = case.quick if quick else case.amount
@@ -121,7 +121,7 @@ def resized(work: Work, quick: bool, amount: int | None, batch: int | None) -> W
 
 
 def named(key: str, amount: int | None, batch: int | None) -> str:
-    """Return the name under which results are kept: other amounts and batches of training stand beside the usual ones."""
+    """Return the name under which results are saved: other amounts and batches of training are saved beside the usual ones."""
     if WORKS[key].kind != "train":
         return key
     return " ".join([key, *([f"amount={amount}"] if amount else []), *([f"batch={batch}"] if batch else [])])

@@ -1,4 +1,4 @@
-"""What the machine allows: the convolutions of a network alone, forward and backward, channels_last, memory kept."""
+"""What the machine allows: the convolutions of a network alone, forward and backward, channels_last, memory reused."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def size(variables: Any) -> int:
 
 
 def started(name: str) -> tuple[Any, Any]:
-    """Return the network and its first values."""
+    """Return the network and its initial values."""
     net = NETS[name]()
     return net, jax.jit(partial(net.init, train=False))(jax.random.key(0), *data(name, 1)[0])
 

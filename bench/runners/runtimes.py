@@ -39,7 +39,7 @@ def openvino(module: torch.nn.Module, x: list[torch.Tensor]) -> Run:
     """Return a compiled model that runs a batch of this size."""
     import openvino as ov
 
-    one = tuple(tensor[:1] for tensor in x)  # a trace of one example is enough, as the shapes are told
+    one = tuple(tensor[:1] for tensor in x)  # a trace of one example is enough, as the shapes are given
     model = ov.convert_model(module, example_input=one if len(one) > 1 else one[0], input=[tuple(t.shape) for t in x])
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": "f32"}
     request = ov.compile_model(model, "CPU", hints).create_infer_request()
