@@ -153,16 +153,9 @@ else:
 
 
 def field(
-    *,
-    default: object = REQUIRED,
-    convert: Convert | None = None,
-    plain: Callable[[Any], Any] = registry.serialize,
-    doc: str = "",
-    fixed: bool = False,
-    fresh: bool = False,
-    hidden: bool = False,
-    kw_only: bool = False,
-) -> Field[Any, Any]:
+    *, default: object = REQUIRED, convert: Convert | None = None, plain: Callable[[Any], Any] = registry.serialize,
+    doc: str = "", fixed: bool = False, fresh: bool = False, hidden: bool = False, kw_only: bool = False,
+) -> Field[Any, Any]:  # fmt: skip
     """Declare a setting; see :class:`Field`. ``kw_only`` is for type checkers alone."""
     return Field(default, convert, plain, doc, fixed=fixed, fresh=fresh, hidden=hidden, typed=True)
 

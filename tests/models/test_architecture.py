@@ -193,9 +193,6 @@ def test_a_subclass_with_its_own_constructor_has_its_arguments() -> None:
             super().__init__(**kwargs)
             self.dense = layers.Dense(units)
 
-        def call(self, x: Any) -> Any:
-            return self.dense(x)
-
     config = Net(3).get_config()
     assert config["units"] == 3
     assert Net.from_config(config).dense.units == 3

@@ -126,16 +126,10 @@ class InputLayer(Layer):
 
 @bounded
 def Input(  # noqa: N802 - Keras's name
-    shape: Sequence[int | None] | None = None,
-    batch_size: int | None = None,
-    dtype: str | None = None,
-    sparse: bool | None = None,
-    ragged: bool | None = None,
-    batch_shape: Sequence[int | None] | None = None,
-    name: str | None = None,
-    tensor: Tensor | None = None,
-    optional: bool = False,
-) -> Tensor:
+    shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: str | None = None,
+    sparse: bool | None = None, ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None, tensor: Tensor | None = None, optional: bool = False,
+) -> Tensor:  # fmt: skip
     """Return the symbolic tensor that a graph begins with.
 
     Args:

@@ -363,9 +363,9 @@ class Trainer(_Model):
         """Return loss and metrics on one batch, as ``evaluate`` returns them.
 
         Args:
-            x: arrays or tensors (B, …), nested or keyed as the model's inputs.
-            y: targets, nested or keyed as the outputs.
-            sample_weight: as for ``train_on_batch``.
+            x: the batch, as for ``train_on_batch``.
+            y: its targets, as there.
+            sample_weight: how much each sample counts, as there.
             return_dict: return a dict by name.
 
         Example:

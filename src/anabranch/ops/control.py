@@ -138,7 +138,7 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
 
     Args:
         function: the function.
-        elements: the tensors, taken apart along the first axis.
+        elements: the tensors, as of :func:`map`.
 
     >>> import torch
     >>> vectorized_map(torch.linalg.norm, torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
