@@ -127,11 +127,6 @@ class Normalization(Pointwise):
                 f"{changed.name} of {self._described()} cannot change: its statistics have these axes.",
                 expected=f"{changed.name}={self.axis!r}", got=repr(value), repair="make a new layer",
             )  # fmt: skip
-        if self.built and changed.name in ("mean", "variance") and not isinstance(value, Weight):
-            raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot be set: it is a weight.", got=shown(value),
-                repair=f"layer.{changed.name}.assign(…), or layer.adapt(data)",
-            )  # fmt: skip
         super()._changing(changed, value)
 
     def get_config(self) -> dict[str, Any]:
@@ -217,7 +212,24 @@ class Normalization(Pointwise):
     opaque_if_needed = False
 
 
-Normalization.mean = Normalization.variance = None  # type: ignore[assignment]  # arguments alone: the attributes are the statistics
+def _statistic(name: str) -> Any:
+    """Return the property of a statistic, which is a weight once the layer is built."""
+
+    def read(layer: Normalization) -> Weight | None:
+        return vars(layer).get(name)
+
+    def put(layer: Normalization, value: Weight) -> None:
+        if layer.built and not isinstance(value, Weight):
+            raise ArgumentError(
+                f"{name} of {layer._described()} cannot be set: it is a weight.", got=shown(value),
+                repair=f"layer.{name}.assign(…), or layer.adapt(data)",
+            )  # fmt: skip
+        vars(layer)[name] = value
+
+    return property(read, put)
+
+
+Normalization.mean, Normalization.variance = _statistic("mean"), _statistic("variance")  # the fields are arguments alone
 
 
 def _given(value: Values) -> Callable[..., np.ndarray[Any, Any]]:
