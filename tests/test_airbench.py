@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import here
 from recorded_graph import RecordedGraph
 
 import anabranch as ab
@@ -38,7 +39,7 @@ def test_an_epoch_of_a_thousand_images(example: dict[str, Any], task: tuple[torc
     torch.manual_seed(0)
     images, labels = task
     labels = labels // 2  # what a mirrored image shows as well
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = here()
     images, labels = images.to(device), labels.to(device)
     model, history = example["train"](images, labels, epochs=1, widths=(8, 16, 16), batch_size=20)
     assert history.history["loss"][0] < 2.0
@@ -116,7 +117,7 @@ def test_the_loop_of_the_benchmark_trains_the_same_network(
     bench = runpy.run_path(str(EXAMPLE.parents[1] / "bench" / "airbench.py"))
     ab.utils.set_random_seed(0)
     images, labels = task
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = here()
     model, _ = example["train"](images.to(device), labels.to(device), 1, (8, 16, 16), 100)
     net = bench["Network"](images, (8, 16, 16)).to(device)
     fast = [weight.value * 8 for weight in model.weights if weight.path.startswith("shift")]
