@@ -232,63 +232,6 @@ def test_pruning() -> None:
     torch.nn.utils.parameters_to_vector(module.parameters())
 
 
-def test_lora_by_peft() -> None:
-    peft = pytest.importorskip("peft", reason="peft is in no extra: it brings transformers")
-    module, tensors = resnet().to_torch(), data(resnet())
-    expected = module(*tensors)
-    adapted = peft.get_peft_model(copy.deepcopy(module), peft.LoraConfig(target_modules=["dense", "conv2d_3"], r=2))
-    close(adapted(*tensors), expected)
-    trained = {name for name, parameter in adapted.named_parameters() if parameter.requires_grad}
-    assert trained
-    assert all("lora" in name for name in trained)
-
-
-SHARDED = """
-import os, sys
-import torch
-import torch.multiprocessing as mp
-from torch.distributed import destroy_process_group, init_process_group
-from torch.distributed.fsdp import fully_shard
-
-def run(rank, folder):
-    os.environ.update(RANK=str(rank), WORLD_SIZE="2")
-    sys.path.insert(0, folder)
-    import resnet_file
-    init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    tensors, expected, stepped = torch.load(f"{folder}/data.pt")
-    module = resnet_file.ToyResnet().eval()
-    module.load_state_dict(torch.load(f"{folder}/state.pt"))
-    for child in module.children():
-        fully_shard(child)
-    fully_shard(module)
-    optimizer = torch.optim.SGD(module.parameters(), 0.1)
-    for wanted in (expected, stepped):
-        found = module(*tensors)
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
-        found.sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    destroy_process_group()
-
-if __name__ == "__main__":
-    mp.spawn(run, (sys.argv[1],), nprocs=2)
-"""
-
-
-@pytest.mark.on_cpu  # gloo's processes
-def test_children_are_sharded_between_two_processes(tmp_path: Path) -> None:
-    model = resnet()
-    module, tensors = model.to_torch(source=tmp_path / "resnet_file.py"), data(model)
-    torch.save(module.state_dict(), tmp_path / "state.pt")
-    expected = module(*tensors)
-    optimizer = torch.optim.SGD(module.parameters(), 0.1)
-    expected.sum().backward()
-    optimizer.step()
-    torch.save((tensors, expected.detach(), module(*tensors).detach()), tmp_path / "data.pt")
-    (tmp_path / "run.py").write_text(SHARDED)
-    subprocess.run([sys.executable, "-W", "ignore", tmp_path / "run.py", tmp_path], check=True, timeout=300)
-
-
 def test_it_is_a_part_of_modules_that_others_train() -> None:
     """What a LightningModule does: holds it, saves it with its own, trains it."""
 
