@@ -140,8 +140,10 @@ def test_a_conversion_parts_module_and_model() -> None:
     model = resnet()
     module = model.to_torch()
     kernel = model.get_layer("conv2d").kernel.value
-    assert module.to("cpu").conv2d.weight is kernel
-    with pytest.warns(UserWarning, match=r"converted to torch.float64 on cpu, so it shares no weights with model 'toy_resnet'"):
+    assert module.to(here()).conv2d.weight is kernel
+    with pytest.warns(
+        UserWarning, match=rf"converted to torch.float64 on {here()}, so it shares no weights with model 'toy_resnet'"
+    ):
         assert module.double().conv2d.weight.dtype == torch.float64
     module.float()  # once is enough
     assert model.get_layer("conv2d").kernel.value is kernel

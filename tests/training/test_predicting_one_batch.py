@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from counting import calls
+from devices import here
 
 from anabranch import Input, Model, callbacks, layers
 from anabranch._errors import DataError, ShapeError
@@ -90,4 +91,4 @@ def test_calls_do_not_grow_with_the_number_of_layers() -> None:
         model.predict(ones)
         return calls(lambda: model.predict(ones))
 
-    assert calls_of(40) == calls_of(10) < 160  # of which the device takes a few
+    assert calls_of(40) == calls_of(10) < (160 if here().type == "cpu" else 200)  # an accelerator takes a few
