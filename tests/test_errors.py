@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import anabranch as ab
 from anabranch import layers, ops
-from anabranch._errors import WIDTH, AnabranchError, ShapeError, nearest
+from anabranch._errors import WIDTH, AnabranchError, ArgumentTypeError, EngineError, ShapeError, nearest
 
 SCRIPT = """
 import anabranch as ab
@@ -191,3 +195,35 @@ def test_a_built_layer_says_which_size_it_was_built_for() -> None:
     with pytest.raises(ShapeError, match=r"expected: .*3") as caught:
         built(layers.Dense(2), (2, 3))(np.ones((2, 4)))
     assert "mat1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+def test_an_error_can_be_printed_where_the_output_lacks_signs(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = ab.Input((8, 8, 3))
+    with pytest.raises(ShapeError) as caught:
+        layers.add([layers.Conv2D(2, 3, name="é")(x), x])
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+        text = str(caught.value)
+        text.encode(encoding)
+    assert "<- height" in text or "^ height" in text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "repair"),
+    [({"a": 1}.values(), "list"), ({"a": 1}.keys(), "list"), ((i for i in range(2)), "list"), ({1, 2}, "order")],
+)
+def test_what_is_no_list_of_tensors_is_named_by_its_kind(inputs: object, repair: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=f"got a {type(inputs).__name__}") as caught:
+        ab.Model(inputs, ab.Input((3,)))
+    assert repair in str(caught.value)
+
+
+def test_no_size_that_stood_for_an_unknown_one_is_in_a_message() -> None:
+    class Branching(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs if inputs.shape[0] == 24 else inputs @ torch.ones(4, 3)
+
+    with pytest.raises(EngineError) as caught:
+        Branching()(ab.Input((3,)))
+    assert not re.search(r"24|48|72|eval_with_key", str(caught.value))

@@ -28,6 +28,7 @@ Code inside states the fact; the public boundary adds the place with :meth:`Anab
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import re
 import sys
@@ -77,7 +78,7 @@ class AnabranchError(Exception):
         self.fact, self.expected, self.got, self.repair = other.fact, other.expected, other.got, other.repair
 
     def __str__(self) -> str:
-        text = self.plain()
+        text = _printable(self.plain())
         return _painted(text) if _colourful() else text
 
     def plain(self) -> str:
@@ -89,6 +90,20 @@ class AnabranchError(Exception):
             if text:
                 lines += _broken(text, f"  {label + ':':<9} ", " " * 12)
         return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """Return a text with plain signs in the place of those that the output's encoding lacks, as Windows' code pages do."""
+    encoding = sys.stdout.encoding if isinstance(sys.stdout, io.TextIOBase) else None
+    if not encoding or text.isascii():
+        return text
+    for sign, plain in _PLAIN_SIGNS.items():
+        if sign.encode(encoding, "replace") == b"?":
+            text = text.replace(sign, plain)
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+_PLAIN_SIGNS = {"←": "<-", "↑": "^", "→": "->", "…": "...", "×": "x", "≥": ">=", "≤": "<="}
 
 
 def _broken(text: str, first: str, rest: str) -> list[str]:

@@ -114,3 +114,18 @@ def test_describing_a_model_makes_no_numbers() -> None:
         "assert all(w.tensor is None for w in m.weights)\nassert not {'torch', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_weights_are_divided_and_raised_as_tensors() -> None:
+    dense = layers.Dense(2, kernel_initializer="ones")
+    dense.build((None, 3))
+    kernel = dense.kernel
+    for found, expected in (
+        (kernel // 2, 0),
+        (3 // kernel, 3),
+        (kernel % 2, 1),
+        (3 % kernel, 0),
+        (2**kernel, 2),
+        (-kernel, -1),
+    ):
+        assert (found == expected).all()

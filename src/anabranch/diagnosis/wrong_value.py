@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, KeysView, Set
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph.arrays import is_array
 from anabranch.graph.records import Operation, Tensor
@@ -33,7 +34,13 @@ def wrong_value(value: Any, expected: str = "a symbolic tensor or values") -> Ar
     for fits, fact, repair in _KINDS:
         if fits(value):
             return ArgumentTypeError(fact(value), expected=expected, repair=repair(value))
-    return ArgumentTypeError(f"Expected a tensor, got {type(value).__name__} {value!r}"[:90] + ".", expected=expected)
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):  # views of a dict, sets, generators
+        kind, ordered = type(value).__name__, not isinstance(value, Set) or isinstance(value, KeysView)
+        return ArgumentTypeError(
+            f"Expected a tensor or a list of tensors, got {'an' if kind[0] in 'aeiou' else 'a'} {kind}.", expected=expected,
+            repair=f"list(…) of the {kind}, or a dict of tensors" if ordered else "a list, which has an order",
+        )  # fmt: skip
+    return ArgumentTypeError(f"Expected a tensor, got {type(value).__name__} {shown(value)}.", expected=expected)
 
 
 def refuse_wrong_inputs(layer: Operation, args: tuple[Any, ...]) -> None:

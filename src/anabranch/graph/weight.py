@@ -268,6 +268,21 @@ class Weight:
     def __rtruediv__(self, other: object) -> EngineTensor:
         return self._operand(other) / self._read()
 
+    def __floordiv__(self, other: object) -> EngineTensor:
+        return self._read() // self._operand(other)
+
+    def __rfloordiv__(self, other: object) -> EngineTensor:
+        return self._operand(other) // self._read()
+
+    def __mod__(self, other: object) -> EngineTensor:
+        return self._read() % self._operand(other)
+
+    def __rmod__(self, other: object) -> EngineTensor:
+        return self._operand(other) % self._read()
+
+    def __rpow__(self, other: object) -> EngineTensor:
+        return self._operand(other) ** self._read()
+
     def __matmul__(self, other: object) -> EngineTensor:
         return self._read() @ self._operand(other)
 

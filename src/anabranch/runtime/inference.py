@@ -35,6 +35,7 @@ from anabranch.runtime.weights import realize
 _DESCRIBED = "_described_shape"
 # sizes that are tried for an unknown one: large enough for windows, small enough for loops, divisible by what people divide by
 UNKNOWN = (24, 48)
+_OTHER = 72  # shows which numbers in an error are such sizes
 _SMALL = 2  # tried besides, as the least of an unknown and a known size is not always the known one
 _MOST_SIZES = 6  # of other arrays that are tried
 _MOST_GUESSES = 128  # combinations of sizes that are tried
@@ -190,11 +191,12 @@ def _without_sizes(
     error: AnabranchError, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AnabranchError:
     """Return the error of a call whose text names no size that was only tried for an unknown one."""
-    try:
-        _run(operation, args, kwargs, _Sizes(UNKNOWN[1], {}))
-    except AnabranchError as other:
-        error.fact = _common(error.fact, other.fact)
-        error.got = error.got and _common(error.got, other.got or "")
+    for size in (UNKNOWN[1], _OTHER):
+        try:
+            _run(operation, args, kwargs, _Sizes(size, {}))
+        except AnabranchError as other:
+            error.fact = _common(error.fact, other.fact)
+            error.got = error.got and _common(error.got, other.got or "")
     return error
 
 
