@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from devices import equal, on_device
 from parity import assert_same_as_keras, draw_weights
 
-from anabranch import Input, Model, layers, runtime
+from anabranch import Input, Model, layers, optimizers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 
 SHAPES = ((6, 3), (4, 5, 3), (3, 4, 5, 2), (2, 3, 4, 2, 3))
@@ -252,3 +253,24 @@ def test_a_dense_layer_before_statistics_of_another_axis(shape: tuple[int, ...])
     assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-5)
     with torch.no_grad():
         assert np.allclose(model(x), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.not_fake("torch's compiler has no code for it")
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns about itself
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("affine", [True, False])
+def test_compiled_training_in_16_bits_is_that_without_compilation(policy: str, affine: bool) -> None:
+    x, y = np.random.default_rng(0).random((8, 4, 4, 3), "float32"), np.zeros((8, 4), "float32")
+
+    def trained(jit: bool) -> Any:
+        symbol = Input((4, 4, 3))
+        inner = layers.Conv2D(4, 3, kernel_initializer="ones", dtype=policy)(symbol)
+        normal = layers.BatchNormalization(center=affine, scale=affine, dtype=policy)(inner)
+        model = Model(symbol, layers.GlobalAveragePooling2D(dtype=policy)(normal))
+        model.compile(optimizers.SGD(0.01), "mse", jit_compile=jit, auto_scale_loss=False)
+        model.fit(x, y, epochs=2, verbose=0)
+        return model.get_weights()
+
+    for compiled, plain in zip(trained(True), trained(False), strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=0.02, atol=0.02)

@@ -17,7 +17,7 @@ from anabranch.exchange.calls import Call, Found, rank
 from anabranch.exchange.plan import Plan, Twin
 
 _MOVE = torch.ops.aten.lerp_.Scalar
-_OF_BATCH_NORM = frozenset(map(str, (torch.native_batch_norm, operator.getitem, operator.sub, _MOVE, "detach", "pow")))
+_OF_BATCH_NORM = frozenset(map(str, (torch.native_batch_norm, operator.getitem, operator.sub, _MOVE, "detach", "pow", "to")))
 
 
 class Use(NamedTuple):

@@ -107,10 +107,15 @@ def _masked_batch_norm(
 
 def _batch_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return x (n, C, …) normalized, and the batch's mean and 1 / sqrt(variance + epsilon), through which nothing learns."""
-    low = precision() if gamma is None and beta is None else None  # torch takes statistics in the weights' type, or else in x's
-    found = torch.native_batch_norm(x if low is None else x.to(torch.float32), gamma, beta, None, None, True, 0.0, epsilon)
-    y = found[0] if low is None else found[0].to(getattr(torch, low))
-    return y, found[1].detach(), found[2].detach()
+    low, plain = precision(), gamma is None and beta is None  # torch takes statistics in the weights' type, or else in x's
+    given = x.to(torch.float32) if low and plain else x
+    found = torch.native_batch_norm(given, gamma, beta, None, None, True, 0.0, epsilon)
+    y, mean, deviation = found[0], found[1], found[2]
+    if low is None:
+        return y, mean.detach(), deviation.detach()
+    if not plain:  # torch.compile takes them to be in x's type
+        return y, mean.detach().to(torch.float32), deviation.detach().to(torch.float32)
+    return y.to(getattr(torch, low)), mean.detach(), deviation.detach()
 
 
 @_in_float32
