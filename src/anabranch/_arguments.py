@@ -194,9 +194,17 @@ def _split(text: str, sign: str) -> Iterator[str]:
     yield text[begin:]
 
 
+def _written(annotation: object) -> str:
+    """Return an annotation as it is written, where a user's module holds it as an object."""
+    if isinstance(annotation, str):
+        return annotation
+    return name_of(annotation) if isinstance(annotation, type) else str(annotation)
+
+
 def _annotated(function: types.FunctionType) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the annotations of a function's parameters, and the names of those that may be given by position."""
-    found = {name: function.__annotations__[name] for name in parameters_of(function) if name in function.__annotations__}
+    known = function.__annotations__
+    found = {name: _written(known[name]) for name in parameters_of(function) if name in known}
     return found, function.__code__.co_varnames[: function.__code__.co_argcount]
 
 

@@ -449,3 +449,13 @@ def test_complex_values_of_a_weight_are_refused(value: Any) -> None:
     for assign in (dense.kernel.assign, lambda x: dense.set_weights([x, np.ones(2)])):
         with pytest.raises(DtypeError, match="real numbers"):
             assign(value)
+
+
+def test_annotations_that_are_objects_are_read_as_those_that_are_text() -> None:
+    def call(self: Any, x: Any, scale: float, sizes: list[int] | None = None) -> Any:
+        return x * scale
+
+    call.__annotations__ = {"x": Any, "scale": float, "sizes": list[int] | None, "return": torch.Tensor}
+    own = type("Own", (layers.Layer,), {"call": call})
+    with pytest.raises((ArgumentTypeError, TypeError), match="scale"):
+        own()(DATA)
