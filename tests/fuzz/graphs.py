@@ -115,7 +115,8 @@ class Drawing:
         """Call a new layer on values of the right ranks."""
         row = self.rng.choice(LAYERS)
         first = self.pick(len(row.inputs[0]))
-        if first is None or (row.make == "Embedding") != (first.dtype in ("int32", "uint8")):
+        wanted = ("int32", "uint8") if row.make == "Embedding" else ("float32", "float16", "bfloat16", "float64")
+        if first is None or first.dtype not in wanted:
             return
         taken = [first]
         for shape in row.inputs[1:]:
@@ -163,7 +164,7 @@ class Drawing:
         """Call a function."""
         op = self.rng.choice(POINTWISE)
         first = self.pick(op.args[0].ndim, plain=True)
-        if first:
+        if first and first.dtype == "float32":
             more = [repr(each) for each in op.args[1:]] + [f"{key}={value!r}" for key, value in op.kwargs.items()]
             self.compute(f"keras.ops.{op.name}({', '.join([first.name, *more])})", [first], f"ops.{op.name} in a graph")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from random import Random
 from typing import Any
 
@@ -98,7 +99,7 @@ def case(seed: int) -> Pair:
         lines += [f"g = gradients(layer, {x})", "#: same g"]
     if rng.random() < 0.3:
         lines += [f"m = keras.Model({x.replace('x', 's')}, s)", f"y = m.predict({_plain(x)}, verbose=0)", "#: same y"]
-    rough = 500.0 if "float16" in "".join(lines) else 3.0
+    rough = 500.0 if re.search("float(16|64)", "".join(lines)) else 3.0
     return play(f"layers.{name}", lines, rough, lambda line: line.startswith(("layer = ", "layer(", "x")))
 
 

@@ -138,3 +138,12 @@ def test_integers_are_pooled_as_floats(kind: str, dtype: str) -> None:
     for found in (Model(inputs, output).predict(images, verbose=0), getattr(layers, kind)()(images).cpu().numpy()):
         assert np.array_equal(found, expected)
         assert found.dtype == output.dtype
+
+
+@pytest.mark.parametrize("kind", [n for n in dir(layers) if "Pooling" in n])
+def test_the_number_of_channels_may_be_unknown(kind: str) -> None:
+    rank = int(kind[-2])
+    inputs = Input((*(6,) * rank, None))
+    found = getattr(layers, kind)()(inputs)
+    assert found.shape[-1] is None
+    assert Model(inputs, found)(np.ones((2, *(6,) * rank, 5), "float32")).shape[-1] == 5

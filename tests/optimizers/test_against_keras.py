@@ -23,6 +23,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"global_clipnorm": 0.5, "learning_rate": 0.1}),
     ("SGD", {"gradient_accumulation_steps": 2, "learning_rate": 0.1}),
     ("SGD", {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2, "learning_rate": 0.1}),
+    ("SGD", {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": 3, "ema_overwrite_frequency": 2}),
+    ("Adam", {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": 2}),
     ("RMSprop", {}),
     ("RMSprop", {"momentum": 0.9}),
     ("RMSprop", {"centered": True, "momentum": 0.5, "rho": 0.8}),
@@ -61,6 +63,9 @@ def test_weights_after_five_steps(keras: Any, name: str, options: dict[str, Any]
         for w, g in zip(weights, step, strict=True):
             w.value.grad = on_device(g.copy())
         ours.step()
+    if options.get("use_ema"):
+        theirs.finalize_variable_values(variables)
+        ours.finalize()
     assert ours.iterations == int(theirs.iterations)
     for w, v in zip(weights, variables, strict=True):
         np.testing.assert_allclose(w.numpy(), v.numpy() if hasattr(v, "numpy") else np.asarray(v), atol=1e-6)

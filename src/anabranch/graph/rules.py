@@ -313,6 +313,16 @@ def squeezed(x: Array, axis: object = None) -> Answer:
     return Spec(tuple(size for place, size in enumerate(x.shape) if place not in axes), x.dtype)
 
 
+def diagonals(x: Array, offset: object = 0, axis1: object = 0, axis2: object = 1) -> Answer:
+    """Say that the diagonals along two axes are a new last axis; how long it is depends on both sizes."""
+    axes = axes_of((axis1, axis2), x.shape)
+    if axes is None or type(offset) is not int:
+        return None
+    rows, columns = (x.shape[place] for place in axes)
+    both = None if rows is None or columns is None else max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    return Spec((*(size for place, size in enumerate(x.shape) if place not in axes), both), x.dtype)
+
+
 def flipped(x: Array, axis: object = None) -> Answer:
     """Say that the order along axes is reversed."""
     return None if axes_of(axis, x.shape) is None else Spec(x.shape, x.dtype)

@@ -19,7 +19,7 @@ from anabranch.layers.fields import (
     padding,
     sizes,
 )  # fmt: skip
-from anabranch.layers.windows import known_channels, spatial_shape, windows_shape
+from anabranch.layers.windows import channels_of, spatial_shape, windows_shape
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Pooling(FieldLayer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, C)."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
+        channels = channels_of(input_shape, self.rank, self.data_format)
         ones = (1,) * self.rank
         return windows_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format, ones, channels)
 
@@ -146,7 +146,7 @@ class GlobalPooling(FieldLayer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, C), or (B, 1, …, C) with keepdims."""
-        channels = known_channels(input_shape, self.rank, self.data_format)
+        channels = channels_of(input_shape, self.rank, self.data_format)
         return spatial_shape(input_shape, [1] * self.rank if self.keepdims else [], channels, self.data_format)
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -13,12 +13,17 @@ from anabranch.graph.shapes import check_rank, window_length
 AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
-def known_channels(shape: Shape, rank: int, data_format: str) -> int:
+def channels_of(shape: Shape, rank: int, data_format: str) -> int | None:
     """Return the number of channels of ``shape`` after checking its rank."""
     first = data_format == "channels_first"
     if len(shape) != rank + 2:
         check_rank(shape, rank + 2, f"batch, channels, {AXES[rank]}" if first else f"batch, {AXES[rank]}, channels")
-    channels = shape[1 if first else -1]
+    return shape[1 if first else -1]
+
+
+def known_channels(shape: Shape, rank: int, data_format: str) -> int:
+    """Return the number of channels of ``shape``; raise where it is not known."""
+    channels = channels_of(shape, rank, data_format)
     if channels is None:
         raise ShapeError(
             "The number of channels must be known: the kernel has as many.",

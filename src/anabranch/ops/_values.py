@@ -85,8 +85,17 @@ def pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     """Return two operands, both tensors; a number becomes one without axes, which takes the other's dtype if it fits."""
     first, second = tensor(x1), tensor(x2)
     if type(x1) is int and not -128 <= x1 < 128:
-        return first, _that_holds(x1, second)
-    return _that_holds(x2, first) if type(x2) is int and not -128 <= x2 < 128 else first, second
+        second = _that_holds(x1, second)
+    elif type(x2) is int and not -128 <= x2 < 128:
+        first = _that_holds(x2, first)
+    return _as_beside(x1, first, second), _as_beside(x2, second, first)
+
+
+def _as_beside(given: TensorLike, made: Tensor, other: Tensor) -> Tensor:
+    """Return a number as a tensor of the dtype of another without axes, beside which torch would let the number's count."""
+    if type(given) not in (int, float) or not isinstance(other, torch.Tensor) or other.ndim:
+        return made
+    return made.to(other.dtype) if other.is_floating_point() or (type(given) is int and not is_bool(other)) else made
 
 
 def _that_holds(number: int, value: Tensor) -> Tensor:

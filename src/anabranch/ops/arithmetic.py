@@ -274,12 +274,16 @@ def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | 
     >>> where([True, False], 1.0, 2.0)
     tensor([1., 2.])
     """
-    condition = tensor(condition)
-    condition = condition if dtype_of(condition) == "bool" else condition != 0
+    condition = _true(condition)
     if x1 is None or x2 is None:
         check_numbers(condition, "where without x1 and x2", "ops.where(condition, x1, x2) chooses everywhere")
         return torch.nonzero(condition).T
-    return torch.where(condition, *operands(x1, x2))
+    return torch.where(condition, *pair(x1, x2))
+
+
+def _true(condition: TensorLike) -> Tensor:
+    condition = tensor(condition)
+    return condition if dtype_of(condition) == "bool" else condition != 0
 
 
 @operation()
@@ -296,7 +300,7 @@ def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], def
     """
     result = tensor(default)
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
-        result = torch.where(tensor(condition), tensor(choice), result)
+        result = torch.where(_true(condition), tensor(choice), result)
     return result
 
 
@@ -343,6 +347,8 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: str | None = None) ->
 def _running(function: Callable[..., Tensor], x: TensorLike, axis: int | None, dtype: str | None) -> Tensor:
     x = whole(x)
     x, axis = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
+    if dtype == "bool":
+        return function((x != 0).to(torch.int32), axis).to(torch.bool)
     return function(x, axis, dtype=torch_dtype(dtype or dtype_of(x)))
 
 

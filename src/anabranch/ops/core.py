@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from anabranch.ops._values import (
     sizes,
     tensor,
     torch_dtype,
+    whole,
 )
 
 ARGUMENTS = {
@@ -91,13 +93,16 @@ def saturate_cast(x: TensorLike, dtype: str) -> Tensor:
     >>> saturate_cast([-3.0, 300.0], "uint8")
     tensor([  0, 255], dtype=torch.uint8)
     """
-    x, kind = tensor(x), torch_dtype(dtype)
+    x, kind = whole(x), torch_dtype(dtype)
     limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
     if "float" in dtype_name(x) and not kind.is_floating_point and limits.bits >= 32:
         # the greatest integer is no float; the nearest below it is
         top = torch.nextafter(torch.tensor(float(limits.max)), torch.tensor(0.0)).item()
         return torch.clamp(x, float(limits.min), top).to(kind)
-    return torch.clamp(x, limits.min, limits.max).to(kind)
+    if "float" in dtype_name(x):
+        return torch.clamp(x, limits.min, limits.max).to(kind)
+    own = torch.iinfo(runtime.dtype_of(dtype_name(x)))
+    return torch.clamp(x, int(max(limits.min, own.min)), int(min(limits.max, own.max))).to(kind)
 
 
 @operation(mask=pointwise)
@@ -190,8 +195,13 @@ def slice_update(inputs: TensorLike, start_indices: Sequence[int] | Tensor, upda
     >>> slice_update([0, 0, 0], (1,), [5, 6])
     tensor([0, 5, 6], dtype=torch.int32)
     """
-    inputs = tensor(inputs)
-    return _written(inputs, tensor(updates).to(runtime.dtype_of(dtype_name(inputs))), _numbers(start_indices), 0)
+    inputs, updates = tensor(inputs), tensor(updates)
+    if not len(_numbers(start_indices)) == rank(updates) == rank(inputs):
+        raise ShapeError(
+            "start_indices and updates do not fit the axes.", expected=f"{rank(inputs)} of each",
+            got=f"start_indices={start_indices}, updates {shape_of(updates)}",
+        )  # fmt: skip
+    return _written(inputs, updates.to(runtime.dtype_of(dtype_name(inputs))), _numbers(start_indices), 0)
 
 
 def _written(inputs: Tensor, updates: Tensor, starts: list[int], axis: int) -> Tensor:
@@ -232,20 +242,21 @@ def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike,
     """
     one_of("reduction", reduction, (None, "add", "max", "min", "mul"))
     inputs, indices, updates = tensor(inputs), tensor(indices).long(), tensor(updates)
-    places = _places(indices)
+    places, updates = _places(indices), updates.to(runtime.dtype_of(dtype_name(inputs)))
     if reduction in (None, "add"):
-        return inputs.index_put(places, updates.to(runtime.dtype_of(dtype_name(inputs))), accumulate=reduction == "add")
+        return inputs.index_put(places, updates, accumulate=reduction == "add")
     known = sizes(inputs)
-    if any(not isinstance(size, int) for size in known) or len(places) != len(known):
+    if any(not isinstance(size, int) for size in known):
         raise ArgumentError(
-            f"scatter_update with reduction={reduction!r} needs a place along every axis, whose sizes are known.",
-            got=f"inputs {shape_of(inputs)}, indices {shape_of(indices)}",
+            f"scatter_update with reduction={reduction!r} needs known sizes along every axis.", got=f"inputs {shape_of(inputs)}"
         )
     flat: int | Tensor = 0
-    for place, size in zip(places, known, strict=True):
-        flat = flat * size + place
+    for place, size in zip(places, known, strict=False):
+        flat = flat * size + torch.remainder(place, size)
+    rest = math.prod(known[len(places) :])  # what each index names
     how = {"max": "amax", "min": "amin", "mul": "prod"}[str(reduction)]
-    return inputs.reshape(-1).scatter_reduce(0, torch.as_tensor(flat).reshape(-1), updates.reshape(-1), how).reshape(known)
+    rows = torch.as_tensor(flat).reshape(-1, 1).expand(-1, rest)
+    return inputs.reshape(-1, rest).scatter_reduce(0, rows, updates.reshape(-1, rest), how).reshape(known)
 
 
 def _places(indices: Tensor) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, floats, number_of, one_axis, rank, tensor, torch_dtype
+from anabranch.ops._values import dtype as dtype_name, float_pair, number_of, one_axis, rank, tensor, torch_dtype
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
@@ -290,7 +290,7 @@ def linspace(
     tensor([0.0000, 0.5000, 1.0000])
     """
     num = number_of("num", num, 0)
-    first, last = floats(start), floats(stop)
+    first, last = float_pair(start, stop)
     step = (last - first) / max(num - 1 if endpoint else num, 1)
     made = _line(first, last, num, endpoint, axis)
     made = made if dtype is None else made.to(torch_dtype(dtype))
@@ -314,7 +314,7 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     num = number_of("num", num, 0)
-    made = torch.pow(base, _line(floats(start), floats(stop), num, endpoint, axis))
+    made = torch.pow(base, _line(*float_pair(start, stop), num, endpoint, axis))
     return made if dtype is None else made.to(torch_dtype(dtype))
 
 
@@ -322,7 +322,7 @@ def _line(first: Tensor, last: Tensor, num: int, endpoint: bool, axis: int) -> T
     steps = max(num - 1 if endpoint else num, 1)
     share = torch.arange(num, dtype=runtime.dtype_of(config.floatx()), device=runtime.device()) / steps
     span = last - first
-    made = first.unsqueeze(-1) + span.unsqueeze(-1) * share
+    made = (first.unsqueeze(-1) + span.unsqueeze(-1) * share).to(runtime.dtype_of(dtype_name(first)))
     if endpoint and num > 1:
         made = torch.where(share == 1, last.unsqueeze(-1), made)
     return torch.movedim(made, -1, one_axis(axis, rank(made)))

@@ -195,6 +195,8 @@ def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | 
 
 def _segments(data: TensorLike, ids: TensorLike, count: int | None, how: str, empty: int | None) -> Tensor:
     data, ids = tensor(data), tensor(ids).long()
+    if dtype(data) == "bool":
+        return _segments(data.to(torch.uint8), ids, count, how, empty).to(torch.bool)
     count = int(ids.max()) + 1 if count is None else number_of("num_segments", count, 0)
     if empty is None:
         kind = torch_dtype(dtype(data))

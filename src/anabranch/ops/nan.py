@@ -8,7 +8,7 @@ from anabranch.graph.facts import along
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import dtype, floats, one_axis, rank, reduced, some_axes, sum_options, tensor
+from anabranch.ops._values import dtype, floats, one_axis, rank, reduced, some_axes, sum_options, tensor, whole
 from anabranch.ops.arithmetic import _running
 from anabranch.ops.reduction import _quantile
 
@@ -73,7 +73,11 @@ def nanstd(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def _variance(x: TensorLike, axis: Axes, keepdims: bool) -> Tensor:
     x = floats(x)
     axes = some_axes(axis, rank(x))
-    return torch.nanmean(torch.square(x - torch.nanmean(x, axes, keepdim=True)), axes, keepdim=keepdims) if axes else x - x
+    if not axes:
+        return x - x
+    missing = torch.isnan(x)
+    squares = torch.where(missing, 0, torch.square(x - torch.nanmean(x, axes, keepdim=True)))  # NaN where x is infinite
+    return torch.sum(squares, axes, keepdim=keepdims) / torch.sum(~missing, axes, keepdim=keepdims)
 
 
 @operation(mask=along())
@@ -130,7 +134,7 @@ def _place(function: Callable[..., Tensor], x: TensorLike, axis: int | None, kee
     x = tensor(x)
     place = None if axis is None else one_axis(axis, rank(x))
     if "float" not in dtype(x):
-        return function(x, place, keepdims).to(torch.int32)
+        return function(whole(x), place, keepdims).to(torch.int32)
     missing = torch.isnan(x)
     found = function(torch.where(missing, sign * torch.inf, x), place, keepdims).to(torch.int32)
     none = torch.all(missing, some_axes(axis, rank(x)), keepdim=keepdims)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from anabranch import config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.ops._public import operation
 from anabranch.ops._torch import kernels, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import common, floats, one_axis, rank, shape, some_axes, tensor
+from anabranch.ops._values import common, dtype, floats, one_axis, rank, shape, some_axes, tensor
 
 ARGUMENTS = {
     "epsilon": "added to the variance; None: ``config.epsilon()``.",
@@ -29,8 +29,8 @@ def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: boo
     if synchronized:
         raise ArgumentError("Moments of several processes are not combined here.", expected="synchronized=False", got="True")
     x = floats(x)
-    found = torch.var_mean(x, some_axes(axes, rank(x), "axes"), correction=0, keepdim=keepdims)
-    return found[1], found[0]
+    places = some_axes(axes, rank(x), "axes")
+    return torch.mean(x, places, keepdim=keepdims), torch.var(x, places, correction=0, keepdim=keepdims)
 
 
 @operation()
@@ -96,7 +96,8 @@ def layer_normalization(
         raise ArgumentTypeError(f"layer_normalization takes no {next(iter(kwargs))!r}.", repair="ops.rms_normalization")
     x = floats(x)
     axes = _sorted_axes(x, axis)
-    gamma, beta = (None if vector is None else floats(vector) for vector in (gamma, beta))
+    kind = runtime.dtype_of(dtype(x))
+    gamma, beta = (None if vector is None else tensor(vector).to(kind) for vector in (gamma, beta))
     least = config.epsilon() if epsilon is None else epsilon
     if all(shape(x)[place] is not None for place in axes):
         return kernels.layer_norm(x, gamma, beta, axes, shape(x), least)

@@ -14,7 +14,7 @@ from anabranch.graph.shapes import product
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, fakes, torch
 from anabranch.ops._types import Axes, ShapeLike, Sizes, Tensor, TensorLike, Widths
-from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
+from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor, whole
 
 ARGUMENTS = {
     "axis1": "the first axis.",
@@ -265,6 +265,8 @@ def repeat(x: TensorLike, repeats: Sizes | Tensor, axis: int | None = None) -> T
     x, place = (torch.reshape(x, (-1,)), 0) if axis is None else (x, one_axis(axis, rank(x)))
     if isinstance(repeats, (list, tuple)):
         repeats = repeats[0] if len(repeats) == 1 else tensor(repeats)
+    if isinstance(repeats, torch.Tensor):
+        repeats = whole(repeats)
     return torch.repeat_interleave(x, repeats, place)  # type: ignore[arg-type]  # torch types one number as none
 
 
@@ -336,7 +338,7 @@ def _places(size: int, before: int, after: int, mode: str, like: Tensor) -> Tens
     return torch.minimum(place % period, period - place % period) if not isinstance(size, int) or size > 1 else place * 0
 
 
-@operation()
+@operation(rules.diagonals)
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Return the diagonals of the matrices along two axes, as a new last axis.
 

@@ -261,7 +261,13 @@ class Optimizer(Settings):
             (True, False)
         """
         steps = self.gradient_accumulation_steps
-        return bool(steps) and not self._accumulated.add(self._parameters, steps)  # type: ignore[arg-type]  # no None here
+        if not steps or self._accumulated.add(self._parameters, steps):
+            return False
+        if self.use_ema and self._parameters:  # as in Keras, after each batch
+            self._parts = self._parts or self._composed()
+            with torch.no_grad():
+                self._averages(self._step())
+        return True
 
     def prepare(self) -> None:
         """Compute on the host the numbers of the next update: learning rate and step size.
@@ -296,11 +302,14 @@ class Optimizer(Settings):
         """
         if self._engine is None:
             return
-        rate, size = self._numbers.current
-        gradients = [parameter.grad for parameter in self._parameters]
-        step = Step(self.weights, self._parameters, gradients, rate, size, self._updates)
+        step = self._step()
         for part in self._parts or self._composed():
             part(step)
+
+    def _step(self) -> Step:
+        rate, size = self._numbers.current
+        gradients = [parameter.grad for parameter in self._parameters]
+        return Step(self.weights, self._parameters, gradients, rate, size, self._updates)
 
     def _composed(self) -> list[Part]:
         """Return what an update is composed of, in order; what a setting turns off is left out."""

@@ -88,7 +88,8 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
         return _run(operation, args, kwargs, _Sizes(unknown, bound))
 
     failure: AnabranchError | None = None
-    for bound in _guesses([leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]):
+    given = (args, list(kwargs.values()))
+    for bound in _guesses([leaf for leaf in _tree.leaves(given) if has_shape(leaf)], _lengths(given)):
         try:
             run(UNKNOWN[0], bound)
             bound = _needed(run, bound)
@@ -108,11 +109,15 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
     raise _without_sizes(failure, operation, args, kwargs) if failure else EngineError("Nothing was tried.")
 
 
-def _guesses(arrays: Sequence[Shaped]) -> Iterator[Bound]:
-    """Yield which unknown sizes are bound to known ones: none; one; all alike; each to that of the axis it is aligned with."""
+def _guesses(arrays: Sequence[Shaped], lengths: set[int]) -> Iterator[Bound]:
+    """Yield which unknown sizes are bound to known ones: none; one; all alike; each to that of the axis it is aligned with.
+
+    ``lengths`` are those of lists among the arguments.
+    """
     yield {}
     unknown = [(number, axis) for number, array in enumerate(arrays) for axis, size in enumerate(array.shape) if size is None]
-    known = sorted({size for array in arrays for size in array.shape if size is not None and size > 1})[:_MOST_SIZES]
+    found = {size for array in arrays for size in array.shape if size is not None} | lengths
+    known = sorted(found, key=lambda size: (size < 2, size))[:_MOST_SIZES]  # 1 and 0 last: a size of 1 is mostly stretched
     several = [
         *({axis: size for axis in unknown if axis[1]} for size in known),
         *(dict.fromkeys(unknown, size) for size in known),
@@ -134,7 +139,20 @@ def _aligned(arrays: Sequence[Shaped], number: int, axis: int, end: bool) -> int
         array.shape[place] for other, array in enumerate(arrays)
         if other != number and (-place <= len(array.shape) if end else place < len(array.shape))
     )  # fmt: skip
-    return next((size for size in sizes if size is not None and size > 1), None)
+    return next((size for size in sizes if size is not None and size != 1), None)
+
+
+def _lengths(given: object) -> set[int]:
+    """Return the lengths of lists of numbers, and of lists of those, which are arrays to a function."""
+    found: set[int] = set()
+    stack = [given]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(item)
+            if isinstance(item, list):
+                found.add(len(item))
+    return found
 
 
 def _needed(run: Callable[[int, Bound], Run], bound: Bound) -> Bound:

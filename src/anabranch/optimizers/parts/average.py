@@ -11,7 +11,7 @@ from anabranch.optimizers.parts.step import Step
 
 
 class Averages:
-    """Average the weights after each update: a ← momentum · a + (1 - momentum) · w; the first average is the weights.
+    """Average the weights after each batch: a ← momentum · a + (1 - momentum) · w; the first average is the weights.
 
     ``overwrite`` puts the averages in the weights' place every so many updates.
     """
