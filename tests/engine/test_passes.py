@@ -236,3 +236,13 @@ def test_gradients_reach_weights_and_inputs_outside_of_predict() -> None:
 
 def test_the_explanation_is_a_text(golden: Callable[[str, str], None]) -> None:
     golden("explain_execution", str(residual().explain_execution()))
+
+
+@pytest.mark.parametrize("key", [(slice(None), slice(None, 2)), (..., slice(-2, None)), (slice(None), slice(0, 2), 1)])
+def test_a_slice_of_two_keeps_its_axis_behind_a_permutation(key: Any) -> None:
+    inputs = Input((5, 6, 3))
+    model = Model(inputs, layers.BatchNormalization(axis=2)(inputs)[key])
+    x = torch.rand(3, 5, 6, 3)
+    expected = layers.BatchNormalization(axis=2)(x)[key]
+    torch.testing.assert_close(model(x), expected)
+    torch.testing.assert_close(torch.from_numpy(model.predict(x, verbose=0)), expected)

@@ -190,7 +190,7 @@ def _numpy_agrees(lines: list[str], ours: Any) -> bool:
     try:
         with np.errstate(all="ignore"):
             for line in lines[:-1]:
-                exec(line, names)
+                exec(line.replace(".numpy()", ""), names)
         mine, other = [as_tensor(each) for each in leaves(ours)], [as_tensor(np.asarray(each)) for each in leaves(names["y"])]
         return len(mine) == len(other) and all(
             a.shape == b.shape and (close(a, b.to(a.dtype))) for a, b in zip(mine, other, strict=True)

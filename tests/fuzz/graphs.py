@@ -126,6 +126,8 @@ class Drawing:
             taken.append(other)
         name, made = self.name("l"), layers.made(self.rng, row, 0.15, 0.03)
         subject = f"layers.{row.make} in a graph"
+        if "float16" in made:
+            self.pair.rough = 500.0
         if OTHER.search(made) or not self.pair.run(f"{name} = {made}", subject):
             return
         names = ", ".join(each.name for each in taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from random import Random
 from typing import Any
 
@@ -71,6 +72,7 @@ def made(rng: Random, room: str, kind_name: str, changed: float = 0.3, **more: s
     return f"keras.{room}.{kind_name}({', '.join(f'{key}={text}' for key, text in config.items())})"
 
 
+COUNTING = re.compile("Positives|Negatives|Precision|Recall|Sensitivity|Specificity|AUC|Score|Accuracy|Hinge|entropy")
 MODELS = (  # the inputs' shape, and the layers between them and the last
     ("(4,)", ["Dense(6, activation='tanh')"]),
     ("(4,)", ["Dense(5, use_bias=False)", "BatchNormalization()", "Activation('relu')"]),
@@ -109,7 +111,9 @@ def case(seed: int) -> Pair:
         target = f"np.eye(3, dtype='float32')[draw({rng.randrange(1000)}, 'int32', ({count},), 0, 3).numpy()]"
     else:
         target = f"draw({rng.randrange(1000)}, 'float32', ({count}, {last}), 0.05, 1.5).numpy()"
-    metrics = [made(rng, "metrics", rng.choice(METRICS), 0.2, name=repr(f"m{n}")) for n in range(rng.choice((0, 1, 2)))]
+    counts = labels or "Binary" in loss or "Hinge" in loss or "Focal" in loss  # of labels; Keras cuts others to integers
+    known = METRICS if counts else [name for name in METRICS if not COUNTING.search(name)]
+    metrics = [made(rng, "metrics", rng.choice(known), 0.2, name=repr(f"m{n}")) for n in range(rng.choice((0, 1, 2)))]
     if sparse:
         metrics = ["'accuracy'", "keras.metrics.SparseTopKCategoricalAccuracy(k=2, name='top')"][: len(metrics)]
     weighted = ", weighted_metrics=[keras.metrics.MeanSquaredError(name='w')]" if not sparse and rng.random() < 0.2 else ""

@@ -105,3 +105,34 @@ def test_attention_of_several_dtypes() -> None:
     queries, keys = torch.ones(1, 3, 2, 4), torch.ones(1, 3, 2, 4, dtype=torch.bfloat16)
     found = ops.dot_product_attention(queries, keys, keys, bias=torch.zeros(1, 2, 3, 3, dtype=torch.float16))
     assert (found.dtype, found.flatten().unique().tolist()) == (torch.float32, [1.0])
+
+
+@pytest.mark.parametrize("function", [ops.sum, ops.prod, ops.nansum, ops.nanprod])
+def test_a_sum_of_one_value_has_the_dtype_of_sums(function: Any) -> None:
+    assert function(torch.tensor(3, dtype=torch.int16)).dtype == torch.int32
+    assert function(torch.tensor(3, dtype=torch.int64)).dtype == torch.int64
+
+
+def test_what_is_empty() -> None:
+    assert ops.min(torch.ones(2, 0, 3), axis=1, initial=-0.5).tolist() == [[-0.5] * 3] * 2
+    assert ops.max(torch.ones(0, 2, dtype=torch.int8), axis=-1, keepdims=True, initial=1).shape == (0, 1)
+    assert ops.bincount(torch.zeros((1, 0), dtype=torch.int32), None, 2).tolist() == [[0, 0]]
+    assert [tuple(part.shape) for part in ops.split(torch.ones(3, 0), 2, 1)] == [(3, 0), (3, 0)]
+    empty = ops.scatter_update(torch.ones(3, 0), [[1]], torch.ones(1, 0), "max")
+    assert empty.shape == (3, 0)
+
+
+def test_a_target_that_is_no_class_is_in_no_top() -> None:
+    assert ops.in_top_k([0, 3, -1], [[0.9, 0.1]] * 3, 1).tolist() == [True, False, False]
+
+
+def test_small_integers_as_repeats_powers_and_scales() -> None:
+    assert ops.repeat([1, 2], torch.tensor([0, 2], dtype=torch.int8)).tolist() == [2, 2]
+    assert ops.vander(torch.tensor([1, 2], dtype=torch.int32), 0).dtype == torch.int32
+    half = torch.ones(2, 3, dtype=torch.bfloat16)
+    assert ops.rms_normalization(half, torch.ones(3, dtype=torch.int8)).dtype == torch.bfloat16
+
+
+def test_two_large_integers() -> None:
+    assert ops.floor_divide(-200, 2**31).item() == -1
+    assert ops.add(1, 2**31).item() == ops.add(2**31, 1).item() == 2**31 + 1

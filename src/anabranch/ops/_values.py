@@ -50,6 +50,8 @@ def operands(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     """Return two operands, of which one at least is a tensor; a number beside it takes its dtype, booleans that of integers."""
     first = tensor(x1) if isinstance(x2, (int, float)) or not isinstance(x1, (int, float)) else x1
     second = x2 if isinstance(x2, (int, float)) else tensor(x2)
+    if type(x1) is int and type(x2) is int and not fits_int32(x2):
+        first = tensor(x1).to(torch.int64)
     if type(first) is int:
         return first, _beside(first, second)  # type: ignore[return-value,arg-type]  # one may stay a number
     return _beside(second, first) if type(second) is int else first, second  # type: ignore[return-value,arg-type]
@@ -348,7 +350,7 @@ def some_axes(axis: Axes, rank: int, name: str = "axis") -> tuple[int, ...]:
 def reduced(function: Callable[..., Tensor], x: Tensor, axis: Axes, keepdims: bool, **options: torch.dtype) -> Tensor:
     """Return a reduction of torch's over one axis, several, or all where it is None; x itself where it has no axes."""
     axes = some_axes(axis, rank(x))
-    return function(x, axes, keepdim=keepdims, **options) if axes else x
+    return function(x, axes, keepdim=keepdims, **options) if axes else x.to(options["dtype"]) if options else x
 
 
 def check_rank(value: Tensor, ranks: Sequence[int], axes: str, name: str = "x") -> int:

@@ -253,10 +253,11 @@ def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike,
     flat: int | Tensor = 0
     for place, size in zip(places, known, strict=False):
         flat = flat * size + torch.remainder(place, size)
-    rest = math.prod(known[len(places) :])  # what each index names
+    first, rest = math.prod(known[: len(places)]), math.prod(known[len(places) :])  # positions, and what is at each
     how = {"max": "amax", "min": "amin", "mul": "prod"}[str(reduction)]
     rows = torch.as_tensor(flat).reshape(-1, 1).expand(-1, rest)
-    return inputs.reshape(-1, rest).scatter_reduce(0, rows, updates.reshape(-1, rest), how).reshape(known)
+    new = updates.reshape(rows.shape)
+    return inputs.reshape(first, rest).scatter_reduce(0, rows, new, how).reshape(known)
 
 
 def _places(indices: Tensor) -> tuple[Tensor, ...]:

@@ -184,6 +184,6 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     if rank(x) == 1:
         found = torch.bincount(x, None if weights is None else tensor(weights), minlength)
         return found.to(torch.int32) if weights is None else found.to(tensor(weights).dtype)
-    count = max(int(x.max()) + 1, minlength)
+    count = max(int(x.max()) + 1 if x.numel() else 0, minlength)
     added = torch.ones_like(x, dtype=torch.int32) if weights is None else tensor(weights)
     return runtime.create(torch.zeros, (x.shape[0], count), dtype=added.dtype, device=x.device).scatter_add(1, x.long(), added)

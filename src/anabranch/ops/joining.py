@@ -184,7 +184,7 @@ def _equal_parts(x: Tensor, count: int, axis: int) -> list[Tensor]:
             f"Axis {axis} cannot be split into {count} equal parts.", expected=f"a divisor of {size}", got=f"{shape(x)}",
             repair="ops.split(x, [place, …], axis) cuts at places; ops.array_split makes parts that differ by one",
         )  # fmt: skip
-    found = torch.split(x, sizes(x)[axis] // count, axis)
+    found = torch.tensor_split(x, count, axis) if size == 0 else torch.split(x, sizes(x)[axis] // count, axis)
     return [found[index] for index in range(count)]
 
 

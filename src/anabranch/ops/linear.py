@@ -192,12 +192,13 @@ def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Ten
 
     >>> vander([1, 2], 3)
     tensor([[1, 1, 1],
-            [4, 2, 1]])
+            [4, 2, 1]], dtype=torch.int32)
     """
     x = tensor(x)
     check_rank(x, (1,), "(n,)")
     powers = runtime.create(torch.arange, sizes(x)[0] if N is None else number_of("N", N, 0), device=x.device)
-    return torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
+    made = torch.pow(x.unsqueeze(-1), powers if increasing else powers.flip(0))
+    return made if dtype(x) == "bool" else made.to(runtime.dtype_of(dtype(x)))
 
 
 def _factors(*given: TensorLike) -> list[Tensor]:

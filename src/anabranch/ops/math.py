@@ -18,6 +18,7 @@ from anabranch.ops._values import (
     rank,
     reduced,
     shape,
+    sizes,
     tensor,
     torch_dtype,
 )
@@ -146,8 +147,10 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     """
     targets, predictions = tensor(targets).long(), tensor(predictions)
     check_rank(predictions, (2,), "(batch, classes)", "predictions")
-    chosen = torch.gather(predictions, 1, targets.unsqueeze(1))
-    return torch.sum(predictions > chosen, 1) < k
+    count = sizes(predictions)[1]
+    known = (targets >= 0) & (targets < count)  # no other is among the greatest
+    chosen = torch.gather(predictions, 1, torch.where(known, targets, 0).unsqueeze(1))
+    return (torch.sum(predictions > chosen, 1) < k) & known
 
 
 # Segments

@@ -37,7 +37,7 @@ def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     options = sum_options(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):
         x = torch.prod(x, place, keepdim=keepdims, **options)
-    return x
+    return x.to(options["dtype"]) if options else x
 
 
 @operation(mask=along())

@@ -122,7 +122,7 @@ def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axes
     axes = _sorted_axes(x, axis)
     least = config.epsilon() if epsilon is None else epsilon
     y = x * torch.rsqrt(torch.mean(x * x, axes, keepdim=True) + least)
-    return y if scale is None else y * _spread(floats(scale), x, axes)
+    return y if scale is None else y * _spread(tensor(scale).to(runtime.dtype_of(dtype(x))), x, axes)
 
 
 @operation()

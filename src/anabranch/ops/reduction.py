@@ -18,6 +18,7 @@ from anabranch.ops._values import (
     one_of,
     rank,
     reduced,
+    shape,
     some_axes,
     sum_options,
     tensor,
@@ -40,8 +41,7 @@ def sum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     tensor([3., 8.])
     """
     x = tensor(x)
-    axes = some_axes(axis, rank(x))
-    return torch.sum(x, axes, keepdim=keepdims, **sum_options(x)) if axes else whole(x)
+    return reduced(torch.sum, x, axis, keepdims, **sum_options(x))
 
 
 @operation(rules.total, along())
@@ -55,7 +55,7 @@ def prod(x: TensorLike, axis: Axes = None, keepdims: bool = False, dtype: str | 
     options = {"dtype": runtime.dtype_of(dtype)} if dtype else sum_options(x)
     for place in sorted(some_axes(axis, rank(x)), reverse=True):  # torch takes one at a time
         x = torch.prod(x, place, keepdim=keepdims, **options)
-    return x
+    return x.to(options["dtype"]) if options else x
 
 
 @operation(rules.mean, along())
@@ -123,8 +123,7 @@ def max(x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: Tenso
     >>> max([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([2., 5.])
     """
-    found = reduced(torch.amax, tensor(x), axis, keepdims)
-    return found if initial is None else torch.maximum(found, tensor(initial).to(found))
+    return _extreme(torch.amax, torch.maximum, tensor(x), axis, keepdims, initial)
 
 
 @operation(rules.extreme, along())
@@ -137,8 +136,19 @@ def min(x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: Tenso
     >>> min([[1.0, 2.0], [3.0, 5.0]], axis=1)
     tensor([1., 3.])
     """
-    found = reduced(torch.amin, tensor(x), axis, keepdims)
-    return found if initial is None else torch.minimum(found, tensor(initial).to(found))
+    return _extreme(torch.amin, torch.minimum, tensor(x), axis, keepdims, initial)
+
+
+def _extreme(
+    function: Callable[..., Tensor], both: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor, axis: Axes, keepdims: bool, initial: TensorLike | None,
+) -> Tensor:  # fmt: skip
+    if initial is None:
+        return reduced(function, x, axis, keepdims)
+    least = tensor(initial).to(runtime.dtype_of(dtype_of(x)))
+    if 0 in shape(x):  # an empty axis has the initial value alone
+        return torch.zeros_like(torch.sum(x, some_axes(axis, rank(x)), keepdim=keepdims), dtype=least.dtype) + least
+    return both(reduced(function, x, axis, keepdims), least)
 
 
 @operation(rules.extreme, along())

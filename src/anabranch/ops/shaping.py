@@ -14,7 +14,7 @@ from anabranch.graph.shapes import product
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, fakes, torch
 from anabranch.ops._types import Axes, ShapeLike, Sizes, Tensor, TensorLike, Widths
-from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor, whole
+from anabranch.ops._values import check_rank, one_axis, one_of, rank, shape as shape_of, sizes, some_axes, tensor
 
 ARGUMENTS = {
     "axis1": "the first axis.",
@@ -266,7 +266,7 @@ def repeat(x: TensorLike, repeats: Sizes | Tensor, axis: int | None = None) -> T
     if isinstance(repeats, (list, tuple)):
         repeats = repeats[0] if len(repeats) == 1 else tensor(repeats)
     if isinstance(repeats, torch.Tensor):
-        repeats = whole(repeats)
+        repeats = repeats.long()
     return torch.repeat_interleave(x, repeats, place)  # type: ignore[arg-type]  # torch types one number as none
 
 

@@ -263,10 +263,12 @@ class Optimizer(Settings):
         steps = self.gradient_accumulation_steps
         if not steps or self._accumulated.add(self._parameters, steps):
             return False
-        if self.use_ema and self._parameters:  # as in Keras, after each batch
+        if self._parameters:  # as in Keras, after each batch
             self._parts = self._parts or self._composed()
             with torch.no_grad():
-                self._averages(self._step())
+                for part in self._parts:
+                    if part is constrain or part is self._averages:
+                        part(self._step())
         return True
 
     def prepare(self) -> None:

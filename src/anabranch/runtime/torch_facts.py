@@ -38,6 +38,8 @@ POINTWISE = frozenset((
 _UNDECLARED = frozenset((
     "batch_norm", "instance_norm", "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "rrelu_with_noise", "type_as",
 ))  # fmt: skip
+# A slice may be all of a small tensor, so that running it would show nothing.
+_INDEXING = frozenset((operator.getitem, "__getitem__"))
 Args: TypeAlias = Sequence[Argument]  # of a call in an fx graph
 Kwargs: TypeAlias = Mapping[str, Argument]
 _RANKS = (4, 2, 3, 5, 1)
@@ -75,6 +77,8 @@ def facts(target: Target, args: Args, kwargs: Kwargs) -> TorchFacts:
 
 def maps_elements(target: Target, args: Args, kwargs: Kwargs) -> bool:
     """Return whether a call in an fx graph is pointwise and leaves the order in memory as it is."""
+    if target in _INDEXING:
+        return False
     known = _overloads(target)
     if known and all(map(is_pointwise, known)):
         return facts(target, args, kwargs).pure and not _orders_memory(kwargs)
