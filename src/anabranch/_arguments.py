@@ -132,6 +132,8 @@ def kind_of(annotation: str, names: Mapping[str, object]) -> Kind:
     parts = [_single(part.strip(), names) for part in _split(annotation, "|")]
     if not all(part.words for part in parts):
         return UNKNOWN
+    if len(parts) == 1:
+        return parts[0]
     each = list(dict.fromkeys(part.words for part in parts))
     words = (", or " if any(" or " in part for part in each) else " or ").join(each)
     return Kind(words, lambda value: any(part.fits(value) for part in parts), all(part.early for part in parts))

@@ -41,19 +41,24 @@ def described(shared: Mapping[str, str] | Callable[..., Any], closing: str = "")
     known = shared if isinstance(shared, Mapping) else arguments_of(shared)
 
     def complete(function: F) -> F:
-        text, mark, example = cleaned(function.__doc__ or "").partition("\n\nExample:")
-        own = arguments_of(function)
-        head, args, rest = text.partition("\n\nArgs:\n")
-        rest = rest.partition("\n\n")[2] if args else ""
-        texts = {name: own.get(name) or known.get(name.lstrip("*")) for name in _written(function)}
-        lines = [f"    {name}: {text}" for name, text in texts.items() if text]
-        title, _, more = closing.partition("\n")
-        further = f"{rest}\n{more}" if rest.startswith(f"{title}\n") else f"{rest}\n\n{closing}".strip()
-        parts = [head, "\n".join(["Args:", *lines]) if lines else "", further]
-        function.__doc__ = "\n\n".join(part for part in parts if part) + mark + example
+        function.__doc__ = completed(cleaned(function.__doc__ or ""), function, known, closing)
         return function
 
     return complete
+
+
+def completed(doc: str, function: Callable[..., Any], known: Mapping[str, str], closing: str = "") -> str:
+    """Return a function's docstring, already ``cleaned``, with the arguments that it does not describe, and ``closing``."""
+    text, mark, example = doc.partition("\n\nExample:")
+    own = _described_in(doc)
+    head, args, rest = text.partition("\n\nArgs:\n")
+    rest = rest.partition("\n\n")[2] if args else ""
+    texts = {name: own.get(name) or known.get(name.lstrip("*")) for name in _written(function)}
+    lines = [f"    {name}: {text}" for name, text in texts.items() if text]
+    title, _, more = closing.partition("\n")
+    further = f"{rest}\n{more}" if rest.startswith(f"{title}\n") else f"{rest}\n\n{closing}".strip()
+    parts = [head, "\n".join(["Args:", *lines]) if lines else "", further]
+    return "\n\n".join([part for part in parts if part]) + mark + example
 
 
 def _written(function: Callable[..., Any]) -> list[str]:
@@ -74,8 +79,8 @@ def cleaned(doc: str) -> str:
     'Add.\nArgs:\n    x: the input.'
     """
     first, *others = doc.rstrip().split("\n")
-    margin = min((len(line) - len(line.lstrip()) for line in others if line.strip()), default=0)
-    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in others)])
+    margin = min([len(line) - len(line.lstrip()) for line in others if line.strip()], default=0)
+    return "\n".join([first.strip(), *[line[margin:].rstrip() for line in others]])
 
 
 def arguments_of(function: Callable[..., Any]) -> dict[str, str]:
@@ -84,7 +89,11 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, str]:
     >>> arguments_of(described)["closing"]
     'further sections.'
     """
-    section = cleaned(function.__doc__ or "").partition("\n\nArgs:\n")[2].partition("\n\n")[0]
+    return _described_in(cleaned(function.__doc__ or ""))
+
+
+def _described_in(doc: str) -> dict[str, str]:
+    section = doc.partition("\n\nArgs:\n")[2].partition("\n\n")[0]
     found: dict[str, str] = {}
     name = ""
     for line in section.split("\n") if section else ():

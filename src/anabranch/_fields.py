@@ -28,7 +28,7 @@ from anabranch import registry
 from anabranch._arguments import RAW, Kind, kind_taken
 from anabranch._asked import GREATEST, described, has_shape, is_boolean, is_integer, is_number, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
-from anabranch._frames import bound_methods, bounded, leave, unbounded
+from anabranch._frames import bound_methods, leave, unbounded
 
 if TYPE_CHECKING:
     import inspect
@@ -75,11 +75,16 @@ class _Setting(property):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.key, self.owner = name, f":{name}", owner  # no attribute that somebody writes is called as the key
-        property.__init__(self, operator.attrgetter(self.key), bounded(self._set))
+        property.__init__(self, operator.attrgetter(self.key), self._set)
 
+    @unbounded
     def _set(self, instance: Any, value: object) -> None:
-        found = self.converted(value, instance)
-        instance._changing(self, found)
+        try:
+            found = self.converted(value, instance)
+            instance._changing(self, found)
+        except BaseException as error:
+            leave(error)
+            raise
         instance.__dict__[self.key] = found
 
     def converted(self, value: object, owner: Configurable | type) -> Any:

@@ -64,7 +64,6 @@ def bounded(function: F) -> F:
     1
     """
 
-    @functools.wraps(function)
     def boundary(*args: object, **kwargs: object) -> object:
         try:
             return function(*args, **kwargs)
@@ -72,8 +71,15 @@ def bounded(function: F) -> F:
             leave(error)
             raise  # adds no frame of its own
 
-    mark(boundary)
-    return boundary  # type: ignore[return-value]  # of the same signature
+    if not isinstance(function, types.FunctionType):
+        functools.update_wrapper(boundary, function)
+        mark(boundary)
+        return boundary  # type: ignore[return-value]  # of the same signature
+    # as ``update_wrapper`` does, in half the time: hundreds are made as the package loads
+    for name in functools.WRAPPER_ASSIGNMENTS:
+        setattr(boundary, name, getattr(function, name))
+    boundary.__dict__.update(function.__dict__, __wrapped__=function, __bounded__=True)
+    return boundary  # type: ignore[return-value]  # as above
 
 
 def mark(function: Callable[..., object]) -> None:

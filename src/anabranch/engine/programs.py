@@ -211,7 +211,7 @@ def watched_layers(model: AnyModel) -> list[Watched]:
 
 def _cached_for(model: AnyModel) -> Cached:
     if model.graph is not None:
-        return _cache.setdefault(model, Cached())
+        return _cache.get(model) or _cache.setdefault(model, Cached())
     # The model is a node of what runs, so the table would keep it alive.
     cached: Cached = vars(model).setdefault("_cached", Cached())
     return cached

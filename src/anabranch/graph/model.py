@@ -55,6 +55,10 @@ class AnyModel(WithGraph, Protocol):
         """All weights."""
 
     @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves."""
+
+    @property
     def trainable_weights(self) -> list[Weight]:
         """Those that are trained."""
 

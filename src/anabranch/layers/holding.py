@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _process, constraints, initializers, regularizers, runtime
 from anabranch._arguments import checked, to_boolean
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from anabranch.initializers import InitializerLike
     from anabranch.regularizers import RegularizerLike
 
-_OWN_STATE = frozenset((
-    "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "first_shape", "_activity_regularizer",
-    "_autocast", "_home", "_named", "_third_party", "_trainable", "_weights", "held_losses", "low_precision", "revision",
-))  # fmt: skip
 _PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weight))  # what holds no layers or modules
 
 
 @bound_methods
 class Holding(Operation):
     """Names, weights and sublayers of a layer. Abstract: the base of Layer."""
+
+    own_state: ClassVar[frozenset[str]] = frozenset((  # attributes of the library's own, which hold nothing of a user's
+        "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "first_shape",
+        "_activity_regularizer", "_autocast", "_home", "_named", "_third_party", "_trainable", "_weights", "held_losses",
+        "low_precision", "revision",
+    ))  # fmt: skip
 
     # What most layers have in common is stored here, not in each of them: there may be 100,000.
     explicit_name: str | None = None
@@ -164,7 +166,8 @@ class Holding(Operation):
         return self._weights
 
     def _torch_attributes(self) -> dict[str, list[Any]]:
-        return {key: found for key, value in self._held() if (found := list(_objects(value)))}
+        held = self._held()  # by most layers nothing
+        return {key: found for key, value in held if (found := list(_objects(value)))} if held else {}
 
     def set_mode(self, training: bool) -> None:
         """Bring the torch modules among the attributes into training mode, or out of it."""
@@ -173,13 +176,14 @@ class Holding(Operation):
 
     # Layers inside
 
-    def _inside(self) -> Iterator[Holding]:
-        """Yield the layers held directly by this one's attributes, in the order they were set."""
-        return (leaf for _, value in self._held() for leaf in _objects(value) if isinstance(leaf, Holding))
+    def _inside(self) -> list[Holding]:
+        """Return the layers held directly by this one's attributes, in the order they were set."""
+        return [leaf for _, value in self._held() for leaf in _objects(value) if isinstance(leaf, Holding)]
 
     def _held(self) -> list[tuple[str, Any]]:
         """Return the attributes that may hold layers, metrics or modules."""
-        return [(key, value) for key, value in vars(self).items() if type(value) not in _PLAIN and key not in _OWN_STATE]
+        own = self.own_state
+        return [(key, value) for key, value in vars(self).items() if key not in own and type(value) not in _PLAIN]
 
     def held_metrics(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
@@ -194,7 +198,7 @@ class Holding(Operation):
     @property
     def weights(self) -> list[Weight]:
         """All weights, layer by layer, each layer's trainable ones first, as in Keras 3."""
-        by_layer = (sorted(layer.own_weights(), key=lambda weight: not weight.trainable) for layer in self.inner_layers())
+        by_layer = (_trainable_first(layer.own_weights()) for layer in self.inner_layers())
         return list(dict.fromkeys(weight for weights in by_layer for weight in weights))
 
     @property
@@ -206,8 +210,13 @@ class Holding(Operation):
     @property
     def non_trainable_weights(self) -> list[Weight]:
         """The weights that training leaves: those of frozen layers, and statistics."""
-        changed = set(self.trainable_weights)
-        return [w for w in self.weights if w not in changed]
+        trained, found = set[Weight](), dict[Weight, None]()
+        for layer in self.inner_layers():
+            own = layer.own_weights()
+            if layer.trainable:
+                trained.update(weight for weight in own if weight.trainable)
+            found.update(dict.fromkeys(_trainable_first(own)))
+        return [weight for weight in found if weight not in trained]
 
     variables = weights
     trainable_variables = trainable_weights
@@ -281,6 +290,10 @@ def numbered(name: str, taken: dict[str, int]) -> str:
         candidate = f"{name}_{taken[name]}"
     taken[candidate] = 0
     return candidate
+
+
+def _trainable_first(weights: Sequence[Weight]) -> list[Weight]:
+    return sorted(weights, key=lambda weight: not weight.trainable)
 
 
 def _objects(value: object) -> Iterator[Any]:

@@ -56,6 +56,7 @@ class Model(Structure):
     first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
+    own_state = Layer.own_state | {"_graph", "_compiled"}
     _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
     _seen: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
@@ -145,7 +146,7 @@ class Model(Structure):
             >>> model.need_running_graph() is model.graph
             True
         """
-        if self.graph is None and self._implicit is None and self._seen is not None:
+        if self.running_graph is None and self._seen is not None:
             self.follow(self._seen)
         graph = self.running_graph
         if graph is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from anabranch._docstrings import cleaned, described
+from anabranch._docstrings import cleaned, completed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,5 +45,5 @@ def documented(function: F) -> F:
     if not found:
         return function
     lines = [f"    {line}" if line else "" for line in f">>> {example}".split("\n")]
-    function.__doc__ = "\n".join([text, "", "Example:", *lines])
-    return described({name: text for name, text in known.items() if text})(function)
+    function.__doc__ = completed("\n".join([text, "", "Example:", *lines]), function, known)
+    return function

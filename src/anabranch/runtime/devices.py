@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import torch
 
@@ -18,8 +19,8 @@ _UNPINNED = (*_HOST, "mps")
 
 def device() -> torch.device:
     """Return the device that weights and batches live on, with its number where its kind has several."""
-    chosen = _device(config.device())
-    return chosen if chosen.index is not None or chosen.type in _HOST else _current(chosen.type)
+    chosen, current = _device(config.device())
+    return chosen if current is None else torch.device(chosen.type, current())
 
 
 def accelerator() -> torch.device | None:
@@ -27,8 +28,7 @@ def accelerator() -> torch.device | None:
     return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
-@functools.cache
-def _device(name: str | None) -> torch.device:
+def _named(name: str | None) -> torch.device:
     if name is None:
         return accelerator() or torch.device("cpu")
     found = accelerator()
@@ -58,9 +58,14 @@ def _count(kind: str) -> int:
     return int(module.device_count()) if module.is_available() else 0
 
 
-def _current(kind: str) -> torch.device:
-    module = torch.get_device_module(kind)
-    return torch.device(kind, module.current_device() if "current_device" in vars(module) else 0)
+@functools.cache
+def _device(name: str | None) -> tuple[torch.device, Callable[[], int] | None]:
+    """Return the device of a name, and what reports the number that it has now, None where it has its own or none."""
+    chosen = _named(name)
+    if chosen.index is not None or chosen.type in _HOST:
+        return chosen, None
+    module = torch.get_device_module(chosen.type)
+    return chosen, module.current_device if "current_device" in vars(module) else int
 
 
 def pins(chosen: torch.device) -> bool:

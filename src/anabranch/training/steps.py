@@ -29,8 +29,7 @@ class TrainStep:
         self._compiled = compiled
         self._strategy = strategy
         self._report = report
-        trained = set(model.trainable_weights)
-        runtime.refuse_unfrozen(weight for weight in model.weights if weight not in trained)
+        runtime.refuse_unfrozen(model.non_trainable_weights)
         self._executor = Executor(model, True, strategy, report)
         self._trained: list[Weight]
         self._regularized: list[Weight]

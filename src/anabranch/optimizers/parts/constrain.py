@@ -14,7 +14,7 @@ from anabranch.optimizers.parts.step import Step
 
 def constrain(step: Step) -> None:
     """Replace each weight that was updated by what its constraint makes of it, in Keras's order of axes."""
-    for index in [i for i, weight in enumerate(step.weights) if weight.constraint is not None]:
+    for index in [i for i, weight in enumerate(step.weights) if weight.options.constraint is not None]:
         if step.gradients[index] is not None:
             runtime.write(step.weights[index], constrained(step.weights[index]))
 

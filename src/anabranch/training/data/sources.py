@@ -54,7 +54,7 @@ class Arrays:
         order = permutation(count, self._shuffle, size, self._fit, epoch)
         if order is None:
             for start in range(0, count, size):
-                yield place(data.part(slice(start, min(start + size, count))))
+                yield place(data if size >= count else data.part(slice(start, min(start + size, count))))
             return
         # Each column may be on a device of its own; the order is copied there once.
         orders = {t.device: order.to(t.device) for t in (*x, *y, *weights) if t is not None}
