@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+from devices import on_device
 from graph_kinds import KINDS
 from hypothesis import strategies as st
 from torch import nn
@@ -371,7 +372,7 @@ def numbers_of(built: Built) -> dict[Unit, dict[str, torch.Tensor]]:
     """Return copies of all weights' numbers in Keras's axis order, by unit and name."""
     return {
         unit: {
-            name: torch.tensor(weight.numpy()) if hasattr(weight, "assign") else weight.detach().clone()
+            name: on_device(weight.numpy()) if hasattr(weight, "assign") else on_device(weight.detach().clone())
             for name, weight in weights_of(made).items()
         }
         for unit, made in built.made.items()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import here, on_device
 from every_layer import CASES, Case
 from test_every_layer import build, draw, flat
 
@@ -137,7 +138,7 @@ def test_layers_equal_keras_under_a_policy(keras: Any, name: str, options: Any, 
     assert found.dtype == expected.dtype
     assert [w.dtype for w in ours.weights] == [w.dtype for w in theirs.weights]
     kind = ab.DTypePolicy(policy).compute_dtype
-    error = (found.float() - expected.float().cpu()).abs().max()
+    error = (found.float().cpu() - expected.float().cpu()).abs().max()
     assert float(error.detach()) <= 4 * EPSILON[kind] * float(expected.detach().float().abs().max())
 
 
@@ -173,6 +174,7 @@ def test_training_reaches_what_float32_reaches(policy: str) -> None:
     assert history["acc"][-1] >= 0.95
 
 
+@pytest.mark.on_cpu  # where weights are constants of predict
 def test_weights_are_cast_once_a_call_and_beforehand_where_they_are_constants() -> None:
     model = net("mixed_bfloat16")
     code = model.explain_execution(training=True).code
@@ -263,10 +265,11 @@ def test_the_scale_moves_as_keras_moves_it(keras: Any) -> None:
     ours.build([layer.kernel])
     for value in (1.0, 1.0, np.inf, 1.0, 1.0, 1.0):
         scaler.apply([torch.full((3,), value)], [variable])
-        layer.kernel.value.grad = torch.full((1, 3), value)
+        layer.kernel.value.grad = on_device(torch.full((1, 3), value))
         ours.step()
         assert ours.dynamic_scale == float(scaler.dynamic_scale)
-        assert ours.iterations == int(scaler.inner_optimizer.iterations)
+        if here().type == "cpu":  # elsewhere the host does not wait for the answer, and counts
+            assert ours.iterations == int(scaler.inner_optimizer.iterations)
 
 
 def test_scaling_goes_into_config_and_state() -> None:
@@ -278,7 +281,7 @@ def test_scaling_goes_into_config_and_state() -> None:
     layer.build((None, 1))
     for each in (optimizer, again):
         each.build([layer.kernel])
-    layer.kernel.value.grad = torch.full((1, 1), float("nan"))
+    layer.kernel.value.grad = on_device(torch.full((1, 1), float("nan")))
     optimizer.step()
     again.load_state_dict(optimizer.state_dict())
     assert again.dynamic_scale == 2.0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import equal
+from devices import equal, on_device
 from graph_kinds import KINDS
 from hypothesis import HealthCheck, assume, given, seed, settings
 from random_graphs import (
@@ -87,15 +87,12 @@ def data(sketch: Sketch, batch: int, rng: np.random.Generator) -> list[torch.Ten
     found = []
     for shape, dtype in sketch.specs.values():
         sizes = (batch, *shape)
-        found.append(
-            torch.from_numpy((rng.integers(0, 7, sizes) if dtype == "int32" else rng.normal(size=sizes)).astype(dtype))
-        )
+        found.append(on_device((rng.integers(0, 7, sizes) if dtype == "int32" else rng.normal(size=sizes)).astype(dtype)))
     return found
 
 
 def close(a: Any, b: torch.Tensor, tolerance: float, what: str) -> None:
-    a = torch.as_tensor(a).detach()
-    b = b.detach()
+    a, b = torch.as_tensor(a).detach().cpu(), b.detach().cpu()
     assert (a.shape, a.dtype) == (b.shape, b.dtype), what
     scale = max(1.0, float(b.double().abs().max()))
     error = float((a.double() - b.double()).abs().max())
@@ -134,7 +131,7 @@ def eager_equals_lowered(drawn: Drawn) -> None:
     lowered = model(x)
     drawn.expect(lowered, drawn.outputs, "model(x)")
     drawn.expect(model.call(x), drawn.outputs, "model.call(x)")
-    arrays = _tree.map_leaves(lambda leaf: leaf.numpy(), x)
+    arrays = _tree.map_leaves(lambda leaf: leaf.cpu().numpy(), x)
     drawn.expect(model.predict(arrays, verbose=0), drawn.outputs, "predict")
     drawn.expect(model.predict(arrays, batch_size=2, verbose=0), predicted_by_twos(drawn), "predict by twos")
     plain = model.to_torch()(*drawn.data)
