@@ -64,13 +64,18 @@ class Own(ab.Model):
         return self.drop(self.norm(self.stem(x)))
 
 
+def alone() -> ab.Model:
+    x = ab.Input((6, 6, 3))
+    return ab.Model(x, layers.PReLU(alpha_initializer="uniform")(x))
+
+
 def own() -> ab.Model:
     model = Own()
     model(X)
     return model
 
 
-MODELS: dict[str, Callable[[], Any]] = {"picture": picture, "nested": nested, "gated": gated, "own": own}
+MODELS: dict[str, Callable[[], Any]] = {"picture": picture, "nested": nested, "gated": gated, "alone": alone, "own": own}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -115,7 +115,8 @@ def _load_from_state_dict(self: torch.nn.Module, state_dict: object, prefix: str
     """Load a module's own values; ``load_state_dict(assign=True)`` gives it parameters of its own."""
     if local_metadata.get("assign_to_params_buffers"):
         _part(self, "was assigned tensors by load_state_dict(assign=True)")
-    torch.nn.Module._load_from_state_dict(self, state_dict, prefix, local_metadata, *others)  # type: ignore[no-untyped-call]
+    base: Any = next(kind for kind in type(self).__mro__ if not module_of(kind).startswith(_PREFIX))  # such as BatchNorm2d
+    base._load_from_state_dict(self, state_dict, prefix, local_metadata, *others)
 
 
 def _part(module: torch.nn.Module, what: str) -> None:

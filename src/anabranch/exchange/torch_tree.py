@@ -28,7 +28,9 @@ def to_torch(model: Any, source: str | os.PathLike[str] | None = None) -> Module
     graph = model.need_running_graph()
     place_weights(model)
     _lay_out(model.inner_layers())
-    plan = without_wrapper(assembled(graph, model.name, {}))
+    plan = assembled(graph, model.name, {})
+    if model.graph is None:  # what runs is a graph of one node, the model
+        plan = without_wrapper(plan)
     written = write(plan, f"The model {model.name!r} as torch modules.")
     if source is not None:
         if written.unwritten or written.functions:
