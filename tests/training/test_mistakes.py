@@ -223,3 +223,24 @@ def test_class_weights_without_an_output_are_refused_with_the_way_out(forks):
 
 def test_class_weights_of_one_output_may_be_by_its_name(images):
     assert images.fit(X, Y, class_weight={"label": {0: 2.0}}, verbose=0).history["loss"]
+
+
+def test_a_generator_of_validation_data_that_ends_leaves_training_without_validation(images):
+    with pytest.warns(UserWarning, match="validation data ran out before epoch 2: .* goes on without validation"):
+        history = images.fit(X, Y, epochs=3, verbose=0, validation_data=((X[:4], Y[:4]) for _ in range(2))).history
+    assert (len(history["loss"]), len(history["val_loss"])) == (3, 1)
+    with pytest.raises(DataError, match="The validation data gave no batch"):
+        images.fit(X, Y, verbose=0, validation_data=iter(()))
+
+
+@pytest.mark.parametrize("x", ["abc", 3.0, b"x", object()])
+def test_what_is_no_data_is_refused_before_its_targets(images, x):
+    with pytest.raises(TypeError, match="x cannot be used as data"):
+        images.fit(x, Y, verbose=0)
+    with pytest.raises(TypeError, match="x cannot be used as data"):
+        images.fit(X, Y, validation_data=x, verbose=0)
+
+
+def test_a_split_may_be_any_fraction_or_none(images):
+    assert "val_loss" in images.fit(X, Y, validation_split=np.float32(0.5), verbose=0).history
+    assert "val_loss" not in images.fit(X, Y, validation_split=None, verbose=0).history

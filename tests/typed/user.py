@@ -76,7 +76,10 @@ model.compile(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 1
 images, labels = np.zeros((8, 32, 32, 3), "float32"), np.zeros(8, "int32")
 history = model.fit(images, labels, batch_size=4, epochs=2, validation_split=0.25, verbose=0)
 losses = history.history["loss"]
-evaluated = model.evaluate(images, labels, verbose=0)
+loss, accuracy = model.evaluate(images, labels, verbose=0)
+assert_type(model.evaluate(images, labels, verbose=0, return_dict=True), dict[str, float])
+assert_type(model.train_on_batch(images, labels, return_dict=True), dict[str, float])
+assert_type(model.test_on_batch(images, labels, return_dict=True), dict[str, float])
 predicted = model.predict(images, verbose=0)
 called = model(torch.zeros(1, 32, 32, 3), training=False)
 module = model.to_torch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from anabranch import _process, engine, training, utils
 from anabranch._frames import bound_methods, bounded
@@ -257,6 +257,18 @@ class Trainer(_Model):
         )  # fmt: skip
         return self.history
 
+    @overload
+    def evaluate(
+        self, x: object = ..., y: object = ..., batch_size: int | None = ..., verbose: int | str = ...,
+        sample_weight: object = ..., steps: int | None = ..., callbacks: Callback | Sequence[object] | None = ..., *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...  # fmt: skip
+    @overload  # a float or a list of them, as compile was given metrics or not, which no type knows
+    def evaluate(
+        self, x: object = ..., y: object = ..., batch_size: int | None = ..., verbose: int | str = ...,
+        sample_weight: object = ..., steps: int | None = ..., callbacks: Callback | Sequence[object] | None = ...,
+        return_dict: bool = ...,
+    ) -> Any: ...  # fmt: skip
     def evaluate(
         self,
         x: object = None,
@@ -267,7 +279,7 @@ class Trainer(_Model):
         steps: int | None = None,
         callbacks: Callback | Sequence[object] | None = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> training.Reported:
         """Return loss and metrics on data.
 
         Args:
@@ -332,6 +344,15 @@ class Trainer(_Model):
         )
         return found  # or a nest of arrays, which is typed as one, as a layer's several results are
 
+    @overload
+    def train_on_batch(
+        self, x: object, y: object = ..., sample_weight: object = ..., class_weight: ClassWeight = ..., *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...  # fmt: skip
+    @overload
+    def train_on_batch(
+        self, x: object, y: object = ..., sample_weight: object = ..., class_weight: ClassWeight = ..., return_dict: bool = ...
+    ) -> Any: ...
     def train_on_batch(
         self,
         x: object,
@@ -339,7 +360,7 @@ class Trainer(_Model):
         sample_weight: object = None,
         class_weight: ClassWeight = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> training.Reported:
         """Take one training step on one batch and return its loss and metrics, as ``evaluate`` returns them.
 
         Args:
@@ -359,7 +380,15 @@ class Trainer(_Model):
         """
         return training.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False) -> Any:
+    @overload
+    def test_on_batch(
+        self, x: object, y: object = ..., sample_weight: object = ..., *, return_dict: Literal[True]
+    ) -> dict[str, float]: ...
+    @overload
+    def test_on_batch(self, x: object, y: object = ..., sample_weight: object = ..., return_dict: bool = ...) -> Any: ...
+    def test_on_batch(
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
+    ) -> training.Reported:
         """Return loss and metrics on one batch, as ``evaluate`` returns them.
 
         Args:

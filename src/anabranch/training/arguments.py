@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from numbers import Real
 
 import numpy as np
 
@@ -30,8 +31,10 @@ def optional_integer(value: object, name: str) -> int | None:
 
 
 def fraction(value: object, name: str) -> float:
-    """Return a number from 0 up to, but not including, 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+    """Return a number from 0 up to, but not including, 1; 0 for None."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
         raise ArgumentError(f"{name} must be a fraction.", expected="a number from 0 to below 1", got=shown(value))
     return float(value)
 

@@ -15,6 +15,10 @@ from anabranch.training.preparation import callbacks_for, located, objective_for
 from anabranch.training.trainable import Trainable
 
 
+class NoBatchError(DataError):
+    """A source of data had no batch."""
+
+
 @located
 def evaluate(
     model: Trainable,
@@ -72,7 +76,7 @@ def evaluation_pass(
             break
     hooks.finish(done)
     if done == 0:
-        raise DataError(
+        raise NoBatchError(
             f"The {what} gave no batch." if what != "x" else "x gave no batch.",
             repair="a generator yields its batches once: pass steps with an endless one, or what can be iterated again",
         )

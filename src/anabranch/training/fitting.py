@@ -15,7 +15,7 @@ from anabranch.training.batch_callbacks import BatchCallbacks
 from anabranch.training.data.adapters import Reading, source_for, split
 from anabranch.training.data.epochs import Epochs
 from anabranch.training.data.shuffling import check_shuffle, next_fit
-from anabranch.training.evaluating import evaluation_pass
+from anabranch.training.evaluating import NoBatchError, evaluation_pass
 from anabranch.training.interruption import Interruption
 from anabranch.training.logs import Logs, RunningLogs
 from anabranch.training.objective import Objective
@@ -112,6 +112,7 @@ class Fit:
     done: int = 0
     warned_of_nan: bool = False
     exhausted: bool = False
+    validated: bool = False
 
     def run(self, first: int, last: int) -> History:
         """Train epochs ``first`` to ``last`` and return the history."""
@@ -155,16 +156,26 @@ class Fit:
         logs = self.objective.logs()
         self.warn_of_nan(epoch)
         self.interruption.check()
-        if self.validation is not None and self.validation_epochs.include(epoch):
-            self.interruption.waiting = True
-            found = evaluation_pass(
-                self.model, self.objective, self.validation, self.callbacks, epoch, what="validation data"
-            )  # fmt: skip
-            self.interruption.waiting = False
-            logs |= {f"val_{name}": value for name, value in found.items()}
+        logs |= {f"val_{name}": value for name, value in self.validate(epoch).items()}
         self.callbacks.on_epoch_end(epoch, logs)
         self.interruption.check()
         return logs
+
+    def validate(self, epoch: int) -> Logs:
+        """Return the logs of the validation; none where it is not due, or where a generator of its data has ended."""
+        if self.validation is None or not self.validation_epochs.include(epoch):
+            return {}
+        self.interruption.waiting = True
+        try:
+            found = evaluation_pass(self.model, self.objective, self.validation, self.callbacks, epoch, what="validation data")
+        except NoBatchError as error:
+            if not (self.validated and self.validation.source.once):
+                raise
+            warn(f"The validation data ran out before epoch {epoch + 1}: {error.repair}. Training goes on without validation.")
+            self.validation, found = None, {}
+        self.validated = True
+        self.interruption.waiting = False
+        return found
 
     def train_batches(self, epoch: int) -> None:
         """Take the epoch's steps."""

@@ -61,8 +61,9 @@ def source_for(binder: Binder, x: object, y: object, sample_weight: object, read
         _refuse_parts("TensorDataset", y, sample_weight)
         x, y, sample_weight = unpack(x.tensors)
     if isinstance(x, (Dataset, DataLoader)) or not (x is None or _tree.is_nest(x) or is_array(x)):
+        source = _batch_source(binder, x, reading)
         _refuse_parts(type(x).__name__, y, sample_weight)
-        return _batch_source(binder, x, reading)
+        return source
     data = binder.weigh(binder.bind(x, y, sample_weight, finite=reading.finite))
     return Arrays(binder, data, reading.size(data.size), reading.shuffle, reading.fit)
 
@@ -109,11 +110,17 @@ def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:
             generator=generator,
         )
         return IteratedBatches(binder, loader, generator, reading.fit)
+    if isinstance(x, (str, bytes)):
+        raise _no_data(x)
     if isinstance(x, Indexed):
         return IndexedBatches(binder, x, reading.shuffle, reading.fit)
     if isinstance(x, Iterable):
         return IteratedBatches(binder, x)
-    raise ArgumentTypeError(
+    raise _no_data(x)
+
+
+def _no_data(x: object) -> ArgumentTypeError:
+    return ArgumentTypeError(
         "x cannot be used as data.",
         expected="arrays, tensors, nests of them, a Dataset, a DataLoader or an iterable of batches",
         got=f"{type(x).__name__} {name_of(x)}".strip(),
