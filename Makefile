@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# make pyodide: describe models in Pyodide (Python in the browser), where there is no torch, and compare with what this Python prints.
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
 # make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
 MINUTES ?= 5
@@ -48,6 +49,12 @@ gpu: .venv/dev.stamp
 fake: .venv/dev.stamp
 	$(BIN)/pytest -n 2 --device fake
 
+pyodide: .venv-pyodide/stamp
+	PYTHONPATH=src:.venv-pyodide/site $(PYTHON) tests/pyodide/describe.py > .venv-pyodide/here.txt
+	node tests/pyodide/run.mjs .venv-pyodide/node_modules .venv-pyodide/site > .venv-pyodide/there.txt
+	diff .venv-pyodide/here.txt .venv-pyodide/there.txt
+	tail -n 1 .venv-pyodide/there.txt
+
 nonsense: .venv/dev.stamp
 	$(BIN)/pytest -m slow tests/nonsense
 
@@ -64,7 +71,7 @@ bench-peers: .venv/dev.stamp
 	$(BIN)/python bench/peers.py
 
 clean:
-	rm -rf .venv .venv-floor .venv-newest .bench .fuzz site
+	rm -rf .venv .venv-floor .venv-newest .venv-pyodide .bench .fuzz site
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -95,4 +102,9 @@ OLDEST := import tomllib; \
 .venv-newest/stamp: pyproject.toml
 	test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/pip install --quiet --upgrade torch -e ".[test]"
+	touch $@
+
+.venv-pyodide/stamp: pyproject.toml
+	$(PYTHON) -m pip install --quiet --upgrade --target .venv-pyodide/site lazy_loader rich
+	npm install --silent --prefix .venv-pyodide pyodide
 	touch $@
