@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import operator
-from numbers import Real
 
 import numpy as np
 
-from anabranch._asked import GREATEST, shown
+from anabranch._asked import GREATEST, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 
 
@@ -34,7 +33,7 @@ def fraction(value: object, name: str) -> float:
     """Return a number from 0 up to, but not including, 1; 0 for None."""
     if value is None:
         return 0.0
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ArgumentError(f"{name} must be a fraction.", expected="a number from 0 to below 1", got=shown(value))
     return float(value)
 
