@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from anabranch import _frames, _process
 from anabranch._asked import is_number, shown
@@ -434,7 +435,7 @@ def seed() -> int:
 
 
 @bounded
-def set_seed(value: int) -> None:
+def set_seed(value: SupportsIndex) -> None:
     """Set the global seed; generators and initial values follow. ``utils.set_random_seed`` sets this and Python's and NumPy's.
 
     Args:
@@ -450,11 +451,12 @@ def set_seed(value: int) -> None:
         7
     """
     global _seed
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, (int, SupportsIndex)):
         raise ArgumentTypeError("A seed must be an integer.", got=shown(value))
-    if not -(2**63) <= value < 2**64:  # what torch takes
+    number = operator.index(value)
+    if not -(2**63) <= number < 2**64:  # what torch takes
         raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=shown(value))
-    _seed = value
+    _seed = number
     _process.note_seeding()
 
 

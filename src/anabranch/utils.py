@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import operator
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from anabranch import config
 from anabranch._arguments import checked, guarded, is_array_like
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 @bounded
 @checked
-def set_random_seed(seed: int) -> None:
+def set_random_seed(seed: SupportsIndex) -> None:
     """Seed Python's ``random``, NumPy's global generator, weights' initial values, and torch's generators.
 
     Args:
@@ -52,11 +53,12 @@ def set_random_seed(seed: int) -> None:
     import sys
 
     config.set_seed(seed)
-    random.seed(seed)
+    number = operator.index(seed)
+    random.seed(number)
     if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed % 2**32)
+        sys.modules["numpy"].random.seed(number % 2**32)
     if "torch" in sys.modules:  # a module of the user's draws its initial values when it is made
-        sys.modules["torch"].manual_seed(seed)
+        sys.modules["torch"].manual_seed(number)
 
 
 @bounded

@@ -2,7 +2,7 @@ from .allocator import first_step_done as first_step_done, keeping_memory as kee
 from .attributes import Watched as Watched, note_changes as note_changes
 from .eager import Eager as Eager, Runner as Runner
 from .execution import Execution as Execution, Rewriting as Rewriting, explain_execution as explain_execution
-from .interpreter import explained as explained, interpret as interpret
+from .interpreter import culprit as culprit, explained as explained, interpret as interpret
 from .jit import refusal as refusal
 from .programs import (
     Program as Program,

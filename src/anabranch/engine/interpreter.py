@@ -54,24 +54,34 @@ def _edges(node: Node, given: _tree.Nest, masks: Sequence[Any]) -> list[runtime.
 
 def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError:
     """Return torch's refusal as an error that names the layer and its line, found by running the layers one by one."""
+    known = culprit(error, graph, inputs, training)
+    if known is not None:
+        return known
+    words = (str(error).splitlines() or [type(error).__name__])[0]
+    return EngineError.of(error, f"The model could not run: {words}", got=", ".join(str(tuple(x.shape)) for x in inputs))
+
+
+def culprit(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError | None:
+    """Return an error that names the layer that cannot run and its line; None where all can."""
     converted = runtime.converted((weight for layer in graph.operations for weight in layer.weights), error)
     if converted is not None:
         return converted
     flat = flatten(graph)
     values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
-    words = (str(error).splitlines() or [type(error).__name__])[0]
     step: Step | None = None
     try:
         with runtime.training_scope(training):
             for step in _steps(flat, values, {}):  # noqa: B007 - the last one is the one that fails
                 pass
     except AnabranchError as known:
+        if step is not None and step.node.operation.is_function:
+            known.where = ""  # where the model was run, not where the function was called
         return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known
-    except (RuntimeError, IndexError):
+    except (RuntimeError, IndexError) as again:
         if step is not None:
+            words = (str(again).splitlines() or [type(again).__name__])[0]
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
-            layer = type(step.node.operation).__name__
-            return EngineError.of(
-                error, f"{layer} {step.path!r} could not run: {words}", got=given, where=f"called at {step.node.site}"
-            )
-    return EngineError.of(error, f"The model could not run: {words}", got=", ".join(str(tuple(x.shape)) for x in inputs))
+            operation = step.node.operation
+            name = operation.error_label() if operation.is_function else f"{operation.kind_name()} {step.path!r}"
+            return EngineError.of(error, f"{name} could not run: {words}", got=given, where=f"called at {step.node.site}")
+    return None

@@ -169,11 +169,21 @@ def explaining(model: Trainable, batch: Batch, training: bool) -> Iterator[None]
     except AnabranchError:
         raise
     except RuntimeError as error:
-        raise (runtime.converted(model.weights, error) or engine_error(error, batch)) from error
+        raise (
+            _culprit(error, model, batch) or runtime.converted(model.weights, error) or engine_error(error, batch)
+        ) from error
     except IndexError as error:  # an id outside an Embedding's table, on the CPU
-        if (graph := model.running_graph) is None:
+        if (known := _culprit(error, model, batch)) is None:
             raise
-        raise engine.explained(error, graph, batch.x, training) from error
+        raise known from error
+
+
+def _culprit(error: Exception, model: Trainable, batch: Batch) -> AnabranchError | None:
+    """Return an error that names the layer that cannot run; None where all can, or where memory or a compiler was lacking."""
+    if (graph := model.running_graph) is None or isinstance(error, torch.OutOfMemoryError) or engine.refusal(error):
+        return None
+    with torch.no_grad():  # as in inference, so that no statistics move
+        return engine.culprit(error, graph, batch.x, False)
 
 
 def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:
