@@ -244,3 +244,20 @@ def test_what_is_no_data_is_refused_before_its_targets(images, x):
 def test_a_split_may_be_any_fraction_or_none(images):
     assert "val_loss" in images.fit(X, Y, validation_split=np.float32(0.5), verbose=0).history
     assert "val_loss" not in images.fit(X, Y, validation_split=None, verbose=0).history
+
+
+def test_the_layer_that_cannot_run_is_named_with_its_line() -> None:
+    inputs = ab.Input((None,))
+    model = ab.Model(inputs, ab.ops.reshape(inputs, (-1, 4)))
+    with pytest.raises(ValueError, match=r"(?s)5 numbers do not fill.*'reshape', called at test_mistakes.py:"):
+        model.predict(np.ones((1, 5), "float32"), verbose=0)
+
+
+def test_no_statistics_move_while_the_layer_is_looked_for() -> None:
+    inputs = ab.Input((4,))
+    normalized = layers.BatchNormalization()
+    model = ab.Model(inputs, ab.ops.reshape(normalized(inputs), (3, 4)))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="reshape"):
+        model.fit(np.ones((2, 4), "float32"), np.ones((2, 4), "float32"), verbose=0)
+    assert float(abs(normalized.moving_mean.numpy()).max()) <= 0.0101  # one step at most

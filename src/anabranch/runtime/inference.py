@@ -283,7 +283,7 @@ def _run_in(
                 error,
                 f"{_named(layer)} fails on these shapes: {error}".strip(),
                 got=", ".join(str(leaf.shape) for leaf in symbolic),
-                repair="write compute_output_shape(self, input_shape) if call is right: then it need not run for that"
+                repair="write compute_output_shape(self, input_shape) if call is right: it then need not run here"
                 if not layer.is_function
                 else None,
             ) from error
