@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,14 @@ def device_of_the_run(request: pytest.FixtureRequest) -> object:
 def _every_frame() -> None:
     """Show a failing test's frames inside anabranch."""
     anabranch.config.disable_traceback_filtering()
+
+
+@pytest.fixture(autouse=True)
+def _dtype_policy() -> Iterator[None]:
+    """Let no test leave a dtype policy: where one is set, the default float type no longer decides."""
+    before = anabranch.config._policy
+    yield
+    anabranch.config._policy = before
 
 
 @pytest.fixture(scope="session")

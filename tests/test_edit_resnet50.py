@@ -60,7 +60,7 @@ def test_untouched_weights_are_bit_equal_and_it_runs(example: dict[str, Any]) ->
     copied = model.edit(weights="copied")
     for one, other in zip(model.weights, copied.weights, strict=True):
         assert one is not other
-        assert np.array_equal(one.cpu().numpy(), other.cpu().numpy())
+        assert np.array_equal(one.numpy(), other.numpy())
     assert new["head"].bias is model["head"].bias
     with torch.no_grad():
         answer, rotation = new(image)
