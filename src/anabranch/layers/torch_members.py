@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from anabranch import _process, runtime
 from anabranch._arguments import to_boolean
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anabranch.graph import Weight
     from anabranch.runtime import Module, Tensor
 
+M = TypeVar("M", bound="TorchMembers")
 _MODULES = "torch.nn.modules.module"
 _NO_HOOKS: Mapping[int, Callable[..., Any]] = types.MappingProxyType({})
 
@@ -38,15 +39,34 @@ class _Registered(Holding):
         if asks.f_globals.get("__name__") != _MODULES:
             return type(self)
         holder = asks.f_locals.get("self")
-        self.training = bool(vars(holder).get("training", False))
+        mode = bool(vars(holder).get("training", False))
         for layer in self.inner_layers():
-            layer.training = self.training
+            layer.training = mode
         found: type = sys.modules[_MODULES].Module
         return found
 
     @__class__.setter
     def __class__(self, value: type) -> None:
         vars(object)["__class__"].__set__(self, value)
+
+
+def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
+    """Return a method of torch's modules that converts their tensors; the example is a layer of ``dtype``."""
+
+    def method(self: M) -> M:
+        return self._converted(name)
+
+    method.__name__, method.__qualname__ = name, f"TorchMembers.{name}"
+    method.__doc__ = f"""Return the layer where {where}, else raise and name the way, as ``to`` does.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2, dtype="{dtype}")
+            >>> layer.build((None, 4))
+            >>> layer.{name}() is layer
+            True
+        """
+    return method
 
 
 @bound_methods
@@ -401,65 +421,11 @@ class TorchMembers(_Registered):
         """
         return self._converted("to", *args, **kwargs)
 
-    def float(self) -> Self:
-        """Return the layer where its floats are float32, else raise and name the way, as ``to`` does.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dense(2, dtype="float32")
-            >>> layer.build((None, 4))
-            >>> layer.float() is layer
-            True
-        """
-        return self._converted("float")
-
-    def double(self) -> Self:
-        """Return the layer where its floats are float64, else raise and name the way, as ``to`` does.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dense(2, dtype="float64")
-            >>> layer.build((None, 4))
-            >>> layer.double() is layer
-            True
-        """
-        return self._converted("double")
-
-    def half(self) -> Self:
-        """Return the layer where its floats are float16, else raise and name the way, as ``to`` does.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dense(2, dtype="float16")
-            >>> layer.build((None, 4))
-            >>> layer.half() is layer
-            True
-        """
-        return self._converted("half")
-
-    def bfloat16(self) -> Self:
-        """Return the layer where its floats are bfloat16, else raise and name the way, as ``to`` does.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dense(2, dtype="bfloat16")
-            >>> layer.build((None, 4))
-            >>> layer.bfloat16() is layer
-            True
-        """
-        return self._converted("bfloat16")
-
-    def cpu(self) -> Self:
-        """Return the layer where its weights are on the CPU, else raise and name the way, as ``to`` does.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dense(2, dtype="float32")
-            >>> layer.build((None, 4))
-            >>> layer.cpu() is layer
-            True
-        """
-        return self._converted("cpu")
+    float = _conversion("float", "its floats are float32", "float32")
+    double = _conversion("double", "its floats are float64", "float64")
+    half = _conversion("half", "its floats are float16", "float16")
+    bfloat16 = _conversion("bfloat16", "its floats are bfloat16", "bfloat16")
+    cpu = _conversion("cpu", "its weights are on the CPU", "float32")
 
     def cuda(self, device: int | str | None = None) -> Self:
         """Return the layer where its weights are on that GPU, else raise and name the way, as ``to`` does.
