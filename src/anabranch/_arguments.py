@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from anabranch._asked import (
     described,
+    first_line,
     has_shape,
     is_boolean,
     is_from,
@@ -273,8 +274,7 @@ class Checks:
         except TypeError as unbound:  # an argument is missing, or one too many
             return ArgumentTypeError(f"{self.name}: {unbound}.", expected=f"{self.name}{inspect.signature(self.function)}")
         given = ", ".join(f"{name} {described(value)}" for name, value in self.named(args, kwargs).items())
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return EngineError.of(error, f"{self.name} could not run: {reason}", got=given[:400])
+        return EngineError.of(error, f"{self.name} could not run: {first_line(error)}", got=given[:400])
 
     def named(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments of a call by name, as far as they have one."""

@@ -140,6 +140,15 @@ def shown(value: object) -> str:
 # What a value is
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, else the name of its class.
+
+    >>> first_line(ValueError("no such row")), first_line(KeyError())
+    ('no such row', 'KeyError')
+    """
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def is_integer(value: object) -> TypeGuard[int]:
     """Return whether a value is an integer that torch can hold.
 

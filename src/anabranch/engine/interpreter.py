@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anabranch import _tree, runtime
+from anabranch._asked import first_line
 from anabranch._errors import AnabranchError, EngineError
 from anabranch.engine.lower import masked_axes, note, note_shapes
 from anabranch.graph import Graph, Node, Tensor, with_values
@@ -15,15 +16,20 @@ from anabranch.graph.flatten import Flat, Step, flatten
 def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:
     """Return the graph's flat outputs for flat ``inputs``, and the mask of each; ``masks`` are the inputs', () for none."""
     flat = flatten(graph)
-    fed = [runtime.as_declared(value, tensor, graph) for value, tensor in zip(inputs, graph.inputs, strict=True)]
-    values: dict[int, Any] = dict(zip(flat.inputs, fed, strict=True))
+    values = _fed(graph, flat, inputs)
     if runtime.is_tracing():
-        for tensor, value in zip(graph.inputs, fed, strict=True):
-            note(value, tensor.spec)
+        for tensor, number in zip(graph.inputs, flat.inputs, strict=True):
+            note(values[number], tensor.spec)
     found: dict[int, Any] = dict(zip(flat.inputs, masks, strict=bool(masks)))
     for _ in _steps(flat, values, found):
         pass
     return [values[number] for number in flat.outputs], [found.get(number) for number in flat.outputs]
+
+
+def _fed(graph: Graph, flat: Flat, inputs: Sequence[Any]) -> dict[int, Any]:
+    """Return the values that the steps begin with, each in the dtype that its Input declares."""
+    given = [runtime.as_declared(value, tensor, graph) for value, tensor in zip(inputs, graph.inputs, strict=True)]
+    return dict(zip(flat.inputs, given, strict=True))
 
 
 def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any]) -> Iterator[Step]:
@@ -54,20 +60,18 @@ def _edges(node: Node, given: _tree.Nest, masks: Sequence[Any]) -> list[runtime.
 
 def explained(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError:
     """Return torch's refusal as an error that names the layer and its line, found by running the layers one by one."""
-    known = culprit(error, graph, inputs, training)
+    weights = (weight for layer in graph.operations for weight in layer.weights)
+    known = runtime.converted(weights, error) or culprit(error, graph, inputs, training)
     if known is not None:
         return known
-    words = (str(error).splitlines() or [type(error).__name__])[0]
-    return EngineError.of(error, f"The model could not run: {words}", got=", ".join(str(tuple(x.shape)) for x in inputs))
+    fact = f"The model could not run: {first_line(error)}"
+    return EngineError.of(error, fact, got=", ".join(str(tuple(x.shape)) for x in inputs))
 
 
 def culprit(error: Exception, graph: Graph, inputs: Sequence[Any], training: bool) -> AnabranchError | None:
     """Return an error that names the layer that cannot run and its line; None where all can."""
-    converted = runtime.converted((weight for layer in graph.operations for weight in layer.weights), error)
-    if converted is not None:
-        return converted
     flat = flatten(graph)
-    values: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
+    values = _fed(graph, flat, inputs)
     step: Step | None = None
     try:
         with runtime.training_scope(training):
@@ -79,9 +83,10 @@ def culprit(error: Exception, graph: Graph, inputs: Sequence[Any], training: boo
         return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known
     except (RuntimeError, IndexError) as again:
         if step is not None:
-            words = (str(again).splitlines() or [type(again).__name__])[0]
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
             operation = step.node.operation
             name = operation.error_label() if operation.is_function else f"{operation.kind_name()} {step.path!r}"
-            return EngineError.of(error, f"{name} could not run: {words}", got=given, where=f"called at {step.node.site}")
+            return EngineError.of(
+                error, f"{name} could not run: {first_line(again)}", got=given, where=f"called at {step.node.site}"
+            )
     return None

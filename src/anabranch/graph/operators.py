@@ -80,11 +80,11 @@ class Operator(NamedFunction):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the operator; booleans take part as numbers where they are no numbers for torch."""
-        if self._common and not self._booleans:
-            args = tuple(getattr(arg, rules.CASTS[self._common])() for arg in args)
+        if self.function is operator.sub:  # torch subtracts no boolean of Python's either
+            args = tuple(int(arg) if isinstance(arg, bool) else arg for arg in args)
         if not self._booleans:
-            if self.function is operator.sub:  # torch subtracts no boolean of Python's either
-                args = tuple(int(arg) if isinstance(arg, bool) else arg for arg in args)
+            if self._common:
+                args = tuple(getattr(arg, rules.CASTS[self._common])() for arg in args)
             return self.function(*args)
         if self.function is operator.abs:
             return args[0]
@@ -94,8 +94,6 @@ class Operator(NamedFunction):
                 given[place] = args[place].to(args[other])
             else:
                 given[place] = args[place].int() if all(map(rules.fits_int32, args)) else args[place].long()
-        if self.function is operator.sub:
-            given = [int(arg) if isinstance(arg, bool) else arg for arg in given]
         found = self.function(*given)
         return found.bool() if self.facts is PRODUCT else found
 

@@ -28,18 +28,7 @@ from anabranch._errors import (
 from anabranch._frames import bound_methods, bounded, leave, unbounded
 from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs
-from anabranch.graph import (
-    CallSite,
-    Graph,
-    Home,
-    Node,
-    Shape,
-    Spec,
-    call_site,
-    outputs_of,
-    record,
-    tensors_in,
-)
+from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, call_site, outputs_of, record, tensors_in
 from anabranch.graph.clues import explained
 from anabranch.graph.shapes import to_shape
 from anabranch.layers import mask_rule

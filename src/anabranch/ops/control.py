@@ -11,8 +11,9 @@ from anabranch._arguments import checked
 from anabranch._asked import described, has_shape, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bounded
-from anabranch.graph import Function, Tensor as Symbolic, call_site, describe
+from anabranch.graph import Tensor as Symbolic, call_site, describe
 from anabranch.graph.arrays import is_numpy
+from anabranch.graph.function import Whole
 from anabranch.ops._arguments import documented
 from anabranch.ops._torch import torch
 from anabranch.ops._types import TensorLike
@@ -190,19 +191,14 @@ def scan(
     return _tensors(state), _stacked(outputs[::-1] if reverse else outputs)
 
 
-class _OverRows(Function):
-    """A function over rows whose number is known when it runs: it goes into a model whole."""
-
-    opaque_if_needed = True
-
-
 def _rows_unknown(xs: Nest) -> bool:
     return any(isinstance(leaf, Symbolic) and leaf.shape[:1] == (None,) for leaf in _tree.leaves(xs))
 
 
 def _as_node(name: str, run: Callable[[Nest], Nest], given: Nest) -> Nest:
+    """Return what a function over rows gives whose number is known when it runs."""
     run.__name__ = name
-    return describe(_OverRows(run), (given,), {}, call_site())
+    return describe(Whole(run), (given,), {}, call_site())
 
 
 def _asked(function: Callable[..., R], name: str, variables: Sequence[Nest]) -> R:

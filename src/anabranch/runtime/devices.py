@@ -10,10 +10,10 @@ import torch
 from anabranch import config
 from anabranch._errors import ArgumentError
 
-_HOST = ("cpu", "meta")
+HOST = ("cpu", "meta")
 """Kinds of devices that have no number."""
 
-_UNPINNED = (*_HOST, "mps")
+_UNPINNED = (*HOST, "mps")
 """Kinds of devices that copy no faster from pinned memory: Apple's share theirs with the host."""
 
 
@@ -46,7 +46,7 @@ def _named(name: str | None) -> torch.device:
 
 def _count(kind: str) -> int:
     """Return how many devices of a kind there are."""
-    if kind in _HOST:
+    if kind in HOST:
         return 1
     found = accelerator()
     if found is not None and found.type == kind:
@@ -62,7 +62,7 @@ def _count(kind: str) -> int:
 def _device(name: str | None) -> tuple[torch.device, Callable[[], int] | None]:
     """Return the device of a name, and what reports the number that it has now, None where it has its own or none."""
     chosen = _named(name)
-    if chosen.index is not None or chosen.type in _HOST:
+    if chosen.index is not None or chosen.type in HOST:
         return chosen, None
     module = torch.get_device_module(chosen.type)
     return chosen, module.current_device if "current_device" in vars(module) else int
@@ -75,7 +75,7 @@ def pins(chosen: torch.device) -> bool:
 
 def free_memory(chosen: torch.device) -> int:
     """Return the bytes that are free on a device; 0 where it does not say."""
-    if chosen.type in _HOST:
+    if chosen.type in HOST:
         return 0
     module = torch.get_device_module(chosen)
     return int(module.mem_get_info(chosen)[0]) if "mem_get_info" in vars(module) else 0
@@ -98,7 +98,7 @@ def settle_tf32() -> None:
 def describe_device() -> str:
     """Return the device in words."""
     chosen = device()
-    if chosen.type in _HOST:
+    if chosen.type in HOST:
         return str(chosen)
     module = torch.get_device_module(chosen)
     return f"{chosen} ({module.get_device_name(chosen)})" if "get_device_name" in vars(module) else str(chosen)

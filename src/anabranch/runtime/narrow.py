@@ -17,6 +17,11 @@ def is_narrow(array: np.ndarray[Any, Any]) -> bool:
     return array.dtype.name in _NARROW and array.dtype.name in vars(torch)
 
 
+def holds_numbers(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether an array has a type that a tensor can have: booleans, integers, floats, these too."""
+    return array.dtype.kind in "biuf" or is_narrow(array)
+
+
 def from_array(array: np.ndarray[Any, Any]) -> torch.Tensor:
     """Return a tensor that shares the memory of an array, of the same type."""
     if array.dtype.isbuiltin == 1 or not is_narrow(array):

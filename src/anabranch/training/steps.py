@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 
 from anabranch import _tree, engine, runtime
+from anabranch._asked import first_line
 from anabranch._errors import AnabranchError, EngineError, GraphError
 from anabranch.graph import Weight
 from anabranch.graph.call_site import warn
@@ -66,7 +67,7 @@ class TrainStep:
         """Take one step."""
         if self._executor.refresh():
             self._prepare()
-        with explaining(self._model, batch, True):
+        with explaining(self._model, batch):
             self._take(batch)
 
     def _plain(self, batch: Batch) -> None:
@@ -113,7 +114,7 @@ class TestStep:
             self._prepare()
         compiled = self._compiled
         x, y, weights, size, _ = batch
-        with explaining(self._model, batch, False):
+        with explaining(self._model, batch):
             with torch.inference_mode():
                 outputs, extra = self._executor(x)
                 if self._regularized:
@@ -135,7 +136,7 @@ class PredictStep:
         """Return the outputs for one batch."""
         executor = self._executor
         executor.refresh()
-        with explaining(self._model, batch, False), torch.inference_mode():
+        with explaining(self._model, batch), torch.inference_mode():
             outputs, _ = executor(batch.x)
             if executor.reuses_outputs:
                 outputs = [output.clone() for output in outputs]
@@ -162,16 +163,14 @@ def no_gradient() -> GraphError:
 
 
 @contextlib.contextmanager
-def explaining(model: Trainable, batch: Batch, training: bool) -> Iterator[None]:
+def explaining(model: Trainable, batch: Batch) -> Iterator[None]:
     """Turn torch's errors into ones that say which batch caused them, and in which layer where that is known."""
     try:
         yield
     except AnabranchError:
         raise
     except RuntimeError as error:
-        raise (
-            _culprit(error, model, batch) or runtime.converted(model.weights, error) or engine_error(error, batch)
-        ) from error
+        raise (_culprit(error, model, batch) or engine_error(error, batch)) from error
     except IndexError as error:  # an id outside an Embedding's table, on the CPU
         if (known := _culprit(error, model, batch)) is None:
             raise
@@ -179,7 +178,10 @@ def explaining(model: Trainable, batch: Batch, training: bool) -> Iterator[None]
 
 
 def _culprit(error: Exception, model: Trainable, batch: Batch) -> AnabranchError | None:
-    """Return an error that names the layer that cannot run; None where all can, or where memory or a compiler was lacking."""
+    """Return an error that names a weight that torch code has converted, or the layer that cannot run; None without."""
+    converted = runtime.converted(model.weights, error)
+    if converted is not None:
+        return converted
     if (graph := model.running_graph) is None or isinstance(error, torch.OutOfMemoryError) or engine.refusal(error):
         return None
     with torch.no_grad():  # as in inference, so that no statistics move
@@ -193,11 +195,10 @@ def engine_error(error: RuntimeError, batch: Batch) -> RuntimeError:
     if (refusal := engine.refusal(error)) is not None:
         return refusal
     shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in batch.x if t is not None)
-    lines = str(error).splitlines()
     full = isinstance(error, torch.OutOfMemoryError)
     return EngineError.of(
         error,
-        "The device's memory is full." if full else f"torch raised an error: {lines[0] if lines else type(error).__name__}",
+        "The device's memory is full." if full else f"torch raised an error: {first_line(error)}",
         got=f"a batch of x: {shapes}; y: {', '.join('None' if t is None else str(tuple(t.shape)) for t in batch.y)}",
         repair=f"a batch_size below {batch.size}, or a smaller model" if full else None,
     )

@@ -12,7 +12,7 @@ import torch
 
 from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
-from anabranch.runtime.narrow import computable, is_narrow
+from anabranch.runtime.narrow import computable, holds_numbers
 
 
 @runtime_checkable
@@ -52,7 +52,7 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
         raise ShapeError(f"{where} is ragged: its rows have different lengths.", repair="pad them to one length") from error
     if array.dtype.kind == "c":
         raise complex_error(where, str(array.dtype))
-    if array.dtype.kind not in "biuf" and not is_narrow(array):
+    if not holds_numbers(array):
         raise DtypeError(
             f"{where} does not hold numbers.",
             expected="a numeric dtype, e.g. float32, uint8, int64",
