@@ -38,7 +38,7 @@ from fuzz.known import KNOWN, known
 stale = []
 for entry in KNOWN:
     if entry.shown:
-        pair = play(re.search(r"keras[.]((ops|layers)[.][\w.]+)", entry.shown)[1], entry.shown.splitlines())
+        pair = play(re.search(r"keras[.]((ops|layers)[.][\w.]+)", " ".join(entry.shown))[1], entry.shown)
         if not any(known(each) is entry for each in pair.found):
             stale.append([entry.reason, [str(each) for each in pair.found]])
 print(json.dumps(stale))
