@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -270,3 +272,26 @@ def test_modules_inside() -> None:
     assert [type(found[f"gate.{name}"]) for name in ("dense", "dense_1", "dense_2")] == [layers.Dense] * 3
     assert next(iter(model.modules())) is model
     assert list(model.children()) == [model.get_layer("gate"), model.get_layer("dense")]
+
+
+def test_only_torch_s_modules_make_a_layer_say_what_it_is() -> None:
+    model = picture()
+    model.compile("sgd", "mse")
+    y = np.ones((8, 2), "float32")
+    asked: list[str] = []
+
+    def note(frame: types.FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "__class__":
+            asked.append(str(frame.f_back))
+
+    model.train_on_batch(X, y)
+    sys.setprofile(note)
+    try:
+        model.train_on_batch(X, y)
+        model.predict_on_batch(X)
+        ab.Model(model.input, layers.Add()([model.output, model.output]))
+        assert not asked
+        nn.Sequential(model)
+    finally:
+        sys.setprofile(None)
+    assert asked

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -40,7 +40,7 @@ class Window(NamedTuple):
     padding: str
 
 
-class Operation(ABC):
+class Operation:
     """What a node applies: a layer, a nested model, a function of tensors, a Python operator.
 
     Whoever walks a graph asks these members and nothing else: no class name, no module name, no ``hasattr``.
@@ -97,6 +97,12 @@ class Operation(ABC):
     """What it reports to training, by name."""
     training: bool = False
     """Whether it runs as in training where a call does not say, as after ``train()``."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        lacking = [name for name in _MEMBERS if getattr(cls, name) is vars(Operation)[name]]
+        if lacking:  # as ``abc.ABC`` does, whose ``isinstance`` takes five times as long
+            vars(type)["__abstractmethods__"].__set__(cls, frozenset(lacking))
 
     @property
     @abstractmethod
@@ -195,7 +201,7 @@ class Operation(ABC):
         """The path in the model that first claimed it."""
         return self.name
 
-    def set_mode(self, training: bool) -> None:  # noqa: B027 - nothing to do unless it holds modules
+    def set_mode(self, training: bool) -> None:
         """Bring third-party modules that it holds into training mode, or out of it; called before each run."""
 
     def sublayers(self) -> Sequence[Operation]:
@@ -205,6 +211,9 @@ class Operation(ABC):
     def inner_layers(self) -> Iterator[Operation]:
         """Yield the layers: itself, where it is one, and every one inside."""
         return iter(())
+
+
+_MEMBERS = ("name", "base_name", "call", "compute_output_spec")  # that every operation has
 
 
 class NamedFunction(Operation):

@@ -379,7 +379,7 @@ class Layer(Configured):
             pass
         except AnabranchError as refusal:
             return refusal
-        return _call_checks(type(self)).failed((self, *args), kwargs, error)
+        return _call_checks(type(self)).failed((self, *args), kwargs, error)  # type: ignore[arg-type]  # a class is hashable
 
     @classmethod
     def call_takes(cls, name: str) -> bool:

@@ -342,7 +342,7 @@ class FieldLayer(Layer, Configurable):
         Fields that the layer does not declare leave their option out; ``option_names`` gives another stem for a weight's name.
         ``axes``: see :class:`Weight`.
         """
-        read, shared = _options(type(self), name)
+        read, shared = _options(type(self), name)  # type: ignore[arg-type]  # a class is hashable
         drawn, penalty, limit = found = read(self)
         same = trainable and autocast and all(map(operator.is_, found, shared))  # as for most: one record serves them all
         options = shared if same else WeightOptions(drawn, penalty, limit, trainable, autocast)
