@@ -393,3 +393,34 @@ def test_what_cannot_be_written_is_named() -> None:
     with pytest.raises(ArgumentError, match="peeks: Opaque"):
         model.to_torch(source="never.py")
     assert model.to_torch()(-torch.ones(1, 3)).tolist() == [[1.0, 1.0, 1.0]]
+
+
+class Peeking(layers.Layer):
+    """Asks for values in one mode alone, so that it runs whole there and can be traced in the other."""
+
+    def __init__(self, when: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.when = when
+
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight(shape=(shape[-1], 2), name="w")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training == self.when and x.sum() < 0:
+            return -x @ self.w
+        return x @ self.w * (2 if training else 1)
+
+
+@pytest.mark.parametrize("when", [True, False])
+@pytest.mark.parametrize("place", ["alone", "nested", "called twice"])
+def test_a_layer_that_cannot_be_traced_in_one_mode(when: bool, place: str) -> None:
+    x = ab.Input((2,))
+    layer = Peeking(when, name="peeking")
+    model = ab.Model(x, layer(layer(x)) if place == "called twice" else layer(x))
+    model = ab.Model(x, model(x)) if place == "nested" else model
+    module = model.to_torch()
+    given = on_device(-torch.rand(4, 2))
+    for each in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        close(each.eval()(given), model(given))
+        close(each.train()(given), model(given, training=True))
+        assert len(each.state_dict()) == len(list(each.parameters())) == 1

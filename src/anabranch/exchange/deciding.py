@@ -14,7 +14,7 @@ from torch.fx import Graph, Node
 
 from anabranch.exchange import twins
 from anabranch.exchange.calls import Call, Found, rank
-from anabranch.exchange.plan import Plan, Twin
+from anabranch.exchange.plan import Given, Plan, Twin
 
 _MOVE = torch.ops.aten.lerp_.Scalar
 _OF_BATCH_NORM = frozenset(map(str, (torch.native_batch_norm, operator.getitem, operator.sub, _MOVE, "detach", "pow", "to")))
@@ -37,14 +37,22 @@ class Body:
         self.base = base
         self.found = found
         self.calls = calls
-        self.call = calls[False]
-        self.modal = calls[True].close() != calls[False].close()
+        whole = self._whole()
+        self.call = whole or calls[False]
+        self.modal = whole is None and calls[True].close() != calls[False].close()
         self.dropout: Twin | None = None
         self._momenta: dict[str, float] = {}
         if self.modal:
             self._take_dropout()
             self._momenta = _moves(calls[True].graph)
         self.uses = self._find()
+
+    def _whole(self) -> Call | None:
+        """Return the call of a layer that runs whole in one mode, which then does so in both: the module knows its mode."""
+        child = self.found.modules.find(self.base)
+        if not isinstance(child, Given):
+            return None
+        return next((call for call in self.calls.values() if call.graph.find_nodes(op="call_module", target=self.base)), None)
 
     @property
     def graphs(self) -> dict[bool, Graph]:
