@@ -411,11 +411,22 @@ class Peeking(layers.Layer):
         return x @ self.w * (2 if training else 1)
 
 
+class Holding(layers.Layer):
+    """Calls such a layer."""
+
+    def __init__(self, when: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = Peeking(when)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.inner(x, training=training)
+
+
 @pytest.mark.parametrize("when", [True, False])
-@pytest.mark.parametrize("place", ["alone", "nested", "called twice"])
+@pytest.mark.parametrize("place", ["alone", "nested", "called twice", "in a layer"])
 def test_a_layer_that_cannot_be_traced_in_one_mode(when: bool, place: str) -> None:
     x = ab.Input((2,))
-    layer = Peeking(when, name="peeking")
+    layer = Holding(when) if place == "in a layer" else Peeking(when, name="peeking")
     model = ab.Model(x, layer(layer(x)) if place == "called twice" else layer(x))
     model = ab.Model(x, model(x)) if place == "nested" else model
     module = model.to_torch()

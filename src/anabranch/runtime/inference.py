@@ -235,10 +235,11 @@ def _run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], si
     """Return what one run gives, and its masks: on fakes, or on ones where values are asked for."""
     try:
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
-    except DataDependentOutputException:
-        return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
-    except EngineError as error:
-        if isinstance(error.__cause__, (DataDependentOutputException, DynamicOutputShapeException)):
+    except (DataDependentOutputException, EngineError) as error:
+        cause = error.__cause__ if isinstance(error, EngineError) else error
+        if isinstance(cause, DataDependentOutputException) and not (operation.is_function and cause is not error):
+            return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
+        if isinstance(error, EngineError) and isinstance(cause, (DataDependentOutputException, DynamicOutputShapeException)):
             error.fact = f"What {operation.error_label()} gives depends on values, which a symbolic tensor lacks."
         raise
 
