@@ -12,7 +12,7 @@ from torch.fx import Graph, Node, Proxy
 
 from anabranch import _tree, runtime
 from anabranch.engine.lower import Tracer, note_shapes, trace_step
-from anabranch.engine.passes.base import is_call, shape_of
+from anabranch.engine.passes.nodes import is_call, shape_of
 from anabranch.engine.passes.operations import is_elementwise
 from anabranch.exchange.plan import Given, Plan, Value, signature
 from anabranch.graph import Operation, Weight

@@ -9,7 +9,7 @@ import torch
 from torch.fx import Graph, Node
 
 from anabranch.engine import passes
-from anabranch.engine.passes.base import erase_unread
+from anabranch.engine.passes.nodes import erase_unread
 from anabranch.engine.passes.operations import is_needless
 from anabranch.exchange.calls import Call, Found
 from anabranch.exchange.deciding import Body

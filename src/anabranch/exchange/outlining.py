@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import is_call
 from anabranch.engine.passes.layout import PERMUTES
+from anabranch.engine.passes.nodes import is_call
 from anabranch.exchange.plan import Plan
 from anabranch.exchange.twins import DROPOUTS, weightless
 

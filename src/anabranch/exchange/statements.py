@@ -10,8 +10,8 @@ from typing import Any
 
 from torch.fx import Graph, Node, map_arg
 
-from anabranch.engine.passes.base import is_call
 from anabranch.engine.passes.layout import PERMUTES
+from anabranch.engine.passes.nodes import is_call
 from anabranch.engine.passes.operations import is_pure, mutates
 from anabranch.exchange.calls import rank
 from anabranch.exchange.expressions import ATOM, expression, operand

@@ -9,29 +9,14 @@ from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
-from anabranch.layers.fields import (
-    AxesField,
-    ConstraintField,
-    Field,
-    FieldLayer,
-    InitializerField,
-    NumberField,
-    RegularizerField,
-    axes,
-    constraint,
-    field,
-    initializer,
-    number,
-    regularizer,
-    state,
-)  # fmt: skip
+from anabranch.layers import fields
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
-class Pointwise(FieldLayer):
+class Pointwise(fields.FieldLayer):
     """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
 
     takes_integers = False
@@ -52,9 +37,11 @@ class ReLU(Pointwise):
         [0.5, 1.0]
     """
 
-    max_value: Field[float | None, float | None] = number(default=None, least=0, optional=True, doc="the greatest output.")
-    negative_slope: NumberField = number(default=0.0, least=0, doc="the slope below the threshold.")
-    threshold: NumberField = number(default=0.0, least=0, doc="where the output begins to follow the input.")
+    max_value: fields.Field[float | None, float | None] = fields.number(
+        default=None, least=0, optional=True, doc="the greatest output."
+    )
+    negative_slope: fields.NumberField = fields.number(default=0.0, least=0, doc="the slope below the threshold.")
+    threshold: fields.NumberField = fields.number(default=0.0, least=0, doc="where the output begins to follow the input.")
 
     def call(self, inputs: Tensor) -> Tensor:
         """Rectify."""
@@ -70,7 +57,7 @@ class LeakyReLU(Pointwise):
         [-0.5, 2.0]
     """
 
-    negative_slope: NumberField = number(default=0.3, least=0, doc="the slope below 0.")
+    negative_slope: fields.NumberField = fields.number(default=0.3, least=0, doc="the slope below 0.")
 
     def _take_others(self, others: dict[str, Any]) -> None:
         if "alpha" in others:  # Keras 2's name
@@ -91,7 +78,7 @@ class ELU(Pointwise):
         [0.0, 2.0]
     """
 
-    alpha: NumberField = number(default=1.0, doc="the distance of the lower limit from 0.")
+    alpha: fields.NumberField = fields.number(default=1.0, doc="the distance of the lower limit from 0.")
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply."""
@@ -112,14 +99,14 @@ class PReLU(Pointwise):
         ((None, 8, 8, 3), (1, 1, 3))
     """
 
-    alpha_initializer: InitializerField = initializer(default="Zeros", doc="of alpha.")
-    alpha_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on alpha.")
-    alpha_constraint: ConstraintField = constraint(default=None, doc="applied to alpha after each update.")
-    shared_axes: Field[int | Sequence[int] | None, list[int] | None] = field(
+    alpha_initializer: fields.InitializerField = fields.initializer(default="Zeros")
+    alpha_regularizer: fields.RegularizerField = fields.regularizer(default=None)
+    alpha_constraint: fields.ConstraintField = fields.constraint(default=None)
+    shared_axes: fields.Field[int | Sequence[int] | None, list[int] | None] = fields.field(
         default=None, convert=_shared, fixed=True, doc="the axes along which alpha is one value, such as [1, 2] for images."
     )
 
-    alpha: Weight = state(init=False)
+    alpha: Weight = fields.state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make alpha, one value for each position but along ``shared_axes``."""
@@ -162,7 +149,7 @@ class Softmax(Pointwise):
 
     unmasked_axes = 0
 
-    axis: AxesField = axes(default=-1, doc="the axis of the sum, or several taken as one.")
+    axis: fields.AxesField = fields.axes(default=-1, doc="the axis of the sum, or several taken as one.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""

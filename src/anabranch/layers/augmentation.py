@@ -9,19 +9,7 @@ from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
-from anabranch.layers.fields import (
-    NAME_DOC,
-    DataFormatField,
-    Field,
-    NumberField,
-    SeedField,
-    choice,
-    data_format,
-    field,
-    integer,
-    number,
-    seed,
-)  # fmt: skip
+from anabranch.layers import fields
 from anabranch.layers.regularization import Seeded
 from anabranch.ops import _kernels as kernels
 
@@ -29,9 +17,9 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 Range: TypeAlias = tuple[float, float]
-FactorField: TypeAlias = "Field[float | Sequence[float], float | Range]"
-RangeFactorField: TypeAlias = "Field[float | Sequence[float], Range]"
-RangeField: TypeAlias = "Field[Sequence[float], Range]"
+FactorField: TypeAlias = "fields.Field[float | Sequence[float], float | Range]"
+RangeFactorField: TypeAlias = "fields.Field[float | Sequence[float], Range]"
+RangeField: TypeAlias = "fields.Field[Sequence[float], Range]"
 
 
 def _pair(value: object, owner: object, name: str) -> Range:
@@ -71,10 +59,6 @@ def _contrast(value: object, owner: object, name: str) -> float | Range:
     return value if isinstance(value, (int, float)) else (low, high)
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def reach(factor: float | Range) -> Range:
     """Return the range that a factor means: (low, high), or ±factor."""
     return (-abs(factor), abs(factor)) if isinstance(factor, (int, float)) else factor
@@ -89,8 +73,8 @@ class RandomImages(Seeded):
 
     supports_masking = False
 
-    seed: SeedField = seed(default=None, kw_only=True)
-    data_format: DataFormatField = data_format(default=None, kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -133,7 +117,7 @@ class RandomFlip(RandomImages):
         "horizontal": (2,), "vertical": (1,), "horizontal_and_vertical": (2, 1)
     }  # fmt: skip
 
-    mode: Field[Mode, str] = choice(
+    mode: fields.Field[Mode, str] = fields.choice(
         *axes, default="horizontal_and_vertical",
         doc='"horizontal" (left to right), "vertical", or "horizontal_and_vertical", each by its own draw.',
     )  # fmt: skip
@@ -154,10 +138,10 @@ class RandomCrop(RandomImages):
         (None, 24, 24, 3)
     """
 
-    others_by_position = {"name": NAME_DOC}
+    others_by_position = {"name": fields.NAME_DOC}
 
-    height: Field[int, int] = integer(doc="the window's height.")
-    width: Field[int, int] = integer(doc="the window's width.")
+    height: fields.Field[int, int] = fields.integer(doc="the window's height.")
+    width: fields.Field[int, int] = fields.integer(doc="the window's width.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, C) -> (B, height, width, C)."""
@@ -195,19 +179,23 @@ FILL_DOC = (
     'what is beyond the border: the image mirrored ("reflect": d c b a | a b c d), repeated ("wrap"), its nearest pixel '
     '("nearest"), or ``fill_value`` ("constant").'
 )
-FillField: TypeAlias = "Field[Literal['reflect', 'wrap', 'constant', 'nearest'], str]"
-InterpolationField: TypeAlias = "Field[Literal['bilinear', 'nearest'], str]"
+FillField: TypeAlias = "fields.Field[Literal['reflect', 'wrap', 'constant', 'nearest'], str]"
+InterpolationField: TypeAlias = "fields.Field[Literal['bilinear', 'nearest'], str]"
 
 
 class Warp(RandomImages):
     """A change of each image's position, angle or size. Abstract."""
 
-    fill_mode: FillField = choice("reflect", "wrap", "constant", "nearest", default="reflect", doc=FILL_DOC, kw_only=True)
-    interpolation: InterpolationField = choice(
+    fill_mode: FillField = fields.choice(
+        "reflect", "wrap", "constant", "nearest", default="reflect", doc=FILL_DOC, kw_only=True
+    )
+    interpolation: InterpolationField = fields.choice(
         "bilinear", "nearest", default="bilinear", doc="how values between pixels are read.", kw_only=True
     )
-    seed: SeedField = seed(default=None, kw_only=True)
-    fill_value: NumberField = number(default=0.0, doc='the value beyond the border, for "constant".', kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
+    fill_value: fields.NumberField = fields.number(
+        default=0.0, doc='the value beyond the border, for "constant".', kw_only=True
+    )
 
     def sampling(self) -> kernels.Sampling:
         """Return how to read between pixels and beyond the border."""
@@ -223,11 +211,11 @@ class RandomTranslation(Warp):
         (None, 32, 32, 3)
     """
 
-    height_factor: FactorField = field(
-        convert=_factor, plain=_plain, doc="fractions of the height, down: (low, high), or ±factor."
+    height_factor: FactorField = fields.field(
+        convert=_factor, plain=fields.listed, doc="fractions of the height, down: (low, high), or ±factor."
     )
-    width_factor: FactorField = field(
-        convert=_factor, plain=_plain, doc="fractions of the width, right: (low, high), or ±factor."
+    width_factor: FactorField = fields.field(
+        convert=_factor, plain=fields.listed, doc="fractions of the width, right: (low, high), or ±factor."
     )
 
     def change(self, images: Tensor) -> Tensor:
@@ -245,7 +233,9 @@ class RandomRotation(Warp):
         (None, 32, 32, 3)
     """
 
-    factor: RangeFactorField = field(convert=_range, plain=_plain, doc="fractions of a full turn: (low, high), or ±factor.")
+    factor: RangeFactorField = fields.field(
+        convert=_range, plain=fields.listed, doc="fractions of a full turn: (low, high), or ±factor."
+    )
 
     def change(self, images: Tensor) -> Tensor:
         """Turn."""
@@ -263,9 +253,11 @@ class RandomZoom(Warp):
         (None, 32, 32, 3)
     """
 
-    height_factor: FactorField = field(convert=_factor, plain=_plain, doc="fractions of the height: (low, high), or ±factor.")
-    width_factor: Field[float | Sequence[float] | None, float | Range | None] = field(
-        default=None, convert=_factor, plain=_plain, doc="fractions of the width; None: the ratio of the sides stays."
+    height_factor: FactorField = fields.field(
+        convert=_factor, plain=fields.listed, doc="fractions of the height: (low, high), or ±factor."
+    )
+    width_factor: fields.Field[float | Sequence[float] | None, float | Range | None] = fields.field(
+        default=None, convert=_factor, plain=fields.listed, doc="fractions of the width; None: the ratio of the sides stays."
     )
 
     def change(self, images: Tensor) -> Tensor:
@@ -288,8 +280,10 @@ class RandomContrast(RandomImages):
         (None, 32, 32, 3)
     """
 
-    factor: FactorField = field(convert=_contrast, plain=_plain, doc="a number, or (a, b) to draw from [1 - a, 1 + b].")
-    value_range: RangeField = field(default=(0, 255), convert=_pair, plain=_plain, doc=RANGE_DOC)
+    factor: FactorField = fields.field(
+        convert=_contrast, plain=fields.listed, doc="a number, or (a, b) to draw from [1 - a, 1 + b]."
+    )
+    value_range: RangeField = fields.field(default=(0, 255), convert=_pair, plain=fields.listed, doc=RANGE_DOC)
 
     def change(self, images: Tensor) -> Tensor:
         """Scale."""
@@ -306,8 +300,10 @@ class RandomBrightness(RandomImages):
         (None, 32, 32, 3)
     """
 
-    factor: RangeFactorField = field(convert=_range, plain=_plain, doc="fractions of the range: (low, high), or ±factor.")
-    value_range: RangeField = field(default=(0, 255), convert=_pair, plain=_plain, doc=RANGE_DOC)
+    factor: RangeFactorField = fields.field(
+        convert=_range, plain=fields.listed, doc="fractions of the range: (low, high), or ±factor."
+    )
+    value_range: RangeField = fields.field(default=(0, 255), convert=_pair, plain=fields.listed, doc=RANGE_DOC)
 
     def change(self, images: Tensor) -> Tensor:
         """Add."""

@@ -6,28 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight, Window
-from anabranch.layers.fields import (
-    ActivationField,
-    BooleanField,
-    CausalPaddingField,
-    ConstraintField,
-    DataFormatField,
-    Field,
-    FieldLayer,
-    InitializerField,
-    RegularizerField,
-    SizesField,
-    activation,
-    boolean,
-    constraint,
-    data_format,
-    initializer,
-    integer,
-    padding,
-    regularizer,
-    sizes,
-    state,
-)  # fmt: skip
+from anabranch.layers import fields
 from anabranch.layers.windows import check_channels, known_channels, windows_shape
 from anabranch.ops import _kernels as kernels
 
@@ -35,32 +14,34 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
-class Filtered(FieldLayer):
+class Filtered(fields.FieldLayer):
     """A layer of so many filters. Abstract."""
 
-    filters: Field[int, int] = integer(doc="the number of output channels.", fixed=True)
+    filters: fields.Field[int, int] = fields.integer(doc="the number of output channels.", fixed=True)
 
 
-class Windowed(FieldLayer):
+class Windowed(fields.FieldLayer):
     """A window of weights that slides along ``rank`` spatial axes, a bias and an activation. Abstract: base of convolutions."""
 
     rank: ClassVar[int]
     takes_integers = False
     takes_one_tensor = True
 
-    kernel_size: SizesField = sizes(doc="the window's length along each spatial axis.", fixed=True)
-    strides: SizesField = sizes(default=1, doc="by how many positions the window moves.")
-    padding: CausalPaddingField = padding(default="valid", causal=True)
-    data_format: DataFormatField = data_format(default=None)
-    dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the input.")
-    activation: ActivationField = activation(default=None, kw_only=True)
-    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True, kw_only=True)
-    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias, a value a channel.", kw_only=True)
-    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.", kw_only=True)
-    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
-    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after updates.", kw_only=True)
+    kernel_size: fields.SizesField = fields.sizes(doc="the window's length along each spatial axis.", fixed=True)
+    strides: fields.SizesField = fields.sizes(default=1, doc="by how many positions the window moves.")
+    padding: fields.CausalPaddingField = fields.padding(default="valid", causal=True)
+    data_format: fields.DataFormatField = fields.data_format(default=None)
+    dilation_rate: fields.SizesField = fields.sizes(default=1, doc="the distance between the window's elements in the input.")
+    activation: fields.ActivationField = fields.activation(default=None, kw_only=True)
+    use_bias: fields.BooleanField = fields.boolean(default=True, doc="whether a bias is added.", fixed=True, kw_only=True)
+    bias_initializer: fields.InitializerField = fields.initializer(
+        default="zeros", doc="of the bias, a value a channel.", kw_only=True
+    )
+    bias_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    bias_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
 
-    bias: Weight = state(init=False)
+    bias: Weight = fields.state(init=False)
 
     def channels(self, input_shape: Shape) -> int:
         """Return the input's channels, which must be those that the weights were made for."""
@@ -101,15 +82,15 @@ class Windowed(FieldLayer):
 class Convolving(Windowed, Filtered):
     """What convolutions and transposed ones share: one kernel across all channels. Abstract."""
 
-    kernel_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel.", kw_only=True)
-    kernel_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.", kw_only=True)
-    kernel_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after updates.", kw_only=True)
+    kernel_initializer: fields.InitializerField = fields.initializer(default="glorot_uniform", kw_only=True)
+    kernel_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    kernel_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
     field_order: ClassVar[tuple[str, ...]] = (
         "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
         "activity_regularizer", "kernel_constraint", "bias_constraint",
     )  # fmt: skip
 
-    kernel: Weight = state(init=False)
+    kernel: Weight = fields.state(init=False)
 
     def channels_after(self, channels: int) -> int:
         """Return ``filters``."""
@@ -119,7 +100,9 @@ class Convolving(Windowed, Filtered):
 class Conv(Convolving):
     """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
 
-    groups: Field[int, int] = integer(default=1, doc="channels are split into so many groups, convolved apart.", fixed=True)
+    groups: fields.Field[int, int] = fields.integer(
+        default=1, doc="channels are split into so many groups, convolved apart.", fixed=True
+    )
     field_order = ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups")
 
     def _check(self) -> None:

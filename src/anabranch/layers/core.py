@@ -12,25 +12,11 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight, call_site, outputs_of, record
 from anabranch.graph.shapes import same, to_shape
-from anabranch.layers import torch_module as _torch_module  # noqa: F401 - lets symbolic tensors meet torch's functions
+from anabranch.layers import (
+    fields,
+    torch_module as _torch_module,  # noqa: F401 - lets symbolic tensors meet torch's functions
+)
 from anabranch.layers.base import Layer
-from anabranch.layers.fields import (
-    ActivationField,
-    BooleanField,
-    ConstraintField,
-    Field,
-    FieldLayer,
-    InitializerField,
-    RegularizerField,
-    absent,
-    activation,
-    boolean,
-    constraint,
-    initializer,
-    integer,
-    regularizer,
-    state,
-)  # fmt: skip
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -171,7 +157,7 @@ def _checked(
     return tensor
 
 
-class Keeping(FieldLayer):
+class Keeping(fields.FieldLayer):
     """A layer that moves values and computes none, so that integers stay integers. Abstract."""
 
     takes_one_tensor = True
@@ -181,7 +167,7 @@ class Keeping(FieldLayer):
         return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 
 
-class Dense(FieldLayer):
+class Dense(fields.FieldLayer):
     """Multiply by a matrix: activation(x · kernel + bias) over the last axis, (B, …, I) -> (B, …, units).
 
     Example:
@@ -195,22 +181,22 @@ class Dense(FieldLayer):
     takes_one_tensor = True
     supports_masking = True
 
-    units: Field[int, int] = integer(doc="the size of the output's last axis.", fixed=True)
-    activation: ActivationField = activation(default=None)
-    use_bias: BooleanField = boolean(default=True, doc="whether a bias is added.", fixed=True)
-    kernel_initializer: InitializerField = initializer(default="glorot_uniform", doc="of the kernel (I, units).")
-    bias_initializer: InitializerField = initializer(default="zeros", doc="of the bias (units,).")
-    kernel_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the kernel.")
-    bias_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the bias.")
-    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
-    kernel_constraint: ConstraintField = constraint(default=None, doc="applied to the kernel after each update.")
-    bias_constraint: ConstraintField = constraint(default=None, doc="applied to the bias after each update.")
-    lora_rank: Field[None, None] = absent(default=None, hidden=True)
-    lora_alpha: Field[None, None] = absent(default=None, hidden=True)
-    quantization_config: Field[None, None] = absent(default=None)
+    units: fields.Field[int, int] = fields.integer(doc="the size of the output's last axis.", fixed=True)
+    activation: fields.ActivationField = fields.activation(default=None)
+    use_bias: fields.BooleanField = fields.boolean(default=True, doc="whether a bias is added.", fixed=True)
+    kernel_initializer: fields.InitializerField = fields.initializer(default="glorot_uniform", doc="of the kernel (I, units).")
+    bias_initializer: fields.InitializerField = fields.initializer(default="zeros", doc="of the bias (units,).")
+    kernel_regularizer: fields.RegularizerField = fields.regularizer(default=None)
+    bias_regularizer: fields.RegularizerField = fields.regularizer(default=None)
+    activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    kernel_constraint: fields.ConstraintField = fields.constraint(default=None)
+    bias_constraint: fields.ConstraintField = fields.constraint(default=None)
+    lora_rank: fields.Field[None, None] = fields.absent(default=None, hidden=True)
+    lora_alpha: fields.Field[None, None] = fields.absent(default=None, hidden=True)
+    quantization_config: fields.Field[None, None] = fields.absent(default=None)
 
-    kernel: Weight = state(init=False)
-    bias: Weight = state(init=False)
+    kernel: Weight = fields.state(init=False)
+    bias: Weight = fields.state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (I, units) and bias (units,)."""
@@ -250,7 +236,7 @@ def _other_features(made_for: int, shape: Shape) -> ShapeError:
     )  # fmt: skip
 
 
-class Activation(FieldLayer):
+class Activation(fields.FieldLayer):
     """Apply an activation by name or as a function, element by element unless it says otherwise.
 
     Example:
@@ -262,7 +248,7 @@ class Activation(FieldLayer):
     takes_integers = False
     supports_masking = True
 
-    activation: ActivationField = activation()
+    activation: fields.ActivationField = fields.activation()
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape; ``glu`` halves the last axis."""

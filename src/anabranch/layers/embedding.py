@@ -8,22 +8,7 @@ from anabranch import initializers, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Tensor as Symbol, Weight
-from anabranch.layers.fields import (
-    BooleanField,
-    ConstraintField,
-    Field,
-    FieldLayer,
-    InitializerField,
-    RegularizerField,
-    absent,
-    boolean,
-    constraint,
-    field,
-    initializer,
-    integer,
-    regularizer,
-    state,
-)  # fmt: skip
+from anabranch.layers import fields
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -34,7 +19,7 @@ def _table(value: object, owner: object, name: str) -> object:
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
-class Embedding(FieldLayer):
+class Embedding(fields.FieldLayer):
     """Look up the row of a table for each integer: (B, …) -> (B, …, output_dim).
 
     With ``mask_zero`` the output's mask is false at ids of 0, which are padding, and ``input_dim`` counts 0.
@@ -48,21 +33,23 @@ class Embedding(FieldLayer):
     takes_one_tensor = True
     _autocast = False  # the rows are cast, rather than all of the table
 
-    input_dim: Field[int, int] = integer(doc="the number of rows: one more than the greatest id.", fixed=True)  # type: ignore[assignment]
-    output_dim: Field[int, int] = integer(doc="the size of a row.", fixed=True)
-    embeddings_initializer: InitializerField = initializer(default="uniform", doc="of the table (input_dim, output_dim).")
-    embeddings_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the table.")
-    embeddings_constraint: ConstraintField = constraint(default=None, doc="applied to the table after each update.")
-    mask_zero: BooleanField = boolean(default=False, doc="whether 0 is padding.")
-    weights: Field[Any, Any] = field(  # type: ignore[assignment]
+    input_dim: fields.Field[int, int] = fields.integer(doc="the number of rows: one more than the greatest id.", fixed=True)  # type: ignore[assignment]
+    output_dim: fields.Field[int, int] = fields.integer(doc="the size of a row.", fixed=True)
+    embeddings_initializer: fields.InitializerField = fields.initializer(
+        default="uniform", doc="of the table (input_dim, output_dim)."
+    )
+    embeddings_regularizer: fields.RegularizerField = fields.regularizer(default=None)
+    embeddings_constraint: fields.ConstraintField = fields.constraint(default=None)
+    mask_zero: fields.BooleanField = fields.boolean(default=False, doc="whether 0 is padding.")
+    weights: fields.Field[Any, Any] = fields.field(  # type: ignore[assignment]
         default=None, convert=_table, hidden=True, doc="the table's initial values, an array (input_dim, output_dim)."
     )
-    lora_rank: Field[None, None] = absent(default=None, hidden=True)
-    lora_alpha: Field[None, None] = absent(default=None, hidden=True)
-    quantization_config: Field[None, None] = absent(default=None)
-    activity_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the output.", kw_only=True)
+    lora_rank: fields.Field[None, None] = fields.absent(default=None, hidden=True)
+    lora_alpha: fields.Field[None, None] = fields.absent(default=None, hidden=True)
+    quantization_config: fields.Field[None, None] = fields.absent(default=None)
+    activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
 
-    embeddings: Weight = state(init=False)
+    embeddings: Weight = fields.state(init=False)
 
     def _check(self) -> None:
         table = vars(self).pop(":weights", None)

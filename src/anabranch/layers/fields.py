@@ -71,20 +71,34 @@ def activation(
     return Field(default, lambda value, owner, name: activations.get(value), _activation_data, doc)
 
 
-def initializer(*, default: object = REQUIRED, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
+_OWNERS = {"activity": "the output", "depthwise": "the depthwise kernel", "pointwise": "the pointwise kernel"}
+
+
+class _Option(Field[Any, Any]):
+    """An option of what the field's name begins with, mostly a weight; ``{}`` in its line stands for that."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        stem = name.rpartition("_")[0]
+        self.doc = self.doc.format(_OWNERS.get(stem, f"``{stem}``"))
+
+
+def initializer(*, default: object = REQUIRED, doc: str = "of {}.", kw_only: bool = False) -> Field[Any, Any]:
     """Declare how a weight's initial value is drawn."""
     # None means to a weight what it means to ``add_weight``
-    return Field(default, lambda value, owner, name: initializers.get("glorot_uniform" if value is None else value), doc=doc)
+    return _Option(default, lambda value, owner, name: initializers.get("glorot_uniform" if value is None else value), doc=doc)
 
 
-def regularizer(*, default: object = None, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
+def regularizer(*, default: object = None, doc: str = "a penalty on {}.", kw_only: bool = False) -> Field[Any, Any]:
     """Declare a penalty that joins the training loss."""
-    return Field(default, lambda value, owner, name: regularizers.get(value), doc=doc)
+    return _Option(default, lambda value, owner, name: regularizers.get(value), doc=doc)
 
 
-def constraint(*, default: object = None, doc: str = "", kw_only: bool = False) -> Field[Any, Any]:
+def constraint(
+    *, default: object = None, doc: str = "applied to {} after each update.", kw_only: bool = False
+) -> Field[Any, Any]:
     """Declare what is applied to a weight after each update."""
-    return Field(default, lambda value, owner, name: constraints.get(value), doc=doc)
+    return _Option(default, lambda value, owner, name: constraints.get(value), doc=doc)
 
 
 def sizes(
@@ -107,7 +121,7 @@ def sizes(
             return value  # the default of an abstract class
         return None if value is None and optional else per_axis(value, owner.rank, name, least=least)
 
-    return Field(default, convert, _only if single else _listed, doc, fixed=fixed)
+    return Field(default, convert, _only if single else listed, doc, fixed=fixed)
 
 
 class Ranked(Protocol):
@@ -123,7 +137,8 @@ def has_rank(owner: object) -> TypeGuard[Ranked]:
     return hasattr(owner, "rank")  # abstract families have none
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """Return a tuple as a list, for JSON, and anything else as it is."""
     return list(value) if isinstance(value, tuple) else value
 
 

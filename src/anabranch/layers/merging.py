@@ -15,7 +15,7 @@ from anabranch.graph import Shape, Tensor as Symbol, call_site
 from anabranch.graph.rules import promote
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.branches import agreed, check_branches, raised, refuse_stretching
-from anabranch.layers.fields import BooleanField, Field, FieldLayer, axes, boolean, field
+from anabranch.layers.fields import BooleanField, Field, FieldLayer, axes, boolean, field, listed
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Dot(Joining):
     least = most = 2
 
     axes: Field[int | Sequence[int], int | tuple[int, int]] = field(
-        convert=_dot_axes, plain=lambda value: list(value) if isinstance(value, tuple) else value,
+        convert=_dot_axes, plain=listed,
         doc="the axis summed over, or one for each branch.",
     )  # fmt: skip
     normalize: BooleanField = boolean(default=False, doc="whether vectors are scaled to norm 1: the cosine of their angle.")

@@ -9,25 +9,8 @@ from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
+from anabranch.layers import fields
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.fields import (
-    AxesField,
-    BooleanField,
-    ConstraintField,
-    Field,
-    InitializerField,
-    NumberField,
-    RegularizerField,
-    absent,
-    axes,
-    boolean,
-    constraint,
-    field,
-    initializer,
-    number,
-    regularizer,
-    state,
-)  # fmt: skip
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -39,10 +22,10 @@ EPSILON_DOC = "is added to the variance, so that the division stays finite."
 class Normalizing(Pointwise):
     """A normalization with weights along ``axis``, whose sizes are known once it is built. Abstract."""
 
-    axis: Any = state(init=False)
+    axis: Any = fields.state(init=False)
 
-    _axes: tuple[int, ...] = state(init=False)  # from the front
-    _shape: Shape = state(init=False)  # of the input that it was built for
+    _axes: tuple[int, ...] = fields.state(init=False)  # from the front
+    _shape: Shape = fields.state(init=False)  # of the input that it was built for
 
     def normalized(self, input_shape: Shape) -> tuple[int, ...]:
         """Note the normalized axes of ``input_shape`` and return their sizes."""
@@ -65,18 +48,20 @@ class Normalizing(Pointwise):
 class Affine(Normalizing):
     """A normalization that scales by gamma and shifts by beta. Abstract."""
 
-    epsilon: NumberField = number(default=1e-3, least=0, doc=EPSILON_DOC, kw_only=True)
-    center: BooleanField = boolean(default=True, doc="whether beta is added.", fixed=True, kw_only=True)
-    scale: BooleanField = boolean(default=True, doc="whether it is multiplied by gamma.", fixed=True, kw_only=True)
-    beta_initializer: InitializerField = initializer(default="zeros", doc="of beta.", kw_only=True)
-    gamma_initializer: InitializerField = initializer(default="ones", doc="of gamma.", kw_only=True)
-    beta_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on beta.", kw_only=True)
-    gamma_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on gamma.", kw_only=True)
-    beta_constraint: ConstraintField = constraint(default=None, doc="applied to beta after each update.", kw_only=True)
-    gamma_constraint: ConstraintField = constraint(default=None, doc="applied to gamma after each update.", kw_only=True)
+    epsilon: fields.NumberField = fields.number(default=1e-3, least=0, doc=EPSILON_DOC, kw_only=True)
+    center: fields.BooleanField = fields.boolean(default=True, doc="whether beta is added.", fixed=True, kw_only=True)
+    scale: fields.BooleanField = fields.boolean(
+        default=True, doc="whether it is multiplied by gamma.", fixed=True, kw_only=True
+    )
+    beta_initializer: fields.InitializerField = fields.initializer(default="zeros", kw_only=True)
+    gamma_initializer: fields.InitializerField = fields.initializer(default="ones", kw_only=True)
+    beta_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    gamma_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    beta_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
+    gamma_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
 
-    gamma: Weight = state(init=False)
-    beta: Weight = state(init=False)
+    gamma: Weight = fields.state(init=False)
+    beta: Weight = fields.state(init=False)
 
     def add_gamma_and_beta(self, sizes: Sequence[int]) -> None:
         """Add the weights gamma and beta, where they are wanted."""
@@ -102,21 +87,25 @@ class BatchNormalization(Affine):
 
     unmasked_axes = 1
 
-    axis: Field[int | Sequence[int], int] = axes(default=-1, one=True, doc="the axis of the channels.", fixed=True)
-    momentum: NumberField = number(default=0.99, least=0, most=1, doc="how slowly the moving statistics follow the batch's.")
-    moving_mean_initializer: InitializerField = initializer(default="zeros", doc="of the moving mean.")
-    moving_variance_initializer: InitializerField = initializer(default="ones", doc="of the moving variance.")
-    renorm: Field[bool, bool] = absent(default=False)
-    renorm_clipping: Field[None, None] = absent(default=None)
-    renorm_momentum: Field[float, float] = absent(default=0.99)
-    synchronized: Field[bool, bool] = absent(default=False)
+    axis: fields.Field[int | Sequence[int], int] = fields.axes(
+        default=-1, one=True, doc="the axis of the channels.", fixed=True
+    )
+    momentum: fields.NumberField = fields.number(
+        default=0.99, least=0, most=1, doc="how slowly the moving statistics follow the batch's."
+    )
+    moving_mean_initializer: fields.InitializerField = fields.initializer(default="zeros")
+    moving_variance_initializer: fields.InitializerField = fields.initializer(default="ones")
+    renorm: fields.Field[bool, bool] = fields.absent(default=False)
+    renorm_clipping: fields.Field[None, None] = fields.absent(default=None)
+    renorm_momentum: fields.Field[float, float] = fields.absent(default=0.99)
+    synchronized: fields.Field[bool, bool] = fields.absent(default=False)
     field_order = (
         "axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer", "moving_mean_initializer",
         "moving_variance_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint",
     )  # fmt: skip
 
-    moving_mean: Weight = state(init=False)
-    moving_variance: Weight = state(init=False)
+    moving_mean: Weight = fields.state(init=False)
+    moving_variance: Weight = fields.state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma, beta, moving_mean and moving_variance, each (C,)."""
@@ -145,8 +134,8 @@ class LayerNormalization(Affine):
         [[-1.0, 1.0]]
     """
 
-    axis: AxesField = axes(default=-1, doc="the axis, or axes, of which mean and variance are taken.", fixed=True)
-    rms_scaling: Field[bool, bool] = absent(default=False, kw_only=True)
+    axis: fields.AxesField = fields.axes(default=-1, doc="the axis, or axes, of which mean and variance are taken.", fixed=True)
+    rms_scaling: fields.Field[bool, bool] = fields.absent(default=False, kw_only=True)
     field_order = ("axis", *Affine.fields)
 
     def build(self, input_shape: Shape) -> None:
@@ -176,10 +165,12 @@ class GroupNormalization(Affine):
         (None, 8, 8, 16)
     """
 
-    groups: Field[int, int] = field(
+    groups: fields.Field[int, int] = fields.field(
         default=32, convert=_groups, doc="the number of groups of channels; -1: each channel alone; 1: all together."
     )
-    axis: Field[int | Sequence[int], int] = axes(default=-1, one=True, doc="the axis of the channels.", fixed=True)
+    axis: fields.Field[int | Sequence[int], int] = fields.axes(
+        default=-1, one=True, doc="the axis of the channels.", fixed=True
+    )
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta, each (C,)."""
@@ -224,10 +215,10 @@ class RMSNormalization(Normalizing):
 
     supports_masking = False  # as in Keras
 
-    axis: AxesField = axes(default=-1, doc="the axis, or axes, of which the mean is taken.", fixed=True)
-    epsilon: NumberField = number(default=1e-6, least=0, doc=EPSILON_DOC)
+    axis: fields.AxesField = fields.axes(default=-1, doc="the axis, or axes, of which the mean is taken.", fixed=True)
+    epsilon: fields.NumberField = fields.number(default=1e-6, least=0, doc=EPSILON_DOC)
 
-    scale: Weight = state(init=False)
+    scale: Weight = fields.state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make scale of the normalized axes' sizes."""
@@ -249,7 +240,7 @@ class UnitNormalization(Pointwise):
         [[0.6000000238418579, 0.800000011920929]]
     """
 
-    axis: AxesField = axes(default=-1, doc="the axis, or axes, of the norm.")
+    axis: fields.AxesField = fields.axes(default=-1, doc="the axis, or axes, of the norm.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""

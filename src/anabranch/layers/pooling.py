@@ -6,19 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from anabranch import runtime
 from anabranch.graph import Shape, Window
-from anabranch.layers.fields import (
-    NAME_DOC,
-    BooleanField,
-    DataFormatField,
-    Field,
-    FieldLayer,
-    PaddingField,
-    SizesField,
-    boolean,
-    data_format,
-    padding,
-    sizes,
-)  # fmt: skip
+from anabranch.layers import fields
 from anabranch.layers.windows import channels_of, spatial_shape, windows_shape
 from anabranch.ops import _kernels as kernels
 
@@ -26,21 +14,21 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
-class Pooling(FieldLayer):
+class Pooling(fields.FieldLayer):
     """The maximum or mean of each window. Abstract: MaxPooling2D, AveragePooling2D, …"""
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
     takes_integers = False
     takes_one_tensor = True
-    others_by_position = {"name": NAME_DOC}
+    others_by_position = {"name": fields.NAME_DOC}
 
-    pool_size: SizesField = sizes(default=2, doc="the window's length along each spatial axis.")
-    strides: Field[int | tuple[int, ...] | None, tuple[int, ...]] = sizes(
+    pool_size: fields.SizesField = fields.sizes(default=2, doc="the window's length along each spatial axis.")
+    strides: fields.Field[int | tuple[int, ...] | None, tuple[int, ...]] = fields.sizes(
         default=None, optional=True, doc="by how many positions the window moves; None: the pool size."
     )
-    padding: PaddingField = padding(default="valid")
-    data_format: DataFormatField = data_format(default=None)
+    padding: fields.PaddingField = fields.padding(default="valid")
+    data_format: fields.DataFormatField = fields.data_format(default=None)
 
     def _check(self) -> None:
         if self.strides is None:
@@ -133,7 +121,7 @@ class AveragePooling3D(Pooling):
     rank, mode = 3, "mean"
 
 
-class GlobalPooling(FieldLayer):
+class GlobalPooling(fields.FieldLayer):
     """The maximum or mean over all positions. Abstract."""
 
     rank: ClassVar[int]
@@ -141,8 +129,8 @@ class GlobalPooling(FieldLayer):
     takes_integers = False
     takes_one_tensor = True
 
-    data_format: DataFormatField = data_format(default=None)
-    keepdims: BooleanField = boolean(default=False, doc="whether the spatial axes stay, with size 1.")
+    data_format: fields.DataFormatField = fields.data_format(default=None)
+    keepdims: fields.BooleanField = fields.boolean(default=False, doc="whether the spatial axes stay, with size 1.")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, C), or (B, 1, …, C) with keepdims."""

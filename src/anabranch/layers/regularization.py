@@ -9,19 +9,8 @@ from anabranch import regularizers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
+from anabranch.layers import fields
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.fields import (
-    NAME_DOC,
-    DataFormatField,
-    Field,
-    NumberField,
-    SeedField,
-    data_format,
-    field,
-    number,
-    seed,
-    state,
-)
 from anabranch.layers.windows import AXES
 from anabranch.ops import _kernels as kernels
 
@@ -32,9 +21,9 @@ if TYPE_CHECKING:
 class Seeded(Pointwise):
     """A layer that draws random numbers: from the global generators, or with ``seed`` from one of its own. Abstract."""
 
-    seed: SeedField = seed(default=None, kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
-    _generator: Generator | None = state(init=False)
+    _generator: Generator | None = fields.state(init=False)
 
     def generator(self) -> Generator | None:
         """Return the generator of a layer with a seed, None for one without."""
@@ -51,7 +40,7 @@ def _noise_shape(value: Sequence[int | None] | None, owner: object, name: str) -
 class Dropping(Seeded):
     """Set a fraction of elements to 0 while training. Abstract."""
 
-    rate: NumberField = number(least=0, most=1, doc="the fraction of elements that are dropped.")
+    rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of elements that are dropped.")
 
     def noise(self) -> tuple[int | None, ...] | None:
         """Return the shape of what is drawn: 1 along axes whose elements are dropped together; None: each by itself."""
@@ -71,12 +60,12 @@ class Dropout(Dropping):
         [[1.0, 1.0]]
     """
 
-    rate: NumberField = number(least=0, most=1, doc="the fraction of elements that are dropped.")
-    noise_shape: Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = field(
-        default=None, convert=_noise_shape, plain=lambda value: value and list(value),
+    rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of elements that are dropped.")
+    noise_shape: fields.Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = fields.field(
+        default=None, convert=_noise_shape, plain=fields.listed,
         doc="1 where the elements along an axis are dropped together, None where each is drawn; None: each.",
     )  # fmt: skip
-    seed: SeedField = seed(default=None, kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape, which ``noise_shape`` must fit."""
@@ -100,11 +89,11 @@ class SpatialDropout(Dropping):
     """Drop whole channels (Tompson et al. 2015). Abstract."""
 
     rank: ClassVar[int]
-    others_by_position = {"name": NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
+    others_by_position = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
 
-    rate: NumberField = number(least=0, most=1, doc="the fraction of channels that are dropped.")
-    data_format: DataFormatField = data_format(default=None)
-    seed: SeedField = seed(default=None, kw_only=True)
+    rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of channels that are dropped.")
+    data_format: fields.DataFormatField = fields.data_format(default=None)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -126,10 +115,10 @@ class SpatialDropout1D(Dropping):
         (None, 20, 4)
     """
 
-    others_by_position = {"name": NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
+    others_by_position = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
 
-    rate: NumberField = number(least=0, most=1, doc="the fraction of channels that are dropped.")
-    seed: SeedField = seed(default=None, kw_only=True)
+    rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of channels that are dropped.")
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -174,8 +163,8 @@ class GaussianNoise(Seeded):
         [[1.0, 1.0]]
     """
 
-    stddev: NumberField = number(least=0, doc="the standard deviation of the noise.")
-    seed: SeedField = seed(default=None, kw_only=True)
+    stddev: fields.NumberField = fields.number(least=0, doc="the standard deviation of the noise.")
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Add noise while training."""
@@ -191,8 +180,8 @@ class GaussianDropout(Seeded):
         [[1.0, 1.0]]
     """
 
-    rate: NumberField = number(least=0, below=1, doc="the rate of the Dropout with as much noise.")
-    seed: SeedField = seed(default=None, kw_only=True)
+    rate: fields.NumberField = fields.number(least=0, below=1, doc="the rate of the Dropout with as much noise.")
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Multiply by noise while training."""
@@ -210,8 +199,8 @@ class ActivityRegularization(Pointwise):
         1.5
     """
 
-    l1: NumberField = number(default=0.0, least=0, doc="the factor of Σ|x|.")
-    l2: NumberField = number(default=0.0, least=0, doc="the factor of Σx².")
+    l1: fields.NumberField = fields.number(default=0.0, least=0, doc="the factor of Σ|x|.")
+    l2: fields.NumberField = fields.number(default=0.0, least=0, doc="the factor of Σx².")
 
     def _check(self) -> None:
         super()._check()

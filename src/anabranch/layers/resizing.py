@@ -9,19 +9,8 @@ from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
+from anabranch.layers import fields
 from anabranch.layers.core import Keeping
-from anabranch.layers.fields import (
-    DataFormat,
-    DataFormatField,
-    Field,
-    SizesField,
-    choice,
-    data_format,
-    field,
-    has_rank,
-    sizes,
-    state,
-)  # fmt: skip
 from anabranch.layers.windows import AXES, pairs
 from anabranch.ops import _kernels as kernels
 
@@ -29,7 +18,7 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
-PairsField: TypeAlias = "Field[int | Sequence[int] | Sequence[Sequence[int]] | None, Pairs]"
+PairsField: TypeAlias = "fields.Field[int | Sequence[int] | Sequence[Sequence[int]] | None, Pairs]"
 
 
 class Spatial(Keeping):
@@ -37,7 +26,7 @@ class Spatial(Keeping):
 
     rank: ClassVar[int]
 
-    def layout(self) -> DataFormat:
+    def layout(self) -> fields.DataFormat:
         """Return which axis is that of the channels."""
         return "channels_last"
 
@@ -61,7 +50,7 @@ class Spatial(Keeping):
 
 
 def _pairs(value: object, owner: object, name: str) -> object:
-    return pairs(value, owner.rank, name) if has_rank(owner) else value
+    return pairs(value, owner.rank, name) if fields.has_rank(owner) else value
 
 
 def _cropped(value: object, owner: Cropping | type[Cropping], name: str) -> object:
@@ -76,12 +65,12 @@ def _plain_pairs(value: Pairs) -> list[int] | list[list[int]]:
 class ZeroPadding(Spatial):
     """Zeros before and after each spatial axis. Abstract."""
 
-    padding: PairsField = field(
+    padding: PairsField = fields.field(
         default=1, convert=_pairs, plain=_plain_pairs, doc="zeros on each side: n, one n per axis, or (before, after) per axis."
     )
-    data_format: DataFormatField = data_format(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None)
 
-    def layout(self) -> DataFormat:
+    def layout(self) -> fields.DataFormat:
         """Return ``data_format``."""
         return self.data_format
 
@@ -135,7 +124,7 @@ class Cropping(Spatial):
 
     preset: ClassVar[int | tuple[int, int]] = 1  # what None means
 
-    cropping: PairsField = field(
+    cropping: PairsField = fields.field(
         default=None, convert=_cropped, plain=_plain_pairs,
         doc="positions cut off each side: n, one n per axis, or (before, after) per axis; None: 1, for images 0.",
     )  # fmt: skip
@@ -158,10 +147,10 @@ class Cropping(Spatial):
 class CroppingImages(Cropping):
     """Cropping with a data format. Abstract."""
 
-    data_format: DataFormatField = data_format(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None)
     field_order = ("cropping",)
 
-    def layout(self) -> DataFormat:
+    def layout(self) -> fields.DataFormat:
         """Return ``data_format``."""
         return self.data_format
 
@@ -205,7 +194,7 @@ class Cropping3D(CroppingImages):
 class UpSampling(Spatial):
     """Each position repeated, or positions between them interpolated. Abstract."""
 
-    size: tuple[int, ...] = state(init=False)
+    size: tuple[int, ...] = fields.state(init=False)
 
     def length(self, size: int, axis: int) -> int:
         """Return size · times."""
@@ -234,7 +223,7 @@ class UpSampling1D(UpSampling):
 
     rank = 1
 
-    size: SizesField = sizes(default=2, single=True, doc=SIZE_DOC)
+    size: fields.SizesField = fields.sizes(default=2, single=True, doc=SIZE_DOC)
 
 
 class UpSampling2D(UpSampling):
@@ -248,13 +237,13 @@ class UpSampling2D(UpSampling):
 
     rank = 2
 
-    size: SizesField = sizes(default=(2, 2), doc=SIZE_DOC)
-    data_format: DataFormatField = data_format(default=None)
-    interpolation: Field[Literal["nearest", "bilinear", "bicubic"], str] = choice(
+    size: fields.SizesField = fields.sizes(default=(2, 2), doc=SIZE_DOC)
+    data_format: fields.DataFormatField = fields.data_format(default=None)
+    interpolation: fields.Field[Literal["nearest", "bilinear", "bicubic"], str] = fields.choice(
         "nearest", "bilinear", "bicubic", default="nearest", doc='"nearest", "bilinear" or "bicubic".'
     )
 
-    def layout(self) -> DataFormat:
+    def layout(self) -> fields.DataFormat:
         """Return ``data_format``."""
         return self.data_format
 
@@ -282,9 +271,9 @@ class UpSampling3D(UpSampling):
 
     rank = 3
 
-    size: SizesField = sizes(default=(2, 2, 2), doc=SIZE_DOC)
-    data_format: DataFormatField = data_format(default=None)
+    size: fields.SizesField = fields.sizes(default=(2, 2, 2), doc=SIZE_DOC)
+    data_format: fields.DataFormatField = fields.data_format(default=None)
 
-    def layout(self) -> DataFormat:
+    def layout(self) -> fields.DataFormat:
         """Return ``data_format``."""
         return self.data_format

@@ -5,18 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch.graph import Shape, Weight
+from anabranch.layers import fields
 from anabranch.layers.convolutional import Filtered, Windowed
-from anabranch.layers.fields import (
-    ConstraintField,
-    Field,
-    InitializerField,
-    RegularizerField,
-    constraint,
-    initializer,
-    integer,
-    regularizer,
-    state,
-)  # fmt: skip
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -26,12 +16,14 @@ if TYPE_CHECKING:
 class Depthwise(Windowed):
     """A window with ``depth_multiplier`` filters of its own for each input channel. Abstract."""
 
-    depth_multiplier: Field[int, int] = integer(default=1, doc="M, the number of filters for each input channel.", fixed=True)
-    depthwise_initializer: InitializerField = initializer(
+    depth_multiplier: fields.Field[int, int] = fields.integer(
+        default=1, doc="M, the number of filters for each input channel.", fixed=True
+    )
+    depthwise_initializer: fields.InitializerField = fields.initializer(
         default="glorot_uniform", doc="of the kernel (…window, C, M).", kw_only=True
     )
-    depthwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on that kernel.", kw_only=True)
-    depthwise_constraint: ConstraintField = constraint(default=None, doc="applied to that kernel after updates.", kw_only=True)
+    depthwise_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    depthwise_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
 
     def add_depthwise(self, name: str, channels: int) -> Weight:
         """Add the kernel (…window, C, M)."""
@@ -55,7 +47,7 @@ class DepthwiseConv(Depthwise):
         "depthwise_constraint", "bias_constraint",
     )  # fmt: skip
 
-    kernel: Weight = state(init=False)
+    kernel: Weight = fields.state(init=False)
 
     def made_for(self) -> int | None:
         """Return how many channels the kernel was made for."""
@@ -105,13 +97,11 @@ class SeparableConv(Depthwise, Filtered):
 
     option_names = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
 
-    pointwise_initializer: InitializerField = initializer(
+    pointwise_initializer: fields.InitializerField = fields.initializer(
         default="glorot_uniform", doc="of the 1x1 kernel (C · M, filters).", kw_only=True
     )
-    pointwise_regularizer: RegularizerField = regularizer(default=None, doc="a penalty on the 1x1 kernel.", kw_only=True)
-    pointwise_constraint: ConstraintField = constraint(
-        default=None, doc="applied to the 1x1 kernel after updates.", kw_only=True
-    )
+    pointwise_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
+    pointwise_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
     field_order = (
         "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "depth_multiplier", "activation",
         "use_bias", "depthwise_initializer", "pointwise_initializer", "bias_initializer", "depthwise_regularizer",
@@ -119,8 +109,8 @@ class SeparableConv(Depthwise, Filtered):
         "bias_constraint",
     )  # fmt: skip
 
-    depthwise_kernel: Weight = state(init=False)
-    pointwise_kernel: Weight = state(init=False)
+    depthwise_kernel: Weight = fields.state(init=False)
+    pointwise_kernel: Weight = fields.state(init=False)
 
     def made_for(self) -> int | None:
         """Return how many channels the depthwise kernel was made for."""

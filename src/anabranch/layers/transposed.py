@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from anabranch._errors import ArgumentError
 from anabranch.graph import Shape
+from anabranch.layers import fields
 from anabranch.layers.convolutional import Convolving
-from anabranch.layers.fields import (
-    Field,
-    PaddingField,
-    SizesField,
-    padding,
-    sizes,
-)  # fmt: skip
 from anabranch.layers.windows import spatial_shape
 from anabranch.ops import _kernels as kernels
 
@@ -24,14 +18,14 @@ if TYPE_CHECKING:
 class ConvTranspose(Convolving):
     """activation(x ⋆ᵀ kernel + bias), ⋆ᵀ the gradient of a convolution (Zeiler et al. 2010). Abstract: Conv2DTranspose, …"""
 
-    strides: SizesField = sizes(default=1, doc="how many times longer the result is.")
-    padding: PaddingField = padding(default="valid")  # type: ignore[assignment]  # it looks back nowhere
-    output_padding: Field[int | tuple[int, ...] | None, tuple[int, ...] | None] = sizes(
+    strides: fields.SizesField = fields.sizes(default=1, doc="how many times longer the result is.")
+    padding: fields.PaddingField = fields.padding(default="valid")  # type: ignore[assignment]  # it looks back nowhere
+    output_padding: fields.Field[int | tuple[int, ...] | None, tuple[int, ...] | None] = fields.sizes(
         default=None, least=0, optional=True,
         doc="lengthens the result by so many positions, fewer than the stride; None gives length · stride for ``same`` and "
         "(length - 1) · stride + max(window, stride) for ``valid``.",
     )  # fmt: skip
-    dilation_rate: SizesField = sizes(default=1, doc="the distance between the window's elements in the output.")
+    dilation_rate: fields.SizesField = fields.sizes(default=1, doc="the distance between the window's elements in the output.")
     field_order: ClassVar[tuple[str, ...]] = (
         "filters",
         "kernel_size",

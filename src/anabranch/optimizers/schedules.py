@@ -8,7 +8,6 @@ from typing import Any
 
 from anabranch import registry
 from anabranch._arguments import guarded
-from anabranch._asked import module_of
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, number, text
 from anabranch.registry import Json, Registry, finder, writer
@@ -68,7 +67,26 @@ def _numbers(value: Any, owner: object, name: str) -> list[float]:
 INITIAL_DOC = "the learning rate of step 0."
 
 
-class ExponentialDecay(LearningRateSchedule):
+class _OverTime(LearningRateSchedule):
+    """Base of schedules over the time step / decay_steps."""
+
+    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    decay_steps: Field[float, float] = number(above=0, doc="how many steps are one unit of time.")
+    decay_rate: Field[float, float] = number(least=0, doc="how far the learning rate goes down in one: the rate above.")
+    staircase: Field[bool, bool] = boolean(default=False, doc="whether the time is rounded down.")
+    field_order = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase")
+
+    @guarded
+    def __call__(self, step: float) -> float:
+        """Return the learning rate of a step."""
+        time = step / self.decay_steps
+        return self._decayed(math.floor(time) if self.staircase else time)
+
+    def _decayed(self, time: float) -> float:
+        raise NotImplementedError
+
+
+class ExponentialDecay(_OverTime):
     """Multiply the learning rate by ``decay_rate`` every ``decay_steps``: initial · rate^(step / decay_steps).
 
     Example:
@@ -76,17 +94,27 @@ class ExponentialDecay(LearningRateSchedule):
         0.025
     """
 
-    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
-    decay_steps: Field[float, float] = number(above=0, doc="after how many steps the rate has been multiplied once.")
-    decay_rate: Field[float, float] = number(least=0, doc="the factor.")
-    staircase: Field[bool, bool] = boolean(default=False, doc="whether the exponent is rounded down.")
     name: Field[str, str] = text(default="ExponentialDecay", doc="a name.")
+    field_order = _OverTime.field_order
 
-    @guarded
-    def __call__(self, step: float) -> float:
-        """Return the learning rate of a step."""
-        power = step / self.decay_steps
-        return float(self.initial_learning_rate * self.decay_rate ** (math.floor(power) if self.staircase else power))
+    def _decayed(self, time: float) -> float:
+        return self.initial_learning_rate * float(self.decay_rate**time)
+
+
+class InverseTimeDecay(_OverTime):
+    """Divide the learning rate by a line: initial / (1 + rate · step / decay_steps).
+
+    Example:
+        >>> steps = InverseTimeDecay(0.1, decay_steps=10, decay_rate=1.0, staircase=True)
+        >>> steps(9), steps(10)
+        (0.1, 0.05)
+    """
+
+    name: Field[str, str] = text(default="InverseTimeDecay", doc="a name.")
+    field_order = _OverTime.field_order
+
+    def _decayed(self, time: float) -> float:
+        return self.initial_learning_rate / (1 + self.decay_rate * time)
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -139,27 +167,6 @@ class PolynomialDecay(LearningRateSchedule):
         done = min(step, steps) / steps
         span = self.initial_learning_rate - self.end_learning_rate
         return float(span * (1 - done) ** self.power + self.end_learning_rate)
-
-
-class InverseTimeDecay(LearningRateSchedule):
-    """Divide the learning rate by a line: initial / (1 + rate · step / decay_steps).
-
-    Example:
-        >>> InverseTimeDecay(0.1, decay_steps=10, decay_rate=1.0)(10)
-        0.05
-    """
-
-    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
-    decay_steps: Field[float, float] = number(above=0, doc="after how many steps the divisor has grown by decay_rate.")
-    decay_rate: Field[float, float] = number(least=0, doc="the slope of the divisor.")
-    staircase: Field[bool, bool] = boolean(default=False, doc="whether step / decay_steps is rounded down.")
-    name: Field[str, str] = text(default="InverseTimeDecay", doc="a name.")
-
-    @guarded
-    def __call__(self, step: float) -> float:
-        """Return the learning rate of a step."""
-        time = step / self.decay_steps
-        return float(self.initial_learning_rate / (1 + self.decay_rate * (math.floor(time) if self.staircase else time)))
 
 
 ALPHA_DOC = "the lowest learning rate, as a fraction of the highest."
@@ -233,7 +240,7 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 _registry: Registry[LearningRateSchedule] = Registry(
     "schedule", "keras.optimizers.schedules", LearningRateSchedule,
-    lambda: {cls.__name__: cls for cls in LearningRateSchedule.__subclasses__() if module_of(cls) == __name__},
+    lambda: {name: globals()[name] for name in __all__ if name not in ("LearningRateSchedule", "deserialize", "serialize")},
     callables=False,
 )  # fmt: skip
 

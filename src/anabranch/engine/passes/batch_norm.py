@@ -10,19 +10,8 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 from torch.fx.node import Argument
 
-from anabranch.engine.passes.base import (
-    Call,
-    Note,
-    Pass,
-    Settings,
-    argument,
-    constants_only,
-    is_call,
-    kind_of,
-    like,
-    only_user,
-    path_of,
-)
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, constants_only
+from anabranch.engine.passes.nodes import argument, is_call, kind_of, like, only_user, path_of
 from anabranch.engine.passes.operations import CONVOLUTIONS, TRANSPOSED
 
 _LINEAR = (F.linear,)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Settings, is_call, like, path_of
+from anabranch.engine.passes.base import Settings
 from anabranch.engine.passes.fusion import PACKING
 from anabranch.engine.passes.mutation import changed_values
+from anabranch.engine.passes.nodes import is_call, like, path_of
 from anabranch.engine.passes.operations import is_pure
 
 

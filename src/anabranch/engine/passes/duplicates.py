@@ -7,8 +7,9 @@ from collections.abc import Hashable
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Note, Pass, Settings, always, erase_unread, merged, path_of
+from anabranch.engine.passes.base import Note, Pass, Settings, always
 from anabranch.engine.passes.mutation import changed_values
+from anabranch.engine.passes.nodes import erase_unread, merged, path_of
 from anabranch.engine.passes.operations import is_needless, is_pure
 
 

@@ -14,22 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import (
-    Call,
-    Note,
-    Pass,
-    Settings,
-    argument,
-    attribute,
-    constants_only,
-    is_call,
-    kind_of,
-    like,
-    only_user,
-    path_of,
-    shape_of,
-    way_of,
-)  # fmt: skip
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, constants_only
+from anabranch.engine.passes.nodes import argument, attribute, is_call, kind_of, like, only_user, path_of, shape_of, way_of
 
 _mkldnn: Any = torch.ops.mkldnn
 _ADDITIONS = (operator.add, torch.add, "add")

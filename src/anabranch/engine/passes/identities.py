@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, merged
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always
+from anabranch.engine.passes.nodes import erase_unread, is_call, merged
 from anabranch.engine.passes.operations import is_needless
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.truediv: 1, operator.pow: 1, torch.add: 0, torch.mul: 1}

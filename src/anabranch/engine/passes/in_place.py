@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, argument, only_user, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always
 from anabranch.engine.passes.fusion import FUSED, INTO_SUM, WITH_SUM
+from anabranch.engine.passes.nodes import argument, only_user, path_of
 from anabranch.engine.passes.operations import (
     FLAG_BY_RESULT,
     FLOATS,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Settings, always, erase_unread, is_call, path_of, shape_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings, always
+from anabranch.engine.passes.nodes import erase_unread, is_call, path_of, shape_of
 from anabranch.engine.passes.operations import is_elementwise, is_reduction
 
 Order = tuple[int, ...]

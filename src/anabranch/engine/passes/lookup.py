@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph
 
-from anabranch.engine.passes.base import Call, Note, Pass, Settings, argument, is_call, like, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings
+from anabranch.engine.passes.nodes import argument, is_call, like, path_of
 
 _OPTIONS = ("padding_idx", None), ("max_norm", None), ("norm_type", 2.0), ("scale_grad_by_freq", False), ("sparse", False)
 

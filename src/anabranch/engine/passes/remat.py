@@ -11,9 +11,10 @@ from fnmatch import fnmatchcase
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import Call, Note, Pass, Settings, path_of
+from anabranch.engine.passes.base import Call, Note, Pass, Settings
 from anabranch.engine.passes.budget import fit
 from anabranch.engine.passes.mutation import changed_values
+from anabranch.engine.passes.nodes import path_of
 from anabranch.engine.passes.segments import once, replace, runs_of
 
 Key = tuple[str, str]

@@ -10,7 +10,7 @@ from torch.fx import Graph, Interpreter, Node
 from torch.fx.node import Target
 
 from anabranch import runtime
-from anabranch.engine.passes.base import attribute
+from anabranch.engine.passes.nodes import attribute
 
 Shapes = Sequence[tuple[int, ...]]
 

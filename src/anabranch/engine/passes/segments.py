@@ -12,9 +12,10 @@ from typing import cast
 import torch
 from torch.fx import Graph, GraphModule, Node
 
-from anabranch.engine.passes.base import Call, Note, Settings, like, path_of
+from anabranch.engine.passes.base import Call, Note, Settings
 from anabranch.engine.passes.in_place import IN_PLACE
 from anabranch.engine.passes.mutation import changed_values
+from anabranch.engine.passes.nodes import like, path_of
 
 HOLDER = "segments"  # where in the module they are
 

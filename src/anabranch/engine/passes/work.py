@@ -7,7 +7,7 @@ import math
 import torch
 from torch.fx import Graph, Node
 
-from anabranch.engine.passes.base import attribute, is_call, only_user, shape_of, way_of
+from anabranch.engine.passes.nodes import attribute, is_call, only_user, shape_of, way_of
 from anabranch.engine.passes.operations import CONVOLUTIONS
 
 HEAVY = 10**9
