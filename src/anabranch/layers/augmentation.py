@@ -86,6 +86,10 @@ class RandomImages(Seeded):
         """Return (B, H, W, C) changed, each image in its own way."""
         raise NotImplementedError(f"{type(self).__name__} must write change(images)")
 
+    def unchanged(self, images: Tensor) -> Tensor:
+        """Return what images become unless training: themselves."""
+        return images
+
     def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         """Change while training."""
         shape = runtime.shape_of(inputs)
@@ -93,9 +97,9 @@ class RandomImages(Seeded):
             self.compute_output_shape(shape)
             if len(shape) == 3:
                 return self.call(inputs[None], training)[0]
-        images = kernels.cast(inputs, self.compute_dtype)
         if not training:
-            return images
+            return kernels.cast(self.unchanged(inputs), self.compute_dtype)
+        images = kernels.cast(inputs, self.compute_dtype)
         if self.data_format == "channels_last":
             return self.change(images)
         return kernels.permute(self.change(kernels.permute(images, (0, 2, 3, 1))), (0, 3, 1, 2))
@@ -162,17 +166,9 @@ class RandomCrop(RandomImages):
         """Crop at random positions."""
         return kernels.random_crop(images, (self.height, self.width), self.generator())
 
-    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
-        """Crop."""
-        shape = runtime.shape_of(inputs)
-        if shape is not None:
-            self.compute_output_shape(shape)
-            if len(shape) == 3:
-                return self.call(inputs[None], training)[0]
-        if training:
-            return super().call(inputs, training=True)
-        middle = kernels.middle(inputs, (self.height, self.width), 1 if self.data_format == "channels_last" else 2)
-        return kernels.cast(middle, self.compute_dtype)
+    def unchanged(self, images: Tensor) -> Tensor:
+        """Crop the middle."""
+        return kernels.middle(images, (self.height, self.width), 1 if self.data_format == "channels_last" else 2)
 
 
 FILL_DOC = (
@@ -266,10 +262,15 @@ class RandomZoom(Warp):
         return kernels.random_zoom(images, reach(self.height_factor), width, self.sampling(), self.generator())
 
 
-RANGE_DOC = "the least and greatest value of an image."
+class Toning(RandomImages):
+    """A change of each image's values. Abstract."""
+
+    value_range: RangeField = fields.field(
+        default=(0, 255), convert=_pair, plain=fields.listed, doc="the least and greatest value of an image."
+    )
 
 
-class RandomContrast(RandomImages):
+class RandomContrast(Toning):
     """Scale each image's distance from its channels' means by a draw from [1 - factor, 1 + factor], while training.
 
     Shapes: (B, H, W, C) -> (B, H, W, C).
@@ -283,7 +284,6 @@ class RandomContrast(RandomImages):
     factor: FactorField = fields.field(
         convert=_contrast, plain=fields.listed, doc="a number, or (a, b) to draw from [1 - a, 1 + b]."
     )
-    value_range: RangeField = fields.field(default=(0, 255), convert=_pair, plain=fields.listed, doc=RANGE_DOC)
 
     def change(self, images: Tensor) -> Tensor:
         """Scale."""
@@ -291,7 +291,7 @@ class RandomContrast(RandomImages):
         return kernels.random_contrast(images, (1.0 - low, 1.0 + high), self.value_range, self.generator())
 
 
-class RandomBrightness(RandomImages):
+class RandomBrightness(Toning):
     """Add to each image a fraction of the range of values, while training: (B, H, W, C) -> (B, H, W, C).
 
     Example:
@@ -303,7 +303,6 @@ class RandomBrightness(RandomImages):
     factor: RangeFactorField = fields.field(
         convert=_range, plain=fields.listed, doc="fractions of the range: (low, high), or ±factor."
     )
-    value_range: RangeField = fields.field(default=(0, 255), convert=_pair, plain=fields.listed, doc=RANGE_DOC)
 
     def change(self, images: Tensor) -> Tensor:
         """Add."""

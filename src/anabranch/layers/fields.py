@@ -75,7 +75,7 @@ _OWNERS = {"activity": "the output", "depthwise": "the depthwise kernel", "point
 
 
 class _Option(Field[Any, Any]):
-    """An option of what the field's name begins with, mostly a weight; ``{}`` in its line stands for that."""
+    """An option of what the field's name begins with, mostly a weight; ``{}`` in its line means that."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         super().__set_name__(owner, name)

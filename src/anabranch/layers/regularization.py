@@ -60,12 +60,11 @@ class Dropout(Dropping):
         [[1.0, 1.0]]
     """
 
-    rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of elements that are dropped.")
+    field_order = ("rate",)
     noise_shape: fields.Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = fields.field(
         default=None, convert=_noise_shape, plain=fields.listed,
         doc="1 where the elements along an axis are dropped together, None where each is drawn; None: each.",
     )  # fmt: skip
-    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape, which ``noise_shape`` must fit."""
@@ -92,8 +91,6 @@ class SpatialDropout(Dropping):
     others_by_position = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
 
     rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of channels that are dropped.")
-    data_format: fields.DataFormatField = fields.data_format(default=None)
-    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -102,11 +99,10 @@ class SpatialDropout(Dropping):
 
     def noise(self) -> tuple[int | None, ...]:
         """Return 1 along the spatial axes: a channel is dropped whole."""
-        ones = (1,) * self.rank
-        return (None, *ones, None) if self.data_format == "channels_last" else (None, None, *ones)
+        return (None, *(1,) * self.rank, None)
 
 
-class SpatialDropout1D(Dropping):
+class SpatialDropout1D(SpatialDropout):
     """While training, drop whole channels of (B, T, C) (Tompson et al. 2015).
 
     Example:
@@ -115,22 +111,21 @@ class SpatialDropout1D(Dropping):
         (None, 20, 4)
     """
 
-    others_by_position = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
+    rank = 1
 
-    rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of channels that are dropped.")
-    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the input's shape."""
-        check_rank(input_shape, 3, "batch, steps, channels")
-        return input_shape
+class DroppingImages(SpatialDropout):
+    """Drop whole channels of images with a data format. Abstract."""
+
+    field_order = ("rate",)
+    data_format: fields.DataFormatField = fields.data_format(default=None)
 
     def noise(self) -> tuple[int | None, ...]:
-        """Return 1 along the steps: a channel is dropped whole."""
-        return (None, 1, None)
+        """Return 1 along the spatial axes."""
+        return super().noise() if self.data_format == "channels_last" else (None, None, *(1,) * self.rank)
 
 
-class SpatialDropout2D(SpatialDropout):
+class SpatialDropout2D(DroppingImages):
     """While training, drop whole channels of (B, H, W, C) (Tompson et al. 2015).
 
     Example:
@@ -142,7 +137,7 @@ class SpatialDropout2D(SpatialDropout):
     rank = 2
 
 
-class SpatialDropout3D(SpatialDropout):
+class SpatialDropout3D(DroppingImages):
     """While training, drop whole channels of (B, D, H, W, C) (Tompson et al. 2015).
 
     Example:
@@ -164,7 +159,6 @@ class GaussianNoise(Seeded):
     """
 
     stddev: fields.NumberField = fields.number(least=0, doc="the standard deviation of the noise.")
-    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Add noise while training."""
@@ -181,7 +175,6 @@ class GaussianDropout(Seeded):
     """
 
     rate: fields.NumberField = fields.number(least=0, below=1, doc="the rate of the Dropout with as much noise.")
-    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Multiply by noise while training."""
