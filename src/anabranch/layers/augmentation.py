@@ -262,15 +262,10 @@ class RandomZoom(Warp):
         return kernels.random_zoom(images, reach(self.height_factor), width, self.sampling(), self.generator())
 
 
-class Toning(RandomImages):
-    """A change of each image's values. Abstract."""
-
-    value_range: RangeField = fields.field(
-        default=(0, 255), convert=_pair, plain=fields.listed, doc="the least and greatest value of an image."
-    )
+RANGE_DOC = "the least and greatest value of an image."
 
 
-class RandomContrast(Toning):
+class RandomContrast(RandomImages):
     """Scale each image's distance from its channels' means by a draw from [1 - factor, 1 + factor], while training.
 
     Shapes: (B, H, W, C) -> (B, H, W, C).
@@ -284,6 +279,7 @@ class RandomContrast(Toning):
     factor: FactorField = fields.field(
         convert=_contrast, plain=fields.listed, doc="a number, or (a, b) to draw from [1 - a, 1 + b]."
     )
+    value_range: RangeField = fields.field(default=(0, 255), convert=_pair, plain=fields.listed, doc=RANGE_DOC)
 
     def change(self, images: Tensor) -> Tensor:
         """Scale."""
@@ -291,7 +287,7 @@ class RandomContrast(Toning):
         return kernels.random_contrast(images, (1.0 - low, 1.0 + high), self.value_range, self.generator())
 
 
-class RandomBrightness(Toning):
+class RandomBrightness(RandomImages):
     """Add to each image a fraction of the range of values, while training: (B, H, W, C) -> (B, H, W, C).
 
     Example:
@@ -303,6 +299,7 @@ class RandomBrightness(Toning):
     factor: RangeFactorField = fields.field(
         convert=_range, plain=fields.listed, doc="fractions of the range: (low, high), or ±factor."
     )
+    value_range: RangeField = fields.field(default=(0, 255), convert=_pair, plain=fields.listed, doc=RANGE_DOC)
 
     def change(self, images: Tensor) -> Tensor:
         """Add."""

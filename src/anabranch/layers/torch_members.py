@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from anabranch import _process, runtime
 from anabranch._arguments import to_boolean
+from anabranch._docstrings import described
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch.layers.holding import Holding, numbered
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="TorchMembers")
 _MODULES = "torch.nn.modules.module"
+_described = described({
+    "prefix": "is put before the names.", "recurse": "whether those of layers inside are among them.",
+    "remove_duplicate": "whether a tensor comes once, under its first name.",
+})  # fmt: skip
 _NO_HOOKS: Mapping[int, Callable[..., Any]] = types.MappingProxyType({})
 
 
@@ -152,13 +157,11 @@ class TorchMembers(_Registered):
 
     # Parameters
 
+    @_described
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
         """Yield the tensors of the weights that gradients can train, as an optimizer of ``torch.optim`` takes them.
 
         They are what the layer computes with; ``requires_grad`` is false where the layer or the weight is frozen.
-
-        Args:
-            recurse: whether those of layers inside are among them.
 
         Example:
             >>> from anabranch import Input, Model, layers
@@ -168,32 +171,24 @@ class TorchMembers(_Registered):
         """
         return (tensor for _, tensor in self.named_parameters(recurse=recurse))
 
+    @_described
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield ``parameters`` with their names, which are those of ``to_torch()``.
 
-        Args:
-            prefix: is put before the names.
-            recurse: whether those of layers inside are among them.
-            remove_duplicate: whether a tensor comes once, under its first name.
-
         Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dense(2)
-            >>> layer.build((None, 4))
-            >>> [name for name, _ in layer.named_parameters()]
-            ['weight', 'bias']
+            >>> from anabranch import Input, Sequential, layers
+            >>> [name for name, _ in Sequential([Input((4,)), layers.Dense(2)]).named_parameters()]
+            ['dense.weight', 'dense.bias']
         """
         self._ready()
         found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "named_parameters")(prefix, recurse, remove_duplicate)
         return found
 
+    @_described
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """Yield the tensors of the other weights, such as running statistics.
-
-        Args:
-            recurse: whether those of layers inside are among them.
 
         Example:
             >>> from anabranch import layers
@@ -204,15 +199,11 @@ class TorchMembers(_Registered):
         """
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
 
+    @_described
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield ``buffers`` with their names, which are those of ``to_torch()``.
-
-        Args:
-            prefix: is put before the names.
-            recurse: whether those of layers inside are among them.
-            remove_duplicate: whether a tensor comes once, under its first name.
 
         Example:
             >>> from anabranch import layers
@@ -225,13 +216,13 @@ class TorchMembers(_Registered):
         found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "named_buffers")(prefix, recurse, remove_duplicate)
         return found
 
+    @_described
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
         """Return all weights' tensors by name, in torch's layout, as the ``state_dict`` of ``to_torch()``.
 
         Args:
             args: ``destination``, ``prefix`` and ``keep_vars`` by position, as torch still takes them.
             destination: a dict to add to.
-            prefix: is put before the names.
             keep_vars: whether the tensors are those that autograd knows, instead of detached ones.
 
         Example:

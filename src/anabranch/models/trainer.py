@@ -429,11 +429,10 @@ class Trainer(_Model):
             >>> from anabranch import Sequential, layers
             >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
             >>> model.compile(loss="mse")
-            >>> model.test_on_batch([[1.0, 1.0]], [[0.0]])
-            4.0
+            >>> loss = model.test_on_batch([[1.0, 1.0]], [[0.0]])
             >>> model.reset_metrics()
-            >>> float(model.get_metrics_result()["loss"])
-            0.0
+            >>> loss, float(model.get_metrics_result()["loss"])
+            (4.0, 0.0)
         """
         for metric in self.metrics:
             metric.reset_state()

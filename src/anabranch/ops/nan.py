@@ -12,7 +12,10 @@ from anabranch.ops._values import dtype, floats, one_axis, rank, reduced, some_a
 from anabranch.ops.arithmetic import _running
 from anabranch.ops.reduction import _quantile
 
-ARGUMENTS = {"method": "what is between two elements, as in :func:`quantile`."}
+ARGUMENTS = {
+    "q": "the fractions from 0 to 1, of percentiles the percentages from 0 to 100: a number or a vector.",
+    "method": "what is between two elements, as in :func:`quantile`.",
+}
 
 
 @operation(mask=along())
@@ -155,9 +158,6 @@ def nanmedian(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tenso
 def nanquantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-quantiles over the axes, without NaN; the axes of ``q`` come first.
 
-    Args:
-        q: the fractions from 0 to 1, a number or a vector.
-
     >>> nanquantile([1.0, float("nan"), 2.0], 0.5)
     tensor(1.5000)
     """
@@ -167,9 +167,6 @@ def nanquantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "
 @operation()
 def nanpercentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-th percentiles over the axes, without NaN; the axes of ``q`` come first.
-
-    Args:
-        q: the percentages from 0 to 100, a number or a vector.
 
     >>> nanpercentile([1.0, float("nan"), 3.0], 100)
     tensor(3.)

@@ -27,7 +27,7 @@ from anabranch.ops._values import (
 )
 
 ARGUMENTS = {
-    "q": "the fractions, a number or a vector.",
+    "q": "the fractions from 0 to 1, of percentiles the percentages from 0 to 100: a number or a vector.",
     "method": 'what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".',
     "initial": "a value that takes part; None: none.",
 }
@@ -236,9 +236,6 @@ def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def quantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-quantiles over the axes; the axes of ``q`` come first.
 
-    Args:
-        q: the fractions from 0 to 1, a number or a vector.
-
     >>> quantile([1.0, 2.0, 4.0], 0.5)
     tensor(2.)
     """
@@ -248,9 +245,6 @@ def quantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "lin
 @operation()
 def percentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-th percentiles over the axes; the axes of ``q`` come first.
-
-    Args:
-        q: the percentages from 0 to 100, a number or a vector.
 
     >>> percentile([1.0, 2.0, 4.0], 50.0)
     tensor(2.)
