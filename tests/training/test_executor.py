@@ -75,6 +75,27 @@ def test_layer_by_layer_reaches_the_users_own_lines() -> None:
     assert not any(issubclass(kind, torch.Tensor) for kind in seen)
 
 
+def test_a_step_walks_the_layers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for the trained weights, which a subclass may choose, once for all else that training asks of layers."""
+    model, walks = model_of(), 0
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc"])
+    x, y = data(4)
+    model.train_on_batch(x, y)
+    model.predict_on_batch(x)
+    walk = Model.inner_layers
+
+    def counted(self: Model) -> Any:
+        nonlocal walks
+        walks += 1
+        return walk(self)
+
+    monkeypatch.setattr(Model, "inner_layers", counted)
+    model.train_on_batch(x, y)
+    assert walks == 2
+    model.predict_on_batch(x)
+    assert walks == 2, "a prediction walks none"
+
+
 @pytest.mark.parametrize("size", [1, 3, 50])
 def test_groups_of_steps_give_the_same_numbers(size: int) -> None:
     same(trained(steps_per_execution=size), trained())

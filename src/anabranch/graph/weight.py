@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from anabranch import _tree
 from anabranch._asked import is_boolean, shown
 from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
-from anabranch._frames import bound_methods, bounded, unbounded
+from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
 from anabranch.graph.shapes import Shape, product
 
@@ -190,10 +190,13 @@ class Weight:
         return product(self.shape) or 0
 
     @property
-    @bounded
     def value(self) -> EngineTensor:
         """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its traced read."""
-        return self.engine.native(self)
+        try:
+            return self.engine.native(self)
+        except BaseException as error:
+            leave(error)
+            raise
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return the values as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""

@@ -175,7 +175,8 @@ class Layer(Configured):
             >>> [layer.units for layer in Block().sublayers()]
             [8, 3]
         """
-        return list(dict.fromkeys(layer for layer in self._inside() if isinstance(layer, Layer)))
+        found = self._held_objects()
+        return list(dict.fromkeys(leaf for leaf in found if isinstance(leaf, Layer))) if found else found
 
     def inner_layers(self) -> Iterator[Layer]:
         """Yield this layer and every layer inside it, each once.

@@ -44,6 +44,7 @@ class InputLayer(Layer):
     """
 
     is_source = True
+    own_state = Layer.own_state | {"batch_shape", "models"}
 
     def __init__(
         self,

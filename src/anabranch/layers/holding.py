@@ -172,13 +172,14 @@ class Holding(Operation):
     def set_mode(self, training: bool) -> None:
         """Bring the torch modules among the attributes into training mode, or out of it."""
         if self._third_party:
-            runtime.set_mode([leaf for _, value in self._held() for leaf in _objects(value)], training)
+            runtime.set_mode(self._held_objects(), training)
 
     # Layers inside
 
-    def _inside(self) -> list[Holding]:
-        """Return the layers held directly by this one's attributes, in the order they were set."""
-        return [leaf for _, value in self._held() for leaf in _objects(value) if isinstance(leaf, Holding)]
+    def _held_objects(self) -> list[Any]:
+        """Return what the attributes hold that may be layers, metrics or modules, in the order they were set."""
+        held = self._held()
+        return [leaf for _, value in held for leaf in _objects(value)] if held else held
 
     def _held(self) -> list[tuple[str, Any]]:
         """Return the attributes that may hold layers, metrics or modules."""
@@ -187,8 +188,8 @@ class Holding(Operation):
 
     def held_metrics(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
-        held = (leaf for _, value in self._held() for leaf in _objects(value))
-        return [leaf for leaf in held if method(leaf, "update_state") and method(leaf, "reset_state")]
+        found = self._held_objects()
+        return [leaf for leaf in found if method(leaf, "update_state") and method(leaf, "reset_state")]
 
     @property
     def metrics(self) -> list[Any]:

@@ -146,9 +146,10 @@ class Model(Structure):
             >>> model.need_running_graph() is model.graph
             True
         """
-        if self.running_graph is None and self._seen is not None:
-            self.follow(self._seen)
         graph = self.running_graph
+        if graph is None and self._seen is not None:
+            self.follow(self._seen)
+            graph = self.running_graph
         if graph is None:
             raise self._not_built()
         return graph

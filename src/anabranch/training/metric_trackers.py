@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -120,8 +120,12 @@ def loss_tracker(compiled: Compiled) -> LossTracker:
 
 def own_metrics(model: Trainable) -> list[Metric]:
     """Return the metrics that a model and its layers hold; as in Keras, not those of models inside it."""
-    here: object = model
-    inside: list[Any] = [layer for layer in model.inner_layers() if layer is here or method(layer, "train_step") is None]
+    return metrics_in(model.inner_layers(), model)
+
+
+def metrics_in(layers: Iterable[Any], model: Trainable) -> list[Metric]:
+    """Return the metrics that ``layers``, those of a model, hold; without those of other models."""
+    inside = (layer for layer in layers if layer is model or method(layer, "train_step") is None)
     return list({id(metric): metric for layer in inside for metric in layer.held_metrics()}.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ from anabranch.graph.call_site import warn
 from anabranch.training.compiled import Compiled, Tensors, detached
 from anabranch.training.data.batch import Batch
 from anabranch.training.executor import Executor, Report, silent
-from anabranch.training.metric_trackers import own_metrics
+from anabranch.training.metric_trackers import metrics_in, own_metrics
 from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable
 
@@ -30,7 +31,6 @@ class TrainStep:
         self._compiled = compiled
         self._strategy = strategy
         self._report = report
-        runtime.refuse_unfrozen(model.non_trainable_weights)
         self._executor = Executor(model, True, strategy, report)
         self._trained: list[Weight]
         self._regularized: list[Weight]
@@ -40,12 +40,15 @@ class TrainStep:
     def _prepare(self) -> None:
         model, compiled = self._model, self._compiled
         self._trained = model.trainable_weights
+        trained = set(self._trained)
+        layers: list[Any] = list(model.inner_layers())  # one walk for all that is asked of them
+        runtime.refuse_unfrozen(weight for layer in layers for weight in layer.own_weights() if weight not in trained)
         if self._trained:
             compiled.optimizer.build(self._trained)
         else:
             warn("The model has no trainable weights, so nothing is learned.")
         self._regularized = regularized(self._trained)
-        compiled.report_metrics(own_metrics(model))
+        compiled.report_metrics(metrics_in(layers, model))
         self._take = self._captured() or self._plain
 
     def _captured(self) -> Step | None:
