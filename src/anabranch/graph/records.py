@@ -95,6 +95,8 @@ class Operation:
     """How often its settings changed, so that compiled models notice."""
     watched: Mapping[str, Any] = types.MappingProxyType({})
     """What it reports to training, by name."""
+    has_layers: ClassVar[bool] = False
+    """Whether it is a model, whose ``layers`` is what it holds."""
     training: bool = False
     """Whether it runs as in training where a call does not say, as after ``train()``."""
 
@@ -207,6 +209,14 @@ class Operation:
     def sublayers(self) -> Sequence[Operation]:
         """Return the layers held directly."""
         return ()
+
+    def own_weights(self) -> Sequence[Weight]:
+        """Return its own weights, without those of layers inside."""
+        return ()
+
+    def held_attributes(self) -> list[tuple[str, Any]]:
+        """Return its attributes that may hold layers."""
+        return []
 
     def inner_layers(self) -> Iterator[Operation]:
         """Yield the layers: itself, where it is one, and every one inside."""

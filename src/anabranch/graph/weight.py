@@ -120,7 +120,8 @@ class Weight:
     """
 
     __slots__ = (
-        "__weakref__", "assigned", "axes", "dtype", "engine", "gradients", "home", "name", "options", "shape", "tensor",
+        "__weakref__", "assigned", "axes", "dtype", "engine", "gradients", "home", "learned", "name", "options", "shape",
+        "tensor",
     )  # fmt: skip
 
     @unbounded
@@ -138,6 +139,7 @@ class Weight:
         self.shape = shape
         self.dtype = dtype
         self.options = options if isinstance(options, WeightOptions) else WeightOptions(options)
+        self.learned = self.options.trainable  # by which files order it, whatever is frozen later
         self.home = home
         self.engine = engine
         self.axes = axes
@@ -168,7 +170,7 @@ class Weight:
         """Return a weight of the same values, which are drawn the same where nobody asked for them yet."""
         twin = Weight(self.name, self.shape, self.dtype, self.options, copy.deepcopy(self.home, memo), self.engine, self.axes)
         twin.tensor, twin.assigned = copy.deepcopy(self.tensor, memo), self.assigned
-        twin.gradients = self.gradients
+        twin.gradients, twin.learned = self.gradients, self.learned
         memo[id(self)] = twin
         return twin
 

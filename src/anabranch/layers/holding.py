@@ -166,7 +166,7 @@ class Holding(Operation):
         return self._weights
 
     def _torch_attributes(self) -> dict[str, list[Any]]:
-        held = self._held()  # by most layers nothing
+        held = self.held_attributes()  # by most layers nothing
         return {key: found for key, value in held if (found := list(_objects(value)))} if held else {}
 
     def set_mode(self, training: bool) -> None:
@@ -178,10 +178,10 @@ class Holding(Operation):
 
     def _held_objects(self) -> list[Any]:
         """Return what the attributes hold that may be layers, metrics or modules, in the order they were set."""
-        held = self._held()
+        held = self.held_attributes()
         return [leaf for _, value in held for leaf in _objects(value)] if held else held
 
-    def _held(self) -> list[tuple[str, Any]]:
+    def held_attributes(self) -> list[tuple[str, Any]]:
         """Return the attributes that may hold layers, metrics or modules."""
         own = self.own_state
         return [(key, value) for key, value in vars(self).items() if key not in own and type(value) not in _PLAIN]

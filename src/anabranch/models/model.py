@@ -53,6 +53,7 @@ class Model(Structure):
         ((None, 2), 46)
     """
 
+    has_layers: ClassVar[bool] = True
     first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them

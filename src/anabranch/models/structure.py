@@ -294,10 +294,10 @@ class Structure(Trainer):
         )  # fmt: skip
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
-        """Write the weights to a ``.safetensors`` file, by path.
+        """Write the weights to a file.
 
         Args:
-            filepath: the file, whose name ends in ``.safetensors``.
+            filepath: the file, whose name ends in ``.weights.h5``, which Keras reads, or in ``.safetensors``.
             overwrite: whether a file of that name is replaced; else it is an error.
 
         Example:
@@ -312,11 +312,12 @@ class Structure(Trainer):
         """
         saving.save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | Path) -> None:
-        """Read the weights from a ``.safetensors`` file, by path and shape.
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False) -> None:
+        """Read the weights from a file, by path and shape; nothing changes unless all of them fit.
 
         Args:
-            filepath: the file, whose name ends in ``.safetensors``.
+            filepath: the file, whose name ends in ``.weights.h5``, as Keras writes it, or in ``.safetensors``.
+            skip_mismatch: load what fits and warn of the rest.
 
         Example:
             >>> import pathlib, tempfile
@@ -327,7 +328,7 @@ class Structure(Trainer):
             ...     first.save_weights(pathlib.Path(folder) / "w.safetensors")
             ...     second.load_weights(pathlib.Path(folder) / "w.safetensors")
         """
-        saving.load_weights(self, filepath)
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch)
 
 
 def _with_replay(model: Structure, execution: engine.Execution, trains: bool) -> engine.Execution:

@@ -1,21 +1,18 @@
-"""Weights in a safetensors file, by path: written whole or not at all, read by name and shape."""
+"""Weights in files: ``.weights.h5`` as Keras has them, or ``.safetensors`` by path; written whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError, NotReadyError
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch._frames import bounded
 from anabranch.graph import AnyModel, Operation, Weight
+from anabranch.saving import files, hdf5, keras_state, matching, safetensors_format
+from anabranch.saving.matching import Wanted
 
-if TYPE_CHECKING:
-    import numpy as np
+HDF5, SAFETENSORS = ".weights.h5", ".safetensors"
 
 
 def weight_paths(model: AnyModel) -> dict[str, Weight]:
@@ -46,8 +43,11 @@ def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) 
 
     Args:
         model: the model.
-        filepath: the file, whose name ends in ``.safetensors``.
+        filepath: the file, whose name ends in ``.weights.h5``, which Keras reads, or in ``.safetensors``.
         overwrite: whether a file of that name is replaced; else it is an error.
+
+    Raises:
+        OSError: the file could not be written; what was there before is untouched.
 
     Example:
         >>> import pathlib, tempfile
@@ -59,38 +59,30 @@ def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) 
         ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
         ['w.safetensors']
     """
-    _check_model(model, "save_weights")
     path = _checked(filepath)
-    if path.exists() and not overwrite:
-        raise ArgumentError("The file is there already.", got=str(path), repair="overwrite=True, or another name")
+    _check_model(model, "save_weights")
+    files.check_free(path, overwrite)
     if not model.built:
         raise NotReadyError(f"Model {model.name!r} has no weights yet.", repair="build it first: model.build((None, …))")
-    import numpy as np
-    from safetensors.numpy import save
-
-    data = save({name: np.array(weight.numpy(), order="C") for name, weight in weight_paths(model).items()})
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, f"could not write {path}: {error.strerror}; what was there before is untouched") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
+    if path.name.endswith(HDF5):
+        data = hdf5.written(keras_state.groups(model))
+    else:
+        data = safetensors_format.written({name: weight.numpy() for name, weight in weight_paths(model).items()})
+    files.write(path, data)
 
 
 @bounded
 @checked
-def load_weights(model: AnyModel, filepath: str | Path) -> None:
+def load_weights(model: AnyModel, filepath: str | Path, skip_mismatch: bool = False) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
     Args:
         model: the model.
-        filepath: the file, whose name ends in ``.safetensors``.
+        filepath: the file, whose name ends in ``.weights.h5``, as Keras writes it, or in ``.safetensors``.
+        skip_mismatch: load what fits and warn of the rest: in ``.weights.h5`` a layer fits as a whole or not at all.
+
+    Raises:
+        FileFormatError: the file is damaged, or weights are missing, left over or of another shape.
 
     Example:
         >>> import pathlib, tempfile
@@ -110,48 +102,13 @@ def load_weights(model: AnyModel, filepath: str | Path) -> None:
             f"Model {model.name!r} has no weights yet, so none can be given values.",
             repair="build it first: call it on data, or model.build((None, …))",
         )
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        held = {name: _values(name, each) for name, each in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]  # of a module in Rust
-    except SafetensorError as error:
-        raise FileFormatError(f"{path} is damaged or no safetensors file.", got=str(error)) from error
-    wanted = weight_paths(model)
-    missing = sorted(wanted.keys() - held.keys())
-    extra = sorted(held.keys() - wanted.keys())
-    wrong = [f"{n}: {held[n].shape} for {w.shape}" for n, w in wanted.items() if n in held and held[n].shape != w.shape]
-    if missing or extra or wrong:
-        lists = {"missing": missing, "extra": extra, "other shape": wrong}
-        raise FileFormatError(
-            f"The weights in {path} are not those of model {model.name!r}.",
-            got="; ".join(f"{what}: {', '.join(names)}" for what, names in lists.items() if names),
-        )
-    for name, weight in wanted.items():
-        weight.assign(held[name])
-
-
-_TYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4",
-    "I16": "<i2", "U16": "<u2", "I8": "i1", "U8": "u1", "BOOL": "?", "BF16": "<u2", "F8_E5M2": "u1", "F8_E4M3": "u1",
-}  # fmt: skip
-
-
-def _values(name: str, tensor: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the values of one tensor of a file; floats that NumPy lacks become float32, which holds them exactly."""
-    import numpy as np
-
-    kind = tensor["dtype"]
-    if kind not in _TYPES:
-        raise FileFormatError(f"{name!r} has a type that no weight has.", expected=", ".join(_TYPES), got=kind)
-    values = np.frombuffer(tensor["data"], _TYPES[kind]).reshape(tensor["shape"])
-    if kind == "BF16":  # the upper half of a float32
-        return (values.astype("<u4") << 16).view("<f4")
-    if kind == "F8_E5M2":  # the upper half of a float16
-        return (values.astype("<u2") << 8).view("<f2").astype("<f4")
-    if kind == "F8_E4M3":  # a float16 whose exponent counts from 7 instead of 15; its last value is NaN
-        size = ((values & 0x7F).astype("<u2") << 7).view("<f2").astype("<f4") * 256
-        return np.where((values & 0x7F) == 0x7F, np.float32(np.nan), np.where(values >> 7, -size, size))
-    return values
+    data, owner = path.read_bytes(), f"model {model.name!r}"
+    if path.name.endswith(HDF5):
+        keras_state.load(model, hdf5.stored(data, str(path)), source=str(path), skip_mismatch=skip_mismatch)
+        return
+    wanted = {name: Wanted(weight, name, name) for name, weight in weight_paths(model).items()}
+    stored = safetensors_format.stored(data, str(path))
+    matching.fill(wanted, stored, source=str(path), owner=owner, skip_mismatch=skip_mismatch)
 
 
 def _check_model(model: object, function: str) -> None:
@@ -161,9 +118,9 @@ def _check_model(model: object, function: str) -> None:
 
 def _checked(filepath: str | Path) -> Path:
     path = Path(filepath)
-    if path.suffix != ".safetensors":
+    if not path.name.endswith((HDF5, SAFETENSORS)):
         raise ArgumentError(
-            "Weights are saved as safetensors.", expected="a name ending in .safetensors", got=str(filepath),
-            repair=f"{path.with_suffix('').with_suffix('')}.safetensors",
+            "The name of a file of weights says how they are saved.", expected=f"a name ending in {HDF5} or {SAFETENSORS}",
+            got=str(filepath), repair=f"{path.with_suffix('').with_suffix('')}{HDF5}",
         )  # fmt: skip
     return path

@@ -1,0 +1,81 @@
+"""Wanted against stored arrays, by path and shape, whatever the format: nothing changes unless all of them fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from anabranch._errors import MOST_SHOWN, FileFormatError
+from anabranch.graph import Shape, Weight
+from anabranch.graph.call_site import warn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Stored(NamedTuple):
+    """An array of a file, which has not been read yet."""
+
+    shape: Shape
+    read: Callable[[], np.ndarray[Any, Any]]
+
+
+class Wanted(NamedTuple):
+    """A weight that waits for an array.
+
+    Args:
+        weight: the weight.
+        label: what errors call it, besides the path in the file.
+        group: what is loaded as a whole or not at all where mismatches are skipped; a path.
+    """
+
+    weight: Weight
+    label: str
+    group: str
+
+
+def fill(
+    wanted: Mapping[str, Wanted], stored: Mapping[str, Stored], *, source: str, owner: str, skip_mismatch: bool = False
+) -> None:
+    """Set every weight from the array at its path.
+
+    Args:
+        wanted: the weights by path in the file.
+        stored: the arrays by path.
+        source: what errors call the file.
+        owner: whose weights they are.
+        skip_mismatch: whether what does not fit is left out, with a warning, instead of an error before anything changes.
+
+    Raises:
+        FileFormatError: paths are missing, left over, or of another shape; all of them are listed.
+    """
+    missing = [_named(path, each) for path, each in wanted.items() if path not in stored]
+    extra = [f"{path} {stored[path].shape}" for path in stored if path not in wanted]
+    wrong = {path: each for path, each in wanted.items() if path in stored and stored[path].shape != each.weight.shape}
+    lists = {
+        "missing": missing,
+        "extra": extra,
+        "other shape": [f"{_named(p, each)}: {stored[p].shape} for {each.weight.shape}" for p, each in wrong.items()],
+    }
+    fitting = {path: each for path, each in wanted.items() if path in stored and path not in wrong}
+    if any(lists.values()):
+        fact = f"The weights in {source} are not those of {owner}."
+        got = "; ".join(f"{what}: {_shortened(names)}" for what, names in lists.items() if names)
+        if not skip_mismatch:
+            raise FileFormatError(fact, got=got, repair="skip_mismatch=True loads those that fit")
+        bad = {each.group for path, each in wanted.items() if path not in fitting}
+        bad |= {path.rpartition("/")[0] for path in stored if path not in wanted}  # an array too many: which is which?
+        fitting = {path: each for path, each in fitting.items() if each.group not in bad}
+        warn(f"{fact} {got}. {len(fitting)} of {len(wanted)} were loaded.")
+    values = {path: stored[path].read() for path in fitting}  # all are read before the first one is set
+    for path, each in fitting.items():
+        each.weight.assign(values[path])
+
+
+def _named(path: str, wanted: Wanted) -> str:
+    return path if wanted.label == path else f"{path} ({wanted.label})"
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - MOST_SHOWN
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
