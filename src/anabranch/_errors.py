@@ -17,7 +17,6 @@
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
     ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
     ├── MissingMethodError (NotImplementedError)  a method that a subclass must write
-    ├── MissingExtraError (ImportError)     an optional package that is not installed
     └── EngineError (RuntimeError, ValueError, and the class of its cause)  torch refused; its own words follow
 
 Each is also of the class that Keras raises in its place, so that what catches Keras's errors catches these.
@@ -218,10 +217,6 @@ class MissingMethodError(AnabranchError, NotImplementedError):
     """A method that a subclass must write."""
 
 
-class MissingExtraError(AnabranchError, ImportError):
-    """An optional package that is not installed."""
-
-
 class EngineError(AnabranchError, RuntimeError, ValueError):
     """Torch refused, or the code of a user's layer; its error is the cause."""
 
@@ -292,7 +287,7 @@ def _edits(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None, where: str | None = None) -> UnknownNameError:
+def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None) -> UnknownNameError:
     """Build the error for a name that nothing answers to, offering the nearest.
 
     >>> print(unknown("activation", "rellu", ["relu", "elu"]))
@@ -309,6 +304,5 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None
     return UnknownNameError(
         f"Unknown {kind} {name!r}{f' in {of}' if of else ''}.",
         expected=f"one of: {', '.join(shown)}{others}",
-        where=where,
         repair=f"did you mean {close!r}?" if close else None,
     )
