@@ -17,6 +17,7 @@
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
     ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
     ├── MissingMethodError (NotImplementedError)  a method that a subclass must write
+    ├── MissingExtraError (ImportError)     an optional package that is not installed
     └── EngineError (RuntimeError, ValueError, and the class of its cause)  torch refused; its own words follow
 
 Each is also of the class that Keras raises in its place, so that what catches Keras's errors catches these.
@@ -215,6 +216,10 @@ class MissingAttributeError(AnabranchError, AttributeError):
 
 class MissingMethodError(AnabranchError, NotImplementedError):
     """A method that a subclass must write."""
+
+
+class MissingExtraError(AnabranchError, ImportError):
+    """An optional package that is not installed."""
 
 
 class EngineError(AnabranchError, RuntimeError, ValueError):
