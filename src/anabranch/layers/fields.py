@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,13 +22,24 @@ from anabranch import _tree, activations, config, constraints, initializers, reg
 from anabranch._arguments import RAW, to_boolean
 from anabranch._asked import name_of, shown, unwrapped
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, ShapeError, unknown
-from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
+from anabranch._fields import (
+    REQUIRED,
+    Configurable,
+    Field,
+    boolean,
+    choice,
+    field,
+    integer,
+    number,
+    state,
+    text,
+)
 from anabranch._frames import leave, mark
 from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.layers.base import Layer
-from anabranch.layers.configuring import shortened, taken
+from anabranch.layers.configuring import shortened
 
 if TYPE_CHECKING:
     from anabranch.constraints import ConstraintLike
@@ -282,9 +293,6 @@ class FieldLayer(Layer, Configurable):
             Layer.__init__(self, **others)
             if "autocast" in others:  # which a class may be without unless it is asked for
                 self._autocast = to_boolean(others["autocast"], "autocast", self)
-
-    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
-        return Configurable._unknown_argument(self, name, taken(type(self)))
 
     def _place(self) -> str:
         return str(self.made_at)
