@@ -22,18 +22,7 @@ from anabranch import _tree, activations, config, constraints, initializers, reg
 from anabranch._arguments import RAW, to_boolean
 from anabranch._asked import name_of, shown, unwrapped
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, ShapeError, unknown
-from anabranch._fields import (
-    REQUIRED,
-    Configurable,
-    Field,
-    boolean,
-    choice,
-    field,
-    integer,
-    number,
-    state,
-    text,
-)
+from anabranch._fields import REQUIRED, Configurable, Field, boolean, choice, field, integer, number, state, text
 from anabranch._frames import leave, mark
 from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
