@@ -302,15 +302,27 @@ def is_open(function: object) -> bool:
     return inner.co_filename.startswith(PACKAGE) and inner.co_argcount + inner.co_kwonlyargcount > 0
 
 
-def test_everything_public_is_bounded() -> None:
-    found = []
+def public_functions() -> Iterator[tuple[str, object]]:
+    """Yield the public functions and the methods that users call, by path."""
     for path, value in public_names(ab, "anabranch", set()):
         if not inspect.isclass(value):
-            found += [path] if is_open(value) else []
+            yield path, value
             continue
         for cls in value.__mro__:
             for name, member in vars(cls).items() if cls is not Operation else ():
-                function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
-                if (name in OPERATORS or not name.startswith("_")) and name not in UNBOUNDED and is_open(function):
-                    found.append(f"{path}.{name}")
+                if (name in OPERATORS or not name.startswith("_")) and name not in UNBOUNDED:
+                    yield f"{path}.{name}", member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+
+
+def test_everything_public_is_bounded() -> None:
+    assert [path for path, function in public_functions() if is_open(function)] == []
+
+
+def test_nothing_is_bounded_twice() -> None:
+    """A boundary around another costs each call a further call of Python."""
+    found = []
+    for path, function in public_functions():
+        if isinstance(function, types.FunctionType) and function.__code__.co_filename.startswith(PACKAGE):
+            inside = function.__dict__.get("__wrapped__")
+            found += [path] if isinstance(inside, types.FunctionType) and "__bounded__" in inside.__dict__ else []
     assert found == []

@@ -29,6 +29,7 @@ from anabranch._asked import (
     unwrapped,
 )
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, EngineError
+from anabranch._frames import leave, mark
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -298,7 +299,7 @@ def _is_traced(value: object) -> bool:
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Hold a function's arguments to their annotations; an error inside that a wrong one explains says so.
+    """Hold a function's arguments to their annotations, and bound it; an error inside that a wrong one explains says so.
 
     Other errors pass as they are, as the function may run the user's code.
 
@@ -310,29 +311,43 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     anabranch._errors.ArgumentTypeError: count of repeat must be an integer.
       got:      'b'
     """
-    return _held(function, every=False)
+    return held(function, every=False)
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
     """Like ``checked``, of a function that runs no code but the library's: every error of Python's or torch's becomes ours."""
-    return _held(function, every=True)
+    return held(function, every=True)
 
 
-def _held(function: Callable[P, R], *, every: bool) -> Callable[P, R]:
+def held(function: Callable[P, R], *, every: bool, instead: Callable[..., R | None] | None = None) -> Callable[P, R]:
+    """Do what ``checked`` does or, of ``every`` error, ``guarded``.
+
+    ``instead``: is called with the function held and its arguments where these are of another dtype; its result, unless it
+    is None, is that of the call.
+    """
     checks = Checks(function)
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        checks.before(args, kwargs)
         try:
-            return function(*args, **kwargs)
-        except RAW as error:
-            ours = isinstance(error, AnabranchError)
-            if every and not ours:
-                raise checks.failed(args, kwargs, error) from error
-            found = checks.after(args, kwargs) if not ours or isinstance(error, DtypeError) else None
-            if found is None:
+            checks.before(args, kwargs)
+            try:
+                return function(*args, **kwargs)
+            except RAW as error:
+                ours = isinstance(error, AnabranchError)
+                if every and not ours:
+                    raise checks.failed(args, kwargs, error) from error
+                if not ours or isinstance(error, DtypeError):
+                    mistake = checks.after(args, kwargs)
+                    if mistake is not None:
+                        raise mistake from error
+                    result = instead(called, args, kwargs) if ours and instead is not None else None
+                    if result is not None:
+                        return result
                 raise
-            raise found from error
+        except BaseException as error:
+            leave(error)
+            raise
 
+    mark(called)
     return called

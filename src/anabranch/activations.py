@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anabranch.ops.activation as definitions
 from anabranch._arguments import checked
 from anabranch._errors import AnabranchError
-from anabranch._frames import bounded
 from anabranch.graph import Shape, Spec, rules
 from anabranch.graph.call_site import call_site
 from anabranch.graph.facts import pointwise
@@ -160,7 +159,6 @@ def shape_after(activation: Activation, input_shape: Shape) -> Shape:
     return shape
 
 
-@bounded
 @checked
 def output_shape(activation: Activation, input_shape: Shape) -> Shape:
     """Return the shape of activation(x), by its own rule; that of x where it states none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from anabranch._arguments import checked
-from anabranch._frames import bounded
 from anabranch.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 
 __all__ = [
@@ -22,7 +21,6 @@ def backend() -> str:
     return "torch"
 
 
-@bounded
 @checked
 def clear_session(free_memory: bool = True) -> None:
     """Do nothing: there is no session; names follow from each graph, and the memory of a deleted model is freed.

@@ -21,7 +21,6 @@ from anabranch import _tree, activations, layers
 from anabranch._arguments import checked
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError
-from anabranch._frames import bounded
 from anabranch.graph import call_site, spec_leaves, subgraph
 from anabranch.graph.draft import Built, Draft, Edit, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
@@ -43,7 +42,7 @@ class Activated(Protocol):
 
 def _edit(function: Callable[P, Edit]) -> Callable[P, Edit]:
     """Let users call a function that returns an edit: its arguments are checked, those that many have are described here."""
-    return bounded(checked(_documented(function)))
+    return checked(_documented(function))
 
 
 _documented = described(

@@ -14,7 +14,6 @@ from anabranch._arguments import guarded, is_array_like
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, unknown
 from anabranch._fields import Field, Value, field, integer, number
-from anabranch._frames import bounded
 from anabranch.graph.weight import SeededInitializer
 from anabranch.registry import Json, Registry, finder, registry_of, writer
 
@@ -386,7 +385,6 @@ def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return values
 
 
-@bounded
 @guarded
 def compute_fans(shape: tuple[int, ...], input_axes: Axes = None, output_axes: Axes = None) -> tuple[float, float]:
     """Return fan-in and fan-out of a weight.

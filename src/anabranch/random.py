@@ -16,7 +16,7 @@ from anabranch import _tree, config, runtime
 from anabranch._arguments import checked, guarded
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
-from anabranch._frames import bound_methods, bounded
+from anabranch._frames import bound_methods
 from anabranch.ops import _kernels as kernels
 from anabranch.ops._arguments import documented
 from anabranch.ops._types import ShapeLike, Tensor
@@ -117,7 +117,6 @@ def _floats(dtype: str | None) -> str:
     return dtype
 
 
-@bounded
 @guarded
 @documented
 def normal(shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
@@ -130,7 +129,6 @@ def normal(shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str 
     return made.normal_(mean, stddev, **_source(seed, made))
 
 
-@bounded
 @guarded
 @documented
 def uniform(shape: ShapeLike, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
@@ -143,7 +141,6 @@ def uniform(shape: ShapeLike, minval: float = 0.0, maxval: float = 1.0, dtype: s
     return made.uniform_(minval, maxval, **_source(seed, made))
 
 
-@bounded
 @guarded
 @documented
 def randint(shape: ShapeLike, minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
@@ -156,7 +153,6 @@ def randint(shape: ShapeLike, minval: int, maxval: int, dtype: str = "int32", se
     return made.random_(minval, maxval, **_source(seed, made))
 
 
-@bounded
 @guarded
 @documented
 def truncated_normal(
@@ -172,7 +168,6 @@ def truncated_normal(
     return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
 
 
-@bounded
 @guarded
 @documented
 def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
@@ -191,7 +186,6 @@ def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Se
     return found.to(runtime.dtype_of(dtype))
 
 
-@bounded
 @guarded
 @documented
 def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
@@ -211,7 +205,6 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | Non
     return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
 
 
-@bounded
 @guarded
 @documented
 def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:

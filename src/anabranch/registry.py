@@ -414,7 +414,7 @@ def finder(function: Callable[P, R]) -> Callable[P, R]:
 
 def writer(function: Callable[P, R]) -> Callable[P, R]:
     """Let users call a package's ``serialize``, whose argument is checked, too."""
-    return bounded(checked(_documented(function)))
+    return checked(_documented(function))
 
 
 class Registry(Generic[T]):

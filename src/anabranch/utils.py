@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@bounded
 @checked
 def set_random_seed(seed: SupportsIndex) -> None:
     """Seed Python's ``random``, NumPy's global generator, weights' initial values, and torch's generators.
@@ -61,7 +60,6 @@ def set_random_seed(seed: SupportsIndex) -> None:
         sys.modules["torch"].manual_seed(number)
 
 
-@bounded
 @guarded
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
     """Return class indices as one-hot rows: (N,) or (N, 1) -> (N, num_classes), float32.
@@ -96,7 +94,6 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     return np.asarray(np.eye(count, dtype="float32")[labels])
 
 
-@bounded
 @guarded
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
     """Return x / ‖x‖; zeros stay zeros.

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from counting import calls
 
 from anabranch import Input, Model, Sequential, config, layers, ops
+from anabranch.graph.casting import is_cast
 
 PIXELS = (np.arange(96) % 251).reshape(2, 4, 4, 3)
 
@@ -77,3 +79,20 @@ def test_half_floats_that_only_layers_take_are_not_cast_to_and_fro():
         config.set_dtype_policy("float32")
     assert [tensor.dtype for tensor in model.outputs] == ["bfloat16", "float32"]
     assert [value.dtype for value in model(np.ones((2, 3)))] == [torch.bfloat16, torch.float32]
+
+
+def test_what_takes_an_input_is_looked_for_once():
+    """Whether half floats are cast depends on all nodes that take them; a graph never changes."""
+
+    def nested(depth):
+        x = inputs = Input((2,))
+        for _ in range(depth):
+            x = ops.relu(x)
+        return Model(inputs, layers.Dense(2, dtype="float16")(inputs) + ops.cast(x, "float16"))
+
+    def calls_of(model):
+        graph, (declared,) = model.graph, model.graph.inputs
+        is_cast("float16", declared, graph)
+        return calls(lambda: is_cast("float16", declared, graph))
+
+    assert calls_of(nested(40)) == calls_of(nested(4))

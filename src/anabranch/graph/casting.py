@@ -46,9 +46,9 @@ def is_cast(dtype: str, declared: Tensor, graph: Graph) -> bool:
         return False
     if (dtype, declared.dtype) not in _EXACT or declared.key in {tensor.key for tensor in graph.outputs}:
         return True
-    takers = [node.operation for node in graph.nodes if any(tensor.key == declared.key for tensor in node.inputs)]
     return not all(
-        taker.autocast and taker.graph is None and taker.compute_dtype not in ("", declared.dtype) for taker in takers
+        taker.autocast and taker.graph is None and taker.compute_dtype not in ("", declared.dtype)
+        for taker in graph.takers_of(declared)
     )
 
 

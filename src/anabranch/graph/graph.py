@@ -23,6 +23,7 @@ class Graph:
         "_by_name",
         "_calls",
         "_positions",
+        "_takers",
         "input_structure",
         "inputs",
         "names",
@@ -48,6 +49,7 @@ class Graph:
         self._positions: dict[Node, int] = {}
         self._calls: dict[Operation, list[Node]] = {}
         self._by_name: dict[str, Operation] | None = None
+        self._takers: dict[tuple[Node, int], list[Operation]] | None = None
         for node in self.nodes:
             calls = self._calls.setdefault(node.operation, [])
             self._positions[node] = len(calls)
@@ -67,6 +69,15 @@ class Graph:
     def holds(self, node: Node) -> bool:
         """Return whether a node belongs to this graph."""
         return node in self._positions
+
+    def takers_of(self, tensor: Tensor) -> list[Operation]:
+        """Return the operations that take ``tensor`` in this graph, in order."""
+        if self._takers is None:
+            self._takers = {}
+            for node in self.nodes:
+                for taken in node.inputs:
+                    self._takers.setdefault(taken.key, []).append(node.operation)
+        return self._takers.get(tensor.key, [])
 
     def calls_of(self, operation: Operation) -> list[Node]:
         """Return the nodes of one operation in this graph, in order."""

@@ -275,7 +275,7 @@ class FieldLayer(Layer, Configurable):
 
     _complete_build = staticmethod(_of_shapes)
     if not TYPE_CHECKING:
-        build = _of_shapes(unwrapped(Layer.build))
+        build = unwrapped(Layer.build)  # which is completed as every other
 
     def _take_others(self, others: dict[str, Any]) -> None:
         if others:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import torch
 
 from anabranch import config
-from anabranch._arguments import RAW, guarded
+from anabranch._arguments import RAW, held
 from anabranch._asked import shown
 from anabranch._docstrings import described
 from anabranch._errors import DataError, DtypeError, ShapeError
@@ -43,37 +42,39 @@ _documented = described(
 
 def loss_function(function: Callable[P, R]) -> Callable[P, R]:
     """Let users call a function ``(y_true, y_pred, …)`` of a value for each sample: documented, its arguments held."""
-    return bounded(takes_symbols(guarded(_documented(function))))
+    return arithmetic(_documented(function))
+
+
+def arithmetic(function: Callable[P, R]) -> Callable[P, R]:
+    """Hold the arguments of a function of tensors, which refuses what is none; of symbolic ones it is a node of a graph."""
+    return held(function, every=True, instead=_node)
 
 
 def takes_symbols(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function of tensors, which refuses what is none, or the ``__call__`` of a class be a node of a graph as well."""
+    """Do the same for the ``__call__`` of a class, which may run the user's code."""
+    return held(function, every=False, instead=_node)
 
-    @functools.wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except DtypeError:
-            if not any(isinstance(value, Symbol) for value in (*args, *kwargs.values())):
-                raise
-        loss, operands = (args[0], args[1:]) if args and callable(args[0]) else (called, args)  # an object or a function
-        return describe(Whole(loss), operands, kwargs, call_site())  # type: ignore[no-any-return]  # a symbolic tensor
 
-    return called
+def _node(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the symbolic result of a function or method where an argument is symbolic, else None."""
+    if not any(isinstance(value, Symbol) for value in (*args, *kwargs.values())):
+        return None
+    loss, operands = (args[0], args[1:]) if args and callable(args[0]) else (function, args)
+    return describe(Whole(loss), operands, kwargs, call_site())
 
 
 def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Return both as tensors on the predictions' device, the predictions floating; targets keep their dtype."""
-    pred = _tensor(y_pred, y_true, "y_pred")
-    if dtype is not None or not pred.is_floating_point():
-        pred = pred.to(dtype or getattr(torch, config.floatx()))
-    true = _tensor(y_true, pred, "y_true")
+    pred = y_pred if isinstance(y_pred, Tensor) else _tensor(y_pred, y_true, "y_pred")
+    if dtype is None and not pred.is_floating_point():
+        dtype = getattr(torch, config.floatx())
+    if dtype is not None and pred.dtype is not dtype:
+        pred = pred.to(dtype)
+    true = y_true if isinstance(y_true, Tensor) else _tensor(y_true, pred, "y_true")
     return (true if true.device == pred.device else true.to(pred.device)), pred
 
 
 def _tensor(value: Values, beside: Values, name: str) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
     try:
         held = from_array(value) if is_numpy(value) else value
         tensor = torch.as_tensor(held, device=beside.device if isinstance(beside, Tensor) else None)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from anabranch import _asked, _tree, config, registry
-from anabranch._arguments import checked
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._fields import Configurable, Field, choice, field, state
 from anabranch.config import DTypePolicy
@@ -105,7 +104,6 @@ class Loss(Configurable):
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
     @takes_symbols
-    @checked
     def __call__(self, y_true: Any, y_pred: Values, sample_weight: Values | None = None) -> Tensor:
         """Return the reduced loss, in the loss's dtype; what the predictions' mask leaves out does not count.
 

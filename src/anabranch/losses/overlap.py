@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from anabranch import config, registry
-from anabranch._arguments import guarded
 from anabranch._fields import Field, field, number
-from anabranch._frames import bounded
-from anabranch.losses._agreement import Tensor, Values, agree, takes_symbols
+from anabranch.losses._agreement import Tensor, Values, agree, arithmetic
 from anabranch.losses.loss import FunctionLoss, Reduction, named, reduced
 
 Axes = int | tuple[int, ...] | list[int] | None
 
 
-@bounded
-@takes_symbols
-@guarded
+@arithmetic
 def dice(y_true: Values, y_pred: Values, axis: Axes = None) -> Tensor:
     """Return 1 - 2·Σ t·p / (Σ t + Σ p + ε).
 
@@ -34,9 +30,7 @@ def dice(y_true: Values, y_pred: Values, axis: Axes = None) -> Tensor:
     return 1 - 2.0 * _sum(true * pred, axis) / (_sum(true, axis) + _sum(pred, axis) + config.epsilon())
 
 
-@bounded
-@takes_symbols
-@guarded
+@arithmetic
 def tversky(y_true: Values, y_pred: Values, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
     """Return 1 - Σ t·p / (Σ t·p + alpha·Σ t·(1 - p) + beta·Σ (1 - t)·p + ε) (Salehi et al. 2017).
 

@@ -8,10 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from anabranch import config
-from anabranch._arguments import guarded
 from anabranch._fields import Field, integer, number
-from anabranch._frames import bounded
-from anabranch.losses._agreement import Tensor, Values, agree, loss_function, takes_symbols
+from anabranch.losses._agreement import Tensor, Values, agree, arithmetic, loss_function
 from anabranch.losses.loss import FunctionLoss
 
 
@@ -96,9 +94,7 @@ def log_cosh(y_true: Values, y_pred: Values) -> Tensor:
     return (error + F.softplus(-2.0 * error) - math.log(2.0)).mean(-1)
 
 
-@bounded
-@takes_symbols
-@guarded
+@arithmetic
 def cosine_similarity(y_true: Values, y_pred: Values, axis: int = -1) -> Tensor:
     """Return -Σ t·p / (‖t‖·‖p‖): -1 where both have one direction, 1 where they are opposite, 0 beside a zero vector.
 

@@ -113,9 +113,9 @@ class Metric(Configurable):
             )
 
     def __init_subclass__(cls, **kwargs: object) -> None:
-        super().__init_subclass__(**kwargs)
         if "update_state" in cls.__dict__:
             cls.update_state = _prepared(cls.__dict__["update_state"])  # type: ignore[method-assign]  # the same, prepared
+        super().__init_subclass__(**kwargs)
 
     @property
     def _state_dtype(self) -> str:

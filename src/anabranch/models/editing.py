@@ -11,7 +11,6 @@ from anabranch import _tree
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError
-from anabranch._frames import bounded
 from anabranch.graph import Graph, Node, Tensor, outputs_of
 from anabranch.graph.call_site import warn
 from anabranch.graph.paths import Place, places
@@ -207,7 +206,6 @@ def _owners(tensor: Tensor) -> list[Any]:
     return list(owners)
 
 
-@bounded
 @checked
 def clone_model(
     model: M,

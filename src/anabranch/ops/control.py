@@ -10,7 +10,6 @@ from anabranch import _tree
 from anabranch._arguments import checked
 from anabranch._asked import described, has_shape, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic, call_site, describe
 from anabranch.graph.arrays import is_numpy
 from anabranch.graph.function import Whole
@@ -24,7 +23,6 @@ R = TypeVar("R")
 Nest = _tree.Nest
 
 
-@bounded
 @checked
 @documented
 def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) -> R:
@@ -45,7 +43,6 @@ def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) 
     return true_fn() if decided else false_fn()
 
 
-@bounded
 @checked
 @documented
 def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: Nest) -> R:
@@ -64,7 +61,6 @@ def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: 
     return branches[min(max(int(index), 0), len(branches) - 1)](*_tensors(operands))
 
 
-@bounded
 @checked
 @documented
 def while_loop(
@@ -91,7 +87,6 @@ def while_loop(
     return _tensors(variables[0] if alone else variables)
 
 
-@bounded
 @checked
 @documented
 def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, Nest], Nest], init_val: Nest) -> Nest:
@@ -112,7 +107,6 @@ def fori_loop(lower: SupportsInt, upper: SupportsInt, body_fun: Callable[[int, N
     return _tensors(value)
 
 
-@bounded
 @checked
 @documented
 def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
@@ -131,7 +125,6 @@ def map(f: Callable[[Nest], Nest], xs: Nest) -> Nest:
     return _stacked([f(part) for part in _parts(xs)])
 
 
-@bounded
 @checked
 @documented
 def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
@@ -153,7 +146,6 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     return torch.vmap(function)(given)
 
 
-@bounded
 @checked
 @documented
 def scan(

@@ -7,7 +7,6 @@ from pathlib import Path
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
-from anabranch._frames import bounded
 from anabranch.graph import AnyModel, Operation, Weight
 from anabranch.saving import files, hdf5, keras_state, matching, safetensors_format
 from anabranch.saving.matching import Wanted
@@ -36,7 +35,6 @@ def weight_paths(model: AnyModel) -> dict[str, Weight]:
     return found
 
 
-@bounded
 @checked
 def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
@@ -71,7 +69,6 @@ def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) 
     files.write(path, data)
 
 
-@bounded
 @checked
 def load_weights(model: AnyModel, filepath: str | Path, skip_mismatch: bool = False) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
