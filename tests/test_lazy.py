@@ -29,3 +29,10 @@ def test_no_module_is_called_like_a_name_that_its_package_shows(stub: Path) -> N
     _, names = _lazy.listed(stub.read_text())
     shown = {name for listed in names.values() for name in listed}
     assert not shown & {found.stem for found in stub.parent.iterdir()}
+
+
+def test_a_name_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So whatever the version of ``lazy_loader`` does."""
+    first = anabranch.Input
+    monkeypatch.delattr(anabranch, "Input")
+    assert anabranch.Input is first is vars(anabranch)["Input"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Callable
 
 import lazy_loader
@@ -38,7 +39,8 @@ def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
         collecting = gc.isenabled()
         gc.disable()  # what modules make as they load stays, so that looking for garbage meanwhile is in vain
         try:
-            return attached()[0](name)
+            value = vars(sys.modules[package])[name] = attached()[0](name)  # old versions of lazy_loader ask again each time
+            return value
         finally:
             if collecting:
                 gc.enable()

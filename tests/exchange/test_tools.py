@@ -165,6 +165,8 @@ if __name__ == "__main__":
     ["resnet", pytest.param("towers", marks=pytest.mark.slow), pytest.param("transformer", marks=pytest.mark.slow), LARGE],
 )
 def test_children_are_sharded_between_two_processes(name: str, tmp_path: Path) -> None:
+    if not hasattr(torch.cpu.Stream, "record_event"):
+        pytest.skip("fully_shard of this torch asks a CPU stream for events, which it lacks")
     model = KINDS[name]()
     module, tensors = model.to_torch(source=tmp_path / "model_file.py"), data(model, 2)
     torch.save(module.state_dict(), tmp_path / "state.pt")

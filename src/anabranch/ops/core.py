@@ -210,7 +210,7 @@ def _written(inputs: Tensor, updates: Tensor, starts: list[int], axis: int) -> T
         return updates
     start, length = starts[axis], sizes(updates)[axis]
     inner = _written(inputs.narrow(axis, start, length), updates, starts, axis + 1)
-    return torch.slice_scatter(inputs, inner, axis, start, start + length)
+    return inputs.slice_scatter(inner, axis, start, start + length)  # torch's function takes no traced size before 2.10
 
 
 def _numbers(values: Sequence[int] | Tensor) -> list[int]:

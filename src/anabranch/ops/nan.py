@@ -10,7 +10,7 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import dtype, floats, one_axis, rank, reduced, some_axes, sum_options, tensor, whole
 from anabranch.ops.arithmetic import _running
-from anabranch.ops.reduction import _quantile
+from anabranch.ops.reduction import _of_one, _quantile
 
 ARGUMENTS = {
     "q": "the fractions from 0 to 1, of percentiles the percentages from 0 to 100: a number or a vector.",
@@ -144,34 +144,34 @@ def _place(function: Callable[..., Tensor], x: TensorLike, axis: int | None, kee
     return torch.where(none, -1, found)
 
 
-@operation()
+@operation(mask=along())
 def nanmedian(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the median over the axes, without NaN; NaN where all are NaN.
 
     >>> nanmedian([[1.0, float("nan"), 2.0], [3.0, 4.0, 5.0]], axis=1)
     tensor([1.5000, 4.0000])
     """
-    return _quantile(x, 0.5, axis, "linear", keepdims, torch.nanquantile)
+    return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True)
 
 
-@operation()
+@operation(mask=_of_one)
 def nanquantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-quantiles over the axes, without NaN; the axes of ``q`` come first.
 
     >>> nanquantile([1.0, float("nan"), 2.0], 0.5)
     tensor(1.5000)
     """
-    return _quantile(x, q, axis, method, keepdims, torch.nanquantile)
+    return _quantile(x, q, axis, method, keepdims, skip_nan=True)
 
 
-@operation()
+@operation(mask=_of_one)
 def nanpercentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-th percentiles over the axes, without NaN; the axes of ``q`` come first.
 
     >>> nanpercentile([1.0, float("nan"), 3.0], 100)
     tensor(3.)
     """
-    return _quantile(x, tensor(q) / 100, axis, method, keepdims, torch.nanquantile)
+    return _quantile(x, q, axis, method, keepdims, skip_nan=True, whole=100)
 
 
 @operation(mask=along())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from anabranch import runtime
+from anabranch._errors import OutOfRangeError, ShapeError
 from anabranch.graph import rules
-from anabranch.graph.facts import along
+from anabranch.graph.facts import Inputs, along
 from anabranch.ops._public import operation
-from anabranch.ops._torch import torch
+from anabranch.ops._torch import fakes, fx, kernels, np, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import (
     dtype as dtype_of,
@@ -19,6 +20,7 @@ from anabranch.ops._values import (
     rank,
     reduced,
     shape,
+    sizes,
     some_axes,
     sum_options,
     tensor,
@@ -222,6 +224,11 @@ def count_nonzero(x: TensorLike, axis: Axes = None) -> Tensor:
 # Quantiles
 
 
+def _of_one(arguments: Mapping[str, object], inputs: Inputs) -> int:
+    """Say that it acts along its axes if ``q`` is a number; the axis of a vector comes before masked ones."""
+    return along()(arguments, inputs) if isinstance(arguments["q"], (int, float)) else 0
+
+
 @operation(mask=along())
 def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Return the median over the axes; the mean of the two middle elements where their number is even.
@@ -232,7 +239,7 @@ def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return _quantile(x, 0.5, axis, "linear", keepdims)
 
 
-@operation()
+@operation(mask=_of_one)
 def quantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-quantiles over the axes; the axes of ``q`` come first.
 
@@ -242,33 +249,68 @@ def quantile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "lin
     return _quantile(x, q, axis, method, keepdims)
 
 
-@operation()
+@operation(mask=_of_one)
 def percentile(x: TensorLike, q: TensorLike, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the ``q``-th percentiles over the axes; the axes of ``q`` come first.
 
     >>> percentile([1.0, 2.0, 4.0], 50.0)
     tensor(2.)
     """
-    return _quantile(x, tensor(q) / 100, axis, method, keepdims)
+    return _quantile(x, q, axis, method, keepdims, whole=100)
 
 
 def _quantile(
-    x: TensorLike, q: TensorLike, axis: Axes, method: str, keepdims: bool, function: Callable[..., Tensor] | None = None
+    x: TensorLike, q: TensorLike, axis: Axes, method: str, keepdims: bool, skip_nan: bool = False, whole: float = 1
 ) -> Tensor:
+    """Return the quantiles at ``q / whole``."""
     one_of("method", method, ("linear", "lower", "higher", "midpoint", "nearest"))
     x = floats(x)
     kind, total = dtype_of(x), rank(x)
-    x = x if kind in ("float32", "float64") else x.to(torch.float32)  # torch has no quantiles of shorter floats
     axes = some_axes(axis, total)
     rest = [place for place in range(total) if place not in axes]
-    shares = q if isinstance(q, float) else tensor(q).to(torch_dtype(dtype_of(x)))
-    flat = x.permute(*rest, *axes).flatten(len(rest)) if total else x.reshape(1)
-    found = (function or torch.quantile)(flat, shares, -1, interpolation=method)
-    found = found if kind in ("float32", "float64") else found.to(torch_dtype(kind))
+    flat = x.permute(*rest, *axes).flatten(len(rest)) if axes else x.unsqueeze(-1)
+    size = sizes(flat)[-1]
+    many = isinstance(size, int) and size > 2**24
+    wide = "float64" if many or kind == "float64" else "float32"  # ranks need the digits
+    flat = flat if kind == wide else flat.to(torch_dtype(wide))
+    ranks, several = _ranks(flat, size, q, whole, skip_nan)
+    found = kernels.quantile(flat, ranks, method, skip_nan)
+    if not isinstance(ranks, float):
+        found = found.movedim(-1, 0) if several else found.squeeze(-1)
+    found = found if kind == wide else found.to(torch_dtype(kind))
     if keepdims:
         for place in sorted(axes, reverse=True):
             found = found.unsqueeze(place - total)
     return found
+
+
+def _ranks(x: Tensor, size: int, q: TensorLike, whole: float, skip_nan: bool) -> tuple[float | Tensor, bool]:
+    """Return where ``q / whole`` is between the first and the last element along the last axis, and whether ``q`` is a vector.
+
+    Known ranks are a number; others a vector, of each row where NaN is skipped.
+    """
+    kind = dtype_of(x)
+    if isinstance(size, int) and not size:
+        raise ShapeError("x has no elements along its axes.", expected="one or more", got=str(shape(x)))
+    if isinstance(q, (int, float)):
+        within, axes = 0 <= q <= whole, 0
+        if within and isinstance(size, int) and not skip_nan:
+            number = np.dtype(kind).type  # as tensors are multiplied
+            return float(number(q) / number(whole) * number(size - 1)), False
+        fractions = x.new_full((1,), q)
+    else:
+        fractions = tensor(q).to(torch_dtype(kind))
+        known = not isinstance(fractions, (fx.Proxy, fakes.FakeTensor)) and fractions.device.type == "cpu"
+        axes = rank(fractions)
+        within = not known or all(0 <= each <= whole for each in fractions.flatten().tolist())
+    if not within:
+        raise OutOfRangeError("A fraction is out of range.", expected=f"q from 0 to {whole}", got=f"q={q}")
+    if axes > 1:
+        raise ShapeError("q has too many axes.", expected="a number or a vector", got=f"q={q}")
+    fractions = (fractions / whole if whole != 1 else fractions).reshape(-1)
+    if not skip_nan:
+        return fractions * (size - 1), axes == 1
+    return (fractions * (size - 1 - x.isnan().sum(-1, keepdim=True))).clamp(min=0), axes == 1
 
 
 # Distances

@@ -51,6 +51,9 @@ from .pooling import (
     global_pool as global_pool,
     pool as pool,
 )
+from .reduction import (
+    quantile as quantile,
+)
 from .shaping import (
     as_equal_ranks as as_equal_ranks,
     batch_dot as batch_dot,

@@ -121,7 +121,8 @@ def _read(x: Tensor, u: Tensor, v: Tensor, sampling: Sampling) -> Tensor:
         images = F.pad(images, (0, 1, 0, 1), mode="circular")
     if mode == "constant" and fill:
         images = images - fill
-    grid = torch.stack(torch.broadcast_tensors(u, v), -1).to(dtype_of(wide))  # type: ignore[no-untyped-call]  # torch's own
+    places = torch.broadcast_tensors(u, v)  # type: ignore[no-untyped-call]  # torch's own
+    grid = torch.stack((places[0], places[1]), -1).to(dtype_of(wide))
     read = F.grid_sample(images, grid, mode=interpolation, padding_mode=_BEYOND[mode], align_corners=False)
     if mode == "constant" and fill:
         read = read + fill
