@@ -85,7 +85,7 @@ class Pair:
         if line.startswith("#: "):
             return self._compare(line.split()[1:], line, subject)
         self.tried.add(line.partition(" = ")[0])
-        ours, theirs = _outcome(line, self.ours), _outcome(line, self.theirs)
+        ours, theirs = outcome(line, self.ours), outcome(line, self.theirs)
         if ours is None:  # a line that runs here alone may be followed by "#: fits"
             self.lines.append(line)
             return theirs is None
@@ -118,12 +118,20 @@ class Pair:
 def play(subject: str, lines: list[str], rough: float = 1.0, needed: Callable[[str], bool] = lambda line: False) -> Pair:
     """Run a script, up to the first line among those ``needed`` that one of them refuses or that shows a difference."""
     pair = Pair(subject, rough)
-    for line in lines:
+    for index, line in enumerate(lines):
         if not pair.run(line) and needed(line):
+            if any(each.what == "refused" for each in pair.found) and _refused_later(lines[index + 1 :], pair.theirs):
+                pair.found[-1].what += ", Keras refuses the value"
             break
     for each in pair.found:
         settle(each, pair)
     return pair
+
+
+def _refused_later(lines: list[str], names: dict[str, Any]) -> bool:
+    """Return whether Keras refuses one of the lines up to that of the value ``y``."""
+    before = next((index for index, line in enumerate(lines) if line.startswith("y = ")), len(lines) - 1)
+    return any(outcome(line, names) for line in lines[: before + 1])
 
 
 def settle(found: Difference, pair: Pair) -> None:
@@ -132,11 +140,17 @@ def settle(found: Difference, pair: Pair) -> None:
     if found.what == "dtype" and symbols is not None and found.lines[-1] == "#: same y":
         if difference_of_dtypes(symbols, pair.ours["y"]) is None:
             found.what += ", Keras's symbol agrees"
-    elif (found.what.startswith("symbolic") or found.lines[-1].startswith("s = ")) and "s" in pair.theirs:
-        if value is None and "y" in pair.tried:
-            found.what += ", Keras refuses the value"
-        elif value is not None and _unfit(symbols, value):
-            found.what += ", Keras's is not of its value"
+    elif (
+        (found.what.startswith("symbolic") or found.lines[-1].startswith("s = ")) and symbols is not None and "y" in pair.tried
+    ):
+        found.what += against_its_value(symbols, value)
+
+
+def against_its_value(symbols: Any, value: Any) -> str:
+    """Return what is noted where Keras's symbolic tensors do not fit their value, or, it being None, Keras refuses it."""
+    if value is None:
+        return ", Keras refuses the value"
+    return ", Keras's is not of its value" if _unfit(symbols, value) else ""
 
 
 def difference_of_dtypes(symbols: Any, values: Any) -> tuple[str, str, str] | None:
@@ -145,7 +159,8 @@ def difference_of_dtypes(symbols: Any, values: Any) -> tuple[str, str, str] | No
     return None if a == b else ("dtype", str(a), str(b))
 
 
-def _outcome(line: str, names: dict[str, Any]) -> BaseException | None:
+def outcome(line: str, names: dict[str, Any]) -> BaseException | None:
+    """Run a line with some names and return its error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -282,7 +297,7 @@ def shrunk(wanted: Difference) -> Difference:
     if wanted.subject.startswith("training"):  # another model would differ in other ways
         return wanted
     for index in reversed(range(len(lines) - 1)):
-        if lines[index].startswith(("fill(", "keras.config")):  # without it, the weights would differ
+        if lines[index].startswith(("fill(", "keras.config", "layer(")):  # without it, the weights would differ
             continue
         fewer = lines[:index] + lines[index + 1 :]
         found = [each for each in play(wanted.subject, fewer, wanted.rough).found if each.lines[-1] == lines[-1]]

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import every_op
 from fuzz import layers
-from fuzz.beside import Pair, as_tensor, has_values, leaves
+from fuzz.beside import Pair, against_its_value, as_tensor, difference_of_dtypes, has_values, leaves, outcome
 from fuzz.functions import ROWS as OPS
+from fuzz.helpers import draw
 from fuzz.values import is_plain
 
 LAYERS = [row for row in layers.ROWS if not row.make.startswith("Random")]
@@ -26,7 +27,7 @@ POINTWISE = [
     op for op in OPS
     if op.symbolic and op.oracle and op.same_dtype and op.same_rule and op.args and isinstance(op.args[0], every_op.np.ndarray)
     and all(is_plain(each) for each in op.args[1:]) and all(map(is_plain, op.kwargs.values()))
-    and not op.name.startswith(("nan", "segment", "linalg"))
+    and not op.name.startswith(("nan", "segment", "linalg", "one_hot", "multi_hot"))  # fractions are no class indices
 ]  # fmt: skip
 GREATEST = 1e4  # beyond it rounding decides
 LARGEST = 5000  # values in a tensor, where the batch is 3
@@ -55,7 +56,7 @@ class Drawing:
         self.inputs: list[Value] = []
         self.values: list[Value] = []
         self.used: set[str] = set()
-        self.layers: dict[str, tuple[int, ...]] = {}  # name -> ranks of what it takes
+        self.layers: dict[str, tuple[str, int]] = {}  # name -> its class, and the rank of what it takes
         self.filled: list[str] = []
         self.random = False
         self.count = 0
@@ -77,8 +78,7 @@ class Drawing:
         theirs, ours = self.pair.theirs.get(name), self.pair.ours.get(name)
         if ours is None or theirs is None or not hasattr(theirs, "shape") or not hasattr(theirs, "dtype"):
             return False
-        usable = self.pair.run(f"#: same {name}", subject) or self.pair.found[-1].what == "symbolic dtype"
-        if not usable or tuple(theirs.shape) != tuple(ours.shape):
+        if not self.pair.run(f"#: same {name}", subject):
             return False
         known = 1
         for size in theirs.shape[1:]:
@@ -131,13 +131,10 @@ class Drawing:
         if OTHER.search(made) or not self.pair.run(f"{name} = {made}", subject):
             return
         names = ", ".join(each.name for each in taken)
-        out = self.name("t")
-        if self.pair.run(f"{out} = {name}({f'[{names}]' if row.as_list else names})", subject) and self.add(
-            out, taken, subject
-        ):
+        if self.compute(f"{name}({f'[{names}]' if row.as_list else names})", taken, subject):
             self.random = self.random or row.random
             if not row.as_list:
-                self.layers[name] = (len(first.shape),)
+                self.layers[name] = (row.make, len(first.shape))
             self.fill(name)
 
     def fill(self, layer: str) -> None:
@@ -150,10 +147,10 @@ class Drawing:
         if not self.layers:
             return
         name = self.rng.choice([*self.layers])
-        value = self.pick(self.layers[name][0])
-        out = self.name("t")
-        if value and self.pair.run(f"{out} = {name}({value.name})", "graph: shared layer"):
-            self.add(out, [value], "graph: shared layer")
+        make, rank = self.layers[name]
+        value = self.pick(rank)
+        if value:
+            self.compute(f"{name}({value.name})", [value], f"layers.{make} in a graph")
 
     def operator(self) -> None:
         """Apply an operator of Python's; Keras loses masks there, so only to values without."""
@@ -170,11 +167,19 @@ class Drawing:
             more = [repr(each) for each in op.args[1:]] + [f"{key}={value!r}" for key, value in op.kwargs.items()]
             self.compute(f"keras.ops.{op.name}({', '.join([first.name, *more])})", [first], f"ops.{op.name} in a graph")
 
-    def compute(self, code: str, taken: list[Value], subject: str) -> None:
-        """Add what an expression gives."""
-        out = self.name("t")
-        if self.pair.run(f"{out} = {code}", subject):
-            self.add(out, taken, subject)
+    def compute(self, code: str, taken: list[Value], subject: str) -> bool:
+        """Add what an expression gives; return whether it is the same in both."""
+        out, before = self.name("t"), len(self.pair.found)
+        same = self.pair.run(f"{out} = {code}", subject) and self.add(out, taken, subject)
+        for found in self.pair.found[before:]:
+            if found.what.startswith(("refused", "symbolic")) and out in self.pair.theirs:
+                sizes = {
+                    each.name: tuple(size or (6 if axis else BATCH) for axis, size in enumerate(each.shape)) for each in taken
+                }
+                names = {**self.pair.theirs, **{each.name: draw(0, each.dtype, sizes[each.name]) for each in taken}}
+                value = None if outcome(f"value = {code}", names) else names["value"]
+                found.what += against_its_value(self.pair.theirs[out], value)
+        return same
 
     def nested(self) -> None:
         """Draw a model on inputs like a value, and call it."""
@@ -191,9 +196,7 @@ class Drawing:
         self.random = self.random or inner.random
         self.filled += inner.filled
         for _ in range(self.rng.choice((1, 1, 2))):
-            out = self.name("t")
-            if self.pair.run(f"{out} = {model}({value.name})", "graph: nested model"):
-                self.add(out, [value], "graph: nested model")
+            self.compute(f"{model}({value.name})", [value], "graph: nested model")
             value = self.pick(like=value, plain=True) or value
 
     def model(self, single: bool = False) -> str | None:
@@ -247,28 +250,43 @@ def run(rng: Random, pair: Pair, drawing: Drawing, model: str) -> None:
     data = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
     if not pair.run(f"y = {model}({data}, training=False)") or _too_great(pair.theirs["y"]):
         return
-    pair.run("#: same y")
+    symbols = [pair.theirs[name] for name in drawing.outputs]
+    _same(pair, "y", "graph", symbols)
     plain = f"{data}.numpy()" if len(names) == 1 else f"[{', '.join(f'{n}.numpy()' for n in names)}]"
     if rng.random() < 0.5:
         pair.run(f"p = {model}.predict({plain}, verbose=0)")
-        pair.run("#: same p", "predict")
+        _same(pair, "p", "predict", symbols)
     if drawing.random:
         return
     pair.run(f"z = {model}({data}, training=True)")
     if _too_great(pair.theirs.get("z")):
         return
-    pair.run("#: same z", "graph in training mode")
-    symbols = [pair.theirs[name] for name in drawing.outputs]
-    if rng.random() < 0.5 and all(symbol.dtype == "float32" and len(symbol.shape) > 1 for symbol in symbols):
-        pair.run(f"{model}.compile(keras.optimizers.SGD(0.01), 'mse')")
-        pair.run("t = [value * 0 + 0.5 for value in (y if isinstance(y, list) else [y])]")
-        targets = "t[0].detach().numpy()" if len(symbols) == 1 else "[each.detach().numpy() for each in t]"
-        pair.run(f"loss = {model}.train_on_batch({plain}, {targets})")
-        pair.run("#: same loss", "train_on_batch")
-        for layer in dict.fromkeys(drawing.filled):
-            pair.run(f"w = [weight.numpy() for weight in {layer}.weights]")
-            if not _too_great(pair.theirs.get("w")):
-                pair.run("#: same w", "weights after train_on_batch")
+    _same(pair, "z", "graph in training mode", symbols)
+    samples = {len(each) if each.ndim else 0 for each in leaves(pair.theirs["y"])}
+    if rng.random() < 0.5 and samples == {BATCH} and all(s.dtype == "float32" and len(s.shape) > 1 for s in symbols):
+        train(pair, drawing, model, plain, len(symbols))
+
+
+def _same(pair: Pair, name: str, subject: str, symbols: list[Any]) -> None:
+    """Compare what the model gives; note in a difference of dtypes whether Keras's symbols have those that are here."""
+    if name not in pair.theirs or name not in pair.ours or pair.run(f"#: same {name}", subject):
+        return
+    if pair.found[-1].what == "dtype" and difference_of_dtypes(symbols, pair.ours[name]) is None:
+        pair.found[-1].what += ", Keras's symbol agrees"
+
+
+def train(pair: Pair, drawing: Drawing, model: str, data: str, outputs: int) -> None:
+    """Take a step of training."""
+    pair.run(f"{model}.compile(keras.optimizers.SGD(0.01), 'mse')")
+    pair.run("t = [value * 0 + 0.5 for value in (y if isinstance(y, list) else [y])]")
+    targets = "t[0].detach().numpy()" if outputs == 1 else "[each.detach().numpy() for each in t]"
+    if not pair.run(f"loss = {model}.train_on_batch({data}, {targets})"):
+        return
+    pair.run("#: same loss", "train_on_batch")
+    for layer in dict.fromkeys(drawing.filled):
+        pair.run(f"w = [weight.numpy() for weight in {layer}.weights]")
+        if not _too_great(pair.theirs.get("w")):
+            pair.run("#: same w", "weights after train_on_batch")
 
 
 def _too_great(found: Any) -> bool:

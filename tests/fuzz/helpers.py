@@ -49,8 +49,8 @@ def gradients(layer: Any, x: Any) -> list[torch.Tensor]:
         return []
     found = torch.autograd.grad((result.double() * values).sum(), wanted, allow_unused=True)
     count = len(found) - len(weights)
-    shown = [None if g is None else _in_keras_order(w, g) for w, g in zip(weights, found[count:], strict=True)]
-    return [torch.zeros(()) if each is None or not each.count_nonzero() else each for each in [*found[:count], *shown]]
+    found = [torch.zeros_like(each) if g is None else g for each, g in zip(wanted, found, strict=True)]
+    return [*found[:count], *(_in_keras_order(w, g) for w, g in zip(weights, found[count:], strict=True))]
 
 
 def _in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:

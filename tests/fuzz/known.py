@@ -59,7 +59,7 @@ def known(found: Difference) -> Known | None:
     return next((each for each in KNOWN if each.fits(found)), None)
 
 
-FILES = ("keras", "functions", "layers", "graphs")
+FILES = ("keras", "functions", "layers", "graphs", "training")
 KNOWN = [
     Known(text) for name in FILES for text in (Path(__file__).with_name("known") / f"{name}.txt").read_text().split("\n\n")
 ]

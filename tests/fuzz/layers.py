@@ -97,8 +97,8 @@ def case(seed: int) -> Pair:
         lines += ["w = [weight.numpy() for weight in layer.weights]", "#: same w"]
     if batch and dtype in values.FLOATS and name not in RANDOM and rng.random() < 0.6:
         lines += [f"g = gradients(layer, {x})", "#: same g"]
-    if rng.random() < 0.3:
-        lines += [f"m = keras.Model({x.replace('x', 's')}, s)", f"y = m.predict({_plain(x)}, verbose=0)", "#: same y"]
+    if rng.random() < 0.3 and dtype != "bfloat16":  # which NumPy has not
+        lines += [f"m = keras.Model({x.replace('x', 's')}, s)", f"p = m.predict({_plain(x)}, verbose=0)", "#: same p"]
     rough = 500.0 if re.search("float(16|64)", "".join(lines)) else 3.0
     return play(f"layers.{name}", lines, rough, lambda line: line.startswith(("layer = ", "layer(", "x")))
 

@@ -38,7 +38,9 @@ from fuzz.known import KNOWN, known
 stale = []
 for entry in KNOWN:
     if entry.shown:
-        pair = play(re.search(r"keras[.]((ops|layers)[.][\w.]+)", " ".join(entry.shown))[1], entry.shown)
+        called = re.findall(r"keras[.](losses|ops|layers)[.]([\w.]+)", " ".join(entry.shown))
+        room, name = next((each for each in called if each[0] == "losses"), called[0])
+        pair = play(f"training with {name}" if room == "losses" else f"{room}.{name}", entry.shown)
         if not any(known(each) is entry for each in pair.found):
             stale.append([entry.reason, [str(each) for each in pair.found]])
 print(json.dumps(stale))

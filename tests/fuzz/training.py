@@ -72,6 +72,10 @@ def made(rng: Random, room: str, kind_name: str, changed: float = 0.3, **more: s
     return f"keras.{room}.{kind_name}({', '.join(f'{key}={text}' for key, text in config.items())})"
 
 
+LEFT_OVER = re.compile("(True|False)(Positives|Negatives)")
+"""Metrics whose values of an epoch Keras on torch overwrites when it validates."""
+CURVES = re.compile("AUC|At(Sensitivity|Specificity|Precision|Recall)")
+"""Metrics over thresholds from 0 to 1; what is beyond them Keras leaves out of the counts."""
 COUNTING = re.compile("Positives|Negatives|Precision|Recall|Sensitivity|Specificity|AUC|Score|Accuracy|Hinge|entropy")
 MODELS = (  # the inputs' shape, and the layers between them and the last
     ("(4,)", ["Dense(6, activation='tanh')"]),
@@ -99,7 +103,10 @@ def case(seed: int) -> Pair:
     rate = rng.choice(("0.1", "0.01", "0.5"))
     if rng.random() < 0.4:
         rate = made(rng, "optimizers.schedules", rng.choice(SCHEDULES))
+        rate = re.sub(r"(initial_learning_rate=\d+)([,)])", r"\1.0\2", rate)  # with an integer, Keras computes in integers
     optimizer = made(rng, "optimizers", rng.choice(OPTIMIZERS), 0.2, learning_rate=rate)
+    if policy == "bfloat16":  # in which 0.999 is 1, and a step of Adam's that Keras takes is 0
+        optimizer = re.sub(r"(Adam\w*[(])", r"\1beta_2=0.5, ", re.sub(r"beta_2=[^,)]*,? ?", "", optimizer))
     if policy == "mixed_float16" and rng.random() < 0.5:
         optimizer = f"keras.optimizers.LossScaleOptimizer({optimizer}, initial_scale=8.0)"
     drawn = f"draw({rng.randrange(1000)}, {dtype!r}, ({count}, {shape[1:]}, {low}, {high}).numpy()"
@@ -113,11 +120,15 @@ def case(seed: int) -> Pair:
         target = f"draw({rng.randrange(1000)}, 'float32', ({count}, {last}), 0.05, 1.5).numpy()"
     counts = labels or "Binary" in loss or "Hinge" in loss or "Focal" in loss  # of labels; Keras cuts others to integers
     known = METRICS if counts else [name for name in METRICS if not COUNTING.search(name)]
+    if activation not in ("'softmax'", "'sigmoid'"):
+        known = [name for name in known if not CURVES.search(name)]
     metrics = [made(rng, "metrics", rng.choice(known), 0.2, name=repr(f"m{n}")) for n in range(rng.choice((0, 1, 2)))]
     if sparse:
         metrics = ["'accuracy'", "keras.metrics.SparseTopKCategoricalAccuracy(k=2, name='top')"][: len(metrics)]
     weighted = ", weighted_metrics=[keras.metrics.MeanSquaredError(name='w')]" if not sparse and rng.random() < 0.2 else ""
     more = rng.choice(("", "", f", sample_weight=draw(3, 'float32', ({count},), 0.0, 2.0).numpy()", ", validation_split=0.25"))
+    if LEFT_OVER.search("".join(metrics)):
+        more = more.replace(", validation_split=0.25", "")
     if sparse and rng.random() < 0.2:
         more = ", class_weight={0: 1.0, 1: 2.0, 2: 0.5}"
     half = "16" in policy  # two steps of Adam's make much of what rounding makes small: one is compared

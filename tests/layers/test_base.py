@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from devices import allclose, here, on_device
 
 import anabranch as ab
 from anabranch import config, layers
-from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, EngineError, ShapeError
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, EngineError, ShapeError
 
 DATA = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
 
@@ -459,3 +460,26 @@ def test_annotations_that_are_objects_are_read_as_those_that_are_text() -> None:
     own = type("Own", (layers.Layer,), {"call": call})
     with pytest.raises((ArgumentTypeError, TypeError), match="scale"):
         own()(DATA)
+
+
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (lambda: layers.Dense(4), (3,)),
+        (lambda: layers.Conv1D(4, 3), (5, 3)),
+        (lambda: layers.Conv2DTranspose(4, 3), (5, 5, 3)),
+        (lambda: layers.SeparableConv1D(4, 3), (5, 3)),
+        (lambda: layers.LayerNormalization(), (5, 3)),
+        (lambda: layers.BatchNormalization(), (5, 3)),
+        (lambda: layers.PReLU(shared_axes=[1]), (5, 3)),
+    ],
+)
+def test_a_built_layer_takes_a_size_that_is_not_known(make: Callable[[], ab.Layer], sizes: tuple[int, ...]) -> None:
+    layer = make()
+    known, symbol = layer(ab.Input(sizes)), ab.Input((*sizes[:-1], None))
+    unknown = layer(symbol)
+    assert unknown.shape in (known.shape, (*known.shape[:-1], None))
+    x = np.ones((2, *sizes), "float32")
+    assert allclose(ab.Model(symbol, unknown)(x), layer(x), atol=1e-6)
+    with pytest.raises(AnabranchError):
+        ab.Model(symbol, unknown)(np.ones((2, *sizes[:-1], 7), "float32"))

@@ -12,6 +12,7 @@ import torch
 from devices import equal, on_device
 from parity import assert_same_as_keras, draw_weights
 
+import anabranch as ab
 from anabranch import Input, Model, layers, optimizers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 
@@ -22,6 +23,16 @@ SHAPES = ((6, 3), (4, 5, 3), (3, 4, 5, 2), (2, 3, 4, 2, 3))
 @pytest.mark.parametrize(("shape", "axis"), [(shape, axis) for shape in SHAPES for axis in (-1, *range(1, len(shape)))])
 def test_batch_normalization_equals_keras(keras: Any, shape: tuple[int, ...], axis: int, training: bool) -> None:
     assert_same_as_keras(keras, "BatchNormalization", shape, training=training, axis=axis, momentum=0.7)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 2, 5), (4, 3, 2, 5)])
+@pytest.mark.parametrize("training", [False, True])
+def test_channels_along_the_first_axis(keras: Any, shape: tuple[int, ...], training: bool) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    ours, theirs = (library.layers.BatchNormalization(axis=0) for library in (ab, keras))
+    assert np.allclose(ours(x, training=training).detach().cpu(), theirs(x, training=training).detach().numpy(), atol=1e-5)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        assert np.allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
@@ -123,6 +134,12 @@ def test_layer_normalization_equals_keras(keras: Any, shape: tuple[int, ...], ax
     assert_same_as_keras(keras, "LayerNormalization", shape, axis=axis)
     assert_same_as_keras(keras, "LayerNormalization", shape, axis=axis, epsilon=0.2, center=False)
     assert_same_as_keras(keras, "LayerNormalization", shape, axis=axis, scale=False)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 4, 0), -1), ((3, 0, 5), [1, 2]), ((0, 4, 3), -1)])
+@pytest.mark.parametrize("name", ["LayerNormalization", "RMSNormalization"])
+def test_empty_axes_are_normalized(keras: Any, name: str, shape: tuple[int, ...], axis: Any) -> None:
+    assert_same_as_keras(keras, name, shape, axis=axis)
 
 
 def test_layer_normalization_over_inner_axes() -> None:

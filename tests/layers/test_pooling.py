@@ -63,6 +63,13 @@ def test_average_of_what_is_there(length: int, window: int, stride: int | None) 
         assert np.allclose(first(x.swapaxes(1, 2)).mT, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_an_average_over_a_window_that_only_padding_fills(rank: int) -> None:
+    x = np.arange(1, 5, dtype="float32").reshape(1, 4, *[1] * rank)
+    y = getattr(layers, f"AveragePooling{rank}D")(3, 2, "same")(x)
+    assert y.flatten().tolist() == [2.0, 3.5]
+
+
 @pytest.mark.parametrize("kind", ["Max", "Average"])
 @pytest.mark.parametrize(
     ("rank", "keepdims", "data_format"), list(product((1, 2, 3), (False, True), ("channels_last", "channels_first")))

@@ -58,6 +58,7 @@ CASES: list[tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = [
     ("LogCosh", {}, real(N, C), 30 * real(N, C)),
     ("CosineSimilarity", {}, real(N, C), real(N, C)),
     ("CosineSimilarity", {"axis": 1}, real(N, 3, C), real(N, 3, C)),
+    ("CosineSimilarity", {}, real(N, C), 1e-8 * real(N, C)),
     ("Hinge", {}, binary(N, C), real(N, C)),
     ("Hinge", {}, 2 * binary(N, C) - 1, real(N, C)),
     ("SquaredHinge", {}, binary(N, C), real(N, C)),

@@ -95,6 +95,12 @@ def test_schedules(keras: Any, name: str, options: dict[str, Any]) -> None:
         assert again(step) == ours(step)
 
 
+def test_ever_shorter_half_cosines_end_at_the_least_rate() -> None:  # Keras's rate is NaN from there on
+    schedule = optimizers.schedules.CosineDecayRestarts(0.5, first_decay_steps=3, t_mul=0.5, alpha=0.2)
+    assert schedule(5) > 0.1
+    assert schedule(6) == schedule(7) == schedule(100) == pytest.approx(0.1)
+
+
 def test_a_schedule_drives_the_optimizer() -> None:
     optimizer = optimizers.SGD(optimizers.schedules.PiecewiseConstantDecay([1], [1.0, 0.5]))
     w = weight(np.zeros(1, "float32"), "w")

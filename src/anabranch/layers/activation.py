@@ -124,7 +124,7 @@ class PReLU(Pointwise):
         if self.alpha is not None:
             made_for = self.alpha.shape
             fits = len(input_shape) == 1 + len(made_for)
-            if not fits or any(m not in (1, n) for m, n in zip(made_for, input_shape[1:], strict=True)):
+            if not fits or any(n is not None and m not in (1, n) for m, n in zip(made_for, input_shape[1:], strict=True)):
                 raise ShapeError("The input does not fit alpha.", expected=f"{('batch', *made_for)}", got=str(input_shape))
         return input_shape
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight, Window
 from anabranch.layers import fields
-from anabranch.layers.windows import check_channels, known_channels, windows_shape
+from anabranch.layers.windows import channels_of, check_channels, known_channels, windows_shape
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -45,8 +45,11 @@ class Windowed(fields.FieldLayer):
 
     def channels(self, input_shape: Shape) -> int:
         """Return the input's channels, which must be those that the weights were made for."""
+        made_for = self.made_for()
+        if made_for is not None and channels_of(input_shape, self.rank, self.data_format) is None:
+            return made_for
         found = known_channels(input_shape, self.rank, self.data_format)
-        check_channels(found, self.made_for(), input_shape)
+        check_channels(found, made_for, input_shape)
         return found
 
     def made_for(self) -> int | None:

@@ -208,7 +208,7 @@ class Dense(fields.FieldLayer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …, I) -> (B, …, units)."""
         kernel = self.kernel
-        if kernel is not None and input_shape[-1] != kernel.shape[0]:
+        if kernel is not None and input_shape[-1] not in (None, kernel.shape[0]):
             raise _other_features(kernel.shape[0], input_shape)
         return activations.shape_after(self.activation, (*input_shape[:-1], self.units))
 

@@ -271,7 +271,7 @@ def normalized_sizes(axis: int | Sequence[int], shape: Shape) -> tuple[tuple[int
 
 def check_sizes(axes: tuple[int, ...], made_for: Shape, shape: Shape) -> None:
     """Raise where a built layer meets other sizes along the normalized axes, or another rank."""
-    if made_for and (len(shape) != len(made_for) or any(shape[axis] != made_for[axis] for axis in axes)):
+    if made_for and (len(shape) != len(made_for) or any(shape[axis] not in (None, made_for[axis]) for axis in axes)):
         raise ShapeError(
             "The input does not fit the sizes that the weights were made for.",
             expected=f"{len(made_for)}-D, " + ", ".join(f"{made_for[axis]} along axis {axis}" for axis in axes),

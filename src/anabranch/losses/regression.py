@@ -111,7 +111,8 @@ def cosine_similarity(y_true: Values, y_pred: Values, axis: int = -1) -> Tensor:
         tensor([-1., -0.])
     """
     true, pred = agree(y_true, y_pred, "cosine_similarity")
-    return -(F.normalize(true, dim=axis) * F.normalize(pred, dim=axis)).sum(axis)
+    least = config.epsilon()  # shorter vectors count as little
+    return -(F.normalize(true, dim=axis, eps=least) * F.normalize(pred, dim=axis, eps=least)).sum(axis)
 
 
 class MeanSquaredError(FunctionLoss, function=mean_squared_error):

@@ -230,6 +230,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         if self.t_mul == 1:
             restart = math.floor(done)
             done -= restart
+        elif done * (1 - self.t_mul) >= 1:  # ever shorter half cosines have an end
+            return float(self.initial_learning_rate * self.alpha)
         else:
             # log(243) / log(3) is 4.999…: without the small number the fifth restart would come a step late
             restart = math.floor(math.log(1 - done * (1 - self.t_mul)) / math.log(self.t_mul) + 1e-9)

@@ -22,10 +22,14 @@ def _maybe(weight: Weight | Tensor | None) -> Tensor | None:
 
 
 def _to_axis_1(x: Tensor, axis: int, rank: int) -> Tensor:
+    if axis == 0:
+        return x.transpose(0, 1)
     return x if axis == 1 else x.permute(0, axis, *(a for a in range(1, rank) if a != axis))
 
 
 def _from_axis_1(x: Tensor, axis: int, rank: int) -> Tensor:
+    if axis == 0:
+        return x.transpose(0, 1)
     return x if axis == 1 else x.permute(0, *range(2, axis + 1), 1, *range(axis + 1, rank))
 
 
@@ -130,19 +134,24 @@ def layer_norm(
     """Return gamma · (x - mean) / sqrt(variance + epsilon) + beta, mean and variance taken over ``axes`` of each sample."""
     rank = len(shape)
     if axes == tuple(range(rank - len(axes), rank)):
-        return F.layer_norm(x, [size for size in shape[-len(axes) :] if size], _maybe(gamma), _maybe(beta), epsilon)
+        sizes = [size for size in shape[-len(axes) :] if size is not None]
+        return F.layer_norm(x, sizes, _maybe(gamma), _maybe(beta), epsilon)
     mean = x.mean(axes, keepdim=True)
     variance = x.var(axes, correction=0, keepdim=True)
     x = (x - mean) * torch.rsqrt(variance + epsilon)
-    spread = [(size or -1) if axis in axes else 1 for axis, size in enumerate(shape)]
+    spread = [_open(size) if axis in axes else 1 for axis, size in enumerate(shape)]
     x = x if gamma is None else x * native(gamma).reshape(spread)
     return x if beta is None else x + native(beta).reshape(spread)
+
+
+def _open(size: int | None) -> int:
+    return -1 if size is None else size
 
 
 @_in_float32
 def rms_norm(x: Tensor, scale: Weight | Tensor, axes: tuple[int, ...], shape: tuple[int | None, ...], epsilon: float) -> Tensor:
     """Return scale · x / sqrt(mean(x²) + epsilon), the mean taken over ``axes`` of each sample."""
-    spread = [(size or -1) if axis in axes else 1 for axis, size in enumerate(shape)]
+    spread = [_open(size) if axis in axes else 1 for axis, size in enumerate(shape)]
     return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon) * native(scale).reshape(spread)
 
 

@@ -32,7 +32,8 @@ def _slide_max(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pad
 
 def _slide_mean(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[int, int]]) -> Tensor:
     mean = _MEAN[len(window)]
-    if (inside := _inside(pads, strides)) is not None:
+    small = len(window) == 3 and any(size < wide for size, wide in zip(x.shape[2:], window, strict=True))  # not with padding
+    if not small and (inside := _inside(pads, strides)) is not None:
         return mean(x, window, strides, inside, ceil_mode=not is_even(pads), count_include_pad=False)
     share = F.pad(torch.ones_like(x[:1, :1]), flat_pads(pads))  # how much of each window is not padding
     return mean(F.pad(x, flat_pads(pads)), window, strides) / mean(share, window, strides)
