@@ -47,6 +47,13 @@ def with_head(base, augmentation=None, dropout=0.0):
     return keras.Model(inputs, layers.Dense(1)(x))
 
 
+def frozen_with_head():
+    """Return a frozen base, and a model of it and a new head."""
+    base = base_model()
+    base.trainable = False
+    return base, with_head(base)
+
+
 def compiled(model, learning_rate):
     """Return the model, compiled for two kinds."""
     model.compile(
@@ -125,9 +132,7 @@ def recursive():
 @section("The usual way: a frozen base, a new head")
 def usual_way():
     """The head learns on what the base sees."""
-    base = base_model()
-    base.trainable = False
-    model = with_head(base)
+    base, model = frozen_with_head()
     yield {"base": base, "model": (model, images(2)[0])}
     before = base.get_weights()
     yield {"history": trained(compiled(model, 1e-2), epochs=2)}
@@ -137,9 +142,7 @@ def usual_way():
 @section("Then fine-tuning")
 def fine_tuning():
     """Everything is unfrozen and compiled again, with a very low rate; the statistics stay, since the base still infers."""
-    base = base_model()
-    base.trainable = False
-    model = with_head(base)
+    base, model = frozen_with_head()
     yield {"model": (model, images(2)[0])}
     yield {"head alone": trained(compiled(model, 1e-2))["loss"]}
     before = {weight.path: np.array(weight.numpy()) for weight in base.weights}
@@ -231,9 +234,7 @@ def own_loop():
     """In plain torch: the gradients go to the weights that train, the optimizer takes them."""
     import torch
 
-    base = base_model()
-    base.trainable = False
-    model = with_head(base)
+    _, model = frozen_with_head()
     yield {"model": (model, images(2)[0])}
     parameters = [weight.value for weight in model.trainable_weights]
     optimizer = torch.optim.SGD(parameters, lr=0.1)

@@ -360,18 +360,22 @@ def test_layers_that_make_keep_and_take_masks(softmax: Any) -> None:
     assert not MarkedTable(8, 4)(source).masked
 
 
-def test_a_mask_may_be_computed_and_passed_explicitly() -> None:
-    class Block(layers.Layer):
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.table, self.pool = layers.Embedding(8, 4, mask_zero=True), layers.GlobalAveragePooling1D()
+class Tabled(layers.Layer):
+    """A table whose row 0 is masked, and a layer that takes what it gives."""
 
+    def __init__(self, then: layers.Layer) -> None:
+        super().__init__()
+        self.table, self.then = layers.Embedding(8, 4, mask_zero=True), then
+
+
+def test_a_mask_may_be_computed_and_passed_explicitly() -> None:
+    class Block(Tabled):
         def call(self, inputs: Any) -> Any:
-            return self.pool(self.table(inputs), mask=self.table.compute_mask(inputs))
+            return self.then(self.table(inputs), mask=self.table.compute_mask(inputs))
 
     source = ab.Input((5,), dtype="int32")
-    block = Block()
-    table, pool = block.table, block.pool
+    block = Block(layers.GlobalAveragePooling1D())
+    table, pool = block.table, block.then
     symbolic = ab.Model(
         source, pool(layers.Dense(4, kernel_initializer="identity")(table(source)), mask=table.compute_mask(source))
     )
@@ -505,16 +509,12 @@ def test_describing_masks_loads_no_torch() -> None:
 
 
 def test_a_mask_made_inside_a_layer_goes_on() -> None:
-    class Words(layers.Layer):
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.table, self.norm = layers.Embedding(8, 4, mask_zero=True), layers.LayerNormalization()
-
+    class Words(Tabled):
         def call(self, inputs: Any) -> Any:
-            return self.norm(self.table(inputs))
+            return self.then(self.table(inputs))
 
     source = ab.Input((5,), dtype="int32")
-    words = Words()
+    words = Words(layers.LayerNormalization())
     y = words(source)
     assert y.mask_axes == 2
     model = ab.Model(source, [y * 2, layers.GlobalAveragePooling1D()(y[:, 1:])])
