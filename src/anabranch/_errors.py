@@ -292,7 +292,7 @@ def _edits(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None, where: str | None = None) -> UnknownNameError:
+def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None) -> UnknownNameError:
     """Build the error for a name that nothing answers to, offering the nearest.
 
     >>> print(unknown("activation", "rellu", ["relu", "elu"]))
@@ -309,6 +309,5 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None
     return UnknownNameError(
         f"Unknown {kind} {name!r}{f' in {of}' if of else ''}.",
         expected=f"one of: {', '.join(shown)}{others}",
-        where=where,
         repair=f"did you mean {close!r}?" if close else None,
     )

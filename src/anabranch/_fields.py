@@ -461,13 +461,17 @@ class Configurable:
             where=self._place() or None,
         )
 
-    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
-        names = [*self.fields, *known]
-        close = nearest(name, names)
-        return ArgumentTypeError(
-            f"{type(self).__name__} takes no argument {name!r}.", expected=", ".join(dict.fromkeys(names)) or "no arguments",
-            where=self._place() or None, repair=f"did you mean {close!r}?" if close else None,
-        )  # fmt: skip
+    def _unknown_argument(self, name: str) -> ArgumentTypeError:
+        return unknown_argument(type(self), name, self.fields, self._place() or None)
+
+
+def unknown_argument(kind: type, name: str, known: Iterable[str], where: str | None) -> ArgumentTypeError:
+    """Return the error for an argument that a class does not take, with those that it takes."""
+    close = nearest(name, known)
+    return ArgumentTypeError(
+        f"{kind.__name__} takes no argument {name!r}.", expected=", ".join(dict.fromkeys(known)) or "no arguments",
+        where=where, repair=f"did you mean {close!r}?" if close else None,
+    )  # fmt: skip
 
 
 @functools.lru_cache(1024)

@@ -400,26 +400,11 @@ def _missing(name: str, module: str, registry: Registry[Any] | None) -> Anabranc
 # What one package holds
 
 
-_documented = _docstrings.described(
-    {
-        "config": "its JSON, or a name.",
-        "custom_objects": "the caller's own classes and functions by name.",
-        **dict.fromkeys(
-            (
-                "constraint",
-                "regularizer",
-                "initializer",
-                "activation",
-                "loss",
-                "metric",
-                "optimizer",
-                "schedule",
-                "dtype_policy",
-            ),
-            "one of this package or of the user's own.",
-        ),
-    }
-)
+_KINDS = ["constraint", "regularizer", "initializer", "activation", "loss", "metric", "optimizer", "schedule", "dtype_policy"]
+_documented = _docstrings.described({
+    "config": "its JSON, or a name.", "custom_objects": "the caller's own classes and functions by name.",
+    **dict.fromkeys(_KINDS, "one of this package or of the user's own."),
+})  # fmt: skip
 
 
 def finder(function: Callable[P, R]) -> Callable[P, R]:

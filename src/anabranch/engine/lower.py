@@ -10,7 +10,7 @@ import linecache
 import operator
 import weakref
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
@@ -73,11 +73,12 @@ class Traced(Proxy):
 class Tracer(GraphAppendingTracer):
     """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
 
-    def __init__(self, training: bool, *, penalties: bool) -> None:
+    penalties: ClassVar[bool] = True  # whether losses and updates of metrics are part of the code
+
+    def __init__(self, training: bool) -> None:
         super().__init__(torch.fx.Graph())
         self._holder = "training_constants" if training else "constants"  # one module may hold both modes
         self.root = torch.nn.Module()
-        self.penalties = penalties
         self.losses: list[Proxy] = []
         self.watched = 0  # updates of metrics so far
         self.path = ""  # of the step under way
@@ -186,12 +187,12 @@ class Tracer(GraphAppendingTracer):
         return self.create_proxy("call_module", target, tuple(args), kwargs)
 
 
-def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Collection[int] = ()) -> Lowered:
-    """Return the code that computes ``graph``: flat tensors in; a flat tuple out, or the graph's own output structure.
+def lower(graph: Graph, *, training: bool, absent: Collection[int] = ()) -> Lowered:
+    """Return the code that computes ``graph``: flat tensors in, a flat tuple out.
 
     The inputs numbered in ``absent`` are None and not asked for.
     """
-    tracer = Tracer(training, penalties=not structured)
+    tracer = Tracer(training)
     flat = flatten(graph)
     values: dict[int, Any] = {}
     reach: dict[int, int] = {}  # over how many axes each value is masked
@@ -219,11 +220,8 @@ def lower(graph: Graph, *, training: bool, structured: bool = False, absent: Col
             values.update(zip(step.outputs, results, strict=True))
             masks.update((number, mask) for number, mask in zip(step.outputs, found, strict=True) if mask is not None)
     outputs = [values[number] for number in flat.outputs]
-    masks_of_outputs = {} if structured else {i: masks[number] for i, number in enumerate(flat.outputs) if number in masks}
-    result = (
-        _tree.fill(graph.output_structure, outputs) if structured else (*outputs, *tracer.losses, *masks_of_outputs.values())
-    )
-    tracer.graph.output(tracer.create_arg(result))
+    masks_of_outputs = {i: masks[number] for i, number in enumerate(flat.outputs) if number in masks}
+    tracer.graph.output(tracer.create_arg((*outputs, *tracer.losses, *masks_of_outputs.values())))
     _forget_unused(tracer.graph, [mask.node for mask in masks.values() if isinstance(mask, Proxy)])
     return Lowered(tracer.root, tracer.graph, training, len(outputs), tuple(masks_of_outputs), tuple(tracer.modules))
 

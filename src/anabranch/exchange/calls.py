@@ -17,6 +17,7 @@ from anabranch.engine.passes.operations import is_elementwise
 from anabranch.exchange.plan import Given, Plan, Value, signature
 from anabranch.graph import Operation, Weight
 from anabranch.graph.flatten import Step
+from anabranch.graph.names import free_name
 from anabranch.initializers import Ones, Zeros
 from anabranch.runtime.naming import target_of, weight_places
 
@@ -67,8 +68,10 @@ class CallTracer(Tracer):
     ``place_inner`` decides what a layer inside becomes, and returns its results and masks in the code.
     """
 
+    penalties = False
+
     def __init__(self, training: bool, layer: Operation, base: str, found: Found, place_inner: Place) -> None:
-        super().__init__(training, penalties=False)
+        super().__init__(training)
         self.found = found
         self.layer = layer
         self.base = base
@@ -113,12 +116,7 @@ class CallTracer(Tracer):
         if layer not in self._bases:
             start = f"{self.layer.path}/"
             inner = layer.path.removeprefix(start) if layer.path.startswith(start) else layer.name
-            base = wished = f"{self.base}.{target_of(inner)}"
-            number = 0
-            while base in self._bases.values():
-                number += 1
-                base = f"{wished}_{number}"
-            self._bases[layer] = base
+            self._bases[layer] = free_name(f"{self.base}.{target_of(inner)}", self._bases.values())
         return self._bases[layer]
 
     def read(self, weight: Weight) -> Proxy:

@@ -70,34 +70,21 @@ def _linear(given: Arguments) -> str:
     return written("nn.Linear", inputs, outputs, defaults={"bias": True}, bias=given.get("bias") is not None, **_dtype(given))
 
 
-def _conv(rank: int) -> Callable[[Arguments], str]:
+def _conv(kind: str) -> Callable[[Arguments], str]:
     def make(given: Arguments) -> str:
-        outputs, inputs, *window = given["weight"].shape
-        padding = given.get("padding", 0)
-        groups = given.get("groups", 1)
+        settings = {name: single(given.get(name, default)) for name, default in _CONV.items()}
+        first, second, *window = given["weight"].shape
+        second *= given.get("groups", 1)
+        channels = (first, second) if "Transpose" in kind else (second, first)
+        bias = given.get("bias") is not None
         return written(
-            f"nn.Conv{rank}d", inputs * groups, outputs, window, defaults=_CONV, stride=single(given.get("stride", 1)),
-            padding=single(padding), dilation=single(given.get("dilation", 1)), groups=groups,
-            bias=given.get("bias") is not None, **_dtype(given),
-        )  # fmt: skip
+            f"nn.{kind}", *channels, window, defaults={**_CONV, "bias": True}, **settings, bias=bias, **_dtype(given)
+        )
 
     return make
 
 
-_CONV = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True, "output_padding": 0}
-
-
-def _conv_transpose(rank: int) -> Callable[[Arguments], str]:
-    def make(given: Arguments) -> str:
-        inputs, outputs, *window = given["weight"].shape
-        groups = given.get("groups", 1)
-        return written(
-            f"nn.ConvTranspose{rank}d", inputs, outputs * groups, window, defaults=_CONV, stride=single(given.get("stride", 1)),
-            padding=single(given.get("padding", 0)), output_padding=single(given.get("output_padding", 0)), groups=groups,
-            bias=given.get("bias") is not None, dilation=single(given.get("dilation", 1)), **_dtype(given),
-        )  # fmt: skip
-
-    return make
+_CONV = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
 
 
 def _embedding(given: Arguments) -> str:
@@ -142,12 +129,12 @@ _EMBEDDING = ("input", "weight", "padding_idx", "max_norm", "norm_type", "scale_
 
 WEIGHTED: dict[Any, Rule] = {
     F.linear: Rule(("input", "weight", "bias"), _WITH_BIAS, _linear),
-    torch.conv1d: Rule(_CONV_NAMES, _WITH_BIAS, _conv(1)),
-    torch.conv2d: Rule(_CONV_NAMES, _WITH_BIAS, _conv(2)),
-    torch.conv3d: Rule(_CONV_NAMES, _WITH_BIAS, _conv(3)),
-    torch.conv_transpose1d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv_transpose(1)),
-    torch.conv_transpose2d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv_transpose(2)),
-    torch.conv_transpose3d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv_transpose(3)),
+    torch.conv1d: Rule(_CONV_NAMES, _WITH_BIAS, _conv("Conv1d")),
+    torch.conv2d: Rule(_CONV_NAMES, _WITH_BIAS, _conv("Conv2d")),
+    torch.conv3d: Rule(_CONV_NAMES, _WITH_BIAS, _conv("Conv3d")),
+    torch.conv_transpose1d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv("ConvTranspose1d")),
+    torch.conv_transpose2d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv("ConvTranspose2d")),
+    torch.conv_transpose3d: Rule(_TRANSPOSE_NAMES, _WITH_BIAS, _conv("ConvTranspose3d")),
     F.embedding: Rule(_EMBEDDING, {"weight": "weight"}, _embedding),
     F.layer_norm: Rule(("input", "normalized_shape", "weight", "bias", "eps"), _WITH_BIAS, _layer_norm),
     torch.group_norm: Rule(("input", "num_groups", "weight", "bias", "eps"), _WITH_BIAS, _group_norm),

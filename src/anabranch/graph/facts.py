@@ -136,15 +136,15 @@ def pointwise(arguments: Mapping[str, Any], inputs: Inputs) -> int:
     return reach if _stay([(s, r) for s, r in inputs if s or r], rank, reach) else 0
 
 
-def along(name: str = "axis", *, new: bool = False, joins: bool = False) -> MaskRule:
-    """Return the rule of what acts along the axes that the argument ``name`` gives: masked axes before them stay.
+def along(*, new: bool = False, joins: bool = False) -> MaskRule:
+    """Return the rule of what acts along the axes that the argument ``axis`` gives: masked axes before them stay.
 
     ``new``: the axis is counted in the result, which has one more; ``joins``: several tensors of one rank.
     """
 
     def rule(arguments: Mapping[str, Any], inputs: Inputs) -> int:
         reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
-        axis = arguments.get(name)
+        axis = arguments.get("axis")
         if not joins and sum(reach > 0 for _, reach in inputs) > 1:
             return 0
         added = (len(axis) if isinstance(axis, (tuple, list)) else 1) if new else 0

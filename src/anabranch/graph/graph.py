@@ -39,9 +39,9 @@ class Graph:
         self.inputs = _tensors(inputs, "inputs")
         self.outputs = _tensors(outputs, "outputs")
         _refuse_repeated(self.inputs)
-        inner, first_met = _walk(self.inputs, self.outputs, _inputs)
+        inner, first_met = _walk(self.inputs, self.outputs, lambda node: node.inputs)
         if _holds_dict(outputs) or any(node.kwargs or _holds_dict(node.args) for node in inner):
-            first_met = _walk(self.inputs, _by_sorted_keys(outputs), _inputs_by_sorted_keys)[1]
+            first_met = _walk(self.inputs, tensors_by_key(outputs), lambda node: tensors_by_key((node.args, node.kwargs)))[1]
         sources = [t.node for t in self.inputs if not t.node.inputs]
         self.nodes: tuple[Node, ...] = tuple(dict.fromkeys([*sources, *inner]))
         self.names = name_operations(dict.fromkeys(node.operation for node in self.nodes))
@@ -104,17 +104,9 @@ def _holds_dict(nest: _tree.Nest) -> bool:
     return isinstance(nest, dict) or (isinstance(nest, (list, tuple)) and any(map(_holds_dict, nest)))
 
 
-def _by_sorted_keys(nest: _tree.Nest) -> list[Tensor]:
+def tensors_by_key(nest: _tree.Nest) -> list[Tensor]:
     """Return the tensors of a nest, those of dicts by sorted keys: Keras walks that way, which decides the order of layers."""
     return [leaf for leaf in _tree.leaves_by_key(nest) if isinstance(leaf, Tensor)]
-
-
-def _inputs(node: Node) -> Iterable[Tensor]:
-    return node.inputs
-
-
-def _inputs_by_sorted_keys(node: Node) -> Iterable[Tensor]:
-    return _by_sorted_keys((node.args, node.kwargs))
 
 
 def _refuse_repeated(inputs: list[Tensor]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from anabranch._errors import GraphError
 from anabranch.graph.records import Operation
@@ -43,6 +43,19 @@ def name_operations(operations: Iterable[Operation]) -> dict[Operation, str]:
             name = candidate if candidate not in taken else None
         names[operation] = name
     return names
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: itself, or with the first number that makes it so.
+
+    >>> free_name("acc", {"acc", "acc_1"})
+    'acc_2'
+    """
+    number, found = 0, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
 
 
 def _duplicate(name: str, first: Operation, second: Operation) -> GraphError:

@@ -456,7 +456,8 @@ def indexed(shape: Shape, key: tuple[object, ...]) -> Shape:
         elif item is Ellipsis:
             result.extend(next(axes) for _ in range(len(shape) - taken))
         elif isinstance(item, slice):
-            result.append(_sliced(next(axes), item))
+            size = next(axes)
+            result.append(None if size is None else len(range(*item.indices(size))))
         elif isinstance(item, int) or (isinstance(item, SupportsIndex) and not isinstance(item, Tensor)):
             _check_index(int(item), next(axes), shape)
         else:
@@ -465,12 +466,6 @@ def indexed(shape: Shape, key: tuple[object, ...]) -> Shape:
                 got=repr(item)[:90], clue=WrongIndex(item),
             )  # fmt: skip
     return tuple(result)
-
-
-def _sliced(size: int | None, item: slice) -> int | None:
-    if size is not None:
-        return len(range(*item.indices(size)))
-    return None
 
 
 def _check_index(index: int, size: int | None, shape: Shape) -> None:

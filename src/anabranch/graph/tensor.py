@@ -17,113 +17,66 @@ from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.clues import NoValues, WrongValue, explained
 from anabranch.graph.masks import reaches, warn_of_lost
 from anabranch.graph.methods import METHODS
+from anabranch.graph.operands import Operators
 from anabranch.graph.operators import OPERATORS, GetItem, Operator
 from anabranch.graph.port import port
 from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, tensors_in
 from anabranch.graph.shapes import Shape
 from anabranch.graph.signs import SIGNS
 
+_NUMBERS = frozenset((bool, int, float))
+
 
 @bound_methods
-class SymbolicTensor(Tensor):
+class SymbolicTensor(Operators[Tensor], Tensor):
     """What ``Input`` gives, and a layer called on it: shape and dtype, no numbers; functions of it become nodes of a graph."""
 
     __slots__ = ()
 
-    def __add__(self, other: object) -> Tensor:
-        return _operate(operator.add, self, other)
-
-    def __radd__(self, other: object) -> Tensor:
-        return _operate(operator.add, other, self)
-
-    def __sub__(self, other: object) -> Tensor:
-        return _operate(operator.sub, self, other)
-
-    def __rsub__(self, other: object) -> Tensor:
-        return _operate(operator.sub, other, self)
-
-    def __mul__(self, other: object) -> Tensor:
-        return _operate(operator.mul, self, other)
-
-    def __rmul__(self, other: object) -> Tensor:
-        return _operate(operator.mul, other, self)
-
-    def __truediv__(self, other: object) -> Tensor:
-        return _operate(operator.truediv, self, other)
-
-    def __rtruediv__(self, other: object) -> Tensor:
-        return _operate(operator.truediv, other, self)
-
-    def __floordiv__(self, other: object) -> Tensor:
-        return _operate(operator.floordiv, self, other)
-
-    def __rfloordiv__(self, other: object) -> Tensor:
-        return _operate(operator.floordiv, other, self)
-
-    def __mod__(self, other: object) -> Tensor:
-        return _operate(operator.mod, self, other)
-
-    def __rmod__(self, other: object) -> Tensor:
-        return _operate(operator.mod, other, self)
-
-    def __pow__(self, other: object) -> Tensor:
-        return _operate(operator.pow, self, other)
-
-    def __rpow__(self, other: object) -> Tensor:
-        return _operate(operator.pow, other, self)
-
-    def __matmul__(self, other: object) -> Tensor:
-        return _operate(operator.matmul, self, other)
-
-    def __rmatmul__(self, other: object) -> Tensor:
-        return _operate(operator.matmul, other, self)
+    def _operate(self, function: Callable[..., object], *operands: object) -> Tensor:
+        for operand in operands:
+            if isinstance(operand, Tensor) or type(operand) in _NUMBERS:  # as most are
+                continue
+            if isinstance(operand, Operation) or (isinstance(operand, type) and issubclass(operand, Operation)):
+                error = explained(ArgumentTypeError("A layer is no operand.", clue=WrongValue(operand)))
+                raise error.at(f"the operator {SIGNS[OPERATORS[function][0]]} at {call_site()}")
+            if not isinstance(operand, (int, float)) and not is_array(operand):
+                return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
+            if is_parameter(operand):  # a weight of the model, not a constant
+                found: Tensor = port().torch_function(function, operands, {})
+                return found
+            operands = tuple(map(_plain, operands))
+        result: Tensor = describe(Operator(function), operands, {}, call_site())
+        return result
 
     def __and__(self, other: object) -> Tensor:
-        return _operate(operator.and_, self, other)
+        return self._operate(operator.and_, self, other)
 
     def __rand__(self, other: object) -> Tensor:
-        return _operate(operator.and_, other, self)
+        return self._operate(operator.and_, other, self)
 
     def __or__(self, other: object) -> Tensor:
-        return _operate(operator.or_, self, other)
+        return self._operate(operator.or_, self, other)
 
     def __ror__(self, other: object) -> Tensor:
-        return _operate(operator.or_, other, self)
+        return self._operate(operator.or_, other, self)
 
     def __xor__(self, other: object) -> Tensor:
-        return _operate(operator.xor, self, other)
+        return self._operate(operator.xor, self, other)
 
     def __rxor__(self, other: object) -> Tensor:
-        return _operate(operator.xor, other, self)
-
-    def __lt__(self, other: object) -> Tensor:
-        return _operate(operator.lt, self, other)
-
-    def __le__(self, other: object) -> Tensor:
-        return _operate(operator.le, self, other)
-
-    def __gt__(self, other: object) -> Tensor:
-        return _operate(operator.gt, self, other)
-
-    def __ge__(self, other: object) -> Tensor:
-        return _operate(operator.ge, self, other)
+        return self._operate(operator.xor, other, self)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # element by element
-        return _operate(operator.eq, self, other)
+        return self._operate(operator.eq, self, other)
 
     def __ne__(self, other: object) -> Tensor:  # type: ignore[override]  # element by element
-        return _operate(operator.ne, self, other)
+        return self._operate(operator.ne, self, other)
 
     __hash__ = object.__hash__
 
-    def __neg__(self) -> Tensor:
-        return _operate(operator.neg, self)
-
-    def __abs__(self) -> Tensor:
-        return _operate(operator.abs, self)
-
     def __invert__(self) -> Tensor:
-        return _operate(operator.invert, self)
+        return self._operate(operator.invert, self)
 
     def __getitem__(self, key: object) -> Tensor:
         tensor: Tensor = describe(GetItem(), (self, key), {}, call_site())
@@ -134,7 +87,7 @@ class SymbolicTensor(Tensor):
         function = next((f for f, (name, _) in OPERATORS.items() if UFUNCS.get(ufunc.__name__, ufunc.__name__) == name), None)
         if method != "__call__" or kwargs or function is None:
             raise _no_values(f"go through np.{ufunc.__name__}")
-        return _operate(function, *inputs)
+        return self._operate(function, *inputs)
 
     def __array_function__(self, function: Callable[..., object], types: object, args: object, kwargs: object) -> NoReturn:
         raise _no_values(f"go through np.{function.__name__}")
@@ -246,26 +199,6 @@ def describe(
     except AnabranchError as error:
         raise explained(error, tensors_in(args, kwargs)).at(f"{operation.error_label()}, called at {site}") from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
-
-
-_NUMBERS = frozenset((bool, int, float))
-
-
-def _operate(function: Callable[..., object], *operands: object) -> Tensor:
-    for operand in operands:
-        if isinstance(operand, Tensor) or type(operand) in _NUMBERS:  # as most are
-            continue
-        if isinstance(operand, Operation) or (isinstance(operand, type) and issubclass(operand, Operation)):
-            error = explained(ArgumentTypeError("A layer is no operand.", clue=WrongValue(operand)))
-            raise error.at(f"the operator {SIGNS[OPERATORS[function][0]]} at {call_site()}")
-        if not isinstance(operand, (int, float)) and not is_array(operand):
-            return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
-        if is_parameter(operand):  # a weight of the model, not a constant
-            found: Tensor = port().torch_function(function, operands, {})
-            return found
-        operands = tuple(map(_plain, operands))
-    result: Tensor = describe(Operator(function), operands, {}, call_site())
-    return result
 
 
 def _plain(operand: Any) -> object:

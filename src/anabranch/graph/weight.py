@@ -13,6 +13,7 @@ from anabranch._asked import is_boolean, shown
 from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
+from anabranch.graph.operands import Operators
 from anabranch.graph.shapes import Shape, product
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _option(name: str, doc: str) -> property:
 
 
 @bound_methods
-class Weight:
+class Weight(Operators["EngineTensor"]):
     """A weight: shape, dtype, options and path, with a tensor that is made on first use.
 
     Args:
@@ -236,81 +237,15 @@ class Weight:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
-    def _read(self) -> EngineTensor:
-        return self.engine.shown(self)
-
-    def _operand(self, other: object) -> EngineTensor:
-        operand: EngineTensor = self.engine.as_tensor(other) if is_numpy(other) else _shown(other)
-        return operand  # or what else an operator takes, such as a number
+    def _operate(self, function: Callable[..., Any], *operands: object) -> EngineTensor:
+        found: EngineTensor = function(*(self.engine.as_tensor(each) if is_numpy(each) else _shown(each) for each in operands))
+        return found
 
     @classmethod
     def __torch_function__(
         cls, function: Callable[..., T], types: object, args: Iterable[object] = (), kwargs: Mapping[str, object] | None = None
     ) -> T:
         return function(*_shown(args), **{k: _shown(v) for k, v in (kwargs or {}).items()})
-
-    def __add__(self, other: object) -> EngineTensor:
-        return self._read() + self._operand(other)
-
-    def __radd__(self, other: object) -> EngineTensor:
-        return self._operand(other) + self._read()
-
-    def __sub__(self, other: object) -> EngineTensor:
-        return self._read() - self._operand(other)
-
-    def __rsub__(self, other: object) -> EngineTensor:
-        return self._operand(other) - self._read()
-
-    def __mul__(self, other: object) -> EngineTensor:
-        return self._read() * self._operand(other)
-
-    def __rmul__(self, other: object) -> EngineTensor:
-        return self._operand(other) * self._read()
-
-    def __truediv__(self, other: object) -> EngineTensor:
-        return self._read() / self._operand(other)
-
-    def __rtruediv__(self, other: object) -> EngineTensor:
-        return self._operand(other) / self._read()
-
-    def __floordiv__(self, other: object) -> EngineTensor:
-        return self._read() // self._operand(other)
-
-    def __rfloordiv__(self, other: object) -> EngineTensor:
-        return self._operand(other) // self._read()
-
-    def __mod__(self, other: object) -> EngineTensor:
-        return self._read() % self._operand(other)
-
-    def __rmod__(self, other: object) -> EngineTensor:
-        return self._operand(other) % self._read()
-
-    def __rpow__(self, other: object) -> EngineTensor:
-        return self._operand(other) ** self._read()
-
-    def __matmul__(self, other: object) -> EngineTensor:
-        return self._read() @ self._operand(other)
-
-    def __rmatmul__(self, other: object) -> EngineTensor:
-        return self._operand(other) @ self._read()
-
-    def __pow__(self, other: object) -> EngineTensor:
-        return self._read() ** self._operand(other)
-
-    def __lt__(self, other: object) -> EngineTensor:
-        return self._read() < self._operand(other)
-
-    def __le__(self, other: object) -> EngineTensor:
-        return self._read() <= self._operand(other)
-
-    def __gt__(self, other: object) -> EngineTensor:
-        return self._read() > self._operand(other)
-
-    def __ge__(self, other: object) -> EngineTensor:
-        return self._read() >= self._operand(other)
-
-    def __abs__(self) -> EngineTensor:
-        return abs(self._read())
 
     @property
     def ndim(self) -> int:
@@ -320,11 +255,8 @@ class Weight:
     def __bool__(self) -> bool:
         return True
 
-    def __neg__(self) -> EngineTensor:
-        return -self._read()
-
     def __getitem__(self, key: Any) -> EngineTensor:
-        return self._read()[key]
+        return self.engine.shown(self)[key]
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"

@@ -159,21 +159,21 @@ def _print(text: str) -> None:
 
 def _rows(model: AnyModel, graph: Graph, expand_nested: bool) -> Iterator[Row]:
     """Yield the rows of a graph; a nested model's follow its own, once for all its calls."""
-    stack = [("", graph, _calls(graph), iter(_shown_operations(model, graph)))]
+    stack = [("", graph, iter(_shown_operations(model, graph)))]
     while stack:
-        prefix, here, calls, operations = stack[-1]
+        prefix, here, operations = stack[-1]
         operation = next(operations, None)
         if operation is None:
             stack.pop()
             continue
-        nodes, name = calls[operation], here.names[operation]
+        nodes, name = here.calls_of(operation), here.names[operation]
         sources = (t for node in nodes for t in node.inputs)
         connections = [f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]" for t in sources]
         shapes, masked = _shapes(nodes)
         yield _row(operation, name, prefix, shapes, masked, connections, len(stack) - 1)
         inner = subgraph(operation)
         if expand_nested and inner is not None:
-            stack.append((f"{prefix}{name}/", inner, _calls(inner), iter(_shown_operations(operation, inner))))
+            stack.append((f"{prefix}{name}/", inner, iter(_shown_operations(operation, inner))))
 
 
 def _shown_operations(model: AnyModel | Operation, graph: Graph) -> list[Operation]:
@@ -187,18 +187,9 @@ def _row(
     operation: Operation, name: str, prefix: str, shapes: list[Shape], masked: list[bool], connected_to: list[str], depth: int
 ) -> Row:
     weights: list[Weight] = operation.weights
-    if operation.is_function and not weights:
-        return Row(name, prefix + name, operation.summary_kind(), shapes, 0, connected_to, None, depth, masked)
     params = _count(weights) if operation.built else None
     trainable = operation.trainable if weights else None
     return Row(name, prefix + name, operation.summary_kind(), shapes, params, connected_to, trainable, depth, masked)
-
-
-def _calls(graph: Graph) -> dict[Operation, list[Node]]:
-    found: dict[Operation, list[Node]] = {}
-    for node in graph.nodes:
-        found.setdefault(node.operation, []).append(node)
-    return found
 
 
 def _shapes(nodes: list[Node]) -> tuple[list[Shape], list[bool]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -23,8 +22,8 @@ from anabranch._errors import (
     MissingMethodError,
     NoGraphError,
     ShapeError,
-    nearest,
 )  # fmt: skip
+from anabranch._fields import unknown_argument
 from anabranch._frames import bound_methods, bounded, leave, unbounded
 from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs
@@ -67,17 +66,10 @@ class Layer(Configured):
         (None, 4)
     """
 
-    takes_integers: ClassVar[bool] = True  # whether they reach ``call`` as they are; else they are cast to ``dtype``
-    supports_masking: bool = False  # whether a mask goes on, by ``compute_mask``; else it ends here
-    unmasked_axes: ClassVar[int | None] = None  # how many last axes a mask must lack to reach ``call`` unasked; None: any
-
     build_shapes: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
     _complete_build: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
 
-    calls: list[weakref.ref[Node]]
-    built_for: CallSite | None = None
     first_shape: Shape | None = None
-    held_losses: Sequence[Any] = ()  # added by the last outermost call
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         if "build" in cls.__dict__:
@@ -144,8 +136,8 @@ class Layer(Configured):
             self._activity_regularizer = regularizers.get(activity_regularizer)
         if legacy:
             self.first_shape = self._take_first_shape(legacy)
-        if legacy:
-            raise self._unknown_argument(next(iter(legacy)))
+            if legacy:
+                raise self._unknown_argument(next(iter(legacy)))
 
     def axis_layout(self) -> str | None:
         """Return the layer's ``data_format``, which users' layers may have too; None where it has none.
@@ -565,12 +557,7 @@ class Layer(Configured):
         return None if size is None else (None, *to_shape((size,), "input_dim", self.made_at))
 
     def _unknown_argument(self, name: str) -> ArgumentTypeError:
-        known = taken(type(self))
-        close = nearest(name, known)
-        return ArgumentTypeError(
-            f"{type(self).__name__} takes no argument {name!r}.", expected=", ".join(dict.fromkeys(known)),
-            where=str(self.made_at), repair=f"did you mean {close!r}?" if close else None,
-        )  # fmt: skip
+        return unknown_argument(type(self), name, [*self.fields, *taken(type(self))], str(self.made_at))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"

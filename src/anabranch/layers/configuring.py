@@ -41,7 +41,6 @@ class Configured(TorchMembers):
     fields: ClassVar[Mapping[str, Field[Any, Any]]] = types.MappingProxyType({})
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    low_precision: str | None = None  # what is computed in, where that is not the type of the weights
     _autocast: bool = True
     _activity_regularizer: Callable[[Any], Any] | None = None
 

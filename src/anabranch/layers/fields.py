@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -28,7 +28,7 @@ from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.layers.base import Layer
-from anabranch.layers.configuring import shortened, taken
+from anabranch.layers.configuring import shortened
 
 if TYPE_CHECKING:
     from anabranch.constraints import ConstraintLike
@@ -64,10 +64,9 @@ def _activation_data(value: Function) -> registry.Json:
         return registry.serialize(value)
 
 
-def activation(
-    *, default: object = REQUIRED, doc: str = "the activation, by name or as a function; None: linear.", kw_only: bool = False
-) -> Field[Any, Any]:
+def activation(*, default: object = REQUIRED, kw_only: bool = False) -> Field[Any, Any]:
     """Declare an activation."""
+    doc = "the activation, by name or as a function; None: linear."
     return Field(default, lambda value, owner, name: activations.get(value), _activation_data, doc)
 
 
@@ -89,28 +88,20 @@ def initializer(*, default: object = REQUIRED, doc: str = "of {}.", kw_only: boo
     return _Option(default, lambda value, owner, name: initializers.get("glorot_uniform" if value is None else value), doc=doc)
 
 
-def regularizer(*, default: object = None, doc: str = "a penalty on {}.", kw_only: bool = False) -> Field[Any, Any]:
+def regularizer(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare a penalty that joins the training loss."""
-    return _Option(default, lambda value, owner, name: regularizers.get(value), doc=doc)
+    return _Option(default, lambda value, owner, name: regularizers.get(value), doc="a penalty on {}.")
 
 
-def constraint(
-    *, default: object = None, doc: str = "applied to {} after each update.", kw_only: bool = False
-) -> Field[Any, Any]:
+def constraint(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare what is applied to a weight after each update."""
-    return _Option(default, lambda value, owner, name: constraints.get(value), doc=doc)
+    return _Option(default, lambda value, owner, name: constraints.get(value), doc="applied to {} after each update.")
 
 
 def sizes(
-    *,
-    default: object = REQUIRED,
-    least: int = 1,
-    optional: bool = False,
-    single: bool = False,
-    doc: str = "",
+    *, default: object = REQUIRED, least: int = 1, optional: bool = False, single: bool = False, doc: str = "",
     fixed: bool = False,
-    kw_only: bool = False,
-) -> Field[Any, Any]:
+) -> Field[Any, Any]:  # fmt: skip
     """Declare one size for each spatial axis of the layer's ``rank``; an integer means all of them.
 
     ``optional``: or None. ``single``: a config has the only size as an integer, as Keras's does.
@@ -146,9 +137,7 @@ def _only(value: tuple[int, ...]) -> int:
     return value[0]
 
 
-def axes(
-    *, default: object = REQUIRED, one: bool = False, doc: str = "", fixed: bool = False, kw_only: bool = False
-) -> Field[Any, Any]:
+def axes(*, default: object = REQUIRED, one: bool = False, doc: str = "", fixed: bool = False) -> Field[Any, Any]:
     """Declare an axis, or a list of axes; ``one``: a list of a single axis means that axis."""
 
     def convert(value: object, owner: object, name: str) -> object:
@@ -163,7 +152,7 @@ def axes(
     return Field(default, convert, doc=doc, fixed=fixed)
 
 
-def padding(*, default: object = "valid", causal: bool = False, kw_only: bool = False) -> Field[Any, Any]:
+def padding(*, default: object = "valid", causal: bool = False) -> Field[Any, Any]:
     """Declare a padding; ``causal`` is one of them where the layer has one spatial axis."""
 
     def convert(value: object, owner: object, name: str) -> str:
@@ -293,9 +282,6 @@ class FieldLayer(Layer, Configurable):
             Layer.__init__(self, **others)
             if "autocast" in others:  # which a class may be without unless it is asked for
                 self._autocast = to_boolean(others["autocast"], "autocast", self)
-
-    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
-        return Configurable._unknown_argument(self, name, taken(type(self)))
 
     def _place(self) -> str:
         return str(self.made_at)

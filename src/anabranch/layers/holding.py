@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _process, constraints, initializers, regularizers, runtime
@@ -35,17 +35,14 @@ class Holding(Operation):
     ))  # fmt: skip
 
     # What most layers have in common is stored here, not in each of them: there may be 100,000.
-    explicit_name: str | None = None
     built: bool = False
     made_at: CallSite
     dtype: str  # of the weights
-    revision: int = 0  # how often settings changed, so that compiled models notice
     _home: Home
     _named: bool = False  # whether the constructor was given a name
     _trainable: bool = True
     _weights: Sequence[Weight] = ()
     _third_party: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
-    watched: Mapping[str, Any] = types.MappingProxyType({})  # what add_metric was given, by name
     sublayers: Callable[[], Sequence[Any]]  # of layers
     inner_layers: Callable[[], Iterator[Any]]
 

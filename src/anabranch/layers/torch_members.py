@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from anabranch import _process, runtime
 from anabranch._arguments import to_boolean
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anabranch.graph import Weight
     from anabranch.runtime import Module, Tensor
 
+Named: TypeAlias = "Iterator[tuple[str, Tensor]]"
 M = TypeVar("M", bound="TorchMembers")
 _MODULES = "torch.nn.modules.module"
 _described = described({
@@ -116,8 +117,8 @@ class TorchMembers(_Registered):
         inside = tuple(f"{place}/" for place in self._held_modules())
         return runtime.named_targets(weight for weight in weights if not (inside and weight.name.startswith(inside)))
 
-    def _named_members(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Tensor]]:
-        found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "_named_members")(*args, **kwargs)
+    def _named_members(self, *args: Any, **kwargs: Any) -> Named:
+        found: Named = runtime.module_method(self, "_named_members")(*args, **kwargs)
         return found
 
     def _save_to_state_dict(self, *args: Any) -> None:
@@ -172,9 +173,7 @@ class TorchMembers(_Registered):
         return (tensor for _, tensor in self.named_parameters(recurse=recurse))
 
     @_described
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
+    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Named:
         """Yield ``parameters`` with their names, which are those of ``to_torch()``.
 
         Example:
@@ -183,7 +182,7 @@ class TorchMembers(_Registered):
             ['dense.weight', 'dense.bias']
         """
         self._ready()
-        found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "named_parameters")(prefix, recurse, remove_duplicate)
+        found: Named = runtime.module_method(self, "named_parameters")(prefix, recurse, remove_duplicate)
         return found
 
     @_described
@@ -200,9 +199,7 @@ class TorchMembers(_Registered):
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
 
     @_described
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Named:
         """Yield ``buffers`` with their names, which are those of ``to_torch()``.
 
         Example:
@@ -213,7 +210,7 @@ class TorchMembers(_Registered):
             ['running_mean', 'running_var']
         """
         self._ready()
-        found: Iterator[tuple[str, Tensor]] = runtime.module_method(self, "named_buffers")(prefix, recurse, remove_duplicate)
+        found: Named = runtime.module_method(self, "named_buffers")(prefix, recurse, remove_duplicate)
         return found
 
     @_described

@@ -11,7 +11,7 @@ import torch
 
 from anabranch import _asked, _tree, config, registry
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
-from anabranch._fields import Configurable, Field, choice, field
+from anabranch._fields import Configurable, Field, choice, field, state
 from anabranch.config import DTypePolicy
 from anabranch.graph import Tensor as Symbol, snake_case
 from anabranch.losses._agreement import Values, align, takes_symbols, tensors
@@ -174,20 +174,11 @@ def function_of(value: object, owner: object, name: str) -> Callable[..., Any]:
 FUNCTION_DOC = "a function ``fn(y_true, y_pred, **kwargs)`` that returns one value for each sample."
 
 
-class LossFunctionWrapper(Loss):
-    """Make a loss of any function ``fn(y_true, y_pred, **kwargs)``; further arguments go to the function.
-
-    Example:
-        >>> LossFunctionWrapper(lambda y_true, y_pred: (y_true - y_pred).abs().amax(-1))([[0.0, 0.0]], [[1.0, 2.0]])
-        tensor(2.)
-    """
+class Wrapper(Configurable):
+    """What a loss and a metric of any function share: the function, and the further arguments that go to it. Abstract."""
 
     fn: Field[Callable[..., Any], Callable[..., Any]] = field(convert=function_of, doc=FUNCTION_DOC)
-    reduction: Field[Reduction, Reduction] = choice(
-        *REDUCTIONS, None, default="sum_over_batch_size", doc=REDUCTION_DOC, kw_only=True
-    )
-    name: Field[str | None, str] = field(default=None, convert=to_name_or_none, doc=NAME_DOC, kw_only=True)
-    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, kw_only=True)
+    name: Any = state(init=False)
 
     def _take_others(self, others: dict[str, Any]) -> None:
         self.fn_kwargs = others
@@ -195,6 +186,26 @@ class LossFunctionWrapper(Loss):
     def _check(self) -> None:
         if not self.name:
             self.name = name_of(self.fn)
+        super()._check()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all settings as JSON, the function by its name."""
+        return {**super().get_config(), **registry.serialize(self.fn_kwargs)}
+
+
+class LossFunctionWrapper(Wrapper, Loss):
+    """Make a loss of any function ``fn(y_true, y_pred, **kwargs)``; further arguments go to the function.
+
+    Example:
+        >>> LossFunctionWrapper(lambda y_true, y_pred: (y_true - y_pred).abs().amax(-1))([[0.0, 0.0]], [[1.0, 2.0]])
+        tensor(2.)
+    """
+
+    reduction: Field[Reduction, Reduction] = choice(
+        *REDUCTIONS, None, default="sum_over_batch_size", doc=REDUCTION_DOC, kw_only=True
+    )
+    name: Field[str | None, str] = field(default=None, convert=to_name_or_none, doc=NAME_DOC, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, kw_only=True)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         """Return ``fn(y_true, y_pred, **kwargs)``.
@@ -206,10 +217,6 @@ class LossFunctionWrapper(Loss):
         if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = align(y_true, y_pred)
         return self.fn(y_true, y_pred, **self.fn_kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return all settings as JSON, the function by its name."""
-        return {**super().get_config(), **registry.serialize(self.fn_kwargs)}
 
 
 class FunctionLoss(Loss):

@@ -8,21 +8,18 @@ from typing import Any, ClassVar
 
 import torch
 
-from anabranch import registry
 from anabranch._fields import Field, field, state
 from anabranch.losses._agreement import align
 from anabranch.losses.loss import (
     DTYPE_DOC,
-    FUNCTION_DOC,
     NAME_DOC,
     DType,
+    Wrapper,
     declare_first,
     divide,
     document,
-    function_of,
     masked,
     misfit,
-    name_of,
     named,
     returned,
     to_dtype,
@@ -139,7 +136,7 @@ def _cast(values: Tensor, sample_weight: Tensor | None, metric: Metric) -> tuple
     return values.to(dtype), None if sample_weight is None else sample_weight.to(values.device, dtype)
 
 
-class MeanMetricWrapper(Mean):
+class MeanMetricWrapper(Wrapper, Mean):
     """Average any function ``fn(y_true, y_pred, **kwargs)`` over samples; further arguments go to the function.
 
     Example:
@@ -148,17 +145,8 @@ class MeanMetricWrapper(Mean):
         tensor(2.)
     """
 
-    fn: Field[Callable[..., Any], Callable[..., Any]] = field(convert=function_of, doc=FUNCTION_DOC)
     name: Field[str | None, str] = field(default=None, convert=to_name_or_none, doc=NAME_DOC, kw_only=True)
     dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
-
-    def _take_others(self, others: dict[str, Any]) -> None:
-        self.fn_kwargs = others
-
-    def _check(self) -> None:
-        if not self.name:
-            self.name = name_of(self.fn)
-        super()._check()
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -168,10 +156,6 @@ class MeanMetricWrapper(Mean):
         if not isinstance(values, Tensor):
             values = returned(values, f"The metric {self.name!r}")
         self._add(values, masked(sample_weight, mask_of(y_pred)))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return all settings as JSON, the function by its name."""
-        return {**super().get_config(), **registry.serialize(self.fn_kwargs)}
 
 
 class FunctionMetric(Mean):

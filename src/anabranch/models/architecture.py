@@ -11,6 +11,8 @@ from anabranch import _tree, ops, registry
 from anabranch._asked import name_of
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
 from anabranch.graph import Function, Graph, Node, Operation, Operator, Tensor, Weight, map_specs
+from anabranch.graph.graph import tensors_by_key
+from anabranch.graph.names import free_name
 from anabranch.graph.operators import OPERATORS
 from anabranch.layers.base import Layer
 from anabranch.registry import Json
@@ -46,7 +48,7 @@ class _Writer:
         taken = set(graph.names.values())
         for tensor in graph.inputs:
             if not tensor.node.operation.is_source:
-                name = next(name for name in _numbered(tensor.name) if name not in taken)
+                name = free_name(tensor.name, taken)
                 taken.add(name)
                 self.cut.append((name, tensor))
                 self.histories[tensor.key] = name, 0, 0
@@ -124,14 +126,6 @@ def input_entry(tensor: Tensor, name: str) -> dict[str, Json]:
     """Return what is written of an Input, for one or for a tensor that a model begins at."""
     config = {"batch_shape": list(tensor.shape), "dtype": tensor.dtype, "sparse": False, "ragged": False, "name": name}
     return {"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 0
-    while True:
-        number += 1
-        yield f"{name}_{number}"
 
 
 # Functions and operators: Keras writes each as a class, whose constructor has what is no operand
@@ -334,12 +328,12 @@ class _Reader:
     def call(self, name: str, node: Json) -> list[Tensor]:
         made = self.made[name]
         if node is None and isinstance(made, Layer):
-            return _tensors(made.output)
+            return tensors_by_key(made.output)
         args, kwargs = self.filled(node["args"]), self.filled(node["kwargs"])
         if isinstance(made, Layer):
-            return _tensors(made(*args, **{key: value for key, value in kwargs.items() if value is not None}))
+            return tensors_by_key(made(*args, **{key: value for key, value in kwargs.items() if value is not None}))
         config = {key: self.filled(value) for key, value in self.entries[name]["config"].items() if key != "name"}
-        results = _tensors(_called(made, args, {**config, **kwargs}))
+        results = tensors_by_key(_called(made, args, {**config, **kwargs}))
         results[0].node.operation.explicit_name = name
         return results
 
@@ -398,11 +392,6 @@ def _histories(nest: Json) -> Iterator[Json]:
     else:
         for part in nest.values() if isinstance(nest, Mapping) else nest:
             yield from _histories(part)
-
-
-def _tensors(nest: _tree.Nest) -> list[Tensor]:
-    """Return the tensors that a call gave, as Keras counts them."""
-    return [leaf for leaf in _tree.leaves_by_key(nest) if isinstance(leaf, Tensor)]
 
 
 def takes_graph(kind: type[Layer]) -> bool:

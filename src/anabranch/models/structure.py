@@ -93,17 +93,7 @@ class Structure(Trainer):
         """The outputs in the nest they were given in."""
         return self._need_graph().output_structure
 
-    @property
-    @bounded
-    def input(self) -> _tree.Nest:
-        """The inputs in the nest they were given in."""
-        return self.input_structure
-
-    @property
-    @bounded
-    def output(self) -> _tree.Nest:
-        """The outputs in the nest they were given in."""
-        return self.output_structure
+    input, output = input_structure, output_structure
 
     @property
     @bounded

@@ -7,6 +7,7 @@ may be accumulated, after it it is counted.
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, cast
 
@@ -167,7 +168,7 @@ class Optimizer(Settings):
             raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
         parameters = [cast("torch.nn.Parameter", weight.value) for weight in weights]
         engine = self._engine
-        same = len(parameters) == len(self._parameters) and all(map(_is, parameters, self._parameters))
+        same = len(parameters) == len(self._parameters) and all(map(operator.is_, parameters, self._parameters))
         if same and (engine is None or fits(engine)):
             self.weights = list(weights)
             return
@@ -535,10 +536,6 @@ class Optimizer(Settings):
         self._averages.values = by_parameter(self._parameters, state["averages"])
         self._accumulated.sums = by_parameter(self._parameters, state["gathered"])
         self._accumulated.count = state["gathered_steps"]
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _matched(gradients: list[Any], weights: list[Weight]) -> bool:

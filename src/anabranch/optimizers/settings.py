@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from anabranch import registry
@@ -89,8 +89,8 @@ class Settings(Configurable):
         if changed.name in LIMITS and value is not None:
             self._one_limit({changed.name: value})
 
-    def _unknown_argument(self, name: str, known: Iterable[str] = ()) -> ArgumentTypeError:
-        error = super()._unknown_argument(name, known)
+    def _unknown_argument(self, name: str) -> ArgumentTypeError:
+        error = super()._unknown_argument(name)
         if name in _FORMER:
             error.repair = f"did you mean {_FORMER[name]}?"
         return error

@@ -13,7 +13,7 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
@@ -170,12 +170,11 @@ def _needed(run: Callable[[int, Bound], Run], bound: Bound) -> Bound:
     return bound
 
 
-class _Sizes:
+class _Sizes(NamedTuple):
     """The sizes that one run uses for unknown ones: those that are bound, and one number for all others."""
 
-    def __init__(self, unknown: int, bound: Bound) -> None:
-        self.unknown = unknown
-        self.bound = bound
+    unknown: int
+    bound: Bound
 
     def of(self, number: int, shape: Shape) -> list[int]:
         """Return the shape of an argument, by its number among the arrays, with numbers for what is not known."""

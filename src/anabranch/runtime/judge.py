@@ -21,15 +21,7 @@ from anabranch.runtime.torch_facts import Watching, is_pointwise
 
 Leads: TypeAlias = tuple[int | None, ...]
 
-_DIMENSIONS = (
-    "dim",
-    "dims",
-    "dim0",
-    "dim1",
-    "dim2",
-    "dimension",
-    "axis",
-)  # that an operation acts along
+_DIMENSIONS = ("dim", "dims", "dim0", "dim1", "dim2", "dimension", "axis")  # that an operation acts along
 _NEW = frozenset(("unsqueeze", "stack"))  # whose dimension is counted in the result
 _VIEWS = frozenset(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"))  # the elements keep their order
 _MIXING = (  # combine the positions of a sample, so that no mask of positions follows

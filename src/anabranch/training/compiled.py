@@ -11,12 +11,13 @@ from anabranch._errors import NotReadyError
 from anabranch.engine.cuda_graphs import GraphMaker, Replays
 from anabranch.graph import Graph, Shape, WithGraph
 from anabranch.graph.binding import Rule, Slots, bind, names_in
+from anabranch.graph.names import free_name
 from anabranch.losses import Loss
 from anabranch.metrics import Metric
 from anabranch.optimizers import Optimizer
 from anabranch.training.data.targets import Target
 from anabranch.training.given import loss_names, loss_weights_of, losses_of, metric_names, metrics_of
-from anabranch.training.logs import Logs, free_name, numbers
+from anabranch.training.logs import Logs, numbers
 from anabranch.training.loss_record import LossRecord
 from anabranch.training.options import Options
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,19 +46,6 @@ def flat(logs: Mapping[str, Any]) -> Logs:
 def numbers(logs: Mapping[str, Any]) -> Logs:
     """Return logs with tensors read from the device, scalars as numbers, and nested dicts opened."""
     return {name: _number(value) for name, value in flat(logs).items()}
-
-
-def free_name(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken: itself, or with the first number that makes it so.
-
-    >>> free_name("acc", {"acc", "acc_1"})
-    'acc_2'
-    """
-    number, found = 0, name
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    return found
 
 
 def _number(value: object) -> object:

@@ -9,10 +9,11 @@ import torch
 
 from anabranch._asked import method
 from anabranch.graph.binding import Rule, bind
+from anabranch.graph.names import free_name
 from anabranch.metrics import Metric
 from anabranch.training.compiled import Compiled, detached
 from anabranch.training.data.arrays import is_array
-from anabranch.training.logs import Logs, free_name
+from anabranch.training.logs import Logs
 from anabranch.training.loss_record import LossRecord
 from anabranch.training.trainable import Trainable
 
