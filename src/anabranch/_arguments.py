@@ -171,6 +171,8 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
         return Kind("a function", callable)
     if head in ("dict", "Mapping"):
         return Kind("a dict", lambda value: isinstance(value, Mapping))
+    if head == "set":
+        return Kind("a set", lambda value: isinstance(value, set))
     found = names.get(text.rpartition(".")[2])
     if isinstance(found, str):
         return kind_of(found, names)

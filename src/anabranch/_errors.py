@@ -14,6 +14,7 @@
     ├── NotReadyError (RuntimeError, ValueError)  used before its time: fit before compile, weights before build
     │   └── NoGraphError (AttributeError)    inputs, outputs, … of a model whose input is not known yet; output of a layer
     ├── FileFormatError (ValueError)        a file that is damaged or not what it says
+    ├── FileError (OSError, and the class of its cause)  a file that is missing, in the way, or on a full disk
     ├── DownloadError (OSError)             bytes that could not be had, and how to get them
     ├── MissingAttributeError (AttributeError)  a name that an object of ours does not have
     ├── MissingMethodError (NotImplementedError)  a method that a subclass must write
@@ -210,6 +211,27 @@ class DownloadError(AnabranchError, OSError):
     """Bytes that could not be had."""
 
 
+class FileError(AnabranchError, OSError):
+    """A file that cannot be read or written; the system's error is the cause."""
+
+    @classmethod
+    def of(cls, cause: Exception, fact: str, **parts: str | None) -> FileError:
+        """Return the error that says what ``cause`` means, which can be caught as what ``cause`` is.
+
+        >>> error = FileError.of(FileNotFoundError(2, "No such file"), "Could not read 'a'.")
+        >>> isinstance(error, FileNotFoundError), error.errno
+        (True, 2)
+        """
+        found = _caught_as(type(cause), FileError)(fact, **parts)
+        if isinstance(cause, OSError):
+            found.errno, found.strerror, found.filename = cause.errno, cause.strerror, cause.filename
+        return found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by the class that has a name."""
+        return FileError, (self.fact,), vars(self)
+
+
 class MissingAttributeError(AnabranchError, AttributeError):
     """A name that an object does not have."""
 
@@ -232,27 +254,28 @@ class EngineError(AnabranchError, RuntimeError, ValueError):
         >>> isinstance(EngineError.of(IndexError("5"), "No such row."), IndexError)
         True
         """
-        return _caught_as(type(cause))(fact, **parts)
+        return _caught_as(type(cause), EngineError)(fact, **parts)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by the class that has a name."""
         return EngineError, (self.fact,), vars(self)
 
 
-_caught: dict[str, type[EngineError]] = {}  # by the name of the builtin class that they are of as well
+_caught: dict[tuple[type, str], type] = {}  # by the name of the builtin class that they are of as well
 
 
-def _caught_as(cause: type[Exception]) -> type[EngineError]:
-    """Return EngineError as a subclass of the builtin class that an error is of."""
-    builtin = next(kind for kind in cause.__mro__ if kind.__name__ in vars(builtins))
-    if issubclass(EngineError, builtin):
-        return EngineError
-    if builtin.__name__ not in _caught:
+def _caught_as(cause: type[Exception], kind: type[E]) -> type[E]:
+    """Return one of our classes as a subclass of the builtin class that an error is of."""
+    builtin = next(each for each in cause.__mro__ if each.__name__ in vars(builtins))
+    if issubclass(kind, builtin):
+        return kind
+    key = kind, builtin.__name__
+    if key not in _caught:
         try:
-            _caught[builtin.__name__] = type("EngineError", (EngineError, builtin), {"__doc__": EngineError.__doc__})
-        except TypeError:  # one that is laid out otherwise, such as OSError
-            return EngineError
-    return _caught[builtin.__name__]
+            _caught[key] = type(kind.__name__, (kind, builtin), {"__doc__": kind.__doc__})
+        except TypeError:  # one that is laid out otherwise, such as OSError for EngineError
+            return kind
+    return _caught[key]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

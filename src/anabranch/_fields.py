@@ -25,7 +25,7 @@ from typing import (
 )  # fmt: skip
 
 from anabranch import registry
-from anabranch._arguments import RAW, Kind, kind_taken
+from anabranch._arguments import RAW, Kind, checked, kind_taken
 from anabranch._asked import GREATEST, described, has_shape, is_boolean, is_integer, is_number, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
 from anabranch._frames import bound_methods, leave, unbounded
@@ -427,6 +427,7 @@ class Configurable:
         return config
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Make an object from what ``get_config`` returned.
 

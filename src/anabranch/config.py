@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from anabranch import _frames, _process
-from anabranch._asked import is_number, shown
+from anabranch._asked import is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 
@@ -96,6 +96,8 @@ class DTypePolicy:
             >>> DTypePolicy.from_config({"name": "float32"})
             <DTypePolicy "float32">
         """
+        if not isinstance(config, dict) or set(config) != {"name"}:
+            raise ArgumentTypeError("The config of a dtype policy is a dict of its name.", got=shown(config))
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
@@ -451,7 +453,7 @@ def set_seed(value: SupportsIndex) -> None:
         7
     """
     global _seed
-    if isinstance(value, bool) or not isinstance(value, (int, SupportsIndex)):
+    if (not isinstance(value, int) and not is_integer(value)) or isinstance(value, bool):
         raise ArgumentTypeError("A seed must be an integer.", got=shown(value))
     number = operator.index(value)
     if not -(2**63) <= number < 2**64:  # what torch takes

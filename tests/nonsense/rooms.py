@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from inspect import signature
 
-from nonsense import functions, layers, models, small, training
+from nonsense import files, functions, layers, methods, models, returned, small, training
 from nonsense.target import Target
 
 import anabranch
@@ -31,6 +31,11 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "insight": models.insight,
     "models": models.models,
     "training": models.training,
+    "torch's methods": methods.torch_members,
+    "states": methods.states,
+    "what is asked": methods.asked,
+    "what users return": returned.returned,
+    "files": files.files,
 }
 
 MODULES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nonsense.values import RIGHT, WRONG
@@ -22,6 +22,7 @@ class Target:
         right: makes arguments with which that succeeds.
         arguments: those that are given wrong values, one at a time.
         alone: each case runs in a process of its own, as a call changes the process.
+        values: the wrong values, by their labels.
     """
 
     name: str
@@ -29,19 +30,20 @@ class Target:
     right: Right
     arguments: tuple[str, ...]
     alone: bool = False
+    values: Mapping[str, Callable[[], Any]] = field(default_factory=lambda: WRONG, compare=False)
 
     def run(self, argument: str, label: str) -> Any:
         """Call it with a wrong value for one argument."""
         given = dict(self.right())
         if label != RIGHT:
-            given[argument] = WRONG[label]()
+            given[argument] = self.values[label]()
         return self.call(**given)
 
     def cases(self) -> Iterator[tuple[str, str]]:
         """Yield argument and value of each case; the first is right."""
         yield "", RIGHT
         for argument in self.arguments:
-            for label in WRONG:
+            for label in self.values:
                 yield argument, label
 
 

@@ -194,7 +194,7 @@ def test_a_model_without_weights_yet_cannot_be_saved(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="could not write"):
+    with pytest.raises(FileNotFoundError, match="Could not write"):
         nested().save_weights(tmp_path / "none" / "saved.safetensors")
 
 
@@ -228,7 +228,7 @@ def test_a_folder_that_may_not_be_written_to() -> None:
         os.chmod(folder, stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
         done = subprocess.run([sys.executable, "-c", SAVE, str(path)], capture_output=True, text=True, check=True)
         os.chmod(folder, stat.S_IRWXU)
-        assert "could not write" in done.stdout
+        assert "Could not write" in done.stdout
         assert path.read_bytes() == b"before"
         assert os.listdir(folder) == ["saved.safetensors"]
 

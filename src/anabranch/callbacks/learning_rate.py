@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import SupportsFloat
 
 from anabranch import registry
+from anabranch._asked import is_number
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, choice, field, integer, number, text
 from anabranch.callbacks._say import say
@@ -41,7 +41,7 @@ class LearningRateScheduler(Configured):
         """Set the rate of the epoch."""
         optimizer = self.model.optimizer
         rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
-        if isinstance(rate, bool) or not isinstance(rate, SupportsFloat):
+        if not is_number(rate):
             raise ArgumentTypeError("A schedule must return a number.", got=f"{rate!r} for epoch {epoch}")
         optimizer.learning_rate = float(rate)
         if self.verbose:

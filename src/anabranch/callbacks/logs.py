@@ -11,6 +11,7 @@ from typing import IO, Any
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, unknown
 from anabranch._fields import Field, boolean, field, text
+from anabranch._files import reached
 from anabranch._frames import bound_methods
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import HOOKS, Callback, Configured, Logs
@@ -56,11 +57,12 @@ class CSVLogger(Configured):
                 f"CSVLogger cannot write {str(self.filename)!r}: its folder does not exist.",
                 repair=f"os.makedirs({str(self.filename.parent)!r})",
             )
-        if self.append and self.filename.exists():
-            with self.filename.open(newline="") as file:
-                header = next(csv.reader(file, delimiter=self.sep), None)
-            self._keys = header[1:] if header else None
-        self._file = self.filename.open("a" if self.append else "w", newline="")
+        with reached("write", self.filename):
+            if self.append and self.filename.is_file():
+                with self.filename.open(newline="") as file:
+                    header = next(csv.reader(file, delimiter=self.sep), None)
+                self._keys = header[1:] if header else None
+            self._file = self.filename.open("a" if self.append else "w", newline="")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row."""
@@ -74,7 +76,8 @@ class CSVLogger(Configured):
                 self._keys += [f"val_{key}" for key in self._keys]
             writer.writerow(["epoch", *self._keys])
         writer.writerow([epoch, *(logs.get(key, "NA") for key in self._keys)])
-        self._file.flush()
+        with reached("write", self.filename):
+            self._file.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the file."""
@@ -82,9 +85,10 @@ class CSVLogger(Configured):
 
     def on_close(self) -> None:
         """Close the file, also where training failed."""
-        if self._file is not None:
-            self._file.close()
-        self._file, self._keys = None, None
+        file, self._file, self._keys = self._file, None, None
+        if file is not None:
+            with reached("write", self.filename):
+                file.close()
 
 
 @bound_methods

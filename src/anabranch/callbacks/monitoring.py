@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, boolean, choice, field, integer, number, text
+from anabranch._files import reached
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Configured, Logs, verbosity
 from anabranch.callbacks.monitor import Mode, Monitor
@@ -194,7 +195,8 @@ class ModelCheckpoint(Configured):
                 self.watch.best = value
                 why = f", {self.watch.name} {value:.5g}" + (f" after {best:.5g}" if best is not None else "")
         path = self._path(logs, more)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with reached("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(path)
         if self.verbose:
             say(f"Epoch {self._epoch + 1}: saved {path}{why}")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anabranch._arguments import checked
 from anabranch._errors import FileFormatError
+from anabranch._files import reached
 from anabranch._frames import bounded
 from anabranch.datasets._fetch import Remote, file_stored, loader
 from anabranch.datasets.sources import MNIST
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anabranch.datasets._records import Bytes, Split
 
 
 @bounded
+@checked
 @loader((60000, 28, 28))
 def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> Split:
     """Return ``(x_train, y_train), (x_test, y_test)``: uint8 images (N, 28, 28), labels (N,); N is 60,000 and 10,000.
@@ -46,7 +48,8 @@ def load_files(source: Sequence[Remote]) -> Split:
 
 
 @bounded
-def read_idx(path: Path) -> Bytes:
+@checked
+def read_idx(path: str | Path) -> Bytes:
     """Read a gzipped idx file of bytes: two zeros, a type code, the rank, each size big-endian, then the numbers.
 
     Args:
@@ -66,11 +69,11 @@ def read_idx(path: Path) -> Bytes:
 
     import numpy as np
 
-    try:
-        with gzip.open(path) as file:
-            data = file.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise FileFormatError(f"{path} is no whole gzip file.", got=str(error), repair="delete it and run again") from error
+    with reached("read", path):
+        try:
+            data = gzip.decompress(Path(path).read_bytes())
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise FileFormatError(f"{path} is no whole gzip file.", got=str(error), repair="delete it and run again") from error
     rank = data[3] if len(data) > 3 else 0
     head = 4 + 4 * rank
     sizes = [int.from_bytes(data[at : at + 4], "big") for at in range(4, head, 4)]

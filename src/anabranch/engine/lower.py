@@ -17,7 +17,7 @@ from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, runtime
 from anabranch._asked import is_from
-from anabranch.engine.opaque import MASKS, Opaque
+from anabranch.engine.opaque import MASKS, Opaque, need_tensors
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
 from anabranch.graph.flatten import Step, flatten
 from anabranch.graph.masks import reaches
@@ -264,6 +264,7 @@ def trace_step(
         if watched and runtime.random_state() != before:
             raise TypeError("numbers drawn while tracing would be the same at every call")
         found = _tree.leaves(result)
+        need_tensors(layer, result)
         if isinstance(result, Proxy):
             found, marks = _taken_apart(result, marks[0], step.node, masked)
         if len(found) != len(spec_leaves(step.node.output_specs)):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.fx.proxy import Proxy
 
 from anabranch import _tree, runtime
+from anabranch._asked import shown
+from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Operation
 
 MASKS = "_masks"  # the argument that brings the masks of the others
@@ -37,11 +40,22 @@ class Opaque(torch.nn.Module):
         with runtime.training_scope(self.training):
             result, found_masks = runtime.run(self.layer, args, kwargs, edges)
         runtime.give_losses(self.layer)
+        need_tensors(self.layer, result)
         if any(self.masked):
             found = _tree.leaves(result)
             given = zip(found, found_masks, self.masked, strict=False)
             return [*found, *(_mask_or_ones(x, mask, reach) for x, mask, reach in given if reach)]
         return _tree.leaves(result) if _tree.is_nest(result) else result
+
+
+def need_tensors(layer: Operation, result: _tree.Nest) -> None:
+    """Raise unless what a layer's call gave are tensors, real or traced, one at least."""
+    found = _tree.leaves(result)
+    if not found or not all(isinstance(leaf, (torch.Tensor, Proxy)) for leaf in found):
+        raise ArgumentTypeError(
+            f"Layer {layer.path!r} must give a tensor, or a nest of them.", got=shown(result),
+            repair="see what its call, or a function that it was given, such as its activation, returns",
+        )  # fmt: skip
 
 
 def _mask_or_ones(value: torch.Tensor, mask: object, reach: int) -> object:

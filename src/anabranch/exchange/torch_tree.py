@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from anabranch._errors import ArgumentError
+from anabranch._files import reached
 from anabranch.engine import place_weights
 from anabranch.exchange.assembling import assembled, without_wrapper
 from anabranch.exchange.live import live
@@ -40,7 +41,8 @@ def to_torch(model: Any, source: str | os.PathLike[str] | None = None) -> Module
                 got=", ".join([*written.unwritten, *written.functions]),
                 repair="to_torch() without source= gives the module, which torch.save saves",
             )
-        Path(source).write_text(written.text, encoding="utf-8")
+        with reached("write", source):
+            Path(source).write_text(written.text, encoding="utf-8")
     return live(written, plan, model)
 
 

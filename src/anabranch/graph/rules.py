@@ -391,7 +391,10 @@ def crossed(x1: object, x2: object, axisa: object = -1, axisb: object = -1, axis
 
 def written(inputs: Array, *others: object, **more: object) -> Answer:
     """Say that a part of a tensor is written, which keeps its shape and dtype."""
-    return Spec(tuple(inputs.shape), dtype_name(inputs)) if is_array(inputs) and dtype_name(inputs) in DTYPES else None
+    plain = all(is_array(x) or isinstance(x, (int, float)) or _row_of_numbers(x) for x in (*others, *more.values()))
+    return (
+        Spec(tuple(inputs.shape), dtype_name(inputs)) if plain and is_array(inputs) and dtype_name(inputs) in DTYPES else None
+    )
 
 
 def attention(query: object, key: object, value: object, **others: object) -> Answer:
@@ -405,12 +408,16 @@ def attention(query: object, key: object, value: object, **others: object) -> An
     heads, shared = query.shape[2], key.shape[2] or value.shape[2]
     if clash or len(kinds) > 1 or "float" not in "".join(kinds) or (heads and shared and heads % shared):
         return None
-    if any(x is not None and len(x.shape) != 4 for x in (others.get("bias"), others.get("mask")) if _known(x)):
+    if any(x is not None and (not _known(x) or len(x.shape) != 4) for x in (others.get("bias"), others.get("mask"))):
         return None
     return Spec((next(iter(batches), None), query.shape[1], heads, value.shape[3]), dtype_name(query))
 
 
 # What the rules ask
+
+
+def _row_of_numbers(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(each, (int, float)) for each in value)
 
 
 def _all_numbers(values: dict[str, object]) -> bool:

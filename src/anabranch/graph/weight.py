@@ -6,7 +6,7 @@ import copy
 import importlib
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _tree
 from anabranch._asked import is_boolean, shown
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anabranch._types import Tensor as EngineTensor
 
 T = TypeVar("T")
+Aggregation = Literal["none", "mean", "sum", "only_first_replica"]  # over devices, in Keras's words
 
 
 class Home:

@@ -29,7 +29,7 @@ from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs
 from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, call_site, outputs_of, record, tensors_in
 from anabranch.graph.clues import explained
-from anabranch.graph.shapes import to_shape
+from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, shapes_in, shapes_of_build
 from anabranch.layers.configuring import Configured, taken
@@ -66,6 +66,7 @@ class Layer(Configured):
         (None, 4)
     """
 
+    states_shapes: ClassVar[bool] = False  # whether ``compute_output_shape`` is known to give shapes
     build_shapes: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
     _complete_build: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
 
@@ -244,6 +245,8 @@ class Layer(Configured):
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return runtime.infer(self, args, kwargs)
         shape = self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
+        if not self.states_shapes:
+            check_shapes(shape, "What compute_output_shape returns", self._described())
         dtype = self.output_dtype([tensor.dtype for tensor in tensors_in(args, kwargs)])
         if isinstance(shape, list) and shape and isinstance(shape[0], (tuple, list)):
             return [Spec(tuple(s), dtype) for s in shape]
@@ -406,7 +409,7 @@ class Layer(Configured):
         """What the last call added, by ``add_loss`` and activity regularizers, here and inside; and penalties on weights."""
         added = [loss for layer in self.inner_layers() for loss in layer.held_losses]
         penalised = (weight for weight in self.trainable_weights if weight.regularizer is not None)
-        return [*added, *(weight.regularizer(runtime.shown(weight)) for weight in penalised if weight.regularizer)]
+        return [*added, *map(runtime.penalty, penalised)]
 
     @checked
     def add_metric(self, value: Tensor | float, name: str | None = None, aggregation: str = "mean") -> None:

@@ -253,6 +253,7 @@ class FieldLayer(Layer, Configurable):
 
     captures = False
     makes_weights = False
+    states_shapes = True
     option_names: ClassVar[Mapping[str, str]] = {}  # a weight's name -> what the fields of its options begin with
 
     if TYPE_CHECKING:  # what Layer's constructor takes

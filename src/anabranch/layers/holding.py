@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from anabranch import _process, constraints, initializers, regularizers, runtime
 from anabranch._arguments import checked, to_boolean
 from anabranch._asked import has_shape, is_integer, method, shown
-from anabranch._errors import ArgumentError, MissingAttributeError, NotReadyError, ShapeError
+from anabranch._errors import ArgumentError, MissingAttributeError, NotReadyError, ShapeError, unknown
 from anabranch._frames import bound_methods
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
+from anabranch.graph.rules import DTYPES
+from anabranch.graph.weight import Aggregation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike
 
 _PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weight))  # what holds no layers or modules
+
+_DTYPES = (*DTYPES, "uint16", "uint32", "uint64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")  # of weights
 
 
 @bound_methods
@@ -109,7 +113,7 @@ class Holding(Operation):
         autocast: bool = True,
         regularizer: RegularizerLike = None,
         constraint: ConstraintLike = None,
-        aggregation: str = "none",
+        aggregation: Aggregation | None = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
         *,
@@ -140,6 +144,8 @@ class Holding(Operation):
         if len(sizes) != len(given):
             raise ShapeError("A weight's sizes are known integers.", got=str(given), where=self._described())
         dtype = dtype or self.dtype
+        if dtype not in _DTYPES:
+            raise unknown("dtype", dtype, _DTYPES).at(self._described())
         name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
         drawn = ("glorot_uniform" if "float" in dtype else "zeros") if initializer is None else initializer
         options = WeightOptions(

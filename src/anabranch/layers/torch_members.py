@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from anabranch import _process, runtime
-from anabranch._arguments import to_boolean
+from anabranch._arguments import checked, guarded, to_boolean
 from anabranch._docstrings import described
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, EngineError
 from anabranch._frames import bound_methods
 from anabranch.layers.holding import Holding, numbered
 
@@ -159,6 +159,7 @@ class TorchMembers(_Registered):
     # Parameters
 
     @_described
+    @checked
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
         """Yield the tensors of the weights that gradients can train, as an optimizer of ``torch.optim`` takes them.
 
@@ -173,6 +174,7 @@ class TorchMembers(_Registered):
         return (tensor for _, tensor in self.named_parameters(recurse=recurse))
 
     @_described
+    @checked
     def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Named:
         """Yield ``parameters`` with their names, which are those of ``to_torch()``.
 
@@ -186,6 +188,7 @@ class TorchMembers(_Registered):
         return found
 
     @_described
+    @checked
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """Yield the tensors of the other weights, such as running statistics.
 
@@ -199,6 +202,7 @@ class TorchMembers(_Registered):
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
 
     @_described
+    @checked
     def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Named:
         """Yield ``buffers`` with their names, which are those of ``to_torch()``.
 
@@ -214,7 +218,10 @@ class TorchMembers(_Registered):
         return found
 
     @_described
-    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    @checked
+    def state_dict(
+        self, *args: Any, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
         """Return all weights' tensors by name, in torch's layout, as the ``state_dict`` of ``to_torch()``.
 
         Args:
@@ -234,6 +241,7 @@ class TorchMembers(_Registered):
         )
         return found
 
+    @checked
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy values from a ``state_dict`` of this layer or of its ``to_torch()`` into the weights.
 
@@ -256,8 +264,14 @@ class TorchMembers(_Registered):
             <All keys matched successfully>
         """
         self._ready()
-        return runtime.module_method(self, "load_state_dict")(state_dict, strict, assign)
+        try:
+            return runtime.module_method(self, "load_state_dict")(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise EngineError.of(
+                error, str(error), repair="load_state_dict(state, strict=False) leaves out other names"
+            ) from error
 
+    @checked
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let gradients flow to all parameters or to none, and ``fit`` train them or not; return the layer.
 
@@ -276,9 +290,10 @@ class TorchMembers(_Registered):
         if requires_grad and not self.trainable:
             self.trainable = True
         for parameter in self.parameters():
-            parameter.requires_grad_(requires_grad)
+            parameter.requires_grad_(bool(requires_grad))
         return self
 
+    @checked
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all weights, as torch's modules do.
 
@@ -301,6 +316,7 @@ class TorchMembers(_Registered):
 
     # Layers inside
 
+    @checked
     def named_modules(
         self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
@@ -390,6 +406,7 @@ class TorchMembers(_Registered):
 
     # Device and dtype
 
+    @guarded
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Return the layer where it has that device and dtype, else raise and name the way to them.
 
@@ -415,6 +432,7 @@ class TorchMembers(_Registered):
     bfloat16 = _conversion("bfloat16", "its floats are bfloat16", "bfloat16")
     cpu = _conversion("cpu", "its weights are on the CPU", "float32")
 
+    @guarded
     def cuda(self, device: int | str | None = None) -> Self:
         """Return the layer where its weights are on that GPU, else raise and name the way, as ``to`` does.
 

@@ -159,7 +159,7 @@ def returned(value: object, what: str) -> Tensor:
             repair="give the model this tensor as a further output, or call add_loss in a layer",
         )
     if _asked.is_number(value):
-        return torch.as_tensor(value)
+        return torch.as_tensor(float(value) if isinstance(value, int) else value)
     raise ArgumentTypeError(f"{what} returns no tensor.", expected="a value for each sample, or one", got=_asked.shown(value))
 
 

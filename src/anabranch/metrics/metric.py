@@ -11,12 +11,13 @@ import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import initializers, runtime
-from anabranch._arguments import RAW, Checks
+from anabranch._arguments import RAW, Checks, checked
 from anabranch._docstrings import described
 from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
 from anabranch.graph import Tensor as Symbol
 from anabranch.graph.arrays import is_numpy
+from anabranch.graph.weight import Aggregation
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
 from anabranch.runtime.narrow import computable
 
@@ -129,12 +130,13 @@ class Metric(Configurable):
         held = [metric for metric in vars(self).values() if isinstance(metric, Metric)]
         return [*self._variables, *(variable for metric in held for variable in metric.variables)]
 
+    @checked
     def add_variable(
         self,
         shape: int | Sequence[int],
         initializer: InitializerLike,
         dtype: str | None = None,
-        aggregation: str | None = "sum",
+        aggregation: Aggregation | None = "sum",
         name: str | None = None,
     ) -> Variable:
         """Make a piece of state.

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from anabranch import _tree, runtime
-from anabranch._errors import AnabranchError
-from anabranch.graph import Graph, Shape, Spec, call_site
+from anabranch._asked import has_shape, shown
+from anabranch._errors import AnabranchError, ArgumentTypeError
+from anabranch.graph import Graph, Shape, Spec, Tensor, call_site
 from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.shapes import same_but_batch
 from anabranch.layers.base import Layer
@@ -20,6 +21,8 @@ def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
     def spec(leaf: ArrayLike | Spec) -> Spec:
         if isinstance(leaf, Spec):
             return leaf
+        if not has_shape(leaf):
+            raise ArgumentTypeError("Expected a tensor, an array, or nested lists of numbers.", got=shown(leaf))
         dtype, shape = str(leaf.dtype).removeprefix("torch."), runtime.described_shape(leaf)
         return Spec((None, *shape[1:]) if shape else (), model.dtype if "float" in dtype else dtype)
 
@@ -46,6 +49,8 @@ def symbolic(shape: _tree.Nest, dtypes: Iterator[str]) -> _tree.Nest:
 
 def specs_of_tensors(nest: _tree.Nest) -> _tree.Nest:
     """Return the specs of symbolic tensors, in their nest."""
+    if not all(isinstance(leaf, Tensor) for leaf in _tree.leaves(nest)):
+        raise ArgumentTypeError("Expected symbolic tensors.", got=shown(nest), repair="Input(shape) makes one")
     return _map(lambda tensor: tensor.spec, nest)
 
 

@@ -71,6 +71,8 @@ class _Builder:
                 continue
             args, kwargs = _tree.map_leaves(tensor, (step.args, step.kwargs))
             made[step] = _tree.leaves(self.call(step, args, kwargs, draft))
+            if not made[step]:
+                raise ArgumentTypeError(f"What takes the place of {step.name!r} gives no tensor.", repair="let it return one")
         inputs, outputs = _tree.map_leaves(tensor, (draft.inputs, draft.outputs))
         return Graph(inputs, outputs)
 

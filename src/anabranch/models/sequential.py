@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from anabranch import _tree, registry, runtime
-from anabranch._asked import has_shape, name_of
+from anabranch._arguments import checked
+from anabranch._asked import has_shape, name_of, shown
 from anabranch._docstrings import described
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NoGraphError, OutOfRangeError
 from anabranch._frames import bound_methods
@@ -55,6 +56,7 @@ class Sequential(Model):
     def _base_name(cls) -> str:
         return "sequential" if cls is Sequential else super()._base_name()
 
+    @checked
     def add(self, layer: Layer | AnyTensor, rebuild: bool = True) -> None:
         """Append a layer; the first may be what ``Input(...)`` gave.
 
@@ -115,6 +117,7 @@ class Sequential(Model):
             repair = f"Lambda({name_of(value, 'function')})" if callable(value) else None
         return ArgumentTypeError("A Sequential holds layers.", got=got, where=str(call_site()), repair=repair)
 
+    @checked
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it.
 
@@ -260,6 +263,7 @@ class Sequential(Model):
 
     @classmethod
     @described(Model.from_config)
+    @checked
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Return a new Sequential from what ``get_config`` returned, with new layers and weights.
 
@@ -271,6 +275,8 @@ class Sequential(Model):
         """
         if cls.__init__ is not Sequential.__init__:
             return cls(**config)
+        if not isinstance(config.get("layers"), list):
+            raise ArgumentError("The config of a Sequential has a list of layers.", got=shown(config))
         with registry.scope(custom_objects):
             layers = [architecture.layer_from(entry) for entry in config["layers"]]
         model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))

@@ -232,6 +232,7 @@ class Structure(Trainer):
         """
         return exchange.to_torch(self, source)
 
+    @checked
     def explain_execution(
         self, training: bool = False, gradients: bool | None = None, single: bool = False
     ) -> engine.Execution:
@@ -249,7 +250,7 @@ class Structure(Trainer):
             >>> str(model.explain_execution()).splitlines()[0]
             'inference on cpu'
         """
-        found = engine.explain_execution(self, training=training, gradients=gradients, single=single)
+        found = engine.explain_execution(self, training=bool(training), gradients=gradients, single=single)
         return _with_replay(self, found, training)
 
     def summary(

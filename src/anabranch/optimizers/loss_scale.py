@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from anabranch import registry
+from anabranch._arguments import guarded
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
@@ -134,6 +135,7 @@ class LossScaleOptimizer(Optimizer):
         """Leave weights out of the decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
+    @guarded
     def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
         """Return the loss times the scale.
 
@@ -190,6 +192,7 @@ class LossScaleOptimizer(Optimizer):
             "inner": self.inner_optimizer.state_dict(), "scale": self.dynamic_scale, "finite_steps": int(self._finite_steps)
         }  # fmt: skip
 
+    @guarded
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set what ``state_dict`` returned.
 

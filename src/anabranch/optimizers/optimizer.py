@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 
 import torch
 
-from anabranch._arguments import checked
+from anabranch._arguments import checked, guarded
 from anabranch._asked import described, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._fields import Field
@@ -180,6 +180,7 @@ class Optimizer(Settings):
         self._accumulated.follow(parameters)
         self._averages.follow()
 
+    @checked
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
@@ -192,7 +193,13 @@ class Optimizer(Settings):
         Example:
             >>> Optimizer(0.1, weight_decay=0.01).exclude_from_weight_decay(var_names=["bias"])
         """
-        self._decay.exclude(var_list or (), var_names or ())
+        weights: list[Any] = [] if var_list is None else list(var_list)
+        names: list[Any] = [] if var_names is None else list(var_names)
+        if not all(isinstance(weight, Weight) for weight in weights):
+            raise ArgumentTypeError("var_list must hold weights.", expected="weights, such as layer.bias", got=shown(weights))
+        if isinstance(var_names, str) or not all(isinstance(name, str) for name in names):
+            raise ArgumentTypeError("var_names must be a list of strings.", got=shown(var_names))
+        self._decay.exclude(weights, names)
 
     @property
     def variables(self) -> list[Weight]:
@@ -511,6 +518,7 @@ class Optimizer(Settings):
             "gathered_steps": self._accumulated.count,
         }
 
+    @guarded
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set what ``state_dict`` returned; the optimizer must be built for the same weights, in the same order.
 

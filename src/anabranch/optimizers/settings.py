@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from anabranch import registry
+from anabranch._arguments import checked
+from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Configurable, Field, boolean, field, integer, number
 from anabranch.graph import snake_case
@@ -96,6 +98,7 @@ class Settings(Configurable):
         return error
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make an optimizer from what ``get_config`` returned.
 
@@ -114,4 +117,8 @@ class Settings(Configurable):
         rate = self._setting()
         if type(rate) is float:
             return rate
-        return float(rate(batch) if isinstance(rate, LearningRateSchedule) else rate())
+        value = rate(batch) if isinstance(rate, LearningRateSchedule) else rate()
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise ArgumentTypeError("A schedule must return a number.", got=f"{shown(value)} for batch {batch}") from error

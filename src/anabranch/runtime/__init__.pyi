@@ -58,6 +58,7 @@ from .random import (
 )
 from .reports import (
     Watching as Watching,
+    penalty as penalty,
     report_loss as report_loss,
     report_update as report_update,
     watch_value as watch_value,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
+from anabranch._asked import described, is_number
 from anabranch._errors import ArgumentTypeError, NotReadyError
-from anabranch.graph import Operation
+from anabranch.graph import Operation, Weight
 from anabranch.runtime import state
 from anabranch.runtime.arrays import as_tensor
+from anabranch.runtime.weights import shown
 
 
 class RunningValue:
@@ -84,6 +86,20 @@ def report_loss(layer: Reporter, loss: _tree.Nest) -> None:
             )  # fmt: skip
         else:
             state.hold_loss(layer, as_tensor(value))
+
+
+def penalty(weight: Weight) -> torch.Tensor:
+    """Return what a weight's regularizer says of its value, in Keras's axis order."""
+    found = weight.regularizer(shown(weight)) if weight.regularizer is not None else 0.0
+    if isinstance(found, Proxy):
+        return cast("torch.Tensor", found)
+    if isinstance(found, torch.Tensor):
+        return found
+    if not is_number(found):
+        raise ArgumentTypeError(
+            f"The regularizer of weight {weight.path!r} must return a scalar.", expected="a scalar tensor", got=described(found)
+        )
+    return torch.tensor(float(found))
 
 
 def report_update(metric: state.Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -11,7 +11,8 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _process, config
-from anabranch._errors import EngineError
+from anabranch._asked import described
+from anabranch._errors import ArgumentTypeError, EngineError
 from anabranch.graph import Weight
 from anabranch.graph.weight import SeededInitializer
 from anabranch.runtime import state
@@ -79,7 +80,13 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     else:
         made = weight.initializer(weight.shape, dtype=weight.dtype)
         made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
-    return np.array(np.broadcast_to(np.asarray(made, dtype=kind), weight.shape), order="C")
+    try:
+        return np.array(np.broadcast_to(np.asarray([] if made is None else made, dtype=kind), weight.shape), order="C")
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(
+            f"The initializer of weight {weight.path!r} must return an array of its shape.", expected=f"shape {weight.shape}",
+            got=described(made),
+        ) from error  # fmt: skip
 
 
 def note_change() -> None:

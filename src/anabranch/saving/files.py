@@ -8,15 +8,16 @@ import stat
 from pathlib import Path
 
 from anabranch._errors import ArgumentError
+from anabranch._files import reached
 
 
 def write(path: Path, data: bytes) -> None:
     """Replace a file by ``data``: written beside it, flushed to the disk, renamed. A symbolic link stays one.
 
     Raises:
-        OSError: of the class and number of what went wrong; what was there before is untouched.
+        FileError: of the class and number of what went wrong; what was there before is untouched.
     """
-    try:
+    with reached("write", path, "; what was there before is untouched"):
         target = Path(os.path.realpath(path))
         mode = _mode(target)
         if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a device or a pipe has no older content
@@ -32,16 +33,16 @@ def write(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             part.replace(target)
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError, ValueError):
                 part.unlink()
         _flush_folder(target.parent)
-    except OSError as error:
-        raise OSError(error.errno, f"could not write {path}: {error.strerror}; what was there before is untouched") from error
 
 
 def check_free(path: Path, overwrite: bool) -> None:
     """Raise where a file may not be replaced."""
-    if path.exists() and not overwrite:
+    with reached("write", path):
+        taken = path.exists()
+    if taken and not overwrite:
         raise ArgumentError("The file is there already.", got=str(path), repair="overwrite=True, or another name")
 
 

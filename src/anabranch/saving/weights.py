@@ -7,6 +7,7 @@ from pathlib import Path
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
+from anabranch._files import reached
 from anabranch.graph import AnyModel, Operation, Weight
 from anabranch.saving import files, hdf5, keras_state, matching, safetensors_format
 from anabranch.saving.matching import Wanted
@@ -45,7 +46,7 @@ def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) 
         overwrite: whether a file of that name is replaced; else it is an error.
 
     Raises:
-        OSError: the file could not be written; what was there before is untouched.
+        FileError: the file could not be written; what was there before is untouched.
 
     Example:
         >>> import pathlib, tempfile
@@ -99,7 +100,8 @@ def load_weights(model: AnyModel, filepath: str | Path, skip_mismatch: bool = Fa
             f"Model {model.name!r} has no weights yet, so none can be given values.",
             repair="build it first: call it on data, or model.build((None, …))",
         )
-    data, owner = path.read_bytes(), f"model {model.name!r}"
+    with reached("read", path):
+        data, owner = path.read_bytes(), f"model {model.name!r}"
     if path.name.endswith(HDF5):
         keras_state.load(model, hdf5.stored(data, str(path)), source=str(path), skip_mismatch=skip_mismatch)
         return

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from anabranch import _tree, engine, runtime
+from anabranch._arguments import is_array_like
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch.graph.binding import Rule, Slots, bind
@@ -91,6 +92,8 @@ class CustomStep(Objective):
             )
         self._last = flat(logs)
         loss = self._last.get("loss")
+        if "loss" in self._last and not is_array_like(loss):
+            raise ArgumentTypeError(f"'loss' of what {step} returns must be a number.", got=shown(loss))
         if isinstance(loss, (int, float)) or (isinstance(loss, torch.Tensor) and loss.numel() == 1):
             self.loss_record.add(torch.as_tensor(loss).detach().reshape(()).float(), size)
 
@@ -194,4 +197,11 @@ class CustomPredictStep:
     def __call__(self, batch: Batch) -> _tree.Nest:
         """Return what it returns for one batch."""
         with torch.no_grad():
-            return self._model.predict_step(in_structure(batch))
+            found = self._model.predict_step(in_structure(batch))
+        leaves = _tree.leaves(found)
+        if not leaves or not all(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            raise ArgumentTypeError(
+                f"predict_step of {type(self._model).__name__} must return a tensor, or a nest of them.", got=shown(found),
+                repair="end it with return self(x, training=False)",
+            )  # fmt: skip
+        return found

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from anabranch._arguments import is_array_like
+from anabranch._asked import shown
+from anabranch._errors import ArgumentTypeError
+
 Logs = dict[str, Any]
 Reported = float | list[float] | Logs  # what evaluate returns: the loss, the loss and metrics, or these by name
 
@@ -45,7 +49,13 @@ def flat(logs: Mapping[str, Any]) -> Logs:
 
 def numbers(logs: Mapping[str, Any]) -> Logs:
     """Return logs with tensors read from the device, scalars as numbers, and nested dicts opened."""
-    return {name: _number(value) for name, value in flat(logs).items()}
+    found = {name: _number(value) for name, value in flat(logs).items()}
+    for name, value in found.items():
+        if not is_array_like(value):
+            raise ArgumentTypeError(
+                f"{name!r} of the logs must be a number.", expected="a number or an array", got=shown(value)
+            )
+    return found
 
 
 def _number(value: object) -> object:

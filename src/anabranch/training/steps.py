@@ -153,7 +153,7 @@ def regularized(weights: Iterable[Weight]) -> list[Weight]:
 
 def penalties(weights: list[Weight]) -> Tensors:
     """Return each weight's penalty, computed in Keras's axis order."""
-    return [weight.regularizer(runtime.shown(weight)) for weight in weights if weight.regularizer is not None]
+    return [runtime.penalty(weight) for weight in weights]
 
 
 def no_gradient() -> GraphError:

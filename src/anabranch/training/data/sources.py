@@ -109,12 +109,12 @@ class IndexedBatches:
         self._shuffle = shuffle
         self._fit = fit
         self.samples: int | None = None
-        self.steps: int | None = len(items)
+        self.steps: int | None = _count(items)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Fetch the batches in this pass's order, between the object's ``on_epoch_begin`` and ``on_epoch_end``."""
         _call(self._items, "on_epoch_begin")
-        count = len(self._items)
+        count = _count(self._items)
         order = permutation(count, bool(self._shuffle), 1, self._fit, epoch)
         indices: list[int] = list(range(count)) if order is None else order.tolist()
         items = fetched(self._items, indices, epoch_generator(self._fit, epoch))
@@ -128,6 +128,16 @@ def _call(items: object, hook: str) -> None:
     found = method(items, hook)
     if found is not None:
         found()
+
+
+def _count(items: Indexed) -> int:
+    """Return how many batches a user's data set says it has."""
+    try:
+        return len(items)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"__len__ of {type(items).__name__} must return the number of batches, an integer.", got=str(error)
+        ) from error
 
 
 def _length(items: Iterable[object]) -> int | None:

@@ -1,0 +1,99 @@
+"""What models, layers, metrics and optimizers are asked besides calls and training: torch's methods, states, configs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from nonsense.layers import dense
+from nonsense.models import small
+from nonsense.target import Target, function, method
+from small_model import data, made
+
+import anabranch as ab
+from anabranch import callbacks as hooks, layers, mixed_precision, optimizers as rules
+
+TORCH: dict[str, Any] = {
+    "buffers": dict, "cuda": None, "load_state_dict": lambda thing: {"state_dict": thing.state_dict()}, "named_buffers": dict,
+    "named_modules": dict, "named_parameters": dict, "parameters": dict, "requires_grad_": dict, "state_dict": dict,
+    "train": dict, "zero_grad": dict,
+}  # fmt: skip
+
+
+RATE = {"initial_learning_rate": 0.1, "decay_steps": 5}
+
+
+def _listed(result: Any) -> Any:
+    return result if isinstance(result, (dict, layers.Layer)) or not hasattr(result, "__iter__") else list(result)
+
+
+def torch_members() -> Iterator[Target]:
+    """Yield the methods that layers and models have of torch's modules."""
+    for word, make in (("layers.Layer", dense), ("Model", small)):
+        for name, right in TORCH.items():
+            if right is None:
+                continue
+
+            def call(name: str = name, make: Any = make, **given: Any) -> Any:
+                return _listed(getattr(make(), name)(**given))
+
+            given = right if right is dict else (lambda right=right, make=make: right(make()))
+            yield Target(f"{word}.{name}", call, given, method(f"x.{name}", make).arguments)
+        for name in ("dtype", "device"):
+            yield Target(f"{word}.to", lambda make=make, **given: make().to(**given), lambda: {"dtype": torch.float32}, (name,))
+        yield Target(f"{word}.to", lambda make=make, **given: make().to(given["dtype"]), lambda: {"dtype": "cpu"}, ("dtype",))
+
+
+def states() -> Iterator[Target]:
+    """Yield what is adapted, added, reset, loaded and read from configs."""
+    yield method("layers.Normalization.adapt", layers.Normalization, lambda: {"data": np.ones((3, 2), "float32")})
+    yield method("layers.Layer.add_weight", layers.Layer, lambda: {"shape": (2,)})
+    for name, kind, given in (
+        ("losses.Loss", ab.losses.Huber, {}), ("metrics.Metric", ab.metrics.AUC, {}), ("optimizers.Optimizer", rules.SGD, {}),
+        ("initializers.Initializer", ab.initializers.HeNormal, {}), ("regularizers.Regularizer", ab.regularizers.L2, {}),
+        ("constraints.Constraint", ab.constraints.MaxNorm, {}),
+        ("optimizers.schedules.LearningRateSchedule", rules.schedules.CosineDecay, RATE),
+        ("dtype_policies.DTypePolicy", ab.dtype_policies.DTypePolicy, {"name": "float32"}),
+    ):  # fmt: skip
+        right = lambda kind=kind, given=given: {"config": kind(**given).get_config()}  # noqa: E731
+        yield function(f"{name}.from_config", kind.from_config, right)
+    yield method("Sequential.from_config", ab.Sequential, lambda: {"config": ab.Sequential([layers.Dense(2)]).get_config()})
+    yield method("metrics.Metric.add_weight", ab.metrics.Mean, lambda: {"shape": (2,), "initializer": "zeros"})
+    yield method("metrics.Metric.add_variable", ab.metrics.Mean, lambda: {"shape": (2,), "initializer": "zeros"})
+
+    def trained() -> Any:
+        model = made(ab)
+        model.fit(*data(4), verbose=0)
+        return model
+
+    loaded = lambda: {"state": trained().optimizer.state_dict()}  # noqa: E731
+    yield method("optimizers.Optimizer.load_state_dict", lambda: trained().optimizer, loaded)
+    yield method("optimizers.Optimizer.load_state_dict", rules.Adam, lambda: {"state": rules.Adam().state_dict()})
+    for kind in (rules.AdamW, lambda: mixed_precision.LossScaleOptimizer(rules.AdamW())):
+        yield method("optimizers.Optimizer.exclude_from_weight_decay", kind)
+        yield method("optimizers.Optimizer.scale_loss", kind, lambda: {"loss": torch.ones(())})
+    scaled = lambda: mixed_precision.LossScaleOptimizer(rules.SGD())  # noqa: E731
+    yield method("mixed_precision.LossScaleOptimizer.build", scaled, lambda: {"weights": dense().trainable_weights})
+    state = lambda: {"state": scaled().state_dict()}  # noqa: E731
+    yield method("mixed_precision.LossScaleOptimizer.load_state_dict", scaled, state)
+    yield method("callbacks.Callback.set_model", hooks.EarlyStopping, lambda: {"model": made(ab)})
+    yield method("callbacks.Callback.set_params", hooks.EarlyStopping, lambda: {"params": {"epochs": 1}})
+
+
+def asked() -> Iterator[Target]:
+    """Yield what is asked of a model's structure, and the parts of a custom step."""
+    yield method("Model.diff", small, lambda: {"other": small()})
+    yield method("Model.explain_execution", small)
+    yield method("Model.select", small, lambda: {"selector": "body"})
+    yield method("Model.tensor", small, lambda: {"path": "body"})
+    x, y = (torch.from_numpy(each) for each in data(4))
+    yield method("Model.test_step", lambda: made(ab), lambda: {"data": (x, y)})
+    yield method("Model.predict_step", lambda: made(ab), lambda: {"data": (x,)})
+    yield method("Model.compute_metrics", lambda: made(ab), lambda: {"x": x, "y": y, "y_pred": y})
+    sequential = lambda: ab.Sequential([layers.Dense(2)])  # noqa: E731
+    yield method("Sequential.pop", sequential)
+    yield method("Sequential.build", sequential, lambda: {"input_shape": (None, 4)})
+    yield method("Sequential.compute_output_shape", sequential, lambda: {"input_shape": (None, 4)})
+    yield method("Sequential.compute_output_spec", sequential, lambda: {"inputs": ab.Input((4,))})

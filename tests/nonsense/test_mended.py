@@ -1,0 +1,145 @@
+"""Wrong values that were once answered with a raw error, or accepted in silence."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_model import data, made
+
+import anabranch as ab
+from anabranch import callbacks, layers, optimizers
+from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, EngineError, FileError, UnknownNameError
+
+
+def test_a_file_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"Could not read 'w\.safetensors'") as found:
+        made(ab).load_weights("w.safetensors")
+    assert isinstance(found.value, FileError)
+    assert found.value.errno == errno.ENOENT
+    assert str(tmp_path) in str(found.value)
+    assert str(pickle.loads(pickle.dumps(found.value))) == str(found.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a full disk of Linux")
+@pytest.mark.parametrize("append", [False, True])
+def test_a_full_disk(append: bool) -> None:
+    with pytest.raises(OSError, match="Could not write '/dev/full'") as found:
+        made(ab).fit(*data(8), verbose=0, callbacks=[callbacks.CSVLogger("/dev/full", append=append)])
+    assert found.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match="Could not write '/dev/full'"):
+        made(ab).to_torch(source="/dev/full")
+
+
+def logged(value: object) -> None:
+    own = type("Own", (ab.Model,), {"train_step": lambda self, data: {"loss": value}})
+    x = ab.Input((1,))
+    model = own(x, layers.Dense(1)(x))
+    model.compile("sgd", "mse")
+    model.fit(*data(8), verbose=0)
+
+
+@pytest.mark.parametrize("value", ["a", None, object()])
+def test_logs_are_numbers(value: object) -> None:
+    with pytest.raises(ArgumentTypeError, match="'loss' of what train_step returns must be a number"):
+        logged(value)
+
+
+def test_a_metrics_result_is_a_number() -> None:
+    class Own(ab.metrics.Metric):
+        def update_state(self, *args: Any, **kwargs: Any) -> None: ...
+        def result(self) -> str:
+            return "much"
+
+    model = made(ab, metrics=[Own(name="own")])
+    with pytest.raises(ArgumentTypeError, match="'own' of the logs must be a number"):
+        model.fit(*data(8), verbose=0)
+
+
+@pytest.mark.parametrize("setting", ["kernel_initializer", "kernel_regularizer", "activation"])
+@pytest.mark.parametrize("value", ["a", None, []])
+def test_functions_of_the_user_return_arrays(setting: str, value: object) -> None:
+    model = ab.Sequential([ab.Input((1,)), layers.Dense(2, **{setting: lambda *args, **kwargs: value}), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ArgumentTypeError, match=r"must (return|give)"):
+        model.fit(*data(8), verbose=0)
+
+
+@pytest.mark.parametrize("shape", [None, 3, ["a"], "a", np.zeros(0)])
+def test_compute_output_shape_returns_a_shape(shape: object) -> None:
+    class Own(layers.Layer):
+        def call(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return shape
+
+    with pytest.raises(ArgumentTypeError, match="What compute_output_shape returns must be a shape"):
+        Own()(ab.Input((4,)))
+
+
+@pytest.mark.parametrize("length", [-1, "a", 1.5, 2**70])
+def test_a_data_set_has_a_length(length: Any) -> None:
+    class Own(ab.utils.PyDataset):
+        def __len__(self) -> int:
+            return length  # type: ignore[no-any-return]
+
+        def __getitem__(self, index: int) -> Any:
+            return data(4)
+
+    with pytest.raises(DataError, match="__len__ of Own"):
+        made(ab).fit(Own(), verbose=0)
+
+
+def test_schedules_return_numbers() -> None:
+    class Own(optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            return "fast"
+
+    with pytest.raises(ArgumentTypeError, match="A schedule must return a number"):
+        made(ab, Own()).fit(*data(8), verbose=0)
+    with pytest.raises(ArgumentTypeError, match="A schedule must return a number"):
+        made(ab).fit(*data(8), verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch: np.ones(2))])
+
+
+def test_methods_of_torchs_modules_hold_their_arguments() -> None:
+    model = made(ab)
+    for call in (
+        lambda: model.load_state_dict("a"), lambda: model.parameters(recurse="a"), lambda: model.requires_grad_("a"),
+        lambda: model.named_modules(prefix=1), lambda: model.state_dict(prefix=1),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentTypeError):
+            call()
+    with pytest.raises(EngineError, match="to could not run"):
+        model.to("somewhere")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        model.load_state_dict({})
+
+
+def test_weights_have_a_known_dtype() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown dtype 'flot32'"):
+        layers.Layer().add_weight((2,), dtype="flot32")
+    with pytest.raises(ArgumentTypeError, match="aggregation of add_weight"):
+        layers.Layer().add_weight((2,), aggregation="most")
+
+
+def test_a_config_is_a_dict() -> None:
+    for kind in (ab.losses.Huber, ab.metrics.AUC, optimizers.SGD, ab.initializers.HeNormal, ab.dtype_policies.DTypePolicy):
+        with pytest.raises(ArgumentTypeError):
+            kind.from_config("a")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="list of layers"):
+        ab.Sequential.from_config({})
+
+
+def test_what_an_update_or_attention_takes_on_symbols() -> None:
+    x = ab.Input((4, 2, 8))
+    with pytest.raises((ArgumentTypeError, EngineError)):
+        ab.ops.dot_product_attention(x, x, x, mask="a")
+    with pytest.raises((ArgumentTypeError, EngineError)):
+        ab.ops.slice_update(ab.Input((4,)), (0, 0), "a")
