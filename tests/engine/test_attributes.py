@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from devices import here, on_device
 
 import anabranch as ab
 from anabranch import engine, layers
+from anabranch._errors import AnabranchError
 
 X = np.ones((2, 3), "float32")
 
@@ -123,3 +127,141 @@ def test_models_with_their_own_call_notice_too() -> None:
     assert (model.predict(X, verbose=0) == 2).all()
     model.scale = 3.0
     assert (model.predict(X, verbose=0) == 3).all()
+
+
+class Parts(layers.Layer):
+    """Holds a weight, a parameter and a module of torch's, lists of layers and modules, and a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.several = layers.Dense(3), [layers.Dense(3), torch.nn.Linear(3, 3)]
+
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight((3, 2), name="w")
+        self.p = torch.nn.Parameter(torch.ones(2))
+        self.linear = torch.nn.Sequential(torch.nn.Linear(2, 2))
+        self.shift = torch.ones(2, device=here())
+        self.last = None
+
+    def call(self, x: Any) -> Any:
+        self.last = x
+        for layer in (self.inner, *self.several):
+            x = layer(x)
+        return self.linear(x @ self.w * self.p) + self.shift
+
+
+PARTS: dict[str, Callable[[Any], object]] = {
+    "an array over a weight": lambda layer: setattr(layer, "w", np.ones((3, 2))),
+    "an array over a parameter": lambda layer: setattr(layer, "p", np.full(2, 3.0)),
+    "a parameter": lambda layer: setattr(layer, "p", torch.nn.Parameter(on_device(torch.full((2,), 5.0)))),
+    "a module": lambda layer: setattr(layer, "linear", torch.nn.Linear(2, 2, device=here())),
+    "a parameter of a module": lambda layer: setattr(
+        layer.linear[0], "weight", torch.nn.Parameter(on_device(torch.ones(2, 2)))
+    ),
+    "a layer": lambda layer: setattr(layer, "inner", layers.Dense(3)),
+    "a layer in a list": lambda layer: layer.several.__setitem__(0, layers.Dense(3)),
+    "a module in a list": lambda layer: layer.several.__setitem__(1, torch.nn.Linear(3, 3, device=here())),
+    "a tensor": lambda layer: setattr(layer, "shift", torch.zeros(2, device=here())),
+}
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_what_takes_the_place_of_a_part_is_what_runs_and_learns(what: str) -> None:
+    layer = Parts()
+    model = model_of(layer)
+    model.compile("sgd", "mse")
+    y = model.predict(X, verbose=0)
+    model.fit(X, y, verbose=0)
+    lowered = engine.program(model, False)
+    model.predict(X, verbose=0)
+    assert engine.program(model, False) is lowered
+    before = model.predict(X, verbose=0)
+    PARTS[what](layer)
+    expected = layer.call(on_device(torch.ones(2, 3)))
+    found = model.predict(X, verbose=0)
+    np.testing.assert_allclose(found, expected.detach().cpu(), rtol=1e-5)
+    np.testing.assert_allclose(model(X).detach().cpu(), found, rtol=1e-5)
+    np.testing.assert_allclose(model.to_torch()(on_device(torch.ones(2, 3))).detach().cpu(), found, rtol=1e-5)
+    assert not np.allclose(found, before)
+    values = model.get_weights()
+    assert len(values) == 10
+    model.fit(X, y + 1, verbose=0)
+    assert all((now != then).any() for now, then in zip(model.get_weights(), values, strict=True))
+
+
+class Own(layers.Dense):
+    """A user's subclass."""
+
+
+@pytest.mark.parametrize("kind", [layers.Dense, Own])
+def test_a_weight_is_assigned_to_or_stays(kind: type[layers.Dense]) -> None:
+    layer, other = kind(2), layers.Dense(2)
+    model = model_of(layer)
+    model_of(other)
+    kernel, bias = layer.kernel, layer.bias
+    for value in (np.ones((3, 2)), torch.ones(3, 2), [[1, 1]] * 3, torch.nn.Parameter(torch.ones(3, 2))):
+        layer.kernel = value  # type: ignore[assignment]  # what the test is about
+        layer.kernel *= 2  # type: ignore[assignment, operator]
+        assert layer.kernel is kernel is layer.weights[0]
+        assert (model.predict(X, verbose=0) == 6).all()
+        assert (layer(X) == 6).all()
+        kernel.assign(np.zeros((3, 2)))
+    for value in (
+        np.ones((2, 3)),
+        1.0,
+        [1, 2],
+        np.ones((3, 2), complex),
+        None,
+        "ones",
+        other,
+        other.kernel,
+        bias,
+        True,
+        ab.Input((3,)),
+    ):
+        with pytest.raises(AnabranchError):
+            layer.kernel = value  # type: ignore[assignment]
+        assert layer.kernel is kernel
+        assert not kernel.numpy().any()
+    layer.build((None, 3))  # makes weights anew
+    assert layer.kernel is not kernel
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (layers.BatchNormalization(), ("gamma", "beta", "moving_mean", "moving_variance")),
+        (layers.RMSNormalization(), ("scale",)),
+        (layers.SeparableConv1D(2, 1), ("depthwise_kernel", "pointwise_kernel", "bias")),
+        (layers.PReLU(), ("alpha",)),
+        (layers.Embedding(4, 2), ("embeddings",)),
+    ],
+)
+def test_every_weight_of_the_library_s_layers_is_guarded(layer: Any, names: tuple[str, ...]) -> None:
+    layer.build((None, 3, 2))
+    for name in names:
+        held = getattr(layer, name)
+        setattr(layer, name, np.full(held.shape, 0.5))
+        assert getattr(layer, name) is held
+        assert (held.numpy() == 0.5).all()
+    assert len(layer.weights) == len(names)
+
+
+def test_what_a_traced_call_stores_does_not_stay() -> None:
+    class Storing(layers.Dense):
+        def call(self, x: Any) -> Any:
+            self.seen = x
+            self.several = [x, {"a": x * 2}]
+            return super().call(x)
+
+    layer = Storing(3)
+    model = model_of(layer)
+    model.compile("sgd", "mse")
+    model.fit(X, X, verbose=0)
+    model.predict(X, verbose=0)
+    model.to_torch()
+    assert not {"seen", "several"} & vars(layer).keys()
+    copy.deepcopy(model).fit(X, X, verbose=0)
+    assert layer(X).equal(layer(layer.seen))
+    assert layer.several[1]["a"].tolist() == (2 * X).tolist()
+    assert model.get_weights()

@@ -1,7 +1,11 @@
-"""Plain attributes that the ``call`` of a user's layer reads: traced code holds them as constants, so a change is noticed."""
+"""Attributes that the ``call`` of a user's layer reads: traced code holds them as constants, so a change is noticed.
+
+Numbers and strings are compared; of tensors, torch modules and other objects it is noticed where another one takes their place.
+"""
 
 from __future__ import annotations
 
+import dis
 import functools
 import types
 from collections.abc import Iterator
@@ -38,40 +42,77 @@ def note_changes(layers: list[Watched]) -> None:
             layer.note_change()
 
 
+class _Same:
+    """An object, equal to itself alone."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared
+
+
 def attributes(layer: object) -> dict[str, object]:
-    """Return the numbers, strings and tuples of them that ``call`` and the methods it calls read of a layer."""
-    values, names = vars(layer), _read(type(layer))  # type: ignore[arg-type]  # a class is hashable
-    return {name: found for name in names if name in values and (found := _plain(values[name])) is not NotImplemented}
+    """Return what ``call`` and the methods it calls read of a layer, without objects that they store themselves."""
+    values, kind = vars(layer), type(layer)
+    found = {name: _seen(values[name]) for name in _read(kind) if name in values}  # type: ignore[arg-type]  # a class is hashable
+    return {name: value for name, value in found.items() if name not in _stored(kind) or not _holds_objects(value)}  # type: ignore[arg-type]
 
 
-def _plain(value: object) -> object:
+def _seen(value: object) -> object:
+    """Return a value that is equal to another one where traced code is the same."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, (list, tuple)):
-        found = tuple(map(_plain, value))
-        return found if NotImplemented not in found else NotImplemented
-    return NotImplemented
+        return tuple(map(_seen, value))
+    if isinstance(value, torch.nn.Module):  # whose parameters may be replaced
+        return (_Same(value), *map(_Same, value.parameters()))
+    return _Same(value)
+
+
+def _holds_objects(value: object) -> bool:
+    return any(map(_holds_objects, value)) if isinstance(value, tuple) else isinstance(value, _Same)
+
+
+@functools.cache
+def _code(kind: type) -> tuple[types.CodeType, ...]:
+    """Return the code of ``call`` and of what it calls of its class, without that of the library's own classes."""
+    users = [base for base in kind.__mro__ if not is_from(base, "anabranch")]
+    members: dict[str, object] = {name: member for base in reversed(users) for name, member in vars(base).items()}
+    found: list[types.CodeType] = []
+    seen, waiting = {"call"}, ["call"]
+    while waiting:
+        member = members.get(waiting.pop())
+        function = unwrapped(member.fget if isinstance(member, property) else member)
+        if isinstance(function, types.FunctionType):
+            parts = list(_parts(function.__code__))
+            found += parts
+            new = {name for part in parts for name in part.co_names if name in members} - seen
+            seen |= new
+            waiting += new
+    return tuple(found)
 
 
 @functools.cache
 def _read(kind: type) -> tuple[str, ...]:
-    """Return the names that ``call``, and what it calls of its class, look up, without those of the library's own classes."""
-    users = [base for base in kind.__mro__ if not is_from(base, "anabranch")]
-    members: dict[str, object] = {name: member for base in reversed(users) for name, member in vars(base).items()}
-    found: set[str] = set()
-    waiting = ["call"]
-    while waiting:
-        member = members.get(waiting.pop())
-        function = unwrapped(member.fget if isinstance(member, property) else member)
-        new = set(_names(function.__code__)) - found if isinstance(function, types.FunctionType) else set()
-        found |= new
-        waiting += new & members.keys()
+    """Return the names that the code looks up, without those of the library's own classes."""
     library = {name for base in kind.__mro__ if is_from(base, "anabranch") for name in vars(base)}
-    return tuple(sorted(found - library))
+    return tuple(sorted({name for part in _code(kind) for name in part.co_names} - library))  # type: ignore[arg-type]
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
+@functools.cache
+def _stored(kind: type) -> frozenset[str]:
+    """Return the names of the attributes that the code sets."""
+    found = (each for part in _code(kind) for each in dis.get_instructions(part))  # type: ignore[arg-type]
+    return frozenset(each.argval for each in found if each.opname == "STORE_ATTR")
+
+
+def _parts(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from _parts(constant)

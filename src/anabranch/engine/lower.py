@@ -208,7 +208,8 @@ def lower(graph: Graph, *, training: bool, absent: Collection[int] = ()) -> Lowe
         values[number].node.meta.update(shape=tensor.shape, dtype=tensor.dtype)
         if declared:
             _forget_batch([values[number]])
-    with runtime.tracing(tracer), runtime.training_scope(training):
+    operations = [step.node.operation for step in flat.steps]
+    with runtime.tracing(tracer), runtime.training_scope(training), runtime.stored(operations):
         for step in flat.steps:
             masked = masked_axes(step, reach)
             given = [masks.get(number) for number in step.inputs]

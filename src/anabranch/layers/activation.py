@@ -106,7 +106,7 @@ class PReLU(Pointwise):
         default=None, convert=_shared, fixed=True, doc="the axes along which alpha is one value, such as [1, 2] for images."
     )
 
-    alpha: Weight = fields.state(init=False)
+    alpha: Weight = fields.weight_state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make alpha, one value for each position but along ``shared_axes``."""
@@ -117,7 +117,7 @@ class PReLU(Pointwise):
             raise ShapeError(
                 "alpha needs known sizes.", got=str(input_shape), repair="shared_axes=[…] of the axes of unknown sizes"
             )
-        self.alpha = self.weight("alpha", sizes)
+        self.weight("alpha", sizes)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape, which must be the one that alpha was made for but along ``shared_axes``."""

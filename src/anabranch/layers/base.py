@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
 from anabranch._arguments import RAW, Checks, checked, to_boolean
-from anabranch._asked import has_shape, is_boolean, parameters_of, shown, takes_any
+from anabranch._asked import has_shape, is_boolean, is_from, parameters_of, shown, takes_any
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -83,6 +83,8 @@ class Layer(Configured):
             cls.supports_masking = True
         if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
             cls.writes_config = True
+        if not is_from(cls, "anabranch") and cls.__setattr__ is object.__setattr__:
+            cls.__setattr__ = Layer._set_guarded  # type: ignore[method-assign,assignment]  # of the same signature
 
     @unbounded
     def __new__(cls, *args: object, **kwargs: object) -> Self:

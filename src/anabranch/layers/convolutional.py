@@ -41,7 +41,7 @@ class Windowed(fields.FieldLayer):
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
     bias_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
 
-    bias: Weight = fields.state(init=False)
+    bias: Weight = fields.weight_state(init=False)
 
     def channels(self, input_shape: Shape) -> int:
         """Return the input's channels, which must be those that the weights were made for."""
@@ -60,15 +60,15 @@ class Windowed(fields.FieldLayer):
         """Return the number of output channels."""
         raise NotImplementedError(f"{type(self).__name__} must write channels_after(channels)")
 
-    def add_kernel(self, name: str, shape: tuple[int, ...], *, channels_last: bool = True) -> Weight:
+    def add_kernel(self, name: str, shape: tuple[int, ...], *, channels_last: bool = True) -> None:
         """Add a kernel (…window, a, b), in torch's order (b, a, …window), or else (a, b, …window)."""
         a, b, window = self.rank, self.rank + 1, range(self.rank)
-        return self.weight(name, shape, axes=(b, a, *window) if channels_last else (a, b, *window))
+        self.weight(name, shape, axes=(b, a, *window) if channels_last else (a, b, *window))
 
     def add_bias(self, channels: int) -> None:
         """Add the bias, where it is wanted."""
         if self.use_bias:
-            self.bias = self.weight("bias", (channels,))
+            self.weight("bias", (channels,))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, channels); see ``window_length``."""
@@ -93,7 +93,7 @@ class Convolving(Windowed, Filtered):
         "activity_regularizer", "kernel_constraint", "bias_constraint",
     )  # fmt: skip
 
-    kernel: Weight = fields.state(init=False)
+    kernel: Weight = fields.weight_state(init=False)
 
     def channels_after(self, channels: int) -> int:
         """Return ``filters``."""
@@ -127,7 +127,7 @@ class Conv(Convolving):
             raise ShapeError(
                 "The input's channels must be a multiple of groups.", got=f"{channels} channels, groups={self.groups}"
             )
-        self.kernel = self.add_kernel("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.add_kernel("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -196,14 +196,14 @@ class Dense(fields.FieldLayer):
     lora_alpha: fields.Field[None, None] = fields.absent(default=None, hidden=True)
     quantization_config: fields.Field[None, None] = fields.absent(default=None)
 
-    kernel: Weight = fields.state(init=False)
-    bias: Weight = fields.state(init=False)
+    kernel: Weight = fields.weight_state(init=False)
+    bias: Weight = fields.weight_state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (I, units) and bias (units,)."""
-        self.kernel = self.weight("kernel", (_features(input_shape), self.units), axes=(1, 0))
+        self.weight("kernel", (_features(input_shape), self.units), axes=(1, 0))
         if self.use_bias:
-            self.bias = self.weight("bias", (self.units,))
+            self.weight("bias", (self.units,))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …, I) -> (B, …, units)."""

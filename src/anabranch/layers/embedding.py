@@ -49,7 +49,7 @@ class Embedding(fields.FieldLayer):
     quantization_config: fields.Field[None, None] = fields.absent(default=None)
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
 
-    embeddings: Weight = fields.state(init=False)
+    embeddings: Weight = fields.weight_state(init=False)
 
     def _check(self) -> None:
         table = vars(self).pop(":weights", None)
@@ -74,7 +74,7 @@ class Embedding(fields.FieldLayer):
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Make the table."""
-        self.embeddings = self.weight("embeddings", (self.input_dim, self.output_dim), autocast=False)
+        self.weight("embeddings", (self.input_dim, self.output_dim), autocast=False)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …) -> (B, …, output_dim)."""

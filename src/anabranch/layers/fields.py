@@ -29,6 +29,7 @@ from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.configuring import shortened
+from anabranch.layers.holding import WeightAttribute
 
 if TYPE_CHECKING:
     from anabranch.constraints import ConstraintLike
@@ -238,10 +239,15 @@ def _of_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def weight_state(*, init: Literal[False] = False) -> Any:
+    """Declare the attribute of a weight, None until it is built."""
+    return WeightAttribute()
+
+
 @dataclass_transform(
     field_specifiers=(
-        field, integer, number, boolean, text, choice, state, activation, initializer, regularizer, constraint, sizes, axes,
-        padding, data_format, seed, absent,
+        field, integer, number, boolean, text, choice, state, weight_state, activation, initializer, regularizer, constraint,
+        sizes, axes, padding, data_format, seed, absent,
     )
 )  # fmt: skip
 class FieldLayer(Layer, Configurable):
@@ -338,17 +344,21 @@ class FieldLayer(Layer, Configurable):
         *,
         trainable: bool = True,
         autocast: bool = True,
-    ) -> Weight:
-        """Add the weight ``name`` with the options in ``name_initializer``, ``name_regularizer`` and ``name_constraint``.
+    ) -> None:
+        """Add the weight ``name``, held by the attribute of that name.
+
+        Its options are ``name_initializer``, ``name_regularizer`` and ``name_constraint``.
 
         Fields that the layer does not declare leave their option out; ``option_names`` gives another stem for a weight's name.
         ``axes``: see :class:`Weight`.
         """
-        read, shared = _options(type(self), name)  # type: ignore[arg-type]  # a class is hashable
+        read, shared, key = _options(type(self), name, trainable, autocast)  # type: ignore[arg-type]  # a class is hashable
         drawn, penalty, limit = found = read(self)
-        same = trainable and autocast and all(map(operator.is_, found, shared))  # as for most: one record serves them all
+        same = all(map(operator.is_, found, shared))  # as for most: one record serves them all
         options = shared if same else WeightOptions(drawn, penalty, limit, trainable, autocast)
-        return self._own(Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes))
+        state = self.__dict__
+        state[key] = made = Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes)
+        state["_weights"] = (*self._weights, made)
 
     def written_code(self, *, named: bool = True) -> str:
         """Return the code that makes this layer, without the settings that are as by default."""
@@ -380,8 +390,10 @@ def _code(plain: Callable[[Any], Any], value: object) -> str:
 
 
 @functools.cache
-def _options(kind: type[FieldLayer], name: str) -> tuple[Callable[[object], tuple[Any, ...]], WeightOptions]:
-    """Return what reads the options of the weight ``name`` from a layer's fields, and those that its class has by default."""
+def _options(
+    kind: type[FieldLayer], name: str, trainable: bool, autocast: bool
+) -> tuple[Callable[[object], tuple[Any, ...]], WeightOptions, str]:
+    """Return what reads a weight's options from a layer's fields, those that the class has by default, and the weight's key."""
     stem = kind.option_names.get(name, name)
     fields = [kind.fields.get(f"{stem}_{option}") for option in ("initializer", "regularizer", "constraint")]
     defaults = (initializers.get("zeros"), None, None)
@@ -392,7 +404,8 @@ def _options(kind: type[FieldLayer], name: str) -> tuple[Callable[[object], tupl
         def read(layer: object) -> tuple[Any, ...]:
             return tuple(getattr(layer, each.key) if each else default for each, default in zip(fields, defaults, strict=True))
 
-    return read, WeightOptions(*read(kind))
+    drawn, penalty, limit = read(kind)
+    return read, WeightOptions(drawn, penalty, limit, trainable, autocast), f":{name}"
 
 
 __all__ = [
@@ -400,5 +413,5 @@ __all__ = [
     "ActivationField", "AxesField", "BooleanField", "CausalPaddingField", "ConstraintField", "DataFormat", "DataFormatField",
     "Field", "FieldLayer", "InitializerField", "NumberField", "PaddingField", "RegularizerField", "SeedField", "SizesField",
     "absent", "activation", "axes", "boolean", "choice", "constraint", "data_format", "field", "initializer", "integer",
-    "number", "padding", "regularizer", "seed", "sizes", "state", "text",
+    "number", "padding", "regularizer", "seed", "sizes", "state", "text", "weight_state",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _process, constraints, initializers, regularizers, runtime
 from anabranch._arguments import checked, to_boolean
-from anabranch._asked import has_shape, is_integer, method, shown
-from anabranch._errors import ArgumentError, MissingAttributeError, NotReadyError, ShapeError, unknown
-from anabranch._frames import bound_methods
+from anabranch._asked import has_shape, is_integer, is_number, method, shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError, NotReadyError, ShapeError, unknown
+from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 from anabranch.graph.rules import DTYPES
 from anabranch.graph.weight import Aggregation
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike
 
 _PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weight))  # what holds no layers or modules
+_NO_WEIGHTS = frozenset((str, int, float, bool, list, tuple, dict, CallSite, Home))
+
+
+class WeightAttribute(property):
+    """The attribute of a weight in a layer of the library: reading it costs no call of Python, setting it is guarded."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        key = f":{name}"  # as settings are stored
+        setattr(owner, key, None)
+        property.__init__(self, operator.attrgetter(key), unbounded(lambda layer, value: layer._set_guarded(key, value)))
+
 
 _DTYPES = (*DTYPES, "uint16", "uint32", "uint64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")  # of weights
 
@@ -49,6 +61,42 @@ class Holding(Operation):
     _third_party: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
     sublayers: Callable[[], Sequence[Any]]  # of layers
     inner_layers: Callable[[], Iterator[Any]]
+
+    # What holds a weight
+
+    def _set_guarded(self, name: str, value: object) -> None:
+        """Set an attribute; an array in the place of a weight is assigned to it, as models hold the weight itself."""
+        before = self.__dict__.get(name)
+        if before is None or before is value or type(before) in _NO_WEIGHTS:
+            object.__setattr__(self, name, value)
+            return
+        try:
+            weight = before if isinstance(before, Weight) else self._weight_of(before)
+            if weight is None or self._may_replace(weight, before, value):
+                object.__setattr__(self, name, value)
+            else:
+                weight.assign(value)
+        except BaseException as error:
+            leave(error)
+            raise
+
+    def _weight_of(self, parameter: object) -> Weight | None:
+        """Return the weight of a parameter of torch's that the layer holds, None where it is none."""
+        return next((weight for weight in self._third_party if weight.tensor is parameter), None)
+
+    def _may_replace(self, weight: Weight, before: object, value: object) -> bool:
+        """Return whether a value takes the place of a weight: one that the layer owns too, or a parameter for a parameter."""
+        if before is not weight:
+            return value is None or type(value) is type(before)
+        if isinstance(value, Weight) and (value in self._weights or weight not in self._weights):
+            return all(held is not value for held in self.__dict__.values())  # as a second build makes it
+        if isinstance(value, Weight) or not (has_shape(value) or is_number(value) or isinstance(value, (list, tuple))):
+            raise ArgumentTypeError(
+                f"Weight {weight.path!r} cannot be replaced, as models hold the weight itself.",
+                expected=f"an array of shape {weight.shape}, whose values it takes", got=shown(value),
+                repair="to share weights, call one layer several times; to change a layer's settings, see edit.replace",
+            )  # fmt: skip
+        return False
 
     # Names and paths
 
@@ -152,11 +200,9 @@ class Holding(Operation):
             initializers.get(drawn), regularizers.get(regularizer),
             constraints.get(constraint), trainable, autocast,
         )  # fmt: skip
-        return self._own(Weight(name, sizes, dtype, options, self._home, runtime, axes))
-
-    def _own(self, weight: Weight) -> Weight:
-        self._weights = (*self._weights, weight)
-        return weight
+        made = Weight(name, sizes, dtype, options, self._home, runtime, axes)
+        self._weights = (*self._weights, made)
+        return made
 
     def own_weights(self) -> Sequence[Weight]:
         """Return the weights of this layer itself, without those of layers inside: those of torch modules it holds too."""

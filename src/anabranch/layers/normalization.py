@@ -60,15 +60,15 @@ class Affine(Normalizing):
     beta_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
     gamma_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
 
-    gamma: Weight = fields.state(init=False)
-    beta: Weight = fields.state(init=False)
+    gamma: Weight = fields.weight_state(init=False)
+    beta: Weight = fields.weight_state(init=False)
 
     def add_gamma_and_beta(self, sizes: Sequence[int]) -> None:
         """Add the weights gamma and beta, where they are wanted."""
         if self.scale:
-            self.gamma = self.weight("gamma", sizes, autocast=False)
+            self.weight("gamma", sizes, autocast=False)
         if self.center:
-            self.beta = self.weight("beta", sizes, autocast=False)
+            self.weight("beta", sizes, autocast=False)
 
 
 class BatchNormalization(Affine):
@@ -104,15 +104,15 @@ class BatchNormalization(Affine):
         "moving_variance_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint",
     )  # fmt: skip
 
-    moving_mean: Weight = fields.state(init=False)
-    moving_variance: Weight = fields.state(init=False)
+    moving_mean: Weight = fields.weight_state(init=False)
+    moving_variance: Weight = fields.weight_state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma, beta, moving_mean and moving_variance, each (C,)."""
         sizes = self.normalized(input_shape)
         self.add_gamma_and_beta(sizes)
-        self.moving_mean = self.weight("moving_mean", sizes, trainable=False, autocast=False)
-        self.moving_variance = self.weight("moving_variance", sizes, trainable=False, autocast=False)
+        self.weight("moving_mean", sizes, trainable=False, autocast=False)
+        self.weight("moving_variance", sizes, trainable=False, autocast=False)
 
     def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
         """Normalize; while training move the statistics."""
@@ -218,7 +218,7 @@ class RMSNormalization(Normalizing):
     axis: fields.AxesField = fields.axes(default=-1, doc="the axis, or axes, of which the mean is taken.", fixed=True)
     epsilon: fields.NumberField = fields.number(default=1e-6, least=0, doc=EPSILON_DOC)
 
-    scale: Weight = fields.state(init=False)
+    scale: Weight = fields.weight_state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make scale of the normalized axes' sizes."""

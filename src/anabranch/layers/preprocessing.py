@@ -12,7 +12,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotRe
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers.activation import Pointwise
-from anabranch.layers.fields import BooleanField, Field, boolean, field, state
+from anabranch.layers.fields import BooleanField, Field, boolean, field, state, weight_state
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Normalization(Pointwise):
 
     input_mean: Values | None = state(init=False)  # what was given
     input_variance: Values | None = state(init=False)
-    count: Weight = state(init=False)
+    count: Weight = weight_state(init=False)
     _axes: tuple[int, ...] = state(init=False)
     _spread: tuple[int, ...] = state(init=False)
 

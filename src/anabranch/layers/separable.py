@@ -25,9 +25,9 @@ class Depthwise(Windowed):
     depthwise_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
     depthwise_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
 
-    def add_depthwise(self, name: str, channels: int) -> Weight:
+    def add_depthwise(self, name: str, channels: int) -> None:
         """Add the kernel (…window, C, M)."""
-        return self.add_kernel(name, (*self.kernel_size, channels, self.depth_multiplier), channels_last=False)
+        self.add_kernel(name, (*self.kernel_size, channels, self.depth_multiplier), channels_last=False)
 
     def convolved(self, inputs: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
         """Return each channel convolved by its own filters."""
@@ -47,7 +47,7 @@ class DepthwiseConv(Depthwise):
         "depthwise_constraint", "bias_constraint",
     )  # fmt: skip
 
-    kernel: Weight = fields.state(init=False)
+    kernel: Weight = fields.weight_state(init=False)
 
     def made_for(self) -> int | None:
         """Return how many channels the kernel was made for."""
@@ -60,7 +60,7 @@ class DepthwiseConv(Depthwise):
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, C, M) and bias (C · M,)."""
         channels = self.channels(input_shape)
-        self.kernel = self.add_depthwise("kernel", channels)
+        self.add_depthwise("kernel", channels)
         self.add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -109,8 +109,8 @@ class SeparableConv(Depthwise, Filtered):
         "bias_constraint",
     )  # fmt: skip
 
-    depthwise_kernel: Weight = fields.state(init=False)
-    pointwise_kernel: Weight = fields.state(init=False)
+    depthwise_kernel: Weight = fields.weight_state(init=False)
+    pointwise_kernel: Weight = fields.weight_state(init=False)
 
     def made_for(self) -> int | None:
         """Return how many channels the depthwise kernel was made for."""
@@ -123,9 +123,9 @@ class SeparableConv(Depthwise, Filtered):
     def build(self, input_shape: Shape) -> None:
         """Make the depthwise kernel (…window, C, M), the pointwise one (…1, C · M, filters) and the bias (filters,)."""
         channels = self.channels(input_shape)
-        self.depthwise_kernel = self.add_depthwise("depthwise_kernel", channels)
+        self.add_depthwise("depthwise_kernel", channels)
         shape = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
-        self.pointwise_kernel = self.add_kernel("pointwise_kernel", shape)
+        self.add_kernel("pointwise_kernel", shape)
         self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class ConvTranspose(Convolving):
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (…window, filters, I) and bias (filters,)."""
-        self.kernel = self.add_kernel("kernel", (*self.kernel_size, self.filters, self.channels(input_shape)))
+        self.add_kernel("kernel", (*self.kernel_size, self.filters, self.channels(input_shape)))
         self.add_bias(self.filters)
 
     def made_for(self) -> int | None:

@@ -75,6 +75,7 @@ from .state import (
     is_training as is_training,
     mode_of as mode_of,
     run as run,
+    stored as stored,
     take_losses as take_losses,
     tracing as tracing,
     training_scope as training_scope,

@@ -79,7 +79,7 @@ def infer(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     for weight in operation.weights:
         if weight.tensor is not None:
             realize(weight)  # on the device, where the fakes are
-    with unchanged_buffers(operation.weights):
+    with unchanged_buffers(operation.weights), state.stored([operation]):
         return _inferred(operation, args, kwargs)
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
+from anabranch._asked import is_from
 from anabranch._errors import ArgumentError
 from anabranch.graph import Operation, Weight
 from anabranch.runtime.masking import bare, inject_masks, passed_on, visible
@@ -233,3 +235,30 @@ def take_losses(layer: Reporting, losses: list[torch.Tensor]) -> None:
         forget_losses(layer)
     for loss in losses:
         hold_loss(layer, loss)
+
+
+# What a layer's call stores
+
+
+@contextlib.contextmanager
+def stored(operations: Iterable[Operation]) -> Iterator[None]:
+    """Give layers back what their attributes held before the block, where these hold traced values or fake ones after it."""
+    before = [
+        (vars(layer), vars(layer).copy())
+        for operation in operations if not operation.is_function
+        for layer in operation.inner_layers() if not is_from(type(layer), "anabranch")
+    ]  # fmt: skip
+    try:
+        yield
+    finally:
+        for now, then in before:
+            for name in [name for name, value in now.items() if value is not then.get(name) and _is_traced(value)]:
+                if name in then:
+                    now[name] = then[name]
+                else:
+                    del now[name]
+
+
+def _is_traced(value: object) -> bool:
+    leaves = _tree.leaves(value) if isinstance(value, (list, tuple, dict)) else [value]
+    return any(isinstance(leaf, (Proxy, FakeTensor)) for leaf in leaves)
