@@ -36,6 +36,20 @@ model.summary()
     assert loaded(script, "torch", "numpy") == set()
 
 
+def test_a_description_loads_what_it_uses() -> None:
+    """Each module costs a tenth of a millisecond or more at the start."""
+    script = """
+from anabranch import Input, Model, layers
+x = Input((8, 8, 3))
+y = layers.MaxPooling2D(padding="same")(layers.Conv2D(3, 3, padding="same", activation="relu")(x))
+Model(x, layers.Dense(2)(layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(layers.add([y, y]))))).summary()
+"""
+    found = {name.removeprefix("anabranch.") for name in loaded(script, "anabranch.")}
+    unused = "constraints", "regularizers", "utils", "edit", "layers.activation", "layers.torch_module", "ops.elementary"
+    assert not found & {*unused, "models.sequential", "models.architecture", "models.editing", "diagnosis.explain"}
+    assert len(found) <= 77
+
+
 def test_the_first_step_loads_no_compiler() -> None:
     script = """
 import numpy, anabranch

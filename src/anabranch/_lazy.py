@@ -43,6 +43,9 @@ def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
             return value
         finally:
             if collecting:
+                if not gc.get_freeze_count():  # nor afterwards: all joins the oldest generation unread
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()
 
     return get, lambda: attached()[1]()

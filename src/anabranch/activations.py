@@ -16,7 +16,7 @@ from anabranch.ops._public import FACTS, facts_of, operation
 from anabranch.ops._torch import F, kernels
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import floats, tensor
-from anabranch.ops.elementary import tanh as tanh
+from anabranch.ops.hyperbolic import tanh as tanh
 from anabranch.registry import Json, Registry, finder, writer
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""What symbolic tensors ask of those above that know torch; these connect themselves when they are loaded."""
+"""What symbolic tensors ask of those above that know torch; these are loaded when they are first asked."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,14 +30,14 @@ class Port(Protocol):
         """Return the error for an attribute that symbolic tensors do not have."""
 
 
-_ports: list[Port] = []
+_loaders: list[Callable[[], Port]] = []
 
 
-def connect(port: Port) -> None:
-    """Say who knows torch."""
-    _ports[:] = [port]
+def connect(load: Callable[[], Port]) -> None:
+    """Say who knows torch: ``load`` is called when this is first asked."""
+    _loaders[:] = [functools.cache(load)]
 
 
 def port() -> Port:
     """Return who knows torch."""
-    return _ports[0]
+    return _loaders[0]()

@@ -10,22 +10,11 @@ from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers import fields
+from anabranch.layers.pointwise import Pointwise
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
-
-
-class Pointwise(fields.FieldLayer):
-    """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
-
-    takes_integers = False
-    takes_one_tensor = True
-    supports_masking = True
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the input's shape."""
-        return input_shape
 
 
 class ReLU(Pointwise):

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from anabranch import _process, _tree, config, dtype_policies, regularizers, runtime
+from anabranch import _process, _tree, config, dtype_policies, runtime
 from anabranch._arguments import RAW, Checks, checked, to_boolean
 from anabranch._asked import has_shape, is_boolean, is_from, parameters_of, shown, takes_any
 from anabranch._errors import (
@@ -33,6 +33,7 @@ from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, shapes_in, shapes_of_build
 from anabranch.layers.configuring import Configured, taken
+from anabranch.layers.holding import to_regularizer
 
 if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike
@@ -136,7 +137,7 @@ class Layer(Configured):
         if not to_boolean(autocast, "autocast", self):
             self._autocast = False
         if activity_regularizer is not None:
-            self._activity_regularizer = regularizers.get(activity_regularizer)
+            self._activity_regularizer = to_regularizer(activity_regularizer)
         if legacy:
             self.first_shape = self._take_first_shape(legacy)
             if legacy:

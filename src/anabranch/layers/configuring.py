@@ -12,14 +12,14 @@ import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
-from anabranch import _tree, dtype_policies, registry, regularizers
+from anabranch import _tree, dtype_policies, registry
 from anabranch._arguments import checked, to_boolean
 from anabranch._errors import AnabranchError
 from anabranch._fields import REQUIRED, Configurable
 from anabranch._frames import bound_methods
 from anabranch.config import DTypePolicy
 from anabranch.graph import Weight
-from anabranch.layers.holding import Holding
+from anabranch.layers.holding import Holding, to_regularizer
 from anabranch.layers.torch_members import TorchMembers
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Configured(TorchMembers):
 
     @activity_regularizer.setter
     def activity_regularizer(self, value: RegularizerLike) -> None:
-        self._activity_regularizer = regularizers.get(value)
+        self._activity_regularizer = to_regularizer(value)
         self.note_change()
 
     @property

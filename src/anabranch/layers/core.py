@@ -10,17 +10,23 @@ from anabranch import _tree, activations
 from anabranch._arguments import to_boolean
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bound_methods, bounded
-from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight, call_site, outputs_of, record
+from anabranch.graph import Port, Shape, Spec, Tensor as Symbol, Weight, call_site, connect, outputs_of, record
 from anabranch.graph.shapes import same, to_shape
-from anabranch.layers import (
-    fields,
-    torch_module as _torch_module,  # noqa: F401 - lets symbolic tensors meet torch's functions
-)
+from anabranch.layers import fields
 from anabranch.layers.base import Layer
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
+
+
+def _torch() -> Port:
+    from anabranch.layers.torch_module import TORCH  # which models of layers do without
+
+    return TORCH
+
+
+connect(_torch)
 
 
 @bound_methods

@@ -18,7 +18,7 @@ from typing import (
     dataclass_transform,
 )
 
-from anabranch import _tree, activations, config, constraints, initializers, registry, regularizers, runtime
+from anabranch import _tree, activations, config, initializers, registry, runtime
 from anabranch._arguments import RAW, to_boolean
 from anabranch._asked import name_of, shown, unwrapped
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, ShapeError, unknown
@@ -29,7 +29,7 @@ from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.layers.base import Layer
 from anabranch.layers.configuring import shortened
-from anabranch.layers.holding import WeightAttribute
+from anabranch.layers.holding import WeightAttribute, to_constraint, to_regularizer
 
 if TYPE_CHECKING:
     from anabranch.constraints import ConstraintLike
@@ -91,12 +91,12 @@ def initializer(*, default: object = REQUIRED, doc: str = "of {}.", kw_only: boo
 
 def regularizer(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare a penalty that joins the training loss."""
-    return _Option(default, lambda value, owner, name: regularizers.get(value), doc="a penalty on {}.")
+    return _Option(default, lambda value, owner, name: to_regularizer(value), doc="a penalty on {}.")
 
 
 def constraint(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare what is applied to a weight after each update."""
-    return _Option(default, lambda value, owner, name: constraints.get(value), doc="applied to {} after each update.")
+    return _Option(default, lambda value, owner, name: to_constraint(value), doc="applied to {} after each update.")
 
 
 def sizes(

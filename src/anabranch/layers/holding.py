@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import _process, constraints, initializers, regularizers, runtime
+from anabranch import _process, initializers, runtime
 from anabranch._arguments import checked, to_boolean
 from anabranch._asked import has_shape, is_integer, is_number, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError, NotReadyError, ShapeError, unknown
@@ -197,8 +197,7 @@ class Holding(Operation):
         name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
         drawn = ("glorot_uniform" if "float" in dtype else "zeros") if initializer is None else initializer
         options = WeightOptions(
-            initializers.get(drawn), regularizers.get(regularizer),
-            constraints.get(constraint), trainable, autocast,
+            initializers.get(drawn), to_regularizer(regularizer), to_constraint(constraint), trainable, autocast
         )  # fmt: skip
         made = Weight(name, sizes, dtype, options, self._home, runtime, axes)
         self._weights = (*self._weights, made)
@@ -340,6 +339,24 @@ def numbered(name: str, taken: dict[str, int]) -> str:
         candidate = f"{name}_{taken[name]}"
     taken[candidate] = 0
     return candidate
+
+
+def to_regularizer(value: RegularizerLike) -> Callable[[Any], Any] | None:
+    """Return the penalty that a value means; most layers do without the package."""
+    if value is None:
+        return None
+    from anabranch import regularizers
+
+    return regularizers.get(value)
+
+
+def to_constraint(value: ConstraintLike) -> Callable[[Any], Any] | None:
+    """Return the constraint that a value means; most layers do without the package."""
+    if value is None:
+        return None
+    from anabranch import constraints
+
+    return constraints.get(value)
 
 
 def _trainable_first(weights: Sequence[Weight]) -> list[Weight]:

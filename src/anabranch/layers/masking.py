@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from anabranch import runtime
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Tensor as Symbol
-from anabranch.layers.activation import Pointwise
 from anabranch.layers.fields import Field, number
 from anabranch.layers.mask_rule import mask_like
+from anabranch.layers.pointwise import Pointwise
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:

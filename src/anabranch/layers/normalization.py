@@ -10,7 +10,7 @@ from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers import fields
-from anabranch.layers.activation import Pointwise
+from anabranch.layers.pointwise import Pointwise
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from anabranch._asked import has_shape, is_number, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
-from anabranch.layers.activation import Pointwise
 from anabranch.layers.fields import BooleanField, Field, boolean, field, state, weight_state
+from anabranch.layers.pointwise import Pointwise
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:

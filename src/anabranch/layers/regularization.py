@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from anabranch import regularizers, runtime
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers import fields
-from anabranch.layers.activation import Pointwise
+from anabranch.layers.pointwise import Pointwise
 from anabranch.layers.windows import AXES
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
+    from anabranch.regularizers import Regularizer
     from anabranch.runtime import Generator, Tensor
 
 
@@ -205,8 +206,10 @@ class ActivityRegularization(Pointwise):
             )  # fmt: skip
 
     @property  # type: ignore[misc]  # it follows from the settings
-    def activity_regularizer(self) -> regularizers.Regularizer:  # type: ignore[override]
+    def activity_regularizer(self) -> Regularizer:  # type: ignore[override]
         """The penalty that the settings make."""
+        from anabranch import regularizers  # which most models do without
+
         return regularizers.L1L2(self.l1, self.l2)
 
     def call(self, inputs: Tensor) -> Tensor:

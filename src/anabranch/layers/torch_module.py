@@ -21,7 +21,6 @@ from anabranch.graph import (
     Weight,
     apply,
     call_site,
-    connect,
     snake_case,
     tensors_in,
 )
@@ -229,4 +228,5 @@ def _is_torch_own(module: object) -> bool:
     return is_from(type(module), "torch.nn.modules")
 
 
-connect(_Torch())
+TORCH = _Torch()
+"""Who knows torch."""

@@ -20,7 +20,7 @@ from anabranch.graph.shapes import check_shapes, same_but_batch
 from anabranch.layers.base import Layer, is_mask
 from anabranch.layers.building import shapes_in
 from anabranch.layers.core import InputLayer
-from anabranch.models import architecture, implicit, unneeded
+from anabranch.models import implicit, unneeded
 from anabranch.models.structure import Structure
 
 if TYPE_CHECKING:
@@ -506,6 +506,8 @@ class Model(Structure):
             >>> Model(inputs, layers.Dense(2)(inputs)).get_config()["output_layers"]
             ['dense', 0, 0]
         """
+        from anabranch.models import architecture  # which a description does without
+
         graph = self.graph
         if graph is None or not architecture.takes_graph(type(self)):
             return super().get_config()
@@ -527,6 +529,8 @@ class Model(Structure):
             >>> Model.from_config(model.get_config()).count_params()
             10
         """
+        from anabranch.models import architecture  # which a description does without
+
         if not all(key in config for key in architecture.GRAPH_KEYS):
             return super().from_config(config)
         with registry.scope(custom_objects):

@@ -7,19 +7,23 @@ from typing import Any
 
 from anabranch._errors import ArgumentError
 from anabranch.models.model import Model
-from anabranch.models.sequential import Sequential
 from anabranch.registry import Json, Registry, finder
 
 
 class _Models(Registry[Model]):
     def address(self, kind: type) -> tuple[str, str]:
         """Return where Keras has a class of models: it writes models that are graphs as ``Functional``."""
-        return ("keras", kind.__name__) if issubclass(kind, Sequential) else ("keras.src.models.functional", "Functional")
+        sequential = issubclass(kind, self.table["Sequential"])
+        return ("keras", kind.__name__) if sequential else ("keras.src.models.functional", "Functional")
 
 
-_registry = _Models(
-    "model", "keras.models", Model, lambda: {"Functional": Model, "Model": Model, "Sequential": Sequential}, callables=False
-)
+def _classes() -> dict[str, type[Model]]:
+    from anabranch.models.sequential import Sequential  # which a graph does without
+
+    return {"Functional": Model, "Model": Model, "Sequential": Sequential}
+
+
+_registry = _Models("model", "keras.models", Model, _classes, callables=False)
 
 
 def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -> Model:

@@ -13,7 +13,6 @@ from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
-from anabranch.models.absent import missing
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ class Structure(Trainer):
         def __getattr__(self, name: str) -> object:
             if any(name in vars(kind) for kind in type(self).__mro__):  # a property that failed: its own error is what helps
                 return object.__getattribute__(self, name)
+            from anabranch.models.absent import missing  # loaded for errors alone
+
             raise missing(self, name)
 
     def _not_built(self) -> Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
-from anabranch import _process, engine, training, utils
+from anabranch import _process, engine, training
 from anabranch._frames import bound_methods, bounded
 from anabranch.layers.base import Layer
 
@@ -496,6 +496,8 @@ class Trainer(_Model):
             >>> Sequential([layers.Rescaling(2.0)]).predict_step(torch.ones(1, 2)).tolist()
             [[2.0, 2.0]]
         """
+        from anabranch import utils  # which a description does without
+
         return self(utils.unpack_x_y_sample_weight(data)[0], training=False)
 
     def compute_loss(

@@ -10,6 +10,7 @@ from anabranch.ops import (
     comparison,
     creation,
     elementary,
+    hyperbolic,
     indexing,
     joining,
     linear,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from anabranch.ops.comparison import *  # noqa: F403 - what it defines
     from anabranch.ops.creation import *  # noqa: F403 - what it defines
     from anabranch.ops.elementary import *  # noqa: F403 - what it defines
+    from anabranch.ops.hyperbolic import *  # noqa: F403 - what it defines
     from anabranch.ops.indexing import *  # noqa: F403 - what it defines
     from anabranch.ops.joining import *  # noqa: F403 - what it defines
     from anabranch.ops.linear import *  # noqa: F403 - what it defines
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from anabranch.ops.shaping import *  # noqa: F403 - what it defines
 
 _FOUND = public_functions(
-    arithmetic, bits, comparison, creation, elementary, indexing, joining, linear, nan, reduction, shaping
+    arithmetic, bits, comparison, creation, elementary, hyperbolic, indexing, joining, linear, nan, reduction, shaping
 )
 globals().update(_FOUND)
 __all__ = sorted(_FOUND)
