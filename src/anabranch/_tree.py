@@ -49,8 +49,16 @@ def map_leaves(function: Callable[[Any], Any], nest: Nest) -> Nest:
         return function(nest)
     if isinstance(nest, dict):
         return {key: map_leaves(function, value) for key, value in nest.items()}
-    found = [map_leaves(function, value) for value in nest]
-    return type(nest)(*found) if hasattr(nest, "_fields") else type(nest)(found)  # named tuples share no class
+    return of_parts(nest, [map_leaves(function, value) for value in nest])
+
+
+def of_parts(nest: Nest, parts: list[Any]) -> Nest:
+    """Return a list, tuple or named tuple like ``nest``, of other parts.
+
+    >>> of_parts((1, 2), [3, 4])
+    (3, 4)
+    """
+    return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)  # named tuples share no class
 
 
 def fill(nest: Nest, values: Iterable[Any]) -> Nest:

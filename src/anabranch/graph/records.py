@@ -358,10 +358,10 @@ def spec_leaves(specs: _tree.Nest) -> list[Spec]:
     return found
 
 
-def map_specs(function: Callable[[Spec], object], specs: _tree.Nest) -> _tree.Nest:
-    """Return the same nest with ``function`` applied to each spec."""
-    if isinstance(specs, Spec):
+def map_specs(function: Callable[[Any], object], specs: _tree.Nest) -> _tree.Nest:
+    """Return the same nest with ``function`` applied to each spec, or to what else is no list, tuple or dict."""
+    if isinstance(specs, Spec) or not _tree.is_nest(specs):
         return function(specs)
     if isinstance(specs, dict):
         return {key: map_specs(function, value) for key, value in specs.items()}
-    return type(specs)(map_specs(function, value) for value in specs)
+    return _tree.of_parts(specs, [map_specs(function, value) for value in specs])

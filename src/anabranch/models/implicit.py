@@ -8,7 +8,7 @@ from typing import Any
 from anabranch import _tree, runtime
 from anabranch._asked import has_shape, shown
 from anabranch._errors import AnabranchError, ArgumentTypeError
-from anabranch.graph import Graph, Shape, Spec, Tensor, call_site
+from anabranch.graph import Graph, Shape, Spec, Tensor, call_site, map_specs, spec_leaves
 from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.shapes import same_but_batch
 from anabranch.layers.base import Layer
@@ -26,32 +26,32 @@ def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
         dtype, shape = str(leaf.dtype).removeprefix("torch."), runtime.described_shape(leaf)
         return Spec((None, *shape[1:]) if shape else (), model.dtype if "float" in dtype else dtype)
 
-    return _map(spec, x)
+    return map_specs(spec, x)
 
 
 def specs_of_shapes(model: Layer, shape: _tree.Nest) -> _tree.Nest:
     """Return specs of floats from what ``build`` takes: a shape with the batch first, or a nest of shapes."""
-    if isinstance(shape, dict):
-        return {key: specs_of_shapes(model, part) for key, part in shape.items()}
-    if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
-        return [specs_of_shapes(model, part) for part in shape]
-    return Spec((None, *shape[1:]), model.dtype)
+    return _of_shapes(shape, lambda sizes: Spec((None, *sizes[1:]), model.dtype))
 
 
 def symbolic(shape: _tree.Nest, dtypes: Iterator[str]) -> _tree.Nest:
     """Return Inputs of these shapes, a shape or a nest of them, and of the next of ``dtypes`` each."""
+    return _of_shapes(shape, lambda sizes: Input(batch_shape=tuple(sizes), dtype=next(dtypes)))
+
+
+def _of_shapes(shape: _tree.Nest, make: Callable[[Any], object]) -> _tree.Nest:
     if isinstance(shape, dict):
-        return {key: symbolic(part, dtypes) for key, part in shape.items()}
+        return {key: _of_shapes(part, make) for key, part in shape.items()}
     if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
-        return [symbolic(part, dtypes) for part in shape]
-    return Input(batch_shape=tuple(shape), dtype=next(dtypes))
+        return [_of_shapes(part, make) for part in shape]
+    return make(shape)
 
 
 def specs_of_tensors(nest: _tree.Nest) -> _tree.Nest:
     """Return the specs of symbolic tensors, in their nest."""
     if not all(isinstance(leaf, Tensor) for leaf in _tree.leaves(nest)):
         raise ArgumentTypeError("Expected symbolic tensors.", got=shown(nest), repair="Input(shape) makes one")
-    return _map(lambda tensor: tensor.spec, nest)
+    return map_specs(lambda tensor: tensor.spec, nest)
 
 
 def graph_for(model: Layer, specs: object, known: Graph | None) -> Graph:
@@ -63,7 +63,7 @@ def graph_for(model: Layer, specs: object, known: Graph | None) -> Graph:
         return _made(model, specs)
     before = specs_of_tensors(known.input_structure)
     fitting = opened(before, specs)
-    if fitting is None or any(a.dtype != b.dtype for a, b in zip(_leaves(before), _leaves(specs), strict=True)):
+    if fitting is None or any(a.dtype != b.dtype for a, b in zip(spec_leaves(before), spec_leaves(specs), strict=True)):
         return _made(model, specs)
     if fitting is before:
         return known
@@ -75,18 +75,18 @@ def graph_for(model: Layer, specs: object, known: Graph | None) -> Graph:
 
 def opened(before: _tree.Nest, specs: _tree.Nest) -> _tree.Nest:
     """Return ``before`` where it fits ``specs``, else it with the sizes that differ left open; None where ranks or nests do."""
-    old, new = _leaves(before), _leaves(specs)
+    old, new = spec_leaves(before), spec_leaves(specs)
     if _form(before) != _form(specs) or any(len(a.shape) != len(b.shape) for a, b in zip(old, new, strict=True)):
         return None
     if all(same_but_batch(b.shape, a.shape) for a, b in zip(old, new, strict=True)):
         return before
     found = iter([Spec(_common(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
-    return _map(lambda _: next(found), before)
+    return map_specs(lambda _: next(found), before)
 
 
 def inputs_for(specs: _tree.Nest) -> _tree.Nest:
     """Return an Input for each spec, in their nest."""
-    return _map(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
+    return map_specs(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
 
 
 def _common(one: Shape, other: Shape) -> Shape:
@@ -96,24 +96,6 @@ def _common(one: Shape, other: Shape) -> Shape:
 def _made(model: Layer, specs: object) -> Graph:
     inputs = inputs_for(specs)
     return Graph(inputs, model.describe((inputs,), {}, call_site(), noted=False))
-
-
-# A Spec is a tuple, but a leaf here
-
-
-def _map(function: Callable[[Any], object], nest: _tree.Nest) -> _tree.Nest:
-    if isinstance(nest, dict):
-        return {key: _map(function, part) for key, part in nest.items()}
-    if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
-        parts = [_map(function, part) for part in nest]
-        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)  # named tuples share no class
-    return function(nest)
-
-
-def _leaves(nest: object) -> list[Spec]:
-    found: list[Spec] = []
-    _map(found.append, nest)
-    return found
 
 
 def _form(nest: object) -> object:

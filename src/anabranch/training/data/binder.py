@@ -30,7 +30,8 @@ class Binder(Protocol):
     """Where batches go."""
 
     def batch(self, item: object) -> Batch:
-        """Return one batch of a user's source, bound, checked and placed."""
+        """Return one batch of a user's source, x, (x,), (x, y) or (x, y, sample_weight), bound, checked and placed."""
+        return self.place(self.weigh(self.bind(*unpack(item))))
 
     def place(self, batch: Batch) -> Batch:
         """Return a batch on the device, its inputs cast there."""
@@ -42,7 +43,7 @@ class Binder(Protocol):
         """Return the batch with sample weights multiplied by the weights of classes."""
 
 
-class ModelBinder:
+class ModelBinder(Binder):
     """Binds data to the inputs and outputs of a model.
 
     Args:
@@ -82,11 +83,6 @@ class ModelBinder:
             self._take_slots(model)
             if self._rebind is not None:
                 self._targets = self._rebind()
-
-    def batch(self, item: object) -> Batch:
-        """Bind, check and place one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
-        x, y, weights = unpack(item)
-        return self.place(self.weigh(self.bind(x, y, weights)))
 
     def place(self, batch: Batch) -> Batch:
         """Move one batch to the device; inputs are cast there, so that uint8 images are copied as bytes."""
@@ -179,7 +175,7 @@ class ModelBinder:
         return batch._replace(weights=[weighted(y, given, by_class) for y, given, by_class in parts])
 
 
-class NestBinder:
+class NestBinder(Binder):
     """Returns batches in the user's own nests, as tensors on the device, for custom steps.
 
     Args:
@@ -191,10 +187,6 @@ class NestBinder:
         self.strategy = strategy
         self._class_weight = checked_class_weight(class_weight)
         self._floats = runtime.dtype_of(config.floatx())
-
-    def batch(self, item: object) -> Batch:
-        """Check and place one batch: x, (x,), (x, y) or (x, y, sample_weight)."""
-        return self.place(self.weigh(self.bind(*unpack(item))))
 
     def place(self, batch: Batch) -> Batch:
         """Move one batch to the device; floats become the default type."""
