@@ -238,6 +238,7 @@ class Sequential(Model):
         if fitting is None or fitting is before:
             return  # whoever binds the data says what does not fit
         try:
+            self._connect(implicit.inputs_for(specs))  # a layer that was built for another size says so
             self._connect(implicit.inputs_for(fitting))
         except AnabranchError:  # a layer that cannot do without the size
             self._source, self._end, self._graph = known
