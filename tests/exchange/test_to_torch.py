@@ -435,3 +435,16 @@ def test_a_layer_that_cannot_be_traced_in_one_mode(when: bool, place: str) -> No
         close(each.eval()(given), model(given))
         close(each.train()(given), model(given, training=True))
         assert len(each.state_dict()) == len(list(each.parameters())) == 1
+
+
+def test_a_child_that_is_assigned_tensors_says_that_it_parts() -> None:
+    x = ab.Input((3,))
+    model = ab.Model(x, layers.Dense(2, name="dense")(x))
+    module = model.to_torch()
+    values = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
+    module.dense.load_state_dict(values)
+    assert module.dense.weight is model.weights[0].value
+    with pytest.warns(UserWarning, match="shares no weights with model"):
+        module.dense.load_state_dict(values, assign=True)
+    module.dense.load_state_dict(values, assign=True)  # once is enough
+    copy.deepcopy(module).load_state_dict(module.state_dict(), assign=True)  # shares nothing

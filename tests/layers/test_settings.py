@@ -491,3 +491,16 @@ def test_a_name_by_position() -> None:
         layers.MaxPooling2D(2, 2, "same", None, "pool", name="other")
     with pytest.raises(ArgumentTypeError, match="at most 5 positional"):
         layers.MaxPooling2D(2, 2, "same", None, "pool", True)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_cropping_everything_of_an_unknown_size_is_refused(rank: int) -> None:
+    kind = getattr(layers, f"Cropping{rank}D")
+    x = ab.Input((*(None,) * rank, 2))
+    model = ab.Model(x, layers.Dense(2)(kind(2)(x)))
+    model.compile("sgd", "mse")
+    assert model.predict(np.ones((2, *(5,) * rank, 2)), verbose=0).shape == (2, *(1,) * rank, 2)
+    for size in (4, 3):
+        for run in (lambda x: model.predict(x, verbose=0), model, lambda x: model.fit(x, x, verbose=0)):
+            with pytest.raises(ShapeError, match=f"Nothing is left of {size} positions"):
+                run(np.ones((2, *(size,) * rank, 2), "float32"))

@@ -14,7 +14,7 @@ from recorded_graph import RecordedGraph
 
 import anabranch as ab
 from anabranch import layers, optimizers
-from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(24, 4)).astype("float32"), RNG.normal(size=(24, 2)).astype("float32")
@@ -193,3 +193,15 @@ def test_a_schedule_counts_batches_under_accumulation_as_in_keras(keras: Any, na
     assert found[0][1] == found[1][1] == 3
     for one, other in zip(found[0][2], found[1][2], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_gradients_have_torch_s_layout_as_autograd_gives_them() -> None:
+    model = ab.Sequential([ab.Input((3,)), layers.Dense(2)])
+    loss = (model(np.ones((4, 3), "float32")) ** 2).mean()
+    gradients = torch.autograd.grad(loss, model.trainable_variables)
+    before = [weight.value.clone() for weight in model.trainable_variables]
+    optimizers.SGD(0.5).apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    for weight, value, gradient in zip(model.trainable_variables, before, gradients, strict=True):
+        torch.testing.assert_close(weight.value, value - 0.5 * gradient)
+    with pytest.raises(ShapeError, match="torch's layout"):
+        optimizers.SGD(0.5).apply_gradients([(torch.ones(3, 2), model.weights[0])])

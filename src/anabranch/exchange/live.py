@@ -45,7 +45,10 @@ def live(source: Source, plan: Plan, model: object) -> torch.nn.Module:
             owner._buffers[name] = value
         else:
             setattr(owner, name, value)
-    _models.update((module, weakref.ref(model)) for module in root.modules())
+    for module in root.modules():
+        _models[module] = weakref.ref(model)
+        if not module_of(type(module)).startswith(_PREFIX):  # one of torch's own
+            module.register_load_state_dict_pre_hook(_note_assignment)  # type: ignore[no-untyped-call]  # torch leaves it so
     return root.eval()
 
 
@@ -113,10 +116,15 @@ def _changes(module: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor]
 
 def _load_from_state_dict(self: torch.nn.Module, state_dict: object, prefix: str, local_metadata: Any, *others: object) -> None:
     """Load a module's own values; ``load_state_dict(assign=True)`` gives it parameters of its own."""
-    if local_metadata.get("assign_to_params_buffers"):
-        _part(self, "was assigned tensors by load_state_dict(assign=True)")
+    _note_assignment(self, state_dict, prefix, local_metadata)
     base: Any = next(kind for kind in type(self).__mro__ if not module_of(kind).startswith(_PREFIX))  # such as BatchNorm2d
     base._load_from_state_dict(self, state_dict, prefix, local_metadata, *others)
+
+
+def _note_assignment(module: torch.nn.Module, state_dict: object, prefix: str, local_metadata: Any, *others: object) -> None:
+    """Notice that a module of torch's is given parameters of its own; a hook, as its class is torch's."""
+    if local_metadata.get("assign_to_params_buffers"):
+        _part(module, "was assigned tensors by load_state_dict(assign=True)")
 
 
 def _part(module: torch.nn.Module, what: str) -> None:

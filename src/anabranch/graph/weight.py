@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _tree
-from anabranch._asked import is_boolean, shown
+from anabranch._asked import is_boolean, is_from, shown
 from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
@@ -246,6 +246,11 @@ class Weight(Operators["EngineTensor"]):
     def __torch_function__(
         cls, function: Callable[..., T], types: object, args: Iterable[object] = (), kwargs: Mapping[str, object] | None = None
     ) -> T:
+        if is_from(function, "torch.autograd"):  # gradients are those of the tensors that layers compute with
+            args, kwargs = _tree.map_leaves(
+                lambda leaf: leaf.value if isinstance(leaf, Weight) else leaf, (tuple(args), kwargs)
+            )
+            return function(*args, **(kwargs or {}))
         return function(*_shown(args), **{k: _shown(v) for k, v in (kwargs or {}).items()})
 
     @property

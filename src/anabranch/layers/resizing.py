@@ -141,7 +141,7 @@ class Cropping(Spatial):
         known = runtime.shape_of(inputs)
         if known is not None:
             self.compute_output_shape(known)
-        return kernels.crop_spatial(inputs, self.cropping, self.first)
+        return kernels.crop_spatial(inputs, self.cropping, self.first, known)
 
 
 class CroppingImages(Cropping):

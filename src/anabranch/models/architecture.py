@@ -154,8 +154,8 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
         return _described("numpy", operation.name, {}), node.args, node.kwargs
     if not isinstance(operation, Function) or not _is_ours(operation.function):
         raise ArgumentTypeError(
-            f"{operation.error_label()} has no JSON: it is no function of anabranch.ops.",
-            repair="the function of that name in anabranch.ops, or a layer of your own with get_config",
+            f"{operation.error_label()} has no JSON: it is no layer and no function of anabranch.ops.",
+            repair="write it with functions of anabranch.ops, or as a layer of your own with get_config",
         )
     name = operation.function.__name__
     import inspect  # which takes a while to load

@@ -463,7 +463,7 @@ class Model(Structure):
             outputs, losses = program(inputs)
         except AnabranchError:
             raise
-        except (RuntimeError, IndexError) as error:
+        except (RuntimeError, IndexError, AssertionError) as error:  # torch._assert, or an id outside an Embedding's table
             raise engine.explained(error, graph, inputs, training) from error
         runtime.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)

@@ -563,6 +563,7 @@ def _matched(gradients: list[Any], weights: list[Weight]) -> bool:
                 f"The gradient for {weight.path!r} has another shape.",
                 expected=described(weight.value),
                 got=described(gradient),
+                repair="gradients have torch's layout: torch.autograd.grad(loss, weights), or [w.value.grad for w in weights]",
             )
     if gradients and all(gradient is None for gradient in gradients):
         raise ArgumentError(

@@ -174,7 +174,7 @@ def explaining(model: Trainable, batch: Batch) -> Iterator[None]:
         raise
     except RuntimeError as error:
         raise (_culprit(error, model, batch) or engine_error(error, batch)) from error
-    except IndexError as error:  # an id outside an Embedding's table, on the CPU
+    except (IndexError, AssertionError) as error:  # torch._assert; an id outside an Embedding's table, on the CPU
         if (known := _culprit(error, model, batch)) is None:
             raise
         raise known from error

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from anabranch._errors import UnknownIdError
-from anabranch.graph import Weight
+from anabranch.graph import Shape, Weight
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of, rank_of, shape_of, sizes
 from anabranch.runtime.weights import native
@@ -46,8 +46,12 @@ def pad_spatial(x: Tensor, padding: Pairs, first: int) -> Tensor:
     return F.pad(x, [*channels, *(amount for pair in reversed(padding) for amount in pair)])
 
 
-def crop_spatial(x: Tensor, cropping: Pairs, first: int) -> Tensor:
-    """Return ``x`` without some positions at both ends of each spatial axis."""
+def crop_spatial(x: Tensor, cropping: Pairs, first: int, shape: Shape | None) -> Tensor:
+    """Return ``x`` without some positions at both ends of each spatial axis; sizes that ``shape`` lacks are checked later."""
+    for axis, cut in enumerate(map(sum, cropping), first):
+        if shape is not None and shape[axis] is None and cut:
+            message = f"nothing is left where {cut} positions are cropped along axis {axis}"
+            torch._assert(x.shape[axis] > cut, message)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     inner = tuple(slice(before, -after if after else None) for before, after in cropping)
     return x[(slice(None),) * first + inner]
 
