@@ -37,6 +37,17 @@ def test_a_run_and_its_tables(tmp_path: Path) -> None:
     a_peer_that_is_missing_without_a_reason_is_refused(tmp_path / "figures.json")
 
 
+def test_a_tree_is_compared_with_itself(tmp_path: Path) -> None:
+    tree, out = str(BENCH.parent / "src"), tmp_path / "paired.json"
+    command = [sys.executable, str(BENCH / "paired.py"), tree, tree, "--only", "cold", "--rounds", "1", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+    found = json.loads(out.read_text())
+    ((name, row),) = found["rows"].items()
+    assert name == "cold start, to the summary"
+    assert 0 < row["before"]["least"] <= row["before"]["median"]
+    assert row["ratio"] == round(row["now"]["least"] / row["before"]["least"], 3)
+
+
 def every_contender_was_timed_on_every_case(results: dict[str, Any]) -> None:
     assert set(results["left_out"].values()) == {"left out of this run"}
     assert set(results["left_out"]) == set(TABLE["CONTENDERS"]) - {"anabranch", "torch"}
