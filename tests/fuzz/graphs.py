@@ -32,7 +32,9 @@ POINTWISE = [
 GREATEST = 1e4  # beyond it rounding decides
 LARGEST = 5000  # values in a tensor, where the batch is 3
 BATCH = 3
-OTHER = re.compile(r"sparsemax|AveragePooling.*'same'|Normalization.*dtype=", re.IGNORECASE)
+OTHER = re.compile(
+    r"sparsemax|AveragePooling.*'same'|Normalization.*dtype=|(Layer|RMS)Normalization.*axis=(?!-1|\[-1\])", re.IGNORECASE
+)
 """Layers whose values differ, as known, so that all that follows would."""
 
 
@@ -149,7 +151,7 @@ class Drawing:
         name = self.rng.choice([*self.layers])
         make, rank = self.layers[name]
         value = self.pick(rank)
-        if value:
+        if value and (value.dtype.startswith(("float", "bfloat")) or not make.endswith("Normalization")):  # see layers.txt
             self.compute(f"{name}({value.name})", [value], f"layers.{make} in a graph")
 
     def operator(self) -> None:

@@ -65,3 +65,16 @@ assert shrunk(found).lines == ["x = draw(0, 'float32', (2,))", "y = x + len(kera
 """
     done = run("-W", "ignore", "-c", program)
     assert done.returncode == 0, done.stderr
+
+
+def test_rounding_is_told_from_what_differs() -> None:
+    program = """
+import os; os.environ["KERAS_BACKEND"] = "torch"
+from fuzz.beside import play
+from fuzz.tremor import is_rounding
+for line, wanted in (("y = (x - 1) * 1e6 + len(keras.__name__) / 100", True), ("y = x + len(keras.__name__) / 100", False)):
+    (found,) = play("ops.add", ["x = draw(0, 'float32', (2,), 1.0, 1.000001)", line, "#: same y"]).found
+    assert is_rounding(found) is wanted, line
+"""
+    done = run("-W", "ignore", "-c", program)
+    assert done.returncode == 0, done.stderr

@@ -397,3 +397,13 @@ def test_masks_of_numpy(name: str) -> None:
     masks = [np.array([[True, False, False]]), np.array([[True, True, False]])]
     found = getattr(layers, name)().compute_mask([np.ones((1, 3, 2))] * 2, masks)
     assert np.array_equal(found, np.logical_or(*masks))
+
+
+@pytest.mark.parametrize("kinds", [("float32", "bool"), ("bool", "float32"), ("bool", "bool"), ("int32", "bool")])
+def test_booleans_are_subtracted_as_numbers(kinds: tuple[str, str]) -> None:
+    symbols = [ab.Input((3,), dtype=kind) for kind in kinds]
+    arrays = [np.array([[2, 0, 1]]).astype(kind) for kind in kinds]
+    result = layers.Subtract()(symbols)
+    value = ab.Model(symbols, result)(arrays)
+    assert value.tolist() == (arrays[0].astype("float64") - arrays[1]).tolist()
+    assert str(value.dtype) == f"torch.{result.dtype}"

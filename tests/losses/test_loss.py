@@ -281,7 +281,19 @@ def test_numbers_that_functions_return_count():
 @pytest.mark.parametrize("loss", [losses.MeanSquaredError, losses.BinaryCrossentropy, losses.SparseCategoricalCrossentropy])
 def test_empty_batches_give_no_nan(loss):
     true = torch.zeros(0, dtype=torch.int64) if loss is losses.SparseCategoricalCrossentropy else torch.zeros(0, 3)
-    assert loss()(true, torch.zeros(0, 3)).shape == (0,)
+    for reduction in ("sum_over_batch_size", "sum"):  # 0, as in Keras
+        assert loss(reduction=reduction)(true, torch.zeros(0, 3)).tolist() == 0
+    assert loss(reduction=None)(true, torch.zeros(0, 3)).shape == (0,)
+
+
+def test_an_output_without_values_trains():
+    inputs = ab.Input((4, 2))
+    hidden = ab.layers.Dense(3)(inputs)
+    model = ab.Model(inputs, [hidden, hidden[:, 4:]])
+    model.compile("sgd", "mse")
+    found = model.train_on_batch(np.ones((3, 4, 2)), [np.zeros((3, 4, 3)), np.zeros((3, 0, 3))])
+    assert found[0] == found[1] > 0
+    assert found[2] == 0
 
 
 @pytest.mark.parametrize("loss", [losses.SparseCategoricalCrossentropy(), losses.get("crossentropy")], ids=["sparse", "any"])

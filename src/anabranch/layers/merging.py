@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, Unpack
 
-from anabranch import _tree, runtime
+from anabranch import _tree, ops, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._frames import bounded
@@ -156,9 +156,14 @@ class Subtract(Merge):
 
     least = most = 2
 
+    def output_dtype(self, input_dtypes: list[str]) -> str:
+        """The layer's where a branch has floats, else the widest of the branches'; of booleans int32."""
+        found = super().output_dtype(input_dtypes)
+        return "int32" if found == "bool" else found
+
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
-        """Subtract."""
-        return a - b
+        """Subtract; booleans count as integers."""
+        return ops.subtract(a, b)
 
 
 class Multiply(Merge):

@@ -339,9 +339,9 @@ def reduce(values: Tensor, sample_weight: Values | None, mask: Tensor | None, re
         values, weight = align(values, weight)
         weight = match(weight, values)
         values = values * weight
-    if reduction in (None, "none") or values.ndim == 0 or values.numel() == 0:
+    if reduction in (None, "none") or values.ndim == 0:
         return values
-    if reduction == "sum":
+    if reduction == "sum" or values.numel() == 0:  # a mean of nothing is 0, as in Keras
         return values.sum()
     if reduction == "mean_with_sample_weight" and weight is not None:
         return divide(values.sum(), weight.expand_as(values).sum())

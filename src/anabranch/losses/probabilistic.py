@@ -262,7 +262,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
         if not plain or self.reduction not in ("sum_over_batch_size", "mean"):
             return super().__call__(y_true, y_pred, sample_weight)
         true, pred = class_indices(*self._cast(y_true, y_pred), self.name, self.axis)
-        return _sparse(true, pred, self.from_logits, None, "mean" if true.numel() else "none")
+        return _sparse(true, pred, self.from_logits, None, "mean" if true.numel() else "sum")
 
     def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         return None if self.ignore_class is None else (y_true != self.ignore_class).reshape(values.shape)
