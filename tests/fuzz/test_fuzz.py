@@ -67,7 +67,7 @@ assert shrunk(found).lines == ["x = draw(0, 'float32', (2,))", "y = x + len(kera
     assert done.returncode == 0, done.stderr
 
 
-def test_rounding_is_told_from_what_differs() -> None:
+def test_rounding_is_no_difference() -> None:
     program = """
 import os; os.environ["KERAS_BACKEND"] = "torch"
 from fuzz.beside import play
