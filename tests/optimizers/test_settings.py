@@ -166,7 +166,7 @@ def test_variables_are_what_the_optimizer_holds() -> None:
     found = {v.name: v for v in optimizer.variables}
     assert len(found) == 2 + 4 * 3
     assert int(found["iteration"].numpy()) == 2
-    moment = found["dense_kernel_exp_avg"]
+    moment = found["dense_kernel_momentum"]
     assert moment.shape == (4, 5) == moment.numpy().shape
     found["learning_rate"].assign(0.25)
     found["iteration"].assign(7)

@@ -12,6 +12,7 @@ from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
 from anabranch.optimizers.settings import DECAY_DOC
 from anabranch.optimizers.update import Lists, Number, chunks, descend, fusible
+from anabranch.optimizers.variables import Slot
 
 
 class Adam(Optimizer):
@@ -35,6 +36,10 @@ class Adam(Optimizer):
     def slots(self) -> dict[str, float]:
         """Both moments; for ``amsgrad`` the greatest second one."""
         return dict.fromkeys(("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ())), 0.0)
+
+    def shown_slots(self) -> list[list[Slot]]:
+        """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
+        return [[Slot("exp_avg", "momentum"), Slot("exp_avg_sq", "velocity")], [Slot("max_exp_avg_sq", "velocity_hat")]]
 
     def step_size(self, learning_rate: float, step: int) -> float:
         """Return the learning rate with the corrections of both moments, by the optimizer's count, as in Keras."""

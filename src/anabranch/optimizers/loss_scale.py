@@ -13,9 +13,10 @@ from anabranch._arguments import guarded
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
-from anabranch.graph import Weight
+from anabranch.graph import Home, Weight
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.update import ListUpdate
+from anabranch.optimizers.variables import held
 
 
 def _inner(value: object, owner: object, name: str) -> Optimizer:
@@ -114,8 +115,17 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Weight]:
-        """Those of the inner optimizer."""
-        return self.inner_optimizer.variables
+        """As in Keras: the iteration, a learning rate without effect, the count of finite steps, the scale, the inner ones."""
+        home = Home(self.name)
+        unused = held("learning_rate", torch.zeros(()), home)
+        steps, scale = held("step_counter", self._finite_steps, home), held("dynamic_scale", self._scale, home)
+        inner = self.inner_optimizer.variables
+        return [inner[0], unused, *([steps, scale] if self.inner_optimizer.weights else []), *inner]
+
+    @property
+    def variables_by_path(self) -> dict[str, list[Weight]]:
+        """The variables of this optimizer and of the inner one, as files have them."""
+        return {"": self.variables, "inner_optimizer/": self.inner_optimizer.variables}
 
     def build(self, weights: Sequence[Weight]) -> None:
         """Take charge of weights.

@@ -24,7 +24,7 @@ from anabranch.optimizers.parts._by_parameter import by_parameter
 from anabranch.optimizers.rate import Iterations
 from anabranch.optimizers.settings import Settings
 from anabranch.optimizers.update import Lists, ListUpdate, Number, fits, moved
-from anabranch.optimizers.variables import variables_of
+from anabranch.optimizers.variables import Slot, variables_of
 
 _PLAIN = (int, float, str, type(None))
 _COUNTED = frozenset((":learning_rate", "_updates", "_parts"))  # what a captured update does not depend on
@@ -100,7 +100,7 @@ class Optimizer(Settings):
             >>> Optimizer(0.1).rate_now()
             0.1
         """
-        return self._rate_at(self._updates * (self.gradient_accumulation_steps or 1) + self._accumulated.count)
+        return self._rate_at(self.batches)
 
     # Building
 
@@ -108,6 +108,16 @@ class Optimizer(Settings):
     def slots(self) -> dict[str, float]:
         """The names of the state of each weight, with its initial value."""
         return {}
+
+    def shown_slots(self) -> list[list[Slot]]:
+        """Return how ``variables`` shows the slots, in groups; in none, all of them as they are.
+
+        Example:
+            >>> from anabranch.optimizers import SGD
+            >>> SGD(momentum=0.9).shown_slots()
+            [[Slot(slot='descent', name='momentum', factor=-1.0, offset=0.0)]]
+        """
+        return []
 
     def step_size(self, learning_rate: float, step: int) -> float:
         """Return what ``update_weights`` is given as the rate of an update.
@@ -203,8 +213,25 @@ class Optimizer(Settings):
 
     @property
     def variables(self) -> list[Weight]:
-        """The iteration, the learning rate where it is a number, and the state of each weight; assigning sets them."""
-        return variables_of(self, self._engine, self._averages.values)
+        """How many batches there were, the learning rate where it is a number, the state of each weight; assigning sets them.
+
+        Order and values are those of Keras's optimizer.
+        """
+        return variables_of(self)
+
+    @property
+    def variables_by_path(self) -> dict[str, list[Weight]]:
+        """The variables of this optimizer, under "", and of those inside it, as files have them."""
+        return {"": self.variables}
+
+    @property
+    def batches(self) -> int:
+        """How many batches there were, of which accumulated gradients make one update."""
+        return self._updates * (self.gradient_accumulation_steps or 1) + self._accumulated.count
+
+    @batches.setter
+    def batches(self, value: int) -> None:
+        self._updates, self._accumulated.count = divmod(int(value), self.gradient_accumulation_steps or 1)
 
     # One step
 

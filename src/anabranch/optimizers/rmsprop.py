@@ -11,6 +11,7 @@ from anabranch._fields import Field, boolean, number
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
 from anabranch.optimizers.update import Lists, ListUpdate, Number, Tensors, chunks, descend, fusible
+from anabranch.optimizers.variables import Slot
 
 _ONE = torch.ones((), device="cpu")  # the count of steps, which Adagrad's kernel asks for
 
@@ -45,6 +46,13 @@ class RMSprop(Optimizer):
         """
         found = {"scaled_velocity": _scale(self.rho) * self.epsilon}
         return found | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
+
+    def shown_slots(self) -> list[list[Slot]]:
+        """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
+        return [
+            [Slot("scaled_velocity", "velocity", 1 / _scale(self.rho), -self.epsilon)], [Slot("gathered", "momentum", -1.0)],
+            [Slot("mean", "average_gradient")],
+        ]  # fmt: skip
 
     def _changing(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the state mean the same under other constants."""

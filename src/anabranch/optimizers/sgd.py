@@ -8,6 +8,7 @@ from anabranch._fields import Field, boolean, number
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
 from anabranch.optimizers.update import Lists, Number, chunks, descend, fusible
+from anabranch.optimizers.variables import Slot
 
 
 class SGD(Optimizer):
@@ -29,6 +30,10 @@ class SGD(Optimizer):
     def slots(self) -> dict[str, float]:
         """The velocity, with its sign changed."""
         return {"descent": 0.0} if self.momentum else {}
+
+    def shown_slots(self) -> list[list[Slot]]:
+        """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
+        return [[Slot("descent", "momentum", -1.0)]]
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place; the learning rate enters the velocity, unlike torch's, where it is applied afterwards."""

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from anabranch import runtime
 from anabranch.graph import Home, Weight, WeightOptions
+from anabranch.optimizers.parts import Accumulated, Averages
+from anabranch.optimizers.update import ListUpdate
 
 
-class _Counted(Protocol):
+class _Updating(Protocol):
     name: Any
-    iterations: Any
     learning_rate: Any
     weights: Any
+    use_ema: Any
+    gradient_accumulation_steps: Any
+    _engine: torch.optim.Optimizer | None
+    _averages: Averages
+    _accumulated: Accumulated
+
+    def shown_slots(self) -> list[list[Slot]]: ...
 
 
 class _Attribute:
     """The engine of a weight that is an attribute of an optimizer: reads and sets it."""
 
-    def __init__(self, optimizer: _Counted, attribute: str) -> None:
+    def __init__(self, optimizer: Any, attribute: str) -> None:
         self._optimizer, self._attribute = optimizer, attribute
 
     def native(self, weight: Weight) -> torch.Tensor:
@@ -39,32 +46,90 @@ class _Attribute:
     note_change = staticmethod(runtime.note_change)
 
 
-def variables_of(
-    optimizer: _Counted, engine: torch.optim.Optimizer | None, averages: Mapping[torch.nn.Parameter, torch.Tensor]
-) -> list[Weight]:
-    """Return the iteration, the learning rate where a number sets it, each weight's slots, and the averages."""
+class _Measured:
+    """The engine of a weight that shows another measure of a tensor: ``factor * value + offset``, in double precision."""
+
+    def __init__(self, factor: float, offset: float) -> None:
+        self._factor, self._offset = factor, offset
+
+    def native(self, weight: Weight) -> torch.Tensor:
+        """Return the measure in torch's layout."""
+        return self._measured(runtime.native(weight))
+
+    def shown(self, weight: Weight) -> torch.Tensor:
+        """Return the measure in Keras's axis order."""
+        return self._measured(runtime.shown(weight))
+
+    def _measured(self, value: torch.Tensor) -> torch.Tensor:
+        return value.double() * self._factor + self._offset if self._offset else value * self._factor
+
+    def write(self, weight: Weight, value: Any) -> None:
+        """Set what the measure follows from."""
+        measure = runtime.as_tensor(value)
+        runtime.write(weight, (measure.double() - self._offset) / self._factor if self._offset else measure / self._factor)
+
+    as_tensor = staticmethod(runtime.as_tensor)
+    shape_of = staticmethod(runtime.shape_of)
+    note_change = staticmethod(runtime.note_change)
+
+
+class Slot(NamedTuple):
+    """How one of an optimizer's slots is shown: under Keras's name, as ``factor * value + offset``."""
+
+    slot: str
+    name: str
+    factor: float = 1.0
+    offset: float = 0.0
+
+
+def variables_of(optimizer: _Updating) -> list[Weight]:
+    """Return what Keras's optimizer of that kind has, in its order, with its values.
+
+    These are how many batches there were, the learning rate where a number sets it, each weight's average and accumulated
+    gradient, and its slots: all weights' of one group of slots before those of the next.
+    """
     home = Home(optimizer.name)
-    found = [_number(optimizer, "iteration", "iterations", "int64", home)]
+    found = [_number(optimizer, "iteration", "batches", "int64", home)]
     if isinstance(vars(optimizer).get(":learning_rate", 0.0), float):
         found.append(_number(optimizer, "learning_rate", "learning_rate", "float32", home))
+    weights = optimizer.weights
+    if optimizer.use_ema:
+        averages = optimizer._averages.values
+        found += [
+            _held(w, Slot("", "average"), averages.setdefault(w.tensor, w.tensor.detach().clone()), home) for w in weights
+        ]
+    if optimizer.gradient_accumulation_steps:
+        sums, slot = optimizer._accumulated.sums, Slot("", "gradient_accumulator")
+        found += [_held(w, slot, sums.setdefault(w.tensor, torch.zeros_like(w.tensor)), home) for w in weights]
+    engine = optimizer._engine
+    if isinstance(engine, ListUpdate):
+        engine.state_tensors()  # which makes them
     state = engine.state if engine is not None else {}
-    for weight in optimizer.weights:
-        for slot, value in state.get(weight.tensor, {}).items():
-            if isinstance(value, torch.Tensor) and value.shape == weight.tensor.shape:
-                found.append(_held(weight, slot, value, home))
-    for weight in optimizer.weights:
-        if weight.tensor in averages:
-            found.append(_held(weight, "average", averages[weight.tensor], home))
+    for group in optimizer.shown_slots() or [
+        [Slot(name, name)] for name in dict.fromkeys(k for s in state.values() for k in s)
+    ]:
+        for weight in weights:
+            held = state.get(weight.tensor, {})
+            for slot in group:
+                value = held.get(slot.slot)
+                if isinstance(value, torch.Tensor) and value.shape == weight.tensor.shape:
+                    found.append(_held(weight, slot, value, home))
     return found
 
 
-def _number(optimizer: _Counted, name: str, attribute: str, dtype: str, home: Home) -> Weight:
+def _number(optimizer: Any, name: str, attribute: str, dtype: str, home: Home) -> Weight:
     return Weight(name, (), dtype, _UNTRAINED, home, _Attribute(optimizer, attribute))
 
 
-def _held(weight: Weight, slot: str, value: torch.Tensor, home: Home) -> Weight:
-    name = f"{weight.path.replace('/', '_')}_{slot}"
-    found = Weight(name, weight.shape, weight.dtype, _UNTRAINED, home, runtime, weight.axes)
+def _held(weight: Weight, slot: Slot, value: torch.Tensor, home: Home) -> Weight:
+    engine = runtime if slot[2:] == (1.0, 0.0) else _Measured(*slot[2:])
+    return held(f"{weight.path.replace('/', '_')}_{slot.name}", value, home, weight, engine)
+
+
+def held(name: str, value: torch.Tensor, home: Home, like: Weight | None = None, engine: Any = runtime) -> Weight:
+    """Return a tensor of an optimizer as a weight, which has the axes of ``like``."""
+    shape, axes = (like.shape, like.axes) if like is not None else (tuple(value.shape), None)
+    found = Weight(name, shape, str(value.dtype).removeprefix("torch."), _UNTRAINED, home, engine, axes)
     found.tensor = value
     return found
 
