@@ -19,6 +19,7 @@ from anabranch._arguments import checked
 from anabranch._asked import is_boolean, is_from, method, module_of, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
+from anabranch._sharing import note_read, numbered, read_before, sharing, without_single_numbers
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -181,6 +182,12 @@ def scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
 # Objects as data
 
 
+def serialize_shared(obj: Any) -> Json:
+    """Return an object as JSON where objects in it that are there more than once have a number, as in Keras's files."""
+    with sharing():
+        return without_single_numbers(serialize(obj))
+
+
 def serialize(obj: Any) -> Json:
     """Return an object as JSON: plain values as they are, others in Keras's form.
 
@@ -204,7 +211,7 @@ def serialize(obj: Any) -> Json:
         return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
     kind = type(obj)
     if method(kind, "get_config"):
-        return described(kind, obj.get_config())
+        return numbered(obj, described(kind, obj.get_config()))
     if callable(obj) and name_of(obj):
         if obj.__name__ == "<lambda>":
             raise ArgumentTypeError(
@@ -299,6 +306,12 @@ def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | N
         >>> deserialize_keras_object(serialize_keras_object(constraints.MaxNorm(3)))
         MaxNorm(max_value=3, axis=0)
     """
+    check_safe_mode(safe_mode)
+    return deserialize(config, custom_objects)
+
+
+def check_safe_mode(safe_mode: bool) -> None:
+    """Raise unless ``safe_mode`` is True."""
     if not is_boolean(safe_mode):
         raise ArgumentTypeError("safe_mode must be True or False.", got=shown(safe_mode))
     if not safe_mode:
@@ -306,7 +319,6 @@ def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | N
             "safe_mode=False is not supported: data never bring code.", got="safe_mode=False",
             repair="def the function, and pass it in custom_objects",
         )  # fmt: skip
-    return deserialize(config, custom_objects)
 
 
 def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
@@ -328,12 +340,20 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
         import numpy as np
 
         return np.array(inner["value"], dtype=inner["dtype"])
+    known = read_before(config)
+    if known is not None:
+        return known
+    if kind == "__lambda__":
+        raise ArgumentError(
+            "The data hold a lambda as bytecode, which is never run.",
+            repair="write it as a function, decorate it with @register_keras_serializable(), and save the model again",
+        )
     module = str(config.get("module"))
     name = str(inner) if kind == "function" else str(kind)
     thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
     if thing is None:
         thing = _found(name, module, expected, function=kind == "function")
-    return thing if kind == "function" else made(thing, inner)
+    return thing if kind == "function" else note_read(config, made(thing, inner))
 
 
 def _found(name: str, module: str, expected: Registry[Any] | None, *, function: bool) -> Callable[..., Any]:

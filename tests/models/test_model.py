@@ -337,7 +337,7 @@ def test_wrong_calls_are_refused() -> None:
     ("name", "way"),
     [
         ("forward", r"module = model.to_torch\(\)"), ("register_forward_hook", "to_torch"), ("apply", "module.apply"),
-        ("save", "save_weights"), ("sumary", "did you mean 'summary'"), ("frobnicate", "no attribute 'frobnicate'"),
+        ("sumary", "did you mean 'summary'"), ("frobnicate", "no attribute 'frobnicate'"),
     ],
 )  # fmt: skip
 def test_what_a_model_lacks_names_the_way(name: str, way: str) -> None:

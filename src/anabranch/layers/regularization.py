@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
@@ -101,6 +101,10 @@ class SpatialDropout(Dropping):
     def noise(self) -> tuple[int | None, ...]:
         """Return 1 along the spatial axes: a channel is dropped whole."""
         return (None, *(1,) * self.rank, None)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings without ``trainable``, which means nothing here and which Keras's layers of this name refuse."""
+        return {key: value for key, value in super().get_config().items() if key != "trainable"}
 
 
 class SpatialDropout1D(SpatialDropout):

@@ -11,7 +11,6 @@ _OF_MODULES = frozenset((
     "register_state_dict_post_hook", "register_load_state_dict_post_hook",
 ))  # fmt: skip
 _OF_KERAS = {
-    "save": "model.save_weights(path) saves the weights, model.to_json() the architecture",
     "export": "model.to_torch(), and torch.export of the module",
     "quantize": "model.to_torch(), and torch.ao of the module",
 }

@@ -97,7 +97,8 @@ class _Writer:
             raise error.at(f"{operation.error_label()}, called at {site}") from error.__cause__
 
     def call(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Json]:
-        return {"args": self.arguments(list(args)), "kwargs": self.arguments(kwargs)}
+        chosen = {"chosen": ["training"]} if kwargs.get("training") is not None else {}
+        return {"args": self.arguments(list(args)), "kwargs": self.arguments(kwargs), **chosen}
 
     def arguments(self, nest: object) -> Json:
         """Return the arguments of a call as JSON; tuples are lists there, as in Keras."""
@@ -331,6 +332,8 @@ class _Reader:
             return tensors_by_key(made.output)
         args, kwargs = self.filled(node["args"]), self.filled(node["kwargs"])
         if isinstance(made, Layer):
+            if "training" not in node.get("chosen", ()):  # Keras notes a default here, by which it does not go
+                kwargs.pop("training", None)
             return tensors_by_key(made(*args, **{key: value for key, value in kwargs.items() if value is not None}))
         config = {key: self.filled(value) for key, value in self.entries[name]["config"].items() if key != "name"}
         results = tensors_by_key(_called(made, args, {**config, **kwargs}))

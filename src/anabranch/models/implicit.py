@@ -13,6 +13,7 @@ from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.shapes import same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
+from anabranch.registry import Json
 
 
 def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
@@ -45,6 +46,22 @@ def _of_shapes(shape: _tree.Nest, make: Callable[[Any], object]) -> _tree.Nest:
     if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
         return [_of_shapes(part, make) for part in shape]
     return make(shape)
+
+
+def build_config(specs: _tree.Nest) -> dict[str, Json]:
+    """Return shapes and dtypes of inputs as JSON; Keras's form has the shapes alone."""
+    return {
+        "input_shape": map_specs(lambda spec: list(spec.shape), specs), "input_dtype": map_specs(lambda spec: spec.dtype, specs)
+    }  # fmt: skip
+
+
+def shapes_of_config(shape: Json) -> _tree.Nest:
+    """Return shapes from JSON, which has lists where tuples were."""
+    if isinstance(shape, dict):
+        return {key: shapes_of_config(part) for key, part in shape.items()}
+    if any(isinstance(part, (list, tuple, dict)) for part in shape):
+        return [shapes_of_config(part) for part in shape]
+    return tuple(shape)
 
 
 def specs_of_tensors(nest: _tree.Nest) -> _tree.Nest:

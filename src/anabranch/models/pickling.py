@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import registry
 from anabranch._asked import is_from
+from anabranch._sharing import sharing
 from anabranch.models import editing
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def reduced(model: Structure, seen: object) -> tuple[Callable[..., Structure], t
     held = [thing for layer in model.inner_layers() for thing in (type(layer), *vars(layer).values())]
     classes = [thing for thing in held if isinstance(thing, (type, FunctionType)) and not is_from(thing, "anabranch")]
     own = {each.__name__: each for each in classes}
-    return restored, (type(model), model.get_config(), seen, weights, arguments, own, model.training)
+    with sharing():
+        config = model.get_config()
+    return restored, (type(model), config, seen, weights, arguments, own, model.training)
 
 
 def restored(
@@ -36,7 +39,7 @@ def restored(
     training: bool,
 ) -> Structure:
     """Return the model that was pickled."""
-    with registry.scope(own):
+    with registry.scope(own), sharing():
         model: Any = kind.from_config(config)
     if weights and seen is not None and model.graph is None:
         model._seen = seen

@@ -13,6 +13,7 @@ from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
+from anabranch.models import implicit
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Structure(Trainer):
             from anabranch.models.absent import missing  # loaded for errors alone
 
             raise missing(self, name)
+
+    def _specs_seen(self) -> _tree.Nest:
+        """Return what a model whose config does not say what goes in was made for; None where it does."""
+        return None
 
     def _not_built(self) -> Exception:
         raise NotImplementedError("Model says why it has no graph")
@@ -284,6 +289,84 @@ class Structure(Trainer):
             self, line_length=line_length, positions=positions, print_fn=print_fn, expand_nested=expand_nested,
             show_trainable=show_trainable, layer_range=layer_range,
         )  # fmt: skip
+
+    def save(
+        self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True
+    ) -> None:
+        """Write the model to a ``.keras`` file: architecture, weights, what ``compile`` took, the optimizer's state.
+
+        Args:
+            filepath: the file, whose name ends in ``.keras``.
+            overwrite: whether a file of that name is replaced; else it is an error.
+            zipped: True or None; a folder in the place of a file is not written.
+            include_optimizer: whether optimizer, losses and metrics are saved with it.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> from anabranch import Input, Model, layers, models
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2)(x))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(pathlib.Path(folder) / "m.keras")
+            ...     models.load_model(pathlib.Path(folder) / "m.keras").count_params()
+            18
+        """
+        saving.save_model(self, filepath, overwrite, zipped, include_optimizer)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Return as JSON what goes into a model that writes its own ``call``; {} where a graph says it, or nothing does yet.
+
+        Example:
+            >>> from anabranch import Input, Model
+            >>> x = Input((8,))
+            >>> Model(x, x).get_build_config()
+            {}
+        """
+        specs = None if self.graph is not None else self._specs_seen()
+        return {} if specs is None else implicit.build_config(specs)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights of a model that writes its own ``call``, as ``get_build_config`` said.
+
+        Args:
+            config: a config of anabranch's or Keras's.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.build_from_config({"input_shape": [None, 4]})
+            >>> model.count_params()
+            10
+        """
+        if config.get("input_shape") is not None:
+            self.build(implicit.shapes_of_config(config["input_shape"]))
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return the arguments of ``compile`` as JSON in Keras's form; {} before ``compile``.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.compile("sgd", loss="mse")
+            >>> model.get_compile_config()["loss"]
+            'mse'
+        """
+        return training.compile_config(self._compiled)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile the model as the JSON says that ``get_compile_config`` returned.
+
+        Args:
+            config: a config of anabranch's or Keras's.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.compile_from_config({"optimizer": "sgd", "loss": "mse"})
+            >>> model.optimizer
+            SGD()
+        """
+        self.compile(**training.compile_arguments(config))
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Write the weights to a file.

@@ -102,20 +102,17 @@ class Optimizer(Settings):
         """
         return self._rate_at(self.batches)
 
-    # Building
-
     @property
     def slots(self) -> dict[str, float]:
         """The names of the state of each weight, with its initial value."""
         return {}
 
     def shown_slots(self) -> list[list[Slot]]:
-        """Return how ``variables`` shows the slots, in groups; in none, all of them as they are.
+        """Return how ``variables`` shows the slots, in groups; in none, as they are.
 
         Example:
-            >>> from anabranch.optimizers import SGD
-            >>> SGD(momentum=0.9).shown_slots()
-            [[Slot(slot='descent', name='momentum', factor=-1.0, offset=0.0)]]
+            >>> Optimizer(0.1).shown_slots()
+            []
         """
         return []
 
@@ -213,10 +210,7 @@ class Optimizer(Settings):
 
     @property
     def variables(self) -> list[Weight]:
-        """How many batches there were, the learning rate where it is a number, the state of each weight; assigning sets them.
-
-        Order and values are those of Keras's optimizer.
-        """
+        """The count of batches, the learning rate where it is a number, each weight's state: Keras's, in its order."""
         return variables_of(self)
 
     @property

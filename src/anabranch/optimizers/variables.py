@@ -91,7 +91,7 @@ def variables_of(optimizer: _Updating) -> list[Weight]:
     home = Home(optimizer.name)
     found = [_number(optimizer, "iteration", "batches", "int64", home)]
     if isinstance(vars(optimizer).get(":learning_rate", 0.0), float):
-        found.append(_number(optimizer, "learning_rate", "learning_rate", "float32", home))
+        found.append(_number(optimizer, "learning_rate", "learning_rate", "float64", home))
     weights = optimizer.weights
     if optimizer.use_ema:
         averages = optimizer._averages.values

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from anabranch.graph import AnyModel, Operation, Weight
+from anabranch.graph.call_site import warn
 from anabranch.saving import hdf5, keras_paths, matching
 from anabranch.saving.hdf5 import Group
 from anabranch.saving.matching import Stored, Wanted
@@ -14,12 +15,43 @@ if TYPE_CHECKING:
     import numpy as np
 
 OPTIMIZER = "optimizer/"
+_COUNTS = 2  # variables of an optimizer that has not seen any weights: the iteration, the learning rate
 
 
-def groups(model: AnyModel) -> Iterator[Group]:
-    """Yield what a file holds of each layer."""
+class Optimizer(Protocol):
+    """An optimizer, as far as it is saved."""
+
+    name: str
+
+    @property
+    def variables_by_path(self) -> Mapping[str, list[Weight]]:
+        """The variables of the optimizer, under "", and of those inside it."""
+
+    def build(self, weights: list[Weight]) -> None:
+        """Take charge of weights."""
+
+
+class Compiled(AnyModel, Protocol):
+    """A model that may be compiled."""
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer; None before ``compile``."""
+
+
+def groups(model: Compiled, *, optimizer: bool = True) -> Iterator[Group]:
+    """Yield what a file holds of each layer, and of the optimizer."""
     for path, layer, weights in keras_paths.owned(cast("Operation", model)):
-        yield Group(path, layer.name, {str(index): _values(weight) for index, weight in enumerate(weights)})
+        yield Group(path, layer.name, _arrays(weights))
+    if optimizer and model.optimizer is not None:
+        if model.built:
+            model.optimizer.build(model.trainable_weights)  # so that its state is whole, which Keras wants
+        for path, weights in model.optimizer.variables_by_path.items():
+            yield Group(f"{OPTIMIZER}{path}vars", model.optimizer.name, _arrays(weights))
+
+
+def _arrays(weights: Any) -> dict[str, np.ndarray[Any, Any]]:
+    return {str(index): _values(weight) for index, weight in enumerate(weights)}
 
 
 def _values(weight: Weight) -> np.ndarray[Any, Any]:
@@ -27,12 +59,35 @@ def _values(weight: Weight) -> np.ndarray[Any, Any]:
     return hdf5.as_bfloat16(values) if weight.dtype == "bfloat16" else values
 
 
-def load(model: AnyModel, stored: Mapping[str, Stored], *, source: str, skip_mismatch: bool) -> None:
-    """Set a model's weights from the arrays of a file."""
+def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mismatch: bool = False) -> None:
+    """Set a model's weights from the arrays of a file, and the state of its optimizer where both have one."""
     wanted = {
         f"{path}/{index}": Wanted(weight, weight.path, path)
         for path, _, weights in keras_paths.owned(cast("Operation", model))
         for index, weight in enumerate(weights)
     }
-    state = {path: each for path, each in stored.items() if not path.startswith(OPTIMIZER)}
-    matching.fill(wanted, state, source=source, owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
+    state = {path: each for path, each in stored.items() if path.startswith(OPTIMIZER)}
+    arrays = {path: each for path, each in stored.items() if path not in state}
+    matching.fill(wanted, arrays, source=source, owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
+    if model.optimizer is not None and state:
+        _load_optimizer(model.optimizer, model, state, source)
+
+
+def _load_optimizer(optimizer: Optimizer, model: Compiled, stored: Mapping[str, Stored], source: str) -> None:
+    if all(path.rpartition("/")[2] in ("0", "1") for path in stored):  # it had not trained
+        count = _COUNTS
+    else:
+        optimizer.build(model.trainable_weights)
+        count = None
+    wanted = {
+        f"{OPTIMIZER}{path}vars/{index}": Wanted(weight, weight.path, path)
+        for path, weights in optimizer.variables_by_path.items()
+        for index, weight in enumerate(weights[:count])
+    }
+    if {path: each.weight.shape for path, each in wanted.items()} != {path: each.shape for path, each in stored.items()}:
+        warn(
+            f"The state of the optimizer in {source} is not that of {optimizer.name}, which begins anew: "
+            f"{len(stored)} arrays in the file, {len(wanted)} variables."
+        )
+        return
+    matching.fill(wanted, stored, source=source, owner=f"optimizer {optimizer.name!r}")

@@ -9,10 +9,11 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch._files import reached
 from anabranch.graph import AnyModel, Operation, Weight
-from anabranch.saving import files, hdf5, keras_state, matching, safetensors_format
+from anabranch.saving import files, hdf5, keras_file, keras_state, matching, safetensors_format
 from anabranch.saving.matching import Wanted
 
 HDF5, SAFETENSORS = ".weights.h5", ".safetensors"
+WHOLE = keras_file.ENDING  # from which load_weights takes the weights alone
 
 
 def weight_paths(model: AnyModel) -> dict[str, Weight]:
@@ -37,7 +38,7 @@ def weight_paths(model: AnyModel) -> dict[str, Weight]:
 
 
 @checked
-def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) -> None:
+def save_weights(model: keras_state.Compiled, filepath: str | Path, overwrite: bool = True) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
 
     Args:
@@ -71,12 +72,12 @@ def save_weights(model: AnyModel, filepath: str | Path, overwrite: bool = True) 
 
 
 @checked
-def load_weights(model: AnyModel, filepath: str | Path, skip_mismatch: bool = False) -> None:
+def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatch: bool = False) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
     Args:
         model: the model.
-        filepath: the file, whose name ends in ``.weights.h5``, as Keras writes it, or in ``.safetensors``.
+        filepath: the file, whose name ends in ``.weights.h5`` or ``.keras``, as Keras writes it, or in ``.safetensors``.
         skip_mismatch: load what fits and warn of the rest: in ``.weights.h5`` a layer fits as a whole or not at all.
 
     Raises:
@@ -94,7 +95,7 @@ def load_weights(model: AnyModel, filepath: str | Path, skip_mismatch: bool = Fa
         True
     """
     _check_model(model, "load_weights")
-    path = _checked(filepath)
+    path = _checked(filepath, WHOLE)
     if not model.built:
         raise NotReadyError(
             f"Model {model.name!r} has no weights yet, so none can be given values.",
@@ -102,8 +103,9 @@ def load_weights(model: AnyModel, filepath: str | Path, skip_mismatch: bool = Fa
         )
     with reached("read", path):
         data, owner = path.read_bytes(), f"model {model.name!r}"
-    if path.name.endswith(HDF5):
-        keras_state.load(model, hdf5.stored(data, str(path)), source=str(path), skip_mismatch=skip_mismatch)
+    if not path.name.endswith(SAFETENSORS):
+        stored = (hdf5.stored if path.name.endswith(HDF5) else keras_file.stored_weights)(data, str(path))
+        keras_state.load(model, stored, source=str(path), skip_mismatch=skip_mismatch)
         return
     wanted = {name: Wanted(weight, name, name) for name, weight in weight_paths(model).items()}
     stored = safetensors_format.stored(data, str(path))
@@ -115,11 +117,11 @@ def _check_model(model: object, function: str) -> None:
         raise ArgumentTypeError(f"model of {function} must be a model or a layer.", got=shown(model))
 
 
-def _checked(filepath: str | Path) -> Path:
-    path = Path(filepath)
-    if not path.name.endswith((HDF5, SAFETENSORS)):
+def _checked(filepath: str | Path, *more: str) -> Path:
+    path, endings = Path(filepath), (HDF5, SAFETENSORS, *more)
+    if not path.name.endswith(endings):
         raise ArgumentError(
-            "The name of a file of weights says how they are saved.", expected=f"a name ending in {HDF5} or {SAFETENSORS}",
+            "The name of a file of weights says how they are saved.", expected=f"a name ending in {' or '.join(endings)}",
             got=str(filepath), repair=f"{path.with_suffix('').with_suffix('')}{HDF5}",
         )  # fmt: skip
     return path

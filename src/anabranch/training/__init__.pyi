@@ -1,7 +1,7 @@
 from .arguments import boolean as boolean
 from .capture import with_replay as with_replay
 from .compiled import Compiled as Compiled
-from .compiling import compile as compile
+from .compiling import compile as compile, compile_arguments as compile_arguments, compile_config as compile_config
 from .custom_step import (
     default_loss as default_loss,
     default_metrics as default_metrics,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from anabranch import optimizers
+from typing import Any
+
+from anabranch import optimizers, registry
+from anabranch._errors import AnabranchError
 from anabranch.optimizers.registry import OptimizerLike
 from anabranch.training.compiled import Compiled, Given
 from anabranch.training.options import checked_options
 from anabranch.training.trainable import Trainable
+
+_LEFT_OUT = {"auto_scale_loss": True, "remat": None}  # of a config, where they have their defaults
 
 
 def compile(
@@ -29,6 +34,24 @@ def compile(
     if options.auto_scale_loss and _computes_in_float16(model) and not _scales_loss(chosen):
         chosen = optimizers.LossScaleOptimizer(chosen)
     return Compiled(model, chosen, Given(loss, loss_weights, metrics, weighted_metrics), options)
+
+
+def compile_config(compiled: Compiled | None) -> dict[str, registry.Json]:
+    """Return the arguments of ``compile`` as JSON in Keras's form; nothing of a model that was not compiled."""
+    found: dict[str, registry.Json] = {}
+    for name, value in ({} if compiled is None else compiled.arguments).items():
+        if name in _LEFT_OUT and value == _LEFT_OUT[name]:
+            continue
+        try:
+            found[name] = registry.serialize_keras_object(value)
+        except AnabranchError as error:
+            raise error.at(f"compile({name}=…)") from error.__cause__
+    return found
+
+
+def compile_arguments(config: dict[str, registry.Json]) -> dict[str, Any]:
+    """Return the arguments of ``compile`` that ``compile_config`` described."""
+    return {name: registry.deserialize(value) for name, value in config.items()}
 
 
 def _computes_in_float16(model: Trainable) -> bool:

@@ -1,0 +1,217 @@
+"""Whole models in ``.keras`` files: architecture, weights, what ``compile`` took, the optimizer's state. Files are data."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from anabranch import config as settings, registry
+from anabranch._arguments import checked
+from anabranch._asked import shown
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, FileFormatError
+from anabranch._files import reached
+from anabranch._sharing import sharing
+from anabranch.graph import Operation
+from anabranch.graph.call_site import warn
+from anabranch.registry import Json
+from anabranch.saving import archive, files, hdf5, keras_state
+from anabranch.saving.matching import Stored
+
+ENDING = ".keras"
+FORMAT = 1  # of what we add; a reader refuses a greater one
+KERAS_VERSION = "3.15.1"  # whose form is written
+_OWN_OPTIONS = ("auto_scale_loss", "remat")  # of compile, which Keras's does not take
+
+
+class SavedModel(keras_state.Compiled, Protocol):
+    """A model that can be saved."""
+
+    def get_compile_config(self) -> dict[str, Json]:
+        """Return the arguments of ``compile``."""
+
+    def compile_from_config(self, config: dict[str, Json]) -> None:
+        """Compile the model."""
+
+    def get_build_config(self) -> dict[str, Json]:
+        """Return what goes in."""
+
+    def build_from_config(self, config: dict[str, Json]) -> None:
+        """Make the weights."""
+
+
+@checked
+def save_model(
+    model: SavedModel, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True
+) -> None:
+    """Write a model to a ``.keras`` file, which Keras reads too; the file appears under its name only when it is whole.
+
+    Args:
+        model: the model.
+        filepath: the file, whose name ends in ``.keras``.
+        overwrite: whether a file of that name is replaced; else it is an error.
+        zipped: True or None; a folder in the place of a file is not written.
+        include_optimizer: whether optimizer, losses and metrics are saved with it, so that training can go on.
+
+    Raises:
+        ArgumentTypeError: a part of the model is code, such as a lambda; the error says which layer, and where.
+        OSError: the file could not be written; what was there before is untouched.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from anabranch import Input, Model, layers, saving
+        >>> x = Input((4,))
+        >>> model = Model(x, layers.Dense(2)(x))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saving.save_model(model, pathlib.Path(folder) / "m.keras")
+        ...     saving.load_model(pathlib.Path(folder) / "m.keras").output_shape
+        (None, 2)
+    """
+    if not (isinstance(model, Operation) and model.has_layers):
+        raise ArgumentTypeError("model of save_model must be a model.", got=shown(model))
+    path = _named(filepath)
+    if zipped is False:
+        raise ArgumentError("A model is saved as one file.", got="zipped=False", repair="leave zipped out")
+    files.check_free(path, overwrite)
+    if not model.built:
+        warn(f"Model {model.name!r} is saved without weights, as it has none yet; model.build((None, …)) makes them.")
+    config = registry.serialize_shared(model)
+    added: dict[str, Json] = {"format": FORMAT, "version": sys.modules[registry.PACKAGE].__version__}
+    build = model.get_build_config()
+    if build:
+        config["build_config"] = build
+    if include_optimizer:
+        compiled = model.get_compile_config()
+        added["compile"] = {name: compiled.pop(name) for name in _OWN_OPTIONS if name in compiled}
+        config["compile_config"] = compiled
+    metadata = {
+        "keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"), "anabranch": added
+    }  # fmt: skip
+    data = archive.written(
+        {
+            archive.METADATA: json.dumps(metadata).encode(),
+            archive.CONFIG: json.dumps(config).encode(),
+            archive.WEIGHTS: hdf5.written(keras_state.groups(model, optimizer=include_optimizer)),
+        }
+    )
+    files.write(path, data)
+
+
+@checked
+def load_model(
+    filepath: str | Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """Return the model of a ``.keras`` file that anabranch or Keras 3 wrote; nothing in the file is run or imported.
+
+    Args:
+        filepath: the file.
+        custom_objects: the caller's own classes and functions by name.
+        compile: whether to compile the model as it was, with the optimizer's state.
+        safe_mode: must be True: code is never read from a file.
+
+    Raises:
+        FileFormatError: the file is damaged, or describes no model.
+        ArgumentError: a class or function in it is not known; the error shows how to pass it.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from anabranch import Sequential, layers, models
+        >>> model = Sequential([layers.Input((4,)), layers.Dense(2)])
+        >>> model.compile("adam", loss="mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(pathlib.Path(folder) / "m.keras")
+        ...     models.load_model(pathlib.Path(folder) / "m.keras").optimizer
+        Adam()
+    """
+    registry.check_safe_mode(safe_mode)
+    path = _named(filepath)
+    if path.is_dir():
+        raise ArgumentError("A model is read from one file.", got=f"the folder {path}", repair="save it again, zipped")
+    source = str(path)
+    with reached("read", path):
+        data = path.read_bytes()
+    members = archive.read(data, source)
+    missing = [name for name in archive.MEMBERS if name not in members]
+    if missing:
+        raise FileFormatError(
+            f"{source} is no .keras file.", expected=", ".join(archive.MEMBERS), got=f"no {', '.join(missing)}"
+        )
+    added = _checked_additions(_parsed(members, archive.METADATA, source), source)
+    config = _parsed(members, archive.CONFIG, source)
+    build, compiled = config.pop("build_config", None), config.pop("compile_config", None)
+    with registry.scope(custom_objects), sharing():
+        model = _understood(lambda: _built(config, build), f"{archive.CONFIG} in {source}")
+        if compile and compiled:
+            options = added.get("compile", {})
+            _understood(lambda: model.compile_from_config({**compiled, **options}), f"compile_config in {source}")
+    keras_state.load(model, hdf5.stored(members[archive.WEIGHTS], source), source=source)
+    return model
+
+
+def stored_weights(data: bytes, source: str) -> dict[str, Stored]:
+    """Return the arrays of a ``.keras`` file by path."""
+    return hdf5.stored(archive.read(data, source).get(archive.WEIGHTS, b""), source)
+
+
+def _built(config: Json, build: Json) -> SavedModel:
+    strict = settings.strict_merges()
+    settings.set_strict_merges(False)  # what Keras broadcast without a word was not refused when the model was made
+    try:
+        model = registry.deserialize(config)
+    finally:
+        settings.set_strict_merges(strict)
+    if not (isinstance(model, Operation) and model.has_layers):
+        raise FileFormatError("The file describes no model.", got=f"a {type(model).__name__}")
+    found = cast("SavedModel", model)
+    if build and not found.built:
+        found.build_from_config(build)
+    return found
+
+
+def _understood(read: Any, source: str) -> Any:
+    """Return what ``read`` returns; whatever a config of another form makes it raise becomes an error that says so."""
+    try:
+        return read()
+    except AnabranchError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise FileFormatError(f"{source} cannot be understood.", got=f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _parsed(members: Mapping[str, bytes], name: str, source: str) -> dict[str, Json]:
+    try:
+        found = json.loads(members[name])
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{name} in {source} is no JSON.", got=f"{type(error).__name__}: {error}"[:200]) from error
+    if not isinstance(found, dict):
+        raise FileFormatError(f"{name} in {source} is no JSON object.", got=str(found)[:120])
+    return found
+
+
+def _checked_additions(metadata: Mapping[str, Json], source: str) -> dict[str, Json]:
+    """Return what we added; raise where the file is of a version that is not known here."""
+    ours = metadata.get("anabranch")
+    added = ours if isinstance(ours, dict) else {}
+    number = added.get("format", FORMAT)
+    if not isinstance(number, int) or number > FORMAT:
+        raise FileFormatError(
+            f"{source} was written by a newer anabranch.", expected=f"format {FORMAT}", got=f"format {number!r}",
+            repair=f"pip install 'anabranch>={added.get('version')}'",
+        )  # fmt: skip
+    version = str(metadata.get("keras_version", ""))
+    if version.partition(".")[0] not in ("", "3"):
+        raise FileFormatError(f"{source} was written by Keras {version}.", expected="a file of Keras 3")
+    return added
+
+
+def _named(filepath: str | Path) -> Path:
+    path = Path(filepath)
+    if path.suffix != ENDING:
+        raise ArgumentError(
+            "A model is saved in a .keras file.", expected=f"a name ending in {ENDING}", got=str(filepath),
+            repair=f"{path.with_suffix(ENDING)}",
+        )  # fmt: skip
+    return path
