@@ -71,11 +71,15 @@ def _own_layer(returned: Any) -> None:
     ab.Model(x, Own()(x)).predict(np.ones((2, 4)), verbose=0)
 
 
-def _own_shape(returned: Any) -> None:
-    class Own(layers.Layer):
-        def call(self, inputs: Any) -> Any:
-            return inputs
+class Passing(layers.Layer):
+    """A layer that gives what it takes."""
 
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def _own_shape(returned: Any) -> None:
+    class Own(Passing):
         def compute_output_shape(self, input_shape: Any) -> Any:
             return returned
 
@@ -84,10 +88,7 @@ def _own_shape(returned: Any) -> None:
 
 
 def _own_config(returned: Any) -> None:
-    class Own(layers.Layer):
-        def call(self, inputs: Any) -> Any:
-            return inputs
-
+    class Own(Passing):
         def get_config(self) -> Any:
             return returned
 

@@ -162,18 +162,18 @@ def _rows(model: AnyModel, graph: Graph, expand_nested: bool) -> Iterator[Row]:
     stack = [("", graph, iter(_shown_operations(model, graph)))]
     while stack:
         prefix, here, operations = stack[-1]
-        operation = next(operations, None)
-        if operation is None:
+        for operation in operations:
+            nodes, name = here.calls_of(operation), here.names[operation]
+            sources = (t for node in nodes for t in node.inputs)
+            connections = [f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]" for t in sources]
+            shapes, masked = _shapes(nodes)
+            yield _row(operation, name, prefix, shapes, masked, connections, len(stack) - 1)
+            inner = subgraph(operation)
+            if expand_nested and inner is not None:
+                stack.append((f"{prefix}{name}/", inner, iter(_shown_operations(operation, inner))))
+                break
+        else:
             stack.pop()
-            continue
-        nodes, name = here.calls_of(operation), here.names[operation]
-        sources = (t for node in nodes for t in node.inputs)
-        connections = [f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]" for t in sources]
-        shapes, masked = _shapes(nodes)
-        yield _row(operation, name, prefix, shapes, masked, connections, len(stack) - 1)
-        inner = subgraph(operation)
-        if expand_nested and inner is not None:
-            stack.append((f"{prefix}{name}/", inner, iter(_shown_operations(operation, inner))))
 
 
 def _shown_operations(model: AnyModel | Operation, graph: Graph) -> list[Operation]:

@@ -60,7 +60,8 @@ def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
     """Return a method of torch's modules that converts their tensors; the example is a layer of ``dtype``."""
 
     def method(self: M) -> M:
-        return self._converted(name)
+        found: Self = self._by_torch(name)
+        return found
 
     method.__name__, method.__qualname__ = name, f"TorchMembers.{name}"
     method.__doc__ = f"""Return the layer where {where}, else raise and name the way, as ``to`` does.
@@ -183,8 +184,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Sequential([Input((4,)), layers.Dense(2)]).named_parameters()]
             ['dense.weight', 'dense.bias']
         """
-        self._ready()
-        found: Named = runtime.module_method(self, "named_parameters")(prefix, recurse, remove_duplicate)
+        found: Named = self._by_torch("named_parameters", prefix, recurse, remove_duplicate)
         return found
 
     @_described
@@ -213,8 +213,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in layer.named_buffers()]
             ['running_mean', 'running_var']
         """
-        self._ready()
-        found: Named = runtime.module_method(self, "named_buffers")(prefix, recurse, remove_duplicate)
+        found: Named = self._by_torch("named_buffers", prefix, recurse, remove_duplicate)
         return found
 
     @_described
@@ -235,9 +234,8 @@ class TorchMembers(_Registered):
             >>> list(Model(x, layers.Dense(2)(x)).state_dict())
             ['dense.weight', 'dense.bias']
         """
-        self._ready()
-        found: dict[str, Tensor] = runtime.module_method(self, "state_dict")(
-            *args, destination=destination, prefix=prefix, keep_vars=keep_vars
+        found: dict[str, Tensor] = self._by_torch(
+            "state_dict", *args, destination=destination, prefix=prefix, keep_vars=keep_vars
         )
         return found
 
@@ -333,8 +331,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Model(x, layers.ReLU()(layers.Dense(2)(x))).named_modules()]
             ['', 'dense', 're_lu']
         """
-        self._ready()
-        found: Iterator[tuple[str, Any]] = runtime.module_method(self, "named_modules")(memo, prefix, remove_duplicate)
+        found: Iterator[tuple[str, Any]] = self._by_torch("named_modules", memo, prefix, remove_duplicate)
         return found
 
     def modules(self) -> Iterator[Any]:
@@ -424,7 +421,8 @@ class TorchMembers(_Registered):
             >>> layer.to("cpu") is layer
             True
         """
-        return self._converted("to", *args, **kwargs)
+        found: Self = self._by_torch("to", *args, **kwargs)
+        return found
 
     float = _conversion("float", "its floats are float32", "float32")
     double = _conversion("double", "its floats are float64", "float64")
@@ -446,12 +444,13 @@ class TorchMembers(_Registered):
             >>> layer.cuda() is layer  # doctest: +SKIP
             True
         """
-        return self._converted("cuda", device)
-
-    def _converted(self, name: str, *args: Any, **kwargs: Any) -> Self:
-        self._ready()
-        found: Self = runtime.module_method(self, name)(*args, **kwargs)
+        found: Self = self._by_torch("cuda", device)
         return found
+
+    def _by_torch(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what torch's method of that name makes of this layer."""
+        self._ready()
+        return runtime.module_method(self, name)(*args, **kwargs)
 
 
 def _inner_path(layer: Holding, start: str) -> str:

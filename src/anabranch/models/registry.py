@@ -47,7 +47,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         ArgumentError: no JSON, or a class or function in it is not known.
 
     Example:
-        >>> from anabranch import Input, layers
+        >>> from anabranch import Input, Sequential, layers
         >>> model = Sequential([Input((4,)), layers.Dense(2)])
         >>> model_from_json(model.to_json()).count_params()
         10

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from anabranch import stand_in
+from anabranch._docstrings import described
 from anabranch._frames import bounded
+
+_documented = described({"shell": "IPython's shell."})
 
 
 @bounded
+@_documented
 def load_ipython_extension(shell: object) -> None:
     """Let ``import keras`` mean anabranch in a notebook; IPython calls it for ``%load_ext anabranch``.
-
-    Args:
-        shell: IPython's shell.
 
     Example:
         >>> %load_ext anabranch  # doctest: +SKIP
@@ -23,11 +24,9 @@ def load_ipython_extension(shell: object) -> None:
 
 
 @bounded
+@_documented
 def unload_ipython_extension(shell: object) -> None:
     """Let ``import keras`` mean what is installed again; IPython calls it for ``%unload_ext anabranch``.
-
-    Args:
-        shell: IPython's shell.
 
     Example:
         >>> %unload_ext anabranch  # doctest: +SKIP
