@@ -60,7 +60,7 @@ def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
     """Return a method of torch's modules that converts their tensors; the example is a layer of ``dtype``."""
 
     def method(self: M) -> M:
-        found: Self = self._by_torch(name)
+        found: M = self._by_torch(name)
         return found
 
     method.__name__, method.__qualname__ = name, f"TorchMembers.{name}"
