@@ -232,6 +232,7 @@ SHAPED = [
     Op("squeeze", (draw(3, 1, 4, 1), 1), label="axis"),
     Op("squeeze", (draw(3, 1, 4, 1), (1, -1)), label="axes"),
     Op("broadcast_to", (fixed(draw(1, 4)), (3, 4)), symbolic=False),
+    Op("broadcast_to", (draw(2, 4), (3, 2, 4))),
     Op("flip", (CUBE,)),
     Op("flip", (CUBE, 1), label="axis"),
     Op("roll", (CUBE, 2, 1)),

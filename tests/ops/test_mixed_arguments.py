@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from anabranch import Input, ops
+from anabranch import Input, Model, ops
+from anabranch._errors import DtypeError, ShapeError
 
 
 def symbol(*shape: int | None, dtype: str = "float32") -> Any:
@@ -136,3 +137,132 @@ def test_small_integers_as_repeats_powers_and_scales() -> None:
 def test_two_large_integers() -> None:
     assert ops.floor_divide(-200, 2**31).item() == -1
     assert ops.add(1, 2**31).item() == ops.add(2**31, 1).item() == 2**31 + 1
+
+
+def test_booleans_are_resized_found_and_divided_and_numbers_saturate_to_booleans() -> None:
+    x = torch.tensor([True, False, True])
+    assert ops.isin(x, torch.tensor([True])).tolist() == [True, False, True]
+    assert ops.fmod(x, torch.tensor([True, True, True])).tolist() == [0, 0, 0]
+    assert ops.saturate_cast(torch.tensor([-3.0, 0.0, 0.5]), "bool").tolist() == [True, False, True]
+    image = torch.tensor([[True, False], [False, True]]).reshape(1, 2, 2, 1)
+    nearest = ops.image.resize(image, (4, 4), interpolation="nearest")
+    assert nearest.dtype == torch.bool
+    assert nearest[0, :, :, 0].int().tolist() == [[1, 1, 0, 0]] * 2 + [[0, 0, 1, 1]] * 2
+
+
+def test_distances_of_half_floats() -> None:
+    found = ops.cdist(torch.zeros(1, 2, dtype=torch.bfloat16), torch.tensor([[3.0, 4.0]], dtype=torch.bfloat16))
+    assert found.dtype == torch.bfloat16
+    assert found.tolist() == [[5.0]]
+
+
+def test_an_axis_may_be_rolled_twice() -> None:
+    x = np.arange(6).reshape(2, 3)
+    assert ops.roll(x, (1, 1), (1, 1)).tolist() == np.roll(x, (1, 1), (1, 1)).tolist()
+
+
+@pytest.mark.parametrize("axis", [-1, (1, 2)])
+def test_normalizing_along_an_empty_axis(axis: Any) -> None:
+    x, factors = torch.ones(2, 3, 0), torch.ones([(2, 3, 0)[each] for each in (axis if isinstance(axis, tuple) else (axis,))])
+    for function in (ops.layer_normalization, ops.rms_normalization):
+        assert function(x, factors, axis=axis).shape == (2, 3, 0)
+
+
+def test_normalized_half_floats_stay_half_floats_beside_statistics_of_float32() -> None:
+    found = ops.batch_normalization(torch.ones(2, 3, dtype=torch.float16), torch.zeros(3), torch.ones(3), -1)
+    assert found.dtype == torch.float16
+
+
+def test_updates_broadcast_however_they_are_combined() -> None:
+    x, at, new = torch.arange(8).reshape(2, 2, 2), torch.tensor([[1]]), torch.tensor([[9, 0]])
+    assert ops.scatter_update(x, at, new).tolist() == [[[0, 1], [2, 3]], [[9, 0], [9, 0]]]
+    assert ops.scatter_update(x, at, new, reduction="min").tolist() == [[[0, 1], [2, 3]], [[4, 0], [6, 0]]]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("uint16", "int32"), ("uint32", "int64"), ("uint64", "int64")])
+def test_large_integers_without_a_sign_become_wider_ones_with_one(kind: str, dtype: str) -> None:
+    x = np.array([1, 2, np.iinfo(kind).max if kind != "uint64" else 3], kind)
+    assert str(ops.add(x, 0).dtype) == f"torch.{dtype}"
+    assert ops.maximum(x, x).tolist() == x.tolist()
+    symbolic = Input((3,), dtype=dtype)
+    assert (
+        Model(symbolic, symbolic + x)(np.stack([x, x])).tolist() == (2 * x.astype("int64")).reshape(1, 3).repeat(2, 0).tolist()
+    )
+    with pytest.raises(DtypeError, match="does not fit 64 bits"):
+        ops.add(np.array([2**63], "uint64"), 1)
+
+
+def test_a_batch_of_unknown_size_is_broadcast_to_a_known_one() -> None:
+    x = Input((3,))
+    y = ops.broadcast_to(x, (2, 5, 3))
+    assert y.shape == (2, 5, 3)
+    assert Model(x, y)(np.ones((1, 3), "float32")).shape == (2, 5, 3)
+    for given in (x, np.ones((2, 3))):
+        with pytest.raises(ShapeError, match="does not broadcast to the shape"):
+            ops.broadcast_to(given, (3, 4))
+
+
+def test_an_unknown_size_beside_one_of_0_is_0() -> None:
+    a, b = Input(batch_shape=(3, None, 0, None), dtype="int8"), Input(batch_shape=(3, None, None, 2))
+    assert ops.minimum(a, b).shape == (3, None, 0, 2)
+    assert ops.hstack([Input(batch_shape=(17, 5, None, None)), Input(batch_shape=(None, None, 1, 1))]).shape == (17, None, 1, 1)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("int8", 200), ("uint8", -1), ("int32", 2**40)])
+def test_numbers_that_a_dtype_cannot_hold_are_compared(kind: str, number: int) -> None:
+    assert ops.maximum(torch.tensor([1, 2]).to(getattr(torch, kind)), number).tolist() == [max(1, number), max(2, number)]
+    for x in (torch.tensor([1, 2]).to(getattr(torch, kind)), torch.tensor(1).to(getattr(torch, kind))):
+        assert not ops.equal(x, number).any()
+        assert ops.greater(x, number).tolist() == ops.less(number, x).tolist() == (x.long() > number).tolist()
+    x = Input((2,), dtype=kind)
+    assert Model(x, ops.greater_equal(x, number))(np.ones((1, 2), kind)).tolist() == [[number < 0] * 2]
+
+
+def test_saturating_to_wider_floats_changes_nothing() -> None:
+    assert ops.saturate_cast(torch.tensor([1.5, np.inf]), "float64").tolist() == [1.5, np.inf]
+    assert ops.saturate_cast(torch.tensor([1e30, -np.inf]), "float16").tolist() == [65504.0, -65504.0]
+    assert ops.saturate_cast(torch.tensor([np.inf], dtype=torch.float16), "int32").tolist() == [65504]
+
+
+def test_integers_beside_half_floats_become_half_floats_in_networks_too() -> None:
+    half, whole = torch.ones(1, 3, 2, 4, dtype=torch.bfloat16), torch.ones(1, 3, 2, 4, dtype=torch.int8)
+    assert ops.dot_product_attention(whole, whole, half).dtype == torch.bfloat16
+    assert ops.conv(whole, half.reshape(3, 1, 4, 2)).dtype == torch.bfloat16
+    assert ops.cdist(whole, half).dtype == torch.bfloat16
+
+
+def test_smooth_resizing_of_half_floats() -> None:
+    assert ops.image.resize(torch.ones(1, 4, 4, 1, dtype=torch.float16), (2, 2), antialias=True).dtype == torch.float16
+
+
+def test_causal_attention_of_an_empty_batch() -> None:
+    x = torch.ones(0, 3, 2, 4)
+    assert ops.dot_product_attention(x, x, x, bias=torch.ones(0, 2, 3, 3), is_causal=True).shape == (0, 3, 2, 4)
+    inputs = Input((None, 2, 4))
+    model = Model(inputs, ops.dot_product_attention(inputs, inputs, inputs, mask=np.ones((1, 1, 1, 1), "bool"), is_causal=True))
+    for steps in (3, 5):
+        given = torch.rand(2, steps, 2, 4)
+        right = ops.dot_product_attention(given, given, given, is_causal=True)
+        torch.testing.assert_close(model(given), right)
+
+
+@pytest.mark.parametrize("number", [-2, -2.0, 2])
+def test_a_negative_number_to_a_power_in_a_model(number: float) -> None:
+    x = Input((2,))
+    for y in (number**x, ops.power(number, x)):
+        model = Model(x, y)
+        assert model(np.array([[2.0, 3.0]], "float32")).tolist() == [[4.0, number**3]]
+        assert model.to_torch()(torch.tensor([[2.0, 3.0]])).tolist() == [[4.0, number**3]]
+
+
+def test_saturating_reaches_the_greatest_integer_that_the_floats_hold() -> None:
+    assert ops.saturate_cast(torch.tensor([np.inf, -np.inf], dtype=torch.float64), "int32").tolist() == [2**31 - 1, -(2**31)]
+    assert ops.saturate_cast(torch.tensor([np.inf]), "int32").tolist() == [2**31 - 128]
+    assert ops.trapezoid(torch.ones(3, dtype=torch.float16), torch.arange(3, dtype=torch.uint8)).dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("number", "other", "less"), [(-1, 2, True), (70000, 2.5, False), (2.5, 70000, True), (2**40, 2**41, True)]
+)
+def test_two_numbers_are_compared(number: float, other: float, less: bool) -> None:
+    assert ops.less(number, other).item() is less

@@ -93,6 +93,8 @@ class Tracer(GraphAppendingTracer):
         """Record one operation, and the layer that it came from."""
         node = super().create_node(*args, **kwargs)
         node.meta["path"] = self.path
+        if node.target is operator.pow and isinstance(node.args[0], (int, float)):
+            node.target = torch.pow  # the code of an fx graph has -2 ** x, which Python reads as -(2 ** x)
         return node
 
     def proxy(self, node: torch.fx.Node) -> Proxy:

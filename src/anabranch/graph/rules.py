@@ -38,6 +38,8 @@ CASTS = {  # the method of torch's tensors that casts to each dtype
     "bfloat16": "bfloat16", "float16": "half", "float32": "float", "float64": "double",
 }  # fmt: skip
 DTYPES = tuple(CASTS)
+SIGNED = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}
+"""What arrays become of whose dtypes torch has few functions."""
 _WIDER = {
     frozenset(("uint8", "int8")): "int16", frozenset(("bfloat16", "float16")): "float32",
 }  # fmt: skip
@@ -88,7 +90,10 @@ def fits_int32(value: object) -> bool:
 def dtype_name(value: ArrayLike) -> str:
     """Return the name of the dtype of a tensor or array."""
     dtype = value.dtype
-    return dtype if isinstance(dtype, str) else str(dtype).removeprefix("torch.")
+    if isinstance(dtype, str):
+        return dtype
+    name = str(dtype).removeprefix("torch.")
+    return SIGNED.get(name, name)
 
 
 # Element by element, of one tensor
@@ -321,6 +326,19 @@ def diagonals(x: Array, offset: object = 0, axis1: object = 0, axis2: object = 1
     rows, columns = (x.shape[place] for place in axes)
     both = None if rows is None or columns is None else max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     return Spec((*(size for place, size in enumerate(x.shape) if place not in axes), both), x.dtype)
+
+
+def stretched(x: Array, shape: object) -> Answer:
+    """Say that axes of size 1 are stretched to a shape, and new ones come before; raise where a known size is another."""
+    if not isinstance(shape, (tuple, list)) or not all(type(size) is int and size >= 0 for size in shape):
+        return None
+    aligned = zip(reversed(x.shape), reversed(shape), strict=False)
+    if len(x.shape) > len(shape) or any(known not in (None, 1, size) for known, size in aligned):
+        raise ShapeError(
+            "x does not broadcast to the shape.", expected="each size of x 1 or that of the shape, from the last on",
+            got=f"x {x.shape}, shape {tuple(shape)}",
+        )  # fmt: skip
+    return Spec(tuple(shape), dtype_name(x))
 
 
 def flipped(x: Array, axis: object = None) -> Answer:

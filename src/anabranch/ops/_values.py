@@ -57,6 +57,16 @@ def operands(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     return _beside(second, first) if type(second) is int else first, second  # type: ignore[return-value,arg-type]
 
 
+def compared(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return two operands like ``operands``; beside an integer that their dtype cannot hold, which torch would wrap, wider."""
+    first, second = operands(x1, x2)
+    if type(x2) is int and not 0 <= x2 < 128:
+        return _that_holds(x2, first), second
+    if type(x1) is int and not 0 <= x1 < 128 and not isinstance(x2, (int, float)):
+        return first, _that_holds(x1, second)
+    return first, second
+
+
 def _beside(number: int, value: Tensor) -> Tensor:
     """Return what is beside an integer: booleans as integers of 32 bits, of 64 where the integer needs them."""
     if not is_bool(value):
@@ -86,9 +96,9 @@ def is_bool(value: Tensor) -> bool:
 def pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     """Return two operands, both tensors; a number becomes one without axes, which takes the other's dtype if it fits."""
     first, second = tensor(x1), tensor(x2)
-    if type(x1) is int and not -128 <= x1 < 128:
+    if type(x1) is int and not 0 <= x1 < 128:
         second = _that_holds(x1, second)
-    elif type(x2) is int and not -128 <= x2 < 128:
+    elif type(x2) is int and not 0 <= x2 < 128:
         first = _that_holds(x2, first)
     return _as_beside(x1, first, second), _as_beside(x2, second, first)
 

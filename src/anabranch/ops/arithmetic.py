@@ -122,7 +122,7 @@ def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> fmod([-1.0, 7.0], [4.0, 4.0])
     tensor([-1.,  3.])
     """
-    return torch.fmod(*pair(x1, x2))
+    return torch.fmod(*map(whole, pair(x1, x2)))
 
 
 @stating(DIFFERENCE)
@@ -379,6 +379,8 @@ def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis:
     >>> trapezoid([1.0, 2.0, 3.0])
     tensor(4.)
     """
-    y = floats(y)
-    place = one_axis(axis, rank(y))
-    return torch.trapezoid(y, dx=dx, dim=place) if x is None else torch.trapezoid(y, floats(x), dim=place)
+    if x is None:
+        y = floats(y)
+        return torch.trapezoid(y, dx=dx, dim=one_axis(axis, rank(y)))
+    y, x = float_pair(y, x)
+    return torch.trapezoid(y, x, dim=one_axis(axis, rank(y)))

@@ -10,7 +10,7 @@ from anabranch.graph import rules
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import common, dtype, floats, rank, shape, tensor
+from anabranch.ops._values import common, dtype, floats, rank, shape, sizes, tensor
 
 
 @operation(rules.attention)
@@ -52,16 +52,17 @@ def dot_product_attention(
                 expected="(batch, steps, heads, width)",
                 got=str(shape(tensor(given))),
             )
-    q, k, v = (x.transpose(1, 2) for x in common(*map(floats, arguments.values())))  # B N T H
+    q, k, v = (x.transpose(1, 2) for x in map(floats, common(*arguments.values())))  # B N T H
     heads, groups = shape(tensor(query))[2], shape(tensor(key))[2]
     if heads is not None and groups is not None and heads != groups:
-        if heads % groups:
+        if not groups or heads % groups:
             raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
         k, v = (torch.repeat_interleave(x, heads // groups, 1) for x in (k, v))
     added = None if bias is None else tensor(bias).to(runtime.dtype_of(dtype(q)))
     seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0
     if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
-        before = torch.ones_like(q[0, 0, :, :1] * k[0, 0, :, 0], dtype=torch.bool).tril()
+        steps = sizes(tensor(query))[1], sizes(tensor(key))[1]
+        before = runtime.create(torch.ones, steps, dtype=torch.bool, device=q.device).tril()
         seen = before if seen is None else seen & before
     if attn_logits_soft_cap is None:
         if seen is not None:

@@ -11,7 +11,7 @@ from anabranch.graph.operators import COMPARISON
 from anabranch.ops._public import operation, stating
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import common, dtype, operands, pair, reduced, tensor
+from anabranch.ops._values import common, compared, dtype, pair, reduced, tensor, whole
 
 ARGUMENTS = {
     "rtol": "the relative tolerance.",
@@ -27,7 +27,7 @@ def equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> equal([1.0, 4.0], [1.0, 3.0])
     tensor([ True, False])
     """
-    return operator.eq(*operands(x1, x2))
+    return operator.eq(*compared(x1, x2))
 
 
 @stating(COMPARISON)
@@ -37,7 +37,7 @@ def not_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> not_equal([1.0, 4.0], [1.0, 3.0])
     tensor([False,  True])
     """
-    return operator.ne(*operands(x1, x2))
+    return operator.ne(*compared(x1, x2))
 
 
 @stating(COMPARISON)
@@ -47,7 +47,7 @@ def less(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> less([1.0, 4.0], [2.0, 3.0])
     tensor([ True, False])
     """
-    return operator.lt(*operands(x1, x2))
+    return operator.lt(*compared(x1, x2))
 
 
 @stating(COMPARISON)
@@ -57,7 +57,7 @@ def less_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> less_equal([1.0, 3.0, 4.0], 3.0)
     tensor([ True,  True, False])
     """
-    return operator.le(*operands(x1, x2))
+    return operator.le(*compared(x1, x2))
 
 
 @stating(COMPARISON)
@@ -67,7 +67,7 @@ def greater(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> greater([1.0, 4.0], [2.0, 3.0])
     tensor([False,  True])
     """
-    return operator.gt(*operands(x1, x2))
+    return operator.gt(*compared(x1, x2))
 
 
 @stating(COMPARISON)
@@ -77,7 +77,7 @@ def greater_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> greater_equal([1.0, 3.0, 4.0], 3.0)
     tensor([False,  True,  True])
     """
-    return operator.ge(*operands(x1, x2))
+    return operator.ge(*compared(x1, x2))
 
 
 @stating(COMPARISON)
@@ -208,7 +208,7 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
     >>> isin([1, 2], [2, 3])
     tensor([False,  True])
     """
-    return torch.isin(*common(x1, x2), assume_unique=assume_unique, invert=invert)
+    return torch.isin(*map(whole, common(x1, x2)), assume_unique=assume_unique, invert=invert)
 
 
 @operation(rules.truth, along())

@@ -10,7 +10,7 @@ from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import check_rank, common, floats, one_of, rank, shape, sizes, tensor
+from anabranch.ops._values import check_rank, float_pair, floats, one_of, rank, shape, sizes, tensor
 
 ARGUMENTS = {
     "kernel": "the kernel, as above.",
@@ -120,7 +120,7 @@ def _crop(padding: str, reach: int, stride: int, extra: int | None) -> tuple[int
 def _prepared(inputs: TensorLike, kernel: TensorLike, padding: str, data_format: str | None) -> tuple[Tensor, Tensor, int, str]:
     layout = config.check_data_format(data_format)
     one_of("padding", padding, ("valid", "same"))
-    x, kernel = common(floats(inputs), floats(kernel))
+    x, kernel = float_pair(inputs, kernel)
     axes = "(batch, …spatial, channels)" if layout == "channels_last" else "(batch, channels, …spatial)"
     spatial = check_rank(x, (3, 4, 5), axes, "inputs") - 2
     if rank(kernel) != spatial + 2:

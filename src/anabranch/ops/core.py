@@ -94,15 +94,19 @@ def saturate_cast(x: TensorLike, dtype: str) -> Tensor:
     tensor([  0, 255], dtype=torch.uint8)
     """
     x, kind = whole(x), torch_dtype(dtype)
-    limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
-    if "float" in dtype_name(x) and not kind.is_floating_point and limits.bits >= 32:
-        # the greatest integer is no float; the nearest below it is
-        top = torch.nextafter(torch.tensor(float(limits.max)), torch.tensor(0.0)).item()
-        return torch.clamp(x, float(limits.min), top).to(kind)
-    if "float" in dtype_name(x):
-        return torch.clamp(x, limits.min, limits.max).to(kind)
-    own = torch.iinfo(runtime.dtype_of(dtype_name(x)))
-    return torch.clamp(x, int(max(limits.min, own.min)), int(min(limits.max, own.max))).to(kind)
+    if kind == torch.bool:
+        return x.to(kind)
+    from_float, to_float = "float" in dtype_name(x), kind.is_floating_point
+    own = (torch.finfo if from_float else torch.iinfo)(torch_dtype(dtype_name(x)))
+    limits = (torch.finfo if to_float else torch.iinfo)(kind)
+    if to_float and limits.max >= own.max:
+        return x.to(kind)
+    low, high = max(limits.min, own.min), min(limits.max, own.max)
+    if from_float and not to_float and own.max > high:
+        top = torch.tensor(high, dtype=torch_dtype(dtype_name(x)))  # rounded, perhaps to more than the greatest integer
+        high = torch.nextafter(top, top * 0).item() if int(top) > high else high
+    number = float if from_float else int
+    return torch.clamp(x, number(low), number(high)).to(kind)
 
 
 @operation(mask=pointwise)
@@ -256,7 +260,7 @@ def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike,
     first, rest = math.prod(known[: len(places)]), math.prod(known[len(places) :])  # positions, and what is at each
     how = {"max": "amax", "min": "amin", "mul": "prod"}[str(reduction)]
     rows = torch.as_tensor(flat).reshape(-1, 1).expand(-1, rest)
-    new = updates.reshape(rows.shape)
+    new = torch.broadcast_to(updates, (*sizes(indices)[:-1], *known[len(places) :])).reshape(rows.shape)
     return inputs.reshape(first, rest).scatter_reduce(0, rows, new, how).reshape(known)
 
 

@@ -11,7 +11,7 @@ from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import operation, public_functions
 from anabranch.ops._torch import F, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor
+from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor, torch_dtype
 
 ARGUMENTS = {
     "images": "images (B, H, W, C) or (H, W, C).",
@@ -67,12 +67,13 @@ def resize(
     elif pad_to_aspect_ratio:
         x = _padded_to_ratio(x, wanted, fill_value)
     smooth = interpolation != "nearest"
+    x = x.float() if antialias and "float" in kind and torch_dtype(kind).itemsize == 2 else x  # torch has none of 16 bits
     x = F.interpolate(
         x, size=wanted, mode=_MODES[interpolation], align_corners=False if smooth else None, antialias=antialias and smooth
     )
     x = x.permute(0, 2, 3, 1) if layout == "channels_last" else x
     x = torch.squeeze(x, 0) if alone else x
-    return x if "float" in kind else _rounded(x, kind)
+    return x.to(torch_dtype(kind)) if "float" in kind else _rounded(x, kind)
 
 
 def _greater(a: int, b: int) -> int:
@@ -86,8 +87,10 @@ def _lesser(a: int, b: int) -> int:
 
 
 def _rounded(x: Tensor, kind: str) -> Tensor:
-    limits = torch.iinfo(runtime.dtype_of(kind))
     x = torch.round(x)
+    if kind == "bool":
+        return x != 0
+    limits = torch.iinfo(runtime.dtype_of(kind))
     return (torch.clamp(x, limits.min, limits.max) if limits.bits <= 16 else x).to(runtime.dtype_of(kind))
 
 

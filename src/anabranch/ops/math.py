@@ -11,8 +11,8 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 from anabranch.ops._values import (
     check_rank,
-    common,
     dtype,
+    float_pair,
     floats,
     number_of,
     rank,
@@ -92,8 +92,9 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     >>> cdist([[0.0, 0.0]], [[3.0, 4.0]])
     tensor([[5.]])
     """
-    x, y = common(floats(x), floats(y))
-    return torch.cdist(x, y)
+    x, y = float_pair(x, y)
+    kind = torch_dtype(dtype(x))
+    return torch.cdist(x.float(), y.float()).to(kind) if kind.itemsize == 2 else torch.cdist(x, y)  # torch has none of 16 bits
 
 
 @operation()

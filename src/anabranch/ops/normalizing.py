@@ -7,7 +7,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.ops._public import operation
 from anabranch.ops._torch import kernels, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import common, dtype, floats, one_axis, rank, shape, some_axes, tensor
+from anabranch.ops._values import dtype, float_pair, floats, one_axis, rank, shape, some_axes, tensor
 
 ARGUMENTS = {
     "epsilon": "added to the variance; None: ``config.epsilon()``.",
@@ -57,6 +57,7 @@ def batch_normalization(
             [ 1.]])
     """
     x = floats(x)
+    kind = runtime.dtype_of(dtype(x))
     place = one_axis(axis, rank(x))
     spread = [-1 if each == place else 1 for each in range(rank(x))]
     vectors = {"mean": mean, "variance": variance, "offset": offset, "scale": scale}
@@ -70,7 +71,7 @@ def batch_normalization(
     factor = torch.rsqrt(made["variance"] + epsilon)
     factor = factor * made["scale"] if "scale" in made else factor
     y = (x - made["mean"]) * factor
-    return y + made["offset"] if "offset" in made else y
+    return (y + made["offset"] if "offset" in made else y).to(kind)
 
 
 @operation()
@@ -156,7 +157,7 @@ def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
     >>> psnr([0.0, 1.0], [0.0, 0.5], max_val=1.0)
     tensor(9.0309)
     """
-    x1, x2 = common(floats(x1), floats(x2))
+    x1, x2 = float_pair(x1, x2)
     error = torch.mean(torch.square(x1 - x2))
     return 20 * torch.log10(tensor(float(max_val) if isinstance(max_val, int) else max_val)) - 10 * torch.log10(error)
 
@@ -169,4 +170,5 @@ def _spread(vector: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Return a vector over ``axes`` as one that broadcasts with x."""
     if axes == tuple(range(rank(x) - len(axes), rank(x))):
         return vector
-    return vector.reshape([shape(x)[place] or -1 if place in axes else 1 for place in range(rank(x))])
+    known = shape(x)
+    return vector.reshape([(-1 if size is None else size) if place in axes else 1 for place, size in enumerate(known)])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._tree import Nest
-from anabranch.graph import rules
+from anabranch.graph import Spec, rules
 from anabranch.graph.facts import along, dropped, permuted, reshaped, swapped
 from anabranch.graph.shapes import product
 from anabranch.ops._public import operation
@@ -173,7 +173,7 @@ def squeeze(x: TensorLike, axis: Axes = None) -> Tensor:
     return torch.squeeze(x, axes)
 
 
-@operation()
+@operation(rules.stretched)
 def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """Return x broadcast to a shape.
 
@@ -181,7 +181,9 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     tensor([[1, 2],
             [1, 2]], dtype=torch.int32)
     """
-    return torch.broadcast_to(tensor(x), tuple(shape))
+    x = tensor(x)
+    rules.stretched(Spec(shape_of(x), ""), shape)
+    return torch.broadcast_to(x, tuple(shape))
 
 
 @operation(rules.flipped, along())
@@ -230,8 +232,9 @@ def roll(x: TensorLike, shift: int | list[int] | tuple[int, ...], axis: Axes = N
     x = tensor(x)
     if axis is None:
         return torch.roll(x, shift)
-    axes = some_axes(axis, rank(x))
-    return torch.roll(x, shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes), axes)
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)  # one may be named twice
+    places = tuple(one_axis(each, rank(x)) for each in axes)
+    return torch.roll(x, shift if isinstance(shift, (tuple, list)) else (shift,) * len(places), places)
 
 
 @operation()

@@ -18,7 +18,7 @@ from anabranch.graph.shapes import same_but_batch
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
 from anabranch.runtime.masks import mask_of, traced, with_mask
-from anabranch.runtime.narrow import from_array, holds_numbers
+from anabranch.runtime.narrow import from_array, holds_numbers, signed
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
@@ -48,7 +48,7 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
             raise DtypeError("These are not numbers.", expected="numbers", got=shown(value)) from error
         if not holds_numbers(array):
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
-        tensor = from_array(np.require(array, requirements=["C", "W"]))
+        tensor = from_array(np.require(signed(array), requirements=["C", "W"]))
     if dtype is not None and tensor.dtype != (wanted := dtype_of(dtype)) and (tensor.is_floating_point() or not integers):
         tensor = tensor.to(wanted)
     if tensor.device != (place := device()):

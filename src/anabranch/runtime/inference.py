@@ -38,7 +38,7 @@ UNKNOWN = (24, 48)
 _OTHER = 72  # shows which numbers in an error are such sizes
 _SMALL = 2  # tried besides, as the least of an unknown and a known size is not always the known one
 _MOST_SIZES = 6  # of other arrays that are tried
-_MOST_GUESSES = 128  # combinations of sizes that are tried
+_MOST_GUESSES = 256  # combinations of sizes that are tried
 Bound: TypeAlias = Mapping[tuple[int, int], int]
 """Sizes that unknown ones are bound to, by the number of the array among the arguments and the axis."""
 Run: TypeAlias = tuple[_tree.Nest, list[Any]]
@@ -88,7 +88,7 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
         return _run(operation, args, kwargs, _Sizes(unknown, bound))
 
     failure: AnabranchError | None = None
-    given = (args, list(kwargs.values()))
+    given = (args, tuple(kwargs.values()))
     for bound in _guesses([leaf for leaf in _tree.leaves(given) if has_shape(leaf)], _lengths(given)):
         try:
             run(UNKNOWN[0], bound)
@@ -116,12 +116,16 @@ def _guesses(arrays: Sequence[Shaped], lengths: set[int]) -> Iterator[Bound]:
     """
     yield {}
     unknown = [(number, axis) for number, array in enumerate(arrays) for axis, size in enumerate(array.shape) if size is None]
-    found = {size for array in arrays for size in array.shape if size is not None} | lengths
+    found = {size for array in arrays for size in array.shape if size is not None} | lengths | {1}
     known = sorted(found, key=lambda size: (size < 2, size))[:_MOST_SIZES]  # 1 and 0 last: a size of 1 is mostly stretched
     several = [
         *({axis: size for axis in unknown if axis[1]} for size in known),
         *(dict.fromkeys(unknown, size) for size in known),
-        *({axis: size for axis in unknown if (size := _aligned(arrays, *axis, end))} for end in (True, False)),
+        *(
+            {axis: size for axis in unknown if (size := _aligned(arrays, *axis, end, ones)) is not None}
+            for ones in (False, True)
+            for end in (True, False)
+        ),
     ]
     yield from ({axis: size} for axis in unknown for size in known)
     yield from (bound for bound in several if len(bound) > 1)
@@ -132,14 +136,17 @@ def _guesses(arrays: Sequence[Shaped], lengths: set[int]) -> Iterator[Bound]:
                 yield bound
 
 
-def _aligned(arrays: Sequence[Shaped], number: int, axis: int, end: bool) -> int | None:
-    """Return the known size of another array that an axis is aligned with, from the last or from the first axis on."""
+def _aligned(arrays: Sequence[Shaped], number: int, axis: int, end: bool, ones: bool) -> int | None:
+    """Return the known size of another array that an axis is aligned with, from the last or from the first axis on.
+
+    A size of 1, which is mostly stretched, counts where ``ones`` says so.
+    """
     place = axis - len(arrays[number].shape) if end else axis
     sizes = (
         array.shape[place] for other, array in enumerate(arrays)
         if other != number and (-place <= len(array.shape) if end else place < len(array.shape))
     )  # fmt: skip
-    return next((size for size in sizes if size is not None and size != 1), None)
+    return next((size for size in sizes if size is not None and (ones or size != 1)), None)
 
 
 def _lengths(given: object) -> set[int]:
