@@ -407,3 +407,11 @@ def test_booleans_are_subtracted_as_numbers(kinds: tuple[str, str]) -> None:
     value = ab.Model(symbols, result)(arrays)
     assert value.tolist() == (arrays[0].astype("float64") - arrays[1]).tolist()
     assert str(value.dtype) == f"torch.{result.dtype}"
+
+
+def test_branches_of_other_ranks_are_shown_as_they_are() -> None:
+    report = message((10,), (32, 32, 3))
+    assert report.startswith("Add cannot merge (None, 10) and (None, 32, 32, 3): 2 and 4 axes.")
+    assert "(None, 1, 1, 10)" not in report
+    assert "Conv2D(" not in report
+    assert "Dense(" not in report

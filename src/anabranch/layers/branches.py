@@ -42,14 +42,19 @@ def raised(shapes: list[Shape]) -> list[Shape]:
     return [(*shape[:1], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
 
 
-def agreed(layer: Joins, shapes: list[Shape], *, stretch: bool, but: int | None = None) -> Shape:
-    """Return the sizes that shapes of one rank agree on; None fits any, with ``stretch`` so does 1; ``but`` is left out."""
+def agreed(
+    layer: Joins, shapes: list[Shape], *, stretch: bool, but: int | None = None, given: list[Shape] | None = None
+) -> Shape:
+    """Return the sizes that shapes of one rank agree on; None fits any, with ``stretch`` so does 1; ``but`` is left out.
+
+    ``given``: the shapes as they were before they were raised to one rank, for errors.
+    """
     sizes = list(shapes[0])
     givers = [0] * len(sizes)  # the branch that each size is from
     for branch, shape in enumerate(shapes):
         for axis, (m, n) in enumerate(zip(sizes, shape, strict=True)):
             if axis != but and differ(m, n, stretch):
-                raise parted(layer, clash(shapes, givers[axis], branch, stretch=stretch, but=but), stretch)
+                raise parted(layer, clash(shapes, givers[axis], branch, stretch=stretch, but=but), stretch, given)
             if (m is None and not (stretch and n == 1)) or (stretch and m == 1):
                 sizes[axis], givers[axis] = n, branch
     return tuple(sizes)
@@ -69,11 +74,17 @@ def clash(shapes: list[Shape], one: int, other: int, *, stretch: bool, but: int 
     return Clash(one, other, pair, axes, config.image_data_format() == "channels_first")
 
 
-def parted(layer: Joins, found: Clash, stretch: bool) -> ShapeError:
+def parted(layer: Joins, found: Clash, stretch: bool, given: list[Shape] | None = None) -> ShapeError:
     """Build the error of two branches whose sizes differ, axis by axis, with the edits that would mend it."""
     from anabranch.diagnosis.branches import repairs  # loaded for errors alone
 
-    a, b = found.shapes
+    a, b = (given[found.one], given[found.other]) if given else found.shapes
+    if len(a) != len(b):
+        return ShapeError(
+            f"{type(layer).__name__} cannot merge {a} and {b}: {len(a)} and {len(b)} axes.", expected="equal shapes",
+            repair=f"branches of one rank; stretching the lower one fails at {found.sizes()}",
+            clue=found._replace(axes=[]),
+        )  # fmt: skip
     return ShapeError(
         f"{type(layer).__name__} cannot merge {a} and {b}: {found.sizes()}.",
         expected=f"equal {listed(found.names)}{', or 1' if stretch and layer.broadcast else ''}",

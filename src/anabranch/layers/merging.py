@@ -75,7 +75,7 @@ class Merge(Joining):
         input_shape = check_branches(self, input_shape, self.least, self.most)
         if input_shape.count(input_shape[0]) == len(input_shape):  # as in most residual joins
             return input_shape[0]
-        shape = agreed(self, raised(input_shape), stretch=True)
+        shape = agreed(self, raised(input_shape), stretch=True, given=input_shape)
         if not self.broadcast:
             refuse_stretching(self, input_shape)
         return shape
