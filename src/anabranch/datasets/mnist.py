@@ -56,11 +56,10 @@ def read_idx(path: str | Path) -> Bytes:
         path: the file.
 
     Example:
-        >>> import gzip, pathlib, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "labels.gz"
-        ...     _ = path.write_bytes(gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9])))
-        ...     read_idx(path).tolist()
+        >>> import gzip, pathlib
+        >>> pathlib.Path("labels.gz").write_bytes(gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]), mtime=0))
+        30
+        >>> read_idx("labels.gz").tolist()
         [7, 9]
     """
     import gzip

@@ -61,13 +61,10 @@ def save_model(
         OSError: the file could not be written; what was there before is untouched.
 
     Example:
-        >>> import pathlib, tempfile
         >>> from anabranch import Input, Model, layers, saving
         >>> x = Input((4,))
-        >>> model = Model(x, layers.Dense(2)(x))
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     saving.save_model(model, pathlib.Path(folder) / "m.keras")
-        ...     saving.load_model(pathlib.Path(folder) / "m.keras").output_shape
+        >>> saving.save_model(Model(x, layers.Dense(2)(x)), "m.keras")
+        >>> saving.load_model("m.keras").output_shape
         (None, 2)
     """
     if not (isinstance(model, Operation) and model.has_layers):
@@ -117,14 +114,12 @@ def load_model(
         ArgumentError: a class or function in it is not known; the error shows how to pass it.
 
     Example:
-        >>> import pathlib, tempfile
         >>> from anabranch import Sequential, layers, models
         >>> model = Sequential([layers.Input((4,)), layers.Dense(2)])
         >>> model.compile("adam", loss="mse")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.save(pathlib.Path(folder) / "m.keras")
-        ...     models.load_model(pathlib.Path(folder) / "m.keras").optimizer
-        Adam()
+        >>> model.save("m.keras")
+        >>> models.load_model("m.keras").optimizer.name
+        'adam'
     """
     registry.check_safe_mode(safe_mode)
     path = _named(filepath)
