@@ -75,6 +75,8 @@ def _sum(node: Call, owned: set[Node]) -> str | None:
     shapes, kinds = ([value.meta.get(key) for value in (node, *node.all_input_nodes)] for key in ("shape", "dtype"))
     if None in shapes or None in kinds or len(set(shapes)) != 1 or len(set(kinds)) != 1:
         return None
+    if any(None in shape[1:] for shape in shapes):
+        return "sizes that are not known may be stretched"
     first, second = node.args
     free = [value for value in (first, second) if value in owned and only_user(value) is node]
     if not free:
