@@ -38,7 +38,7 @@ def reshape(x: TensorLike, newshape: ShapeLike) -> Tensor:
     wanted = tuple(-1 if size is None else size for size in (newshape if isinstance(newshape, (tuple, list)) else (newshape,)))
     if sum(isinstance(size, int) and size == -1 for size in wanted) > 1:
         raise ArgumentError("At most one size is left to follow from the others.", got=f"newshape={newshape!r}")
-    return torch.reshape(_that_fits(x, wanted), wanted)
+    return _that_fits(x, wanted).reshape(wanted)  # torch's function takes no traced sizes before 2.10
 
 
 def _that_fits(x: Tensor, wanted: tuple[int, ...]) -> Tensor:
@@ -183,7 +183,7 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """
     x = tensor(x)
     rules.stretched(Spec(shape_of(x), ""), shape)
-    return torch.broadcast_to(x, tuple(shape))
+    return x.broadcast_to(tuple(shape))
 
 
 @operation(rules.flipped, along())
@@ -284,7 +284,7 @@ def tile(x: TensorLike, repeats: int | list[int] | tuple[int, ...] | Tensor) -> 
     tensor([1, 2, 1, 2], dtype=torch.int32)
     """
     times = repeats.tolist() if isinstance(repeats, torch.Tensor) else repeats
-    return torch.tile(tensor(x), tuple(times) if isinstance(times, (tuple, list)) else (times,))
+    return tensor(x).tile(tuple(times) if isinstance(times, (tuple, list)) else (times,))
 
 
 @operation()
