@@ -15,6 +15,7 @@ import anabranch as ab
 from anabranch import layers
 
 BASE = ("name", "trainable", "dtype", "autocast", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape")
+NO_SHAPE_RULE = ("Identity", "Lambda")  # what they return is inferred
 FIRST = {case.make: case for case in reversed(CASES)}
 
 
@@ -68,7 +69,7 @@ def calls() -> Iterator[Target]:
             lambda case=case, first=first: {first: symbolic(case), **case.extra}, tuple(takes),
         )  # fmt: skip
         shape = list(case.inputs) if case.as_list else case.inputs[0]
-        for rule in ("build", "compute_output_shape"):
+        for rule in ("build", "compute_output_shape")[: 1 if case.make in NO_SHAPE_RULE else 2]:
             yield method(
                 f"layers.{case.make}.{rule}", lambda case=case: prepared(case, **case.config),
                 lambda shape=shape: {"input_shape": shape},
@@ -135,8 +136,9 @@ def methods() -> Iterator[Target]:
         Reporting(given)(torch.ones(2, 3))
 
     yield Target(
-        "layers.Layer.add_loss and add_metric",
+        "layers.Layer.add_loss",
         reports,
         lambda: {"loss": torch.ones(())},
-        ("loss", "value", "name", "aggregation"),
+        ("loss",),
     )
+    yield Target("layers.Layer.add_metric", reports, lambda: {"value": torch.ones(())}, ("value", "name", "aggregation"))

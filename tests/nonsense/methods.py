@@ -71,9 +71,12 @@ def states() -> Iterator[Target]:
     loaded = lambda: {"state": trained().optimizer.state_dict()}  # noqa: E731
     yield method("optimizers.Optimizer.load_state_dict", lambda: trained().optimizer, loaded)
     yield method("optimizers.Optimizer.load_state_dict", rules.Adam, lambda: {"state": rules.Adam().state_dict()})
-    for kind in (rules.AdamW, lambda: mixed_precision.LossScaleOptimizer(rules.AdamW())):
-        yield method("optimizers.Optimizer.exclude_from_weight_decay", kind)
-        yield method("optimizers.Optimizer.scale_loss", kind, lambda: {"loss": torch.ones(())})
+    for name, kind in (
+        ("optimizers.Optimizer", rules.AdamW),
+        ("mixed_precision.LossScaleOptimizer", lambda: mixed_precision.LossScaleOptimizer(rules.AdamW())),
+    ):
+        yield method(f"{name}.exclude_from_weight_decay", kind)
+        yield method(f"{name}.scale_loss", kind, lambda: {"loss": torch.ones(())})
     scaled = lambda: mixed_precision.LossScaleOptimizer(rules.SGD())  # noqa: E731
     yield method("mixed_precision.LossScaleOptimizer.build", scaled, lambda: {"weights": dense().trainable_weights})
     state = lambda: {"state": scaled().state_dict()}  # noqa: E731

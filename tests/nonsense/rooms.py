@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
-from inspect import signature
+from inspect import isfunction, ismethod, signature, unwrap
+from typing import Any
 
 from nonsense import files, functions, layers, methods, models, returned, small, training
-from nonsense.target import Target
+from nonsense.target import Target, parameters
 
 import anabranch
 
@@ -39,8 +41,10 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
 }
 
 MODULES = (
-    "layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "regularizers", "constraints", "activations",
-    "random", "config", "utils", "edit", "insight",
+    "", "saving", "backend", "mixed_precision", "dtype_policies", "optimizers.schedules", "datasets.shapes",
+    "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
+    "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
+    "regularizers", "constraints", "activations", "random", "config", "utils", "edit", "insight",
 )  # fmt: skip
 LEFT_OUT = {
     "layers.Layer": "the base class: its methods are called",
@@ -48,6 +52,10 @@ LEFT_OUT = {
 
     "losses.check_labels": "the check of labels itself",
     "edit.Edit": "a record", "insight.Change": "a record",
+    **dict.fromkeys(
+        ("datasets.mnist.load_data", "datasets.mnist.load_files", "datasets.cifar10.load_data", "datasets.cifar100.load_data",
+         "datasets.fashion_mnist.load_data"), "downloads: tests/datasets"),
+    "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     "insight.Diff": "a record", "insight.Row": "a record", "insight.Summary": "a record",
 }  # fmt: skip
 
@@ -56,9 +64,60 @@ def public_names() -> list[set[str]]:
     """Return the public names that take arguments, those of one thing together."""
     found: dict[int, set[str]] = {}
     for module in MODULES:
-        room = getattr(anabranch, module)
+        room = operator.attrgetter(module)(anabranch) if module else anabranch
         for name in dir(room):
             thing = getattr(room, name)
             if callable(thing) and bool(signature(thing).parameters):
-                found.setdefault(id(thing), set()).add(f"{module}.{name}")
+                found.setdefault(id(thing), set()).add(f"{module}.{name}".lstrip("."))
     return list(found.values())
+
+
+CLASSES = (
+    "Model", "Sequential", "layers.Layer", "layers.Normalization", "losses.Loss", "metrics.Metric", "optimizers.Optimizer",
+    "mixed_precision.LossScaleOptimizer", "callbacks.Callback", "initializers.Initializer", "regularizers.Regularizer",
+    "constraints.Constraint", "utils.PyDataset", "optimizers.schedules.LearningRateSchedule", "random.SeedGenerator",
+    "dtype_policies.DTypePolicy",
+)  # fmt: skip
+PROTOCOL = "called by the library alone"
+HOOK = "a hook: the loop calls it, and subclasses write it"
+METHODS_LEFT_OUT = {
+    **dict.fromkeys((
+        "call_takes", "claim", "describe", "follow", "hold", "make", "mask_axes_after", "mask_reach", "output_dtype",
+        "set_mode", "step_size", "symbolic_mask", "unknown_in", "update_weights", "with_graph", "written_code",
+    ), PROTOCOL),
+    "weight": PROTOCOL, "Layer.build": "each layer's own is called", "Layer.compute_output_shape": "each layer's own is called",
+    "fill": HOOK, "call": "called by __call__, which is given wrong values",
+    "cuda": "needs a GPU",
+}  # fmt: skip
+
+
+def public_methods() -> dict[str, tuple[set[str], set[str]]]:
+    """Return what public classes define, by its qualified name: the names it is called by, and its arguments."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for name in CLASSES:
+        kind = operator.attrgetter(name)(anabranch)
+        for word in dir(kind):
+            thing: Any = None if word.startswith("_") else getattr(kind, word)
+            if not (isfunction(thing) or ismethod(thing)):
+                continue
+            if arguments := {each.name for each in parameters(thing)} - {"self"}:
+                written = unwrap(thing.__func__ if ismethod(thing) else thing)
+                found.setdefault(written.__qualname__, (set(), arguments))[0].add(f"{name}.{word}")
+    return found
+
+
+def unreached() -> dict[str, set[str]]:
+    """Return the public methods that no call reaches, and the arguments that none gives, but for what is left out."""
+    given: dict[str, set[str]] = {}
+    for make in ROOMS.values():
+        for target in make():
+            given.setdefault(target.name.split("(")[0].split(" ")[0], set()).update(target.arguments)
+    left = {}
+    for written, (names, arguments) in public_methods().items():
+        word = written.rpartition(".")[2]
+        if {word, written} & METHODS_LEFT_OUT.keys() or word.startswith("on_"):
+            continue
+        missing = arguments.difference(*(given[name] for name in names & given.keys()))
+        if missing:
+            left[written] = missing
+    return left

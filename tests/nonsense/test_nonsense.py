@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from nonsense.accepted import listed, reason
-from nonsense.rooms import LEFT_OUT, ROOMS, public_names
+from nonsense.rooms import LEFT_OUT, ROOMS, public_methods, public_names, unreached
 from nonsense.values import RIGHT
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,12 @@ def test_all_nonsense(tmp_path: Path, golden: Callable[[str, str], None]) -> Non
 
 def test_every_public_name_is_called() -> None:
     called = {target.name.split("(")[0].split(" ")[0] for make in ROOMS.values() for target in make()}
+    assert len(public_names()) > 500
     missing = [names for names in public_names() if not names & (called | LEFT_OUT.keys())]
     assert missing == []
     assert called & LEFT_OUT.keys() == set()
+
+
+def test_every_argument_of_every_public_method_is_given() -> None:
+    assert len(public_methods()) > 100
+    assert unreached() == {}

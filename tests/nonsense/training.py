@@ -30,7 +30,9 @@ def _functions(room: Any, word: str) -> Iterator[Target]:
     for name in dir(room):
         found = getattr(room, name)
         if inspect.isfunction(found) and name not in (*REGISTRY, "check_labels", "output_shape"):
-            yield function(f"{word}.{name}", found, lambda name=name: {"y_true": _labels(name), "y_pred": SHARES})
+            more = {"q": 0.5} if "generalized" in name else {}
+            right = lambda name=name, more=more: {"y_true": _labels(name), "y_pred": SHARES, **more}  # noqa: E731
+            yield function(f"{word}.{name}", found, right)
 
 
 def losses() -> Iterator[Target]:
@@ -99,13 +101,18 @@ def optimizers() -> Iterator[Target]:
     for name, given in SCHEDULES.items():
         kind = getattr(schedules, name)
         yield function(
-            f"schedules.{name}", kind, lambda given=given: given, use=lambda made: [float(made(step)) for step in range(30)]
+            f"optimizers.schedules.{name}",
+            kind,
+            lambda given=given: given,
+            use=lambda made: [float(made(step)) for step in range(30)],
         )
-        yield function(f"schedules.{name}()", kind(**given), lambda: {"step": 3})
+        yield function(f"optimizers.schedules.{name}()", kind(**given), lambda: {"step": 3})
     yield function(
-        "schedules.deserialize", schedules.deserialize, lambda: {"config": schedules.serialize(schedules.CosineDecay(0.1, 5))}
+        "optimizers.schedules.deserialize",
+        schedules.deserialize,
+        lambda: {"config": schedules.serialize(schedules.CosineDecay(0.1, 5))},
     )
-    yield function("schedules.serialize", schedules.serialize, lambda: {"schedule": schedules.CosineDecay(0.1, 5)})
+    yield function("optimizers.schedules.serialize", schedules.serialize, lambda: {"schedule": schedules.CosineDecay(0.1, 5)})
 
     def rate(learning_rate: Any = 0.1) -> None:
         optimizer = optimizer_room.SGD()
@@ -126,7 +133,7 @@ def _updates(word: str) -> Iterator[Target]:
         return {"apply": {"grads": gradients, "trainable_variables": layer.trainable_weights}, "apply_gradients": pairs,
                 "build": {"weights": layer.trainable_weights}}[word]  # fmt: skip
 
-    yield method(f"optimizers.SGD.{word}", optimizer_room.SGD, right)
+    yield method(f"optimizers.Optimizer.{word}", optimizer_room.SGD, right)
 
 
 CALLBACKS: dict[str, dict[str, Any]] = {
