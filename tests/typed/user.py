@@ -162,3 +162,93 @@ scaled = Scale(0.5)(inputs)
 net = Net()
 net.compile("adam", Absolute())
 Scale(initial="big")  # expect-error
+
+# Layers with fields, metrics, custom steps, functions in the place of names
+
+
+class Widen(layers.Dense):
+    """A built-in layer with another default."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings."""
+        return super().get_config()
+
+
+class Largest(keras.metrics.Metric):
+    """The largest prediction."""
+
+    def __init__(self, name: str = "largest") -> None:
+        super().__init__(name=name)
+        self.best = self.add_variable((), "zeros", name="best")
+
+    def update_state(self, y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: torch.Tensor | None = None) -> None:
+        """Add a batch."""
+        self.best.assign(torch.maximum(self.best, y_pred.max()))
+
+    def result(self) -> torch.Tensor:
+        """Return the largest."""
+        return self.best.value
+
+
+class Stepping(keras.Model):
+    """A model with its own step."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one step."""
+        x, y = data
+        self.zero_grad()
+        loss = self.compute_loss(x, y, self(x, training=True))
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        return {"loss": loss}
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """Halve the rate every step."""
+
+    def __call__(self, step: float) -> float:
+        """Return the rate."""
+        return 0.1 * float(0.5**step)
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches."""
+
+    def __len__(self) -> int:
+        """Return how many."""
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Return one."""
+        return images[:4], labels[:4]
+
+
+stepping = Stepping(inputs, outputs)
+stepping.compile(keras.optimizers.SGD(Halving()), "mse", metrics=[Largest()])
+stepping.fit(Batches(), epochs=1, verbose=0)
+widened = Widen(8, kernel_initializer="he_normal", bias_initializer=keras.initializers.Constant(0.1), name="wide")(x)
+weights = model.get_weights()
+model.set_weights(weights)
+sequential.set_weights(sequential.get_weights())
+model.save_weights("saved.safetensors")
+model.load_weights("saved.safetensors")
+model.summary()
+model.to_torch(source="net.py")
+again = keras.models.model_from_json(model.to_json())
+assert_type(keras.Model.from_config(model.get_config()), keras.Model)
+parameters = [parameter.numel() for parameter in model.parameters()]
+torch.optim.Adam(model.parameters(), 1e-3)
+(x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+one_hot = keras.utils.to_categorical(y_train, 10)
+keras.utils.set_random_seed(1)
+keras.config.set_dtype_policy("mixed_bfloat16")
+stacked = ops.concatenate([inputs, ops.relu(inputs)], axis=-1)
+shaped = ops.reshape(stacked, (-1, 32 * 32 * 6))
+chosen = ops.where(inputs > 0, inputs, ops.zeros_like(inputs))
+attended = ops.softmax(ops.matmul(mean, ops.transpose(mean, (0, 2, 1))), axis=-1)
+branch = model.between("conv", "logits")
+found = model.select("conv*")
+report = str(model.explain_execution())
+
+model.load_weights(3)  # expect-error
+keras.utils.set_random_seed("one")  # expect-error
+ops.reshape(inputs, newshape="flat")  # expect-error
