@@ -409,7 +409,7 @@ def crossed(x1: object, x2: object, axisa: object = -1, axisb: object = -1, axis
 
 def written(inputs: Array, *others: object, **more: object) -> Answer:
     """Say that a part of a tensor is written, which keeps its shape and dtype."""
-    plain = all(is_array(x) or isinstance(x, (int, float)) or _row_of_numbers(x) for x in (*others, *more.values()))
+    plain = all(is_array(x) or _row_of_numbers(x) for x in (*others, *more.values()))
     return (
         Spec(tuple(inputs.shape), dtype_name(inputs)) if plain and is_array(inputs) and dtype_name(inputs) in DTYPES else None
     )
