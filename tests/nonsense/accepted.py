@@ -63,7 +63,7 @@ RULES = (
     Rule("put before names", r".*\(prefix\)", ("'a'",)),
     Rule("metrics may be arrays, a number for each class", r"the user's Metric\.result\(returned\)"),
     Rule("logs may be arrays", r"the user's Model\..*\(returned\)", ("nan", "inf", "zeros(0)", "ones of rank 6")),
-    Rule("a number is taken for an array of it", r"the user's .*\(returned\)", ("True", "-1", "0", "1.5", "2**70", "nan", "inf")),
+    Rule("a number is taken for an array", r"the user's .*\(returned\)", ("True", "-1", "0", "1.5", "2**70", "nan", "inf")),
     Rule("one batch", r"the user's PyDataset\(__len__\)", ("True",)),
     Rule("its folder is made", r"callbacks\.ModelCheckpoint\(filepath\)", ("in a missing folder",)),
     Rule("any name serves", r"(callbacks\.CSVLogger|Model\.to_torch)\((filename|source)\)", ("no suffix",)),
