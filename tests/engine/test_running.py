@@ -335,7 +335,7 @@ def test_weights_move_between_cpu_and_gpu() -> None:
     assert allclose(model(DATA), on_cpu, atol=1e-6)
 
 
-def test_a_sum_of_unknown_sizes_may_stretch_its_first_value() -> None:
+def test_a_sum_of_unknown_sizes_may_stretch_one_of_them() -> None:
     inputs = ab.Input((None,))
     model = ab.Model(inputs, inputs[:, :1] ** 2 + inputs[:, :2])
     assert model.predict(np.full((3, 6), 2, "float32"), verbose=0).tolist() == [[6.0, 6.0]] * 3
