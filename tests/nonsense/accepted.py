@@ -62,6 +62,7 @@ RULES = (
     Rule("a pattern of names", r".*\.exclude_from_weight_decay\(var_names\)", ("['a']",)),
     Rule("put before names", r".*\(prefix\)", ("'a'",)),
     Rule("metrics may be arrays, a number for each class", r"the user's Metric\.result\(returned\)"),
+    Rule("a loss that is not finite stays so, and its step is skipped", r".*LossScaleOptimizer\.scale_loss\(loss\)"),
     Rule("logs may be arrays", r"the user's Model\..*\(returned\)", ("nan", "inf", "zeros(0)", "ones of rank 6")),
     Rule("a number is taken for an array", r"the user's .*\(returned\)", ("True", "-1", "0", "1.5", "2**70", "nan", "inf")),
     Rule("one batch", r"the user's PyDataset\(__len__\)", ("True",)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nonsense.target import Target
+from nonsense.target import Target, function
 from nonsense.values import WRONG
 from small_model import data, made
 
@@ -63,6 +63,16 @@ def _arrays() -> str:
     return "w.npz"
 
 
+def _model() -> Path:
+    made(ab).save("whole.keras")
+    return Path("whole.keras")
+
+
+def _part(part: float) -> str:
+    content = _model().read_bytes()
+    return _written(content[: int(len(content) * part)], "part.keras")
+
+
 def _idx() -> Path:
     with gzip.open("three.gz", "wb") as file:
         file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3]))
@@ -79,6 +89,14 @@ READ: dict[str, Callable[[], Any]] = {
     "half of a .weights.h5": lambda: _cut(0.5, "half.weights.h5"),
     "a folder of the name of a .weights.h5": lambda: _folder("folder.weights.h5"),
     "a NUL in the name": lambda: "a\0.safetensors", "a name of 5,000 letters": lambda: "a" * 5000 + ".safetensors",
+}  # fmt: skip
+
+
+READ_MODEL: dict[str, Callable[[], Any]] = {
+    "missing": lambda: "missing.keras", "a folder": lambda: _folder("folder.keras"), "empty": lambda: _written(b"", "e.keras"),
+    "half": lambda: _part(0.5), "all but the end": lambda: _part(0.99), "text": lambda: _written(b"model" * 9, "t.keras"),
+    "/dev/null": lambda: "/dev/null", "h5": lambda: _written(b"\x89HDF\r\n\x1a\n" + b"\0" * 99, "m.h5"),
+    "weights": _saved, "a NUL in the name": lambda: "a\0.keras", "a name of 5,000 letters": lambda: "a" * 5000 + ".keras",
 }  # fmt: skip
 
 
@@ -111,6 +129,20 @@ def files() -> Iterator[Target]:
     for values in (weights, written("w.weights.h5")):
         yield Target("Model.save_weights", lambda filepath: made(ab).save_weights(filepath),
                      lambda: {"filepath": "w.safetensors"}, ("filepath",), values=values)  # fmt: skip
+
+    whole = written("w.keras")
+
+    def saved(**given: Any) -> None:
+        ab.models.save_model(**{"model": made(ab), **given})
+
+    for name, save in (("Model.save", lambda **given: made(ab).save(**given)), ("models.save_model", saved)):
+        yield Target(name, save, lambda: {"filepath": "w.keras"}, ("filepath",), values=whole)
+        options = ("filepath", "overwrite", "zipped", "include_optimizer")
+        yield Target(name, save, lambda: {"filepath": "w.keras"}, options)
+    yield Target("models.save_model", ab.models.save_model, lambda: {"model": made(ab), "filepath": "w.keras"}, ("model",))
+    right = lambda: {"filepath": _model()}  # noqa: E731
+    yield function("models.load_model", ab.models.load_model, right)
+    yield Target("models.load_model", ab.models.load_model, right, ("filepath",), values=READ_MODEL)
 
     def fitted(callback: Any) -> None:
         made(ab).fit(*data(8), epochs=2, verbose=0, callbacks=[callback])

@@ -97,6 +97,8 @@ def asked() -> Iterator[Target]:
     yield method("Model.compute_metrics", lambda: made(ab), lambda: {"x": x, "y": y, "y_pred": y})
     sequential = lambda: ab.Sequential([layers.Dense(2)])  # noqa: E731
     yield method("Sequential.pop", sequential)
+    yield method("Model.build_from_config", sequential, lambda: {"config": {"input_shape": (None, 4)}})
+    yield method("Model.compile_from_config", small, lambda: {"config": made(ab).get_compile_config()})
     yield method("Sequential.build", sequential, lambda: {"input_shape": (None, 4)})
     yield method("Sequential.compute_output_shape", sequential, lambda: {"input_shape": (None, 4)})
     yield method("Sequential.compute_output_spec", sequential, lambda: {"inputs": ab.Input((4,))})

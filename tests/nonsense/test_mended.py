@@ -129,7 +129,20 @@ def test_weights_have_a_known_dtype() -> None:
         layers.Layer().add_weight((2,), aggregation="most")
 
 
+def test_paddings_are_no_bytes() -> None:
+    with pytest.raises(ArgumentError, match="padding does not fit"):
+        layers.ZeroPadding1D(b"a")
+
+
+def test_a_model_file_has_a_name_that_the_system_takes() -> None:
+    with pytest.raises(OSError, match="Could not read"):
+        ab.models.load_model("a" * 5000 + ".keras")
+
+
 def test_a_config_is_a_dict() -> None:
+    for method in (made(ab).build_from_config, made(ab).compile_from_config):
+        with pytest.raises(ArgumentTypeError, match="config of"):
+            method("a")
     for kind in (ab.losses.Huber, ab.metrics.AUC, optimizers.SGD, ab.initializers.HeNormal, ab.dtype_policies.DTypePolicy):
         with pytest.raises(ArgumentTypeError):
             kind.from_config("a")  # type: ignore[arg-type]

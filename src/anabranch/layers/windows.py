@@ -88,4 +88,4 @@ def pairs(value: object, rank: int, name: str) -> tuple[tuple[int, int], ...]:
 
 
 def _items(value: object) -> tuple[object, ...]:
-    return tuple(value) if isinstance(value, Iterable) else ()
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else ()

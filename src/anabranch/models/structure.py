@@ -322,6 +322,7 @@ class Structure(Trainer):
         specs = None if self.graph is not None else self._specs_seen()
         return {} if specs is None else implicit.build_config(specs)
 
+    @checked
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Make the weights of a model that writes its own ``call``, as ``get_build_config`` said.
 
@@ -350,6 +351,7 @@ class Structure(Trainer):
         """
         return training.compile_config(self._compiled)
 
+    @checked
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile the model as the JSON says that ``get_compile_config`` returned.
 

@@ -123,7 +123,9 @@ def load_model(
     """
     registry.check_safe_mode(safe_mode)
     path = _named(filepath)
-    if path.is_dir():
+    with reached("read", path):
+        folder = path.is_dir()
+    if folder:
         raise ArgumentError("A model is read from one file.", got=f"the folder {path}", repair="save it again, zipped")
     source = str(path)
     with reached("read", path):
