@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from anabranch.datasets._records import Bytes, Split
 
 
-@bounded
 @checked
 @loader((60000, 28, 28))
 def load_data(path: str = "mnist.npz", *, source: Sequence[Remote] = MNIST) -> Split:
@@ -47,7 +46,6 @@ def load_files(source: Sequence[Remote]) -> Split:
     return (x_train, y_train), (x_test, y_test)
 
 
-@bounded
 @checked
 def read_idx(path: str | Path) -> Bytes:
     """Read a gzipped idx file of bytes: two zeros, a type code, the rank, each size big-endian, then the numbers.

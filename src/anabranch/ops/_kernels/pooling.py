@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from anabranch.ops._kernels.convolution import channels_back, channels_front, flat_pads, is_even, same_pads
 from anabranch.ops._types import Tensor
+from anabranch.runtime.arrays import sizes
 
 _MAX = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 _MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -32,11 +33,17 @@ def _slide_max(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pad
 
 def _slide_mean(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[int, int]]) -> Tensor:
     mean = _MEAN[len(window)]
-    small = len(window) == 3 and any(size < wide for size, wide in zip(x.shape[2:], window, strict=True))  # not with padding
-    if not small and (inside := _inside(pads, strides)) is not None:
+    inside = _inside(pads, strides)
+    if inside is not None and not (len(window) == 3 and any(inside) and _is_small(x, window)):
         return mean(x, window, strides, inside, ceil_mode=not is_even(pads), count_include_pad=False)
     share = F.pad(torch.ones_like(x[:1, :1]), flat_pads(pads))  # how much of each window is not padding
     return mean(F.pad(x, flat_pads(pads)), window, strides) / mean(share, window, strides)
+
+
+def _is_small(x: Tensor, window: tuple[int, ...]) -> bool:
+    """Return whether a window is, or may be, wider than what it slides over, which torch refuses in 3-D, padded or not."""
+    spatial = sizes(x, len(window) + 2)[2:]
+    return any(not isinstance(size, int) or size < wide for size, wide in zip(spatial, window, strict=True))
 
 
 def _inside(pads: list[tuple[int, int]], strides: tuple[int, ...]) -> tuple[int, ...] | None:
