@@ -114,8 +114,10 @@ function("0.5 * x", ANY, lambda x: 0.5 * x)
 function("x / 3", ANY, lambda x: x / 3)
 function("-x", ANY, operator.neg)
 function("x ** 2", ANY, lambda x: x**2)
-function("x * constant", one(2), lambda x: x * torch.arange(1, x.shape[-1] + 1))
-function("constant - x", one(2), lambda x: torch.arange(x.shape[-1]) - x)
+function("x * constant", one(2), lambda x: x * torch.arange(1, x.shape[-1] + 1),
+         lambda x: x * torch.arange(1, x.shape[-1] + 1, device=x.device))  # fmt: skip
+function("constant - x", one(2), lambda x: torch.arange(x.shape[-1]) - x,
+         lambda x: torch.arange(x.shape[-1], device=x.device) - x)  # fmt: skip
 function("x > 0", ANY, lambda x: x > 0)
 function("x < y", some(2, alike), lambda x: x[0] < x[1])
 function("~b", TRUE, operator.invert)
