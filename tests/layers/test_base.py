@@ -158,10 +158,12 @@ def test_training_mode_reaches_layers_inside() -> None:
     class Noisy(ab.Layer):
         def __init__(self) -> None:
             super().__init__()
-            self.drop = layers.Dropout(0.5)
+            self.drops = [layers.Dropout(0.5), layers.Dropout(0.1)]
 
         def call(self, x: Any) -> Any:
-            return self.drop(x)
+            for drop in self.drops:
+                x = drop(x)
+            return x
 
     ones = np.ones((1, 200), "float32")
     x = ab.Input((200,))
