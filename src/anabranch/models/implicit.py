@@ -57,11 +57,7 @@ def build_config(specs: _tree.Nest) -> dict[str, Json]:
 
 def shapes_of_config(shape: Json) -> _tree.Nest:
     """Return shapes from JSON, which has lists where tuples were."""
-    if isinstance(shape, dict):
-        return {key: shapes_of_config(part) for key, part in shape.items()}
-    if any(isinstance(part, (list, tuple, dict)) for part in shape):
-        return [shapes_of_config(part) for part in shape]
-    return tuple(shape)
+    return _of_shapes(shape, tuple)
 
 
 def specs_of_tensors(nest: _tree.Nest) -> _tree.Nest:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anabranch._errors import AnabranchError, FileFormatError, MissingExtraError
+from anabranch.saving import bfloat16
 from anabranch.saving.matching import Stored
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def written(groups: Iterator[Group]) -> bytes:
 
 def as_bfloat16(values: Array) -> Array:
     """Return float32 values that are bfloat16's as Keras stores these: two opaque bytes each."""
-    return (values.astype("<f4").view("<u4") >> 16).astype("<u2").view("V2")
+    return bfloat16.bits_of(values).view("V2")
 
 
 def stored(data: bytes, source: str) -> dict[str, Stored]:
@@ -127,16 +128,9 @@ def _checked(h5py: Any, array: Any, path: str, source: str) -> Stored:
             values: Array = array[()]
         except Exception as error:
             raise _damaged(source, error) from error
-        return _floats(values) if is_bfloat16 else values
+        return bfloat16.from_bits(values.view("<u2")) if is_bfloat16 else values
 
     return Stored(tuple(array.shape), read)
-
-
-def _floats(values: Any) -> Array:
-    """Return bfloat16 as float32, which holds it exactly."""
-    import numpy as np
-
-    return (np.asarray(values).view("<u2").astype("<u4") << 16).view("<f4")
 
 
 def _damaged(source: str, error: Exception) -> FileFormatError:

@@ -58,7 +58,7 @@ def save_model(
 
     Raises:
         ArgumentTypeError: a part of the model is code, such as a lambda; the error says which layer, and where.
-        OSError: the file could not be written; what was there before is untouched.
+        FileError: the file could not be written; what was there before is untouched.
 
     Example:
         >>> from anabranch import Input, Model, layers, saving

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from anabranch._errors import FileFormatError
+from anabranch.saving import bfloat16
 from anabranch.saving.matching import Stored
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def _values(name: str, tensor: Mapping[str, Any]) -> Array:
     if kind not in _TYPES:
         raise FileFormatError(f"{name!r} has a type that no weight has.", expected=", ".join(_TYPES), got=kind)
     values = np.frombuffer(tensor["data"], _TYPES[kind]).reshape(tensor["shape"])
-    if kind == "BF16":  # the upper half of a float32
-        return (values.astype("<u4") << 16).view("<f4")
+    if kind == "BF16":
+        return bfloat16.from_bits(values)
     if kind == "F8_E5M2":  # the upper half of a float16
         return (values.astype("<u2") << 8).view("<f2").astype("<f4")
     if kind == "F8_E4M3":  # a float16 whose exponent counts from 7 instead of 15; its last value is NaN
