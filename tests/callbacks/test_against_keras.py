@@ -147,6 +147,9 @@ def test_what_a_callback_adds_to_the_logs_is_in_the_history(keras: Any) -> None:
         assert history.history["learning_rate"] == pytest.approx([1.0, 0.5])
 
 
+OWN = {"ModelCheckpoint": ["max_to_keep"]}  # what Keras's lacks
+
+
 def test_constructors_are_those_of_keras(keras: Any) -> None:
     names = (
         "Callback", "CSVLogger", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint",
@@ -161,6 +164,6 @@ def test_constructors_are_those_of_keras(keras: Any) -> None:
             }
             for room in (keras, anabranch)
         )
-        assert list(theirs.items()) == list(ours.items()), name
+        assert list(theirs.items()) == [item for item in ours.items() if item[0] not in OWN.get(name, ())], name
     missing = [n for n in vars(keras.callbacks.Callback) if n.startswith("on_") and not hasattr(callbacks.Callback, n)]
     assert not missing

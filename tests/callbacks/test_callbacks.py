@@ -80,6 +80,32 @@ def test_checkpoints_every_few_batches(model: Any, tmp_path: Path) -> None:
     assert sorted(f.name.rsplit("-", 1)[0] for f in tmp_path.iterdir()) == ["1-3", "2-2"]
 
 
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".safetensors"])
+def test_the_name_says_what_is_saved_and_the_last_files_stay(model: Any, tmp_path: Path, ending: str) -> None:
+    x, y = data()
+    path = tmp_path / ("{epoch}" + ending)
+    checkpoint = callbacks.ModelCheckpoint(path, save_weights_only=ending != ".keras", max_to_keep=2)
+    model.fit(x, y, epochs=4, verbose=0, callbacks=[checkpoint])
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"3{ending}", f"4{ending}"]
+    last = model.get_weights()[0]
+    if ending == ".keras":
+        whole = anabranch.saving.load_model(tmp_path / "4.keras")
+        assert int(whole.optimizer.iterations) == 4
+        np.testing.assert_array_equal(whole.get_weights()[0], last)
+    model.load_weights(tmp_path / f"3{ending}")
+    assert (model.get_weights()[0] != last).all()
+    model.load_weights(tmp_path / f"4{ending}")
+    np.testing.assert_array_equal(model.get_weights()[0], last)
+
+
+def test_a_file_that_somebody_deleted_does_not_stop_training(model: Any, tmp_path: Path) -> None:
+    x, y = data()
+    cleaner = callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: [f.unlink() for f in tmp_path.iterdir()])
+    checkpoint = callbacks.ModelCheckpoint(tmp_path / "{epoch}.safetensors", max_to_keep=1)
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[cleaner, checkpoint])
+    assert [file.name for file in tmp_path.iterdir()] == ["3.safetensors"]
+
+
 def test_values_that_come_only_with_some_epochs_are_waited_for(model: Any, tmp_path: Path) -> None:
     x, y = data()
     stopping = callbacks.EarlyStopping("val_loss", patience=50)
@@ -217,8 +243,10 @@ def test_mistakes(model: Any, tmp_path: Path) -> None:
         callbacks.LambdaCallback(on_epochend=print)
     with pytest.raises(ArgumentError, match="one of: auto, max, min"):
         callbacks.EarlyStopping(mode="up")
-    with pytest.raises(ArgumentError, match=r"repair:   filepath='best\.safetensors'"):
-        callbacks.ModelCheckpoint("best.keras")
+    with pytest.raises(ArgumentError, match=r"repair:   filepath='best\.keras'"):
+        callbacks.ModelCheckpoint("best.ckpt")
+    with pytest.raises(ArgumentError, match=r"repair:   filepath='best\.weights\.h5'"):
+        callbacks.ModelCheckpoint("best.keras", save_weights_only=True)
     with pytest.raises(ArgumentTypeError, match="save_freq"):
         callbacks.ModelCheckpoint("best.safetensors", save_freq="batch")
     with pytest.raises(ArgumentError, match="asks for 'val_acc', which is not measured"):

@@ -91,6 +91,33 @@ class Callback:
         """
         self.params = params
 
+    def get_state(self) -> dict[str, Any]:
+        """Return what ``BackupAndRestore`` saves of this callback: numbers, strings, arrays, and lists and dicts of them.
+
+        Example:
+            >>> class Count(Callback):
+            ...     batches = 0
+            ...     def on_train_batch_end(self, batch, logs=None):
+            ...         self.batches += 1
+            ...     def get_state(self):
+            ...         return {"batches": self.batches}
+            ...     def set_state(self, state):
+            ...         self.batches = state["batches"]
+            >>> Count().get_state()
+            {'batches': 0}
+        """
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set what ``get_state`` returned in the run that is resumed; called after ``on_train_begin``.
+
+        Args:
+            state: what ``get_state`` returned.
+
+        Example:
+            >>> Callback().set_state({})
+        """
+
     @_hook("fit begins")
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Called when ``fit`` begins."""

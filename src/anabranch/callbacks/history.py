@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from anabranch._frames import bound_methods
 from anabranch.callbacks.callback import Callback, Logs
 
@@ -34,3 +37,16 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the epochs and their values."""
+        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set what ``get_state`` returned.
+
+        Args:
+            state: the state.
+        """
+        self.epoch = list(state["epoch"])
+        self.history = {name: list(values) for name, values in state["history"].items()}

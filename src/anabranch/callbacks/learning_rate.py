@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from anabranch import registry
 from anabranch._asked import is_number
@@ -75,6 +76,19 @@ class ReduceLROnPlateau(Patient):
     def _begin(self) -> None:
         super()._begin()
         self.cooldown_counter = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, for how many epochs there was no better, and how many of the cooldown are left."""
+        return {**super().get_state(), "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set what ``get_state`` returned.
+
+        Args:
+            state: the state.
+        """
+        super().set_state(state)
+        self.cooldown_counter = state["cooldown_counter"]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare, and lower the rate where patience has run out."""

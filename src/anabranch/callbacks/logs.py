@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,6 +78,25 @@ class CSVLogger(Configured):
         writer.writerow([epoch, *(logs.get(key, "NA") for key in self._keys)])
         with reached("write", self.filename):
             self._file.flush()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        return {} if self._file is None else {"text": self.filename.read_text(), "keys": self._keys}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Write what the file held.
+
+        Args:
+            state: what ``get_state`` returned.
+        """
+        if self._file is None or "text" not in state:
+            return
+        with reached("write", self.filename):
+            self._file.truncate(0)
+            self._file.seek(0)
+            self._file.write(state["text"])
+            self._file.flush()
+        self._keys = state["keys"]
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the file."""

@@ -1,13 +1,11 @@
-"""Callbacks that watch for the best epoch: EarlyStopping and ModelCheckpoint."""
+"""The callback that ends training where nothing improves: EarlyStopping."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch._fields import Field, boolean, choice, field, integer, number, text
-from anabranch._files import reached
+from anabranch._fields import Field, boolean, choice, integer, number, text
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Configured, Logs, verbosity
 from anabranch.callbacks.monitor import Mode, Monitor
@@ -38,6 +36,18 @@ class Patient(Configured):
         self._begin()
         self.watch.settle(self.model)
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, and for how many epochs there was no better."""
+        return {"best": self.watch.best, "wait": self.wait}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set what ``get_state`` returned.
+
+        Args:
+            state: the state.
+        """
+        self.watch.best, self.wait = state["best"], state["wait"]
+
 
 class EarlyStopping(Patient):
     """End training when ``monitor`` has not improved for ``patience`` epochs (Prechelt 1998, *Early stopping - but when?*).
@@ -66,6 +76,22 @@ class EarlyStopping(Patient):
         self.stopped_epoch = 0
         self.best_epoch = 0
         self.best_weights: list[Any] | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, its epoch and its weights, and for how many epochs there was no better."""
+        own = {name: getattr(self, name) for name in ("stopped_epoch", "best_epoch", "best_weights")}
+        return {**super().get_state(), **own}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set what ``get_state`` returned.
+
+        Args:
+            state: the state.
+        """
+        super().set_state(state)
+        self.stopped_epoch, self.best_epoch, self.best_weights = (
+            state["stopped_epoch"], state["best_epoch"], state["best_weights"]
+        )  # fmt: skip
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare, and stop where patience has run out."""
@@ -98,127 +124,3 @@ class EarlyStopping(Patient):
             if self.verbose:
                 say(f"The weights are those of epoch {self.best_epoch + 1}, the best")
             self.model.set_weights(self.best_weights)
-
-
-def _filepath(value: object, owner: object, name: str) -> str:
-    found = str(value)
-    if Path(found).suffix != ".safetensors":
-        raise ArgumentError(
-            "Checkpoints are weights in a safetensors file.",
-            expected="a name ending in .safetensors",
-            got=repr(found),
-            repair=f"filepath={_renamed(found)!r}",
-        )
-    return found
-
-
-def _frequency(value: object, owner: object, name: str) -> int | Literal["epoch"]:
-    if value != "epoch" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ArgumentTypeError("save_freq must be 'epoch' or a number of batches.", got=repr(value))
-    return value  # type: ignore[no-any-return]  # checked above
-
-
-class ModelCheckpoint(Configured):
-    """Write the weights after each epoch (or each ``save_freq`` batches), all or only where ``monitor`` improved.
-
-    A file is complete or absent. Whole models are not written yet: with either value of ``save_weights_only`` the file holds
-    the weights, and its name says so.
-
-    Example:
-        >>> checkpoint = ModelCheckpoint("{epoch:02d}-{val_loss:.2f}.safetensors", save_best_only=True)
-        >>> checkpoint.monitor
-        'val_loss'
-    """
-
-    filepath: Field[str | Path, str] = field(
-        convert=_filepath,
-        doc="a name ending in ``.safetensors``; it may hold ``epoch``, ``batch`` (where ``save_freq`` is a number) and any "
-        'entry of the logs: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``.',
-    )
-    monitor: Field[str, str] = text(default="val_loss", doc="the entry of the logs that ``save_best_only`` goes by.")
-    verbose: Field[int | bool, int] = verbosity("1 prints what is written.")
-    save_best_only: Field[bool, bool] = boolean(
-        default=False, doc="write only where ``monitor`` is better than ever; while it has never been measured, write always."
-    )
-    save_weights_only: Field[bool, bool] = boolean(default=False, doc="as in Keras; see above.")
-    mode: Field[Mode, Mode] = choice("auto", "min", "max", default="auto", doc="'min', 'max', or 'auto', by the metric's name.")
-    save_freq: Field[int | Literal["epoch"], int | Literal["epoch"]] = field(
-        default="epoch", convert=_frequency, doc="'epoch', or a number of batches."
-    )
-    initial_value_threshold: Field[float | None, float | None] = number(
-        default=None, optional=True, doc="the value to beat at first."
-    )
-
-    def _check(self) -> None:
-        super()._check()
-        self.watch = Monitor(self.monitor, self.mode, best=self.initial_value_threshold)
-        self._epoch = 0
-        self._batches = 0
-        if self.save_freq != "epoch":
-            self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]  # only then is it called for batches
-
-    @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.watch.best
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Determine which direction is better."""
-        self.watch.name = self.monitor
-        if self.save_best_only:
-            self.watch.settle(self.model)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Remember the epoch."""
-        self._epoch = epoch
-
-    def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
-        self._batches += 1
-        if self.save_freq != "epoch" and self._batches % self.save_freq == 0:
-            self._save(logs or {}, batch=batch + 1)
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save where it is due."""
-        self._epoch = epoch
-        if self.save_freq == "epoch":
-            self._save(logs or {})
-
-    def _save(self, logs: Logs, **more: int) -> None:
-        why = ""
-        if self.save_best_only:
-            value, best = self.watch.read(logs), self.watch.best
-            if value is None and best is not None:
-                return
-            if value is not None:
-                if not self.watch.improves(value):
-                    return
-                self.watch.best = value
-                why = f", {self.watch.name} {value:.5g}" + (f" after {best:.5g}" if best is not None else "")
-        path = self._path(logs, more)
-        with reached("write", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(path)
-        if self.verbose:
-            say(f"Epoch {self._epoch + 1}: saved {path}{why}")
-
-    def _path(self, logs: Logs, more: dict[str, int]) -> Path:
-        known = {**logs, "epoch": self._epoch + 1, **more}
-        try:
-            return Path(self.filepath.format(**known))
-        except KeyError as error:
-            raise ArgumentError(
-                f"The checkpoint's name asks for {error}, which is not measured.",
-                expected=f"one of: {', '.join(sorted(known))}",
-                got=self.filepath,
-            ) from error
-
-
-def _renamed(name: str) -> str:
-    """Return the name with the ending that weights have here.
-
-    >>> _renamed("best.weights.h5"), _renamed("runs/{epoch:02d}-{val_loss:.2f}.keras"), _renamed("runs/{val_loss:.2f}")
-    ('best.safetensors', 'runs/{epoch:02d}-{val_loss:.2f}.safetensors', 'runs/{val_loss:.2f}.safetensors')
-    """
-    for ending in (".weights.h5", ".keras", ".h5", ".hdf5", ".ckpt", ".pt", ".pth"):
-        name = name.removesuffix(ending)
-    return f"{name}.safetensors"

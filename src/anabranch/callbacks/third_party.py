@@ -5,7 +5,7 @@ from __future__ import annotations
 from anabranch._asked import method
 from anabranch.callbacks.callback import HOOKS, Callback
 
-_SETTERS = ("set_model", "set_params")
+_OTHERS = ("set_model", "set_params", "on_close", "get_state", "set_state")
 
 
 class ThirdPartyCallback(Callback):
@@ -18,7 +18,7 @@ class ThirdPartyCallback(Callback):
     def __init__(self, inner: object) -> None:
         super().__init__()
         self.inner = inner
-        for name in (*HOOKS, *_SETTERS, "on_close"):
+        for name in (*HOOKS, *_OTHERS):
             hook = method(inner, name)
             if hook is not None:
                 setattr(self, name, hook)
