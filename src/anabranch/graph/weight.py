@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anabranch._types import Tensor as EngineTensor
 
 T = TypeVar("T")
+NARROW = frozenset(("bfloat16", "float8_e4m3fn", "float8_e5m2"))  # floats that NumPy lacks
 Aggregation = Literal["none", "mean", "sum", "only_first_replica"]  # over devices, in Keras's words
 
 
@@ -203,9 +204,9 @@ class Weight(Operators["EngineTensor"]):
             raise
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """Return the values as an array in Keras's axis order; bfloat16, which NumPy lacks, as float32."""
+        """Return the values as an array in Keras's axis order; bfloat16 and float8, which NumPy lacks, as float32."""
         tensor = self.engine.shown(self).detach().cpu()
-        values: np.ndarray[Any, Any] = (tensor.float() if self.dtype == "bfloat16" else tensor).numpy().copy()
+        values: np.ndarray[Any, Any] = (tensor.float() if self.dtype in NARROW else tensor).numpy().copy()
         return values
 
     def assign(self, value: object) -> Weight:

@@ -367,12 +367,14 @@ class Structure(Trainer):
         """
         self.compile(**training.compile_arguments(config))
 
-    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the weights to a file.
 
         Args:
-            filepath: the file, whose name ends in ``.weights.h5``, which Keras reads, or in ``.safetensors``.
+            filepath: the file, whose name ends in ``.weights.h5``, which Keras reads, or in ``.safetensors``; with
+                ``max_shard_size`` the index, in ``.weights.json`` or ``.safetensors.index.json``.
             overwrite: whether a file of that name is replaced; else it is an error.
+            max_shard_size: how many GB of values a file holds at most; the weights are written in as many as it takes.
 
         Example:
             >>> import os
@@ -382,13 +384,14 @@ class Structure(Trainer):
             >>> os.listdir()
             ['w.safetensors']
         """
-        saving.save_weights(self, filepath, overwrite=overwrite)
+        saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False) -> None:
         """Read the weights from a file, by path and shape; nothing changes unless all of them fit.
 
         Args:
-            filepath: the file, whose name ends in ``.weights.h5``, as Keras writes it, or in ``.safetensors``.
+            filepath: the file, whose name ends in ``.weights.h5``, as Keras writes it, or in ``.safetensors``; or the index
+                of several.
             skip_mismatch: load what fits and warn of the rest.
 
         Example:

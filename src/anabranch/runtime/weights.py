@@ -14,7 +14,7 @@ from anabranch import _process, config
 from anabranch._asked import described
 from anabranch._errors import ArgumentTypeError, EngineError
 from anabranch.graph import Weight
-from anabranch.graph.weight import SeededInitializer
+from anabranch.graph.weight import NARROW, SeededInitializer
 from anabranch.runtime import state
 from anabranch.runtime.devices import device
 from anabranch.runtime.narrow import from_array
@@ -71,7 +71,7 @@ def _initial_value(weight: Weight) -> torch.Tensor:
 
 def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     """Return the initial value in Keras's axis order, a function of seed, owning model and path."""
-    kind = "float32" if weight.dtype == "bfloat16" else weight.dtype  # NumPy has no bfloat16
+    kind = "float32" if weight.dtype in NARROW else weight.dtype
     key = f"{config.seed()}/{weight.home.ordinal}/{weight.path}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     if isinstance(weight.initializer, SeededInitializer):

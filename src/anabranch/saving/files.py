@@ -1,4 +1,4 @@
-"""One way to write a file for every format: it is the old one or the new one, whatever happens meanwhile."""
+"""One way to write files for every format: they are the old ones or the new ones, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from pathlib import Path
+from types import TracebackType
 
 from anabranch._errors import ArgumentError
 from anabranch._files import reached
@@ -17,25 +18,58 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         FileError: of the class and number of what went wrong; what was there before is untouched.
     """
-    with reached("write", path, "; what was there before is untouched"):
-        target = Path(os.path.realpath(path))
-        mode = _mode(target)
-        if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a device or a pipe has no older content
-            target.write_bytes(data)
-            return
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
+    with Replacement() as files:
+        files.add(path, data)
+        files.commit()
+
+
+class Replacement:
+    """Files that replace others together: all are written beside these and flushed to the disk before the first is renamed.
+
+    A process that ends between the first renaming and the last leaves new files beside old ones: the last one added is what
+    tells them apart.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Path, Path, Path]] = []  # the name that was given, the part, what the part replaces
+
+    def __enter__(self) -> Replacement:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for _, part, _ in self._parts:
+            with contextlib.suppress(OSError, ValueError):
+                part.unlink()
+
+    def add(self, path: Path, data: bytes) -> None:
+        """Write what will be at a path."""
+        with _writing(path):
+            target = Path(os.path.realpath(path))
+            mode = _mode(target)
+            if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a device or a pipe has no older content
+                target.write_bytes(data)
+                return
+            part = target.with_name(f".{target.name}.{os.getpid()}.part")
+            self._parts.append((path, part, target))
             with part.open("wb") as file:
                 if mode is not None:
                     part.chmod(stat.S_IMODE(mode))
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(target)
-        finally:
-            with contextlib.suppress(OSError, ValueError):
-                part.unlink()
-        _flush_folder(target.parent)
+
+    def commit(self) -> None:
+        """Rename everything, in the order in which it was added."""
+        for path, part, target in self._parts:
+            with _writing(path):
+                part.replace(target)
+        for folder in dict.fromkeys(target.parent for _, _, target in self._parts):
+            _flush_folder(folder)
+        self._parts.clear()
+
+
+def _writing(path: Path) -> contextlib.AbstractContextManager[None]:
+    return reached("write", path, "; what was there before is untouched")
 
 
 def check_free(path: Path, overwrite: bool) -> None:

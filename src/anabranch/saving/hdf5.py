@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from anabranch._errors import AnabranchError, FileFormatError, MissingExtraError
-from anabranch.saving import bfloat16
+from anabranch.saving import narrow
 from anabranch.saving.matching import Stored
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 MOST_OBJECTS = 1_000_000
 UNSUSPICIOUS = 1 << 26  # bytes that an array may declare whatever the file stores of it
+_LONGEST = 40  # letters of a type in a message
 MOST_EXPANSION = 1_000  # times what is stored, which compression does not reach on weights
 _FILTERS = frozenset((1, 2, 3, 32000))  # deflate, shuffle, checksum, LZF: others would load a plugin
-_BFLOAT16 = "bfloat16"
+_DTYPE = "dtype"  # the attribute that names a type which HDF5 lacks; Keras has it for bfloat16
 
 
 class Group(NamedTuple):
@@ -34,35 +35,40 @@ class Group(NamedTuple):
 
     path: str
     name: str | None
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Stored]
 
 
-def written(groups: Iterator[Group]) -> bytes:
-    """Return a file of these arrays."""
+def written(groups: Iterable[Group], attributes: Mapping[str, str] | None = None) -> bytes:
+    """Return a file of these arrays.
+
+    Args:
+        groups: what it holds.
+        attributes: words for readers of the file.
+    """
     h5py = _h5py()
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
+        file.attrs.update(attributes or {})
         for path, name, arrays in groups:
             group = file.require_group(path)
             if name is not None:
                 group.attrs["name"] = name
-            for key, values in arrays.items():
-                group.create_dataset(key, data=values)
-                if values.dtype.kind == "V":
-                    group[key].attrs["dtype"] = _BFLOAT16
+            for key, array in arrays.items():
+                values = array.read()
+                if array.dtype in narrow.BITS:  # as Keras has bfloat16: opaque bytes
+                    values = narrow.bits_of(values, array.dtype)
+                    group.create_dataset(key, data=values.view(f"V{values.itemsize}"))
+                    group[key].attrs[_DTYPE] = array.dtype
+                else:
+                    group.create_dataset(key, data=values)
     return buffer.getvalue()
 
 
-def as_bfloat16(values: Array) -> Array:
-    """Return float32 values that are bfloat16's as Keras stores these: two opaque bytes each."""
-    return bfloat16.bits_of(values).view("V2")
-
-
-def stored(data: bytes, source: str) -> dict[str, Stored]:
-    """Return the arrays of a file by path; each is read when it is asked for, from memory.
+def stored(data: bytes | IO[bytes], source: str) -> dict[str, Stored]:
+    """Return the arrays of a file by path; each is read when it is asked for.
 
     Args:
-        data: the file.
+        data: the file, open until all are read, or its content.
         source: what errors call it.
 
     Raises:
@@ -70,11 +76,21 @@ def stored(data: bytes, source: str) -> dict[str, Stored]:
     """
     h5py = _h5py()
     try:
-        file = h5py.File(io.BytesIO(data), "r")
+        file = h5py.File(io.BytesIO(data) if isinstance(data, bytes) else data, "r")
         return dict(_arrays(h5py, file, source))
     except AnabranchError:
         raise
     except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, ValueError, … for damage
+        raise _damaged(source, error) from error
+
+
+def words(data: IO[bytes], source: str) -> dict[str, str]:
+    """Return the words for readers in a file: its attributes that are texts."""
+    h5py = _h5py()
+    try:
+        with h5py.File(data, "r") as file:
+            return {key: value for key, value in file.attrs.items() if isinstance(value, str)}
+    except Exception as error:
         raise _damaged(source, error) from error
 
 
@@ -109,9 +125,14 @@ def _checked(h5py: Any, array: Any, path: str, source: str) -> Stored:
         raise FileFormatError(f"{path!r} in {source} is no array.")
     if array.external or array.is_virtual:
         raise FileFormatError(f"{path!r} in {source} has its values in another file, which is not opened.")
-    is_bfloat16 = array.attrs.get("dtype") == _BFLOAT16 and array.dtype == "V2"
-    if array.dtype.kind not in "fiub" and not is_bfloat16:
-        raise FileFormatError(f"{path!r} in {source} has a type that no weight has.", got=str(array.dtype))
+    dtype = str(array.attrs.get(_DTYPE, ""))[:_LONGEST]
+    is_narrow = dtype in narrow.BITS and array.dtype == narrow.BITS[dtype].replace("<u", "V").replace("u", "V")
+    if array.dtype.kind not in "fiub" and not is_narrow:
+        raise FileFormatError(
+            f"{path!r} in {source} has a type that no weight has.", got=f"{array.dtype} {dtype}".strip(),
+            expected="booleans, integers, floats; bfloat16 and float8 as opaque bytes with the attribute dtype",
+            repair="convert it to floats, or to int8, with the library that wrote the file",
+        )  # fmt: skip
     plist = array.id.get_create_plist()
     filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
     if not filters <= _FILTERS:
@@ -128,9 +149,9 @@ def _checked(h5py: Any, array: Any, path: str, source: str) -> Stored:
             values: Array = array[()]
         except Exception as error:
             raise _damaged(source, error) from error
-        return bfloat16.from_bits(values.view("<u2")) if is_bfloat16 else values
+        return narrow.from_bits(values.view(narrow.BITS[dtype]), dtype) if is_narrow else values
 
-    return Stored(tuple(array.shape), read)
+    return Stored(tuple(array.shape), read, dtype if is_narrow else array.dtype.name)
 
 
 def _damaged(source: str, error: Exception) -> FileFormatError:

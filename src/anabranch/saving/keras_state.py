@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, cast
 
 from anabranch.graph import AnyModel, Operation, Weight
 from anabranch.graph.call_site import warn
-from anabranch.saving import hdf5, keras_paths, matching
+from anabranch.saving import keras_paths, matching
 from anabranch.saving.hdf5 import Group
 from anabranch.saving.matching import Stored, Wanted
-
-if TYPE_CHECKING:
-    import numpy as np
 
 OPTIMIZER = "optimizer/"
 _COUNTS = 2  # variables of an optimizer that has not seen any weights: the iteration, the learning rate
@@ -42,21 +39,16 @@ class Compiled(AnyModel, Protocol):
 def groups(model: Compiled, *, optimizer: bool = True) -> Iterator[Group]:
     """Yield what a file holds of each layer, and of the optimizer."""
     for path, layer, weights in keras_paths.owned(cast("Operation", model)):
-        yield Group(path, layer.name, _arrays(weights))
+        yield _group(path, layer.name, weights)
     if optimizer and model.optimizer is not None:
         if model.built:
             model.optimizer.build(model.trainable_weights)  # so that its state is whole, which Keras wants
         for path, weights in model.optimizer.variables_by_path.items():
-            yield Group(f"{OPTIMIZER}{path}vars", model.optimizer.name, _arrays(weights))
+            yield _group(f"{OPTIMIZER}{path}vars", model.optimizer.name, weights)
 
 
-def _arrays(weights: Any) -> dict[str, np.ndarray[Any, Any]]:
-    return {str(index): _values(weight) for index, weight in enumerate(weights)}
-
-
-def _values(weight: Weight) -> np.ndarray[Any, Any]:
-    values = weight.numpy()
-    return hdf5.as_bfloat16(values) if weight.dtype == "bfloat16" else values
+def _group(path: str, name: str | None, weights: Sequence[Weight]) -> Group:
+    return Group(path, name, {str(index): matching.of_weight(weight) for index, weight in enumerate(weights)})
 
 
 def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mismatch: bool = False) -> None:

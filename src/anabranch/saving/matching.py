@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from anabranch._errors import MOST_SHOWN, FileFormatError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.call_site import warn
+from anabranch.saving import narrow
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 class Stored(NamedTuple):
-    """An array of a file, which has not been read yet."""
+    """An array that a file has or will have, which has not been read yet.
+
+    Args:
+        shape: its shape.
+        read: returns its values; narrow floats as float32.
+        dtype: the name of its type.
+    """
 
     shape: Shape
     read: Callable[[], np.ndarray[Any, Any]]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its values take in a file."""
+        import numpy as np
+
+        kind = narrow.BITS.get(self.dtype, self.dtype)
+        return math.prod(cast("tuple[int, ...]", self.shape)) * np.dtype(kind).itemsize
+
+
+def of_weight(weight: Weight) -> Stored:
+    """Return a weight as an array that is read when it is written."""
+    return Stored(weight.shape, weight.numpy, weight.dtype)
 
 
 class Wanted(NamedTuple):

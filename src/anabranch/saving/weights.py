@@ -1,7 +1,9 @@
-"""Weights in files: ``.weights.h5`` as Keras has them, or ``.safetensors`` by path; written whole or not at all."""
+"""Weights in files: as Keras has them or by path, in one file or in shards; written whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from anabranch._arguments import checked
@@ -9,8 +11,10 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch._files import reached
 from anabranch.graph import AnyModel, Operation, Weight
-from anabranch.saving import files, hdf5, keras_file, keras_state, matching, safetensors_format
-from anabranch.saving.matching import Wanted
+from anabranch.graph.call_site import warn
+from anabranch.saving import files, hdf5, keras_file, keras_state, matching, safetensors_format, sharded
+from anabranch.saving.hdf5 import Group
+from anabranch.saving.matching import Stored, Wanted, of_weight
 
 HDF5, SAFETENSORS = ".weights.h5", ".safetensors"
 WHOLE = keras_file.ENDING  # from which load_weights takes the weights alone
@@ -38,13 +42,18 @@ def weight_paths(model: AnyModel) -> dict[str, Weight]:
 
 
 @checked
-def save_weights(model: keras_state.Compiled, filepath: str | Path, overwrite: bool = True) -> None:
+def save_weights(
+    model: keras_state.Compiled, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None
+) -> None:
     """Write all weights in Keras's axis order; the file appears under its name only when it is whole.
 
     Args:
         model: the model.
-        filepath: the file, whose name ends in ``.weights.h5``, which Keras reads, or in ``.safetensors``.
+        filepath: the file, whose name ends in ``.weights.h5``, which Keras reads, or in ``.safetensors``; with
+            ``max_shard_size`` that of the index, in ``.weights.json`` or ``.safetensors.index.json``.
         overwrite: whether a file of that name is replaced; else it is an error.
+        max_shard_size: how many GB of values a file holds at most; the weights are written in as many as it takes, beside
+            an index that says what is where.
 
     Raises:
         FileError: the file could not be written; what was there before is untouched.
@@ -56,16 +65,52 @@ def save_weights(model: keras_state.Compiled, filepath: str | Path, overwrite: b
         >>> os.listdir()
         ['w.safetensors']
     """
-    path = _checked(filepath)
+    path = _checked(filepath, *sharded.INDICES)
     _check_model(model, "save_weights")
+    if max_shard_size is not None:
+        path = _index_name(path, max_shard_size)
+    elif path.name.endswith(sharded.INDICES):
+        raise ArgumentError(
+            "The index of several files is written where their size is given.", got=str(filepath),
+            repair="save_weights(…, max_shard_size=5), in GB",
+        )  # fmt: skip
     files.check_free(path, overwrite)
     if not model.built:
         raise NotReadyError(f"Model {model.name!r} has no weights yet.", repair="build it first: model.build((None, …))")
-    if path.name.endswith(HDF5):
-        data = hdf5.written(keras_state.groups(model))
+    if path.name.endswith((HDF5, sharded.HDF5_INDEX)):
+        groups = list(keras_state.groups(model))
     else:
-        data = safetensors_format.written({name: weight.numpy() for name, weight in weight_paths(model).items()})
-    files.write(path, data)
+        groups = [Group("", None, {path: of_weight(weight)}) for path, weight in weight_paths(model).items()]
+    write(path, groups, max_shard_size)
+
+
+def write(path: Path, groups: Sequence[Group], max_shard_size: float | None = None) -> None:
+    """Write arrays in the format that a name ends in."""
+    if max_shard_size is not None:
+        sharded.save(path, groups, max_shard_size * sharded.GIGABYTE)
+    elif path.name.endswith(HDF5):
+        files.write(path, hdf5.written(groups))
+    else:
+        files.write(path, safetensors_format.written({key: each for group in groups for key, each in group.arrays.items()}))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Mapping[str, Stored]]:
+    """Yield the arrays of a file by path, of any format that its name may end in; they are read while it is open."""
+    with contextlib.ExitStack() as stack:
+        if path.name.endswith(sharded.INDICES):
+            yield sharded.stored(path, stack)
+            return
+        with reached("read", path):
+            file = stack.enter_context(path.open("rb"))
+        if path.name.endswith(SAFETENSORS):
+            yield safetensors_format.stored(file, str(path))
+        elif path.name.endswith(HDF5):
+            yield hdf5.stored(file, str(path))
+        else:
+            with reached("read", path):
+                data = file.read()
+            yield keras_file.stored_weights(data, str(path))
 
 
 @checked
@@ -74,7 +119,8 @@ def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatc
 
     Args:
         model: the model.
-        filepath: the file, whose name ends in ``.weights.h5`` or ``.keras``, as Keras writes it, or in ``.safetensors``.
+        filepath: the file, whose name ends in ``.weights.h5`` or ``.keras``, as Keras writes it, or in ``.safetensors``; or
+            the index of several, ``.weights.json`` or ``.safetensors.index.json``.
         skip_mismatch: load what fits and warn of the rest: in ``.weights.h5`` a layer fits as a whole or not at all.
 
     Raises:
@@ -90,21 +136,33 @@ def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatc
         True
     """
     _check_model(model, "load_weights")
-    path = _checked(filepath, WHOLE)
+    path = _checked(filepath, WHOLE, *sharded.INDICES)
     if not model.built:
         raise NotReadyError(
             f"Model {model.name!r} has no weights yet, so none can be given values.",
             repair="build it first: call it on data, or model.build((None, …))",
         )
-    with reached("read", path):
-        data, owner = path.read_bytes(), f"model {model.name!r}"
-    if not path.name.endswith(SAFETENSORS):
-        stored = (hdf5.stored if path.name.endswith(HDF5) else keras_file.stored_weights)(data, str(path))
-        keras_state.load(model, stored, source=str(path), skip_mismatch=skip_mismatch)
-        return
-    wanted = {name: Wanted(weight, name, name) for name, weight in weight_paths(model).items()}
-    stored = safetensors_format.stored(data, str(path))
-    matching.fill(wanted, stored, source=str(path), owner=owner, skip_mismatch=skip_mismatch)
+    with opened(path) as stored:
+        if not path.name.endswith((SAFETENSORS, sharded.SAFETENSORS_INDEX)) or in_keras_form(stored):
+            keras_state.load(model, stored, source=str(path), skip_mismatch=skip_mismatch)
+            return
+        wanted = {name: Wanted(weight, name, name) for name, weight in weight_paths(model).items()}
+        matching.fill(wanted, stored, source=str(path), owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
+
+
+def in_keras_form(paths: Iterable[str]) -> bool:
+    """Return whether arrays are under Keras's paths, such as ``layers/dense/vars/0``, whatever the format."""
+    return all(path == "vars" or path.endswith("/vars") for path in (path.rpartition("/")[0] for path in paths))
+
+
+def _index_name(path: Path, max_shard_size: float) -> Path:
+    """Return the name of the index, where that of a single file was given."""
+    if not max_shard_size > 0:
+        raise ArgumentError("max_shard_size must be positive, in GB.", got=shown(max_shard_size))
+    index = sharded.index_of(path)
+    if index != path:
+        warn(f"With max_shard_size several files are written, and their index {index.name} in the place of {path.name}.")
+    return index
 
 
 def _check_model(model: object, function: str) -> None:
