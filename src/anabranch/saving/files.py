@@ -27,7 +27,7 @@ class Replacement:
     """Files that replace others together: all are written beside these and flushed to the disk before the first is renamed.
 
     A process that ends between the first renaming and the last leaves new files beside old ones: the last one added is what
-    tells them apart.
+    distinguishes them.
     """
 
     def __init__(self) -> None:
