@@ -197,11 +197,11 @@ def test_calls_of_a_long_lived_backbone_leave_nothing() -> None:
 
 def growth(repeat: Callable[[], Any], times: int) -> int:
     """Return how many bytes of Python's memory ``times`` repetitions leave, once caches are full."""
-    for _ in range(max(20, times // 10)):
-        repeat()
-    gc.collect()
-    tracemalloc.start()
+    tracemalloc.start()  # before caches are filled: what replaces an entry is no growth
     try:
+        for _ in range(max(20, times // 10)):
+            repeat()
+        gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(times):
             repeat()

@@ -5,6 +5,7 @@
       here:  pattern that begins what Anabranch gives
       Keras: pattern that begins what Keras gives
       among: pattern that is found in the script
+      torch: pattern that begins the versions of torch that show it
         a script that shows the difference; the test runs it, so that no entry is stale
 
 Any of the indented lines may be missing. Patterns are regular expressions; in them, the names below stand for what they name.
@@ -13,6 +14,7 @@ Any of the indented lines may be missing. Patterns are regular expressions; in t
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 from fuzz.beside import Difference
@@ -36,11 +38,14 @@ class Known:
         self.subject, _, self.what = _named(head).rpartition(": ")
         self.conditions = {line[2:7].rstrip(":"): _named(line[9:]) for line in rest if not line.startswith("    ")}
         self.shown = [line[4:] for line in rest if line.startswith("    ")]
+        self.holds = re.match(self.conditions.get("torch", ""), version("torch")) is not None
+        """Whether the torch that is installed shows it."""
 
     def fits(self, found: Difference) -> bool:
         """Return whether the entry speaks of a difference."""
         return (
-            re.fullmatch(self.subject, found.subject) is not None
+            self.holds
+            and re.fullmatch(self.subject, found.subject) is not None
             and re.fullmatch(self.what, found.what) is not None
             and re.match(self.conditions.get("here", ""), found.ours) is not None
             and re.match(self.conditions.get("Keras", ""), found.theirs) is not None
