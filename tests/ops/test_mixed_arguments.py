@@ -266,3 +266,36 @@ def test_saturating_reaches_the_greatest_integer_that_the_floats_hold() -> None:
 )
 def test_two_numbers_are_compared(number: float, other: float, less: bool) -> None:
     assert ops.less(number, other).item() is less
+
+
+def test_integers_of_two_dtypes_do_not_wrap_on_the_way_to_floats() -> None:
+    unsigned, signed = torch.tensor([0, 1], dtype=torch.uint8), torch.tensor(-2, dtype=torch.int8)
+    torch.testing.assert_close(ops.logaddexp2(unsigned, signed), torch.logaddexp2(unsigned.float(), signed.float()))
+    assert ops.hypot(torch.tensor([1], dtype=torch.int64), torch.tensor([1.0], dtype=torch.float16)).dtype == torch.float16
+
+
+def test_attention_of_several_unknown_sizes() -> None:
+    key, value, bias = symbol(None, 6, 2, None, dtype="int8"), torch.ones(3, 6, 2, 4), np.ones((3, 4, 5, 6), "float32")
+    found = ops.dot_product_attention(symbol(None, None, 4, 4, dtype="float16"), key, value, bias=bias)
+    assert (found.shape, found.dtype) == ((3, 5, 4, 4), "float32")
+    with pytest.raises(ValueError, match="dot_product_attention"):
+        ops.dot_product_attention(symbol(None, 4, 4, 4), symbol(None, 6, 2, 4), value, bias=bias)
+
+
+@pytest.mark.parametrize(("heads", "shared"), [(4, 2), (2, 2), (4, 1)])
+def test_attention_of_numbers_of_heads_that_are_not_known(heads: int, shared: int) -> None:
+    query, key = symbol(None, 5, None, 4), symbol(None, 6, None, 4)
+    model = Model([query, key], ops.dot_product_attention(query, key, key))
+    given = torch.rand(3, 5, heads, 4), torch.rand(3, 6, shared, 4)
+    torch.testing.assert_close(model([*given]), ops.dot_product_attention(*given, given[1]))
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 1), (1, 1, 1), (1, 4, 3)])
+def test_means_over_3d_windows_that_only_padding_behind_fills(shape: tuple[int, int, int]) -> None:
+    x = torch.rand(2, *shape, 3)
+    found = ops.average_pool(x, 2, 2, "same")
+    for axis, size in enumerate(shape, 1):  # padding is behind alone, and not counted
+        pieces = [piece.mean(axis, keepdim=True) for piece in x.split(2, axis)]
+        x = torch.cat(pieces, axis)
+        assert x.shape[axis] == -(-size // 2)
+    torch.testing.assert_close(found, x)

@@ -415,20 +415,30 @@ def written(inputs: Array, *others: object, **more: object) -> Answer:
     )
 
 
-def attention(query: object, key: object, value: object, **others: object) -> Answer:
+def attention(query: object, key: object, value: object, bias: object = None, mask: object = None, **others: object) -> Answer:
     """Say that each query gives a mean of values: (B, T, N, H), (B, S, K, H), (B, S, K, V) -> (B, T, N, V)."""
-    if not (_known(query) and _known(key) and _known(value)) or {len(x.shape) for x in (query, key, value)} != {4}:
+    given = [x for x in (query, key, value, bias, mask) if x is not None]
+    if not _have_rank(given, 4):
         return None
-    kinds = {dtype_name(x) for x in (query, key, value)}
-    batches = {x.shape[0] for x in (query, key, value)} - {None}
-    pairs = [(query.shape[3], key.shape[3]), *zip(key.shape[1:3], value.shape[1:3], strict=True)]
-    clash = len(batches) > 1 or any(None not in pair and pair[0] != pair[1] for pair in pairs)
-    heads, shared = query.shape[2], key.shape[2] or value.shape[2]
-    if clash or len(kinds) > 1 or "float" not in "".join(kinds) or (heads and shared and heads % shared):
+    q, k, v = given[:3]
+    columns = [
+        (q.shape[0], k.shape[0], v.shape[0]),
+        (k.shape[1], v.shape[1]),
+        (k.shape[2], v.shape[2]),
+        (q.shape[3], k.shape[3]),
+    ]
+    agreed = [{*column} - {None} for column in columns]
+    if any(len(known) > 1 for known in agreed):
         return None
-    if any(x is not None and (not _known(x) or len(x.shape) != 4) for x in (others.get("bias"), others.get("mask"))):
+    batch, keys, shared, _ = (next(iter(known), None) for known in agreed)
+    heads = q.shape[2]
+    if heads is not None and shared is not None and heads != shared and (not shared or heads % shared):
         return None
-    return Spec((next(iter(batches), None), query.shape[1], heads, value.shape[3]), dtype_name(query))
+    logits = Spec((batch, heads, q.shape[1], keys), result_dtype([q, k, v]))
+    added = _broadcast([logits, *given[3:]], _float(logits))
+    if added is None or any(size not in (None, new) for size, new in zip(logits.shape, added.shape, strict=True)):
+        return None
+    return Spec((added.shape[0], added.shape[2], added.shape[1], v.shape[3]), added.dtype)
 
 
 # What the rules ask
@@ -440,6 +450,11 @@ def _row_of_numbers(value: object) -> bool:
 
 def _all_numbers(values: dict[str, object]) -> bool:
     return all(isinstance(value, (int, float)) for value in values.values())
+
+
+def _have_rank(xs: list[object], rank: int) -> TypeGuard[list[Array]]:
+    """Return whether these are arrays, NumPy's too, with so many axes."""
+    return all(is_array(x) and len(x.shape) == rank and dtype_name(x) in DTYPES for x in xs)
 
 
 def _alike(xs: object) -> TypeGuard[Sequence[Array]]:

@@ -123,7 +123,9 @@ def _that_holds(number: int, value: Tensor) -> Tensor:
 
 def float_pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     """Return two operands as floats of one dtype: that of the one which is a float, else the default type."""
-    first, second = common(x1, x2)
+    first, second = tensor(x1), tensor(x2)
+    if "float" in dtype(first) + dtype(second):  # integers of two dtypes would wrap on the way to floats
+        first, second = common(first, second)
     return floats(first), floats(second)
 
 

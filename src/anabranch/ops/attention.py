@@ -53,10 +53,11 @@ def dot_product_attention(
                 got=str(shape(tensor(given))),
             )
     q, k, v = (x.transpose(1, 2) for x in map(floats, common(*arguments.values())))  # B N T H
-    heads, groups = shape(tensor(query))[2], shape(tensor(key))[2]
-    if heads is not None and groups is not None and heads != groups:
-        if not groups or heads % groups:
-            raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
+    heads, groups = sizes(tensor(query))[2], sizes(tensor(key))[2]
+    known = isinstance(heads, int) and isinstance(groups, int)
+    if known and heads != groups and (not groups or heads % groups):
+        raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
+    if not known or heads != groups:
         k, v = (torch.repeat_interleave(x, heads // groups, 1) for x in (k, v))
     added = None if bias is None else tensor(bias).to(runtime.dtype_of(dtype(q)))
     seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0

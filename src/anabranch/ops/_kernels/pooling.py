@@ -34,7 +34,7 @@ def _slide_max(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pad
 def _slide_mean(x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[int, int]]) -> Tensor:
     mean = _MEAN[len(window)]
     inside = _inside(pads, strides)
-    if inside is not None and not (len(window) == 3 and any(inside) and _is_small(x, window)):
+    if inside is not None and not (len(window) == 3 and (any(inside) or not is_even(pads)) and _is_small(x, window)):
         return mean(x, window, strides, inside, ceil_mode=not is_even(pads), count_include_pad=False)
     share = F.pad(torch.ones_like(x[:1, :1]), flat_pads(pads))  # how much of each window is not padding
     return mean(F.pad(x, flat_pads(pads)), window, strides) / mean(share, window, strides)
