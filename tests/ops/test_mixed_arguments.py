@@ -299,3 +299,18 @@ def test_means_over_3d_windows_that_only_padding_behind_fills(shape: tuple[int, 
         x = torch.cat(pieces, axis)
         assert x.shape[axis] == -(-size // 2)
     torch.testing.assert_close(found, x)
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (5, 1), (2, 5, 6)])
+def test_what_is_added_to_logits_broadcasts(shape: tuple[int, ...]) -> None:
+    x, bias = torch.rand(3, 6, 2, 4), torch.rand(shape)
+    right = ops.dot_product_attention(x[:, :5], x, x, bias=bias + torch.zeros(3, 2, 5, 6))
+    torch.testing.assert_close(ops.dot_product_attention(x[:, :5], x, x, bias=bias), right)
+    assert ops.dot_product_attention(symbol(None, 5, 2, 4), x, x, bias=bias).shape == (3, 5, 2, 4)
+
+
+def test_scales_over_axes_of_unknown_sizes() -> None:
+    x, scale = torch.rand(3, 4, 5), torch.rand(3, 5)
+    inputs = symbol(None, None, None)
+    result = ops.rms_normalization(inputs, scale, axis=(0, 2))
+    torch.testing.assert_close(Model(inputs, result)(x), ops.rms_normalization(x, scale, axis=(0, 2)))

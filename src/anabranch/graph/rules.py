@@ -417,10 +417,10 @@ def written(inputs: Array, *others: object, **more: object) -> Answer:
 
 def attention(query: object, key: object, value: object, bias: object = None, mask: object = None, **others: object) -> Answer:
     """Say that each query gives a mean of values: (B, T, N, H), (B, S, K, H), (B, S, K, V) -> (B, T, N, V)."""
-    given = [x for x in (query, key, value, bias, mask) if x is not None]
-    if not _have_rank(given, 4):
+    given, added = [query, key, value], [x for x in (bias, mask) if x is not None and not isinstance(x, (int, float))]
+    if not _have_rank(given, 4) or not _have_rank(added, 0, 1, 2, 3, 4):
         return None
-    q, k, v = given[:3]
+    q, k, v = given
     columns = [
         (q.shape[0], k.shape[0], v.shape[0]),
         (k.shape[1], v.shape[1]),
@@ -435,10 +435,10 @@ def attention(query: object, key: object, value: object, bias: object = None, ma
     if heads is not None and shared is not None and heads != shared and (not shared or heads % shared):
         return None
     logits = Spec((batch, heads, q.shape[1], keys), result_dtype([q, k, v]))
-    added = _broadcast([logits, *given[3:]], _float(logits))
-    if added is None or any(size not in (None, new) for size, new in zip(logits.shape, added.shape, strict=True)):
+    found = _broadcast([logits, *added], _float(logits))
+    if found is None or any(size not in (None, new) for size, new in zip(logits.shape, found.shape, strict=True)):
         return None
-    return Spec((added.shape[0], added.shape[2], added.shape[1], v.shape[3]), added.dtype)
+    return Spec((found.shape[0], found.shape[2], found.shape[1], v.shape[3]), found.dtype)
 
 
 # What the rules ask
@@ -452,9 +452,9 @@ def _all_numbers(values: dict[str, object]) -> bool:
     return all(isinstance(value, (int, float)) for value in values.values())
 
 
-def _have_rank(xs: list[object], rank: int) -> TypeGuard[list[Array]]:
-    """Return whether these are arrays, NumPy's too, with so many axes."""
-    return all(is_array(x) and len(x.shape) == rank and dtype_name(x) in DTYPES for x in xs)
+def _have_rank(xs: list[object], *ranks: int) -> TypeGuard[list[Array]]:
+    """Return whether these are arrays, NumPy's too, with one of some numbers of axes."""
+    return all(is_array(x) and len(x.shape) in ranks and dtype_name(x) in DTYPES for x in xs)
 
 
 def _alike(xs: object) -> TypeGuard[Sequence[Array]]:

@@ -59,8 +59,8 @@ def dot_product_attention(
         raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
     if not known or heads != groups:
         k, v = (torch.repeat_interleave(x, heads // groups, 1) for x in (k, v))
-    added = None if bias is None else tensor(bias).to(runtime.dtype_of(dtype(q)))
-    seen = None if mask is None else tensor(mask) if dtype(tensor(mask)) == "bool" else tensor(mask) != 0
+    added = None if bias is None else _matrix(bias).to(runtime.dtype_of(dtype(q)))
+    seen = None if mask is None else _matrix(mask) if dtype(tensor(mask)) == "bool" else _matrix(mask) != 0
     if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
         steps = sizes(tensor(query))[1], sizes(tensor(key))[1]
         before = runtime.create(torch.ones, steps, dtype=torch.bool, device=q.device).tril()
@@ -75,3 +75,9 @@ def dot_product_attention(
     logits = logits if added is None else logits + added
     logits = logits if seen is None else torch.where(seen, logits, -math.inf)
     return torch.matmul(torch.softmax(logits, -1), v).transpose(1, 2)
+
+
+def _matrix(value: TensorLike) -> Tensor:
+    """Return a tensor with two axes at least, which torch needs of what is added to logits."""
+    value = tensor(value)
+    return value if rank(value) > 1 else value.reshape(1, -1)

@@ -170,5 +170,6 @@ def _spread(vector: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Return a vector over ``axes`` as one that broadcasts with x."""
     if axes == tuple(range(rank(x) - len(axes), rank(x))):
         return vector
-    known = shape(x)
+    own = dict(zip(axes, shape(vector), strict=True)) if rank(vector) == len(axes) else {}
+    known = [own.get(place) if size is None else size for place, size in enumerate(shape(x))]
     return vector.reshape([(-1 if size is None else size) if place in axes else 1 for place, size in enumerate(known)])
