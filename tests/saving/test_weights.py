@@ -171,7 +171,7 @@ def test_a_file_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("name", ["saved.h5", "saved", "saved.npz"])
 def test_other_endings_are_refused_with_the_right_one(tmp_path: Path, name: str) -> None:
-    for use in (nested().save_weights, nested().load_weights):
+    for use in (nested().save_weights, nested().load_weights)[: 1 if name == "saved.h5" else 2]:  # Keras 2's can be read
         with pytest.raises(ArgumentError, match="how they are saved") as error:
             use(tmp_path / name)
         assert "saved.weights.h5" in str(error.value)

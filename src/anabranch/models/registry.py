@@ -7,7 +7,7 @@ from typing import Any
 
 from anabranch._errors import ArgumentError
 from anabranch.models.model import Model
-from anabranch.registry import Json, Registry, finder
+from anabranch.registry import Json, Registry, finder, scope
 
 
 class _Models(Registry[Model]):
@@ -38,7 +38,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
 
 @finder
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
-    """Return a new model from what ``model.to_json`` returned, ours or Keras's, with new weights.
+    """Return a new model from what ``model.to_json`` returned, ours or Keras's (also that of Keras 2), with new weights.
 
     Args:
         json_string: the JSON.
@@ -58,4 +58,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         config = json.loads(json_string)
     except (TypeError, ValueError) as error:
         raise ArgumentError("This is no JSON.", got=f"{json_string!r}"[:120]) from error
-    return deserialize(config, custom_objects)
+    from anabranch.saving import legacy_config  # which a description does without
+
+    with scope(custom_objects):
+        return deserialize(legacy_config.modernized(config) if isinstance(config, dict) else config)

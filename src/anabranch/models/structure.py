@@ -386,13 +386,14 @@ class Structure(Trainer):
         """
         saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
-    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False) -> None:
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
         """Read the weights from a file, by path and shape; nothing changes unless all of them fit.
 
         Args:
-            filepath: the file, whose name ends in ``.weights.h5``, as Keras writes it, or in ``.safetensors``; or the index
-                of several.
+            filepath: the file, whose name ends in ``.weights.h5`` or ``.h5``, as Keras writes it, or in ``.safetensors``; or
+                the index of several.
             skip_mismatch: load what fits and warn of the rest.
+            by_name: of ``.h5`` files, as Keras 2 wrote them: layers are found by their names, and others left out.
 
         Example:
             >>> from anabranch import Input, Model, layers
@@ -401,7 +402,7 @@ class Structure(Trainer):
             >>> first.save_weights("w.safetensors")
             >>> second.load_weights("w.safetensors")
         """
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch)
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
 
 def _with_replay(model: Structure, execution: engine.Execution, trains: bool) -> engine.Execution:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from anabranch._errors import AnabranchError, FileFormatError, MissingExtraError
@@ -19,9 +19,22 @@ if TYPE_CHECKING:
 MOST_OBJECTS = 1_000_000
 UNSUSPICIOUS = 1 << 26  # bytes that an array may declare whatever the file stores of it
 _LONGEST = 40  # letters of a type in a message
+MOST_TEXT, MOST_TEXT_EXPANSION = 1 << 28, 16  # bytes of an attribute, or times the file
 MOST_EXPANSION = 1_000  # times what is stored, which compression does not reach on weights
 _FILTERS = frozenset((1, 2, 3, 32000))  # deflate, shuffle, checksum, LZF: others would load a plugin
 _DTYPE = "dtype"  # the attribute that names a type which HDF5 lacks; Keras has it for bfloat16
+
+
+class Contents(NamedTuple):
+    """What a file holds.
+
+    Args:
+        arrays: the arrays by path; each is read when it is asked for.
+        texts: what the groups say: strings by path and by the attribute's name.
+    """
+
+    arrays: dict[str, Stored]
+    texts: dict[str, dict[str, list[str]]]
 
 
 class Group(NamedTuple):
@@ -74,14 +87,34 @@ def stored(data: bytes | IO[bytes], source: str) -> dict[str, Stored]:
     Raises:
         FileFormatError: the file is damaged, links to elsewhere, or declares what it does not store.
     """
+    return contents(data, source, ()).arrays
+
+
+def contents(data: bytes | IO[bytes], source: str, names: Collection[str]) -> Contents:
+    """Return the arrays of a file by path, and what its groups say in the attributes of these names.
+
+    Args:
+        data: the file, open until all are read, or its content.
+        source: what errors call it.
+        names: the attributes; a long list is in several, with numbers behind the name.
+
+    Raises:
+        FileFormatError: the file is damaged, links to elsewhere, or declares what it does not store.
+    """
     h5py = _h5py()
+    found = Contents({}, {})
     try:
         file = h5py.File(io.BytesIO(data) if isinstance(data, bytes) else data, "r")
-        return dict(_arrays(h5py, file, source))
+        for path, thing in _walked(h5py, file, source):
+            if not isinstance(thing, h5py.Group):
+                found.arrays[path] = _checked(h5py, thing, path, source)
+            elif names:
+                found.texts[path] = _texts(h5py, thing, names, data, source)
     except AnabranchError:
         raise
     except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, ValueError, … for damage
         raise _damaged(source, error) from error
+    return found
 
 
 def words(data: IO[bytes], source: str) -> dict[str, str]:
@@ -94,7 +127,42 @@ def words(data: IO[bytes], source: str) -> dict[str, str]:
         raise _damaged(source, error) from error
 
 
-def _arrays(h5py: Any, file: Any, source: str) -> Iterator[tuple[str, Stored]]:
+def _texts(h5py: Any, group: Any, names: Collection[str], data: bytes | IO[bytes], source: str) -> dict[str, list[str]]:
+    """Return attributes that are strings, or lists of them, by name."""
+    found: dict[str, list[str]] = {}
+    for key in sorted(group.attrs, key=lambda key: (len(key), key)):
+        name = key.rstrip("0123456789")
+        if name not in names:
+            continue
+        attribute = group.attrs.get_id(key)
+        if attribute.shape and h5py.check_string_dtype(attribute.dtype):  # each of many may be the same long one
+            longest, size = _longest_text(data)
+            if math.prod(attribute.shape) * longest > max(MOST_TEXT, MOST_TEXT_EXPANSION * size):
+                raise FileFormatError(
+                    f"The attribute {key!r} in {source} declares far more than the file holds.",
+                    got=f"{attribute.shape} strings of up to {longest:,} bytes",
+                )
+        value = group.attrs[key]
+        values = [value] if isinstance(value, (str, bytes)) else list(value)
+        found.setdefault(name, []).extend(each.decode() if isinstance(each, bytes) else str(each) for each in values)
+    return found
+
+
+def _longest_text(data: bytes | IO[bytes]) -> tuple[int, int]:
+    """Return how long a string of variable length can be, as those are in heaps, which say their size; and the file's size."""
+    if not isinstance(data, bytes):
+        data.seek(0)
+        data = data.read()
+    longest, at = 0, data.find(b"GCOL")
+    while at >= 0:
+        longest = max(longest, int.from_bytes(data[at + 8 : at + 16], "little"))
+        at = data.find(b"GCOL", at + 4)
+    return min(longest, len(data)), len(data)
+
+
+def _walked(h5py: Any, file: Any, source: str) -> Iterator[tuple[str, Any]]:
+    """Yield groups and arrays by path, each once."""
+    yield "", file
     stack = [("", file)]
     seen = {_address(h5py, file)}
     while stack:
@@ -108,10 +176,9 @@ def _arrays(h5py: Any, file: Any, source: str) -> Iterator[tuple[str, Stored]]:
             if address in seen or len(seen) > MOST_OBJECTS:
                 raise FileFormatError(f"{source} is no file of weights: {path!r} is there twice, or it has too many parts.")
             seen.add(address)
+            yield path, thing
             if isinstance(thing, h5py.Group):
                 stack.append((f"{path}/", thing))
-            else:
-                yield path, _checked(h5py, thing, path, source)
 
 
 def _address(h5py: Any, thing: Any) -> tuple[int, int]:

@@ -7,40 +7,24 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
-from anabranch import config as settings, registry
+from anabranch import registry
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, FileFormatError
+from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError
 from anabranch._files import reached
-from anabranch._sharing import sharing
 from anabranch.graph import Operation
 from anabranch.graph.call_site import warn
 from anabranch.registry import Json
-from anabranch.saving import archive, files, hdf5, keras_state
+from anabranch.saving import archive, files, hdf5, keras_state, legacy_h5, reading
 from anabranch.saving.matching import Stored
+from anabranch.saving.reading import SavedModel
 
 ENDING = ".keras"
 FORMAT = 1  # of what we add; a reader refuses a greater one
 KERAS_VERSION = "3.15.1"  # whose form is written
 _OWN_OPTIONS = ("auto_scale_loss", "remat")  # of compile, which Keras's does not take
-
-
-class SavedModel(keras_state.Compiled, Protocol):
-    """A model that can be saved."""
-
-    def get_compile_config(self) -> dict[str, Json]:
-        """Return the arguments of ``compile``."""
-
-    def compile_from_config(self, config: dict[str, Json]) -> None:
-        """Compile the model."""
-
-    def get_build_config(self) -> dict[str, Json]:
-        """Return what goes in."""
-
-    def build_from_config(self, config: dict[str, Json]) -> None:
-        """Make the weights."""
 
 
 @checked
@@ -122,7 +106,7 @@ def load_model(
         'adam'
     """
     registry.check_safe_mode(safe_mode)
-    path = _named(filepath)
+    path = _named(filepath, *legacy_h5.ENDINGS)
     with reached("read", path):
         folder = path.is_dir()
     if folder:
@@ -130,6 +114,8 @@ def load_model(
     source = str(path)
     with reached("read", path):
         data = path.read_bytes()
+    if path.suffix in legacy_h5.ENDINGS:
+        return _legacy_model(data, source, custom_objects, compile)
     members = archive.read(data, source)
     missing = [name for name in archive.MEMBERS if name not in members]
     if missing:
@@ -139,43 +125,27 @@ def load_model(
     added = _checked_additions(_parsed(members, archive.METADATA, source), source)
     config = _parsed(members, archive.CONFIG, source)
     build, compiled = config.pop("build_config", None), config.pop("compile_config", None)
-    with registry.scope(custom_objects), sharing():
-        model = _understood(lambda: _built(config, build), f"{archive.CONFIG} in {source}")
-        if compile and compiled:
-            options = added.get("compile", {})
-            _understood(lambda: model.compile_from_config({**compiled, **options}), f"compile_config in {source}")
+    arguments = {**compiled, **added.get("compile", {})} if compile and compiled else None
+    model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
     keras_state.load(model, hdf5.stored(members[archive.WEIGHTS], source), source=source)
+    return model
+
+
+def _legacy_model(data: bytes, source: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> SavedModel:
+    """Return the model of an ``.h5`` file."""
+    legacy = legacy_h5.read(data, source)
+    if legacy is None or legacy.config is None:
+        raise FileFormatError(f"{source} holds weights, and no model.", repair="make the model, then model.load_weights(…)")
+    compiled = legacy.training if compile else None
+    model = reading.model_of(legacy.config, None, compiled, custom_objects, source, "model_config")
+    legacy_h5.load_weights(model, legacy, source=source)
+    keras_state.load_optimizer(model, legacy_h5.optimizer_state(legacy), source)
     return model
 
 
 def stored_weights(data: bytes, source: str) -> dict[str, Stored]:
     """Return the arrays of a ``.keras`` file by path."""
     return hdf5.stored(archive.read(data, source).get(archive.WEIGHTS, b""), source)
-
-
-def _built(config: Json, build: Json) -> SavedModel:
-    strict = settings.strict_merges()
-    settings.set_strict_merges(False)  # what Keras broadcast without a word was not refused when the model was made
-    try:
-        model = registry.deserialize(config)
-    finally:
-        settings.set_strict_merges(strict)
-    if not (isinstance(model, Operation) and model.has_layers):
-        raise FileFormatError("The file describes no model.", got=f"a {type(model).__name__}")
-    found = cast("SavedModel", model)
-    if build and not found.built:
-        found.build_from_config(build)
-    return found
-
-
-def _understood(read: Any, source: str) -> Any:
-    """Return what ``read`` returns; whatever a config of another form makes it raise becomes an error that says so."""
-    try:
-        return read()
-    except AnabranchError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise FileFormatError(f"{source} cannot be understood.", got=f"{type(error).__name__}: {error}"[:200]) from error
 
 
 def _parsed(members: Mapping[str, bytes], name: str, source: str) -> dict[str, Json]:
@@ -199,14 +169,14 @@ def _checked_additions(metadata: Mapping[str, Json], source: str) -> dict[str, J
             repair=f"pip install 'anabranch>={added.get('version')}'",
         )  # fmt: skip
     version = str(metadata.get("keras_version", ""))
-    if version.partition(".")[0] not in ("", "3"):
+    if version.partition(".")[0] not in ("", "2", "3"):
         raise FileFormatError(f"{source} was written by Keras {version}.", expected="a file of Keras 3")
     return added
 
 
-def _named(filepath: str | Path) -> Path:
+def _named(filepath: str | Path, *more: str) -> Path:
     path = Path(filepath)
-    if path.suffix != ENDING:
+    if path.suffix not in (ENDING, *more):
         raise ArgumentError(
             "A model is saved in a .keras file.", expected=f"a name ending in {ENDING}", got=str(filepath),
             repair=f"{path.with_suffix(ENDING)}",

@@ -12,6 +12,8 @@ from anabranch.saving.hdf5 import Group
 from anabranch.saving.matching import Stored, Wanted
 
 OPTIMIZER = "optimizer/"
+_RATE = f"{OPTIMIZER}vars/1"
+_METRICS = "metrics/"  # whose counts Keras 2 saved
 _COUNTS = 2  # variables of an optimizer that has not seen any weights: the iteration, the learning rate
 
 
@@ -59,13 +61,16 @@ def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mis
         for index, weight in enumerate(weights)
     }
     state = {path: each for path, each in stored.items() if path.startswith(OPTIMIZER)}
-    arrays = {path: each for path, each in stored.items() if path not in state}
+    arrays = {path: each for path, each in stored.items() if path not in state and not path.startswith(_METRICS)}
     matching.fill(wanted, arrays, source=source, owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
-    if model.optimizer is not None and state:
-        _load_optimizer(model.optimizer, model, state, source)
+    load_optimizer(model, state, source)
 
 
-def _load_optimizer(optimizer: Optimizer, model: Compiled, stored: Mapping[str, Stored], source: str) -> None:
+def load_optimizer(model: Compiled, stored: Mapping[str, Stored], source: str) -> None:
+    """Set the state of a model's optimizer where it has one, and the file has its arrays: ``optimizer/vars/0``, …."""
+    optimizer = model.optimizer
+    if optimizer is None or not stored:
+        return
     if all(path.rpartition("/")[2] in ("0", "1") for path in stored):  # it had not trained
         count = _COUNTS
     else:
@@ -76,6 +81,9 @@ def _load_optimizer(optimizer: Optimizer, model: Compiled, stored: Mapping[str, 
         for path, weights in optimizer.variables_by_path.items()
         for index, weight in enumerate(weights[:count])
     }
+    if len(stored) == len(wanted) - 1:  # Keras 2 has no variable for the learning rate
+        stored = {_after_rate(path): each for path, each in stored.items()}
+        del wanted[_RATE]
     if {path: each.weight.shape for path, each in wanted.items()} != {path: each.shape for path, each in stored.items()}:
         warn(
             f"The state of the optimizer in {source} is not that of {optimizer.name}, which begins anew: "
@@ -83,3 +91,8 @@ def _load_optimizer(optimizer: Optimizer, model: Compiled, stored: Mapping[str, 
         )
         return
     matching.fill(wanted, stored, source=source, owner=f"optimizer {optimizer.name!r}")
+
+
+def _after_rate(path: str) -> str:
+    group, _, index = path.rpartition("/")
+    return path if index == "0" else f"{group}/{int(index) + 1}"

@@ -12,7 +12,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch._files import reached
 from anabranch.graph import AnyModel, Operation, Weight
 from anabranch.graph.call_site import warn
-from anabranch.saving import files, hdf5, keras_file, keras_state, matching, safetensors_format, sharded
+from anabranch.saving import files, hdf5, keras_file, keras_state, legacy_h5, matching, safetensors_format, sharded
 from anabranch.saving.hdf5 import Group
 from anabranch.saving.matching import Stored, Wanted, of_weight
 
@@ -105,7 +105,7 @@ def opened(path: Path) -> Iterator[Mapping[str, Stored]]:
             file = stack.enter_context(path.open("rb"))
         if path.name.endswith(SAFETENSORS):
             yield safetensors_format.stored(file, str(path))
-        elif path.name.endswith(HDF5):
+        elif path.suffix in legacy_h5.ENDINGS:
             yield hdf5.stored(file, str(path))
         else:
             with reached("read", path):
@@ -114,14 +114,15 @@ def opened(path: Path) -> Iterator[Mapping[str, Stored]]:
 
 
 @checked
-def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatch: bool = False) -> None:
+def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Read all weights by path and shape; nothing changes unless every one of them fits.
 
     Args:
         model: the model.
-        filepath: the file, whose name ends in ``.weights.h5`` or ``.keras``, as Keras writes it, or in ``.safetensors``; or
+        filepath: the file, whose name ends in ``.weights.h5``, ``.keras`` or ``.h5``, as Keras has it, or ``.safetensors``; or
             the index of several, ``.weights.json`` or ``.safetensors.index.json``.
-        skip_mismatch: load what fits and warn of the rest: in ``.weights.h5`` a layer fits as a whole or not at all.
+        skip_mismatch: load what fits and warn of the rest: in HDF5 a layer fits as a whole or not at all.
+        by_name: of ``.h5`` files, as Keras 2 wrote them: layers are found by their names, and others left out.
 
     Raises:
         FileFormatError: the file is damaged, or weights are missing, left over or of another shape.
@@ -136,11 +137,25 @@ def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatc
         True
     """
     _check_model(model, "load_weights")
-    path = _checked(filepath, WHOLE, *sharded.INDICES)
+    path = _checked(filepath, WHOLE, *sharded.INDICES, *legacy_h5.ENDINGS)
     if not model.built:
         raise NotReadyError(
             f"Model {model.name!r} has no weights yet, so none can be given values.",
             repair="build it first: call it on data, or model.build((None, …))",
+        )
+    if path.suffix in legacy_h5.ENDINGS:
+        with reached("read", path):
+            file = path.open("rb")
+        with file:
+            legacy = legacy_h5.read(file, str(path))
+            if legacy is not None:
+                legacy_h5.load_weights(model, legacy, source=str(path), by_name=by_name, skip_mismatch=skip_mismatch)
+                return
+    if by_name:
+        raise ArgumentError(
+            "by_name=True is for .h5 files that name their layers, as Keras 2 wrote them.",
+            got=str(path),
+            repair="leave by_name out",
         )
     with opened(path) as stored:
         if not path.name.endswith((SAFETENSORS, sharded.SAFETENSORS_INDEX)) or in_keras_form(stored):

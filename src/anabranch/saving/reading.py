@@ -1,0 +1,77 @@
+"""From JSON to a model, whatever kind of file it came in: built, compiled, and errors that name the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar, cast
+
+from anabranch import config as settings, registry
+from anabranch._errors import AnabranchError, FileFormatError
+from anabranch._sharing import sharing
+from anabranch.graph import Operation
+from anabranch.registry import Json
+from anabranch.saving import keras_state, legacy_config
+
+T = TypeVar("T")
+
+
+class SavedModel(keras_state.Compiled, Protocol):
+    """A model that can be saved."""
+
+    def get_compile_config(self) -> dict[str, Json]:
+        """Return the arguments of ``compile``."""
+
+    def compile_from_config(self, config: dict[str, Json]) -> None:
+        """Compile the model."""
+
+    def get_build_config(self) -> dict[str, Json]:
+        """Return what goes in."""
+
+    def build_from_config(self, config: dict[str, Json]) -> None:
+        """Make the weights."""
+
+
+def model_of(
+    config: Json, build: Json, compiled: Json, custom_objects: Mapping[str, Any] | None, source: str, part: str
+) -> SavedModel:
+    """Return the model that a file describes, without its weights.
+
+    Args:
+        config: its JSON.
+        build: what goes in, where the JSON does not say so.
+        compiled: the arguments of ``compile``; nothing where it is not to be compiled.
+        custom_objects: the caller's own classes and functions by name.
+        source: what errors call the file.
+        part: what errors call the JSON in it.
+    """
+    with registry.scope(custom_objects), sharing():
+        model = _understood(lambda: _built(config, build), f"{part} in {source}")
+        if compiled:
+            arguments = legacy_config.modern_compile if legacy_config.is_old(config) else dict
+            _understood(lambda: model.compile_from_config(arguments(compiled)), f"What compile took, in {source},")
+    return model
+
+
+def _built(config: Json, build: Json) -> SavedModel:
+    strict = settings.strict_merges()
+    settings.set_strict_merges(False)  # what Keras broadcast without a word was not refused when the model was made
+    try:
+        model = registry.deserialize(legacy_config.modernized(config))
+    finally:
+        settings.set_strict_merges(strict)
+    if not (isinstance(model, Operation) and model.has_layers):
+        raise FileFormatError("The file describes no model.", got=f"a {type(model).__name__}")
+    found = cast("SavedModel", model)
+    if build and not found.built:
+        found.build_from_config(build)
+    return found
+
+
+def _understood(read: Callable[[], T], source: str) -> T:
+    """Return what ``read`` returns; whatever a config of another form makes it raise becomes an error that says so."""
+    try:
+        return read()
+    except AnabranchError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise FileFormatError(f"{source} cannot be understood.", got=f"{type(error).__name__}: {error}"[:200]) from error
