@@ -17,6 +17,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from anabranch import _docstrings
 from anabranch._arguments import checked
 from anabranch._asked import is_boolean, is_from, method, module_of, name_of, shown
+from anabranch._carrying import carried, found as found_beside, is_carried
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 from anabranch._sharing import note_read, numbered, read_before, sharing, without_single_numbers
@@ -206,11 +207,15 @@ def serialize(obj: Any) -> Json:
         return {"class_name": "__slice__", "config": {"start": obj.start, "stop": obj.stop, "step": obj.step}}
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
-    if method(obj, "tolist"):  # NumPy's and torch's values
+    kind = type(obj)
+    has_config, has_values = method(kind, "get_config"), method(obj, "tolist")  # values: NumPy's and torch's
+    plain = has_config or (is_from(obj, PACKAGE) if name_of(obj) else has_values and not obj.shape)
+    if not plain and (beside := carried(obj)):
+        return beside
+    if has_values:
         values, dtype = obj.tolist(), str(obj.dtype).removeprefix("torch.")
         return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
-    kind = type(obj)
-    if method(kind, "get_config"):
+    if has_config:
         return numbered(obj, described(kind, obj.get_config()))
     if callable(obj) and name_of(obj):
         if obj.__name__ == "<lambda>":
@@ -235,12 +240,14 @@ def described(kind: type, config: Json) -> dict[str, Json]:
     module, name = _module_of(kind), kind.__name__
     if module in _registries:
         module, name = _registries[module].address(kind)
-    return {
+    found = {
         "module": module,
         "class_name": name,
         "config": serialize(_lists(config)),
         "registered_name": _names.get(kind) if own else get_registered_name(kind),
     }
+    beside = None if own else carried(kind)
+    return found if beside is None else found | {"class": beside}
 
 
 def _lists(config: Json) -> Json:
@@ -340,6 +347,8 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
         import numpy as np
 
         return np.array(inner["value"], dtype=inner["dtype"])
+    if is_carried(config):
+        return found_beside(config)
     known = read_before(config)
     if known is not None:
         return known
@@ -350,7 +359,10 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
         )
     module = str(config.get("module"))
     name = str(inner) if kind == "function" else str(kind)
-    thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
+    if is_carried(config.get("class")):
+        thing = found_beside(config["class"])
+    else:
+        thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
     if thing is None:
         thing = _found(name, module, expected, function=kind == "function")
     return thing if kind == "function" else note_read(config, made(thing, inner))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import os
 import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,3 +130,155 @@ def test_a_torch_module_goes_through_torch_save(training: bool) -> None:
     x = torch.randn(3, 4)
     torch.testing.assert_close(twin(x.to(next(module.parameters()).device)), module(x.to(next(module.parameters()).device)))
     twin.eval()(x.to(next(module.parameters()).device))
+
+
+def dropping() -> ab.Model:
+    x = ab.Input((4,))
+    return ab.Model(x, layers.Dense(2, kernel_regularizer=Doubled(0.1))(layers.Dropout(0.3)(layers.BatchNormalization()(x))))
+
+
+class Doubled(ab.regularizers.Regularizer):
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, x: Any) -> Any:
+        return 2 * self.factor * (x * x).sum()
+
+    def get_config(self) -> dict[str, Any]:
+        return {"factor": self.factor}
+
+
+def trained_by_torch(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.Adagrad(parameters, lr=0.1)
+
+
+SCHEDULE = ab.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "adam": lambda: ab.optimizers.Adam(SCHEDULE, weight_decay=0.1, use_ema=True),
+    "sgd": lambda: ab.optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=3),
+    "rmsprop": lambda: ab.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+    "scaled": lambda: ab.optimizers.LossScaleOptimizer(ab.optimizers.Adam(0.1), initial_scale=8.0, dynamic_growth_steps=2),
+    "torch": lambda: trained_by_torch,
+}
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_training_goes_on_as_if_nothing_had_happened(way: str, optimizer: str) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    y = np.ones((8, 2), "float32")
+    model = dropping()
+    model.compile(OPTIMIZERS[optimizer](), "mse", metrics=["mae"])
+    if optimizer == "adam":
+        model.optimizer.exclude_from_weight_decay([model.layers[-1].kernel], ["gamma"])
+    model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+    twin = WAYS[way](model)
+    found = []
+    for each in (model, twin):
+        ab.utils.set_random_seed(3)
+        history = each.fit(x, y, batch_size=4, epochs=2, verbose=0).history
+        found.append((history, each.get_weights(), int(each.optimizer.iterations)))
+    (history, weights, iterations), (theirs, their_weights, their_iterations) = found
+    assert (history, iterations) == (theirs, their_iterations)
+    for one, two in zip(weights, their_weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_torch_functions_and_modules_in_a_graph() -> None:
+    x = ab.Input((4,))
+    linear = torch.nn.Linear(4, 4)
+    scale = torch.nn.Parameter(torch.full((4,), 3.0))
+    y = torch.nn.functional.softmax(torch.relu(linear(linear(x))) * scale, dim=-1)
+    model = ab.Model(x, layers.Dense(2)(torch.where(y > 0.2, y, x).permute(0, 1)))
+    twin = pickle.loads(pickle.dumps(model))
+    assert not model.diff(twin)
+    assert len(twin.weights) == len(model.weights)
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def lambdas() -> ab.Model:
+    x = ab.Input((4,))
+    return ab.Model(x, layers.Lambda(lambda value: value * 2)(x))
+
+
+def test_what_pickle_would_not_find_again_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("cloudpickle", "dill"):
+        monkeypatch.delitem(sys.modules, package, raising=False)
+    with pytest.raises(TypeError, match=r"'functional' cannot be pickled: it holds a lambda.*\n.*test_pickling\.py:\d+"):
+        pickle.dumps(lambdas())
+    model = functional()
+    for thing in (model.output, model.graph, model.output.node):
+        with pytest.raises(TypeError, match=r"cannot be pickled by itself[^$]*pickle\.dumps\(Model\(inputs, outputs\)\)"):
+            pickle.dumps(thing)
+        assert type(copy.deepcopy(thing)) is type(copy.copy(thing)) is type(thing)
+
+
+def test_cloudpickle_carries_lambdas() -> None:
+    cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is in no extra")
+    model = lambdas()
+    np.testing.assert_array_equal(pickle.loads(cloudpickle.dumps(model)).predict(X, verbose=0), 2 * X)
+
+
+def test_joblib(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib", reason="joblib is in no extra")
+    model = functional()
+    joblib.dump(model, tmp_path / "model.joblib")
+    twin = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_the_rest_of_what_compile_takes_and_fit_gives() -> None:
+    schedules = ab.optimizers.schedules
+    things = [
+        ab.losses.MeanSquaredError(name="a"), ab.initializers.GlorotUniform(seed=3), ab.regularizers.L2(0.25),
+        ab.constraints.MaxNorm(2.0), schedules.CosineDecay(0.1, 10), ab.callbacks.EarlyStopping(patience=3),
+        ab.callbacks.ReduceLROnPlateau(), ab.callbacks.CSVLogger("log.csv"), ab.dtype_policies.DTypePolicy("mixed_bfloat16"),
+    ]  # fmt: skip
+    for thing in things:
+        for twin in (pickle.loads(pickle.dumps(thing)), copy.deepcopy(thing)):
+            assert repr(twin) == repr(thing) or type(twin) is type(thing)
+            assert not hasattr(thing, "get_config") or twin.get_config() == thing.get_config()
+    metric = ab.metrics.AUC()
+    metric.update_state([0, 1, 0], [0.1, 0.4, 0.6])
+    assert pickle.loads(pickle.dumps(metric)).result() == copy.deepcopy(metric).result() == metric.result()
+    source = ab.Input((4,)).node.operation
+    assert pickle.loads(pickle.dumps(source)).get_config() == source.get_config()
+
+
+PROGRAM = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import numpy as np
+import anabranch as ab
+
+X, Y = np.ones((4, 4), "float32"), np.ones((4, 2), "float32")
+
+def predicted(model):
+    model.fit(X, Y, verbose=0)
+    return model.predict(X, verbose=0), model
+
+if __name__ == "__main__":
+    model = ab.Sequential([ab.Input((4,)), ab.layers.Dense(2)])
+    model.compile("adam", "mse")
+    with ProcessPoolExecutor(1, multiprocessing.get_context(sys.argv[1])) as pool:
+        values, twin = pool.submit(predicted, model).result()
+    assert (twin.predict(X, verbose=0) == values).all()
+    assert (int(twin.optimizer.iterations), int(model.optimizer.iterations)) == (1, 0)
+    assert (predicted(model)[0] == values).all()
+"""
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("start", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
+def test_other_processes(start: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(program), start], env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,11 +8,12 @@ from typing import TypeAlias
 from anabranch import _tree
 from anabranch._errors import ArgumentTypeError, GraphError
 from anabranch.graph.clues import MissingInput, NoTensors, RepeatedInput, WrongValue, explained
+from anabranch.graph.copying import OfGraph
 from anabranch.graph.names import name_operations
 from anabranch.graph.records import Node, Operation, Tensor
 
 
-class Graph:
+class Graph(OfGraph):
     """What is between ``inputs`` and ``outputs`` (each a tensor or a nest of tensors).
 
     ``nodes``: in an order to run in, inputs first. ``operations``: in Keras's order (by distance from the outputs), which is

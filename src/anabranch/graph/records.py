@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from anabranch import _tree
 from anabranch.graph.call_site import CallSite
+from anabranch.graph.copying import OfGraph
 from anabranch.graph.facts import NO_FACTS, Facts, Inputs, Judgements
 from anabranch.graph.shapes import Shape
 
@@ -257,7 +258,7 @@ class NamedFunction(Operation):
         return self.function(*args, **kwargs)
 
 
-class Node:
+class Node(OfGraph):
     """One application of an operation.
 
     ``mask_axes``: over how many leading axes each output is masked, 0 where one is not; empty where none is.
@@ -295,7 +296,7 @@ class Node:
         return f"<Node {self.operation.name} at {self.site}>"
 
 
-class Tensor:
+class Tensor(OfGraph):
     """A tensor without numbers: what is known of one value that a node gives."""
 
     __slots__ = ("__weakref__", "dtype", "index", "node", "shape")

@@ -97,6 +97,13 @@ class InputLayer(Layer):
         made = [node for node in (call() for call in self.calls) if node is not None]
         return outputs_of(made[0]) if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: the models that begin here stay with the original."""
+        return {key: value for key, value in super().__getstate__().items() if key != "models"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, models=weakref.WeakSet())
+
     def kind_name(self) -> str:
         """Return what users call it."""
         return "Input"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anabranch import _tree, runtime
+from anabranch import _tree, registry, runtime
 from anabranch._asked import is_from
 from anabranch._errors import ArgumentTypeError, MissingAttributeError
 from anabranch.graph import (
@@ -40,6 +40,11 @@ def _as_it_is(value: T) -> T:
     return value
 
 
+def _module(value: object, owner: object, name: str) -> object:
+    """Return a module; pickles say by data which one goes beside them."""
+    return registry.deserialize(value) if isinstance(value, dict) else value
+
+
 def _sizes(value: object, owner: object, name: str) -> Shape | None:
     if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
         raise ArgumentTypeError(f"{name} of TorchModule must be sizes.", expected="a tuple, or None", got=repr(value)[:120])
@@ -58,7 +63,7 @@ class TorchModule(FieldLayer):
         (None, 2)
     """
 
-    module: Field[Module, Module] = field(plain=_as_it_is, fixed=True, doc="the module; shared, not copied.")
+    module: Field[Module, Module] = field(convert=_module, plain=_as_it_is, fixed=True, doc="the module; shared, not copied.")
     output_shape: Field[Sequence[int | None] | None, Shape | None] = field(
         default=None, convert=_sizes, plain=lambda value: value and list(value),
         doc="the result's shape without the batch, for modules that cannot run on fake tensors; None infers it.",

@@ -9,12 +9,15 @@ from typing import Any, Protocol
 
 from anabranch import _tree, ops, registry
 from anabranch._asked import name_of
+from anabranch._carrying import carried, is_carried
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
 from anabranch.graph import Function, Graph, Node, Operation, Operator, Tensor, Weight, map_specs
 from anabranch.graph.graph import tensors_by_key
 from anabranch.graph.names import free_name
 from anabranch.graph.operators import OPERATORS
+from anabranch.graph.records import NamedFunction
 from anabranch.layers.base import Layer
+from anabranch.layers.torch_module import TorchFunction
 from anabranch.registry import Json
 
 History = tuple[str, int, int]  # an operation's name, which call of it, which output
@@ -84,7 +87,7 @@ class _Writer:
         name = self.graph.names[operation]
         calls = [node for node in self.graph.calls_of(operation) if node.inputs]
         try:
-            if isinstance(operation, Layer):
+            if isinstance(operation, Layer) and not operation.is_function:
                 described = registry.serialize(operation)
                 described["config"]["name"] = name  # which may have another name in another model
                 return {**described, "name": name, "inbound_nodes": [self.call(node, node.args, node.kwargs) for node in calls]}
@@ -110,6 +113,9 @@ class _Writer:
         if isinstance(nest, Mapping):
             return {key: self.arguments(part) for key, part in nest.items()}
         if isinstance(nest, Weight):
+            beside = carried(nest.value)
+            if beside is not None:
+                return beside
             raise ArgumentTypeError(
                 f"The weight {nest.path!r} is an argument of a call, which has no JSON.",
                 repair="a layer of your own, whose call reads the weight",
@@ -154,6 +160,9 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
     if isinstance(operation, Operator):
         return _described("numpy", operation.name, {}), node.args, node.kwargs
     if not isinstance(operation, Function) or not _is_ours(operation.function):
+        beside = carried(operation.function) if isinstance(operation, (NamedFunction, TorchFunction)) else None
+        if beside is not None:
+            return {"module": "keras.ops", "class_name": beside, "config": {}, "registered_name": None}, node.args, node.kwargs
         raise ArgumentTypeError(
             f"{operation.error_label()} has no JSON: it is no layer and no function of anabranch.ops.",
             repair="write it with functions of anabranch.ops, or as a layer of your own with get_config",
@@ -336,7 +345,10 @@ class _Reader:
                 kwargs.pop("training", None)
             return tensors_by_key(made(*args, **{key: value for key, value in kwargs.items() if value is not None}))
         config = {key: self.filled(value) for key, value in self.entries[name]["config"].items() if key != "name"}
-        results = tensors_by_key(_called(made, args, {**config, **kwargs}))
+        if is_carried(self.entries[name]["class_name"]):
+            results = tensors_by_key(made(*args, **kwargs))
+        else:
+            results = tensors_by_key(_called(made, args, {**config, **kwargs}))
         results[0].node.operation.explicit_name = name
         return results
 
@@ -355,6 +367,9 @@ class _Reader:
 
 def _operation(entry: Json) -> Layer | Callable[..., Any]:
     """Return the layer that an entry describes, or the function that is called in its place."""
+    if is_carried(entry["class_name"]):
+        function: Callable[..., Any] = registry.deserialize(entry["class_name"])
+        return function
     if str(entry.get("module")).startswith(("keras.src.ops", "keras.ops")):
         return _function_of(entry["class_name"])
     return layer_from(entry)

@@ -318,7 +318,10 @@ class Model(Structure):
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         """Return a model with layers and weights of its own."""
         if self.graph is not None:
+            from anabranch.models import pickling  # which a description does without
+
             twin: Model = memo.setdefault(id(self), self.edit(weights="copied"))
+            pickling.set_optimizer_state(twin, pickling.optimizer_state(self))
             return twin
         # these name this model, so they are not the twin's
         own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit", "_cached") if key in vars(self)}

@@ -1,12 +1,19 @@
-"""Models through pickle, by data: the config, the values of weights, what ``compile`` took, and the user's own classes."""
+"""Models through pickle, by data: the config, the values of weights, what ``compile`` took, the optimizer's state.
+
+What the config cannot say by a name of ours (the user's classes and functions, torch's functions and modules) goes beside it,
+as pickle does with each by itself: classes and functions by reference.
+"""
 
 from __future__ import annotations
 
+import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from anabranch import registry
-from anabranch._asked import is_from
+from anabranch import _tree
+from anabranch._asked import has_shape, module_of
+from anabranch._carrying import carrying
+from anabranch._errors import ArgumentTypeError
 from anabranch._sharing import sharing
 from anabranch.models import editing
 
@@ -16,45 +23,92 @@ if TYPE_CHECKING:
     from anabranch.graph import Weight
     from anabranch.models.structure import Structure
 
+_BY_VALUE = ("cloudpickle", "dill")  # packages that pickle functions by their code
+
 
 def reduced(model: Structure, seen: object) -> tuple[Callable[..., Structure], tuple[Any, ...]]:
     """Return how a model is pickled: ``seen`` are its first data's shapes; classes and functions of the user's go by name."""
-    weights = [(weight.numpy(), weight.trainable) for weight in _in_order(model)] if model.built else []
-    arguments = None if model._compiled is None else editing.compile_arguments(model._compiled.arguments)
-    held = [thing for layer in model.inner_layers() for thing in (type(layer), *vars(layer).values())]
-    classes = [thing for thing in held if isinstance(thing, (type, FunctionType)) and not is_from(thing, "anabranch")]
-    own = {each.__name__: each for each in classes}
-    with sharing():
+    beside: list[Any] = []
+    with sharing(), carrying(beside):
         config = model.get_config()
-    return restored, (type(model), config, seen, weights, arguments, own, model.training)
+    _check_names(model, beside)
+    weights = [(weight.numpy(), weight.trainable) for weight in _in_order(model)]
+    arguments = None if model._compiled is None else editing.compile_arguments(model._compiled.arguments)
+    shapes = seen if model.built else None
+    return restored, (type(model), config, beside, shapes, weights, arguments, optimizer_state(model), model.training)
 
 
 def restored(
     kind: Any,
     config: dict[str, Any],
+    beside: list[Any],
     seen: Any,
     weights: list[tuple[Any, bool]],
     arguments: dict[str, Any] | None,
-    own: dict[str, Any],
+    state: dict[str, Any] | None,
     training: bool,
 ) -> Structure:
     """Return the model that was pickled."""
-    with registry.scope(own), sharing():
+    with sharing(), carrying(beside):
         model: Any = kind.from_config(config)
-    if weights and seen is not None and model.graph is None:
+    if seen is not None and model.graph is None:
         model._seen = seen
         model.need_running_graph()
-    for weight, (value, trainable) in zip(_in_order(model) if weights else (), weights, strict=True):
+    for weight, (value, trainable) in zip(_in_order(model), weights, strict=True):
         weight.trainable = trainable
         weight.assign(value)
     if arguments is not None:
         model.compile(**arguments)
+    set_optimizer_state(model, state)
     if training:
         model.train()
     found: Structure = model
     return found
 
 
+def optimizer_state(model: Structure) -> dict[str, Any] | None:
+    """Return the state of a model's optimizer, and which weights it has by their position among all."""
+    if model._compiled is None or not model.built:
+        return None
+    optimizer = model._compiled.optimizer
+    if not optimizer.weights:
+        optimizer.build(model.trainable_weights)
+    positions = {weight: position for position, weight in enumerate(_in_order(model))}
+    return {
+        "weights": [positions[weight] for weight in optimizer.weights if weight in positions],
+        "state": _tree.map_leaves(_own, optimizer.state_dict()),
+    }
+
+
+def set_optimizer_state(model: Structure, state: dict[str, Any] | None) -> None:
+    """Set what ``optimizer_state`` returned of a model with the same weights."""
+    if state is None or model._compiled is None:
+        return
+    weights = _in_order(model)
+    optimizer = model._compiled.optimizer
+    optimizer.build([weights[position] for position in state["weights"]])
+    optimizer.load_state_dict(state["state"])
+
+
+def _own(leaf: Any) -> Any:
+    """Return a value, tensors as copies on the host: they may be a part of others, which pickle would write with each."""
+    return leaf.detach().cpu().clone() if has_shape(leaf) else leaf
+
+
 def _in_order(model: Structure) -> list[Weight]:
     """Return a model's weights in an order that does not depend on which of them train."""
     return list(dict.fromkeys(weight for layer in model.inner_layers() for weight in layer.own_weights()))
+
+
+def _check_names(model: Structure, beside: list[Any]) -> None:
+    """Raise for a function that pickle would not find again, unless a package that pickles functions by their code is used."""
+    if any(package in sys.modules for package in _BY_VALUE):
+        return
+    for thing in beside:
+        if isinstance(thing, FunctionType) and ("<lambda>" in thing.__qualname__ or "<locals>" in thing.__qualname__):
+            what = "a lambda" if thing.__name__ == "<lambda>" else f"{thing.__name__}(…), which was defined inside a function"
+            raise ArgumentTypeError(
+                f"Model {model.name!r} cannot be pickled: it holds {what}; pickle finds functions by their names.",
+                where=f"{thing.__code__.co_filename}:{thing.__code__.co_firstlineno}, in {module_of(thing)}",
+                repair="def it at the top of a module; or cloudpickle.dumps(model), which pickles its code",
+            )

@@ -537,6 +537,7 @@ class Optimizer(Settings):
             "averages": [self._averages.values.get(p) for p in self._parameters],
             "gathered": [self._accumulated.sums.get(p) for p in self._parameters],
             "gathered_steps": self._accumulated.count,
+            "not_decayed": self._decay.exclusions(self.weights),
         }
 
     @guarded
@@ -565,6 +566,7 @@ class Optimizer(Settings):
         self._averages.values = by_parameter(self._parameters, state["averages"])
         self._accumulated.sums = by_parameter(self._parameters, state["gathered"])
         self._accumulated.count = state["gathered_steps"]
+        self._decay.exclude_by_position(self.weights, state.get("not_decayed"))
 
 
 def _matched(gradients: list[Any], weights: list[Weight]) -> bool:

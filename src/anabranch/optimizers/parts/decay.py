@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import torch
 
 from anabranch.graph import Weight
 from anabranch.optimizers.parts.step import Step
 from anabranch.optimizers.update import descend
+
+Exclusions: TypeAlias = tuple[list[int], list[str]]
 
 
 class Decay:
@@ -27,6 +30,16 @@ class Decay:
         self.excluded, self.patterns = list(weights), list(patterns)
         self._listed = frozenset(map(id, self.excluded))
         self._pattern = re.compile("|".join(self.patterns)) if self.patterns else None
+
+    def exclusions(self, weights: Sequence[Weight]) -> Exclusions:
+        """Return which weights are left alone, by their position among ``weights``, and the patterns."""
+        return [number for number, weight in enumerate(weights) if id(weight) in self._listed], list(self.patterns)
+
+    def exclude_by_position(self, weights: Sequence[Weight], exclusions: Exclusions | None) -> None:
+        """Leave alone what ``exclusions`` returned of weights in the same order; None, of an older state, changes nothing."""
+        if exclusions is not None:
+            positions, patterns = exclusions
+            self.exclude([weights[number] for number in positions], patterns)
 
     def __call__(self, step: Step) -> None:
         """Shrink the weights that have a gradient."""
