@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree
-from anabranch._asked import has_shape, module_of
+from anabranch._asked import method, module_of
 from anabranch._carrying import carrying
 from anabranch._errors import ArgumentTypeError
 from anabranch._sharing import sharing
@@ -92,7 +92,7 @@ def set_optimizer_state(model: Structure, state: dict[str, Any] | None) -> None:
 
 def _own(leaf: Any) -> Any:
     """Return a value, tensors as copies on the host: they may be a part of others, which pickle would write with each."""
-    return leaf.detach().cpu().clone() if has_shape(leaf) else leaf
+    return leaf.detach().cpu().clone() if method(leaf, "detach") else leaf
 
 
 def _in_order(model: Structure) -> list[Weight]:

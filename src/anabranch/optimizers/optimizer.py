@@ -560,12 +560,11 @@ class Optimizer(Settings):
                 self._engine.load_state_dict(state["engine"])
             except (KeyError, ValueError) as error:
                 raise ArgumentError("That state belongs to another optimizer or other weights.", got=str(error)) from error
-        self._updates = state["iterations"]
+        self._updates, self._accumulated.count = state["iterations"], state["gathered_steps"]
         if state["learning_rate"] is not None and isinstance(self._setting(), float):
             self.learning_rate = state["learning_rate"]
         self._averages.values = by_parameter(self._parameters, state["averages"])
         self._accumulated.sums = by_parameter(self._parameters, state["gathered"])
-        self._accumulated.count = state["gathered_steps"]
         self._decay.exclude_by_position(self.weights, state.get("not_decayed"))
 
 
