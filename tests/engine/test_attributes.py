@@ -265,3 +265,19 @@ def test_what_a_traced_call_stores_does_not_stay() -> None:
     assert layer(X).equal(layer(layer.seen))
     assert layer.several[1]["a"].tolist() == (2 * X).tolist()
     assert model.get_weights()
+
+
+def test_a_call_that_is_set_later_takes_effect() -> None:
+    class Same(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+    layer = Same()
+    model = model_of(layer)
+    assert model.predict(X, verbose=0).tolist() == X.tolist()
+    Same.call = lambda self, x: x * 2  # type: ignore[method-assign]
+    assert model.predict(X, verbose=0).tolist() == (2 * X).tolist()
+    layer.call = lambda x: x * 3  # type: ignore[method-assign]
+    assert model.predict(X, verbose=0).tolist() == (3 * X).tolist()
+    del layer.call
+    assert model(X).tolist() == (2 * X).tolist()

@@ -8,6 +8,7 @@ import io
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,16 +165,52 @@ def test_assigned_tensors_part_module_and_model() -> None:
             whole.load_state_dict({prefix + key: value for key, value in state.items()}, assign=True)
 
 
-def test_a_part_that_is_converted_is_named() -> None:
+@pytest.mark.parametrize("convert", [lambda m: m.double(), lambda m: m.half(), lambda m: m.to("meta")])
+@pytest.mark.parametrize("part", ["conv2d", "batch_normalization", "dense"])
+def test_a_part_that_is_converted_alone_parts_from_the_model(part: str, convert: Callable[[nn.Module], nn.Module]) -> None:
     model = resnet()
-    model.to_torch().dense.double()
+    module, images = model.to_torch(), np.ones((1, 32, 32, 3), "float32")
+    before = model.predict(images, verbose=0)
+    child = module.get_submodule(part)
+    assert child.float() is child
+    with pytest.warns(
+        UserWarning, match=r"converted to torch\.\w+ on \w+.*, so it shares no weights with model 'toy_resnet'"
+    ) as seen:
+        convert(child)
+    assert seen[0].filename == __file__
+    convert(child)  # once is enough
+    assert child.weight is not model.to_torch().get_submodule(part).weight
+    close(model.predict(images, verbose=0), before)
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), copy.deepcopy(child)):
+        twin.double()
+    again = model.to_torch()
+    copied = copy.deepcopy(again)
+    copied.get_submodule(part).double()  # shares nothing
+    assert copied.get_submodule(part).weight.dtype == torch.float64
+    assert again.get_submodule(part).weight.dtype == torch.float32
+
+
+def test_a_users_module_that_is_converted_stays_the_models() -> None:
+    """The model runs the module itself."""
+    x, own = ab.Input((5, 3)), nn.LSTM(3, 2, batch_first=True)
+    model = ab.Model(x, layers.TorchModule(own)(x)[0])
+    module = model.to_torch()
+    assert module.lstm is own
+    module.lstm.double()
+    assert [id(weight.value) for weight in model.weights] == [id(parameter) for parameter in own.parameters()]
+
+
+def test_a_weight_that_is_converted_is_named() -> None:
+    model = resnet()
+    kernel = model.get_layer("dense").kernel.value
+    kernel.data = kernel.data.double()
     for compute in (
         lambda: model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0),
         lambda: model(np.ones((1, 32, 32, 3))),
     ):
         with pytest.raises(EngineError, match=r"(?s)converted the tensor of weight 'dense/kernel'.*float64.*deepcopy"):
             compute()
-    model.to_torch().dense.float()
+    kernel.data = kernel.data.float()
     model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0)
 
 

@@ -255,3 +255,41 @@ def test_a_held_module_changes_its_buffers_with_batches_alone() -> None:
         expected(batch)
     for name, buffer in expected.named_buffers():
         torch.testing.assert_close(dict(layer.norm.named_buffers())[name], buffer)
+
+
+def test_replaced_parameters_are_the_models() -> None:
+    x, inner = ab.Input((4,)), torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU())
+    wrapped = layers.TorchModule(inner)
+    model = ab.Model(x, wrapped(x))
+    model.compile("sgd", "mse")
+    data = np.ones((2, 4), "float32"), np.ones((2, 2), "float32")
+    model.fit(*data, verbose=0)
+    names, bias = [weight.path for weight in model.weights], model.weights[1]
+    wrapped.module[0].weight = torch.nn.Parameter(on_device(torch.full((2, 4), 0.1)))
+    assert [weight.path for weight in model.weights] == names
+    assert model.weights[0].value is inner[0].weight
+    assert model.weights[1] is bias
+    assert next(model.parameters()) is inner[0].weight
+    assert next(model.to_torch().parameters()) is inner[0].weight
+    before = inner[0].weight.detach().clone()
+    model.fit(*data, verbose=0)
+    assert not torch.equal(inner[0].weight, before)
+    wrapped.module[0] = torch.nn.Linear(4, 2, bias=False).to(here())
+    assert [weight.value for weight in model.weights] == [inner[0].weight]
+    assert torch.equal(model(data[0]), inner(on_device(torch.from_numpy(data[0]))))
+
+
+def test_weights_of_a_subclass_stay_where_the_modules_are_replaced() -> None:
+    class Scaled(layers.TorchModule):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__(module)
+            self.scale = self.add_weight((), "ones", name="scale")
+
+        def call(self, x: Any) -> Any:
+            return super().call(x) * self.scale
+
+    x, inner = ab.Input((4,)), torch.nn.Linear(4, 2)
+    model = ab.Model(x, Scaled(inner)(x))
+    inner.bias = None
+    inner.weight = torch.nn.Parameter(on_device(torch.ones(2, 4)))
+    assert [weight.name for weight in model.weights] == ["weight", "scale"]

@@ -376,3 +376,23 @@ def test_errors_are_what_people_catch() -> None:
         MISTAKES["compute_loss_gives_a_vector"]()
     assert issubclass(NotReadyError, RuntimeError)
     assert issubclass(ArgumentError, ValueError)
+
+
+def test_steps_that_are_set_later_are_used() -> None:
+    class Later(ab.Model):
+        pass
+
+    def constant(self: Any, data: Any) -> dict[str, float]:
+        return {"loss": 7.0}
+
+    model = dense(ab, Later)
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    model.train_on_batch(X, Y)
+    Later.train_step = Later.test_step = constant  # type: ignore[assignment]
+    assert model.fit(X, Y, verbose=0).history == {"loss": [7.0]}
+    assert model.train_on_batch(X, Y) == model.evaluate(X, Y, verbose=0) == 7.0
+    del Later.train_step, Later.test_step
+    assert model.evaluate(X, Y, verbose=0) != 7.0
+    model.compute_loss = lambda x, y, y_pred, sample_weight, training=True: (y_pred - y_pred).sum() + 5
+    assert model.fit(X, Y, verbose=0).history == {"loss": [5.0]}

@@ -8,14 +8,14 @@ from __future__ import annotations
 import dis
 import functools
 import types
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
 
 import torch
 
 from anabranch._asked import is_from, unwrapped
 from anabranch.engine.opaque import Opaque
-from anabranch.graph import AnyModel
+from anabranch.graph import AnyModel, Operation
 
 _PLAIN = frozenset((bool, int, float, str, types.NoneType))
 
@@ -28,11 +28,10 @@ class Watched(NamedTuple):
 
 
 def watched(model: AnyModel, root: torch.nn.Module) -> list[Watched]:
-    """Return the users' layers of a model whose traced ``call`` reads plain attributes; layers that run whole have none."""
+    """Return the users' layers of a model whose ``call`` is traced, with what it reads; layers that run whole have none."""
     whole = {id(inner) for part in root.modules() if isinstance(part, Opaque) for inner in part.layer.inner_layers()}
     own = [layer for layer in model.inner_layers() if not is_from(type(layer), "anabranch") and id(layer) not in whole]
-    found = [Watched(layer, attributes(layer)) for layer in own]
-    return [each for each in found if each.held]
+    return [Watched(layer, attributes(layer)) for layer in own]
 
 
 def note_changes(layers: list[Watched]) -> None:
@@ -56,11 +55,13 @@ class _Same:
     __hash__ = None  # type: ignore[assignment]  # it is compared
 
 
-def attributes(layer: object) -> dict[str, object]:
-    """Return what ``call`` and the methods it calls read of a layer, without objects that they store themselves."""
-    values, kind = vars(layer), type(layer)
-    found = {name: _seen(values[name]) for name in _read(kind) if name in values}  # type: ignore[arg-type]  # a class is hashable
-    return {name: value for name, value in found.items() if name not in _stored(kind) or not _holds_objects(value)}  # type: ignore[arg-type]
+def attributes(layer: Operation) -> dict[str, object]:
+    """Return ``call``, and what it and the methods it calls read of a layer, without objects that they store themselves."""
+    values, kind = vars(layer), cast(Any, type(layer))  # a key of caches, for mypy too
+    call = kind.call
+    found = {name: _seen(values[name]) for name in _read(kind, call) if name in values}
+    held = {name: value for name, value in found.items() if name not in _stored(kind, call) or not _holds_objects(value)}
+    return held | {"call": _Same(values.get("call", call))}
 
 
 def _seen(value: object) -> object:
@@ -79,7 +80,7 @@ def _holds_objects(value: object) -> bool:
 
 
 @functools.cache
-def _code(kind: type) -> tuple[types.CodeType, ...]:
+def _code(kind: type, call: Callable[..., Any]) -> tuple[types.CodeType, ...]:
     """Return the code of ``call`` and of what it calls of its class, without that of the library's own classes."""
     users = [base for base in kind.__mro__ if not is_from(base, "anabranch")]
     members: dict[str, object] = {name: member for base in reversed(users) for name, member in vars(base).items()}
@@ -98,16 +99,16 @@ def _code(kind: type) -> tuple[types.CodeType, ...]:
 
 
 @functools.cache
-def _read(kind: type) -> tuple[str, ...]:
+def _read(kind: type, call: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names that the code looks up, without those of the library's own classes."""
     library = {name for base in kind.__mro__ if is_from(base, "anabranch") for name in vars(base)}
-    return tuple(sorted({name for part in _code(kind) for name in part.co_names} - library))  # type: ignore[arg-type]
+    return tuple(sorted({name for part in _code(kind, call) for name in part.co_names} - library))  # type: ignore[arg-type]
 
 
 @functools.cache
-def _stored(kind: type) -> frozenset[str]:
+def _stored(kind: type, call: Callable[..., Any]) -> frozenset[str]:
     """Return the names of the attributes that the code sets."""
-    found = (each for part in _code(kind) for each in dis.get_instructions(part))  # type: ignore[arg-type]
+    found = (each for part in _code(kind, call) for each in dis.get_instructions(part))  # type: ignore[arg-type]
     return frozenset(each.argval for each in found if each.opname == "STORE_ATTR")
 
 

@@ -18,6 +18,7 @@ from anabranch.exchange.source import Source
 from anabranch.graph.call_site import warn
 
 Functions = dict[str, Callable[..., Any]]
+Convert = Callable[[torch.Tensor], torch.Tensor]
 _PREFIX = "torch_source_"
 _models: weakref.WeakKeyDictionary[torch.nn.Module, weakref.ref[Any]] = weakref.WeakKeyDictionary()  # whose weights it shares
 
@@ -45,10 +46,14 @@ def live(source: Source, plan: Plan, model: object) -> torch.nn.Module:
             owner._buffers[name] = value
         else:
             setattr(owner, name, value)
+    given = {inner for _, value in plan.bindings() if isinstance(value, torch.nn.Module) for inner in value.modules()}
     for module in root.modules():
+        if module in given:  # a user's, which the model runs too: they cannot part
+            continue
         _models[module] = weakref.ref(model)
         if not module_of(type(module)).startswith(_PREFIX):  # one of torch's own
             module.register_load_state_dict_pre_hook(_note_assignment)  # type: ignore[no-untyped-call]  # torch leaves it so
+            vars(module)["_apply"] = _Conversion(module)
     return root.eval()
 
 
@@ -88,24 +93,49 @@ def _reduced(self: torch.nn.Module, protocol: object) -> tuple[object, ...]:
     return rebuilt, (file.text, kind.__name__, file.functions), vars(self).copy()
 
 
-def _apply(self: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> torch.nn.Module:
-    """Convert the module; where that changes type, device or memory format, it gets parameters of its own, the model keeps its.
+def _apply(self: torch.nn.Module, fn: Convert, recurse: bool = True) -> torch.nn.Module:
+    """Convert a module of a class written here."""
+    return _converted(self, torch.nn.Module._apply, fn, recurse)
+
+
+class _Conversion:
+    """The ``_apply`` of a module whose class is torch's, which copies and pickles go along with; it keeps no module alive."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._module = weakref.ref(module)
+
+    def __call__(self, fn: Convert, recurse: bool = True) -> torch.nn.Module:
+        module = self._of()
+        return _converted(module, type(module)._apply, fn, recurse)
+
+    def _of(self) -> torch.nn.Module:
+        module = self._module()
+        if module is None:
+            raise ReferenceError("The module that is converted is gone.")
+        return module
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _Conversion, (self._of(),)
+
+
+def _converted(module: torch.nn.Module, convert: Callable[..., object], fn: Convert, recurse: bool) -> torch.nn.Module:
+    """Convert a module; where that changes type, device or memory format, it gets parameters of its own, the model keeps its.
 
     Torch would put the converted values into the parameters that both share, and the model could not run with these.
     """
     before = torch.__future__.get_overwrite_module_params_on_conversion()
-    changes = _changes(self, fn)
+    changes = _changes(module, fn) if module in _models else ""
     if changes:
-        _part(self, f"was converted to {changes}")
+        _part(module, f"was converted to {changes}")
     torch.__future__.set_overwrite_module_params_on_conversion(before or bool(changes))
     try:
-        torch.nn.Module._apply(self, fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        return self
+        convert(module, fn, recurse)
+        return module
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
 
 
-def _changes(module: torch.nn.Module, fn: Callable[[torch.Tensor], torch.Tensor]) -> str:
+def _changes(module: torch.nn.Module, fn: Convert) -> str:
     """Return what a conversion makes of parameters, "" where nothing changes: one of each number of axes is tried."""
     kinds = {(p.dim(), p.dtype, p.device): p for p in module.parameters()}
     with torch.no_grad():

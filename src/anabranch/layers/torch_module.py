@@ -75,10 +75,21 @@ class TorchModule(FieldLayer):
             args = (args[0], *args[2:])
         return super()._take(args, kwargs)
 
+    own_state = FieldLayer.own_state | {"_inside"}
+    _inside: Sequence[Weight] = ()  # those of the module, with which ``_weights`` begins
+
     def _check(self) -> None:
-        if not self._weights:
-            self._weights = runtime.module_weights(self.module, self._home, runtime)
-            self.built = True
+        self.own_weights()
+        self.built = True
+
+    def own_weights(self) -> Sequence[Weight]:
+        """Return the module's parameters and buffers as they are now: they may be replaced, as anywhere in torch."""
+        if not runtime.are_of(self._inside, self.module):
+            others = self._weights[len(self._inside) :]
+            self._inside = runtime.module_weights(self.module, self._home, runtime)
+            self._weights = [*self._inside, *others]
+            self.note_change()
+        return super().own_weights()
 
     def kind_name(self) -> str:
         """Return the module's class."""
@@ -110,7 +121,7 @@ class TorchModule(FieldLayer):
 
     def _own_named(self) -> dict[str, Weight]:
         inside = tuple(f"{name}/" for name in self._modules)
-        return {weight.name: weight for weight in self._weights if not weight.name.startswith(inside)}
+        return {weight.name: weight for weight in self.own_weights() if not weight.name.startswith(inside)}
 
     def call(self, *args: object, training: bool | None = None, **kwargs: object) -> _tree.Nest:
         """Run the module."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anabranch import _process, engine, training
 from anabranch._frames import bound_methods, bounded
@@ -54,9 +54,6 @@ else:
 class Trainer(_Model):
     """The methods by which a model is trained; each is one line into ``training``."""
 
-    overrides: ClassVar[frozenset[str]] = frozenset()
-    """Which methods of a step a subclass has written itself."""
-
     _compiled: training.Compiled | None = None
     _run_eagerly = False  # as set before ``compile``
     stop_training = False
@@ -64,9 +61,11 @@ class Trainer(_Model):
     stop_predicting = False
     history: History | None = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.overrides = frozenset(name for name in _STEPS if getattr(cls, name) is not vars(Trainer)[name])
+    @property
+    def overrides(self) -> frozenset[str]:
+        """Which methods of a step are a user's: written in a subclass, or set later, on the class or on the model."""
+        own, kind = vars(self), type(self)
+        return frozenset(name for name in _STEPS if name in own or getattr(kind, name) is not vars(Trainer)[name])
 
     def compile(
         self,

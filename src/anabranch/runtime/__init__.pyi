@@ -81,6 +81,7 @@ from .state import (
     training_scope as training_scope,
 )
 from .third_party import (
+    are_of as are_of,
     held_modules as held_modules,
     held_weights as held_weights,
     known_weight as known_weight,

@@ -51,6 +51,14 @@ def module_weights(module: torch.nn.Module, home: Home, engine: WeightEngine, pr
     return [weight_of(tensor, prefix + name.replace(".", "/"), home, engine) for name, tensor in named]
 
 
+def are_of(weights: Sequence[Weight], module: torch.nn.Module) -> bool:
+    """Return whether weights are those of all parameters and buffers that a module has now."""
+    if not isinstance(module, torch.nn.Module):
+        return False
+    tensors = [*module.parameters(), *module.buffers()]
+    return len(tensors) == len(weights) and all(w.tensor is t for w, t in zip(weights, tensors, strict=True))
+
+
 def held_weights(held: Mapping[str, Sequence[object]], home: Home, engine: WeightEngine) -> list[Weight]:
     """Return the weights of the modules and parameters among what a layer holds, by attribute."""
     found: list[Weight] = []

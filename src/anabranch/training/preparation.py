@@ -21,7 +21,7 @@ from anabranch.training.data.binder import Binder, ModelBinder, NestBinder
 from anabranch.training.objective import CompiledObjective, Objective, need_compiled
 from anabranch.training.steps import PredictStep
 from anabranch.training.strategy import Strategy
-from anabranch.training.trainable import Trainable, custom_methods, has_custom_step
+from anabranch.training.trainable import Trainable, has_custom_step
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 P = ParamSpec("P")
@@ -56,7 +56,7 @@ def prediction_for(model: Trainable, x: object) -> tuple[Binder, Callable[[Batch
     """Return what binds data for predictions, what predicts a batch, and ``x``."""
     strategy = model.training_strategy
     engine.synchronise_seed()
-    if "predict_step" in custom_methods(model):
+    if "predict_step" in model.overrides:
         return NestBinder(strategy), CustomPredictStep(model), x
     x = with_graph(model, x)
     return ModelBinder(model, None, strategy), PredictStep(model, strategy), x

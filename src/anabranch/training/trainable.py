@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 class Trainable(AnyModel, Protocol):
     """A model, as training sees it."""
 
-    overrides: ClassVar[frozenset[str]]
-    """Which methods of a training step a subclass has written itself."""
     _compiled: Compiled | None
     """What ``compile`` made."""
     stop_training: bool
@@ -29,6 +27,10 @@ class Trainable(AnyModel, Protocol):
     stop_predicting: bool
     history: History | None
     held_losses: Sequence[Any]
+
+    @property
+    def overrides(self) -> frozenset[str]:
+        """Which methods of a step are a user's."""
 
     @property
     def training_strategy(self) -> Strategy:
@@ -92,11 +94,6 @@ class Trainable(AnyModel, Protocol):
         """Return the outputs."""
 
 
-def custom_methods(model: Trainable) -> frozenset[str]:
-    """Return which methods of a step a user wrote: in the model's class, or set on the model itself."""
-    return model.overrides | (frozenset(vars(model)) & {"train_step", "test_step", "predict_step"})
-
-
 def has_custom_step(model: Trainable) -> bool:
     """Return whether training or testing goes through a method that a user wrote."""
-    return bool(custom_methods(model) - {"predict_step"})
+    return bool(model.overrides - {"predict_step"})
