@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from nonsense.target import Target, function
 from nonsense.values import WRONG
 from small_model import data, made
@@ -155,6 +156,10 @@ def files() -> Iterator[Target]:
             fitted(callbacks.CSVLogger(filename, append=append))
 
         yield Target("callbacks.CSVLogger", logged, lambda: {"filename": "log.csv"}, ("filename",), values=written("log.csv"))
+    trained = lambda: {"source": {"0.weight": torch.ones(1, 1)}}  # noqa: E731
+    arguments = ("source", "mapping", "skip_mismatch")
+    yield Target("Model.load_torch_weights", lambda **given: made(ab).load_torch_weights(**given), trained, arguments)
+    yield function("exchange.match_torch_weights", ab.exchange.match_torch_weights, lambda: {"model": made(ab), **trained()})
     yield Target("Model.to_torch", lambda source: made(ab).to_torch(source=source), lambda: {"source": "net.py"}, ("source",),
                  values=written("net.py"))  # fmt: skip
     for values in (READ, WRONG):

@@ -1,1 +1,3 @@
+from .state_dicts import Source as Source
 from .torch_tree import Module as Module, to_torch as to_torch
+from .torch_weights import TorchWeights as TorchWeights, match_torch_weights as match_torch_weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from anabranch import _tree, engine, exchange, insight, saving, training
@@ -403,6 +403,36 @@ class Structure(Trainer):
             >>> second.load_weights("w.safetensors")
         """
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
+
+    @checked
+    def load_torch_weights(
+        self, source: exchange.Source, mapping: Mapping[str, str | None] | None = None, skip_mismatch: bool = False
+    ) -> None:
+        """Read weights that were trained in torch; nothing changes unless shapes and order leave one answer for all of them.
+
+        ``exchange.match_torch_weights`` shows what would go where.
+
+        Args:
+            source: a state dict, a torch module, or a file: ``.safetensors``, or ``.pt``, ``.pth``, ``.bin`` without code.
+            mapping: the path of a weight or layer for the name of a tensor or module; None leaves that one out.
+            skip_mismatch: load what fits and warn of the rest.
+
+        Raises:
+            FileFormatError: tensors are missing, left over or of another shape; all of them are listed.
+            ArgumentError: they fit in more than one way.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2)(x))
+            >>> model.load_torch_weights({"fc.weight": torch.ones(2, 8), "fc.bias": torch.zeros(2)})
+            >>> model.get_weights()[0].shape
+            (8, 2)
+        """
+        plan = exchange.match_torch_weights(self, source, mapping)
+        plan.check(guesses=False, skip_mismatch=skip_mismatch)
+        plan.apply(skip_mismatch=True)
 
 
 def _with_replay(model: Structure, execution: engine.Execution, trains: bool) -> engine.Execution:
