@@ -5,7 +5,7 @@
       here:  pattern that begins what Anabranch gives
       Keras: pattern that begins what Keras gives
       among: pattern that is found in the script
-      torch: pattern that begins the versions of torch that show it
+      with:  pattern that is found in the versions that show it, such as "torch 2.13.0, numpy 2.4.6"
         a script that shows the difference; the test runs it, so that no entry is stale
 
 Any of the indented lines may be missing. Patterns are regular expressions; in them, the names below stand for what they name.
@@ -29,6 +29,8 @@ NAMES = {
     "<integer>": "(u?int(8|16|32|64)|bool)",
 }
 
+INSTALLED = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
+
 
 class Known:
     """A difference that is meant, or that is Keras's mistake."""
@@ -38,8 +40,8 @@ class Known:
         self.subject, _, self.what = _named(head).rpartition(": ")
         self.conditions = {line[2:7].rstrip(":"): _named(line[9:]) for line in rest if not line.startswith("    ")}
         self.shown = [line[4:] for line in rest if line.startswith("    ")]
-        self.holds = re.match(self.conditions.get("torch", ""), version("torch")) is not None
-        """Whether the torch that is installed shows it."""
+        self.holds = re.search(self.conditions.get("with", ""), INSTALLED) is not None
+        """Whether the versions that are installed show it."""
 
     def fits(self, found: Difference) -> bool:
         """Return whether the entry speaks of a difference."""
