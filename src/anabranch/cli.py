@@ -1,4 +1,4 @@
-"""The command: ``anabranch run | demo | summary | doctor``."""
+"""The command: ``anabranch run | demo | summary | inspect | convert | doctor``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ usage: anabranch COMMAND …
                             show the toy ResNet, train it on CIFAR-10, print its test accuracy
   summary SCRIPT[:NAME]     run a script, or import a module, and print the table of its models,
                             or of the one named: a model, or a function that makes one
+  inspect FILE              print what a file of a model or of weights holds, without building it
+  convert A B [--model FILE.keras] [--max-shard-size GB]
+                            write the weights of A as the name B says: .keras, .weights.h5, .safetensors
   doctor                    print versions, devices, threads, and which data sets are downloaded
 """
 IMPORTLIB = "<frozen importlib"  # how the frames of an import name their file
@@ -211,6 +214,46 @@ def _names(name: str) -> dict[str, object] | None:
     return None
 
 
+def inspect(arguments: list[str]) -> int:
+    """Print what a file holds."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(USAGE, end="", file=sys.stderr)
+        return 2
+    from anabranch.saving import contents
+
+    return _printed(lambda: contents.described(arguments[0]))
+
+
+def convert(arguments: list[str]) -> int:
+    """Write the weights of a file in another format."""
+    import argparse
+
+    parser = argparse.ArgumentParser("anabranch convert")
+    parser.add_argument("source", metavar="A")
+    parser.add_argument("target", metavar="B")
+    parser.add_argument("--model", metavar="FILE.keras", help="whose model has the weights, where paths need one")
+    parser.add_argument("--max-shard-size", type=float, metavar="GB", help="of each of several files")
+    try:
+        given = parser.parse_args(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    from anabranch.saving import converting
+
+    return _printed(lambda: converting.convert(given.source, given.target, given.model, given.max_shard_size))
+
+
+def _printed(made: Callable[[], str]) -> int:
+    """Print a text, or the error that is in its place."""
+    from anabranch._errors import AnabranchError
+
+    try:
+        print(made())
+    except AnabranchError as error:
+        print(f"anabranch: {error.plain()}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def doctor(arguments: list[str]) -> int:
     """Print what this installation runs on."""
     import importlib.metadata
@@ -234,4 +277,6 @@ def doctor(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"run": run, "demo": demo, "summary": summary, "doctor": doctor}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": run, "demo": demo, "summary": summary, "inspect": inspect, "convert": convert, "doctor": doctor,
+}  # fmt: skip

@@ -117,13 +117,8 @@ def load_model(
     if path.suffix in legacy_h5.ENDINGS:
         return _legacy_model(data, source, custom_objects, compile)
     members = archive.read(data, source)
-    missing = [name for name in archive.MEMBERS if name not in members]
-    if missing:
-        raise FileFormatError(
-            f"{source} is no .keras file.", expected=", ".join(archive.MEMBERS), got=f"no {', '.join(missing)}"
-        )
-    added = _checked_additions(_parsed(members, archive.METADATA, source), source)
-    config = _parsed(members, archive.CONFIG, source)
+    config, metadata = texts(members, source)
+    added = _checked_additions(metadata, source)
     build, compiled = config.pop("build_config", None), config.pop("compile_config", None)
     arguments = {**compiled, **added.get("compile", {})} if compile and compiled else None
     model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
@@ -146,6 +141,16 @@ def _legacy_model(data: bytes, source: str, custom_objects: Mapping[str, Any] | 
 def stored_weights(data: bytes, source: str) -> dict[str, Stored]:
     """Return the arrays of a ``.keras`` file by path."""
     return hdf5.stored(archive.read(data, source).get(archive.WEIGHTS, b""), source)
+
+
+def texts(members: Mapping[str, bytes], source: str) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Return the config and the metadata of a ``.keras`` file, which must have all its members."""
+    missing = [name for name in archive.MEMBERS if name not in members]
+    if missing:
+        raise FileFormatError(
+            f"{source} is no .keras file.", expected=", ".join(archive.MEMBERS), got=f"no {', '.join(missing)}"
+        )
+    return _parsed(members, archive.CONFIG, source), _parsed(members, archive.METADATA, source)
 
 
 def _parsed(members: Mapping[str, bytes], name: str, source: str) -> dict[str, Json]:

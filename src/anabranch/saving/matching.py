@@ -71,18 +71,10 @@ def fill(
     Raises:
         FileFormatError: paths are missing, left over, or of another shape; all of them are listed.
     """
-    missing = [_named(path, each) for path, each in wanted.items() if path not in stored]
-    extra = [f"{path} {stored[path].shape}" for path in stored if path not in wanted]
-    wrong = {path: each for path, each in wanted.items() if path in stored and stored[path].shape != each.weight.shape}
-    lists = {
-        "missing": missing,
-        "extra": extra,
-        "other shape": [f"{_named(p, each)}: {stored[p].shape} for {each.weight.shape}" for p, each in wrong.items()],
-    }
-    fitting = {path: each for path, each in wanted.items() if path in stored and path not in wrong}
-    if any(lists.values()):
+    fitting = {path: each for path, each in wanted.items() if path in stored and stored[path].shape == each.weight.shape}
+    got = differences(wanted, stored)
+    if got:
         fact = f"The weights in {source} are not those of {owner}."
-        got = "; ".join(f"{what}: {_shortened(names)}" for what, names in lists.items() if names)
         if not skip_mismatch:
             raise FileFormatError(fact, got=got, repair="skip_mismatch=True loads those that fit")
         bad = {each.group for path, each in wanted.items() if path not in fitting}
@@ -92,6 +84,17 @@ def fill(
     values = {path: stored[path].read() for path in fitting}  # all are read before the first one is set
     for path, each in fitting.items():
         each.weight.assign(values[path])
+
+
+def differences(wanted: Mapping[str, Wanted], stored: Mapping[str, Stored]) -> str:
+    """Return which paths are missing, left over, or of another shape; nothing where all fit."""
+    wrong = {path: each for path, each in wanted.items() if path in stored and stored[path].shape != each.weight.shape}
+    lists = {
+        "missing": [_named(path, each) for path, each in wanted.items() if path not in stored],
+        "extra": [f"{path} {stored[path].shape}" for path in stored if path not in wanted],
+        "other shape": [f"{_named(p, each)}: {stored[p].shape} for {each.weight.shape}" for p, each in wrong.items()],
+    }
+    return "; ".join(f"{what}: {_shortened(names)}" for what, names in lists.items() if names)
 
 
 def _named(path: str, wanted: Wanted) -> str:

@@ -17,6 +17,7 @@ from anabranch.saving.hdf5 import Group
 from anabranch.saving.matching import Stored, Wanted, of_weight
 
 HDF5, SAFETENSORS = ".weights.h5", ".safetensors"
+BY_PATH = (SAFETENSORS, sharded.SAFETENSORS_INDEX)  # whose arrays have paths of ours
 WHOLE = keras_file.ENDING  # from which load_weights takes the weights alone
 
 
@@ -65,10 +66,10 @@ def save_weights(
         >>> os.listdir()
         ['w.safetensors']
     """
-    path = _checked(filepath, *sharded.INDICES)
+    path = checked_name(Path(filepath))
     _check_model(model, "save_weights")
     if max_shard_size is not None:
-        path = _index_name(path, max_shard_size)
+        path = index_name(path, max_shard_size)
     elif path.name.endswith(sharded.INDICES):
         raise ArgumentError(
             "The index of several files is written where their size is given.", got=str(filepath),
@@ -137,7 +138,7 @@ def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatc
         True
     """
     _check_model(model, "load_weights")
-    path = _checked(filepath, WHOLE, *sharded.INDICES, *legacy_h5.ENDINGS)
+    path = checked_name(Path(filepath), reading=True)
     if not model.built:
         raise NotReadyError(
             f"Model {model.name!r} has no weights yet, so none can be given values.",
@@ -158,7 +159,7 @@ def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatc
             repair="leave by_name out",
         )
     with opened(path) as stored:
-        if not path.name.endswith((SAFETENSORS, sharded.SAFETENSORS_INDEX)) or in_keras_form(stored):
+        if not path.name.endswith(BY_PATH) or in_keras_form(stored):
             keras_state.load(model, stored, source=str(path), skip_mismatch=skip_mismatch)
             return
         wanted = {name: Wanted(weight, name, name) for name, weight in weight_paths(model).items()}
@@ -170,7 +171,7 @@ def in_keras_form(paths: Iterable[str]) -> bool:
     return all(path == "vars" or path.endswith("/vars") for path in (path.rpartition("/")[0] for path in paths))
 
 
-def _index_name(path: Path, max_shard_size: float) -> Path:
+def index_name(path: Path, max_shard_size: float) -> Path:
     """Return the name of the index, where that of a single file was given."""
     if not max_shard_size > 0:
         raise ArgumentError("max_shard_size must be positive, in GB.", got=shown(max_shard_size))
@@ -185,11 +186,12 @@ def _check_model(model: object, function: str) -> None:
         raise ArgumentTypeError(f"model of {function} must be a model or a layer.", got=shown(model))
 
 
-def _checked(filepath: str | Path, *more: str) -> Path:
-    path, endings = Path(filepath), (HDF5, SAFETENSORS, *more)
+def checked_name(path: Path, *, reading: bool = False) -> Path:
+    """Return a path whose name says in which format weights are saved; more serve for ``reading``."""
+    endings = (HDF5, SAFETENSORS, *sharded.INDICES, *((WHOLE, *legacy_h5.ENDINGS) if reading else ()))
     if not path.name.endswith(endings):
         raise ArgumentError(
             "The name of a file of weights says how they are saved.", expected=f"a name ending in {' or '.join(endings)}",
-            got=str(filepath), repair=f"{path.with_suffix('').with_suffix('')}{HDF5}",
+            got=str(path), repair=f"{path.with_suffix('').with_suffix('')}{HDF5}",
         )  # fmt: skip
     return path
