@@ -34,6 +34,7 @@ _registered: dict[str, Any] = {}  # by registered name, such as "Custom>Gate"
 _names: dict[Any, str] = {}  # the other way
 
 
+_defined: ContextVar[Mapping[str, str] | None] = ContextVar("defined", default=None)  # where missing classes were
 _scopes: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects", default=())  # of this thread
 
 
@@ -178,6 +179,16 @@ def scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Let data name ``custom_objects`` inside the block; None adds nothing."""
     with CustomObjectScope({} if custom_objects is None else custom_objects):
         yield
+
+
+@contextlib.contextmanager
+def definitions(places: Mapping[str, str]) -> Iterator[None]:
+    """Let errors inside the block say where a class or function that is not known was defined, by its name."""
+    token = _defined.set(places)
+    try:
+        yield
+    finally:
+        _defined.reset(token)
 
 
 # Objects as data
@@ -423,8 +434,10 @@ def made(kind: Any, config: Mapping[str, Any]) -> Any:
 def _missing(name: str, module: str, registry: Registry[Any] | None) -> AnabranchError:
     if registry is not None:
         return unknown(registry.kind, name, registry.known())
+    place = (_defined.get() or {}).get(name)
     return ArgumentError(
-        f"The class or function {name!r} is not known here.", got=f"it was defined in {module}",
+        f"The class or function {name!r} is not known here.",
+        got=f"it was defined in {module}" + (f", at {place}" if place else ""),
         repair=f"pass custom_objects={{{name!r}: {name}}}, or decorate it with @register_keras_serializable()",
     )  # fmt: skip
 

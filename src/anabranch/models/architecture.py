@@ -7,8 +7,8 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from anabranch import _tree, ops, registry
-from anabranch._asked import name_of
+from anabranch import _tree, ops, registry, runtime
+from anabranch._asked import is_from, name_of
 from anabranch._carrying import carried, is_carried
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
 from anabranch.graph import Function, Graph, Node, Operation, Operator, Tensor, Weight, map_specs
@@ -22,6 +22,8 @@ from anabranch.registry import Json
 
 History = tuple[str, int, int]  # an operation's name, which call of it, which output
 FirstCall = Callable[[Layer], int]
+TORCH = "anabranch.torch"  # the module of torch's functions in our files; their names are the classes' there
+_CONSTANT = "__torch__"  # a dtype of torch's among the arguments of its functions
 GRAPH_KEYS = ("layers", "input_layers", "output_layers")
 
 # Writing
@@ -120,6 +122,8 @@ class _Writer:
                 f"The weight {nest.path!r} is an argument of a call, which has no JSON.",
                 repair="a layer of your own, whose call reads the weight",
             )
+        if is_from(type(nest), "torch") and (constant := runtime.name_of_constant(nest)):
+            return {"class_name": _CONSTANT, "config": {"value": constant}}
         return registry.serialize(nest)
 
 
@@ -163,8 +167,12 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
         beside = carried(operation.function) if isinstance(operation, (NamedFunction, TorchFunction)) else None
         if beside is not None:
             return {"module": "keras.ops", "class_name": beside, "config": {}, "registered_name": None}, node.args, node.kwargs
+        known = runtime.name_of_torch(operation.function) if isinstance(operation, Function) else None
+        if known is not None:
+            return {"module": TORCH, "class_name": known, "config": {}, "registered_name": None}, node.args, node.kwargs
         raise ArgumentTypeError(
-            f"{operation.error_label()} has no JSON: it is no layer and no function of anabranch.ops.",
+            f"{operation.error_label()} has no JSON: it is no layer, no function of anabranch.ops, and none of torch's that "
+            "files may name.",
             repair="write it with functions of anabranch.ops, or as a layer of your own with get_config",
         )
     name = operation.function.__name__
@@ -241,6 +249,25 @@ class Indexable(Protocol):
 
 def _item(x: Indexable, key: object) -> object:
     return x[tuple(key) if isinstance(key, list) else key]
+
+
+def _torch_function(name: str) -> Callable[..., Any]:
+    """Return one of torch's functions that files may name, which is called on symbolic tensors alone."""
+    function = runtime.torch_by_name(name)
+    if function is None:
+        raise ArgumentError(
+            f"The function {name!r} of torch is not one that files may name here.",
+            expected="a public function of torch that takes tensors, gives tensors, and changes none",
+            repair="make the model from its code, then model.load_weights(…)",
+        )
+
+    def called(*args: Any, **kwargs: Any) -> _tree.Nest:
+        if kwargs.get("out") is not None or not any(isinstance(leaf, Tensor) for leaf in _tree.leaves([list(args), kwargs])):
+            raise ArgumentError(f"The call of {name} in this config is none on tensors of the model.")
+        args, kwargs = runtime.as_tensors(list(args)), runtime.as_tensors(kwargs)
+        return function(*args, **kwargs)
+
+    return called
 
 
 def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> _tree.Nest:
@@ -345,7 +372,8 @@ class _Reader:
                 kwargs.pop("training", None)
             return tensors_by_key(made(*args, **{key: value for key, value in kwargs.items() if value is not None}))
         config = {key: self.filled(value) for key, value in self.entries[name]["config"].items() if key != "name"}
-        if is_carried(self.entries[name]["class_name"]):
+        entry = self.entries[name]
+        if is_carried(entry["class_name"]) or entry.get("module") == TORCH:
             results = tensors_by_key(made(*args, **kwargs))
         else:
             results = tensors_by_key(_called(made, args, {**config, **kwargs}))
@@ -360,6 +388,8 @@ class _Reader:
             return data
         if data.get("class_name") == "__keras_tensor__":
             return self.tensor(_history(data["config"]["keras_history"]))
+        if data.get("class_name") == _CONSTANT:
+            return runtime.constant_by_name(str(data["config"]["value"]))
         if "class_name" in data and "config" in data:
             return registry.deserialize(data)
         return {key: self.filled(part) for key, part in data.items()}
@@ -370,6 +400,8 @@ def _operation(entry: Json) -> Layer | Callable[..., Any]:
     if is_carried(entry["class_name"]):
         function: Callable[..., Any] = registry.deserialize(entry["class_name"])
         return function
+    if entry.get("module") == TORCH:
+        return _torch_function(str(entry["class_name"]))
     if str(entry.get("module")).startswith(("keras.src.ops", "keras.ops")):
         return _function_of(entry["class_name"])
     return layer_from(entry)

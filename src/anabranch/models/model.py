@@ -501,7 +501,7 @@ class Model(Structure):
         A subclass with a constructor of its own has the config of any layer: its constructor's arguments.
 
         Raises:
-            ArgumentTypeError: an operation has no JSON, such as one of torch's functions or a lambda; the error says where.
+            ArgumentTypeError: an operation has no JSON, such as a lambda; the error says where.
 
         Example:
             >>> from anabranch import Input, layers

@@ -254,7 +254,11 @@ class Sequential(Model):
         if type(self).__init__ is not Sequential.__init__:
             return Layer.get_config(self)
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
+        names = {} if self.graph is None else self.graph.names
         entries = [registry.serialize(layer) for layer in self._row]
+        for layer, entry in zip(self._row, entries, strict=True):
+            if layer in names:  # the layer alone does not know its number
+                entry["config"]["name"] = names[layer]
         if self._source is None:
             return {**config, "layers": entries}
         if not isinstance(self._source, Tensor):  # written with the data's nest

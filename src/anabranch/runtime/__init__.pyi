@@ -90,6 +90,12 @@ from .third_party import (
     set_mode as set_mode,
     weight_of as weight_of,
 )
+from .torch_names import (
+    constant_by_name as constant_by_name,
+    name_of_constant as name_of_constant,
+    name_of_torch as name_of_torch,
+    torch_by_name as torch_by_name,
+)
 from .weights import (
     native as native,
     note_change as note_change,

@@ -17,7 +17,7 @@ from anabranch._files import reached
 from anabranch.graph import Operation
 from anabranch.graph.call_site import warn
 from anabranch.registry import Json
-from anabranch.saving import archive, files, hdf5, keras_state, legacy_h5, reading
+from anabranch.saving import archive, files, hdf5, keras_state, legacy_h5, origins, reading
 from anabranch.saving.matching import Stored
 from anabranch.saving.reading import SavedModel
 
@@ -68,6 +68,7 @@ def save_model(
         compiled = model.get_compile_config()
         added["compile"] = {name: compiled.pop(name) for name in _OWN_OPTIONS if name in compiled}
         config["compile_config"] = compiled
+    added.update(origins.lines(model), definitions=origins.definitions(model, config))
     metadata = {
         "keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"), "anabranch": added
     }  # fmt: skip
@@ -121,7 +122,9 @@ def load_model(
     added = _checked_additions(metadata, source)
     build, compiled = config.pop("build_config", None), config.pop("compile_config", None)
     arguments = {**compiled, **added.get("compile", {})} if compile and compiled else None
-    model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
+    with registry.definitions(origins.places(added.get("definitions"))):
+        model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
+    origins.restore(model, added)
     keras_state.load(model, hdf5.stored(members[archive.WEIGHTS], source), source=source)
     return model
 
