@@ -6,7 +6,7 @@ import math
 import operator
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeGuard
+from typing import Any, Protocol, SupportsFloat, TypeGuard, cast
 
 SHOWN = 120  # characters of a value that a message shows
 GREATEST = 2**63  # of an integer, as torch has none above
@@ -31,6 +31,17 @@ def has_shape(value: object) -> TypeGuard[Shaped]:
     False
     """
     return hasattr(value, "shape")  # not a Protocol's isinstance: traced values answer through __getattr__
+
+
+def answers(value: object, name: str) -> bool:
+    """Return whether a value has an attribute, traced values too, which answer through ``__getattr__``.
+
+    A Protocol's isinstance asks the class alone since Python 3.12.
+
+    >>> answers(1, "__index__"), answers(1.0, "__index__")
+    (True, False)
+    """
+    return hasattr(value, name)
 
 
 def name_of(thing: object, default: str = "") -> str:
@@ -157,7 +168,7 @@ def is_integer(value: object) -> TypeGuard[int]:
     """
     if type(value) is int:
         return -GREATEST <= value < GREATEST
-    if value is None or isinstance(value, bool) or not isinstance(value, SupportsIndex):  # the last is slow: a protocol
+    if value is None or isinstance(value, bool) or not answers(value, "__index__"):
         return False
     return not is_from(type(value), "numpy") or _converts(value, operator.index)
 
@@ -179,9 +190,9 @@ def is_number(value: object) -> TypeGuard[float]:
     """
     if type(value) is float:
         return value == value  # NaN is not
-    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+    if isinstance(value, bool) or not answers(value, "__float__"):
         return False
-    number: SupportsFloat = value
+    number = cast(SupportsFloat, value)
     return not is_from(type(value), "numpy") or (_converts(value, float) and not math.isnan(float(number)))
 
 

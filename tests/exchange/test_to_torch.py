@@ -214,7 +214,7 @@ def test_a_weight_that_is_converted_is_named() -> None:
     model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is (deprecated|not supported)")
 @pytest.mark.parametrize("name", ["resnet", "towers", "transformer", "gated"])
 def test_export_script_trace_and_compile(name: str) -> None:
     model = MODELS[name]()

@@ -16,7 +16,7 @@ import torch
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, runtime
-from anabranch._asked import is_from
+from anabranch._asked import answers, is_from
 from anabranch.engine.opaque import MASKS, Opaque, need_tensors
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
 from anabranch.graph.flatten import Step, flatten
@@ -261,7 +261,7 @@ def trace_step(
     args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
     last, losses = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses)
     try:
-        watched = not is_from(type(layer), "anabranch") or hasattr(layer, "function")  # a user's code
+        watched = not is_from(type(layer), "anabranch") or answers(layer, "function")  # a user's code
         before = runtime.random_state() if watched else b""
         result, marks = runtime.run(layer, args, kwargs, list(zip(inputs, masks, strict=True)))
         if watched and runtime.random_state() != before:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from typing import SupportsIndex, TypeAlias
+from typing import TypeAlias
 
-from anabranch._asked import GREATEST, is_integer, shown
+from anabranch._asked import GREATEST, answers, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from anabranch.graph.call_site import call_site
 
@@ -145,7 +145,7 @@ def check_shapes(value: object, name: str, where: object = None) -> None:
 
 
 def _is_size(value: object) -> bool:
-    return value is None or isinstance(value, SupportsIndex)
+    return value is None or answers(value, "__index__")
 
 
 def normalise_axis(axis: int, rank: int) -> int:
