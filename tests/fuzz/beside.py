@@ -140,6 +140,8 @@ def settle(found: Difference, pair: Pair) -> None:
     if found.what == "dtype" and symbols is not None and found.lines[-1] in ("#: same y", "#: same z"):
         if difference_of_dtypes(symbols, pair.ours[found.lines[-1][-1]]) is None:
             found.what += ", Keras's symbol agrees"
+    elif found.what == "refused" and "y" in pair.ours:  # what is computed here can be described
+        return
     elif (
         (found.what.startswith("symbolic") or found.lines[-1].startswith("s = ")) and symbols is not None and "y" in pair.tried
     ):

@@ -27,6 +27,7 @@ NAMES = {
     "Dot|Flatten|Reshape|Permute)",
     "<merging>": "(Add|Average|Maximum|Minimum|Subtract|Multiply)",
     "<integer>": "(u?int(8|16|32|64)|bool)",
+    "<number>": r"(?m)keras[.]ops[.].*[(\[, ](x\d?=|y=|a=|values=|weights=)?(True|-?\d[\d.e*]*)[,)\]]",  # among the operands
 }
 
 INSTALLED = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
