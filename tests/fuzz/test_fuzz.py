@@ -78,3 +78,15 @@ for line, wanted in (("y = (x - 1) * 1e6 + len(keras.__name__) / 100", True), ("
 """
     done = run("-W", "ignore", "-c", program)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_computed_here_is_described_here() -> None:
+    program = """
+import os; os.environ["KERAS_BACKEND"] = "torch"
+from fuzz.beside import play
+here = "keras.__name__ == 'anabranch'"
+lines = [f"y = 1 if {here} else len(1)", f"s = keras.ops.squeeze(keras.Input((3,)), 1) if {here} else keras.Input((3,))"]
+assert [each.what for each in play("ops.squeeze", lines).found] == ["refused"]
+"""
+    done = run("-W", "ignore", "-c", program)
+    assert done.returncode == 0, done.stderr

@@ -314,3 +314,19 @@ def test_scales_over_axes_of_unknown_sizes() -> None:
     inputs = symbol(None, None, None)
     result = ops.rms_normalization(inputs, scale, axis=(0, 2))
     torch.testing.assert_close(Model(inputs, result)(x), ops.rms_normalization(x, scale, axis=(0, 2)))
+
+
+def test_attention_of_several_unknown_sizes_beside_lists() -> None:
+    query, key, bias = symbol(None, None, None, 4), torch.ones(3, 6, 2, 4), torch.zeros(3, 4, 5, 6).tolist()
+    assert ops.dot_product_attention(query, key, key, bias=bias).shape == (3, 5, 4, 4)
+    with pytest.raises(ValueError, match="dot_product_attention"):
+        ops.dot_product_attention(query, key, key, bias=[[[[0.0] * 6], [[0.0] * 5]]])
+
+
+def test_equal_parts_of_an_axis_of_unknown_size() -> None:
+    inputs = symbol(1, None, 5)
+    model = Model(inputs, ops.hsplit(inputs, 2))
+    for steps in (4, 0):
+        assert [part.shape for part in model(torch.ones(1, steps, 5))] == [(1, steps // 2, 5)] * 2
+    with pytest.raises(ValueError, match="2 equal parts"):
+        model(torch.ones(1, 5, 5))

@@ -417,7 +417,8 @@ def written(inputs: Array, *others: object, **more: object) -> Answer:
 
 def attention(query: object, key: object, value: object, bias: object = None, mask: object = None, **others: object) -> Answer:
     """Say that each query gives a mean of values: (B, T, N, H), (B, S, K, H), (B, S, K, V) -> (B, T, N, V)."""
-    given, added = [query, key, value], [x for x in (bias, mask) if x is not None and not isinstance(x, (int, float))]
+    given = [query, key, value]
+    added = [_of_lists(x) for x in (bias, mask) if x is not None and not isinstance(x, (int, float))]
     if not _have_rank(given, 4) or not _have_rank(added, 0, 1, 2, 3, 4):
         return None
     q, k, v = given
@@ -450,6 +451,16 @@ def _row_of_numbers(value: object) -> bool:
 
 def _all_numbers(values: dict[str, object]) -> bool:
     return all(isinstance(value, (int, float)) for value in values.values())
+
+
+def _of_lists(value: object) -> object:
+    """Return what lists of numbers are as an array; what is none, and uneven lists, as they are."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    parts = [Spec((), "float32") if isinstance(each, (int, float)) else _of_lists(each) for each in value]
+    shapes = {part.shape if isinstance(part, Spec) else None for part in parts}
+    inner = shapes.pop() if len(shapes) == 1 else None
+    return value if inner is None else Spec((len(parts), *inner), "float32")
 
 
 def _have_rank(xs: list[object], *ranks: int) -> TypeGuard[list[Array]]:

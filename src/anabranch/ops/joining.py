@@ -184,7 +184,10 @@ def _equal_parts(x: Tensor, count: int, axis: int) -> list[Tensor]:
             f"Axis {axis} cannot be split into {count} equal parts.", expected=f"a divisor of {size}", got=f"{shape(x)}",
             repair="ops.split(x, [place, …], axis) cuts at places; ops.array_split makes parts that differ by one",
         )  # fmt: skip
-    found = torch.tensor_split(x, count, axis) if size == 0 else torch.split(x, sizes(x)[axis] // count, axis)
+    if size is None:  # it may be 0, of which torch.split gives one part
+        found = torch.unbind(torch.unflatten(x, axis, (count, sizes(x)[axis] // count)), axis)
+    else:
+        found = torch.tensor_split(x, count, axis) if size == 0 else torch.split(x, size // count, axis)
     return [found[index] for index in range(count)]
 
 
