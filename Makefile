@@ -8,9 +8,11 @@ BIN := .venv/bin
 # make pyodide: describe models in Pyodide (Python in the browser), where there is no torch, and compare with what this Python prints.
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
 # make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
+# make fuzz-files INPUTS=1000000: read mutated files, at random, and as many guided by coverage.
 MINUTES ?= 5
+INPUTS ?= 100000
 KINDS ?=
-.PHONY: demo test check format lint types imports slow nonsense fuzz gpu fake floor newest docs bench bench-peers clean
+.PHONY: demo test check format lint types imports slow nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -60,6 +62,11 @@ nonsense: .venv/dev.stamp
 
 fuzz: .venv/dev.stamp
 	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz $(KINDS) --minutes $(MINUTES) --out .fuzz
+
+fuzz-files: .venv/dev.stamp
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[fuzz]"
+	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz.files --inputs $(INPUTS) --out .fuzz
+	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz.files --inputs $(INPUTS) --out .fuzz --guided
 
 docs: .venv/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

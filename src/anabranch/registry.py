@@ -357,7 +357,10 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
     if kind in ("__numpy__", "__tensor__"):
         import numpy as np
 
-        return np.array(inner["value"], dtype=inner["dtype"])
+        dtype = np.dtype(inner["dtype"])
+        if dtype.kind not in "biufc":  # texts would take as much memory as their type says
+            raise ArgumentError("Data hold values of a type that has no numbers.", got=str(dtype))
+        return np.array(inner["value"], dtype)
     if is_carried(config):
         return found_beside(config)
     known = read_before(config)

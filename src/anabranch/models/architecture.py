@@ -370,7 +370,9 @@ class _Reader:
         if isinstance(made, Layer):
             if "training" not in node.get("chosen", ()):  # Keras notes a default here, by which it does not go
                 kwargs.pop("training", None)
-            return tensors_by_key(made(*args, **{key: value for key, value in kwargs.items() if value is not None}))
+            return tensors_by_key(made(*args, **{key: value for key, value in kwargs.items() if _is_given(value)}))
+        if next(_needed([node["args"], node["kwargs"]]), None) is None:  # it would be computed here and now
+            raise ArgumentError(f"The call of {name!r} in this config takes no tensor of the graph.")
         config = {key: self.filled(value) for key, value in self.entries[name]["config"].items() if key != "name"}
         entry = self.entries[name]
         if is_carried(entry["class_name"]) or entry.get("module") == TORCH:
@@ -393,6 +395,12 @@ class _Reader:
         if "class_name" in data and "config" in data:
             return registry.deserialize(data)
         return {key: self.filled(part) for key, part in data.items()}
+
+
+def _is_given(value: _tree.Nest) -> bool:
+    """Return whether there is anything in an argument: Keras writes the masks that there are not as nests of None."""
+    leaves = _tree.leaves(value)
+    return not leaves or any(leaf is not None for leaf in leaves)
 
 
 def _operation(entry: Json) -> Layer | Callable[..., Any]:

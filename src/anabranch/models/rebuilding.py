@@ -79,13 +79,19 @@ class _Builder:
     def call(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any], draft: Draft) -> _tree.Nest:
         """Return what a step gives for its new inputs."""
         if isinstance(step.operation, Built):
-            old = step.operation.old
+            before = step.operation.old
             return (
                 step.operation.function(*args, **kwargs)
-                if old is None
-                else step.operation.function(self.twin(old, step, draft), *args, **kwargs)
+                if before is None
+                else step.operation.function(self.twin(before, step, draft), *args, **kwargs)
             )
         operation = self.twin(step.operation, step, draft)
+        old = step.operation
+        if isinstance(old, Operation) and operation is not old and old.is_function and old.own_weights():
+            own = dict(zip(old.own_weights(), operation.own_weights(), strict=True))  # which are arguments of the call
+            args, kwargs = _tree.map_leaves(
+                lambda leaf: own.get(leaf, leaf) if isinstance(leaf, Weight) else leaf, (args, kwargs)
+            )
         node = step.node
         if self.weights == "same" and node is not None and operation is node.operation and _same(node, args, kwargs):
             return outputs_of(node)

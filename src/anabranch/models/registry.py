@@ -56,9 +56,12 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
 
     try:
         config = json.loads(json_string)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError("This is no JSON.", got=f"{json_string!r}"[:120]) from error
-    from anabranch.saving import legacy_config  # which a description does without
+    from anabranch.saving import legacy_config, reading  # which a description does without
+
+    def model() -> Model:
+        return deserialize(legacy_config.modernized(config) if isinstance(config, dict) else config)
 
     with scope(custom_objects):
-        return deserialize(legacy_config.modernized(config) if isinstance(config, dict) else config)
+        return reading.understood(model, "The JSON", ArgumentError)

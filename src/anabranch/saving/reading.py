@@ -45,10 +45,10 @@ def model_of(
         part: what errors call the JSON in it.
     """
     with registry.scope(custom_objects), sharing():
-        model = _understood(lambda: _built(config, build), f"{part} in {source}")
+        model = understood(lambda: _built(config, build), f"{part} in {source}")
         if compiled:
             arguments = legacy_config.modern_compile if legacy_config.is_old(config) else dict
-            _understood(lambda: model.compile_from_config(arguments(compiled)), f"What compile took, in {source},")
+            understood(lambda: model.compile_from_config(arguments(compiled)), f"What compile took, in {source},")
     return model
 
 
@@ -67,11 +67,11 @@ def _built(config: Json, build: Json) -> SavedModel:
     return found
 
 
-def _understood(read: Callable[[], T], source: str) -> T:
+def understood(read: Callable[[], T], source: str, kind: type[AnabranchError] = FileFormatError) -> T:
     """Return what ``read`` returns; whatever a config of another form makes it raise becomes an error that says so."""
     try:
         return read()
     except AnabranchError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise FileFormatError(f"{source} cannot be understood.", got=f"{type(error).__name__}: {error}"[:200]) from error
+        raise kind(f"{source} cannot be understood.", got=f"{type(error).__name__}: {error}"[:200]) from error
