@@ -31,7 +31,8 @@ def test_some_inputs() -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     report = json.loads(done.stdout)
     assert report["inputs"] == 1000
-    assert all(counts.get("read") and counts.get("refused") for counts in report["readers"].values()), report
+    assert all(counts["refused"] for counts in report["readers"].values()), report
+    assert sum(counts.get("read", 0) for counts in report["readers"].values()) > 10, report
 
 
 @pytest.mark.on_cpu
