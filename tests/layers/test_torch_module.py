@@ -293,3 +293,56 @@ def test_weights_of_a_subclass_stay_where_the_modules_are_replaced() -> None:
     inner.bias = None
     inner.weight = torch.nn.Parameter(on_device(torch.ones(2, 4)))
     assert [weight.name for weight in model.weights] == ["weight", "scale"]
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer_scale, self.bias = nn.Parameter(torch.full((8,), 0.5)), nn.Parameter(torch.ones(8))
+
+    def forward(self, x: Any) -> Any:
+        return x * self.layer_scale + self.bias
+
+
+class Opened(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([Scaled(), Scaled()])
+        self.pos_embed, self.head = nn.Parameter(torch.ones(1, 5, 8)), nn.Linear(8, 2)
+
+    def forward(self, x: Any) -> Any:
+        x = x + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+def test_parameters_of_an_opened_module_keep_their_paths() -> None:
+    x, module = ab.Input((5, 8)), Opened().to(here())
+    model = ab.Model(x, module(x))
+    assert [weight.path for weight in model.weights] == [
+        "add/pos_embed", "blocks/0/mul/layer_scale", "blocks/0/add/bias", "blocks/1/mul/layer_scale", "blocks/1/add/bias",
+        "head/weight", "head/bias",
+    ]  # fmt: skip
+    other = Opened().to(here())
+    with torch.no_grad():
+        for number, parameter in enumerate(other.parameters()):
+            parameter.fill_(number + 1.0)
+    model.load_state_dict(other.state_dict())
+    assert allclose(model(X), other(on_device(torch.from_numpy(X))))
+    assert copy.deepcopy(model).weights[1].path == model.weights[1].path
+    with pytest.raises(EngineError, match="pos_embed"):
+        model.load_state_dict({name: value for name, value in other.state_dict().items() if name != "pos_embed"})
+
+
+@pytest.mark.parametrize("masked", [(True, True, True), (False, True, True), (False, False, True)])
+def test_a_mask_that_ends_in_attention_is_warned_of(masked: tuple[bool, ...]) -> None:
+    tokens = Input((5,), dtype="int32")
+    given = [layers.Embedding(10, 8, mask_zero=each)(tokens) for each in masked]
+    with pytest.warns(UserWarning, match="mask of what scaled_dot_product_attention.* ends here") as seen:
+        F.scaled_dot_product_attention(*given)
+    assert seen[0].filename == __file__
+    F.scaled_dot_product_attention(*[layers.Embedding(10, 8)(tokens)] * 3)
+    with pytest.warns(UserWarning, match="does not support masks: its input's mask ends here"):
+        layers.TorchModule(nn.MultiheadAttention(8, 2, batch_first=True))(*given[::-1])
+    torch.matmul(given[0].transpose(1, 2), layers.Embedding(10, 8)(tokens))  # no attention

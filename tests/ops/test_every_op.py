@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import operator
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from devices import tolerated
-from every_op import ASKING, CASES, Fixed, Op
+from every_op import ASKING, CASES, Fixed, Op, draw
 
 from anabranch import Input, Model, _tree, engine, layers, ops
+from anabranch._errors import AnabranchError
 from anabranch.graph import Tensor
 from anabranch.graph.shapes import same
 
@@ -235,3 +237,78 @@ def test_signatures_are_keras(keras: Any) -> None:
     theirs = [path for path in public_names() if hasattr(keras.ops, path.partition(".")[0])]
     assert [path for path in theirs if parameters(ops, path) != parameters(keras.ops, path)] == []
     assert {path for path in public_names() if path not in theirs} <= {case.name for case in CASES if not case.oracle}
+
+
+# Wrong shapes
+
+TRIED = (None, 4, 3, 1, 2, 5, 8, 6)  # sizes of what is unknown; None: those of the row
+OF_VALUES = {"take matrix": "whether indices are in range is no matter of shapes"}
+
+
+def reshaped(array: np.ndarray) -> list[tuple[int, ...]]:
+    """Return shapes that differ from an array's in more than the batch."""
+    shape = array.shape
+    return [shape[:-1], (*shape, 2), *((*shape[:axis], shape[axis] + 1, *shape[axis + 1 :]) for axis in range(1, len(shape)))]
+
+
+def resized(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return draw(*shape).astype(array.dtype) if array.dtype.kind == "f" else np.resize(array, shape)
+
+
+def runs(case: Op, which: int, shape: tuple[int, ...], make: Any) -> bool:
+    """Return whether a call runs where one of the row's arrays has another shape; ``make`` returns what it is given."""
+    numbered = iter(range(1000))
+
+    def leaf(value: Any) -> Any:
+        if not is_symbolic(value):
+            return plain(value)
+        number = next(numbered)
+        return make(number == which, resized(value, shape) if number == which else value)
+
+    try:
+        call(case, ops, leaf)
+    except AnabranchError:
+        return False
+    return True
+
+
+def symbol(changed: bool, value: np.ndarray) -> Tensor:
+    return Input(value.shape[1:], dtype=str(value.dtype))
+
+
+def of_sizes(own: int | None, others: int | None) -> Any:
+    """Return what gives arrays other first sizes: the one whose shape is tried, and all others."""
+
+    def make(changed: bool, value: np.ndarray) -> np.ndarray:
+        size = own if changed else others
+        return value if size is None else resized(value, (size, *value.shape[1:]))
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [param for param in SYMBOLIC if param.values[0].id not in OF_VALUES])
+def test_symbols_are_refused_where_no_batch_would_do(case: Op) -> None:
+    """What is refused of arrays, whatever their first sizes are, is refused when it is described."""
+    sizes = [(size, size) for size in TRIED] + list(itertools.product(TRIED, repeat=2))
+    for which, array in enumerate(arrays(case)):
+        for shape in reshaped(array)[array.ndim == 1 :]:
+            if runs(case, which, shape, symbol):
+                assert any(runs(case, which, shape, of_sizes(*pair)) for pair in sizes), (which, shape)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 0.5])
+@pytest.mark.parametrize("name", ["segment_sum", "segment_max", "segment_min", "segment_prod", "take"])
+def test_indices_are_integers(name: str, wrong: float) -> None:
+    with pytest.raises(AnabranchError, match="must be integers"):
+        getattr(ops, name)(np.ones(3, "float32"), np.array([0.0, wrong, 1.0]))
+    assert getattr(ops, name)(np.ones(3, "float32"), np.array([0.0, 1.0, 1.0])).shape[0] in (2, 3)
+
+
+def test_a_block_that_does_not_fit_is_refused_of_symbols() -> None:
+    x = Input((5,))
+    for start, block in [((0,), (5,)), ((0, 0), (7,)), ((0, 0), (2, 3)), ((0, 1), (5,)), ((0, -1), (2,))]:
+        with pytest.raises(AnabranchError):
+            ops.slice_update(x, start, Input(block))
+    assert ops.slice_update(x, (0, 1), Input((4,))).shape == (None, 5)

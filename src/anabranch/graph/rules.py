@@ -415,6 +415,21 @@ def written(inputs: Array, *others: object, **more: object) -> Answer:
     )
 
 
+def block_written(inputs: Array, start_indices: object, updates: object) -> Answer:
+    """Say that a block of a tensor is written, which has its rank and fits into it from where it starts."""
+    if not is_array(inputs) or not is_array(updates) or len(inputs.shape) != len(updates.shape):
+        return None
+    if isinstance(start_indices, (list, tuple)):
+        if len(start_indices) != len(inputs.shape):
+            return None
+        for size, start, length in zip(inputs.shape, start_indices, updates.shape, strict=True):
+            if size is None or length is None or not isinstance(start, int):
+                continue
+            if not 0 <= start <= size - length:
+                return None
+    return written(inputs, start_indices, updates)
+
+
 def attention(query: object, key: object, value: object, bias: object = None, mask: object = None, **others: object) -> Answer:
     """Say that each query gives a mean of values: (B, T, N, H), (B, S, K, H), (B, S, K, V) -> (B, T, N, V)."""
     given = [query, key, value]

@@ -276,4 +276,5 @@ def check_sizes(axes: tuple[int, ...], made_for: Shape, shape: Shape) -> None:
             "The input does not fit the sizes that the weights were made for.",
             expected=f"{len(made_for)}-D, " + ", ".join(f"{made_for[axis]} along axis {axis}" for axis in axes),
             got=str(shape),
+            repair="a layer of its own for each rank and size",
         )

@@ -263,11 +263,24 @@ class TorchMembers(_Registered):
         """
         self._ready()
         try:
-            return runtime.module_method(self, "load_state_dict")(state_dict, strict, assign)
+            return runtime.module_method(self, "load_state_dict")(self._renamed(state_dict), strict, assign)
         except RuntimeError as error:
             raise EngineError.of(
                 error, str(error), repair="load_state_dict(state, strict=False) leaves out other names"
             ) from error
+
+    def _renamed(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a state with our names for parameters of opened torch modules: functions that take them hold them here."""
+        found: dict[str, Any] | None = None
+        for path, layer in self.named_modules():
+            if isinstance(layer, TorchMembers) and layer.is_function:
+                around = path.rpartition(".")[0]
+                for name in layer._own_named():
+                    theirs, ours = ".".join(filter(None, (around, name))), f"{path}.{name}"
+                    if theirs in state_dict and ours not in state_dict:
+                        found = found or dict(state_dict)
+                        found[ours] = found.pop(theirs)
+        return state_dict if found is None else found
 
     @checked
     def requires_grad_(self, requires_grad: bool = True) -> Self:

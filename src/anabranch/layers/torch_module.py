@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -133,21 +133,22 @@ class TorchFunction(Layer):
 
     is_function = True
 
-    def __init__(self, function: Callable[..., object], parameters: Sequence[Tensor], **kwargs: Any) -> None:
+    def __init__(
+        self, function: Callable[..., object], parameters: Sequence[Tensor], names: Sequence[str] = (), inside: str = "",
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
-        self.function = function
+        self.function, self.inside = function, inside
         self.judgements = Judgements()
-        self.held = [
-            runtime.weight_of(parameter, f"parameter_{number}" if number else "parameter", self._home, runtime)
-            for number, parameter in enumerate(parameters)
-        ]
+        named = names or [f"parameter_{number}" if number else "parameter" for number in range(len(parameters))]
+        self.held = [runtime.weight_of(each, name, self._home, runtime) for each, name in zip(parameters, named, strict=True)]
         self._weights = self.held
         self.built = True
 
     @property
     def base_name(self) -> str:
-        """What names are made of: the function's name."""
-        return snake_case(self.function.__name__)
+        """What names are made of: the function's name, behind the path of the torch module whose parameters it takes."""
+        return "/".join(filter(None, (self.inside, snake_case(self.function.__name__))))
 
     def compute_output_spec(self, *args: object, **kwargs: object) -> _tree.Nest:
         """Return what running the function on tensors without numbers gives."""
@@ -155,7 +156,8 @@ class TorchFunction(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings, the function and its parameters as they are: they have no JSON."""
-        live = {"function": self.function, "parameters": [weight.tensor for weight in self.held]}
+        held = {"parameters": [weight.tensor for weight in self.held], "names": [weight.name for weight in self.held]}
+        live = {"function": self.function, "inside": self.inside, **held}
         return super().get_config() | live
 
     def call(self, *args: object, **kwargs: object) -> _tree.Nest:
@@ -199,7 +201,7 @@ class _Torch(Port):
         if not parameters:
             return apply(function, args, kwargs)
         held = dict.fromkeys(parameters)
-        operation = TorchFunction(function, list(held))
+        operation = TorchFunction(function, list(held), *_places(held, calls))
         weights = dict(zip(map(id, held), operation.held, strict=True))
         args, kwargs = _tree.map_leaves(lambda leaf: weights.get(id(leaf), leaf), (args, kwargs))
         return operation(*args, **kwargs)
@@ -217,6 +219,16 @@ class _Torch(Port):
         from anabranch.diagnosis.no_values import missing_attribute  # loaded for errors alone
 
         return missing_attribute(name)
+
+
+def _places(parameters: Iterable[Tensor], calls: Sequence[dict[str, Any]]) -> tuple[list[str], str]:
+    """Return the attributes of a module under way that parameters are, and its path in the one that a user called."""
+    paths = {id(held): path for path, held in calls[-1]["self"].named_parameters()} if calls else {}
+    found = [paths.get(id(parameter), "") for parameter in parameters]
+    if not all(found):
+        return [], ""
+    inside = found[0].rpartition(".")[0]
+    return [path.removeprefix(f"{inside}.").replace(".", "_") for path in found], inside.replace(".", "/")
 
 
 def _shown(leaf: object) -> object:

@@ -198,6 +198,18 @@ def whole(value: TensorLike) -> Tensor:
     return value.to(torch.int32) if dtype(value) == "bool" else value
 
 
+def whole_indices(value: TensorLike, name: str) -> Tensor:
+    """Return indices as int64; floats among them must be integers, which is seen where they have values."""
+    found = tensor(value)
+    if not isinstance(found, (fx.Proxy, fakes.FakeTensor)) and found.is_floating_point():
+        wrong = found[~(found.trunc() == found) | found.isinf()]
+        if wrong.numel():
+            raise ArgumentError(
+                f"{name} must be integers.", got=str(wrong[0].item()), repair="ops.floor(…), or an integer dtype"
+            )
+    return found.long()
+
+
 def common(*values: TensorLike) -> list[Tensor]:
     """Return tensors of one dtype, the one that holds them all."""
     made = [tensor(value) for value in values]

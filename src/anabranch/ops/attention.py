@@ -59,6 +59,11 @@ def dot_product_attention(
         raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
     if not known or heads != groups:
         k, v = (torch.repeat_interleave(x, heads // groups, 1) for x in (k, v))
+    if len({size for size in (sizes(tensor(key))[1], sizes(tensor(value))[1]) if isinstance(size, int)}) > 1:
+        raise ShapeError(
+            "There is one value for each key.", expected="key (B, S, K, H), value (B, S, K, V)",
+            got=f"{shape(tensor(key))} and {shape(tensor(value))}",
+        )  # fmt: skip
     added = None if bias is None else _matrix(bias).to(runtime.dtype_of(dtype(q)))
     seen = None if mask is None else _matrix(mask) if dtype(tensor(mask)) == "bool" else _matrix(mask) != 0
     if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):

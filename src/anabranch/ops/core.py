@@ -25,6 +25,7 @@ from anabranch.ops._values import (
     tensor,
     torch_dtype,
     whole,
+    whole_indices,
 )
 
 ARGUMENTS = {
@@ -189,7 +190,7 @@ def slice(inputs: TensorLike, start_indices: Sequence[int] | Tensor, shape: Sequ
     return inputs
 
 
-@operation(rules.written)
+@operation(rules.block_written)
 def slice_update(inputs: TensorLike, start_indices: Sequence[int] | Tensor, updates: TensorLike) -> Tensor:
     """Return a copy of ``inputs`` with the block at ``start_indices`` replaced.
 
@@ -229,7 +230,7 @@ def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> Te
     tensor([1., 0., 2.])
     """
     values = tensor(values)
-    indices = tensor(indices).long()
+    indices = whole_indices(indices, "indices")
     made = runtime.create(torch.zeros, tuple(shape), dtype=torch_dtype(dtype_name(values)), device=values.device)
     return made.index_put(_places(indices), values, accumulate=True)
 
@@ -245,7 +246,7 @@ def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike,
     tensor([0., 5.])
     """
     one_of("reduction", reduction, (None, "add", "max", "min", "mul"))
-    inputs, indices, updates = tensor(inputs), tensor(indices).long(), tensor(updates)
+    inputs, indices, updates = tensor(inputs), whole_indices(indices, "indices"), tensor(updates)
     places, updates = _places(indices), updates.to(runtime.dtype_of(dtype_name(inputs)))
     if reduction in (None, "add"):
         return inputs.index_put(places, updates, accumulate=reduction == "add")

@@ -21,6 +21,7 @@ from anabranch.ops._values import (
     sizes,
     tensor,
     whole,
+    whole_indices,
 )
 
 
@@ -34,7 +35,7 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     >>> take([10, 20, 30], [0, -1])
     tensor([10, 30], dtype=torch.int32)
     """
-    x, indices = tensor(x), tensor(indices).long()
+    x, indices = tensor(x), whole_indices(indices, "indices")
     x, place = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
     size = sizes(x)[place]
     flat = torch.where(indices < 0, indices + size, indices).reshape(-1)
@@ -53,7 +54,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
     >>> take_along_axis([[10, 20]], [[1]], axis=1)
     tensor([[20]], dtype=torch.int32)
     """
-    x, indices = tensor(x), tensor(indices).long()
+    x, indices = tensor(x), whole_indices(indices, "indices")
     if axis is None:
         x, indices, place = x.reshape(-1), indices.reshape(-1), 0
     else:

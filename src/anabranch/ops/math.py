@@ -21,6 +21,7 @@ from anabranch.ops._values import (
     sizes,
     tensor,
     torch_dtype,
+    whole_indices,
 )
 
 ARGUMENTS = {
@@ -146,7 +147,7 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     >>> in_top_k([1], [[0.1, 0.9]], 1)
     tensor([True])
     """
-    targets, predictions = tensor(targets).long(), tensor(predictions)
+    targets, predictions = whole_indices(targets, "targets"), tensor(predictions)
     check_rank(predictions, (2,), "(batch, classes)", "predictions")
     count = sizes(predictions)[1]
     known = (targets >= 0) & (targets < count)  # no other is among the greatest
@@ -198,7 +199,7 @@ def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | 
 
 
 def _segments(data: TensorLike, ids: TensorLike, count: int | None, how: str, empty: int | None) -> Tensor:
-    data, ids = tensor(data), tensor(ids).long()
+    data, ids = tensor(data), whole_indices(ids, "segment_ids")
     if dtype(data) == "bool":
         return _segments(data.to(torch.uint8), ids, count, how, empty).to(torch.bool)
     count = int(ids.max()) + 1 if count is None else number_of("num_segments", count, 0)

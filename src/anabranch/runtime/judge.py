@@ -24,6 +24,7 @@ Leads: TypeAlias = tuple[int | None, ...]
 _DIMENSIONS = ("dim", "dims", "dim0", "dim1", "dim2", "dimension", "axis")  # that an operation acts along
 _NEW = frozenset(("unsqueeze", "stack"))  # whose dimension is counted in the result
 _VIEWS = frozenset(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"))  # the elements keep their order
+_PRODUCTS = frozenset(("mm", "bmm", "addmm", "baddbmm"))
 _MIXING = (  # combine the positions of a sample, so that no mask of positions follows
     "convolution", "max_pool", "avg_pool", "adaptive", "upsample", "_scaled_dot_product", "native_group_norm",
 )  # fmt: skip
@@ -37,12 +38,14 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         self._count = count
         self._shapes: list[tuple[int, ...]] = [()] * count  # of the arrays
         self._leads: dict[int, Leads] = {}
+        self._direct: set[int] = set()  # the arrays, and views of them
         self._held: list[torch.Tensor] = []  # so that an id stays its own
         self.unknown = ""
 
     def start(self, number: int, value: torch.Tensor) -> None:
         """Begin at ``value``, which the run uses for an array among the arguments."""
         self._shapes[number] = tuple(value.shape)
+        self._direct.add(id(value))
         self._note(value, tuple(value.dim() if each == number else None for each in range(self._count)))
 
     def judgement(self, results: Sequence[torch.Tensor]) -> Judgement:
@@ -84,7 +87,9 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
         name: str = func._schema.name.rpartition("::")[2]
         given = _arguments(func, args, kwargs)
         limits = _limits(name, is_pointwise(func), given, inputs, output)
-        if limits is None or name.startswith(_MIXING):
+        if name in (*_VIEWS, "expand") and id(inputs[0]) in self._direct:
+            self._direct.add(id(output))
+        if limits is None or name.startswith(_MIXING) or self._weighs_positions(name, inputs):
             self.unknown = self.unknown or name
         limits = [0] * len(inputs) if limits is None else limits
         found: list[list[int | None]] = [[] for _ in range(self._count)]
@@ -92,6 +97,12 @@ class Judge(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mode
             for column, lead, shape in zip(found, self._leads.get(id(value), ()), self._shapes, strict=False):
                 column.append(None if lead is None else _within(value.shape[:limit], shape[:lead]))
         return tuple(_least(column) for column in found)
+
+    def _weighs_positions(self, name: str, inputs: list[torch.Tensor]) -> bool:
+        """Return whether a product, inside a function, sums over positions of an array by computed weights: attention."""
+        if name not in _PRODUCTS or id(inputs[-2]) in self._direct:
+            return False
+        return any(lead is not None and lead >= inputs[-1].dim() - 1 for lead in self._leads.get(id(inputs[-1]), ()))
 
 
 def _within(sizes: Sequence[int], own: tuple[int, ...]) -> int:
