@@ -81,9 +81,8 @@ UNTYPED = {  # lines of pages that a type checker cannot follow, with the reason
     'assert given["features"][1][0].shape == (2, 64)': OF_A_NEST,
     "scores = ops.softmax(ops.matmul(q, ops.swapaxes(k, -1, -2)) / width**0.5)": OF_A_SIZE,
     "start = ops.zeros((batch, 1, width))": OF_A_SIZE,
-    "grouped = inputs.unflatten(-1, (self.groups, channels // self.groups))  # type: ignore[no-untyped-call]  # untyped in torch": (
-        OF_A_PAGE
-    ),
+    "grouped = inputs.unflatten(-1, (self.groups, channels // self.groups))"
+    "  # type: ignore[no-untyped-call]  # untyped in torch": OF_A_PAGE,
     "return grouped.transpose(-1, -2).flatten(-2)": OF_A_PAGE,
     'torch._foreach_lerp_(state["mean"], gradients, 1 - self.momentum)': OF_TORCH,
     'descend(weights, torch._foreach_sign(state["mean"]), rate)': OF_TORCH,

@@ -261,7 +261,7 @@ def arange(
         start: where values begin; the end where ``stop`` is None, and values begin at 0.
         stop: the end, excluded.
         step: the distance between values; None: 1.
-        dtype: the dtype of the result; None: int32, or ``config.floatx()`` if an argument is a float.
+        dtype: the dtype of the result; None: int32, int64 for large bounds, ``config.floatx()`` if one is a float.
 
     >>> arange(1, 10, 3)
     tensor([1, 4, 7], dtype=torch.int32)
@@ -269,7 +269,9 @@ def arange(
     start, stop = (0, start) if stop is None else (start, stop)
     step = 1 if step is None else step
     if dtype is None:
-        dtype = config.floatx() if any(isinstance(n, float) for n in (start, stop, step)) else "int32"
+        given = (start, stop, step)
+        large = any(type(n) is int and not rules.fits_int32(n) for n in given)
+        dtype = config.floatx() if any(isinstance(n, float) for n in given) else "int64" if large else "int32"
     return runtime.create(torch.arange, start, stop, step, dtype=torch_dtype(dtype), device=runtime.device())
 
 
