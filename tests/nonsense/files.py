@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from nonsense.target import Target, function
+from nonsense.target import Target, function, method
 from nonsense.values import WRONG
 from small_model import data, made
 
@@ -120,6 +120,25 @@ def _linked(name: str) -> str:
     return name
 
 
+def _editor() -> Iterator[Target]:
+    def opened() -> saving.KerasFileEditor:
+        return saving.KerasFileEditor(_saved("w.weights.h5"))
+
+    name = "saving.KerasFileEditor"
+    yield Target(name, saving.KerasFileEditor, lambda: {"filepath": _saved("w.weights.h5")}, ("filepath",))
+    added = {"weights": {"7": np.ones(2)}}
+    right: dict[str, Callable[[], Any]] = {
+        "rename_object": lambda: {"object_name": "layers/dense", "new_name": "other"},
+        "delete_object": lambda: {"object_name": "dense"}, "add_object": lambda: {"object_path": "layers/more", **added},
+        "add_weights": lambda: {"object_name": "dense", **added}, "save": lambda: {"filepath": "edited.weights.h5"},
+        "delete_weight": lambda: {"object_name": "dense", "weight_name": "0"}, "summary": lambda: {"print_fn": str},
+        "resave_weights": lambda: {"filepath": "edited.weights.h5"},
+        "compare": lambda: {"reference_model": made(ab), "print_fn": str},
+    }  # fmt: skip
+    for word, given in right.items():
+        yield method(f"KerasFileEditor.{word}", opened, given)
+
+
 def files() -> Iterator[Target]:
     """Yield what reads and writes files."""
     yield Target("Model.load_weights", lambda filepath: made(ab).load_weights(filepath), lambda: {"filepath": _saved()},
@@ -156,6 +175,7 @@ def files() -> Iterator[Target]:
             fitted(callbacks.CSVLogger(filename, append=append))
 
         yield Target("callbacks.CSVLogger", logged, lambda: {"filename": "log.csv"}, ("filename",), values=written("log.csv"))
+    yield from _editor()
     trained = lambda: {"source": {"0.weight": torch.ones(1, 1)}}  # noqa: E731
     arguments = ("source", "mapping", "skip_mismatch")
     yield Target("Model.load_torch_weights", lambda **given: made(ab).load_torch_weights(**given), trained, arguments)

@@ -104,7 +104,7 @@ def models() -> Iterator[Target]:
         small().save_weights("w.safetensors")
         small().load_weights(**given)
 
-    yield Target("Model.load_weights", saved, lambda: {"filepath": "w.safetensors"}, ("filepath", "skip_mismatch"))
+    yield Target("Model.load_weights", saved, lambda: {"filepath": "w.safetensors"}, ("filepath", "skip_mismatch", "by_name"))
 
     def setting(**given: Any) -> None:
         model = made(ab)

@@ -12,10 +12,10 @@ import torch
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import MOST_SHOWN, ArgumentError, FileFormatError
+from anabranch._errors import MOST_SHOWN, ArgumentError, ArgumentTypeError, FileFormatError
 from anabranch.exchange.state_dicts import Source, tensors_of
 from anabranch.exchange.weight_groups import Group, Target, groups_of
-from anabranch.graph import AnyModel
+from anabranch.graph import AnyModel, Operation
 from anabranch.graph.call_site import warn
 
 GUESS = "a guess: another order fits as well"
@@ -150,6 +150,8 @@ def match_torch_weights(model: AnyModel, source: Source, mapping: Mapping[str, s
         2.bias    (2,)          head/bias    (2,)          shape
         >>> plan.apply()
     """
+    if not (isinstance(model, Operation) and model.has_layers):
+        raise ArgumentTypeError("model of match_torch_weights must be a model.", got=shown(model))
     tensors = tensors_of(source)
     names = [name for name in tensors if not name.endswith(_COUNTER)]
     ordered = names != sorted(names)  # safetensors sorts by name, which says less than the order in which modules were made

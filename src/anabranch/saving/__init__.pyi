@@ -1,3 +1,4 @@
+from .file_editor import KerasFileEditor as KerasFileEditor
 from .keras_file import load_model as load_model, save_model as save_model
 from .objects import (
     CustomObjectScope as CustomObjectScope,

@@ -41,7 +41,9 @@ def described(filepath: str | Path) -> str:
     if custom:
         head.append(("custom", ", ".join(custom)))
     with weights.opened(weights.checked_name(path, reading=True)) as arrays:
-        ordered = arrays if path.name.endswith(weights.BY_PATH) else dict(sorted(arrays.items(), key=_natural))
+        ordered = (
+            arrays if path.name.endswith(weights.BY_PATH) else dict(sorted(arrays.items(), key=lambda item: natural(item[0])))
+        )
         parts = [_aligned(head), _layers_table(config), _arrays_table(ordered)]
     return "\n\n".join(part for part in parts if part)
 
@@ -143,17 +145,18 @@ def _inbound(nodes: Json) -> Iterator[str]:
 
 
 def _arrays_table(arrays: Mapping[str, Stored]) -> str:
-    rows = [(_plain_path(path), str(each.shape), each.dtype, f"{_size(each):,}") for path, each in arrays.items()]
+    rows = [(plain_path(path), str(each.shape), each.dtype, f"{_size(each):,}") for path, each in arrays.items()]
     total = sum(map(_size, arrays.values()))
     return "\n".join([_aligned([("array", "shape", "type", "bytes"), *rows]), f"{len(rows):,} arrays, {total:,} bytes"])
 
 
-def _natural(item: tuple[str, object]) -> list[tuple[int, str]]:
+def natural(path: str) -> list[tuple[int, str]]:
     """Return what paths are ordered by: ``vars/2`` before ``vars/10``."""
-    return [(len(part), part) if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", item[0])]
+    return [(len(part), part) if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", path)]
 
 
-def _plain_path(path: str) -> str:
+def plain_path(path: str) -> str:
+    """Return a text from a file without characters that a terminal acts on."""
     return "".join(letter if letter.isprintable() else "?" for letter in path)
 
 

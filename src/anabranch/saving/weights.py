@@ -67,7 +67,7 @@ def save_weights(
         ['w.safetensors']
     """
     path = checked_name(Path(filepath))
-    _check_model(model, "save_weights")
+    check_model(model, "save_weights")
     if max_shard_size is not None:
         path = index_name(path, max_shard_size)
     elif path.name.endswith(sharded.INDICES):
@@ -137,7 +137,7 @@ def load_weights(model: keras_state.Compiled, filepath: str | Path, skip_mismatc
         >>> bool((first.weights[0].numpy() == second.weights[0].numpy()).all())
         True
     """
-    _check_model(model, "load_weights")
+    check_model(model, "load_weights")
     path = checked_name(Path(filepath), reading=True)
     if not model.built:
         raise NotReadyError(
@@ -181,7 +181,8 @@ def index_name(path: Path, max_shard_size: float) -> Path:
     return index
 
 
-def _check_model(model: object, function: str) -> None:
+def check_model(model: object, function: str) -> None:
+    """Raise where something else is given for a model or a layer."""
     if not isinstance(model, Operation):
         raise ArgumentTypeError(f"model of {function} must be a model or a layer.", got=shown(model))
 
