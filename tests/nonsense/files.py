@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from nonsense.target import Target, function, method
+from nonsense.target import Target, function
 from nonsense.values import WRONG
 from small_model import data, made
 
@@ -136,7 +137,8 @@ def _editor() -> Iterator[Target]:
         "compare": lambda: {"reference_model": made(ab), "print_fn": str},
     }  # fmt: skip
     for word, given in right.items():
-        yield method(f"KerasFileEditor.{word}", opened, given)
+        called = functools.partial(lambda word, **given: getattr(opened(), word)(**given), word)
+        yield Target(f"KerasFileEditor.{word}", called, given, tuple(given()))
 
 
 def files() -> Iterator[Target]:
