@@ -19,6 +19,7 @@ from devices import equal
 
 import anabranch as ab
 from anabranch import layers
+from anabranch.models import clone_model
 
 X, Y = np.ones((4, 4), "float32"), np.ones((4, 2), "float32")
 
@@ -282,3 +283,33 @@ def test_other_processes(start: str, tmp_path: Path) -> None:
         [sys.executable, str(program), start], env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: clone_model(model, weights="copied")])
+def test_copies_compute_with_parameters_of_their_own(copied: Any) -> None:
+    x = ab.Input((4,))
+    scale = torch.nn.Parameter(torch.full((4,), 3.0))
+    model = ab.Model(x, x * scale)
+    twin = copied(model)
+    with torch.no_grad():
+        scale.mul_(2)
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), 3 * X)
+    twin.weights[0].assign(np.zeros(4))
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), 0 * X)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), 6 * X)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_by_cloudpickle(tmp_path: Path) -> None:
+    pyfunc = pytest.importorskip("mlflow.pyfunc", reason="mlflow is in no extra")
+
+    class Predictor(pyfunc.PythonModel):  # type: ignore[misc]  # whose class is known where mlflow is installed
+        def __init__(self, model: ab.Model) -> None:
+            self.model = model
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return self.model.predict(np.asarray(model_input, "float32"), verbose=0)
+
+    model = lambdas()
+    pyfunc.save_model(str(tmp_path / "model"), python_model=Predictor(model), pip_requirements=[])
+    np.testing.assert_array_equal(pyfunc.load_model(str(tmp_path / "model")).predict(X), 2 * X)
