@@ -58,6 +58,9 @@ class Operation:
     opaque_if_needed: ClassVar[bool] = True
     """Whether it may run whole, as one module, where its ``call`` cannot be traced."""
 
+    writes_variables: ClassVar[bool] = False
+    """Whether its author says what files hold of it: ``save_own_variables``, ``load_own_variables``."""
+
     explicit_name: str | None = None
     """The name that its author gave."""
     calls: list[weakref.ref[Node]]

@@ -84,6 +84,8 @@ class Layer(Configured):
             cls.supports_masking = True
         if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
             cls.writes_config = True
+        if not cls.__dict__.keys().isdisjoint(("save_own_variables", "load_own_variables")):
+            cls.writes_variables = True
         if not is_from(cls, "anabranch") and cls.__setattr__ is object.__setattr__:
             cls.__setattr__ = Layer._set_guarded  # type: ignore[method-assign,assignment]  # of the same signature
 

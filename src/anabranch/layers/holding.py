@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _process, initializers, runtime
@@ -313,6 +313,50 @@ class Holding(Operation):
                 )
         for weight, value in zip(mine, weights, strict=True):
             weight.assign(value)
+
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Put into ``store`` what a file is to hold of this layer itself: its own weights as "0", "1", …, the trainable first.
+
+        A layer of your own may add arrays, or have other names; ``load_own_variables`` then reads them.
+
+        Args:
+            store: arrays by name.
+
+        Example:
+            >>> from anabranch import Input, layers
+            >>> layer, store = layers.Dense(2), {}
+            >>> y = layer(Input((3,)))
+            >>> layer.save_own_variables(store)
+            >>> {name: array.shape for name, array in store.items()}
+            {'0': (3, 2), '1': (2,)}
+        """
+        store.update((str(index), weight.numpy()) for index, weight in enumerate(self._in_files()))
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take the values of this layer's own weights from what ``save_own_variables`` put into ``store``.
+
+        Args:
+            store: arrays by name.
+
+        Example:
+            >>> from anabranch import Input, layers
+            >>> layer = layers.Dense(1)
+            >>> y = layer(Input((1,)))
+            >>> layer.load_own_variables({"0": [[2.0]], "1": [3.0]})
+            >>> [weight.tolist() for weight in layer.get_weights()]
+            [[[2.0]], [3.0]]
+        """
+        mine = self._in_files()
+        if len(store) != len(mine):
+            raise ArgumentError(
+                f"The file has {len(store)} arrays of {self._described()}, which has {len(mine)} weights of its own.",
+                got=", ".join(map(str, store))[:200],
+            )
+        for index, weight in enumerate(mine):
+            weight.assign(store[str(index)])
+
+    def _in_files(self) -> list[Weight]:
+        return sorted(self.own_weights(), key=lambda weight: not weight.learned)
 
     def count_params(self) -> int:
         """Return how many values the weights have."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, cast
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Protocol, cast
 
+from anabranch import runtime
 from anabranch.graph import AnyModel, Operation, Weight
 from anabranch.graph.call_site import warn
 from anabranch.saving import keras_paths, matching
@@ -30,6 +31,16 @@ class Optimizer(Protocol):
         """Take charge of weights."""
 
 
+class OwnVariables(Protocol):
+    """A layer whose author says what files hold of it."""
+
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Put arrays into ``store``."""
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take them from it."""
+
+
 class Compiled(AnyModel, Protocol):
     """A model that may be compiled."""
 
@@ -41,7 +52,12 @@ class Compiled(AnyModel, Protocol):
 def groups(model: Compiled, *, optimizer: bool = True) -> Iterator[Group]:
     """Yield what a file holds of each layer, and of the optimizer."""
     for path, layer, weights in keras_paths.owned(cast("Operation", model)):
-        yield _group(path, layer.name, weights)
+        if layer.writes_variables:
+            store: dict[str, Any] = {}
+            cast("OwnVariables", layer).save_own_variables(store)
+            yield Group(path, layer.name, {name: _of_value(value) for name, value in store.items()})
+        else:
+            yield _group(path, layer.name, weights)
     if optimizer and model.optimizer is not None:
         if model.built:
             model.optimizer.build(model.trainable_weights)  # so that its state is whole, which Keras wants
@@ -53,16 +69,34 @@ def _group(path: str, name: str | None, weights: Sequence[Weight]) -> Group:
     return Group(path, name, {str(index): matching.of_weight(weight) for index, weight in enumerate(weights)})
 
 
+def _of_value(value: object) -> Stored:
+    """Return an array of the author's as one of a file."""
+    if isinstance(value, Weight):
+        return matching.of_weight(value)
+    array = runtime.as_tensor(value).detach().cpu().numpy()
+    return Stored(array.shape, lambda: array, array.dtype.name)
+
+
 def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mismatch: bool = False) -> None:
     """Set a model's weights from the arrays of a file, and the state of its optimizer where both have one."""
+    owned = list(keras_paths.owned(cast("Operation", model)))
     wanted = {
         f"{path}/{index}": Wanted(weight, weight.path, path)
-        for path, _, weights in keras_paths.owned(cast("Operation", model))
+        for path, layer, weights in owned
         for index, weight in enumerate(weights)
+        if not layer.writes_variables
     }
+    own = {path: cast("OwnVariables", layer) for path, layer, _ in owned if layer.writes_variables}
     state = {path: each for path, each in stored.items() if path.startswith(OPTIMIZER)}
     arrays = {path: each for path, each in stored.items() if path not in state and not path.startswith(_METRICS)}
+    stores: dict[str, dict[str, Stored]] = {path: {} for path in own}
+    for path in list(arrays) if own else ():
+        group, _, name = path.rpartition("/")
+        if group in stores:
+            stores[group][name] = arrays.pop(path)
     matching.fill(wanted, arrays, source=source, owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
+    for path, layer in own.items():
+        layer.load_own_variables({name: each.read() for name, each in stores[path].items()})
     load_optimizer(model, state, source)
 
 
