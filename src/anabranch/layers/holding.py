@@ -330,8 +330,11 @@ class Holding(Operation):
             >>> {name: array.shape for name, array in store.items()}
             {'0': (3, 2), '1': (2,)}
         """
+        if not isinstance(store, MutableMapping):
+            raise ArgumentTypeError("store of save_own_variables must be a dict.", got=shown(store))
         store.update((str(index), weight.numpy()) for index, weight in enumerate(self._in_files()))
 
+    @checked
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Take the values of this layer's own weights from what ``save_own_variables`` put into ``store``.
 
@@ -347,7 +350,7 @@ class Holding(Operation):
             [[[2.0]], [3.0]]
         """
         mine = self._in_files()
-        if len(store) != len(mine):
+        if set(store) != {str(index) for index in range(len(mine))}:
             raise ArgumentError(
                 f"The file has {len(store)} arrays of {self._described()}, which has {len(mine)} weights of its own.",
                 got=", ".join(map(str, store))[:200],
