@@ -190,6 +190,15 @@ def test_a_part_that_is_converted_alone_parts_from_the_model(part: str, convert:
     assert again.get_submodule(part).weight.dtype == torch.float32
 
 
+def test_a_part_that_torch_swaps_parts_from_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = resnet()
+    monkeypatch.setattr(torch.__future__, "_swap_module_params_on_conversion", True)
+    with pytest.warns(UserWarning, match="shares no weights"):
+        model.to_torch().dense.double()
+    model.predict(np.ones((1, 32, 32, 3), "float32"), verbose=0)
+    assert torch.__future__.get_swap_module_params_on_conversion()
+
+
 def test_a_users_module_that_is_converted_stays_the_models() -> None:
     """The model runs the module itself."""
     x, own = ab.Input((5, 3)), nn.LSTM(3, 2, batch_first=True)

@@ -14,7 +14,7 @@ from torch import nn
 
 import anabranch as ab
 from anabranch import Input, Model, layers
-from anabranch._errors import EngineError, MissingAttributeError
+from anabranch._errors import ArgumentError, EngineError, MissingAttributeError
 
 X = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
 
@@ -118,10 +118,10 @@ def test_a_module_of_a_users_own_is_traced() -> None:
 
 
 def test_parameters_in_functions_are_weights() -> None:
-    scale = nn.Parameter(torch.ones(8))
+    scale, kernel = nn.Parameter(torch.ones(8)), nn.Parameter(torch.ones(1, 8))
     x = Input((5, 8))
-    model = Model(x, F.linear(x * scale, scale.reshape(1, 8)))
-    assert [w.value for w in model.trainable_weights] == [scale] or model.trainable_weights[0].value is scale
+    model = Model(x, F.linear(x * scale, kernel) * scale[:1].detach())
+    assert [id(weight.value) for weight in model.trainable_weights] == [id(scale), id(kernel)]
 
 
 def test_a_transformer_layer_and_a_recurrent_one() -> None:
@@ -346,3 +346,31 @@ def test_a_mask_that_ends_in_attention_is_warned_of(masked: tuple[bool, ...]) ->
     with pytest.warns(UserWarning, match="does not support masks: its input's mask ends here"):
         layers.TorchModule(nn.MultiheadAttention(8, 2, batch_first=True))(*given[::-1])
     torch.matmul(given[0].transpose(1, 2), layers.Embedding(10, 8)(tokens))  # no attention
+
+
+class ClassToken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cls_token, self.head = nn.Parameter(torch.ones(1, 1, 8)), nn.Linear(8, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1)[:, 0])
+
+
+def test_what_is_computed_from_parameters_outside_of_the_graph_is_refused() -> None:
+    """It would be trained in the place of the parameter."""
+    with pytest.raises(ArgumentError, match=r"(?s)cat takes a tensor that is computed.*TorchModule\(ClassToken"):
+        ClassToken().to(here())(Input(batch_shape=(3, 5, 8)))
+    with pytest.raises(ArgumentError, match="mul takes a tensor that is computed from parameters"):
+        Input((8,)) * nn.Parameter(torch.ones(8)).exp().to(here())
+
+
+def test_a_class_token_in_a_module_that_runs_whole() -> None:
+    x, module = Input((5, 8)), ClassToken().to(here())
+    model = Model(x, layers.TorchModule(module)(x))
+    assert model.output_shape == (None, 2)
+    assert [weight.name for weight in model.weights] == ["cls_token", "head/weight", "head/bias"]
+    model.compile(ab.optimizers.SGD(0.1), "mse")
+    model.fit(X, np.zeros((3, 2), "float32"), verbose=0)
+    assert not torch.equal(module.cls_token.detach(), torch.ones_like(module.cls_token))
+    assert allclose(run(model), module(on_device(torch.from_numpy(X))))

@@ -422,3 +422,12 @@ def test_a_row_stays_a_sequential() -> None:
     assert shorter.output_shape == (None, 4)
     assert type(row.edit(edit.wrap("act", lambda layer, x: x + layer(x)))) is Model
     assert type(row.edit(edit.add_output("body"))) is Model
+
+
+@pytest.mark.parametrize("kind", ["functional", "sequential"])
+def test_clone_function_is_not_asked_for_inputs(kind: str) -> None:
+    x = Input((4,))
+    model = Model(x, layers.Dense(2)(x)) if kind == "functional" else Sequential([Input((4,)), layers.Dense(2)])
+    clone = clone_model(model, clone_function=lambda layer: layers.Dense(3, name="q"))
+    assert [layer.name for layer in clone.layers][-1] == "q"
+    assert clone.output_shape == (None, 3)

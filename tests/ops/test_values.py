@@ -269,3 +269,8 @@ def test_unknown_sizes_stay_unknown_and_run(function: Any) -> None:
         assert found.shape == eager.shape
         assert allclose(found, eager, atol=1e-6)
         assert all(known in (None, size) for known, size in zip(model.output_shape, found.shape, strict=True))
+
+
+def test_arange_of_large_bounds() -> None:
+    assert ops.arange(2**31, 2**31 + 2).tolist() == [2**31, 2**31 + 1]
+    assert str(ops.arange(3).dtype) == "torch.int32"

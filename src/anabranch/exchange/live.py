@@ -127,12 +127,15 @@ def _converted(module: torch.nn.Module, convert: Callable[..., object], fn: Conv
     changes = _changes(module, fn) if module in _models else ""
     if changes:
         _part(module, f"was converted to {changes}")
+    swaps = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(before or bool(changes))
+    torch.__future__.set_swap_module_params_on_conversion(swaps and not changes)
     try:
         convert(module, fn, recurse)
         return module
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
+        torch.__future__.set_swap_module_params_on_conversion(swaps)
 
 
 def _changes(module: torch.nn.Module, fn: Convert) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from anabranch import _tree, registry, runtime
 from anabranch._asked import is_from
-from anabranch._errors import ArgumentTypeError, MissingAttributeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError
 from anabranch.graph import (
     Method,
     Operation,
@@ -200,6 +200,8 @@ class _Torch(Port):
         ]
         if not parameters:
             return apply(function, args, kwargs)
+        if not all(parameter.is_leaf for parameter in parameters):
+            raise _computed(function, calls)
         held = dict.fromkeys(parameters)
         operation = TorchFunction(function, list(held), *_places(held, calls))
         weights = dict(zip(map(id, held), operation.held, strict=True))
@@ -219,6 +221,15 @@ class _Torch(Port):
         from anabranch.diagnosis.no_values import missing_attribute  # loaded for errors alone
 
         return missing_attribute(name)
+
+
+def _computed(function: Callable[..., object], calls: Sequence[dict[str, Any]]) -> ArgumentError:
+    """Return the error for a tensor that was computed from parameters before it meets a symbolic one: these would not train."""
+    kind = type(calls[-1]["self"]).__name__ if calls else "Block"
+    return ArgumentError(
+        f"{snake_case(function.__name__)} takes a tensor that is computed from parameters, which the model would not train.",
+        where=str(call_site()), repair=f"layers.TorchModule({kind}(...))(x), which runs the module as a whole",
+    )  # fmt: skip
 
 
 def _places(parameters: Iterable[Tensor], calls: Sequence[dict[str, Any]]) -> tuple[list[str], str]:

@@ -134,7 +134,12 @@ class _Builder:
             twin: Operation = holder.with_graph(graph)
         elif self.weights == "same" or old not in self.before:
             return old
-        elif isinstance(old, Layer) and self.making.clone is not None and (self.making.recursive or draft.graph is self.root):
+        elif (
+            isinstance(old, Layer)
+            and not old.is_source
+            and self.making.clone is not None
+            and (self.making.recursive or draft.graph is self.root)
+        ):
             twin = self.making.clone(old)
         elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
             twin = again(old, self.memo)
