@@ -330,3 +330,11 @@ def test_equal_parts_of_an_axis_of_unknown_size() -> None:
         assert [part.shape for part in model(torch.ones(1, steps, 5))] == [(1, steps // 2, 5)] * 2
     with pytest.raises(ValueError, match="2 equal parts"):
         model(torch.ones(1, 5, 5))
+
+
+@pytest.mark.parametrize("function", [ops.fmod, ops.mod])
+@pytest.mark.parametrize("boolean", [True, torch.tensor(True), torch.tensor([True])])
+def test_a_boolean_beside_integers_does_not_widen_them(function: Any, boolean: Any) -> None:
+    for value in (torch.tensor(3, dtype=torch.uint8), torch.tensor([3], dtype=torch.uint8)):
+        assert function(boolean, value).dtype == function(value, boolean).dtype == torch.uint8
+    assert function(boolean, torch.tensor([True])).dtype == torch.int32

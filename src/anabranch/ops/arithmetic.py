@@ -122,7 +122,7 @@ def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> fmod([-1.0, 7.0], [4.0, 4.0])
     tensor([-1.,  3.])
     """
-    return torch.fmod(*map(whole, pair(x1, x2)))
+    return torch.fmod(*numbers(*pair(x1, x2)))
 
 
 @stating(DIFFERENCE)
