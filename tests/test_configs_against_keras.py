@@ -90,6 +90,7 @@ def test_keras_loads_what_we_wrote(keras: Any, room: str, name: str) -> None:
 
 
 CALLBACKS: dict[str, dict[str, Any]] = {  # what each needs to be made
+    "BackupAndRestore": {"backup_dir": "run"},
     "CSVLogger": {"filename": "log.csv"},
     "EarlyStopping": {},
     "LearningRateScheduler": {"schedule": ab.activations.relu},

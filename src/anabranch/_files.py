@@ -15,6 +15,9 @@ _REPAIRS = {
     errno.EEXIST: "give another name, or move what has it",
     errno.ENOTDIR: "give another folder: a part of the name before the last is a file",
     errno.ENOSPC: "free some space, or write elsewhere",
+    errno.EDQUOT: "free some space, or write elsewhere",
+    errno.EFBIG: "write where files may be larger: `ulimit -f` shows a limit",
+    errno.EROFS: "write elsewhere: nothing can be written there",
     errno.EACCES: "give a place that you may use, or change its permissions",
     errno.ENAMETOOLONG: "give a shorter name",
 }

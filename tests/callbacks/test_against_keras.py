@@ -152,7 +152,8 @@ OWN = {"ModelCheckpoint": ["max_to_keep"]}  # what Keras's lacks
 
 def test_constructors_are_those_of_keras(keras: Any) -> None:
     names = (
-        "Callback", "CSVLogger", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint",
+        "BackupAndRestore", "Callback", "CSVLogger", "EarlyStopping", "History",
+            "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint",
         "ReduceLROnPlateau", "TerminateOnNaN",
     )  # fmt: skip
     for name in names:

@@ -137,6 +137,7 @@ def _updates(word: str) -> Iterator[Target]:
 
 
 CALLBACKS: dict[str, dict[str, Any]] = {
+    "BackupAndRestore": {"backup_dir": "run"},
     "CSVLogger": {"filename": "log.csv"}, "LearningRateScheduler": {"schedule": lambda epoch: 0.1},
     "ModelCheckpoint": {"filepath": "best.safetensors", "monitor": "loss", "save_weights_only": True},
     "EarlyStopping": {"monitor": "loss"}, "ReduceLROnPlateau": {"monitor": "loss"},

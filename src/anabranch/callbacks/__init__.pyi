@@ -1,3 +1,4 @@
+from .backup import BackupAndRestore as BackupAndRestore
 from .callback import Callback as Callback
 from .checkpoint import ModelCheckpoint as ModelCheckpoint
 from .history import History as History

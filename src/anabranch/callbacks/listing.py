@@ -10,6 +10,7 @@ from anabranch import _tree
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bound_methods
+from anabranch.callbacks.backup import BackupAndRestore
 from anabranch.callbacks.callback import HOOKS, Callback, Logs
 from anabranch.callbacks.history import History
 from anabranch.callbacks.progress import ProgressBar
@@ -83,6 +84,11 @@ class CallbackList:
     def wants_batch_logs(self) -> bool:
         """Whether any of them has a batch hook; else the loop makes no logs for batches."""
         return any(self._batch_hooks.values())
+
+    @property
+    def backups(self) -> list[BackupAndRestore]:
+        """Those that save the run itself."""
+        return [callback for callback in self.callbacks if isinstance(callback, BackupAndRestore)]
 
     def report(self, line: str) -> None:
         """Show one line to the user, if anything is shown."""

@@ -219,6 +219,32 @@ class Metric(Configurable):
         for variable in self.variables:
             variable.zero_()
 
+    def saved_state(self) -> Any:
+        """Return what ``BackupAndRestore`` saves of this metric inside an epoch: tensors, numbers, lists and dicts of them.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> metrics.Sum().saved_state()
+            [tensor(0., dtype=torch.float64)]
+        """
+        return [variable.value for variable in self.variables]
+
+    def load_saved_state(self, state: Any) -> None:
+        """Set what ``saved_state`` returned.
+
+        Args:
+            state: the state.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> mean = metrics.Mean()
+            >>> mean.load_saved_state([torch.tensor(3.0), torch.tensor(2.0)])
+            >>> mean.result()
+            tensor(1.5000)
+        """
+        for variable, value in zip(self.variables, state, strict=True):
+            variable.copy_(value)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the result so far."""
         self.update_state(*args, **kwargs)

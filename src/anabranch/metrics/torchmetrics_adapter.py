@@ -51,6 +51,21 @@ class TorchMetric(Metric):
         """Forget all batches."""
         self.metric.reset()
 
+    def saved_state(self) -> Any:
+        """Return the state of each part, and of how many batches it is."""
+        return [(dict(part.metric_state), part._update_count) for part in _parts(self.metric)]
+
+    def load_saved_state(self, state: Any) -> None:
+        """Set what ``saved_state`` returned.
+
+        Args:
+            state: the state.
+        """
+        for part, (values, count) in zip(_parts(self.metric), state, strict=True):
+            for name, value in values.items():
+                setattr(part, name, value)
+            part._update_count, part._computed = count, None
+
     def get_config(self) -> dict[str, Any]:
         """Raise ArgumentError: such an object cannot become JSON."""
         raise ArgumentError(f"torchmetrics' {type(self.metric).__name__} cannot become JSON.")

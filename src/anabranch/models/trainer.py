@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 
         def with_graph(self, graph: Graph) -> Trainer: ...
 
+        def get_build_config(self) -> dict[str, Any]: ...
+
+        def build_from_config(self, config: dict[str, Any]) -> None: ...
+
 else:
     _Model = Layer
 

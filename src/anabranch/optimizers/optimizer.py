@@ -23,7 +23,7 @@ from anabranch.optimizers.parts import Accumulated, Averages, ByLists, ByTorch, 
 from anabranch.optimizers.parts._by_parameter import by_parameter
 from anabranch.optimizers.rate import Iterations
 from anabranch.optimizers.settings import Settings
-from anabranch.optimizers.update import Lists, ListUpdate, Number, fits, moved
+from anabranch.optimizers.update import Lists, ListUpdate, Number, fits, moved, unguarded
 from anabranch.optimizers.variables import Slot, variables_of
 
 _PLAIN = (int, float, str, type(None))
@@ -533,7 +533,7 @@ class Optimizer(Settings):
         return {
             "iterations": self._updates,
             "learning_rate": rate if isinstance(rate, float) else None,
-            "engine": self._engine.state_dict() if self._engine else None,
+            "engine": unguarded(type(self._engine).state_dict)(self._engine) if self._engine else None,
             "averages": [self._averages.values.get(p) for p in self._parameters],
             "gathered": [self._accumulated.sums.get(p) for p in self._parameters],
             "gathered_steps": self._accumulated.count,
@@ -557,7 +557,7 @@ class Optimizer(Settings):
             if self._engine is None:
                 raise NotReadyError("The optimizer has no weights to load state for.", repair="build(weights) first")
             try:
-                self._engine.load_state_dict(state["engine"])
+                unguarded(type(self._engine).load_state_dict)(self._engine, state["engine"])
             except (KeyError, ValueError) as error:
                 raise ArgumentError("That state belongs to another optimizer or other weights.", got=str(error)) from error
         self._updates, self._accumulated.count = state["iterations"], state["gathered_steps"]

@@ -147,6 +147,12 @@ def _laid_as(weight: torch.Tensor, gradient: Any) -> torch.Tensor:
     return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
 
+def unguarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of torch's without its guard against its compiler, which it loads: that takes more than a second."""
+    found: Callable[..., Any] = inspect.unwrap(method)
+    return found
+
+
 class ListUpdate(torch.optim.Optimizer):
     """A ``torch.optim.Optimizer`` that holds the state of an optimizer of ours and updates all weights in a few calls."""
 
@@ -156,15 +162,20 @@ class ListUpdate(torch.optim.Optimizer):
         self._groups: list[_Group] | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, without torch's guard against its compiler: the guard loads that, which takes more than a second."""
-        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
+        """Add parameters."""
+        unguarded(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_rule": self._rule, "_groups": None}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of each parameter."""
+        found: dict[str, Any] = unguarded(torch.optim.Optimizer.state_dict)(self)
+        return found
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
-        super().load_state_dict(state_dict)
+        unguarded(torch.optim.Optimizer.load_state_dict)(self, state_dict)
         self._groups = None
 
     @property

@@ -65,6 +65,8 @@ from .reports import (
 )
 from .seeding import (
     random_state as random_state,
+    random_states as random_states,
+    set_random_states as set_random_states,
     synchronise_seed as synchronise_seed,
 )
 from .state import (

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import torch
 
 from anabranch import _process, config
@@ -26,3 +31,36 @@ def synchronise_seed() -> None:
     if _process.seedings() != _followed:
         torch.manual_seed(config.seed())
         _followed = _process.seedings()
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of Python's, NumPy's and torch's generators, of the CPU and of every device of the kind in use."""
+    version, words, gauss = random.getstate()
+    found = {"cpu": torch.get_rng_state()}
+    for place, module in _devices():
+        found[str(place)] = module.get_rng_state(place) if place.index is not None else module.get_rng_state()
+    python = (version, np.array(words, "uint32"), gauss)
+    return {"python": python, "numpy": np.random.get_state(legacy=False), "torch": found}
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Set what ``random_states`` returned; a device that is not here is left out."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(map(int, words)), gauss))
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"]["cpu"])
+    for place, module in _devices():
+        state = states["torch"].get(str(place))
+        if state is not None:
+            module.set_rng_state(*((state, place) if place.index is not None else (state,)))
+
+
+def _devices() -> list[tuple[torch.device, Any]]:
+    """Return the devices of the kind in use, besides the CPU, and torch's module for them."""
+    place = device()
+    if place.type in HOST:
+        return []
+    module = torch.get_device_module(place)
+    if place.index is None:
+        return [(place, module)]
+    return [(torch.device(place.type, index), module) for index in range(module.device_count())]

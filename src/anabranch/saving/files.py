@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from anabranch._errors import ArgumentError
 from anabranch._files import reached
 
+Data: TypeAlias = bytes | Iterable[bytes]
+"""A file's content, whole or in parts."""
 
-def write(path: Path, data: bytes) -> None:
+
+def write(path: Path, data: Data) -> None:
     """Replace a file by ``data``: written beside it, flushed to the disk, renamed. A symbolic link stays one.
 
     Raises:
@@ -41,20 +46,21 @@ class Replacement:
             with contextlib.suppress(OSError, ValueError):
                 part.unlink()
 
-    def add(self, path: Path, data: bytes) -> None:
+    def add(self, path: Path, data: Data) -> None:
         """Write what will be at a path."""
         with _writing(path):
-            target = Path(os.path.realpath(path))
+            target, parts = Path(os.path.realpath(path)), (data,) if isinstance(data, bytes) else data
             mode = _mode(target)
             if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a device or a pipe has no older content
-                target.write_bytes(data)
+                with target.open("wb") as device:
+                    device.writelines(parts)
                 return
             part = target.with_name(f".{target.name}.{os.getpid()}.part")
             self._parts.append((path, part, target))
             with part.open("wb") as file:
                 if mode is not None:
                     part.chmod(stat.S_IMODE(mode))
-                file.write(data)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
 

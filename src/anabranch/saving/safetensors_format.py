@@ -36,7 +36,12 @@ _OTHERS = {
 
 
 def written(arrays: Mapping[str, Stored], words: Mapping[str, str] | None = None) -> bytes:
-    """Return a file of these arrays.
+    """Return a file of these arrays; arguments as of ``parts``."""
+    return b"".join(parts(arrays, words))
+
+
+def parts(arrays: Mapping[str, Stored], words: Mapping[str, str] | None = None) -> Iterator[bytes]:
+    """Yield a file of these arrays, each when its turn comes.
 
     Args:
         arrays: the arrays by path.
@@ -58,7 +63,9 @@ def written(arrays: Mapping[str, Stored], words: Mapping[str, str] | None = None
         begin = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return b"".join([len(text).to_bytes(8, "little"), text, *(_bytes(arrays[path]) for path in ordered)])
+    yield len(text).to_bytes(8, "little") + text
+    for path in ordered:
+        yield _bytes(arrays[path])
 
 
 def _bytes(array: Stored) -> bytes:

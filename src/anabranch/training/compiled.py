@@ -52,6 +52,7 @@ class Compiled:
         self.given = given
         self.options = options
         self.started = False  # whether a training step was taken
+        self.identity: dict[str, dict[str, Any]] | None = None  # model and arguments as the first fit with a backup found them
         self.slots: Slots | None = None
         self.prefixed = False  # whether names of metrics begin with that of their output
         self.losses: list[Loss | None] = []
@@ -168,6 +169,11 @@ class Compiled:
         if not self.prefixed:
             return ["loss", *names, *parts, *self.model_metrics]
         return ["loss", *parts, *self.model_metrics, *sorted(names)]
+
+    @property
+    def loss_records(self) -> list[LossRecord]:
+        """The record of the loss, and those of the outputs' losses."""
+        return [self.loss_record, *(part.record for part in self.loss_parts if part is not None)]
 
     def reset(self) -> None:
         """Drop what loss and metrics have seen."""

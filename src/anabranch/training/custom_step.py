@@ -81,6 +81,15 @@ class CustomStep(Objective):
             found["loss"] = self.loss_record.mean()  # no step updated the tracker, so the losses that steps returned count
         return found
 
+    def state(self) -> Any:
+        """Return the losses of each step, and what the last one returned."""
+        return self.loss_record.state(), dict(self._last)
+
+    def set_state(self, state: Any) -> None:
+        """Set what ``state`` returned."""
+        self.loss_record.set_state(state[0])
+        self._last = dict(state[1])
+
     def _record(self, logs: object, step: str, size: int) -> None:
         """Record what a step returned."""
         if not isinstance(logs, dict):

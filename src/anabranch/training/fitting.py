@@ -20,6 +20,7 @@ from anabranch.training.interruption import Interruption
 from anabranch.training.logs import Logs, RunningLogs
 from anabranch.training.objective import Objective
 from anabranch.training.preparation import callbacks_for, located, objective_for, warn_short
+from anabranch.training.resuming import Resumption
 from anabranch.training.trainable import Trainable
 from anabranch.utils import unpack_x_y_sample_weight as unpack
 
@@ -113,6 +114,7 @@ class Fit:
     warned_of_nan: bool = False
     exhausted: bool = False
     validated: bool = False
+    resumption: Resumption | None = None
 
     def run(self, first: int, last: int) -> History:
         """Train epochs ``first`` to ``last`` and return the history."""
@@ -125,7 +127,10 @@ class Fit:
             try:
                 try:
                     self.callbacks.on_train_begin()
-                    for epoch in range(first, last):
+                    if self.callbacks.backups:
+                        self.resumption = Resumption(self)
+                        first, logs = self.resumption.begin(first)
+                    for epoch in range(first, last if not self.model.stop_training else first):
                         logs = self.train_epoch(epoch) or logs
                         if self.model.stop_training or self.exhausted:
                             break
@@ -135,6 +140,8 @@ class Fit:
                 self.interruption.waiting = True  # from here on Ctrl-C raises as usual
                 self.objective.optimizer.finalize()
                 self.callbacks.on_train_end(logs)
+                if self.resumption:
+                    self.resumption.finished()
             finally:
                 self.callbacks.close()
                 for epochs in filter(None, (self.batches, self.validation)):
@@ -147,6 +154,8 @@ class Fit:
         self.epoch, self.done = epoch, 0
         self.objective.reset()
         self.callbacks.on_epoch_begin(epoch)
+        if self.resumption:
+            self.resumption.epoch_begun()
         self.train_batches(epoch)
         if self.done == 0:
             self.note_exhausted(epoch)
@@ -158,6 +167,8 @@ class Fit:
         self.interruption.check()
         logs |= {f"val_{name}": value for name, value in self.validate(epoch).items()}
         self.callbacks.on_epoch_end(epoch, logs)
+        if self.resumption:
+            self.resumption.epoch_done(logs)
         self.interruption.check()
         return logs
 
@@ -184,7 +195,7 @@ class Fit:
         hooks = BatchCallbacks(
             self.callbacks, "train", model.steps_per_execution, lambda: RunningLogs(objective.metrics_names, objective.logs)
         )
-        batches = self.batches.epoch(epoch)
+        batches, resumption = self.batches.epoch(epoch, self.done), self.resumption
         while True:
             interruption.waiting = True
             batch = next(batches, None)
@@ -200,8 +211,11 @@ class Fit:
                 engine.first_step_done()
             batch = None  # its memory is free for the next one
             self.done += 1
-            if hooks.after(self.done) and model.stop_training:
-                return
+            if hooks.after(self.done):
+                if resumption:
+                    resumption.step_done()
+                if model.stop_training:
+                    return
         hooks.finish(self.done)
 
     def note_exhausted(self, epoch: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+from anabranch import runtime
+
 _FOLD = 512
 
 
@@ -51,6 +53,17 @@ class LossRecord:
             return None
         self._folded = [torch.cat(self._folded)]
         return self._folded[0].cpu()
+
+    def state(self) -> tuple[torch.Tensor | None, list[int]]:
+        """Return the values, on their device, and the sizes."""
+        self._fold()
+        self._folded = [torch.cat(self._folded)] if self._folded else []
+        return (self._folded[0] if self._folded else None), list(self._sizes)
+
+    def set_state(self, state: tuple[torch.Tensor | None, list[int]]) -> None:
+        """Set what ``state`` returned."""
+        values, self._sizes = state
+        self._recent, self._folded = [], [] if values is None else [values.to(runtime.device())]
 
     def mean(self) -> float:
         """Return the mean over samples seen, 0 before the first step; reads the device."""

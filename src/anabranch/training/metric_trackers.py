@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from anabranch import runtime
 from anabranch._asked import method
 from anabranch.graph.binding import Rule, bind
 from anabranch.graph.names import free_name
@@ -39,6 +40,15 @@ class LossTracker(Metric):
         if self._total is None:
             return torch.tensor(self._record.mean())
         return (self._total / self.count).float()
+
+    def saved_state(self) -> Any:
+        """Return the sum and the count; the record is not this metric's alone."""
+        return self._total, self.count
+
+    def load_saved_state(self, state: Any) -> None:
+        """Set what ``saved_state`` returned."""
+        total, self.count = state
+        self._total = None if total is None else total.to(runtime.device())
 
     def reset_state(self) -> None:
         """Drop all batches."""

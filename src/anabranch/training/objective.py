@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 from anabranch._errors import NotReadyError
 from anabranch.optimizers import Optimizer
@@ -63,6 +64,14 @@ class Objective(abc.ABC):
     def logs(self) -> Logs:
         """Return loss and metrics so far, as numbers; reads the device."""
 
+    @abc.abstractmethod
+    def state(self) -> Any:
+        """Return what was recorded in this epoch, besides the metrics' state."""
+
+    @abc.abstractmethod
+    def set_state(self, state: Any) -> None:
+        """Set what ``state`` returned."""
+
 
 class CompiledObjective(Objective):
     """The losses and metrics of ``compile``."""
@@ -93,6 +102,15 @@ class CompiledObjective(Objective):
     def logs(self) -> Logs:
         """Return loss and metrics so far."""
         return self.compiled.logs()
+
+    def state(self) -> Any:
+        """Return the losses of each step."""
+        return [record.state() for record in self.compiled.loss_records]
+
+    def set_state(self, state: Any) -> None:
+        """Set what ``state`` returned."""
+        for record, values in zip(self.compiled.loss_records, state, strict=True):
+            record.set_state(values)
 
 
 def need_compiled(model: Trainable, use: str) -> Compiled:

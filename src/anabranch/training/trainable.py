@@ -36,6 +36,12 @@ class Trainable(AnyModel, Protocol):
     def training_strategy(self) -> Strategy:
         """Where the model trains."""
 
+    def get_build_config(self) -> dict[str, Any]:
+        """Return what goes in, where no graph says it."""
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights."""
+
     @property
     def has_call(self) -> bool:
         """Whether the model has a ``call`` of its own."""

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import dataclasses
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 
+from anabranch import runtime
+from anabranch.training.data import position
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.sources import Source
+
+
+@dataclasses.dataclass
+class Begun:
+    """Where a pass through a source began, and how many batches were taken since."""
+
+    epoch: int
+    random: dict[str, Any]
+    items: dict[str, Any]
+    taken: int = 0
 
 
 class Epochs:
@@ -18,6 +32,55 @@ class Epochs:
         self.ran_out = False
         self._pass: Iterator[Batch] | None = None  # what is left of the current pass through the source
         self._epoch: Iterator[Batch] | None = None
+        self._begun: Begun | None = None
+        self._watched = False
+
+    def watch(self) -> None:
+        """Note from now on where passes begin, so that ``state`` can say it."""
+        self._watched = True
+
+    def state(self, *, inside: bool) -> dict[str, Any]:
+        """Return where the data are; ``inside`` an epoch or between two."""
+        begun = self._begun
+        if begun is None:
+            return {}
+        items, inside = self.source.items, inside if self.limit is None else self._pass is not None
+        if isinstance(items, position.Stateful) or not (inside or self.source.once):  # where they are now is what counts
+            begun = dataclasses.replace(begun, items=position.state_of(items))
+        return {"fit": self.source.fit, "open": inside, "begun": vars(begun)}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go where ``state`` said, which draws random numbers as the way there did."""
+        if not state:
+            return
+        source, begun = self.source, Begun(**state["begun"])
+        source.fit, knows = state["fit"], isinstance(self.source.items, position.Stateful)
+        position.set_state(source.items, begun.items)
+        if not (state["open"] or source.once):
+            return
+        runtime.set_random_states(begun.random)
+        batches = source.batches(begun.epoch, 0 if knows else begun.taken)
+        self._begun = begun
+        if state["open"]:
+            self._pass = self._counted(batches, begun)
+
+    def _start(self, epoch: int) -> Iterator[Batch]:
+        """Begin a pass."""
+        if not self._watched:
+            return self.source.batches(epoch)
+        if self._begun is None or not self.source.once:
+            self._begun = Begun(epoch, runtime.random_states(), position.state_of(self.source.items))
+        return self._counted(self.source.batches(epoch), self._begun)
+
+    def _counted(self, batches: Iterator[Batch], begun: Begun) -> Iterator[Batch]:
+        try:
+            for batch in batches:
+                begun.taken += 1
+                yield batch
+                batch = None  # type: ignore[assignment]  # its memory is free for the next one
+        finally:
+            if isinstance(batches, Generator):
+                batches.close()
 
     def close(self) -> None:
         """End what an unfinished pass still runs, such as threads that fetch its next batches."""
@@ -30,24 +93,26 @@ class Epochs:
         """Drop an unfinished pass; a generator continues where it stopped."""
         self._pass = None
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Return the batches of one epoch; with ``steps``, an unfinished pass continues in the next epoch.
+    def epoch(self, epoch: int, done: int = 0) -> Iterator[Batch]:
+        """Return the batches of one epoch of which ``done`` were taken; with ``steps``, a pass may continue in the next epoch.
 
         Sets ``ran_out`` where the source ended before ``steps`` batches.
         """
         self.ran_out = False
-        self._epoch = self.source.batches(epoch) if self.limit is None else self._limited(epoch, self.limit)
+        if self.limit is not None:
+            self._epoch = self._limited(epoch, self.limit, done)
+        else:
+            self._epoch, self._pass = self._pass or self._start(epoch), None
         return self._epoch
 
-    def _limited(self, epoch: int, limit: int) -> Iterator[Batch]:
+    def _limited(self, epoch: int, limit: int, count: int) -> Iterator[Batch]:
         begun = False
-        count = 0
         while count < limit:
             if self._pass is None:
                 if begun:
                     self.ran_out = True
                     return
-                self._pass = self.source.batches(epoch)
+                self._pass = self._start(epoch)
                 begun = True
             batch = next(self._pass, None)
             if batch is None:

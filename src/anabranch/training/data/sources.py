@@ -11,10 +11,12 @@ import torch
 
 from anabranch._asked import method
 from anabranch._errors import AnabranchError, DataError
+from anabranch.registry import Json
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import Indexed, fetched
 from anabranch.training.data.placement import picked, placed_columns
+from anabranch.training.data.position import sketch
 from anabranch.training.data.shuffling import generator as epoch_generator, permutation
 
 
@@ -27,39 +29,53 @@ class Source(Protocol):
     """Samples in one pass; None where unknown."""
     once: bool
     """Whether a second pass continues where the first stopped, as a generator does."""
+    fit: int
+    """Which call of ``fit`` since the seed was set, on which the order depends."""
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Return the batches of the pass that begins in ``epoch``."""
+    @property
+    def items(self) -> object:
+        """The user's object that batches come from; None for data in memory."""
+
+    def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """Return the batches of the pass that begins in ``epoch``, without the first ``skip`` of them."""
+
+    def identity(self) -> dict[str, Json]:
+        """Return what is known of the data, by which a backup recognizes them."""
 
 
 class Arrays:
     """Data in memory: one permutation for each pass, batches gathered from it without Python code for each sample."""
 
     once = False
+    items = None
 
     def __init__(self, binder: Binder, data: Batch, batch_size: int, shuffle: bool | str, fit: int) -> None:
         self._binder = binder
         self._data = data
         self._batch_size = batch_size
         self._shuffle = shuffle
-        self._fit = fit
+        self.fit = fit
         self.samples: int | None = data.size
         self.steps: int | None = math.ceil(data.size / batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def identity(self) -> dict[str, Json]:
+        """Return sizes, types, a checksum of some samples, and how batches are made."""
+        return {"samples": self._data.size, "batch_size": self._batch_size, "shuffle": self._shuffle, **sketch(self._data)}
+
+    def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """Gather the pass's batches; the last may be smaller. Without shuffling they are views, not copies."""
         data = self._on_device()
         x, y, weights, count, _ = data
         size, place = self._batch_size, self._binder.place
-        order = permutation(count, self._shuffle, size, self._fit, epoch)
+        order = permutation(count, self._shuffle, size, self.fit, epoch)
         if order is None:
-            for start in range(0, count, size):
+            for start in range(skip * size, count, size):
                 yield place(data if size >= count else data.part(slice(start, min(start + size, count))))
             return
         # Each column may be on a device of its own; the order is copied there once.
         orders = {t.device: order.to(t.device) for t in (*x, *y, *weights) if t is not None}
         device = self._binder.strategy.device
-        for start in range(0, count, size):
+        for start in range(skip * size, count, size):
             picks = {where: whole[start : start + size] for where, whole in orders.items()}
             yield place(
                 Batch(
@@ -84,18 +100,25 @@ class IteratedBatches:
 
     def __init__(self, binder: Binder, items: Iterable[object], generator: torch.Generator | None = None, fit: int = 0) -> None:
         self._binder = binder
-        self._items = items
+        self.items = items
         self._generator = generator
-        self._fit = fit
+        self.fit = fit
         self.once = isinstance(items, Iterator)
         self.steps = _length(items)
         self.samples: int | None = None
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def identity(self) -> dict[str, Json]:
+        """Return what kind of object it is, and how many batches it has."""
+        return {"kind": type(self.items).__name__, "batches": self.steps}
+
+    def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """Start the iterable again, or continue it where it is a generator."""
         if self._generator is not None:
-            self._generator.set_state(epoch_generator(self._fit, epoch).get_state())
-        return guarded(iter(self._items), self._binder, type(self._items).__name__)
+            self._generator.set_state(epoch_generator(self.fit, epoch).get_state())
+        items = iter(self.items)
+        for _ in range(skip):
+            next(items, None)
+        return guarded(items, self._binder, type(self.items).__name__)
 
 
 class IndexedBatches:
@@ -105,22 +128,42 @@ class IndexedBatches:
 
     def __init__(self, binder: Binder, items: Indexed, shuffle: bool | str, fit: int) -> None:
         self._binder = binder
-        self._items = items
+        self.items = items
         self._shuffle = shuffle
-        self._fit = fit
+        self.fit = fit
         self.samples: int | None = None
         self.steps: int | None = _count(items)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Fetch the batches in this pass's order, between the object's ``on_epoch_begin`` and ``on_epoch_end``."""
-        _call(self._items, "on_epoch_begin")
-        count = _count(self._items)
-        order = permutation(count, bool(self._shuffle), 1, self._fit, epoch)
+    def identity(self) -> dict[str, Json]:
+        """Return what kind of object it is, how many batches it has, and whether they are shuffled."""
+        return {"kind": type(self.items).__name__, "batches": self.steps, "shuffle": bool(self._shuffle)}
+
+    def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """Fetch the batches in this pass's order, between the object's ``on_epoch_begin`` and ``on_epoch_end``.
+
+        What is skipped is fetched too, as the object may draw random numbers for it.
+        """
+        found = self._batches(epoch, skip)
+        if skip:
+            next(found)
+        return found
+
+    def _batches(self, epoch: int, skip: int) -> Iterator[Batch]:
+        _call(self.items, "on_epoch_begin")
+        count = _count(self.items)
+        order = permutation(count, bool(self._shuffle), 1, self.fit, epoch)
         indices: list[int] = list(range(count)) if order is None else order.tolist()
-        items = fetched(self._items, indices, epoch_generator(self._fit, epoch))
+        items = fetched(self.items, indices, epoch_generator(self.fit, epoch))
         with contextlib.closing(items):  # ends its threads
-            yield from guarded(items, self._binder, type(self._items).__name__)
-        _call(self._items, "on_epoch_end")
+            if skip:
+                for _ in range(skip):
+                    next(items, None)
+                yield _SKIPPED
+            yield from guarded(items, self._binder, type(self.items).__name__)
+        _call(self.items, "on_epoch_end")
+
+
+_SKIPPED = Batch([], [], [], 0)  # what a pass yields once its first batches are behind it
 
 
 def _call(items: object, hook: str) -> None:
