@@ -15,6 +15,7 @@ from anabranch._asked import method, module_of
 from anabranch._carrying import carrying
 from anabranch._errors import ArgumentTypeError
 from anabranch._sharing import sharing
+from anabranch.layers.base import Layer
 from anabranch.models import editing
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def reduced(model: Structure, seen: object) -> tuple[Callable[..., Structure], t
     with sharing(), carrying(beside):
         config = model.get_config()
     _check_names(model, beside)
-    weights = [(weight.numpy(), weight.trainable) for weight in _in_order(model)]
+    owners = {id(layer._home): number for number, layer in enumerate(_layers(model))}
+    weights = [(weight.numpy(), weight.trainable, weight.name, owners.get(id(weight.home))) for weight in _in_order(model)]
     arguments = None if model._compiled is None else editing.compile_arguments(model._compiled.arguments)
     shapes = seen if model.built else None
     return restored, (type(model), config, beside, shapes, weights, arguments, optimizer_state(model), model.training)
@@ -43,7 +45,7 @@ def restored(
     config: dict[str, Any],
     beside: list[Any],
     seen: Any,
-    weights: list[tuple[Any, bool]],
+    weights: list[tuple[Any, bool, str, int | None]],
     arguments: dict[str, Any] | None,
     state: dict[str, Any] | None,
     training: bool,
@@ -54,9 +56,12 @@ def restored(
     if seen is not None and model.graph is None:
         model._seen = seen
         model.need_running_graph()
-    for weight, (value, trainable) in zip(_in_order(model), weights, strict=True):
+    layers = _layers(model)
+    for weight, (value, trainable, name, owner) in zip(_in_order(model), weights, strict=True):
         weight.trainable = trainable
         weight.assign(value)
+        if owner is not None:  # of those that hold it, as one parameter of torch's may be in several functions
+            weight.home, weight.name = layers[owner]._home, name
     if arguments is not None:
         model.compile(**arguments)
     set_optimizer_state(model, state)
@@ -93,6 +98,10 @@ def set_optimizer_state(model: Structure, state: dict[str, Any] | None) -> None:
 def _own(leaf: Any) -> Any:
     """Return a value, tensors as copies on the host: they may be a part of others, which pickle would write with each."""
     return leaf.detach().cpu().clone() if method(leaf, "detach") else leaf
+
+
+def _layers(model: Structure) -> list[Layer]:
+    return [layer for layer in model.inner_layers() if isinstance(layer, Layer)]
 
 
 def _in_order(model: Structure) -> list[Weight]:
