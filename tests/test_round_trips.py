@@ -122,6 +122,7 @@ def hold_to_keras(keras: Any, drawn: Drawn, folder: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "When providing `inputs` as a dict", module="keras")
+            warnings.filterwarnings("ignore", "(?s).*softmax over axis", module="(keras|torch)")  # of one value
             warnings.filterwarnings("ignore", "No output needs")
             theirs = keras.models.load_model(path)
             found = [arrays(theirs(given))]

@@ -15,6 +15,7 @@ from anabranch._asked import method, module_of
 from anabranch._carrying import carrying
 from anabranch._errors import ArgumentTypeError
 from anabranch._sharing import sharing
+from anabranch.graph import Home
 from anabranch.layers.base import Layer
 from anabranch.models import editing
 
@@ -34,7 +35,10 @@ def reduced(model: Structure, seen: object) -> tuple[Callable[..., Structure], t
         config = model.get_config()
     _check_names(model, beside)
     owners = {id(layer._home): number for number, layer in enumerate(_layers(model))}
-    weights = [(weight.numpy(), weight.trainable, weight.name, owners.get(id(weight.home))) for weight in _in_order(model)]
+    weights = [
+        (weight.numpy(), weight.trainable, weight.name, owners.get(id(weight.home), weight.home.path))
+        for weight in _in_order(model)
+    ]
     arguments = None if model._compiled is None else editing.compile_arguments(model._compiled.arguments)
     shapes = seen if model.built else None
     return restored, (type(model), config, beside, shapes, weights, arguments, optimizer_state(model), model.training)
@@ -45,7 +49,7 @@ def restored(
     config: dict[str, Any],
     beside: list[Any],
     seen: Any,
-    weights: list[tuple[Any, bool, str, int | None]],
+    weights: list[tuple[Any, bool, str, int | str]],
     arguments: dict[str, Any] | None,
     state: dict[str, Any] | None,
     training: bool,
@@ -60,8 +64,8 @@ def restored(
     for weight, (value, trainable, name, owner) in zip(_in_order(model), weights, strict=True):
         weight.trainable = trainable
         weight.assign(value)
-        if owner is not None:  # of those that hold it, as one parameter of torch's may be in several functions
-            weight.home, weight.name = layers[owner]._home, name
+        # one parameter of torch's may be in several functions, of which any may own it, one that the model lacks too
+        weight.home, weight.name = Home(owner) if isinstance(owner, str) else layers[owner]._home, name
     if arguments is not None:
         model.compile(**arguments)
     set_optimizer_state(model, state)
