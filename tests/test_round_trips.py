@@ -143,7 +143,9 @@ def every_way(seed: int, keras: Any, folder: Path, monkeypatch: pytest.MonkeyPat
         hold(drawn, ANY, folder)
     drawn = draw(seed, CODE, OTHERS, monkeypatch)
     if drawn is not None:
-        hold_to_keras(keras, drawn, folder)
+        compares = any(unit.kind == "ops.where" for unit in drawn.built.made)
+        if not (compares and drawn.sketch.floatx == "float64"):  # Keras rounds some of float64 to float32, which decides ties
+            hold_to_keras(keras, drawn, folder)
         hold(drawn, DATA | ANY, folder)
 
 
