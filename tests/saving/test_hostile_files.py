@@ -178,3 +178,21 @@ def test_a_missing_class_is_named(tmp_path: Path) -> None:
     with_layer(tmp_path / "m.keras", {"module": "their.blocks", "class_name": "Gate", "config": {}, "registered_name": "Gate"})
     with pytest.raises(ArgumentError, match=r"their\.blocks"):
         models.load_model(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("member", ["config.json", "metadata.json"])
+def test_arguments_of_compile_that_are_none(tmp_path: Path, member: str) -> None:
+    path = tmp_path / "m.keras"
+    model = ab.Sequential([ab.Input((4,)), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    data = json.loads(members[member])
+    if member == "config.json":
+        data["compile_config"] = [1]
+    else:
+        data["anabranch"]["compile"] = [1]
+    put(path, members | {member: json.dumps(data).encode()})
+    with pytest.raises(FileFormatError, match="What compile took, in"):
+        models.load_model(path)

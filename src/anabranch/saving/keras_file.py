@@ -121,12 +121,19 @@ def load_model(
     config, metadata = texts(members, source)
     added = _checked_additions(metadata, source)
     build, compiled = config.pop("build_config", None), config.pop("compile_config", None)
-    arguments = {**compiled, **added.get("compile", {})} if compile and compiled else None
+    arguments = _compile_arguments(compiled, added.get("compile", {}), source) if compile and compiled else None
     with registry.definitions(origins.places(added.get("definitions"))):
         model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
     origins.restore(model, added)
     keras_state.load(model, hdf5.stored(members[archive.WEIGHTS], source), source=source)
     return model
+
+
+def _compile_arguments(compiled: Json, ours: Json, source: str) -> dict[str, Json]:
+    """Return Keras's arguments of ``compile`` and those that we added."""
+    if not (isinstance(compiled, dict) and isinstance(ours, dict)):
+        raise FileFormatError(f"What compile took, in {source}, is no JSON object.", got=str((compiled, ours))[:120])
+    return {**compiled, **ours}
 
 
 def _legacy_model(data: bytes, source: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> SavedModel:
