@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from devices import on_device
 from torch import nn
 
 from anabranch import layers, ops
@@ -114,9 +115,9 @@ function("0.5 * x", ANY, lambda x: 0.5 * x)
 function("x / 3", ANY, lambda x: x / 3)
 function("-x", ANY, operator.neg)
 function("x ** 2", ANY, lambda x: x**2)
-function("x * constant", one(2), lambda x: x * torch.arange(1, x.shape[-1] + 1),
+function("x * constant", one(2), lambda x: x * on_device(torch.arange(1, x.shape[-1] + 1)),
          lambda x: x * torch.arange(1, x.shape[-1] + 1, device=x.device))  # fmt: skip
-function("constant - x", one(2), lambda x: torch.arange(x.shape[-1]) - x,
+function("constant - x", one(2), lambda x: on_device(torch.arange(x.shape[-1])) - x,
          lambda x: torch.arange(x.shape[-1], device=x.device) - x)  # fmt: skip
 function("x > 0", ANY, lambda x: x > 0)
 function("x < y", some(2, alike), lambda x: x[0] < x[1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import here
+from devices import here, on_device
 from random_graphs import build, sketch_of
 
 from anabranch import Input, Model, config, engine, layers, ops, utils
@@ -144,6 +144,7 @@ def unchanged(
 ) -> None:
     """Hold the rewritten code to the traced one."""
     engine.place_weights(model)
+    inputs = [on_device(x) for x in inputs]
     lowered = lower(model.graph, training=settings.training)
     traced = lowered.module()
     expected = results(lambda given: traced(*given), inputs, model, settings)

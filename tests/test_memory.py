@@ -69,6 +69,7 @@ def dense_in_torch() -> nn.Module:
     return nn.Sequential(*[part for _ in range(12) for part in (nn.Linear(256, 256), nn.ReLU())], nn.Linear(256, 10))
 
 
+@pytest.mark.not_fake("its memory is that of the CPU, which the loop in torch computes on")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(
     ("describe", "module", "shape"),

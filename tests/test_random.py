@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import equal
+from devices import equal, on_device
 
 import anabranch as ab
 from anabranch import layers, random, utils
@@ -18,9 +18,9 @@ DRAWS = {
     "uniform": lambda seed: random.uniform((20_000,), -1.0, 3.0, seed=seed),
     "randint": lambda seed: random.randint((20_000,), 0, 3, seed=seed),
     "truncated_normal": lambda seed: random.truncated_normal((20_000,), 1.0, 2.0, seed=seed),
-    "categorical": lambda seed: random.categorical(torch.zeros(1, 3), 20_000, seed=seed),
-    "dropout": lambda seed: random.dropout(torch.ones(20_000), 0.5, seed=seed),
-    "shuffle": lambda seed: random.shuffle(torch.arange(3.0).repeat(100), seed=seed),
+    "categorical": lambda seed: random.categorical(on_device(torch.zeros(1, 3)), 20_000, seed=seed),
+    "dropout": lambda seed: random.dropout(on_device(torch.ones(20_000)), 0.5, seed=seed),
+    "shuffle": lambda seed: random.shuffle(on_device(torch.arange(3.0).repeat(100)), seed=seed),
 }
 # name -> mean, standard deviation, least, greatest; of a normal within two deviations, the deviation is 0.8796 of the whole
 EXPECTED = {

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from counting import calls
+from devices import on_device
 
 from anabranch import Input, Model, edit, engine, layers
 from anabranch.insight import summarise
@@ -58,7 +59,7 @@ def test_a_chain_of_ten_thousand_layers() -> None:
     assert found.total == 5_000 * 20
     assert found.text().count("\n") == 15_001 + 8
     assert np.array_equal(model(ONES).detach().cpu().numpy(), ONES)
-    outputs, _ = engine.program(model, True)([torch.from_numpy(ONES)])
+    outputs, _ = engine.program(model, True)([on_device(ONES)])
     outputs[0].sum().backward()
     assert model.weights[0].value.grad is not None
 

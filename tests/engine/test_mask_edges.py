@@ -45,7 +45,7 @@ class Constant(layers.Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = torch.full((2, 4, 3), 2.0)
+        self.table = on_device(torch.full((2, 4, 3), 2.0))
 
     def call(self, inputs: Any) -> Any:
         return self.table

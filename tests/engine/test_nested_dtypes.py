@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from counting import calls
+from devices import on_device
 
 from anabranch import Input, Model, Sequential, config, layers, ops
 from anabranch.graph.casting import is_cast
@@ -41,9 +42,9 @@ def test_images_become_what_the_input_declares(body, dtype, held):
     expected = inner.predict(x.astype("float32"))
     module = model.to_torch().eval()
     with torch.no_grad():
-        written = module(torch.as_tensor(x)).numpy()
+        written = module(on_device(x)).cpu().numpy()
     assert model.output.dtype == "float32"
-    for found in (inner(x).detach().numpy(), model(x).detach().numpy(), model.predict(x), written):
+    for found in (inner(x).detach().cpu().numpy(), model(x).detach().cpu().numpy(), model.predict(x), written):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 

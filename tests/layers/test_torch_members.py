@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import equal
+from devices import equal, here, on_device
 from torch import nn
 
 import anabranch as ab
@@ -96,7 +96,7 @@ def test_names_and_tensors_are_those_of_to_torch(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_state_goes_both_ways(name: str) -> None:
     model, other = MODELS[name](), MODELS[name]()
-    x = torch.from_numpy(X)
+    x = on_device(X)
     assert not equal(model(x), other(x))
     other.load_state_dict(model.to_torch().state_dict())
     torch.testing.assert_close(other(x), model(x))
@@ -122,7 +122,7 @@ def test_wrong_states_are_refused() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_an_optimizer_of_torch_trains_what_predict_computes(name: str) -> None:
-    model, x = MODELS[name](), torch.from_numpy(X)
+    model, x = MODELS[name](), on_device(X)
     before = model.predict(X, verbose=0)
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     losses = []
@@ -134,7 +134,7 @@ def test_an_optimizer_of_torch_trains_what_predict_computes(name: str) -> None:
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert not np.allclose(model.predict(X, verbose=0), before)
-    np.testing.assert_allclose(model.predict(X, verbose=0), model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.predict(X, verbose=0), model(x).detach().cpu().numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -148,7 +148,7 @@ def test_a_model_is_a_part_of_a_torch_module(name: str) -> None:
             return self.body(x) * self.scale
 
     model = MODELS[name]()
-    net, x = Net(model), torch.from_numpy(X)
+    net, x = Net(model), on_device(X)
     assert net.body is model
     names = {f"body.{path}" for path, _ in model.named_parameters()} | {"scale"}
     assert {path for path, _ in net.named_parameters()} == names
@@ -164,13 +164,13 @@ def test_a_model_is_a_part_of_a_torch_module(name: str) -> None:
     twin = copy.deepcopy(net)
     torch.testing.assert_close(twin(x), net(x))
     assert not {id(p) for p in twin.parameters()} & {id(p) for p in net.parameters()}
-    assert net.to("cpu").float() is net
+    assert net.to(here()).float() is net
     with pytest.raises(ArgumentError, match="set_dtype_policy"):
         net.double()
 
 
 def test_a_part_of_a_torch_module_has_its_mode() -> None:
-    model, x = picture(), torch.from_numpy(X)
+    model, x = picture(), on_device(X)
     mean = model.get_layer("batch_normalization").moving_mean
     net = nn.Sequential(model, nn.ReLU())
     net(x)
@@ -199,7 +199,7 @@ def test_a_layer_is_a_part_of_a_torch_module_once_it_is_built() -> None:
 
 
 def test_modes() -> None:
-    model, x = picture(), torch.from_numpy(X)
+    model, x = picture(), on_device(X)
     assert equal(model(x), model(x))
     assert model.train() is model
     assert not equal(model(x), model(x))
@@ -248,7 +248,7 @@ def test_requires_grad_is_seen_by_fit() -> None:
 
 def test_conversions_are_refused_with_the_way() -> None:
     model = picture()
-    assert model.to(torch.float32).cpu().float().to("cpu", torch.float32) is model
+    assert model.to(torch.float32).to(here()).float().to(here(), torch.float32) is model
     for convert in (model.double, model.half, model.bfloat16, lambda: model.to(torch.float64)):
         with pytest.raises(ArgumentError, match=r"(?s)dtype is part of its graph.*set_dtype_policy.*to_torch\(\)"):
             convert()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import tolerated
+from devices import here, tolerated
 from every_op import ASKING, CASES, Fixed, Op, draw
 
 from anabranch import Input, Model, _tree, engine, layers, ops
@@ -121,12 +121,12 @@ def gradients(case: Op, space: Any) -> list[torch.Tensor]:
     def leaf(value: Any) -> Any:
         if not is_symbolic(value) or value.dtype.kind != "f":
             return plain(value)
-        given.append(torch.tensor(value, requires_grad=True))
+        given.append(torch.tensor(value, requires_grad=True, device=here() if space is ops else "cpu"))
         return given[-1]
 
     results = [result for result in call(case, space, leaf) if result.requires_grad]
     rng = np.random.default_rng(1)
-    projection = sum((result * torch.from_numpy(rng.normal(size=result.shape)).to(result.dtype)).sum() for result in results)
+    projection = sum((result * torch.from_numpy(rng.normal(size=result.shape)).to(result)).sum() for result in results)
     if not results:
         return []
     found = torch.autograd.grad(projection, given, allow_unused=True)

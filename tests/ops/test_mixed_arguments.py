@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 
 from anabranch import Input, Model, ops
 from anabranch._errors import DtypeError, ShapeError
@@ -286,7 +287,7 @@ def test_attention_of_several_unknown_sizes() -> None:
 def test_attention_of_numbers_of_heads_that_are_not_known(heads: int, shared: int) -> None:
     query, key = symbol(None, 5, None, 4), symbol(None, 6, None, 4)
     model = Model([query, key], ops.dot_product_attention(query, key, key))
-    given = torch.rand(3, 5, heads, 4), torch.rand(3, 6, shared, 4)
+    given = on_device(torch.rand(3, 5, heads, 4)), on_device(torch.rand(3, 6, shared, 4))
     torch.testing.assert_close(model([*given]), ops.dot_product_attention(*given, given[1]))
 
 

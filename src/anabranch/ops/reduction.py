@@ -302,7 +302,8 @@ def _ranks(x: Tensor, size: int, q: TensorLike, whole: float, skip_nan: bool) ->
         fractions = tensor(q).to(torch_dtype(kind))
         known = not isinstance(fractions, (fx.Proxy, fakes.FakeTensor)) and fractions.device.type == "cpu"
         axes = rank(fractions)
-        within = not known or all(0 <= each <= whole for each in fractions.flatten().tolist())
+        read = fractions.flatten().tolist() if known else _numbers(q)  # an accelerator is not waited for
+        within = all(0 <= each <= whole for each in read)
     if not within:
         raise OutOfRangeError("A fraction is out of range.", expected=f"q from 0 to {whole}", got=f"q={q}")
     if axes > 1:
@@ -311,6 +312,11 @@ def _ranks(x: Tensor, size: int, q: TensorLike, whole: float, skip_nan: bool) ->
     if not skip_nan:
         return fractions * (size - 1), axes == 1
     return (fractions * (size - 1 - x.isnan().sum(-1, keepdim=True))).clamp(min=0), axes == 1
+
+
+def _numbers(q: TensorLike) -> list[float]:
+    """Return the numbers of a list; none of what is on a device."""
+    return [each for each in q if isinstance(each, (int, float))] if isinstance(q, (list, tuple)) else []
 
 
 # Distances
