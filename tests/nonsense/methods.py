@@ -82,6 +82,8 @@ def states() -> Iterator[Target]:
     state = lambda: {"state": scaled().state_dict()}  # noqa: E731
     yield method("mixed_precision.LossScaleOptimizer.load_state_dict", scaled, state)
     yield method("callbacks.Callback.set_model", hooks.EarlyStopping, lambda: {"model": made(ab)})
+    yield method("callbacks.Callback.set_state", hooks.EarlyStopping, lambda: {"state": hooks.EarlyStopping().get_state()})
+    yield method("metrics.Metric.load_saved_state", ab.metrics.Mean, lambda: {"state": ab.metrics.Mean().saved_state()})
     yield method("callbacks.Callback.set_params", hooks.EarlyStopping, lambda: {"params": {"epochs": 1}})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from anabranch._arguments import guarded
 from anabranch._asked import parameters_of
 from anabranch._docstrings import cleaned, described
 from anabranch._errors import ArgumentTypeError
@@ -108,6 +109,7 @@ class Callback:
         """
         return {}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set what ``get_state`` returned in the run that is resumed; called after ``on_train_begin``.
 

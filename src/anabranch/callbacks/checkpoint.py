@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from anabranch._arguments import guarded
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import Field, boolean, choice, field, integer, number, text
 from anabranch._files import reached
@@ -98,6 +99,7 @@ class ModelCheckpoint(Configured):
         """Return the best value, the count of batches, and the files that were written."""
         return {"best": self.watch.best, "batches": self._batches, "written": list(self._saved)}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set what ``get_state`` returned.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from anabranch._arguments import guarded
 from anabranch._frames import bound_methods
 from anabranch.callbacks.callback import Callback, Logs
 
@@ -42,6 +43,7 @@ class History(Callback):
         """Return the epochs and their values."""
         return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set what ``get_state`` returned.
 

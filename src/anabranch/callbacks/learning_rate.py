@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from anabranch import registry
+from anabranch._arguments import guarded
 from anabranch._asked import is_number
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, choice, field, integer, number, text
@@ -81,6 +82,7 @@ class ReduceLROnPlateau(Patient):
         """Return the best value, for how many epochs there was no better, and how many of the cooldown are left."""
         return {**super().get_state(), "cooldown_counter": self.cooldown_counter}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set what ``get_state`` returned.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from anabranch._arguments import guarded
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, unknown
 from anabranch._fields import Field, boolean, field, text
@@ -83,6 +84,7 @@ class CSVLogger(Configured):
         """Return what the file holds."""
         return {} if self._file is None else {"text": self.filename.read_text(), "keys": self._keys}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Write what the file held.
 

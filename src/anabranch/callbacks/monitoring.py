@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from anabranch._arguments import guarded
 from anabranch._fields import Field, boolean, choice, integer, number, text
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Configured, Logs, verbosity
@@ -40,6 +41,7 @@ class Patient(Configured):
         """Return the best value, and for how many epochs there was no better."""
         return {"best": self.watch.best, "wait": self.wait}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set what ``get_state`` returned.
 
@@ -82,6 +84,7 @@ class EarlyStopping(Patient):
         own = {name: getattr(self, name) for name in ("stopped_epoch", "best_epoch", "best_weights")}
         return {**super().get_state(), **own}
 
+    @guarded
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set what ``get_state`` returned.
 

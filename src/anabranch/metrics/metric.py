@@ -11,7 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import initializers, runtime
-from anabranch._arguments import RAW, Checks, checked
+from anabranch._arguments import RAW, Checks, checked, guarded
 from anabranch._docstrings import described
 from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
@@ -229,6 +229,7 @@ class Metric(Configurable):
         """
         return [variable.value for variable in self.variables]
 
+    @guarded
     def load_saved_state(self, state: Any) -> None:
         """Set what ``saved_state`` returned.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from anabranch._arguments import guarded
 from anabranch._asked import method, module_of
 from anabranch._errors import ArgumentError
 from anabranch.graph import snake_case
@@ -55,6 +56,7 @@ class TorchMetric(Metric):
         """Return the state of each part, and of how many batches it is."""
         return [(dict(part.metric_state), part._update_count) for part in _parts(self.metric)]
 
+    @guarded
     def load_saved_state(self, state: Any) -> None:
         """Set what ``saved_state`` returned.
 
