@@ -339,3 +339,15 @@ def test_a_boolean_beside_integers_does_not_widen_them(function: Any, boolean: A
     for value in (torch.tensor(3, dtype=torch.uint8), torch.tensor([3], dtype=torch.uint8)):
         assert function(boolean, value).dtype == function(value, boolean).dtype == torch.uint8
     assert function(boolean, torch.tensor([True])).dtype == torch.int32
+
+
+def test_attention_with_a_mask_of_unknown_batch() -> None:
+    query, key, value = symbol(1, None, None, None), symbol(1, 1, None, 4, dtype="bool"), symbol(None, 1, 5, 4, dtype="int32")
+    found = ops.dot_product_attention(query, key, value, mask=symbol(None, 1, 1, None, dtype="uint8"), is_causal=True)
+    assert (found.shape, found.dtype) == ((1, None, None, 4), "float32")
+
+
+def test_fractions_among_constant_indices_are_refused_while_a_call_is_described() -> None:
+    with pytest.raises(ValueError, match="indices must be integers"):
+        ops.take(symbol(None, 5), torch.tensor([0.5, 1.0]), axis=1)
+    assert ops.take(symbol(None, 5), torch.tensor([1.0, 0.0]), axis=1).shape == (None, 2)

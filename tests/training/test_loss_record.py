@@ -34,3 +34,11 @@ def test_the_first_nan_is_found():
     for value in (1.0, float("inf"), float("nan"), 1.0, float("nan")):
         record.add(torch.tensor(value), 1)
     assert record.first_nan() == 2
+
+
+def test_a_loss_that_is_not_reduced_counts_by_its_mean():
+    record = LossRecord()
+    record.add(torch.tensor([2.0]), 5)
+    record.add(torch.tensor([3.0, 5.0]), 5)
+    assert record.values().tolist() == [2.0, 4.0]
+    assert record.mean() == 3

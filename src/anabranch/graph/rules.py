@@ -452,9 +452,13 @@ def attention(query: object, key: object, value: object, bias: object = None, ma
         return None
     logits = Spec((batch, heads, q.shape[1], keys), result_dtype([q, k, v]))
     found = _broadcast([logits, *added], _float(logits))
-    if found is None or any(size not in (None, new) for size, new in zip(logits.shape, found.shape, strict=True)):
+    if found is None:
         return None
-    return Spec((found.shape[0], found.shape[2], found.shape[1], v.shape[3]), found.dtype)
+    pairs = [*zip(logits.shape, found.shape, strict=True)]
+    if any(size is not None and new not in (None, size) for size, new in pairs):
+        return None
+    batch, heads, steps, _ = (new if size is None else size for size, new in pairs)
+    return Spec((batch, steps, heads, v.shape[3]), found.dtype)
 
 
 # What the rules ask

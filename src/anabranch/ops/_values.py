@@ -202,11 +202,12 @@ def whole_indices(value: TensorLike, name: str) -> Tensor:
     """Return indices as int64; floats among them must be integers, which is seen where they have values."""
     found = tensor(value)
     if not isinstance(found, (fx.Proxy, fakes.FakeTensor)) and found.is_floating_point():
-        wrong = found[~(found.trunc() == found) | found.isinf()]
-        if wrong.numel():
-            raise ArgumentError(
-                f"{name} must be integers.", got=str(wrong[0].item()), repair="ops.floor(…), or an integer dtype"
-            )
+        with fakes.unset_fake_temporarily():  # a constant has values while a call is described
+            wrong = found[~(found.trunc() == found) | found.isinf()]
+            if wrong.numel():
+                raise ArgumentError(
+                    f"{name} must be integers.", got=str(wrong[0].item()), repair="ops.floor(…), or an integer dtype"
+                )
     return found.long()
 
 

@@ -21,7 +21,7 @@ class LossRecord:
         self._sizes: list[int] = []
 
     def add(self, value: torch.Tensor, size: int) -> None:
-        """Record one step's value, a detached scalar on any device; does not synchronize."""
+        """Record one step's value, a detached tensor on any device, of which the mean counts; does not synchronize."""
         self._recent.append(value)
         self._sizes.append(size)
         if len(self._recent) == _FOLD:
@@ -43,7 +43,7 @@ class LossRecord:
 
     def _fold(self) -> None:
         if self._recent:
-            self._folded.append(torch.stack(self._recent))
+            self._folded.append(torch.stack([value.mean() if value.ndim else value for value in self._recent]))
             self._recent = []
 
     def values(self) -> torch.Tensor | None:
