@@ -83,6 +83,13 @@ def test_members_that_are_not_known(tmp_path: Path, name: str) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["m.keras"]
 
 
+def test_files_of_layers_are_not_read_yet(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    put(path, saved(path) | {"assets/layers/lookup/vocabulary.txt": b"a"})
+    with pytest.raises(FileFormatError, match="files of layers beside their weights"):
+        models.load_model(path)
+
+
 def test_a_member_twice(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     saved(path)

@@ -12,6 +12,7 @@ from anabranch._errors import FileFormatError
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 MEMBERS = (METADATA, CONFIG, WEIGHTS)
+ASSETS = "assets/"
 MOST_TEXT = 1 << 28  # bytes of JSON
 UNSUSPICIOUS = 1 << 26  # bytes that a member may unpack to whatever it takes in the file
 MOST_EXPANSION = 100
@@ -54,6 +55,12 @@ def read(data: bytes, source: str) -> dict[str, bytes]:
 def _check(infos: list[zipfile.ZipInfo], size: int, source: str) -> None:
     names = [info.filename for info in infos]
     unknown = [name for name in names if name not in MEMBERS]
+    if unknown and all(name.startswith(ASSETS) and ".." not in name for name in unknown):
+        raise FileFormatError(
+            f"{source} holds files of layers beside their weights, such as vocabularies, which are not read yet.",
+            expected=", ".join(MEMBERS), got=", ".join(map(repr, unknown[:8]))[:200],
+            repair="build the model here, and load its weights from a .weights.h5 file",
+        )  # fmt: skip
     if unknown:
         raise FileFormatError(
             f"{source} has members that no model has.", expected=", ".join(MEMBERS), got=", ".join(map(repr, unknown[:8]))[:200]

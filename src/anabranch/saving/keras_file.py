@@ -144,7 +144,8 @@ def _legacy_model(data: bytes, source: str, custom_objects: Mapping[str, Any] | 
     compiled = legacy.training if compile else None
     model = reading.model_of(legacy.config, None, compiled, custom_objects, source, "model_config")
     legacy_h5.load_weights(model, legacy, source=source)
-    keras_state.load_optimizer(model, legacy_h5.optimizer_state(legacy), source)
+    if model.optimizer is not None:
+        keras_state.load_optimizer(model, legacy_h5.optimizer_state(legacy, source), source)
     return model
 
 

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple, Protocol, cast
 
 from anabranch._errors import FileFormatError
 from anabranch.graph import AnyModel, Operation, Weight
+from anabranch.graph.call_site import warn
 from anabranch.registry import Json
 from anabranch.saving import hdf5, matching
 from anabranch.saving.matching import Stored, Wanted
@@ -148,9 +149,13 @@ def _wanted(weights: Sequence[Weight], paths: Sequence[str], owner: str) -> dict
     return {path: Wanted(weight, weight.path, owner) for path, weight in zip([*paths, *unmatched], weights, strict=False)}
 
 
-def optimizer_state(legacy: Legacy) -> dict[str, Stored]:
+def optimizer_state(legacy: Legacy, source: str) -> dict[str, Stored]:
     """Return the optimizer's arrays at the paths that ``.weights.h5`` has them at."""
-    if any(path.endswith("/iter:0") for path in legacy.optimizer):  # of Keras before 2.11, whose slots are in another order
+    if any(path.endswith("/iter:0") for path in legacy.optimizer):
+        warn(
+            f"The state of the optimizer in {source} is of Keras before 2.11, whose order is another, and is not read: "
+            "the optimizer begins anew."
+        )
         return {}
     return {
         f"optimizer/vars/{index}": legacy.arrays[path] for index, path in enumerate(legacy.optimizer) if path in legacy.arrays
