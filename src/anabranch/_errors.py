@@ -244,6 +244,9 @@ class MissingExtraError(AnabranchError, ImportError):
     """An optional package that is not installed."""
 
 
+_NO_DETERMINISM = " does not have a deterministic implementation"  # torch's words after the operation's name
+
+
 class EngineError(AnabranchError, RuntimeError, ValueError):
     """Torch refused, or the code of a user's layer; its error is the cause."""
 
@@ -254,6 +257,10 @@ class EngineError(AnabranchError, RuntimeError, ValueError):
         >>> isinstance(EngineError.of(IndexError("5"), "No such row."), IndexError)
         True
         """
+        fact, refused, _ = fact.partition(_NO_DETERMINISM)
+        if refused:
+            fact += " has no deterministic algorithm on this device."
+            parts["repair"] = "another operation in its place, or config.disable_op_determinism()"
         return _caught_as(type(cause), EngineError)(fact, **parts)
 
     def __reduce__(self) -> tuple[object, ...]:

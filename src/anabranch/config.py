@@ -12,15 +12,17 @@ from anabranch import _frames, _process
 from anabranch._asked import is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
+from anabranch._loading import when_loaded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "check_data_format", "data_folder", "device", "disable_traceback_filtering", "dtype_policy",
-    "enable_traceback_filtering", "epsilon", "floatx", "image_data_format", "is_traceback_filtering_enabled", "keep_memory",
-    "seed", "set_device", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory",
-    "set_seed", "set_strict_merges", "set_tf32", "strict_merges", "tf32",
+    "check_data_format", "data_folder", "device", "disable_op_determinism", "disable_traceback_filtering", "dtype_policy",
+    "enable_op_determinism", "enable_traceback_filtering", "epsilon", "floatx", "image_data_format",
+    "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed", "set_device", "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed", "set_strict_merges", "set_tf32",
+    "strict_merges", "tf32",
 ]  # fmt: skip
 __dir__ = __all__.copy
 
@@ -119,6 +121,8 @@ _device: str | None = None
 _seed: int | None = None
 _strict_merges = True
 _keep_memory: KeepMemory = "fit"
+_deterministic = False
+_torchs_benchmark: bool | None = None  # whether cuDNN tried its algorithms before determinism was enabled
 
 
 def floatx() -> str:
@@ -460,6 +464,61 @@ def set_seed(value: SupportsIndex) -> None:
         raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=shown(value))
     _seed = number
     _process.note_seeding()
+
+
+def enable_op_determinism() -> None:
+    """Let torch use deterministic algorithms only, on a GPU too; where there is none, what computes raises an EngineError.
+
+    Call it before the first computation, after which some libraries read their settings no more. torch need not be loaded:
+    it follows when it is. Sets ``CUBLAS_WORKSPACE_CONFIG`` where the environment does not, and turns off cuDNN's choice of
+    algorithms by their speed. Steps may be slower.
+
+    Example:
+        >>> enable_op_determinism()
+        >>> is_op_determinism_enabled()
+        True
+        >>> disable_op_determinism()
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    _set_determinism(True)
+
+
+def disable_op_determinism() -> None:
+    """Let torch use any algorithm, the default.
+
+    Example:
+        >>> disable_op_determinism()
+        >>> is_op_determinism_enabled()
+        False
+    """
+    _set_determinism(False)
+
+
+def is_op_determinism_enabled() -> bool:
+    """Return whether operations without a deterministic algorithm are refused.
+
+    Example:
+        >>> is_op_determinism_enabled()
+        False
+    """
+    return _deterministic
+
+
+def _set_determinism(enabled: bool) -> None:
+    global _deterministic
+    _deterministic = enabled
+    when_loaded("torch", _follow_determinism)
+
+
+def _follow_determinism(torch: Any) -> None:
+    global _torchs_benchmark
+    if _deterministic or torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(_deterministic)
+    cudnn = torch.backends.cudnn
+    if _deterministic and _torchs_benchmark is None:
+        _torchs_benchmark, cudnn.benchmark = cudnn.benchmark, False
+    elif not _deterministic and _torchs_benchmark is not None:
+        _torchs_benchmark, cudnn.benchmark = None, _torchs_benchmark
 
 
 def enable_traceback_filtering() -> None:

@@ -14,6 +14,7 @@ from anabranch._arguments import checked, guarded, is_array_like
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch._frames import bound_methods, bounded
+from anabranch._loading import when_loaded
 from anabranch.registry import (
     CustomObjectScope,
     custom_object_scope,
@@ -35,6 +36,8 @@ T = TypeVar("T")
 def set_random_seed(seed: SupportsIndex) -> None:
     """Seed Python's ``random``, NumPy's global generator, weights' initial values, and torch's generators.
 
+    NumPy and torch are seeded when they are imported, where that is later.
+
     Args:
         seed: an integer from -2⁶³ to 2⁶⁴ - 1, which is what torch takes.
 
@@ -49,15 +52,19 @@ def set_random_seed(seed: SupportsIndex) -> None:
         0.13436424411240122
     """
     import random
-    import sys
 
     config.set_seed(seed)
-    number = operator.index(seed)
-    random.seed(number)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(number % 2**32)
-    if "torch" in sys.modules:  # a module of the user's draws its initial values when it is made
-        sys.modules["torch"].manual_seed(number)
+    random.seed(operator.index(seed))
+    when_loaded("numpy.random", _seed_numpy)
+    when_loaded("torch", _seed_torch)  # a module of the user's draws its initial values when it is made
+
+
+def _seed_numpy(random: Any) -> None:
+    random.seed(config.seed() % 2**32)
+
+
+def _seed_torch(torch: Any) -> None:
+    torch.manual_seed(config.seed())
 
 
 @guarded

@@ -1,0 +1,157 @@
+"""The same program gives the same numbers: in two processes, beside other layers, by deterministic algorithms only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anabranch as ab
+from anabranch import config, layers, utils
+from anabranch._errors import EngineError
+from anabranch._loading import when_loaded
+
+TRAINING = """
+import hashlib
+import numpy as np
+import anabranch as ab
+from anabranch import layers
+
+ab.utils.set_random_seed(5)
+x, y = np.random.rand(40, 6, 6, 1).astype("float32"), np.arange(40) % 3
+inputs = ab.Input((6, 6, 1))
+h = layers.RandomRotation(0.2)(layers.RandomFlip()(inputs))
+h = layers.Dropout(0.3)(layers.Dense(8, activation="relu")(layers.Flatten()(layers.Conv2D(4, 3)(h))))
+model = ab.Model(inputs, layers.Dense(3)(h))
+model.compile("adam", ab.losses.SparseCategoricalCrossentropy(from_logits=True))
+losses = model.fit(x, y, batch_size=7, epochs=3, verbose=0).history["loss"]
+weights = b"".join(weight.tobytes() for weight in model.get_weights())
+print(losses, hashlib.sha256(weights + model.predict(x, verbose=0).tobytes()).hexdigest())
+"""
+
+LOADED_LATER = """
+import importlib.util
+import sys
+import anabranch as ab
+
+ab.utils.set_random_seed(3)
+ab.utils.set_random_seed(4)
+ab.config.enable_op_determinism()
+assert not {"torch", "numpy", "numpy.random"} & set(sys.modules)
+found = importlib.util.find_spec("torch")
+assert found.loader.is_package("torch") and "torch" not in sys.modules
+import numpy as np
+drawn = np.random.rand()
+assert drawn == np.random.RandomState(4).rand(), "seeded when it was loaded"
+import torch
+drawn = torch.rand(1)
+assert torch.equal(drawn, torch.rand(1, generator=torch.Generator().manual_seed(4)))
+assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark
+assert torch.__loader__ is torch.__spec__.loader and type(torch.__loader__).__name__ == "SourceFileLoader"
+import os
+assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+assert not any("anabranch" in type(finder).__module__ for finder in sys.meta_path), "nobody waits any more"
+"""
+
+
+def _start(program: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_train_the_same_bits() -> None:
+    found = [process.communicate(timeout=300) for process in (_start(TRAINING), _start(TRAINING))]
+    (first, error), (second, _) = found
+    assert "[" in first, error
+    assert first == second
+
+
+def test_what_is_loaded_later_follows() -> None:
+    process = _start(LOADED_LATER)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+
+
+def test_a_failed_import_is_tried_again(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "loaded_later_by_test.py"
+    module.write_text("raise ImportError('not yet')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    seen: list[str] = []
+    when_loaded("loaded_later_by_test", lambda module: seen.append(module.__name__))
+    with pytest.raises(ImportError, match="not yet"):
+        __import__("loaded_later_by_test")
+    assert not seen
+    module.write_text("value = 1")
+    __import__("loaded_later_by_test")
+    assert seen == ["loaded_later_by_test"]
+    del sys.modules["loaded_later_by_test"]
+
+
+def _initial(added: bool) -> list[np.ndarray[Any, Any]]:
+    utils.set_random_seed(1)
+    inputs = ab.Input((6,))
+    h = layers.Dense(5, name="first")(inputs)
+    h = layers.Dense(5, name="between")(layers.LayerNormalization()(h)) if added else h
+    model = ab.Model(inputs, layers.Dense(2, name="last")(h))
+    return [np.array(weight) for name in ("first", "last") for weight in model.get_layer(name).get_weights()]
+
+
+def test_another_layer_leaves_initial_values() -> None:
+    for alone, beside in zip(_initial(False), _initial(True), strict=True):
+        np.testing.assert_array_equal(alone, beside)
+
+
+def _drawn(first: layers.Layer, others: bool) -> list[np.ndarray[Any, Any]]:
+    """Return what a layer makes of ones in two steps, alone or with others that draw before it."""
+    utils.set_random_seed(1)
+    inputs = ab.Input((4, 4, 2))
+    h = layers.Dropout(0.5)(layers.RandomFlip()(inputs)) if others else inputs
+    model = ab.Model(inputs, [layers.GlobalAveragePooling2D()(h), first(inputs)])
+    images = np.random.default_rng(0).uniform(0, 255, (3, 4, 4, 2)).astype("float32")
+    return [model(images, training=True)[1].detach().cpu().numpy() for _ in range(2)]
+
+
+@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianNoise", "RandomRotation", "RandomBrightness"])
+def test_a_layer_with_a_seed_draws_the_same_beside_others(kind: str) -> None:
+    alone, beside = (_drawn(getattr(layers, kind)(0.4, seed=3), others) for others in (False, True))
+    assert not np.array_equal(alone[0], alone[1]), "each step draws"
+    for step in range(2):
+        np.testing.assert_array_equal(alone[step], beside[step])
+
+
+class Putting(layers.Layer):
+    """Run what torch has no deterministic algorithm for, on the CPU either."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * torch.zeros(3).put_(torch.zeros(2, dtype=torch.int64), torch.ones(2)).sum().to(inputs.device)
+
+
+def test_what_has_no_deterministic_algorithm_is_refused() -> None:
+    ones = np.ones((2, 3), "float32")
+    inputs = ab.Input((3,))
+    model = ab.Model(inputs, layers.Dense(1)(Putting()(inputs)))
+    model.compile("sgd", "mse")
+    benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    config.enable_op_determinism()
+    try:
+        assert config.is_op_determinism_enabled()
+        assert not torch.backends.cudnn.benchmark
+        for run in (
+            lambda: Putting()(ones), lambda: model.predict(ones, verbose=0),
+            lambda: model.fit(ones, ones[:, :1], verbose=0),
+        ):  # fmt: skip
+            with pytest.raises(EngineError, match=r"could not run: put_ has no deterministic algorithm on this") as error:
+                run()
+            assert "Putting" in error.value.fact
+            assert "disable_op_determinism()" in (error.value.repair or "")
+            assert isinstance(error.value.__cause__, RuntimeError)
+    finally:
+        config.disable_op_determinism()
+        restored, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, benchmark
+    assert restored
+    assert not torch.are_deterministic_algorithms_enabled()
+    model.fit(ones, ones[:, :1], verbose=0)
