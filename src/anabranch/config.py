@@ -12,7 +12,6 @@ from anabranch import _frames, _process
 from anabranch._asked import is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
-from anabranch._loading import when_loaded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -505,6 +504,8 @@ def is_op_determinism_enabled() -> bool:
 
 
 def _set_determinism(enabled: bool) -> None:
+    from anabranch._loading import when_loaded
+
     global _deterministic
     _deterministic = enabled
     when_loaded("torch", _follow_determinism)
