@@ -3,6 +3,7 @@
     AnabranchError
     ├── ArgumentError (ValueError)          a value that no one could use: a negative stride, an empty list
     │   ├── UnknownNameError                 a name that nothing answers to, with the nearest that something does
+    │   ├── UntrainedError                   a tensor that is computed from parameters, in the place of one
     │   └── OutOfRangeError (IndexError)     an axis or a position that is not there
     ├── ArgumentTypeError (TypeError, ValueError)  an argument of another kind: a layer where a tensor belongs
     │   └── NoValuesError (NotImplementedError)  a symbolic tensor where values are needed
@@ -165,6 +166,10 @@ class UnknownNameError(ArgumentError):
 
 class OutOfRangeError(ArgumentError, IndexError):
     """An axis or a position that is not there."""
+
+
+class UntrainedError(ArgumentError):
+    """A tensor that is computed from parameters in the place of one of them, so that these would not train."""
 
 
 class ArgumentTypeError(AnabranchError, TypeError, ValueError):

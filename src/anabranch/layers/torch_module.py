@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from anabranch import _tree, registry, runtime
 from anabranch._asked import is_from
-from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError
+from anabranch._errors import ArgumentTypeError, MissingAttributeError, UntrainedError
 from anabranch.graph import (
     Method,
     Operation,
@@ -223,10 +223,10 @@ class _Torch(Port):
         return missing_attribute(name)
 
 
-def _computed(function: Callable[..., object], calls: Sequence[dict[str, Any]]) -> ArgumentError:
+def _computed(function: Callable[..., object], calls: Sequence[dict[str, Any]]) -> UntrainedError:
     """Return the error for a tensor that was computed from parameters before it meets a symbolic one: these would not train."""
     kind = type(calls[-1]["self"]).__name__ if calls else "Block"
-    return ArgumentError(
+    return UntrainedError(
         f"{snake_case(function.__name__)} takes a tensor that is computed from parameters, which the model would not train.",
         where=str(call_site()), repair=f"layers.TorchModule({kind}(...))(x), which runs the module as a whole",
     )  # fmt: skip

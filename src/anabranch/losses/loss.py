@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from anabranch import _asked, _tree, config, registry
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, UntrainedError
 from anabranch._fields import Configurable, Field, choice, field, state
 from anabranch.config import DTypePolicy
 from anabranch.graph import Tensor as Symbol, snake_case
@@ -114,7 +114,10 @@ class Loss(Configurable):
         """
         given = mask_of(y_pred)
         true, pred = self._cast(y_true, y_pred)
-        values = self.call(true, pred)
+        try:
+            values = self.call(true, pred)
+        except UntrainedError as error:  # predictions, which are computed from weights, beside a tensor of the model
+            raise _reads_the_model(f"The loss {self.name!r}", str(error).partition("\n")[0]) from error
         if not isinstance(values, Tensor):
             values = returned(values, f"The loss {self.name!r}")
         masks = [mask for mask in (given, self._mask(true, values)) if mask is not None]
@@ -152,15 +155,19 @@ def _floats(value: Any, dtype: torch.dtype) -> Any:
 def returned(value: object, what: str) -> Tensor:
     """Return what a user's loss or metric returned as a tensor: a number, or else an error."""
     if isinstance(value, Symbol):
-        raise ArgumentTypeError(
-            f"{what} returns a symbolic tensor: it reads a tensor of the model.",
-            expected="a tensor computed from y_true and y_pred",
-            got=repr(value),
-            repair="give the model this tensor as a further output, or call add_loss in a layer",
-        )
+        raise _reads_the_model(what, repr(value))
     if _asked.is_number(value):
         return torch.as_tensor(float(value) if isinstance(value, int) else value)
     raise ArgumentTypeError(f"{what} returns no tensor.", expected="a value for each sample, or one", got=_asked.shown(value))
+
+
+def _reads_the_model(what: str, found: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        f"{what} returns a symbolic tensor: it reads a tensor of the model.",
+        expected="a tensor computed from y_true and y_pred",
+        got=found,
+        repair="give the model this tensor as a further output, or call add_loss in a layer",
+    )
 
 
 def function_of(value: object, owner: object, name: str) -> Callable[..., Any]:
