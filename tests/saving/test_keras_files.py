@@ -300,7 +300,7 @@ def test_a_class_that_is_not_known_names_itself_its_module_and_the_call_to_make(
     text = " ".join(str(error.value).split())
     for part in (
         "'Block' is not known here",
-        "both_libraries",
+        "it was defined in both_libraries, at both_libraries.py:",
         "custom_objects={'Block': Block}",
         "@register_keras_serializable()",
     ):

@@ -4,7 +4,7 @@ from anabranch.graph.call_site import CallSite, call_site
 from anabranch.graph.facts import Facts, Judgement
 from anabranch.graph.function import Function, Method, apply
 from anabranch.graph.graph import Graph
-from anabranch.graph.model import AnyModel, WithGraph
+from anabranch.graph.model import AnyModel, HasWeights, WithGraph
 from anabranch.graph.names import snake_case
 from anabranch.graph.operators import Operator
 from anabranch.graph.port import Port, connect
@@ -15,9 +15,8 @@ from anabranch.graph.tensor import describe, outputs_of, record
 from anabranch.graph.weight import Home, Weight, WeightOptions
 
 __all__ = [
-    "AnyModel",
-    "CallSite", "Facts", "Function", "Graph", "Home", "Judgement", "Method", "Node", "Operation", "Operator", "Port",
-    "Shape", "Spec", "Tensor", "Weight", "WeightOptions",
+    "AnyModel", "CallSite", "Facts", "Function", "Graph", "HasWeights", "Home", "Judgement", "Method", "Node", "Operation",
+    "Operator", "Port", "Shape", "Spec", "Tensor", "Weight", "WeightOptions",
     "Window", "WithGraph",
     "apply", "call_site", "connect", "describe", "map_specs", "outputs_of", "record", "replay", "snake_case",
     "spec_leaves", "subgraph", "tensors_in", "with_values",

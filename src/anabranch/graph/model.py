@@ -33,22 +33,12 @@ class WithGraph(Protocol):
         """Make ``running_graph`` fit data ``x``."""
 
 
-class AnyModel(WithGraph, Protocol):
-    """A model: a graph with a name, layers and weights."""
-
-    built: bool
+class HasWeights(Protocol):
+    """A layer or model, as far as its weights are read."""
 
     @property
     def name(self) -> str:
         """The name."""
-
-    @property
-    def path(self) -> str:
-        """The path in the model that first claimed it, else the name."""
-
-    @property
-    def layers(self) -> Sequence[Operation]:
-        """The layers, in Keras's order."""
 
     @property
     def weights(self) -> list[Weight]:
@@ -61,6 +51,20 @@ class AnyModel(WithGraph, Protocol):
     @property
     def trainable_weights(self) -> list[Weight]:
         """Those that are trained."""
+
+
+class AnyModel(WithGraph, HasWeights, Protocol):
+    """A model: a graph with a name, layers and weights."""
+
+    built: bool
+
+    @property
+    def path(self) -> str:
+        """The path in the model that first claimed it, else the name."""
+
+    @property
+    def layers(self) -> Sequence[Operation]:
+        """The layers, in Keras's order."""
 
     def sublayers(self) -> Sequence[Operation]:
         """Return the layers held directly."""

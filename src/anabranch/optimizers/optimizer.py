@@ -1,7 +1,6 @@
 """The base of optimizers: settings that all share, and the order of what happens around an update.
 
-One update is a composition of parts: scale, clip, decay, update, average, constrain; see ``parts/``. Before it gradients
-may be accumulated, after it it is counted.
+One update is a composition of ``parts``: accumulate, scale, clip, decay, update, average, constrain; then it is counted.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, NamedTuple, cast
 
 from anabranch._errors import FileFormatError
-from anabranch.graph import AnyModel, Operation, Weight
+from anabranch.graph import AnyModel, HasWeights, Operation, Weight
 from anabranch.graph.call_site import warn
 from anabranch.registry import Json
 from anabranch.saving import hdf5, matching
@@ -27,26 +27,6 @@ _LAYERS, _WEIGHTS, _MODEL, _TRAINING, _VERSION = (
     "keras_version",
 )
 _ROOT, _OPTIMIZER, _TOP = "model_weights", "optimizer_weights", "top_level_model_weights"
-
-
-class LegacyLayer(Protocol):
-    """A layer, as far as its weights are put in order."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def weights(self) -> list[Weight]:
-        """All weights."""
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """Those that training changes."""
-
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The others."""
 
 
 class Legacy(NamedTuple):
@@ -118,7 +98,7 @@ def load_weights(model: AnyModel, legacy: Legacy, *, source: str, by_name: bool 
         FileFormatError: layers or arrays are missing, left over, or of another shape; all of them are listed.
     """
     owner = cast("Operation", model)
-    layers = [layer for layer in cast("list[LegacyLayer]", owner.sublayers()) if layer.weights]
+    layers = [layer for layer in cast("list[HasWeights]", owner.sublayers()) if layer.weights]
     names = {name: paths for name, paths in legacy.layers.items() if paths}
     wanted: dict[str, Wanted] = {}
     used: list[str] = []
