@@ -132,7 +132,7 @@ def described(value: object) -> str:
         return shown(value)
     try:
         return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
-    except (AttributeError, TypeError):  # another thing with a shape
+    except (AttributeError, TypeError, ValueError):  # another thing with a shape; a traced value refuses to list its sizes
         return shown(value)
 
 

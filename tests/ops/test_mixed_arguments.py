@@ -351,3 +351,10 @@ def test_fractions_among_constant_indices_are_refused_while_a_call_is_described(
     with pytest.raises(ValueError, match="indices must be integers"):
         ops.take(symbol(None, 5), torch.tensor([0.5, 1.0]), axis=1)
     assert ops.take(symbol(None, 5), torch.tensor([1.0, 0.0]), axis=1).shape == (None, 2)
+
+
+def test_what_fails_while_a_model_is_traced_is_a_sentence() -> None:
+    inputs = symbol(1, None, None)
+    model = Model(inputs, ops.rms_normalization(inputs, torch.ones(5), axis=(0, 1)))
+    with pytest.raises(ValueError, match="rms_normalization could not run"):
+        model(torch.ones(1, 5, 5))
