@@ -431,3 +431,20 @@ def test_clone_function_is_not_asked_for_inputs(kind: str) -> None:
     clone = clone_model(model, clone_function=lambda layer: layers.Dense(3, name="q"))
     assert [layer.name for layer in clone.layers][-1] == "q"
     assert clone.output_shape == (None, 3)
+
+
+def test_a_shared_parameter_of_torch_has_the_same_owner_in_a_clone() -> None:
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.scale
+
+    module, x = Scaled(), Input((3,))
+    first, second = module(x), module(x)
+    model = Model(x, [layers.Dense(2)(second), layers.Activation("gelu")(first)])  # the second call is first in the graph
+    twin = clone_model(model)
+    assert [weight.path for weight in twin.weights] == [weight.path for weight in model.weights]
+    assert not model.diff(twin)

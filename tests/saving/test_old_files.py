@@ -174,9 +174,9 @@ def test_bytecode_and_unknown_classes(tmp_path: Path) -> None:
         models.load_model(spoiled(tmp_path, lambdas))
 
     def other(config: Any, file: Any) -> None:
-        config["config"]["layers"][1]["class_name"] = "mine>Gate"
+        config["config"]["layers"][1]["class_name"] = "mine>Unheard"
 
-    with pytest.raises(ArgumentError, match="Gate"):
+    with pytest.raises(ArgumentError, match="Unheard"):
         models.load_model(spoiled(tmp_path, other))
 
 

@@ -44,7 +44,9 @@ def rebuild(draft: Draft, weights: Weights, making: Making | None = None) -> Reb
         making: how layers are made and called, where that is not left to this.
     """
     builder = _Builder(weights, making or Making(), draft.graph, {operation for _, operation in walk(draft.graph)})
-    return Rebuilt(builder.graph(draft), builder.notes)
+    graph = builder.graph(draft)
+    builder.assign_owners()
+    return Rebuilt(graph, builder.notes)
 
 
 class _Builder:
@@ -105,6 +107,16 @@ class _Builder:
         if node is not None and operation.weights and subgraph(operation) is None and not _fits(node, args, kwargs):
             operation = self.refit(operation, args, kwargs, step)
         return operation.describe(args, kwargs, step.site, noted=noted)
+
+    def assign_owners(self) -> None:
+        """Let the twin of the function that owned a parameter own its copy, in whatever order those that share it were made."""
+        pairs = [(old, twin) for old, twin in self.twins.items() if isinstance(old, Layer) and isinstance(twin, Layer)]
+        homes = {id(old._home): twin._home for old, twin in pairs}
+        for old, twin in pairs:
+            if old.is_function and twin is not old:
+                for before, now in zip(old.own_weights(), twin.own_weights(), strict=True):
+                    if now is not before:
+                        now.home = homes.get(id(before.home), now.home)
 
     def twin(self, old: Operation | Change, step: Step, draft: Draft) -> Operation:
         """Return what now replaces an operation; new ones stay."""
