@@ -34,10 +34,10 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-MOST_SHOWN = 30  # names, before a list is cut to those nearest
+MOST_SHOWN = 30  # names, before a list is cut
 WIDTH = 100  # columns of a message
 BOLD, CYAN, YELLOW, GREEN, PLAIN = (f"\033[{code}m" for code in ("1", "36", "33", "32", "0"))
 E = TypeVar("E", bound="AnabranchError")
@@ -325,6 +325,12 @@ def _edits(a: str, b: str) -> int:
             row.append(min(cost, rows[i - 1][j - 1] + 1) if swapped else cost)
         rows.append(row)
     return rows[-1][-1]
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return names in a row, of many the first and how many more there are."""
+    more = len(names) - MOST_SHOWN
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None) -> UnknownNameError:

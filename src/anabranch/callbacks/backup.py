@@ -96,7 +96,7 @@ class BackupAndRestore(Configured):
             FileFormatError: the file is damaged.
         """
         self._batches = 0
-        for part in self._named(".*.part"):  # of a process that was killed while it wrote
+        for part in self.backup_dir.glob(f".{_FILE}.*.part"):  # of a process that was killed while it wrote
             with contextlib.suppress(OSError):
                 part.unlink()
         for name in (_FILE, _BEFORE):
@@ -182,9 +182,6 @@ class BackupAndRestore(Configured):
                 with contextlib.suppress(FileNotFoundError):
                     path.replace(self.backup_dir / _BEFORE)
         files.write(path, state_file.written(content))
-
-    def _named(self, pattern: str) -> list[Path]:
-        return [*self.backup_dir.glob(f".{_FILE}{pattern}")]
 
     def _compare(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise where a backup is not of this run."""

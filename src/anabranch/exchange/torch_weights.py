@@ -12,7 +12,7 @@ import torch
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import MOST_SHOWN, ArgumentError, ArgumentTypeError, FileFormatError
+from anabranch._errors import MOST_SHOWN, ArgumentError, ArgumentTypeError, FileFormatError, shortened
 from anabranch.exchange.state_dicts import Source, tensors_of
 from anabranch.exchange.weight_groups import Group, Target, groups_of
 from anabranch.graph import AnyModel, Operation
@@ -83,11 +83,11 @@ class TorchWeights:
         guessed = [f"{m.source} for {m.target.path}" for m in self.matches if m.reason == GUESS]
         if guessed and not guesses:
             raise ArgumentError(
-                f"The tensors fit model {self._model_name!r} in more than one way.", got=_listed(guessed),
+                f"The tensors fit model {self._model_name!r} in more than one way.", got=shortened(guessed),
                 repair=f"mapping={{{guessed[0].partition(' for ')[0].rpartition('.')[0]!r}: <path of its layer>, …}}, or see "
                 "print(plan := exchange.match_torch_weights(model, source)) and call plan.apply()",
             )  # fmt: skip
-        got = "; ".join(f"{what}: {_listed(names)}" for what, names in self._leftovers() if names)
+        got = "; ".join(f"{what}: {shortened(names)}" for what, names in self._leftovers() if names)
         fact = f"The tensors are not those of model {self._model_name!r}."
         if got and not skip_mismatch:
             raise FileFormatError(
@@ -111,11 +111,6 @@ class TorchWeights:
         for match in self.matches:
             if _fits(match):
                 match.target.assign(self._tensors[match.source])
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - MOST_SHOWN
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _fits(match: Match) -> bool:

@@ -14,6 +14,7 @@ from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.graph import Graph
+from anabranch.graph.model import AnyModel
 from anabranch.graph.records import Node, Operation, Tensor, spec_leaves
 from anabranch.graph.replaying import subgraph
 from anabranch.graph.tensor import outputs_of
@@ -164,6 +165,17 @@ def walk(graph: Graph) -> Iterator[tuple[str, Operation]]:
         inner = subgraph(operation)
         if inner is not None:
             stack.append((path + "/", inner, iter(inner.operations)))
+
+
+def owners(model: AnyModel) -> Iterator[tuple[str, AnyModel | Operation]]:
+    """Yield a model and all that is in it, nested models before their layers, with what precedes the names of its parts."""
+    stack: list[tuple[str, AnyModel | Operation]] = [("", model)]
+    while stack:
+        prefix, owner = stack.pop()
+        yield prefix, owner
+        if owner.graph is not None:
+            names = owner.graph.names
+            stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner.sublayers()))
 
 
 Selector: TypeAlias = "str | type[Any] | Operation | Callable[..., Any] | Collection[Selector]"

@@ -269,6 +269,11 @@ class Weight(Operators["EngineTensor"]):
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"
 
 
+def in_file_order(weights: Iterable[Weight]) -> list[Weight]:
+    """Return weights in the order that Keras's files have: those that were made to be trained first."""
+    return sorted(weights, key=lambda weight: not weight.learned)
+
+
 def _unpickled(engine: Any, package: str | None, state: dict[str, Any]) -> Weight:
     """Return the weight that was pickled."""
     made = Weight.__new__(Weight)

@@ -15,7 +15,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttribute
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 from anabranch.graph.rules import DTYPES
-from anabranch.graph.weight import Aggregation
+from anabranch.graph.weight import Aggregation, in_file_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -332,7 +332,7 @@ class Holding(Operation):
         """
         if not isinstance(store, MutableMapping):
             raise ArgumentTypeError("store of save_own_variables must be a dict.", got=shown(store))
-        store.update((str(index), weight.numpy()) for index, weight in enumerate(self._in_files()))
+        store.update((str(index), weight.numpy()) for index, weight in enumerate(in_file_order(self.own_weights())))
 
     @checked
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
@@ -349,7 +349,7 @@ class Holding(Operation):
             >>> [weight.tolist() for weight in layer.get_weights()]
             [[[2.0]], [3.0]]
         """
-        mine = self._in_files()
+        mine = in_file_order(self.own_weights())
         if set(store) != {str(index) for index in range(len(mine))}:
             raise ArgumentError(
                 f"The file has {len(store)} arrays of {self._described()}, which has {len(mine)} weights of its own.",
@@ -357,9 +357,6 @@ class Holding(Operation):
             )
         for index, weight in enumerate(mine):
             weight.assign(store[str(index)])
-
-    def _in_files(self) -> list[Weight]:
-        return sorted(self.own_weights(), key=lambda weight: not weight.learned)
 
     def count_params(self) -> int:
         """Return how many values the weights have."""

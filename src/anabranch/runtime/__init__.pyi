@@ -64,8 +64,10 @@ from .reports import (
     watch_value as watch_value,
 )
 from .seeding import (
+    python_state as python_state,
     random_state as random_state,
     random_states as random_states,
+    set_python_state as set_python_state,
     set_random_states as set_random_states,
     synchronise_seed as synchronise_seed,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -35,24 +35,43 @@ def synchronise_seed() -> None:
 
 def random_states() -> dict[str, Any]:
     """Return the states of Python's, NumPy's and torch's generators, of the CPU and of every device of the kind in use."""
-    version, words, gauss = random.getstate()
     found = {"cpu": torch.get_rng_state()}
     for place, module in _devices():
         found[str(place)] = module.get_rng_state(place) if place.index is not None else module.get_rng_state()
-    python = (version, np.array(words, "uint32"), gauss)
-    return {"python": python, "numpy": np.random.get_state(legacy=False), "torch": found}
+    return {"python": python_state(random), "numpy": np.random.get_state(legacy=False), "torch": found}
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
     """Set what ``random_states`` returned; a device that is not here is left out."""
-    version, words, gauss = states["python"]
-    random.setstate((version, tuple(map(int, words)), gauss))
+    set_python_state(random, states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"]["cpu"])
     for place, module in _devices():
         state = states["torch"].get(str(place))
         if state is not None:
             module.set_rng_state(*((state, place) if place.index is not None else (state,)))
+
+
+class PythonRandom(Protocol):
+    """A ``random.Random``, or the module, which draws from one."""
+
+    def getstate(self) -> Any:
+        """Return the state."""
+
+    def setstate(self, state: Any, /) -> None:
+        """Set it."""
+
+
+def python_state(source: PythonRandom) -> tuple[int, np.ndarray[Any, Any], float | None]:
+    """Return the state of a generator of Python's, its words as an array."""
+    version, words, gauss = source.getstate()
+    return version, np.array(words, "uint32"), gauss
+
+
+def set_python_state(source: PythonRandom, state: tuple[int, np.ndarray[Any, Any], float | None]) -> None:
+    """Set what ``python_state`` returned."""
+    version, words, gauss = state
+    source.setstate((version, tuple(map(int, words)), gauss))
 
 
 def _devices() -> list[tuple[torch.device, Any]]:

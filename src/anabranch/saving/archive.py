@@ -7,8 +7,10 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from anabranch._errors import FileFormatError
+from anabranch._files import reached
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 MEMBERS = (METADATA, CONFIG, WEIGHTS)
@@ -26,6 +28,13 @@ def written(members: Mapping[str, bytes]) -> bytes:
         for name, data in members.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def of_file(path: Path) -> dict[str, bytes]:
+    """Return the members of a zip that is a file, as ``read`` does."""
+    with reached("read", path):
+        data = path.read_bytes()
+    return read(data, str(path))
 
 
 def read(data: bytes, source: str) -> dict[str, bytes]:

@@ -49,9 +49,7 @@ def described(filepath: str | Path) -> str:
 
 
 def _of_keras_file(path: Path) -> tuple[dict[str, Json], list[tuple[str, str]]]:
-    with reached("read", path):
-        members = archive.read(path.read_bytes(), str(path))
-    config, metadata = keras_file.texts(members, str(path))
+    config, metadata = keras_file.texts(archive.of_file(path), str(path))
     ours = metadata.get("anabranch")
     head = [("keras", _plain(metadata.get("keras_version"))), ("saved", _plain(metadata.get("date_saved")))]
     if isinstance(ours, dict):

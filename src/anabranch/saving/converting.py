@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 from anabranch._errors import ArgumentError, FileFormatError
-from anabranch._files import reached
 from anabranch.graph import Operation
 from anabranch.registry import Json
 from anabranch.saving import archive, files, hdf5, keras_file, keras_paths, matching, reading, weights
@@ -42,9 +41,7 @@ def convert(
         if goal.name.endswith(weights.WHOLE):
             if like is None:
                 raise _needs_model("A .keras file has a model, which weights do not describe.")
-            with reached("read", like):
-                members = archive.read(like.read_bytes(), str(like))
-            files.write(goal, archive.written({**members, archive.WEIGHTS: hdf5.written(groups)}))
+            files.write(goal, archive.written({**archive.of_file(like), archive.WEIGHTS: hdf5.written(groups)}))
         else:
             weights.write(goal, groups, max_shard_size)
     left = len(stored) - len(arrays)
@@ -73,9 +70,7 @@ def _needs_model(fact: str) -> ArgumentError:
 
 def _paths(like: Path, stored: Mapping[str, Stored], source: str, keras_form: bool) -> list[tuple[str, str]]:
     """Return Keras's path and ours of each weight of the model in a file, which must have just these arrays."""
-    with reached("read", like):
-        members = archive.read(like.read_bytes(), str(like))
-    config, _ = keras_file.texts(members, str(like))
+    config, _ = keras_file.texts(archive.of_file(like), str(like))
     build: Json = config.pop("build_config", None)
     config.pop("compile_config", None)
     model = reading.model_of(config, build, None, None, str(like), archive.CONFIG)

@@ -117,16 +117,6 @@ def contents(data: bytes | IO[bytes], source: str, names: Collection[str]) -> Co
     return found
 
 
-def words(data: IO[bytes], source: str) -> dict[str, str]:
-    """Return the words for readers in a file: its attributes that are texts."""
-    h5py = _h5py()
-    try:
-        with h5py.File(data, "r") as file:
-            return {key: value for key, value in file.attrs.items() if isinstance(value, str)}
-    except Exception as error:
-        raise _damaged(source, error) from error
-
-
 def _texts(h5py: Any, group: Any, names: Collection[str], data: bytes | IO[bytes], source: str) -> dict[str, list[str]]:
     """Return attributes that are strings, or lists of them, by name."""
     found: dict[str, list[str]] = {}

@@ -161,17 +161,8 @@ def texts(members: Mapping[str, bytes], source: str) -> tuple[dict[str, Json], d
         raise FileFormatError(
             f"{source} is no .keras file.", expected=", ".join(archive.MEMBERS), got=f"no {', '.join(missing)}"
         )
-    return _parsed(members, archive.CONFIG, source), _parsed(members, archive.METADATA, source)
-
-
-def _parsed(members: Mapping[str, bytes], name: str, source: str) -> dict[str, Json]:
-    try:
-        found = json.loads(members[name])
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{name} in {source} is no JSON.", got=f"{type(error).__name__}: {error}"[:200]) from error
-    if not isinstance(found, dict):
-        raise FileFormatError(f"{name} in {source} is no JSON object.", got=str(found)[:120])
-    return found
+    config, metadata = (reading.parsed(members[name], f"{name} in {source}") for name in (archive.CONFIG, archive.METADATA))
+    return config, metadata
 
 
 def _checked_additions(metadata: Mapping[str, Json], source: str) -> dict[str, Json]:

@@ -7,10 +7,11 @@ left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from anabranch.graph import Operation, Weight
+from anabranch.graph.weight import in_file_order
 
 _OF_EVERY_LAYER = frozenset((  # attributes that Keras does not look into, as each of its layers has them
     "activity_regularizer", "compute_dtype", "dtype", "dtype_policy", "input", "input_spec", "losses", "metrics",
@@ -45,14 +46,10 @@ def owned(model: Operation) -> Iterator[Owned]:
         if layer in layers:
             continue
         layers.add(layer)
-        own = [weight for weight in _made_trainable_first(layer.own_weights()) if weight not in weights]
+        own = [weight for weight in in_file_order(layer.own_weights()) if weight not in weights]
         weights.update(own)
         yield Owned(f"{path}vars", layer, own)
         stack += reversed([(f"{path}{name}/", child) for name, child in _children(layer)])
-
-
-def _made_trainable_first(weights: Iterable[Weight]) -> list[Weight]:
-    return sorted(weights, key=lambda weight: not weight.learned)
 
 
 def _children(layer: Operation) -> Iterator[tuple[str, Operation]]:

@@ -73,8 +73,7 @@ def _of_value(value: object) -> Stored:
     """Return an array of the author's as one of a file."""
     if isinstance(value, Weight):
         return matching.of_weight(value)
-    array = runtime.as_tensor(value).detach().cpu().numpy()
-    return Stored(array.shape, lambda: array, array.dtype.name)
+    return matching.of_array(runtime.as_tensor(value).detach().cpu().numpy())
 
 
 def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mismatch: bool = False) -> None:

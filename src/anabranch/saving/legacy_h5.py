@@ -7,7 +7,6 @@ A group has an attribute ``layer_names``, and in it each layer's group has ``wei
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple, cast
 
@@ -15,7 +14,7 @@ from anabranch._errors import FileFormatError
 from anabranch.graph import AnyModel, HasWeights, Operation, Weight
 from anabranch.graph.call_site import warn
 from anabranch.registry import Json
-from anabranch.saving import hdf5, matching
+from anabranch.saving import hdf5, matching, reading
 from anabranch.saving.matching import Stored, Wanted
 
 ENDINGS = (".h5", ".hdf5")
@@ -73,15 +72,7 @@ def _paths(found: hdf5.Contents, group: str) -> list[str]:
 
 
 def _parsed(texts: Mapping[str, list[str]], name: str, source: str) -> dict[str, Json] | None:
-    if name not in texts:
-        return None
-    try:
-        parsed = json.loads("".join(texts[name]))
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{name} in {source} is no JSON.", got=f"{type(error).__name__}: {error}"[:200]) from error
-    if not isinstance(parsed, dict):
-        raise FileFormatError(f"{name} in {source} is no JSON object.", got=str(parsed)[:120])
-    return parsed
+    return reading.parsed("".join(texts[name]), f"{name} in {source}") if name in texts else None
 
 
 def load_weights(model: AnyModel, legacy: Legacy, *, source: str, by_name: bool = False, skip_mismatch: bool = False) -> None:

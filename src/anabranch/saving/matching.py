@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from anabranch._errors import MOST_SHOWN, FileFormatError
+from anabranch._errors import FileFormatError, shortened
 from anabranch.graph import Shape, Weight
 from anabranch.graph.call_site import warn
 from anabranch.saving import narrow
@@ -40,6 +40,11 @@ class Stored(NamedTuple):
 def of_weight(weight: Weight) -> Stored:
     """Return a weight as an array that is read when it is written."""
     return Stored(weight.shape, weight.numpy, weight.dtype)
+
+
+def of_array(array: np.ndarray[Any, Any]) -> Stored:
+    """Return an array as one of a file."""
+    return Stored(array.shape, lambda: array, array.dtype.name)
 
 
 class Wanted(NamedTuple):
@@ -94,13 +99,8 @@ def differences(wanted: Mapping[str, Wanted], stored: Mapping[str, Stored]) -> s
         "extra": [f"{path} {stored[path].shape}" for path in stored if path not in wanted],
         "other shape": [f"{_named(p, each)}: {stored[p].shape} for {each.weight.shape}" for p, each in wrong.items()],
     }
-    return "; ".join(f"{what}: {_shortened(names)}" for what, names in lists.items() if names)
+    return "; ".join(f"{what}: {shortened(names)}" for what, names in lists.items() if names)
 
 
 def _named(path: str, wanted: Wanted) -> str:
     return path if wanted.label == path else f"{path} ({wanted.label})"
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = len(names) - MOST_SHOWN
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from anabranch._asked import is_from, module_of, name_of
 from anabranch.graph import AnyModel, CallSite, Graph, Operation
+from anabranch.graph.paths import owners
 from anabranch.registry import PACKAGE, Json
 
 if TYPE_CHECKING:
@@ -20,14 +21,8 @@ if TYPE_CHECKING:
 
 
 def _graphs(model: AnyModel) -> Iterator[tuple[str, Graph]]:
-    """Yield a model's graph and those of the models in it, by path."""
-    stack: list[tuple[str, AnyModel | Operation]] = [("", model)]
-    while stack:
-        prefix, owner = stack.pop()
-        if owner.graph is not None:
-            yield prefix, owner.graph
-            names = owner.graph.names
-            stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner.sublayers()))
+    """Return a model's graph and those of the models in it, by path."""
+    return ((prefix, owner.graph) for prefix, owner in owners(model) if owner.graph is not None)
 
 
 def lines(model: AnyModel) -> dict[str, Json]:

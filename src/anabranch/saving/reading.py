@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
@@ -29,6 +30,25 @@ class SavedModel(keras_state.Compiled, Protocol):
 
     def build_from_config(self, config: dict[str, Json]) -> None:
         """Make the weights."""
+
+
+def parsed(text: str | bytes, source: str) -> dict[str, Json]:
+    """Return the object that a text is as JSON.
+
+    Args:
+        text: the text.
+        source: what errors call it.
+
+    Raises:
+        FileFormatError: it is no JSON, or no object.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{source} is no JSON.", got=f"{type(error).__name__}: {error}"[:200]) from error
+    if not isinstance(found, dict):
+        raise FileFormatError(f"{source} is no JSON object.", got=str(found)[:120])
+    return found
 
 
 def model_of(

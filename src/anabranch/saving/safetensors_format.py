@@ -90,13 +90,14 @@ def stored(file: IO[bytes], source: str) -> dict[str, Stored]:
     Raises:
         FileFormatError: the file is damaged.
     """
-    return dict(_arrays(file, *_header(file, source), source))
+    return contents(file, source)[0]
 
 
-def words(file: IO[bytes], source: str) -> dict[str, Any]:
-    """Return the words for readers in a file."""
-    found = _header(file, source)[0].get(_METADATA)
-    return found if isinstance(found, dict) else {}
+def contents(file: IO[bytes], source: str) -> tuple[dict[str, Stored], dict[str, Any]]:
+    """Return the arrays of a file, as ``stored`` does, and its words for readers."""
+    header, begin = _header(file, source)
+    words = header.get(_METADATA)
+    return dict(_arrays(file, header, begin, source)), words if isinstance(words, dict) else {}
 
 
 def _header(file: IO[bytes], source: str) -> tuple[dict[str, Any], int]:

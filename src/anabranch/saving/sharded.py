@@ -10,7 +10,7 @@ import secrets
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from anabranch._errors import ArgumentError, FileFormatError
 from anabranch._files import reached
@@ -139,11 +139,10 @@ def stored(path: Path, stack: contextlib.ExitStack) -> dict[str, Stored]:
     for name, shard in shards.items():
         with reached("read", shard):
             file = stack.enter_context(shard.open("rb"))
-        read = hdf5 if form.index_ending == HDF5_INDEX else safetensors_format
-        arrays, words = read.stored(file, str(shard)), read.words(file, str(shard))
-        if words.get(_SAVE) != save_id:
+        arrays, found_id = _contents(file, str(shard), form)
+        if found_id != save_id:
             raise FileFormatError(
-                f"{shard} and {source} are not of the same save.", expected=str(save_id), got=str(words.get(_SAVE))[:40],
+                f"{shard} and {source} are not of the same save.", expected=str(save_id), got=str(found_id)[:40],
                 repair="save again: a write of several files was interrupted, or files of two models are in one folder",
             )  # fmt: skip
         for key in arrays:
@@ -152,6 +151,15 @@ def stored(path: Path, stack: contextlib.ExitStack) -> dict[str, Stored]:
                 raise FileFormatError(f"{source} does not say that {shard} has {key!r}, or another shard has it too.")
         found |= arrays
     return found
+
+
+def _contents(file: IO[bytes], source: str, form: _Form) -> tuple[dict[str, Stored], object]:
+    """Return the arrays of a shard, and the number of its save; None where it has none."""
+    if form.index_ending != HDF5_INDEX:
+        arrays, words = safetensors_format.contents(file, source)
+        return arrays, words.get(_SAVE)
+    found = hdf5.contents(file, source, (_SAVE,))
+    return found.arrays, "".join(found.texts[""].get(_SAVE, ())) or None
 
 
 def _index(path: Path, source: str) -> tuple[dict[str, list[str]], object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 import math
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, FileFormatError
 from anabranch.registry import Json
-from anabranch.saving import safetensors_format
-from anabranch.saving.matching import Stored
+from anabranch.saving import matching, safetensors_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,14 +33,8 @@ def written(nest: Nest) -> Iterator[bytes]:
     """
     arrays: list[Array] = []
     plain = _plain(nest, arrays, "state")
-    stored = {
-        str(index): Stored(array.shape, functools.partial(_same, array), array.dtype.name) for index, array in enumerate(arrays)
-    }
+    stored = {str(index): matching.of_array(array) for index, array in enumerate(arrays)}
     yield from safetensors_format.parts(stored, {_KEY: json.dumps({"format": FORMAT, "state": plain})})
-
-
-def _same(array: Array) -> Array:
-    return array
 
 
 def _plain(nest: Nest, arrays: list[Array], where: str) -> Json:
@@ -81,9 +73,9 @@ def stored(data: bytes, source: str) -> Nest:
     Raises:
         FileFormatError: the file is damaged, of another kind, or of a newer format.
     """
-    tensors = safetensors_format.stored(io.BytesIO(data), source)
+    tensors, words = safetensors_format.contents(io.BytesIO(data), source)
     try:
-        found = json.loads(safetensors_format.words(io.BytesIO(data), source)[_KEY])
+        found = json.loads(words[_KEY])
         number, plain = found["format"], found["state"]
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{source} is no backup.", got=f"{type(error).__name__}: {error}"[:200]) from error

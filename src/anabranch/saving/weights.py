@@ -12,6 +12,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch._files import reached
 from anabranch.graph import AnyModel, Operation, Weight
 from anabranch.graph.call_site import warn
+from anabranch.graph.paths import owners
 from anabranch.saving import files, hdf5, keras_file, keras_state, legacy_h5, matching, safetensors_format, sharded
 from anabranch.saving.hdf5 import Group
 from anabranch.saving.matching import Stored, Wanted, of_weight
@@ -25,20 +26,14 @@ def weight_paths(model: AnyModel) -> dict[str, Weight]:
     """Return every weight of a model by its path there, e.g. ``backbone/conv2d/kernel``; a shared weight once."""
     found: dict[str, Weight] = {}
     seen: set[Weight] = set()
-    stack: list[tuple[str, AnyModel | Operation]] = [("", model)]
-    while stack:
-        prefix, owner = stack.pop()
-        if owner.graph is None:
-            for weight in owner.weights:
-                if weight not in seen:
-                    seen.add(weight)
-                    path = prefix + weight.path.removeprefix(owner.path + "/")
-                    while path in found:  # parts of two other models inside one layer
-                        path += "_"
-                    found[path] = weight
-            continue
-        names = owner.graph.names
-        stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner.sublayers()))
+    for prefix, owner in owners(model):
+        for weight in owner.weights if owner.graph is None else ():
+            if weight not in seen:
+                seen.add(weight)
+                path = prefix + weight.path.removeprefix(owner.path + "/")
+                while path in found:  # parts of two other models inside one layer
+                    path += "_"
+                found[path] = weight
     return found
 
 

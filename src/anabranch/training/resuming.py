@@ -172,8 +172,7 @@ class Resumption:
         self._restore_random(state)
 
     def _restore_random(self, state: Mapping[str, Any]) -> None:
-        if config.seed() != state["seed"]:  # nobody set one
-            config.set_seed(state["seed"])
+        _follow_seed(state)
         runtime.synchronise_seed()
         now = state["random"]
         items = self._fit.batches.source.items
@@ -197,8 +196,7 @@ class Resumption:
 
     def _resume_data(self, saved: Mapping[str, Any]) -> None:
         state = restored(saved)
-        if config.seed() != state["seed"]:
-            config.set_seed(state["seed"])
+        _follow_seed(state)
         self._fit.batches.resume(state["data"])
         if self._fit.validation is not None:
             self._fit.validation.resume(state["validation"])
@@ -207,6 +205,12 @@ class Resumption:
         for callback in self._fit.callbacks.callbacks:
             if callback not in self._backups:
                 yield type(callback).__name__, callback
+
+
+def _follow_seed(state: Mapping[str, Any]) -> None:
+    """Set the seed of the run that is resumed, where nobody set it."""
+    if config.seed() != state["seed"]:
+        config.set_seed(state["seed"])
 
 
 def _settings(optimizer: Optimizer) -> dict[str, Any]:

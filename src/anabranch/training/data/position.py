@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from anabranch import runtime
 from anabranch._asked import method, module_of
 from anabranch.registry import Json
 from anabranch.training.data.batch import Batch
@@ -114,8 +115,7 @@ def _generator_state(value: object) -> Any:
     if isinstance(value, np.random.RandomState):
         return value.get_state(legacy=False)
     if isinstance(value, random.Random) and method(value, "getstate"):
-        version, words, gauss = value.getstate()
-        return (version, np.array(words, "uint32"), gauss)
+        return runtime.python_state(value)
     return None
 
 
@@ -127,5 +127,4 @@ def _set_generator(value: Any, state: Any) -> None:
     elif isinstance(value, np.random.RandomState):
         value.set_state(state)
     else:
-        version, words, gauss = state
-        value.setstate((version, tuple(map(int, words)), gauss))
+        runtime.set_python_state(value, state)
