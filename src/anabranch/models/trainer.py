@@ -499,9 +499,9 @@ class Trainer(_Model):
             >>> Sequential([layers.Rescaling(2.0)]).predict_step(torch.ones(1, 2)).tolist()
             [[2.0, 2.0]]
         """
-        from anabranch import utils  # which a description does without
+        from anabranch.training.data import parts  # which a description does without
 
-        return self(utils.unpack_x_y_sample_weight(data)[0], training=False)
+        return self(parts.unpack_x_y_sample_weight(data)[0], training=False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -18,6 +18,7 @@ from anabranch.training.compiled import Compiled, detached
 from anabranch.training.data.arrays import tensors_in
 from anabranch.training.data.batch import Batch, in_structure
 from anabranch.training.data.binder import Binder, NestBinder
+from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
 from anabranch.training.executor import Report, silent
 from anabranch.training.logs import Logs, flat, numbers
 from anabranch.training.loss_record import LossRecord
@@ -26,7 +27,6 @@ from anabranch.training.objective import Objective, need_compiled
 from anabranch.training.steps import Step, no_gradient
 from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable
-from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 
 class CustomStep(Objective):

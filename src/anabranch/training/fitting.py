@@ -14,6 +14,7 @@ from anabranch.training.arguments import fraction, integer, optional_integer
 from anabranch.training.batch_callbacks import BatchCallbacks
 from anabranch.training.data.adapters import Reading, source_for, split
 from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
 from anabranch.training.data.shuffling import check_shuffle, next_fit
 from anabranch.training.evaluating import NoBatchError, evaluation_pass
 from anabranch.training.interruption import Interruption
@@ -22,7 +23,6 @@ from anabranch.training.objective import Objective
 from anabranch.training.preparation import callbacks_for, located, objective_for, warn_short
 from anabranch.training.resuming import Resumption
 from anabranch.training.trainable import Trainable
-from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 
 @located

@@ -18,11 +18,11 @@ from anabranch.training.data.adapters import is_in_memory
 from anabranch.training.data.arrays import tensors_in
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder, ModelBinder, NestBinder
+from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
 from anabranch.training.objective import CompiledObjective, Objective, need_compiled
 from anabranch.training.steps import PredictStep
 from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable, has_custom_step
-from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 P = ParamSpec("P")
 R = TypeVar("R")

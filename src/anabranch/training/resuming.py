@@ -17,10 +17,10 @@ from anabranch.registry import Json
 from anabranch.saving.weights import weight_paths
 from anabranch.training.copies import copied, restored
 from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.py_dataset import PyDataset
 from anabranch.training.identity import compile_identity, model_identity
 from anabranch.training.objective import Objective
 from anabranch.training.trainable import Trainable
-from anabranch.utils import PyDataset
 
 _PLAIN = (bool, int, float, str, type(None))
 _FLAGS = ("warned_of_nan", "exhausted", "validated")  # of a fit

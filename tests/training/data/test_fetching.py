@@ -16,8 +16,9 @@ import anabranch as ab
 from anabranch import layers
 from anabranch._errors import DataError
 from anabranch.training.data import shuffling
+from anabranch.training.data.ahead import ahead
 from anabranch.training.data.fetching import fetched, needs_thread
-from anabranch.utils import PyDataset, ahead, prefetch
+from anabranch.utils import PyDataset, prefetch
 
 
 class Batches(PyDataset):

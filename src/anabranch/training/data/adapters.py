@@ -16,8 +16,8 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.training.data.arrays import is_array
 from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import Indexed
+from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
 from anabranch.training.data.sources import Arrays, IndexedBatches, IteratedBatches, Source
-from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 DEFAULT_BATCH_SIZE = 32
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from anabranch import _tree
-from anabranch.utils import pack_x_y_sample_weight
+from anabranch.training.data.parts import pack_x_y_sample_weight
 
 Columns = list[torch.Tensor | None]
 

@@ -16,9 +16,9 @@ from anabranch.training.data.arrays import is_array, tensors_in, to_tensor
 from anabranch.training.data.batch import Batch, Columns
 from anabranch.training.data.checks import match_input, same_length, warn_of_not_finite
 from anabranch.training.data.class_weights import checked_class_weight, class_weights_of, weighted
+from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
 from anabranch.training.data.targets import Target
 from anabranch.training.strategy import Strategy
-from anabranch.utils import unpack_x_y_sample_weight as unpack
 
 Named = list[tuple[str, torch.Tensor]]
 

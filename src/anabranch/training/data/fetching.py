@@ -11,7 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from anabranch import runtime
-from anabranch.utils import PyDataset, ahead
+from anabranch.training.data.ahead import ahead
+from anabranch.training.data.py_dataset import PyDataset
 
 _SLOW = 1e-3
 """Seconds per batch above which a thread pays: handing over costs 50 to 200 µs, and slows the step that runs meanwhile."""

@@ -1,0 +1,74 @@
+"""Data that a user's own class gives batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from anabranch._arguments import checked
+from anabranch._frames import bound_methods
+
+
+@bound_methods
+class PyDataset:
+    """Base of data that come batch by batch: write ``__len__``, the number of batches, and ``__getitem__``, which returns one.
+
+    Args:
+        workers: how many threads fetch batches ahead, in order; 0 fetches them one by one. The default of one thread works
+            where batches take long and do not draw from torch's global generator, which training draws from too.
+        use_multiprocessing: whether processes fetch in the place of threads.
+        max_queue_size: how many batches are fetched ahead.
+
+    Example:
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, index):
+        ...         return index, index**2
+        >>> list(Squares())
+        [(0, 0), (1, 1), (2, 4)]
+    """
+
+    @checked
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        """Return how many batches there are."""
+        raise NotImplementedError(f"{type(self).__name__} must define __len__(self)")
+
+    def __getitem__(self, index: int) -> Any:
+        """Return one batch: x, (x, y) or (x, y, sample_weight)."""
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(self, index)")
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield each batch once."""
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches there are."""
+        return len(self)
+
+    def on_epoch_begin(self) -> None:
+        """Prepare for an epoch that begins.
+
+        Example:
+            >>> PyDataset().on_epoch_begin()
+        """
+
+    def on_epoch_end(self) -> None:
+        """Prepare for the next epoch, e.g. shuffle.
+
+        Example:
+            >>> class Turned(PyDataset):
+            ...     rows = [1, 2, 3]
+            ...     def on_epoch_end(self):
+            ...         self.rows = self.rows[::-1]
+            >>> data = Turned()
+            >>> data.on_epoch_end()
+            >>> data.rows
+            [3, 2, 1]
+        """
