@@ -31,7 +31,8 @@ KeepMemory = Literal["fit", "always", "never"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
-_INTEGERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+INTEGERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+DATA = (*FLOATS, *INTEGERS)  # that inputs may be of
 _DEVICES = ("cpu", "cuda", "gpu", "hpu", "ipu", "meta", "mps", "mtia", "npu", "privateuseone", "vulkan", "xla", "xpu")
 
 
@@ -59,7 +60,7 @@ class DTypePolicy:
             raise ArgumentTypeError(
                 "A precision policy's name must be a string.", expected="e.g. 'mixed_bfloat16'", got=repr(name)
             )
-        if name not in MIXED and name not in FLOATS and name not in _INTEGERS:
+        if name not in MIXED and name not in FLOATS and name not in INTEGERS:
             raise unknown("precision policy", name, (*FLOATS, *MIXED))
         self.name = name
 

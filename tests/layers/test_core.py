@@ -121,3 +121,10 @@ def test_mistakes() -> None:
         layers.Lambda("x * 2")
     with pytest.raises(ArgumentError, match="lora_rank"):
         layers.Dense(4, lora_rank=2)
+
+
+@pytest.mark.parametrize("dtype", ["a", "int4", "mixed_float16", 3, "flaot32"])
+def test_an_input_has_a_dtype_of_data(dtype: Any) -> None:
+    with pytest.raises(ValueError, match="Unknown dtype of an Input") as caught:
+        ab.Input((3,), dtype=dtype)
+    assert "float32" in str(caught.value)

@@ -6,9 +6,10 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch import _tree, activations
+from anabranch import _tree, activations, config
 from anabranch._arguments import to_boolean
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, nearest
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Port, Shape, Spec, Tensor as Symbol, Weight, call_site, connect, outputs_of, record
 from anabranch.graph.shapes import same, to_shape
@@ -64,7 +65,7 @@ class InputLayer(Layer):
         optional: bool = False,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name, dtype=dtype if dtype is None else _data_dtype(dtype))
         if (sparse is not None and to_boolean(sparse, "sparse", self)) or (
             ragged is not None and to_boolean(ragged, "ragged", self)
         ):
@@ -122,6 +123,17 @@ class InputLayer(Layer):
             "batch_shape": list(self.batch_shape), "dtype": self.dtype, "sparse": False, "ragged": False,
             "optional": self.optional, "name": self.name,
         }  # fmt: skip
+
+
+def _data_dtype(dtype: object) -> str:
+    """Return the dtype of data; a precision policy is none."""
+    if not isinstance(dtype, str) or dtype not in config.DATA:
+        close = nearest(dtype, config.DATA) if isinstance(dtype, str) else None
+        raise ArgumentError(
+            "Unknown dtype of an Input.", expected=f"one of: {', '.join(config.DATA)}", got=shown(dtype),
+            where=str(call_site()), repair=f"did you mean {close!r}?" if close else None,
+        )  # fmt: skip
+    return dtype
 
 
 @bounded
