@@ -101,6 +101,8 @@ class Operation:
     """What it reports to training, by name."""
     has_layers: ClassVar[bool] = False
     """Whether it is a model, whose ``layers`` is what it holds."""
+    in_a_row: ClassVar[bool] = False
+    """Whether its layers follow each other, even while what goes into the first is not known."""
     training: bool = False
     """Whether it runs as in training where a call does not say, as after ``train()``."""
 

@@ -38,6 +38,7 @@ class Sequential(Model):
     """
 
     first_call: ClassVar[int] = 0
+    in_a_row: ClassVar[bool] = True
 
     def __init__(
         self, layers: Sequence[Layer | AnyTensor] | None = None, trainable: bool = True, name: str | None = None
