@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from anabranch._asked import (
     described,
+    dtype_by_name,
     first_line,
     has_shape,
     is_boolean,
@@ -229,6 +230,9 @@ class Checks:
         self.kinds: dict[str, Kind] = {}
         self._early: dict[str, Kind] = {}
         self._in_order: tuple[tuple[str, Kind | None], ...] | None = None
+        parameters = parameters_of(unwrapped(function))
+        self.takes_dtype = "dtype" in parameters
+        self._dtype_at = parameters.index("dtype") if self.takes_dtype else 0
 
     def _read(self) -> tuple[tuple[str, Kind | None], ...]:
         written = unwrapped(self.function)
@@ -241,6 +245,13 @@ class Checks:
         self._early = {name: kind for name, kind in self.kinds.items() if kind.words and kind.early}
         self._in_order = tuple((name, self._early.get(name)) for name in order)
         return self._in_order
+
+    def with_name_of_dtype(self, args: tuple[Any, ...], kwargs: Mapping[str, object]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a function that takes a dtype, with that by its name: ``torch.float32`` is ``"float32"``."""
+        if "dtype" in kwargs:
+            return args, {**kwargs, "dtype": dtype_by_name(kwargs["dtype"])}
+        at = self._dtype_at
+        return (*args[:at], *map(dtype_by_name, args[at : at + 1]), *args[at + 1 :]), dict(kwargs)
 
     def before(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Raise where an argument is not what its annotation says, as far as that is quickly seen."""
@@ -330,8 +341,10 @@ def held(function: Callable[P, R], *, every: bool, instead: Callable[..., R | No
     checks = Checks(function)
 
     @functools.wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+    def called(*args: Any, **kwargs: Any) -> R:
         try:
+            if checks.takes_dtype:
+                args, kwargs = checks.with_name_of_dtype(args, kwargs)
             checks.before(args, kwargs)
             try:
                 return function(*args, **kwargs)

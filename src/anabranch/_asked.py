@@ -6,8 +6,9 @@ import math
 import operator
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, SupportsFloat, TypeGuard, cast
+from typing import Any, Protocol, SupportsFloat, TypeGuard, TypeVar, cast
 
+T = TypeVar("T")
 SHOWN = 120  # characters of a value that a message shows
 GREATEST = 2**63  # of an integer, as torch has none above
 
@@ -69,6 +70,25 @@ def is_from(thing: object, *packages: str) -> bool:
     (True, False)
     """
     return f"{module_of(thing)}.".startswith(tuple(f"{package}." for package in packages))
+
+
+_PYTHON_DTYPES = {float: "float32", int: "int32", bool: "bool", "float": "float32", "int": "int32"}  # as Keras reads them
+
+
+def dtype_by_name(value: T) -> T | str:
+    """Return the name of a dtype of torch's, NumPy's or Python's; any other value stays.
+
+    >>> import numpy as np
+    >>> dtype_by_name(np.float16), dtype_by_name(np.dtype("int8")), dtype_by_name(float), dtype_by_name("bool")
+    ('float16', 'int8', 'float32', 'bool')
+    """
+    if isinstance(value, (str, type)) and value in _PYTHON_DTYPES:
+        return _PYTHON_DTYPES[value]
+    if isinstance(value, type):
+        return value.__name__.rstrip("_") if is_from(value, "numpy") else value
+    if is_from(type(value), "torch") and type(value).__name__ == "dtype":
+        return str(value).removeprefix("torch.")
+    return str(value) if is_from(type(value), "numpy") and "dtype" in type(value).__name__.lower() else value
 
 
 def parameters_of(function: object) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from anabranch import _frames, _process
-from anabranch._asked import is_integer, is_number, shown
+from anabranch._asked import dtype_by_name, is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
 
@@ -56,6 +56,7 @@ class DTypePolicy:
     """
 
     def __init__(self, name: str) -> None:
+        name = dtype_by_name(name)
         if not isinstance(name, str):
             raise ArgumentTypeError(
                 "A precision policy's name must be a string.", expected="e.g. 'mixed_bfloat16'", got=repr(name)
@@ -152,9 +153,10 @@ def set_floatx(value: FloatType) -> None:
         >>> set_floatx("float32")
     """
     global _plain_policy
-    if not isinstance(value, str) or value not in FLOATS:
+    name = dtype_by_name(value)
+    if not isinstance(name, str) or name not in FLOATS:
         raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=shown(value))
-    _plain_policy = DTypePolicy(value)
+    _plain_policy = DTypePolicy(name)
 
 
 def dtype_policy() -> DTypePolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch import config
+from anabranch._asked import dtype_by_name
 from anabranch._errors import ArgumentTypeError
 from anabranch.config import DTypePolicy
 from anabranch.registry import Json, Registry, finder, writer
@@ -36,6 +37,7 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     """
     if identifier is None:
         return config.dtype_policy()
+    identifier = dtype_by_name(identifier)
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
     if isinstance(identifier, (DTypePolicy, dict)):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import anabranch as ab
 from anabranch import Input, Model, ops
 from anabranch._errors import AnabranchError
 
@@ -186,3 +187,26 @@ def test_rows_of_no_segment_are_left_out(name: str, ids: list[int]) -> None:
     inside = [number for number, one in enumerate(ids) if 0 <= one < 3]
     right = getattr(ops, name)(rows[inside], np.array(ids)[inside], num_segments=3)
     assert getattr(ops, name)(rows, np.array(ids), num_segments=3).tolist() == right.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.dtype("float16"), torch.float16, "float16"])
+def test_a_dtype_is_named_or_torch_s_or_numpy_s(dtype: Any) -> None:
+    """Where Keras takes a dtype, all ways of writing it are one; a symbolic call saves its name."""
+    x = ab.Input((3,), dtype=dtype)
+    assert x.dtype == "float16"
+    made = ab.ops.cast(ab.ops.zeros((2, 3), dtype), dtype=dtype)
+    assert made.dtype == torch.float16
+    assert ab.layers.Dense(2, dtype=dtype).get_config()["dtype"]["config"] == {"name": "float16"}
+    assert ab.layers.Layer().add_weight((2,), dtype=dtype).dtype == "float16"
+    assert ab.losses.MeanSquaredError(dtype=dtype).dtype == ab.metrics.Mean(dtype=dtype).dtype == "float16"
+    assert ab.random.normal((2,), dtype=dtype).dtype == torch.float16
+    model = ab.Model(x, ab.ops.cast(x + 1, dtype))
+    assert ab.models.model_from_json(model.to_json()).output.dtype == "float16"
+
+
+def test_types_of_python_are_dtypes_as_in_keras() -> None:
+    assert ab.Input((3,), dtype=int).dtype == "int32"  # type: ignore[arg-type]
+    assert ab.ops.cast([1.5], float).dtype == torch.float32  # type: ignore[arg-type]
+    assert ab.ops.zeros((2,), dtype=bool).dtype == torch.bool  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="dtype of cast must be a string"):
+        ab.ops.cast([1.5], dict)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, activations, config
 from anabranch._arguments import to_boolean
-from anabranch._asked import shown
+from anabranch._asked import dtype_by_name, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, nearest
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Port, Shape, Spec, Tensor as Symbol, Weight, call_site, connect, outputs_of, record
@@ -37,7 +37,7 @@ class InputLayer(Layer):
     Args:
         shape: without the batch; None marks a size that is not known beforehand.
         batch_size: the batch's size; None: any.
-        dtype: of the data; None: ``config.floatx()``.
+        dtype: of the data, by name or torch's or NumPy's; None: ``config.floatx()``.
         sparse: not there; only False is taken.
         ragged: not there; only False is taken.
         batch_shape: the shape with the batch, in the place of ``shape``.
@@ -127,6 +127,7 @@ class InputLayer(Layer):
 
 def _data_dtype(dtype: object) -> str:
     """Return the dtype of data; a precision policy is none."""
+    dtype = dtype_by_name(dtype)
     if not isinstance(dtype, str) or dtype not in config.DATA:
         close = nearest(dtype, config.DATA) if isinstance(dtype, str) else None
         raise ArgumentError(
@@ -147,7 +148,7 @@ def Input(  # noqa: N802 - Keras's name
     Args:
         shape: without the batch: ``(32, 32, 3)`` for (B, 32, 32, 3); None marks a size that is not known beforehand.
         batch_size: the batch's size; None: any.
-        dtype: of the data; None: ``config.floatx()``.
+        dtype: of the data, by name or torch's or NumPy's; None: ``config.floatx()``.
         sparse: not there; only False is taken.
         ragged: not there; only False is taken.
         batch_shape: the shape with the batch, in the place of ``shape``.

@@ -391,8 +391,8 @@ def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 def dtype_name(dtype: DType) -> str:
     """Return the name of a float type; None means the default. A policy's compute type and torch's dtypes serve too."""
-    given = dtype.compute_dtype if isinstance(dtype, DTypePolicy) else dtype
-    name = config.floatx() if given is None else str(given).removeprefix("torch.")
+    given = dtype.compute_dtype if isinstance(dtype, DTypePolicy) else _asked.dtype_by_name(dtype)
+    name = config.floatx() if given is None else str(given)
     found = getattr(torch, name, None)  # the name is the user's
     if not isinstance(found, torch.dtype):
         raise ArgumentError("Unknown dtype.", expected="a float type such as 'float32'", got=repr(dtype))

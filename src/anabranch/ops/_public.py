@@ -49,6 +49,8 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def called(*args: object, **kwargs: object) -> object:
         try:
+            if checks.takes_dtype:
+                args, kwargs = checks.with_name_of_dtype(args, kwargs)
             given = [*args, *kwargs.values()]
             ready = all(map(_is_ready, map(type, given)))
             try:
