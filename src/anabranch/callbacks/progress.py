@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from importlib.util import find_spec
-from typing import Any, SupportsFloat
+from typing import Any
 
 from anabranch._asked import method
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
+from anabranch.callbacks.curves import is_number, number
 
 SILENT, BAR, LINES = 0, 1, 2
 
@@ -204,12 +205,4 @@ def values_of(logs: Logs | None) -> str:
     >>> values_of({"loss": 0.123456, "acc": 1.0, "rate": 1e-5, "note": "x"})
     'loss: 0.1235  acc: 1.0000  rate: 1e-05'
     """
-    return "  ".join(f"{name}: {_number(float(value))}" for name, value in (logs or {}).items() if _is_number(value))
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, SupportsFloat) and getattr(value, "size", 1) == 1  # only NumPy's values have one
+    return "  ".join(f"{name}: {number(float(value))}" for name, value in (logs or {}).items() if is_number(value))

@@ -1,0 +1,82 @@
+"""What notebooks show: HTML beside text, and one output of a cell that changes (Jupyter, VS Code, Colab, marimo)."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import Any, NamedTuple
+
+from anabranch._asked import answers, method
+
+
+class View(NamedTuple):
+    """One output: HTML for notebooks, text where nothing shows HTML."""
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Output:
+    """An output of the running cell that changes, at most ``per_second`` times a second.
+
+    Args:
+        per_second: how often; each change sends the whole view.
+    """
+
+    def __init__(self, per_second: float = 4.0) -> None:
+        self._pause = 1 / per_second
+        self._shown_at = -1e9
+        self._handle: Any = None
+
+    def show(self, view: Callable[[], View], now: bool = False) -> None:
+        """Show a view, which is made only where it is time for it; ``now`` does not wait."""
+        if not now and time.monotonic() - self._shown_at < self._pause:
+            return
+        if self._handle is None:
+            import IPython.display as shown  # looked up at each output, as marimo puts functions of its own there
+
+            self._handle = shown.display(view(), display_id=True)  # type: ignore[no-untyped-call]  # untyped in IPython
+        else:
+            self._handle.update(view())
+        self._shown_at = time.monotonic()  # after the work, so that it never takes more than a part of the time
+
+
+def in_notebook() -> bool:
+    """Return whether outputs of this process can show HTML and change: a kernel of IPython runs it, or marimo."""
+    interactive = sys.modules.get("IPython")
+    if interactive is not None and answers(interactive.get_ipython(), "kernel"):
+        return True
+    running = method(sys.modules.get("marimo"), "running_in_notebook")
+    if running is None or not running():
+        return False
+    from importlib.util import find_spec
+
+    return find_spec("IPython") is not None
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table as HTML.
+
+    >>> table(["a"], [["<1"]])
+    '<table><tr><th>a</th></tr><tr><td>&lt;1</td></tr></table>'
+    """
+    head = "".join(f"<th>{escape(each)}</th>" for each in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(each))}</td>" for each in row) + "</tr>" for row in rows)
+    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
+
+
+def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
+    """Return what is known of an object as HTML: a title and a table of two columns.
+
+    >>> facts("Weight", [("shape", (2, 3))])
+    '<b>Weight</b><table><tr><td>shape</td><td>(2, 3)</td></tr></table>'
+    """
+    return f"<b>{escape(title)}</b>{table((), pairs)}"
