@@ -167,6 +167,8 @@ if __name__ == "__main__":
 def test_children_are_sharded_between_two_processes(name: str, tmp_path: Path) -> None:
     if not hasattr(torch.cpu.Stream, "record_event"):
         pytest.skip("fully_shard of this torch asks a CPU stream for events, which it lacks")
+    if torch.__version__.startswith("2.8."):
+        pytest.skip("fully_shard of torch 2.8 on CPUs trains a plain torch.nn.Sequential to other weights, too")
     model = KINDS[name]()
     module, tensors = model.to_torch(source=tmp_path / "model_file.py"), data(model, 2)
     torch.save(module.state_dict(), tmp_path / "state.pt")
