@@ -135,6 +135,7 @@ def training() -> Iterator[Target]:
     yield method("Model.predict", lambda: made(ab), lambda: {"x": x, "verbose": 0})
     for name in ("train_on_batch", "test_on_batch"):
         yield method(f"Model.{name}", lambda: made(ab), lambda: {"x": x, "y": y})
+    yield method("Model.probe", lambda: made(ab), lambda: {"x": x, "y": y, "sample_weight": [1.0] * len(x), "training": False})
     yield method("Model.predict_on_batch", lambda: made(ab), lambda: {"x": x})
     yield method("Model.train_step", lambda: made(ab), lambda: {"data": (torch.from_numpy(x), torch.from_numpy(y))})
     yield method(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from anabranch import _tree, runtime
 from anabranch._asked import first_line
@@ -13,7 +13,22 @@ from anabranch.graph import Graph, Node, Tensor, with_values
 from anabranch.graph.flatten import Flat, Step, flatten
 
 
-def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:
+class Observer(Protocol):
+    """Who watches a graph run."""
+
+    def fed(self, flat: Flat, values: Sequence[Any]) -> None:
+        """See what the graph begins with, one value for each input."""
+
+    def take(self, step: Step, values: list[Any]) -> list[Any]:
+        """Return what a step computes with in the place of what it is given."""
+
+    def gave(self, step: Step, values: Sequence[Any]) -> None:
+        """See what a step gave."""
+
+
+def interpret(
+    graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = (), observer: Observer | None = None
+) -> tuple[list[Any], list[Any]]:
     """Return the graph's flat outputs for flat ``inputs``, and the mask of each; ``masks`` are the inputs', () for none."""
     flat = flatten(graph)
     values = _fed(graph, flat, inputs)
@@ -21,7 +36,9 @@ def interpret(graph: Graph, inputs: Sequence[Any], masks: Sequence[Any] = ()) ->
         for tensor, number in zip(graph.inputs, flat.inputs, strict=True):
             note(values[number], tensor.spec)
     found: dict[int, Any] = dict(zip(flat.inputs, masks, strict=bool(masks)))
-    for _ in _steps(flat, values, found):
+    if observer is not None:
+        observer.fed(flat, [values[number] for number in flat.inputs])
+    for _ in _steps(flat, values, found, observer):
         pass
     return [values[number] for number in flat.outputs], [found.get(number) for number in flat.outputs]
 
@@ -32,14 +49,15 @@ def _fed(graph: Graph, flat: Flat, inputs: Sequence[Any]) -> dict[int, Any]:
     return dict(zip(flat.inputs, given, strict=True))
 
 
-def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any]) -> Iterator[Step]:
+def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any], observer: Observer | None = None) -> Iterator[Step]:
     """Yield each step before it runs, and note what it gives and the masks of that."""
     reach: dict[int, int] = {}
     for step in flat.steps:
         yield step
         layer = step.node.operation
         given = [masks.get(number) for number in step.inputs]
-        inputs = runtime.distinct([values[number] for number in step.inputs], given)
+        taken = [values[number] for number in step.inputs]
+        inputs = runtime.distinct(taken if observer is None else observer.take(step, taken), given)
         args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
         if layer.autocast:
             args = runtime.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
@@ -48,6 +66,8 @@ def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any]) -> Iterato
         results = _tree.leaves(result)
         if runtime.is_tracing():  # what is known of shapes the description knows
             note_shapes(step, masked_axes(step, reach), results, marks)
+        if observer is not None:
+            observer.gave(step, results)
         values.update(zip(step.outputs, results, strict=True))
         masks.update(zip(step.outputs, marks, strict=True))
 

@@ -12,12 +12,16 @@ from anabranch.graph.replaying import note, subgraph
 
 
 class Step(NamedTuple):
-    """One application of a layer, operator or opaque model; ``inputs`` and ``outputs`` are value numbers."""
+    """One application of a layer, operator or opaque model; ``inputs`` and ``outputs`` are value numbers.
+
+    ``call`` is the path with the calls of what is called several times: ``backbone@1/conv``.
+    """
 
     path: str
     node: Node
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    call: str = ""
 
 
 class Flat(NamedTuple):
@@ -32,15 +36,22 @@ class _Frame(NamedTuple):
     """A graph being walked: where its values stand, and the node that opened it."""
 
     prefix: str
+    call: str
     graph: Graph
     values: dict[tuple[Node, int], int]
     nodes: Iterator[Node]
     opened_by: Node | None
 
 
-def _frame(prefix: str, graph: Graph, given: tuple[int, ...], opened_by: Node | None) -> _Frame:
+def _frame(prefix: str, call: str, graph: Graph, given: tuple[int, ...], opened_by: Node | None) -> _Frame:
     values = {t.key: number for t, number in zip(graph.inputs, given, strict=True)}
-    return _Frame(prefix, graph, values, iter(graph.nodes), opened_by)
+    return _Frame(prefix, call, graph, values, iter(graph.nodes), opened_by)
+
+
+def call_name(graph: Graph, node: Node) -> str:
+    """Return the name of a node's operation, with the call where there are several: ``shared@2``."""
+    name = graph.names[node.operation]
+    return f"{name}@{graph.call_index(node)}" if len(graph.calls_of(node.operation)) > 1 else name
 
 
 def flatten(graph: Graph) -> Flat:
@@ -54,7 +65,7 @@ def flatten(graph: Graph) -> Flat:
         return tuple(range(count - how_many, count))
 
     inputs = fresh(len(graph.inputs))
-    stack = [_frame("", graph, inputs, None)]
+    stack = [_frame("", "", graph, inputs, None)]
     outputs: list[int] = []
     while stack:
         here = stack[-1]
@@ -71,15 +82,16 @@ def flatten(graph: Graph) -> Flat:
             continue
         given = tuple(here.values[t.key] for t in node.inputs)
         path = here.prefix + here.graph.names[node.operation]
+        call = here.call + call_name(here.graph, node)
         inner = subgraph(node.operation)
         if inner is not None:
             for index, cast in casts(node, inner):
                 number = given[index]
                 given = (*given[:index], *fresh(1), *given[index + 1 :])
-                steps.append(Step(path, cast, (number,), given[index : index + 1]))
-            stack.append(_frame(path + "/", inner, given, node))
+                steps.append(Step(path, cast, (number,), given[index : index + 1], call))
+            stack.append(_frame(path + "/", call + "/", inner, given, node))
             continue
         numbers = fresh(len(spec_leaves(node.output_specs)))
         note(here.values, node, numbers)
-        steps.append(Step(path, node, given, numbers))
+        steps.append(Step(path, node, given, numbers, call))
     return Flat(list(inputs), steps, outputs)

@@ -425,6 +425,34 @@ class Trainer(_Model):
         found: np.ndarray[Any, Any] = training.predict_on_batch(self, x)
         return found  # or a nest of arrays, which is typed as one, as a layer's several results are
 
+    def probe(self, x: object, y: object = None, sample_weight: object = None, training: bool | None = None) -> training.Probe:
+        """Run one batch and return the numbers inside: activations of each call, gradients along each edge, weights.
+
+        Nothing of the model changes: weights, statistics, metrics and random generators are given back what they had.
+
+        Args:
+            x: the batch, as for ``train_on_batch``; of a source that yields batches, the first.
+            y: its targets: the loss of ``compile`` gives the gradients; None for a forward pass.
+            sample_weight: how much each sample counts.
+            training: whether layers run as in training; None: where there are targets.
+
+        Returns:
+            A ``Probe``: ``rows``, ``edges``, ``weights``, ``loss``; ``values("zeros")`` gives a number for each call.
+
+        Raises:
+            NotReadyError: ``y`` is given, but ``compile`` was not called.
+            DataError, ShapeError, DtypeError: the data do not fit the model.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(2, kernel_initializer="ones", name="body"), layers.ReLU(name="relu")])
+            >>> model.compile("sgd", loss="mse")
+            >>> probe = model.probe([[1.0, 2.0], [-1.0, -2.0]], [[0.0, 0.0], [0.0, 0.0]])
+            >>> probe.values("zeros")["relu"], probe.loss
+            (0.5, 4.5)
+        """
+        return _probe(self, x, y, sample_weight, training)
+
     def reset_metrics(self) -> None:
         """Reset the state of all metrics.
 
@@ -565,3 +593,7 @@ class Trainer(_Model):
 
 def _default_loss(model: Trainer, y: object, y_pred: object, sample_weight: object) -> Tensor:
     return training.default_loss(model, y, y_pred, sample_weight)
+
+
+def _probe(model: Trainer, x: object, y: object, sample_weight: object, mode: bool | None) -> training.Probe:
+    return training.probe(model, x, y, sample_weight, mode)

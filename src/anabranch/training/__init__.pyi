@@ -19,4 +19,6 @@ from .on_batch import (
 )
 from .options import Options as Options
 from .predicting import predict as predict
+from .probed import Probe as Probe
+from .probing import probe as probe
 from .strategy import SingleDevice as SingleDevice, Strategy as Strategy

@@ -115,7 +115,7 @@ def default_step(model: Trainable, data: object, *, training: bool) -> Logs:
     compiled = need_compiled(model, "train_step" if training else "test_step")
     x, y, sample_weight = unpack(data)
     y_pred = forward(model, x, training)
-    loss = checked_loss(model, _loss_of(model)(x, y, y_pred, sample_weight, training=training))
+    loss = checked_loss(model, loss_of(model)(x, y, y_pred, sample_weight, training=training))
     size = next(len(leaf) for leaf in _tree.leaves(x) if leaf is not None)
     loss_tracker(compiled).update_state(loss.detach(), sample_weight=size)
     if training:
@@ -145,7 +145,7 @@ def forward(model: Trainable, x: object, training: bool) -> _tree.Nest:
     return _tree.fill(program.graph.output_structure, outputs)
 
 
-def _loss_of(model: Trainable) -> Callable[..., Any]:
+def loss_of(model: Trainable) -> Callable[..., Any]:
     """Return the model's ``compute_loss``; one written for Keras before 3.3 does not take ``training``."""
     compute_loss = model.compute_loss
     parameters = inspect.signature(compute_loss).parameters.values()

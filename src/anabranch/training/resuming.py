@@ -129,12 +129,12 @@ class Resumption:
         found: dict[str, Any] = copied({
             "epoch": fit.epoch, "done": fit.done, "logs": self._logs, "stopped": model.stop_training,
             "seed": config.seed(), "build": model.get_build_config(),
-            "random": runtime.random_states(), "generators": {key: made.get_state() for key, made in _generators(model)},
+            "random": runtime.random_states(), "generators": {key: made.get_state() for key, made in generators(model)},
             "weights": {path: weight.value for path, weight in weight_paths(model).items()},
             "trainable": [weight.trainable for weight in weight_paths(model).values()],
             "optimizer": optimizer.state_dict(), "settings": _settings(optimizer),
             "objective": objective.state() if inside else None,
-            "metrics": [metric.saved_state() for metric in _metrics(model)] if inside else None,
+            "metrics": [metric.saved_state() for metric in metrics_with_state(model)] if inside else None,
             "callbacks": [(name, callback.get_state()) for name, callback in self._others()],
             "data": fit.batches.state(inside=inside),
             "validation": fit.validation.state(inside=False) if fit.validation is not None else {},
@@ -164,7 +164,7 @@ class Resumption:
             optimizer.learning_rate = state["optimizer"]["learning_rate"]
         if state["objective"] is not None:
             fit.objective.set_state(state["objective"])
-            for metric, values in zip(_metrics(model), state["metrics"], strict=True):
+            for metric, values in zip(metrics_with_state(model), state["metrics"], strict=True):
                 metric.load_saved_state(values)
         self._restore_callbacks(state["callbacks"])
         model.stop_training = state["stopped"]
@@ -180,7 +180,7 @@ class Resumption:
             # A thread draws ahead of the steps, so where they were is where going there again has led.
             now = {**now, **{name: value for name, value in runtime.random_states().items() if name != "torch"}}
         runtime.set_random_states(now)
-        made = dict(_generators(self._fit.model))
+        made = dict(generators(self._fit.model))
         for key, value in state["generators"].items():
             if key in made:
                 made[key].set_state(value)
@@ -219,11 +219,12 @@ def _settings(optimizer: Optimizer) -> dict[str, Any]:
     return {name: value for name, value in found.items() if type(value) in _PLAIN}
 
 
-def _metrics(model: Trainable) -> list[Metric]:
+def metrics_with_state(model: Trainable) -> list[Metric]:
+    """Return the metrics in use whose state can be saved."""
     return [metric for metric in model.metrics if isinstance(metric, Metric)]
 
 
-def _generators(model: Trainable) -> Iterator[tuple[str, torch.Generator]]:
+def generators(model: Trainable) -> Iterator[tuple[str, torch.Generator]]:
     """Yield the generators that layers draw from."""
     for index, layer in enumerate(model.inner_layers()):
         if isinstance(layer, Drawing):
