@@ -42,10 +42,12 @@ class Box(NamedTuple):
     trainable: bool | None = None
     """None without weights."""
     activation: str = ""
+    code: str = ""
+    """A layer as it is written: ``Conv2D(64, 3, strides=2)``; "" for models and functions."""
     site: str = ""
     """The user's line of the call: ``resnet.py:12``."""
     calls: int = 1
-    """How often its layer is called, inside its model."""
+    """How often its layer is called, inside its model; of repeats, how many there are."""
     group: bool = False
     """Whether other boxes are in it."""
 
@@ -243,7 +245,8 @@ def _box(operation: Operation, name: str, path: str, specs: Sequence[Spec]) -> B
     return Box(
         path, "", path, name, kind or operation.summary_kind(), role, (), tuple(spec.shape for spec in specs),
         tuple(spec.dtype for spec in specs), sum(weight.size for weight in weights) if operation.built else None,
-        operation.trainable if weights else None, _activation(operation), str(operation.made_at or ""),
+        operation.trainable if weights else None, _activation(operation),
+        operation.written_code(named=False) if role == "layer" else "", str(operation.made_at or ""),
     )  # fmt: skip
 
 
