@@ -25,6 +25,11 @@ class Run(NamedTuple):
     times: int
 
     @property
+    def saved(self) -> int:
+        """How many boxes fewer one block has than all."""
+        return self.period * (self.times - 1)
+
+    @property
     def end(self) -> int:
         """Where what comes after them begins."""
         return self.start + self.period * self.times
@@ -52,28 +57,28 @@ def with_repeats(picture: Picture, saved: int = SAVED) -> Picture:
 
 def condensed(picture: Picture) -> Picture:
     """Return the picture with the first of repeated blocks in the place of all, in the frame that says how many they are."""
-    kept: list[Box] = []
-    stands: dict[str, str] = {}  # for the boxes of every block: the box of the first that is drawn in its place
+    boxes: list[Box] = []
+    drawn: dict[str, str] = {}  # for the boxes of every block: the box of the first that is drawn in its place
     inner = picture.children()
     parents: dict[str, str] = {}
     for box in picture.boxes:
-        if box.id in stands:
+        if box.id in drawn:
             continue
-        kept.append(box._replace(parent=parents.get(box.parent, box.parent)))
+        boxes.append(box._replace(parent=parents.get(box.parent, box.parent)))
         if box.role != "repeat":
             continue
         first, *others = inner[box.id]
         one = _inside(first, inner)
         if first.role == "block":
             parents[first.id] = box.id
-            stands[first.id] = box.id
+            drawn[first.id] = box.id
         for other in others:
-            stands |= {copy.id: stands.get(each.id, each.id) for each, copy in zip(one, _inside(other, inner), strict=True)}
+            drawn |= {copy.id: drawn.get(each.id, each.id) for each, copy in zip(one, _inside(other, inner), strict=True)}
     block_of = _blocks(picture)
 
     def at(name: str) -> str:
-        while name in stands:
-            name = stands[name]
+        while name in drawn:
+            name = drawn[name]
         return name
 
     edges = [
@@ -82,7 +87,7 @@ def condensed(picture: Picture) -> Picture:
         if not _between(block_of.get(edge.source, ()), block_of.get(edge.target, ()))
     ]
     outputs = [output._replace(source=at(output.source)) for output in picture.outputs]
-    return picture._replace(boxes=kept, edges=list(dict.fromkeys(edges)), outputs=outputs)
+    return picture._replace(boxes=boxes, edges=list(dict.fromkeys(edges)), outputs=outputs)
 
 
 def _inside(box: Box, children: dict[str, list[Box]]) -> list[Box]:
@@ -185,7 +190,7 @@ def _wire(edge: Edge, around: dict[str, str], position: dict[str, int], wires: d
 
 
 def _runs(tokens: list[int], wires: list[list[Wire]], weighty: list[bool], saved: int) -> list[Run]:
-    """Return runs that do not overlap: those first that replace most boxes, of these the one with the shortest block."""
+    """Return runs that do not overlap: those first that save most boxes, of these the one with the shortest block."""
     found: list[Run] = []
     inside: dict[int, tuple[int, int]] = {}  # for a position: where the run of shortest blocks around it ends, and their length
     for period in range(1, min(LONGEST, len(tokens) // 2) + 1):
@@ -199,8 +204,8 @@ def _runs(tokens: list[int], wires: list[list[Wire]], weighty: list[bool], saved
                     for each in range(start, stop):
                         inside.setdefault(each, (stop, period))
             position += length
-    found = [run for run in found if run.period * (run.times - 1) >= saved]
-    found.sort(key=lambda run: (-run.period * run.times, run.period, run.start))
+    found = [run for run in found if run.saved >= saved]
+    found.sort(key=lambda run: (-run.saved, run.period, run.start))
     taken: set[int] = set()
     chosen = []
     for run in found:
