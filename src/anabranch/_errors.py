@@ -80,7 +80,7 @@ class AnabranchError(Exception):
         self.fact, self.expected, self.got, self.repair = other.fact, other.expected, other.got, other.repair
 
     def __str__(self) -> str:
-        text = _printable(self.plain())
+        text = printable(self.plain())
         return _painted(text) if _colourful() else text
 
     def plain(self) -> str:
@@ -94,18 +94,18 @@ class AnabranchError(Exception):
         return "\n".join(lines)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text with plain signs in the place of those that the output's encoding lacks, as Windows' code pages do."""
     encoding = sys.stdout.encoding if isinstance(sys.stdout, io.TextIOBase) else None
     if not encoding or text.isascii():
         return text
     for sign, plain in _PLAIN_SIGNS.items():
-        if sign.encode(encoding, "replace") == b"?":
+        if b"?" in sign.encode(encoding, "replace"):
             text = text.replace(sign, plain)
     return text.encode(encoding, "replace").decode(encoding)
 
 
-_PLAIN_SIGNS = {"←": "<-", "↑": "^", "→": "->", "…": "...", "×": "x", "≥": ">=", "≤": "<="}
+_PLAIN_SIGNS = {"←": "<-", "↑": "^", "→": "->", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "└─": "`-", "·": "*"}
 
 
 def _broken(text: str, first: str, rest: str) -> list[str]:

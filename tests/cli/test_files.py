@@ -70,7 +70,7 @@ def test_inspect_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str], nam
     assert run("inspect", str(tmp_path / name)) == 0
     found = capsys.readouterr().out
     assert ("inner/dense/kernel" if "safetensors" in name else "layers/sequential/layers/dense/vars/0") in found
-    assert "float32  48" in found
+    assert "float32     48" in found
 
 
 ROUTES = ["m.weights.h5", "m.safetensors", "m.weights.json", "m.safetensors.index.json", "n.keras"]

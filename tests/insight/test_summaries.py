@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from anabranch import layers
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.demo import toy_resnet
 from anabranch.insight import summarise
-from anabranch.insight.summaries import HEADER
+from anabranch.insight.columns import COLUMNS, HEADER
 
 
 @pytest.fixture(autouse=True)
@@ -119,23 +120,125 @@ def test_totals_can_be_recomputed_from_the_text(build: Callable[[Any], Any]) -> 
     assert sum(counts) == int(total[1].replace(",", "")) == model.count_params()
 
 
+def rejoined(text: str) -> list[list[str]]:
+    """Return the cells of a table's rows, read back from its text, whatever was wrapped."""
+    lines = text.splitlines()
+    rules = [place for place, line in enumerate(lines) if (line and set(line) <= {"_"}) or (line and set(line) <= {"="})]
+    head, body = lines[rules[0] + 1 : rules[1]], lines[rules[1] + 1 : rules[2]]
+    width = max(map(len, [*head, *body]))
+    used = "".join(" " if all(line.ljust(width)[place] == " " for line in [*head, *body]) else "x" for place in range(width))
+    starts = [found.start() for found in re.finditer(r"(?<![^ ])(?:^|(?<=  ))x", used)]
+    rows: list[list[str]] = []
+    for line in body:
+        parts = [line[a:b].rstrip() for a, b in zip(starts, [*starts[1:], width], strict=True)]
+        if not parts[0].startswith(" ") and parts[0]:
+            rows.append([part.strip() for part in parts])
+        else:
+            rows[-1] = [a + b.strip() for a, b in zip(rows[-1], parts, strict=True)]
+    return rows
+
+
 @pytest.mark.parametrize("width", [1, 20, 60, 100, 250])
 def test_no_name_is_cut_at_any_width(width: int) -> None:
     long = "a_layer_whose_name_is_longer_than_any_column_that_keras_would_give_it"
     x = ab.Input((4,), name="x")
     branches = [layers.Dense(4, name=f"{long}_{i}")(x) for i in range(5)]
     text = summarise(ab.Model(x, layers.Add()(branches))).text(line_length=width)
+    rows = rejoined(text)
     for i in range(5):
-        assert f"{long}_{i} (Dense)" in text
-        assert f"{long}_{i}[0][0]" in text
-    assert len({len(line) for line in text.splitlines() if set(line) in ({"_"}, {"="})}) == 1
+        assert rows[i + 1][0] == f"{long}_{i}(Dense)" if width < 250 else rows[i + 1][0] == f"{long}_{i} (Dense)"
+        assert f"{long}_{i}[0][0]" in rows[6][3]
+    assert len({len(line) for line in text.splitlines() if line and set(line) in ({"_"}, {"="})}) == 1
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, None])
+@pytest.mark.parametrize("build", [toy_resnet, nested])
+def test_tables_fit_a_width(build: Callable[[Any], Any], width: int | None, golden: Callable[[str, str], None]) -> None:
+    found = summarise(build(ab), columns=["input_shape", "output_shape", "dtype", "params", "trainable", "connected_to"])
+    text = found.fitted(width)
+    golden(f"summary/{found.model}_{width}.txt", text)
+    assert width is None or width == 40 or max(map(len, text.splitlines())) <= width
+    found_cells = [sorted("".join(row.split())) for row in map("".join, rejoined(text))]
+    assert found_cells == [sorted("".join(row.split())) for row in map("".join, rejoined(found.text()))], "nothing is cut"
+    assert sum(int(row[4].replace(",", "")) for row in rejoined(text)) == found.total
+
+
+def test_the_default_table_fits_a_narrow_terminal(golden: Callable[[str, str], None]) -> None:
+    text = summarise(toy_resnet(ab)).fitted(40)
+    golden("summary/narrow.txt", text)
+    assert max(map(len, text.splitlines())) <= 40
+
+
+def test_a_terminal_gives_the_width(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    model = toy_resnet(ab)
+    monkeypatch.setenv("COLUMNS", "60")
+    model.summary()
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 110, "what is no terminal gets the whole width"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    model.summary()
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+
+def test_a_terminal_without_unicode_gets_ascii() -> None:
+    program = (
+        "import anabranch as ab\nx = ab.Input((4,))\ninner = ab.Sequential([ab.Input((4,)), ab.layers.Dense(3)])\n"
+        "ab.Model(x, inner(x)).summary(expand_nested=True)"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment)
+    assert b"`- dense (Dense)" in done.stdout
+
+
+def test_columns_are_chosen() -> None:
+    x = ab.Input((None,), dtype="int32", name="words")
+    h = layers.Embedding(9, 4, mask_zero=True)(x)
+    model = ab.Model(x, layers.Dense(3)(h), name="chosen")
+    found = summarise(model, columns=["type", "mask", "dtype", "source"])
+    header, *rows = [line.split() for line in found.text().splitlines()[2:7] if "=" not in line]
+    assert header == ["Layer", "Type", "Mask", "Dtype", "Source"]
+    assert [row[1:4] for row in rows] == [
+        ["InputLayer", "N", "int32"],
+        ["Embedding", "Y", "float32"],
+        ["Dense", "Y", "float32"],
+    ]
+    assert all(re.fullmatch(r"test_summaries\.py:\d+", row[4]) for row in rows)
+    assert found.html().count("<td>int32</td>") == 1
+    assert set(found.records()[1]) == {"layer", "path", "depth", *COLUMNS}
+
+
+def test_a_shared_layer_has_a_row_for_each_call_and_is_counted_once() -> None:
+    found = summarise(shared_layer(ab), expand_shared=True)
+    rows = {row.name: row for row in found.rows}
+    assert list(rows) == ["left", "right", "dense@0", "dense@1", "add"]
+    assert (rows["dense@1"].connected_to, rows["dense@1"].params, rows["dense@1"].shared) == (["right[0][0]"], 0, True)
+    assert sum(row.params or 0 for row in found.rows) == found.total == 36
+    assert re.search(r"dense@1 .* shared", found.text())
+
+
+def test_records_are_rows_of_a_data_frame() -> None:
+    records = summarise(toy_resnet(ab)).records()
+    assert records[1]["layer"] == "conv2d"
+    assert records[1]["output_shape"] == (None, 30, 30, 32)
+    assert sum(int(str(record["params"])) for record in records) == 223242
+
+
+def test_columns_that_there_are_not() -> None:
+    model = shared_layer(ab)
+    with pytest.raises(ArgumentError, match="Unknown column 'parms'") as error:
+        model.summary(columns=["parms"])
+    assert "did you mean 'params'" in str(error.value)
+    with pytest.raises(ArgumentTypeError, match="columns"):
+        model.summary(columns="params")
+    with pytest.raises(ArgumentTypeError, match="columns"):
+        model.summary(columns=[3])
 
 
 def test_width_and_positions() -> None:
     lines = summarise(toy_resnet(ab)).text(line_length=150).splitlines()
     assert len(lines[1]) == 150
     header = summarise(toy_resnet(ab)).text(line_length=200, positions=[0.5, 0.7, 0.8, 1.0]).splitlines()[2]
-    assert [header.index(title) for title in HEADER] == [0, 102, 142, 162]
+    assert [header.index(title) for title in HEADER if title != "Param #"] == [0, 102, 162]
+    assert header.index("Param #") + len("Param #") == 160, "numbers are aligned at the right"
     absolute = summarise(toy_resnet(ab)).text(line_length=200, positions=[100, 140, 160, 200]).splitlines()[2]
     assert absolute == header
 

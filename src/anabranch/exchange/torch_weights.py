@@ -13,6 +13,7 @@ import torch
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import MOST_SHOWN, ArgumentError, ArgumentTypeError, FileFormatError, shortened
+from anabranch._tables import aligned, terminal_width
 from anabranch.exchange.state_dicts import Source, tensors_of
 from anabranch.exchange.weight_groups import Group, Target, groups_of
 from anabranch.graph import AnyModel, Operation
@@ -69,9 +70,9 @@ class TorchWeights:
     def __str__(self) -> str:
         rows = [(m.source, str(m.shape), m.target.path, str(m.target.weight.shape), m.reason) for m in self.matches]
         rows.insert(0, ("tensor", "shape", "weight", "shape", "by"))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = ["  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[4]]) for row in rows]
-        return "\n".join([*lines, *(f"{what}: {', '.join(names)}" for what, names in self._leftovers() if names)])
+        return "\n".join(
+            [aligned(rows, terminal_width()), *(f"{what}: {', '.join(names)}" for what, names in self._leftovers() if names)]
+        )
 
     __repr__ = __str__
 

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, nearest
-from anabranch.graph import AnyModel, Graph, Node, Operation, Shape, Weight, spec_leaves, subgraph
+from anabranch._errors import ArgumentError, ArgumentTypeError, nearest, printable
+from anabranch._tables import GAP, Table, terminal_width, wrapped_line
+from anabranch.graph import AnyModel, Graph, Node, Operation, Weight, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
+from anabranch.insight.columns import DEFAULT, Row, checked_columns, record, table
 
-HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+T = TypeVar("T")
+
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1, "int16": 2}
 HINT = "Sizes marked ? follow from the input: begin with an Input, call the model on data, or build((None, ...))."
 
 
-class Row(NamedTuple):
-    """One layer, nested model or operator.
-
-    ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, and empty
-    while they are not known; ``masked`` says which of them carry a mask. ``params`` is None before it is built, ``trainable``
-    None without weights.
-    """
-
-    name: str
-    path: str
-    kind: str
-    shapes: list[Shape]
-    params: int | None
-    connected_to: list[str]
-    trainable: bool | None
-    depth: int
-    masked: list[bool]
-
-
 class Summary(NamedTuple):
-    """A model's rows, and the totals of the whole model; ``connected`` is False where layers simply follow each other."""
+    """A model's rows, and the totals of the whole model.
+
+    ``columns`` are those that text and HTML show beside the layer, None Keras's; ``connected`` is False where layers follow
+    each other, so that these say nothing of connections.
+    """
 
     model: str
     rows: list[Row]
@@ -47,20 +34,29 @@ class Summary(NamedTuple):
     trainable: int
     bytes_total: int
     bytes_trainable: int
+    columns: tuple[str, ...] | None = None
 
     def text(
         self, line_length: int | None = None, positions: Sequence[float] | None = None, show_trainable: bool = False
     ) -> str:
-        """Return the table as plain text; columns grow to what they hold, so that no name is ever cut."""
-        header, *cells = self._columns(show_trainable)
-        widths = [max(len(line) for row in (header, *cells) for line in row[i]) for i in range(len(header))]
+        """Return the table as plain text; what does not fit into ``line_length`` is wrapped, and nothing is ever cut."""
+        table = self._table(show_trainable)
+        widths = table.widths(line_length)
         if line_length is not None:
             widths = _widened(widths, line_length, positions)
-        length = sum(widths) + 2 * (len(widths) - 1)
-        lines = [f'Model: "{self.model}"', "_" * length, *_lines(header, widths), "=" * length]
-        for row in cells:
-            lines += _lines(row, widths)
-        return "\n".join([*lines, "=" * length, *self.totals(), "_" * length])
+        return self._text(table, widths)
+
+    def fitted(self, width: int | None, show_trainable: bool = False) -> str:
+        """Return the table as plain text that is at most ``width`` wide, and no wider than its contents."""
+        table = self._table(show_trainable)
+        return self._text(table, table.widths(width))
+
+    def _text(self, table: Table, widths: list[int]) -> str:
+        length = sum(widths) + GAP * (len(widths) - 1)
+        header, body = table.lines(widths)
+        below = [part for line in self.totals() for part in wrapped_line(line, length)]
+        lines = [f'Model: "{self.model}"', "_" * length, *header, "=" * length, *body, "=" * length, *below, "_" * length]
+        return "\n".join(lines)
 
     def totals(self) -> list[str]:
         """Return the lines below the table."""
@@ -72,32 +68,36 @@ class Summary(NamedTuple):
         ]
         return lines if all(row.params is not None for row in self.rows) else [*lines, HINT]
 
-    def json(self) -> str:
+    def records(self) -> list[dict[str, object]]:
+        """Return a flat dict for each row, with every column; ``pandas.DataFrame`` takes the list."""
+        return [record(row) for row in self.rows]
+
+    def to_json(self) -> str:
         """Return rows and totals as JSON."""
         import json
 
         return json.dumps(self._asdict() | {"rows": [row._asdict() for row in self.rows]}, indent=1)
 
+    def json(self) -> str:
+        """Return ``to_json()``."""
+        return self.to_json()
+
     def html(self, show_trainable: bool = False) -> str:
         """Return the table as HTML, for notebooks."""
         from html import escape
 
-        def row(cells: Iterable[list[str]], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{'<br>'.join(map(escape, cell))}</{tag}>" for cell in cells) + "</tr>"
-
-        header, *cells = self._columns(show_trainable)
-        body = "".join(row(cell, "td") for cell in cells)
         totals = "<br>".join(map(escape, self.totals()))
-        return f"<p>Model: {escape(self.model)}</p><table>{row(header, 'th')}{body}</table><p>{totals}</p>"
+        return f"<p>Model: {escape(self.model)}</p>{self._table(show_trainable).html()}<p>{totals}</p>"
 
     def _repr_html_(self) -> str:
         return self.html()
 
-    def _columns(self, show_trainable: bool) -> list[list[list[str]]]:
-        """Return header and rows as cells, each a list of lines."""
-        shown = [True, True, True, self.connected, show_trainable]
-        rows = [[[title] for title in (*HEADER, "Trainable")], *(_cells(row) for row in self.rows)]
-        return [[cell for cell, show in zip(row, shown, strict=True) if show] for row in rows]
+    def __str__(self) -> str:
+        return self.text()
+
+    def _table(self, show_trainable: bool) -> Table:
+        chosen = self.columns if self.columns is not None else DEFAULT if self.connected else DEFAULT[:-1]
+        return table(self.rows, [*chosen, *["trainable"] * (show_trainable and "trainable" not in chosen)])
 
 
 def _is_model(value: object) -> bool:
@@ -105,22 +105,54 @@ def _is_model(value: object) -> bool:
 
 
 @checked
-def summarise(model: AnyModel, expand_nested: bool = False, layer_range: Sequence[str] | None = None) -> Summary:
-    """Return the model's rows: its layers in Keras's order, with connections as ``name[call][output]``."""
+def summarise(
+    model: AnyModel,
+    expand_nested: bool = False,
+    layer_range: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    expand_shared: bool = False,
+) -> Summary:
+    """Return the model's rows: its layers in Keras's order, with connections as ``name[call][output]``.
+
+    Args:
+        model: the model.
+        expand_nested: whether the layers of nested models follow these.
+        layer_range: names or patterns of the first and the last layer to show.
+        columns: what text and HTML show of each row; None shows Keras's columns.
+        expand_shared: whether a layer that is called several times has a row for each call, ``name@0``, ``name@1``, …
+
+    Example:
+        >>> from anabranch import Input, Model, layers
+        >>> x = Input((8,))
+        >>> print(summarise(Model(x, layers.Dense(2)(x)), columns=["input_shape", "params"]))
+        Model: "functional"
+        ______________________________________________
+        Layer (type)              Input Shape  Param #
+        ==============================================
+        input_layer (InputLayer)  -                  0
+        dense (Dense)             (None, 8)         18
+        ==============================================
+        Total params: 18 (72.00 B)
+        Trainable params: 18 (72.00 B)
+        Non-trainable params: 0 (0.00 B)
+        ______________________________________________
+    """
     if not _is_model(model):
         raise ArgumentTypeError("model of summary must be a model.", got=shown(model))
+    chosen = checked_columns(columns)
     graph: Graph | None = model.graph
     layers = set(model.layers)
     if graph is None:
-        rows = [_row(layer, name, "", [], [], [], 0) for layer, name in name_operations(model.layers).items()]
+        rows = [_row(layer, name, "", [], [], 0, False) for layer, name in name_operations(model.layers).items()]
         connected = False
     else:
-        rows = list(_rows(model, graph, expand_nested))
+        rows = list(_rows(model, graph, expand_nested, expand_shared))
         connected = all(node.operation in layers for node in graph.nodes if not node.inputs)
     if layer_range is not None:
         rows = _between(rows, layer_range)
     weights, training = model.weights, model.trainable_weights
-    return Summary(model.name, rows, connected, _count(weights), _count(training), _bytes(weights), _bytes(training))
+    totals = _count(weights), _count(training), _bytes(weights), _bytes(training)
+    return Summary(model.name, rows, connected, *totals, chosen)
 
 
 @checked
@@ -132,48 +164,66 @@ def summary(
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    expand_shared: bool = False,
 ) -> None:
     """Print the table, or hand its text to ``print_fn``.
 
     Args:
         model: the model.
-        line_length: width of the table; it is wider where names need it.
+        line_length: width of the table, whose cells are wrapped to fit; None takes that of the terminal, or what the contents
+            need where none is printed to.
         positions: where the columns end, as parts of ``line_length`` or in characters.
         print_fn: called once with the whole text.
         expand_nested: whether the layers of nested models follow these, indented.
         show_trainable: whether a column says which layers train.
         layer_range: names or patterns of the first and the last layer to show.
+        columns: what is shown of each layer; None shows Keras's columns.
+        expand_shared: whether a layer that is called several times has a row for each call.
     """
-    text = summarise(model, expand_nested, layer_range).text(line_length, positions, show_trainable)
+    found = summarise(model, expand_nested, layer_range, columns, expand_shared)
+    if line_length is None:
+        text = found.fitted(None if print_fn else terminal_width(), show_trainable)
+    else:
+        text = found.text(line_length, positions, show_trainable)
     (print_fn or _print)(text)
 
 
 def _print(text: str) -> None:
-    """Print, with ? for what the output's encoding lacks, such as Windows' code pages."""
-    try:
-        print(text)  # noqa: T201 - what a summary is for
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding
-        print(text.encode(encoding, "replace").decode(encoding))  # noqa: T201
+    print(printable(text))  # noqa: T201 - what a summary is for
 
 
-def _rows(model: AnyModel, graph: Graph, expand_nested: bool) -> Iterator[Row]:
+def _rows(model: AnyModel, graph: Graph, expand_nested: bool, expand_shared: bool) -> Iterator[Row]:
     """Yield the rows of a graph; a nested model's follow its own, once for all its calls."""
     stack = [("", graph, iter(_shown_operations(model, graph)))]
     while stack:
         prefix, here, operations = stack[-1]
         for operation in operations:
             nodes, name = here.calls_of(operation), here.names[operation]
-            sources = (t for node in nodes for t in node.inputs)
-            connections = [f"{here.names.get(t.node.operation, t.name)}[{here.call_index(t.node)}][{t.index}]" for t in sources]
-            shapes, masked = _shapes(nodes)
-            yield _row(operation, name, prefix, shapes, masked, connections, len(stack) - 1)
+            apart = expand_shared and len(nodes) > 1
+            for index, calls in enumerate([node] for node in nodes) if apart else [(0, nodes)]:
+                shared = index > 0 and bool(operation.weights)
+                yield _row(
+                    operation,
+                    f"{name}@{index}" if apart else name,
+                    prefix,
+                    calls,
+                    _sources(here, calls),
+                    len(stack) - 1,
+                    shared,
+                )
             inner = subgraph(operation)
             if expand_nested and inner is not None:
                 stack.append((f"{prefix}{name}/", inner, iter(_shown_operations(operation, inner))))
                 break
         else:
             stack.pop()
+
+
+def _sources(graph: Graph, nodes: list[Node]) -> list[str]:
+    """Return where the inputs of calls are made."""
+    tensors = (t for node in nodes for t in node.inputs)
+    return [f"{graph.names.get(t.node.operation, t.name)}[{graph.call_index(t.node)}][{t.index}]" for t in tensors]
 
 
 def _shown_operations(model: AnyModel | Operation, graph: Graph) -> list[Operation]:
@@ -184,22 +234,31 @@ def _shown_operations(model: AnyModel | Operation, graph: Graph) -> list[Operati
 
 
 def _row(
-    operation: Operation, name: str, prefix: str, shapes: list[Shape], masked: list[bool], connected_to: list[str], depth: int
+    operation: Operation, name: str, prefix: str, nodes: list[Node], connected_to: list[str], depth: int, shared: bool
 ) -> Row:
     weights: list[Weight] = operation.weights
-    params = _count(weights) if operation.built else None
+    params = 0 if shared else _count(weights) if operation.built else None
     trainable = operation.trainable if weights else None
-    return Row(name, prefix + name, operation.summary_kind(), shapes, params, connected_to, trainable, depth, masked)
+    outputs = _of_calls(
+        [[(*spec, masked) for spec, masked in zip(spec_leaves(n.output_specs), n.masked, strict=True)] for n in nodes]
+    )
+    shapes, dtypes, masked = (
+        [output[0] for output in outputs],
+        [output[1] for output in outputs],
+        [output[2] for output in outputs],
+    )
+    inputs = _of_calls([[tensor.shape for tensor in node.inputs] for node in nodes])
+    site = str(nodes[0].site) if nodes else str(operation.made_at or "")
+    return Row(
+        name, prefix + name, operation.summary_kind(), shapes, params, connected_to, trainable, depth, masked, inputs, dtypes,
+        shared, site,
+    )  # fmt: skip
 
 
-def _shapes(nodes: list[Node]) -> tuple[list[Shape], list[bool]]:
-    """Return the shapes of the first call where all calls agree, else of every call; and which of them carry a mask."""
-    calls = [
-        [(spec.shape, masked) for spec, masked in zip(spec_leaves(node.output_specs), node.masked, strict=True)]
-        for node in nodes
-    ]
-    shown = calls[0] if all(other == calls[0] for other in calls) else [output for call in calls for output in call]
-    return [shape for shape, _ in shown], [masked for _, masked in shown]
+def _of_calls(calls: list[list[T]]) -> list[T]:
+    """Return what the first call has where all calls agree, else what every call has."""
+    alike = all(other == calls[0] for other in calls)
+    return calls[0] if calls and alike else [item for call in calls for item in call]
 
 
 def _between(rows: list[Row], layer_range: Sequence[str]) -> list[Row]:
@@ -220,27 +279,6 @@ def _between(rows: list[Row], layer_range: Sequence[str]) -> list[Row]:
             )  # fmt: skip
     first, last = min(fitting[0][0], fitting[1][0]), max(fitting[0][-1], fitting[1][-1])
     return rows[top[first] : [*top, len(rows)][last + 1]]
-
-
-def _cells(row: Row) -> list[list[str]]:
-    """Return each cell as its lines."""
-    return [
-        ["   " * (row.depth - 1) + "└─ " * (row.depth > 0) + f"{row.name} ({row.kind})"],
-        [f"{shape}{' + mask' * masked}" for shape, masked in zip(row.shapes, row.masked, strict=True)] or ["?"],
-        ["?" if row.params is None else f"{row.params:,}"],
-        row.connected_to or ["-"],
-        [{True: "Y", False: "N", None: "-"}[row.trainable]],
-    ]
-
-
-def _lines(cells: list[list[str]], widths: Sequence[int]) -> list[str]:
-    """Return one row's lines: as many as its highest cell has."""
-    height = max(len(cell) for cell in cells)
-    padded = [[*cell, *[""] * (height - len(cell))] for cell in cells]
-    return [
-        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
-        for line in zip(*padded, strict=True)
-    ]
 
 
 def _widened(widths: list[int], line_length: int, positions: Sequence[float] | None) -> list[int]:

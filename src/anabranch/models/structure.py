@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from anabranch import _tree, engine, exchange, insight, saving, training
@@ -267,16 +267,21 @@ class Structure(Trainer):
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range: tuple[str, str] | None = None,
+        columns: Sequence[str] | None = None,
+        expand_shared: bool = False,
     ) -> None:
-        """Print the table of layers: type, output shape, parameters, connections.
+        """Print the table of layers: type, output shape, parameters, connections, or the columns asked for.
 
         Args:
-            line_length: the width of the table; None fits it to the contents.
+            line_length: the width of the table; None fits it to the terminal, or to the contents where none is printed to.
             positions: where columns end, as fractions of the width or as characters.
             print_fn: takes the text in place of ``print``.
             expand_nested: whether nested models' layers are rows too.
             show_trainable: whether a column says which layers train.
             layer_range: names of the first and the last layer to show.
+            columns: of "type", "input_shape", "output_shape", "dtype", "params", "connected_to", "trainable", "mask" and
+                "source", which is the user's file and line.
+            expand_shared: whether a layer that is called several times has a row for each call.
 
         Example:
             >>> from anabranch import Input, Model, layers
@@ -287,7 +292,7 @@ class Structure(Trainer):
         """
         insight.summary(
             self, line_length=line_length, positions=positions, print_fn=print_fn, expand_nested=expand_nested,
-            show_trainable=show_trainable, layer_range=layer_range,
+            show_trainable=show_trainable, layer_range=layer_range, columns=columns, expand_shared=expand_shared,
         )  # fmt: skip
 
     def save(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from anabranch._files import reached
+from anabranch._tables import Column, Table, aligned, terminal_width
 from anabranch.registry import Json
 from anabranch.saving import archive, keras_file, legacy_h5, weights
 from anabranch.saving.matching import Stored
@@ -44,7 +45,7 @@ def described(filepath: str | Path) -> str:
         ordered = (
             arrays if path.name.endswith(weights.BY_PATH) else dict(sorted(arrays.items(), key=lambda item: natural(item[0])))
         )
-        parts = [_aligned(head), _layers_table(config), _arrays_table(ordered)]
+        parts = [aligned(head, terminal_width()), _layers_table(config), _arrays_table(ordered)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -111,7 +112,7 @@ def _custom_classes(config: Json) -> Iterator[str]:
 
 def _layers_table(config: Mapping[str, Json]) -> str:
     rows = list(_layers(config))
-    return _aligned([("layer", "class", "inputs"), *rows]) if rows else ""
+    return aligned([("layer", "class", "inputs"), *rows], terminal_width()) if rows else ""
 
 
 def _layers(config: Mapping[str, Json]) -> Iterator[_Layer]:
@@ -145,7 +146,8 @@ def _inbound(nodes: Json) -> Iterator[str]:
 def _arrays_table(arrays: Mapping[str, Stored]) -> str:
     rows = [(plain_path(path), str(each.shape), each.dtype, f"{_size(each):,}") for path, each in arrays.items()]
     total = sum(map(_size, arrays.values()))
-    return "\n".join([_aligned([("array", "shape", "type", "bytes"), *rows]), f"{len(rows):,} arrays, {total:,} bytes"])
+    table = Table([Column("array"), Column("shape"), Column("type"), Column("bytes", right=True)], rows)
+    return "\n".join([table.text(terminal_width()), f"{len(rows):,} arrays, {total:,} bytes"])
 
 
 def natural(path: str) -> list[tuple[int, str]]:
@@ -163,9 +165,3 @@ def _size(array: Stored) -> int:
         return array.nbytes
     except TypeError:  # a type that no weight has
         return 0
-
-
-def _aligned(rows: Iterable[tuple[str, ...]]) -> str:
-    rows = list(rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,113 @@
+"""The rows of a summary, and what its columns show of them: a title, lines of text, and the value behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from anabranch._asked import shown
+from anabranch._errors import ArgumentTypeError, unknown
+from anabranch._tables import Column, Table
+
+if TYPE_CHECKING:
+    from anabranch.graph import Shape
+
+DEFAULT = ("output_shape", "params", "connected_to")
+HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+UNKNOWN = "?"
+
+
+class Row(NamedTuple):
+    """One layer, nested model or operator.
+
+    ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, and empty
+    while they are not known; ``masked`` says which of them carry a mask. ``params`` is None before it is built, ``trainable``
+    None without weights. ``shared`` is True where an earlier row has the same weights, so that ``params`` is 0. ``site`` is the
+    user's line that called it.
+    """
+
+    name: str
+    path: str
+    kind: str
+    shapes: list[Shape]
+    params: int | None
+    connected_to: list[str]
+    trainable: bool | None
+    depth: int
+    masked: list[bool]
+    input_shapes: list[Shape]
+    dtypes: list[str]
+    shared: bool
+    site: str
+
+
+class Shows(NamedTuple):
+    """One column: its title, whether it holds numbers, its lines for a row, and the value behind them."""
+
+    title: str
+    right: bool
+    lines: Callable[[Row], Sequence[str]]
+    value: Callable[[Row], object]
+
+
+def _shapes(shapes: Sequence[Shape]) -> object:
+    return shapes[0] if len(shapes) == 1 else list(shapes)
+
+
+def _params(row: Row) -> str:
+    return "shared" if row.shared else UNKNOWN if row.params is None else f"{row.params:,}"
+
+
+def _output_lines(row: Row) -> list[str]:
+    return [f"{shape}{' + mask' * masked}" for shape, masked in zip(row.shapes, row.masked, strict=True)] or [UNKNOWN]
+
+
+_YES = {True: "Y", False: "N", None: "-"}
+
+COLUMNS: dict[str, Shows] = {
+    "type": Shows("Type", False, lambda row: [row.kind], lambda row: row.kind),
+    "input_shape": Shows(
+        "Input Shape", False, lambda row: list(map(str, row.input_shapes)) or ["-"], lambda row: _shapes(row.input_shapes)
+    ),
+    "output_shape": Shows("Output Shape", False, _output_lines, lambda row: _shapes(row.shapes)),
+    "dtype": Shows(
+        "Dtype",
+        False,
+        lambda row: list(dict.fromkeys(row.dtypes)) or [UNKNOWN],
+        lambda row: ", ".join(dict.fromkeys(row.dtypes)),
+    ),
+    "params": Shows("Param #", True, lambda row: [_params(row)], lambda row: row.params),
+    "connected_to": Shows("Connected to", False, lambda row: row.connected_to or ["-"], lambda row: row.connected_to),
+    "trainable": Shows("Trainable", False, lambda row: [_YES[row.trainable]], lambda row: row.trainable),
+    "mask": Shows("Mask", False, lambda row: [_YES[masked] for masked in row.masked] or ["-"], lambda row: any(row.masked)),
+    "source": Shows("Source", False, lambda row: [row.site or "-"], lambda row: row.site),
+}
+
+
+def checked_columns(columns: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return columns by name, or raise for one that there is not."""
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        raise ArgumentTypeError("columns is a list of names.", expected=f"columns=[{columns!r}]", got=shown(columns))
+    for name in columns:
+        if name not in COLUMNS:
+            raise unknown("column", name if isinstance(name, str) else shown(name), COLUMNS)
+    return tuple(columns)
+
+
+def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
+    """Return rows as a table: the layer, and the columns asked for."""
+    shows = [COLUMNS[name] for name in columns]
+    with_kind = "type" not in columns
+    titles = [Column("Layer (type)" if with_kind else "Layer"), *(Column(each.title, each.right) for each in shows)]
+    return Table(titles, [[_name(row, with_kind), *(each.lines(row) for each in shows)] for row in rows])
+
+
+def _name(row: Row, with_kind: bool) -> str:
+    return "   " * (row.depth - 1) + "└─ " * (row.depth > 0) + row.name + f" ({row.kind})" * with_kind
+
+
+def record(row: Row) -> dict[str, object]:
+    """Return a row as a flat dict: its name, path and depth, then every column."""
+    return {"layer": row.name, "path": row.path, "depth": row.depth} | {k: each.value(row) for k, each in COLUMNS.items()}
