@@ -91,6 +91,18 @@ def dtype_by_name(value: T) -> T | str:
     return str(value) if is_from(type(value), "numpy") and "dtype" in type(value).__name__.lower() else value
 
 
+def says_how_built(kind: type, package: str) -> bool:
+    """Return whether a class that is not the package's writes ``get_build_config`` or ``build_from_config``.
+
+    >>> class Gate:
+    ...     def build_from_config(self, config): ...
+    >>> says_how_built(Gate, "numpy"), says_how_built(Gate, "anabranch")
+    (True, False)
+    """
+    own = (vars(each) for each in kind.__mro__ if not is_from(each, package))
+    return any("get_build_config" in each or "build_from_config" in each for each in own)
+
+
 def parameters_of(function: object) -> tuple[str, ...]:
     """Return the names of a Python function's or method's parameters; () for what is not written in Python.
 

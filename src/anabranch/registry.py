@@ -16,7 +16,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from anabranch import _docstrings
 from anabranch._arguments import checked
-from anabranch._asked import is_boolean, is_from, method, module_of, name_of, shown
+from anabranch._asked import is_boolean, is_from, method, module_of, name_of, says_how_built, shown
 from anabranch._carrying import carried, found as found_beside, is_carried
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
@@ -227,7 +227,9 @@ def serialize(obj: Any) -> Json:
         values, dtype = obj.tolist(), str(obj.dtype).removeprefix("torch.")
         return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
     if has_config:
-        return numbered(obj, described(kind, obj.get_config()))
+        build = obj.get_build_config() if says_how_built(kind, PACKAGE) else None
+        found = described(kind, obj.get_config())
+        return numbered(obj, found | {"build_config": serialize(_lists(build))} if build else found)
     if callable(obj) and name_of(obj):
         if obj.__name__ == "<lambda>":
             raise ArgumentTypeError(
@@ -371,15 +373,18 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
             "The data hold a lambda as bytecode, which is never run.",
             repair="write it as a function, decorate it with @register_keras_serializable(), and save the model again",
         )
-    module = str(config.get("module"))
     name = str(inner) if kind == "function" else str(kind)
     if is_carried(config.get("class")):
         thing = found_beside(config["class"])
     else:
         thing = get_registered_object(str(config.get("registered_name") or name)) or get_registered_object(name)
-    if thing is None:
-        thing = _found(name, module, expected, function=kind == "function")
-    return thing if kind == "function" else note_read(config, made(thing, inner))
+    thing = thing or _found(name, str(config.get("module")), expected, function=kind == "function")
+    if kind == "function":
+        return thing
+    found = note_read(config, made(thing, inner))
+    if config.get("build_config") and says_how_built(type(found), PACKAGE):
+        found.build_from_config(config["build_config"])
+    return found
 
 
 def _found(name: str, module: str, expected: Registry[Any] | None, *, function: bool) -> Callable[..., Any]:

@@ -91,6 +91,7 @@ def dense() -> Any:
 def methods() -> Iterator[Target]:
     """Yield the methods and properties that every layer has."""
     yield method("layers.Layer.set_weights", dense, lambda: {"weights": dense().get_weights()})
+    yield method("layers.Layer.build_from_config", lambda: layers.Dense(2), lambda: {"config": {"input_shape": [None, 3]}})
     yield method("layers.Layer.save_own_variables", dense, lambda: {"store": {}})
     yield method(
         "layers.Layer.load_own_variables", dense, lambda: {"store": dict(zip("01", dense().get_weights(), strict=True))}

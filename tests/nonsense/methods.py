@@ -77,6 +77,9 @@ def states() -> Iterator[Target]:
     ):
         yield method(f"{name}.exclude_from_weight_decay", kind)
         yield method(f"{name}.scale_loss", kind, lambda: {"loss": torch.ones(())})
+    yield method("optimizers.Optimizer.save_own_variables", rules.SGD, lambda: {"store": {}})
+    yield method("optimizers.Optimizer.load_own_variables", rules.SGD, lambda: {"store": {"0": 1, "1": 0.5}})
+    yield method("optimizers.Optimizer.set_weights", rules.SGD, lambda: {"weights": [1, 0.5]})
     scaled = lambda: mixed_precision.LossScaleOptimizer(rules.SGD())  # noqa: E731
     yield method("mixed_precision.LossScaleOptimizer.build", scaled, lambda: {"weights": dense().trainable_weights})
     state = lambda: {"state": scaled().state_dict()}  # noqa: E731
@@ -92,6 +95,8 @@ def asked() -> Iterator[Target]:
     yield method("Model.diff", small, lambda: {"other": small()})
     yield method("Model.explain_execution", small)
     yield method("Model.select", small, lambda: {"selector": "body"})
+    yield method("Model.get_state_tree", small, more=("value_format",))
+    yield method("Model.set_state_tree", small, lambda: {"state_tree": small().get_state_tree()})
     yield method("Model.tensor", small, lambda: {"path": "body"})
     x, y = (torch.from_numpy(each) for each in data(4))
     yield method("Model.test_step", lambda: made(ab), lambda: {"data": (x, y)})

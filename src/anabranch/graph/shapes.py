@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from anabranch._asked import GREATEST, answers, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
@@ -124,6 +124,25 @@ def to_shape(value: object, name: str, where: object = None) -> Shape:
 
 
 _SIZES = frozenset((int, type(None)))
+
+
+class NamedShapes(dict[str, Any]):
+    """What a ``build`` of several arguments was given, by name."""
+
+    __slots__ = ()
+
+
+def map_shapes(shape: Any, make: Callable[[Any], Any]) -> Any:
+    """Return ``make`` of a shape, or of each in a nest of shapes, lists for tuples.
+
+    >>> map_shapes({"a": (None, 2), "b": [[None], [3]]}, tuple)
+    {'a': (None, 2), 'b': [(None,), (3,)]}
+    """
+    if isinstance(shape, dict):
+        return {key: map_shapes(part, make) for key, part in shape.items()}
+    if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
+        return [map_shapes(part, make) for part in shape]
+    return make(shape)
 
 
 def check_shapes(value: object, name: str, where: object = None) -> None:

@@ -10,6 +10,7 @@ from anabranch import _tree
 from anabranch._asked import has_shape, parameters_of
 from anabranch.diagnosis import wrong_value
 from anabranch.graph import Tensor as Symbol
+from anabranch.graph.shapes import NamedShapes
 from anabranch.layers.holding import Holding
 
 
@@ -20,8 +21,16 @@ def built_after(build: Callable[..., None]) -> Callable[..., None]:
     def wrapper(self: Holding, *args: object, **kwargs: object) -> None:
         build(self, *args, **kwargs)
         self.built = True
+        self._built_with = built_with(build, args, kwargs)
 
     return wrapper
+
+
+def built_with(build: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a ``build`` was given: a shape or a nest of them, or ``NamedShapes``."""
+    if len(args) == 1 and not kwargs:
+        return args[0]
+    return NamedShapes({**dict(zip(parameters_of(build)[1:], args, strict=False)), **kwargs})
 
 
 def shapes_of_build(build: Callable[..., None]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from anabranch._fields import REQUIRED, Configurable
 from anabranch._frames import bound_methods
 from anabranch.config import DTypePolicy
 from anabranch.graph import Weight
+from anabranch.graph.shapes import NamedShapes, map_shapes
 from anabranch.layers.holding import Holding, to_regularizer
 from anabranch.layers.torch_members import TorchMembers
 
@@ -40,6 +41,7 @@ class Configured(TorchMembers):
     writes_config: ClassVar[bool] = False  # whether get_config or from_config is the author's own
     fields: ClassVar[Mapping[str, Field[Any, Any]]] = types.MappingProxyType({})
 
+    build: Callable[..., None]
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _autocast: bool = True
     _activity_regularizer: Callable[[Any], Any] | None = None
@@ -94,6 +96,42 @@ class Configured(TorchMembers):
         self.note_change()
 
     # Config
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shapes that the layer's ``build`` was given, in Keras's form; None before, and without a ``build``.
+
+        A class of your own may return more; files then hold it, and ``build_from_config`` is given it before the first call.
+
+        Example:
+            >>> from anabranch import Input, layers
+            >>> layer = layers.Dense(2)
+            >>> y = layer(Input((3,)))
+            >>> layer.get_build_config()
+            {'input_shape': (None, 3)}
+        """
+        shapes = self._built_with
+        return None if shapes is None else {"shapes_dict" if isinstance(shapes, NamedShapes) else "input_shape": shapes}
+
+    @checked
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
+        """Make the weights for the shapes that ``get_build_config`` returned, unless there are some.
+
+        Args:
+            config: a config of anabranch's or Keras's.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(2)
+            >>> layer.build_from_config({"input_shape": [None, 3]})
+            >>> layer.count_params()
+            8
+        """
+        if self.built or not config:
+            return
+        if config.get("input_shape") is not None:
+            self.build(map_shapes(config["input_shape"], tuple))
+        elif config.get("shapes_dict") is not None:
+            self.build(**map_shapes(config["shapes_dict"], tuple))
 
     def get_config(self) -> dict[str, Any]:
         """Return all settings as they are now, defaults included, as data for ``from_config``.

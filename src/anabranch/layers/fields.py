@@ -28,6 +28,7 @@ from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.layers.base import Layer
+from anabranch.layers.building import built_with
 from anabranch.layers.configuring import shortened
 from anabranch.layers.holding import WeightAttribute, to_constraint, to_regularizer
 
@@ -230,6 +231,7 @@ def _of_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
                 raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
             if builds:
                 self.built = True
+                self._built_with = built_with(function, (input_shape, *args), kwargs) if args or kwargs else input_shape
             return found
         except BaseException as error:
             leave(error)

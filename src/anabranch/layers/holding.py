@@ -45,7 +45,7 @@ class Holding(Operation):
     """Names, weights and sublayers of a layer. Abstract: the base of Layer."""
 
     own_state: ClassVar[frozenset[str]] = frozenset((  # attributes of the library's own, which hold nothing of a user's
-        "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "dtype", "first_shape",
+        "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "_built_with", "dtype", "first_shape",
         "_activity_regularizer", "_autocast", "_home", "_named", "_third_party", "_trainable", "_weights", "held_losses",
         "low_precision", "revision",
     ))  # fmt: skip
@@ -58,6 +58,7 @@ class Holding(Operation):
     _named: bool = False  # whether the constructor was given a name
     _trainable: bool = True
     _weights: Sequence[Weight] = ()
+    _built_with: Any = None  # what its ``build`` was given, where it has one
     _third_party: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
     sublayers: Callable[[], Sequence[Any]]  # of layers
     inner_layers: Callable[[], Iterator[Any]]

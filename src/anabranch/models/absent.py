@@ -11,7 +11,8 @@ _OF_MODULES = frozenset((
     "register_state_dict_post_hook", "register_load_state_dict_post_hook",
 ))  # fmt: skip
 _OF_KERAS = {
-    "export": "model.to_torch(), and torch.export of the module",
+    "export": "model.to_torch(), whose module torch.export and torch.onnx take; it writes TensorFlow's files there, which need "
+    "TensorFlow",
     "quantize": "model.to_torch(), and torch.ao of the module",
 }
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from anabranch import _tree, runtime
 from anabranch._asked import has_shape, shown
 from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph import Graph, Shape, Spec, Tensor, call_site, map_specs, spec_leaves
 from anabranch.graph.arrays import ArrayLike
-from anabranch.graph.shapes import same_but_batch
+from anabranch.graph.shapes import map_shapes, same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 from anabranch.registry import Json
@@ -32,20 +31,12 @@ def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
 
 def specs_of_shapes(model: Layer, shape: _tree.Nest) -> _tree.Nest:
     """Return specs of floats from what ``build`` takes: a shape with the batch first, or a nest of shapes."""
-    return _of_shapes(shape, lambda sizes: Spec((None, *sizes[1:]), model.dtype))
+    return map_shapes(shape, lambda sizes: Spec((None, *sizes[1:]), model.dtype))
 
 
 def symbolic(shape: _tree.Nest, dtypes: Iterator[str]) -> _tree.Nest:
     """Return Inputs of these shapes, a shape or a nest of them, and of the next of ``dtypes`` each."""
-    return _of_shapes(shape, lambda sizes: Input(batch_shape=tuple(sizes), dtype=next(dtypes)))
-
-
-def _of_shapes(shape: _tree.Nest, make: Callable[[Any], object]) -> _tree.Nest:
-    if isinstance(shape, dict):
-        return {key: _of_shapes(part, make) for key, part in shape.items()}
-    if shape and all(isinstance(part, (tuple, list, dict)) for part in shape):
-        return [_of_shapes(part, make) for part in shape]
-    return make(shape)
+    return map_shapes(shape, lambda sizes: Input(batch_shape=tuple(sizes), dtype=next(dtypes)))
 
 
 def build_config(specs: _tree.Nest) -> dict[str, Json]:
@@ -53,11 +44,6 @@ def build_config(specs: _tree.Nest) -> dict[str, Json]:
     return {
         "input_shape": map_specs(lambda spec: list(spec.shape), specs), "input_dtype": map_specs(lambda spec: spec.dtype, specs)
     }  # fmt: skip
-
-
-def shapes_of_config(shape: Json) -> _tree.Nest:
-    """Return shapes from JSON, which has lists where tuples were."""
-    return _of_shapes(shape, tuple)
 
 
 def specs_of_tensors(nest: _tree.Nest) -> _tree.Nest:

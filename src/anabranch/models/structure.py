@@ -12,6 +12,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError,
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
+from anabranch.graph.shapes import map_shapes
 from anabranch.layers.base import Layer
 from anabranch.models import implicit
 from anabranch.models.trainer import Trainer
@@ -328,7 +329,7 @@ class Structure(Trainer):
         return {} if specs is None else implicit.build_config(specs)
 
     @checked
-    def build_from_config(self, config: dict[str, Any]) -> None:
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
         """Make the weights of a model that writes its own ``call``, as ``get_build_config`` said.
 
         Args:
@@ -341,8 +342,13 @@ class Structure(Trainer):
             >>> model.count_params()
             10
         """
-        if config.get("input_shape") is not None:
-            self.build(implicit.shapes_of_config(config["input_shape"]))
+        if config and config.get("input_shape") is not None:
+            self.build(map_shapes(config["input_shape"], tuple))
+
+    @property
+    def compiled(self) -> bool:
+        """Whether ``compile`` was called."""
+        return self._compiled is not None
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return the arguments of ``compile`` as JSON in Keras's form; {} before ``compile``.
@@ -371,6 +377,42 @@ class Structure(Trainer):
             SGD()
         """
         self.compile(**training.compile_arguments(config))
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Return the values of weights, of the optimizer's variables and of metrics, nested by their paths, as Keras has them.
+
+        Args:
+            value_format: ``"backend_tensor"``: tensors, which share memory with what they show; ``"numpy_array"``: copies.
+
+        Example:
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Input((1,)), layers.Dense(1, kernel_initializer="ones")])
+            >>> model.get_state_tree("numpy_array")["trainable_variables"]["dense"]["kernel"].tolist()
+            [[1.0]]
+        """
+        from anabranch.models import state_tree as states  # which a description does without
+
+        return states.tree(self, value_format)
+
+    @checked
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
+        """Set what ``get_state_tree`` returned, or a part of it; nothing changes unless all names and shapes fit.
+
+        Args:
+            state_tree: values, nested by path in ``trainable_variables``, ``non_trainable_variables``,
+                ``optimizer_variables``, ``metrics_variables``.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False)])
+            >>> model.set_state_tree({"trainable_variables": {"dense": {"kernel": np.full((1, 1), 2.0)}}})
+            >>> model.get_weights()[0].tolist()
+            [[2.0]]
+        """
+        from anabranch.models import state_tree as states  # which a description does without
+
+        states.set_tree(self, state_tree)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the weights to a file.

@@ -23,13 +23,13 @@ from anabranch.optimizers.parts._by_parameter import by_parameter
 from anabranch.optimizers.rate import Iterations
 from anabranch.optimizers.settings import Settings
 from anabranch.optimizers.update import Lists, ListUpdate, Number, fits, moved, unguarded
-from anabranch.optimizers.variables import Slot, variables_of
+from anabranch.optimizers.variables import Slot, Variables
 
 _PLAIN = (int, float, str, type(None))
 _COUNTED = frozenset((":learning_rate", "_updates", "_parts"))  # what a captured update does not depend on
 
 
-class Optimizer(Settings):
+class Optimizer(Variables, Settings):
     """Base of optimizers: subclass, declare settings as fields, and write ``update_weights``.
 
     A subclass may instead write ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
@@ -206,16 +206,6 @@ class Optimizer(Settings):
         if isinstance(var_names, str) or not all(isinstance(name, str) for name in names):
             raise ArgumentTypeError("var_names must be a list of strings.", got=shown(var_names))
         self._decay.exclude(weights, names)
-
-    @property
-    def variables(self) -> list[Weight]:
-        """The count of batches, the learning rate where it is a number, each weight's state: Keras's, in its order."""
-        return variables_of(self)
-
-    @property
-    def variables_by_path(self) -> dict[str, list[Weight]]:
-        """The variables of this optimizer, under "", and of those inside it, as files have them."""
-        return {"": self.variables}
 
     @property
     def batches(self) -> int:

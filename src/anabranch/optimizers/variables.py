@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
+import numpy as np
 import torch
 
 from anabranch import runtime
+from anabranch._arguments import checked
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.optimizers.parts import Accumulated, Averages
 from anabranch.optimizers.update import ListUpdate
@@ -115,6 +120,93 @@ def variables_of(optimizer: _Updating) -> list[Weight]:
                 if isinstance(value, torch.Tensor) and value.shape == weight.tensor.shape:
                     found.append(_held(weight, slot, value, home))
     return found
+
+
+class Variables:
+    """The variables of an optimizer, and their values to arrays and back. Abstract: a base of Optimizer."""
+
+    @property
+    def variables(self) -> list[Weight]:
+        """The count of batches, the learning rate where it is a number, each weight's state: Keras's, in its order."""
+        return variables_of(cast("_Updating", self))
+
+    @property
+    def variables_by_path(self) -> dict[str, list[Weight]]:
+        """The variables of this optimizer, under "", and of those inside it, as files have them."""
+        return {"": self.variables}
+
+    @checked
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Put the values of all variables into ``store``, as "0", "1", ….
+
+        Args:
+            store: arrays by name.
+
+        Example:
+            >>> from anabranch import optimizers
+            >>> store = {}
+            >>> optimizers.SGD(0.5).save_own_variables(store)
+            >>> {name: float(value) for name, value in store.items()}
+            {'0': 0.0, '1': 0.5}
+        """
+        if not isinstance(store, MutableMapping):
+            raise ArgumentTypeError("store of save_own_variables must be a dict.", got=shown(store))
+        store.update((str(index), weight.numpy()) for index, weight in enumerate(self.variables))
+
+    @checked
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Set what ``save_own_variables`` put into ``store``; ``build`` comes first.
+
+        Args:
+            store: arrays by name.
+
+        Raises:
+            ArgumentError: there is not one array for each variable.
+
+        Example:
+            >>> from anabranch import optimizers
+            >>> optimizer = optimizers.SGD()
+            >>> optimizer.load_own_variables({"0": 7, "1": 0.5})
+            >>> optimizer.iterations, optimizer.learning_rate
+            (7, 0.5)
+        """
+        names = [str(index) for index in range(len(self.variables))]
+        if set(store) != set(names):
+            raise self._unequal("store", len(store))
+        self.set_weights([store[name] for name in names])
+
+    @checked
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all variables, in their order.
+
+        Args:
+            weights: an array for each; nothing changes unless all shapes fit.
+
+        Example:
+            >>> from anabranch import optimizers
+            >>> optimizer = optimizers.SGD()
+            >>> optimizer.set_weights([7, 0.5])
+            >>> optimizer.learning_rate
+            0.5
+        """
+        variables = self.variables
+        if len(weights) != len(variables):
+            raise self._unequal("weights", len(weights))
+        for variable, value in zip(variables, weights, strict=True):
+            if np.shape(value) != variable.shape:
+                raise ShapeError(
+                    f"The value of {variable.path!r} has another shape.", expected=str(variable.shape), got=shown(value)
+                )
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def _unequal(self, argument: str, count: int) -> ArgumentError:
+        return ArgumentError(
+            f"{argument} must have an array for each of the {len(self.variables)} variables of {type(self).__name__}.",
+            got=f"{count} arrays",
+            expected=", ".join(weight.path for weight in self.variables)[:400],
+            repair="optimizer.build(model.trainable_weights) first, which makes the state of each weight",
+        )
 
 
 def _number(optimizer: Any, name: str, attribute: str, dtype: str, home: Home) -> Weight:

@@ -10,7 +10,12 @@ from .custom_step import (
 from .evaluating import evaluate as evaluate
 from .fitting import fit as fit
 from .logs import Reported as Reported
-from .metric_trackers import metrics_names as metrics_names, metrics_of as metrics_of, results_of as results_of
+from .metric_trackers import (
+    leaf_metrics as leaf_metrics,
+    metrics_names as metrics_names,
+    metrics_of as metrics_of,
+    results_of as results_of,
+)
 from .objective import need_compiled as need_compiled
 from .on_batch import (
     predict_on_batch as predict_on_batch,

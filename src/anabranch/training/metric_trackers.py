@@ -121,6 +121,15 @@ def metrics_of(model: Trainable) -> list[Metric]:
     return [*found.values(), *own_metrics(model)]
 
 
+def leaf_metrics(model: Trainable) -> list[Metric]:
+    """Return the metrics in use, those of ``compile`` each by itself."""
+    return [
+        each
+        for metric in metrics_of(model)
+        for each in (metric.metrics if isinstance(metric, CompileMetrics) else [metric])
+    ]  # fmt: skip
+
+
 def loss_tracker(compiled: Compiled) -> LossTracker:
     """Return the tracker of the whole loss."""
     found = compiled.trackers.get("loss")
