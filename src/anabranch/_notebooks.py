@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
-from html import escape
 from typing import Any, NamedTuple
 
 from anabranch._asked import answers, method
@@ -49,10 +48,22 @@ class Output:
         self._shown_at = time.monotonic()  # after the work, so that it never takes more than a part of the time
 
 
+def _shell() -> Any:
+    """Return the shell of IPython where a kernel runs this process, else None."""
+    shell = method(sys.modules.get("IPython"), "get_ipython")
+    found = shell() if shell else None
+    return found if answers(found, "kernel") else None
+
+
+def cell() -> int | None:
+    """Return the number of the cell that runs, None outside of IPython's notebooks."""
+    shell = _shell()
+    return shell and int(shell.execution_count)
+
+
 def in_notebook() -> bool:
     """Return whether outputs of this process can show HTML and change: a kernel of IPython runs it, or marimo."""
-    interactive = sys.modules.get("IPython")
-    if interactive is not None and answers(interactive.get_ipython(), "kernel"):
+    if _shell() is not None:
         return True
     running = method(sys.modules.get("marimo"), "running_in_notebook")
     if running is None or not running():
@@ -68,6 +79,8 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     >>> table(["a"], [["<1"]])
     '<table><tr><th>a</th></tr><tr><td>&lt;1</td></tr></table>'
     """
+    from html import escape
+
     head = "".join(f"<th>{escape(each)}</th>" for each in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(each))}</td>" for each in row) + "</tr>" for row in rows)
     return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
@@ -79,4 +92,6 @@ def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
     >>> facts("Weight", [("shape", (2, 3))])
     '<b>Weight</b><table><tr><td>shape</td><td>(2, 3)</td></tr></table>'
     """
+    from html import escape
+
     return f"<b>{escape(title)}</b>{table((), pairs)}"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -329,3 +330,20 @@ def test_the_room_is_entered_without_its_tools() -> None:
     )
     environment = os.environ | {"PYTHONPATH": str(Path(_fetch.__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout == "[]\n"
+
+
+def test_a_notebook_gets_one_output_that_changes(monkeypatch: Any) -> None:
+    shown: list[str] = []
+
+    def display(view: Any, display_id: object) -> Any:
+        shown.append(view._repr_html_())
+        return types.SimpleNamespace(update=lambda view: shown.append(view._repr_html_()))
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(_fetch, "in_notebook", lambda: True)
+    with _fetch.progress("Fetching a<b") as show:
+        for done in range(1000):
+            show(done * 1000, 2_000_000)
+    assert shown[0] == "<div>Fetching a&lt;b  0.0 of 2.0 MB</div>"
+    assert shown[-1] == "<div>Fetching a&lt;b  1.0 of 2.0 MB</div>"
+    assert len(shown) < 20

@@ -42,6 +42,7 @@ class History(Callback):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self.interrupted = False
+        self._shown_in: int | None = None  # the cell
         self._rows: list[int] = []  # the epochs of all fits
         self._at: dict[str, list[int]] = {}  # for each metric, the rows that have a value of it
 
@@ -142,16 +143,10 @@ class History(Callback):
     def __repr__(self) -> str:
         return f"<History of {self._title()}: {', '.join(self.history) or 'nothing measured'}>"
 
-    def _repr_html_(self) -> str:
-        return self._html(self.records())
-
-    def _html(self, records: list[dict[str, Any]]) -> str:
-        """Return the curves and a table of the records, of which only the last are shown where there are many."""
-        names = list(dict.fromkeys(name for record in records for name in record))
-        left_out = max(len(records) - MOST_ROWS, 0)
-        rows = [[_cell(name, record.get(name, "")) for name in names] for record in records[left_out:]]
-        note = f"<div>the last {MOST_ROWS} of {len(records)} epochs</div>" if left_out else ""
-        return f"{curves.svg(self._curves())}{note}{_notebooks.table(names, rows)}"
+    def _repr_html_(self) -> str | None:
+        if self._shown_in is not None and self._shown_in == _notebooks.cell():
+            return None  # the output of fit shows it already
+        return page(self)
 
     def _title(self) -> str:
         return f"{len(self._epochs())} epoch{'s' * (len(self._epochs()) != 1)}"
@@ -197,6 +192,28 @@ class History(Callback):
         self.history = {name: list(values) for name, values in state["history"].items()}
         self._rows = list(state.get("rows", self.epoch))
         self._at = {name: list(rows) for name, rows in state.get("at", {}).items()}
+
+
+def page(history: History, times: Mapping[int, str] | None = None) -> str:
+    """Return the curves of a history and a table of its epochs, of which only the last are shown where there are many.
+
+    Args:
+        history: the history.
+        times: how long epochs took, by their row.
+    """
+    records = history.records()
+    if times:
+        records = [{"epoch": each["epoch"], "time": times.get(row, ""), **each} for row, each in enumerate(records)]
+    names = list(dict.fromkeys(name for record in records for name in record))
+    left_out = max(len(records) - MOST_ROWS, 0)
+    rows = [[_cell(name, record.get(name, "")) for name in names] for record in records[left_out:]]
+    note = f"<div>the last {MOST_ROWS} of {len(records)} epochs</div>" if left_out else ""
+    return f"{curves.svg(history._curves())}{note}{_notebooks.table(names, rows)}"
+
+
+def mark_shown(history: History) -> None:
+    """Note that the running cell shows a history, which is then not shown again where ``fit`` is its last line."""
+    history._shown_in = _notebooks.cell()
 
 
 def _cell(name: str, value: object) -> object:

@@ -70,6 +70,7 @@ class CallbackList:
         own = ProgressBar(verbose)  # made in any case, so that a wrong verbose is an error
         self.history: History = next((c for c in given if isinstance(c, History)), History())
         self.progress: ProgressBar = next((c for c in given if isinstance(c, ProgressBar)), own)
+        self.progress.history = self.history
         users = [c for c in given if c is not self.history and c is not self.progress]
         self.callbacks: list[Callback] = [*users, self.history, self.progress]
         for callback in self.callbacks:

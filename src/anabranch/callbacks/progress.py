@@ -1,18 +1,19 @@
-"""Progress: a live bar in terminals and notebooks, plain lines in a log, or silence."""
+"""Progress: a bar in terminals, one output that changes in notebooks, lines in a log, or silence."""
 
 from __future__ import annotations
 
 import sys
 import time
-from importlib.util import find_spec
-from typing import Any
 
 from anabranch._asked import method
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
+from anabranch._notebooks import in_notebook
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
 from anabranch.callbacks.curves import is_number, number
+from anabranch.callbacks.history import History
+from anabranch.callbacks.screens import Lines, Notebook, Terminal
 
 SILENT, BAR, LINES = 0, 1, 2
 
@@ -27,46 +28,9 @@ def resolve(verbose: object) -> int:
 
 
 def alive() -> bool:
-    """Return whether what is printed can move: a terminal, or a notebook that has widgets."""
+    """Return whether what is shown can move: in a terminal, or in a notebook."""
     tty = method(sys.stdout, "isatty")
-    return bool(tty and tty()) or ("ipykernel" in sys.modules and find_spec("ipywidgets") is not None)
-
-
-class _Screen:
-    """The one live display of the process; a bar that begins while another is alive is below it."""
-
-    def __init__(self) -> None:
-        self._display: Any = None
-        self._bars = 0
-
-    def add(self, title: str, total: int | None) -> Any:
-        """Begin a bar and return its handle."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        if self._display is None:
-            self._display = Progress(
-                TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
-                TextColumn("{task.fields[values]}", markup=False), transient=True, refresh_per_second=5,
-            )  # fmt: skip
-            self._display.start()
-        self._bars += 1
-        return self._display.add_task(title, total=total, values="")
-
-    def move(self, bar: object, **changes: Any) -> None:
-        """Change what a bar shows."""
-        self._display.update(bar, **changes)
-
-    def remove(self, bar: object) -> None:
-        """End a bar; the terminal is given back with the last."""
-        self._bars -= 1
-        if self._bars:
-            self._display.remove_task(bar)
-            return
-        display, self._display = self._display, None
-        display.stop()
-
-
-_SCREEN = _Screen()
+    return bool(tty and tty()) or in_notebook()
 
 
 @bound_methods
@@ -74,8 +38,8 @@ class ProgressBar(Callback):
     """Show epochs and steps with loss and metrics; the device is read a few times a second, not at every step.
 
     Args:
-        verbose: 1 is a live bar, and one line per epoch that stays; where nothing can move, such as in a log, only the lines.
-            2 is the lines, 0 is silence, ``auto`` chooses.
+        verbose: 1 is a live bar, and one line per epoch that stays; in a notebook, one output with a bar, curves and a table;
+            where nothing can move, such as in a log, only the lines. 2 is the lines, 0 is silence, ``auto`` chooses.
 
     Example:
         >>> ProgressBar(2).report("Epoch 1/3")
@@ -88,7 +52,8 @@ class ProgressBar(Callback):
         super().__init__()
         self.verbose = resolve(verbose)
         self.live = self.verbose == BAR and alive()
-        self._bar: Any = None
+        self.history: History | None = None
+        self._screen: Lines | None = None
         self._title = ""
         self._started = 0.0
         self._read_at = 0.0
@@ -104,6 +69,8 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin."""
         self._fitting = True
+        if self.live and in_notebook():
+            self._screen = Notebook(self.history)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Open the epoch's bar."""
@@ -116,19 +83,20 @@ class ProgressBar(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """End."""
         self._fitting = False
+        self._close()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Open the bar of ``evaluate``; a validation belongs to its epoch's."""
         if not self._fitting:
             self._begin("Evaluate")
-        elif self._bar is not None:
-            steps = self.params.get("steps")
-            _SCREEN.move(self._bar, values="validating", **({"completed": steps} if steps else {}))
+        elif self._screen is not None:
+            self._screen.move(None, "validating")
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Leave the line of ``evaluate``."""
         if not self._fitting:
             self._end(logs)
+            self._close()
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Open the bar of ``predict``."""
@@ -137,6 +105,7 @@ class ProgressBar(Callback):
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """Leave the line of ``predict``."""
         self._end(None)
+        self._close()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar."""
@@ -154,34 +123,34 @@ class ProgressBar(Callback):
     def on_close(self) -> None:
         """Give the terminal back."""
         self._fitting = False
-        self._remove()
+        self._close()
 
     # How it looks
 
     def _begin(self, title: str) -> None:
-        self._remove()
         self._title, self._started, self._read_at = title, time.perf_counter(), 0.0
-        if self.live:
-            self._bar = _SCREEN.add(title, self.params.get("steps"))
+        if self._screen is None and self.verbose:
+            self._screen = Lines() if not self.live else Notebook() if in_notebook() else Terminal()
+        if self._screen is not None:
+            self._screen.begin(title, self.params.get("steps"))
 
     def _move(self, batch: int, logs: Logs | None) -> None:
         now = time.perf_counter()
-        if self._bar is None or now - self._read_at < self.refresh_seconds:
+        if self._screen is None or now - self._read_at < self.refresh_seconds:
             return
         self._read_at = now
-        shown = "  ".join(filter(None, (_pace(now - self._started, batch + 1), values_of(logs))))
-        _SCREEN.move(self._bar, completed=batch + 1, values=shown)
+        self._screen.move(batch + 1, "  ".join(filter(None, (_pace(now - self._started, batch + 1), values_of(logs)))))
 
     def _end(self, logs: Logs | None) -> None:
-        self._remove()
         seconds = time.perf_counter() - self._started
         parts = (f"{seconds:.1f} s", _pace(seconds, self.params.get("steps")), values_of(logs))
-        self.report("  ".join(filter(None, (self._title, *parts))))
+        if self._screen is not None:
+            self._screen.end("  ".join(filter(None, (self._title, *parts))), seconds)
 
-    def _remove(self) -> None:
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            _SCREEN.remove(bar)
+    def _close(self) -> None:
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.close()
 
 
 def _pace(seconds: float, steps: int | None) -> str:

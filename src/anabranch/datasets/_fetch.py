@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from anabranch import config
 from anabranch._asked import module_of
 from anabranch._docstrings import cleaned, described
 from anabranch._errors import DownloadError, FileFormatError
+from anabranch._notebooks import Output, View, in_notebook
 
 CHUNK = 1 << 18  # bytes read at once
 LARGEST = 1 << 30  # bytes; no file or member of an archive is as large
@@ -277,13 +279,16 @@ def _alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Show]:
-    """Yield a function that takes how many bytes have come: a bar in terminals and notebooks, one line in a log."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    """Yield a function that takes how many bytes have come: a bar in terminals, one output in notebooks, one line in a log."""
+    if in_notebook():
+        with _in_cell(title) as show:
+            yield show
+        return
+    if sys.stderr is not None and sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if terminal or console.is_jupyter:
+        console = Console(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(title, total=None)
@@ -297,3 +302,21 @@ def progress(title: str) -> Iterator[Show]:
             print(said[0], file=sys.stderr, flush=True)  # noqa: T201 - the one line of a long wait
 
     yield say_once
+
+
+@contextlib.contextmanager
+def _in_cell(title: str) -> Iterator[Show]:
+    """Yield a function that shows in one output of a notebook how many bytes have come."""
+    output, lines = Output(), [title]
+
+    def view() -> View:
+        return View(f"<div>{escape(lines[-1])}</div>", lines[-1])
+
+    def show(done: int, total: int | None) -> None:
+        lines.append(f"{title}  {done / 1e6:.1f}{f' of {total / 1e6:.1f}' if total else ''} MB")
+        output.show(view)
+
+    try:
+        yield show
+    finally:
+        output.show(view, now=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 
+from anabranch._notebooks import table
 from anabranch.engine.passes import Note, Pass, Settings
 from anabranch.engine.programs import Remat, program
 from anabranch.graph import AnyModel
@@ -43,12 +44,28 @@ class Execution:
         return next(each for each in self.rewritings if each.name == name)
 
     def __str__(self) -> str:
+        return "\n".join([self._head(), *map(str, self.rewritings), *self._last()])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = [
+            (each.name, note.path, "done" if note.done else "not done", note.text)
+            for each in self.rewritings
+            for note in (*each.done, *each.refused)
+        ]
+        header, last = ("pass", "where", "", "what"), "".join(f"<div>{escape(line)}</div>" for line in self._last())
+        code = f"<details><summary>code</summary><pre>{escape(self.code)}</pre></details>"
+        return f"<b>{escape(self._head())}</b>{table(header, rows)}{last}{code}"
+
+    def _head(self) -> str:
         what = "training" if self.settings.training else "inference"
         size = ", batches of one" if self.settings.single else ""
-        head = f"{what} on {self.settings.device}{size}{'' if self.settings.no_grad else ', with gradients'}"
+        return f"{what} on {self.settings.device}{size}{'' if self.settings.no_grad else ', with gradients'}"
+
+    def _last(self) -> list[str]:
         prepared = ", ".join(self.prepared)
-        last = [f"computed once, until a weight changes: {prepared}"] if prepared else []
-        return "\n".join([head, *map(str, self.rewritings), *last, *filter(None, [self.replay])])
+        return [*([f"computed once, until a weight changes: {prepared}"] if prepared else []), *filter(None, [self.replay])]
 
 
 class Rematerialized(AnyModel, Protocol):

@@ -345,6 +345,14 @@ class Tensor(OfGraph):
     def __repr__(self) -> str:
         return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
 
+    def _repr_html_(self) -> str:
+        from anabranch._notebooks import facts
+
+        operation, inputs = self.node.operation, self.node.inputs
+        sources = [("inputs", ", ".join(f"{each.name} {each.shape}" for each in inputs))] if inputs else []
+        origin = [("from", f"{operation.name} ({operation.summary_kind()})"), *sources, ("line", self.node.site)]
+        return facts("Symbolic tensor", [("shape", self.shape), ("dtype", self.dtype), *origin])
+
 
 def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, ...]:
     """Return the tensors without numbers among the arguments of a call, in order."""

@@ -268,6 +268,21 @@ class Weight(Operators["EngineTensor"]):
     def __repr__(self) -> str:
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"
 
+    def _repr_html_(self) -> str:
+        from anabranch._notebooks import facts
+
+        options = [(name, getattr(self.options, name)) for name in ("initializer", "regularizer", "constraint")]
+        values = []
+        if self.tensor is not None and self.size:
+            found = self.numpy().astype("float64")
+            values = [("mean ± deviation", f"{found.mean():.4g} ± {found.std():.4g}")]
+            values.append(("least to most", f"{found.min():.4g} to {found.max():.4g}"))
+        known: list[tuple[str, object]] = [
+            ("shape", self.shape), ("dtype", self.dtype), ("values", f"{self.size:,}"), ("trainable", self.trainable),
+            *((name, value) for name, value in options if value is not None),
+        ]  # fmt: skip
+        return facts(f"Weight {self.path}", [*known, *values])
+
 
 def in_file_order(weights: Iterable[Weight]) -> list[Weight]:
     """Return weights in the order that Keras's files have: those that were made to be trained first."""
