@@ -6,13 +6,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # make pyodide: describe models in Pyodide (Python in the browser), where there is no torch, and compare with what this Python prints.
+# make playground: the page that describes models in the browser, into site/playground.
+# make browser: the tests of pages, in a headless Chromium, which is installed where apt-get can.
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
 # make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
 # make fuzz-files INPUTS=1000000: read mutated files, at random, and as many guided by coverage.
 MINUTES ?= 5
 INPUTS ?= 100000
 KINDS ?=
-.PHONY: demo test check format lint types imports slow nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-peers clean
+.PHONY: demo test check format lint types imports slow playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -56,6 +58,13 @@ pyodide: .venv-pyodide/stamp
 	node tests/pyodide/run.mjs .venv-pyodide/node_modules .venv-pyodide/site > .venv-pyodide/there.txt
 	diff .venv-pyodide/here.txt .venv-pyodide/there.txt
 	tail -n 1 .venv-pyodide/there.txt
+
+playground: .venv-pyodide/stamp
+	$(PYTHON) playground/build.py .venv-pyodide/node_modules/pyodide .venv-pyodide/site site/playground
+
+browser: .venv/dev.stamp playground
+	command -v chromium || command -v google-chrome || apt-get install -y --no-install-recommends chromium
+	$(BIN)/pytest -m browser
 
 nonsense: .venv/dev.stamp
 	$(BIN)/pytest -m slow tests/nonsense
@@ -113,5 +122,5 @@ OLDEST := import tomllib; \
 
 .venv-pyodide/stamp: pyproject.toml
 	$(PYTHON) -m pip install --quiet --upgrade --target .venv-pyodide/site lazy_loader rich
-	npm install --silent --prefix .venv-pyodide pyodide
+	npm install --silent --prefix .venv-pyodide pyodide@314.0.7
 	touch $@

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import browser as browsers
 import devices
 import pytest
 
@@ -57,6 +58,21 @@ def keras() -> Any:
         import keras
     assert keras.backend.backend() == "torch"
     return keras
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real headless Chromium."""
+    with browsers.started() as found:
+        yield found
+
+
+@pytest.fixture
+def watched(browser: Any) -> Iterator[browsers.Watched]:
+    """A new page, with what it says and asks for."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    yield browsers.Watched(page)
+    page.close()
 
 
 @pytest.fixture
