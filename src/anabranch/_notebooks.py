@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from anabranch._asked import answers, method
@@ -71,27 +71,3 @@ def in_notebook() -> bool:
     from importlib.util import find_spec
 
     return find_spec("IPython") is not None
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table as HTML.
-
-    >>> table(["a"], [["<1"]])
-    '<table><tr><th>a</th></tr><tr><td>&lt;1</td></tr></table>'
-    """
-    from html import escape
-
-    head = "".join(f"<th>{escape(each)}</th>" for each in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(each))}</td>" for each in row) + "</tr>" for row in rows)
-    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
-
-
-def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
-    """Return what is known of an object as HTML: a title and a table of two columns.
-
-    >>> facts("Weight", [("shape", (2, 3))])
-    '<b>Weight</b><table><tr><td>shape</td><td>(2, 3)</td></tr></table>'
-    """
-    from html import escape
-
-    return f"<b>{escape(title)}</b>{table((), pairs)}"

@@ -177,3 +177,12 @@ def aligned(rows: Iterable[Sequence[Cell]], width: int | None = None) -> str:
     """Return rows, the first of which may be titles, as a table in text; "" where there are none."""
     first, *rest = [*rows] or [()]
     return Table([Column(title if isinstance(title, str) else "") for title in first], rest).text(width) if first else ""
+
+
+def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
+    """Return what is known of one object as HTML, under its title.
+
+    >>> facts("Weight", [("shape", (2, 3))])
+    '<table><tr><th>Weight</th><th></th></tr><tr><td>shape</td><td>(2, 3)</td></tr></table>'
+    """
+    return Table([Column(title), Column("")], [(name, str(value)) for name, value in pairs]).html()

@@ -112,8 +112,8 @@ def test_no_other_package_draws_the_bar(notebook: Any) -> None:
 
 def test_what_is_described_shows_its_facts(notebook: Any) -> None:
     tensor, weight, execution = map(data_of, notebook.cells[10:13])
-    assert re.search(r"<b>Symbolic tensor</b>.*\(None, 4\).*float32.*InputLayer.*In \[2\]:1<", tensor)
-    assert re.search(r"<b>Weight dense/kernel</b>.*\(4, 1\).*GlorotUniform.*mean ± deviation.* ± ", weight)
+    assert re.search(r"<th>Symbolic tensor</th>.*\(None, 4\).*float32.*InputLayer.*In \[2\]:1<", tensor)
+    assert re.search(r"<th>Weight dense/kernel</th>.*\(4, 1\).*GlorotUniform.*mean ± deviation.* ± ", weight)
     assert re.match(r"<b>inference on cpu</b><table>.*<details><summary>code</summary><pre>.*def forward", execution, re.DOTALL)
 
 

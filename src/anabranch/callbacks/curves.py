@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat, TypeGuard
 
 from anabranch._errors import MissingExtraError
 
@@ -33,7 +33,7 @@ def number(value: float) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[SupportsFloat]:
     """Return whether a value of the logs is a single number."""
     return isinstance(value, SupportsFloat) and getattr(value, "size", 1) == 1  # only NumPy's values have one
 

@@ -13,6 +13,7 @@ from anabranch._arguments import guarded
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, NotReadyError, unknown
 from anabranch._frames import bound_methods
+from anabranch._tables import Column, Table, aligned
 from anabranch.callbacks import curves
 from anabranch.callbacks.callback import Callback, Logs
 
@@ -95,15 +96,12 @@ class History(Callback):
             raise ArgumentTypeError("width of text must be an integer ≥ 1.", got=shown(width))
         found = self._curves()
         blocks, arrow = (curves.BLOCKS, "→") if _has_blocks() else (curves.ASCII_BLOCKS, "->")
-        longest = max((len(curve.name) for curve in found), default=0)
-        lines = [self._title()]
+        rows = []
         for curve in found:
-            line = curves.sparkline(curve.values, width, blocks)
             first, last = curves.number(curve.values[0]), curves.number(curve.values[-1])
-            lines.append(
-                f"{curve.name:<{longest}}  {line:<{min(width, len(self._rows))}}  {first} {arrow} {last}{_extremes(curve)}"
-            )
-        return "\n".join(lines)
+            line = curves.sparkline(curve.values, width, blocks)
+            rows.append((curve.name, line, f"{first} {arrow} {last}", _extremes(curve)))
+        return "\n".join([self._title(), *([aligned(rows)] if rows else [])])
 
     @guarded
     def plot(self, metrics: str | Sequence[str] | None = None) -> Any:
@@ -208,7 +206,7 @@ def page(history: History, times: Mapping[int, str] | None = None) -> str:
     left_out = max(len(records) - MOST_ROWS, 0)
     rows = [[_cell(name, record.get(name, "")) for name in names] for record in records[left_out:]]
     note = f"<div>the last {MOST_ROWS} of {len(records)} epochs</div>" if left_out else ""
-    return f"{curves.svg(history._curves())}{note}{_notebooks.table(names, rows)}"
+    return f"{curves.svg(history._curves())}{note}{Table([Column(name) for name in names], rows).html()}"
 
 
 def mark_shown(history: History) -> None:
@@ -216,11 +214,11 @@ def mark_shown(history: History) -> None:
     history._shown_in = _notebooks.cell()
 
 
-def _cell(name: str, value: object) -> object:
+def _cell(name: str, value: object) -> str:
     """Return a value of a record as it is written in a table, where epochs are counted from 1."""
     if name == "epoch" and isinstance(value, int):
-        return value + 1
-    return curves.number(float(value)) if not isinstance(value, str) and curves.is_number(value) else value  # type: ignore[arg-type]
+        return str(value + 1)
+    return curves.number(float(value)) if curves.is_number(value) else str(value)
 
 
 def _extremes(curve: curves.Curve) -> str:
@@ -229,7 +227,7 @@ def _extremes(curve: curves.Curve) -> str:
     if not finite:
         return ""
     (low, least), (high, most) = min(finite), max(finite, key=lambda pair: pair[0])
-    return f"  least {curves.number(low)} in epoch {least}, most {curves.number(high)} in epoch {most}"
+    return f"least {curves.number(low)} in epoch {least}, most {curves.number(high)} in epoch {most}"
 
 
 def _has_blocks() -> bool:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from anabranch._notebooks import table
+from anabranch._tables import Column, Table
 from anabranch.engine.passes import Note, Pass, Settings
 from anabranch.engine.programs import Remat, program
 from anabranch.graph import AnyModel
@@ -54,9 +54,10 @@ class Execution:
             for each in self.rewritings
             for note in (*each.done, *each.refused)
         ]
-        header, last = ("pass", "where", "", "what"), "".join(f"<div>{escape(line)}</div>" for line in self._last())
+        table = Table([Column(title) for title in ("pass", "where", "", "what")], rows)
+        last = "".join(f"<div>{escape(line)}</div>" for line in self._last())
         code = f"<details><summary>code</summary><pre>{escape(self.code)}</pre></details>"
-        return f"<b>{escape(self._head())}</b>{table(header, rows)}{last}{code}"
+        return f"<b>{escape(self._head())}</b>{table.html()}{last}{code}"
 
     def _head(self) -> str:
         what = "training" if self.settings.training else "inference"

@@ -346,7 +346,7 @@ class Tensor(OfGraph):
         return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
 
     def _repr_html_(self) -> str:
-        from anabranch._notebooks import facts
+        from anabranch._tables import facts
 
         operation, inputs = self.node.operation, self.node.inputs
         sources = [("inputs", ", ".join(f"{each.name} {each.shape}" for each in inputs))] if inputs else []

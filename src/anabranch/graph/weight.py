@@ -269,7 +269,7 @@ class Weight(Operators["EngineTensor"]):
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype} trainable={self.trainable}>"
 
     def _repr_html_(self) -> str:
-        from anabranch._notebooks import facts
+        from anabranch._tables import facts
 
         options = [(name, getattr(self.options, name)) for name in ("initializer", "regularizer", "constraint")]
         values = []
