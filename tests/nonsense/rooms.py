@@ -56,7 +56,8 @@ LEFT_OUT = {
         ("datasets.mnist.load_data", "datasets.mnist.load_files", "datasets.cifar10.load_data", "datasets.cifar100.load_data",
          "datasets.fashion_mnist.load_data"), "downloads: tests/datasets"),
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
-    "insight.Diff": "a record", "insight.Row": "a record", "insight.Summary": "a record",
+    "insight.Diff": "a record", "insight.Mistake": "a record", "insight.Mistakes": "a record",
+    "insight.Row": "a record", "insight.Summary": "a record",
 }  # fmt: skip
 
 
