@@ -104,7 +104,9 @@ class Picture(NamedTuple):
         """Return the boxes of each group by its id; those at the top are under ""."""
         found: dict[str, list[Box]] = {"": []}
         for box in self.boxes:
-            found.setdefault(box.parent, []).append(box)
+            found[box.parent].append(box)
+            if box.group:
+                found[box.id] = []
         return found
 
     def folded(self, closed: Collection[str]) -> Picture:
