@@ -89,6 +89,8 @@ TRAINING: dict[str, tuple[Any, ...]] = {
     "ema_overwrite_frequency": (With(2, {"use_ema": True}),), "gradient_accumulation_steps": (2,),
     "loss_scale_factor": (1e-44,),  # so small that gradients vanish
     "beta_1": (0.2,), "beta_2": (0.2,), "amsgrad": (True,), "nesterov": (With(True, {"momentum": 0.9}),), "rho": (0.2,),
+    "initial_accumulator_value": (0.7,), "learning_rate_power": (-0.2,), "l1_regularization_strength": (0.3,),
+    "l2_regularization_strength": (0.3,), "l2_shrinkage_regularization_strength": (0.3,),
     "centered": (True,), "initial_scale": (1e38,), "inner_optimizer": (optimizers.serialize(optimizers.SGD(0.5)),),
     "dynamic_growth_steps": (1,),
     "initial_learning_rate": (0.7,), "decay_steps": (3,), "first_decay_steps": (3,), "decay_rate": (0.2,), "staircase": (True,),

@@ -21,7 +21,7 @@ SCHEDULES: dict[str, tuple[Any, ...]] = {
     "CosineDecay": (0.1, 10),
     "CosineDecayRestarts": (0.1, 10),
 }
-NAMES = ("SGD", "RMSprop", "Adam", "AdamW")
+NAMES = ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta", "Adamax", "Lion", "Ftrl")
 
 
 def compared(ours: dict[str, Any], theirs: dict[str, Any]) -> None:

@@ -47,6 +47,19 @@ CHANGES: list[tuple[str, str, Any]] = [
     ("RMSprop", "momentum", 0.9),
     ("RMSprop", "centered", True),
     ("AdamW", "weight_decay", None),
+    ("Adagrad", "epsilon", 1.0),
+    ("Adadelta", "rho", 0.1),
+    ("Adadelta", "epsilon", 1.0),
+    ("Adamax", "beta_1", 0.1),
+    ("Adamax", "beta_2", 0.1),
+    ("Adamax", "epsilon", 1.0),
+    ("Lion", "beta_1", 0.1),
+    ("Lion", "beta_2", 0.1),
+    ("Ftrl", "learning_rate_power", 0.0),
+    ("Ftrl", "l1_regularization_strength", 0.5),
+    ("Ftrl", "l2_regularization_strength", 0.5),
+    ("Ftrl", "l2_shrinkage_regularization_strength", 0.5),
+    ("Ftrl", "beta", 0.5),
 ]
 
 

@@ -32,6 +32,11 @@ OPTIMIZERS = {
     "AdamW": {"epsilon": 1e-3, "weight_decay": 0.01},
     "RMSprop": {"epsilon": 1e-3},
     "RMSprop all": {"epsilon": 1e-3, "momentum": 0.9, "centered": True},
+    "Adagrad": {"learning_rate": 0.1},
+    "Adadelta": {"learning_rate": 1.0, "epsilon": 1e-3},
+    "Adamax": {"epsilon": 1e-3},
+    "Lion": {"learning_rate": 1e-3},
+    "Ftrl": {"learning_rate": 0.1},
 }
 
 

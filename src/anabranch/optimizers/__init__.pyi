@@ -1,5 +1,9 @@
 from . import schedules as schedules
+from .adagrad import Adadelta as Adadelta, Adagrad as Adagrad
 from .adam import Adam as Adam, AdamW as AdamW
+from .adamax import Adamax as Adamax
+from .ftrl import Ftrl as Ftrl
+from .lion import Lion as Lion
 from .loss_scale import LossScaleOptimizer as LossScaleOptimizer
 from .optimizer import Optimizer as Optimizer
 from .registry import deserialize as deserialize, get as get, serialize as serialize
