@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_data_format", "data_folder", "device", "disable_op_determinism", "disable_traceback_filtering", "dtype_policy",
-    "enable_op_determinism", "enable_traceback_filtering", "epsilon", "floatx", "image_data_format",
-    "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed", "set_device", "set_dtype_policy",
-    "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed", "set_strict_merges", "set_tf32",
-    "strict_merges", "tf32",
+    "enable_op_determinism", "enable_traceback_filtering", "epsilon", "floatx", "ignore_findings", "ignored_findings",
+    "image_data_format", "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed", "set_device",
+    "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed",
+    "set_strict_merges", "set_tf32", "strict_merges", "tf32",
 ]  # fmt: skip
 __dir__ = __all__.copy
 
@@ -121,6 +121,7 @@ _image_data_format: ImageFormat = "channels_last"
 _device: str | None = None
 _seed: int | None = None
 _strict_merges = True
+_ignored_findings: tuple[str, ...] = ()
 _keep_memory: KeepMemory = "fit"
 _deterministic = False
 _torchs_benchmark: bool | None = None  # whether cuDNN tried its algorithms before determinism was enabled
@@ -374,6 +375,41 @@ def set_strict_merges(strict: bool) -> None:
     if not isinstance(strict, bool):
         raise ArgumentTypeError("strict must be True or False.", got=repr(strict))
     _strict_merges = strict
+
+
+def ignored_findings() -> tuple[str, ...]:
+    """Return the codes of findings that are silenced.
+
+    Example:
+        >>> ignored_findings()
+        ()
+    """
+    return _ignored_findings
+
+
+@bounded
+def ignore_findings(*codes: str) -> None:
+    """Silence findings about models, as ``model.lint()`` reports them and ``compile`` warns of them; without codes, none.
+
+    Args:
+        codes: codes, or beginnings of codes: ``"AB202"``, ``"AB2"`` for all of a family, ``"AB"`` for all.
+
+    Raises:
+        ArgumentError: no code begins like that.
+
+    Example:
+        >>> ignore_findings("AB202", "AB301")
+        >>> ignored_findings()
+        ('AB202', 'AB301')
+        >>> ignore_findings()
+    """
+    global _ignored_findings
+    for code in codes:
+        if not isinstance(code, str) or not re.fullmatch(r"AB\d{0,3}", code):
+            raise ArgumentError(
+                "A finding is named by its code.", expected="such as 'AB202', or its beginning", got=shown(code)
+            )
+    _ignored_findings = codes
 
 
 def keep_memory() -> KeepMemory:

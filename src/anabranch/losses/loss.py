@@ -19,6 +19,7 @@ from anabranch.runtime import both, mask_of
 
 Tensor = torch.Tensor
 Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None
+Labels = Literal["", "binary", "one-hot", "indices"]
 DType = str | torch.dtype | DTypePolicy | None
 
 REDUCTION_DOC = (
@@ -81,6 +82,11 @@ class Loss(Configurable):
         >>> Cubed()([[0.0, 0.0]], [[1.0, 2.0]])
         tensor(4.5000)
     """
+
+    labels: ClassVar[Labels] = ""
+    """What y_true is to a cross-entropy: "binary" labels, "one-hot" rows or class "indices"; "" for other losses."""
+    from_logits: Any = False
+    axis: Any = -1
 
     name: Field[str | None, str] = named()
     reduction: Field[Reduction, Reduction] = reduced()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -13,7 +13,7 @@ from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
 from anabranch.graph.call_site import warn
 from anabranch.losses._agreement import Tensor, Values, agree, check_labels, class_indices, loss_function, takes_symbols
-from anabranch.losses.loss import FunctionLoss, Reduction, reduced
+from anabranch.losses.loss import FunctionLoss, Labels, Reduction, reduced
 from anabranch.runtime import mask_of
 
 
@@ -244,6 +244,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
         tensor(0.6931)
     """
 
+    labels: ClassVar[Labels] = "indices"
     from_logits: Field[bool, bool] = boolean(default=False)
     ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True)
     reduction: Field[Reduction, Reduction] = reduced()
@@ -276,6 +277,7 @@ class CategoricalCrossentropy(FunctionLoss, function=categorical_crossentropy, b
         tensor(0.6931)
     """
 
+    labels: ClassVar[Labels] = "one-hot"
     from_logits: Field[bool, bool] = boolean(default=False)
     label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
     axis: Field[int, int] = integer(default=-1, least=None)
@@ -297,6 +299,7 @@ class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_cros
         tensor(0.3466)
     """
 
+    labels: ClassVar[Labels] = "one-hot"
     alpha: Field[float | Sequence[float], float | list[float]] = field(default=0.25, convert=_weight)
     gamma: Field[float, float] = number(default=2.0, least=0)
     from_logits: Field[bool, bool] = boolean(default=False)
@@ -312,6 +315,7 @@ class CategoricalGeneralizedCrossEntropy(FunctionLoss, function=categorical_gene
         tensor(1.)
     """
 
+    labels: ClassVar[Labels] = "indices"
     q: Field[float, float] = number(default=0.5, above=0, below=1)
 
 
@@ -323,6 +327,7 @@ class BinaryCrossentropy(FunctionLoss, function=binary_crossentropy):
         tensor(0.6931)
     """
 
+    labels: ClassVar[Labels] = "binary"
     from_logits: Field[bool, bool] = boolean(default=False)
     label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
     axis: Field[int, int] = integer(default=-1, least=None)
@@ -336,6 +341,7 @@ class BinaryFocalCrossentropy(FunctionLoss, function=binary_focal_crossentropy):
         tensor(0.3466)
     """
 
+    labels: ClassVar[Labels] = "binary"
     apply_class_balancing: Field[bool, bool] = boolean(default=False)
     alpha: Field[float, float] = number(default=0.25, least=0, most=1)
     gamma: Field[float, float] = number(default=2.0, least=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from anabranch import _tree, engine, exchange, insight, saving, training
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from anabranch.graph.paths import Selector
     from anabranch.insight.differences import Diff
+    from anabranch.insight.linting import Findings
 
 
 @bound_methods
@@ -220,6 +221,33 @@ class Structure(Trainer):
             1 layers are the same.
         """
         found: Diff = insight.diff(self, other)
+        return found
+
+    @checked
+    def lint(
+        self, x: object = None, y: object = None, *, ignore: str | Collection[str] = (), select: str | Collection[str] = ()
+    ) -> Findings:
+        """Return what is probably wrong with the model: findings with a code, path, line, reason and repair; print them.
+
+        After ``compile`` the losses are looked at too. The reference lists the codes.
+
+        Args:
+            x: data for ``fit``, or None; whether they fit is looked at as well.
+            y: targets for ``fit``, or None.
+            ignore: codes (``"AB401"``) or their beginnings (``"AB4"``) that are left out.
+            select: codes or their beginnings that are looked for; () looks for all.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(1, activation="softmax", name="head")(x))
+            >>> model.lint()[0].what
+            "Dense 'head' takes softmax over an axis of size 1, of shape (None, 1)."
+        """
+        self._need_graph()
+        refused = () if x is None and y is None else training.refusals(self, x, y)
+        losses = training.known_losses(self) if self._compiled else None
+        found: Findings = insight.lint(self, ignore, select, losses=losses, refusals=refused)
         return found
 
     @checked

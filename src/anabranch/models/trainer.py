@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from anabranch import _process, engine, training
+from anabranch import _process, engine, insight, training
 from anabranch._frames import bound_methods, bounded
 from anabranch.layers.base import Layer
 
@@ -86,7 +86,8 @@ class Trainer(_Model):
     ) -> None:
         """Set the optimizer, losses and metrics to train with.
 
-        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as the outputs are.
+        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as the outputs are. What ``lint``
+        finds wrong with model and losses is one warning, which ``config.ignore_findings`` silences by code.
 
         Args:
             optimizer: a name (``"adam"``), an optimizer, its config, or one of ``torch.optim``.
@@ -121,6 +122,7 @@ class Trainer(_Model):
             weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
             jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, remat=remat,
         )  # fmt: skip
+        insight.warn_of_findings(self, training.known_losses(self))
 
     @property
     def training_strategy(self) -> training.Strategy:

@@ -1,3 +1,4 @@
+from .agreeing import known_losses as known_losses, refusals as refusals
 from .arguments import boolean as boolean
 from .capture import with_replay as with_replay
 from .compiled import Compiled as Compiled

@@ -120,11 +120,12 @@ class ModelBinder(Binder):
             if finite and not isinstance(value, np.memmap):
                 warn_of_not_finite(tensor, where)
             xs.append(tensor)
-        ys = self._bind_targets(y, named)
+        ys = self.bind_targets(y, named)
         ws = self._bind_weights(weights, ys, named)
         return Batch(xs, ys, ws, same_length(named))
 
-    def _bind_targets(self, y: object, named: Named) -> Columns:
+    def bind_targets(self, y: object, named: Named) -> Columns:
+        """Return y of each output as a tensor, checked; what is found is added to ``named``."""
         names = self._outputs.names
         if self._targets is None:
             return [None] * len(names)

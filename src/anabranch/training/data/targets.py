@@ -13,10 +13,6 @@ from anabranch.losses import Loss, check_labels
 from anabranch.losses.registry import CLASSES
 from anabranch.training.data.checks import agrees, written
 
-_SPARSE = ("SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy")
-_DENSE = ("CategoricalCrossentropy", "CategoricalFocalCrossentropy")
-_BINARY = ("BinaryCrossentropy", "BinaryFocalCrossentropy")
-
 
 class Target(NamedTuple):
     """What one output's y must be."""
@@ -29,17 +25,17 @@ class Target(NamedTuple):
 
     def check(self, y: torch.Tensor, where: str) -> None:
         """Raise where ``y`` cannot be this output's target; labels are read where they are on the CPU."""
-        name = _kind(self.loss)
-        if name is None or not self.shape or not y.numel():
+        labels = _labels(self.loss)
+        if labels is None or not self.shape or not y.numel():
             return
-        if name in _SPARSE:
+        if labels == "indices":
             self._check_sparse(y, where)
             return
-        if name in _DENSE and not self._fits(y) and self._is_sparse(y):
+        if labels == "one-hot" and not self._fits(y) and self._is_sparse(y):
             raise self._labels_error(y, where)
         if not self._fits(y):
             raise self._shape_error(y, where)
-        if name in _BINARY:
+        if labels == "binary":
             _check_between(y, 0, 1, where)
 
     def _check_sparse(self, y: torch.Tensor, where: str) -> None:
@@ -86,11 +82,10 @@ class Target(NamedTuple):
         )
 
 
-def _kind(loss: Loss | None) -> str | None:
-    """Return the class of a built-in loss over the last axis; None for others, which check their targets themselves."""
-    name = type(loss).__name__
-    # only some losses have an axis
-    return name if CLASSES.get(name) is type(loss) and getattr(loss, "axis", -1) == -1 else None
+def _labels(loss: Loss | None) -> str | None:
+    """Return what y is to a built-in loss over the last axis; None for others, which check their targets themselves."""
+    known = loss is not None and CLASSES.get(type(loss).__name__) is type(loss) and loss.axis == -1
+    return loss.labels if loss is not None and known else None
 
 
 def _check_between(y: torch.Tensor, low: int, high: int, where: str) -> None:

@@ -1,0 +1,33 @@
+"""What is known before training starts: the losses of a model's outputs, and whether data fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anabranch._errors import AnabranchError
+from anabranch.losses import Loss
+from anabranch.training.data.binder import ModelBinder
+from anabranch.training.objective import need_compiled
+from anabranch.training.trainable import Trainable, has_custom_step
+
+
+def known_losses(model: Trainable) -> Sequence[Loss | None] | None:
+    """Return the loss of each output; None before ``compile``, and where a user's own step decides what is minimized."""
+    compiled = model._compiled
+    if compiled is None or model.graph is None or has_custom_step(model):
+        return None
+    return compiled.bind(model).losses
+
+
+def refusals(model: Trainable, x: object, y: object) -> list[AnabranchError]:
+    """Return the errors with which ``fit`` would refuse data."""
+    compiled = need_compiled(model, "lint of targets")
+    binder = ModelBinder(model, compiled.bind(model).targets, model.training_strategy)
+    try:
+        if x is not None:
+            binder.bind(x, y, None)
+        else:
+            binder.bind_targets(y, [])
+    except AnabranchError as error:
+        return [error]
+    return []
