@@ -85,8 +85,6 @@ class Loss(Configurable):
 
     labels: ClassVar[Labels] = ""
     """What y_true is to a cross-entropy: "binary" labels, "one-hot" rows or class "indices"; "" for other losses."""
-    from_logits: Any = False
-    axis: Any = -1
 
     name: Field[str | None, str] = named()
     reduction: Field[Reduction, Reduction] = reduced()
@@ -149,6 +147,11 @@ class Loss(Configurable):
         if found["dtype"] == config.floatx():  # as Keras, which writes none
             del found["dtype"]
         return found
+
+
+def setting_of(loss: Loss | None, name: str) -> object:
+    """Return a setting that only some losses have, such as ``axis``; None where a loss lacks it."""
+    return getattr(loss, name) if loss is not None and name in loss.fields else None
 
 
 def _floats(value: Any, dtype: torch.dtype) -> Any:

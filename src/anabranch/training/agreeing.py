@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from anabranch._errors import AnabranchError
 from anabranch.losses import Loss
+from anabranch.losses.loss import setting_of
 from anabranch.training.data.binder import ModelBinder
 from anabranch.training.objective import need_compiled
 from anabranch.training.trainable import Trainable, has_custom_step
 
 
-def known_losses(model: Trainable) -> Sequence[Loss | None] | None:
+class LossFacts(NamedTuple):
+    """What lint asks of a loss: its name, what its targets are, whether it takes logits, the axis of the classes."""
+
+    name: str
+    labels: str
+    from_logits: bool
+    axis: int
+
+
+def known_losses(model: Trainable) -> Sequence[LossFacts | None] | None:
     """Return the loss of each output; None before ``compile``, and where a user's own step decides what is minimized."""
     compiled = model._compiled
     if compiled is None or model.graph is None or has_custom_step(model):
         return None
-    return compiled.bind(model).losses
+    return [None if loss is None else _facts_of(loss) for loss in compiled.bind(model).losses]
+
+
+def _facts_of(loss: Loss) -> LossFacts:
+    axis = setting_of(loss, "axis")
+    return LossFacts(loss.name, loss.labels, bool(setting_of(loss, "from_logits")), axis if isinstance(axis, int) else -1)
 
 
 def refusals(model: Trainable, x: object, y: object) -> list[AnabranchError]:

@@ -40,6 +40,16 @@ class Finding(NamedTuple):
         return " at ".join(filter(None, (self.path, str(self.site or ""))))
 
 
+class Found(NamedTuple):
+    """What a rule yields; ``severity`` "" is the rule's own."""
+
+    path: str
+    site: CallSite | None
+    what: str
+    repair: str
+    severity: str = ""
+
+
 class Findings:
     """The findings of a model, the most severe first; true where there are any.
 

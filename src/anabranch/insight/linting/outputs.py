@@ -8,8 +8,9 @@ from anabranch.graph import Shape
 from anabranch.graph.flatten import Step
 from anabranch.graph.shapes import normalise_axis
 from anabranch.insight.linting import kinds
+from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import LossFacts, Output, Program, described
-from anabranch.insight.linting.rules import Found, rule
+from anabranch.insight.linting.rules import rule
 
 _CATEGORICAL = ("one-hot", "indices")
 

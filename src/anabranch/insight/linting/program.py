@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from anabranch._errors import AnabranchError
 from anabranch.graph import CallSite, Graph, Operation, Spec, Weight, spec_leaves
 from anabranch.graph.flatten import Step, flatten
-from anabranch.insight.linting.rules import Found
+from anabranch.insight.linting.findings import Found
 
 T = TypeVar("T")
 
@@ -17,13 +17,21 @@ T = TypeVar("T")
 class LossFacts(Protocol):
     """What the rules ask of a loss."""
 
-    name: str
-    axis: int
-    from_logits: bool
+    @property
+    def name(self) -> str:
+        """Its name."""
 
     @property
     def labels(self) -> str:
         """What the targets are: ``"binary"``, ``"one-hot"`` or ``"indices"``; "" where the loss does not say."""
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether it takes logits in place of probabilities."""
+
+    @property
+    def axis(self) -> int:
+        """The axis of the classes."""
 
 
 class Output(NamedTuple):

@@ -7,20 +7,10 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from anabranch.graph import CallSite
+from anabranch.insight.linting.findings import Found
 
 if TYPE_CHECKING:
     from anabranch.insight.linting.program import Program
-
-
-class Found(NamedTuple):
-    """What a rule yields; ``severity`` "" is the rule's own."""
-
-    path: str
-    site: CallSite | None
-    what: str
-    repair: str
-    severity: str = ""
 
 
 Check: TypeAlias = "Callable[[Program], Iterator[Found]]"

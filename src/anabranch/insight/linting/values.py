@@ -11,8 +11,9 @@ from anabranch._asked import is_number
 from anabranch.graph import Tensor
 from anabranch.graph.flatten import Step
 from anabranch.insight.linting import kinds
+from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import Program, described
-from anabranch.insight.linting.rules import Found, rule
+from anabranch.insight.linting.rules import rule
 
 Range: TypeAlias = tuple[float, float]
 ANY: Range = (-math.inf, math.inf)

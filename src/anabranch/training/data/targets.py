@@ -10,6 +10,7 @@ from anabranch._errors import AnabranchError, DataError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.call_site import warn
 from anabranch.losses import Loss, check_labels
+from anabranch.losses.loss import setting_of
 from anabranch.losses.registry import CLASSES
 from anabranch.training.data.checks import agrees, written
 
@@ -50,7 +51,8 @@ class Target(NamedTuple):
                 )
             raise self._shape_error(y, where, sparse=True)
         if classes is not None and y.device.type == "cpu":
-            check_labels(y, classes, ignore_class=getattr(self.loss, "ignore_class", None), name=where)  # only one loss has it
+            ignored = setting_of(self.loss, "ignore_class")
+            check_labels(y, classes, ignore_class=ignored if isinstance(ignored, int) else None, name=where)
 
     def _is_sparse(self, y: torch.Tensor) -> bool:
         sizes = tuple(y.shape[1:])
@@ -84,8 +86,9 @@ class Target(NamedTuple):
 
 def _labels(loss: Loss | None) -> str | None:
     """Return what y is to a built-in loss over the last axis; None for others, which check their targets themselves."""
-    known = loss is not None and CLASSES.get(type(loss).__name__) is type(loss) and loss.axis == -1
-    return loss.labels if loss is not None and known else None
+    if loss is None or CLASSES.get(type(loss).__name__) is not type(loss) or setting_of(loss, "axis") not in (None, -1):
+        return None
+    return loss.labels
 
 
 def _check_between(y: torch.Tensor, low: int, high: int, where: str) -> None:
