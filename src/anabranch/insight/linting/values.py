@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from anabranch import _tree
-from anabranch._asked import is_number
 from anabranch.graph import Tensor
 from anabranch.graph.flatten import Step
 from anabranch.insight.linting import kinds
@@ -108,13 +107,13 @@ def _sound(found: Range) -> Range:
 
 
 def _operands(step: Step, given: Sequence[Range]) -> list[Range]:
-    """Return the range of each operand, numbers and small arrays too, in order."""
+    """Return the range of each operand, numbers too, in order."""
     following = iter(given)
     found = []
     for leaf in _tree.leaves((step.node.args, list(step.node.kwargs.values()))):
         if isinstance(leaf, Tensor):
             found.append(next(following))
-        elif is_number(leaf) and not isinstance(leaf, complex):
+        elif isinstance(leaf, (int, float)):
             found.append((float(leaf), float(leaf)))
         else:
             found.append(ANY)
