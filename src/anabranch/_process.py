@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+_floatx = "float32"
 _changes = 0
 _seedings = 0
 _claims = 0
+
+
+def floatx() -> str:
+    """Return the default float type."""
+    return _floatx
+
+
+def set_floatx(name: str) -> None:
+    """Set the default float type."""
+    global _floatx
+    _floatx = name
 
 
 def changes() -> int:

@@ -134,7 +134,7 @@ def floatx() -> str:
         >>> floatx()
         'float32'
     """
-    return _plain_policy.name  # type: ignore[return-value]  # a float type
+    return _process.floatx()  # type: ignore[return-value]  # a float type
 
 
 @bounded
@@ -158,6 +158,7 @@ def set_floatx(value: FloatType) -> None:
     if not isinstance(name, str) or name not in FLOATS:
         raise ArgumentError("Unknown float type.", expected=f"one of {', '.join(FLOATS)}", got=shown(value))
     _plain_policy = DTypePolicy(name)
+    _process.set_floatx(name)
 
 
 def dtype_policy() -> DTypePolicy:

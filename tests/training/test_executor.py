@@ -78,7 +78,7 @@ def test_layer_by_layer_reaches_the_users_own_lines() -> None:
 def test_a_step_walks_the_layers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for the trained weights, which a subclass may choose, once for all else that training asks of layers."""
     model, walks = model_of(), 0
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc"])
+    model.compile("sgd", ab.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["acc"])
     x, y = data(4)
     model.train_on_batch(x, y)
     model.predict_on_batch(x)

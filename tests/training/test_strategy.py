@@ -96,7 +96,7 @@ def test_training_asks_the_strategy_of_its_model(custom: bool, capsys: Any) -> N
     try:
         inputs = ab.Input((4,))
         model = (Custom if custom else Distributed)(inputs, ab.layers.Dense(3)(inputs))
-        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.compile("sgd", ab.losses.SparseCategoricalCrossentropy(from_logits=True))
         model.fit(X, Y, batch_size=4, epochs=2, verbose=2)
     finally:
         ab.config.set_device(None)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol, SupportsIndex, TypeAlias, TypeGuard
 
-from anabranch import config
+from anabranch import _process
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph.arrays import ArrayLike, is_array
 from anabranch.graph.clues import WrongIndex
@@ -251,7 +251,7 @@ def _summed(x: Array) -> str:
 
 
 def _float(x: Array) -> str:
-    return x.dtype if "float" in x.dtype else config.floatx()
+    return x.dtype if "float" in x.dtype else _process.floatx()
 
 
 mean, extreme, total, truth = reduction(_float), reduction(_same), reduction(_summed), reduction(lambda x: "bool")

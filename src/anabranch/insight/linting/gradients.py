@@ -81,7 +81,7 @@ def untrained(program: Program) -> _Untrained:
 
 
 @rule(
-    "AB301", "warning", "weights that no loss reaches",
+    "AB301", "info", "weights that no loss reaches",
     why="They keep their initial values, and what they compute is noise",
     source="Rumelhart et al. 1986, Learning representations by back-propagating errors",
 )  # fmt: skip

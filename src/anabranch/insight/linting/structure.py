@@ -145,6 +145,7 @@ def accidental_broadcast(program: Program) -> Iterator[Found]:
     "AB105", "warning", "a residual join after the activation of one branch only",
     why="One branch can only add, the other both add and subtract: the sum is biased, and the block cannot be the identity",
     source="He et al. 2016, Identity Mappings in Deep Residual Networks, section 4.1",
+    warned=False,  # such a block trains, if worse
 )  # fmt: skip
 def half_activated_join(program: Program) -> Iterator[Found]:
     """Find sums of a rectified branch and a linear one, neither of which is the shortcut of the other."""
