@@ -354,7 +354,7 @@ def hold_what_is_said(built: Built, rng: np.random.Generator) -> None:
         step = program.maker(output.value)
         if step is not None and step.path in repeats:
             twins = [other for place, other in enumerate(values) if place != index and other.shape == value.shape]
-            assert any(np.array_equal(other.cpu(), value.cpu(), equal_nan=True) for other in twins)
+            assert any(np.array_equal(other.detach().cpu(), value.detach().cpu(), equal_nan=True) for other in twins)
     built.model.lint()
 
 
