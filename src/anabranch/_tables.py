@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
-
-from anabranch._asked import method
 
 Cell: TypeAlias = "str | Sequence[str]"
 """What one column shows of a row: a text, or its lines."""
@@ -165,8 +163,10 @@ def _length(text: str) -> int:
 
 def terminal_width() -> int | None:
     """Return the width of the terminal that is printed to; None where the output is none."""
-    asked: Callable[[], object] | None = method(sys.stdout, "isatty")
-    if asked is None or not asked():
+    try:
+        if not sys.stdout.isatty():
+            return None
+    except (AttributeError, ValueError):  # no file, or a closed one
         return None
     import shutil
 

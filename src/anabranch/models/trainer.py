@@ -86,8 +86,7 @@ class Trainer(_Model):
     ) -> None:
         """Set the optimizer, losses and metrics to train with.
 
-        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as the outputs are. What ``lint``
-        finds wrong with model and losses is one warning, which ``config.ignore_findings`` silences by code.
+        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as they are; warns of what ``lint`` finds.
 
         Args:
             optimizer: a name (``"adam"``), an optimizer, its config, or one of ``torch.optim``.
