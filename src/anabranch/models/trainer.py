@@ -86,7 +86,7 @@ class Trainer(_Model):
     ) -> None:
         """Set the optimizer, losses and metrics to train with.
 
-        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as they are; warns of what ``lint`` finds.
+        Losses, loss weights and metrics are given once for all outputs, or nested or keyed as they are. Warns as ``lint`` does.
 
         Args:
             optimizer: a name (``"adam"``), an optimizer, its config, or one of ``torch.optim``.
