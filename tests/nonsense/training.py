@@ -140,6 +140,7 @@ CALLBACKS: dict[str, dict[str, Any]] = {
     "BackupAndRestore": {"backup_dir": "run"},
     "CSVLogger": {"filename": "log.csv"}, "LearningRateScheduler": {"schedule": lambda epoch: 0.1},
     "ModelCheckpoint": {"filepath": "best.safetensors", "monitor": "loss", "save_weights_only": True},
+    "TensorBoard": {"log_dir": "logs", "embeddings_metadata": {"words": "names.tsv"}},
     "EarlyStopping": {"monitor": "loss"}, "ReduceLROnPlateau": {"monitor": "loss"},
 }  # fmt: skip
 

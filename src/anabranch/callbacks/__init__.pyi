@@ -1,3 +1,4 @@
+from .averaging import SwapEMAWeights as SwapEMAWeights
 from .backup import BackupAndRestore as BackupAndRestore
 from .callback import Callback as Callback
 from .checkpoint import ModelCheckpoint as ModelCheckpoint
@@ -6,4 +7,6 @@ from .learning_rate import LearningRateScheduler as LearningRateScheduler, Reduc
 from .listing import CallbackList as CallbackList
 from .logs import CSVLogger as CSVLogger, LambdaCallback as LambdaCallback, TerminateOnNaN as TerminateOnNaN
 from .monitoring import EarlyStopping as EarlyStopping
-from .progress import ProgressBar as ProgressBar
+from .progress import ProgbarLogger as ProgbarLogger, ProgressBar as ProgressBar
+from .remote import RemoteMonitor as RemoteMonitor
+from .tensorboard import TensorBoard as TensorBoard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 from anabranch._asked import method
 from anabranch._errors import ArgumentError
@@ -151,6 +152,29 @@ class ProgressBar(Callback):
         screen, self._screen = self._screen, None
         if screen is not None:
             screen.close()
+
+
+@bound_methods
+class ProgbarLogger(ProgressBar):
+    """Show progress as ``fit``'s own bar does, under Keras's name; ``verbose`` of ``fit`` says how.
+
+    Example:
+        >>> ProgbarLogger().report("Epoch 1/3")
+        Epoch 1/3
+    """
+
+    def __init__(self) -> None:
+        super().__init__(BAR)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Follow ``verbose`` of the run.
+
+        Args:
+            params: the run's numbers by name.
+        """
+        super().set_params(params)
+        self.verbose = resolve(params.get("verbose", BAR))
+        self.live = self.verbose == BAR and alive()
 
 
 def _pace(seconds: float, steps: int | None) -> str:

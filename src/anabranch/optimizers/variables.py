@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from anabranch import runtime
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._frames import bounded
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.optimizers.parts import Accumulated, Averages
 from anabranch.optimizers.update import ListUpdate
@@ -134,6 +135,35 @@ class Variables:
     def variables_by_path(self) -> dict[str, list[Weight]]:
         """The variables of this optimizer, under "", and of those inside it, as files have them."""
         return {"": self.variables}
+
+    @bounded
+    def put_averages(self) -> Callable[[], None]:
+        """Put the moving averages in the weights' place, and return the function that puts the weights back.
+
+        Example:
+            >>> from anabranch import layers, optimizers
+            >>> weight = layers.Layer().add_weight((2,), "ones")
+            >>> optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
+            >>> for _ in range(2):
+            ...     optimizer.apply([torch.ones(2)], [weight])
+            >>> put_back = optimizer.put_averages()
+            >>> weight.value.tolist()
+            [-0.5, -0.5]
+            >>> put_back()
+            >>> weight.value.tolist()
+            [-1.0, -1.0]
+        """
+        averages = cast("_Updating", self)._averages
+        parameters = list(averages.values)
+        values = [parameter.detach().clone() for parameter in parameters]
+        averages.put(parameters)
+
+        @torch.no_grad()
+        def put_back() -> None:
+            for parameter, value in zip(parameters, values, strict=True):
+                parameter.copy_(value)
+
+        return put_back
 
     @checked
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
