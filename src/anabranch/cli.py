@@ -1,4 +1,4 @@
-"""The command: ``anabranch run | demo | summary | inspect | convert | doctor``."""
+"""The command: ``anabranch run | demo | summary | view | inspect | convert | doctor``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ usage: anabranch COMMAND …
                             show the toy ResNet, train it on CIFAR-10, print its test accuracy
   summary SCRIPT[:NAME]     run a script, or import a module, and print the table of its models,
                             or of the one named: a model, or a function that makes one
+  view FILE[:NAME] [--out PAGE.html]
+                            open the interactive page of the models of a script or a .keras file, or write it
   inspect FILE              print what a file of a model or of weights holds, without building it
   convert A B [--model FILE.keras] [--max-shard-size GB]
                             write the weights of A as the name B says: .keras, .weights.h5, .safetensors
@@ -179,12 +181,43 @@ def summary(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(USAGE, end="", file=sys.stderr)
         return 2
-    name, colon, wanted = arguments[0].rpartition(":")
-    if not colon or os.path.exists(arguments[0]):
-        name, wanted = arguments[0], ""
+    found = _models(arguments[0])
+    for model in found or ():
+        model.summary()
+    return 2 if found is None else 0 if found else 1
+
+
+def view(arguments: list[str]) -> int:
+    """Show the interactive page of the models of a file, or write that of one."""
+    import argparse
+
+    parser = argparse.ArgumentParser("anabranch view")
+    parser.add_argument("file", metavar="FILE[:NAME]", help="a script, a module or a .keras file")
+    parser.add_argument("--out", metavar="PAGE.html", help="write the page instead of opening a browser")
+    try:
+        given = parser.parse_args(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    found = _models(given.file)
+    if given.out and found and len(found) > 1:
+        names = ", ".join(model.name for model in found)
+        print(f"anabranch: {given.file} has several models, and --out takes one: {names}; add :NAME", file=sys.stderr)
+        return 2
+    for model in found or ():
+        model.view(given.out, open=not given.out)
+    return 2 if found is None else 0 if found else 1
+
+
+def _models(argument: str) -> list[Any] | None:
+    """Return the models of a script, module or file, or the one named after a colon; None where there is no such file."""
+    name, colon, wanted = argument.rpartition(":")
+    if not colon or os.path.exists(argument):
+        name, wanted = argument, ""
+    if name.endswith(".keras"):
+        return _saved(name)
     names = _names(name)
     if names is None:
-        return 2
+        return None
     from anabranch.models import Model
 
     found = {key: value for key, value in names.items() if isinstance(value, Model)}
@@ -194,10 +227,19 @@ def summary(arguments: list[str]) -> int:
     if not models:
         looked = f"model called {wanted!r}" if wanted else "model"
         print(f"anabranch: {name} leaves no {looked}; it has: {', '.join(found) or 'none'}", file=sys.stderr)
-        return 1
-    for model in dict.fromkeys(models.values()):
-        model.summary()
-    return 0
+    return list(dict.fromkeys(models.values()))
+
+
+def _saved(name: str) -> list[Any]:
+    """Return the model of a file, none where it cannot be read, which is then said."""
+    from anabranch._errors import AnabranchError
+    from anabranch.models import load_model
+
+    try:
+        return [load_model(name, compile=False)]
+    except AnabranchError as error:
+        print(f"anabranch: {error.plain()}", file=sys.stderr)
+        return []
 
 
 def _names(name: str) -> dict[str, object] | None:
@@ -278,5 +320,5 @@ def doctor(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "run": run, "demo": demo, "summary": summary, "inspect": inspect, "convert": convert, "doctor": doctor,
+    "run": run, "demo": demo, "summary": summary, "view": view, "inspect": inspect, "convert": convert, "doctor": doctor,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,6 +93,7 @@ def states() -> Iterator[Target]:
 
 def asked() -> Iterator[Target]:
     """Yield what is asked of a model's structure, and the parts of a custom step."""
+    yield method("Model.view", small, lambda: {"path": os.devnull, "open": False, "compare": small(), "probe": None})
     yield method("Model.diff", small, lambda: {"other": small()})
     yield method("Model.explain_execution", small)
     yield method("Model.select", small, lambda: {"selector": "body"})

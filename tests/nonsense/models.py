@@ -51,6 +51,7 @@ def insight() -> Iterator[Target]:
     yield function("insight.diff", asking.diff, lambda: {"old": small(), "new": small()})
     labelled = {"x": np.eye(4, dtype="float32"), "y": np.arange(4) % 2, "class_names": ["a", "b"], "batch_size": 2, "count": 3}
     yield function("insight.mistakes", asking.mistakes, lambda: {"model": small(), **labelled})
+    yield function("insight.page", asking.page, lambda: {"model": small(), "compare": small(), "probe": None})
     yield function("insight.summarise", asking.summarise, lambda: {"model": small()})
     yield function("insight.summary", asking.summary, lambda: {"model": small(), "print_fn": lambda text: None})
 

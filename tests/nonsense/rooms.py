@@ -57,7 +57,7 @@ LEFT_OUT = {
          "datasets.fashion_mnist.load_data"), "downloads: tests/datasets"),
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     "insight.Diff": "a record", "insight.Mistake": "a record", "insight.Mistakes": "a record",
-    "insight.Row": "a record", "insight.Summary": "a record",
+    "insight.Row": "a record", "insight.Summary": "a record", "insight.View": "what insight.page returns",
 }  # fmt: skip
 
 

@@ -134,8 +134,8 @@ class Operation:
         """Return its kind as the table of layers shows it: the class, in Keras's words."""
         return type(self).__name__
 
-    def written_code(self, *, named: bool = True) -> str:
-        """Return the code that made it: ``Dense(3, activation='relu')``; unless ``named``, without a name."""
+    def written_code(self, *, named: bool = True, whole: bool = False) -> str:
+        """Return the code that made it: ``Dense(3, activation='relu')``; with its name if ``named``, uncut if ``whole``."""
         return f"{self.kind_name()}(…)"
 
     def settings_by_name(self) -> dict[str, Any]:

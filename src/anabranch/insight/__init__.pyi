@@ -3,3 +3,4 @@ from .differences import Change as Change, Diff as Diff, diff as diff
 from .linting import Finding as Finding, Findings as Findings, lint as lint, warn_of_findings as warn_of_findings
 from .mistaken import Mistake as Mistake, Mistakes as Mistakes, mistakes as mistakes
 from .summaries import Summary as Summary, summarise as summarise, summary as summary
+from .view.page import View as View, page as page

@@ -171,8 +171,8 @@ class Configured(TorchMembers):
         own = self.get_config() if self.writes_config else own_settings(self)
         return base_settings(self) | own | {"dtype": self.dtype_policy.name}
 
-    def written_code(self, *, named: bool = True) -> str:
-        """Return the code that makes this layer, for errors: ``Dense(3, activation='relu')``."""
+    def written_code(self, *, named: bool = True, whole: bool = False) -> str:
+        """Return the code that makes this layer, for errors: ``Dense(3, activation='relu')``; unless ``whole``, shortened."""
         args, kwargs = self._arguments
         known = given(self)
         words = [*map(repr, known.positional)]
@@ -184,7 +184,7 @@ class Configured(TorchMembers):
                 words.append(repr(now))
             elif name in kwargs or now is not value:
                 words.append(f"{name}={now!r}")
-        return shortened(type(self).__name__, words)
+        return shortened(type(self).__name__, words, whole)
 
 
 class Parameters(NamedTuple):
@@ -232,10 +232,10 @@ def taken(kind: type) -> list[str]:
     return [*parameters(kind.__init__).defaults, *BASE_ARGUMENTS]  # type: ignore[misc]  # of the class itself
 
 
-def shortened(kind: str, words: list[str]) -> str:
-    """Return the code of a call with these arguments, without them where they are long."""
+def shortened(kind: str, words: list[str], whole: bool = False) -> str:
+    """Return the code of a call with these arguments, without them where they are long, unless it is wanted ``whole``."""
     text = ", ".join(words)
-    return f"{kind}({text if len(text) <= LONGEST else '…'})"
+    return f"{kind}({text if whole or len(text) <= LONGEST else '…'})"
 
 
 class Given(NamedTuple):

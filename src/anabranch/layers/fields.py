@@ -362,10 +362,10 @@ class FieldLayer(Layer, Configurable):
         state[key] = made = Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes)
         state["_weights"] = (*self._weights, made)
 
-    def written_code(self, *, named: bool = True) -> str:
+    def written_code(self, *, named: bool = True, whole: bool = False) -> str:
         """Return the code that makes this layer, without the settings that are as by default."""
         if self.captures:
-            return super().written_code(named=named)
+            return super().written_code(named=named, whole=whole)
         held = self.__dict__
         words: list[str] = []
         for each in self.fields.values():
@@ -375,7 +375,7 @@ class FieldLayer(Layer, Configurable):
                 words.append(shown if leads else f"{each.name}={shown}")
         if named and self._named:
             words.append(f"name={self.explicit_name!r}")
-        return shortened(type(self).__name__, words)
+        return shortened(type(self).__name__, words, whole)
 
     __repr__ = Layer.__repr__
 

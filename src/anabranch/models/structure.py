@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anabranch.graph.paths import Selector
     from anabranch.insight.differences import Diff
     from anabranch.insight.linting import Findings
+    from anabranch.insight.view.page import View
 
 
 @bound_methods
@@ -323,6 +324,35 @@ class Structure(Trainer):
             self, line_length=line_length, positions=positions, print_fn=print_fn, expand_nested=expand_nested,
             show_trainable=show_trainable, layer_range=layer_range, columns=columns, expand_shared=expand_shared,
         )  # fmt: skip
+
+    @checked
+    def view(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        open: bool = True,
+        compare: Structure | None = None,
+        probe: training.Probe | None = None,
+    ) -> View:
+        """Show the model as an interactive page, in a browser or in the notebook; it is one file and needs no network.
+
+        Args:
+            path: a file, such as ``"model.html"``, to write the page to.
+            open: whether a browser opens it, outside of notebooks, which show what this returns.
+            compare: a newer model to show beside this one, with what differs marked.
+            probe: numbers of a batch to color by, from ``probe``.
+
+        Returns:
+            A ``View``: ``html`` is the page, ``save(path)`` writes it.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(x), name="small")
+            >>> model.view(open=False).html.splitlines()[0]
+            '<!doctype html>'
+        """
+        found: View = insight.page(self, compare, probe)
+        return found.show(path, open)
 
     def save(
         self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True

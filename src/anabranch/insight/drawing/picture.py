@@ -248,7 +248,7 @@ def _box(operation: Operation, name: str, path: str, specs: Sequence[Spec]) -> B
         path, "", path, name, kind or operation.summary_kind(), role, (), tuple(spec.shape for spec in specs),
         tuple(spec.dtype for spec in specs), sum(weight.size for weight in weights) if operation.built else None,
         operation.trainable if weights else None, _activation(operation),
-        operation.written_code(named=False) if role == "layer" else "", str(operation.made_at or ""),
+        operation.written_code(named=False, whole=True) if role == "layer" else "", str(operation.made_at or ""),
     )  # fmt: skip
 
 
