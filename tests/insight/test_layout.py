@@ -3,16 +3,19 @@
 import functools
 import itertools
 import random
+from typing import get_args
 
 import pytest
 from drawn_models import DRAWN, gan, resnet, toy_resnet, unet
 from random_graphs import build, sketch_of
 
-from anabranch.insight.drawing.layout import DIRECTIONS, Layout, Line, layout
+from anabranch.insight.drawing.layout import Direction, Layout, Line, layout
 from anabranch.insight.drawing.picture import Box, Edge, Picture
 from anabranch.insight.drawing.placing import Rect, Size
 from anabranch.insight.drawing.repeats import condensed, with_repeats
 from anabranch.insight.drawing.scene import scene
+
+DIRECTIONS = get_args(Direction)
 
 
 @functools.cache
@@ -20,7 +23,7 @@ def picture_of(name: str) -> Picture:
     return condensed(with_repeats(Picture.of(DRAWN[name]())))
 
 
-def placed(picture: Picture, rankdir: str = "TB", right_angles: bool = True) -> Layout:
+def placed(picture: Picture, rankdir: Direction = "TB", right_angles: bool = True) -> Layout:
     sizes = {box.id: Size(60 + 7 * len(box.name), 20 if box.group else 30 + len(box.kind)) for box in picture.boxes}
     return layout(picture, sizes, rankdir, right_angles)
 
@@ -90,7 +93,7 @@ def touches(point: tuple[float, float], rect: Rect) -> bool:
 
 @pytest.mark.parametrize("rankdir", DIRECTIONS)
 @pytest.mark.parametrize("name", DRAWN)
-def test_drawn_models(name: str, rankdir: str) -> None:
+def test_drawn_models(name: str, rankdir: Direction) -> None:
     picture = picture_of(name)
     check(picture, placed(picture, rankdir))
     check(picture, placed(picture, rankdir, right_angles=False))

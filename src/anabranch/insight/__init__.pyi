@@ -1,5 +1,7 @@
 from .columns import Row as Row
 from .differences import Change as Change, Diff as Diff, diff as diff
+from .drawing.drawn import Drawing as Drawing, draw as draw
+from .drawing.notebook import html_of as html_of
 from .linting import Finding as Finding, Findings as Findings, lint as lint, warn_of_findings as warn_of_findings
 from .mistaken import Mistake as Mistake, Mistakes as Mistakes, mistakes as mistakes
 from .summaries import Summary as Summary, summarise as summarise, summary as summary

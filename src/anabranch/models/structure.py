@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from anabranch import _tree, engine, exchange, insight, saving, training
 from anabranch._arguments import checked
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from anabranch.graph.paths import Selector
     from anabranch.insight.differences import Diff
+    from anabranch.insight.drawing.drawn import Drawing, Settings
     from anabranch.insight.linting import Findings
     from anabranch.insight.view.page import View
 
@@ -353,6 +354,26 @@ class Structure(Trainer):
         """
         found: View = insight.page(self, compare, probe)
         return found.show(path, open)
+
+    def draw(self, **settings: Unpack[Settings]) -> Drawing:
+        """Return a drawing, which notebooks show: the trunk straight, skips around it, repeated blocks once, with ``×9``.
+
+        Args:
+            **settings: those of ``insight.draw``: ``expand_nested``, ``rankdir="LR"``, ``show_params``, ``theme="dark"`` ….
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.draw()
+            <Drawing of functional: 3 boxes, 2 edges>
+        """
+        found: Drawing = insight.draw(self, **settings)
+        return found
+
+    def _repr_html_(self) -> str:
+        found: str = insight.html_of(self)
+        return found
 
     def save(
         self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True

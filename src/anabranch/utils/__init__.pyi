@@ -16,4 +16,5 @@ from .objects import (
     register_keras_serializable as register_keras_serializable,
     serialize_keras_object as serialize_keras_object,
 )
+from .pictures import model_to_dot as model_to_dot, plot_model as plot_model
 from .seeding import set_random_seed as set_random_seed

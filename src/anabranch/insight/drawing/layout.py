@@ -8,14 +8,14 @@ their sizes allow and drawn to what they are connected to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from anabranch._errors import ArgumentError
 from anabranch.insight.drawing.picture import Picture
 from anabranch.insight.drawing.placing import Placed, Placing, Rect, Size
 from anabranch.insight.drawing.plan import Level, Plan, plan as plan_of
 
-DIRECTIONS = ("TB", "LR", "BT", "RL")
+Direction: TypeAlias = Literal["TB", "LR", "BT", "RL"]
+"""Where the flow goes: down, right, up, left."""
 
 
 class Line(NamedTuple):
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
     width: float
     height: float
-    rankdir: str
+    rankdir: Direction
     boxes: dict[str, Rect]
     titles: dict[str, Rect]
     """Where the titles of groups go."""
@@ -41,19 +41,17 @@ class Layout(NamedTuple):
 
 
 def layout(
-    picture: Picture, sizes: Mapping[str, Size], rankdir: str = "TB", right_angles: bool = True, plan: Plan | None = None
+    picture: Picture, sizes: Mapping[str, Size], rankdir: Direction = "TB", right_angles: bool = True, plan: Plan | None = None
 ) -> Layout:
     """Return where everything goes.
 
     Args:
         picture: what is drawn.
         sizes: of every box; of a group, that of its title.
-        rankdir: where the flow goes: ``"TB"`` (down), ``"LR"`` (right), ``"BT"`` or ``"RL"``.
+        rankdir: where the flow goes.
         right_angles: whether edges turn at right angles; else they are curves or slanted lines between rows.
         plan: the plan of the picture, where it is known.
     """
-    if rankdir not in DIRECTIONS:
-        raise ArgumentError("rankdir is a direction.", expected=", ".join(map(repr, DIRECTIONS)), got=repr(rankdir))
     levels = plan_of(picture) if plan is None else plan
     placed: dict[str, Placed] = {}
     for group in [*(box.id for box in reversed(picture.boxes) if box.group), ""]:
@@ -64,7 +62,9 @@ def layout(
 class _Assembly:
     """The levels put into each other, turned to where the flow goes."""
 
-    def __init__(self, picture: Picture, levels: Plan, placed: Mapping[str, Placed], rankdir: str, right_angles: bool) -> None:
+    def __init__(
+        self, picture: Picture, levels: Plan, placed: Mapping[str, Placed], rankdir: Direction, right_angles: bool
+    ) -> None:
         self.picture = picture
         self.levels = levels
         self.placed = placed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from anabranch.insight.drawing.picture import Box
 
@@ -64,7 +64,8 @@ DARK = Theme(
         "model": Look("#51290d", "#fb923c"), "other": Look("#2a3441", "#94a3b8"),
     },
 )  # fmt: skip
-THEMES = {"light": LIGHT, "dark": DARK}
+ThemeName: TypeAlias = Literal["light", "dark"]
+THEMES: dict[ThemeName, Theme] = {"light": LIGHT, "dark": DARK}
 
 
 def style_sheet(theme: Theme, scope: str) -> str:

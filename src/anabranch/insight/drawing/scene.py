@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from anabranch.graph import Shape
-from anabranch.insight.drawing.layout import Layout, layout
+from anabranch.insight.drawing.layout import Direction, Layout, layout
 from anabranch.insight.drawing.letters import width_of
 from anabranch.insight.drawing.looks import family
 from anabranch.insight.drawing.picture import Box, Picture
@@ -17,6 +17,8 @@ MARGIN = 16.0
 LARGE, SMALL = 13.0, 11.0  # sizes of letters
 LEADING = 1.35
 SIDE, ABOVE = 12.0, 7.0  # between a box's text and its border
+Splines: TypeAlias = Literal["ortho", "curved", "spline", "line", "polyline"]
+"""How lines turn: at right angles, as curves, as slanted lines."""
 CORNER = 7.0  # radius at which lines turn
 
 
@@ -86,15 +88,19 @@ class Scene(NamedTuple):
     lines: list[Path]
     boxes: list[Frame]
 
+    def written(self) -> str:
+        """Return all that is written in it."""
+        return "".join(text.word.text for frame in (*self.groups, *self.boxes) for text in frame.texts)
 
-def scene(picture: Picture, shown: Shown | None = None, rankdir: str = "TB", splines: str = "ortho") -> Scene:
+
+def scene(picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB", splines: Splines = "ortho") -> Scene:
     """Return the shapes of a picture.
 
     Args:
         picture: what is drawn.
         shown: what is written in boxes.
         rankdir: where the flow goes.
-        splines: how lines turn: ``"ortho"`` (right angles), ``"curved"``, ``"spline"``, ``"line"``, ``"polyline"`` (straight).
+        splines: how lines turn.
     """
     shown = shown or Shown()
     narrow = rankdir in ("LR", "RL")
@@ -128,7 +134,7 @@ def words_of(box: Box, shown: Shown, narrow: bool = False) -> list[list[Word]]:
         first.append(Word(box.activation, LARGE, False, "strong", 5))
     details = []
     if shown.names and box.role != "function":
-        details.append(box.name + (f"@{box.id.rpartition('@')[2]} · shared" if box.calls > 1 and "@" in box.id else ""))
+        details.append(name_of(box))
     if shown.shapes:
         details.append(_shapes(box.output_shapes))
     rest = []
@@ -143,12 +149,15 @@ def words_of(box: Box, shown: Shown, narrow: bool = False) -> list[list[Word]]:
     return [first, *([Word(line)] for line in [*lines, " · ".join(rest)] if line)]
 
 
+def name_of(box: Box) -> str:
+    """Return the name, of a shared layer with the call: ``embedding@1 · shared``."""
+    shared = box.calls > 1 and box.role != "repeat"
+    return f"{box.name}@{box.id.rpartition('@')[2]} · shared" if shared else box.name
+
+
 def title_of(group: Box) -> list[list[Word]]:
     """Return the title of a group: its name, or how often it repeats."""
-    words = [Word(group.name, LARGE, True, "strong")]
-    if group.role == "model":
-        words.append(Word(group.kind, SMALL, before=7))
-    return [words]
+    return [[Word(name_of(group), LARGE, True, "strong")]]
 
 
 def tooltip(box: Box) -> str:
@@ -208,7 +217,7 @@ def _moved(rect: Rect) -> Rect:
 # Lines
 
 
-def _lines(picture: Picture, placed: Layout, splines: str) -> list[Path]:
+def _lines(picture: Picture, placed: Layout, splines: Splines) -> list[Path]:
     """Return the lines, each once, and the heads of their arrows."""
     sideways = placed.rankdir in ("LR", "RL")
     sign = -1 if placed.rankdir in ("BT", "RL") else 1
@@ -227,7 +236,7 @@ def _lines(picture: Picture, placed: Layout, splines: str) -> list[Path]:
     return sorted([*lines.values()], key=lambda path: "skip" not in path.style) + list(heads.values())
 
 
-def _commands(points: list[tuple[float, float]], sideways: bool, splines: str) -> list[tuple[str, tuple[float, ...]]]:
+def _commands(points: list[tuple[float, float]], sideways: bool, splines: Splines) -> list[tuple[str, tuple[float, ...]]]:
     """Return a line as commands: right angles with round corners, curves that leave and arrive along the flow, or straight."""
     found: list[tuple[str, tuple[float, ...]]] = [("M", points[0])]
     for number, (here, there) in enumerate(itertools.pairwise(points)):

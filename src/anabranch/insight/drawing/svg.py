@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from anabranch.insight.drawing.looks import DARK, LIGHT, THEMES, style_sheet
+from anabranch.insight.drawing.looks import DARK, LIGHT, THEMES, ThemeName, style_sheet
 from anabranch.insight.drawing.scene import Frame, Path, Scene
 
 
-def to_svg(scene: Scene, theme: str | None = None, background: bool = False) -> str:
+def to_svg(scene: Scene, theme: ThemeName | None = None, background: bool = False) -> str:
     """Return the SVG.
 
     Args:
