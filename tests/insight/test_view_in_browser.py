@@ -306,6 +306,7 @@ def large(branches: int = 250, depth: int = 20) -> Model:
     return Model(x, h, name="large")
 
 
+@pytest.mark.slow
 def test_5000_boxes_stay_smooth(opened: Opened, request: pytest.FixtureRequest) -> None:
     model = large()
     begun = time.perf_counter()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from html import escape
 from typing import Any, NamedTuple
 
 from anabranch._errors import ArgumentError
+from anabranch._tables import Column, Table, terminal_width
 
 
 class ProbeRow(NamedTuple):
@@ -76,23 +78,28 @@ class Probe(NamedTuple):
         """Return the gradient's norm along each edge by source, target and the number of the target's input."""
         return {(e.source, e.target, e.input): e.gradient_norm for e in self.edges if e.gradient_norm is not None}
 
-    def text(self) -> str:
-        """Return the rows as a table."""
-        header = ("call", "mean", "std", "zeros", "min", "max", "non-finite", "gradient")
-        cells = [
-            (row.id, *map(_shown, row[3:6]), *map(_shown, row[6:8]), str(row.non_finite), _shown(row[9])) for row in self.rows
-        ]
-        widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-        lines = [
-            "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
-            for line in (header, *cells)
-        ]
-        mode = "training" if self.training else "inference"
+    def text(self, width: int | None = None) -> str:
+        """Return the rows as a table, fitted to a width."""
+        return f"{self._title()}\n{self._table().text(width)}"
+
+    def html(self) -> str:
+        """Return the rows as a table for notebooks."""
+        return f"<p>{escape(self._title())}</p>{self._table().html()}"
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def _title(self) -> str:
         loss = "" if self.loss is None else f", loss {self.loss:.4g}"
-        return "\n".join([f"{self.model}: one batch in {mode} mode{loss}", *lines])
+        return f"{self.model}: one batch in {'training' if self.training else 'inference'} mode{loss}"
+
+    def _table(self) -> Table:
+        titles = ("mean", "std", "zeros", "min", "max", "non-finite", "gradient")
+        rows = [(row.id, *(_shown(getattr(row, name)) for name in METRICS)) for row in self.rows]
+        return Table([Column("call"), *(Column(title, right=True) for title in titles)], rows)
 
     def __str__(self) -> str:
-        return self.text()
+        return self.text(terminal_width())
 
     def json(self) -> str:
         """Return rows, edges and weights as JSON; null for numbers that are not finite."""
