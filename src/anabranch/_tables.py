@@ -45,7 +45,14 @@ class Table(NamedTuple):
         if width is None or sum(widest) <= (room := width - GAP * (len(widest) - 1)):
             return widest
         for level in range(len(_BREAKS)):
-            least = [max(_least(line, level) for line in _all(column)) for column in columns]
+            least = [
+                max(
+                    _least(line, level if place == 0 or not kind.right else None)
+                    for place, cell in enumerate(column)
+                    for line in cell
+                )
+                for kind, column in zip(self.columns, columns, strict=True)
+            ]
             least = [min(a, b) for a, b in zip(least, widest, strict=True)]
             if sum(least) <= room:
                 return _shared(widest, least, room)
@@ -118,8 +125,10 @@ def _pieces(text: str, width: int, level: int = 0) -> Iterable[str]:
             yield from _pieces(piece, width, level + 1)
 
 
-def _least(line: str, level: int) -> int:
-    """Return the least width that a line fits into, broken at one level."""
+def _least(line: str, level: int | None) -> int:
+    """Return the least width that a line fits into, broken at one level; None: as it is, as numbers are."""
+    if level is None:
+        return _length(line)
     found = _BRANCH.match(line)
     begin = len(found[0]) if found else 0
     pieces = _BREAKS[level].split(line[begin:])
@@ -186,3 +195,32 @@ def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
     '<table><tr><th>Weight</th><th></th></tr><tr><td>shape</td><td>(2, 3)</td></tr></table>'
     """
     return Table([Column(title), Column("")], [(name, str(value)) for name, value in pairs]).html()
+
+
+UNITS = ("", "k", "M", "G", "T", "P")
+
+
+def number_text(number: float) -> str:
+    """Return a number in steps of 1,000: ``4.09 G``.
+
+    >>> number_text(4_089_184_256), number_text(950)
+    ('4.09 G', '950')
+    """
+    for unit in UNITS[:-1]:
+        if abs(number) < 1000:
+            return f"{number:.2f} {unit}" if unit else f"{number:g}"
+        number /= 1000
+    return f"{number:.2f} {UNITS[-1]}"
+
+
+def bytes_text(count: float) -> str:
+    """Return bytes in steps of 1,024, in Keras's words.
+
+    >>> bytes_text(1536)
+    '1.50 KB'
+    """
+    for unit in ("B", "KB", "MB"):
+        if count < 1024:
+            return f"{count:.2f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GB"

@@ -52,6 +52,8 @@ def insight() -> Iterator[Target]:
     labelled = {"x": np.eye(4, dtype="float32"), "y": np.arange(4) % 2, "class_names": ["a", "b"], "batch_size": 2, "count": 3}
     yield function("insight.mistakes", asking.mistakes, lambda: {"model": small(), **labelled})
     yield function("insight.page", asking.page, lambda: {"model": small(), "compare": small(), "probe": None})
+    yield function("insight.cost", asking.cost, lambda: {"model": small()})
+    yield function("insight.register_cost", asking.register_cost, lambda: {"kind": type("Own", (layers.Layer,), {})})
     yield function("insight.summarise", asking.summarise, lambda: {"model": small()})
     yield function("insight.summary", asking.summary, lambda: {"model": small(), "print_fn": lambda text: None})
 

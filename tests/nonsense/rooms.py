@@ -58,6 +58,7 @@ LEFT_OUT = {
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     "insight.Diff": "a record", "insight.Mistake": "a record", "insight.Mistakes": "a record",
     "insight.Row": "a record", "insight.Summary": "a record", "insight.View": "what insight.page returns",
+    **dict.fromkeys(("insight.Call", "insight.Cost", "insight.CostRow", "insight.Stage"), "a record"),
 }  # fmt: skip
 
 

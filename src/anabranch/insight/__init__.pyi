@@ -1,4 +1,7 @@
 from .columns import Row as Row
+from .costs.counting import cost as cost
+from .costs.report import Cost as Cost, CostRow as CostRow
+from .costs.work import Call as Call, Stage as Stage, register_cost as register_cost
 from .differences import Change as Change, Diff as Diff, diff as diff
 from .drawing.drawn import Drawing as Drawing, draw as draw
 from .drawing.notebook import html_of as html_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, unknown
-from anabranch._tables import Column, Table
+from anabranch._tables import Column, Table, bytes_text, number_text
 
 if TYPE_CHECKING:
     from anabranch.graph import Shape
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT = ("output_shape", "params", "connected_to")
 HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 UNKNOWN = "?"
+OF_COST = frozenset(("macs", "activation_bytes", "receptive_field", "stride"))
 
 
 class Row(NamedTuple):
@@ -23,7 +24,7 @@ class Row(NamedTuple):
     ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, and empty
     while they are not known; ``masked`` says which of them carry a mask. ``params`` is None before it is built, ``trainable``
     None without weights. ``shared`` is True where an earlier row has the same weights, so that ``params`` is 0. ``site`` is the
-    user's line that called it.
+    user's line of the call. What is last follows from the cost of one sample, where a column asks for it.
     """
 
     name: str
@@ -39,6 +40,10 @@ class Row(NamedTuple):
     dtypes: list[str]
     shared: bool
     site: str
+    macs: int | None = None
+    activation_bytes: int | None = None
+    receptive_field: tuple[int | None, ...] | None = None
+    stride: tuple[float, ...] | None = None
 
 
 class Shows(NamedTuple):
@@ -62,6 +67,18 @@ def _output_lines(row: Row) -> list[str]:
     return [f"{shape}{' + mask' * masked}" for shape, masked in zip(row.shapes, row.masked, strict=True)] or [UNKNOWN]
 
 
+def _number(count: int | None) -> str:
+    return UNKNOWN if count is None else number_text(count)
+
+
+def _bytes(count: int | None) -> str:
+    return UNKNOWN if count is None else bytes_text(count)
+
+
+def _along(sizes: Sequence[float | None] | None) -> str:
+    return UNKNOWN if sizes is None else "×".join("all" if size is None else f"{size:g}" for size in sizes) or "-"
+
+
 _YES = {True: "Y", False: "N", None: "-"}
 
 COLUMNS: dict[str, Shows] = {
@@ -79,6 +96,12 @@ COLUMNS: dict[str, Shows] = {
     "params": Shows("Param #", True, lambda row: [_params(row)], lambda row: row.params),
     "connected_to": Shows("Connected to", False, lambda row: row.connected_to or ["-"], lambda row: row.connected_to),
     "trainable": Shows("Trainable", False, lambda row: [_YES[row.trainable]], lambda row: row.trainable),
+    "macs": Shows("MACs", True, lambda row: [_number(row.macs)], lambda row: row.macs),
+    "activation_bytes": Shows(
+        "Activations", True, lambda row: [_bytes(row.activation_bytes)], lambda row: row.activation_bytes
+    ),
+    "receptive_field": Shows("Field", True, lambda row: [_along(row.receptive_field)], lambda row: row.receptive_field),
+    "stride": Shows("Stride", True, lambda row: [_along(row.stride)], lambda row: row.stride),
     "mask": Shows("Mask", False, lambda row: [_YES[masked] for masked in row.masked] or ["-"], lambda row: any(row.masked)),
     "source": Shows("Source", False, lambda row: [row.site or "-"], lambda row: row.site),
 }

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, nearest, printable
-from anabranch._tables import GAP, Table, terminal_width, wrapped_line
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, printable
+from anabranch._tables import GAP, Table, bytes_text, terminal_width, wrapped_line
 from anabranch.graph import AnyModel, Graph, Node, Operation, Weight, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
-from anabranch.insight.columns import DEFAULT, Row, checked_columns, record, table
+from anabranch.insight.columns import DEFAULT, OF_COST, Row, checked_columns, record, table
+
+if TYPE_CHECKING:
+    from anabranch.insight.costs.report import CostRow
 
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ class Summary(NamedTuple):
     """A model's rows, and the totals of the whole model.
 
     ``columns`` are those that text and HTML show beside the layer, None Keras's; ``connected`` is False where layers follow
-    each other, so that these say nothing of connections.
+    each other, so that these say nothing of connections. ``hint`` says why the numbers of a column are not known.
     """
 
     model: str
@@ -35,6 +38,7 @@ class Summary(NamedTuple):
     bytes_total: int
     bytes_trainable: int
     columns: tuple[str, ...] | None = None
+    hint: str = ""
 
     def text(
         self, line_length: int | None = None, positions: Sequence[float] | None = None, show_trainable: bool = False
@@ -62,11 +66,12 @@ class Summary(NamedTuple):
         """Return the lines below the table."""
         rest, rest_bytes = self.total - self.trainable, self.bytes_total - self.bytes_trainable
         lines = [
-            f"Total params: {self.total:,} ({_size(self.bytes_total)})",
-            f"Trainable params: {self.trainable:,} ({_size(self.bytes_trainable)})",
-            f"Non-trainable params: {rest:,} ({_size(rest_bytes)})",
+            f"Total params: {self.total:,} ({bytes_text(self.bytes_total)})",
+            f"Trainable params: {self.trainable:,} ({bytes_text(self.bytes_trainable)})",
+            f"Non-trainable params: {rest:,} ({bytes_text(rest_bytes)})",
         ]
-        return lines if all(row.params is not None for row in self.rows) else [*lines, HINT]
+        hints = [HINT] * any(row.params is None for row in self.rows) + [self.hint] * bool(self.hint)
+        return [*lines, *hints]
 
     def records(self) -> list[dict[str, object]]:
         """Return a flat dict for each row, with every column; ``pandas.DataFrame`` takes the list."""
@@ -150,9 +155,12 @@ def summarise(
         connected = all(node.operation in layers for node in graph.nodes if not node.inputs)
     if layer_range is not None:
         rows = _between(rows, layer_range)
+    hint = ""
+    if chosen and not OF_COST.isdisjoint(chosen):
+        rows, hint = _with_costs(model, rows)
     weights, training = model.weights, model.trainable_weights
     totals = _count(weights), _count(training), _bytes(weights), _bytes(training)
-    return Summary(model.name, rows, connected, *totals, chosen)
+    return Summary(model.name, rows, connected, *totals, chosen, hint)
 
 
 @checked
@@ -261,6 +269,33 @@ def _of_calls(calls: list[list[T]]) -> list[T]:
     return calls[0] if calls and alike else [item for call in calls for item in call]
 
 
+def _with_costs(model: AnyModel, rows: list[Row]) -> tuple[list[Row], str]:
+    """Return the rows with what their calls cost, and why that is not known where it is not."""
+    from anabranch.insight.costs.counting import cost  # which a plain table does without
+
+    try:
+        found = cost(model).rows
+    except AnabranchError as error:
+        return rows, " ".join(filter(None, (error.fact, error.repair)))
+    sums: dict[str, tuple[int | None, int]] = {}
+    last: dict[str, CostRow] = {}
+    for row in found:
+        groups = {row.path[:place] for place, letter in enumerate(row.path) if letter == "/"}
+        for path in {row.id, row.path, *groups}:
+            macs, size = sums.get(path, (0, 0))
+            sums[path] = None if macs is None or not row.known else macs + row.macs, size + row.activation_bytes
+            last[path] = row
+    return [_with_cost(row, sums, last) for row in rows], ""
+
+
+def _with_cost(row: Row, sums: dict[str, tuple[int | None, int]], last: dict[str, CostRow]) -> Row:
+    if row.path not in sums:  # the Input of a nested model
+        return row._replace(macs=0, activation_bytes=0, receptive_field=(), stride=())
+    macs, size = sums[row.path]
+    of_last = last[row.path]
+    return row._replace(macs=macs, activation_bytes=size, receptive_field=of_last.receptive_field, stride=of_last.stride)
+
+
 def _between(rows: list[Row], layer_range: Sequence[str]) -> list[Row]:
     """Return the rows from the first that fits one pattern to the last that fits the other; nested rows follow theirs."""
     if isinstance(layer_range, str) or len(layer_range) != 2:
@@ -296,12 +331,3 @@ def _count(weights: Iterable[Weight]) -> int:
 
 def _bytes(weights: Iterable[Weight]) -> int:
     return sum(weight.size * BYTES.get(weight.dtype, 4) for weight in weights)
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("B", "KB", "MB"):
-        if amount < 1024:
-            return f"{amount:.2f} {unit}"
-        amount /= 1024
-    return f"{amount:.2f} GB"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.graph.paths import Selector
+    from anabranch.insight.costs.report import Cost
+    from anabranch.insight.costs.sizes import InputShape
     from anabranch.insight.differences import Diff
     from anabranch.insight.drawing.drawn import Drawing, Settings
     from anabranch.insight.linting import Findings
@@ -225,6 +227,27 @@ class Structure(Trainer):
         found: Diff = insight.diff(self, other)
         return found
 
+    def cost(
+        self, batch: int | None = None, input_shape: InputShape = None, dtype: str | None = None, optimizer: Any = None
+    ) -> Cost:
+        """Return what the model costs, call by call and in total: products, operations, bytes, receptive fields, peak memory.
+
+        Args:
+            batch: the batch's size; None: that of the Input, or 1.
+            input_shape: shape of the input without the batch, where the Input leaves sizes open; a list or dict for several.
+            dtype: float type of weights and values; None: their own.
+            optimizer: its name or the object, whose state is counted; None: that of ``compile``, or none.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
+            >>> model.cost().macs, model.cost(batch=32).macs
+            (40, 1280)
+        """
+        found: Cost = insight.cost(self, batch, input_shape, dtype, optimizer)
+        return found
+
     @checked
     def lint(
         self, x: object = None, y: object = None, *, ignore: str | Collection[str] = (), select: str | Collection[str] = ()
@@ -310,8 +333,8 @@ class Structure(Trainer):
             expand_nested: whether nested models' layers are rows too.
             show_trainable: whether a column says which layers train.
             layer_range: names of the first and the last layer to show.
-            columns: of "type", "input_shape", "output_shape", "dtype", "params", "connected_to", "trainable", "mask" and
-                "source", which is the user's file and line.
+            columns: of "type", "input_shape", "output_shape", "dtype", "params", "connected_to", "trainable", "macs",
+                "activation_bytes", "receptive_field", "stride", "mask" and "source", which is the user's file and line.
             expand_shared: whether a layer that is called several times has a row for each call.
 
         Example:
