@@ -9,6 +9,7 @@ import pytest
 from drawn_models import DRAWN, gan, resnet, toy_resnet, unet
 from random_graphs import build, sketch_of
 
+from anabranch.insight.drawing import plan
 from anabranch.insight.drawing.layout import Direction, Layout, Line, layout
 from anabranch.insight.drawing.picture import Box, Edge, Picture
 from anabranch.insight.drawing.placing import Rect, Size
@@ -136,6 +137,18 @@ def test_random_pictures(seed: int) -> None:
         edges.append(Edge(leaves[a], leaves[b], rng.randrange(2), rng.randrange(3)))
     picture = Picture("random", "Model", boxes, edges, [])
     check(picture, placed(picture, DIRECTIONS[seed % 4], right_angles=seed % 3 > 0))
+
+
+def test_edges_share_their_way_to_a_box_that_takes_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = [*(Box(f"b{number}", name="b") for number in range(40)), Box("joined")]
+    edges = [*(Edge(f"b{n}", f"b{n + 1}") for n in range(39)), *(Edge(f"b{n}", "joined", 0, n) for n in range(40))]
+    picture = Picture("heads", "Model", boxes, edges, [])
+    apart = placed(picture)
+    monkeypatch.setattr(plan, "MOST_LINES", -400)
+    joined = placed(picture)
+    check(picture, apart)
+    check(picture, joined)
+    assert joined.width < apart.width / 2
 
 
 def middle(rect: Rect) -> float:

@@ -116,10 +116,13 @@ class _Assembly:
         passing = set()
         for group, level in self.levels.items():
             row_of = {cell: row for row, cells in enumerate(level.rows) for cell in cells}
+            turns = [self._turns(group, level, row_of, number) for number in range(len(level.strands))]
+            passes = [level.cells[strand.lower].kind == "line" for strand in level.strands]
             for edge, route in level.routes.items():
-                points = [point for number in route for point in self._piece(group, level, row_of, number)]
-                pieces.setdefault(edge, {})[group] = points
-                if any(level.cells[level.strands[number].lower].kind == "line" for number in route):
+                bent = [point for number in route for point in turns[number]]
+                ends = self._start(group, level, row_of, route[0]), self._end(group, level, row_of, route[-1])
+                pieces.setdefault(edge, {})[group] = [ends[0], *bent, ends[1]]
+                if any(passes[number] for number in route):
                     passing.add(edge)
         around = {box.id: box.parent for box in self.picture.boxes}
         leaving, arriving = self._ends_of_edges()
@@ -128,7 +131,7 @@ class _Assembly:
             held = pieces[number]
             outward, inward = _groups(source, around), _groups(target, around)
             way = [*(g for g in outward if g in held), *(g for g in reversed(inward) if g in held and g not in outward)]
-            points = [point for group in way for point in held[group]]
+            points = [self._point(*point) for group in way for point in held[group]]
             skips = number in passing and len(leaving[source]) > 1 and len(arriving[target]) > 1
             lines.append(Line(number, skips, _simple(points, self.rankdir in ("LR", "RL"))))
         return lines
@@ -142,24 +145,37 @@ class _Assembly:
             arriving.setdefault(edge.target, set()).add(edge.source)
         return leaving, arriving
 
-    def _piece(self, group: str, level: Level, row_of: dict[int, int], number: int) -> list[tuple[float, float]]:
-        """Return the points of one strand: out of its cell, across between the rows, into the next cell."""
+    # Across and along, from the corner of all
+
+    def _start(self, group: str, level: Level, row_of: Mapping[int, int], number: int) -> tuple[float, float]:
+        """Return where a strand leaves its upper cell."""
         placed, (x, y) = self.placed[group], self.corner[group]
+        cell, tensor = level.strands[number].upper, level.strands[number].tensor
+        row = row_of[cell]
+        leave = 0.0 if level.cells[cell].kind == "in" else (placed.tops[row] + placed.ends[row] + placed.lengths[cell]) / 2
+        return x + placed.middles[cell] + placed.starts[cell][tensor], y + leave
+
+    def _end(self, group: str, level: Level, row_of: Mapping[int, int], number: int) -> tuple[float, float]:
+        """Return where a strand arrives at its lower cell."""
+        placed, (x, y) = self.placed[group], self.corner[group]
+        cell = level.strands[number].lower
+        row = row_of[cell]
+        out = level.cells[cell].kind == "out"
+        arrive = placed.along if out else (placed.tops[row] + placed.ends[row] - placed.lengths[cell]) / 2
+        return x + placed.middles[cell] + placed.arrivals[number], y + arrive
+
+    def _turns(self, group: str, level: Level, row_of: Mapping[int, int], number: int) -> list[tuple[float, float]]:
+        """Return where a strand turns to go across, and back; nothing where it is straight."""
+        placed, (_, y) = self.placed[group], self.corner[group]
         strand = level.strands[number]
-        start = x + placed.middles[strand.upper] + placed.starts[strand.upper][strand.tensor]
-        end = x + placed.middles[strand.lower] + placed.arrivals[number]
-        upper, lower = row_of[strand.upper], row_of[strand.lower]
-        leave = y + (placed.tops[upper] + placed.ends[upper] + placed.lengths[strand.upper]) / 2
-        arrive = y + (placed.tops[lower] + placed.ends[lower] - placed.lengths[strand.lower]) / 2
-        if level.cells[strand.upper].kind == "in":
-            leave = y
-        if level.cells[strand.lower].kind == "out":
-            arrive = y + placed.along
-        turns = [(start, y + placed.ends[upper]), (end, y + placed.tops[lower])]
+        start, end = self._start(group, level, row_of, number)[0], self._end(group, level, row_of, number)[0]
+        if abs(start - end) < 0.01:
+            return []
+        below = placed.ends[row_of[strand.upper]]
         if self.right_angles:
-            track = y + placed.ends[upper] + placed.tracks.get(number, 0.0)
-            turns = [(start, track), (end, track)]
-        return [self._point(*point) for point in ((start, leave), *turns, (end, arrive))]
+            track = y + below + placed.tracks[number]
+            return [(start, track), (end, track)]
+        return [(start, y + below), (end, y + placed.tops[row_of[strand.lower]])]
 
 
 def _groups(box: str, around: Mapping[str, str]) -> list[str]:

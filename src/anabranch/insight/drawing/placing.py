@@ -20,6 +20,7 @@ PORT = 16.0  # between two ends at one box
 PADDING = 12.0
 ARROW = 8.0  # of a gap that lines run straight in, for the head of an arrow
 TRACK = 9.0  # between lines that run across in one gap
+MOST_TRACKS = 24  # beyond which lines share them, as nobody follows one among so many
 PASSES = 40
 
 
@@ -220,13 +221,17 @@ class Placing:
         for number in spans:
             shared.setdefault((strands[number].upper, strands[number].tensor), []).append(number)
         taken: list[list[tuple[float, float]]] = []
+        turn = 0
         # a line that arrives where another leaves is to turn first, so the ones that turn to the side of their arrival go first
         ordered = sorted(shared.values(), key=lambda held: _turning(spans[held[0]]))
         for held in ordered:
             places = [place for number in held for place in spans[number]]
             low, high = min(places) - 4, max(places) + 4
-            track = next((t for t, row in enumerate(taken) if all(high < a or b < low for a, b in row)), len(taken))
-            if track == len(taken):
+            free = (t for t, row in enumerate(taken) if all(high < a or b < low for a, b in reversed(row)))
+            track = next(free, len(taken))
+            if track == MOST_TRACKS:
+                track = (turn := turn + 1) % MOST_TRACKS
+            elif track == len(taken):
                 taken.append([])
             taken[track].append((low, high))
             tracks |= dict.fromkeys(held, track)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 from anabranch.insight.drawing.picture import Box, Picture
 
 SWEEPS = 8
+MOST_LINES = 4000  # cells that edges pass, besides 8 for each box, before edges to one box share them
+MOST_APART = 8  # edges to one box that do not
 
 Tensor: TypeAlias = tuple[str, int]
 """What runs along edges: the box that gives it, and which output it is. Edges of one tensor share their way."""
@@ -192,20 +194,22 @@ class _Planner:
     def _connect(self, numbers: dict[End, int]) -> None:
         """Make the strands of each edge, and the cells where it passes; edges of one tensor share both."""
         row_of = {cell: row for row, cells in enumerate(self.rows) for cell in cells}
-        lines: dict[tuple[int, Tensor, int], int] = {}
+        lines: dict[tuple[End, int], int] = {}
         shared: dict[Strand, int] = {}
+        buses = self._buses(numbers, row_of)
         for edge, start, end, tensor in self.passages:
             first = here = numbers[start]
             last = numbers[end] if isinstance(end, str) else self.exits[end]
+            way: Tensor = ("", last) if last in buses else tensor  # what shares its lines
             own_arrival = isinstance(end, str) and end not in self.groups  # of a tensor that a layer takes twice
             route = []
             for row in range(row_of[first] + 1, row_of[last] + 1):
                 following = last
                 if row < row_of[last]:
-                    following = lines.get((first, tensor, row), -1)
+                    following = lines.get((way, row), -1)
                     if following < 0:
-                        following = lines[first, tensor, row] = self._cell(Cell("line", *tensor), row)
-                strand = Strand(here, following, tensor)
+                        following = lines[way, row] = self._cell(Cell("line", *way), row)
+                strand = Strand(here, following, tensor if here == first else way)
                 number = -1 if following == last and own_arrival else shared.get(strand, -1)
                 if number < 0:
                     number = shared[strand] = len(self.strands)
@@ -214,11 +218,26 @@ class _Planner:
                 here = following
             self.routes[edge] = route
 
+    def _buses(self, numbers: dict[End, int], row_of: dict[int, int]) -> set[int]:
+        """Return the cells that what goes to them shares lines to, as there would be too many: a thousand layers joined."""
+        last = [numbers[end] if isinstance(end, str) else self.exits[end] for _, _, end, _ in self.passages]
+        longest: dict[Tensor, int] = {}
+        coming: dict[int, int] = {}
+        for passage, end in zip(self.passages, last, strict=True):
+            rows = row_of[end] - row_of[numbers[passage.start]]
+            longest[passage.tensor] = max(rows, longest.get(passage.tensor, 0))
+            coming[end] = coming.get(end, 0) + 1
+        if sum(longest.values()) <= MOST_LINES + 8 * len(self.boxes):
+            return set()
+        return {end for end, count in coming.items() if count > MOST_APART}
+
     # The order in rows
 
     def _order(self) -> None:
         """Order the rows so that few strands cross: as a walk meets the cells, then by the mean place of their neighbors."""
         self._measure()
+        self.trunk_below = [_only_largest(cells, self.high) for cells in self.lower]
+        self.trunk_above = [_only_largest(cells, self.deep) for cells in self.upper]
         self._walk()
         best, fewest = [list(row) for row in self.rows], self._crossings()
         for sweep in range(SWEEPS if fewest else 0):
@@ -264,7 +283,7 @@ class _Planner:
             seen.add(cell)
             met[row_of[cell]].append(cell)
             following = self.lower[cell]
-            trunk = _only_largest(following, self.high)
+            trunk = self.trunk_below[cell]
             stack += [each for each in reversed(following) if each != trunk]
             stack += [trunk] if trunk is not None else []
         self.rows = met
@@ -296,6 +315,8 @@ class _Planner:
         taken: dict[int, list[tuple[int, int]]] = {}  # by row of the upper end: places of both ends, sorted
         row_of = {cell: row for row, cells in enumerate(self.rows) for cell in cells}
         above = [-1] * len(self.cells)
+        self.alone_below = [len(set(cells)) == 1 for cells in self.lower]
+        self.alone_above = [len(set(cells)) == 1 for cells in self.upper]
         used: set[int] = set()
         for wanted in (self._is_trunk, self._is_line, self._is_alone):
             for number, strand in enumerate(self.strands):
@@ -313,16 +334,13 @@ class _Planner:
 
     def _is_trunk(self, strand: Strand) -> bool:
         """Return whether the longest way leads over a strand, and no other is as long."""
-        return (
-            _only_largest(self.lower[strand.upper], self.high) == strand.lower
-            and _only_largest(self.upper[strand.lower], self.deep) == strand.upper
-        )
+        return self.trunk_below[strand.upper] == strand.lower and self.trunk_above[strand.lower] == strand.upper
 
     def _is_line(self, strand: Strand) -> bool:
         return self.cells[strand.upper].kind == self.cells[strand.lower].kind == "line"
 
     def _is_alone(self, strand: Strand) -> bool:
-        return len(set(self.lower[strand.upper])) == len(set(self.upper[strand.lower])) == 1
+        return self.alone_below[strand.upper] and self.alone_above[strand.lower]
 
 
 def _only_largest(cells: Sequence[int], measure: Sequence[int]) -> int | None:
