@@ -8,13 +8,14 @@ BIN := .venv/bin
 # make pyodide: describe models in Pyodide (Python in the browser), where there is no torch, and compare with what this Python prints.
 # make playground: the page that describes models in the browser, into site/playground.
 # make browser: the tests of pages, in a headless Chromium, which is installed where apt-get can.
+# make pictures: draw the models of tests/drawn_models.py into docs/drawings.
 # make nonsense: call every public name with wrong values, each in a process with a time limit.
 # make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
 # make fuzz-files INPUTS=1000000: read mutated files, at random, and as many guided by coverage.
 MINUTES ?= 5
 INPUTS ?= 100000
 KINDS ?=
-.PHONY: demo test check format lint types imports slow playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-peers clean
+.PHONY: demo test check format lint types imports slow pictures playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -38,6 +39,9 @@ imports: .venv/dev.stamp
 
 slow: .venv/dev.stamp
 	$(BIN)/pytest -n 2 -m slow
+
+pictures: .venv/dev.stamp
+	$(BIN)/pytest -q -n 0 --regenerate -k look_as_they_did tests/insight/test_drawings.py
 
 floor: .venv-floor/stamp
 	.venv-floor/bin/pytest -n 2

@@ -19,7 +19,7 @@ from anabranch._errors import ArgumentError, FileError, UnknownNameError
 from anabranch.insight.drawing import raster
 from anabranch.insight.drawing.looks import DARK, LIGHT
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+DRAWINGS = Path(__file__).parents[2] / "docs" / "drawings"  # which the pages show
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -31,9 +31,10 @@ def pixels(png: bytes) -> tuple[int, int]:
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
-def test_the_toy_resnet_looks_as_it_did(pytestconfig: pytest.Config) -> None:
-    file = GOLDEN / "toy_resnet.svg"
-    svg = re.sub(r"drawn_models\.py:\d+", "toy.py", toy_resnet().draw().svg)
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawings_look_as_they_did(name: str, pytestconfig: pytest.Config) -> None:
+    file = DRAWINGS / f"{name}.svg"
+    svg = re.sub(r"\ndrawn_models\.py:\d+", "", DRAWN[name]().draw(expand_nested=True, splines="curved").svg)
     if pytestconfig.getoption("--regenerate"):
         file.write_text(svg)
     assert svg == file.read_text()
