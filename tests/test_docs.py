@@ -76,6 +76,7 @@ def test_links_of_the_readme_work_outside_the_repository() -> None:
     """As on PyPI, where nothing is beside it."""
     text = (ROOT / "README.md").read_text()
     targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)", text, re.MULTILINE)
+    targets += re.findall(r'src="([^"]+)"', text)
     assert len(targets) > 20
     assert [target for target in targets if not target.startswith("https://")] == []
 
