@@ -62,8 +62,8 @@ class Measure {
     } else if (box.role === "input") box.lines = [box.name, shape];
     else if (isJoin(box)) box.lines = [box.kind, ""];
     else {
-      const act = box.activation ? `  ${box.activation}` : "", shared = box.calls > 1 && box.parent < 0 ? "  ⧉" : "";
-      box.lines = [box.kind + act + shared, plainName(box) ? shape : `${box.name}  ${shape}`.trim()];
+      const act = box.activation ? `  ${box.activation}` : "", named = plainName(box) ? "" : box.name;
+      box.lines = [box.kind + act, [box.calls > 1 ? "shared" : "", named, shape].filter(Boolean).join("  ")];
     }
     return box.lines;
   }
@@ -72,7 +72,7 @@ class Measure {
     if (box.measured) return box.measured;
     const [first, second] = this.lines(box, graph);
     const wide = Math.max(this.width(first, TITLE), this.width(second, SMALL));
-    box.measured = isJoin(box) ? { w: Math.max(44, wide + 24), h: 26 } : { w: Math.max(84, wide + 30), h: second ? 42 : 30 };
+    box.measured = isJoin(box) ? { w: Math.max(44, wide + 24), h: 26 } : { w: Math.max(84, wide + (box.group ? 52 : 30)), h: second ? 42 : 30 };
     return box.measured;
   }
 }
@@ -306,7 +306,7 @@ class Pane {
     ctx.textBaseline = "middle";
     ctx.fillStyle = style.ink;
     ctx.font = TITLE;
-    const x = b.x + b.w / 2 - (box.group ? 5 : 0);
+    const x = b.x + b.w / 2 - (box.group ? 8 : 0);
     ctx.fillText(first, x, b.y + (second ? 15 : b.h / 2 + 0.5));
     if (second) {
       ctx.fillStyle = style.faint;

@@ -340,8 +340,10 @@ class App {
       if (box.group) item.setAttribute("aria-expanded", String(box.open));
       item.style.paddingLeft = `${8 + 14 * (depth - 1)}px`;
       const shape = box.outputs.length ? shapeText(box.outputs[0]) : "";
-      item.append(make("span", box.group ? (box.open ? "▾" : "▸") : "", { class: "twist", "aria-hidden": "true" }), make("b", box.name));
-      if (!plainName(box)) item.append(make("span", box.kind, { class: "muted" }));
+      const name = box.role === "repeat" ? this.measure.groupTitle(box) : box.calls > 1 ? box.id.split("/").at(-1) : box.name;
+      const twist = make("span", box.group ? (box.open ? "▾" : "▸") : "", { class: "twist", "aria-hidden": "true" });
+      item.append(twist, make("b", name));
+      if (!plainName(box) && box.kind !== "Functional" && box.role !== "repeat" && box.role !== "block") item.append(make("span", box.kind, { class: "muted" }));
       if (shape) item.append(make("span", shape, { class: "shape" }));
       if (box.mark) item.dataset.mark = box.mark;
       return item;
