@@ -104,6 +104,26 @@ def test_a_probe_colors_boxes_and_edges() -> None:
     assert {int(n) for n in metrics["gradient_norm"]["edges"]} == set(range(len(data["edges"]))) - inner
 
 
+@pytest.mark.parametrize("make", [drawn_models.toy_resnet, drawn_models.gan])
+def test_what_calls_cost_colors_boxes(make: Any) -> None:
+    model = make()
+    data = data_of(model.view(open=False).html)["models"][0]
+    metrics = {metric["key"]: metric for metric in data["metrics"]}
+    ids = [box["id"] for box in data["boxes"]]
+    cost = model.cost()
+    for key in ("macs", "activation_bytes"):
+        shown = {ids[int(n)]: value for n, value in metrics[key]["values"].items()}
+        assert shown == {row.id: getattr(row, key) for row in cost.rows if row.id in shown}
+        assert sum(shown.values()) == sum(getattr(row, key) for row in cost.rows)
+    assert metrics["receptive_field"]["values"]
+
+
+def test_open_sizes_leave_parameters() -> None:
+    model = drawn_models.two_towers()  # of texts of any length
+    metrics = data_of(model.view(open=False).html)["models"][0]["metrics"]
+    assert [metric["key"] for metric in metrics] == ["params"]
+
+
 def test_two_models_side_by_side_have_marks() -> None:
     old, new = small("old"), small("new", units=5)
     data = data_of(old.view(open=False, compare=new).html)

@@ -124,7 +124,16 @@ def test_hover_shows_shapes_cost_settings_and_the_line(opened: Opened) -> None:
     assert tip.is_visible()
     text = tip.inner_text()
     assert "Conv2D conv2d_1" in text
-    for words in ("(None, 30, 30, 32)", "(None, 28, 28, 64)", "18,496", "float32", "drawn_models.py:", "Conv2D(64"):
+    for words in (
+        "(None, 30, 30, 32)",
+        "(None, 28, 28, 64)",
+        "18,496",
+        "float32",
+        "drawn_models.py:",
+        "Conv2D(64",
+        "MACs",
+        "14.5M",
+    ):
         assert words in text, words
     page.mouse.move(5, 5)
     assert tip.is_hidden()
@@ -160,6 +169,8 @@ def test_colors_by_parameters_and_by_the_numbers_of_a_run(opened: Opened) -> Non
     by_params = colors()
     assert by_params != plain
     assert page.locator("#legend").inner_text().split() == ["parameters", "0", "36.9k"]
+    page.select_option("#color", "receptive_field")
+    assert page.locator("#legend").inner_text().split() == ["receptive", "field", "1", "37"]
     page.select_option("#color", "gradient_norm")
     assert colors() not in (plain, by_params)
     tones = "viewer.panes[0].scene.strands.map((s) => viewer.edgeTone(viewer.panes[0], s, viewer.theme()))"

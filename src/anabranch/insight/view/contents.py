@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from anabranch._errors import AnabranchError
 from anabranch.graph import AnyModel
+from anabranch.insight.costs.counting import cost
 from anabranch.insight.differences import Change, Diff
 from anabranch.insight.drawing.picture import Box, Picture
 from anabranch.insight.drawing.plan import Level, Tensor, plan
@@ -60,6 +62,24 @@ def probed(probe: Probed) -> list[Metric]:
     return found
 
 
+def costs(model: AnyModel) -> list[Metric]:
+    """Return what each call costs, of one sample; nothing where the sizes of its inputs are open."""
+    try:
+        rows = cost(model).rows
+    except AnabranchError:
+        return []
+    fields: dict[str, float] = {}
+    for row in rows:
+        known = [size for size in row.receptive_field if size is not None]
+        if known and len(known) == len(row.receptive_field):
+            fields[row.id] = max(known)
+    return [
+        Metric("macs", "MACs", "", True, {row.id: row.macs for row in rows if row.known}),
+        Metric("activation_bytes", "activations", "bytes", True, {row.id: row.activation_bytes for row in rows}),
+        Metric("receptive_field", "receptive field", "", False, fields),
+    ]
+
+
 def model_data(
     model: AnyModel, title: str, metrics: list[Metric], diff: Diff | None = None, newer: bool = False
 ) -> dict[str, Any]:
@@ -68,7 +88,7 @@ def model_data(
     numbers = {box.id: number for number, box in enumerate(picture.boxes)}
     marks = _marks(diff, newer) if diff else {}
     params = {box.id: float(box.params) for box in picture.boxes if box.params is not None}
-    shown = [Metric("params", "parameters", "", True, params), *metrics]
+    shown = [Metric("params", "parameters", "", True, params), *costs(model), *metrics]
     return {
         "name": picture.name,
         "title": title,
