@@ -8,6 +8,7 @@ from . import (
     dtype_policies as dtype_policies,
     edit as edit,
     initializers as initializers,
+    insight as insight,
     layers as layers,
     losses as losses,
     metrics as metrics,

@@ -56,9 +56,11 @@ LEFT_OUT = {
         ("datasets.mnist.load_data", "datasets.mnist.load_files", "datasets.cifar10.load_data", "datasets.cifar100.load_data",
          "datasets.fashion_mnist.load_data"), "downloads: tests/datasets"),
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
-    "insight.Diff": "a record", "insight.Mistake": "a record", "insight.Mistakes": "a record",
-    "insight.Row": "a record", "insight.Summary": "a record", "insight.View": "what insight.page returns",
-    **dict.fromkeys(("insight.Call", "insight.Cost", "insight.CostRow", "insight.Stage"), "a record"),
+    **dict.fromkeys((
+        "insight.Diff", "insight.Finding", "insight.Findings", "insight.Mistake", "insight.Mistakes", "insight.Row",
+        "insight.Summary", "insight.Call", "insight.Cost", "insight.CostRow", "insight.Stage",
+    ), "a record"),
+    "insight.View": "what insight.page returns", "insight.Drawing": "what insight.draw returns",
 }  # fmt: skip
 
 

@@ -68,6 +68,8 @@ def utils() -> Iterator[Target]:
         "register_keras_serializable": dict,
         "serialize_keras_object": lambda: {"obj": ab.losses.Huber()},
         "set_random_seed": lambda: {"seed": 3},
+        "model_to_dot": lambda: {"model": ab.Sequential([ab.Input((2,)), ab.layers.Dense(1)])},
+        "plot_model": lambda: {"model": ab.Sequential([ab.Input((2,)), ab.layers.Dense(1)]), "to_file": "m.svg"},
         "to_categorical": lambda: {"x": [0, 1]},
         "unpack_x_y_sample_weight": lambda: {"data": (1, 2)},
     }

@@ -19,12 +19,32 @@ OF_COST = frozenset(("macs", "activation_bytes", "receptive_field", "stride"))
 
 
 class Row(NamedTuple):
-    """One layer, nested model or operator.
+    """One layer, nested model or operator of a summary.
 
-    ``path`` names it from the outermost model. ``shapes`` are those of its outputs, of each call where calls differ, and empty
-    while they are not known; ``masked`` says which of them carry a mask. ``params`` is None before it is built, ``trainable``
-    None without weights. ``shared`` is True where an earlier row has the same weights, so that ``params`` is 0. ``site`` is the
-    user's line of the call. What is last follows from the cost of one sample, where a column asks for it.
+    Args:
+        name: in its model.
+        path: from the outermost model.
+        kind: its class.
+        shapes: of its outputs, of each call where calls differ; empty while they are not known.
+        params: how many values its weights have; None before it is built, 0 where an earlier row has the same weights.
+        connected_to: what its calls take, as ``name[call][output]``.
+        trainable: None without weights.
+        depth: in how many nested models it is.
+        masked: which of its outputs have a mask.
+        input_shapes: of what it takes.
+        dtypes: of its outputs.
+        shared: whether an earlier row has the same weights.
+        site: the user's line of the call.
+        macs: multiply-adds of one sample, where a column asks for them, as for what follows.
+        activation_bytes: what its outputs take, of one sample.
+        receptive_field: by how many positions of the input a value is reached, for each axis.
+        stride: between neighboring values, in positions of the input.
+
+    Example:
+        >>> from anabranch import Input, Sequential, layers
+        >>> from anabranch.insight import summarise
+        >>> summarise(Sequential([Input((4,)), layers.Dense(2)])).rows[0].shapes
+        [(None, 2)]
     """
 
     name: str

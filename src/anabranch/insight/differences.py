@@ -9,12 +9,24 @@ from anabranch import _tree
 from anabranch._asked import name_of
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable
+from anabranch._frames import bound_methods, bounded
 from anabranch.graph import AnyModel, Graph, Node, Operation, Tensor, Weight, spec_leaves, subgraph
 from anabranch.graph.arrays import is_parameter
 
 
 class Change(NamedTuple):
-    """One difference: ``kind`` is added, removed, type, config, shape, inputs, calls, weights or outputs."""
+    """One difference.
+
+    Args:
+        path: of the layer.
+        kind: added, removed, type, config, shape, inputs, calls, weights or outputs.
+        before: what the old model has.
+        after: what the new one has.
+
+    Example:
+        >>> Change("dense", "config", "units=2", "units=3").kind
+        'config'
+    """
 
     path: str
     kind: str
@@ -22,8 +34,19 @@ class Change(NamedTuple):
     after: str
 
 
+@bound_methods
 class Diff(NamedTuple):
-    """The differences in the order of the layers; true where there are any. ``unchanged`` counts the other layers."""
+    """The differences between two models; true where there are any.
+
+    Args:
+        changes: in the order of the layers.
+        unchanged: how many layers are the same.
+
+    Example:
+        >>> print(Diff([Change("dense", "config", "units=2", "units=3")], 4))
+        ~ dense  config: units=2 -> units=3
+        4 layers are the same.
+    """
 
     changes: list[Change]
     unchanged: int
@@ -32,11 +55,24 @@ class Diff(NamedTuple):
         return bool(self.changes)
 
     def of(self, kind: str) -> list[str]:
-        """Return the paths of the changes of one kind."""
+        """Return the paths of the changes of one kind.
+
+        Args:
+            kind: as in :class:`Change`.
+
+        Example:
+            >>> Diff([Change("dense", "config", "units=2", "units=3")], 4).of("config")
+            ['dense']
+        """
         return [change.path for change in self.changes if change.kind == kind]
 
     def text(self) -> str:
-        """Return a line for each difference: + added, - removed, ~ changed."""
+        """Return a line for each difference: + added, - removed, ~ changed.
+
+        Example:
+            >>> Diff([], 4).text()
+            'The models are alike: 4 layers.'
+        """
         if not self.changes:
             return f"The models are alike: {self.unchanged} layers."
         width = max(len(change.path) for change in self.changes)
@@ -67,8 +103,20 @@ class Facts(NamedTuple):
     weights: dict[str, str]
 
 
+@bounded
 def diff(old: AnyModel, new: AnyModel) -> Diff:
-    """Return what differs between two models, layer by layer, matched by path; the numbers in the weights are not compared."""
+    """Return what differs between two models, layer by layer, matched by path; the numbers in the weights are not compared.
+
+    Args:
+        old: a model.
+        new: the model that it is compared with.
+
+    Example:
+        >>> from anabranch import Input, Sequential, layers
+        >>> old, new = (Sequential([Input((4,)), layers.Dense(units, name="head")]) for units in (2, 3))
+        >>> diff(old, new).of("config")
+        ['head']
+    """
     first, second = _graph_of(old), _graph_of(new)
     before, after = _facts(first), _facts(second)
     changes: list[Change] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, printable
+from anabranch._frames import bound_methods
 from anabranch._tables import GAP, Table, bytes_text, terminal_width, wrapped_line
 from anabranch.graph import AnyModel, Graph, Node, Operation, Weight, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
@@ -23,11 +24,26 @@ BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int
 HINT = "Sizes marked ? follow from the input: begin with an Input, call the model on data, or build((None, ...))."
 
 
+@bound_methods
 class Summary(NamedTuple):
     """A model's rows, and the totals of the whole model.
 
-    ``columns`` are those that text and HTML show beside the layer, None Keras's; ``connected`` is False where layers follow
-    each other, so that these say nothing of connections. ``hint`` says why the numbers of a column are not known.
+    Args:
+        model: its name.
+        rows: a row for each layer.
+        connected: False where layers follow each other, so that these say nothing of connections.
+        total: how many values all weights have.
+        trainable: how many of them are trained.
+        bytes_total: what all weights take.
+        bytes_trainable: what those take that are trained.
+        columns: those that text and HTML show beside the layer; None: Keras's.
+        hint: why the numbers of a column are not known.
+
+    Example:
+        >>> from anabranch import Input, Sequential, layers
+        >>> found = summarise(Sequential([Input((4,)), layers.Dense(2, name="head")]))
+        >>> found.total, found.rows[0].path
+        (10, 'head')
     """
 
     model: str
@@ -188,6 +204,12 @@ def summary(
         layer_range: names or patterns of the first and the last layer to show.
         columns: what is shown of each layer; None shows Keras's columns.
         expand_shared: whether a layer that is called several times has a row for each call.
+
+    Example:
+        >>> from anabranch import Input, Sequential, layers
+        >>> model = Sequential([Input((4,)), layers.Dense(2, name="head")])
+        >>> summary(model, print_fn=lambda text: print(text.splitlines()[4]))
+        head (Dense)  (None, 2)          10
     """
     found = summarise(model, expand_nested, layer_range, columns, expand_shared)
     if line_length is None:

@@ -395,8 +395,9 @@ class Structure(Trainer):
         return found
 
     def _repr_html_(self) -> str:
-        found: str = insight.html_of(self)
-        return found
+        from anabranch.insight.drawing import notebook
+
+        return notebook.html_of(self)
 
     def save(
         self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from anabranch import _process, engine, insight, training
+from anabranch import _process, engine, training
 from anabranch._frames import bound_methods, bounded
 from anabranch.layers.base import Layer
 
@@ -108,10 +108,8 @@ class Trainer(_Model):
             ArgumentError: a name is unknown, or an argument does not fit the model's outputs.
 
         Example:
-            >>> import numpy as np
-            >>> from anabranch import Input, Model, layers
-            >>> inputs = Input((2,))
-            >>> model = Model(inputs, layers.Dense(1, name="price")(inputs))
+            >>> from anabranch import Input, Sequential, layers
+            >>> model = Sequential([Input((2,)), layers.Dense(1)])
             >>> model.compile("sgd", loss="mse", metrics=["mae"])
             >>> model.metrics_names
             ['loss', 'mae']
@@ -121,7 +119,9 @@ class Trainer(_Model):
             weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
             jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, remat=remat,
         )  # fmt: skip
-        insight.warn_of_findings(self, training.known_losses(self))
+        from anabranch.insight import linting  # which a description does without
+
+        linting.warn_of_findings(self, training.known_losses(self))
 
     @property
     def training_strategy(self) -> training.Strategy:

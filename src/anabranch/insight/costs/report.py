@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from anabranch._asked import shown
 from anabranch._errors import unknown
+from anabranch._frames import bound_methods
 from anabranch._tables import GAP, Column, Table, bytes_text, number_text, wrapped_line
 from anabranch.graph import Shape
 
@@ -40,6 +41,12 @@ class CostRow(NamedTuple):
         padding: how many positions before the input's start the first one reaches.
         known: whether a rule says what it costs.
         site: the user's line of the call.
+
+    Example:
+        >>> from anabranch import Input, Sequential, layers
+        >>> row = Sequential([Input((4,)), layers.Dense(2, name="head")]).cost(batch=8).rows[-1]
+        >>> row.path, row.macs, row.activation_bytes
+        ('head', 64, 64)
     """
 
     id: str
@@ -75,6 +82,7 @@ SUMMED = (
 """The fields of a row whose sums mean something."""
 
 
+@bound_methods
 @dataclasses.dataclass(frozen=True, repr=False)
 class Cost:
     """What a model costs: rows in the order the calls run, and totals.
@@ -98,6 +106,12 @@ class Cost:
         critical_flops: the operations of that chain: what is left where branches run side by side.
         depth: calls of the chain of most calls.
         width: the most calls that depend on none of each other, level by level.
+
+    Example:
+        >>> from anabranch import Input, Sequential, layers
+        >>> found = Sequential([Input((4,)), layers.Dense(2)]).cost(batch=8)
+        >>> found.params, found.macs, found.depth
+        (10, 64, 1)
     """
 
     model: str

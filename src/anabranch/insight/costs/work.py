@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch._frames import bound_methods
 from anabranch.graph import Operation, Spec
 
 ITEM = {
@@ -29,6 +30,10 @@ class Stage(NamedTuple):
         weights: whether it reads the layer's weights.
         passes: whether the gradient goes on as it is, or as a view.
         training: whether it runs in training alone.
+
+    Example:
+        >>> Stage(macs=100, size=40, saves="both", weights=True).macs
+        100
     """
 
     macs: int = 0
@@ -41,6 +46,7 @@ class Stage(NamedTuple):
     training: bool = False
 
 
+@bound_methods
 class Call(NamedTuple):
     """One call of an operation, whose sizes are all known.
 
@@ -50,6 +56,11 @@ class Call(NamedTuple):
         outputs: shape and dtype of each tensor that it gives.
         args: the arguments of the call.
         kwargs: those by name.
+
+    Example:
+        >>> from anabranch.graph import Spec
+        >>> Call(None, [Spec((8, 4), "float32")], [Spec((8, 2), "float32")]).size
+        64
     """
 
     operation: Any

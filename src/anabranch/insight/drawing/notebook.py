@@ -17,9 +17,9 @@ def html_of(model: AnyModel) -> str:
         model: the model; of a large one, what is left out says how to see it.
 
     Example:
-        >>> from anabranch import Input, Model, insight, layers
+        >>> from anabranch import Input, Model, layers
         >>> x = Input((8,))
-        >>> insight.html_of(Model(x, layers.Dense(2)(x))).count("<svg")
+        >>> html_of(Model(x, layers.Dense(2)(x))).count("<svg")
         1
     """
     drawing = draw(model)

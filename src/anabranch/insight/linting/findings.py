@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from anabranch._frames import bound_methods
 from anabranch.graph import CallSite
 
 SEVERITIES = ("error", "warning", "info")
 
 
+@bound_methods
 class Finding(NamedTuple):
     """One finding: what is found where, why it matters by which source, and the repair.
 
-    ``severity`` is ``"error"`` (the model cannot do what it is for), ``"warning"`` (probably a mistake) or ``"info"`` (works,
-    and could be better).
+    Args:
+        code: of the rule, e.g. ``AB203``.
+        severity: ``"error"`` (the model cannot do what it is for), ``"warning"`` (probably a mistake) or ``"info"`` (works, and
+            could be better).
+        path: of the layer.
+        site: the user's line that made it.
+        what: what is found.
+        why: why it matters.
+        source: the paper or page that says so.
+        repair: what to write.
+
+    Example:
+        >>> from anabranch import Input, Model, layers
+        >>> x = Input((8,))
+        >>> Model(x, layers.Dense(1, activation="softmax", name="out")(x)).lint()[0].path
+        'out'
     """
 
     code: str
@@ -50,8 +66,13 @@ class Found(NamedTuple):
     severity: str = ""
 
 
+@bound_methods
 class Findings:
     """The findings of a model, the most severe first; true where there are any.
+
+    Args:
+        model: its name.
+        found: the findings.
 
     Example:
         >>> from anabranch import Input, Model, layers

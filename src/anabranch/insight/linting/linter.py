@@ -35,9 +35,9 @@ def lint(
 
     Example:
         >>> from anabranch import Input, Model, layers
-        >>> x = Input((8,), name="x")
-        >>> print(lint(Model([x, Input((2,), name="unused")], layers.Dense(4)(x))).text().splitlines()[0])  # doctest: +ELLIPSIS
-        AB101 warning: unused at ...: No output depends on the input 'unused'.
+        >>> x = Input((8,))
+        >>> print(lint(Model(x, layers.Dense(1, activation="softmax", name="out")(x))).codes)
+        ['AB203']
     """
     if not isinstance(model, Operation) or model.graph is None:
         raise ArgumentTypeError("lint takes a model with a graph.", got=shown(model))
