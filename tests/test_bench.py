@@ -165,3 +165,12 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         "keras jax": "not run on cuda", "python alone": "not run on cuda", "torch": "left out of this run",
     }  # fmt: skip
     assert "keras jax: not run on cuda" in TABLE["full"](found)
+
+
+def test_costs_are_counted_and_measured(tmp_path: Path) -> None:
+    out = tmp_path / "costs.json"
+    command = [sys.executable, str(BENCH / "costs.py"), "--only", "mlp", "--out", str(out)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    row = json.loads(out.read_text())["rows"]["mlp"]
+    assert row["macs"] == row["macs by torch"] == 784 * 512 + 2 * 512 * 512 + 5120
+    assert "| mlp | 932,362 | 930.82 k | 930.82 k |" in printed
