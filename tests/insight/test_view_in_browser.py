@@ -326,6 +326,8 @@ def test_5000_boxes_stay_smooth(opened: Opened, request: pytest.FixtureRequest) 
     begun = time.perf_counter()
     page = opened(view)
     first = time.perf_counter() - begun
+    assert len(shown(page)) < 150  # it begins closed
+    assert page.locator("#details ul").first.inner_text() == "input_layer"
     found: dict[str, float] = {"page, s": made, "first drawing, s": first, "page, MB": len(view.html) / 1e6}
     timed = (
         "(act) => { const begun = performance.now(); eval(act); viewer.panes[0].paint(); return performance.now() - begun; }"

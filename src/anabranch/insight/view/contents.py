@@ -12,6 +12,7 @@ from anabranch.insight.differences import Change, Diff
 from anabranch.insight.drawing.picture import Box, Picture
 from anabranch.insight.drawing.plan import Level, Tensor, plan
 from anabranch.insight.drawing.repeats import with_repeats
+from anabranch.insight.view.sections import with_sections
 
 CELLS = ("box", "in", "out", "line")
 
@@ -84,7 +85,8 @@ def model_data(
     model: AnyModel, title: str, metrics: list[Metric], diff: Diff | None = None, newer: bool = False
 ) -> dict[str, Any]:
     """Return what the page has of one model; ``newer`` says on which side of a diff it is."""
-    picture = with_repeats(Picture.of(model))
+    plain = Picture.of(model)
+    picture = with_sections(with_repeats(plain))
     numbers = {box.id: number for number, box in enumerate(picture.boxes)}
     marks = _marks(diff, newer) if diff else {}
     params = {box.id: float(box.params) for box in picture.boxes if box.params is not None}
@@ -95,6 +97,7 @@ def model_data(
         "summary": f"{picture.kind} · {sum(not box.group for box in picture.boxes):,} layers · {_total(model)} parameters",
         "boxes": [_box(box, numbers, marks) for box in picture.boxes],
         "edges": [[numbers[e.source], numbers[e.target], e.output, e.input, int(e.masked)] for e in picture.edges],
+        "begins": [numbers[box.id] for box in plain.boxes if box.role == "input" and not box.parent],
         "results": [[output.name, numbers[output.source]] for output in picture.outputs],
         "levels": _levels(picture, numbers),
         "metrics": [_metric(metric, picture, numbers) for metric in shown if metric.values],

@@ -273,7 +273,7 @@ class App {
     if (number < 0) {
       side.append(make("h2", graph.name), make("p", graph.summary, { class: "muted" }));
       if (this.data.diff) this.list(side, "What changed", this.data.diff.map((text) => [text, this.changed(text)]));
-      this.list(side, "Inputs", graph.boxes.filter((b) => b.role === "input" && b.parent < 0).map((b) => [b.name, b.number]));
+      this.list(side, "Inputs", graph.begins.map((n) => [graph.boxes[n].name, n]));
       this.list(side, "Outputs", graph.results.map(([name, n]) => [name, n]));
       return;
     }
