@@ -20,7 +20,7 @@ def notebook_of(*cells: str) -> Any:
 def run(notebook: Any, folder: Path) -> Any:
     """Execute a notebook in a folder; its cells then have the outputs that the saved file holds."""
     resources = {"metadata": {"path": str(folder)}}
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources, record_timing=False).execute()
     return notebook
 
 

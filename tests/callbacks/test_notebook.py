@@ -85,9 +85,9 @@ def test_a_history_shows_itself_in_later_cells(notebook: Any) -> None:
 
 def test_evaluate_and_predict_are_one_output_each(notebook: Any) -> None:
     assert kinds(notebook.cells[4]) == ["display_data", "execute_result"]
-    assert re.fullmatch(r"<div>Evaluate  .* s .*loss: \d.*mae: \d.*</div>", data_of(notebook.cells[4], index=0))
+    assert re.fullmatch(r"<div>Evaluate · .* s · .*loss: \d.*mae: \d.*</div>", data_of(notebook.cells[4], index=0))
     assert kinds(notebook.cells[5]) == ["display_data"]
-    assert data_of(notebook.cells[5]).startswith("<div>Predict  ")
+    assert data_of(notebook.cells[5]).startswith("<div>Predict · ")
 
 
 def test_lines_are_lines(notebook: Any) -> None:
@@ -150,7 +150,7 @@ def test_the_bar_moves(model: Any, shown: list[str]) -> None:
     slow = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.1))
     model.fit(x, y, batch_size=4, epochs=1, callbacks=[slow])
     steps = -(-len(x) // 4)
-    found = [re.search(rf"Epoch 1/1  (\d+)/{steps}(  \d:\d\d left)?", html) for html in shown]
+    found = [re.search(rf"Epoch 1/1 · (\d+)/{steps}( · \d:\d\d left)?", html) for html in shown]
     done = [int(each[1]) for each in found if each]
     assert done[0] == 0
     assert done == sorted(done)

@@ -162,4 +162,4 @@ class Notebook(Lines):
                 f'<div style="width:{percent}%;height:6px;border-radius:3px;background:#3b82f6"></div></div>'
             )
         text = line if self._history is None or self._running else f"{line}\n{self._history}"
-        return View(f"<div>{escape(line)}</div>{bar}{self._epochs_html}", text)
+        return View(f"<div>{escape(line.replace('  ', ' · '))}</div>{bar}{self._epochs_html}", text)
