@@ -1,4 +1,4 @@
-"""The command: ``anabranch run | demo | summary | view | inspect | convert | doctor``."""
+"""The command: ``anabranch run | demo | summary | view | lint | inspect | convert | doctor``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ usage: anabranch COMMAND …
                             or of the one named: a model, or a function that makes one
   view FILE[:NAME] [--out PAGE.html]
                             open the interactive page of the models of a script or a .keras file, or write it
+  lint FILE[:NAME] [--ignore CODES] [--select CODES] [--json]
+                            print what is probably wrong with the models of a script, module or
+                            .keras file, with reasons and repairs; 1 where there is an error
   inspect FILE              print what a file of a model or of weights holds, without building it
   convert A B [--model FILE.keras] [--max-shard-size GB]
                             write the weights of A as the name B says: .keras, .weights.h5, .safetensors
@@ -208,13 +211,13 @@ def view(arguments: list[str]) -> int:
     return 2 if found is None else 0 if found else 1
 
 
-def _models(argument: str) -> list[Any] | None:
+def _models(argument: str, *, compiled: bool = False) -> list[Any] | None:
     """Return the models of a script, module or file, or the one named after a colon; None where there is no such file."""
     name, colon, wanted = argument.rpartition(":")
     if not colon or os.path.exists(argument):
         name, wanted = argument, ""
     if name.endswith(".keras"):
-        return _saved(name)
+        return _saved(name, compiled)
     names = _names(name)
     if names is None:
         return None
@@ -230,13 +233,13 @@ def _models(argument: str) -> list[Any] | None:
     return list(dict.fromkeys(models.values()))
 
 
-def _saved(name: str) -> list[Any]:
+def _saved(name: str, compiled: bool) -> list[Any]:
     """Return the model of a file, none where it cannot be read, which is then said."""
     from anabranch._errors import AnabranchError
     from anabranch.models import load_model
 
     try:
-        return [load_model(name, compile=False)]
+        return [load_model(name, compile=compiled)]
     except AnabranchError as error:
         print(f"anabranch: {error.plain()}", file=sys.stderr)
         return []
@@ -254,6 +257,39 @@ def _names(name: str) -> dict[str, object] | None:
         return vars(importlib.import_module(name))
     print(f"anabranch: there is neither a file nor a module {name} in {os.getcwd()}", file=sys.stderr)
     return None
+
+
+def lint(arguments: list[str]) -> int:
+    """Print what is probably wrong with the models of a file; 1 where there is an error, 2 where there is no model."""
+    import argparse
+    import contextlib
+    import json
+
+    parser = argparse.ArgumentParser("anabranch lint")
+    parser.add_argument("file", metavar="FILE[:NAME]", help="a script, a module or a .keras file")
+    parser.add_argument("--ignore", default="", metavar="CODES", help="codes, or their beginnings, to leave out: AB401,AB5")
+    parser.add_argument("--select", default="", metavar="CODES", help="codes, or their beginnings, to look for")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    try:
+        given = parser.parse_args(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    from anabranch._errors import AnabranchError
+
+    with contextlib.redirect_stdout(sys.stderr):  # what a script prints is no finding
+        models = [model for model in _models(given.file, compiled=True) or () if model.graph is not None]
+    if not models:
+        return 2
+    try:
+        found = [model.lint(ignore=given.ignore, select=given.select) for model in models]
+    except AnabranchError as error:
+        print(f"anabranch: {error.plain()}", file=sys.stderr)
+        return 2
+    if given.json:
+        print(json.dumps([{"model": each.model, "findings": each.records()} for each in found], indent=1))
+    else:
+        print("\n".join(each.text() for each in found))
+    return 1 if any(each.of("error") for each in found) else 0
 
 
 def inspect(arguments: list[str]) -> int:
@@ -320,5 +356,6 @@ def doctor(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "run": run, "demo": demo, "summary": summary, "view": view, "inspect": inspect, "convert": convert, "doctor": doctor,
+    "run": run, "demo": demo, "summary": summary, "view": view, "lint": lint, "inspect": inspect, "convert": convert,
+    "doctor": doctor,
 }  # fmt: skip
