@@ -18,7 +18,8 @@ print("a line of the script")
 x = keras.Input((8,), name="x")
 hidden = layers.Dense(4, activation="relu", name="hidden")(x)
 good = keras.Model(x, layers.Dense(2)(hidden), name="good")
-bad = keras.Model(x, layers.Dense(1, activation="softmax", name="out")(layers.Activation("relu", name="again")(hidden)), name="bad")
+again = layers.Activation("relu", name="again")(hidden)
+bad = keras.Model(x, layers.Dense(1, activation="softmax", name="out")(again), name="bad")
 """
 
 
@@ -32,7 +33,7 @@ def test_a_script_with_an_error(script: str, capsys: pytest.CaptureFixture[str])
     assert cli.main(["lint", script]) == 1
     found = capsys.readouterr()
     assert found.out.startswith(
-        "good: nothing found\nAB203 error: out at nets.py:9: Dense 'out' takes softmax over an axis of size 1"
+        "good: nothing found\nAB203 error: out at nets.py:10: Dense 'out' takes softmax over an axis of size 1"
     )
     assert found.out.endswith("bad: 1 error, 1 info\n")
     assert "a line of the script" in found.err

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from anabranch.insight.differences import Diff
     from anabranch.insight.drawing.drawn import Drawing, Settings
     from anabranch.insight.linting import Findings
+    from anabranch.insight.sameness import Sameness
     from anabranch.insight.view.page import View
 
 
@@ -225,6 +226,24 @@ class Structure(Trainer):
             1 layers are the same.
         """
         found: Diff = insight.diff(self, other)
+        return found
+
+    def same_function(self, other: Structure) -> Sameness:
+        """Return whether another model computes the same function given equal weights, and what differs first.
+
+        Names, nested models, initializers and the order of a sum's branches do not count; which layers are shared does.
+
+        Args:
+            other: the model to compare with.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(x))
+            >>> bool(model.same_function(Model(x, layers.Dense(2, name="other")(x))))
+            True
+        """
+        found: Sameness = insight.same_function(self, other)
         return found
 
     def cost(

@@ -40,6 +40,8 @@ class Kind(NamedTuple):
     """A product with a kernel, and an activation after it."""
     applies: bool
     """An activation given as a setting, and nothing else."""
+    same: bool
+    """An identity."""
     moves: bool
     pools: bool
     drops: bool
@@ -61,6 +63,7 @@ def _kind_of_class(kind: type) -> Kind:
     return Kind(
         affine=issubclass(kind, (core.Dense, convolutional.Windowed)),
         applies=issubclass(kind, core.Activation),
+        same=issubclass(kind, core.Identity),
         moves=issubclass(kind, (core.Identity, reshaping.Flatten, reshaping.Reshape, reshaping.Permute)),
         pools=issubclass(kind, (pooling.Pooling, pooling.GlobalPooling)),
         drops=issubclass(kind, regularization.Dropping),
