@@ -170,9 +170,9 @@ def _calls(step: Step, inputs: tuple[int, ...]) -> list[Call]:
     applied = name if kinds.kind_of(operation).affine and name in _PLAIN else ""
     if applied or kinds.is_linear(operation):
         settings["activation"] = None
-    kept = tuple(sorted((key, identity(value)) for key, value in settings.items() if counts(key)))
+    compared = tuple(sorted((key, identity(value)) for key, value in settings.items() if counts(key)))
     shapes = tuple(weight.shape for weight in operation.weights)
-    key = (type(operation), kept, shapes, constants)
+    key = (type(operation), compared, shapes, constants)
     if not applied:
         return [Call(step, key, inputs, step.outputs)]
     between = (-1 - step.outputs[0],)
