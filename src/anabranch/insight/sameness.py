@@ -165,7 +165,11 @@ def _calls(step: Step, inputs: tuple[int, ...]) -> list[Call]:
         return [Call(step, name, inputs, step.outputs)]
     merge = kinds.merge_of(operation)
     if operation.is_function or (merge and merge != "concatenate"):
-        return [Call(step, (merge, constants), inputs, step.outputs, merge in _COMMUTE and not constants)]
+        commutes = merge in _COMMUTE and not step.node.kwargs
+        if commutes:
+            leaves = _tree.leaves(step.node.args)
+            constants = tuple(sorted(identity(leaf) for leaf in leaves if not isinstance(leaf, Tensor)))
+        return [Call(step, (merge, constants), inputs, step.outputs, commutes)]
     settings = dict(operation.settings_by_name())
     applied = name if kinds.kind_of(operation).affine and name in _PLAIN else ""
     if applied or kinds.is_linear(operation):

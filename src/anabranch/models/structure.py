@@ -229,19 +229,15 @@ class Structure(Trainer):
         return found
 
     def same_function(self, other: Structure) -> Sameness:
-        """Return whether another model computes the same function given equal weights, and what differs first.
-
-        Names, nested models, initializers and the order of a sum's branches do not count; which layers are shared does.
+        """Return whether another model computes the same function given equal weights, up to names; and what differs first.
 
         Args:
             other: the model to compare with.
 
         Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(x))
-            >>> bool(model.same_function(Model(x, layers.Dense(2, name="other")(x))))
-            True
+            >>> from anabranch import Input, Model
+            >>> print(Model(x := Input((8,)), x + 1.0).same_function(Model(y := Input((8,)), 1.0 + y)))
+            The models compute the same function.
         """
         found: Sameness = insight.same_function(self, other)
         return found
@@ -271,9 +267,7 @@ class Structure(Trainer):
     def lint(
         self, x: object = None, y: object = None, *, ignore: str | Collection[str] = (), select: str | Collection[str] = ()
     ) -> Findings:
-        """Return what is probably wrong with the model: findings with a code, path, line, reason and repair; print them.
-
-        After ``compile`` the losses are looked at too. The reference lists the codes.
+        """Return what is probably wrong with the model, its losses too: findings with code, path, line, reason, repair.
 
         Args:
             x: data for ``fit``, or None; whether they fit is looked at as well.
@@ -283,9 +277,7 @@ class Structure(Trainer):
 
         Example:
             >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(1, activation="softmax", name="head")(x))
-            >>> model.lint()[0].what
+            >>> Model(x := Input((8,)), layers.Dense(1, activation="softmax", name="head")(x)).lint()[0].what
             "Dense 'head' takes softmax over an axis of size 1, of shape (None, 1)."
         """
         self._need_graph()
