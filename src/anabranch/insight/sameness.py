@@ -29,6 +29,14 @@ class Sameness(NamedTuple):
 
     ``difference`` says what differs first, "" where nothing does. ``pairs``: which layer of the second has the weights of which
     layer of the first, by path.
+
+    Args:
+        difference: what differs first.
+        pairs: the layers with weights.
+
+    Example:
+        >>> bool(Sameness("", {"one": "other"})), bool(Sameness("The first has 1 outputs, the second 2.", {}))
+        (True, False)
     """
 
     difference: str
