@@ -91,6 +91,18 @@ def test_what_is_shared_frozen_or_not_built_says_so() -> None:
     assert "frozen" in texts(model.draw(show_trainable=True).svg)
 
 
+def test_a_model_that_writes_its_own_call_says_that_the_order_is_not_known() -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = layers.Dense(3), layers.Dense(4)
+
+    drawing = Own().draw()
+    assert "its own call: what goes where" in texts(drawing.svg)
+    assert drawing.pdf().startswith(b"%PDF")
+    assert "its own call: what goes where" not in texts(toy_resnet().draw().svg)
+
+
 def test_settings_that_are_none_are_refused() -> None:
     for settings in ({"rankdir": "UP"}, {"splines": "wavy"}, {"theme": "pink"}):
         with pytest.raises(ValueError, match=f"{next(iter(settings))} of draw must be"):

@@ -9,7 +9,7 @@ from anabranch._errors import ArgumentError
 from anabranch.insight.drawing.letters import width_of
 from anabranch.insight.drawing.looks import THEMES, Look, Theme, ThemeName
 from anabranch.insight.drawing.raster import FONTS
-from anabranch.insight.drawing.scene import Frame, Path, Scene
+from anabranch.insight.drawing.scene import Frame, Path, Scene, Text
 
 POINTS = 0.75  # of a unit of SVG
 ROUND = 0.5523  # how far the handles of a curve are that looks like a quarter of a circle
@@ -56,6 +56,7 @@ def _content(scene: Scene, theme: Theme) -> Iterator[str]:
     for box in scene.boxes:
         family, *more = box.style.split()
         yield from _frame(box, theme, theme.families[family], "[] 0 d", 3.0 if "end" in more else 1.0)
+    yield from _texts(scene.notes, theme)
 
 
 def _frame(frame: Frame, theme: Theme, look: Look, dash: str, width: float) -> Iterator[str]:
@@ -73,11 +74,15 @@ def _frame(frame: Frame, theme: Theme, look: Look, dash: str, width: float) -> I
     for corner in corners:
         yield f"{_numbers(corner[2:4])} l {_numbers(corner[4:])} c"
     yield "h B"
-    for place_x, place_y, word in frame.texts:
+    yield from _texts(frame.texts, theme)
+
+
+def _texts(texts: Sequence[Text], theme: Theme) -> Iterator[str]:
+    for x, y, word in texts:
         color = theme.strong if word.style == "strong" else theme.muted
         text = word.text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
         font = f"/{'B' if word.bold else 'R'} {word.size} Tf"
-        yield f"BT {_color(color)} rg {font} 1 0 0 -1 {_numbers((place_x, place_y))} Tm ({text}) Tj ET"
+        yield f"BT {_color(color)} rg {font} 1 0 0 -1 {_numbers((x, y))} Tm ({text}) Tj ET"
 
 
 def _path(path: Path, theme: Theme) -> Iterator[str]:

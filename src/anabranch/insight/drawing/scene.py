@@ -20,6 +20,7 @@ SIDE, ABOVE = 12.0, 7.0  # between a box's text and its border
 Splines: TypeAlias = Literal["ortho", "curved", "spline", "line", "polyline"]
 """How lines turn: at right angles, as curves, as slanted lines."""
 CORNER = 7.0  # radius at which lines turn
+UNKNOWN_ORDER = ("The layers of a model that writes", "its own call: what goes where", "is known to that call alone.")
 
 
 class Shown(NamedTuple):
@@ -87,10 +88,13 @@ class Scene(NamedTuple):
     groups: list[Frame]
     lines: list[Path]
     boxes: list[Frame]
+    notes: list[Text]
+    """What is said below it."""
 
     def written(self) -> str:
         """Return all that is written in it."""
-        return "".join(text.word.text for frame in (*self.groups, *self.boxes) for text in frame.texts)
+        framed = [text for frame in (*self.groups, *self.boxes) for text in frame.texts]
+        return "".join(text.word.text for text in framed + self.notes)
 
 
 def scene(picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB", splines: Splines = "ortho") -> Scene:
@@ -121,7 +125,13 @@ def scene(picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB
     lines = _lines(picture, placed, splines)
     count = sum(not box.group for box in picture.boxes)
     label = f"{picture.name}: {count} boxes and {len(picture.edges)} edges"
-    return Scene(picture.name, label, placed.width + 2 * MARGIN, placed.height + 2 * MARGIN, groups, lines, boxes)
+    width, height = placed.width + 2 * MARGIN, placed.height + 2 * MARGIN
+    notes = []
+    for note in () if picture.ordered else UNKNOWN_ORDER:
+        height += SMALL * LEADING
+        notes.append(Text(MARGIN, height - MARGIN + 4, Word(note)))
+        width = max(width, notes[-1].word.width + 2 * MARGIN)
+    return Scene(picture.name, label, width, height, groups, lines, boxes, notes)
 
 
 # What is written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from anabranch.insight.drawing.looks import DARK, LIGHT, THEMES, ThemeName, style_sheet
-from anabranch.insight.drawing.scene import Frame, Path, Scene
+from anabranch.insight.drawing.scene import Frame, Path, Scene, Text
 
 
 def to_svg(scene: Scene, theme: ThemeName | None = None, background: bool = False) -> str:
@@ -33,18 +33,21 @@ def to_svg(scene: Scene, theme: ThemeName | None = None, background: bool = Fals
     parts += map(_frame, scene.groups)
     parts += map(_path, scene.lines)
     parts += map(_frame, scene.boxes)
+    parts += map(_text, scene.notes)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def _frame(frame: Frame) -> str:
     x, y, width, height = map(_number, frame.rect)
-    texts = "".join(
-        f'<text x="{_number(text.x)}" y="{_number(text.y)}" font-size="{_number(text.word.size)}" '
-        f'class="{text.word.style}{" bold" if text.word.bold else ""}">{escape(text.word.text, quote=False)}</text>'
-        for text in frame.texts
-    )
+    texts = "".join(map(_text, frame.texts))
     rect = f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{_number(frame.radius)}"/>'
     return f'<g class="{frame.style}"><title>{escape(frame.title, quote=False)}</title>{rect}{texts}</g>'
+
+
+def _text(text: Text) -> str:
+    x, y, size = _number(text.x), _number(text.y), _number(text.word.size)
+    style = f"{text.word.style}{' bold' if text.word.bold else ''}"
+    return f'<text x="{x}" y="{y}" font-size="{size}" class="{style}">{escape(text.word.text, quote=False)}</text>'
 
 
 def _path(path: Path) -> str:
