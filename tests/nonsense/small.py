@@ -74,6 +74,7 @@ def utils() -> Iterator[Target]:
         "unpack_x_y_sample_weight": lambda: {"data": (1, 2)},
     }
     uses = {
+        "model_to_dot": str,
         "prefetch": list,
         "CustomObjectScope": lambda made: made.__enter__(),
         "custom_object_scope": lambda made: made.__enter__(),
