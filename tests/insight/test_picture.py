@@ -74,6 +74,14 @@ def test_a_model_that_begins_in_the_middle_has_a_box_for_what_goes_in() -> None:
     assert len(Picture.of(inner).edges) == 1
 
 
+def test_torch_modules_and_operators_are_named_by_what_they_are() -> None:
+    from torch import nn
+
+    x = keras.Input((8,))
+    picture = Picture.of(keras.Model(x, nn.Linear(8, 4)(x) + 1))
+    assert [(box.kind, box.role) for box in picture.boxes] == [("Input", "input"), ("Linear", "layer"), ("+", "function")]
+
+
 def test_models_without_a_graph_show_their_layers() -> None:
     row = Picture.of(keras.Sequential([layers.Dense(3), layers.ReLU()]))
     assert [edge[:2] for edge in row.edges] == [("dense", "re_lu")]

@@ -184,7 +184,8 @@ class Drawing:
 
     def __repr__(self) -> str:
         boxes, edges = sum(not box.group for box in self.picture.boxes), len(self.picture.edges)
-        return f"<Drawing of {self.picture.name}: {boxes} boxes, {edges} edge{'s' * (edges != 1)}>"
+        counts = f"{boxes} box{'es' * (boxes != 1)}, {edges} edge{'s' * (edges != 1)}"
+        return f"<Drawing of {self.picture.name}: {counts}>"
 
 
 class Settings(TypedDict, total=False):

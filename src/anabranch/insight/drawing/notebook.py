@@ -25,8 +25,7 @@ def html_of(model: AnyModel) -> str:
     drawing = draw(model)
     count = len(drawing.picture.boxes)
     drawn = drawing.svg if count <= MOST_BOXES else f"<p>{count:,} boxes: <code>draw().save('model.svg')</code> draws them.</p>"
-    summary = summarise(model)
-    rows = len(summary.rows)
+    rows = len(model.layers)
     if rows > MOST_ROWS:
-        return f"{drawn}<p>{rows:,} layers: <code>summary()</code> prints them.<br>{'<br>'.join(summary.totals())}</p>"
-    return f"{drawn}<details><summary>{rows} layers</summary>{summary.html()}</details>"
+        return f"{drawn}<p>{rows:,} layers: <code>summary()</code> prints them.</p>"
+    return f"{drawn}<details><summary>{rows} layers</summary>{summarise(model).html()}</details>"

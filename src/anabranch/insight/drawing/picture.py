@@ -243,7 +243,7 @@ def _box(operation: Operation, name: str, path: str, specs: Sequence[Spec]) -> B
     """Return what is known of an operation without its calls."""
     weights = operation.weights
     role = _role(operation)
-    kind = operation.kind_name() if role == "input" else SIGNS.get(operation.base_name, "") if role == "function" else ""
+    kind = SIGNS.get(operation.base_name, "") if role == "function" else operation.kind_name() if role != "model" else ""
     return Box(
         path, "", path, name, kind or operation.summary_kind(), role, (), tuple(spec.shape for spec in specs),
         tuple(spec.dtype for spec in specs), sum(weight.size for weight in weights) if operation.built else None,
