@@ -61,10 +61,11 @@ class RecordedGraph:
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         type(self).made += 1
+        self.generators = generators
         self.calls: list[Any] = []
 
     def capture(self, work: Callable[[], Any]) -> Any:
-        random = torch.get_rng_state()
+        before = [(each, each.get_state()) for each in (torch.default_generator, *self.generators)]
         recording = Recording()
         try:
             with recording:
@@ -72,7 +73,8 @@ class RecordedGraph:
         finally:
             for storage, value in recording.before.values():
                 storage.copy_(value)
-            torch.set_rng_state(random)
+            for generator, state in before:
+                generator.set_state(state)
         self.calls = recording.calls
         return result
 

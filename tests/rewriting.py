@@ -11,7 +11,7 @@ import torch
 from devices import here, on_device
 from random_graphs import build, sketch_of
 
-from anabranch import Input, Model, config, engine, layers, ops, utils
+from anabranch import Input, Model, config, engine, layers, ops, runtime, utils
 from anabranch.engine import passes
 from anabranch.engine.lower import lower
 from anabranch.engine.programs import Variant
@@ -120,7 +120,6 @@ def results(run: Callable[..., Any], inputs: list[torch.Tensor], model: Model, s
     """Return outputs, gradients of inputs and weights where they are asked for, and the weights' state after."""
     before = model.get_weights()
     given = [x.clone().requires_grad_(x.is_floating_point() and not settings.no_grad) for x in inputs]
-    torch.manual_seed(0)
     with torch.set_grad_enabled(not settings.no_grad):
         values = list(run(given))
     found = [value.detach().clone() for value in values]
@@ -147,8 +146,10 @@ def unchanged(
     inputs = [on_device(x) for x in inputs]
     lowered = lower(model.graph, training=settings.training)
     traced = lowered.module()
+    states = runtime.random_states()
     expected = results(lambda given: traced(*given), inputs, model, settings)
     variant = Variant(lowered, settings, chosen)
+    runtime.set_random_states(states)
     found = results(variant, inputs, model, settings)
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import anabranch as ab
-from anabranch import config, layers, utils
+from anabranch import config, layers, runtime, utils
 from anabranch._errors import EngineError
 from anabranch._loading import when_loaded
 
@@ -105,22 +106,102 @@ def test_another_layer_leaves_initial_values() -> None:
         np.testing.assert_array_equal(alone, beside)
 
 
-def _drawn(first: layers.Layer, others: bool) -> list[np.ndarray[Any, Any]]:
-    """Return what a layer makes of ones in two steps, alone or with others that draw before it."""
-    utils.set_random_seed(1)
+def _layer(kind: str, **options: Any) -> layers.Layer:
+    made: layers.Layer = getattr(layers, kind)(0.4, name="mine", **options)
+    return made
+
+
+def _model(first: layers.Layer, others: bool) -> ab.Model:
     inputs = ab.Input((4, 4, 2))
-    h = layers.Dropout(0.5)(layers.RandomFlip()(inputs)) if others else inputs
-    model = ab.Model(inputs, [layers.GlobalAveragePooling2D()(h), first(inputs)])
-    images = np.random.default_rng(0).uniform(0, 255, (3, 4, 4, 2)).astype("float32")
-    return [model(images, training=True)[1].detach().cpu().numpy() for _ in range(2)]
+    h = layers.SpatialDropout2D(0.5)(layers.RandomFlip()(inputs)) if others else inputs
+    return ab.Model(inputs, [layers.GlobalAveragePooling2D()(h), first(inputs)])
 
 
-@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianNoise", "RandomRotation", "RandomBrightness"])
-def test_a_layer_with_a_seed_draws_the_same_beside_others(kind: str) -> None:
-    alone, beside = (_drawn(getattr(layers, kind)(0.4, seed=3), others) for others in (False, True))
+IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 4, 4, 2)).astype("float32")
+KINDS = ["Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "RandomRotation", "RandomBrightness"]
+
+
+def _drawn(model: ab.Model) -> list[np.ndarray[Any, Any]]:
+    """Return what the last output is in two steps."""
+    return [model(IMAGES, training=True)[1].detach().cpu().numpy() for _ in range(2)]
+
+
+@pytest.mark.parametrize("options", [{}, {"seed": 3}], ids=["by path", "by seed"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_draws_the_same_beside_others(kind: str, options: dict[str, int]) -> None:
+    config.enable_op_determinism()  # for streams by path on a GPU
+    try:
+        found = []
+        for others in (False, True, True):
+            utils.set_random_seed(1)
+            found.append(_drawn(_model(_layer(kind, **options), others)))
+    finally:
+        config.disable_op_determinism()
+    alone, beside, again = found
     assert not np.array_equal(alone[0], alone[1]), "each step draws"
     for step in range(2):
         np.testing.assert_array_equal(alone[step], beside[step])
+        np.testing.assert_array_equal(again[step], beside[step])
+
+
+def test_streams_differ() -> None:
+    """Layers of one model, two models, a copy of a layer, and two seeds draw different numbers; one model draws again."""
+    utils.set_random_seed(1)
+    inputs = ab.Input((64,))
+    first, second = layers.Dropout(0.5), layers.Dropout(0.5)
+    model, other = (ab.Model(inputs, [a(inputs), b(inputs)]) for a, b in ((first, second), (layers.Dropout(0.5), second)))
+    ones = np.ones((1, 64), "float32")
+    draws = [*model(ones, training=True), other(ones, training=True)[0], copy.deepcopy(first)(ones, training=True)]
+    assert len({each.detach().cpu().numpy().tobytes() for each in draws}) == 4
+    utils.set_random_seed(1)
+    assert torch.equal(model(ones, training=True)[0], draws[0])
+    utils.set_random_seed(2)
+    assert not torch.equal(model(ones, training=True)[0], draws[0])
+
+
+@pytest.mark.on_cpu
+def test_other_draws_leave_streams_alone() -> None:
+    """What else draws from torch's generator, such as data, changes no dropout."""
+    ones = np.ones((1, 64), "float32")
+    inputs = ab.Input((64,))
+    found = []
+    for draws in (False, True):
+        utils.set_random_seed(1)
+        model = ab.Model(inputs, layers.Dropout(0.5)(inputs))
+        if draws:
+            torch.rand(5)
+        found.append(model(ones, training=True))
+    assert torch.equal(*found)
+
+
+@pytest.mark.on_cpu
+def test_what_is_recomputed_draws_the_same() -> None:
+    """Activation checkpointing repeats a layer with the numbers of its first run, whatever it draws from."""
+    losses = []
+    for remat in (None, "drop*"):
+        utils.set_random_seed(1)
+        h = inputs = ab.Input((8,))
+        for index in range(3):
+            h = layers.Activation("gelu", name=f"drop_act{index}")(layers.Dropout(0.5, name=f"drop{index}")(layers.Dense(8)(h)))
+        model = ab.Model(inputs, layers.Dense(1)(h))
+        model.compile("sgd", "mse", remat=remat)
+        losses.append(model.fit(np.ones((16, 8)), np.ones((16, 1)), batch_size=4, epochs=2, verbose=0).history["loss"])
+        assert "recomputed" in str(model.explain_execution(training=True)) or remat is None
+    assert losses[0] == losses[1]
+
+
+def test_a_state_of_random_numbers_is_set_before_a_stream_is_asked_for() -> None:
+    utils.set_random_seed(1)
+    model = _model(_layer("Dropout"), others=True)
+    _drawn(model)
+    states = runtime.random_states()
+    expected = _drawn(model)
+    del model
+    utils.set_random_seed(1)
+    again = _model(_layer("Dropout"), others=True)
+    runtime.set_random_states(states)
+    for one, other in zip(expected, _drawn(again), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 class Putting(layers.Layer):

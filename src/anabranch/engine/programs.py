@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
 from collections.abc import Hashable, Sequence
@@ -67,7 +68,7 @@ class Program:
     """One mode of a model, ready to run: flat tensors in; outputs and auxiliary losses out.
 
     ``jit``: compiled by torch.compile; takes the lines that report it. ``remat``: which layers are recomputed for gradients, or
-    how many bytes may be saved for them.
+    how many bytes may be saved for them. ``streams``: whether layers without a seed draw from streams of their own.
     """
 
     def __init__(
@@ -77,13 +78,16 @@ class Program:
         absent: frozenset[int] = frozenset(),
         jit: Report | None = None,
         remat: Remat = (),
+        streams: bool = True,
     ) -> None:
         self._jit = jit
+        self._streams, self._seeding = streams, _process.seedings()
         self._remat = remat
         self._batch_shapes: Shapes = ()  # of the first batch, which a budget is worked out for
         self.graph = graph
         self.training = training
-        self.lowered = lowered = lower(graph, training=training, absent=absent)
+        with contextlib.nullcontext() if streams else runtime.one_stream():
+            self.lowered = lowered = lower(graph, training=training, absent=absent)
         self.variants: dict[tuple[passes.Settings, Shapes], Variant] = {}
         self._whole = any(isinstance(part, Opaque) for part in lowered.root.modules())
         self._absent = absent
@@ -115,7 +119,13 @@ class Program:
         return self.variants[settings, shapes]
 
     def invalidate(self) -> None:
-        """Check before the next batch whether weights have changed."""
+        """Check before the next batch whether weights have changed, or the seed."""
+        if self._streams and self._seeding != _process.seedings():
+            self._seeding = _process.seedings()
+            runtime.restart_streams(
+                value for each in (self, *self._others.values()) for part in each.lowered.root.modules()
+                for value in vars(part).values() if isinstance(value, torch.Generator)
+            )  # fmt: skip
         for variant in self.variants.values():
             variant.invalidate()
 
@@ -130,7 +140,7 @@ class Program:
             absent = frozenset(index for index, value in enumerate(inputs) if value is None)
             if absent != self._absent:
                 if absent not in self._others:
-                    self._others[absent] = Program(self.graph, self.training, absent, self._jit, self._remat)
+                    self._others[absent] = Program(self.graph, self.training, absent, self._jit, self._remat, self._streams)
                 return self._others[absent](inputs)
         given = [value for value in inputs if value is not None]
         for module in self.lowered.third_party:  # both modes of a model hold the same ones
@@ -195,10 +205,11 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
     if last is not cached or cached.placed is not cached.state:  # another model may train the same weights, or freeze them
         place_weights(model)
         cached.placed, _placed_last = cached.state, weakref.ref(cached)
-    which = training, jit is not None, remat
+    streams = training and jit is None and runtime.has_streams()  # torch.compile knows the process's generators alone
+    which = training, jit is not None, remat, streams
     known = cached.programs.get(which)
     if known is None or known[0] is not cached.state:
-        known = cached.programs[which] = cached.state, Program(graph, training, jit=jit, remat=remat)
+        known = cached.programs[which] = cached.state, Program(graph, training, jit=jit, remat=remat, streams=streams)
         cached.watched = watched(model, known[1].lowered.root)
     known[1].invalidate()
     return known[1]

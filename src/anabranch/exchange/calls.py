@@ -163,7 +163,7 @@ def traced(
     """Return the code of one call; ``inputs`` and ``masks`` say where there are values, by the nodes that stand for them."""
     tracer = CallTracer(training, step.node.operation, target_of(step.path), found, place)
     values, given, nodes = _own(tracer, inputs, masks)
-    with runtime.tracing(tracer), runtime.training_scope(training), runtime.stored([step.node.operation]):
+    with runtime.one_stream(), runtime.tracing(tracer), runtime.training_scope(training), runtime.stored([step.node.operation]):
         values = runtime.distinct(values, given)
         results, found_masks = trace_step(tracer, step, values, given, reach)
         note_shapes(step, reach, results, found_masks)

@@ -30,7 +30,7 @@ Aggregation = Literal["none", "mean", "sum", "only_first_replica"]  # over devic
 class Home:
     """Which model owns a layer, the first that took it: the model's ordinal since the seed was set, and the path there."""
 
-    __slots__ = ("ordinal", "path")
+    __slots__ = ("__weakref__", "ordinal", "path")
 
     def __init__(self, path: str) -> None:
         self.ordinal: int | None = None

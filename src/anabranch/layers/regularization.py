@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Seeded(Pointwise):
-    """A layer that draws random numbers: from the global generators, or with ``seed`` from one of its own. Abstract."""
+    """A layer that draws random numbers from a stream that follows from ``seed``, or from its path in the model. Abstract."""
 
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     _generator: Generator | None = fields.state(init=False)
 
     def generator(self) -> Generator | None:
-        """Return the generator of a layer with a seed, None for one without."""
+        """Return the generator to draw from, None for the process's."""
         if self.seed is None:
-            return None
+            return runtime.stream(self._home)
         self._generator = runtime.generator(self.seed, self._generator)
         return self._generator
 

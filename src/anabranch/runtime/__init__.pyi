@@ -55,6 +55,10 @@ from .members import (
 from .naming import target_of as target_of
 from .random import (
     generator as generator,
+    has_streams as has_streams,
+    one_stream as one_stream,
+    restart_streams as restart_streams,
+    stream as stream,
 )
 from .reports import (
     Watching as Watching,

@@ -1,10 +1,18 @@
-"""The generators of layers that were given a seed."""
+"""The generators that layers draw from: of a layer with a seed, and of one without, whose numbers follow from its path."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
+
 import torch
 
-from anabranch.runtime.devices import device
+from anabranch import _process, config
+from anabranch.graph import Home
+from anabranch.runtime.devices import HOST, device
 
 
 def generator(seed: int, known: torch.Generator | None = None) -> torch.Generator:
@@ -12,3 +20,104 @@ def generator(seed: int, known: torch.Generator | None = None) -> torch.Generato
     if known is not None and known.device.type == device().type and known.initial_seed() == seed:
         return known
     return torch.Generator(device()).manual_seed(seed)
+
+
+# Layers without a seed
+
+
+class _Stream:
+    """A generator, and since which seed it draws under which name."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator, self.seeding, self.name = generator, -1, ""
+        self.initial = generator.get_state()  # before the first draw
+
+
+_streams: weakref.WeakKeyDictionary[Home, _Stream] = weakref.WeakKeyDictionary()
+_resumed: dict[tuple[int, str], torch.Tensor] = {}  # by seed and name, states of streams that nobody has asked for yet
+_named: dict[str, int] = {}  # how many layers of a path have drawn since the seed was set
+_seeding = -1  # which seed that was
+_own: ContextVar[bool] = ContextVar("own", default=True)
+
+
+def has_streams() -> bool:
+    """Return whether layers without a seed draw from streams of their own now, or all from the process's generator.
+
+    On a GPU they do for deterministic algorithms alone: torch's fused dropout draws from the device's generator, and a captured
+    step has work for each other one. Processes that load data are seeded by torch, each differently.
+    """
+    return (
+        _own.get()
+        and (device().type in HOST or config.is_op_determinism_enabled())
+        and torch.utils.data.get_worker_info() is None
+        and not torch.compiler.is_compiling()
+    )
+
+
+@contextlib.contextmanager
+def one_stream() -> Iterator[None]:
+    """Let layers without a seed draw from the process's generator inside the block."""
+    token = _own.set(False)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def stream(home: Home) -> torch.Generator | None:
+    """Return the generator of a layer without a seed, which follows from the global seed and the layer's path in its model.
+
+    Of layers with the same path in several models, the first that draws after the seed was set has the first stream, and so on.
+    None is the process's own generator, as for layers that no model owns.
+    """
+    if home.ordinal is None or not has_streams():
+        return None
+    known = _streams.get(home)
+    if known is None or known.generator.device.type != device().type:
+        known = _streams[home] = _Stream(torch.Generator(device()))
+    if known.seeding != _process.seedings():
+        _begin(home, known)
+    return known.generator
+
+
+def restart_streams(generators: Iterable[torch.Generator]) -> None:
+    """Let those of the generators that are streams follow the seed that was set since they last drew."""
+    asked = set(map(id, generators))
+    for home, known in list(_streams.items()):
+        if id(known.generator) in asked and known.seeding != _process.seedings():
+            _begin(home, known)
+
+
+def stream_states(*, drawn: bool = False) -> dict[str, torch.Tensor]:
+    """Return the states of all streams in use by name; ``drawn``: of those from which somebody has drawn."""
+    used = [known for known in list(_streams.values()) if known.seeding == _process.seedings()]
+    states = {known.name: (known.generator.get_state(), known.initial) for known in used}
+    return {name: state for name, (state, initial) in states.items() if not (drawn and torch.equal(state, initial))}
+
+
+def set_stream_states(states: Mapping[str, torch.Tensor]) -> None:
+    """Set what ``stream_states`` returned, also of streams that are asked for later."""
+    _resumed.clear()
+    _resumed.update({(_process.seedings(), name): state for name, state in states.items()})
+    for known in list(_streams.values()):
+        _resume(known)
+
+
+def _begin(home: Home, known: _Stream) -> None:
+    """Seed a stream anew, or set the state in which a run left it."""
+    global _seeding
+    if _seeding != _process.seedings():
+        _seeding = _process.seedings()
+        _named.clear()
+    number = _named[home.path] = _named.get(home.path, -1) + 1
+    known.seeding, known.name = _seeding, f"{home.path}#{number}"
+    digest = hashlib.blake2b(f"{config.seed()}/{known.name}/draws".encode(), digest_size=7).digest()
+    known.generator.manual_seed(int.from_bytes(digest, "little"))
+    known.initial = known.generator.get_state()
+    _resume(known)
+
+
+def _resume(known: _Stream) -> None:
+    state = _resumed.pop((known.seeding, known.name), None)
+    if state is not None:
+        known.generator.set_state(state)

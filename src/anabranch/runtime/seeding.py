@@ -11,13 +11,15 @@ import torch
 
 from anabranch import _process, config
 from anabranch.runtime.devices import HOST, device
+from anabranch.runtime.random import set_stream_states, stream_states
 
 _followed = 0
 
 
 def random_state() -> bytes:
     """Return the state of torch's generators, of the CPU and of the device, by which it is known whether somebody drew."""
-    state = torch.get_rng_state().numpy().tobytes()
+    streams = stream_states(drawn=True).values()
+    state = b"".join(each.numpy().tobytes() for each in (torch.get_rng_state(), *streams))
     place = device()
     if place.type in HOST:
         return state
@@ -34,18 +36,26 @@ def synchronise_seed() -> None:
 
 
 def random_states() -> dict[str, Any]:
-    """Return the states of Python's, NumPy's and torch's generators, of the CPU and of every device of the kind in use."""
+    """Return the states of Python's, NumPy's and torch's generators, of every device of the kind in use, and of layers."""
+    synchronise_seed()
     found = {"cpu": torch.get_rng_state()}
     for place, module in _devices():
         found[str(place)] = module.get_rng_state(place) if place.index is not None else module.get_rng_state()
-    return {"python": python_state(random), "numpy": np.random.get_state(legacy=False), "torch": found}
+    return {
+        "python": python_state(random),
+        "numpy": np.random.get_state(legacy=False),
+        "torch": found,
+        "streams": stream_states(),
+    }
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
     """Set what ``random_states`` returned; a device that is not here is left out."""
+    synchronise_seed()
     set_python_state(random, states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"]["cpu"])
+    set_stream_states(states.get("streams", {}))
     for place, module in _devices():
         state = states["torch"].get(str(place))
         if state is not None:

@@ -228,9 +228,11 @@ def generators(model: Trainable) -> Iterator[tuple[str, torch.Generator]]:
     """Yield the generators that layers draw from."""
     for index, layer in enumerate(model.inner_layers()):
         if isinstance(layer, Drawing):
-            layer.generator()  # made now, so that it can be set before the first step
+            drawn = layer.generator()  # made now, so that it can be set before the first step
+            if drawn is not None:
+                yield f"{index}._generator", drawn
         for name, value in vars(layer).items():
             if isinstance(value, SeedGenerator):
                 yield f"{index}.{name}", value.generator()
-            elif isinstance(value, torch.Generator):
+            elif isinstance(value, torch.Generator) and not isinstance(layer, Drawing):
                 yield f"{index}.{name}", value

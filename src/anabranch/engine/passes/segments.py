@@ -5,18 +5,23 @@ Random numbers are drawn alike both times. What changes weights, such as moving 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from anabranch import runtime
 from anabranch.engine.passes.base import Call, Note, Settings
 from anabranch.engine.passes.in_place import IN_PLACE
 from anabranch.engine.passes.mutation import changed_values
 from anabranch.engine.passes.nodes import like, path_of
+from anabranch.runtime.devices import HOST
 
+Context = contextlib.AbstractContextManager[None]
 HOLDER = "segments"  # where in the module they are
 
 
@@ -31,9 +36,28 @@ class Segment(torch.nn.Module):
         """Return what the part gives, saving ``values`` alone."""
         if not torch.is_grad_enabled():
             return cast("Sequence[torch.Tensor]", self.part(*values))
-        from torch.utils.checkpoint import checkpoint
+        from torch.utils.checkpoint import checkpoint, noop_context_fn
 
-        return cast("Sequence[torch.Tensor]", checkpoint(self.part, *values, use_reentrant=False))
+        drawing = [value for value in values if isinstance(value, torch.Generator)]
+        both = functools.partial(_drawing_alike, drawing) if drawing else noop_context_fn
+        return cast("Sequence[torch.Tensor]", checkpoint(self.part, *values, use_reentrant=False, context_fn=both))
+
+
+def _drawing_alike(generators: Sequence[torch.Generator]) -> tuple[Context, Context]:
+    """Return what is around a part at first, and around its repetition, which draws the same numbers."""
+    return contextlib.nullcontext(), _from_states([(each, each.get_state()) for each in generators])
+
+
+@contextlib.contextmanager
+def _from_states(states: list[tuple[torch.Generator, torch.Tensor]]) -> Iterator[None]:
+    now = [(each, each.get_state()) for each, _ in states]
+    for each, state in states:
+        each.set_state(state)
+    try:
+        yield
+    finally:
+        for each, state in now:
+            each.set_state(state)
 
 
 def runs_of(graph: Graph, key_of: Callable[[Node], object]) -> list[list[Node]]:
@@ -58,7 +82,7 @@ def once(node: Call, state: set[Node]) -> str:
     """Return why a node must happen once and in its place, or ""."""
     if node.op == "call_module":
         return "it is a module that cannot be looked into"
-    if "generator" in node.kwargs:
+    if "generator" in node.kwargs and runtime.device().type not in HOST:  # whose steps may be captured
         return "it draws from a generator of its own"
     return "it reads or changes what moves at each step" if any(value in state for value in node.all_input_nodes) else ""
 

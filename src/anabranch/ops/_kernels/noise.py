@@ -1,4 +1,4 @@
-"""Random numbers while training: dropout and noise. A layer with a seed draws from a generator of its own."""
+"""Random numbers while training: dropout and noise, from a generator or, where that is None, from the process's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def dropout(
         drawn = torch.empty_like(x)
     else:
         return F.dropout(x, rate, True)
-    return x * drawn.bernoulli_(1 - rate, **_drawn_from(generator)).div(1 - rate)
+    return x * drawn.bernoulli_(1 - rate, **_drawn_from(generator)).div_(1 - rate)
 
 
 def gaussian_noise(x: Tensor, stddev: float, generator: torch.Generator | None = None) -> Tensor:
