@@ -74,7 +74,11 @@ def test_nothing_named_in_a_file_is_run_or_imported(tmp_path: Path, name: str) -
         assert "a lambda as bytecode, which is never run" in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["../../etc/evil", "/etc/evil", "assets/../../evil", "a\\..\\b", "extra.py"])
+@pytest.mark.parametrize("name", [
+    "../../etc/evil", "/etc/evil", "assets/../../evil", "a\\..\\b", "extra.py", "assets//evil", "assets/./evil",
+    "assets/a\\..\\..\\evil",
+    "assets/C:evil", "assets/.. /evil", "assets/\nevil", "assets/" + "a/" * 40 + "b", "assets/" + "a" * 600, "assets",
+])  # fmt: skip
 def test_members_that_are_not_known(tmp_path: Path, name: str) -> None:
     path = tmp_path / "m.keras"
     put(path, saved(path) | {name: b"x"})
@@ -83,10 +87,25 @@ def test_members_that_are_not_known(tmp_path: Path, name: str) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["m.keras"]
 
 
-def test_files_of_layers_are_not_read_yet(tmp_path: Path) -> None:
+def test_files_of_layers_that_the_model_lacks(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     put(path, saved(path) | {"assets/layers/lookup/vocabulary.txt": b"a"})
     with pytest.raises(FileFormatError, match="files of layers beside their weights"):
+        models.load_model(path)
+
+
+@pytest.mark.parametrize("many", [5000, 200])
+def test_many_files_that_unpack_to_more_than_a_disk(tmp_path: Path, many: int) -> None:
+    path = tmp_path / "m.keras"
+    members, size = saved(path), 1 if many > 1000 else 60 << 20
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        for number in range(many):
+            archive.writestr(f"assets/{number}", b"")
+        for info in archive.filelist[len(members) :]:
+            info.file_size = size  # declared, which is all that is looked at
+    with pytest.raises(FileFormatError, match="far more than it holds"):
         models.load_model(path)
 
 

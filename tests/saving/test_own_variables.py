@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
@@ -16,7 +16,7 @@ from every_layer import CASES, HELPERS
 
 import anabranch as ab
 from anabranch import layers, models
-from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, FileFormatError
 from anabranch.layers.registry import _classes
 
 
@@ -166,3 +166,66 @@ def test_files_of_other_names_inside_hdf5_are_listed(tmp_path: Path) -> None:
         file["layers/dense/vars/table"] = np.zeros(3)
     with pytest.raises(AnabranchError, match=r"extra: layers/dense/vars/table \(3,\)"):
         model.load_weights(tmp_path / "w.weights.h5")
+
+
+def vocabulary(k: Any) -> type:
+    class Vocabulary(k.layers.Layer):  # type: ignore[misc]
+        """Keeps words in a file."""
+
+        words: tuple[str, ...] = ()
+        folders: ClassVar[list[Path]] = []
+
+        def call(self, x: Any) -> Any:
+            return x * 2
+
+        def save_assets(self, folder: str) -> None:
+            Path(folder, "lists").mkdir()
+            Path(folder, "lists", "words.txt").write_text("\n".join(self.words))
+
+        def load_assets(self, folder: str) -> None:
+            self.folders.append(Path(folder))
+            self.words = tuple(Path(folder, "lists", "words.txt").read_text().split("\n"))
+
+    return Vocabulary
+
+
+@pytest.mark.parametrize("order", ["ours", "to keras", "from keras"])
+def test_files_of_layers(keras: Any, tmp_path: Path, order: str) -> None:
+    first, second = {"ours": (ab, ab), "to keras": (ab, keras), "from keras": (keras, ab)}[order]
+    made, kind = vocabulary(first), vocabulary(second)
+    outer, inner = made(name="outer"), made(name="inner")
+    outer.words, inner.words = ("a", "b"), ("ä",)
+    x = first.Input((2,))
+    nested = first.Sequential([first.Input((2,)), inner], name="nested")
+    model = first.Model(x, nested(outer(x)))
+    model.save(tmp_path / "m.keras")
+    again = second.models.load_model(tmp_path / "m.keras", custom_objects={"Vocabulary": kind})
+    assert again.get_layer("outer").words == ("a", "b")
+    assert again.get_layer("nested").layers[-1].words == ("ä",)
+    assert len(kind.folders) == 2
+    assert not any(folder.exists() for folder in kind.folders), "removed"
+    if order == "ours":
+        with pytest.raises(FileFormatError, match="no layer here reads") as error:
+            models.load_model(tmp_path / "m.keras", custom_objects={"Vocabulary": plain(ab)})
+        assert "lists/words.txt" in str(error.value)
+
+
+def plain(k: Any) -> type:
+    class Vocabulary(k.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x * 2
+
+    return Vocabulary
+
+
+def test_a_link_among_files_is_refused(tmp_path: Path) -> None:
+    class Linking(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+        def save_assets(self, folder: str) -> None:
+            Path(folder, "passwd").symlink_to("/etc/passwd")
+
+    with pytest.raises(ArgumentError, match="no file of its own"):
+        ab.Sequential([ab.Input((2,)), Linking()]).save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())

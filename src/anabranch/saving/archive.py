@@ -1,4 +1,4 @@
-"""A zip of known members, in memory: what is declared is compared with what is stored before anything is unpacked."""
+"""A zip of known members and of layers' files, in memory: what is declared is compared with what is stored first."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ ASSETS = "assets/"
 MOST_TEXT = 1 << 28  # bytes of JSON
 UNSUSPICIOUS = 1 << 26  # bytes that a member may unpack to whatever it takes in the file
 MOST_EXPANSION = 100
+MOST_MEMBERS, MOST_NAME, MOST_PARTS = 4096, 512, 32
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError, KeyError)
 
 
@@ -45,8 +46,8 @@ def read(data: bytes, source: str) -> dict[str, bytes]:
         source: what errors call it.
 
     Raises:
-        FileFormatError: the zip is damaged, or has members that are not known, twice there, encrypted, links, or far larger
-            than the file.
+        FileFormatError: the zip is damaged, or has members that are neither known nor files of layers, twice there, encrypted,
+            links, or far larger than the file.
     """
     if not data.startswith(b"PK"):
         raise FileFormatError(f"{source} is no .keras file: it is no zip.", got=repr(data[:16]))
@@ -63,19 +64,18 @@ def read(data: bytes, source: str) -> dict[str, bytes]:
 
 def _check(infos: list[zipfile.ZipInfo], size: int, source: str) -> None:
     names = [info.filename for info in infos]
-    unknown = [name for name in names if name not in MEMBERS]
-    if unknown and all(name.startswith(ASSETS) and ".." not in name for name in unknown):
-        raise FileFormatError(
-            f"{source} holds files of layers beside their weights, such as vocabularies, which are not read yet.",
-            expected=", ".join(MEMBERS), got=", ".join(map(repr, unknown[:8]))[:200],
-            repair="build the model here, and load its weights from a .weights.h5 file",
-        )  # fmt: skip
+    unknown = [name for name in names if name not in MEMBERS and not _is_asset(name)]
     if unknown:
         raise FileFormatError(
             f"{source} has members that no model has.", expected=", ".join(MEMBERS), got=", ".join(map(repr, unknown[:8]))[:200]
         )
     if len(set(names)) != len(names):
         raise FileFormatError(f"{source} has a member twice.", got=", ".join(names[:8]))
+    whole = sum(info.file_size for info in infos)
+    if len(names) > MOST_MEMBERS or whole > MOST_EXPANSION * max(UNSUSPICIOUS, size):
+        raise FileFormatError(
+            f"{source} unpacks to far more than it holds.", got=f"{len(names):,} members of {whole:,} bytes from {size:,}"
+        )
     for info in infos:
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise FileFormatError(f"{info.filename} in {source} is encrypted, or packed as no .keras file is.")
@@ -87,6 +87,17 @@ def _check(infos: list[zipfile.ZipInfo], size: int, source: str) -> None:
                 f"{info.filename} in {source} unpacks to far more than the file holds.",
                 got=f"{info.file_size:,} bytes from {info.compress_size:,}",
             )
+
+
+def _is_asset(name: str) -> bool:
+    r"""Return whether a member is a file of a layer's, whose name leads nowhere else on any system.
+
+    >>> [_is_asset(name) for name in ("assets/layers/lookup/words.txt", "assets/../x", "assets//x", "assets/a\\b", "x")]
+    [True, False, False, False, False]
+    """
+    parts = name.split("/")
+    plain = all(part.strip(". ") and not set(part) & set('\\:*?"<>|') and part.isprintable() for part in parts)
+    return len(parts) > 1 and f"{parts[0]}/" == ASSETS and plain and len(name) <= MOST_NAME and len(parts) <= MOST_PARTS
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

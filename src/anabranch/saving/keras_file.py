@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from anabranch import registry
 from anabranch._arguments import checked
@@ -17,7 +17,7 @@ from anabranch._files import reached
 from anabranch.graph import Operation
 from anabranch.graph.call_site import warn
 from anabranch.registry import Json
-from anabranch.saving import archive, files, hdf5, keras_state, legacy_h5, origins, reading
+from anabranch.saving import archive, assets, files, hdf5, keras_state, legacy_h5, origins, reading
 from anabranch.saving.matching import Stored
 from anabranch.saving.reading import SavedModel
 
@@ -77,6 +77,7 @@ def save_model(
             archive.METADATA: json.dumps(metadata).encode(),
             archive.CONFIG: json.dumps(config).encode(),
             archive.WEIGHTS: hdf5.written(keras_state.groups(model, optimizer=include_optimizer)),
+            **assets.written(cast("Operation", model)),
         }
     )
     files.write(path, data)
@@ -126,6 +127,7 @@ def load_model(
         model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
     origins.restore(model, added)
     keras_state.load(model, hdf5.stored(members[archive.WEIGHTS], source), source=source)
+    assets.load(cast("Operation", model), members, source)
     return model
 
 
