@@ -9,8 +9,9 @@ from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, DtypeError, unknown
 from anabranch.graph import AnyModel, Weight
-from anabranch.insight.costs import layer_rules as layer_rules, spans
-from anabranch.insight.costs.function_rules import found_rule
+from anabranch.graph.casting import Cast
+from anabranch.insight.costs import spans
+from anabranch.insight.costs.finding import found_rule
 from anabranch.insight.costs.memory import Run, peaks
 from anabranch.insight.costs.report import Cost, CostRow
 from anabranch.insight.costs.sizes import InputShape, Sized, Steps, sized
@@ -103,6 +104,7 @@ class _Counter:
         self._fields = {number: spans.of_input(len(spec.shape)) for number, (_, spec) in steps.inputs.items()}
         self._reached: dict[int, int] = {}  # by value: the operations of the longest chain that leads to it
         self._levels: dict[int, int] = {}
+        self._ids: dict[str, int] = {}
         self._before: dict[int, int] = {}  # by call: the call before it in that chain
 
     def cost(self) -> Cost:
@@ -126,12 +128,17 @@ class _Counter:
                 made_by[number], self._reached[number], self._levels[number] = place, reached, level
             if last < 0 or reached >= self._reached[self._steps.steps[last].step.outputs[0]]:
                 last = place
-        return self._total(rows, runs, self._chain(last), widths)
+        return self._total(rows, runs, self._chain(last, [row.id for row in rows[len(self._steps.inputs) :]]), widths)
 
-    def _chain(self, place: int) -> list[str]:
+    def _free(self, id: str) -> str:
+        """Return an id that no row has: parts of torch modules have "/" in their names."""
+        self._ids[id] = count = self._ids.get(id, 0) + 1
+        return id if count == 1 else f"{id}#{count}"
+
+    def _chain(self, place: int, ids: list[str]) -> list[str]:
         found: list[str] = []
         while place >= 0:
-            found.append(self._steps.steps[place].step.call)
+            found.append(ids[place])
             place = self._before[place]
         return found[::-1]
 
@@ -166,8 +173,8 @@ class _Counter:
         operation = tensor.node.operation
         field = spans.spatial(self._fields[number], operation.axis_layout())
         return CostRow(
-            name, name, name, operation.summary_kind(), (), (spec.shape,), spec.dtype, 0, 0, False, 0, 0, 0, 0, 0, 0,
-            nbytes(spec),
+            self._free(name), name, name, operation.summary_kind(), (), (spec.shape,), spec.dtype,
+            0, 0, False, 0, 0, 0, 0, 0, 0, nbytes(spec),
             0.0, *_of_spans(field), True, str(tensor.node.site),
         )  # fmt: skip
 
@@ -185,7 +192,8 @@ class _Counter:
         moved = sum(map(nbytes, (*call.inputs, *call.outputs))) + sum(map(self._bytes, weights))
         total = 2 * macs + flops
         return CostRow(
-            step.call, step.path, step.path.rpartition("/")[2], operation.summary_kind(), tuple(s.shape for s in call.inputs),
+            self._free(step.call + "/cast" * isinstance(operation, Cast)), step.path,
+            step.path.rpartition("/")[2], operation.summary_kind(), tuple(s.shape for s in call.inputs),
             tuple(s.shape for s in call.outputs), call.outputs[0].dtype if call.outputs else "",
             sum(w.size for w in new), sum(w.size for w in learned), bool(weights) and not new,
             macs, total, backward_macs, 2 * backward_macs + backward_flops, sum(map(self._bytes, new)),

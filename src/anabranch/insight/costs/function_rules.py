@@ -8,10 +8,8 @@ import operator
 
 from anabranch import _tree, activations, ops
 from anabranch._asked import Shaped, has_shape
-from anabranch.graph import Operation, facts
-from anabranch.graph.casting import Cast
-from anabranch.graph.records import NamedFunction
-from anabranch.insight.costs.work import RULES, Call, Rule, Stage, elements, rule_of
+from anabranch.graph import facts
+from anabranch.insight.costs.work import Call, Rule, Stage, elements
 
 Said = list[Stage] | None
 """The stages; None where a rule does not know."""
@@ -96,6 +94,14 @@ def depthwise_conv(call: Call) -> Said:
     return [Stage(call.elements * math.prod(kernel[:-2]), 0, call.size)]
 
 
+def separable_conv(call: Call) -> Said:
+    """A depthwise convolution, then one across channels."""
+    depthwise, across = (x.shape for x in arrays(call)[1:3])
+    between = call.elements // across[-1] * across[-2]
+    size = call.size // across[-1] * across[-2]
+    return [Stage(between * math.prod(depthwise[:-2]), 0, size), Stage(call.elements * across[-2], 0, call.size)]
+
+
 def conv_transpose(call: Call) -> Said:
     """For each value that goes in: the kernel's positions and filters."""
     given, kernel = (x.shape for x in arrays(call)[:2])
@@ -111,10 +117,14 @@ def attention(call: Call) -> Said:
 
 
 _NAMES: dict[Rule, str] = {
-    viewed: "reshape ravel transpose moveaxis swapaxes expand_dims squeeze broadcast_to split array_split diagonal",
+    viewed: "reshape ravel transpose moveaxis swapaxes expand_dims squeeze broadcast_to split array_split diagonal slice "
+    "unstack hsplit vsplit dsplit array convert_to_tensor",
     copied: "concatenate stack hstack vstack dstack append flip fliplr flipud roll rot90 repeat tile pad tril triu take "
-    "take_along_axis one_hot",
-    reduced: "sum mean max min prod var std argmax argmin any all logsumexp count_nonzero norm",
+    "take_along_axis one_hot multi_hot slice_update depth_to_space space_to_depth image.pad_images image.crop_images",
+    reduced: "sum mean max min prod var std argmax argmin any all logsumexp count_nonzero norm amax amin average moments trace "
+    "ptp nansum nanmean nanmax nanmin nanprod nanvar nanstd nanargmax nanargmin adaptive_average_pool adaptive_max_pool",
+    pointwise: "average_pool max_pool cumsum cumprod nancumsum nancumprod diff glu image.resize image.rgb_to_grayscale "
+    "categorical_crossentropy binary_crossentropy sparse_categorical_crossentropy",
     by_output: "softmax log_softmax relu sigmoid tanh exp sqrt",
     added: "add subtract",
     scaled: "multiply true_divide divide",
@@ -124,6 +134,7 @@ _NAMES: dict[Rule, str] = {
     einsum: "einsum",
     conv: "conv",
     depthwise_conv: "depthwise_conv",
+    separable_conv: "separable_conv",
     conv_transpose: "conv_transpose",
     attention: "dot_product_attention",
 }  # fmt: skip
@@ -139,18 +150,14 @@ _BY_FACT: dict[object, Rule] = {
 @functools.cache
 def _table() -> dict[object, Rule]:
     """Return the rules of our functions, which are looked up when a graph holds one."""
-    found: dict[object, Rule] = {getattr(ops, name): made for made, names in _NAMES.items() for name in names.split()}
+    found: dict[object, Rule] = {
+        operator.attrgetter(name)(ops): made for made, names in _NAMES.items() for name in names.split()
+    }
     more = dict.fromkeys((activations.relu, activations.sigmoid, activations.tanh, activations.softmax), by_output)
     return found | more | _OPERATORS
 
 
-def found_rule(operation: Operation) -> Rule | None:
-    """Return the rule of any operation: its own or its type's, the table's, or what its facts say; None where nothing does."""
-    if not isinstance(operation, NamedFunction):
-        return rule_of(operation)
-    if isinstance(operation, Cast):
-        return copied
-    function = operation.function
-    known = RULES.get(function) or _table().get(function)
-    mask = operation.facts.mask
+def rule_of_function(function: object, mask: object) -> Rule | None:
+    """Return the rule of a function of ours, or what the rule for masks that it states says; None where nothing does."""
+    known = _table().get(function)
     return known or (_BY_FACT.get(mask) if mask is not None else None)
