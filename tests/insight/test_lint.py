@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import known_models
 import numpy as np
@@ -224,7 +226,24 @@ CASES_OF: dict[str, tuple[str, list[Case], list[Case]]] = {
     ),
     "AB402": ("dropout", [lambda: dropped(True)], [lambda: dropped(False)]),
 }
+
+
+def convolutions(size: int, count: int) -> Model:
+    x = y = image(size)
+    for _ in range(count):
+        y = layers.Conv2D(4, 3, padding="same", activation="relu")(y)
+    return Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D(name="pool")(y)))
+
+
+CASES_OF["AB501"] = ("conv2d_4", [lambda: convolutions(9, 6)], [lambda: convolutions(9, 4)])
+CASES_OF["AB502"] = ("pool", [lambda: convolutions(32, 4)], [lambda: convolutions(32, 8)])
 ALONE = {"AB207"}  # which has a test of its own
+
+
+def test_the_page_lists_all_codes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "seeing.md").read_text()
+    rows = re.findall(r"^\| (AB\d+) \| (\w+)(?:, not at `compile`)? \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    assert rows == [(rule.code, rule.severity, rule.title, rule.source) for rule in rules().values()]
 
 
 def test_every_rule_has_cases() -> None:
@@ -301,8 +320,11 @@ def test_losses_of_layers_reach_weights() -> None:
 
 FOUND = {
     "toy_resnet": {"AB106"},  # its branches end in relu
-    "keras_resnet50": {"AB401"},
-    "wide_resnet": {"AB402"},
+    "resnet50": {"AB501"},  # 427 × 427 of 224 × 224
+    "keras_resnet50": {"AB401", "AB501"},
+    "mobilenet_v2": {"AB501"},
+    "wide_resnet": {"AB402", "AB502"},  # a shallow one
+    "inception": {"AB502"},  # two blocks without the stem
 }
 
 

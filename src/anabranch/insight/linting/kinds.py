@@ -123,6 +123,18 @@ def drops(operation: Operation) -> float:
     return cast("regularization.Dropping", operation).rate if kind_of(operation).drops else 0.0
 
 
+def slides(operation: Operation) -> bool:
+    """Return whether an operation is a convolution with a window of more than one position."""
+    if not issubclass(type(operation), convolutional.Windowed):
+        return False
+    return any(size > 1 for size in cast("convolutional.Windowed", operation).kernel_size)
+
+
+def pools_all(operation: Operation) -> bool:
+    """Return whether an operation takes a mean or maximum over all positions."""
+    return issubclass(type(operation), pooling.GlobalPooling)
+
+
 def has_bias(operation: Operation) -> bool:
     """Return whether an affine map adds a bias."""
     return cast("core.Dense", operation).use_bias

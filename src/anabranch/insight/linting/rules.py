@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     """Whether ``compile`` warns of it."""
 
 
-_FAMILIES = ("structure", "outputs", "gradients", "values", "normalizing")
+_FAMILIES = ("structure", "outputs", "gradients", "values", "normalizing", "receptive")
 _RULES: dict[str, Rule] = {}
 
 
