@@ -137,20 +137,28 @@ def _norm(value: torch.Tensor) -> torch.Tensor:
 
 
 def _numbers(values: Sequence[torch.Tensor]) -> torch.Tensor | None:
-    """Return mean, standard deviation, share of zeros, least, greatest, and how many are finite and not, in float64 or 32."""
+    """Return mean, standard deviation, share of zeros, least, greatest, and how many are not finite; None without values."""
     with torch.no_grad():
         flat = [_as_floats(value.detach().abs() if value.is_complex() else value.detach()).reshape(-1) for value in values]
         joined = torch.cat(flat) if len(flat) > 1 else flat[0] if flat else torch.empty(0)
         if not joined.numel():
             return None
-        finite = torch.isfinite(joined)
-        count = finite.sum()
-        mean = torch.where(finite, joined, 0).sum() / count
-        spread = (torch.where(finite, joined - mean, 0).square().sum() / count).sqrt()
-        least = torch.where(finite, joined, math.inf).min()
-        greatest = torch.where(finite, joined, -math.inf).max()
-        zeros = (joined == 0).sum() / joined.numel()
-        return torch.stack([mean, spread, zeros, least, greatest, joined.numel() - count])
+        variance, mean = torch.var_mean(joined, unbiased=False)
+        least, greatest = torch.aminmax(joined)
+        zeros = 1 - torch.count_nonzero(joined) / joined.numel()
+        found = torch.stack([mean, variance.sqrt(), zeros, least, greatest, torch.zeros_like(mean)])
+        return found if bool(torch.isfinite(found).all()) else _finite_numbers(joined, zeros)
+
+
+def _finite_numbers(values: torch.Tensor, zeros: torch.Tensor) -> torch.Tensor:
+    """Return the same over the finite values alone."""
+    finite = torch.isfinite(values)
+    count = finite.sum()
+    mean = torch.where(finite, values, 0).sum() / count
+    spread = (torch.where(finite, values - mean, 0).square().sum() / count).sqrt()
+    least = torch.where(finite, values, math.inf).min()
+    greatest = torch.where(finite, values, -math.inf).max()
+    return torch.stack([mean, spread, zeros, least, greatest, values.numel() - count])
 
 
 def _read(found: Sequence[torch.Tensor | None]) -> list[list[float] | None]:
