@@ -16,6 +16,8 @@ from kernel import data_of, kinds, notebook_of, printed, run
 from small_model import data
 
 from anabranch import _notebooks, callbacks
+from anabranch.callbacks import screens
+from anabranch.callbacks.history import page
 
 CELLS = (
     """
@@ -135,12 +137,15 @@ def shown(monkeypatch: Any) -> list[str]:
     return found
 
 
-def test_a_run_of_many_short_epochs_sends_little(model: Any, shown: list[str]) -> None:
+def test_a_run_of_many_short_epochs_sends_little(model: Any, shown: list[str], monkeypatch: Any) -> None:
     x, y = data()
+    written: list[str] = []
+    monkeypatch.setattr(screens, "page", lambda *given: written.append(page(*given)) or written[-1])
     began = time.perf_counter()
     model.fit(x, y, epochs=200)
     seconds = time.perf_counter() - began
     assert 2 <= len(shown) <= 3 + 4 * seconds
+    assert len(written) <= len(shown)  # what is not shown is not written
     assert len(shown[-1]) < 15_000
     assert "the last 30 of 200 epochs" in shown[-1]
 

@@ -100,6 +100,7 @@ def test_training_goes_on_with_one_warning(model: Any, server: Server) -> None:
 
 
 def test_nobody_listens(model: Any, server: Server) -> None:
+    server.shutdown()  # or it still holds the port while it waits
     server.server_close()
     with pytest.warns(UserWarning, match="refused"):
         model.fit(*data(), epochs=2, verbose=0, callbacks=[callbacks.RemoteMonitor(server.root)])

@@ -225,6 +225,8 @@ def test_more_than_one_way_is_shown_for_approval() -> None:
     assert not plan.certain
     assert str(plan).count("a guess") == 4
     assert "out.weight" in str(plan)
+    assert plan._repr_html_().startswith("<table><tr><th>tensor</th>")
+    assert plan._repr_html_().count("a guess") == 4
     plan.apply()
     x = torch.randn(3, 4)
     model.load_torch_weights(module, {"left": "a"})

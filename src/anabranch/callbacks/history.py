@@ -209,6 +209,11 @@ def page(history: History, times: Mapping[int, str] | None = None) -> str:
     return f"{curves.svg(history._curves())}{note}{Table([Column(name) for name in names], rows).html()}"
 
 
+def rows_of(history: History) -> int:
+    """Return how many epochs a history has, of all fits."""
+    return len(history._epochs())
+
+
 def mark_shown(history: History) -> None:
     """Note that the running cell shows a history, which is then not shown again where ``fit`` is its last line."""
     history._shown_in = _notebooks.cell()

@@ -8,7 +8,7 @@ from typing import Any
 
 from anabranch._notebooks import Output, View
 from anabranch.callbacks._say import say
-from anabranch.callbacks.history import History, mark_shown, page
+from anabranch.callbacks.history import History, mark_shown, page, rows_of
 
 
 class Lines:
@@ -106,7 +106,8 @@ class Notebook(Lines):
         self._history = history
         self._output = Output()
         self._began = self._title_began = time.perf_counter()
-        self._title = self._line = self._values = self._epochs_html = ""
+        self._title = self._line = self._values = ""
+        self._epochs_html: str | None = ""  # None where epochs have ended since it was written
         self._running = False
         self._done = 0
         self._total: int | None = None
@@ -127,8 +128,8 @@ class Notebook(Lines):
         """Add the epoch to the table."""
         self._line, self._running = line, False
         if self._history is not None:
-            self._seconds[len(self._history.records()) - 1] = f"{seconds:.1f} s"
-            self._epochs_html = page(self._history, self._seconds)
+            self._seconds[rows_of(self._history) - 1] = f"{seconds:.1f} s"
+            self._epochs_html = None
         self._output.show(self._view)
 
     def close(self) -> None:
@@ -153,6 +154,8 @@ class Notebook(Lines):
         return f"/{self._total}" if self._total else ""
 
     def _view(self) -> View:
+        if self._epochs_html is None and self._history is not None:
+            self._epochs_html = page(self._history, self._seconds)
         line = f"{self._title}  {self._done}{self._of()}{self._left()}  {self._values}" if self._running else self._line
         bar = ""
         if self._running and self._total:
@@ -162,4 +165,4 @@ class Notebook(Lines):
                 f'<div style="width:{percent}%;height:6px;border-radius:3px;background:#3b82f6"></div></div>'
             )
         text = line if self._history is None or self._running else f"{line}\n{self._history}"
-        return View(f"<div>{escape(line.replace('  ', ' · '))}</div>{bar}{self._epochs_html}", text)
+        return View(f"<div>{escape(line.replace('  ', ' · '))}</div>{bar}{self._epochs_html or ''}", text)

@@ -13,7 +13,7 @@ import torch
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import MOST_SHOWN, ArgumentError, ArgumentTypeError, FileFormatError, shortened
-from anabranch._tables import aligned, terminal_width
+from anabranch._tables import Column, Table, terminal_width
 from anabranch.exchange.state_dicts import Source, tensors_of
 from anabranch.exchange.weight_groups import Group, Target, groups_of
 from anabranch.graph import AnyModel, Operation
@@ -68,13 +68,21 @@ class TorchWeights:
         return not (self.missing or self.extra or self.wrong or any(match.reason == GUESS for match in self.matches))
 
     def __str__(self) -> str:
-        rows = [(m.source, str(m.shape), m.target.path, str(m.target.weight.shape), m.reason) for m in self.matches]
-        rows.insert(0, ("tensor", "shape", "weight", "shape", "by"))
-        return "\n".join(
-            [aligned(rows, terminal_width()), *(f"{what}: {', '.join(names)}" for what, names in self._leftovers() if names)]
-        )
+        return "\n".join([self._table().text(terminal_width()), *self._notes()])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return self._table().html() + "".join(f"<div>{escape(note)}</div>" for note in self._notes())
+
+    def _table(self) -> Table:
+        rows = [(m.source, str(m.shape), m.target.path, str(m.target.weight.shape), m.reason) for m in self.matches]
+        return Table([Column(title) for title in ("tensor", "shape", "weight", "shape", "by")], rows)
+
+    def _notes(self) -> list[str]:
+        return [f"{what}: {', '.join(names)}" for what, names in self._leftovers() if names]
 
     def _leftovers(self) -> list[tuple[str, list[str]]]:
         return [("missing", self.missing), ("extra", self.extra), ("other shape", self.wrong)]
