@@ -14,7 +14,7 @@ import pytest
 from kernel import data_of, kinds, printed, run
 
 PATH = Path(__file__).parents[1] / "examples" / "toy_resnet.ipynb"
-SETTINGS = "EPOCHS, LIMIT = 6, 2000"
+SETTINGS = "EPOCHS, LIMIT = 8, 2000"
 LARGEST = 300_000  # bytes of the file
 
 
@@ -37,7 +37,7 @@ def executed(cifar10_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     notebook = nbformat.read(PATH, as_version=4)
     source = notebook.cells[1].source
     assert SETTINGS in source
-    notebook.cells[1].source = source.replace(SETTINGS, "EPOCHS, LIMIT = 2, 64")
+    notebook.cells[1].source = source.replace(SETTINGS, "EPOCHS, LIMIT = 2, 256")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANABRANCH_DATA", str(cifar10_folder))
         return run(notebook, tmp_path_factory.mktemp("notebook"))
@@ -71,18 +71,17 @@ def test_it_runs(executed: Any) -> None:
 def test_it_is_saved_with_its_outputs(saved: Any) -> None:
     nbformat.validate(saved)
     assert PATH.stat().st_size < LARGEST
-    check(saved, 6)
+    check(saved, 8)
     counts = [cell.execution_count for cell in saved.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
     accuracy = float(re.search(r"'acc': (0\.\d+)", data_of(code_cells(saved)["model.evaluate"], "text/plain"))[1])  # type: ignore[index]
-    assert 0.15 < accuracy < 0.6  # by a few epochs of 2,000 images; ten epochs of all reach 0.78
+    assert 0.25 < accuracy < 0.6  # by a few epochs of 2,000 images; ten epochs of all reach 0.78
 
 
 def test_what_does_not_depend_on_the_machine_is_of_this_code(saved: Any, executed: Any) -> None:
     before, now = code_cells(saved), code_cells(executed)
     assert printed(before["model.summary"]) == printed(now["model.summary"])
     assert data_of(before["block_2_output"]) == data_of(now["block_2_output"])
-    assert data_of(before["model"]) == data_of(now["model"])
     assert printed(before["print"]) == printed(now["print"])
 
 
