@@ -320,6 +320,18 @@ def test_what_has_no_rule_is_said() -> None:
         del RULES[Gram]
 
 
+@pytest.mark.on_cpu
+def test_a_rule_of_a_torch_module() -> None:
+    x = Input((16, 8), name="x")
+    model = Model(x, torch.nn.Linear(8, 4)(x))
+    assert model.cost().unknown == [model.cost().rows[-1].id]
+    try:
+        register_cost(torch.nn.Linear, lambda call: call.elements * call.operation.module.in_features)
+        assert model.cost().macs == 16 * 4 * 8
+    finally:
+        del RULES[torch.nn.Linear]
+
+
 def test_mistakes() -> None:
     model = nested()
     with pytest.raises(NotReadyError, match="has no graph yet"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anabranch import layers
 from anabranch.graph import Operation
 from anabranch.graph.casting import Cast
 from anabranch.graph.records import NamedFunction
@@ -14,8 +15,10 @@ def found_rule(operation: Operation) -> Rule | None:
     """Return the rule of an operation: of its type, of the function in it, or of what that states; None where there is none."""
     if isinstance(operation, Cast):
         return copied
+    if isinstance(operation, layers.TorchModule):
+        return rule_of(type(operation.module)) or rule_of(type(operation))
     if not operation.is_function:
-        return rule_of(operation)
+        return rule_of(type(operation))
     function: object = operation.function  # type: ignore[attr-defined]  # as every operation that is a function has
     mask = operation.facts.mask
     return RULES.get(function) or rule_of_function(function, mask) or _of_torch(operation, function)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._frames import bound_methods
-from anabranch.graph import Operation, Spec
+from anabranch.graph import Spec
 
 ITEM = {
     "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2, "int16": 2, "uint16": 2, "uint8": 1, "int8": 1,
@@ -111,7 +111,7 @@ def register_cost(kind: object, rule: Rule | None = None) -> Any:
     """Say what calls of a layer type or of a function cost; also a decorator, ``@register_cost(MyLayer)``.
 
     Args:
-        kind: a layer class, whose subclasses follow the rule too, or a function that a graph may hold.
+        kind: a class of layers or torch modules, whose subclasses follow the rule too, or a function that a graph may hold.
         rule: takes a ``Call`` (``operation``, ``inputs`` and ``outputs`` with ``shape`` and ``dtype``) and returns the
             multiply-accumulates of its forward pass as an integer, or a list of ``Stage``.
 
@@ -155,9 +155,9 @@ def stages_of(found: Rule | None, call: Call) -> tuple[Stage, ...] | None:
     )  # fmt: skip
 
 
-def rule_of(operation: Operation) -> Rule | None:
-    """Return the rule of a layer's type, or of the nearest base that has one; None where there is none."""
-    for kind in type(operation).__mro__:
+def rule_of(owner: type) -> Rule | None:
+    """Return the rule of a type, or of its nearest base that has one; None where there is none."""
+    for kind in owner.__mro__:
         if kind in RULES:
             return RULES[kind]
     return None
