@@ -146,6 +146,18 @@ def test_nothing_of_the_model_changes() -> None:
     assert again.rows == probe.rows  # dropout drew the same, from the layer's own generator too
 
 
+@pytest.mark.parametrize("seed", [None, 3])
+def test_training_goes_as_if_nobody_had_probed(seed: int | None) -> None:
+    def losses(probe: bool) -> list[float]:
+        ab.utils.set_random_seed(1)
+        model = residual(0.5, seed)
+        if probe:
+            model.probe(X, Y)
+        return model.fit(X, Y, epochs=2, verbose=0).history["loss"]
+
+    assert losses(True) == losses(False)
+
+
 def test_losses_that_layers_add_and_regularizers_count() -> None:
     x = Input((3,))
     head = layers.Dense(2, kernel_regularizer="l2", activity_regularizer="l1", name="head")
