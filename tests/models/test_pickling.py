@@ -274,7 +274,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.on_cpu
-@pytest.mark.parametrize("start", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
 def test_other_processes(start: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
@@ -313,3 +313,13 @@ def test_mlflow_by_cloudpickle(tmp_path: Path) -> None:
     model = lambdas()
     pyfunc.save_model(str(tmp_path / "model"), python_model=Predictor(model), pip_requirements=[])
     np.testing.assert_array_equal(pyfunc.load_model(str(tmp_path / "model")).predict(X), 2 * X)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_of_torch(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow.pytorch", reason="mlflow is in no extra")
+    model = functional()
+    mlflow.save_model(model.to_torch(), str(tmp_path / "model"), serialization_format="pickle", pip_requirements=[])
+    again = mlflow.load_model(str(tmp_path / "model"))
+    with torch.no_grad():
+        np.testing.assert_allclose(again(torch.from_numpy(X)).cpu().numpy(), model.predict(X, verbose=0), atol=1e-6)
