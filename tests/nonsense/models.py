@@ -53,7 +53,6 @@ def insight() -> Iterator[Target]:
     yield function("insight.lint", asking.lint, lambda: {"model": small(), "losses": [], "refusals": []})
     yield function("insight.mistakes", asking.mistakes, lambda: {"model": small(), **labelled})
     yield function("insight.draw", asking.draw, lambda: {"model": small()}, use=lambda drawing: drawing.svg)
-    yield function("insight.html_of", asking.html_of, lambda: {"model": small()})
     yield function("insight.page", asking.page, lambda: {"model": small(), "compare": small(), "probe": None})
     yield function("insight.cost", asking.cost, lambda: {"model": small()})
     yield function("insight.register_cost", asking.register_cost, lambda: {"kind": type("Own", (layers.Layer,), {})})

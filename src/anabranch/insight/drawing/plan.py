@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from anabranch.insight.drawing.picture import Box, Picture
 
@@ -68,11 +68,6 @@ def plan(picture: Picture) -> Plan:
     return {parent: _Planner(boxes, passing.get(parent, [])).level() for parent, boxes in picture.children().items()}
 
 
-def data(levels: Plan) -> dict[str, Any]:
-    """Return a plan as dicts and lists, for JSON."""
-    return {parent: level._asdict() for parent, level in levels.items()}
-
-
 class _Passage(NamedTuple):
     """One edge within one level."""
 
@@ -120,8 +115,6 @@ class _Planner:
         self.rows: list[list[int]] = []
         self.strands: list[Strand] = []
         self.routes: dict[int, list[int]] = {}
-        self.depth: dict[End, int] = {}  # of a box: how many are on the longest way to it, itself included
-        self.height: dict[End, int] = {}  # the same of the longest way from it
 
     def level(self) -> Level:
         """Return the plan."""
@@ -159,13 +152,12 @@ class _Planner:
             else:
                 fed.add(passage.end)
         late = set()
+        rank: dict[str, int] = {}
         for box in self.boxes:
-            self.depth[box] = 1 + max((self.depth[each] for each in before[box]), default=0)
+            rank[box] = 1 + max((rank[each] for each in before[box]), default=0)
             if box not in fed and all(each in late and len(after[each]) == 1 for each in before[box]):
                 late.add(box)
-        rank = {box: self.depth[box] for box in self.boxes}
         for box in reversed(self.boxes):
-            self.height[box] = 1 + max((self.height[each] for each in after[box]), default=0)
             if box in late and after[box]:
                 rank[box] = min(rank[each] for each in after[box]) - 1
         return rank
