@@ -150,8 +150,11 @@ class _Counter:
         size = sum(map(self._bytes, weights))
         learned = sum(map(self._bytes, trainable))
         batch = next((spec.shape[0] for _, spec in self._steps.inputs.values() if spec.shape), 1) or 1
+        counts = ((r.macs, r.flops, r.backward_macs, r.backward_flops, r.activation_bytes) for r in rows)
+        macs, flops, backward_macs, backward_flops, activation_bytes = map(sum, zip(*counts, strict=True))
         return Cost(
-            self._model.name, batch, rows, sum(w.size for w in weights), sum(w.size for w in trainable), size, learned,
+            self._model.name, batch, rows, macs, flops, backward_macs, backward_flops, activation_bytes,
+            sum(w.size for w in weights), sum(w.size for w in trainable), size, learned,
             learned * self._slots, most.saved, size + most.inference, size + most.training + learned * self._slots, chain,
             max(self._reached.values(), default=0), max(self._levels.values(), default=0), max(widths.values(), default=0),
         )  # fmt: skip

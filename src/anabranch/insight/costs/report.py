@@ -94,6 +94,11 @@ class Cost:
         model: the model's name.
         batch: the batch's size.
         rows: a row for each call.
+        macs: multiply-accumulates of a forward pass.
+        flops: floating-point operations of a forward pass.
+        backward_macs: multiply-accumulates of a backward pass.
+        backward_flops: floating-point operations of a backward pass.
+        activation_bytes: of what all calls give.
         params: values of all weights, each counted once.
         trainable_params: those that training changes.
         weight_bytes: of all weights.
@@ -117,6 +122,11 @@ class Cost:
     model: str
     batch: int
     rows: list[CostRow]
+    macs: int
+    flops: int
+    backward_macs: int
+    backward_flops: int
+    activation_bytes: int
     params: int
     trainable_params: int
     weight_bytes: int
@@ -129,31 +139,6 @@ class Cost:
     critical_flops: int
     depth: int
     width: int
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of a forward pass."""
-        return sum(row.macs for row in self.rows)
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of a forward pass."""
-        return sum(row.flops for row in self.rows)
-
-    @property
-    def backward_macs(self) -> int:
-        """Multiply-accumulates of a backward pass."""
-        return sum(row.backward_macs for row in self.rows)
-
-    @property
-    def backward_flops(self) -> int:
-        """Floating-point operations of a backward pass."""
-        return sum(row.backward_flops for row in self.rows)
-
-    @property
-    def activation_bytes(self) -> int:
-        """Bytes of what all calls give."""
-        return sum(row.activation_bytes for row in self.rows)
 
     @property
     def intensity(self) -> float:
@@ -205,8 +190,7 @@ class Cost:
 
     def totals(self) -> dict[str, Any]:
         """Return what is said of the whole model, by name."""
-        sums = ("macs", "flops", "backward_macs", "backward_flops", "activation_bytes", "intensity", "unknown")
-        return {**vars(self), **{name: getattr(self, name) for name in sums}, "rows": len(self.rows)}
+        return {**vars(self), "intensity": self.intensity, "unknown": self.unknown, "rows": len(self.rows)}
 
     def to_json(self) -> str:
         """Return rows and totals as JSON."""
