@@ -58,7 +58,7 @@ LEFT_OUT = {
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     **dict.fromkeys((
         "insight.Diff", "insight.Finding", "insight.Findings", "insight.Mistake", "insight.Mistakes", "insight.Row",
-        "insight.Summary", "insight.Call", "insight.Cost", "insight.CostRow", "insight.Stage",
+        "insight.Summary", "insight.Call", "insight.Cost", "insight.CostRow", "insight.Stage", "insight.Sameness",
     ), "a record"),
     "insight.View": "what insight.page returns", "insight.Drawing": "what insight.draw returns",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from anabranch._arguments import checked
 from anabranch._asked import method, module_of, name_of, shown
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable
+from anabranch._frames import bound_methods
 from anabranch.graph import AnyModel, Graph, Operation, Tensor, spec_leaves, subgraph
 from anabranch.graph.arrays import is_parameter
 from anabranch.graph.flatten import Step, flatten
@@ -24,6 +25,7 @@ _ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _PLAIN = frozenset(("relu", "sigmoid", "tanh", "softplus", "softsign", "silu", "exponential"))
 
 
+@bound_methods
 class Sameness(NamedTuple):
     """Whether two models compute the same function given equal weights; true where they do.
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch._frames import bound_methods
+from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Spec
 
 ITEM = {
@@ -107,6 +107,7 @@ def rule(*kinds: object) -> Callable[[R], R]:
     return add
 
 
+@bounded
 def register_cost(kind: object, rule: Rule | None = None) -> Any:
     """Say what calls of a layer type or of a function cost; also a decorator, ``@register_cost(MyLayer)``.
 

@@ -1,3 +1,3 @@
 from .findings import Finding as Finding, Findings as Findings
 from .linter import lint as lint, warn_of_findings as warn_of_findings
-from .rules import Rule as Rule, rules as rules
+from .rulebook import Rule as Rule, rules as rules

@@ -9,7 +9,7 @@ from anabranch.graph import Operation, spec_leaves
 from anabranch.graph.flatten import Step
 from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import Program, described, trained_weights
-from anabranch.insight.linting.rules import rule
+from anabranch.insight.linting.rulebook import rule
 from anabranch.insight.linting.structure import names_of
 
 _STEPWISE = frozenset((

@@ -12,7 +12,7 @@ from anabranch.graph import AnyModel, Operation
 from anabranch.graph.call_site import warn
 from anabranch.insight.linting.findings import Finding, Findings
 from anabranch.insight.linting.program import LossFacts, Program
-from anabranch.insight.linting.rules import Rule, rules
+from anabranch.insight.linting.rulebook import Rule, rules
 
 
 @checked

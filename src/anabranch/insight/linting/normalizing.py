@@ -8,7 +8,7 @@ from anabranch.graph.flatten import Step
 from anabranch.insight.linting import kinds
 from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import Program, described
-from anabranch.insight.linting.rules import rule
+from anabranch.insight.linting.rulebook import rule
 
 _MOST_BETWEEN = 3  # calls between dropout and the normalization
 

@@ -10,7 +10,7 @@ from anabranch.graph.shapes import normalise_axis
 from anabranch.insight.linting import kinds
 from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import LossFacts, Output, Program, described
-from anabranch.insight.linting.rules import rule
+from anabranch.insight.linting.rulebook import rule
 
 _CATEGORICAL = ("one-hot", "indices")
 

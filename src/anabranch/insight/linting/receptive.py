@@ -11,7 +11,7 @@ from anabranch.insight.costs.work import Call
 from anabranch.insight.linting import kinds
 from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import Program, described
-from anabranch.insight.linting.rules import rule
+from anabranch.insight.linting.rulebook import rule
 
 _SMALL = 0.5  # of the input, below which a field is much smaller
 

@@ -12,7 +12,7 @@ from anabranch.graph.flatten import Step
 from anabranch.insight.linting import kinds
 from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import Program, described
-from anabranch.insight.linting.rules import rule
+from anabranch.insight.linting.rulebook import rule
 
 _MOST_ALIKE = 8  # calls on the same values that a further one is compared with
 _FARTHEST = 200  # steps that a join's branches are followed back at most

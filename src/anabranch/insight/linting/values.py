@@ -12,7 +12,7 @@ from anabranch.graph.flatten import Step
 from anabranch.insight.linting import kinds
 from anabranch.insight.linting.findings import Found
 from anabranch.insight.linting.program import Program, described
-from anabranch.insight.linting.rules import rule
+from anabranch.insight.linting.rulebook import rule
 
 Range: TypeAlias = tuple[float, float]
 ANY: Range = (-math.inf, math.inf)
