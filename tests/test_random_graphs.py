@@ -209,7 +209,7 @@ def edits_undone_give_an_equal_graph(drawn: Drawn) -> None:
         prefix, _, name = path.rpartition("/")
         renamed = f"{prefix}/renamed" if prefix else "renamed"
         changed = model.edit(edit.rename(path, "renamed"))
-        assert model.diff(changed).of("added")[0] == renamed, f"rename {path!r}"
+        assert model.diff(changed).of("renamed") == [renamed], f"rename {path!r}: {model.diff(changed)}"
         alike(drawn, changed.edit(edit.rename(renamed, name)), f"rename {path!r} and back")
         if isinstance(operation, layers.Layer) and not isinstance(operation, layers.InputLayer):
             alike(drawn, model.edit(edit.replace(path, lambda old: old)), f"replace {path!r} by itself")

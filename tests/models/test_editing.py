@@ -212,8 +212,9 @@ def test_many_edits_in_one_transaction() -> None:
     diff = model.diff(new)
     assert new["backbone/conv"].get_config()["activation"] == "gelu"
     assert type(new["backbone/act"]).__name__ == "Activation"
-    assert set(diff.of("added")) == {"add", "top", "aux"}
-    assert diff.of("removed") == ["head"]
+    assert set(diff.of("added")) == {"add", "aux"}
+    assert diff.of("renamed") == ["top"]
+    assert not diff.of("removed")
     assert [value.shape for value in run(new)] == [(4, 2), (4, 3)]
     assert new.loss == {"top": "mse", "aux": None}
     assert new["backbone/conv"].kernel is model["backbone/conv"].kernel

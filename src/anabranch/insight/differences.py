@@ -1,25 +1,33 @@
-"""What differs between two models: an object, with a text view."""
+"""What differs between two models: an object, with views as text, rows, JSON, HTML and marks in a drawing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anabranch import _tree
 from anabranch._asked import name_of
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable
 from anabranch._frames import bound_methods, bounded
+from anabranch._tables import Column, Table
 from anabranch.graph import AnyModel, Graph, Node, Operation, Tensor, Weight, spec_leaves, subgraph
 from anabranch.graph.arrays import is_parameter
+from anabranch.insight.matching import Part, Parts, Source, matched
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from anabranch.insight.drawing.drawn import Drawing, Settings
 
 
 class Change(NamedTuple):
     """One difference.
 
     Args:
-        path: of the layer.
-        kind: added, removed, type, config, shape, inputs, calls, weights or outputs.
+        path: of the layer, in the new model unless it was removed.
+        kind: added, removed, renamed, moved, type, config, shape, inputs, weights or outputs.
         before: what the old model has.
         after: what the new one has.
 
@@ -33,6 +41,31 @@ class Change(NamedTuple):
     before: str
     after: str
 
+    def sentence(self) -> str:
+        """Return the difference in words.
+
+        Example:
+            >>> Change("head", "config", "units=2", "units=3").sentence()
+            "'head' has units=3 instead of units=2."
+        """
+        if self.kind == "added":
+            return f"'{self.path}' was added: {self.after}."
+        if self.kind == "removed":
+            return f"'{self.path}' was removed: {self.before}."
+        words = _WORDS[self.kind]
+        return (
+            (f"'{self.path}' " if self.kind != "outputs" else "")
+            + words.format(self.before or "nothing", self.after or "nothing")
+            + "."
+        )
+
+
+_WORDS = {
+    "renamed": "was called '{0}'", "moved": "was '{0}'", "type": "is {1} instead of {0}", "config": "has {1} instead of {0}",
+    "shape": "gives {1} instead of {0}", "inputs": "takes {1} instead of {0}", "weights": "has weights {1} instead of {0}",
+    "outputs": "the model gives {1} instead of {0}",
+}  # fmt: skip
+
 
 @bound_methods
 class Diff(NamedTuple):
@@ -41,6 +74,8 @@ class Diff(NamedTuple):
     Args:
         changes: in the order of the layers.
         unchanged: how many layers are the same.
+        models: the old and the new model, where these are to be drawn.
+        paths: the path in the old model by that in the new one.
 
     Example:
         >>> print(Diff([Change("dense", "config", "units=2", "units=3")], 4))
@@ -50,6 +85,8 @@ class Diff(NamedTuple):
 
     changes: list[Change]
     unchanged: int
+    models: tuple[AnyModel, AnyModel] | None = None
+    paths: Mapping[str, str] = MappingProxyType({})
 
     def __bool__(self) -> bool:
         return bool(self.changes)
@@ -79,6 +116,98 @@ class Diff(NamedTuple):
         lines = [_line(change, width) for change in self.changes]
         return "\n".join([*lines, f"{self.unchanged} layers are the same."])
 
+    def words(self) -> str:
+        """Return a sentence for each difference.
+
+        Example:
+            >>> print(Diff([Change("top", "renamed", "head", "top")], 4).words())
+            'top' was called 'head'.
+        """
+        return "\n".join(change.sentence() for change in self.changes) or self.text()
+
+    def records(self) -> list[dict[str, str]]:
+        """Return the differences as dicts, which pandas takes.
+
+        Example:
+            >>> Diff([Change("top", "renamed", "head", "top")], 4).records()[0]["kind"]
+            'renamed'
+        """
+        return [change._asdict() | {"words": change.sentence()} for change in self.changes]
+
+    def json(self) -> str:
+        """Return the differences as JSON.
+
+        Example:
+            >>> Diff([], 4).json()
+            '{"changes": [], "unchanged": 4}'
+        """
+        import json
+
+        return json.dumps({"changes": self.records(), "unchanged": self.unchanged})
+
+    def html(self) -> str:
+        """Return a table as HTML, for notebooks.
+
+        Example:
+            >>> Diff([], 4).html()
+            '<p>The models are alike: 4 layers.</p>'
+        """
+        from html import escape
+
+        rows = [(change.path, change.kind, change.before, change.after) for change in self.changes]
+        table = Table([Column(title) for title in ("path", "change", "before", "after")], rows)
+        return (table.html() if rows else "") + f"<p>{escape(self.text().splitlines()[-1])}</p>"
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def marks(self, before: bool = False) -> dict[str, str]:
+        """Return ``"added"``, ``"removed"`` or ``"changed"`` by the ids of boxes in a drawing of the new model.
+
+        Args:
+            before: of the old model instead.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,), name="x")
+            >>> old, new = (Model(x, layers.Dense(units, name="head")(x)) for units in (2, 3))
+            >>> old.diff(new).marks()
+            {'head': 'changed'}
+        """
+        if self.models is None:
+            return {}
+        from anabranch.insight.drawing.picture import Picture  # which a diff as text does without
+
+        wanted, other = ("removed", "added") if before else ("added", "removed")
+        found: dict[str, str] = {}
+        for change in self.changes:
+            if change.kind not in (other, "outputs"):
+                path = self.paths.get(change.path, change.path) if before else change.path
+                found[path] = wanted if change.kind == wanted else found.get(path, "changed")
+        picture = Picture.of(self.models[0 if before else 1])
+        return {box.id: found[box.path] for box in picture.boxes if box.path in found}
+
+    def draw(self, before: bool = False, **settings: Unpack[Settings]) -> Drawing:
+        """Return the drawing of the new model, or the old one, with what differs framed: added, removed, changed.
+
+        Args:
+            before: whether the old model is drawn.
+            settings: as of ``draw``; nested models are open and repeats are not folded unless these say otherwise.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,), name="x")
+            >>> old, new = (Model(x, layers.Dense(units, name="head")(x)) for units in (2, 3))
+            >>> old.diff(new).draw()
+            <Drawing of functional: 2 boxes, 1 edge>
+        """
+        from anabranch.insight.drawing.drawn import draw  # which a diff as text does without
+
+        if self.models is None:
+            raise ArgumentTypeError("This diff holds no models to draw.", repair="model.diff(other).draw()")
+        chosen: Settings = {"expand_nested": True, "repeats": False, **settings}
+        return draw(self.models[0 if before else 1], **chosen).marked(self.marks(before))
+
     def __str__(self) -> str:
         return self.text()
 
@@ -92,49 +221,46 @@ def _line(change: Change, width: int) -> str:
     return f"~ {path}  {change.kind}: {change.before} -> {change.after}"
 
 
-class Facts(NamedTuple):
-    """What is compared of one operation."""
-
-    type: str
-    made: str
-    config: dict[str, str]
-    shape: str
-    inputs: str
-    weights: dict[str, str]
-
-
 @bounded
 def diff(old: AnyModel, new: AnyModel) -> Diff:
-    """Return what differs between two models, layer by layer, matched by path; the numbers in the weights are not compared.
+    """Return what differs between two models, layer by layer; the numbers in the weights are not compared.
+
+    Layers answer to each other by given names, then by what comes before or after them: an inserted layer renumbers no others,
+    and one of another name in the same place was renamed.
 
     Args:
-        old: a model.
-        new: the model that it is compared with.
+        old: the model as it was.
+        new: the model as it is.
 
     Example:
-        >>> from anabranch import Input, Sequential, layers
-        >>> old, new = (Sequential([Input((4,)), layers.Dense(units, name="head")]) for units in (2, 3))
-        >>> diff(old, new).of("config")
-        ['head']
+        >>> from anabranch import Input, Model, layers
+        >>> x = Input((8,))
+        >>> print(diff(Model(x, layers.Dense(2, name="head")(x)), Model(x, layers.Dense(2, name="top")(x))))
+        ~ top  renamed: head -> top
+        1 layers are the same.
     """
     first, second = _graph_of(old), _graph_of(new)
-    before, after = _facts(first), _facts(second)
+    before, after = _parts(first), _parts(second)
+    there = matched(before, after)
+    old_paths = {new: old for old, new in there.items()}
     changes: list[Change] = []
     unchanged = 0
-    for path in _merged(list(before), list(after)):
-        if path not in after:
-            changes.append(Change(path, "removed", f"{before[path].type} {before[path].shape}", ""))
-        elif path not in before:
-            facts = after[path]
-            changes.append(Change(path, "added", "", f"{facts.type} {facts.shape} from {facts.inputs or 'outside'}"))
+    removed = {f"\0{path}": path for path in before if path not in there}  # which a new path may be equal to
+    for path in _merged([there.get(path, f"\0{path}") for path in before], list(after)):
+        if path in removed:
+            part = before[removed[path]]
+            changes.append(Change(part.path, "removed", f"{part.type} {part.shape}", ""))
+        elif path not in old_paths:
+            part = after[path]
+            changes.append(Change(path, "added", "", f"{part.type} {part.shape} from {part.inputs or 'outside'}"))
         else:
-            found = list(_changes(path, before[path], after[path]))
+            found = list(_changes(before[old_paths[path]], after[path], there))
             changes += found
             unchanged += not found
-    ends = [_ends(first), _ends(second)]
-    if ends[0] != ends[1]:
-        changes.append(Change("outputs", "outputs", *ends))
-    return Diff(changes, unchanged)
+    ends = [_ends(first, {}), _ends(second, {})]
+    if _ends(first, there) != ends[1]:
+        changes.append(Change("outputs", "outputs", *(repr(each).replace("'", "") for each in ends)))
+    return Diff(changes, unchanged, (old, new), old_paths)
 
 
 def _graph_of(model: object) -> Graph:
@@ -144,19 +270,23 @@ def _graph_of(model: object) -> Graph:
     return graph
 
 
-def _changes(path: str, a: Facts, b: Facts) -> list[Change]:
+def _changes(a: Part, b: Part, there: dict[str, str]) -> list[Change]:
     found = []
+    path = b.path
+    if a.parent != b.parent and there.get(a.parent, a.parent) != b.parent:
+        found.append(Change(path, "moved", a.path, b.path))
+    elif a.name != b.name and (a.named or b.named):
+        found.append(Change(path, "renamed", a.path, b.path))
     if a.type != b.type:
         found.append(Change(path, "type", a.made, b.made))
     else:
-        for key in a.config.keys() | b.config.keys():
-            one, other = a.config.get(key, "-"), b.config.get(key, "-")
-            if one != other:
-                found.append(Change(path, "config", f"{key}={one}", f"{key}={other}"))
-        found.sort()
+        keys = sorted(key for key in a.config.keys() | b.config.keys() if a.config.get(key, "-") != b.config.get(key, "-"))
+        found += [Change(path, "config", *(f"{key}={each.config.get(key, '-')}" for each in (a, b))) for key in keys]
     if a.shape != b.shape:
         found.append(Change(path, "shape", a.shape, b.shape))
-    if a.inputs != b.inputs:
+    if [[source._replace(path=there.get(source.path, "")) for source in call] for call in a.sources] != list(
+        map(list, b.sources)
+    ):
         found.append(Change(path, "inputs", a.inputs, b.inputs))
     if a.type == b.type and a.weights != b.weights:
         names = [name for name in a.weights | b.weights if a.weights.get(name) != b.weights.get(name)]
@@ -185,9 +315,9 @@ def _merged(a: list[str], b: list[str]) -> list[str]:
     return [*merged, *(path for path in following if path not in seen)]
 
 
-def _facts(graph: Graph) -> dict[str, Facts]:
-    """Return the facts of every operation by path, nested models' after their own."""
-    found: dict[str, Facts] = {}
+def _parts(graph: Graph) -> Parts:
+    """Return what is compared of every operation, by path, nested models' after their own."""
+    found: Parts = {}
     stack: list[tuple[str, Graph, Iterator[tuple[Operation, list[Node]]]]] = [("", graph, _calls(graph))]
     while stack:
         prefix, here, following = stack[-1]
@@ -195,16 +325,20 @@ def _facts(graph: Graph) -> dict[str, Facts]:
         if operation is None:
             stack.pop()
             continue
-        path = prefix + here.names[operation]
+        name = here.names[operation]
+        path = prefix + name
         shapes = [spec.shape for node in calls for spec in spec_leaves(node.output_specs)]
-        sources = " | ".join(", ".join(_source(here, tensor) for tensor in node.inputs) for node in calls)
+        sources = tuple(tuple(_source(here, tensor, prefix) for tensor in node.inputs) for node in calls)
         inner = subgraph(operation)
         weights = {} if inner else {_relative(w, operation): str(w.shape) for w in operation.weights}
         kind = operation.summary_kind()
         made = kind if operation.is_function else operation.written_code(named=False)
-        found[path] = Facts(
-            kind, made.removesuffix("()"), _config(operation, calls), ", ".join(map(str, shapes)), sources, weights
-        )
+        written = " | ".join(", ".join(_written(source, prefix) for source in call) for call in sources)
+        ends = tuple(index for index, tensor in enumerate(here.outputs) if tensor.node.operation is operation)
+        found[path] = Part(
+            path, name, operation.explicit_name is not None, prefix[:-1], kind, made.removesuffix("()"),
+            _config(operation, calls), ", ".join(map(str, shapes)), written, sources, weights, ends,
+        )  # fmt: skip
         if inner is not None:
             stack.append((path + "/", inner, _calls(inner)))
     return found
@@ -218,11 +352,15 @@ def _calls(graph: Graph) -> Iterator[tuple[Operation, list[Node]]]:
     yield from nodes.items()
 
 
-def _source(graph: Graph, tensor: Tensor) -> str:
-    """Return where a tensor comes from: its operation's name, with the call and the output where there are several."""
+def _source(graph: Graph, tensor: Tensor, prefix: str) -> Source:
     name = graph.names.get(tensor.node.operation, tensor.name)
-    call = f"@{graph.call_index(tensor.node)}" if graph.call_index(tensor.node) else ""
-    return name + call + (f":{tensor.index}" if tensor.index else "")
+    return Source(prefix + name, graph.call_index(tensor.node), tensor.index)
+
+
+def _written(source: Source, prefix: str) -> str:
+    """Return where a tensor comes from: its operation's name, with the call and the output where there are several."""
+    call = f"@{source.call}" if source.call else ""
+    return source.path.removeprefix(prefix) + call + (f":{source.output}" if source.output else "")
 
 
 def _config(operation: Operation, calls: list[Any]) -> dict[str, str]:
@@ -255,5 +393,11 @@ def _text(value: object) -> str:
     return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if is_parameter(leaf) else leaf, value))
 
 
-def _ends(graph: Graph) -> str:
-    return repr(_tree.map_leaves(lambda tensor: _source(graph, tensor), graph.output_structure)).replace("'", "")
+def _ends(graph: Graph, there: dict[str, str]) -> object:
+    """Return the outputs in their nest, by the paths that ``there`` has in place of theirs."""
+
+    def end(tensor: Tensor) -> str:
+        source = _source(graph, tensor, "")
+        return _written(source._replace(path=there.get(source.path, source.path)), "")
+
+    return _tree.map_leaves(end, graph.output_structure)

@@ -46,11 +46,29 @@ class Drawing:
         self.rankdir = rankdir
         self.splines = splines
         self.theme = theme
+        self.marks: dict[str, str] = {}
+
+    @checked
+    def marked(self, marks: dict[str, str]) -> Drawing:
+        """Return the drawing with frames around boxes, as of what differs from another model.
+
+        Args:
+            marks: ``"added"``, ``"removed"`` or ``"changed"`` by the ids of boxes.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> "added" in Model(x, layers.Dense(2, name="head")(x)).draw().marked({"head": "added"}).svg
+            True
+        """
+        twin = Drawing(self.picture, self.shown, self.rankdir, self.splines, self.theme)
+        twin.marks = marks
+        return twin
 
     @cached_property
     def scene(self) -> Scene:
         """The shapes."""
-        return scene(self.picture, self.shown, self.rankdir, self.splines)
+        return scene(self.picture, self.shown, self.rankdir, self.splines, self.marks)
 
     @cached_property
     def svg(self) -> str:

@@ -68,6 +68,10 @@ ThemeName: TypeAlias = Literal["light", "dark"]
 THEMES: dict[ThemeName, Theme] = {"light": LIGHT, "dark": DARK}
 
 
+MARKS = {"added": "#16a34a", "removed": "#dc2626", "changed": "#d97706"}
+"""Borders of what differs between two models."""
+
+
 def style_sheet(theme: Theme, scope: str) -> str:
     """Return the rules of CSS for everything under ``scope``."""
     rules = [
@@ -85,5 +89,6 @@ def style_sheet(theme: Theme, scope: str) -> str:
         f"{scope} .of-repeat>rect{{stroke-dasharray:6 4}}",
         *(f"{scope} .{name}>rect{{fill:{look.fill};stroke:{look.stroke}}}" for name, look in theme.families.items()),
         f"{scope} .end>rect{{stroke-width:3}}",
+        *(f"{scope} .{mark}>rect{{stroke:{color};stroke-width:4}}" for mark, color in MARKS.items()),
     ]
     return "".join(rules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from anabranch.graph import Shape
@@ -97,7 +97,10 @@ class Scene(NamedTuple):
         return "".join(text.word.text for text in framed + self.notes)
 
 
-def scene(picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB", splines: Splines = "ortho") -> Scene:
+def scene(
+    picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB", splines: Splines = "ortho",
+    marks: Mapping[str, str] | None = None,
+) -> Scene:  # fmt: skip
     """Return the shapes of a picture.
 
     Args:
@@ -105,7 +108,9 @@ def scene(picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB
         shown: what is written in boxes.
         rankdir: where the flow goes.
         splines: how lines turn.
+        marks: ``"added"``, ``"removed"`` or ``"changed"`` by the ids of boxes, which are framed so.
     """
+    marks = marks or {}
     shown = shown or Shown()
     narrow = rankdir in ("LR", "RL")
     ends = {output.source for output in picture.outputs}
@@ -116,10 +121,10 @@ def scene(picture: Picture, shown: Shown | None = None, rankdir: Direction = "TB
     for box in picture.boxes:
         rect = _moved(placed.boxes[box.id])
         if box.group:
-            style = f"group of-{box.role}"
+            style = f"group of-{box.role} {marks.get(box.id, '')}".rstrip()
             groups.append(Frame(style, rect, 10, _written(labels[box.id], _moved(placed.titles[box.id])), tooltip(box), box.id))
         else:
-            style = f"{family(box)}{' end' if box.id in ends else ''}"
+            style = f"{family(box)}{' end' if box.id in ends else ''} {marks.get(box.id, '')}".rstrip()
             radius = rect.height / 2 if box.role == "input" else 6
             boxes.append(Frame(style, rect, min(radius, 16), _written(labels[box.id], rect), tooltip(box), box.id))
     lines = _lines(picture, placed, splines)

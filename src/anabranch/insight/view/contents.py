@@ -128,7 +128,8 @@ def _marks(diff: Diff, newer: bool) -> dict[str, tuple[str, list[str]]]:
         kind = change.kind if change.kind in ("added", "removed") else "changed"
         if kind == ("removed" if newer else "added") or change.kind == "outputs":
             continue
-        known = found.setdefault(change.path, (kind, []))
+        path = change.path if newer else diff.paths.get(change.path, change.path)
+        known = found.setdefault(path, (kind, []))
         known[1].append(_worded(change))
     return found
 
