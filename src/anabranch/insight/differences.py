@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anabranch.insight.drawing.drawn import Drawing, Settings
 
 
+@bound_methods
 class Change(NamedTuple):
     """One difference.
 
