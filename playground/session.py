@@ -22,6 +22,7 @@ FILE = "script.py"
 ABSENT = ("torch", "numpy", "matplotlib", "pandas", "scipy", "sklearn", "PIL", "torchvision", "rich")
 
 
+OPEN = 64  # positions
 NAMED = {"rich": "a download"}  # whose progress it shows
 
 
@@ -161,16 +162,27 @@ def _described(error: BaseException) -> dict[str, Any]:
 
 def _seen(name: str, model: Any, before: Any) -> dict[str, Any]:
     """Return the views of a model; what one of them cannot show is said in its place."""
+    from anabranch import insight
+
     changes = before.diff(model) if before is not None else None
     return {
         "name": name,
         "params": model.count_params() if model.built else None,
         "drawing": _view(lambda: model.draw().svg),
-        "table": _view(lambda: model.summary_table()._repr_html_()),
-        "cost": _view(lambda: model.cost()._repr_html_()),
+        "table": _view(lambda: insight.summarise(model)._repr_html_()),
+        "cost": _view(lambda: _cost(model)),
         "lint": _view(lambda: model.lint()._repr_html_()),
         "changes": _view(lambda: changes._repr_html_()) if changes else "",
     }
+
+
+def _cost(model: Any) -> str:
+    """Return what one sample costs; sizes that the model leaves open are taken as ``OPEN``."""
+    shapes = [tuple(OPEN if size is None else size for size in tensor.shape[1:]) for tensor in model.inputs]
+    if all(shape == tensor.shape[1:] for shape, tensor in zip(shapes, model.inputs, strict=True)):
+        return str(model.cost()._repr_html_())
+    note = f"<p>Sizes that the model leaves open are {OPEN} here.</p>"
+    return note + str(model.cost(input_shape=shapes if len(shapes) > 1 else shapes[0])._repr_html_())
 
 
 def _view(make: Any) -> str:
