@@ -134,3 +134,16 @@ def encoder(blocks: int = 12) -> keras.Model:
 DRAWN: dict[str, Callable[[], keras.Model]] = {
     make.__name__: make for make in (toy_resnet, unet, two_towers, inception, chain, gan, resnet, encoder)
 }
+
+
+def large(branches: int = 250, depth: int = 20) -> keras.Model:
+    """Return a model of 5,000 layers that do not repeat: residual branches of different widths."""
+    x = h = keras.Input((16,))
+    for number in range(branches):
+        y = h
+        for step in range(depth - 2):
+            y = layers.Dense(16, activation=["relu", "tanh", "gelu"][(number * step) % 3], use_bias=bool((number + step) % 4))(
+                y
+            )
+        h = layers.Add()([layers.Activation("relu")(y), h])
+    return keras.Model(x, h, name="large")
