@@ -69,7 +69,7 @@ def test_rows_words_json_and_html() -> None:
         "'head' takes b instead of a.",
         "'head' has weights kernel (4, 3), bias (3,) instead of kernel (4, 2), bias (2,).",
     ]
-    data = json.loads(diff.json())
+    data = json.loads(diff.to_json())
     assert data["changes"] == diff.records()
     assert diff.records()[0] == {
         "path": "b", "kind": "added", "before": "", "after": "Dense (None, 4) from a",

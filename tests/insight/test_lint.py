@@ -391,7 +391,7 @@ def test_report() -> None:
     first, *_ = text = str(found).splitlines()
     assert first.startswith("AB201 error: out at test_lint.py:")
     assert text[-1] == "functional: 1 error, 1 info"
-    data = json.loads(found.json())
+    data = json.loads(found.to_json())
     assert data["findings"] == found.records()
     assert data["findings"][0]["file"] == __file__
     assert data["findings"][0]["source"] == "Goodfellow et al. 2016, Deep Learning, section 6.2.2.3"

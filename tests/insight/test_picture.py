@@ -62,7 +62,7 @@ def test_nested_models_are_groups_that_edges_lead_into() -> None:
     assert closed.boxes == flat.boxes
     assert closed.outputs == flat.outputs
     assert {e[:2] for e in closed.edges} == {e[:2] for e in flat.edges}
-    assert json.loads(picture.json())["boxes"][2]["group"] is True
+    assert json.loads(picture.to_json())["boxes"][2]["group"] is True
 
 
 def test_a_model_that_begins_in_the_middle_has_a_box_for_what_goes_in() -> None:

@@ -361,7 +361,7 @@ def test_mistakes_in_layer_range() -> None:
 
 def test_json_holds_rows_and_totals() -> None:
     found = summarise(toy_resnet(ab))
-    data = json.loads(found.json())
+    data = json.loads(found.to_json())
     assert data["total"] == 223242
     assert data["rows"][1]["name"] == "conv2d"
     assert data["rows"][1]["connected_to"] == ["img[0][0]"]
@@ -409,7 +409,7 @@ def test_masked_outputs_are_marked(golden: Callable[[str, str], None]) -> None:
     rows = {row.name: row for row in table.rows}
     assert rows["block"].masked == [True, False], "of two calls one"
     assert rows["sum"].masked == [False], "Add gives a mask only where all branches have one"
-    assert json.loads(table.json())["rows"][1]["masked"] == [True]
+    assert json.loads(table.to_json())["rows"][1]["masked"] == [True]
     assert "a_table_of_words_whose_name_is_never_cut" in table.html()
     plain = ab.Sequential([ab.Input((4,), dtype="int32"), layers.Embedding(5, 2, mask_zero=True), layers.Dense(2)])
     assert summarise(plain).text().count("(None, 4, 2) + mask") == 2

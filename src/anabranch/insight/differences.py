@@ -135,11 +135,11 @@ class Diff(NamedTuple):
         """
         return [change._asdict() | {"words": change.sentence()} for change in self.changes]
 
-    def json(self) -> str:
+    def to_json(self) -> str:
         """Return the differences as JSON.
 
         Example:
-            >>> Diff([], 4).json()
+            >>> Diff([], 4).to_json()
             '{"changes": [], "unchanged": 4}'
         """
         import json

@@ -99,10 +99,6 @@ class Summary(NamedTuple):
 
         return json.dumps(self._asdict() | {"rows": [row._asdict() for row in self.rows]}, indent=1)
 
-    def json(self) -> str:
-        """Return ``to_json()``."""
-        return self.to_json()
-
     def html(self, show_trainable: bool = False) -> str:
         """Return the table as HTML, for notebooks."""
         from html import escape

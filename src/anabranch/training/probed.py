@@ -101,7 +101,7 @@ class Probe(NamedTuple):
     def __str__(self) -> str:
         return self.text(terminal_width())
 
-    def json(self) -> str:
+    def to_json(self) -> str:
         """Return rows, edges and weights as JSON; null for numbers that are not finite."""
         parts = {name: [row._asdict() for row in getattr(self, name)] for name in ("rows", "edges", "weights")}
         return json.dumps(_plain(self._asdict() | parts), allow_nan=False)

@@ -134,7 +134,7 @@ class Picture(NamedTuple):
             "outputs": [output._asdict() for output in self.outputs],
         }
 
-    def json(self) -> str:
+    def to_json(self) -> str:
         """Return it as JSON."""
         import json
 

@@ -140,13 +140,13 @@ class Findings:
         """
         return [each.record() for each in self._found]
 
-    def json(self) -> str:
+    def to_json(self) -> str:
         """Return model and findings as JSON.
 
         Example:
             >>> from anabranch import Input, Model, layers
             >>> x = Input((8,))
-            >>> Model(x, layers.Dense(8)(x)).lint().json()
+            >>> Model(x, layers.Dense(8)(x)).lint().to_json()
             '{"model": "functional", "findings": []}'
         """
         import json
