@@ -74,7 +74,15 @@ RULES = (
     Rule("a model of a graph is built already", r"Model\.build\(input_shape\)"),
     Rule("read as true or false", r"(Model\.call\(training\)|Model\.…=\(stop_training\))"),
     Rule("bytes are a row of integers to torch", r"ops\..*\((indices_or_sections|pad_width)\)", ("b'a'",)),
-    Rule("a path", r"Model\.to_torch\(source\)", ("'a'",)),
+    Rule(
+        "a path",
+        r"Model\.(to_torch\(source|view\(path)\)|callbacks\.(BackupAndRestore\(backup_dir|TensorBoard\(log_dir)\)"
+        r"|utils\.plot_model\(to_file\)",
+        ("'a'",),
+    ),
+    Rule("a name of the user's", r"callbacks\.(RemoteMonitor|TensorBoard)\((path|field|embeddings_metadata)\)", ("'a'",)),
+    Rule("a name in the file", r"KerasFileEditor\.(rename_object\(new_name|add_object\(object_path)\)", ("'a'",)),
+    Rule("all weights fit into one shard", r"(saving|Model)\.save_weights\(max_shard_size\)", ("inf",)),
     Rule("refused when the values are made", r"layers\.Layer\.add_weight\(dtype\)", ("'a'",)),
     Rule("read where the metric depends on it", r"metrics\.get\(output_shape\)"),
     Rule("an initializer that draws nothing has no use for it", r"initializers\..*\(rng\)"),

@@ -97,7 +97,7 @@ def asked() -> Iterator[Target]:
     yield method("Model.diff", small, lambda: {"other": small()})
     yield method("Model.same_function", small, lambda: {"other": small()})
     yield method("Model.cost", small, lambda: {"batch": 2, "input_shape": None, "dtype": None, "optimizer": None})
-    yield method("Model.lint", small, lambda: {"x": data(4)[0], "y": data(4)[1], "ignore": (), "select": ()})
+    yield method("Model.lint", lambda: made(ab), lambda: {"x": data(4)[0], "y": data(4)[1], "ignore": (), "select": ()})
     yield method("Model.explain_execution", small)
     yield method("Model.select", small, lambda: {"selector": "body"})
     yield method("Model.get_state_tree", small, more=("value_format",))

@@ -51,7 +51,7 @@ def insight() -> Iterator[Target]:
     yield function("insight.diff", asking.diff, lambda: {"old": small(), "new": small()})
     labelled = {"x": np.eye(4, dtype="float32"), "y": np.arange(4) % 2, "class_names": ["a", "b"], "batch_size": 2, "count": 3}
     yield function("insight.same_function", asking.same_function, lambda: {"a": small(), "b": small()})
-    yield function("insight.lint", asking.lint, lambda: {"model": small(), "losses": [], "refusals": []})
+    yield function("insight.lint", asking.lint, lambda: {"model": small()})
     yield function("insight.mistakes", asking.mistakes, lambda: {"model": small(), **labelled})
     yield function("insight.draw", asking.draw, lambda: {"model": small()}, use=lambda drawing: drawing.svg)
     yield function("insight.page", asking.page, lambda: {"model": small(), "compare": small(), "probe": None})

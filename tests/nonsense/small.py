@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from anabranch import config as settings, datasets as sets, dtype_policies, mixe
 SETTERS: dict[str, Any] = {
     "check_data_format": "channels_last", "set_device": "cpu", "set_dtype_policy": "float32", "set_epsilon": 1e-7,
     "set_floatx": "float32", "set_image_data_format": "channels_last", "set_keep_memory": "fit", "set_seed": 3,
-    "set_strict_merges": True, "set_tf32": True, "set_global_policy": "float32",
+    "ignore_findings": "AB202", "set_strict_merges": True, "set_tf32": True, "set_global_policy": "float32",
     "clear_session": True,
 }  # fmt: skip
 
@@ -34,8 +35,9 @@ def config() -> Iterator[Target]:
                 continue
             first = next(iter(inspect.signature(thing).parameters))
             label = f"{room.__name__.rpartition('.')[2]}.{name}"
+            call = functools.partial(_by_position, thing) if name == "ignore_findings" else thing
             yield function(
-                label, thing, lambda first=first, name=name: {first: SETTERS.get(name, "float32")}, use=used, alone=True
+                label, call, lambda first=first, name=name: {first: SETTERS.get(name, "float32")}, use=used, alone=True
             )
     policy = dtype_policies.DTypePolicy("float32")
     for name, given in {
@@ -43,6 +45,10 @@ def config() -> Iterator[Target]:
         "deserialize": {"config": dtype_policies.serialize(policy)},
     }.items():  # fmt: skip
         yield function(f"dtype_policies.{name}", getattr(dtype_policies, name), lambda given=given: given)
+
+
+def _by_position(thing: Any, **given: Any) -> Any:
+    return thing(*given.values())
 
 
 class Sequence(tools.PyDataset):

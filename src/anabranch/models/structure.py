@@ -283,7 +283,9 @@ class Structure(Trainer):
         self._need_graph()
         refused = () if x is None and y is None else training.refusals(self, x, y)
         losses = training.known_losses(self) if self._compiled else None
-        found: Findings = insight.lint(self, ignore, select, losses=losses, refusals=refused)
+        from anabranch.insight import linting
+
+        found: Findings = linting.findings_of(self, ignore, select, losses, refused)
         return found
 
     @checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,11 @@ from anabranch.insight.drawing.scene import Scene, Shown, Splines, scene
 from anabranch.insight.drawing.svg import to_svg
 
 FORMATS = (".svg", ".png", ".pdf", ".dot", ".mmd")
+
+
+def _check_dpi(dpi: float) -> None:
+    if not 0 < dpi < math.inf:
+        raise OutOfRangeError("dpi is a positive number of pixels in an inch.", got=repr(dpi))
 
 
 @bound_methods
@@ -90,8 +96,7 @@ class Drawing:
         """
         from anabranch.insight.drawing.raster import to_png  # which a drawing in a page does without
 
-        if not dpi > 0:
-            raise OutOfRangeError("dpi is a positive number of pixels in an inch.", got=repr(dpi))
+        _check_dpi(dpi)
         return to_png(self.scene, dpi, self.theme or "light")
 
     def pdf(self) -> bytes:
@@ -123,6 +128,7 @@ class Drawing:
         """
         from anabranch.insight.drawing.dot import to_dot
 
+        _check_dpi(dpi)
         return to_dot(self.picture, self.shown, self.rankdir, dpi, self.splines, subgraph)
 
     def mermaid(self) -> str:
@@ -183,6 +189,7 @@ class Drawing:
         """
         from anabranch.saving.files import write  # which a drawing in a page does without
 
+        _check_dpi(dpi)
         if format not in FORMATS:
             raise ArgumentError(
                 f"Drawings are not written as {format or 'files without an ending'}.", got=str(file),

@@ -16,22 +16,13 @@ from anabranch.insight.linting.rulebook import Rule, rules
 
 
 @checked
-def lint(
-    model: AnyModel,
-    ignore: str | Collection[str] = (),
-    select: str | Collection[str] = (),
-    *,
-    losses: Sequence[LossFacts | None] | None = None,
-    refusals: Sequence[AnabranchError] = (),
-) -> Findings:
+def lint(model: AnyModel, ignore: str | Collection[str] = (), select: str | Collection[str] = ()) -> Findings:
     """Return what is probably wrong with a model with a graph: findings with code, place, reason and repair.
 
     Args:
         model: the model.
         ignore: codes, or beginnings of codes (``"AB2"``), that are left out, as are those of ``config.ignore_findings``.
         select: codes, or beginnings of codes, that are looked for; () looks for all.
-        losses: the loss of each output, None where it has none; None: they are not known.
-        refusals: what is wrong with the targets.
 
     Example:
         >>> from anabranch import Input, Model, layers
@@ -39,6 +30,17 @@ def lint(
         >>> print(lint(Model(x, layers.Dense(1, activation="softmax", name="out")(x))).codes)
         ['AB203']
     """
+    return findings_of(model, ignore, select)
+
+
+def findings_of(
+    model: AnyModel,
+    ignore: str | Collection[str],
+    select: str | Collection[str],
+    losses: Sequence[LossFacts | None] | None = None,
+    refusals: Sequence[AnabranchError] = (),
+) -> Findings:
+    """Return what lint finds, with the losses of the outputs as far as they are known, and with what is wrong with data."""
     if not isinstance(model, Operation) or model.graph is None:
         raise ArgumentTypeError("lint takes a model with a graph.", got=shown(model))
     chosen, left_out = _codes(select, "select"), (*_codes(ignore, "ignore"), *config.ignored_findings())
@@ -88,10 +90,10 @@ def _found(asked: Iterable[Rule], program: Program) -> list[Finding]:
 
 
 def _codes(given: str | Collection[str], name: str) -> tuple[str, ...]:
-    codes = tuple(given.replace(",", " ").split()) if isinstance(given, str) else tuple(given)
+    codes = given.replace(",", " ").split() if isinstance(given, str) else given
+    if not isinstance(codes, Collection) or not all(isinstance(code, str) for code in codes):
+        raise ArgumentTypeError(f"{name} holds codes such as 'AB101'.", got=shown(given))
     for code in codes:
-        if not isinstance(code, str):
-            raise ArgumentTypeError(f"{name} holds codes such as 'AB101'.", got=shown(code))
         if not any(known.startswith(code) for known in rules()):
             raise unknown("code", code, rules())
-    return codes
+    return tuple(codes)
