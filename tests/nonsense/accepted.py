@@ -80,6 +80,7 @@ RULES = (
         r"|utils\.plot_model\(to_file\)",
         ("'a'",),
     ),
+    Rule("data that fit would refuse are a finding", r"Model\.lint\([xy]\)"),
     Rule("a name of the user's", r"callbacks\.(RemoteMonitor|TensorBoard)\((path|field|embeddings_metadata)\)", ("'a'",)),
     Rule("a name in the file", r"KerasFileEditor\.(rename_object\(new_name|add_object\(object_path)\)", ("'a'",)),
     Rule("all weights fit into one shard", r"(saving|Model)\.save_weights\(max_shard_size\)", ("inf",)),
