@@ -283,10 +283,9 @@ class Structure(Trainer):
         self._need_graph()
         refused = () if x is None and y is None else training.refusals(self, x, y)
         losses = training.known_losses(self) if self._compiled else None
-        from anabranch.insight import linting
+        from anabranch.insight.linting.linter import findings_of
 
-        found: Findings = linting.findings_of(self, ignore, select, losses, refused)
-        return found
+        return findings_of(self, ignore, select, losses, refused)
 
     @checked
     def to_torch(self, source: str | os.PathLike[str] | None = None) -> exchange.Module:
@@ -399,9 +398,7 @@ class Structure(Trainer):
 
         Example:
             >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.draw()
+            >>> Model(x := Input((8,)), layers.Dense(2)(layers.Dense(4, activation="relu")(x))).draw()
             <Drawing of functional: 3 boxes, 2 edges>
         """
         found: Drawing = insight.draw(self, **settings)
