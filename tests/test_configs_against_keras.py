@@ -96,6 +96,9 @@ CALLBACKS: dict[str, dict[str, Any]] = {  # what each needs to be made
     "LearningRateScheduler": {"schedule": ab.activations.relu},
     "ModelCheckpoint": {"filepath": "best.safetensors"},
     "ReduceLROnPlateau": {},
+    "RemoteMonitor": {},
+    "SwapEMAWeights": {},
+    "TensorBoard": {"log_dir": "logs"},
     "TerminateOnNaN": {},
 }
 OWN: dict[str, dict[str, Any]] = {"ModelCheckpoint": {"max_to_keep": None}}  # settings that Keras's lacks

@@ -95,3 +95,12 @@ def test_marks_and_drawings() -> None:
 def test_equal_architectures_do_not_differ(name: str) -> None:
     build = known_models.ALL[name]
     assert not build().diff(build())
+
+
+def test_a_named_layer_before_an_equal_one_is_the_added_one() -> None:
+    x = Input((4,))
+    old = Model(x, layers.Activation("tanh")(x))
+    new = Model(x, layers.Activation("tanh")(layers.Activation("tanh", name="inserted")(x)))
+    assert old.diff(new).of("added") == ["inserted"]
+    renamed = Model(x, layers.Activation("tanh", name="given")(x))
+    assert [change.kind for change in old.diff(renamed).changes] == ["renamed"]

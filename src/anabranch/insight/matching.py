@@ -84,13 +84,19 @@ def _matched(before: Sequence[Part], after: Sequence[Part], numbers: dict[Hashab
                 found[part.path] = fitting.pop()
                 taken.add(found[part.path])
 
-    def named(part: Part) -> Hashable:
-        return (part.name, part.type) if part.named else None
+    named = {part.name for part in (*before, *after) if part.named}
 
-    by(named, named)
-    for label in (_histories, _futures):
-        one, two = label(before, numbers), label(after, numbers)
-        by(lambda part, of=one: of[part.path], lambda part, of=two: of[part.path])  # type: ignore[misc]  # a default, not an argument
+    def by_name(part: Part) -> Hashable:
+        return (part.name, part.type) if part.name in named else None
+
+    by(by_name, by_name)
+    labels = [(label(before, numbers), label(after, numbers)) for label in (_histories, _futures)]
+    for alike in (True, False):  # a given name is taken for a name that follows from the graph where nothing else fits
+        for one, two in labels:
+            by(
+                lambda part, of=one, alike=alike: (of[part.path], alike and part.named),  # type: ignore[misc]  # defaults
+                lambda part, of=two, alike=alike: (of[part.path], alike and part.named),  # type: ignore[misc]  # defaults
+            )
     by(lambda part: part.name, lambda part: part.name)
     return found
 
