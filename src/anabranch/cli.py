@@ -49,7 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         close = nearest(command, COMMANDS)
         print(f"anabranch: no command {command!r}{f'; did you mean {close}?' if close else ''}\n\n{USAGE}", file=sys.stderr)
         return 2
-    return COMMANDS[command](rest)
+    try:
+        code = COMMANDS[command](rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
 
 
 def run(arguments: list[str]) -> int:

@@ -202,3 +202,11 @@ def test_nothing_of_a_file_is_run_or_allocated(tmp_path: Path) -> None:
         file.create_dataset("layers/dense/vars/0", (1 << 21, 1 << 21), "float32", chunks=True)
     for arguments in (["inspect", "w.weights.h5"], ["convert", "w.weights.h5", "w.safetensors"]):
         assert run(arguments[0], *(str(tmp_path / name) for name in arguments[1:])) == 1
+
+
+def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "m.keras"
+    ab.Sequential([ab.Input((4,)), *(ab.layers.Dense(4) for _ in range(300))]).save(file)
+    command = f"{sys.executable} -m anabranch inspect {file} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -129,3 +129,9 @@ def test_random_graphs_beside_their_clones(seed: int) -> None:
         assert one.same_function(other)
     finally:
         config.set_floatx("float32")
+
+
+def test_the_activation_is_named_whichever_it_is() -> None:
+    x = Input((4,))
+    relu, gelu = (Model(x, layers.Dense(2, activation=name, name="head")(x)) for name in ("relu", "gelu"))
+    assert str(relu.same_function(gelu)) == "Dense 'head' has activation relu, and Dense 'head' has gelu."

@@ -298,7 +298,7 @@ def _difference(first: Call, second: Call) -> str:
     a, b = described(first.step), described(second.step)
     one, other = first.step.node.operation, second.step.node.operation
     if first.applied or second.applied:
-        return f"{a} has activation {first.applied or 'none'}, and {b} has {second.applied or 'none'}."
+        return f"{a} has activation {_activation(first)}, and {b} has {_activation(second)}."
     if type(one) is not type(other) or one.base_name != other.base_name:
         return f"The first has {a} where the second has {b}."
     if len(first.inputs) != len(second.inputs):
@@ -312,6 +312,13 @@ def _difference(first: Call, second: Call) -> str:
         return f"{a} has weights {shapes[0]}, and {b} has {shapes[1]}."
     specs = [[spec.shape for spec in spec_leaves(each.step.node.output_specs)] for each in (first, second)]
     return f"{a} is called with other arguments than {b}: {specs[0]} and {specs[1]} come out."
+
+
+def _activation(call: Call) -> str:
+    """Return the activation of a call, whether it counts as a call of its own or not."""
+    setting = call.step.node.operation.settings_by_name().get("activation")
+    name = call.applied or ("" if setting is None else _short(setting))
+    return "none" if name in ("", "linear") else name
 
 
 def _short(value: object) -> str:
