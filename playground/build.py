@@ -18,6 +18,14 @@ HERE = Path(__file__).parent
 PAGE = ("index.html", "page.css", "page.js", "worker.js")
 PYODIDE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 FIRST = "toy_resnet"
+ENGINE = ("engine", "exchange", "losses", "metrics", "optimizers", "training")  # of these the page has the names alone
+
+
+def _left_out(folder: str, names: list[str]) -> list[str]:
+    """Return what of a folder of the package the page does without: whatever needs torch."""
+    if Path(folder).name in ENGINE:
+        return [name for name in names if not name.startswith("__init__.")]
+    return [name for name in names if name in ("__pycache__", "py.typed")]
 
 
 def build(pyodide: Path, dependencies: Path, out: Path) -> None:
@@ -33,8 +41,7 @@ def build(pyodide: Path, dependencies: Path, out: Path) -> None:
     (out / "scripts.json").write_text(json.dumps(names))
     with tempfile.TemporaryDirectory() as folder:
         packages = Path(folder)
-        ignored = shutil.ignore_patterns("__pycache__", "py.typed")
-        shutil.copytree(HERE.parent / "src" / "anabranch", packages / "anabranch", ignore=ignored)
+        shutil.copytree(HERE.parent / "src" / "anabranch", packages / "anabranch", ignore=_left_out)
         shutil.copytree(
             dependencies / "lazy_loader", packages / "lazy_loader", ignore=shutil.ignore_patterns("__pycache__", "tests")
         )
@@ -42,7 +49,7 @@ def build(pyodide: Path, dependencies: Path, out: Path) -> None:
         subprocess.run(["node", HERE / "compile.mjs", pyodide, packages], check=True)
         with zipfile.ZipFile(out / "packages.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(packages.rglob("*")):
-                if path.is_file():
+                if path.is_file() and path.suffix != ".py":  # the page needs what was compiled alone
                     archive.write(path, path.relative_to(packages))
 
 

@@ -8,5 +8,5 @@ pyodide.FS.mkdirTree("/packages");
 pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root: resolve(folder) }, "/packages");
 pyodide.runPython(`
 import compileall, py_compile
-compileall.compile_dir("/packages", quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+compileall.compile_dir("/packages", quiet=2, legacy=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 `);

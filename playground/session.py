@@ -134,6 +134,8 @@ def _package(error: BaseException) -> str | None:
             return NAMED.get(str(seen), str(seen))
         if isinstance(seen, ImportError) and (name := (seen.name or "").partition(".")[0]) in ABSENT:
             return NAMED.get(name, name)
+        if isinstance(seen, ImportError) and (seen.name or "").startswith("anabranch."):
+            return "torch"  # the page is without the engine
         seen = seen.__cause__ or seen.__context__
     return None
 
