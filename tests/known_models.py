@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch import Input, Model, Sequential, layers
+from anabranch.demo import toy_resnet
 
 Tensor = Any
 
@@ -14,23 +15,6 @@ def _normalized(x: Tensor, filters: int, size: int = 3, strides: int = 1, *, rel
     x = layers.Conv2D(filters, size, strides, padding="same", use_bias=bias)(x)
     x = layers.BatchNormalization()(x)
     return layers.ReLU()(x) if relu else x
-
-
-def toy_resnet() -> Model:
-    """The toy ResNet of Keras's guide to the functional API."""
-    inputs = Input((32, 32, 3), name="img")
-    x = layers.Conv2D(32, 3, activation="relu")(inputs)
-    x = layers.Conv2D(64, 3, activation="relu")(x)
-    x = layers.MaxPooling2D(3)(x)
-    for _ in range(2):
-        y = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-        y = layers.Conv2D(64, 3, activation="relu", padding="same")(y)
-        x = layers.add([y, x])
-    x = layers.Conv2D(64, 3, activation="relu")(x)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(256, activation="relu")(x)
-    x = layers.Dropout(0.5)(x)
-    return Model(inputs, layers.Dense(10)(x), name="toy_resnet")
 
 
 def _bottlenecks(inputs: Tensor, bias: bool, name: str, classes: int = 1000) -> Model:

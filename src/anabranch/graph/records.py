@@ -28,6 +28,23 @@ class Spec(NamedTuple):
     dtype: str
 
 
+ITEM_BYTES = {
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "bool": 1,
+    "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint64": 8, "uint32": 4, "uint16": 2, "uint8": 1,
+    "complex64": 8, "complex128": 16,
+}  # fmt: skip
+"""How many bytes a value of each dtype takes."""
+
+
+def item_bytes(dtype: str) -> int:
+    """Return how many bytes a value takes; 4 where a dtype is not known.
+
+    >>> item_bytes("bfloat16"), item_bytes("string")
+    (2, 4)
+    """
+    return ITEM_BYTES.get(dtype, 4)
+
+
 class MaskedSpec(Spec):
     """A Spec of a value that carried a mask when it was inferred, over its first ``mask_axes`` axes."""
 

@@ -13,6 +13,7 @@ from anabranch._frames import bound_methods
 from anabranch._tables import GAP, Table, bytes_text, terminal_width, wrapped_line
 from anabranch.graph import AnyModel, Graph, Node, Operation, Weight, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
+from anabranch.graph.records import item_bytes
 from anabranch.insight.columns import DEFAULT, OF_COST, Row, checked_columns, record, table
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1, "int16": 2}
 HINT = "Sizes marked ? follow from the input: begin with an Input, call the model on data, or build((None, ...))."
 
 
@@ -348,4 +348,4 @@ def _count(weights: Iterable[Weight]) -> int:
 
 
 def _bytes(weights: Iterable[Weight]) -> int:
-    return sum(weight.size * BYTES.get(weight.dtype, 4) for weight in weights)
+    return sum(weight.size * item_bytes(weight.dtype) for weight in weights)

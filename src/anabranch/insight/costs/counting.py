@@ -10,12 +10,13 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, DtypeError, unknown
 from anabranch.graph import AnyModel, Weight
 from anabranch.graph.casting import Cast
+from anabranch.graph.records import ITEM_BYTES, item_bytes
 from anabranch.insight.costs import spans
 from anabranch.insight.costs.finding import found_rule
 from anabranch.insight.costs.memory import Run, peaks
 from anabranch.insight.costs.report import Cost, CostRow
 from anabranch.insight.costs.sizes import InputShape, Sized, Steps, sized
-from anabranch.insight.costs.work import ITEM, Call, Stage, nbytes, stages_of
+from anabranch.insight.costs.work import Call, Stage, nbytes, stages_of
 
 SLOTS = {
     "adadelta": 2, "adagrad": 1, "adam": 2, "adamax": 2, "adamw": 2, "ftrl": 2, "lion": 1, "rmsprop": 1, "sgd": 0,
@@ -61,7 +62,7 @@ def cost(
         >>> found["conv"].macs, found["conv"].receptive_field, found.params
         (442368, (3, 3), 224)
     """
-    if dtype is not None and ((dtype not in ITEM and dtype != "float32") or "float" not in dtype):
+    if dtype is not None and (dtype not in ITEM_BYTES or "float" not in dtype):
         raise DtypeError("dtype of cost is a float type.", expected="float32, float16, bfloat16, float64", got=repr(dtype))
     steps = sized(model, batch, input_shape, dtype)
     counter = _Counter(model, steps, dtype, _slots(model, optimizer))
@@ -161,7 +162,7 @@ class _Counter:
 
     def _bytes(self, weight: Weight) -> int:
         dtype = self._dtype if self._dtype and "float" in weight.dtype else weight.dtype
-        return weight.size * ITEM.get(dtype, 4)
+        return weight.size * item_bytes(dtype)
 
     def _counted(self, each: Sized) -> _Counted:
         call = each.call

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from anabranch import activations, layers
+from anabranch.graph.records import item_bytes
 from anabranch.graph.shapes import normalise_axis, same_padding
-from anabranch.insight.costs.work import ITEM, Call, Stage, elements, nbytes, rule
+from anabranch.insight.costs.work import Call, Stage, elements, nbytes, rule
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
 from anabranch.layers.augmentation import RandomImages
 
@@ -47,7 +48,7 @@ def cast(call: Call) -> list[Stage]:
     """Return the stage that makes floats of integers."""
     given = call.inputs[0]
     whole = "float" not in given.dtype
-    return [Stage(size=elements(given) * ITEM.get(call.outputs[0].dtype, 4), saves="", passes=True)] if whole else []
+    return [Stage(size=elements(given) * item_bytes(call.outputs[0].dtype), saves="", passes=True)] if whole else []
 
 
 def padded(call: Call) -> list[Stage]:

@@ -10,12 +10,7 @@ from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Spec
-
-ITEM = {
-    "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2, "int16": 2, "uint16": 2, "uint8": 1, "int8": 1,
-    "bool": 1, "float8_e4m3fn": 1, "float8_e5m2": 1,
-}  # fmt: skip
-"""Bytes of a value; 4 where a dtype is not here."""
+from anabranch.graph.records import item_bytes
 
 
 class Stage(NamedTuple):
@@ -59,6 +54,7 @@ class Call(NamedTuple):
 
     Example:
         >>> from anabranch.graph import Spec
+    from anabranch.graph.records import item_bytes
         >>> Call(None, [Spec((8, 4), "float32")], [Spec((8, 2), "float32")]).size
         64
     """
@@ -87,7 +83,7 @@ def elements(spec: Spec) -> int:
 
 def nbytes(spec: Spec) -> int:
     """Return how many bytes a tensor takes, whose sizes are known."""
-    return elements(spec) * ITEM.get(spec.dtype, 4)
+    return elements(spec) * item_bytes(spec.dtype)
 
 
 Rule: TypeAlias = "Callable[[Call], int | Sequence[Stage] | None]"
