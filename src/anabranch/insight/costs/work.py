@@ -54,7 +54,6 @@ class Call(NamedTuple):
 
     Example:
         >>> from anabranch.graph import Spec
-    from anabranch.graph.records import item_bytes
         >>> Call(None, [Spec((8, 4), "float32")], [Spec((8, 2), "float32")]).size
         64
     """
