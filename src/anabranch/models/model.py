@@ -21,7 +21,8 @@ from anabranch.layers.base import Layer, is_mask
 from anabranch.layers.building import shapes_in
 from anabranch.layers.core import InputLayer
 from anabranch.models import implicit, unneeded
-from anabranch.models.structure import Structure
+from anabranch.models.stored import Stored
+from anabranch.models.views import Views
 
 if TYPE_CHECKING:
     from anabranch.graph import CallSite
@@ -36,7 +37,7 @@ Paths: TypeAlias = "Selector | Sequence[Paths] | Mapping[str, Paths]"
 
 
 @bound_methods
-class Model(Structure):
+class Model(Views, Stored):
     """A network: the graph between ``inputs`` and ``outputs``; can be run, trained, summarised, saved, called like a layer.
 
     Args:

@@ -1,4 +1,4 @@
-"""Training methods of a model: compile, fit, evaluate, predict, and the steps that a subclass may override."""
+"""Training methods of a model: compile, its options, fit, evaluate, predict and the like for one batch."""
 
 from __future__ import annotations
 
@@ -7,69 +7,36 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anabranch import _process, engine, training
 from anabranch._frames import bound_methods, bounded
-from anabranch.layers.base import Layer
+from anabranch.models.steps import Steps
 
 if TYPE_CHECKING:
     import numpy as np
 
     from anabranch.callbacks import Callback, History
-    from anabranch.graph import Graph, WithGraph
+    from anabranch.graph import Graph
     from anabranch.losses.registry import LossLike
-    from anabranch.metrics import Metric
     from anabranch.metrics.registry import MetricLike
     from anabranch.optimizers import Optimizer
     from anabranch.optimizers.registry import OptimizerLike
-    from anabranch.runtime import Tensor
 
     ByClass = Mapping[int, float] | Mapping[float, float]
     ClassWeight = ByClass | Mapping[str, ByClass] | None
 
-_STEPS = (
-    "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics",
-    "reset_metrics",
-)  # fmt: skip
-
-
-if TYPE_CHECKING:
-
-    class _Model(Layer, WithGraph):
-        """What a model adds to this."""
-
-        @property
-        def has_call(self) -> bool: ...
-
-        @property
-        def layers(self) -> list[Layer]: ...
-
-        @property
-        def output_names(self) -> list[str]: ...
-
-        def with_graph(self, graph: Graph) -> Trainer: ...
-
-        def get_build_config(self) -> dict[str, Any]: ...
-
-        def build_from_config(self, config: dict[str, Any] | None) -> None: ...
-
-else:
-    _Model = Layer
-
 
 @bound_methods
-class Trainer(_Model):
+class Trainer(Steps):
     """The methods by which a model is trained; each is one line into ``training``."""
 
-    _compiled: training.Compiled | None = None
+    if TYPE_CHECKING:
+
+        def with_graph(self, graph: Graph) -> Trainer:
+            """Return a model like this one of another graph."""
+
     _run_eagerly = False  # as set before ``compile``
     stop_training = False
     stop_evaluating = False
     stop_predicting = False
     history: History | None = None
-
-    @property
-    def overrides(self) -> frozenset[str]:
-        """Which methods of a step are a user's: written in a subclass, or set later, on the class or on the model."""
-        own, kind = vars(self), type(self)
-        return frozenset(name for name in _STEPS if name in own or getattr(kind, name) is not vars(Trainer)[name])
 
     def compile(
         self,
@@ -179,12 +146,6 @@ class Trainer(_Model):
     def loss(self) -> object:
         """The argument ``loss`` of ``compile``."""
         return self._compiled.given.loss if self._compiled else None
-
-    @property
-    @bounded
-    def metrics(self) -> list[Metric]:
-        """The metrics in use: of the loss, of ``compile`` as one, of each output's loss, this model's own, those of layers."""
-        return training.metrics_of(self)
 
     @property
     @bounded
@@ -425,176 +386,3 @@ class Trainer(_Model):
         """
         found: np.ndarray[Any, Any] = training.predict_on_batch(self, x)
         return found  # or a nest of arrays, which is typed as one, as a layer's several results are
-
-    def probe(self, x: object, y: object = None, sample_weight: object = None, training: bool | None = None) -> training.Probe:
-        """Run one batch and return the numbers inside: activations of each call, gradients along each edge, weights.
-
-        Nothing of the model changes: weights, statistics, metrics and random generators are given back what they had.
-
-        Args:
-            x: the batch, as for ``train_on_batch``; of a source that yields batches, the first.
-            y: its targets: the loss of ``compile`` gives the gradients; None for a forward pass.
-            sample_weight: how much each sample counts.
-            training: whether layers run as in training; None: where there are targets.
-
-        Returns:
-            A ``Probe``: ``rows``, ``edges``, ``weights``, ``loss``; ``values("zeros")`` gives a number for each call.
-
-        Raises:
-            NotReadyError: ``y`` is given, but ``compile`` was not called.
-            DataError, ShapeError, DtypeError: the data do not fit the model.
-
-        Example:
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(2, kernel_initializer="ones", name="body"), layers.ReLU(name="relu")])
-            >>> model.compile("sgd", loss="mse")
-            >>> probe = model.probe([[1.0, 2.0], [-1.0, -2.0]], [[0.0, 0.0], [0.0, 0.0]])
-            >>> probe.values("zeros")["relu"], probe.loss
-            (0.5, 4.5)
-        """
-        return _probe(self, x, y, sample_weight, training)
-
-    def reset_metrics(self) -> None:
-        """Reset the state of all metrics.
-
-        Example:
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
-            >>> model.compile(loss="mse")
-            >>> loss = model.test_on_batch([[1.0, 1.0]], [[0.0]])
-            >>> model.reset_metrics()
-            >>> loss, float(model.get_metrics_result()["loss"])
-            (4.0, 0.0)
-        """
-        for metric in self.metrics:
-            metric.reset_state()
-
-    # The steps, which a subclass may override in plain torch
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one training step and return its logs; override it for a custom step.
-
-        Args:
-            data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
-
-        Returns:
-            Logs: names to numbers or scalar tensors.
-
-        Example:
-            >>> import numpy as np, torch
-            >>> from anabranch import Input, Model, layers
-            >>> class Custom(Model):
-            ...     def train_step(self, data):
-            ...         x, y = data
-            ...         loss = (self(x, training=True) - y).square().mean()
-            ...         self.zero_grad()
-            ...         loss.backward()
-            ...         weights = self.trainable_weights
-            ...         self.optimizer.apply([weight.value.grad for weight in weights], weights)
-            ...         return {"loss": loss}
-            >>> inputs = Input((2,))
-            >>> model = Custom(inputs, layers.Dense(1, kernel_initializer="ones")(inputs))
-            >>> model.compile("sgd")
-            >>> model.fit(np.ones((4, 2)), np.zeros((4, 1)), verbose=0).history
-            {'loss': [4.0]}
-        """
-        return training.default_step(self, data, training=True)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Evaluate one batch and return its logs, as ``train_step`` does; override it for a custom step.
-
-        Args:
-            data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
-
-        Example:
-            >>> import torch
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
-            >>> model.compile(loss="mse")
-            >>> float(model.test_step((torch.ones(4, 2), torch.zeros(4, 1)))["loss"])
-            4.0
-        """
-        return training.default_step(self, data, training=False)
-
-    def predict_step(self, data: Any) -> Any:
-        """Return the outputs for one batch; override it for a custom step.
-
-        Args:
-            data: one batch of tensors: x, (x, y) or (x, y, sample_weight).
-
-        Example:
-            >>> import torch
-            >>> from anabranch import Sequential, layers
-            >>> Sequential([layers.Rescaling(2.0)]).predict_step(torch.ones(1, 2)).tolist()
-            [[2.0, 2.0]]
-        """
-        from anabranch.training.data import parts  # which a description does without
-
-        return self(parts.unpack_x_y_sample_weight(data)[0], training=False)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Tensor:
-        """Return the loss of one batch, a scalar: the losses of ``compile``, weighted and summed, and ``losses``.
-
-        Override it to train with a loss of your own.
-
-        Args:
-            x: the inputs, for overriding methods; the losses of ``compile`` do not use them.
-            y: targets, nested or keyed as the outputs.
-            y_pred: the outputs.
-            sample_weight: how much each sample counts.
-            training: whether a training step asks, for overriding methods.
-
-        Raises:
-            NotReadyError: ``compile`` was not called.
-
-        Example:
-            >>> import torch
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(1)])
-            >>> model.compile(loss="mse")
-            >>> float(model.compute_loss(y=torch.zeros(4, 1), y_pred=2 * torch.ones(4, 1)))
-            4.0
-        """
-        return _default_loss(self, y, y_pred, sample_weight)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Update the metrics of ``compile`` with one batch and return all results so far.
-
-        Args:
-            x: the inputs, for overriding methods; the metrics of ``compile`` do not use them.
-            y: targets, nested or keyed as the outputs.
-            y_pred: the outputs.
-            sample_weight: how much each sample counts, for ``weighted_metrics``.
-
-        Example:
-            >>> import torch
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(1)])
-            >>> model.compile(loss="mse", metrics=["mae"])
-            >>> float(model.compute_metrics(None, torch.zeros(4, 1), 2 * torch.ones(4, 1))["mae"])
-            2.0
-        """
-        return training.default_metrics(self, y, y_pred, sample_weight)
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Return the results of ``metrics`` by name, as tensors.
-
-        Example:
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
-            >>> model.compile(loss="mse", metrics=["mae"])
-            >>> found = model.test_on_batch([[1.0, 1.0]], [[0.0]])
-            >>> {name: float(value) for name, value in model.get_metrics_result().items()}
-            {'loss': 4.0, 'mae': 2.0}
-        """
-        return training.results_of(self.metrics)
-
-
-def _default_loss(model: Trainer, y: object, y_pred: object, sample_weight: object) -> Tensor:
-    return training.default_loss(model, y, y_pred, sample_weight)
-
-
-def _probe(model: Trainer, x: object, y: object, sample_weight: object, mode: bool | None) -> training.Probe:
-    return training.probe(model, x, y, sample_weight, mode)
