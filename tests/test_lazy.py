@@ -36,3 +36,9 @@ def test_a_name_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = anabranch.Input
     monkeypatch.delattr(anabranch, "Input")
     assert anabranch.Input is first is vars(anabranch)["Input"]
+
+
+def test_a_name_that_is_left_out_says_why() -> None:
+    with pytest.raises(AttributeError, match=r"JaxLayer is left out: .*torch\.nn\.Module"):
+        anabranch.layers.JaxLayer
+    assert "JaxLayer" not in dir(anabranch.layers)

@@ -2,4 +2,5 @@
 
 from anabranch._lazy import attach
 
-__getattr__, __dir__ = attach(__name__, __file__)
+_ORBAX = "Orbax writes JAX's arrays; ModelCheckpoint and BackupAndRestore save models and runs of torch."
+__getattr__, __dir__ = attach(__name__, __file__, {"OrbaxCheckpoint": _ORBAX})

@@ -2,4 +2,5 @@
 
 from anabranch._lazy import attach
 
-__getattr__, __dir__ = attach(__name__, __file__)
+_OTHERS = "its arithmetic is that of another engine; a torch.nn.Module may be called in its place."
+__getattr__, __dir__ = attach(__name__, __file__, {"FlaxLayer": _OTHERS, "JaxLayer": _OTHERS, "TFSMLayer": _OTHERS})
