@@ -14,7 +14,7 @@ from devices import equal
 
 import anabranch as ab
 from anabranch import constraints, initializers, layers, losses, metrics, optimizers, regularizers, saving
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.models import model_from_json
 
 X, Y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
@@ -210,3 +210,10 @@ def test_a_registered_name_has_its_package() -> None:
     finally:
         saving.get_custom_objects().clear()
         saving.get_custom_objects().update(before)
+
+
+@pytest.mark.parametrize("package", [initializers, constraints, regularizers, losses, metrics, optimizers])
+def test_an_array_in_the_place_of_an_object_is_refused(package: Any) -> None:
+    """As a damaged file may have it: a layer would keep the array and fail at its first use."""
+    with pytest.raises(ArgumentTypeError, match="Expected a"):
+        package.get({"class_name": "__numpy__", "config": {"value": [[1.0]], "dtype": "float32"}})

@@ -12,7 +12,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from anabranch import _docstrings
 from anabranch._arguments import checked
@@ -365,8 +365,7 @@ def _revived(config: Json, expected: Registry[Any] | None = None) -> Any:
         return np.array(inner["value"], dtype)
     if is_carried(config):
         return found_beside(config)
-    known = read_before(config)
-    if known is not None:
+    if (known := read_before(config)) is not None:
         return known
     if kind == "__lambda__":
         raise ArgumentError(
@@ -396,8 +395,7 @@ def _found(name: str, module: str, expected: Registry[Any] | None, *, function: 
         thing = next((found for each in registries if (found := each.function(name)) is not None), None)
     else:
         thing = None if registry is None else registry.find(name)
-    if thing is None:
-        thing = _public_class(module, name)
+    thing = _public_class(module, name) if thing is None else thing
     if thing is None:
         raise _missing(name, module, registry)
     return thing
@@ -546,7 +544,7 @@ class Registry(Generic[T]):
         elif callable(identifier) and self.callables and not isinstance(identifier, type):
             found = identifier
         else:
-            raise self._refused(identifier, f"{identifier.__name__}()" if isinstance(identifier, type) else None)
+            self._refuse(identifier, f"{identifier.__name__}()" if isinstance(identifier, type) else None)
         return cast("T", found)
 
     def named(self, name: str) -> Callable[..., Any]:
@@ -575,12 +573,13 @@ class Registry(Generic[T]):
                 raise ArgumentError(
                     f"That describes no {self.kind}.", expected='{"class_name": …, "config": {…}}', got=repr(config)[:200]
                 )
-            return cast("T", _revived({"module": self.module, "config": {}} | dict(config), self))
+            found = _revived({"module": self.module, "config": {}} | dict(config), self)
+            return cast("T", found) if callable(found) or isinstance(found, self.base or ()) else self._refuse(found)
 
-    def _refused(self, identifier: object, repair: str | None = None) -> ArgumentTypeError:
+    def _refuse(self, identifier: object, repair: str | None = None) -> NoReturn:
         article = "an" if self.kind[0] in "aeiou" else "a"
         wanted = f"a name, {article} {self.kind} object" + (" or a function" if self.callables else "")
-        return ArgumentTypeError(f"Expected {article} {self.kind}.", expected=wanted, got=repr(identifier)[:120], repair=repair)
+        raise ArgumentTypeError(f"Expected {article} {self.kind}.", expected=wanted, got=repr(identifier)[:120], repair=repair)
 
 
 def registry_of(namespace: Mapping[str, Any], base: type[Any], **older_names: type) -> Registry[Any]:
