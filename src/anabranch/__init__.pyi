@@ -16,6 +16,7 @@ from . import (
     models as models,
     ops as ops,
     optimizers as optimizers,
+    preprocessing as preprocessing,
     random as random,
     regularizers as regularizers,
     saving as saving,

@@ -1,4 +1,4 @@
-"""State of the process that settings, layers and models share: changes, seedings, and claims of layers by models."""
+"""State of the process that settings, layers and models share: changes, seedings, claims of layers, where progress goes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ _floatx = "float32"
 _changes = 0
 _seedings = 0
 _claims = 0
+_interactive = True
 
 
 def floatx() -> str:
@@ -50,3 +51,38 @@ def next_claim() -> int:
     global _claims
     _claims += 1
     return _claims - 1
+
+
+def enable_interactive_logging() -> None:
+    """Show progress on the standard output, as is the default.
+
+    Example:
+        >>> enable_interactive_logging()
+        >>> is_interactive_logging_enabled()
+        True
+    """
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging() -> None:
+    """Write progress to the logger ``"anabranch"`` of Python's ``logging``, without bars.
+
+    Example:
+        >>> disable_interactive_logging()
+        >>> is_interactive_logging_enabled()
+        False
+        >>> enable_interactive_logging()
+    """
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Return whether progress goes to the standard output.
+
+    Example:
+        >>> is_interactive_logging_enabled()
+        True
+    """
+    return _interactive

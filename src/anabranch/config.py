@@ -12,15 +12,17 @@ from anabranch import _frames, _process
 from anabranch._asked import dtype_by_name, is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
+from anabranch._process import disable_interactive_logging, enable_interactive_logging, is_interactive_logging_enabled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "check_data_format", "data_folder", "device", "disable_op_determinism", "disable_traceback_filtering", "dtype_policy",
-    "enable_op_determinism", "enable_traceback_filtering", "epsilon", "floatx", "ignore_findings", "ignored_findings",
-    "image_data_format", "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed", "set_device",
-    "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed",
+    "check_data_format", "data_folder", "device", "disable_interactive_logging", "disable_op_determinism",
+    "disable_traceback_filtering", "dtype_policy", "enable_interactive_logging", "enable_op_determinism",
+    "enable_traceback_filtering", "epsilon", "floatx", "ignore_findings", "ignored_findings", "image_data_format",
+    "is_interactive_logging_enabled", "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed",
+    "set_device", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed",
     "set_strict_merges", "set_tf32", "strict_merges", "tf32",
 ]  # fmt: skip
 __dir__ = __all__.copy

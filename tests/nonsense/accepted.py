@@ -50,6 +50,9 @@ RULES = (
     ),
     Rule("plain data are their own JSON", r"(utils|saving)\.(de)?serialize_keras_object\((obj|config)\)"),
     Rule(DATA, r"utils\.(un)?pack_x_y_sample_weight\(.*\)"),
+    Rule("asked of anything", r"utils\.is_keras_tensor\(x\)"),
+    Rule("what is shown, and names of values", r"utils\.Progbar\((unit_name|state(ful|less)_metrics)\)", ("'a'", "['a']")),
+    Rule("the bar then moves at the end alone", r"utils\.Progbar\(interval\)", ("inf",)),
     Rule("what can be iterated over is fetched", r"utils\.prefetch\(items\)"),
     Rule("only handed on to callbacks", r"callbacks\.CallbackList\(model\)"),
     Rule(

@@ -59,6 +59,11 @@ class Sequence(tools.PyDataset):
         return data(4)
 
 
+def _picture() -> str:
+    tools.save_img("p.png", np.ones((2, 3, 3)))
+    return "p.png"
+
+
 def utils() -> Iterator[Target]:
     """Yield helpers."""
     huber = tools.serialize_keras_object(ab.losses.Huber())
@@ -78,6 +83,17 @@ def utils() -> Iterator[Target]:
         "plot_model": lambda: {"model": ab.Sequential([ab.Input((2,)), ab.layers.Dense(1)]), "to_file": "m.svg"},
         "to_categorical": lambda: {"x": [0, 1]},
         "unpack_x_y_sample_weight": lambda: {"data": (1, 2)},
+        "Config": lambda: {"kwargs": {"a": 1}},
+        "Progbar": lambda: {"target": 3},
+        "array_to_img": lambda: {"x": np.ones((2, 3, 3))},
+        "clear_session": lambda: {"free_memory": True},
+        "get_source_inputs": lambda: {"tensor": ab.Input((2,))},
+        "img_to_array": lambda: {"img": tools.array_to_img(np.ones((2, 3, 3)))},
+        "is_keras_tensor": lambda: {"x": ab.Input((2,))},
+        "load_img": lambda: {"path": _picture()},
+        "save_img": lambda: {"path": "p.png", "x": np.ones((2, 3, 3))},
+        "split_dataset": lambda: {"dataset": np.arange(6.0), "left_size": 0.5},
+        "standardize_dtype": lambda: {"dtype": "float32"},
     }
     uses = {
         "model_to_dot": str,

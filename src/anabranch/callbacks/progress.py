@@ -10,6 +10,7 @@ from anabranch._asked import method
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch._notebooks import in_notebook
+from anabranch._process import is_interactive_logging_enabled
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
 from anabranch.callbacks.curves import is_number, number
@@ -30,6 +31,8 @@ def resolve(verbose: object) -> int:
 
 def alive() -> bool:
     """Return whether what is shown can move: in a terminal, or in a notebook."""
+    if not is_interactive_logging_enabled():
+        return False
     tty = method(sys.stdout, "isatty")
     return bool(tty and tty()) or in_notebook()
 
@@ -140,11 +143,11 @@ class ProgressBar(Callback):
         if self._screen is None or now - self._read_at < self.refresh_seconds:
             return
         self._read_at = now
-        self._screen.move(batch + 1, "  ".join(filter(None, (_pace(now - self._started, batch + 1), values_of(logs)))))
+        self._screen.move(batch + 1, "  ".join(filter(None, (pace(now - self._started, batch + 1), values_of(logs)))))
 
     def _end(self, logs: Logs | None) -> None:
         seconds = time.perf_counter() - self._started
-        parts = (f"{seconds:.1f} s", _pace(seconds, self.params.get("steps")), values_of(logs))
+        parts = (f"{seconds:.1f} s", pace(seconds, self.params.get("steps")), values_of(logs))
         if self._screen is not None:
             self._screen.end("  ".join(filter(None, (self._title, *parts))), seconds)
 
@@ -177,10 +180,10 @@ class ProgbarLogger(ProgressBar):
         self.live = self.verbose == BAR and alive()
 
 
-def _pace(seconds: float, steps: int | None) -> str:
+def pace(seconds: float, steps: int | None) -> str:
     """Return the time of one step.
 
-    >>> _pace(3.0, 100), _pace(0.05, 100), _pace(300.0, 100), _pace(1.0, None)
+    >>> pace(3.0, 100), pace(0.05, 100), pace(300.0, 100), pace(1.0, None)
     ('30 ms/step', '500 µs/step', '3.0 s/step', '')
     """
     if not steps:

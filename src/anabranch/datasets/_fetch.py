@@ -30,11 +30,15 @@ Show = Callable[[int, "int | None"], None]  # gets the bytes received, and the t
 
 
 class Remote(NamedTuple):
-    """A file on a server: where, what its md5 is, and under which folder of the data folder it is stored."""
+    """A file on a server: where, what its md5 is, and under which folder of the data folder it is stored.
+
+    In the place of the md5 there may be a sha256, or "" where none is published.
+    """
 
     url: str
     md5: str
     folder: str = ""
+    largest: int = 0  # LARGEST unless given
 
     @property
     def name(self) -> str:
@@ -70,9 +74,9 @@ def file_stored(remote: Remote) -> Path:
     """Return the checked file, fetching it first where it is not there."""
     path = config.data_folder() / remote.folder / remote.name
     if not os.path.exists(path):
-        with _alone(path):
+        with alone(path):
             if not path.exists():
-                _fetch(remote, path)
+                fetch(remote, path)
                 return path
     check(path, remote.md5)
     return path
@@ -84,12 +88,12 @@ def folder_stored(archive: Archive) -> Path:
     paths = [root / name for name in archive.members]
     packed = root / archive.remote.name
     if not all(map(os.path.exists, paths)):
-        with _alone(packed):
+        with alone(packed):
             if not all(path.exists() for path in paths):
                 if packed.exists():
                     check(packed, archive.remote.md5)
                 else:
-                    _fetch(archive.remote, packed, f" (or {paths[0].parent.name}/, unpacked from it)")
+                    fetch(archive.remote, packed, f" (or {paths[0].parent.name}/, unpacked from it)")
                 for name, data in members(packed, archive.members):
                     _write_whole(root / name, data)
     for path, md5 in zip(paths, archive.members.values(), strict=True):
@@ -98,13 +102,14 @@ def folder_stored(archive: Archive) -> Path:
 
 
 def check(path: Path, md5: str) -> None:
-    """Raise unless the file's md5 is the published one."""
-    found = _md5(path)
+    """Raise unless the file's md5 is the published one, where one is."""
+    found = digest(path, md5)
     if found != md5:
+        name = algorithm(md5)
         raise FileFormatError(
             f"{path} is damaged.",
-            expected=f"md5 {md5}",
-            got=f"md5 {found}, {path.stat().st_size:,} bytes",
+            expected=f"{name} {md5}",
+            got=f"{name} {found}, {path.stat().st_size:,} bytes",
             repair="delete it and run again",
         )
 
@@ -138,29 +143,39 @@ def members(packed: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]
     )
 
 
-def _md5(path: Path) -> str:
+def algorithm(published: str) -> str:
+    """Return which checksum this is, by its length."""
+    return "sha256" if len(published) == 64 else "md5"
+
+
+def digest(path: Path, published: str) -> str:
+    """Return the file's checksum of the kind that is published; "" where none is."""
     import hashlib
 
+    if not published:
+        return ""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm(published), usedforsecurity=False)).hexdigest()
 
 
-def _fetch(remote: Remote, path: Path, or_else: str = "") -> None:
+def fetch(remote: Remote, path: Path, or_else: str = "") -> None:
     """Fetch to a ``.part`` beside ``path``, going on where an earlier try was cut off; give it its name once it is whole."""
     part = path.with_name(path.name + ".part")
+    if not remote.md5:  # nothing would show that the rest is of another file
+        part.unlink(missing_ok=True)
     resumed = part.exists()
     while True:
         try:
             _fill(part, remote)
         except DownloadError as error:
             if error.repair is None:  # the network's fault, not the disk's
-                error.expected = f"{remote.url} (md5 {remote.md5})"
+                error.expected = remote.url + (f" ({algorithm(remote.md5)} {remote.md5})" if remote.md5 else "")
                 error.repair = (
                     f"run again with a network, or put that file{or_else} into {path.parent}; "
                     f"the environment variable ANABRANCH_DATA moves the data folder, now {config.data_folder()}"
                 )
             raise
-        found, size = _md5(part), part.stat().st_size
+        found, size = digest(part, remote.md5), part.stat().st_size
         with _writing(path):
             if found == remote.md5:
                 part.replace(path)
@@ -169,8 +184,8 @@ def _fetch(remote: Remote, path: Path, or_else: str = "") -> None:
         if not resumed:
             raise FileFormatError(
                 f"What came from {remote.url} is not the published file; it was not saved.",
-                expected=f"md5 {remote.md5}",
-                got=f"md5 {found}, {size:,} bytes",
+                expected=f"{algorithm(remote.md5)} {remote.md5}",
+                got=f"{algorithm(remote.md5)} {found}, {size:,} bytes",
                 repair=f"run again, or put the right file{or_else} into {path.parent}",
             )
         resumed = False  # what the earlier try left may have been damaged: once more, from the start
@@ -225,9 +240,9 @@ def _receive(remote: Remote, file: IO[bytes], show: Show) -> Exception | None:
                 break
             file.write(block)
             have += len(block)
-            if have > LARGEST:
+            if have > (remote.largest or LARGEST):
                 file.truncate(0)
-                raise DownloadError(f"{remote.url} sends more than {LARGEST:,} bytes.")
+                raise DownloadError(f"{remote.url} sends more than {remote.largest or LARGEST:,} bytes.")
     return None if total is None or have >= total else ConnectionError(f"cut off after {have:,} of {total:,} bytes")
 
 
@@ -258,7 +273,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Let one process and thread at a time fetch ``path``; where nothing can be locked, the md5 still guards."""
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

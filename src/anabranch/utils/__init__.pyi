@@ -6,6 +6,15 @@ from .batches import (
     prefetch as prefetch,
     unpack_x_y_sample_weight as unpack_x_y_sample_weight,
 )
+from .configuration import Config as Config
+from .data import split_dataset as split_dataset
+from .files import (
+    array_to_img as array_to_img,
+    get_file as get_file,
+    img_to_array as img_to_array,
+    load_img as load_img,
+    save_img as save_img,
+)
 from .objects import (
     CustomObjectScope as CustomObjectScope,
     custom_object_scope as custom_object_scope,
@@ -17,4 +26,16 @@ from .objects import (
     serialize_keras_object as serialize_keras_object,
 )
 from .pictures import model_to_dot as model_to_dot, plot_model as plot_model
+from .process import (
+    clear_session as clear_session,
+    disable_interactive_logging as disable_interactive_logging,
+    enable_interactive_logging as enable_interactive_logging,
+    is_interactive_logging_enabled as is_interactive_logging_enabled,
+)
+from .progress import Progbar as Progbar
 from .seeding import set_random_seed as set_random_seed
+from .symbols import (
+    get_source_inputs as get_source_inputs,
+    is_keras_tensor as is_keras_tensor,
+    standardize_dtype as standardize_dtype,
+)
