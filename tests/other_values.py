@@ -91,6 +91,11 @@ TRAINING: dict[str, tuple[Any, ...]] = {
     "beta_1": (0.2,), "beta_2": (0.2,), "amsgrad": (True,), "nesterov": (With(True, {"momentum": 0.9}),), "rho": (0.2,),
     "initial_accumulator_value": (0.7,), "learning_rate_power": (-0.2,), "l1_regularization_strength": (0.3,),
     "l2_regularization_strength": (0.3,), "l2_shrinkage_regularization_strength": (0.3,),
+    "adam_beta_1": (0.2,), "adam_beta_2": (0.2,), "adam_weight_decay": (0.5, None), "exclude_layers": (["dense"],),
+    "exclude_embeddings": (False,), "muon_a": (2.0,), "muon_b": (-4.7,), "muon_c": (1.0,), "adam_lr_ratio": (0.1,),
+    "ns_steps": (2,), "rms_rate": (0.5, None), "beta_2_decay": (-0.2,), "epsilon_1": (0.5,), "epsilon_2": (0.5,),
+    "clip_threshold": (0.1,), "relative_step": (With(False, {"learning_rate": 2.0}),),
+    "optimizer_map": (optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(0.5))).get_config()["optimizer_map"],),
     "centered": (True,), "initial_scale": (1e38,), "inner_optimizer": (optimizers.serialize(optimizers.SGD(0.5)),),
     "dynamic_growth_steps": (1,),
     "initial_learning_rate": (0.7,), "decay_steps": (3,), "first_decay_steps": (3,), "decay_rate": (0.2,), "staircase": (True,),
@@ -126,6 +131,8 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("VarianceScaling", "output_axes"): (With((0,), {"mode": "fan_out"}),),
     ("VarianceScaling", "mode"): ("fan_out",),
     ("SGD", "momentum"): (0.9,),
+    ("Muon", "nesterov"): (False,),
+    ("ScheduleFreeAdamW", "warmup_steps"): (3,),
     ("RMSprop", "momentum"): (0.9,),
     ("GroupNormalization", "groups"): (1,),
     ("MinMaxNorm", "rate"): (0.5,),
@@ -141,6 +148,7 @@ NO_EFFECT: dict[tuple[str, str], str] = {
         (kind, "output_axes"): "the variance follows from the fan-in"
         for kind in ("HeNormal", "HeUniform", "LecunNormal", "LecunUniform")
     },
+    ("Muon", "exclude_embeddings"): "there is no embedding; see tests/optimizers/test_one_by_one.py",
     ("RandomBrightness", "data_format"): "one amount is added to the whole image, wherever its channels are",
 }
 """Settings whose other values change nothing that can be seen here, and why."""

@@ -250,6 +250,7 @@ def of_optimizer(kind: Any, config: dict[str, Any]) -> Seen:
 OPTIMIZERS = {
     "LossScaleOptimizer": {"inner_optimizer": optimizers.serialize(optimizers.SGD())},
     "TorchOptimizer": {"factory": torch.optim.SGD},
+    "MultiOptimizer": optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD())).get_config(),
     "Adadelta": {"learning_rate": 1.0},  # whose first steps are small
 }
 

@@ -31,7 +31,7 @@ COUNTED = {  # what torch's counter counts, and no other layer
 }  # fmt: skip
 
 
-OTHERS = {"optimizer", "lossscaleoptimizer", "torchoptimizer"}
+OTHERS = {"optimizer", "lossscaleoptimizer", "torchoptimizer", "multioptimizer", "optimizermap"}
 
 
 def drawn(model: Any, batch: int) -> list[torch.Tensor]:

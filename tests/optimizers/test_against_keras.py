@@ -44,6 +44,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Ftrl", {}),
     ("Ftrl", {"learning_rate": 0.1, "l1_regularization_strength": 0.05, "l2_regularization_strength": 0.1, "beta": 0.2}),
     ("Ftrl", {"learning_rate": 0.1, "l2_shrinkage_regularization_strength": 0.1, "learning_rate_power": -0.3}),
+    ("Nadam", {}),
+    ("Nadam", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.8, "epsilon": 1e-3, "gradient_accumulation_steps": 2}),
+    ("Lamb", {}),
+    ("Lamb", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.8, "weight_decay": 0.1}),
+    ("Adafactor", {}),
+    ("Adafactor", {"learning_rate": 0.1, "beta_2_decay": -0.5, "epsilon_1": 1e-3, "epsilon_2": 0.1, "clip_threshold": 0.5}),
+    ("Muon", {}),
+    ("Muon", {"learning_rate": 0.01, "nesterov": False, "rms_rate": None, "adam_weight_decay": None, "weight_decay": 0.1}),
+    ("Muon", {"learning_rate": 0.01, "ns_steps": 2, "muon_a": 3.0, "muon_b": -3.0, "muon_c": 1.0, "adam_lr_ratio": 0.5}),
+    ("Muon", {"exclude_layers": ["0"], "adam_beta_1": 0.5, "adam_beta_2": 0.8, "learning_rate": 0.01}),
     ("RMSprop", {"weight_decay": 0.1, "epsilon": 1e-2, "rho": 0.5}),
     ("RMSprop", {"rho": 1.0, "epsilon": 1e-2}),
     ("RMSprop", {"momentum": 0.9, "use_ema": True}),
@@ -65,7 +75,7 @@ def test_weights_after_five_steps(keras: Any, name: str, options: dict[str, Any]
     gradients = [[rng.normal(size=a.shape).astype("float32") * 10.0 ** -(step % 3) for a in first] for step in range(6)]
 
     theirs = getattr(keras.optimizers, name)(**options)
-    variables = [keras.Variable(a) for a in first]
+    variables = [keras.Variable(a, name=str(i)) for i, a in enumerate(first)]
     ours = getattr(optimizers, name)(**options)
     weights = [weight(a, str(i)) for i, a in enumerate(first)]
     ours.build(weights)
@@ -80,6 +90,31 @@ def test_weights_after_five_steps(keras: Any, name: str, options: dict[str, Any]
     assert ours.iterations == int(theirs.iterations)
     for w, v in zip(weights, variables, strict=True):
         np.testing.assert_allclose(w.numpy(), v.numpy() if hasattr(v, "numpy") else np.asarray(v), atol=1e-6)
+
+
+def by_the_paper(w: Any, gradients: Any, rate: float, beta_1: float, beta_2: float, epsilon: float, warmup: int) -> Any:
+    """Return the weights after some steps: z goes down, x averages it, w is between both (Defazio et al. 2024, Algorithm 1)."""
+    w = w.astype("float64")
+    z, x, v = w.copy(), w.copy(), np.zeros_like(w)
+    for step, g in enumerate(gradients, 1):
+        v = beta_2 * v + (1 - beta_2) * g**2
+        z = z - rate * min(step / warmup, 1) * g / (np.sqrt(v / (1 - beta_2**step)) + epsilon)
+        x = x + (z - x) / step
+        w = (1 - beta_1) * z + beta_1 * x
+    return w
+
+
+@pytest.mark.parametrize("warmup", [1, 4])
+def test_schedule_free_weights_are_those_of_the_paper(warmup: int) -> None:  # Keras on torch reads z after its step
+    rng = np.random.default_rng(3)
+    first, gradients = rng.normal(size=(4, 3)).astype("float32"), rng.normal(size=(6, 4, 3)).astype("float32")
+    w = weight(first, "w")
+    optimizer = optimizers.ScheduleFreeAdamW(0.1, beta_1=0.8, beta_2=0.9, epsilon=1e-3, warmup_steps=warmup)
+    optimizer.build([w])
+    for g in gradients:
+        w.value.grad = on_device(g.copy())
+        optimizer.step()
+    np.testing.assert_allclose(w.numpy(), by_the_paper(first, gradients, 0.1, 0.8, 0.9, 1e-3, warmup), atol=1e-6)
 
 
 SCHEDULES: list[tuple[str, dict[str, Any]]] = [

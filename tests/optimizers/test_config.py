@@ -21,7 +21,22 @@ SCHEDULES: dict[str, tuple[Any, ...]] = {
     "CosineDecay": (0.1, 10),
     "CosineDecayRestarts": (0.1, 10),
 }
-NAMES = ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta", "Adamax", "Lion", "Ftrl")
+NAMES = (
+    "SGD",
+    "RMSprop",
+    "Adam",
+    "AdamW",
+    "Adagrad",
+    "Adadelta",
+    "Adamax",
+    "Lion",
+    "Ftrl",
+    "Nadam",
+    "Lamb",
+    "Adafactor",
+    "Muon",
+    "ScheduleFreeAdamW",
+)
 
 
 def compared(ours: dict[str, Any], theirs: dict[str, Any]) -> None:

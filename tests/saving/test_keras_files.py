@@ -37,6 +37,10 @@ OPTIMIZERS = {
     "Adamax": {"epsilon": 1e-3},
     "Lion": {"learning_rate": 1e-3},
     "Ftrl": {"learning_rate": 0.1},
+    "Nadam": {"epsilon": 1e-3},
+    "Lamb": {"epsilon": 1e-3},
+    "Adafactor": {"learning_rate": 0.01},
+    "Muon": {"epsilon": 1e-3},
 }
 
 

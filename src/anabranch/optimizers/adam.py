@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 
 import torch
 
@@ -11,7 +12,7 @@ from anabranch._fields import Field, boolean, number
 from anabranch.optimizers.optimizer import Optimizer
 from anabranch.optimizers.rate import LearningRate, RateLike, rate_field
 from anabranch.optimizers.settings import DECAY_DOC
-from anabranch.optimizers.update import Lists, Number, chunks, descend, fusible
+from anabranch.optimizers.update import Lists, Number, Tensors, chunks, descend, fusible
 from anabranch.optimizers.variables import Slot
 
 
@@ -47,31 +48,40 @@ class Adam(Optimizer):
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place; ``rate`` holds the corrections of both moments."""
-        if not fusible("adam", lists):
-            for piece in chunks(lists):
-                self._update_piece(piece, rate)
-            return
-        state = lists.state
-        # Torch corrects too, and adds ε after that; where the count of steps is infinite its corrections are 1.
-        count = _endless(lists.weights[0].device)
-        torch._fused_adam_(  # type: ignore[misc]  # too many overloads for unions
-            lists.weights, lists.gradients, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq", []),
-            [count] * len(lists.weights), beta1=self.beta_1, beta2=self.beta_2, eps=self.epsilon, amsgrad=self.amsgrad,
-            weight_decay=0.0, maximize=False, lr=rate,  # type: ignore[arg-type]  # a float or a tensor
-        )  # fmt: skip
+        descend_by_moments(lists, rate, self.beta_1, self.beta_2, self.epsilon)
 
-    def _update_piece(self, lists: Lists, rate: Number) -> None:
-        weights, gradients, state, _ = lists
-        moments, squares = state["exp_avg"], state["exp_avg_sq"]
-        torch._foreach_lerp_(moments, gradients, 1 - self.beta_1)
-        torch._foreach_mul_(squares, self.beta_2)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1 - self.beta_2)
-        if self.amsgrad:
-            torch._foreach_maximum_(state["max_exp_avg_sq"], squares)
-            squares = state["max_exp_avg_sq"]
-        roots = torch._foreach_sqrt(squares)
-        torch._foreach_add_(roots, self.epsilon)
-        descend(weights, torch._foreach_div(moments, roots), rate)
+
+def descend_by_moments(lists: Lists, rate: Number, beta_1: float, beta_2: float, epsilon: float) -> None:
+    """Update weights in place as Adam does, by the moments in ``lists``; by the greatest second ones if these are there."""
+    state = lists.state
+    greatest = state.get("max_exp_avg_sq", [])
+    if not fusible("adam", lists):
+        for weights, gradients, some, _ in chunks(lists):
+            moments, roots = move_moments(gradients, some, beta_1, beta_2)
+            torch._foreach_add_(roots, epsilon)
+            descend(weights, torch._foreach_div(moments, roots), rate)
+        return
+    # Torch corrects too, and adds ε after that; where the count of steps is infinite its corrections are 1.
+    count = _endless(lists.weights[0].device)
+    torch._fused_adam_(  # type: ignore[misc]  # too many overloads for unions
+        lists.weights, lists.gradients, state["exp_avg"], state["exp_avg_sq"], greatest, [count] * len(lists.weights),
+        beta1=beta_1, beta2=beta_2, eps=epsilon, amsgrad=bool(greatest), weight_decay=0.0, maximize=False, lr=rate,  # type: ignore[arg-type]  # a float or a tensor
+    )  # fmt: skip
+
+
+def move_moments(
+    gradients: Tensors, state: Mapping[str, Tensors], beta_1: float, beta_2: float
+) -> tuple[Tensors, list[torch.Tensor]]:
+    """Move both moments towards the gradients; return the first ones and the roots of the second ones."""
+    moments, squares = state["exp_avg"], state["exp_avg_sq"]
+    torch._foreach_lerp_(moments, gradients, 1 - beta_1)
+    torch._foreach_mul_(squares, beta_2)
+    torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta_2)
+    if greatest := state.get("max_exp_avg_sq"):
+        torch._foreach_maximum_(greatest, squares)
+        squares = greatest
+    roots: list[torch.Tensor] = list(torch._foreach_sqrt(squares))
+    return moments, roots
 
 
 @functools.cache

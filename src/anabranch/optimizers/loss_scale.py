@@ -15,7 +15,6 @@ from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
 from anabranch.graph import Home, Weight
 from anabranch.optimizers.optimizer import Optimizer
-from anabranch.optimizers.update import ListUpdate
 from anabranch.optimizers.variables import held
 
 
@@ -133,7 +132,7 @@ class LossScaleOptimizer(Optimizer):
         Args:
             weights: the weights that ``step`` updates from now on.
         """
-        self.inner_optimizer.build(weights)
+        self.inner_optimizer.follow(weights)
         if weights:
             device = weights[0].value.device
             self._scale, self._finite_steps = self._scale.to(device), self._finite_steps.to(device)
@@ -180,7 +179,7 @@ class LossScaleOptimizer(Optimizer):
     def _chosen_on_host(self) -> bool:
         """Return whether to look at the gradients before the update: where looking costs nothing, or not all state is known."""
         inner = self.inner_optimizer
-        return self._scale.device.type == "cpu" or inner.use_ema or not isinstance(inner._engine, ListUpdate)
+        return self._scale.device.type == "cpu" or inner.use_ema or not inner.updates_lists
 
     def _update_where_finite(self, found: torch.Tensor) -> None:
         """Update, and put back what was there where ``found`` is true, all on the device."""

@@ -17,22 +17,37 @@ from anabranch._asked import described, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._fields import Field
 from anabranch.graph import Weight
+from anabranch.optimizers.arithmetic import Arithmetic
 from anabranch.optimizers.numbers import StepNumbers
-from anabranch.optimizers.parts import Accumulated, Averages, ByLists, ByTorch, Decay, Part, Scale, Step, clips, constrain
+from anabranch.optimizers.one_by_one import OneByOne
+from anabranch.optimizers.parts import (
+    Accumulated,
+    Averages,
+    ByLists,
+    ByTorch,
+    ByWeight,
+    Decay,
+    Part,
+    Scale,
+    Step,
+    clips,
+    constrain,
+)
 from anabranch.optimizers.parts._by_parameter import by_parameter
 from anabranch.optimizers.rate import Iterations
 from anabranch.optimizers.settings import Settings
-from anabranch.optimizers.update import Lists, ListUpdate, Number, fits, moved, unguarded
-from anabranch.optimizers.variables import Slot, Variables
+from anabranch.optimizers.update import ListUpdate, fits, moved, unguarded
+from anabranch.optimizers.variables import Variables
 
 _PLAIN = (int, float, str, type(None))
 _COUNTED = frozenset((":learning_rate", "_updates", "_parts"))  # what a captured update does not depend on
 
 
-class Optimizer(Variables, Settings):
+class Optimizer(Arithmetic, OneByOne, Variables, Settings):
     """Base of optimizers: subclass, declare settings as fields, and write ``update_weights``.
 
-    A subclass may instead write ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
+    A subclass may instead write ``update_step(gradient, variable, learning_rate)``, as Keras's optimizers do, or
+    ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
 
     Example:
         >>> import torch
@@ -57,6 +72,7 @@ class Optimizer(Variables, Settings):
         self._parts: list[Part] | None = None  # what an update is composed of; None after a setting has changed
         self._accumulated, self._averages, self._decay = Accumulated(), Averages(), Decay()
         self._numbers = StepNumbers()
+        self._begin_variables()
 
     def renewed(self) -> Self:
         """Return an optimizer of the same settings that has seen no weights.
@@ -101,49 +117,6 @@ class Optimizer(Variables, Settings):
         """
         return self._rate_at(self.batches)
 
-    @property
-    def slots(self) -> dict[str, float]:
-        """The names of the state of each weight, with its initial value."""
-        return {}
-
-    def shown_slots(self) -> list[list[Slot]]:
-        """Return how ``variables`` shows the slots, in groups; in none, as they are.
-
-        Example:
-            >>> Optimizer(0.1).shown_slots()
-            []
-        """
-        return []
-
-    def step_size(self, learning_rate: float, step: int) -> float:
-        """Return what ``update_weights`` is given as the rate of an update.
-
-        Args:
-            learning_rate: the learning rate of the update.
-            step: which update it is, counted from 1.
-
-        Example:
-            >>> Optimizer(0.1).step_size(0.1, step=1)
-            0.1
-        """
-        return learning_rate
-
-    def update_weights(self, lists: Lists, rate: Number) -> None:
-        """Update weights in place.
-
-        Args:
-            lists: weights of one dtype and device, their gradients, and ``state``, a list for each of ``slots``.
-            rate: what ``step_size`` returned: a float, or a scalar tensor where the update is captured as a CUDA graph.
-
-        Example:
-            >>> from anabranch.optimizers import SGD
-            >>> weights, gradients = [torch.ones(2)], [torch.ones(2)]
-            >>> SGD(0.5).update_weights(Lists(weights, gradients, {}), 0.5)
-            >>> weights
-            [tensor([0.5000, 0.5000])]
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define update_weights(lists, rate) or make(parameters)")
-
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return torch's optimizer that does the arithmetic of one update: by ``update_weights`` unless overridden.
 
@@ -170,21 +143,25 @@ class Optimizer(Variables, Settings):
             >>> len(optimizer.weights)
             1
         """
-        if not all(isinstance(weight, Weight) for weight in weights):
-            raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
-        parameters = [cast("torch.nn.Parameter", weight.value) for weight in weights]
-        engine = self._engine
-        same = len(parameters) == len(self._parameters) and all(map(operator.is_, parameters, self._parameters))
+        engine, before = self._engine, self._parameters
+        self._take_charge(weights)
+        parameters = self._parameters
+        same = len(parameters) == len(before) and all(map(operator.is_, parameters, before))
         if same and (engine is None or fits(engine)):
-            self.weights = list(weights)
             return
         known = dict(engine.state) if engine else {}
-        self.weights, self._parameters, self._parts = list(weights), parameters, None
+        self._parts = None
         self._engine = self.make(parameters) if parameters else None
         if self._engine:
             self._engine.state.update({p: moved(known[p], p.device) for p in parameters if p in known})
         self._accumulated.follow(parameters)
         self._averages.follow()
+
+    def _take_charge(self, weights: Sequence[Weight]) -> None:
+        if not all(isinstance(weight, Weight) for weight in weights):
+            raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
+        self._reuse_variables()
+        self.weights, self._parameters = list(weights), [cast("torch.nn.Parameter", weight.value) for weight in weights]
 
     @checked
     def exclude_from_weight_decay(
@@ -206,6 +183,7 @@ class Optimizer(Variables, Settings):
         if isinstance(var_names, str) or not all(isinstance(name, str) for name in names):
             raise ArgumentTypeError("var_names must be a list of strings.", got=shown(var_names))
         self._decay.exclude(weights, names)
+        self._parts = None
 
     @property
     def batches(self) -> int:
@@ -301,7 +279,11 @@ class Optimizer(Variables, Settings):
         """
         steps = self.gradient_accumulation_steps or 1
         rate = self._rate_at(self._updates * steps + steps - 1)  # as in Keras, that of the last batch
-        self._numbers.set(rate, self.step_size(rate, self._updates + 1))
+        self._set_rate(rate)
+
+    def _set_rate(self, rate: float) -> None:
+        count = self._updates + 1
+        self._numbers.set(rate, self.step_size(rate, count), *self.further_numbers(rate, count))
 
     @torch.no_grad()
     def update(self) -> None:
@@ -327,7 +309,7 @@ class Optimizer(Variables, Settings):
             part(step)
 
     def _step(self) -> Step:
-        rate, size = self._numbers.current
+        rate, size, *_ = self._numbers.current
         gradients = [parameter.grad for parameter in self._parameters]
         return Step(self.weights, self._parameters, gradients, rate, size, self._updates)
 
@@ -338,12 +320,11 @@ class Optimizer(Variables, Settings):
         if divisor != 1:
             found.append(Scale(divisor))
         found += clips(self.clipnorm, self.clipvalue, self.global_clipnorm)
-        if self.weight_decay:
-            self._decay.factor = self.weight_decay
+        if self._decay.choose(self.weights, map(self.decay_of, self.weights)):
             found.append(self._decay)
         if isinstance(engine, ListUpdate):
             engine.refit()
-            found.append(ByLists(engine))
+            found.append(ByLists(engine) if self.updates_lists else ByWeight(self.update_step))
         elif engine is not None:
             found.append(ByTorch(engine))
         if self.use_ema:
@@ -384,7 +365,7 @@ class Optimizer(Variables, Settings):
         The first update makes state, so it is not the one to capture.
         """
         same = not self.gradient_accumulation_steps and not (self.use_ema and self.ema_overwrite_frequency)
-        return same and isinstance(self._engine, ListUpdate)
+        return same and self.updates_lists
 
     def hold(self, device: torch.device | None) -> None:
         """Hold learning rate and step size as tensors, where a captured ``update`` reads them.
@@ -398,7 +379,7 @@ class Optimizer(Variables, Settings):
             >>> optimizer = Optimizer(0.1)
             >>> optimizer.hold(torch.device("cpu"))
         """
-        self._numbers.hold(device)
+        self._numbers.hold(device, 2 + len(self.further_numbers(0.0, 1)))
 
     def bound(self) -> tuple[Any, ...]:
         """Return what a captured ``update`` goes on using: numbers, constraints, and the addresses of its tensors.
@@ -457,7 +438,7 @@ class Optimizer(Variables, Settings):
         if not _matched(given, weights):
             return
         known = set(map(id, self.weights))
-        self.build([*self.weights, *(weight for weight in weights if id(weight) not in known)])
+        self.follow([*self.weights, *(weight for weight in weights if id(weight) not in known)])
         others = {parameter: parameter.grad for parameter in self._parameters}
         for parameter in self._parameters:
             parameter.grad = None
@@ -527,6 +508,7 @@ class Optimizer(Variables, Settings):
             "gathered": [self._accumulated.sums.get(p) for p in self._parameters],
             "gathered_steps": self._accumulated.count,
             "not_decayed": self._decay.exclusions(self.weights),
+            "added": [each.value for each in self.added_variables],
         }
 
     @guarded
@@ -549,12 +531,14 @@ class Optimizer(Variables, Settings):
                 unguarded(type(self._engine).load_state_dict)(self._engine, state["engine"])
             except (KeyError, ValueError) as error:
                 raise ArgumentError("That state belongs to another optimizer or other weights.", got=str(error)) from error
+        self._load_added(state.get("added", []))
         self._updates, self._accumulated.count = state["iterations"], state["gathered_steps"]
         if state["learning_rate"] is not None and isinstance(self._setting(), float):
             self.learning_rate = state["learning_rate"]
         self._averages.values = by_parameter(self._parameters, state["averages"])
         self._accumulated.sums = by_parameter(self._parameters, state["gathered"])
         self._decay.exclude_by_position(self.weights, state.get("not_decayed"))
+        self._parts = None
 
 
 def _matched(gradients: list[Any], weights: list[Weight]) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+Slots: TypeAlias = "Mapping[str, float | None]"
 Number: TypeAlias = "float | torch.Tensor"
 """A float; or a tensor on the device, whose value a captured update reads."""
 
@@ -35,9 +36,11 @@ _ALIGNED = 16  # values: where each weight's state begins, for vector instructio
 class Rule(Protocol):
     """The arithmetic of an optimizer."""
 
-    @property
-    def slots(self) -> dict[str, float]:
-        """The names of the state of each weight, with its initial value."""
+    by_element: bool
+    """Whether each value is updated by itself, so that tensors that are not contiguous may come as rows."""
+
+    def slots_of(self, index: int) -> Slots:
+        """Return the names of the state of a weight, with its initial value; None for that of the weight."""
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update the weights in ``lists`` in place."""
@@ -89,8 +92,8 @@ def descend(weights: Tensors, steps: Tensors, rate: Number) -> None:
 class _Group:
     """The weights of one dtype on one device, with their state."""
 
-    def __init__(self, positions: list[int], weights: list[torch.nn.Parameter], slots: dict[str, float]) -> None:
-        self.positions = positions
+    def __init__(self, positions: list[int], weights: list[torch.nn.Parameter], slots: Slots, by_element: bool) -> None:
+        self.positions, self._by_element = positions, by_element
         self.weights: Tensors = list(weights)
         self.device, self.dtype = weights[0].device, weights[0].dtype
         self.strides = [weight.stride() for weight in weights]
@@ -100,11 +103,13 @@ class _Group:
         for weight in weights:
             starts.append(starts[-1] + -(-weight.numel() // _ALIGNED) * _ALIGNED)
         for name, initial in slots.items():
-            whole = torch.full((starts[-1],), initial, dtype=self.dtype, device=self.device)
+            whole = torch.full((starts[-1],), initial or 0.0, dtype=self.dtype, device=self.device)
             self.whole[name] = whole
             self.state[name] = [
                 whole.as_strided(weight.shape, weight.stride(), start) for weight, start in zip(weights, starts, strict=False)
             ]
+            if initial is None:
+                torch._foreach_copy_(self.state[name], [weight.detach() for weight in weights])
 
     def fits(self) -> bool:
         """Return whether the weights are on the device and in the layout that their state was made for."""
@@ -118,14 +123,17 @@ class _Group:
         except TypeError:
             usual = False
         if usual:
-            return _in_line(Lists(self.weights, list(gradients), self.state, self.whole))  # type: ignore[arg-type]  # none is None
+            return self._lines(Lists(self.weights, list(gradients), self.state, self.whole))  # type: ignore[arg-type]  # none is None
         found = [index for index, gradient in enumerate(gradients) if gradient is not None]
         if not found:
             return None
         weights = [self.weights[index] for index in found]
         laid = [_laid_as(weight, gradients[index]) for index, weight in zip(found, weights, strict=True)]
         state: dict[str, Tensors] = {name: [tensors[i] for i in found] for name, tensors in self.state.items()}
-        return _in_line(Lists(weights, laid, state, self.whole if len(found) == len(gradients) else None))
+        return self._lines(Lists(weights, laid, state, self.whole if len(found) == len(gradients) else None))
+
+    def _lines(self, lists: Lists) -> Lists:
+        return _in_line(lists) if self._by_element else lists
 
 
 def _in_line(lists: Lists) -> Lists:
@@ -193,7 +201,8 @@ class ListUpdate(torch.optim.Optimizer):
 
     def refit(self) -> None:
         """Take up the slots that the rule asks for now; those that it asked for before keep their values."""
-        if self._groups and any(group.whole.keys() != self._rule.slots.keys() for group in self._groups):
+        rule = self._rule
+        if any(group.whole.keys() != rule.slots_of(index).keys() for group in self._groups or () for index in group.positions):
             self._groups = None
 
     def slot(self, name: str) -> list[torch.Tensor]:
@@ -217,15 +226,15 @@ class ListUpdate(torch.optim.Optimizer):
         self.update([parameter.grad for parameter in parameters], self.param_groups[0]["lr"])
 
     def _grouped(self) -> list[_Group]:
-        """Gather the state in one tensor for each slot, dtype and device."""
-        parameters = self.param_groups[0]["params"]
+        """Gather the state in one tensor for each slot, dtype and device; weights of other slots are a group of their own."""
+        parameters, rule = self.param_groups[0]["params"], self._rule
         positions: dict[Any, list[int]] = {}
         for index, parameter in enumerate(parameters):
-            positions.setdefault((parameter.dtype, parameter.device), []).append(index)
-        slots = self._rule.slots
+            positions.setdefault((parameter.dtype, parameter.device, *rule.slots_of(index)), []).append(index)
         self._groups = []
         for some in positions.values():
-            group = _Group(some, [parameters[index] for index in some], slots)
+            slots = rule.slots_of(some[0])
+            group = _Group(some, [parameters[index] for index in some], slots, rule.by_element)
             for position, index in enumerate(some):
                 known = self.state.get(parameters[index], {})
                 for name in slots:

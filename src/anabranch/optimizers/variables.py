@@ -28,7 +28,11 @@ class _Updating(Protocol):
     _averages: Averages
     _accumulated: Accumulated
 
+    @property
+    def added_variables(self) -> list[Weight]: ...
+
     def shown_slots(self) -> list[list[Slot]]: ...
+    def own_variables(self, home: Home) -> list[Weight]: ...
 
 
 class _Attribute:
@@ -79,6 +83,26 @@ class _Measured:
     note_change = staticmethod(runtime.note_change)
 
 
+class _Computed:
+    """The engine of a weight that follows from others: setting it changes nothing, as what it follows from is set too."""
+
+    def __init__(self, made: Callable[[], torch.Tensor]) -> None:
+        self._made = made
+
+    def native(self, weight: Weight) -> torch.Tensor:
+        """Return the value."""
+        return self._made().to(getattr(torch, weight.dtype))
+
+    shown = native
+
+    def write(self, weight: Weight, value: Any) -> None:
+        """Let it be."""
+
+    as_tensor = staticmethod(runtime.as_tensor)
+    shape_of = staticmethod(runtime.shape_of)
+    note_change = staticmethod(runtime.note_change)
+
+
 class Slot(NamedTuple):
     """How one of an optimizer's slots is shown: under Keras's name, as ``factor * value + offset``."""
 
@@ -94,7 +118,7 @@ def variables_of(optimizer: _Updating) -> list[Weight]:
     These are how many batches there were, the learning rate where a number sets it, each weight's average and accumulated
     gradient, and its slots: all weights' of one group of slots before those of the next.
     """
-    home = Home(optimizer.name)
+    home = Home(str(optimizer.name))
     found = [_number(optimizer, "iteration", "batches", "int64", home)]
     if isinstance(vars(optimizer).get(":learning_rate", 0.0), float):
         found.append(_number(optimizer, "learning_rate", "learning_rate", "float64", home))
@@ -107,14 +131,26 @@ def variables_of(optimizer: _Updating) -> list[Weight]:
     if optimizer.gradient_accumulation_steps:
         sums, slot = optimizer._accumulated.sums, Slot("", "gradient_accumulator")
         found += [_held(w, slot, sums.setdefault(w.tensor, torch.zeros_like(w.tensor)), home) for w in weights]
-    engine = optimizer._engine
+    return found + optimizer.own_variables(home)
+
+
+def own_counts(optimizer: _Updating) -> list[Weight]:
+    """Return the variables of an optimizer that holds others: the count of updates, and a learning rate without effect."""
+    home = Home(str(optimizer.name))
+    unused = computed("learning_rate", (), lambda: torch.zeros(()), home)
+    return [_number(optimizer, "iteration", "iterations", "int64", home), unused]
+
+
+def slot_variables(optimizer: _Updating, home: Home) -> list[Weight]:
+    """Return the slots of all weights: those of one group of slots before those of the next."""
+    engine, found = optimizer._engine, list[Weight]()
     if isinstance(engine, ListUpdate):
         engine.state_tensors()  # which makes them
     state = engine.state if engine is not None else {}
     for group in optimizer.shown_slots() or [
         [Slot(name, name)] for name in dict.fromkeys(k for s in state.values() for k in s)
     ]:
-        for weight in weights:
+        for weight in optimizer.weights:
             held = state.get(weight.tensor, {})
             for slot in group:
                 value = held.get(slot.slot)
@@ -130,6 +166,22 @@ class Variables:
     def variables(self) -> list[Weight]:
         """The count of batches, the learning rate where it is a number, each weight's state: Keras's, in its order."""
         return variables_of(cast("_Updating", self))
+
+    @bounded
+    def own_variables(self, home: Home) -> list[Weight]:
+        """Return the part of ``variables`` that this kind of optimizer adds: all slots, and what it added itself.
+
+        Args:
+            home: whose path their paths begin with.
+
+        Example:
+            >>> from anabranch.graph import Home
+            >>> from anabranch.optimizers import SGD
+            >>> SGD().own_variables(Home("sgd"))
+            []
+        """
+        updating = cast("_Updating", self)
+        return slot_variables(updating, home) + updating.added_variables
 
     @property
     def variables_by_path(self) -> dict[str, list[Weight]]:
@@ -246,6 +298,11 @@ def _number(optimizer: Any, name: str, attribute: str, dtype: str, home: Home) -
 def _held(weight: Weight, slot: Slot, value: torch.Tensor, home: Home) -> Weight:
     engine = runtime if slot[2:] == (1.0, 0.0) else _Measured(*slot[2:])
     return held(f"{weight.path.replace('/', '_')}_{slot.name}", value, home, weight, engine)
+
+
+def computed(name: str, shape: tuple[int, ...], made: Callable[[], torch.Tensor], home: Home) -> Weight:
+    """Return what follows from other variables, and is in files of Keras's all the same, as a weight."""
+    return Weight(name, shape, "float32", _UNTRAINED, home, _Computed(made))
 
 
 def held(name: str, value: torch.Tensor, home: Home, like: Weight | None = None, engine: Any = runtime) -> Weight:

@@ -112,7 +112,11 @@ def _read(weight: Weight) -> torch.Tensor:
 
 def shown(weight: Weight) -> torch.Tensor:
     """Return the weight in Keras's axis order, without a copy."""
-    value = native(weight)
+    return shown_as(weight, native(weight))
+
+
+def shown_as(weight: Weight, value: torch.Tensor) -> torch.Tensor:
+    """Return what is in torch's layout, such as the weight's gradient, in Keras's axis order, without a copy."""
     return value if weight.axes is None else value.permute(*(weight.axes.index(axis) for axis in range(len(weight.axes))))
 
 

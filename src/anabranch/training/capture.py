@@ -32,7 +32,7 @@ def with_replay(model: Trainable, execution: engine.Execution, training: bool) -
     compiled = model._compiled
     if compiled is None:
         return execution
-    compiled.optimizer.build(model.trainable_weights)
+    compiled.optimizer.follow(model.trainable_weights)
     return dataclasses.replace(execution, replay=str(training_decision(model, compiled, program, strategy)))
 
 

@@ -44,7 +44,7 @@ class TrainStep:
         layers: list[Any] = list(model.inner_layers())  # one walk for all that is asked of them
         runtime.refuse_unfrozen(weight for layer in layers for weight in layer.own_weights() if weight not in trained)
         if self._trained:
-            compiled.optimizer.build(self._trained)
+            compiled.optimizer.follow(self._trained)
         else:
             warn("The model has no trainable weights, so nothing is learned.")
         self._regularized = regularized(self._trained)

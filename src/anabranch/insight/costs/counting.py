@@ -19,7 +19,8 @@ from anabranch.insight.costs.sizes import InputShape, Sized, Steps, sized
 from anabranch.insight.costs.work import Call, Stage, nbytes, stages_of
 
 SLOTS = {
-    "adadelta": 2, "adagrad": 1, "adam": 2, "adamax": 2, "adamw": 2, "ftrl": 2, "lion": 1, "rmsprop": 1, "sgd": 0,
+    "adadelta": 2, "adagrad": 1, "adam": 2, "adamax": 2, "adamw": 2, "ftrl": 2, "lamb": 2, "lion": 1, "muon": 2,
+    "nadam": 2, "adafactor": 0, "rmsprop": 1, "schedulefreeadamw": 2, "sgd": 0,
 }  # fmt: skip
 """How many values an optimizer has for each trainable one, with its default settings."""
 

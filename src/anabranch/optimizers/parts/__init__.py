@@ -9,8 +9,8 @@ from anabranch.optimizers.parts.average import Averages
 from anabranch.optimizers.parts.clip import clips
 from anabranch.optimizers.parts.constrain import constrain
 from anabranch.optimizers.parts.decay import Decay
-from anabranch.optimizers.parts.rule import ByLists, ByTorch
+from anabranch.optimizers.parts.rule import ByLists, ByTorch, ByWeight
 from anabranch.optimizers.parts.scale import Scale
 from anabranch.optimizers.parts.step import Part, Step
 
-__all__ = ["Accumulated", "Averages", "ByLists", "ByTorch", "Decay", "Part", "Scale", "Step", "clips", "constrain"]
+__all__ = ["Accumulated", "Averages", "ByLists", "ByTorch", "ByWeight", "Decay", "Part", "Scale", "Step", "clips", "constrain"]

@@ -16,10 +16,10 @@ Exclusions: TypeAlias = tuple[list[int], list[str]]
 
 
 class Decay:
-    """Shrink weights before the update: w ← w · (1 - learning rate · factor)."""
+    """Shrink weights before the update: w ← w · (1 - learning rate · factor); each factor has its weights."""
 
     def __init__(self) -> None:
-        self.factor = 0.0
+        self._chosen: dict[float, list[int]] = {}
         self.excluded: list[Weight] = []
         self.patterns: list[str] = []
         self._listed: frozenset[int] = frozenset()
@@ -41,15 +41,20 @@ class Decay:
             positions, patterns = exclusions
             self.exclude([weights[number] for number in positions], patterns)
 
+    def choose(self, weights: Sequence[Weight], factors: Iterable[float | None]) -> bool:
+        """Shrink these weights from now on, each by its factor, but for the excluded ones; return whether there are any."""
+        self._chosen = {}
+        for position, (weight, factor) in enumerate(zip(weights, factors, strict=True)):
+            if factor and self._shrinks(weight):
+                self._chosen.setdefault(factor, []).append(position)
+        return bool(self._chosen)
+
     def __call__(self, step: Step) -> None:
         """Shrink the weights that have a gradient."""
-        gradients = step.gradients
-        decayed: list[torch.Tensor] = [p for p, g in zip(step.parameters, gradients, strict=True) if g is not None]
-        if self.excluded or self.patterns:
-            chosen = [w for w, g in zip(step.weights, gradients, strict=True) if g is not None]
-            decayed = [p for p, weight in zip(decayed, chosen, strict=True) if self._shrinks(weight)]
-        if decayed:
-            descend(decayed, decayed, step.rate * self.factor)
+        for factor, positions in self._chosen.items():
+            decayed: list[torch.Tensor] = [step.parameters[i] for i in positions if step.gradients[i] is not None]
+            if decayed:
+                descend(decayed, decayed, step.rate * factor)
 
     def _shrinks(self, weight: Weight) -> bool:
         return id(weight) not in self._listed and not (self._pattern and self._pattern.search(weight.name))

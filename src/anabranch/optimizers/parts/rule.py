@@ -1,13 +1,16 @@
-"""The update itself: by a rule of ours over lists of weights, or by an optimizer of torch's own."""
+"""The update itself: by a rule of ours over lists of weights, weight by weight, or by an optimizer of torch's own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from anabranch import runtime
+from anabranch.graph import Weight
 from anabranch.optimizers.parts.step import Step
-from anabranch.optimizers.update import ListUpdate
+from anabranch.optimizers.update import ListUpdate, Number
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,19 @@ class ByLists:
     def __call__(self, step: Step) -> None:
         """Update in place."""
         self.engine.update(step.gradients, step.size)
+
+
+@dataclass(frozen=True)
+class ByWeight:
+    """Update each weight by itself, as Keras's optimizers do: its gradient has the axes of the weight."""
+
+    update: Callable[[torch.Tensor, Weight, Number], None]
+
+    def __call__(self, step: Step) -> None:
+        """Update in place."""
+        for weight, gradient in zip(step.weights, step.gradients, strict=True):
+            if gradient is not None:
+                self.update(runtime.shown_as(weight, gradient), weight, step.rate)
 
 
 @dataclass(frozen=True)
