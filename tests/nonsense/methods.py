@@ -78,6 +78,7 @@ def states() -> Iterator[Target]:
     ):
         yield method(f"{name}.exclude_from_weight_decay", kind)
         yield method(f"{name}.scale_loss", kind, lambda: {"loss": torch.ones(())})
+    yield from of_optimizers()
     yield method("optimizers.Optimizer.save_own_variables", rules.SGD, lambda: {"store": {}})
     yield method("optimizers.Optimizer.load_own_variables", rules.SGD, lambda: {"store": {"0": 1, "1": 0.5}})
     yield method("optimizers.Optimizer.set_weights", rules.SGD, lambda: {"weights": [1, 0.5]})
@@ -89,6 +90,47 @@ def states() -> Iterator[Target]:
     yield method("callbacks.Callback.set_state", hooks.EarlyStopping, lambda: {"state": hooks.EarlyStopping().get_state()})
     yield method("metrics.Metric.load_saved_state", ab.metrics.Mean, lambda: {"state": ab.metrics.Mean().saved_state()})
     yield method("callbacks.Callback.set_params", hooks.EarlyStopping, lambda: {"params": {"epochs": 1}})
+
+
+def of_optimizers() -> Iterator[Target]:
+    """Yield what optimizers of Keras's protocol call, and what a kind of optimizer says of its arithmetic."""
+
+    def built() -> Any:
+        optimizer = rules.SGD(0.1)
+        optimizer.build(dense().trainable_weights)
+        return optimizer
+
+    weight = lambda: dense().trainable_weights[0]  # noqa: E731
+    one, many = rules.SGD, rules.Muon
+    for name, right in (
+        ("add_variable", lambda: {"shape": (2,), "initializer": "zeros", "dtype": None, "aggregation": "none", "name": None}),
+        ("add_variable_from_reference", lambda: {"reference_variable": weight(), "name": None, "initializer": "zeros"}),
+        ("add_optimizer_variables", lambda: {"trainable_variables": [weight()], "name": "m", "initializer": "zeros"}),
+        ("assign", lambda: {"variable": weight(), "value": 0.0}),
+        ("assign_add", lambda: {"variable": weight(), "value": 0.0}),
+        ("assign_sub", lambda: {"variable": weight(), "value": 0.0}),
+        ("follow", lambda: {"weights": [weight()]}),
+        ("finalize_variable_values", lambda: {"var_list": [weight()]}),
+    ):
+        yield method(f"optimizers.Optimizer.{name}", one, right)
+    yield method("optimizers.MultiOptimizer.finalize_variable_values", lambda: several(), lambda: {"var_list": [weight()]})
+    yield method("optimizers.MultiOptimizer.exclude_from_weight_decay", lambda: several())
+    yield method("optimizers.MultiOptimizer.build", lambda: several(), lambda: {"weights": [weight()]})
+    yield method(
+        "optimizers.Optimizer.stateless_apply",
+        built,
+        lambda: {
+            "optimizer_variables": [0, 0.1],
+            "grads": [torch.ones(2, 3), torch.ones(2)],
+            "trainable_variables": built().weights,
+        },
+    )
+    yield method("optimizers.Muon.is_orthogonal", many, lambda: {"weight": weight()})
+
+
+def several() -> Any:
+    """Return a MultiOptimizer."""
+    return rules.MultiOptimizer(rules.OptimizerMap(rules.SGD(0.1)))
 
 
 def asked() -> Iterator[Target]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from anabranch._frames import bound_methods
 from anabranch.graph import Weight
 from anabranch.optimizers.update import Lists, Number, Slots
-from anabranch.optimizers.variables import Slot
-
-if TYPE_CHECKING:
-    from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.variables import Slot, Updating
 
 
 @bound_methods
@@ -48,7 +45,8 @@ class Arithmetic:
             >>> optimizers.Optimizer(0.1, weight_decay=0.5).decay_of(layers.Layer().add_weight((2,)))
             0.5
         """
-        return cast("Optimizer", self).weight_decay
+        found: float | None = cast("Updating", self).weight_decay
+        return found
 
     def shown_slots(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots, in groups; in none, as they are.
@@ -91,7 +89,7 @@ class Arithmetic:
     @property
     def further(self) -> tuple[Number, ...]:
         """The ``further_numbers`` of the update that runs: floats, or tensors as ``rate`` is."""
-        return cast("Optimizer", self)._numbers.further
+        return cast("Updating", self)._numbers.further
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place.

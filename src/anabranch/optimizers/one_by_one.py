@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 
@@ -14,9 +14,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
 from anabranch._frames import bound_methods
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.optimizers.update import ListUpdate, Number
-
-if TYPE_CHECKING:
-    from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.variables import Updating
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
@@ -40,7 +38,7 @@ class OneByOne:
     def updates_lists(self) -> bool:
         """Whether ``update_weights`` updates all weights at once; ``update_step`` one, or an optimizer of torch's otherwise."""
         own = type(self).update_step is OneByOne.update_step
-        return own and isinstance(cast("Optimizer", self)._engine, ListUpdate)
+        return own and isinstance(cast("Updating", self)._engine, ListUpdate)
 
     def follow(self, weights: Sequence[Weight]) -> None:
         """Build for these weights; as if for the first time where there are others than before.
@@ -55,7 +53,7 @@ class OneByOne:
             >>> optimizer.built
             True
         """
-        optimizer = cast("Optimizer", self)
+        optimizer = cast("Updating", self)
         if {id(weight) for weight in weights} != {id(weight) for weight in optimizer.weights}:
             self.built = False
         optimizer.build(weights)
@@ -101,7 +99,7 @@ class OneByOne:
             if (each.name, each.shape, each.dtype) == (name or "variable", sizes, kind):
                 return self._reusable.pop(position)
         options = WeightOptions(initializers.get(initializer), trainable=False)
-        home = Home(str(cast("Optimizer", self).name))
+        home = Home(str(cast("Updating", self).name))
         made = Weight(name or "variable", sizes, kind, options, home, runtime)
         self._added.append(made)
         return made
@@ -211,7 +209,7 @@ class OneByOne:
 
     def _get_variable_index(self, variable: Weight) -> int:
         """Return which of ``weights`` one is; Keras's optimizers call this in ``update_step``."""
-        for index, weight in enumerate(cast("Optimizer", self).weights):
+        for index, weight in enumerate(cast("Updating", self).weights):
             if weight is variable:
                 return index
         raise ArgumentError(
@@ -237,7 +235,7 @@ class OneByOne:
             >>> weight.value.tolist()
             [0.5, 0.5]
         """
-        optimizer, index = cast("Optimizer", self), self._get_variable_index(variable)
+        optimizer, index = cast("Updating", self), self._get_variable_index(variable)
         engine = optimizer._engine
         if not isinstance(engine, ListUpdate):
             raise ArgumentTypeError("An optimizer of torch's updates all weights at once.", repair="optimizer.apply(gradients)")
@@ -269,7 +267,7 @@ class OneByOne:
             >>> values[0].tolist(), weight.value.tolist()
             ([0.5, 0.5], [1.0, 1.0])
         """
-        optimizer = cast("Optimizer", self)
+        optimizer = cast("Updating", self)
         if not self.built:
             raise NotReadyError("The optimizer has no weights.", repair="optimizer.build(model.trainable_weights) first")
         weights = optimizer.weights
@@ -306,7 +304,7 @@ class OneByOne:
             >>> weight.value.tolist()
             [-0.5, -0.5]
         """
-        optimizer = cast("Optimizer", self)
+        optimizer = cast("Updating", self)
         if optimizer.use_ema:
             optimizer._averages.put([cast("torch.nn.Parameter", weight.value) for weight in var_list])
 

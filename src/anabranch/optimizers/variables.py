@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -14,11 +14,14 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch._frames import bounded
 from anabranch.graph import Home, Weight, WeightOptions
+from anabranch.optimizers.numbers import StepNumbers
 from anabranch.optimizers.parts import Accumulated, Averages
 from anabranch.optimizers.update import ListUpdate
 
 
-class _Updating(Protocol):
+class Updating(Protocol):
+    """An optimizer, for its bases."""
+
     name: Any
     learning_rate: Any
     weights: Any
@@ -26,13 +29,35 @@ class _Updating(Protocol):
     gradient_accumulation_steps: Any
     _engine: torch.optim.Optimizer | None
     _averages: Averages
+    weight_decay: Any
     _accumulated: Accumulated
+    _numbers: StepNumbers
 
     @property
-    def added_variables(self) -> list[Weight]: ...
+    def variables(self) -> list[Weight]:
+        """As in Optimizer."""
 
-    def shown_slots(self) -> list[list[Slot]]: ...
-    def own_variables(self, home: Home) -> list[Weight]: ...
+    def build(self, weights: Sequence[Weight]) -> None:
+        """As in Optimizer."""
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """As in Optimizer."""
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight]) -> None:
+        """As in Optimizer."""
+
+    def _set_rate(self, rate: float) -> None:
+        """As in Optimizer."""
+
+    @property
+    def added_variables(self) -> list[Weight]:
+        """As in Optimizer."""
+
+    def shown_slots(self) -> list[list[Slot]]:
+        """As in Optimizer."""
+
+    def own_variables(self, home: Home) -> list[Weight]:
+        """As in Optimizer."""
 
 
 class _Attribute:
@@ -112,7 +137,7 @@ class Slot(NamedTuple):
     offset: float = 0.0
 
 
-def variables_of(optimizer: _Updating) -> list[Weight]:
+def variables_of(optimizer: Updating) -> list[Weight]:
     """Return what Keras's optimizer of that kind has, in its order, with its values.
 
     These are how many batches there were, the learning rate where a number sets it, each weight's average and accumulated
@@ -134,14 +159,14 @@ def variables_of(optimizer: _Updating) -> list[Weight]:
     return found + optimizer.own_variables(home)
 
 
-def own_counts(optimizer: _Updating) -> list[Weight]:
+def own_counts(optimizer: Updating) -> list[Weight]:
     """Return the variables of an optimizer that holds others: the count of updates, and a learning rate without effect."""
     home = Home(str(optimizer.name))
     unused = computed("learning_rate", (), lambda: torch.zeros(()), home)
     return [_number(optimizer, "iteration", "iterations", "int64", home), unused]
 
 
-def slot_variables(optimizer: _Updating, home: Home) -> list[Weight]:
+def slot_variables(optimizer: Updating, home: Home) -> list[Weight]:
     """Return the slots of all weights: those of one group of slots before those of the next."""
     engine, found = optimizer._engine, list[Weight]()
     if isinstance(engine, ListUpdate):
@@ -165,7 +190,7 @@ class Variables:
     @property
     def variables(self) -> list[Weight]:
         """The count of batches, the learning rate where it is a number, each weight's state: Keras's, in its order."""
-        return variables_of(cast("_Updating", self))
+        return variables_of(cast("Updating", self))
 
     @bounded
     def own_variables(self, home: Home) -> list[Weight]:
@@ -180,7 +205,7 @@ class Variables:
             >>> SGD().own_variables(Home("sgd"))
             []
         """
-        updating = cast("_Updating", self)
+        updating = cast("Updating", self)
         return slot_variables(updating, home) + updating.added_variables
 
     @property
@@ -205,7 +230,7 @@ class Variables:
             >>> weight.value.tolist()
             [-1.0, -1.0]
         """
-        averages = cast("_Updating", self)._averages
+        averages = cast("Updating", self)._averages
         parameters = list(averages.values)
         values = [parameter.detach().clone() for parameter in parameters]
         averages.put(parameters)
