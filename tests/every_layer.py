@@ -405,6 +405,51 @@ PREPROCESSING: list[Case] = [
     Case("RandomBrightness", "RandomBrightness", {"factor": 0.3, "value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
 ]  # fmt: skip
 
+_TENSORFLOW = "Keras needs TensorFlow for it: tests/layers/tables compares with what that gave"
+
+
+def _learn_bins(layer: Any) -> None:
+    layer.update_state(np.random.default_rng(5).normal(0.0, 2.0, (500,)).astype("float32"))  # Keras's adapt needs TensorFlow
+    layer.finalize_state()
+
+
+TABLES: list[Case] = [
+    *(
+        Case(f"CategoryEncoding {mode}", "CategoryEncoding", {"num_tokens": 5, "output_mode": mode}, [(None, 4)], "int64")
+        for mode in ("multi_hot", "one_hot", "count")
+    ),
+    Case(
+        "CategoryEncoding column", "CategoryEncoding", {"num_tokens": 5, "output_mode": "one_hot"}, [(None, 1)], dtype="int32"
+    ),
+    Case(
+        "Discretization", "Discretization", {"bin_boundaries": [-0.5, 0.0, 0.7]}, [(None, 4)], other_dtypes=False,
+        gradient=False,
+    ),
+    Case(
+        "Discretization one-hot", "Discretization", {"bin_boundaries": [-0.5, 0.7], "output_mode": "one_hot"}, [(None, 1)],
+        gradient=False,
+    ),
+    Case(
+        "Discretization adapted", "Discretization", {"num_bins": 4, "epsilon": 0.02}, [(None, 4)], other_dtypes=False,
+        gradient=False, prepare=_learn_bins,
+    ),
+    Case(
+        "IntegerLookup", "IntegerLookup", {"vocabulary": [1, 3, 4]}, [(None, 4)], dtype="int64", oracle=False,
+        reason=_TENSORFLOW, other_dtypes=False, unknown=[[(None, None)]],
+    ),
+    Case(
+        "IntegerLookup multi-hot", "IntegerLookup",
+        {"vocabulary": [1, 3, 4], "output_mode": "multi_hot", "num_oov_indices": 2, "mask_token": 0}, [(None, 4)],
+        dtype="int64", oracle=False, reason=_TENSORFLOW, other_dtypes=False,
+    ),
+    *(
+        Case(name, name, config, [], oracle=False, reason=_TENSORFLOW)
+        for name, config in (
+            ("StringLookup", {"vocabulary": ["a", "b"]}), ("Hashing", {"num_bins": 3}), ("HashedCrossing", {"num_bins": 3}),
+        )
+    ),
+]  # fmt: skip
+
 MERGING = [
     Case("Add", "Add", {}, [(None, 4, 3), (None, 4, 3), (None, 4, 3)], unknown=[[(None, None, 3), (None, 4, 3), (None, 4, 3)]]),
     Case(
@@ -428,7 +473,7 @@ MERGING = [
 ]
 
 CASES = [
-    *CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *REGULARIZATION, *SHAPING, *PREPROCESSING, *MERGING,
+    *CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *REGULARIZATION, *SHAPING, *PREPROCESSING, *TABLES, *MERGING,
 ]  # fmt: skip
 
 HELPERS = {

@@ -110,6 +110,23 @@ DATA: dict[str, tuple[Any, ...]] = {
 OTHERS = {**DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **COMMON}
 
 FOR: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("CategoryEncoding", "num_tokens"): (7,),
+    **{(kind, "output_mode"): ("count", "one_hot") for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
+    **{(kind, "sparse"): (True,) for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
+    ("Discretization", "bin_boundaries"): ([0.1],),
+    ("Discretization", "num_bins"): (With(7, {"bin_boundaries": None, "num_bins": 3}),),
+    ("Discretization", "epsilon"): (With(0.5, {"num_bins": 4}),),
+    ("IntegerLookup", "max_tokens"): (With(9, {"pad_to_max_tokens": True, "max_tokens": 8, "output_mode": "count"}),),
+    ("IntegerLookup", "num_oov_indices"): (3,),
+    ("IntegerLookup", "mask_token"): (0, 2),
+    ("IntegerLookup", "oov_token"): (With(7, {"invert": True}),),
+    ("IntegerLookup", "vocabulary"): ([1, 2],),
+    ("IntegerLookup", "vocabulary_dtype"): ("int32",),
+    ("IntegerLookup", "idf_weights"): (With([3.0, 2.0, 1.0], {"output_mode": "tf_idf", "idf_weights": [1.0, 1.0, 1.0]}),),
+    ("IntegerLookup", "invert"): (True,),
+    ("IntegerLookup", "pad_to_max_tokens"): (With(True, {"max_tokens": 9, "output_mode": "count"}),),
+    ("IntegerLookup", "oov_method"): (With("farmhash", {"num_oov_indices": 5}),),
+    ("IntegerLookup", "salt"): (With(3, {"num_oov_indices": 5, "oov_method": "farmhash"}),),
     ("BinaryFocalCrossentropy", "alpha"): (With(0.7, {"apply_class_balancing": True}),),
     ("BinaryFocalCrossentropy", "apply_class_balancing"): (True,),
     ("AUC", "num_labels"): (With(3, {"multi_label": True}),),
@@ -163,6 +180,8 @@ REFUSED: dict[tuple[str, str], str] = {
         for name in ("lora_rank", "lora_alpha", "quantization_config")
     },
     ("LayerNormalization", "rms_scaling"): "not there yet",
+    **{(kind, "sparse"): "tensors are dense" for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
+    ("IntegerLookup", "vocabulary_dtype"): "there is one type",
     ("ActivityRegularization", "activity_regularizer"): "its own l1 and l2 say it",
 }
 """Settings of Keras's that take their default alone, and why."""

@@ -19,6 +19,7 @@ OWN_DEFAULTS = {
     **{("layers", f"AvgPool{rank}D", "pool_size"): "as AveragePooling" for rank in (1, 2, 3)},
     **{("layers", f"Cropping{rank}D", "cropping"): "None means Keras's default of each rank" for rank in (1, 2, 3)},
 }
+OWN_ORDER = {"StringLookup": "salt comes before the name, as in IntegerLookup: names are last"}
 ROOMS = ("layers", "optimizers", "callbacks", "initializers", "regularizers", "losses", "metrics")
 METHODS = (
     "compile",
@@ -48,7 +49,7 @@ def spread(value: Any) -> Any:
 def compare(ours: Any, theirs: Any, key: tuple[str, ...]) -> None:
     mine, wanted = parameters(ours), parameters(theirs)
     names = [name for name in mine if name in wanted]
-    assert names == [name for name in wanted if name in mine], "another order"
+    assert key[-1] in OWN_ORDER or names == [name for name in wanted if name in mine], "another order"
     missing = [name for name in wanted if name not in mine and name not in ("name", "dtype", "quantization_config")]
     assert not missing, f"missing: {missing}"
     for name in names:
@@ -97,7 +98,7 @@ def test_what_layers_take_by_position(keras: Any) -> None:
         return [name for name, p in parameters(function).items() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     for room, name in public(keras):
-        if room == "layers":
+        if room == "layers" and name not in OWN_ORDER:
             wanted = by_position(getattr(keras.layers, name))
             assert by_position(getattr(anabranch.layers, name))[: len(wanted)] == wanted, name
 

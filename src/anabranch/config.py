@@ -34,7 +34,7 @@ KeepMemory = Literal["fit", "always", "never"]
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 INTEGERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
-DATA = (*FLOATS, *INTEGERS)  # that inputs may be of
+DATA = (*FLOATS, *INTEGERS, "string")  # that inputs may be of
 _DEVICES = ("cpu", "cuda", "gpu", "hpu", "ipu", "meta", "mps", "mtia", "npu", "privateuseone", "vulkan", "xla", "xpu")
 
 
@@ -63,7 +63,7 @@ class DTypePolicy:
             raise ArgumentTypeError(
                 "A precision policy's name must be a string.", expected="e.g. 'mixed_bfloat16'", got=repr(name)
             )
-        if name not in MIXED and name not in FLOATS and name not in INTEGERS:
+        if name not in MIXED and name not in DATA:
             raise unknown("precision policy", name, (*FLOATS, *MIXED))
         self.name = name
 

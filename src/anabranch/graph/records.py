@@ -75,6 +75,9 @@ class Operation:
     opaque_if_needed: ClassVar[bool] = True
     """Whether it may run whole, as one module, where its ``call`` cannot be traced."""
 
+    on_host: ClassVar[bool] = False
+    """Whether it runs on the host, on arrays of any kind; first in a model, before a batch goes to the device."""
+
     writes_variables: ClassVar[bool] = False
     """Whether its author says what files hold of it: ``save_own_variables``, ``load_own_variables``."""
 

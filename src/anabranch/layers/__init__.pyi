@@ -105,6 +105,9 @@ from .separable import (
     SeparableConv1D as SeparableConv1D,
     SeparableConv2D as SeparableConv2D,
 )
+from .tables.categories import CategoryEncoding as CategoryEncoding, Discretization as Discretization
+from .tables.hashing import HashedCrossing as HashedCrossing, Hashing as Hashing
+from .tables.lookup import IntegerLookup as IntegerLookup, StringLookup as StringLookup
 from .torch_module import TorchModule as TorchModule
 from .transposed import (
     Conv1DTranspose as Conv1DTranspose,

@@ -171,6 +171,12 @@ class Configured(TorchMembers):
         own = self.get_config() if self.writes_config else own_settings(self)
         return base_settings(self) | own | {"dtype": self.dtype_policy.name}
 
+    def _learned_data(self) -> Any:
+        """Return what was learned besides weights and settings, such as a vocabulary, as data; None where nothing was."""
+
+    def _take_learned(self, data: Any) -> None:
+        """Take what another layer of these settings learned."""
+
     def written_code(self, *, named: bool = True, whole: bool = False) -> str:
         """Return the code that makes this layer, for errors: ``Dense(3, activation='relu')``; unless ``whole``, shortened."""
         args, kwargs = self._arguments
@@ -374,13 +380,20 @@ def made(kind: type[C], args: tuple[Any, ...], settings: dict[str, Any]) -> C:
 
 
 def again(layer: C, memo: dict[int, Any] | None = None, *, named: bool = True) -> C:
-    """Return a new layer with the settings that ``layer`` has now, and weights of its own.
+    """Return a new layer with the settings that ``layer`` has now and what it learned besides weights; these are its own.
 
     Args:
         layer: the layer.
         memo: of copies, so that what several layers hold stays one thing.
         named: whether it has the same name; else a model names it.
     """
+    twin, data = _same_settings(layer, memo, named), layer._learned_data()
+    if data is not None:
+        twin._take_learned(copy.deepcopy(data))
+    return twin
+
+
+def _same_settings(layer: C, memo: dict[int, Any] | None, named: bool) -> C:
     kind = type(layer)
     if kind.writes_config:
         config = copy.deepcopy(layer.get_config(), memo)

@@ -41,7 +41,9 @@ def reduced(model: Structure, seen: object) -> tuple[Callable[..., Structure], t
     ]
     arguments = None if model._compiled is None else editing.compile_arguments(model._compiled.arguments)
     shapes = seen if model.built else None
-    return restored, (type(model), config, beside, shapes, weights, arguments, optimizer_state(model), model.training)
+    learned = {number: data for number, layer in enumerate(_layers(model)) if (data := layer._learned_data()) is not None}
+    state = optimizer_state(model)
+    return restored, (type(model), config, beside, shapes, weights, arguments, state, model.training, learned)
 
 
 def restored(
@@ -53,6 +55,7 @@ def restored(
     arguments: dict[str, Any] | None,
     state: dict[str, Any] | None,
     training: bool,
+    learned: dict[int, Any],
 ) -> Structure:
     """Return the model that was pickled."""
     with sharing(), carrying(beside):
@@ -61,6 +64,8 @@ def restored(
         model._seen = seen
         model.need_running_graph()
     layers = _layers(model)
+    for number, data in learned.items():
+        layers[number]._take_learned(data)
     for weight, (value, trainable, name, owner) in zip(_in_order(model), weights, strict=True):
         weight.trainable = trainable
         weight.assign(value)

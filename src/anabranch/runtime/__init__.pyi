@@ -13,6 +13,7 @@ from .arrays import (
     on_one_device as on_one_device,
     rank_of as rank_of,
     shape_of as shape_of,
+    sizes as sizes,
 )
 from .devices import (
     accelerator as accelerator,

@@ -16,6 +16,12 @@ from .convolution import (
     linear as linear,
     same_pads as same_pads,
 )
+from .encoding import (
+    bins as bins,
+    encode as encode,
+    find as find,
+    first_or as first_or,
+)
 from .image import (
     Sampling as Sampling,
     middle as middle,

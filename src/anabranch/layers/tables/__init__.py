@@ -1,0 +1,1 @@
+"""Layers over tables of words and numbers: lookups in vocabularies, hashes, bins, encodings, text as integers."""
