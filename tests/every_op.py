@@ -91,6 +91,11 @@ ODD = np.array([[np.nan, np.inf, -np.inf, 0.0], [1.0, -0.0, 2.0, np.nan]], "floa
 IMAGES, SERIES, VOLUMES = draw(3, 8, 9, 4), draw(3, 10, 4), draw(3, 5, 6, 7, 2)
 LAST, FIRST = "channels_last", "channels_first"
 SQUARES = draw(3, 4, 4) + 3 * np.eye(4, dtype="float32")
+CORNERS = np.tile(np.array([[0, 0], [8, 0], [0, 7], [8, 7]], "float32"), (3, 1, 1))
+MOVED = CORNERS + draw(3, 4, 2, low=0.0, high=2.0)
+AFFINE = np.array([1.1, 0.2, -1, 0.1, 0.9, 2, 0, 0], "float32") + draw(3, 8, low=0.0) * np.array(
+    [0.2] * 6 + [0.0] * 2, "float32"
+)
 SYMMETRIC = SQUARES @ SQUARES.transpose(0, 2, 1)
 PROBABLE = np.exp(X) / np.exp(X).sum(-1, keepdims=True)
 
@@ -479,6 +484,74 @@ NETWORKS = [
     Op("image.pad_images", (IMAGES, 1, 2, None, None, 12, 12), label="target"),
     Op("image.crop_images", (IMAGES, 1, 2, 3, 0)),
     Op("image.crop_images", (IMAGES, 1, 2, None, None, 4, 3), label="target"),
+    Op("image.rgb_to_grayscale", (draw(3, 4, 5, 1),), label="grey"),
+    *(Op(f"image.{name}", (draw(3, 4, 5, 3, low=0.0),)) for name in ("rgb_to_hsv", "hsv_to_rgb")),
+    *(Op(f"image.{name}", (draw(3, 3, 4, 5, low=0.0), FIRST), label=FIRST) for name in ("rgb_to_hsv", "hsv_to_rgb")),
+    Op("image.extract_patches", (IMAGES, 2)),
+    Op("image.extract_patches", (IMAGES, (3, 2), (2, 1), 1, "same"), label="same"),
+    Op("image.extract_patches", (IMAGES, 2, 1, 2), label="dilated"),
+    Op("image.extract_patches", (IMAGES, 3, None, 1, "valid", FIRST), label=FIRST),
+    Op("image.extract_patches", (VOLUMES, (2, 3, 1)), label="volumes"),
+    Op("image.extract_patches_3d", (VOLUMES, (2, 3, 1), 1)),
+    Op("image.extract_patches_3d", (VOLUMES, 2, None, 1, "same", FIRST), label=FIRST),
+    *(
+        Op("image.map_coordinates", (X, fixed(draw(2, 5, 6, low=-2.0, high=6.0)), order, mode, 0.3), label=f"{order} {mode}")
+        for order in (0, 1)
+        for mode in ("constant", "nearest", "wrap", "mirror", "reflect")
+    ),
+    Op("image.map_coordinates", (whole(3, 4), fixed(draw(2, 5, low=0.0, high=3.0)), 1), label="integers"),
+    *(
+        Op("image.affine_transform", (IMAGES, AFFINE, how, mode, 0.3), gradient=False, label=f"{how} {mode}")
+        for how, mode in (
+            ("bilinear", "constant"),
+            ("bilinear", "reflect"),
+            ("bilinear", "wrap"),
+            ("bilinear", "mirror"),
+            ("nearest", "nearest"),
+        )
+    ),
+    Op("image.affine_transform", (IMAGES[0], fixed(AFFINE[0]), "bilinear", "constant", 0, LAST), label="one image"),
+    Op(
+        "image.affine_transform",
+        (whole(3, 6, 6, 2, low=0, high=255, dtype="uint8"), AFFINE),
+        gradient=False,
+        label="bytes",
+        reason="Keras changes the transform in place",
+    ),
+    Op("image.perspective_transform", (IMAGES, CORNERS, MOVED, "bilinear", 0.2)),
+    Op("image.perspective_transform", (IMAGES, fixed(CORNERS[0]), fixed(MOVED[0]), "nearest", 0, FIRST), label="nearest"),
+    Op("image.gaussian_blur", (IMAGES, (3, 3), (1.0, 2.0), LAST)),
+    Op("image.gaussian_blur", (IMAGES, (5, 5), (0.5, 2.0), FIRST), label=FIRST),
+    Op("image.elastic_transform", (IMAGES,), {"seed": 1}, free=True, gradient=False, reason="random"),
+    Op(
+        "image.scale_and_translate",
+        (
+            IMAGES,
+            (3, 12, 5, 4),
+            fixed(np.array([1.5, 0.6], "float32")),
+            fixed(np.array([0.4, -1.0], "float32")),
+            (1, 2),
+            "cubic",
+        ),
+        same_rule=False,
+        reason="Keras states the batch as output_shape does",
+    ),
+    Op(
+        "image.scale_and_translate",
+        (IMAGES[0], (8, 12, 4), fixed(np.array([1.5], "float32")), fixed(np.array([0.4], "float32")), (1,), "lanczos3", False),
+        label="lanczos",
+        same_rule=False,
+        reason="Keras states the batch as output_shape does",
+    ),
+    Op("image.sobel_edges", (IMAGES,)),
+    Op("image.sobel_edges", (IMAGES, FIRST), label=FIRST),
+    Op("image.ssim", (draw(3, 7, 8, 2, low=0.0), draw(3, 7, 8, 2, low=0.0, seed=1)), {"filter_size": 5}),
+    Op(
+        "image.ssim",
+        (draw(3, 2, 8, 7, low=0.0), draw(3, 2, 8, 7, low=0.0, seed=1)),
+        {"filter_size": 7, "max_val": 2.0, "data_format": FIRST},
+        label=FIRST,
+    ),
 ]
 GAPS = np.where(truth(3, 4, 5, seed=4), CUBE, np.nan).astype("float32")
 GAPS[0, 0], GAPS[1, :, 0] = np.nan, np.nan

@@ -81,20 +81,6 @@ class SeedGenerator:
 Seed: TypeAlias = int | SeedGenerator | None
 
 
-def _source(seed: Seed, like: Tensor) -> dict[str, Any]:
-    """Return the argument that says where numbers are drawn from; ``like`` is what they go into."""
-    if seed is None:
-        return {}
-    if isinstance(seed, SeedGenerator):
-        return {"generator": seed.generator()}
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ArgumentTypeError("seed must be None, an integer or a SeedGenerator.", got=repr(seed))
-    if isinstance(like, Proxy):
-        made = like.tracer.create_proxy("call_function", torch.Generator, (str(runtime.device()),), {})
-        return {"generator": made.manual_seed(seed)}
-    return {"generator": torch.Generator(runtime.device()).manual_seed(seed)}
-
-
 def _empty(shape: ShapeLike, dtype: str) -> Tensor:
     """Return room for numbers; its sizes may be traced ones."""
     runtime.synchronise_seed()
@@ -126,7 +112,7 @@ def normal(shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str 
     torch.Size([2, 3])
     """
     made = _empty(shape, _floats(dtype))
-    return made.normal_(mean, stddev, **_source(seed, made))
+    return made.normal_(mean, stddev, **runtime.drawn_from(seed, made))
 
 
 @guarded
@@ -138,7 +124,7 @@ def uniform(shape: ShapeLike, minval: float = 0.0, maxval: float = 1.0, dtype: s
     True
     """
     made = _empty(shape, _floats(dtype))
-    return made.uniform_(minval, maxval, **_source(seed, made))
+    return made.uniform_(minval, maxval, **runtime.drawn_from(seed, made))
 
 
 @guarded
@@ -150,7 +136,7 @@ def randint(shape: ShapeLike, minval: int, maxval: int, dtype: str = "int32", se
     True
     """
     made = _empty(shape, dtype)
-    return made.random_(minval, maxval, **_source(seed, made))
+    return made.random_(minval, maxval, **runtime.drawn_from(seed, made))
 
 
 @guarded
@@ -165,7 +151,7 @@ def truncated_normal(
     """
     made = _empty(shape, _floats(dtype))
     edge = 0.9544997361036416  # the part of the distribution within two standard deviations
-    return torch.erfinv(made.uniform_(-edge, edge, **_source(seed, made))) * (2**0.5 * stddev) + mean
+    return torch.erfinv(made.uniform_(-edge, edge, **runtime.drawn_from(seed, made))) * (2**0.5 * stddev) + mean
 
 
 @guarded
@@ -182,7 +168,7 @@ def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Se
     torch.Size([2, 3])
     """
     chances = torch.softmax(tensor(logits), dim=-1)
-    found = torch.multinomial(chances, num_samples, replacement=True, **_source(seed, chances))
+    found = torch.multinomial(chances, num_samples, replacement=True, **runtime.drawn_from(seed, chances))
     return found.to(runtime.dtype_of(dtype))
 
 
@@ -202,7 +188,7 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | Non
     if not 0 <= rate <= 1:
         raise ArgumentError("A rate is in [0, 1].", got=repr(rate))
     inputs = tensor(inputs)
-    return kernels.dropout(inputs, rate, noise_shape, _source(seed, inputs).get("generator"))
+    return kernels.dropout(inputs, rate, noise_shape, runtime.drawn_from(seed, inputs).get("generator"))
 
 
 @guarded
@@ -216,7 +202,7 @@ def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     """
     x = tensor(x)
     keys = _empty((x.shape[axis],), "float32")
-    return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **_source(seed, keys))))
+    return torch.index_select(x, axis, torch.argsort(keys.uniform_(0, 1, **runtime.drawn_from(seed, keys))))
 
 
 __all__ = [

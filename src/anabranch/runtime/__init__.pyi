@@ -55,6 +55,7 @@ from .members import (
 )
 from .naming import target_of as target_of
 from .random import (
+    drawn_from as drawn_from,
     generator as generator,
     has_streams as has_streams,
     one_stream as one_stream,

@@ -7,10 +7,13 @@ import hashlib
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 
 from anabranch import _process, config
+from anabranch._asked import method
+from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Home
 from anabranch.runtime.devices import HOST, device
 
@@ -20,6 +23,24 @@ def generator(seed: int, known: torch.Generator | None = None) -> torch.Generato
     if known is not None and known.device.type == device().type and known.initial_seed() == seed:
         return known
     return torch.Generator(device()).manual_seed(seed)
+
+
+def drawn_from(seed: object, like: torch.Tensor) -> dict[str, Any]:
+    """Return the argument that says where numbers are drawn from; ``like`` is what they go into.
+
+    None is the process's generator, an integer a new one at each call, and what has a ``generator()`` the one it returns.
+    """
+    if seed is None:
+        return {}
+    own = method(seed, "generator")
+    if own is not None:
+        return {"generator": own()}
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ArgumentTypeError("seed must be None, an integer or a SeedGenerator.", got=repr(seed))
+    if isinstance(like, torch.fx.Proxy):
+        made = like.tracer.create_proxy("call_function", torch.Generator, (str(device()),), {})
+        return {"generator": made.manual_seed(seed)}
+    return {"generator": torch.Generator(device()).manual_seed(seed)}
 
 
 # Layers without a seed

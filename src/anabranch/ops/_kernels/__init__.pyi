@@ -5,6 +5,11 @@ from .activation import (
     relu as relu,
     softmax as softmax,
 )
+from .colors import (
+    grey as grey,
+    hsv_to_rgb as hsv_to_rgb,
+    rgb_to_hsv as rgb_to_hsv,
+)
 from .convolution import (
     channels_back as channels_back,
     channels_front as channels_front,
@@ -22,8 +27,13 @@ from .encoding import (
     find as find,
     first_or as first_or,
 )
+from .filtering import (
+    filtered as filtered,
+    gaussian as gaussian,
+    patches as patches,
+    weights_like as weights_like,
+)
 from .image import (
-    Sampling as Sampling,
     middle as middle,
     random_brightness as random_brightness,
     random_contrast as random_contrast,
@@ -74,4 +84,14 @@ from .shaping import (
     permute as permute,
     repeat_vector as repeat_vector,
     reshape as reshape,
+)
+from .warping import (
+    Sampling as Sampling,
+    elastic as elastic,
+    homography as homography,
+    pixels as pixels,
+    projected as projected,
+    read_at as read_at,
+    resampling as resampling,
+    sampled as sampled,
 )

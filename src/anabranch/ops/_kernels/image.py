@@ -7,29 +7,16 @@ as in ``grid_sample`` without aligned corners.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from anabranch.ops._kernels.convolution import channels_back, channels_front
+from anabranch.ops._kernels.warping import Sampling, sampled_by_fractions
 from anabranch.ops._types import Tensor
-from anabranch.runtime.arrays import create, dtype_of, shape_of
+from anabranch.runtime.arrays import create, shape_of
 
 Range = tuple[float, float]
-
-
-class Sampling(NamedTuple):
-    """How to read between pixels and beyond the border, and the float type to compute in."""
-
-    fill_mode: str
-    interpolation: str
-    fill_value: float
-    dtype: str
-
-
-# Keras's names for what is beyond the border, in torch's words; "wrap" is made by repeating the first row and column
-_BEYOND = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 
 
 def per_image(x: Tensor, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
@@ -113,26 +100,7 @@ def _places(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _read(x: Tensor, u: Tensor, v: Tensor, sampling: Sampling) -> Tensor:
     """Return ``x`` read at places u, v, which broadcast to (B, H, W)."""
-    mode, interpolation, fill, dtype = sampling
-    wide = "float32" if dtype in ("float16", "bfloat16") else dtype  # places need the digits
-    images = x.permute(0, 3, 1, 2).to(dtype_of(wide))
-    if mode == "wrap":
-        u, v = _wrapped(u, x.shape[2]), _wrapped(v, x.shape[1])
-        images = F.pad(images, (0, 1, 0, 1), mode="circular")
-    if mode == "constant" and fill:
-        images = images - fill
-    places = torch.broadcast_tensors(u, v)  # type: ignore[no-untyped-call]  # torch's own
-    grid = torch.stack((places[0], places[1]), -1).to(dtype_of(wide))
-    read = F.grid_sample(images, grid, mode=interpolation, padding_mode=_BEYOND[mode], align_corners=False)
-    if mode == "constant" and fill:
-        read = read + fill
-    return read.permute(0, 2, 3, 1).to(dtype_of(dtype))
-
-
-def _wrapped(place: Tensor, size: int) -> Tensor:
-    """Return places on an image that repeats itself, as places on one that is longer by its first row or column."""
-    pixel = (((place + 1) * size - 1) / 2).remainder(size)
-    return (2 * pixel + 1) / (size + 1) - 1
+    return sampled_by_fractions(x, u, v, sampling, (x.shape[1], x.shape[2]))
 
 
 def upsample(x: Tensor, size: tuple[int, ...], interpolation: str, data_format: str) -> Tensor:
