@@ -391,6 +391,25 @@ PREPROCESSING: list[Case] = [
         [(None, 4, 3)],
         prepare=lambda layer: layer.adapt(np.random.default_rng(5).normal(3.0, 2.0, (50, 4, 3)).astype("float32")),
     ),
+    Case("Resizing", "Resizing", {"height": 4, "width": 7}, [(None, 6, 5, 3)], unknown=[[(None, None, None, 3)]]),
+    Case(
+        "Resizing bicubic", "Resizing", {"height": 4, "width": 7, "interpolation": "bicubic", "antialias": True},
+        [(None, 6, 5, 3)],
+    ),
+    Case("Resizing nearest", "Resizing", {"height": 9, "width": 3, "interpolation": "nearest"}, [(None, 6, 5, 3)]),
+    Case("Resizing cropped", "Resizing", {"height": 4, "width": 8, "crop_to_aspect_ratio": True}, [(None, 6, 5, 3)]),
+    Case(
+        "Resizing padded", "Resizing",
+        {"height": 4, "width": 8, "pad_to_aspect_ratio": True, "fill_value": 0.5, "data_format": "channels_first"},
+        [(None, 3, 6, 5)],
+    ),
+    Case(
+        "Resizing lanczos", "Resizing", {"height": 4, "width": 8, "interpolation": "lanczos3"}, [(None, 6, 5, 3)], oracle=False,
+        reason="Keras on torch refuses it",
+    ),
+    Case("CenterCrop", "CenterCrop", {"height": 4, "width": 3}, [(None, 6, 5, 3)]),
+    Case("CenterCrop first", "CenterCrop", {"height": 3, "width": 2, "data_format": "channels_first"}, [(None, 3, 6, 5)]),
+    Case("CenterCrop of smaller images", "CenterCrop", {"height": 4, "width": 8}, [(None, 6, 5, 3)]),
     Case("RandomFlip", "RandomFlip", {"mode": "horizontal"}, [(None, 6, 5, 3)], random=True),
     Case("RandomFlip channels first", "RandomFlip", {"data_format": "channels_first"}, [(None, 3, 6, 5)], random=True),
     Case(

@@ -118,6 +118,15 @@ def capped_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, attn_logits_so
     return np.einsum("bnts,bsnh->btnh", shares / shares.sum(-1, keepdims=True), v)
 
 
+def lanczos(images: np.ndarray, size: tuple[int, int], method: str, antialias: bool) -> np.ndarray:
+    """Return images resized by weights, as a function does whose numbers are Keras's."""
+    from anabranch import ops
+
+    scale = np.array(size, "float32") / images.shape[1:3]
+    shape = (len(images), *size, images.shape[3])
+    return ops.image.scale_and_translate(images, shape, scale, np.zeros(2, "float32"), (1, 2), method, antialias).cpu().numpy()
+
+
 # name -> numbers it is defined on
 UNARY = {
     **dict.fromkeys(("absolute", "abs", "negative", "sign", "square", "exp", "exp2", "expm1", "sin", "cos", "tan", "arctan",
@@ -475,6 +484,13 @@ NETWORKS = [
     Op("image.resize", (IMAGES, (16, 5), "nearest"), label="nearest"),
     Op("image.resize", (IMAGES, (5, 12), "bicubic", True), label="bicubic antialias"),
     Op("image.resize", (IMAGES[0], (5, 12)), {"data_format": LAST}, label="one image"),
+    Op(
+        "image.resize",
+        (IMAGES, (5, 12), "lanczos3", True),
+        label="lanczos",
+        instead=lanczos,
+        reason="Keras on torch refuses it",
+    ),
     Op("image.resize", (IMAGES, (4, 8)), {"crop_to_aspect_ratio": True}, label="cropped"),
     Op("image.resize", (IMAGES, (4, 8)), {"pad_to_aspect_ratio": True, "fill_value": 0.5}, label="padded"),
     Op("image.resize", (whole(3, 6, 6, 2, low=0, high=255, dtype="uint8"), (4, 8)), label="bytes"),

@@ -1,13 +1,4 @@
 from .activation import ELU as ELU, LeakyReLU as LeakyReLU, PReLU as PReLU, ReLU as ReLU, Softmax as Softmax
-from .augmentation import (
-    RandomBrightness as RandomBrightness,
-    RandomContrast as RandomContrast,
-    RandomCrop as RandomCrop,
-    RandomFlip as RandomFlip,
-    RandomRotation as RandomRotation,
-    RandomTranslation as RandomTranslation,
-    RandomZoom as RandomZoom,
-)
 from .base import Layer as Layer
 from .convolutional import Conv1D as Conv1D, Conv2D as Conv2D, Conv3D as Conv3D
 from .core import (
@@ -18,6 +9,21 @@ from .core import (
     InputLayer as InputLayer,
 )
 from .embedding import Embedding as Embedding
+from .images.adjusting import (
+    RandomBrightness as RandomBrightness,
+    RandomContrast as RandomContrast,
+)
+from .images.framing import (
+    CenterCrop as CenterCrop,
+    RandomCrop as RandomCrop,
+    Resizing as Resizing,
+)
+from .images.warping import (
+    RandomFlip as RandomFlip,
+    RandomRotation as RandomRotation,
+    RandomTranslation as RandomTranslation,
+    RandomZoom as RandomZoom,
+)
 from .lambdas import Lambda as Lambda
 from .masking import Masking as Masking
 from .merging import (

@@ -9,7 +9,7 @@ from anabranch._errors import ArgumentError
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._images import as_batch, as_kind
 from anabranch.ops._public import operation
-from anabranch.ops._torch import F, torch
+from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
 from anabranch.ops._values import check_rank, dtype, floats, one_of, rank, shape, sizes, tensor, torch_dtype
 
@@ -20,6 +20,7 @@ ARGUMENTS = {
 }
 
 _MODES = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubic"}
+_WEIGHTED = ("lanczos3", "lanczos5")  # which torch has not
 
 
 @operation()
@@ -38,7 +39,7 @@ def resize(
 
     Args:
         size: the new (height, width).
-        interpolation: "bilinear", "nearest" or "bicubic".
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
         antialias: whether a pixel averages over all that it covers.
         crop_to_aspect_ratio: whether to crop to the new aspect ratio first, instead of stretching.
         pad_to_aspect_ratio: whether to pad to the new aspect ratio first, instead of stretching.
@@ -50,7 +51,7 @@ def resize(
     torch.Size([1, 2, 2, 3])
     """
     layout = config.check_data_format(data_format)
-    one_of("interpolation", interpolation, tuple(_MODES))
+    one_of("interpolation", interpolation, (*_MODES, *_WEIGHTED))
     one_of("fill_mode", fill_mode, ("constant",))
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ArgumentError(
@@ -65,14 +66,27 @@ def resize(
         x = _cropped_to_ratio(x, wanted)
     elif pad_to_aspect_ratio:
         x = _padded_to_ratio(x, wanted, fill_value)
-    smooth = interpolation != "nearest"
-    x = x.float() if antialias and "float" in kind and torch_dtype(kind).itemsize == 2 else x  # torch has none of 16 bits
-    x = F.interpolate(
-        x, size=wanted, mode=_MODES[interpolation], align_corners=False if smooth else None, antialias=antialias and smooth
-    )
+    x = _interpolated(x, wanted, interpolation, antialias, kind)
     x = x.permute(0, 2, 3, 1) if layout == "channels_last" else x
     x = torch.squeeze(x, 0) if alone else x
     return as_kind(x, kind)
+
+
+def _interpolated(x: Tensor, wanted: tuple[int, ...], interpolation: str, antialias: bool, kind: str) -> Tensor:
+    """Return (B, C, H, W) resized; torch filters 32 bits or more."""
+    if interpolation in _WEIGHTED:
+        wide = x.float() if "16" in kind else x
+        for length in reversed(wanted):  # columns, then rows
+            before = sizes(wide)[-1]
+            scale, shift = kernels.number_like(wide, length / before), kernels.number_like(wide, 0.0)
+            weights = kernels.resampling(before, length, scale, shift, interpolation, antialias=antialias)
+            wide = torch.matmul(wide, weights).transpose(2, 3)
+        return wide
+    smooth = interpolation != "nearest"
+    x = x.float() if antialias and "float" in kind and torch_dtype(kind).itemsize == 2 else x
+    return F.interpolate(
+        x, size=wanted, mode=_MODES[interpolation], align_corners=False if smooth else None, antialias=antialias and smooth
+    )
 
 
 def _greater(a: int, b: int) -> int:

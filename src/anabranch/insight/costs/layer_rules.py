@@ -11,7 +11,7 @@ from anabranch.graph.records import item_bytes
 from anabranch.graph.shapes import normalise_axis, same_padding
 from anabranch.insight.costs.work import Call, Stage, elements, nbytes, rule
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
-from anabranch.layers.augmentation import RandomImages
+from anabranch.layers.images.base import RandomImages
 
 INDEX = 8  # bytes of a position, which max pooling saves
 

@@ -5,6 +5,19 @@ from .activation import (
     relu as relu,
     softmax as softmax,
 )
+from .adjusting import (
+    brightened as brightened,
+    contrasted as contrasted,
+)
+from .boxes import (
+    boxes_from as boxes_from,
+    clipped as clipped,
+    converted as converted,
+    labels_of_any as labels_of_any,
+    mirrored_boxes as mirrored_boxes,
+    moved as moved,
+    scaled_boxes as scaled_boxes,
+)
 from .colors import (
     grey as grey,
     hsv_to_rgb as hsv_to_rgb,
@@ -34,14 +47,12 @@ from .filtering import (
     weights_like as weights_like,
 )
 from .image import (
-    middle as middle,
-    random_brightness as random_brightness,
-    random_contrast as random_contrast,
-    random_crop as random_crop,
-    random_flip as random_flip,
-    random_rotation as random_rotation,
-    random_translation as random_translation,
-    random_zoom as random_zoom,
+    as_dtype_of as as_dtype_of,
+    cropped as cropped,
+    cropped_at as cropped_at,
+    drawn as drawn,
+    mirrored as mirrored,
+    start_drawn as start_drawn,
     upsample as upsample,
 )
 from .masked import (
@@ -89,9 +100,14 @@ from .warping import (
     Sampling as Sampling,
     elastic as elastic,
     homography as homography,
+    number_like as number_like,
     pixels as pixels,
     projected as projected,
     read_at as read_at,
     resampling as resampling,
     sampled as sampled,
+    shearing as shearing,
+    shifting as shifting,
+    turning as turning,
+    zooming as zooming,
 )

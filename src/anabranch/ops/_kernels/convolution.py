@@ -35,7 +35,11 @@ def channels_front(x: Tensor, rank: int, data_format: str) -> Tensor:
 
 def channels_back(x: Tensor, rank: int, data_format: str) -> Tensor:
     """View torch's (B, C, …spatial) as (B, …spatial, C), without a copy."""
-    return x if data_format == "channels_first" else x.permute(0, *range(2, rank + 2), 1)
+    if data_format == "channels_first":
+        return x
+    order = (0, *range(2, rank + 2), 1)
+    shape, view = shape_of(x), x.permute(*order)
+    return shaped(view, None if shape is None else tuple(shape[axis] for axis in order))
 
 
 def conv(

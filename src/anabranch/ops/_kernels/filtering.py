@@ -14,7 +14,7 @@ from anabranch.runtime.arrays import create, sizes
 
 def weights_like(x: Tensor, weights: Sequence[float]) -> Tensor:
     """Return weights in the dtype and on the device of ``x``."""
-    return x.new_tensor(weights)
+    return create(torch.tensor, list(weights), dtype=x.dtype, device=x.device)
 
 
 def gaussian(x: Tensor, size: int, sigma: float | Tensor) -> Tensor:

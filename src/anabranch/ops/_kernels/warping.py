@@ -121,13 +121,53 @@ def pixels(x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     return rows.reshape(1, -1, 1), columns.reshape(1, 1, -1)
 
 
-def projected(x: Tensor, maps: Tensor, how: Sampling, lengths: tuple[int, ...]) -> Tensor:
-    """Return images read at (a₀x + a₁y + a₂, b₀x + b₁y + b₂) / (c₀x + c₁y + 1): maps (B, 8), or (1, 8) for all of them."""
+def projected(x: Tensor, maps: Tensor, how: Sampling, lengths: tuple[int, ...], kind: str = "perspective") -> Tensor:
+    """Return images read at (a₀x + a₁y + a₂, b₀x + b₁y + b₂) / (c₀x + c₁y + 1): maps (B, 8), or (1, 8) for all of them.
+
+    ``kind``: "scaling" where only a₀, a₂, b₁ and b₂ count, "affine" where c₀ and c₁ are 0.
+    """
     rows, columns = pixels(maps, lengths[1], lengths[2])
     a0, a1, a2, b0, b1, b2, c0, c1 = (maps[:, place].reshape(-1, 1, 1) for place in range(8))
-    below = c0 * columns + c1 * rows + 1
-    across, down = (a0 * columns + a1 * rows + a2) / below, (b0 * columns + b1 * rows + b2) / below
+    if kind == "scaling":
+        return sampled(x, b1 * rows + b2, a0 * columns + a2, how, lengths)
+    across, down = a0 * columns + a1 * rows + a2, b0 * columns + b1 * rows + b2
+    if kind == "perspective":
+        below = c0 * columns + c1 * rows + 1
+        across, down = across / below, down / below
     return sampled(x, down, across, how, lengths)
+
+
+def scaling(by: Tensor, shift: Tensor) -> Tensor:
+    """Return maps (B, 8) of factors (B, 2) and shifts (B, 2), each of columns and of rows."""
+    zero = torch.zeros_like(by[:, :1])
+    return torch.cat((by[:, :1], zero, shift[:, :1], zero, by[:, 1:], shift[:, 1:], zero, zero), 1)
+
+
+def zooming(wide: Tensor, tall: Tensor, height: int, width: int) -> Tensor:
+    """Return maps that scale by factors (B, 1) about the middle."""
+    by = torch.cat((wide, tall), 1)
+    middle = torch.stack([(torch.ones_like(by[:, 0]) * size - 1) / 2 for size in (width, height)], 1)
+    return scaling(by, middle * (1 - by))
+
+
+def shifting(by: Tensor) -> Tensor:
+    """Return maps that move images by (B, 2) pixels, right and down."""
+    return scaling(torch.ones_like(by), -by)
+
+
+def turning(degrees: Tensor, height: int, width: int) -> Tensor:
+    """Return maps that turn images about their middle by angles (B,), counter-clockwise."""
+    angle = degrees * (math.pi / 180)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    across, down = (width - 1) / 2, (height - 1) / 2
+    a2, b2 = across - across * cos + down * sin, down - across * sin - down * cos
+    return torch.stack((cos, -sin, a2, sin, cos, b2, zero, zero), 1)
+
+
+def shearing(by: Tensor) -> Tensor:
+    """Return maps that shear images by (B, 2), along columns and along rows."""
+    one, zero = torch.ones_like(by[:, 0]), torch.zeros_like(by[:, 0])
+    return torch.stack((one, by[:, 0], zero, by[:, 1], one, zero, zero, zero), 1)
 
 
 def homography(start: Tensor, end: Tensor) -> Tensor:
@@ -146,6 +186,11 @@ def elastic(noise: Tensor, alpha: float | Tensor, sigma: float, lengths: tuple[i
     moved = filtered(noise, window, window, "channels_last") * (alpha * sigma)
     rows, columns = pixels(noise, *lengths)
     return rows + moved[..., 1], columns + moved[..., 0]
+
+
+def number_like(x: Tensor, value: float) -> Tensor:
+    """Return a number as a tensor without axes, in the dtype and on the device of ``x``."""
+    return create(torch.full, (), value, dtype=x.dtype, device=x.device)
 
 
 def resampling(length: int, result: int, scale: Tensor, shift: Tensor, method: str, *, antialias: bool) -> Tensor:

@@ -1,0 +1,1 @@
+"""Layers that act on images, and on the labels, bounding boxes and segmentation masks that come with them."""

@@ -1,0 +1,70 @@
+"""Settings that layers of images share: ranges that draws come from, the range of values, what is beyond the border."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError
+from anabranch.layers import fields
+
+Range: TypeAlias = tuple[float, float]
+FactorField: TypeAlias = "fields.Field[float | Sequence[float], float | Range]"
+OptionalFactorField: TypeAlias = "fields.Field[float | Sequence[float] | None, float | Range | None]"
+RangeFactorField: TypeAlias = "fields.Field[float | Sequence[float], Range]"
+RangeField: TypeAlias = "fields.Field[Sequence[float], Range]"
+FillField: TypeAlias = "fields.Field[Literal['reflect', 'wrap', 'constant', 'nearest'], str]"
+InterpolationField: TypeAlias = "fields.Field[Literal['bilinear', 'nearest'], str]"
+
+FORMATS = (
+    "xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw", "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh",
+)  # fmt: skip
+"""How bounding boxes are written: corners, or a corner or the center with a size, in pixels or as fractions."""
+RANGE_DOC = "the least and greatest value of an image."
+INTERPOLATION_DOC = "how values between pixels are read."
+FILL_VALUE_DOC = 'the value beyond the border, for "constant".'
+FILL_DOC = (
+    'what is beyond the border: the image mirrored ("reflect": d c b a | a b c d), repeated ("wrap"), its nearest pixel '
+    '("nearest"), or ``fill_value`` ("constant").'
+)
+
+
+def pair(value: object, owner: object, name: str) -> Range:
+    """Return two numbers, the lesser first."""
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value):
+        return float(min(value)), float(max(value))
+    raise ArgumentError(
+        f"{name} of {type(owner).__name__} must be a pair of numbers.", expected="(low, high)", got=shown(value)
+    )
+
+
+def reach(factor: float | Range) -> Range:
+    """Return the range that a factor means: (low, high), or ±factor."""
+    return (-abs(factor), abs(factor)) if isinstance(factor, (int, float)) else factor
+
+
+def bounded_range(value: object, owner: object, name: str, least: float, most: float) -> Range:
+    """Return the range that a number or a pair means, ±number cut at ``least``; raise where it is beyond the bounds."""
+    alone = isinstance(value, (int, float)) and not isinstance(value, bool)
+    low, high = (max(-abs(value), least), abs(value)) if alone else pair(value, owner, name)  # type: ignore[arg-type]  # a number
+    if not (least <= low <= high <= most) or (alone and value < least):  # type: ignore[operator]
+        what = "a fraction" if most == 1 else f"in [{least}, {most}]"
+        raise ArgumentError(
+            f"{name} of {type(owner).__name__} must be {what}.",
+            expected=f"a number or a pair (low, high) in [{least}, {most}]", got=shown(value),
+        )  # fmt: skip
+    return low, high
+
+
+def within(least: float, most: float) -> Callable[[object, object, str], Range]:
+    """Return what reads a range within bounds."""
+    return lambda value, owner, name: bounded_range(value, owner, name, least, most)
+
+
+def unread(value: object, owner: object, name: str) -> float | Range | None:
+    """Return a fraction or a pair as it is; None where the field has None for its default."""
+    if value is None:
+        return None
+    bounded_range(value, owner, name, -1, 1)
+    return value if isinstance(value, (int, float)) else pair(value, owner, name)
