@@ -63,6 +63,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "height_factor": (0.9,), "width_factor": (0.9,), "fill_mode": ("constant", "nearest"),
     "fill_value": (With(3.0, {"fill_mode": "constant"}),), "value_range": ((-0.5, 0.5),),
     "rms_scaling": (True,), "renorm": (True,), "renorm_clipping": ({"rmax": 2.0},), "renorm_momentum": (0.5,),
+    "crop_to_aspect_ratio": (True,), "pad_to_aspect_ratio": (True,), "antialias": (With(True, {"height": 2, "width": 2}),),
     "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (4,), "quantization_config": ({"mode": "int8"},),
 }  # fmt: skip
 WEIGHTS: dict[str, tuple[Any, ...]] = {
@@ -157,6 +158,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("MaxNorm", "axis"): (With(1, {"max_value": 0.5}),),
     ("RandomZoom", "fill_mode"): (With("constant", {"height_factor": (0.5, 0.6)}),),
     ("RandomZoom", "fill_value"): (With(3.0, {"fill_mode": "constant", "height_factor": (0.5, 0.6)}),),
+    ("Resizing", "fill_value"): (With(3.0, {"pad_to_aspect_ratio": True, "width": 9}),),
     ("CosineDecay", "alpha"): (0.5,),
 }
 
@@ -166,6 +168,7 @@ NO_EFFECT: dict[tuple[str, str], str] = {
         for kind in ("HeNormal", "HeUniform", "LecunNormal", "LecunUniform")
     },
     ("Muon", "exclude_embeddings"): "there is no embedding; see tests/optimizers/test_one_by_one.py",
+    ("Resizing", "fill_mode"): "there is one",
     ("RandomBrightness", "data_format"): "one amount is added to the whole image, wherever its channels are",
 }
 """Settings whose other values change nothing that can be seen here, and why."""

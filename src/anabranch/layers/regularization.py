@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.graph.shapes import check_rank
 from anabranch.layers import fields
-from anabranch.layers.drawing import Drawing
 from anabranch.layers.pointwise import Pointwise
 from anabranch.layers.windows import AXES
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
     from anabranch.regularizers import Regularizer
-    from anabranch.runtime import Tensor
+    from anabranch.runtime import Generator, Tensor
+
+
+class Drawing(fields.FieldLayer):
+    """A layer that draws random numbers from a stream that follows from ``seed``, or from its path in the model. Abstract."""
+
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
+
+    _generator: Generator | None = fields.state(init=False)
+
+    def generator(self) -> Generator | None:
+        """Return the generator to draw from, None for the process's."""
+        if self.seed is None:
+            return runtime.stream(self._home)
+        self._generator = runtime.generator(self.seed, self._generator)
+        return self._generator
 
 
 class Seeded(Drawing, Pointwise):

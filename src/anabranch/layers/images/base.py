@@ -11,8 +11,8 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch.graph import Shape, Spec
 from anabranch.graph.shapes import check_rank
 from anabranch.layers import fields
-from anabranch.layers.drawing import Drawing
 from anabranch.layers.images.settings import FORMATS
+from anabranch.layers.regularization import Drawing
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class ImageLayer(fields.FieldLayer):
         return None
 
     def still(self, images: Tensor) -> Transformation:
-        """Return what stands for a draw outside training."""
+        """Return what is used in the place of a draw outside training."""
         return self.draw(images, None)
 
     # What is changed

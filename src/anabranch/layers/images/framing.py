@@ -8,8 +8,8 @@ from anabranch import ops, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape
 from anabranch.layers import fields
-from anabranch.layers.drawing import Drawing
 from anabranch.layers.images.base import Moving, Transformation, check_images
+from anabranch.layers.regularization import Drawing
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
