@@ -140,7 +140,10 @@ def outputs(model: Any, x: Any) -> list[np.ndarray]:
     """Return a model's results on arrays as float32, those of a dict by key."""
     result = model(x, training=False)
     leaves = [result[key] for key in sorted(result)] if isinstance(result, dict) else result
-    return [torch.as_tensor(leaf).detach().cpu().float().numpy() for leaf in (leaves if isinstance(leaves, list) else [leaves])]
+    return [
+        torch.as_tensor(leaf).detach().cpu().float().numpy()
+        for leaf in (leaves if isinstance(leaves, (list, tuple)) else [leaves])
+    ]
 
 
 def scramble(model: Any, seed: int = 0) -> None:

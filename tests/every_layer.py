@@ -38,6 +38,7 @@ class Case:
         prepare: called with our layer (and Keras's) before it is used, e.g. to adapt it.
         extra: further arguments of the call.
         other_dtypes: whether the layer also runs in float64 and bfloat16.
+        positional: the numbers of the inputs that the call takes one by one, in the place of one input or list.
     """
 
     name: str
@@ -59,11 +60,21 @@ class Case:
     prepare: Callable[[Any], None] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     other_dtypes: bool = True
+    positional: tuple[int, ...] = ()
 
     @property
     def as_list(self) -> bool:
         """Whether the inputs go in as one list."""
         return len(self.inputs) > 1 if self.call_as_list is None else self.call_as_list
+
+    def arguments(self, given: Any) -> list[Any]:
+        """Return the positional arguments of the call for what is given: one input, or the list of them."""
+        parts = given if isinstance(given, list) else [given]
+        return [parts[number] for number in self.positional] if self.positional else [given]
+
+    def call(self, layer: Any, given: Any, **more: Any) -> Any:
+        """Call a layer on one input, or on the list of them."""
+        return layer(*self.arguments(given), **{**self.extra, **more})
 
 
 def _double(x: Any) -> Any:
@@ -491,8 +502,73 @@ MERGING = [
     Case("Dot uneven ranks", "Dot", {"axes": (2, 1)}, [(None, 3, 4), (None, 4)]),
 ]
 
+ATTENTION = [
+    Case(
+        "EinsumDense", "EinsumDense", {"equation": "abc,cde->abde", "output_shape": (5, 2, 4), "bias_axes": "de"},
+        [(None, 5, 6)],
+    ),
+    Case(
+        "EinsumDense over two axes", "EinsumDense",
+        {"equation": "abcd,cde->abe", "output_shape": (5, 3), "bias_axes": "e", "activation": "relu"}, [(None, 5, 2, 4)],
+    ),
+    Case(
+        "EinsumDense left out on the left", "EinsumDense", {"equation": "...b,bc->...c", "output_shape": 4, "bias_axes": "c"},
+        [(None, 5, 6)],
+    ),
+    Case(
+        "EinsumDense left out on the right", "EinsumDense",
+        {"equation": "ab...,bc->ac...", "output_shape": 4, "bias_axes": "c"}, [(None, 5, 6)],
+    ),
+    Case(
+        "EinsumDense, a bias for some axes", "EinsumDense",
+        {"equation": "abc,cde->abde", "output_shape": (5, 2, 4), "bias_axes": "d"}, [(None, 5, 6)],
+    ),
+    Case(
+        "EinsumDense, no matrix", "EinsumDense", {"equation": "abc,bcd->abd", "output_shape": (5, 3), "bias_axes": "bd"},
+        [(None, 5, 6)],
+    ),
+    Case(
+        "MultiHeadAttention", "MultiHeadAttention", {"num_heads": 2, "key_dim": 3}, [(None, 5, 6)], positional=(0, 0),
+        unknown=[[(None, None, 6)]],
+    ),
+    Case(
+        "MultiHeadAttention causal", "MultiHeadAttention", {"num_heads": 2, "key_dim": 4, "use_bias": False}, [(None, 5, 6)],
+        positional=(0, 0), extra={"use_causal_mask": True}, unknown=[[(None, None, 6)]],
+    ),
+    Case(
+        "MultiHeadAttention with a window", "MultiHeadAttention", {"num_heads": 2, "key_dim": 4, "sliding_window": 2},
+        [(None, 5, 6)], positional=(0, 0), extra={"use_causal_mask": True},
+    ),
+    Case(
+        "MultiHeadAttention across", "MultiHeadAttention",
+        {"num_heads": 2, "key_dim": 3, "value_dim": 4, "output_shape": 7, "use_gate": True},
+        [(None, 5, 6), (None, 3, 8), (None, 3, 2)], positional=(0, 1, 2),
+    ),
+    Case(
+        "MultiHeadAttention over two axes", "MultiHeadAttention", {"num_heads": 2, "key_dim": 3}, [(None, 4, 5, 6)],
+        positional=(0, 0),
+    ),
+    Case(
+        "MultiHeadAttention over one of two axes", "MultiHeadAttention", {"num_heads": 2, "key_dim": 3, "attention_axes": 2},
+        [(None, 4, 5, 6)], positional=(0, 0),
+    ),
+    Case(
+        "MultiHeadAttention scores", "MultiHeadAttention", {"num_heads": 2, "key_dim": 3}, [(None, 5, 6)], positional=(0, 0),
+        extra={"return_attention_scores": True},
+    ),
+    Case(
+        "MultiHeadAttention dropout", "MultiHeadAttention", {"num_heads": 2, "key_dim": 3, "dropout": 0.4}, [(None, 5, 6)],
+        positional=(0, 0), random=True,
+    ),
+    Case(
+        "MultiHeadAttention dropout with a seed", "MultiHeadAttention",
+        {"num_heads": 2, "key_dim": 3, "dropout": 0.4, "seed": 3},
+        [(None, 5, 6)], positional=(0, 0), random=True,
+    ),
+]  # fmt: skip
+
 CASES = [
-    *CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *REGULARIZATION, *SHAPING, *PREPROCESSING, *TABLES, *MERGING,
+    *CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *REGULARIZATION, *SHAPING, *PREPROCESSING, *TABLES, *MERGING, *ATTENTION,
 ]  # fmt: skip
 
 HELPERS = {

@@ -64,6 +64,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "fill_value": (With(3.0, {"fill_mode": "constant"}),), "value_range": ((-0.5, 0.5),),
     "rms_scaling": (True,), "renorm": (True,), "renorm_clipping": ({"rmax": 2.0},), "renorm_momentum": (0.5,),
     "crop_to_aspect_ratio": (True,), "pad_to_aspect_ratio": (True,), "antialias": (With(True, {"height": 2, "width": 2}),),
+    "equation": ("abc,cde->abed",), "bias_axes": (None,), "num_heads": (3,), "key_dim": (5,), "value_dim": (5,),
+    "dropout": (0.6,),     "sliding_window": (1,), "attention_axes": (2, 1), "use_gate": (True, False),
+    "flash_attention": (With(True, {"dropout": 0.5}),), "gptq_unpacked_column_size": (4,),
     "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (4,), "quantization_config": ({"mode": "int8"},),
 }  # fmt: skip
 WEIGHTS: dict[str, tuple[Any, ...]] = {
@@ -137,6 +140,8 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("Lambda", "output_shape"): (With((7,), {"function": _branching}),),  # where the function says it, that is what holds
     ("Lambda", "mask"): (torch.ones(3, dtype=torch.bool),),
     ("ELU", "alpha"): (0.2,),
+    ("EinsumDense", "output_shape"): ((5, 2, 6),),
+    ("MultiHeadAttention", "output_shape"): (7,),
     ("Conv1D", "groups"): (With(3, {"filters": 6}),),
     ("Conv3D", "groups"): (With(2, {"filters": 4}),),
     ("Conv3DTranspose", "padding"): (With("same", {"kernel_size": 3}),),
@@ -179,9 +184,11 @@ REFUSED: dict[tuple[str, str], str] = {
     },
     **{
         (kind, name): "not there yet"
-        for kind in ("Dense", "Embedding")
+        for kind in ("Dense", "EinsumDense", "Embedding")
         for name in ("lora_rank", "lora_alpha", "quantization_config")
     },
+    ("EinsumDense", "gptq_unpacked_column_size"): "not there yet",
+    ("MultiHeadAttention", "flash_attention"): "it goes with no dropout, and changes nothing else",
     ("LayerNormalization", "rms_scaling"): "not there yet",
     **{(kind, "sparse"): "tensors are dense" for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
     ("IntegerLookup", "vocabulary_dtype"): "there is one type",

@@ -10,6 +10,7 @@ from devices import tolerated
 
 import anabranch as ab
 from anabranch import layers
+from anabranch.graph import Weight
 
 
 def assert_same_as_keras(
@@ -69,8 +70,7 @@ def run(layer: Any, function: Any, x: np.ndarray) -> list[np.ndarray]:
 
 def in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:
     """Return a gradient in the layout of torch's weights, moved in the weight's own axis order."""
-    axes = getattr(weight, "axes", None)
-    return gradient if axes is None else gradient.permute(*(axes.index(axis) for axis in range(len(axes))))
+    return weight.from_native(gradient) if isinstance(weight, Weight) else gradient
 
 
 def close(mine: Any, other: Any) -> None:

@@ -121,7 +121,7 @@ def of_layer(case: Case, config: dict[str, Any]) -> Seen:
     if case.prepare is not None and not {"mean", "variance"} & config.keys():
         case.prepare(layer)
     x = symbolic(case)
-    y = layer(x, **case.extra)
+    y = case.call(layer, x)
     model = Model(x, y, name="alone")
     yield [layer.name, layer.trainable, [(tensor.shape, tensor.dtype, tensor.masked) for tensor in _tree.leaves(y)]]
     yield [(weight.name, weight.shape, weight.trainable) for weight in layer.weights]
@@ -130,11 +130,7 @@ def of_layer(case: Case, config: dict[str, Any]) -> Seen:
     for training in (False, True):
         ab.utils.set_random_seed(3)
         data = draw(case)
-        yield (
-            results := layer(
-                data, **{**case.extra, "training": training} if "training" in layer_arguments(layer) else case.extra
-            )
-        )
+        yield (results := case.call(layer, data, **{"training": training} if "training" in layer_arguments(layer) else {}))
         yield [mask_of(leaf) for leaf in _tree.leaves(results)]
         yield layer.losses
     yield model.losses

@@ -38,7 +38,7 @@ def symbolic(case: Case, shapes: list[Any] | None = None, dtype: str | None = No
 def build(case: Case, seed: int = 0) -> tuple[Any, Model]:
     """Return the layer with drawn weights, and a model of it alone."""
     layer, inputs = make(case), symbolic(case)
-    model = Model(inputs, layer(inputs, **case.extra), name="alone")
+    model = Model(inputs, case.call(layer, inputs), name="alone")
     draw_weights(layer, seed)
     return layer, model
 
@@ -101,9 +101,9 @@ def calm(case: Case) -> dict[str, Any]:
 @pytest.mark.parametrize("case", RUN)
 def test_shape_rule_says_what_running_gives(case: Case) -> None:
     layer = make(case)
-    specs = flat(layer(symbolic(case), **case.extra))
+    specs = flat(case.call(layer, symbolic(case)))
     for batch in (1, 3):
-        results = flat(layer(draw(case, batch), **calm(case)))
+        results = flat(case.call(layer, draw(case, batch), **calm(case)))
         assert len(specs) == len(results)
         for spec, result in zip(specs, results, strict=True):
             assert same(spec.shape, tuple(result.shape)), (spec.shape, tuple(result.shape))
@@ -118,12 +118,12 @@ def test_unknown_sizes_stay_unknown_and_run(case: Case) -> None:
     for shapes in case.unknown:
         inputs = symbolic(case, shapes)
         layer = make(case)
-        model = Model(inputs, layer(inputs, **case.extra))
+        model = Model(inputs, case.call(layer, inputs))
         specs = flat(model.outputs)
         for batch in (1, 2):
             given = draw(case, batch)
             results = flat(model(given))
-            again = flat(layer(given, **calm(case)))
+            again = flat(case.call(layer, given, **calm(case)))
             for spec, result, eager in zip(specs, results, again, strict=True):
                 assert same(spec.shape, tuple(result.shape)), (shapes, spec.shape, tuple(result.shape))
                 close(numbers(result)[0], numbers(eager)[0])
@@ -138,7 +138,7 @@ def test_eager_equals_lowered_equals_torch_module(case: Case, training: bool) ->
     module = model.to_torch().train(training)
 
     def eager() -> Any:
-        return layer(given, **{**case.extra, "training": training})
+        return case.call(layer, given, training=training)
 
     def lowered() -> Any:
         return model(given, training=training)
@@ -185,7 +185,7 @@ def test_random_only_in_training(case: Case) -> None:
 @pytest.mark.parametrize("case", RUN)
 def test_gradients_flow_alike_through_layer_and_program(case: Case) -> None:
     layer, model = build(case)
-    by_layer = gradients_of(case, layer, lambda given: layer(given, **calm(case)))
+    by_layer = gradients_of(case, layer, lambda given: case.call(layer, given, **calm(case)))
     by_model = gradients_of(case, layer, model)
     assert len(by_layer) == len(by_model)
     for a, b in zip(by_layer, by_model, strict=True):
@@ -202,12 +202,14 @@ def test_config_round_trip(case: Case) -> None:
     if not case.inputs:
         return
     given = draw(case)
-    layer(symbolic(case), **case.extra)
-    again(symbolic(case), **case.extra)
+    case.call(layer, symbolic(case))
+    case.call(again, symbolic(case))
     assert [w.shape for w in again.weights] == [w.shape for w in layer.weights]
     draw_weights(layer)
     again.set_weights(layer.get_weights())
-    for a, b in zip(numbers(layer(given, **calm(case))), numbers(again(given, **calm(case))), strict=True):
+    for a, b in zip(
+        numbers(case.call(layer, given, **calm(case))), numbers(case.call(again, given, **calm(case))), strict=True
+    ):
         close(a, b)
 
 
@@ -229,7 +231,7 @@ def test_summary_shows_it(case: Case) -> None:
     row = next(row for row in insight.summarise(model).rows if row.kind == type(layer).__name__)
     assert row.params == sum(w.size for w in layer.weights)
     assert row.shapes == [tensor.shape for tensor in flat(layer.output)]
-    assert len(row.connected_to) == len(case.inputs)
+    assert len(row.connected_to) == len(case.positional or case.inputs)
     assert f"{row.name} ({case.make})" in insight.summarise(model).text()
 
 
@@ -239,7 +241,7 @@ def test_other_float_types(case: Case, dtype: str) -> None:
     layer = make(case, dtype=dtype)
     integers = "int" in case.dtype
     inputs = symbolic(case, dtype=None if integers else dtype)
-    model = Model(inputs, layer(inputs, **case.extra))
+    model = Model(inputs, case.call(layer, inputs))
     assert all(w.dtype == dtype for w in layer.weights if "float" in w.dtype)
     for spec, result in zip(model.outputs, flat(model(draw(case))), strict=True):
         assert spec.dtype == str(result.dtype).removeprefix("torch.") == dtype
@@ -269,8 +271,7 @@ def gradients_of(case: Case, layer: Any, function: Any) -> list[np.ndarray]:
 
 
 def _in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:
-    axes = weight.axes if isinstance(weight, Weight) else None
-    return gradient if axes is None else gradient.permute(*(axes.index(axis) for axis in range(len(axes))))
+    return weight.from_native(gradient) if isinstance(weight, Weight) else gradient
 
 
 def oracle(keras: Any, case: Case, ours: Any) -> Any:
@@ -280,7 +281,7 @@ def oracle(keras: Any, case: Case, ours: Any) -> Any:
         case.prepare(theirs)
     shapes = [tuple(1 if n is None and i == 0 else n for i, n in enumerate(shape)) for shape in case.inputs]
     if not theirs.built:
-        theirs.build(shapes if case.as_list else shapes[0])
+        theirs.build(*case.arguments(shapes if case.as_list else shapes[0]))
     assert [tuple(w.shape) for w in theirs.weights] == [w.shape for w in ours.weights]
     assert [w.name for w in theirs.weights] == [w.name for w in ours.weights]
     assert [w.trainable for w in theirs.weights] == [w.trainable for w in ours.weights]
@@ -292,13 +293,13 @@ def oracle(keras: Any, case: Case, ours: Any) -> Any:
 def test_equals_keras(keras: Any, case: Case) -> None:
     ours, model = build(case)
     theirs = oracle(keras, case, ours)
-    expected = gradients_of(case, theirs, lambda given: theirs(given, **calm(case)))
+    expected = gradients_of(case, theirs, lambda given: case.call(theirs, given, **calm(case)))
     found = gradients_of(case, ours, model)
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         close(a, b, case.tolerance)
     symbols = [keras.Input(shape[1:], dtype=case.dtype) for shape in case.inputs]
-    rule = flat(theirs(symbols if case.as_list else symbols[0], **case.extra))
+    rule = flat(case.call(theirs, symbols if case.as_list else symbols[0]))
     assert [tuple(tensor.shape) for tensor in rule] == [tensor.shape for tensor in model.outputs]
 
 
@@ -307,7 +308,7 @@ def test_training_call_equals_keras(keras: Any, case: Case) -> None:
     ours, model = build(case)
     theirs = oracle(keras, case, ours)
     for _ in range(2):
-        expected = gradients_of(case, theirs, lambda given: theirs(given, training=True, **case.extra))
+        expected = gradients_of(case, theirs, lambda given: case.call(theirs, given, training=True))
         found = gradients_of(case, ours, lambda given: model(given, training=True))
         for a, b in zip(found, expected, strict=True):
             close(a, b, case.tolerance)

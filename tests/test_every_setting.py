@@ -68,6 +68,10 @@ OTHERS: dict[str, list[Any]] = {  # a setting: values of which one is valid and 
     "width": [2],
     "width_factor": [0.1],
     "dilation_rate": [2],
+    "bias_axes": [None],
+    "attention_axes": [(2,)],
+    "dropout": [0.3],
+    "equation": ["abc,cde->abed"],
     "l1": [0.7],
     "l2": [0.7],
     "offset": [0.25],
@@ -120,7 +124,7 @@ def rows() -> list[Any]:
 def model_of(case: Case, layer: Any) -> ab.Model:
     inputs = [ab.Input(shape[1:], dtype=case.dtype) for shape in case.inputs]
     given = inputs if case.as_list else inputs[0]
-    return ab.Model(given, layer(given, **case.extra))
+    return ab.Model(given, case.call(layer, given))
 
 
 def data_of(case: Case) -> Any:

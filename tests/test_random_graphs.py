@@ -367,10 +367,7 @@ def gradient_of(weight: Any) -> Any:
     """Return the gradient of a weight in Keras's axis order, of a parameter as it is."""
     if isinstance(weight, torch.Tensor):
         return weight.grad
-    gradient = weight.value.grad
-    if gradient is None or weight.axes is None:
-        return gradient
-    return gradient.permute(*(weight.axes.index(axis) for axis in range(len(weight.axes))))
+    return None if weight.value.grad is None else weight.from_native(weight.value.grad)
 
 
 def files_and_second_builds_agree(drawn: Drawn) -> None:

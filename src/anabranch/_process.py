@@ -1,4 +1,4 @@
-"""State of the process that settings, layers and models share: changes, seedings, claims of layers, where progress goes."""
+"""State of the process that settings, layers and models share: changes, seedings, claims, progress, flash attention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ _changes = 0
 _seedings = 0
 _claims = 0
 _interactive = True
+_flash_attention = False
 
 
 def floatx() -> str:
@@ -65,6 +66,9 @@ def enable_interactive_logging() -> None:
     _interactive = True
 
 
+_flash_attention = False
+
+
 def disable_interactive_logging() -> None:
     """Write progress to the logger ``"anabranch"`` of Python's ``logging``, without bars.
 
@@ -86,3 +90,38 @@ def is_interactive_logging_enabled() -> bool:
         True
     """
     return _interactive
+
+
+def enable_flash_attention() -> None:
+    """Let attention layers refuse what rules flash attention out: dropout and attention scores. torch chooses the kernel.
+
+    Example:
+        >>> enable_flash_attention()
+        >>> is_flash_attention_enabled()
+        True
+        >>> disable_flash_attention()
+    """
+    global _flash_attention
+    _flash_attention = True
+
+
+def disable_flash_attention() -> None:
+    """Let attention layers take dropout and give attention scores, the default.
+
+    Example:
+        >>> disable_flash_attention()
+        >>> is_flash_attention_enabled()
+        False
+    """
+    global _flash_attention
+    _flash_attention = False
+
+
+def is_flash_attention_enabled() -> bool:
+    """Return whether attention layers refuse what rules flash attention out.
+
+    Example:
+        >>> is_flash_attention_enabled()
+        False
+    """
+    return _flash_attention

@@ -12,18 +12,26 @@ from anabranch import _frames, _process
 from anabranch._asked import dtype_by_name, is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bound_methods, bounded
-from anabranch._process import disable_interactive_logging, enable_interactive_logging, is_interactive_logging_enabled
+from anabranch._process import (
+    disable_flash_attention,
+    disable_interactive_logging,
+    enable_flash_attention,
+    enable_interactive_logging,
+    is_flash_attention_enabled,
+    is_interactive_logging_enabled,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "check_data_format", "data_folder", "device", "disable_interactive_logging", "disable_op_determinism",
-    "disable_traceback_filtering", "dtype_policy", "enable_interactive_logging", "enable_op_determinism",
-    "enable_traceback_filtering", "epsilon", "floatx", "ignore_findings", "ignored_findings", "image_data_format",
-    "is_interactive_logging_enabled", "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed",
-    "set_device", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed",
-    "set_strict_merges", "set_tf32", "strict_merges", "tf32",
+    "check_data_format", "data_folder", "device", "disable_flash_attention", "disable_interactive_logging",
+    "disable_op_determinism", "disable_traceback_filtering", "dtype_policy", "enable_flash_attention",
+    "enable_interactive_logging", "enable_op_determinism", "enable_traceback_filtering", "epsilon", "floatx", "ignore_findings",
+    "ignored_findings", "image_data_format", "is_flash_attention_enabled", "is_interactive_logging_enabled",
+    "is_op_determinism_enabled", "is_traceback_filtering_enabled", "keep_memory", "seed", "set_device", "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format", "set_keep_memory", "set_seed", "set_strict_merges", "set_tf32",
+    "strict_merges", "tf32",
 ]  # fmt: skip
 __dir__ = __all__.copy
 
@@ -296,9 +304,6 @@ def check_data_format(value: str | None) -> ImageFormat:
     Args:
         value: ``channels_last``, ``channels_first``, or None for the default.
 
-    Raises:
-        ArgumentError: another value.
-
     Example:
         >>> check_data_format(None)
         'channels_last'
@@ -396,9 +401,6 @@ def ignore_findings(*codes: str) -> None:
 
     Args:
         codes: codes, or beginnings of codes: ``"AB202"``, ``"AB2"`` for all of a family, ``"AB"`` for all.
-
-    Raises:
-        ArgumentError: no code begins like that.
 
     Example:
         >>> ignore_findings("AB202", "AB301")

@@ -133,7 +133,7 @@ class Drawing:
         if OTHER.search(made) or not self.pair.run(f"{name} = {made}", subject):
             return
         names = ", ".join(each.name for each in taken)
-        if self.compute(f"{name}({f'[{names}]' if row.as_list else names})", taken, subject):
+        if self.compute(f"{name}({f'[{names}]' if row.as_list and not row.positional else names})", taken, subject):
             self.random = self.random or row.random
             if not row.as_list:
                 self.layers[name] = (row.make, len(first.shape))

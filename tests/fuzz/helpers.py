@@ -36,12 +36,11 @@ def fill(layer: Any, seed: int) -> None:
         weight.assign(values.astype("float32"))
 
 
-def gradients(layer: Any, x: Any) -> list[torch.Tensor]:
+def gradients(layer: Any, *x: Any) -> list[torch.Tensor]:
     """Return the gradients of a projection of the result for inputs that are floats and weights, in Keras's axis order."""
-    given = [
-        each.clone().requires_grad_() if each.is_floating_point() else each for each in (x if isinstance(x, list) else [x])
-    ]
-    result = layer(given if isinstance(x, list) else given[0])
+    one = isinstance(x[0], list)
+    given = [each.clone().requires_grad_() if each.is_floating_point() else each for each in (x[0] if one else x)]
+    result = layer(given) if one else layer(*given)
     values = torch.from_numpy(np.random.default_rng(2).normal(size=tuple(result.shape)))
     weights = list(layer.trainable_weights)
     wanted = [each for each in given if each.requires_grad] + [weight.value for weight in weights]
@@ -54,5 +53,4 @@ def gradients(layer: Any, x: Any) -> list[torch.Tensor]:
 
 
 def _in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:
-    axes = getattr(weight, "axes", None)
-    return gradient if axes is None else gradient.permute(*(axes.index(axis) for axis in range(len(axes))))
+    return weight.from_native(gradient) if hasattr(weight, "from_native") else gradient

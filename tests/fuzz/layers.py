@@ -64,7 +64,8 @@ def case(seed: int) -> Pair:
         for shape in shapes
     ]  # fmt: skip
     names = [f"x{number}" for number in range(len(shapes))]
-    x = f"[{', '.join(names)}]" if row.as_list else names[0]
+    whole = f"[{', '.join(names)}]" if row.as_list else names[0]
+    x = ", ".join(names[number] for number in row.positional) or whole
     low, high = (0.1, 1.1) if row.positive else (-2.0, 2.0)
     if row.dtype.startswith(("int", "uint")):
         low, high = 0, row.int_input_max
@@ -98,7 +99,7 @@ def case(seed: int) -> Pair:
     if batch and dtype in values.FLOATS and name not in RANDOM and rng.random() < 0.6:
         lines += [f"g = gradients(layer, {x})", "#: same g"]
     if rng.random() < 0.3 and dtype != "bfloat16":  # which NumPy has not
-        lines += [f"m = keras.Model({x.replace('x', 's')}, s)", f"p = m.predict({_plain(x)}, verbose=0)", "#: same p"]
+        lines += [f"m = keras.Model({whole.replace('x', 's')}, s)", f"p = m.predict({_plain(whole)}, verbose=0)", "#: same p"]
     rough = 500.0 if re.search("float(16|64)", "".join(lines)) else 3.0
     return play(f"layers.{name}", lines, rough, lambda line: line.startswith(("layer = ", "layer(", "x")))
 

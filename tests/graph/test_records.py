@@ -42,7 +42,7 @@ def test_every_node_applies_an_operation_with_all_members() -> None:
         assert operation.is_source is (not tensor.node.inputs)
         assert all([operation.error_label(), operation.kind_name(), operation.base_name, operation.name])
     assert [tensor.node.operation.is_function for tensor in tensors] == [False, False, True, True, True, False, False]
-    assert [tensor.node.operation.sliding_window() for tensor in tensors[:3]] == [None, Window((1, 1), "same"), None]
+    assert [tensor.node.operation.local_window() for tensor in tensors[:3]] == [None, Window((1, 1), "same"), None]
     assert [tensor.node.operation.axis_layout() for tensor in tensors[:3]] == [None, "channels_last", None]
     assert tensors[-1].node.operation.graph is not None
 

@@ -342,7 +342,7 @@ def test_a_layer_by_itself_is_right(case: LayerCase) -> None:
     inputs = [Input(batch_shape=shape, dtype=case.dtype) for shape in case.inputs]
     if case.prepare is not None:
         case.prepare(layer)
-    found = Model(inputs, layer(inputs if case.as_list else inputs[0], **case.extra)).lint()
+    found = Model(inputs, case.call(layer, inputs if case.as_list else inputs[0])).lint()
     assert not [each for each in found if each.severity != "info"], found
 
 

@@ -25,7 +25,8 @@ SERIES[0, 3:] = SERIES[1, 1] = 0
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.oracle and not case.keras_make])
 def test_the_same_layers_support_masks_as_in_keras(keras: Any, case: Any) -> None:
     ours, theirs = getattr(layers, case.make)(**case.config), getattr(keras.layers, case.make)(**case.config)
-    assert ours.supports_masking == theirs.supports_masking
+    if case.make != "EinsumDense":  # whose mask ends in Keras, though its axes may stay: docs/differences.md
+        assert ours.supports_masking == theirs.supports_masking
 
 
 # Models written once, made with both
@@ -139,7 +140,7 @@ def test_values_masks_and_gradients_equal_keras(keras: Any, name: str, training:
     by_us = torch.autograd.grad(sum((x**2).sum() for x in _as_list(found)), weights[0])
     by_them = torch.autograd.grad(sum((x**2).sum() for x in _as_list(expected)), weights[1])
     for weight, a, b in zip(ours.trainable_weights, by_us, by_them, strict=True):
-        a = a if weight.axes is None else a.permute(*weight.axes)
+        a = weight.from_native(a)
         np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):  # statistics moved alike
         np.testing.assert_allclose(a, b, atol=1e-5)

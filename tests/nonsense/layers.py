@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,8 +35,8 @@ def constructors() -> Iterator[Target]:
                 getattr(layers, case.make)(**settings)
                 return
             x = symbolic(case)
-            ab.Model(x, prepared(case, **settings)(x, **case.extra)).predict(draw(case), verbose=0)
-            prepared(case, **settings)(draw(case), **case.extra)
+            ab.Model(x, case.call(prepared(case, **settings), x)).predict(draw(case), verbose=0)
+            case.call(prepared(case, **settings), draw(case))
 
         kind = getattr(layers, case.make)
         settings = [name for name in inspect.signature(kind).parameters if name != "kwargs"]
@@ -44,6 +44,15 @@ def constructors() -> Iterator[Target]:
         yield Target(f"layers.{case.make}", call, lambda case=case: case.config, arguments)
     yield function("layers.Input", layers.Input, lambda: {"shape": (4,)})
     yield function("layers.TorchModule", layers.TorchModule, lambda: {"module": torch.nn.Linear(4, 2)}, more=BASE)
+
+
+def named(case: Case, names: Sequence[str], given: Any) -> dict[str, Any]:
+    """Return the positional arguments of a row's call, or their shapes, by name."""
+    return dict(zip(names, case.arguments(given), strict=False))
+
+
+def names_in(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs")]
 
 
 def calls() -> Iterator[Target]:
@@ -59,20 +68,23 @@ def calls() -> Iterator[Target]:
             prepared(case, **case.config)(**given)
 
         kind = getattr(layers, case.make)
-        takes = [name for name in inspect.signature(kind.call).parameters if name not in ("self", "args", "kwargs")]
-        first = takes[0]
+        takes = names_in(kind.call)
         yield Target(
-            f"layers.{case.make}()", values, lambda case=case, first=first: {first: draw(case), **case.extra}, tuple(takes)
+            f"layers.{case.make}()",
+            values,
+            lambda case=case, takes=takes: {**named(case, takes, draw(case)), **case.extra},
+            tuple(takes),
         )
         yield Target(
             f"layers.{case.make}() of a symbol", symbols,
-            lambda case=case, first=first: {first: symbolic(case), **case.extra}, tuple(takes),
+            lambda case=case, takes=takes: {**named(case, takes, symbolic(case)), **case.extra}, tuple(takes),
         )  # fmt: skip
         shape = list(case.inputs) if case.as_list else case.inputs[0]
         for rule in ("build", "compute_output_shape")[: 1 if case.make in NO_SHAPE_RULE else 2]:
+            names = names_in(getattr(kind, rule))
             yield method(
                 f"layers.{case.make}.{rule}", lambda case=case: prepared(case, **case.config),
-                lambda shape=shape: {"input_shape": shape},
+                lambda case=case, names=names, shape=shape: named(case, names, shape),
             )  # fmt: skip
     for name in ("add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract", "dot"):
         made = getattr(layers, name)

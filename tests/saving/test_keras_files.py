@@ -203,7 +203,7 @@ def test_every_layer(keras: Any, tmp_path: Path, case: Any) -> None:
     if case.prepare is not None:
         case.prepare(other)
     symbols = [keras.Input(shape[1:], dtype=case.dtype) for shape in case.inputs]
-    theirs = keras.Model(symbols, other(symbols if case.as_list else symbols[0], **case.extra))
+    theirs = keras.Model(symbols, case.call(other, symbols if case.as_list else symbols[0]))
     theirs.set_weights(model.get_weights())
     theirs.save(tmp_path / "theirs.keras")
     with warnings.catch_warnings():

@@ -86,12 +86,12 @@ def test_every_layer_with_weights(keras: Any, tmp_path: Path, case: Any) -> None
     if case.prepare is not None:
         case.prepare(other)
     symbols = [keras.Input(shape[1:], dtype=case.dtype) for shape in case.inputs]
-    theirs = keras.Model(symbols, other(symbols if case.as_list else symbols[0], **case.extra))
+    theirs = keras.Model(symbols, case.call(other, symbols if case.as_list else symbols[0]))
     values = layer.get_weights()
     ours.save_weights(tmp_path / "ours.weights.h5")
     theirs.load_weights(tmp_path / "ours.weights.h5")
     assert all(np.array_equal(a, b) for a, b in zip(values, other.get_weights(), strict=True))
-    again = ab.Model(x := symbolic(case), make(case)(x, **case.extra))
+    again = ab.Model(x := symbolic(case), case.call(make(case), x))
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     again.load_weights(tmp_path / "theirs.weights.h5")
     assert all(np.array_equal(a, b) for a, b in zip(values, again.get_weights(), strict=True))

@@ -133,7 +133,7 @@ def _padded(ends: tuple[Tensor, Tensor], axes: list[int]) -> tuple[str, tuple[in
     found: list[Node] = []
     lengths: list[int | None] = [steps[0].shape[axis] for axis in axes] if len(steps[0].shape) == len(ends[0].shape) else [None]
     for before, after in itertools.pairwise(steps):
-        window = after.node.operation.sliding_window()
+        window = after.node.operation.local_window()
         if None in lengths or len(after.shape) != len(ends[0].shape):
             return None
         was, now = ([tensor.shape[axis] for axis in axes] for tensor in (before, after))

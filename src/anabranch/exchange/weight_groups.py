@@ -41,11 +41,7 @@ class Target(NamedTuple):
         weight = self.weight
         if self.flattened:  # torch flattens C H W, this model H W C
             tensor = tensor.reshape(-1, *self.flattened).movedim(1, -1).flatten(1)
-        if weight.axes is not None:
-            native = [weight.shape[axis] for axis in weight.axes]
-            order = sorted(range(len(native)), key=weight.axes.__getitem__)
-            tensor = tensor.reshape(native).permute(order)
-        weight.assign(tensor)
+        weight.assign(weight.from_native(tensor.reshape(weight.native_shape)))
 
 
 class Group(NamedTuple):
@@ -120,7 +116,7 @@ def _weighted(path: str, operation: Operation) -> Iterator[tuple[str, Operation]
 
 def _target(path: str, layer: Operation, weight: Weight, flattened: Flattened) -> Target:
     name = weight.path.removeprefix(layer.path + "/")
-    shape = tuple(weight.shape[axis] for axis in weight.axes) if weight.axes else weight.shape
+    shape = weight.native_shape
     rank = len(shape)
     if rank > 2 and weight.axes and weight.axes[:2] == (rank - 2, rank - 1):  # depthwise: each channel is a group of its own
         shape = (shape[0] * shape[1], 1, *shape[2:])

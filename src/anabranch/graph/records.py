@@ -205,7 +205,7 @@ class Operation:
         """Return ``"channels_last"`` or ``"channels_first"``, None where it has no layout."""
         return None
 
-    def sliding_window(self) -> Window | None:
+    def local_window(self) -> Window | None:
         """Return the window it slides, by which ceil(length / stride) positions remain where it is padded; None without one."""
         return None
 

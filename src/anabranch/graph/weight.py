@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NARROW = frozenset(("bfloat16", "float8_e4m3fn", "float8_e5m2"))  # floats that NumPy lacks
+Axes = tuple[int | tuple[int, ...], ...]  # for each axis of torch's tensor, that of the weight's shape, or several as one
 Aggregation = Literal["none", "mean", "sum", "only_first_replica"]  # over devices, in Keras's words
 
 
@@ -119,7 +121,7 @@ class Weight(Operators["EngineTensor"]):
         options: how it begins and is trained; an initializer alone leaves the others at their defaults.
         home: the owner that gives its path.
         engine: the package that holds tensors.
-        axes: axis ``k`` of torch's tensor is axis ``axes[k]`` of ``shape``; None where both agree.
+        axes: axis ``k`` of torch's tensor is axis ``axes[k]`` of ``shape``, or several of them as one; None where both agree.
     """
 
     __slots__ = (
@@ -136,7 +138,7 @@ class Weight(Operators["EngineTensor"]):
         options: WeightOptions | Callable[..., Any],
         home: Home,
         engine: WeightEngine,
-        axes: tuple[int, ...] | None = None,
+        axes: Axes | None = None,
     ) -> None:
         self.name = name
         self.shape = shape
@@ -202,6 +204,28 @@ class Weight(Operators["EngineTensor"]):
         except BaseException as error:
             leave(error)
             raise
+
+    @property
+    def native_shape(self) -> tuple[int, ...]:
+        """The shape of its tensor in torch's layout."""
+        if self.axes is None:
+            return self.shape
+        return tuple(math.prod(self.shape[axis] for axis in _several(axes)) for axes in self.axes)
+
+    def to_native(self, tensor: EngineTensor) -> EngineTensor:
+        """Return a tensor of ``shape`` in torch's layout, without a copy where no axes become one."""
+        if self.axes is None:
+            return tensor
+        found = tensor.permute(*(axis for axes in self.axes for axis in _several(axes)))
+        return found.reshape(self.native_shape) if len(self.axes) < len(self.shape) else found
+
+    def from_native(self, tensor: EngineTensor) -> EngineTensor:
+        """Return a tensor in torch's layout in the axis order of ``shape``."""
+        if self.axes is None:
+            return tensor
+        order = [axis for axes in self.axes for axis in _several(axes)]
+        parts = tensor.reshape([self.shape[axis] for axis in order]) if len(self.axes) < len(order) else tensor
+        return parts.permute(*map(order.index, range(len(order))))
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return the values as an array in Keras's axis order; bfloat16 and float8, which NumPy lacks, as float32."""
@@ -287,6 +311,10 @@ class Weight(Operators["EngineTensor"]):
 def in_file_order(weights: Iterable[Weight]) -> list[Weight]:
     """Return weights in the order that Keras's files have: those that were made to be trained first."""
     return sorted(weights, key=lambda weight: not weight.learned)
+
+
+def _several(axes: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (axes,) if isinstance(axes, int) else axes
 
 
 def _unpickled(engine: Any, package: str | None, state: dict[str, Any]) -> Weight:

@@ -1,4 +1,5 @@
 from .activation import ELU as ELU, LeakyReLU as LeakyReLU, PReLU as PReLU, ReLU as ReLU, Softmax as Softmax
+from .attention.multi_head import MultiHeadAttention as MultiHeadAttention
 from .base import Layer as Layer
 from .convolutional import Conv1D as Conv1D, Conv2D as Conv2D, Conv3D as Conv3D
 from .core import (
@@ -8,6 +9,7 @@ from .core import (
     Input as Input,
     InputLayer as InputLayer,
 )
+from .einsum_dense import EinsumDense as EinsumDense
 from .embedding import Embedding as Embedding
 from .images.adjusting import (
     RandomBrightness as RandomBrightness,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, runtime
 from anabranch._arguments import RAW, Checks, checked, to_boolean
-from anabranch._asked import has_shape, is_boolean, is_from, parameters_of, shown, takes_any
+from anabranch._asked import has_shape, is_boolean, is_from, parameters_of, shown, takes_any, unwrapped
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -69,6 +69,7 @@ class Layer(Configured):
 
     states_shapes: ClassVar[bool] = False  # whether ``compute_output_shape`` is known to give shapes
     build_shapes: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
+    rule_shapes: ClassVar[tuple[str, ...]] = ()  # and those that ``compute_output_shape`` takes
     _complete_build: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
 
     first_shape: Shape | None = None
@@ -79,6 +80,8 @@ class Layer(Configured):
             cls.makes_weights = cls.__dict__.get("makes_weights", True)
             cls.build_shapes = shapes_of_build(written)
             cls.build = cls._complete_build(written)  # type: ignore[method-assign]  # of the same signature
+        if "compute_output_shape" in cls.__dict__:
+            cls.rule_shapes = shapes_of_build(unwrapped(cls.__dict__["compute_output_shape"]))
         super().__init_subclass__(**kwargs)
         if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True
@@ -249,7 +252,7 @@ class Layer(Configured):
         """
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return runtime.infer(self, args, kwargs)
-        shape = self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
+        shape = self._shape_after(args, kwargs)
         if not self.states_shapes:
             check_shapes(shape, "What compute_output_shape returns", self._described())
         dtype = self.output_dtype([tensor.dtype for tensor in tensors_in(args, kwargs)])
@@ -258,6 +261,13 @@ class Layer(Configured):
         if isinstance(shape, dict):
             return {key: Spec(tuple(s), dtype) for key, s in shape.items()}
         return Spec(tuple(shape), dtype)
+
+    def _shape_after(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what the shape rule says of a call."""
+        if self.rule_shapes:
+            wanted = inputs_of_build(self.rule_shapes, type(self).call, args, kwargs)
+            return self.compute_output_shape(**{name: shapes_in(value) for name, value in wanted.items()})
+        return self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
         """Return the dtype of the result; what the layer computes in unless a family says otherwise.
@@ -375,7 +385,7 @@ class Layer(Configured):
     def _failed(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> AnabranchError:
         """Return the error for a call that failed: what the shape rule says, else a wrong argument or torch's words."""
         try:
-            self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
+            self._shape_after(args, kwargs)
         except MissingMethodError:  # there is no rule
             pass
         except AnabranchError as refusal:

@@ -33,8 +33,8 @@ def built_with(build: Callable[..., None], args: tuple[Any, ...], kwargs: dict[s
     return NamedShapes({**dict(zip(parameters_of(build)[1:], args, strict=False)), **kwargs})
 
 
-def shapes_of_build(build: Callable[..., None]) -> tuple[str, ...]:
-    """Return the names of the shapes that a ``build`` takes, () where it is only one."""
+def shapes_of_build(build: object) -> tuple[str, ...]:
+    """Return the names of the shapes that a ``build`` or a shape rule takes, () where it is only one."""
     names = tuple(name for name in parameters_of(build)[1:] if name.endswith("_shape"))
     return names if len(names) > 1 else ()
 

@@ -77,7 +77,7 @@ class Windowed(fields.FieldLayer):
             input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, channels
         )
 
-    def sliding_window(self) -> Window | None:
+    def local_window(self) -> Window | None:
         """Return the window that slides along the spatial axes."""
         return Window(self.strides, self.padding)
 

@@ -27,8 +27,9 @@ from anabranch._frames import leave, mark
 from anabranch.config import DTypePolicy
 from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
+from anabranch.graph.weight import Axes as WeightAxes
 from anabranch.layers.base import Layer
-from anabranch.layers.building import built_with
+from anabranch.layers.building import built_with, shapes_of_build
 from anabranch.layers.configuring import shortened
 from anabranch.layers.holding import WeightAttribute, to_constraint, to_regularizer
 
@@ -214,28 +215,36 @@ def _of_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
     written = unwrapped(function)
     optional = isinstance(written, types.FunctionType) and bool(written.__defaults__)  # where weights are made at once
     name, builds = function.__name__, function.__name__ == "build"
+    several = bool(shapes_of_build(written))  # a shape for each input, which may come by name
 
     @functools.wraps(function)
     def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:
+        given: tuple[object, ...] = () if several and input_shape is None else (input_shape, *args)
         try:
-            if type(input_shape) is not tuple and not (optional and input_shape is None):
-                check_shapes(input_shape, f"input_shape of {type(self).__name__}.{name}", self.made_at)
+            if several:
+                checked([shape for shape in (*given, *kwargs.values()) if shape is not None], self)
+            elif type(input_shape) is not tuple and not (optional and input_shape is None):
+                checked(input_shape, self)
             try:
-                found = function(self, input_shape, *args, **kwargs)
+                found = function(self, *given, **kwargs)
             except AnabranchError:
                 raise
             except RAW as error:
-                check_shapes(input_shape, f"input_shape of {type(self).__name__}.{name}", self.made_at)
+                checked(given if several else input_shape, self)
                 if self.captures:
                     raise
-                raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(input_shape)) from error
+                shapes = (given or kwargs) if several else input_shape
+                raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(shapes)) from error
             if builds:
                 self.built = True
-                self._built_with = built_with(function, (input_shape, *args), kwargs) if args or kwargs else input_shape
+                self._built_with = built_with(function, given, kwargs) if args or kwargs else input_shape
             return found
         except BaseException as error:
             leave(error)
             raise
+
+    def checked(shapes: object, layer: FieldLayer) -> None:
+        check_shapes(shapes, f"input_shape of {type(layer).__name__}.{name}", layer.made_at)
 
     mark(method)
     return method
@@ -296,7 +305,7 @@ class FieldLayer(Layer, Configurable):
         return str(self.made_at)
 
     def _changing(self, changed: Field[Any, Any], value: object) -> None:
-        if changed.fixed and self._weights and value != getattr(self, changed.name):
+        if changed.fixed and self.weights and value != getattr(self, changed.name):
             raise ArgumentError(
                 f"{changed.name} of {self._described()} cannot change: its weights were made by it.",
                 expected=f"{changed.name}={getattr(self, changed.name)!r}", got=shown(value),
@@ -342,20 +351,21 @@ class FieldLayer(Layer, Configurable):
         self,
         name: str,
         shape: Sequence[int],
-        axes: tuple[int, ...] | None = None,
+        axes: WeightAxes | None = None,
         *,
         trainable: bool = True,
         autocast: bool = True,
+        initializer: Callable[..., Any] | None = None,
     ) -> None:
         """Add the weight ``name``, held by the attribute of that name.
 
         Its options are ``name_initializer``, ``name_regularizer`` and ``name_constraint``.
 
         Fields that the layer does not declare leave their option out; ``option_names`` gives another stem for a weight's name.
-        ``axes``: see :class:`Weight`.
+        ``axes``: see :class:`Weight`. ``initializer`` takes the place of the field's.
         """
         read, shared, key = _options(type(self), name, trainable, autocast)  # type: ignore[arg-type]  # a class is hashable
-        drawn, penalty, limit = found = read(self)
+        drawn, penalty, limit = found = read(self) if initializer is None else (initializer, *read(self)[1:])
         same = all(map(operator.is_, found, shared))  # as for most: one record serves them all
         options = shared if same else WeightOptions(drawn, penalty, limit, trainable, autocast)
         state = self.__dict__

@@ -15,7 +15,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttribute
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 from anabranch.graph.rules import DTYPES
-from anabranch.graph.weight import Aggregation, in_file_order
+from anabranch.graph.weight import Aggregation, Axes, in_file_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,7 +166,7 @@ class Holding(Operation):
         overwrite_with_gradient: bool = False,
         name: str | None = None,
         *,
-        axes: tuple[int, ...] | None = None,
+        axes: Axes | None = None,
     ) -> Weight:
         """Add a weight; its values are made on first use.
 

@@ -51,7 +51,8 @@ def reach(layer: Masking, node: Node, given: Sequence[int]) -> tuple[int, ...]:
         previous = None
     explicit = node.kwargs.get("mask") if layer.call_takes("mask") else None
     found = layer.symbolic_mask(inputs, previous if explicit is None else explicit)
-    return tuple(len(mask.shape) if has_shape(mask) else 0 for mask in _tree.leaves(found))[: node.output_count]
+    reached = [len(mask.shape) if has_shape(mask) else 0 for mask in _tree.leaves(found)]
+    return (*reached, *(0,) * (node.output_count - len(reached)))[: node.output_count]
 
 
 def mask_like(shape: Shape, site: CallSite) -> Tensor:

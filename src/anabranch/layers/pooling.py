@@ -40,7 +40,7 @@ class Pooling(fields.FieldLayer):
         ones = (1,) * self.rank
         return windows_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format, ones, channels)
 
-    def sliding_window(self) -> Window | None:
+    def local_window(self) -> Window | None:
         """Return the window that slides along the spatial axes."""
         return Window(self.strides, self.padding)
 

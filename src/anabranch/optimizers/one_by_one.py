@@ -239,7 +239,7 @@ class OneByOne:
         engine = optimizer._engine
         if not isinstance(engine, ListUpdate):
             raise ArgumentTypeError("An optimizer of torch's updates all weights at once.", repair="optimizer.apply(gradients)")
-        given = gradient if variable.axes is None else gradient.permute(*variable.axes)
+        given = variable.to_native(gradient)
         optimizer._set_rate(float(learning_rate))
         size = optimizer._numbers.current[1]
         engine.update([given if each == index else None for each in range(len(optimizer.weights))], size)

@@ -38,9 +38,11 @@ from .masks import (
     distinct as distinct,
     either as either,
     mask_of as mask_of,
+    mask_rank as mask_rank,
     note_mask as note_mask,
     shaped as shaped,
     side_by_side as side_by_side,
+    spread as spread,
     unequal as unequal,
     with_mask as with_mask,
 )

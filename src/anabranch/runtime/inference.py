@@ -49,8 +49,7 @@ class _StandIns:
     """A tracer that gives ones for weights, so that none is created early."""
 
     def weight(self, weight: Weight) -> torch.Tensor:
-        shape = weight.shape if weight.axes is None else tuple(weight.shape[axis] for axis in weight.axes)
-        return torch.ones(shape, dtype=dtype_of(weight.dtype), device=device())
+        return torch.ones(weight.native_shape, dtype=dtype_of(weight.dtype), device=device())
 
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Run the module with ones for its parameters and buffers, so that its own stay as they are."""

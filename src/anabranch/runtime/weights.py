@@ -52,11 +52,9 @@ def gets_gradient(value: torch.Tensor | Proxy) -> bool:
 def _initial_value(weight: Weight) -> torch.Tensor:
     if weight.home.ordinal is None:
         weight.home.ordinal = _process.next_claim()
-    array = first_array(weight)
-    if weight.axes is not None:
-        array = np.ascontiguousarray(array.transpose(weight.axes))
+    array = weight.to_native(torch.from_numpy(first_array(weight))).contiguous()
     try:
-        tensor = torch.from_numpy(array).to(device(), getattr(torch, weight.dtype))
+        tensor = array.to(device(), getattr(torch, weight.dtype))
     except torch.OutOfMemoryError as error:
         raise EngineError(f"No memory for weight {weight.path!r}.", got=f"shape {weight.shape}") from error
     if weight.axes is not None and tensor.dim() == 4 and tensor.shape[1] > 1:
@@ -117,7 +115,7 @@ def shown(weight: Weight) -> torch.Tensor:
 
 def shown_as(weight: Weight, value: torch.Tensor) -> torch.Tensor:
     """Return what is in torch's layout, such as the weight's gradient, in Keras's axis order, without a copy."""
-    return value if weight.axes is None else value.permute(*(weight.axes.index(axis) for axis in range(len(weight.axes))))
+    return weight.from_native(value)
 
 
 def write(weight: Weight, value: object) -> None:
@@ -126,7 +124,5 @@ def write(weight: Weight, value: object) -> None:
         tensor: torch.Tensor = value.detach()  # type: ignore[assignment]  # a traced value is typed as a real one
     else:
         tensor = from_array(np.array(value, order="C"))
-    if weight.axes is not None:
-        tensor = tensor.permute(*weight.axes)
     with torch.no_grad():
-        _read(weight).detach().copy_(tensor)
+        _read(weight).detach().copy_(weight.to_native(tensor))

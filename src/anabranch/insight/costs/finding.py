@@ -6,7 +6,7 @@ from anabranch import layers
 from anabranch.graph import Operation
 from anabranch.graph.casting import Cast
 from anabranch.graph.records import NamedFunction
-from anabranch.insight.costs import layer_rules as layer_rules
+from anabranch.insight.costs import attention_rules as attention_rules, layer_rules as layer_rules
 from anabranch.insight.costs.function_rules import copied, rule_of_function
 from anabranch.insight.costs.work import RULES, Rule, rule_of
 

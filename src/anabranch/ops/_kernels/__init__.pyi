@@ -23,6 +23,18 @@ from .colors import (
     hsv_to_rgb as hsv_to_rgb,
     rgb_to_hsv as rgb_to_hsv,
 )
+from .attention import (
+    NO_NOISE as NO_NOISE,
+    Noise as Noise,
+    attend as attend,
+    attend_by as attend_by,
+    earlier as earlier,
+    masked_scores as masked_scores,
+    pair_mask as pair_mask,
+    softmax_scores as softmax_scores,
+    truth as truth,
+    within as within,
+)
 from .convolution import (
     channels_back as channels_back,
     channels_front as channels_front,
@@ -30,8 +42,11 @@ from .convolution import (
     conv_transpose as conv_transpose,
     convolve as convolve,
     depthwise_conv as depthwise_conv,
+    einsum as einsum,
     flat_pads as flat_pads,
     linear as linear,
+    linear_over as linear_over,
+    plus as plus,
     same_pads as same_pads,
 )
 from .encoding import (

@@ -12,7 +12,7 @@ from anabranch.graph.shapes import same_padding
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import shape_of, sizes
 from anabranch.runtime.masks import shaped
-from anabranch.runtime.weights import native
+from anabranch.runtime.weights import native, shown
 
 _sym_max: Callable[[int, int], int] = torch.sym_max
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
@@ -22,6 +22,22 @@ _TRANSPOSED = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.co
 def linear(x: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
     """Return x · kernel + bias over the last axis: (…, I) -> (…, O)."""
     return F.linear(x, native(kernel), None if bias is None else native(bias))
+
+
+def linear_over(x: Tensor, kernel: Weight, bias: Weight | None, contracted: int, result: tuple[int, ...]) -> Tensor:
+    """Return x · kernel + bias over the last axes: (…, *contracted) -> (…, *result); torch's kernel is a matrix."""
+    product = linear(x.flatten(-contracted) if contracted > 1 else x, kernel, bias)
+    return product.unflatten(-1, result) if len(result) > 1 else product  # type: ignore[no-untyped-call]  # untyped in torch
+
+
+def einsum(equation: str, x: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
+    """Return the sum of products of ``x`` and ``kernel`` in Einstein's notation, plus ``bias``, which broadcasts."""
+    return plus(torch.einsum(equation, x, shown(kernel)), bias)
+
+
+def plus(x: Tensor, bias: Weight | None) -> Tensor:
+    """Return ``x`` plus a bias that broadcasts, where there is one."""
+    return x if bias is None else x + native(bias)
 
 
 def channels_front(x: Tensor, rank: int, data_format: str) -> Tensor:

@@ -1,0 +1,65 @@
+"""What dense layers over any axes and attention cost: products of matrices, and the softmax between two of them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from anabranch import layers
+from anabranch.graph import Shape
+from anabranch.graph.records import item_bytes
+from anabranch.insight.costs.layer_rules import activated, cast
+from anabranch.insight.costs.work import Call, Stage, elements, rule
+from anabranch.layers.attention.heads import Attending
+
+if TYPE_CHECKING:
+    from anabranch.layers import EinsumDense
+
+
+@rule(layers.EinsumDense)
+def einsum_dense(call: Call) -> list[Stage]:
+    """For each value that comes out: the sizes of the axes summed over."""
+    layer: EinsumDense = call.operation
+    return activated(call, *cast(call), product(layer, call.inputs[0].shape, call.elements, call.size))
+
+
+def product(layer: EinsumDense, shape: Shape, count: int, size: int) -> Stage:
+    """Return the stage of a product with a kernel that gives ``count`` values."""
+    letters, sizes = layer.letters, layer.sizes_of(shape)
+    summed = math.prod(size or 0 for letter, size in sizes.items() if letter not in letters.outputs)
+    return Stage(count * summed, count * (layer.bias_axes is not None), size, weights=True)
+
+
+@rule(Attending)
+def attention(call: Call) -> list[Stage]:
+    """Project, multiply queries by keys, weigh the values, project."""
+    layer: Attending = call.operation
+    query, value = call.inputs[:2]
+    key = call.args[2] if len(call.args) > 2 else call.kwargs.get("key")
+    heads, groups, key_size, value_size = layer.heads()
+    item = item_bytes(call.outputs[0].dtype)
+    rows, columns = (elements(given) // (given.shape[-1] or 1) for given in (query, value))
+    stages = []
+    for source, positions, width in (
+        (query.shape, rows, heads * key_size),
+        (value.shape if key is None else key.shape, columns, groups * key_size),
+        *[(query.shape, rows, heads * value_size)] * layer.use_gate,
+        (value.shape, columns, groups * value_size),
+    ):
+        count = positions * width
+        stages.append(Stage(count * (source[-1] or 0), count * layer.use_bias, count * item, weights=True))
+    attended = layer.attended_axes(len(query.shape))
+    pairs = rows * heads * math.prod(value.shape[axis] or 0 for axis in attended)
+    result = rows * heads * value_size
+    if len(call.outputs) > 1:
+        stages += [
+            Stage(pairs * key_size, 3 * pairs, pairs * item, "both"),
+            Stage(pairs * value_size, 0, result * item, "both"),
+        ]
+    else:
+        stages.append(Stage(pairs * (key_size + value_size), 3 * pairs, result * item, "both"))
+    if layer.use_gate:
+        stages.append(Stage(0, 2 * result, result * item, "both"))
+    wide = elements(call.outputs[0])
+    per_row = heads * value_size
+    return [*stages, Stage(wide * per_row, wide * layer.use_bias, wide * item, weights=True)]
