@@ -9,6 +9,18 @@ from .adjusting import (
     brightened as brightened,
     contrasted as contrasted,
 )
+from .attention import (
+    NO_NOISE as NO_NOISE,
+    Noise as Noise,
+    attend as attend,
+    attend_by as attend_by,
+    earlier as earlier,
+    masked_scores as masked_scores,
+    pair_mask as pair_mask,
+    softmax_scores as softmax_scores,
+    truth as truth,
+    within as within,
+)
 from .boxes import (
     boxes_from as boxes_from,
     clipped as clipped,
@@ -22,18 +34,6 @@ from .colors import (
     grey as grey,
     hsv_to_rgb as hsv_to_rgb,
     rgb_to_hsv as rgb_to_hsv,
-)
-from .attention import (
-    NO_NOISE as NO_NOISE,
-    Noise as Noise,
-    attend as attend,
-    attend_by as attend_by,
-    earlier as earlier,
-    masked_scores as masked_scores,
-    pair_mask as pair_mask,
-    softmax_scores as softmax_scores,
-    truth as truth,
-    within as within,
 )
 from .convolution import (
     channels_back as channels_back,
