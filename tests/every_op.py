@@ -630,7 +630,98 @@ LOOPS = [
     Op("scan", (_grown, fixed(draw(4)), X), symbolic=False),
     Op("scan", (_grown, fixed(draw(4)), X, None, True), label="reversed", symbolic=False),
 ]  # fmt: skip
-CASES = [*PASSED_OVER, *BITS, *LOOPS, *ELEMENTS, *PAIRS, *REDUCED, *SHAPED, *PLACES, *MADE, *PRODUCTS, *NETWORKS]
+WAVES, PARTS = draw(3, 16), (draw(3, 4, 8), draw(3, 4, 8, seed=1))
+COMPLEX = (X + 1j * Y).astype("complex64")
+
+
+def overlapping(x: tuple[np.ndarray, np.ndarray], length: int, step: int, *_: Any, **__: Any) -> np.ndarray:
+    """Return the signal of which frames without a window are the spectra."""
+    frames = np.fft.irfft(x[0] + 1j * x[1], length)
+    counted = np.ones_like(frames) / -(-length // step)
+    found = np.zeros((*frames.shape[:-2], step * (frames.shape[-2] - 1) + length))
+    for place in range(frames.shape[-2]):
+        found[..., place * step : place * step + length] += (frames * counted)[..., place, :]
+    return found.astype("float32")
+
+
+SIGNALS = [
+    *(Op(name, (PARTS,)) for name in ("fft", "fft2", "ifft2", "irfft")),
+    Op("irfft", (PARTS, 13), label="length"),
+    *(Op("rfft", (WAVES, length), label=str(length)) for length in (None, 9, 20)),
+    Op("extract_sequences", (WAVES, 5, 3)),
+    Op("extract_sequences", (whole(3, 2, 9), 3, 1), label="whole"),
+    Op("stft", (WAVES, 6, 3, 8)),
+    Op("stft", (draw(3, 2, 16), 8, 3, 8, "hamming", False), label="rank 3"),
+    Op("stft", (WAVES, 6, 3, 6, None), label="no window"),
+    Op("stft", (WAVES, 6, 3, 7, fixed(draw(6, low=0.1))), label="window"),
+    Op("istft", ((draw(3, 5, 5), draw(3, 5, 5, seed=1)), 8, 3, 8), tolerance=1e-4),
+    Op("istft", ((draw(3, 2, 5, 5), draw(3, 2, 5, 5, seed=1)), 8, 3, 8, 14, "hamming"), label="length", tolerance=1e-4),
+    Op("istft", ((draw(3, 5, 5), draw(3, 5, 5, seed=1)), 6, 3, 8), label="short frames", tolerance=1e-4),
+    Op("istft", ((draw(3, 5, 5), draw(3, 5, 5, seed=1)), 8, 4, 8, None, None, False), label="no window",
+       instead=overlapping, reason="Keras on torch adds up what overlaps where it is not to weight it"),
+    *(Op(name, (size,), label=str(size), symbolic=False)
+      for name in ("bartlett", "blackman", "hamming", "hanning") for size in (1, 2, 7)),
+    Op("kaiser", (7, 3.5), symbolic=False),
+    *(Op(name, (fixed(COMPLEX),), symbolic=False) for name in ("real", "imag", "conjugate", "conj", "angle", "isreal")),
+    *(Op(name, (X,), label="real") for name in ("real", "conjugate", "angle", "isreal")),
+    *(Op(name, (Z,), label="whole") for name in ("real", "conjugate", "angle", "isreal")),
+    Op("imag", (X,), label="real", instead=np.imag, reason="Keras on torch refuses real numbers"),
+    Op("polar", (P, Y), symbolic=False),
+    Op("view_as_complex", (draw(3, 4, 2),), symbolic=False),
+    Op("view_as_real", (fixed(COMPLEX),), symbolic=False),
+    Op("view_as_real", (X,), label="real", instead=lambda x: np.stack((x, 0 * x), -1), reason="Keras on torch refuses"),
+    Op("nextafter", (X, Y), instead=np.nextafter, reason="Keras on torch returns the first number itself"),
+    Op("geomspace", (1.0, 1000.0, 4), symbolic=False),
+    Op("geomspace", (fixed(-P[0]), fixed(-2 * P[1]), 5, False), label="lines", symbolic=False, gradient=False),
+    Op("geomspace", (fixed(P[0]), fixed(2 * P[1]), 5, True, None, -1), label="axis", symbolic=False, gradient=False,
+       instead=np.geomspace, reason="Keras on torch has no axis"),
+    Op("view", (X, "int32"), gradient=False),
+    Op("view", (X, "float64"), label="wider", gradient=False),
+    Op("view", (Z, "int16"), label="narrower"),
+    Op("corrcoef", (X,), same_rule=False, reason="Keras's rule says that the shape stays"),
+    Op("correlate", (draw(7), draw(3, seed=1)), symbolic=False),
+    *(Op("correlate", (draw(7), draw(4, seed=1), mode), label=mode, symbolic=False) for mode in ("same", "full")),
+    *(Op("correlate", (draw(4), draw(7), mode), label=f"{mode} longer", symbolic=False, instead=np.correlate,
+         reason="Keras on torch has as many values as the first vector") for mode in ("same", "valid")),
+    Op("histogram", (draw(20),), symbolic=False, gradient=False),
+    Op("histogram", (draw(20), 4, (-1.0, 0.5)), label="range", symbolic=False, gradient=False),
+    Op("argpartition", (X, 1), free=True),
+    Op("argpartition", (X, 2, None), label="flat", free=True),
+    Op("unique", (whole(3, 4),), symbolic=False),
+    Op("unique", (whole(12), True, True, True, True), label="all", symbolic=False, same_dtype=False,
+       reason="Keras says int32, and on torch gives int64"),
+    Op("unique", (whole(3, 2, low=0, high=2), True, False, True, True, 0), label="rows", symbolic=False, same_dtype=False,
+       reason="Keras says int32, and on torch gives int64"),
+    *(Op("unique", (whole(12), True, True, False, True, None, size, 7), label=f"size {size}", symbolic=False, same_dtype=False,
+         reason="Keras says int32, and on torch gives int64") for size in (2, 11)),
+    *(Op("rearrange", (IMAGES, pattern), lengths, label=pattern, same_rule=False, reason="Keras's rule needs all sizes")
+      for pattern, lengths in (("b h w c -> b c h w", {}), ("b (h h1) w c -> b h (w c h1)", {"h1": 2}),
+                               ("b h w c -> (b h) (w c)", {}))),
+    Op("vectorize", (np.add,), free=True, symbolic=False),
+    Op("custom_gradient", (np.add,), free=True, symbolic=False),
+    Op("associative_scan", (lambda a, b: a + b, fixed(draw(5, 3))), symbolic=False),
+    Op("associative_scan", (lambda a, b: a * b, fixed(draw(3, 6, 2)), True, 1), label="reversed", symbolic=False),
+    Op("unfold", (draw(3, 2, 5, 6), (2, 3))),
+    Op("unfold", (draw(3, 2, 5, 6), 2, 2, (1, 0), (2, 1)), label="strides"),
+    Op("fold", (draw(3, 8, 9), 4, 2)),
+    Op("fold", (draw(3, 8, 12), (5, 6), 2, 2, (1, 0), (2, 1)), label="strides"),
+    Op("ctc_loss", (whole(3, 2, low=1, high=4), draw(3, 6, 4), np.array([2, 1, 2], "int32"), np.array([6, 5, 6], "int32"))),
+    Op("ctc_loss", (whole(3, 2, low=0, high=3), draw(3, 6, 4), fixed(np.array([2, 1, 2], "int32")),
+                    fixed(np.array([6, 5, 6], "int32")), 3), label="last", symbolic=False),
+    Op("ctc_decode", (draw(3, 7, 4), whole(3, low=4, high=8)), gradient=False),
+    Op("ctc_decode", (draw(3, 7, 4), whole(3, low=4, high=8), "greedy", 100, 1, False, None), label="repeated", gradient=False),
+    Op("ctc_decode", (draw(3, 7, 4), whole(3, low=4, high=8), "beam_search", 100, 3), label="beams", symbolic=False,
+       gradient=False),
+    Op("linalg.eig", (SQUARES,), free=True),
+    Op("linalg.cholesky_inverse", (np.linalg.cholesky(SYMMETRIC).astype("float32"),), gradient=False),
+    Op("linalg.lu_factor", (SQUARES,), gradient=False),
+    Op("linalg.lstsq", (draw(5, 3), draw(5, seed=1)), symbolic=False, tolerance=1e-4, gradient=False),
+    Op("linalg.lstsq", (draw(3, 5), draw(3, 2, seed=1)), label="wide", symbolic=False, tolerance=1e-4, gradient=False),
+    Op("linalg.matrix_rank", (np.concatenate([SQUARES[:, :3], SQUARES[:, :1]], 1),)),
+    Op("linalg.matrix_rank", (SQUARES, 1e3), label="bound"),
+    Op("linalg.jvp", (lambda x: x * x, (fixed(X),), (fixed(Y),)), symbolic=False, gradient=False),
+]  # fmt: skip
+CASES = [*SIGNALS, *PASSED_OVER, *BITS, *LOOPS, *ELEMENTS, *PAIRS, *REDUCED, *SHAPED, *PLACES, *MADE, *PRODUCTS, *NETWORKS]
 
 # they give numbers, tuples or names of Python's, and have tests of their own
 ASKING = {"convert_to_numpy", "is_tensor", "shape", "ndim", "dtype", "size"}

@@ -73,7 +73,7 @@ def is_array_like(value: object) -> bool:
         item = stack.pop()
         if isinstance(item, (list, tuple)):
             stack.extend(item)
-        elif isinstance(item, (bool, float)):
+        elif isinstance(item, (bool, float, complex)):
             continue
         elif isinstance(item, int):
             if not is_integer(item):
@@ -83,7 +83,7 @@ def is_array_like(value: object) -> bool:
     return True
 
 
-NUMBERS = ("bool", "int", "uint", "float", "bfloat")  # what the names of NumPy's dtypes of numbers begin with
+NUMBERS = ("bool", "int", "uint", "float", "bfloat", "complex")  # what the names of NumPy's dtypes of numbers begin with
 _LISTS = tuple(map(name_of, (Sequence, list)))
 _MANY = {"an integer": "integers", "a number": "numbers", "a string": "strings", "a function": "functions"}
 

@@ -31,7 +31,9 @@ def call(case: Op, space: Any, leaf: Any = lambda value: value) -> list[Any]:
 
 
 def numbers(value: Any) -> np.ndarray:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    """Return an array, the parts of complex numbers along a last axis of their own."""
+    found = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    return np.stack([found.real, found.imag], -1) if found.dtype.kind == "c" else found
 
 
 def plain(leaf: Any) -> Any:
@@ -125,6 +127,7 @@ def gradients(case: Op, space: Any) -> list[torch.Tensor]:
         return given[-1]
 
     results = [result for result in call(case, space, leaf) if result.requires_grad]
+    results = [torch.view_as_real(result) if result.is_complex() else result for result in results]
     rng = np.random.default_rng(1)
     projection = sum((result * torch.from_numpy(rng.normal(size=result.shape)).to(result)).sum() for result in results)
     if not results:

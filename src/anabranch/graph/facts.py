@@ -120,9 +120,12 @@ class Signature:
 
 
 def plain(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Return whether arguments are of the kinds that rules know: arrays, numbers, strings, slices, None and nests of them."""
+    """Return whether arguments are of the kinds that rules know: real arrays, numbers, strings, slices, None, nests of them."""
     return all(
-        leaf is None or isinstance(leaf, (int, float, str, slice)) or leaf is Ellipsis or has_shape(leaf)
+        leaf is None
+        or isinstance(leaf, (int, float, str, slice))
+        or leaf is Ellipsis
+        or (has_shape(leaf) and "complex" not in str(leaf.dtype))
         for leaf in _tree.leaves((args, list(kwargs.values())))
     )
 
@@ -157,6 +160,12 @@ def last(arguments: Mapping[str, Any], inputs: Inputs) -> int:
     """Say that it acts along the last axis."""
     reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
     return reach if reach < rank else 0
+
+
+def last_two(arguments: Mapping[str, Any], inputs: Inputs) -> int:
+    """Say that it acts along the last two axes."""
+    reach, rank = max(reach for _, reach in inputs), max(len(shape) for shape, _ in inputs)
+    return reach if reach < rank - 1 else 0
 
 
 def product(arguments: Mapping[str, Any], inputs: Inputs) -> int:

@@ -76,7 +76,9 @@ class Operator(NamedFunction):
                 raise _unequal(self.name, shape, other) from None
         dtype = "bool" if self.facts is COMPARISON else rules.result_dtype(operands)
         dtype = rules.numeric(dtype) if self.facts is DIFFERENCE else dtype
-        return Spec(shape, "float32" if self.facts is DIVISION and "float" not in dtype else dtype)
+        if self.function is operator.abs and "complex" in dtype:
+            return Spec(shape, "float32" if dtype == "complex64" else "float64")
+        return Spec(shape, "float32" if self.facts is DIVISION and not rules.is_float(dtype) else dtype)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the operator; booleans take part as numbers where they are no numbers for torch."""
@@ -128,7 +130,7 @@ _OF_BITS = frozenset((operator.and_, operator.or_, operator.xor, operator.invert
 
 def _refuse_floats(function: Callable[..., Any], operands: Sequence[Any]) -> None:
     """Raise where an operator on bits is given floats, which torch refuses when data come."""
-    if function in _OF_BITS and any("float" in rules.result_dtype([each]) for each in operands):
+    if function in _OF_BITS and any(rules.is_float(rules.result_dtype([each])) for each in operands):
         name = OPERATORS[function][0]
         sign = SIGNS.get(name, "~")
         given = ", ".join(rules.dtype_name(each) if is_array(each) else repr(each) for each in operands)

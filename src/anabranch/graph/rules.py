@@ -36,12 +36,14 @@ class Array(Protocol):
 CASTS = {  # the method of torch's tensors that casts to each dtype
     "bool": "bool", "uint8": "byte", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
     "bfloat16": "bfloat16", "float16": "half", "float32": "float", "float64": "double",
+    "complex64": "cfloat", "complex128": "cdouble",
 }  # fmt: skip
 DTYPES = tuple(CASTS)
 SIGNED = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}
 """What arrays become of whose dtypes torch has few functions."""
 _WIDER = {
     frozenset(("uint8", "int8")): "int16", frozenset(("bfloat16", "float16")): "float32",
+    frozenset(("float64", "complex64")): "complex128",
 }  # fmt: skip
 
 
@@ -54,8 +56,13 @@ def promote(a: str, b: str) -> str:
     return a if a == b else _WIDER.get(frozenset((a, b))) or max(a, b, key=DTYPES.index)
 
 
+def is_float(dtype: str) -> bool:
+    """Return whether values of a dtype have fractions: floats and complex numbers."""
+    return "float" in dtype or "complex" in dtype
+
+
 def _category(dtype: str) -> int:
-    return 2 if "float" in dtype else 0 if dtype == "bool" else 1
+    return 3 if "complex" in dtype else 2 if "float" in dtype else 0 if dtype == "bool" else 1
 
 
 def result_dtype(operands: Sequence[Array | float]) -> str:
@@ -148,7 +155,7 @@ def division(x1: object, x2: object) -> Answer:
     """Say that each two numbers give a float."""
     operands = _operands(x1, x2)
     dtype = result_dtype(operands) if operands else ""
-    return _broadcast(operands, dtype if "float" in dtype else "float32") if operands else None
+    return _broadcast(operands, dtype if is_float(dtype) else "float32") if operands else None
 
 
 def difference(x1: object, x2: object) -> Answer:
@@ -247,11 +254,11 @@ def _same(x: Array) -> str | None:
 
 
 def _summed(x: Array) -> str:
-    return x.dtype if "float" in x.dtype or x.dtype == "int64" else "int32"
+    return x.dtype if is_float(x.dtype) or x.dtype == "int64" else "int32"
 
 
 def _float(x: Array) -> str:
-    return x.dtype if "float" in x.dtype else _process.floatx()
+    return x.dtype if is_float(x.dtype) else _process.floatx()
 
 
 mean, extreme, total, truth = reduction(_float), reduction(_same), reduction(_summed), reduction(lambda x: "bool")
@@ -376,6 +383,30 @@ def stacked(x: object, axis: object = 0) -> Answer:
         return None
     place = axis % rank
     return Spec((*inner.shape[:-1][:place], len(x), *inner.shape[:-1][place:]), inner.dtype)
+
+
+def partitioned(x: Array, kth: object, axis: object = -1) -> Answer:
+    """Say that indices are put in order along an axis, of which all sizes stay."""
+    axes = axes_of(axis, x.shape)
+    if not axes or isinstance(axis, tuple) or type(kth) is not int:
+        return None
+    size = product(x.shape) if axis is None else x.shape[axes[0]]
+    return Spec((size,) if axis is None else x.shape, "int32") if size is None or -size <= kth < size else None
+
+
+def unique(
+    x: Array, sorted: object = True, return_index: object = False, return_inverse: object = False,
+    return_counts: object = False, axis: object = None, size: int | None = None, fill_value: object = None,
+) -> Spec | tuple[Spec, ...] | None:  # fmt: skip
+    """Say that slices along an axis stay that differ; how many these are is known where ``size`` says so."""
+    axes = axes_of(axis, x.shape)
+    if axes is None or isinstance(axis, tuple) or not (size is None or type(size) is int):
+        return None
+    values = (size,) if axis is None else (*x.shape[: axes[0]], size, *x.shape[axes[0] + 1 :])
+    places = x.shape if axis is None else (x.shape[axes[0]],)
+    wanted = ((return_index, (size,)), (return_inverse, places), (return_counts, (size,)))
+    found = (Spec(values, x.dtype), *(Spec(shape, "int32") for asked, shape in wanted if asked))
+    return found[0] if len(found) == 1 else found
 
 
 def indexed_by(x: Array, key: object) -> Answer:

@@ -52,6 +52,7 @@ from .arithmetic import (
     mod as mod,
     multiply as multiply,
     nan_to_num as nan_to_num,
+    nextafter as nextafter,
     power as power,
     select as select,
     subtract as subtract,
@@ -102,7 +103,16 @@ from .comparison import (
     logical_xor as logical_xor,
     not_equal as not_equal,
 )
+from .complex import (
+    angle as angle,
+    conj as conj,
+    conjugate as conjugate,
+    imag as imag,
+    isreal as isreal,
+    real as real,
+)
 from .control import (
+    associative_scan as associative_scan,
     cond as cond,
     fori_loop as fori_loop,
     map as map,
@@ -119,9 +129,11 @@ from .convolution import (
     conv_transpose as conv_transpose,
     depth_to_space as depth_to_space,
     depthwise_conv as depthwise_conv,
+    fold as fold,
     max_pool as max_pool,
     separable_conv as separable_conv,
     space_to_depth as space_to_depth,
+    unfold as unfold,
 )
 from .core import (
     cast as cast,
@@ -147,6 +159,7 @@ from .creation import (
     eye as eye,
     full as full,
     full_like as full_like,
+    geomspace as geomspace,
     identity as identity,
     linspace as linspace,
     logspace as logspace,
@@ -155,6 +168,7 @@ from .creation import (
     ones_like as ones_like,
     size as size,
     tri as tri,
+    view as view,
     zeros as zeros,
     zeros_like as zeros_like,
 )
@@ -191,6 +205,21 @@ from .elementary import (
     tan as tan,
     trunc as trunc,
 )
+from .fourier import (
+    extract_sequences as extract_sequences,
+    fft as fft,
+    fft2 as fft2,
+    ifft2 as ifft2,
+    irfft as irfft,
+    istft as istft,
+    rfft as rfft,
+    stft as stft,
+    view_as_complex as view_as_complex,
+    view_as_real as view_as_real,
+)
+from .gradients import (
+    custom_gradient as custom_gradient,
+)
 from .hyperbolic import (
     arccosh as arccosh,
     arcsinh as arcsinh,
@@ -200,15 +229,18 @@ from .hyperbolic import (
     tanh as tanh,
 )
 from .indexing import (
+    argpartition as argpartition,
     argsort as argsort,
     bincount as bincount,
     digitize as digitize,
     get_item as get_item,
+    histogram as histogram,
     nonzero as nonzero,
     searchsorted as searchsorted,
     sort as sort,
     take as take,
     take_along_axis as take_along_axis,
+    unique as unique,
     unravel_index as unravel_index,
 )
 from .joining import (
@@ -227,9 +259,15 @@ from .joining import (
 )
 from .linalg import (
     cholesky as cholesky,
+    cholesky_inverse as cholesky_inverse,
     det as det,
+    eig as eig,
     eigh as eigh,
     inv as inv,
+    jvp as jvp,
+    lstsq as lstsq,
+    lu_factor as lu_factor,
+    matrix_rank as matrix_rank,
     norm as norm,
     pinv as pinv,
     qr as qr,
@@ -238,6 +276,8 @@ from .linalg import (
     svd as svd,
 )
 from .linear import (
+    corrcoef as corrcoef,
+    correlate as correlate,
     cross as cross,
     dot as dot,
     einsum as einsum,
@@ -289,6 +329,12 @@ from .normalizing import (
     psnr as psnr,
     rms_normalization as rms_normalization,
 )
+from .polar import (
+    polar as polar,
+)
+from .rearranging import (
+    rearrange as rearrange,
+)
 from .reduction import (
     amax as amax,
     amin as amin,
@@ -307,6 +353,10 @@ from .reduction import (
     std as std,
     sum as sum,
     var as var,
+)
+from .sequences import (
+    ctc_decode as ctc_decode,
+    ctc_loss as ctc_loss,
 )
 from .shaping import (
     broadcast_to as broadcast_to,
@@ -331,4 +381,14 @@ from .shaping import (
     transpose as transpose,
     tril as tril,
     triu as triu,
+)
+from .vectorizing import (
+    vectorize as vectorize,
+)
+from .windows import (
+    bartlett as bartlett,
+    blackman as blackman,
+    hamming as hamming,
+    hanning as hanning,
+    kaiser as kaiser,
 )

@@ -98,7 +98,7 @@ def facts_of(function: Callable[..., Any]) -> Facts:
 
 def _taken_as_it_is(kind: type) -> bool:
     """Return whether functions take values of a class as they are: no nests, symbolic tensors, arrays or weights."""
-    if issubclass(kind, (bool, int, float, str, types.NoneType)):
+    if issubclass(kind, (bool, int, float, complex, str, types.NoneType)):
         return True
     return "torch" in sys.modules and issubclass(kind, torch.Tensor)  # a description does without torch
 

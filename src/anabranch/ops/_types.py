@@ -17,7 +17,7 @@ Tensor: TypeAlias = "torch.Tensor"
 """What a function returns: a torch tensor, or a symbolic tensor where one is among its arguments."""
 
 TensorLike: TypeAlias = (
-    "torch.Tensor | graph.Tensor | graph.Weight | np.ndarray[Any, Any] | np.generic | float | Sequence[TensorLike]"
+    "torch.Tensor | graph.Tensor | graph.Weight | np.ndarray[Any, Any] | np.generic | complex | Sequence[TensorLike]"
 )
 """What a function takes: a tensor, symbolic or not, a weight, an array, a number, or nested lists of these."""
 

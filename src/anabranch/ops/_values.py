@@ -15,7 +15,7 @@ from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, OutOfRangeError, ShapeError, unknown
 from anabranch.graph import Shape
 from anabranch.graph.arrays import is_numpy
-from anabranch.graph.rules import fits_int32
+from anabranch.graph.rules import fits_int32, is_float
 from anabranch.ops._torch import fakes, fx, np, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 
@@ -39,6 +39,8 @@ def tensor(value: TensorLike) -> Tensor:
         return made
     if made.is_floating_point():
         return made.to(runtime.dtype_of(config.floatx()))
+    if made.is_complex():
+        return made.to(torch.complex64)
     return made.to(torch.int32) if made.dtype == torch.int64 and all(map(_fits_int32, _tree.leaves(value))) else made
 
 
@@ -129,6 +131,13 @@ def float_pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
     return floats(first), floats(second)
 
 
+def complex_of(real: Tensor, imaginary: Tensor) -> Tensor:
+    """Return complex numbers of two parts, floats of one dtype; those of 16 bits become float32, as torch has none of these."""
+    if dtype(real) in ("float16", "bfloat16"):
+        real, imaginary = real.to(torch.float32), imaginary.to(torch.float32)
+    return torch.complex(real, imaginary)
+
+
 def number_of(name: str, value: object, least: int | None = None) -> int:
     """Return an integer; raise where a value is none, or less than ``least``."""
     bound = "" if least is None else f" ≥ {least}"
@@ -145,7 +154,7 @@ def floats(value: TensorLike) -> Tensor:
     """Return a tensor of floats: integers and booleans in the default float type; a traced value of no known type stays."""
     value = tensor(value)
     known = _traced_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)
-    return value if known is None or "float" in known else value.to(runtime.dtype_of(config.floatx()))
+    return value if known is None or is_float(known) else value.to(runtime.dtype_of(config.floatx()))
 
 
 _FLOAT_OF_FLOATS = frozenset((
@@ -243,7 +252,7 @@ def torch_dtype(dtype: str | type | np.dtype[Any] | torch.dtype) -> torch.dtype:
 def sum_options(value: Tensor) -> dict[str, Any]:
     """Return the option by which a sum of integers stays in their own type, which is int32 for small ones; {} for floats."""
     kind = dtype(value)
-    if "float" in kind:
+    if is_float(kind):
         return {}
     return {"dtype": torch.int64 if kind == "int64" else torch.int32}
 

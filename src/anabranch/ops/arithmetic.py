@@ -13,6 +13,7 @@ from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import (
     check_numbers,
+    common,
     dtype as dtype_of,
     float_pair,
     floats,
@@ -75,6 +76,17 @@ def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     tensor([0.5000, 1.3333])
     """
     return operator.truediv(*operands(x1, x2))
+
+
+@operation(rules.float_pair, pointwise)
+def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Return the next float after x1 in the direction of x2.
+
+    >>> nextafter([1.0], [2.0]) > 1
+    tensor([True])
+    """
+    first, second = float_pair(x1, x2)
+    return torch.nextafter(*common(first, second))
 
 
 @operation(rules.float_pair, pointwise)

@@ -15,8 +15,8 @@ from anabranch.graph.arrays import is_numpy
 from anabranch.graph.function import Whole
 from anabranch.ops._arguments import documented
 from anabranch.ops._torch import torch
-from anabranch.ops._types import TensorLike
-from anabranch.ops._values import tensor
+from anabranch.ops._types import Tensor, TensorLike
+from anabranch.ops._values import one_axis, tensor
 from anabranch.ops.core import shape
 
 R = TypeVar("R")
@@ -181,6 +181,52 @@ def scan(
         state, output = f(state, part)
         outputs.append(output)
     return _tensors(state), _stacked(outputs[::-1] if reverse else outputs)
+
+
+@checked
+@documented
+def associative_scan(f: Callable[[Nest, Nest], Nest], elems: Nest, reverse: bool = False, axis: int = 0) -> Nest:
+    """Return e₀, f(e₀, e₁), f(f(e₀, e₁), e₂), … along an axis, computed in log₂ n rounds (Blelloch 1990, §1.3).
+
+    Args:
+        f: combines two nests like ``elems``, elements along ``axis`` at once; associative.
+        elems: the tensors, of one size along ``axis``.
+        reverse: whether to begin at the end.
+
+    >>> import torch
+    >>> associative_scan(torch.add, torch.arange(5))
+    tensor([ 0,  1,  3,  6, 10])
+    """
+    given = _tensors(elems)
+    if any(isinstance(leaf, Symbolic) for leaf in _tree.leaves(given)):
+        return _as_node("associative_scan", lambda elems: associative_scan(f, elems, reverse, axis), given)
+    parts = _tree.leaves(given)
+    places = [one_axis(axis, part.ndim) for part in parts]
+    if len({part.shape[place] for part, place in zip(parts, places, strict=True)}) != 1:
+        raise ShapeError(f"elems must be tensors of one size along axis {axis}.", got=described(elems))
+    rows = [part.movedim(place, 0) for part, place in zip(parts, places, strict=True)]
+    found = _scanned(f, given, [row.flip(0) for row in rows] if reverse else rows)
+    found = [row.flip(0) if reverse else row for row in found]
+    return _tree.fill(given, [row.movedim(0, place) for row, place in zip(found, places, strict=True)])
+
+
+def _scanned(f: Callable[[Nest, Nest], Nest], nest: Nest, rows: list[Tensor]) -> list[Tensor]:
+    """Return the running results: of pairs first, then of the elements between."""
+    count = rows[0].shape[0]
+    if count < 2:
+        return rows
+
+    def both(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
+        return _tree.leaves(f(_tree.fill(nest, a), _tree.fill(nest, b)))
+
+    odd = _scanned(f, nest, both([row[:-1:2] for row in rows], [row[1::2] for row in rows]))
+    first = [row[:1] for row in rows]
+    if count == 2:
+        return [torch.cat(pair) for pair in zip(first, odd, strict=True)]
+    between = both([row[: (count - 1) // 2] for row in odd], [row[2::2] for row in rows])
+    even = [torch.cat(pair) for pair in zip(first, between, strict=True)]
+    joined = [torch.stack((a[: count // 2], b), 1).flatten(0, 1) for a, b in zip(even, odd, strict=True)]
+    return [torch.cat((row, a[-1:])) for row, a in zip(joined, even, strict=True)] if count % 2 else joined
 
 
 def _rows_unknown(xs: Nest) -> bool:

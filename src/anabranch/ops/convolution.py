@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 from anabranch import config
 from anabranch._errors import ShapeError
+from anabranch.graph.rules import is_float
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, kernels, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import check_rank, float_pair, floats, one_of, rank, shape, sizes, tensor
+from anabranch.ops._values import check_rank, dtype, float_pair, floats, one_of, rank, shape, sizes, tensor, torch_dtype
 
 ARGUMENTS = {
     "kernel": "the kernel, as above.",
@@ -21,6 +22,10 @@ ARGUMENTS = {
     "strides: Sizes | None": "the step of the window; None: ``pool_size``.",
     "output_size": "the sizes of the result along the spatial axes, or one integer.",
     "block_size": "b, the size of a block.",
+    "kernel_size": "(h, w), the size of the window, or one integer.",
+    "dilation": "the distance between the elements of the window.",
+    "padding: Sizes": "how many zeros are put around the images.",
+    "stride": "the step of the window.",
     "x": "images (B, H, W, C).",
     "data_format: str": '"channels_last" or "channels_first".',
 }
@@ -301,3 +306,49 @@ def _image(x: TensorLike, data_format: str) -> tuple[Tensor, tuple[int, ...]]:
 
 def _as_format(x: Tensor, data_format: str) -> Tensor:
     return x if data_format == "channels_last" else x.permute(0, 3, 1, 2)
+
+
+@operation()
+def unfold(x: TensorLike, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
+    """Return the windows over images as columns: (B, C, H, W) -> (B, C · h · w, positions).
+
+    Args:
+        x: images (B, C, H, W), channels first.
+
+    >>> unfold([[[[1, 2], [3, 4]]]], (1, 2))
+    tensor([[[1, 3],
+             [2, 4]]], dtype=torch.int32)
+    """
+    check_rank(tensor(x), (4,), "(B, C, H, W)")
+    return _folded(F.unfold, x, padding, stride, kernel_size, dilation)
+
+
+@operation()
+def fold(
+    x: TensorLike, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
+) -> Tensor:
+    """Return images in which columns are added at the positions of their windows: (B, C · h · w, positions) -> (B, C, H, W).
+
+    Args:
+        x: the columns, as ``unfold`` returns them.
+        output_size: (H, W), the size of the images.
+
+    >>> fold([[[1, 3], [2, 4]]], (2, 2), (1, 2))
+    tensor([[[[1, 2],
+              [3, 4]]]], dtype=torch.int32)
+    """
+    check_rank(tensor(x), (3,), "(B, C · h · w, positions)")
+    return _folded(F.fold, x, padding, stride, output_size, kernel_size, dilation)
+
+
+def _folded(function: Callable[..., Tensor], x: TensorLike, padding: Sizes, stride: Sizes, *given: Sizes) -> Tensor:
+    """Return what a function of torch's over the windows of images gives, of integers as well."""
+    x, kind = tensor(x), dtype(tensor(x))
+    made = [per_axis(each, 2, "a size") for each in given]
+    found = function(
+        x if is_float(kind) else x.to(torch.float64),
+        *made,
+        per_axis(padding, 2, "padding", least=0),
+        per_axis(stride, 2, "stride"),
+    )
+    return found if is_float(kind) else found.to(torch_dtype(kind))

@@ -6,7 +6,7 @@ from anabranch import config, runtime
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic, Weight, rules
-from anabranch.graph.facts import pointwise
+from anabranch.graph.facts import last, pointwise
 from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
@@ -53,6 +53,21 @@ def copy(x: TensorLike) -> Tensor:
     tensor([-1.5000,  0.0000,  2.0000])
     """
     return torch.clone(tensor(x))
+
+
+@operation(mask=last)
+def view(x: TensorLike, dtype: str | None = None) -> Tensor:
+    """Return the bits of x read as another dtype, along a last axis of another size where this has more bits or fewer.
+
+    Args:
+        x: the input, of any shape.
+        dtype: the dtype of the result; None: that of x.
+
+    >>> view([1.0], "int32")
+    tensor([1065353216], dtype=torch.int32)
+    """
+    x = tensor(x)
+    return x if dtype is None else x.contiguous().view(torch_dtype(dtype))
 
 
 # What a tensor is
@@ -317,6 +332,32 @@ def logspace(
     """
     num = number_of("num", num, 0)
     made = torch.pow(base, _line(*float_pair(start, stop), num, endpoint, axis))
+    return made if dtype is None else made.to(torch_dtype(dtype))
+
+
+@operation()
+def geomspace(
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, dtype: str | None = None, axis: int = 0
+) -> Tensor:
+    """Return ``num`` values from ``start`` to ``stop``, each the same multiple of the one before.
+
+    Args:
+        start: the first value, not 0.
+        stop: the last value, of the same sign, or the end where ``endpoint`` is False.
+        axis: where the new axis is.
+
+    >>> geomspace(1.0, 8.0, 4)
+    tensor([1., 2., 4., 8.])
+    """
+    num = number_of("num", num, 0)
+    first, last = float_pair(start, stop)
+    sign = torch.sign(first)
+    made = torch.exp2(_line(torch.log2(first * sign), torch.log2(last * sign), num, endpoint, -1)) * sign.unsqueeze(-1)
+    place = torch.arange(num, device=runtime.device())
+    made = torch.where(place == 0, first.unsqueeze(-1), made)
+    if endpoint and num > 1:
+        made = torch.where(place == num - 1, last.unsqueeze(-1), made)
+    made = torch.movedim(made, -1, one_axis(axis, rank(made)))
     return made if dtype is None else made.to(torch_dtype(dtype))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anabranch import runtime
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, OutOfRangeError
 from anabranch.graph import rules
-from anabranch.graph.facts import along, taken
+from anabranch.graph.facts import along, dropped, taken
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Key, Tensor, TensorLike
@@ -15,9 +15,12 @@ from anabranch.ops._values import (
     check_numbers,
     check_rank,
     common,
+    floats,
+    number_of,
     one_axis,
     one_of,
     rank,
+    shape,
     sizes,
     tensor,
     whole,
@@ -134,6 +137,108 @@ def _ordered(x: TensorLike, axis: int | None) -> tuple[Tensor, Tensor]:
     x = tensor(x)
     x, place = (x.reshape(-1), 0) if axis is None else (x, one_axis(axis, rank(x)))
     return torch.sort(x, dim=place, stable=True)
+
+
+@operation(rules.partitioned, along())
+def argpartition(x: TensorLike, kth: int, axis: int | None = -1) -> Tensor:
+    """Return indices that put the element which is ``kth`` in order there, smaller ones before it, greater ones behind; int32.
+
+    Args:
+        kth: the position, which is in order afterwards; negative ones count from the end.
+
+    >>> argpartition([3.0, 1.0, 2.0], 0)
+    tensor([1, 2, 0], dtype=torch.int32)
+    """
+    found = _ordered(x, axis)[1]
+    place = 0 if axis is None else one_axis(axis, rank(found))
+    size = shape(found)[place]
+    if size is not None and not -size <= number_of("kth", kth) < size:
+        raise OutOfRangeError(f"There is no position {kth} among {size}.", expected=f"{-size} to {size - 1}", got=f"kth={kth}")
+    return found.to(torch.int32)
+
+
+@operation(rules.unique, dropped)
+def unique(
+    x: TensorLike, sorted: bool = True, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
+    axis: int | None = None, size: int | None = None, fill_value: float | None = None,
+) -> Tensor | tuple[Tensor, ...]:  # fmt: skip
+    """Return the elements that differ, or the slices along an axis that do.
+
+    Args:
+        sorted: whether they ascend.
+        return_index: whether the index of the first of each is returned too.
+        return_inverse: whether the position of each element of x among them is returned too.
+        return_counts: whether it is returned how often each occurs, too.
+        size: how many are returned, the others left out; None: all of them.
+        fill_value: what fills up to ``size``; None: 0.
+
+    >>> unique([3, 1, 1], return_counts=True)
+    (tensor([1, 3], dtype=torch.int32), tensor([2, 1], dtype=torch.int32))
+    """
+    x = tensor(x)
+    place = 0 if axis is None else one_axis(axis, rank(x))
+    found, inverse, counts = torch.unique(
+        x, sorted, return_inverse=True, return_counts=True, dim=None if axis is None else place
+    )
+    results = [_of_size(found, place, size, fill_value or 0)]
+    if return_index:
+        flat = inverse.reshape(-1)
+        first = torch.zeros_like(counts).scatter_reduce(
+            0, flat, torch.arange(flat.shape[0], device=flat.device), "amin", include_self=False
+        )
+        results.append(_of_size(first, 0, size, 1).to(torch.int32))
+    if return_inverse:
+        results.append(inverse.to(torch.int32))
+    if return_counts:
+        results.append(_of_size(counts, 0, size, 0).to(torch.int32))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _of_size(found: Tensor, place: int, size: int | None, fill_value: float) -> Tensor:
+    """Return the first elements along an axis, filled up where there are fewer."""
+    if size is None:
+        return found
+    wanted = number_of("size", size, 0)
+    rest = sizes(found)[place + 1 :]
+    filling = (
+        torch.full_like(found.narrow(place, 0, 1), fill_value) if found.numel() else found.new_full((1, *rest), fill_value)
+    )
+    return torch.cat([found, filling.repeat_interleave(wanted, place)], place).narrow(place, 0, wanted)
+
+
+@operation(mask=dropped)
+def histogram(x: TensorLike, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
+    """Return how many elements are in each of the bins of one width, and the borders of these: (n,) -> (bins,), (bins + 1,).
+
+    Args:
+        x: a vector (n,).
+        bins: how many bins.
+        range: the least and the greatest border, between which is counted; None: the least and the greatest element.
+
+    >>> histogram([1.0, 2.0, 3.0, 3.0], 2)
+    (tensor([1., 3.]), tensor([1., 2., 3.]))
+    """
+    x = floats(x)
+    check_rank(x, (0, 1), "(n,)")
+    x, count = x.reshape(-1), number_of("bins", bins, 1)
+    if range is not None:
+        low, high = (torch.full_like(x[:1].sum(), border) for border in _borders(range))
+    elif shape(x) == (0,):
+        low, high = torch.zeros_like(x.sum()), torch.ones_like(x.sum())
+    else:
+        low, high = x.min(), x.max()
+    half = torch.where(low == high, 0.5, 0.0).to(x)
+    steps = runtime.create(torch.arange, count + 1, device=x.device) / count
+    borders = torch.lerp((low - half).expand(count + 1), (high + half).expand(count + 1), steps.to(x))
+    inside = (x >= borders[0]) & (x <= borders[-1])
+    which = torch.searchsorted(borders, x, right=True).clamp(1, count) - 1
+    return torch.zeros_like(borders[:-1]).index_add(0, which, inside.to(x)), borders
+
+
+def _borders(range: Sequence[float]) -> Sequence[float]:
+    if len(range) != 2 or range[1] < range[0]:
+        raise ArgumentError("range must be two ascending numbers.", got=repr(range))
+    return range
 
 
 @operation()

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Callable, Sequence
 
+from anabranch import _tree
+from anabranch._arguments import checked
 from anabranch._errors import ArgumentError
+from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation, public_functions
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
-from anabranch.ops._values import common, floats, one_of, rank, some_axes
+from anabranch.ops._values import check_rank, common, floats, one_of, rank, some_axes, tensor
 
+Nest = _tree.Nest
 ARGUMENTS = {
     "x": "the matrices (…, n, n).",
     "a": "the matrices (…, n, n).",
@@ -147,6 +153,98 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     """
     found = torch.linalg.eigh(floats(x))
     return found[0], found[1]
+
+
+@operation()
+def eig(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues of square matrices, complex and in no order, and the eigenvectors as columns.
+
+    >>> eig([[2.0, 0.0], [0.0, 4.0]])[0]
+    tensor([2.+0.j, 4.+0.j])
+    """
+    found = torch.linalg.eig(floats(x))
+    return found[0], found[1]
+
+
+@operation()
+def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
+    """Return the inverse of L · Lᵀ, given L.
+
+    Args:
+        x: the factors L (…, n, n), as ``cholesky`` returns them.
+        upper: whether the factors are Lᵀ.
+
+    >>> cholesky_inverse([[2.0]])
+    tensor([[0.2500]])
+    """
+    return torch.cholesky_inverse(floats(x), upper=upper)
+
+
+@operation()
+def lu_factor(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return L and U with P · L · U = x in one matrix, without L's ones, and the row each row was exchanged with.
+
+    Args:
+        x: the matrices (…, n, m).
+
+    >>> lu_factor([[1.0, 2.0], [4.0, 4.0]])
+    (tensor([[4.0000, 4.0000],
+            [0.2500, 1.0000]]), tensor([1, 1], dtype=torch.int32))
+    """
+    found = torch.linalg.lu_factor(floats(x))
+    return found[0], found[1] - 1
+
+
+@operation()
+def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> Tensor:
+    """Return the x of least norm that minimizes |a · x - b|².
+
+    Args:
+        a: a matrix (m, n).
+        b: the right-hand side (m,) or (m, k).
+        rcond: singular values below this fraction of the greatest count as 0; None: the rounding error of a's dtype.
+
+    >>> lstsq([[1.0], [1.0]], [1.0, 3.0]).round(decimals=4)
+    tensor([2.])
+    """
+    a, b = common(floats(a), floats(b))
+    check_rank(a, (2,), "(m, n)", "a")
+    vector = check_rank(b, (1, 2), "(m,) or (m, k)", "b") == 1
+    found = torch.linalg.pinv(a, rtol=rcond) @ (b.unsqueeze(-1) if vector else b)  # CUDA's lstsq needs full rank
+    return found.squeeze(-1) if vector else found
+
+
+@operation()
+def matrix_rank(x: TensorLike, tol: float | None = None) -> Tensor:
+    """Return the rank, the number of singular values above ``tol``: (…, n, m) -> (…), int32.
+
+    Args:
+        x: the matrices (…, n, m).
+        tol: the bound; None: it follows from the greatest singular value and the sizes.
+
+    >>> matrix_rank([[1.0, 2.0], [2.0, 4.0]])
+    tensor(1, dtype=torch.int32)
+    """
+    return torch.linalg.matrix_rank(floats(x), atol=tol).to(torch.int32)
+
+
+@checked
+@documented
+def jvp(fun: Callable[..., Nest], primals: Sequence[Nest], tangents: Sequence[Nest], has_aux: bool = False) -> tuple[Nest, ...]:
+    """Return ``fun(*primals)`` and its derivative in the direction of ``tangents``, computed forward.
+
+    Args:
+        fun: the function.
+        primals: its arguments.
+        tangents: the direction, of the shapes of ``primals``.
+        has_aux: whether ``fun`` returns a pair, the second of which is not differentiated and returned last.
+
+    >>> jvp(torch.square, (3.0,), (1.0,))
+    (tensor(9.), tensor(6.))
+    """
+    points, directions = (tuple(_tree.map_leaves(tensor, tuple(each))) for each in (primals, tangents))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # torch's own, of torch.jit.script
+        return torch.func.jvp(fun, points, directions, has_aux=has_aux)
 
 
 @operation()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from anabranch import runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import rules
-from anabranch.graph.facts import product
+from anabranch.graph.facts import dropped, product
+from anabranch.graph.rules import is_float
 from anabranch.graph.shapes import same
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
@@ -19,6 +20,7 @@ from anabranch.ops._values import (
     floats,
     number_of,
     one_axis,
+    one_of,
     rank,
     shape,
     sizes,
@@ -142,7 +144,7 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: object) -> Tensor:
                 f"{letters!r} names {len(letters)} axes.", expected=f"as many as of {shape(x)}", got=repr(subscripts)
             )
     kind = dtype(made[0])
-    if "float" in kind:
+    if is_float(kind):
         return torch.einsum(subscripts, *made)
     return torch.einsum(subscripts, *(x.to(_wide(kind)) for x in made)).to(torch_dtype(kind))
 
@@ -169,6 +171,58 @@ def cross(x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axis
     more = rank(x1) - rank(x2)
     found = torch.linalg.cross(a[(None,) * max(-more, 0)], b[(None,) * max(more, 0)], dim=-1)
     return torch.movedim(found, -1, last)
+
+
+@operation(mask=dropped)
+def corrcoef(x: TensorLike) -> Tensor:
+    """Return the correlation of each two rows: (n, m) -> (n, n); of one row 1.
+
+    >>> corrcoef([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    x = tensor(x)
+    vector = check_rank(x, (1, 2), "(n, m) or (m,)") == 1
+    rows = x.to(torch.float64) if dtype(x) == "int64" else floats(x)
+    rows = rows.unsqueeze(0) if vector else rows
+    rows = rows - rows.mean(1, keepdim=True)
+    products = rows @ torch.conj_physical(rows).transpose(0, 1)
+    lengths = torch.sqrt(torch.diagonal(products))
+    found = products / lengths / lengths.unsqueeze(1)
+    found = found if "complex" in dtype(x) else found.clamp(-1, 1)
+    return found[0, 0] if vector else found
+
+
+@operation(mask=dropped)
+def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
+    """Return the cross-correlation of two vectors: Σₙ x1[n + k] · x2[n].
+
+    Args:
+        x1: a vector (n,).
+        x2: a vector (m,).
+        mode: "valid": where one covers the other, |n - m| + 1 values; "same": the middle max(n, m); "full": all n + m - 1.
+
+    >>> correlate([1.0, 2.0, 3.0], [0.0, 1.0, 0.5])
+    tensor([3.5000])
+    """
+    x1, x2 = common(x1, x2)
+    check_rank(x1, (1,), "(n,)", "x1")
+    check_rank(x2, (1,), "(m,)", "x2")
+    (n,), (m,), kind = shape(x1), shape(x2), dtype(x1)
+    if n is None or m is None:
+        raise ArgumentError(
+            "correlate needs vectors of known lengths.", got=f"({n},), ({m},)", repair="Input(batch_shape=(n,))"
+        )
+    if not n or not m:
+        raise ArgumentError("correlate needs a value in each vector at least.", got=f"({n},), ({m},)")
+    wide = kind if kind in ("float64", "float16", "bfloat16") else "float64" if kind == "int64" else "float32"
+    first, second = x1.to(torch_dtype(wide)), x2.to(torch_dtype(wide))
+    found = torch.conv1d(first[None, None], second[None, None], padding=m - 1)[0, 0]
+    least, most = sorted((n, m))
+    start = {"full": 0, "same": (least - 1) // 2 if n >= m else least // 2, "valid": least - 1}
+    length = {"full": n + m - 1, "same": most, "valid": most - least + 1}
+    one_of("mode", mode, ("valid", "same", "full"))
+    return found[start[mode] : start[mode] + length[mode]]
 
 
 @operation()
@@ -210,7 +264,7 @@ def _factors(*given: TensorLike) -> list[Tensor]:
 def _product(function: Callable[..., Tensor], x1: TensorLike, x2: TensorLike) -> Tensor:
     x1, x2 = common(x1, x2)
     kind = dtype(x1)
-    if "float" in kind:
+    if is_float(kind):
         return function(x1, x2)
     wide = _wide(kind)
     return function(x1.to(wide), x2.to(wide)).to(torch_dtype(kind))

@@ -268,7 +268,7 @@ def _run_in(
         if not isinstance(leaf, Tensor):
             return as_constant(leaf) if isinstance(leaf, torch.Tensor) else leaf
         lengths = sizes.of(number, leaf.shape)
-        cast = own and ("float" in leaf.dtype or not layer.takes_integers)
+        cast = own and "complex" not in leaf.dtype and ("float" in leaf.dtype or not layer.takes_integers)
         value = torch.ones(lengths, dtype=dtype_of(own if cast else leaf.dtype), device=device())
         if leaf.masked:
             edges.append((value, torch.ones(lengths[: leaf.mask_axes], dtype=torch.bool, device=device())))

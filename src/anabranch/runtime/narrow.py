@@ -21,8 +21,8 @@ def is_narrow(array: np.ndarray[Any, Any]) -> bool:
 
 
 def holds_numbers(array: np.ndarray[Any, Any]) -> bool:
-    """Return whether an array has a type that a tensor can have: booleans, integers, floats, these too."""
-    return array.dtype.kind in "biuf" or is_narrow(array)
+    """Return whether an array has a type that a tensor can have: booleans, integers, floats, complex, these too."""
+    return array.dtype.kind in "biufc" or is_narrow(array)
 
 
 def from_array(array: np.ndarray[Any, Any]) -> torch.Tensor:
