@@ -12,7 +12,7 @@ def transformed(x: object) -> tuple[Spec, Spec] | None:
     return None if part is None else (part, part)
 
 
-def halved(x: Array, fft_length: object = None) -> tuple[Spec, Spec] | None:
+def halved(x: Array, fft_length: int | None = None) -> tuple[Spec, Spec] | None:
     """Say that n real values give n // 2 + 1 complex ones."""
     known = as_float(x)
     if known is None or not x.shape or not _is_length(fft_length):
@@ -21,13 +21,13 @@ def halved(x: Array, fft_length: object = None) -> tuple[Spec, Spec] | None:
     return part, part
 
 
-def restored(x: object, fft_length: object = None) -> Answer:
+def restored(x: object, fft_length: int | None = None) -> Answer:
     """Say that n complex values give 2 · (n - 1) real ones."""
     part = _part(x)
     if part is None or not part.shape or not _is_length(fft_length):
         return None
     bins = part.shape[-1]
-    size = fft_length if isinstance(fft_length, int) else None if bins is None else 2 * (bins - 1)
+    size = fft_length if fft_length is not None else None if bins is None else 2 * (bins - 1)
     return Spec((*part.shape[:-1], size), part.dtype)
 
 

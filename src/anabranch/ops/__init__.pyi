@@ -329,7 +329,7 @@ from .normalizing import (
     psnr as psnr,
     rms_normalization as rms_normalization,
 )
-from .polar import (
+from .phases import (
     polar as polar,
 )
 from .rearranging import (

@@ -113,7 +113,8 @@ def stft(
     several = rank(wide) > 2
     flat = wide.flatten(0, -2) if several else wide
     found = torch.stft(flat, size, step, sequence_length, made, center=center, return_complex=True).transpose(-1, -2)
-    return _parted(found.unflatten(0, sizes(wide)[:-1]) if several else found, dtype(x))
+    found = found.reshape((*sizes(wide)[:-1], *sizes(found)[-2:])) if several else found
+    return _parted(found, dtype(x))
 
 
 @operation(mask=last_two)

@@ -63,7 +63,7 @@ def _applied(f: Callable[..., tuple[Nest, Callable[..., Nest]]], leaves: list[to
             saved: Sequence[torch.Tensor] = context.saved_tensors  # type: ignore[attr-defined]  # torch does not type it
             return _gradients(form[1], _tree.fill(args, saved), upstream)
 
-    results = Custom.apply(*leaves)
+    results = Custom.apply(*leaves)  # type: ignore[no-untyped-call]  # untyped in torch
     return _tree.fill(form[0], results)
 
 

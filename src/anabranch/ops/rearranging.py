@@ -106,6 +106,6 @@ def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> Tensor:
                 others = math.prod(axes_lengths[each] for each in group if each != name)
                 lengths[name] = size if others == 1 else size // others
     if any(len(group) != 1 for group in recipe.before):
-        x = x.reshape([lengths[name] for name in recipe.names])  # type: ignore[arg-type]  # all are known now
+        x = x.reshape([lengths[name] for name in recipe.names])  # type: ignore[misc]  # all are known now
     x = x.permute([recipe.names.index(name) for group in recipe.after for name in group])
-    return x.reshape([_joined(lengths, group) for group in recipe.after]) if recipe.joins else x  # type: ignore[arg-type]  # as above
+    return x.reshape([_joined(lengths, group) for group in recipe.after]) if recipe.joins else x  # type: ignore[misc]  # as above
