@@ -342,7 +342,7 @@ def geomspace(
     """Return ``num`` values from ``start`` to ``stop``, each the same multiple of the one before.
 
     Args:
-        start: the first value, not 0.
+        start: where values begin, not 0.
         stop: the last value, of the same sign, or the end where ``endpoint`` is False.
         axis: where the new axis is.
 

@@ -137,16 +137,14 @@ def istft(
     real = "float64" if dtype(joined) == "complex128" else "float32"
     made = _window(window, sequence_length, size, real)
     frames = torch.fft.irfft(joined.reshape((-1, *sizes(joined)[-2:])), size)
-    if sequence_length == size and center and window is not None:
-        count = sizes(frames)[1]
-        found = _added(frames * made, step) / _added(made.square().expand(1, count, size), step)
+    start, end = (size // 2, -(size // 2) or None) if center else (0, None)
+    end = end if length is None else start + length
+    if sequence_length == size and center and window is not None:  # divided by what the squared windows add up to there
+        counted = _added(made.square().expand(1, sizes(frames)[1], size), step)
+        found = _added(frames * made, step)[:, start:end] / counted[:, start:end]
     else:
-        found = _added(frames * _share(made, sequence_length, size, step), step)
-    found = found[:, size // 2 :] if center else found
-    if length is not None:
-        found = F.pad(found, (0, length))[:, :length]
-    elif center:
-        found = found[:, : -(size // 2) or None]
+        found = _added(frames * _share(made, sequence_length, size, step), step)[:, start:end]
+    found = found if length is None else F.pad(found, (0, length))[:, :length]
     batch = sizes(joined)[:-2]
     found = found.reshape((*batch, found.shape[-1])) if rank(joined) != 3 else found
     return found.to(torch_dtype(kind))

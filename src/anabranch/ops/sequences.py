@@ -11,7 +11,7 @@ from anabranch.graph.facts import dropped
 from anabranch.graph.records import Spec
 from anabranch.graph.rules import Array, as_float
 from anabranch.ops._public import operation
-from anabranch.ops._torch import F, torch
+from anabranch.ops._torch import F, fakes, torch
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import check_numbers, check_rank, dtype, floats, number_of, one_of, shape, sizes, tensor
 
@@ -55,6 +55,8 @@ def ctc_loss(
     if None not in (batches := (shape(labels)[0], shape(logits)[0])) and batches[0] != batches[1]:
         raise ShapeError("target and output have different batches.", got=f"{shape(labels)} and {shape(logits)}")
     steps = torch.log_softmax(logits.to(torch.float64 if dtype(logits) == "float64" else torch.float32), -1).transpose(0, 1)
+    if isinstance(steps, fakes.FakeTensor):
+        return steps[0, :, 0]  # torch looks into the lengths, which have no values; the loss has one value for each sequence
     lengths = tensor(output_length).long(), tensor(target_length).long()
     return F.ctc_loss(steps, labels.long(), *lengths, blank=number_of("mask_index", mask_index), reduction="none")
 
