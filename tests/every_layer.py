@@ -476,6 +476,7 @@ TABLES: list[Case] = [
         Case(name, name, config, [], oracle=False, reason=_TENSORFLOW)
         for name, config in (
             ("StringLookup", {"vocabulary": ["a", "b"]}), ("Hashing", {"num_bins": 3}), ("HashedCrossing", {"num_bins": 3}),
+            ("TextVectorization", {"vocabulary": ["a", "b"], "ngrams": 2}),
         )
     ),
 ]  # fmt: skip

@@ -116,6 +116,7 @@ from .separable import (
 from .tables.categories import CategoryEncoding as CategoryEncoding, Discretization as Discretization
 from .tables.hashing import HashedCrossing as HashedCrossing, Hashing as Hashing
 from .tables.lookup import IntegerLookup as IntegerLookup, StringLookup as StringLookup
+from .tables.text import TextVectorization as TextVectorization
 from .torch_module import TorchModule as TorchModule
 from .transposed import (
     Conv1DTranspose as Conv1DTranspose,

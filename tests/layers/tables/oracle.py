@@ -54,7 +54,24 @@ _INTEGERS: list[dict[str, Any]] = [
     {"vocabulary": [12, 36, 1138, 42], "output_mode": "multi_hot"},
     {"vocabulary": [12, 36], "output_mode": "count", "mask_token": 1000},
 ]
+_TEXTS: list[dict[str, Any]] = [
+    {}, {"output_sequence_length": 5}, {"max_tokens": 6, "output_sequence_length": 3}, {"standardize": None},
+    {"standardize": "lower"}, {"standardize": "strip_punctuation"}, {"split": "character", "output_sequence_length": 12},
+    {"ngrams": 2}, {"ngrams": [3], "output_sequence_length": 4}, {"ngrams": [1, 3], "output_mode": "count"},
+    {"output_mode": "multi_hot"}, {"output_mode": "count", "max_tokens": 5},
+    {"output_mode": "tf_idf"}, {"output_mode": "tf_idf", "max_tokens": 30, "pad_to_max_tokens": True},
+]  # fmt: skip
+_GIVEN_WORDS: list[dict[str, Any]] = [
+    {"vocabulary": ["fox", "dog", "the"]}, {"vocabulary": ["[UNK]", "fox"], "output_mode": "count"},
+    {"vocabulary": ["fox", "the"], "output_mode": "tf_idf", "idf_weights": [2.0, 3.0]},
+]  # fmt: skip
 CASES: list[dict[str, Any]] = [
+    *_cases("TextVectorization", TEXTS, _TEXTS, adapt=TEXTS),
+    *_cases("TextVectorization", [[text] for text in TEXTS], [{}, {"output_mode": "tf_idf"}], adapt=TEXTS),
+    *_cases("TextVectorization", TEXTS, _GIVEN_WORDS),
+    *_cases("TextVectorization", TEXTS[0], [{"vocabulary": ["fox", "the"]}]),
+    *_cases("TextVectorization", ROWS, [{"split": None}, {"split": None, "output_mode": "tf_idf"}], adapt=ROWS),
+    *_cases("TextVectorization", ROWS, [{"split": None, "ngrams": 2, "output_sequence_length": 3}], adapt=ROWS),
     *_cases("Hashing", [[word] for word in WORDS], _HASHED),
     *_cases("Hashing", NUMBERS, _HASHED_NUMBERS),
     *_cases("Hashing", [[1.5, 2.0], [-3.9, 1e6]], [{"num_bins": 100}]),
@@ -90,7 +107,10 @@ def main() -> None:
 
     found = []
     for case in CASES:
-        layer = getattr(keras.layers, case["layer"])(**case["config"])
+        config = {
+            key: tuple(value) if key == "ngrams" and isinstance(value, list) else value for key, value in case["config"].items()
+        }
+        layer = getattr(keras.layers, case["layer"])(**config)
         if "adapt" in case:
             layer.adapt(np.array(case["adapt"]))
         inputs = case["inputs"]

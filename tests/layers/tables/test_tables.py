@@ -87,6 +87,14 @@ def test_what_holds_no_strings_is_refused(data: Any, words: str) -> None:
         (lambda: layers.HashedCrossing(3)([["a"], ["b", "c"]]), "equal shapes"),
         (lambda: layers.HashedCrossing(3)(["a"]), "two features"),
         (lambda: layers.CategoryEncoding(3)([[1]], count_weights=[[1.0]]), "count_weights"),
+        (lambda: layers.TextVectorization(ragged=True), "ragged"),
+        (lambda: layers.TextVectorization(output_mode="one_hot"), "different lengths"),
+        (lambda: layers.TextVectorization(output_mode="count", output_sequence_length=3), "output_sequence_length"),
+        (lambda: layers.TextVectorization(standardize="loewr"), "lower"),
+        (lambda: layers.TextVectorization(vocabulary=["a"])([["a", "b"]]), "one a sample"),
+        (lambda: layers.TextVectorization(output_mode="count")(["b"]), "weights|vocabulary"),
+        (lambda: setattr(layers.TextVectorization(), "max_tokens", 7), "cannot change"),
+        (lambda: layers.TextVectorization.from_config({"vocabulary": "/etc/passwd"}), "names a file"),
         (lambda: layers.StringLookup.from_config({"vocabulary": "/etc/passwd"}), "names a file"),
     ],
 )
@@ -162,3 +170,49 @@ def test_discretization_learns_in_parts() -> None:
     again = layers.Discretization.from_config(layer.get_config())
     assert again.bin_boundaries == layer.bin_boundaries
     assert again.num_bins == 5
+
+
+def _upper(texts: np.ndarray) -> np.ndarray:
+    assert texts.dtype.kind == "U"
+    return np.char.upper(texts)
+
+
+def _commas(texts: np.ndarray) -> list[list[str]]:
+    return [text.split(",") for text in texts.tolist()]
+
+
+def test_functions_of_arrays_standardize_and_split() -> None:
+    layer = layers.TextVectorization(standardize=_upper, split=_commas, vocabulary=["A", "B C"])
+    assert layer(["a,b c", "b"]).tolist() == [[2, 3], [1, 0]]
+    with ab.utils.custom_object_scope({"_upper": _upper, "_commas": _commas}):
+        again = layers.TextVectorization.from_config(layer.get_config())
+    assert again(np.array([["a,b c"]])).tolist() == [[2, 3]]
+
+
+@pytest.mark.parametrize("mode", ["int", "tf_idf"])
+def test_text_in_files_copies_and_pickles(tmp_path: Path, mode: str) -> None:
+    layer = layers.TextVectorization(output_mode=mode)
+    layer.adapt(["the cat sat", "the dog"])
+    x = ab.Input((1,), dtype="string")
+    model = ab.Model(x, layer(x))
+    wanted = layer(["the dog barks"]).tolist()
+    model.save(tmp_path / "model.keras")
+    read = ab.saving.load_model(tmp_path / "model.keras")
+    for twin in (read, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), model.edit(weights="copied")):
+        assert twin.layers[1](["the dog barks"]).tolist() == wanted
+        assert twin.layers[1].get_vocabulary() == layer.get_vocabulary()
+
+
+def test_a_loader_vectorizes_text() -> None:
+    torch = pytest.importorskip("torch")
+    layer = layers.TextVectorization(vocabulary=["cat", "dog"], output_sequence_length=3)
+    data = [("the cat", 0), ("a dog", 1), ("dog cat", 1)]
+
+    def batch(items: list[tuple[str, int]]) -> tuple[Any, Any]:
+        texts, labels = zip(*items, strict=True)
+        return layer(list(texts)), torch.tensor(labels)
+
+    loader = torch.utils.data.DataLoader(data, batch_size=2, collate_fn=batch)
+    model = ab.Sequential([ab.Input((3,), dtype="int64"), layers.Embedding(4, 2), layers.Flatten(), layers.Dense(2)])
+    model.compile("sgd", ab.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert np.isfinite(model.fit(loader, verbose=0).history["loss"]).all()

@@ -105,9 +105,9 @@ def _unique(flat: Array) -> tuple[list[str], Array]:
     import numpy as np
 
     if flat.dtype.kind == "O":
-        places: dict[str, int] = {}
-        at = np.fromiter((places.setdefault(word, len(places)) for word in flat), "int64", len(flat))
-        return list(places), at
+        words = flat.tolist()
+        places: dict[str, int] = {word: number for number, word in enumerate(dict.fromkeys(words))}
+        return list(places), np.fromiter(map(places.__getitem__, words), "int64", len(words))
     known, at = np.unique(flat, return_inverse=True)
     return list(map(str, known.tolist())), at.ravel()
 

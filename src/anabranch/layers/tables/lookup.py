@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +70,9 @@ class StringLookup(OnHost, IndexLookup):
                 table[self.mask_token] = 0 if self.output_mode == "int" else DROPPED
             self._table = table
         if self.num_oov_indices == 1:
-            outside = self._masked
-            if type(words) is list:
-                return np.array([table.get(word, outside) for word in words], "int64")
-            return np.fromiter((table.get(word, outside) for word in words), "int64", count)
+            return np.fromiter(map(table.get, words, itertools.repeat(self._masked)), "int64", count)
         listed = list(words)
-        found = np.fromiter((table.get(word, -1) for word in listed), "int64", count)
+        found = np.fromiter(map(table.get, listed, itertools.repeat(-1)), "int64", count)
         unknown = np.flatnonzero(found < 0)
         if len(unknown):
             outside_words = [listed[at] for at in unknown]
@@ -82,6 +80,15 @@ class StringLookup(OnHost, IndexLookup):
                 self.refuse_outside(outside_words)
             found[unknown] = buckets(outside_words, self.num_oov_indices, self.salt) + self._masked
         return found
+
+    def positions_of_bytes(self, words: Iterable[bytes]) -> Integers:
+        """Return the position of each string in UTF-8, where one position is for all that are outside."""
+        import numpy as np
+
+        if self._bytes_table is None:
+            self.positions([], 0)
+            self._bytes_table = {str(token).encode(): position for token, position in (self._table or {}).items()}
+        return np.fromiter(map(self._bytes_table.get, words, itertools.repeat(self._masked)), "int64")
 
     def call(self, inputs: Any) -> Any:
         """Look up."""

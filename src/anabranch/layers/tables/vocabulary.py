@@ -92,6 +92,7 @@ class IndexLookup(FieldLayer):
     input_idf_weights: list[float] | None = state(init=False)
     _tokens: list[Token] | None = state(init=False)  # without special ones
     _table: dict[Token, int] | None = state(init=False)
+    _bytes_table: dict[bytes, int] | None = state(init=False)
     _keys: tuple[Integers, Integers] | None = state(init=False)  # sorted integers and their positions
     _idf: Floats | None = state(init=False)
     _counts: collections.Counter[Token] | None = state(init=False)
@@ -130,7 +131,7 @@ class IndexLookup(FieldLayer):
 
     def _changing(self, changed: Field[Any, Any], value: object) -> None:
         super()._changing(changed, value)
-        self._table = self._keys = None
+        self._table = self._bytes_table = self._keys = None
 
     # The vocabulary
 
@@ -232,7 +233,7 @@ class IndexLookup(FieldLayer):
                     expected=str(node.output_specs), got=f"{found} tokens",
                     where=f"called at {node.site}", repair="adapt before the call; or max_tokens= with pad_to_max_tokens=True",
                 )  # fmt: skip
-        self._table = self._keys = None
+        self._table = self._bytes_table = self._keys = None
         if idf is not None and self.pad_to_max_tokens and self.max_tokens is not None:
             idf = np.pad(idf, (0, max(self.max_tokens - len(idf), 0)))
         if idf is not None:
@@ -313,10 +314,14 @@ class IndexLookup(FieldLayer):
 
     def _add(self, flat: Sequence[Token], shape: tuple[int, ...]) -> None:
         length = len(flat) // shape[0] if shape[0] else 0
-        self.add_documents([flat[at : at + length] for at in range(0, len(flat), length or 1)], flat)
+        of_each = collections.Counter[Token]()
+        if self.output_mode == "tf_idf":
+            for at in range(0, len(flat), length or 1):
+                of_each.update(set(flat[at : at + length]))
+        self.add_counts(collections.Counter(flat), of_each, shape[0])
 
-    def add_documents(self, documents: Sequence[Sequence[Token]], flat: Iterable[Token]) -> None:
-        """Count the tokens of documents, ``flat`` those of all."""
+    def add_counts(self, counts: Mapping[Any, int], in_documents: Mapping[Any, int], documents: int) -> None:
+        """Add how often tokens are there, and in how many of so many documents."""
         if self._given:
             raise ArgumentError(
                 f"{self._described()} was given its vocabulary, which adapt does not replace.",
@@ -324,11 +329,10 @@ class IndexLookup(FieldLayer):
             )  # fmt: skip
         if self._counts is None:
             self._counts, self._document_counts, self._documents = collections.Counter(), collections.Counter(), 0
-        self._counts.update(flat)
-        if self.output_mode == "tf_idf" and self._document_counts is not None:
-            for document in documents:
-                self._document_counts.update(set(document))
-            self._documents += len(documents)
+        self._counts.update(counts)
+        if self._document_counts is not None:
+            self._document_counts.update(in_documents)
+        self._documents += documents
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted.
@@ -415,9 +419,13 @@ class IndexLookup(FieldLayer):
         found = kernels.encode(positions, "count" if weighted else self.output_mode, depth, dtype, like=like)
         if not weighted:
             return found
+        return found * runtime.as_tensor(self.token_weights(), self.compute_dtype)
+
+    def token_weights(self) -> Floats:
+        """Return the weight of each position, for "tf_idf"."""
         if self._idf is None:
             raise NotReadyError(f"{self._described()} has no weights yet.", repair="layer.adapt(data), or idf_weights=[…]")
-        return found * runtime.as_tensor(self._idf, self.compute_dtype)
+        return self._idf
 
     def refuse_outside(self, outside: Iterable[object]) -> None:
         """Raise for tokens outside of the vocabulary."""
