@@ -566,6 +566,40 @@ ATTENTION = [
         {"num_heads": 2, "key_dim": 3, "dropout": 0.4, "seed": 3},
         [(None, 5, 6)], positional=(0, 0), random=True,
     ),
+    Case(
+        "GroupQueryAttention", "GroupQueryAttention", {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
+        [(None, 5, 6)], positional=(0, 0), extra={"use_causal_mask": True}, unknown=[[(None, None, 6)]],
+    ),
+    Case(
+        "GroupQueryAttention across, with scores", "GroupQueryAttention",
+        {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 1, "use_gate": True}, [(None, 5, 6), (None, 3, 6)],
+        positional=(0, 1), extra={"return_attention_scores": True},
+    ),
+    Case(
+        "GroupQueryAttention dropout", "GroupQueryAttention",
+        {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2, "dropout": 0.4, "seed": 2}, [(None, 5, 6)],
+        positional=(0, 0), random=True,
+    ),
+    Case("Attention", "Attention", {}, [(None, 5, 6), (None, 4, 6)], unknown=[[(None, None, 6), (None, None, 6)]]),
+    Case("Attention scaled, keys", "Attention", {"use_scale": True}, [(None, 5, 6), (None, 4, 3), (None, 4, 6)]),
+    Case(
+        "Attention scores, causal", "Attention", {"use_scale": True}, [(None, 5, 6), (None, 4, 6)],
+        extra={"return_attention_scores": True, "use_causal_mask": True},
+    ),
+    Case("Attention concat", "Attention", {"score_mode": "concat", "use_scale": True}, [(None, 5, 6), (None, 4, 6)]),
+    Case("Attention dropout", "Attention", {"dropout": 0.4, "seed": 1}, [(None, 5, 6), (None, 4, 6)], random=True),
+    Case(
+        "AdditiveAttention", "AdditiveAttention", {}, [(None, 5, 6), (None, 4, 6)],
+        unknown=[[(None, None, 6), (None, None, 6)]],
+    ),
+    Case(
+        "AdditiveAttention causal", "AdditiveAttention", {"use_scale": False}, [(None, 5, 6), (None, 4, 6)],
+        extra={"use_causal_mask": True},
+    ),
+    Case(
+        "AdditiveAttention dropout", "AdditiveAttention", {"dropout": 0.4, "seed": 1}, [(None, 5, 6), (None, 4, 6)],
+        random=True,
+    ),
 ]  # fmt: skip
 
 CASES = [

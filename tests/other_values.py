@@ -66,6 +66,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "crop_to_aspect_ratio": (True,), "pad_to_aspect_ratio": (True,), "antialias": (With(True, {"height": 2, "width": 2}),),
     "equation": ("abc,cde->abed",), "bias_axes": (None,), "num_heads": (3,), "key_dim": (5,), "value_dim": (5,),
     "dropout": (0.6,),     "sliding_window": (1,), "attention_axes": (2, 1), "use_gate": (True, False),
+    "head_dim": (5,), "num_query_heads": (8,), "num_key_value_heads": (4, 1),
+    "use_scale": (True, False), "score_mode": ("concat", "dot"),
     "flash_attention": (With(True, {"dropout": 0.5}),), "gptq_unpacked_column_size": (4,),
     "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (4,), "quantization_config": ({"mode": "int8"},),
 }  # fmt: skip
@@ -188,7 +190,10 @@ REFUSED: dict[tuple[str, str], str] = {
         for name in ("lora_rank", "lora_alpha", "quantization_config")
     },
     ("EinsumDense", "gptq_unpacked_column_size"): "not there yet",
-    ("MultiHeadAttention", "flash_attention"): "it goes with no dropout, and changes nothing else",
+    **{
+        (f"{kind}Attention", "flash_attention"): "it goes with no dropout, and changes nothing else"
+        for kind in ("MultiHead", "GroupQuery")
+    },
     ("LayerNormalization", "rms_scaling"): "not there yet",
     **{(kind, "sparse"): "tensors are dense" for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
     ("IntegerLookup", "vocabulary_dtype"): "there is one type",

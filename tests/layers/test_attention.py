@@ -12,7 +12,7 @@ from devices import allclose, tolerated
 
 import anabranch as ab
 from anabranch import Model, config, engine, layers, runtime
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 
 IDS = np.array([[5, 3, 2, 0, 0], [6, 6, 6, 1, 0], [4, 1, 1, 2, 7]], "int32")
 OTHER = np.array([[5, 3, 0, 0], [6, 6, 6, 1], [4, 1, 1, 0]], "int32")
@@ -227,3 +227,65 @@ def test_initial_values_spread_as_in_keras(keras: Any) -> None:
     mine, other = (np.asarray(layer.get_weights()[0]) for layer in (ours, theirs))
     assert mine.std() == pytest.approx(other.std(), rel=0.05)
     assert mine.std() == pytest.approx((2 / 40) ** 0.5, rel=0.05)
+
+
+# Attention without heads
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("Attention", {}), ("Attention", {"score_mode": "concat", "use_scale": True}), ("AdditiveAttention", {})],
+)
+def test_plain_attention_with_masks_as_in_keras(keras: Any, name: str, config: dict[str, Any], causal: bool) -> None:
+    def make(k: Any) -> Any:
+        source, target = k.Input((None,), dtype="int32"), k.Input((None,), dtype="int32")
+        embedding = k.layers.Embedding(8, 6, mask_zero=True)
+        layer = getattr(k.layers, name)(**config)
+        return k.Model([source, target], layer([embedding(source), embedding(target)], use_causal_mask=causal))
+
+    ours, theirs = make(ab), make(keras)
+    _same_weights(ours, theirs)
+    found, expected = ours([IDS, OTHER]), theirs([IDS, OTHER])
+    assert allclose(found, expected, atol=tolerated(1e-5))
+    assert np.array_equal(found._keras_mask.cpu(), REAL)
+    assert found[0, 3].eq(0).all(), "padding gives zeros"
+
+
+def test_plain_attention_takes_lists_alone() -> None:
+    x = ab.Input((5, 6))
+    layer = layers.Attention()
+    with pytest.raises(ShapeError, match="takes a list"):
+        layer(x)
+    layer([x, x])
+    with pytest.raises(ArgumentTypeError, match="takes a list"):
+        layer(x)
+    with pytest.raises(ShapeError, match="query, value"):
+        layers.Attention()([x])
+    with pytest.raises(ShapeError, match="one number of channels"):
+        layers.Attention()([x, ab.Input((4, 3))])
+
+
+def test_grouped_heads_share_keys_and_values() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    grouped = layers.GroupQueryAttention(4, 4, 2)
+    many = layers.MultiHeadAttention(4, 4)
+    grouped.build(x.shape, x.shape)
+    many.build(x.shape, x.shape)
+    for mine, other in zip(grouped.weights, many.weights, strict=True):
+        values = mine.numpy()
+        other.assign(values.repeat(2, -2) if values.shape != other.shape else values)
+    assert allclose(grouped(x, x), many(x, x), atol=tolerated(1e-6))
+    with pytest.raises(ArgumentError, match="must divide"):
+        layers.GroupQueryAttention(4, 3, 2)
+
+
+def test_grouped_attention_is_in_files_under_keras_name(keras: Any) -> None:
+    x = ab.Input((5, 8))
+    layer = layers.GroupQueryAttention(4, 4, 2)
+    assert ab.Model(x, layer(x, x)).layers[-1].name == "grouped_query_attention"
+    theirs = keras.layers.deserialize(layers.serialize(layer))
+    assert type(theirs) is keras.layers.GroupQueryAttention
+    again = layers.deserialize(keras.layers.serialize(theirs))
+    assert isinstance(again, layers.GroupQueryAttention)
+    assert again.num_key_value_heads == 2

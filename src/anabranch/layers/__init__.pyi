@@ -1,5 +1,7 @@
 from .activation import ELU as ELU, LeakyReLU as LeakyReLU, PReLU as PReLU, ReLU as ReLU, Softmax as Softmax
+from .attention.grouped_query import GroupQueryAttention as GroupQueryAttention
 from .attention.multi_head import MultiHeadAttention as MultiHeadAttention
+from .attention.plain import AdditiveAttention as AdditiveAttention, Attention as Attention
 from .base import Layer as Layer
 from .convolutional import Conv1D as Conv1D, Conv2D as Conv2D, Conv3D as Conv3D
 from .core import (

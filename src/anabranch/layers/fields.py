@@ -305,7 +305,7 @@ class FieldLayer(Layer, Configurable):
         return str(self.made_at)
 
     def _changing(self, changed: Field[Any, Any], value: object) -> None:
-        if changed.fixed and self.weights and value != getattr(self, changed.name):
+        if changed.fixed and (self.weights or (self.built and self.makes_weights)) and value != getattr(self, changed.name):
             raise ArgumentError(
                 f"{changed.name} of {self._described()} cannot change: its weights were made by it.",
                 expected=f"{changed.name}={getattr(self, changed.name)!r}", got=shown(value),

@@ -11,6 +11,7 @@ from anabranch.graph.records import item_bytes
 from anabranch.insight.costs.layer_rules import activated, cast
 from anabranch.insight.costs.work import Call, Stage, elements, rule
 from anabranch.layers.attention.heads import Attending
+from anabranch.layers.attention.plain import Weighing
 
 if TYPE_CHECKING:
     from anabranch.layers import EinsumDense
@@ -63,3 +64,22 @@ def attention(call: Call) -> list[Stage]:
     wide = elements(call.outputs[0])
     per_row = heads * value_size
     return [*stages, Stage(wide * per_row, wide * layer.use_bias, wide * item, weights=True)]
+
+
+@rule(Weighing)
+def plain_attention(call: Call) -> list[Stage]:
+    """Compare queries with keys, weigh the values."""
+    layer: Weighing = call.operation
+    query, value = call.inputs[:2]
+    width = query.shape[-1] or 0
+    pairs = elements(query) // (width or 1) * (value.shape[-2] or 0)
+    output = call.outputs[0]
+    item, size, summed = item_bytes(output.dtype), elements(output) * item_bytes(output.dtype), pairs * (value.shape[-1] or 0)
+    scaled = [Stage(0, elements(query), elements(query) * item, weights=True)] * bool(layer.weights)
+    if layer.is_product() and len(call.outputs) == 1:
+        return [*scaled, Stage(pairs * width + summed, 3 * pairs, size, "both")]
+    if layer.is_product():
+        compared = Stage(pairs * width, 3 * pairs, pairs * item, "both")
+    else:
+        compared = Stage(0, 3 * pairs * width + 3 * pairs, pairs * width * item, "output", extra=pairs * item)
+    return [*scaled, compared, Stage(summed, 0, size, "both")]

@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Proxy
 
+from anabranch.graph import Weight
 from anabranch.ops._kernels.noise import dropout
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import create
+from anabranch.runtime.weights import native
 
 
 class Noise(NamedTuple):
@@ -61,7 +63,36 @@ def masked_scores(logits: Tensor, *masks: Tensor | None) -> Tensor:
 
 def attend_by(scores: Tensor, value: Tensor, noise: Noise) -> Tensor:
     """Return the means of values by their weights, some of which are dropped."""
-    return torch.matmul(dropout(scores, noise.rate, None, noise.generator) if noise.rate else scores, value)
+    return torch.matmul(dropped(scores, noise), value)
+
+
+def dropped(scores: Tensor, noise: Noise) -> Tensor:
+    """Return weights, some of which are 0."""
+    return dropout(scores, noise.rate, None, noise.generator) if noise.rate else scores
+
+
+def attend_single(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None, causal: bool, noise: Noise) -> Tensor:
+    """Return softmax(query · keyᵀ) · value: (…, T, D), (…, S, D), (…, S, V) -> (…, T, V)."""
+    q, k, v = (x.unsqueeze(-3) for x in (query, key, value))
+    seen = None if mask is None else mask.unsqueeze(-3)
+    return attend(q, k, v, mask=seen, causal=causal, scale=1.0, noise=noise).squeeze(-3)
+
+
+def products(query: Tensor, key: Tensor) -> Tensor:
+    """Return query · keyᵀ: (…, T, D), (…, S, D) -> (…, T, S)."""
+    return torch.matmul(query, key.transpose(-2, -1))
+
+
+def summed_tanh(query: Tensor, key: Tensor, *, inside: Weight | None = None, outside: Weight | None = None) -> Tensor:
+    """Return Σ outside · tanh(inside · (query + key)): (…, T, D), (…, S, D) -> (…, T, S)."""
+    found = query.unsqueeze(-2) + key.unsqueeze(-3)
+    found = torch.tanh(found if inside is None else times(found, inside))
+    return (found if outside is None else times(found, outside)).sum(-1)
+
+
+def times(x: Tensor, factor: Weight) -> Tensor:
+    """Return ``x`` times a weight that broadcasts."""
+    return x * native(factor)
 
 
 def earlier(query: Tensor, key: Tensor) -> Tensor:
