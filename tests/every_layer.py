@@ -31,6 +31,7 @@ class Case:
         gradient: whether gradients are compared (not for integer inputs, or functions without one).
         training_state: compare output and weights after a call in training mode with Keras's.
         random: the result in training mode differs from call to call.
+        still: the result in training mode is another than outside of it, and nothing is drawn.
         tolerance: the greatest error allowed beside Keras, absolute or relative to the largest number.
         unknown: other shapes with None where the layer allows unknown sizes; checked for the shape rule only.
         keras_make: makes Keras's layer where its constructor call differs.
@@ -53,6 +54,7 @@ class Case:
     gradient: bool = True
     training_state: bool = False
     random: bool = False
+    still: bool = False
     tolerance: float = 1e-5
     unknown: list[list[Shape]] = field(default_factory=list)
     keras_make: Callable[[], Any] | None = None
@@ -431,6 +433,38 @@ PREPROCESSING: list[Case] = [
     Case("RandomFlip seed", "RandomFlip", {"seed": 3}, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]]),
     Case("RandomRotation", "RandomRotation", {"factor": 0.2, "fill_mode": "wrap"}, [(None, 6, 5, 3)], random=True),
     Case("RandomZoom", "RandomZoom", {"height_factor": 0.3}, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]]),
+    *(
+        Case(name, name, config, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]])
+        for name, config in {
+            "RandomShear": {"x_factor": 0.4, "y_factor": 0.3},
+            "RandomPerspective": {"scale": 0.5},
+            "RandomHue": {"factor": 0.6, "value_range": (-9, 9)},
+            "RandomColorDegeneration": {"factor": 0.6, "value_range": (-9, 9)},
+            "RandomGrayscale": {},
+            "RandomInvert": {"factor": 0.6, "value_range": (-9, 9)},
+            "RandomSharpness": {"factor": 0.9, "value_range": (-9, 9)},
+            "RandomGaussianBlur": {"kernel_size": 3, "value_range": (-9, 9)},
+            "RandomErasing": {"value_range": (-9, 9)},
+            "Solarization": {"addition_factor": 0.3, "threshold_factor": 0.7, "value_range": (-9, 9)},
+            "RandomPosterization": {"factor": (1, 5), "value_range": (-9, 9)},
+            "RandomColorJitter": {"brightness_factor": 0.2, "contrast_factor": 0.3, "value_range": (-9, 9)},
+        }.items()
+    ),
+    Case("RandomSaturation", "RandomSaturation", {"factor": 0.6}, [(None, 6, 5, 3)], random=True, positive=True),
+    Case("RandomElasticTransform", "RandomElasticTransform", {"value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
+    Case(
+        "RandomShear first", "RandomShear", {"x_factor": 0.4, "data_format": "channels_first", "seed": 1}, [(None, 3, 6, 5)],
+        random=True,
+    ),
+    Case("AutoContrast", "AutoContrast", {"value_range": (-9, 9)}, [(None, 6, 5, 3)], gradient=False),
+    Case(
+        "Equalization", "Equalization", {"value_range": (-9, 9)}, [(None, 6, 5, 3)], gradient=False, still=True, oracle=False,
+        reason="Keras's histogram is of the whole batch; each image beside it in tests/layers/test_images.py",
+    ),
+    Case(
+        "CLAHE", "ContrastLimitedAdaptiveHistogramEqualization",
+        {"value_range": (-9, 9), "tile_grid_size": (2, 2), "clip_limit": 0.0}, [(None, 6, 5, 3)], gradient=False,
+    ),
     Case("RandomContrast", "RandomContrast", {"factor": 0.3, "value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
     Case("RandomBrightness", "RandomBrightness", {"factor": 0.3, "value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
 ]  # fmt: skip

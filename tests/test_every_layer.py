@@ -92,7 +92,7 @@ def numbers(nest: Any) -> list[np.ndarray]:
 
 def calm(case: Case) -> dict[str, Any]:
     """Return the call's further arguments, outside training: layers that augment would do so when called directly."""
-    return {"training": False, **case.extra} if case.random else case.extra
+    return {"training": False, **case.extra} if case.random or case.still else case.extra
 
 
 # Ours against itself

@@ -17,14 +17,37 @@ from .images.adjusting import (
     RandomBrightness as RandomBrightness,
     RandomContrast as RandomContrast,
 )
+from .images.coloring import (
+    RandomColorDegeneration as RandomColorDegeneration,
+    RandomColorJitter as RandomColorJitter,
+    RandomGrayscale as RandomGrayscale,
+    RandomHue as RandomHue,
+    RandomInvert as RandomInvert,
+    RandomPosterization as RandomPosterization,
+    RandomSaturation as RandomSaturation,
+    Solarization as Solarization,
+)
+from .images.equalizing import (
+    AutoContrast as AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization,
+    Equalization as Equalization,
+)
+from .images.filtering import (
+    RandomErasing as RandomErasing,
+    RandomGaussianBlur as RandomGaussianBlur,
+    RandomSharpness as RandomSharpness,
+)
 from .images.framing import (
     CenterCrop as CenterCrop,
     RandomCrop as RandomCrop,
     Resizing as Resizing,
 )
 from .images.warping import (
+    RandomElasticTransform as RandomElasticTransform,
     RandomFlip as RandomFlip,
+    RandomPerspective as RandomPerspective,
     RandomRotation as RandomRotation,
+    RandomShear as RandomShear,
     RandomTranslation as RandomTranslation,
     RandomZoom as RandomZoom,
 )

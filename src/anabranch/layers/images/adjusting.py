@@ -24,6 +24,12 @@ def _contrast(value: object, owner: object, name: str) -> float | settings.Range
     return value if isinstance(value, (int, float)) else (low, high)
 
 
+def contrast_range(factor: float | settings.Range) -> settings.Range:
+    """Return the range that a factor of contrasts means: [1 - factor, 1 + factor]."""
+    low, high = (factor, factor) if isinstance(factor, (int, float)) else factor
+    return 1.0 - low, 1.0 + high
+
+
 class RandomContrast(RandomImages):
     """Scale each image's distance from its channels' means by a draw from [1 - factor, 1 + factor], while training.
 
@@ -44,8 +50,7 @@ class RandomContrast(RandomImages):
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return the factor of each image."""
-        low, high = (self.factor, self.factor) if isinstance(self.factor, (int, float)) else self.factor
-        return {"contrast_factor": kernels.drawn(images, (1, 1, 1), 1.0 - low, 1.0 + high, generator)}
+        return {"contrast_factor": kernels.drawn(images, (1, 1, 1), *contrast_range(self.factor), generator)}
 
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
         """Scale."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from anabranch import _tree, runtime
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
 from anabranch.graph import Shape, Spec
 from anabranch.graph.shapes import check_rank
 from anabranch.layers import fields
@@ -40,6 +40,7 @@ class ImageLayer(fields.FieldLayer):
 
     supports_masking = False
     takes_one_tensor = True
+    built = True  # there is nothing to make
     in_training_only: ClassVar[bool] = False  # whether images pass unchanged otherwise
 
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
@@ -333,6 +334,15 @@ def check_images(shape: Shape) -> None:
     """Raise where a shape is none of images, in a batch or one by itself."""
     if len(shape) != 3 or shape[0] is None:  # unless it is one image without a batch
         check_rank(shape, 4, "batch, height, width, channels")
+
+
+def check_colors(shape: Shape, layout: str, *counts: int) -> None:
+    """Raise where images have other numbers of channels than ``counts``, three by default."""
+    channels, wanted = shape[-1 if layout == "channels_last" else -3], counts or (3,)
+    if channels is not None and channels not in wanted:
+        raise ShapeError(
+            "Colors have three channels.", expected=f"{' or '.join(map(str, wanted))} channels ({layout})", got=str(shape)
+        )
 
 
 def is_alone(images: Tensor) -> bool:

@@ -103,7 +103,10 @@ class Resizing(Framed):
         tall, wide = self.height / height, self.width / width
         if self.pad_to_aspect_ratio or self.crop_to_aspect_ratio:
             tall = wide = min(tall, wide) if self.pad_to_aspect_ratio else max(tall, wide)
-        below, beside = (self.height - height * tall) // 2, (self.width - width * wide) // 2
+        if self.crop_to_aspect_ratio:
+            below, beside = -((height * tall - self.height) // 2), -((width * wide - self.width) // 2)
+        else:
+            below, beside = (self.height - height * tall) // 2, (self.width - width * wide) // 2
         return kernels.scaled_boxes(boxes, (wide, tall), (beside, below))
 
 

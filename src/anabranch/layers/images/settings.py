@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError
+from anabranch.graph.shapes import per_axis
 from anabranch.layers import fields
+from anabranch.ops import _kernels as kernels
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Generator, Tensor
 
 Range: TypeAlias = tuple[float, float]
 FactorField: TypeAlias = "fields.Field[float | Sequence[float], float | Range]"
@@ -68,3 +73,19 @@ def unread(value: object, owner: object, name: str) -> float | Range | None:
         return None
     bounded_range(value, owner, name, -1, 1)
     return value if isinstance(value, (int, float)) else pair(value, owner, name)
+
+
+def positive(factor: float | Range) -> Range:
+    """Return the range that a factor of a probability or an amount means: (low, high), or (0, factor)."""
+    return (0.0, factor) if isinstance(factor, (int, float)) else factor
+
+
+def chosen(images: Tensor, factor: Range, generator: Generator | None) -> Tensor:
+    """Return which images of a batch are chosen, each with a probability that is drawn from a range."""
+    probability = kernels.drawn(images, (), *factor, generator)
+    return kernels.drawn(images, (), 0.0, 1.0, generator) < probability
+
+
+def two_sizes(value: object, owner: object, name: str) -> tuple[int, ...]:
+    """Return two integers of 1 or more."""
+    return per_axis(value, 2, name)  # type: ignore[arg-type]  # which it checks

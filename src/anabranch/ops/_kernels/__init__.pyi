@@ -7,7 +7,22 @@ from .activation import (
 )
 from .adjusting import (
     brightened as brightened,
+    chosen as chosen,
     contrasted as contrasted,
+    cut as cut,
+    equalized as equalized,
+    equalized_by_tiles as equalized_by_tiles,
+    erased as erased,
+    greyed as greyed,
+    hue_shifted as hue_shifted,
+    posterized as posterized,
+    rectangles as rectangles,
+    rescaled as rescaled,
+    saturated as saturated,
+    sharpened as sharpened,
+    signs as signs,
+    solarized as solarized,
+    stretched as stretched,
 )
 from .attention import (
     NO_NOISE as NO_NOISE,
@@ -27,6 +42,7 @@ from .attention import (
     within as within,
 )
 from .boxes import (
+    boxes_chosen as boxes_chosen,
     boxes_from as boxes_from,
     clipped as clipped,
     converted as converted,
@@ -61,6 +77,7 @@ from .encoding import (
     first_or as first_or,
 )
 from .filtering import (
+    blurred as blurred,
     filtered as filtered,
     gaussian as gaussian,
     patches as patches,
@@ -72,6 +89,7 @@ from .image import (
     cropped_at as cropped_at,
     drawn as drawn,
     mirrored as mirrored,
+    normal as normal,
     start_drawn as start_drawn,
     upsample as upsample,
 )
@@ -118,6 +136,8 @@ from .shaping import (
 )
 from .warping import (
     Sampling as Sampling,
+    bent as bent,
+    corner_points as corner_points,
     elastic as elastic,
     homography as homography,
     number_like as number_like,

@@ -26,7 +26,7 @@ def converted(boxes: Tensor, source: str, target: str, height: Length | None, wi
 
 def _corners(boxes: Tensor, source: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     a, b, c, d = (boxes[..., place] for place in range(4))
-    if "yx" in source:  # rows first
+    if source.startswith(("yx", "center_yx")):  # rows first
         a, b, c, d = b, a, d, c
     if source in ("xyxy", "yxyx"):
         return a, b, c, d
@@ -41,7 +41,7 @@ def _written(corners: tuple[Tensor, Tensor, Tensor, Tensor], target: str) -> Ten
         wide, tall = c - a, d - b
         a, b = (a, b) if target == "xywh" else (a + wide / 2, b + tall / 2)
         c, d = wide, tall
-    return torch.stack((b, a, d, c) if "yx" in target else (a, b, c, d), -1)
+    return torch.stack((b, a, d, c) if target.startswith(("yx", "center_yx")) else (a, b, c, d), -1)
 
 
 def clipped(boxes: Tensor, height: Length, width: Length) -> Tensor:
@@ -75,7 +75,7 @@ def corners_of(boxes: Tensor) -> Tensor:
 def moved(boxes: Tensor, maps: Tensor) -> Tensor:
     """Return the boxes (B, N, 4) around boxes of images that are read by maps (B, 8), as ``projected`` reads them."""
     one = torch.ones_like(maps[:, :1])
-    backward = torch.linalg.inv(torch.cat((maps, one), 1).reshape(-1, 1, 3, 3))
+    backward = torch.inverse(torch.cat((maps, one), 1).reshape(-1, 1, 3, 3))
     corners = corners_of(boxes)
     points = torch.cat((corners, torch.ones_like(corners[..., :1])), -1) @ backward.transpose(-1, -2)
     return around(points[..., :2] / points[..., 2:])
@@ -102,3 +102,8 @@ def mirrored_boxes(boxes: Tensor, chosen: Tensor, length: Length, place: int) ->
         torch.where(which, new, old) for new, old in zip(turned, (parts[place], parts[place + 2]), strict=True)
     )
     return torch.stack(parts, -1)
+
+
+def boxes_chosen(boxes: Tensor, which: Tensor, changed: Tensor) -> Tensor:
+    """Return the boxes (B, N, 4) of the images that are chosen changed, the others as they are."""
+    return torch.where(which.reshape(-1, 1, 1), changed, boxes)

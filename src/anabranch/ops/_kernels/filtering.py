@@ -41,6 +41,21 @@ def filtered(x: Tensor, across: Tensor, down: Tensor, data_format: str, *, padde
     return channels_back(images, 2, data_format)
 
 
+def blurred(x: Tensor, size: tuple[int, int], sigma: Tensor) -> Tensor:
+    """Return images (B, H, W, C) blurred by Gaussians that cover ``size`` columns and rows, with zeros beyond the border.
+
+    ``sigma``: the standard deviations along columns and rows, of each image (B, 2), or of all (2,).
+    """
+    for axis, length in enumerate(size):
+        place = create(torch.arange, length, dtype=x.dtype, device=x.device) - (length - 1) / 2
+        weights = (-0.5 * (place / sigma[..., axis].to(x.dtype).reshape(-1, 1)) ** 2).exp()
+        weights = (weights / weights.sum(1, keepdim=True)).reshape(-1, 1, 1, 1, length)
+        before, after = (length - 1) // 2, length // 2
+        padded = F.pad(x, (0, 0, *((before, after, 0, 0) if axis == 0 else (0, 0, before, after))))
+        x = (padded.unfold(2 - axis, length, 1) * weights).sum(-1)
+    return x
+
+
 def patches(
     x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, data_format: str
 ) -> Tensor:

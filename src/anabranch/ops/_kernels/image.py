@@ -16,6 +16,12 @@ def drawn(x: Tensor, shape: tuple[int, ...], low: float, high: float, generator:
     return x.new_empty((x.shape[0], *shape), dtype=torch.float32).uniform_(low, high, **options)
 
 
+def normal(x: Tensor, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+    """Return normal draws of a shape, on the device of ``x``."""
+    options: dict[str, torch.Generator] = {} if generator is None else {"generator": generator}
+    return x.new_empty(shape, dtype=torch.float32).normal_(0.0, 1.0, **options)
+
+
 def mirrored(x: Tensor, chosen: Tensor, axis: int) -> Tensor:
     """Return the chosen images mirrored along an axis."""
     return torch.where(chosen.reshape(-1, 1, 1, 1), x.flip(axis), x)

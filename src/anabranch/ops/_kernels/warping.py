@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from anabranch.ops._kernels.filtering import filtered, gaussian
+from anabranch.ops._kernels.filtering import blurred, filtered, gaussian
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import create, dtype_of
 
@@ -68,8 +68,13 @@ def _inside(index: Tensor, length: int, fill_mode: str) -> Tensor:
     if fill_mode == "mirror":
         return _mirrored(index, length)
     if fill_mode == "reflect":
-        return (_mirrored(2 * index + 1, 2 * length + 1) - 1).div(2, rounding_mode="floor")
+        return mirrored_index(index, length)
     return index.clamp(min=0).clamp(max=length - 1)
+
+
+def mirrored_index(index: Tensor, length: int) -> Tensor:
+    """Return indices of an axis that is mirrored at its borders: d c b a | a b c d."""
+    return (_mirrored(2 * index + 1, 2 * length + 1) - 1).div(2, rounding_mode="floor")
 
 
 def _mirrored(index: Tensor, length: int) -> Tensor:
@@ -177,13 +182,29 @@ def homography(start: Tensor, end: Tensor) -> Tensor:
     across = torch.stack((to_x, to_y, one, zero, zero, zero, -from_x * to_x, -from_x * to_y), -1)
     down = torch.stack((zero, zero, zero, to_x, to_y, one, -from_y * to_x, -from_y * to_y), -1)
     equations = torch.stack((across, down), 2).flatten(1, 2)
-    return torch.linalg.solve(equations, start.flatten(1).unsqueeze(-1)).squeeze(-1)
+    return torch.matmul(torch.inverse(equations), start.flatten(1).unsqueeze(-1)).squeeze(-1)
+
+
+def corner_points(x: Tensor, height: int, width: int) -> Tensor:
+    """Return (x, y) of the corners of images for each row of ``x``: (B, 4, 2)."""
+    zero = torch.zeros_like(x[..., 0])
+    right, bottom = zero + (width - 1), zero + (height - 1)
+    points = ((zero, zero), (right, zero), (zero, bottom), (right, bottom))
+    return torch.stack([torch.stack(point, -1) for point in points], 1)
 
 
 def elastic(noise: Tensor, alpha: float | Tensor, sigma: float, lengths: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Return the rows and columns that an elastic distortion reads, of normal noise (B, H, W, 2)."""
     window = gaussian(noise, int(6 * sigma) | 1, sigma)
     moved = filtered(noise, window, window, "channels_last") * (alpha * sigma)
+    rows, columns = pixels(noise, *lengths)
+    return rows + moved[..., 1], columns + moved[..., 0]
+
+
+def bent(noise: Tensor, alpha: Tensor, sigma: Tensor, window: int, lengths: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return what ``elastic`` does where each image has factors of its own (B,), and all one size of the window."""
+    spread = sigma.clamp(min=1e-3)
+    moved = blurred(noise, (window, window), torch.stack((spread, spread), -1)) * (alpha * sigma).reshape(-1, 1, 1, 1)
     rows, columns = pixels(noise, *lengths)
     return rows + moved[..., 1], columns + moved[..., 0]
 
