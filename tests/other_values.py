@@ -168,6 +168,12 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("MaxNorm", "axis"): (With(1, {"max_value": 0.5}),),
     ("RandomZoom", "fill_mode"): (With("constant", {"height_factor": (0.5, 0.6)}),),
     ("RandomZoom", "fill_value"): (With(3.0, {"fill_mode": "constant", "height_factor": (0.5, 0.6)}),),
+    **{(f"Random{kind}", "scale"): (0.3, 0.9) for kind in ("Perspective", "Erasing", "ElasticTransform")},
+    **{(f"Random{kind}", "factor"): (0.0,) for kind in ("Perspective", "Erasing", "ElasticTransform", "GaussianBlur")},
+    ("RandomSharpness", "factor"): (0.1,),
+    ("RandomPosterization", "factor"): (7,),
+    ("RandomPerspective", "fill_value"): (3.0,),
+    ("RandomErasing", "fill_value"): (3.0,),
     ("Resizing", "fill_value"): (With(3.0, {"pad_to_aspect_ratio": True, "width": 9}),),
     ("CosineDecay", "alpha"): (0.5,),
 }
@@ -179,6 +185,11 @@ NO_EFFECT: dict[tuple[str, str], str] = {
     },
     ("Muon", "exclude_embeddings"): "there is no embedding; see tests/optimizers/test_one_by_one.py",
     ("Resizing", "fill_mode"): "there is one",
+    **{
+        (kind, "data_format"): "all values are treated alike, wherever the channels are"
+        for kind in ("RandomInvert", "RandomPosterization", "Solarization")
+    },
+    ("RandomSaturation", "value_range"): "saturation is a ratio",
     ("RandomBrightness", "data_format"): "one amount is added to the whole image, wherever its channels are",
 }
 """Settings whose other values change nothing that can be seen here, and why."""

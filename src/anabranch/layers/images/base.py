@@ -105,9 +105,9 @@ class ImageLayer(fields.FieldLayer):
         Example:
             >>> import numpy as np
             >>> from anabranch import layers
-            >>> layer = layers.RandomTranslation((0.5, 0.5), 0.0)
+            >>> layer = layers.RandomTranslation((0.5, 0.5), (0.25, 0.25))
             >>> layer.get_random_transformation(np.zeros((1, 4, 4, 1)))["translations"].tolist()
-            [[0.0, 2.0]]
+            [[1.0, 2.0]]
         """
         if self.in_training_only and not training:
             return None

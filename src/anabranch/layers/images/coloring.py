@@ -188,8 +188,8 @@ class RandomPosterization(RandomImages):
     value_range: settings.RangeField = fields.field(
         default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
     )
-    data_format: fields.DataFormatField = fields.data_format(default=None)
-    seed: fields.SeedField = fields.seed(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return how many bits of each image are lost."""
