@@ -33,6 +33,11 @@ def real(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype("float32")
 
 
+def units(*shape: int) -> np.ndarray:
+    found = real(*shape)
+    return found / np.linalg.norm(found, axis=-1, keepdims=True)
+
+
 def binary(*shape: int) -> np.ndarray:
     return RNG.integers(0, 2, shape).astype("float32")
 
@@ -69,6 +74,9 @@ CASES: list[tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = [
     ("Dice", {"axis": (1, 2)}, binary(N, 4, 4, 1), uniform(N, 4, 4, 1)),
     ("Tversky", {"alpha": 0.3, "beta": 0.7}, binary(N, C), uniform(N, C)),
     ("Tversky", {"alpha": 0.3, "beta": 0.7, "axis": 1}, binary(N, C), uniform(N, C)),
+    ("CTC", {}, np.array([[1, 2], [2, 0], [3, 3], [4, 1], [1, 0], [0, 0], [2, 2]]), real(N, 6, C)),
+    ("Circle", {}, np.array([0, 1, 0, 2, 1, 0, 3]), units(N, C)),
+    ("Circle", {"gamma": 2.0, "margin": 0.1, "remove_diagonal": False}, np.array([0, 1, 0, 2, 1, 0, 3])[:, None], units(N, C)),
     ("BinaryCrossentropy", {}, binary(N, 1), uniform(N, 1)),
     ("BinaryCrossentropy", {}, binary(N), uniform(N, 1)),
     ("BinaryCrossentropy", {}, binary(N, C).astype("uint8"), uniform(N, C)),
@@ -150,8 +158,7 @@ def test_signatures(name: str) -> None:
 def test_every_name_of_keras_that_we_have_means_the_same_class() -> None:
     from keras.src.losses import ALL_OBJECTS_DICT
 
-    missing = {"Circle", "circle", "CTC", "ctc", "Loss", "LossFunctionWrapper"}
-    for name in set(ALL_OBJECTS_DICT) - missing:
+    for name in set(ALL_OBJECTS_DICT) - {"Loss", "LossFunctionWrapper"}:
         ours, theirs = losses.get(name), keras.losses.get(name)
         if inspect.isfunction(theirs):
             assert ours.__name__ == theirs.__name__
@@ -164,3 +171,12 @@ def test_lower_precision_is_computed_in_float32() -> None:
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)(torch.tensor([1]), pred)
     assert loss.dtype == torch.float32
     assert loss.item() == 1000.0
+
+
+def test_circle_beside_references() -> None:
+    true, pred, labels, references = numbers(N), units(N, C), numbers(4), units(4, C)
+    got = losses.circle(true, pred, labels, references, remove_diagonal=False, gamma=2.0)
+    want = keras.losses.circle(
+        torch.tensor(true), torch.tensor(pred), torch.tensor(labels), torch.tensor(references), False, 2.0
+    )
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)

@@ -196,10 +196,42 @@ def test_losses_read_nothing_back(loss: str, weighted: bool) -> None:
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - {"Mean", "Sum"}))
 @pytest.mark.parametrize("weighted", [False, True])
 def test_metrics_read_nothing_back(name: str, weighted: bool) -> None:
-    found = CLASSES[name](*([0.5] if "At" in name and name != "FBetaScore" else []))
+    needed = {"IoU": [2, [0]], "OneHotIoU": [2, [0]], "MeanIoU": [2], "OneHotMeanIoU": [2]}
+    found = CLASSES[name](*needed.get(name, [0.5] if "At" in name and name != "FBetaScore" else []))
     true = torch.zeros((4,) if name.startswith("Sparse") else (4, 6), dtype=torch.int64, device="meta")
     found.update_state(true, torch.zeros(4, 6, device="meta"), torch.ones(4, device="meta") if weighted else None)
     assert found.result().device.type == "meta"
+
+
+def test_a_state_of_the_callers_is_worked_on_apart() -> None:
+    mean = metrics.Mean()
+    mean.update_state([7.0])
+    before = mean.stateless_reset_state()
+    after = mean.stateless_update_state(before, [1.0, 3.0])
+    assert [value.item() for value in before + after] == [0, 0, 4, 2]
+    assert mean.stateless_result(after) == 2
+    assert mean.result() == 7
+    with pytest.raises(ValueError, match="one value for each variable"):
+        mean.stateless_result(after[:1])
+
+
+def test_counts_of_pixels_stay_exact() -> None:
+    """float32 would count no further than to 2²⁴."""
+    found = metrics.MeanIoU(2)
+    found.total_cm.fill_(2**24)
+    found.update_state([0], [0])
+    assert found.total_cm[0, 0] == 2**24 + 1
+
+
+@pytest.mark.parametrize("name", ["IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU", "BinaryIoU", "R2Score"])
+def test_metrics_of_other_shapes_say_so(name: str) -> None:
+    needed = {"IoU": [2, [0]], "OneHotIoU": [2, [0]], "MeanIoU": [2], "OneHotMeanIoU": [2]}
+    found = CLASSES[name](*needed.get(name, []))
+    with pytest.raises(ShapeError):
+        found.update_state(torch.zeros(4, 2), torch.zeros(5, 2))
+    if name in ("IoU", "OneHotIoU"):
+        with pytest.raises(ValueError, match="no such class"):
+            CLASSES[name](2, [2])
 
 
 @pytest.mark.parametrize("batch", [1, 64])

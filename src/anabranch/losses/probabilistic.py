@@ -138,6 +138,9 @@ def binary_crossentropy(
     return _binary(_smoothed(true, label_smoothing), pred, from_logits).mean(axis)
 
 
+bce = BCE = binary_crossentropy
+
+
 def _smoothed(true: Tensor, smoothing: float) -> Tensor:
     return true * (1.0 - smoothing) + 0.5 * smoothing if smoothing else true
 
@@ -218,6 +221,9 @@ def kl_divergence(y_true: Values, y_pred: Values) -> Tensor:
     true, pred = agree(y_true, y_pred, "kl_divergence")
     true, pred = true.clamp(config.epsilon(), 1.0), pred.clamp(config.epsilon(), 1.0)
     return (true * torch.log(true / pred)).sum(-1)
+
+
+kld = KLD = kullback_leibler_divergence = kl_divergence
 
 
 @loss_function

@@ -9,7 +9,7 @@ import torch
 
 from anabranch._asked import method
 from anabranch._fields import Field, boolean
-from anabranch.losses import margin, overlap, probabilistic, regression
+from anabranch.losses import margin, overlap, probabilistic, regression, sequences, similarity
 from anabranch.losses._agreement import Values, takes_symbols, tensors
 from anabranch.losses.loss import FunctionLoss, Loss, LossFunctionWrapper, TorchLoss, name_of
 from anabranch.registry import Json, Registry, finder, made, writer
@@ -19,7 +19,7 @@ LossLike: TypeAlias = "str | Loss | type[Loss] | Callable[..., Any] | torch.nn.M
 
 CLASSES: dict[str, type[FunctionLoss]] = {
     found.__name__: found
-    for part in (probabilistic, regression, margin, overlap)
+    for part in (probabilistic, regression, margin, overlap, sequences, similarity)
     for found in vars(part).values()
     if isinstance(found, type) and issubclass(found, FunctionLoss) and found is not FunctionLoss
 }

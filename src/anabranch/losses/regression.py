@@ -25,6 +25,9 @@ def mean_squared_error(y_true: Values, y_pred: Values) -> Tensor:
     return F.mse_loss(pred, true, reduction="none").mean(-1)
 
 
+mse = MSE = mean_squared_error
+
+
 @loss_function
 def mean_absolute_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return the mean of |t - p| over the last axis.
@@ -37,6 +40,9 @@ def mean_absolute_error(y_true: Values, y_pred: Values) -> Tensor:
     return (true - pred).abs().mean(-1)
 
 
+mae = MAE = mean_absolute_error
+
+
 @loss_function
 def mean_absolute_percentage_error(y_true: Values, y_pred: Values) -> Tensor:
     """Return 100 times the mean of |t - p| / max(|t|, ε) over the last axis; ε is ``config.epsilon()``.
@@ -47,6 +53,9 @@ def mean_absolute_percentage_error(y_true: Values, y_pred: Values) -> Tensor:
     """
     true, pred = agree(y_true, y_pred, "mean_absolute_percentage_error")
     return 100.0 * ((true - pred) / true.abs().clamp_min(config.epsilon())).abs().mean(-1)
+
+
+mape = MAPE = mean_absolute_percentage_error
 
 
 @loss_function
@@ -63,6 +72,9 @@ def mean_squared_logarithmic_error(y_true: Values, y_pred: Values) -> Tensor:
     true, pred = agree(y_true, y_pred, "mean_squared_logarithmic_error")
     least = config.epsilon()
     return (torch.log(pred.clamp_min(least) + 1.0) - torch.log(true.clamp_min(least) + 1.0)).square().mean(-1)
+
+
+msle = MSLE = mean_squared_logarithmic_error
 
 
 @loss_function
@@ -92,6 +104,9 @@ def log_cosh(y_true: Values, y_pred: Values) -> Tensor:
     true, pred = agree(y_true, y_pred, "log_cosh")
     error = pred - true
     return (error + F.softplus(-2.0 * error) - math.log(2.0)).mean(-1)
+
+
+logcosh = log_cosh
 
 
 @arithmetic

@@ -1,4 +1,11 @@
 from ._losses import (
+    BCE as BCE,
+    KLD as KLD,
+    MAE as MAE,
+    MAPE as MAPE,
+    MSE as MSE,
+    MSLE as MSLE,
+    bce as bce,
     binary_crossentropy as binary_crossentropy,
     binary_focal_crossentropy as binary_focal_crossentropy,
     categorical_crossentropy as categorical_crossentropy,
@@ -7,11 +14,17 @@ from ._losses import (
     hinge as hinge,
     huber as huber,
     kl_divergence as kl_divergence,
+    kld as kld,
     log_cosh as log_cosh,
+    logcosh as logcosh,
+    mae as mae,
+    mape as mape,
     mean_absolute_error as mean_absolute_error,
     mean_absolute_percentage_error as mean_absolute_percentage_error,
     mean_squared_error as mean_squared_error,
     mean_squared_logarithmic_error as mean_squared_logarithmic_error,
+    mse as mse,
+    msle as msle,
     poisson as poisson,
     sparse_categorical_crossentropy as sparse_categorical_crossentropy,
     squared_hinge as squared_hinge,
@@ -43,9 +56,23 @@ from .confusion import (
     TruePositives as TruePositives,
 )
 from .f_score import F1Score as F1Score, FBetaScore as FBetaScore
+from .iou import (
+    BinaryIoU as BinaryIoU,
+    IoU as IoU,
+    MeanIoU as MeanIoU,
+    OneHotIoU as OneHotIoU,
+    OneHotMeanIoU as OneHotMeanIoU,
+)
 from .metric import Metric as Metric
 from .reduction import Mean as Mean, MeanMetricWrapper as MeanMetricWrapper, Sum as Sum
 from .registry import deserialize as deserialize, get as get, serialize as serialize
+from .regression import (
+    ConcordanceCorrelation as ConcordanceCorrelation,
+    PearsonCorrelation as PearsonCorrelation,
+    R2Score as R2Score,
+    concordance_correlation as concordance_correlation,
+    pearson_correlation as pearson_correlation,
+)
 from .wrapped import (
     BinaryCrossentropy as BinaryCrossentropy,
     CategoricalCrossentropy as CategoricalCrossentropy,

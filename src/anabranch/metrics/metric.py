@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from anabranch import initializers, runtime
+from anabranch import _tree, initializers, runtime
 from anabranch._arguments import RAW, Checks, checked, guarded
 from anabranch._docstrings import described
 from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotReadyError
@@ -218,6 +219,68 @@ class Metric(Configurable):
         """
         for variable in self.variables:
             variable.zero_()
+
+    @guarded
+    def stateless_update_state(self, metric_variables: Sequence[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
+        """Return the state after a batch, given the state before it; the metric's own stays as it is.
+
+        Args:
+            metric_variables: the state, as ``variables`` lists it.
+            *args: as of ``update_state``.
+            **kwargs: as of ``update_state``.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> total = metrics.Sum()
+            >>> total.stateless_update_state([torch.tensor(1.0)], [2.0, 3.0]), total.result()
+            ([tensor(6., dtype=torch.float64)], tensor(0.))
+        """
+        with self._holding(metric_variables):
+            self.update_state(*args, **kwargs)
+            return [variable.value.clone() for variable in self.variables]
+
+    @guarded
+    def stateless_result(self, metric_variables: Sequence[Tensor]) -> Any:
+        """Return the result of a state.
+
+        Args:
+            metric_variables: the state, as ``variables`` lists it.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> metrics.Mean().stateless_result([torch.tensor(3.0), torch.tensor(2.0)])
+            tensor(1.5000)
+        """
+        with self._holding(metric_variables):
+            return _tree.map_leaves(lambda leaf: torch.clone(leaf) if isinstance(leaf, Tensor) else leaf, self.result())
+
+    def stateless_reset_state(self) -> list[Tensor]:
+        """Return the state of no batch; the metric's own stays as it is.
+
+        Example:
+            >>> from anabranch import metrics
+            >>> metrics.Mean().stateless_reset_state()
+            [tensor(0., dtype=torch.float64), tensor(0., dtype=torch.float64)]
+        """
+        with self._holding([variable.value for variable in self.variables]):
+            self.reset_state()
+            return [variable.value.clone() for variable in self.variables]
+
+    @contextlib.contextmanager
+    def _holding(self, values: Sequence[Tensor]) -> Iterator[None]:
+        """Give the state other values for a while."""
+        own = [variable.value.clone() for variable in self.variables]
+        if len(values) != len(own):
+            raise ArgumentError(
+                "metric_variables must be one value for each variable.", expected=f"{len(own)} values", got=f"{len(values)}"
+            )
+        try:
+            for variable, value in zip(self.variables, values, strict=True):
+                variable.assign(value)
+            yield
+        finally:
+            for variable, value in zip(self.variables, own, strict=False):
+                variable.assign(value)
 
     def saved_state(self) -> Any:
         """Return what ``BackupAndRestore`` saves of this metric inside an epoch: tensors, numbers, lists and dicts of them.

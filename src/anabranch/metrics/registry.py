@@ -11,7 +11,7 @@ from anabranch._fields import Field, field, state
 from anabranch.graph import snake_case
 from anabranch.losses.loss import FunctionLoss, Loss
 from anabranch.losses.registry import FUNCTIONS_BY_NAME, SHORT, LossLike, by_shapes, reducing
-from anabranch.metrics import accuracy, auc, confusion, f_score, reduction, wrapped
+from anabranch.metrics import accuracy, auc, confusion, f_score, iou, reduction, regression, wrapped
 from anabranch.metrics.metric import Metric, Tensor
 from anabranch.metrics.reduction import FunctionMetric, MeanMetricWrapper
 from anabranch.metrics.torchmetrics_adapter import TorchMetric, is_torchmetrics
@@ -22,7 +22,7 @@ MetricLike: TypeAlias = "str | Metric | type[Metric] | Loss | type[Loss] | Calla
 
 CLASSES: dict[str, type[Metric]] = {
     found.__name__: found
-    for part in (reduction, accuracy, wrapped, confusion, auc, f_score)
+    for part in (reduction, accuracy, wrapped, confusion, auc, f_score, iou, regression)
     for found in vars(part).values()
     if isinstance(found, type) and module_of(found) == part.__name__ and issubclass(found, Metric)
     if found not in (FunctionMetric, MeanMetricWrapper) and not found.__name__.startswith("_")
@@ -68,7 +68,8 @@ def _names() -> dict[str, Any]:
 
 
 def _functions() -> dict[str, Callable[..., Any]]:
-    return {name: found for name, found in vars(accuracy).items() if name.endswith("accuracy")}
+    parts = (accuracy, "accuracy"), (regression, "correlation")
+    return {name: found for part, end in parts for name, found in vars(part).items() if name.endswith(end)}
 
 
 _registry: Registry[Metric] = Registry("metric", "keras.metrics", Metric, _names, functions=_functions)

@@ -182,9 +182,9 @@ def corrcoef(x: TensorLike) -> Tensor:
             [-1.,  1.]])
     """
     x = tensor(x)
-    vector = check_rank(x, (1, 2), "(n, m) or (m,)") == 1
+    vector = check_rank(x, (0, 1, 2), "(n, m) or (m,)") < 2
     rows = x.to(torch.float64) if dtype(x) == "int64" else floats(x)
-    rows = rows.unsqueeze(0) if vector else rows
+    rows = rows.reshape(1, -1) if vector else rows
     rows = rows - rows.mean(1, keepdim=True)
     products = rows @ torch.conj_physical(rows).transpose(0, 1)
     lengths = torch.sqrt(torch.diagonal(products))
