@@ -8,6 +8,7 @@ from anabranch import config
 from anabranch._arguments import checked
 from anabranch._asked import dtype_by_name, shown
 from anabranch._errors import ArgumentTypeError, unknown
+from anabranch.graph.sources import sources_of
 from anabranch.graph.tensor import SymbolicTensor
 
 if TYPE_CHECKING:
@@ -47,17 +48,7 @@ def get_source_inputs(tensor: Tensor) -> list[Tensor]:
     """
     if not isinstance(tensor, SymbolicTensor):
         raise ArgumentTypeError("tensor of get_source_inputs must be a symbolic tensor.", got=shown(tensor))
-    found: dict[object, Tensor] = {}
-    seen, stack = set(), [tensor]
-    while stack:
-        each = stack.pop()
-        node = each.node
-        if not node.inputs:
-            found.setdefault(each.key, each)
-        elif node not in seen:
-            seen.add(node)
-            stack.extend(reversed(node.inputs))
-    return list(found.values())
+    return sources_of(tensor)
 
 
 @checked
