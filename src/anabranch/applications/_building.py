@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from anabranch import activations, config, layers
 from anabranch._arguments import checked
@@ -19,7 +19,8 @@ from anabranch.graph.sources import sources_of
 from anabranch.models.model import Model
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.graph import Tensor as Symbol
+    from anabranch.runtime import Tensor
 
 Path_ = str | os.PathLike[str]
 ActivationLike = str | Callable[..., Any] | None
@@ -132,7 +133,8 @@ def with_standard_arguments(word: str, doc: str, name: str, build: Callable[[Wan
     ) -> Model:
         return build(Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name))
 
-    return named(given, word, doc, params)
+    found: Builder = named(given, word, doc, params)
+    return found
 
 
 def named(build: Any, word: str, doc: str, params: int) -> Any:
@@ -169,8 +171,7 @@ def _check_classifier(wanted: Wanted) -> None:
             "The published classifier has 1,000 classes.", got=f"classes={wanted.classes}",
             repair="include_top=False, and a layer of your own after it",
         )  # fmt: skip
-    activation = activations.get(wanted.classifier_activation)
-    if activation not in (activations.get("softmax"), activations.get(None)):
+    if wanted.classifier_activation not in (None, "softmax", "linear", activations.softmax, activations.linear):
         raise ArgumentError(
             "Trained classifiers end with softmax or with logits.", expected="classifier_activation='softmax' or None",
             got=shown(wanted.classifier_activation),
@@ -228,7 +229,7 @@ def finish(
     else:
         x = x if wanted.pooling is None else pooled(x, wanted.pooling, rules.pooled)
         x = x if last is None else last(x)
-    inputs = start if wanted.input_tensor is None else sources_of(wanted.input_tensor)
+    inputs = start if wanted.input_tensor is None else sources_of(cast("Symbol", wanted.input_tensor))
     model = Model(inputs, x, name=wanted.name)
     if wanted.weights is not None:
         published = rules.files[not wanted.include_top] if wanted.weights == IMAGENET and rules.files else None

@@ -8,7 +8,8 @@ from anabranch import initializers, layers
 from anabranch.applications._building import ActivationLike, Top, axis, channels_at, even_padding
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.layers.fields import Padding
+    from anabranch.runtime import Tensor
 
 
 class Stage(NamedTuple):
@@ -17,7 +18,7 @@ class Stage(NamedTuple):
     Args:
         fused: whether one convolution is in the place of a widening and a depthwise one.
         kernel: the kernel's size.
-        count: how many blocks there are.
+        repeats: how many blocks there are.
         inputs: the width before.
         outputs: the width after.
         expansion: the factor by which a block is wider inside.
@@ -27,7 +28,7 @@ class Stage(NamedTuple):
 
     fused: bool
     kernel: int
-    count: int
+    repeats: int
     inputs: int
     outputs: int
     expansion: int
@@ -37,10 +38,10 @@ class Stage(NamedTuple):
 
 def drawn() -> Any:
     """Return the initializer of kernels."""
-    return initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+    return initializers.VarianceScaling(scale=2.0, mode="fan_out", distribution="truncated_normal")
 
 
-def convolve(x: Tensor, width: int, kernel: int, name: str, strides: int = 1, padding: str = "same") -> Tensor:
+def convolve(x: Tensor, width: int, kernel: int, name: str, strides: int = 1, padding: Padding = "same") -> Tensor:
     """Return a convolution without bias."""
     return layers.Conv2D(
         width, kernel, strides, padding=padding, use_bias=False, kernel_initializer=drawn(), name=name
@@ -122,7 +123,7 @@ def classifier(rate: float) -> Top:
     def classify(x: Tensor, classes: int, activation: ActivationLike) -> Tensor:
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
         x = layers.Dropout(rate, name="top_dropout")(x) if rate > 0 else x
-        kernel = initializers.VarianceScaling(1 / 3, "fan_out", "uniform")
+        kernel = initializers.VarianceScaling(scale=1 / 3, mode="fan_out", distribution="uniform")
         return layers.Dense(classes, activation=activation, kernel_initializer=kernel, name="predictions")(x)
 
     return classify

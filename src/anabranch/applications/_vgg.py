@@ -8,7 +8,7 @@ from anabranch import layers
 from anabranch.applications._building import GOOGLE, ActivationLike, Builder, Published, Rules, standard
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
 WIDTHS = (64, 128, 256, 512, 512)
 

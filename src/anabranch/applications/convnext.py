@@ -28,8 +28,8 @@ from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS, decode_pred
 from anabranch.models.sequential import Sequential
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
     from anabranch.models.model import Model
+    from anabranch.runtime import Tensor
 
 __all__ = [
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "decode_predictions",

@@ -10,7 +10,7 @@ from anabranch.applications.imagenet_utils import decode_predictions, preparatio
 from anabranch.applications.resnet import normalize, rectified
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
 __all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
@@ -26,7 +26,7 @@ def _block(x: Tensor, name: str) -> Tensor:
 
 def _transition(x: Tensor, name: str) -> Tensor:
     x = rectified(x, name)
-    x = layers.Conv2D((x.shape[axis()] or 0) // 2, 1, use_bias=False, name=f"{name}_conv")(x)
+    x = layers.Conv2D(x.shape[axis()] // 2, 1, use_bias=False, name=f"{name}_conv")(x)
     return layers.AveragePooling2D(2, 2, name=f"{name}_pool")(x)
 
 

@@ -56,7 +56,7 @@ def _network(
         x = layers.ZeroPadding2D(even_padding(x, 3), name="stem_conv_pad")(x)
         x = convolve(x, divisible(32 * widths), 3, "stem_conv", 2, "valid")
         x = swish(normalize(x, "stem_bn"), "stem_activation")
-        counts = [math.ceil(depths * stage.count) for stage in STAGES]
+        counts = [math.ceil(depths * stage.repeats) for stage in STAGES]
         done = 0
         for index, (stage, count) in enumerate(zip(STAGES, counts, strict=True), 1):
             stage = stage._replace(inputs=divisible(stage.inputs * widths), outputs=divisible(stage.outputs * widths))

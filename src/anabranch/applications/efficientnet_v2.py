@@ -26,8 +26,8 @@ from anabranch.applications._mbconv import Stage, bottleneck, classifier, convol
 from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS, decode_predictions, preparation
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
     from anabranch.models.model import Model
+    from anabranch.runtime import Tensor
 
 __all__ = [
     "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L", "EfficientNetV2M",
@@ -100,10 +100,10 @@ def _built(
     x = _scaled(x, kind) if scale else x
     x = convolve(x, _width(stages[0].inputs, widths), 3, "stem_conv", 2)
     x = swish(normalize(x, "stem_bn", MOMENTUM), "stem_activation")
-    total, done = sum(stage.count for stage in stages), 0  # of the network that is not scaled
+    total, done = sum(stage.repeats for stage in stages), 0  # of the network that is not scaled
     for index, stage in enumerate(stages, 1):
         stage = stage._replace(inputs=_width(stage.inputs, widths), outputs=_width(stage.outputs, widths))
-        for block in range(math.ceil(depths * stage.count)):
+        for block in range(math.ceil(depths * stage.repeats)):
             here = stage._replace(strides=1, inputs=stage.outputs) if block else stage
             rate, name = DROPPED * done / total, f"block{index}{chr(97 + block)}_"
             if stage.fused:

@@ -14,11 +14,7 @@ from anabranch._errors import ArgumentError, DataError
 from anabranch.applications._building import Published, file_of
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from anabranch.runtime import Tensor
-
-    Images = ArrayLike | Tensor
+    from anabranch.ops._types import TensorLike as Images
 
 __all__ = ["decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy

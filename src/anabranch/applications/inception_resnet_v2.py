@@ -12,7 +12,7 @@ from anabranch.applications.imagenet_utils import decode_predictions, preparatio
 from anabranch.applications.inception_v3 import convolve, stem
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
     Step = tuple[int, int | tuple[int, int]]
 
@@ -42,7 +42,7 @@ def _row(x: Tensor, steps: Sequence[Step], last: int = 1) -> Tensor:
 def _residual(x: Tensor, kind: str, index: int, scale: float, activate: bool = True) -> Tensor:
     name = f"{kind}_{index}"
     mixed = layers.Concatenate(axis(), name=f"{name}_mixed")([_row(x, steps) for steps in BLOCKS[kind]])
-    widened = layers.Conv2D(x.shape[axis()] or 0, 1, padding="same", name=f"{name}_conv")(mixed)
+    widened = layers.Conv2D(x.shape[axis()], 1, padding="same", name=f"{name}_conv")(mixed)
     x = CustomScaleLayer(scale)([x, widened])
     return layers.Activation("relu", name=f"{name}_ac")(x) if activate else x
 

@@ -10,7 +10,7 @@ from anabranch.applications._building import GOOGLE, Published, Rules, axis, sta
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
     Step = tuple[int, int | tuple[int, int]]  # the width and the kernel of a convolution
 
@@ -72,7 +72,7 @@ def _body(x: Tensor) -> Tensor:
         x = _module(x, f"mixed{index}", [[(64, 1)], [(48, 1), (64, 5)], [(64, 1), (96, 3), (96, 3)]], pooled)
     x = _narrowing(x, "mixed3", [[(384, 3)], [(64, 1), (96, 3), (96, 3)]])
     for index, w in enumerate((128, 160, 160, 192), 4):
-        twice = [(w, 1), (w, COLUMN), (w, ROW), (w, COLUMN), (192, ROW)]
+        twice: list[Step] = [(w, 1), (w, COLUMN), (w, ROW), (w, COLUMN), (192, ROW)]
         x = _module(x, f"mixed{index}", [[(192, 1)], [(w, 1), (w, ROW), (192, COLUMN)], twice], 192)
     x = _narrowing(x, "mixed8", [[(192, 1), (320, 3)], [(192, 1), (192, ROW), (192, COLUMN), (192, 3)]])
     for index in range(2):

@@ -31,8 +31,8 @@ from anabranch.applications.imagenet_utils import decode_predictions, preparatio
 from anabranch.graph.call_site import warn
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
     from anabranch.models.model import Model
+    from anabranch.runtime import Tensor
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy

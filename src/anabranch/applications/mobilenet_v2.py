@@ -31,8 +31,9 @@ from anabranch.applications.imagenet_utils import decode_predictions, preparatio
 from anabranch.applications.mobilenet import own_size, published_rows, rows_of
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.layers.fields import Padding
     from anabranch.models.model import Model
+    from anabranch.runtime import Tensor
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
@@ -95,7 +96,7 @@ def normalize(x: Tensor, name: str) -> Tensor:
 
 
 def _bottleneck(inputs: Tensor, expansion: int, width: int, strides: int, block: int) -> Tensor:
-    channels = inputs.shape[last_axis()] or 0
+    channels = inputs.shape[last_axis()]
     prefix = f"block_{block}_" if block else "expanded_conv_"
     x = inputs
     if block:
@@ -103,7 +104,7 @@ def _bottleneck(inputs: Tensor, expansion: int, width: int, strides: int, block:
         x = layers.ReLU(6.0, name=f"{prefix}expand_relu")(normalize(x, f"{prefix}expand_BN"))
     if strides == 2:
         x = layers.ZeroPadding2D(even_padding(x, 3), name=f"{prefix}pad")(x)
-    padding = "same" if strides == 1 else "valid"
+    padding: Padding = "same" if strides == 1 else "valid"
     x = layers.DepthwiseConv2D(3, strides, padding=padding, use_bias=False, name=f"{prefix}depthwise")(x)
     x = layers.ReLU(6.0, name=f"{prefix}depthwise_relu")(normalize(x, f"{prefix}depthwise_BN"))
     x = layers.Conv2D(width, 1, padding="same", use_bias=False, name=f"{prefix}project")(x)

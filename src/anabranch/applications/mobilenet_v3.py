@@ -33,8 +33,9 @@ from anabranch.applications.mobilenet import published_rows
 from anabranch.applications.mobilenet_v2 import normalize
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.layers.fields import Padding
     from anabranch.models.model import Model
+    from anabranch.runtime import Tensor
 
 __all__ = ["decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
@@ -152,7 +153,7 @@ def _network(
     for index, block in enumerate(blocks):
         simple = block._replace(kernel=3, gate=False) if minimalistic else block
         x = _bottleneck(x, simple._replace(width=divisible(block.width * alpha)), swish if block.swish else _rectify, index)
-    x = layers.Conv2D(divisible((x.shape[last_axis()] or 0) * 6), 1, padding="same", use_bias=False, name="conv_1")(x)
+    x = layers.Conv2D(divisible(x.shape[last_axis()] * 6), 1, padding="same", use_bias=False, name="conv_1")(x)
     x = swish(normalize(x, "conv_1_bn"))
     return finish(wanted, rules, start, x, _classifier(divisible(last * alpha) if alpha > 1 else last, swish, dropout))
 
@@ -169,7 +170,7 @@ def _classifier(width: int, activate: Callable[[Tensor], Tensor], dropout: float
 
 
 def _bottleneck(inputs: Tensor, block: Block, activate: Callable[[Tensor], Tensor], index: int) -> Tensor:
-    channels = inputs.shape[last_axis()] or 0
+    channels = inputs.shape[last_axis()]
     wide = divisible(channels * block.expansion)
     prefix = f"expanded_conv_{index}_" if index else "expanded_conv_"
     x = inputs
@@ -178,7 +179,7 @@ def _bottleneck(inputs: Tensor, block: Block, activate: Callable[[Tensor], Tenso
         x = activate(normalize(x, f"{prefix}expand_bn"))
     if block.strides == 2:
         x = layers.ZeroPadding2D(even_padding(x, block.kernel), name=f"{prefix}depthwise_pad")(x)
-    padding = "same" if block.strides == 1 else "valid"
+    padding: Padding = "same" if block.strides == 1 else "valid"
     x = layers.DepthwiseConv2D(block.kernel, block.strides, padding=padding, use_bias=False, name=f"{prefix}depthwise")(x)
     x = activate(normalize(x, f"{prefix}depthwise_bn"))
     x = _gated(x, wide, prefix) if block.gate else x

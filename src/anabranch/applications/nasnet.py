@@ -29,8 +29,9 @@ from anabranch.applications._building import (
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.layers.fields import Padding
     from anabranch.models.model import Model
+    from anabranch.runtime import Tensor
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
@@ -138,9 +139,10 @@ def _pointwise(x: Tensor, width: int, name: str) -> Tensor:
 
 def _separable(x: Tensor, width: int, kernel: int, name: str, strides: int = 1) -> Tensor:
     """Return two separable convolutions, the first with these strides."""
-    x, padding = _rectify(x), "same"
+    padding: Padding = "same" if strides == 1 else "valid"
+    x = _rectify(x)
     if strides == 2:
-        x, padding = layers.ZeroPadding2D(even_padding(x, kernel), name=f"separable_conv_1_pad_{name}")(x), "valid"
+        x = layers.ZeroPadding2D(even_padding(x, kernel), name=f"separable_conv_1_pad_{name}")(x)
     x = layers.SeparableConv2D(width, kernel, strides, padding, use_bias=False, name=f"separable_conv_1_{name}")(x)
     x = _rectify(_normalize(x, f"separable_conv_1_bn_{name}"))
     x = layers.SeparableConv2D(width, kernel, padding="same", use_bias=False, name=f"separable_conv_2_{name}")(x)

@@ -9,7 +9,7 @@ from anabranch.applications._building import GOOGLE, Body, Builder, Published, R
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
 __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy

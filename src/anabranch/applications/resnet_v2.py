@@ -10,7 +10,7 @@ from anabranch.applications.imagenet_utils import decode_predictions, preparatio
 from anabranch.applications.resnet import WIDTHS, files, normalize, pool, rectified, stem
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy

@@ -9,7 +9,7 @@ from anabranch.applications._building import GOOGLE, Published, Rules, last_axis
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
-    from anabranch.graph import Tensor
+    from anabranch.runtime import Tensor
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
