@@ -30,7 +30,7 @@ OTHERS = [
     *(f"EfficientNetB{number}" for number in range(1, 8)), *(f"EfficientNetV2{size}" for size in ("B1", "B2", "B3", *"LMS")),
     "MobileNetV3Large", "NASNetLarge", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "VGG19",
 ]  # fmt: skip
-KEPT = (
+COMPARED = (
     "filters", "units", "kernel_size", "strides", "padding", "use_bias", "epsilon", "momentum", "axis", "activation", "rate",
     "scale", "groups", "noise_shape", "pool_size", "center",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def described(model: Any) -> list[tuple[Any, ...]]:
     found = []
     for layer in model.layers:
         given = layer.get_config()
-        settings = {key: _plain(given[key]) for key in KEPT if key in given}
+        settings = {key: _plain(given[key]) for key in COMPARED if key in given}
         found.append((type(layer).__name__, layer.name, [tuple(w.shape) for w in layer.weights], settings))
     return found
 
@@ -187,15 +187,28 @@ def test_channels_first() -> None:
     np.testing.assert_allclose(scaled.transpose(0, 2, 3, 1), applications.vgg16.preprocess_input(x), atol=1e-5)
 
 
-def test_a_network_is_saved_and_read(tmp_path: Path) -> None:
-    x = layers.Input((32, 32, 3))
-    for build, options in ((applications.ConvNeXtTiny, {"input_tensor": x}), (applications.MobileNetV3Small, {})):
-        model = build(weights=None, include_top=False, pooling="avg", **options)
-        model.save(tmp_path / "m.keras")
-        found = models.load_model(tmp_path / "m.keras")
-        assert [layer.name for layer in found.layers] == [layer.name for layer in model.layers]
-        image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype("float32")
-        np.testing.assert_array_equal(found.predict(image, verbose=0), model.predict(image, verbose=0))
+def test_layers_of_their_own_are_saved_and_read(tmp_path: Path) -> None:
+    x = layers.Input((4, 4, 3))
+    kinds = applications._layers
+    y = kinds.StochasticDepth(0.2, name="depth")(kinds.LayerScale(0.5, 3, name="scale")(x))
+    model = Model(x, kinds.CustomScaleLayer(0.1, name="sum")([x, y]))
+    model.save(tmp_path / "m.keras")
+    found = models.load_model(tmp_path / "m.keras")
+    image = np.ones((1, 4, 4, 3), "float32")
+    np.testing.assert_allclose(found.predict(image, verbose=0), np.full((1, 4, 4, 3), 1.05), rtol=1e-6)
+    drawn = np.unique(found.get_layer("depth")(np.ones((400, 2, 2, 3), "float32"), training=True).numpy(force=True))
+    np.testing.assert_allclose(drawn, [0, 1.25])
+    config = json.loads(model.to_json())["config"]["layers"]
+    assert {each["class_name"]: each["module"] for each in config}["LayerScale"] == "keras.src.applications.convnext"
+
+
+@pytest.mark.slow
+def test_a_network_of_keras_s_is_read(keras: Any, tmp_path: Path) -> None:
+    theirs = keras.applications.ConvNeXtTiny(**SMALL)
+    theirs.save(tmp_path / "m.keras")
+    found = models.load_model(tmp_path / "m.keras")
+    x = np.random.default_rng(1).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(found.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=1e-4)
 
 
 # Published weights

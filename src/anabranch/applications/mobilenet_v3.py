@@ -41,7 +41,7 @@ __all__ = ["decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
 
 
-class Block(NamedTuple):
+class Unit(NamedTuple):
     """One row of a table: the expansion, the width, the kernel's size, whether there are a gate and hard swish, the strides."""
 
     expansion: float
@@ -53,18 +53,18 @@ class Block(NamedTuple):
 
 
 SMALL = (
-    Block(1, 16, 3, True, False, 2), Block(72 / 16, 24, 3, False, False, 2), Block(88 / 24, 24, 3, False, False, 1),
-    Block(4, 40, 5, True, True, 2), Block(6, 40, 5, True, True, 1), Block(6, 40, 5, True, True, 1),
-    Block(3, 48, 5, True, True, 1), Block(3, 48, 5, True, True, 1), Block(6, 96, 5, True, True, 2),
-    Block(6, 96, 5, True, True, 1), Block(6, 96, 5, True, True, 1),
+    Unit(1, 16, 3, True, False, 2), Unit(72 / 16, 24, 3, False, False, 2), Unit(88 / 24, 24, 3, False, False, 1),
+    Unit(4, 40, 5, True, True, 2), Unit(6, 40, 5, True, True, 1), Unit(6, 40, 5, True, True, 1),
+    Unit(3, 48, 5, True, True, 1), Unit(3, 48, 5, True, True, 1), Unit(6, 96, 5, True, True, 2),
+    Unit(6, 96, 5, True, True, 1), Unit(6, 96, 5, True, True, 1),
 )  # fmt: skip
 """Table 2."""
 LARGE = (
-    Block(1, 16, 3, False, False, 1), Block(4, 24, 3, False, False, 2), Block(3, 24, 3, False, False, 1),
-    Block(3, 40, 5, True, False, 2), Block(3, 40, 5, True, False, 1), Block(3, 40, 5, True, False, 1),
-    Block(6, 80, 3, False, True, 2), Block(2.5, 80, 3, False, True, 1), Block(2.3, 80, 3, False, True, 1),
-    Block(2.3, 80, 3, False, True, 1), Block(6, 112, 3, True, True, 1), Block(6, 112, 3, True, True, 1),
-    Block(6, 160, 5, True, True, 2), Block(6, 160, 5, True, True, 1), Block(6, 160, 5, True, True, 1),
+    Unit(1, 16, 3, False, False, 1), Unit(4, 24, 3, False, False, 2), Unit(3, 24, 3, False, False, 1),
+    Unit(3, 40, 5, True, False, 2), Unit(3, 40, 5, True, False, 1), Unit(3, 40, 5, True, False, 1),
+    Unit(6, 80, 3, False, True, 2), Unit(2.5, 80, 3, False, True, 1), Unit(2.3, 80, 3, False, True, 1),
+    Unit(2.3, 80, 3, False, True, 1), Unit(6, 112, 3, True, True, 1), Unit(6, 112, 3, True, True, 1),
+    Unit(6, 160, 5, True, True, 2), Unit(6, 160, 5, True, True, 1), Unit(6, 160, 5, True, True, 1),
 )  # fmt: skip
 """Table 1."""
 HASHES = {
@@ -138,7 +138,14 @@ def MobileNetV3Large(  # noqa: N802 - Keras's name
 
 
 def _network(
-    wanted: Wanted, blocks: Sequence[Block], last: int, kind: str, alpha: float, minimalistic: bool, dropout: float, scale: bool
+    wanted: Wanted,
+    blocks: Sequence[Unit],
+    last: int,
+    kind: str,
+    alpha: float,
+    minimalistic: bool,
+    dropout: float,
+    scale: bool,
 ) -> Model:
     rules = Rules(224, 32, _files(wanted, kind, alpha, minimalistic))
     shape = wanted.input_shape
@@ -169,7 +176,7 @@ def _classifier(width: int, activate: Callable[[Tensor], Tensor], dropout: float
     return classify
 
 
-def _bottleneck(inputs: Tensor, block: Block, activate: Callable[[Tensor], Tensor], index: int) -> Tensor:
+def _bottleneck(inputs: Tensor, block: Unit, activate: Callable[[Tensor], Tensor], index: int) -> Tensor:
     channels = inputs.shape[last_axis()]
     wide = divisible(channels * block.expansion)
     prefix = f"expanded_conv_{index}_" if index else "expanded_conv_"

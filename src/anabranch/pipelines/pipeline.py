@@ -30,7 +30,7 @@ Elements = Callable[[], Iterator[Any]]
 class Pipeline(IterableDataset[Any]):
     """Elements in a row, usually batches ``(x, y)``, made as they are asked for; each pass makes them again.
 
-    ``fit``, ``evaluate`` and ``predict`` take the elements as batches, as a DataLoader with ``batch_size=None`` does. Each method
+    ``fit``, ``evaluate`` and ``predict`` take the elements as batches. Each method
     returns a new pipeline.
 
     Args:
@@ -150,12 +150,17 @@ class Pipeline(IterableDataset[Any]):
             [tensor(0), tensor(2)]
         """
         return self._then(
-            lambda items: (item for item in items if bool(predicate(*item) if isinstance(item, tuple) else predicate(item))), None
+            lambda items: (item for item in items if bool(predicate(*item) if isinstance(item, tuple) else predicate(item))),
+            None,
         )
 
     @checked
     def batch(
-        self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None, deterministic: bool | None = None
+        self,
+        batch_size: int,
+        drop_remainder: bool = False,
+        num_parallel_calls: int | None = None,
+        deterministic: bool | None = None,
     ) -> Pipeline:
         """Stack elements in batches; the last may be smaller.
 
@@ -316,7 +321,9 @@ class Pipeline(IterableDataset[Any]):
             6
         """
         endless = count is None or count < 0
-        length = INFINITE if endless else self._length if self._length in (None, INFINITE) else (self._length or 0) * (count or 0)
+        length = (
+            INFINITE if endless else self._length if self._length in (None, INFINITE) else (self._length or 0) * (count or 0)
+        )
 
         def elements() -> Iterator[Any]:
             for _ in itertools.repeat(None) if endless else itertools.repeat(None, count or 0):
@@ -353,7 +360,9 @@ class Pipeline(IterableDataset[Any]):
             >>> len(Pipeline.range(2).concatenate(Pipeline.range(3)))
             5
         """
-        other = dataset.cardinality() if isinstance(dataset, Pipeline) else len(dataset) if isinstance(dataset, Sized) else UNKNOWN
+        other = (
+            dataset.cardinality() if isinstance(dataset, Pipeline) else len(dataset) if isinstance(dataset, Sized) else UNKNOWN
+        )
         known = self._length is not None and self._length >= 0 and other >= 0
         return self._with(lambda: itertools.chain(self, dataset), (self._length or 0) + other if known else None)
 
@@ -403,7 +412,9 @@ def stacked(rows: list[Any]) -> Any:
         shapes = collections.Counter(tuple(row.shape) for row in rows)
         if len(shapes) > 1:
             raise DataError(
-                "Elements of unequal shapes make no batch.", got=", ".join(map(str, shapes)), repair="map a resizing over them first"
+                "Elements of unequal shapes make no batch.",
+                got=", ".join(map(str, shapes)),
+                repair="map a resizing over them first",
             )
         return torch.stack(rows)
     if isinstance(first, (str, bytes)):
