@@ -11,6 +11,7 @@ from . import (
     mobilenet_v3 as mobilenet_v3,
     nasnet as nasnet,
     resnet as resnet,
+    resnet50 as resnet50,
     resnet_v2 as resnet_v2,
     vgg16 as vgg16,
     vgg19 as vgg19,
