@@ -56,7 +56,10 @@ LEFT_OUT = {
     **dict.fromkeys(
         ("datasets.mnist.load_data", "datasets.mnist.load_files", "datasets.cifar10.load_data", "datasets.cifar100.load_data",
          "datasets.fashion_mnist.load_data"), "downloads: tests/datasets"),
-    "utils.get_file": "downloads: tests/utils", "preprocessing.image.smart_resize": "ops.image.resize checks what it is given",
+    "utils.get_file": "downloads: tests/utils",
+    **dict.fromkeys(
+        ("utils.image_dataset_from_directory", "utils.text_dataset_from_directory", "utils.audio_dataset_from_directory"),
+        "reads folders: tests/pipelines"), "preprocessing.image.smart_resize": "ops.image.resize checks what it is given",
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     **dict.fromkeys((
         "insight.Diff", "insight.Finding", "insight.Findings", "insight.Mistake", "insight.Mistakes", "insight.Row",

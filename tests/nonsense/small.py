@@ -94,10 +94,12 @@ def utils() -> Iterator[Target]:
         "save_img": lambda: {"path": "p.png", "x": np.ones((2, 3, 3))},
         "split_dataset": lambda: {"dataset": np.arange(6.0), "left_size": 0.5},
         "standardize_dtype": lambda: {"dtype": "float32"},
+        "timeseries_dataset_from_array": lambda: {"data": np.arange(9.0), "targets": np.arange(9.0), "sequence_length": 3},
     }
     uses = {
         "model_to_dot": str,
         "prefetch": list,
+        "timeseries_dataset_from_array": list,
         "CustomObjectScope": lambda made: made.__enter__(),
         "custom_object_scope": lambda made: made.__enter__(),
     }

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset
 
 from anabranch import _tree, config
 from anabranch._arguments import checked
@@ -19,6 +18,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch._frames import bound_methods
 from anabranch.training.data.ahead import ahead, prefetch
 from anabranch.training.data.arrays import to_tensor
+from anabranch.training.data.batched import Batched
 
 AUTOTUNE = -1
 """As many threads as there are processors, or as many elements ahead as that needs: what ``tf.data.AUTOTUNE`` is."""
@@ -27,7 +27,7 @@ Elements = Callable[[], Iterator[Any]]
 
 
 @bound_methods
-class Pipeline(IterableDataset[Any]):
+class Pipeline(Batched):
     """Elements in a row, usually batches ``(x, y)``, made as they are asked for; each pass makes them again.
 
     ``fit``, ``evaluate`` and ``predict`` take the elements as batches. Each method
@@ -70,7 +70,7 @@ class Pipeline(IterableDataset[Any]):
         if len(lengths) != 1:
             raise DataError("Arrays of one data set have as many samples each.", got=shown(sorted(lengths)))
         count = lengths.pop()
-        return cls(lambda: (_tree.map_leaves(lambda leaf, i=index: leaf[i], nest) for index in range(count)), count)
+        return cls(lambda: (_row(nest, index) for index in range(count)), count)
 
     @classmethod
     def range(cls, stop: int) -> Pipeline:
@@ -174,12 +174,27 @@ class Pipeline(IterableDataset[Any]):
             >>> list(Pipeline.range(3).batch(2))
             [tensor([0, 1]), tensor([2])]
         """
+        return self.grouped(batch_size, stacked, drop_remainder)
+
+    @checked
+    def grouped(self, batch_size: int, stack: Callable[[list[Any]], Any], drop_remainder: bool = False) -> Pipeline:
+        """Make batches by a function of one's own.
+
+        Args:
+            batch_size: how many elements a batch has.
+            stack: makes a batch of a list of elements.
+            drop_remainder: whether a smaller last batch is left out.
+
+        Example:
+            >>> list(Pipeline.range(3).grouped(2, len))
+            [2, 1]
+        """
         _check_count("batch_size", batch_size)
 
         def batches(items: Iterator[Any]) -> Iterator[Any]:
             while rows := list(itertools.islice(items, batch_size)):
                 if len(rows) == batch_size or not drop_remainder:
-                    yield stacked(rows)
+                    yield stack(rows)
 
         length = self._length
         if length is not None and length >= 0:
@@ -200,7 +215,7 @@ class Pipeline(IterableDataset[Any]):
             for item in items:
                 count = len(next(iter(_tree.leaves(item))))
                 for index in range(count):
-                    yield _tree.map_leaves(lambda leaf, i=index: leaf[i], item)
+                    yield _row(item, index)
 
         return self._then(rows, None)
 
@@ -321,12 +336,11 @@ class Pipeline(IterableDataset[Any]):
             6
         """
         endless = count is None or count < 0
-        length = (
-            INFINITE if endless else self._length if self._length in (None, INFINITE) else (self._length or 0) * (count or 0)
-        )
+        times = count or 0
+        length = INFINITE if endless else self._length if self._length in (None, INFINITE) else (self._length or 0) * times
 
         def elements() -> Iterator[Any]:
-            for _ in itertools.repeat(None) if endless else itertools.repeat(None, count or 0):
+            for _ in itertools.count() if endless else range(times):
                 empty = True
                 for item in self:
                     empty = False
@@ -399,6 +413,10 @@ class Pipeline(IterableDataset[Any]):
         found = Pipeline(elements, length)
         found.class_names, found.file_paths = self.class_names, self.file_paths
         return found
+
+
+def _row(nest: Any, index: int) -> Any:
+    return _tree.map_leaves(lambda leaf: leaf[index], nest)
 
 
 def stacked(rows: list[Any]) -> Any:

@@ -7,7 +7,13 @@ from .batches import (
     unpack_x_y_sample_weight as unpack_x_y_sample_weight,
 )
 from .configuration import Config as Config
-from .data import split_dataset as split_dataset
+from .data import (
+    audio_dataset_from_directory as audio_dataset_from_directory,
+    image_dataset_from_directory as image_dataset_from_directory,
+    split_dataset as split_dataset,
+    text_dataset_from_directory as text_dataset_from_directory,
+    timeseries_dataset_from_array as timeseries_dataset_from_array,
+)
 from .files import (
     array_to_img as array_to_img,
     get_file as get_file,

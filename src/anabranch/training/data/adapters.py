@@ -14,6 +14,7 @@ from anabranch import _tree
 from anabranch._asked import name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.training.data.arrays import is_array
+from anabranch.training.data.batched import Batched
 from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import Indexed
 from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
@@ -96,7 +97,7 @@ def split(
 
 def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:
     """Return the source of batches that an object is which is no array."""
-    if isinstance(x, DataLoader):
+    if isinstance(x, (DataLoader, Batched)):
         return IteratedBatches(binder, x)
     if isinstance(x, Dataset):
         generator = torch.Generator()
