@@ -198,7 +198,8 @@ def test_pictures_are_cropped_or_padded(pictures: Path) -> None:
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"label_mode": "many"}, "label_mode"), ({"label_mode": "binary"}, "two classes"), ({"color_mode": "cmyk"}, "color_mode"),
-    ({"validation_split": 0.2}, "go together"), ({"subset": "both"}, "go together"), ({"interpolation": "mean"}, "nterpolation"),
+    ({"validation_split": 0.2}, "go together"), ({"subset": "both"}, "go together"),
+    ({"interpolation": "mean"}, "nterpolation"),
     ({"validation_split": 0.2, "subset": "training"}, "divide the files differently"),
     ({"class_names": ["ape", "gnu"]}, "no folder"), ({"labels": "folders"}, "labels must be"),
     ({"labels": None, "class_names": ["ape"]}, "class_names"),
