@@ -24,11 +24,11 @@ class CallSite(NamedTuple):
 
 
 def call_site() -> CallSite:
-    """Return the innermost place on the call stack that is no code of anabranch, torch, NumPy or ``contextlib``."""
+    """Return the innermost place on the call stack that is no code of anabranch, torch, NumPy, ``contextlib`` or the import system."""
     frame = sys._getframe(1)
     while frame.f_back is not None and (
         frame.f_code.co_filename.startswith(_PACKAGE)
-        or frame.f_globals.get("__name__", "").startswith(("torch.", "numpy.", "contextlib"))
+        or frame.f_globals.get("__name__", "").startswith(("torch.", "numpy.", "contextlib", "importlib"))
     ):
         frame = frame.f_back
     site = _site(frame.f_code.co_filename, frame.f_lineno)

@@ -12,6 +12,7 @@ import sys
 from anabranch import config
 from anabranch.graph.call_site import warn
 from anabranch.stand_in import children, real_tensorflow
+from anabranch.stand_in.former import saying, teaching
 from anabranch.stand_in.finder import Finder
 from anabranch.stand_in.views import ROOTS, View, is_tensorflow
 
@@ -21,6 +22,8 @@ def install() -> None:
     config.set_strict_merges(False)
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         _replace_loaded()
+        saying.forget()
+        teaching.begin()
         sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]  # a finder by duck: importlib.abc costs 13 ms
         children.install()
 
@@ -31,6 +34,7 @@ def uninstall() -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     for name in [name for name, module in sys.modules.items() if isinstance(module, View)]:
         del sys.modules[name]
+    teaching.end()
     children.uninstall()
     real_tensorflow.release()
 

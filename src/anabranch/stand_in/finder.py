@@ -8,6 +8,7 @@ import sys
 from types import ModuleType
 
 from anabranch.stand_in import children, real_tensorflow
+from anabranch.stand_in.former import names, teaching
 from anabranch.stand_in.views import ABSENT, ROOTS, MissingImportError, View, is_namespace, is_tensorflow, look_up, refusal
 
 
@@ -20,7 +21,7 @@ class Finder:
             return children.spec()
         if name.partition(".")[0] not in ROOTS:
             return None
-        if is_tensorflow(name):
+        if is_tensorflow(name) and names.path_of(name) is None:
             if real_tensorflow.is_loading():
                 return None
             if target_of(name) is ABSENT and real_tensorflow.is_installed():
@@ -34,11 +35,15 @@ class Finder:
         for part in parts:
             inner = look_up(target, part)
             if inner is ABSENT:
+                inner = names.module(f"{module}.{part}")
+            if inner is names.ABSENT:
                 fact, repair = refusal(module, part, target)
                 raise MissingImportError(fact, repair=repair)
             if not is_namespace(inner):
                 raise MissingImportError(f"{module}.{part} is no module.", repair=f"from {module} import {part}")
             target, module = inner, f"{module}.{part}"
+        if names.path_of(spec.name) is not None:
+            teaching.teach_models()
         view = View(spec.name, target)
         view.__path__ = real_tensorflow.path() if spec.name == real_tensorflow.NAME else []
         return view

@@ -11,6 +11,7 @@ from anabranch._asked import module_of
 from anabranch._errors import AnabranchError
 from anabranch._frames import bounded
 from anabranch.stand_in import real_tensorflow
+from anabranch.stand_in.former import names
 
 
 def _set_seed(seed: int) -> None:
@@ -24,7 +25,7 @@ ROOTS: dict[str, object] = {"keras": anabranch, "tf_keras": anabranch, "tensorfl
 KERAS_VERSION = "3.15.1"  # the Keras whose words these are
 TENSORFLOW_VERSION = "2.20.0"  # one that came with Keras 3; scripts ask whether it begins with 2
 ELSEWHERE = {"preprocessing": "utils"}  # Keras's modules that are spelled otherwise here
-ABSENT = object()
+ABSENT = names.ABSENT
 
 
 class MissingNameError(AnabranchError, AttributeError):
@@ -51,10 +52,14 @@ class View(ModuleType):
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r}, which is anabranch, has no attribute {name!r}")
         value = look_up(self._target, name)
+        if value is not ABSENT:
+            value = names.with_former_arguments(self.__name__, name, value)
         if is_namespace(value):
             return importlib.import_module(f"{self.__name__}.{name}")
         if value is ABSENT and (found := sys.modules.get(f"{self.__name__}.{name}")) is not None:
             return found
+        if value is ABSENT:
+            value = names.served(self.__name__, name)
         if value is ABSENT and is_tensorflow(self.__name__):
             value = real_tensorflow.look_up(f"{self.__name__}.{name}", ABSENT)
         if value is ABSENT:
@@ -117,6 +122,8 @@ def refusal(module: str, name: str, target: object) -> tuple[str, str]:
         fact = f"{module}.{name} is not there: anabranch replaces Keras here, and {found}."
     else:
         fact = f"{module}.{name} is not there: anabranch replaces Keras in this process and has no {name!r}."
+    if (instead := names.instead(module, name)) is not None:
+        return fact, f"write {instead}"
     if close:
         return fact, f"did you mean {known[close[0]]!r}?"
     nearest = f"the nearest name here is {known[near[0]]!r}; or " if near else ""
