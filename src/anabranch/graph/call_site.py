@@ -24,7 +24,7 @@ class CallSite(NamedTuple):
 
 
 def call_site() -> CallSite:
-    """Return the innermost place on the call stack that is no code of anabranch, torch, NumPy, ``contextlib`` or the import system."""
+    """Return the innermost place on the call stack that is no code of anabranch, torch, NumPy, contextlib or importlib."""
     frame = sys._getframe(1)
     while frame.f_back is not None and (
         frame.f_code.co_filename.startswith(_PACKAGE)

@@ -12,8 +12,8 @@ import sys
 from anabranch import config
 from anabranch.graph.call_site import warn
 from anabranch.stand_in import children, real_tensorflow
-from anabranch.stand_in.former import saying, teaching
 from anabranch.stand_in.finder import Finder
+from anabranch.stand_in.former import saying, teaching
 from anabranch.stand_in.views import ROOTS, View, is_tensorflow
 
 

@@ -25,7 +25,7 @@ ROOTS: dict[str, object] = {"keras": anabranch, "tf_keras": anabranch, "tensorfl
 KERAS_VERSION = "3.15.1"  # the Keras whose words these are
 TENSORFLOW_VERSION = "2.20.0"  # one that came with Keras 3; scripts ask whether it begins with 2
 ELSEWHERE = {"preprocessing": "utils"}  # Keras's modules that are spelled otherwise here
-ABSENT = names.ABSENT
+ABSENT: object = names.ABSENT
 
 
 class MissingNameError(AnabranchError, AttributeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -36,7 +37,7 @@ def _parameters(signature: str) -> list[tuple[str, str, list[Any]]]:
     """Return each former parameter, its name of today, and its default in a list, which is empty where there is none."""
     import ast
 
-    found = []
+    found: list[tuple[str, str, list[Any]]] = []
     call: Any = ast.parse(f"f({signature.replace('>', '__')})", mode="eval").body
     for each in call.args:
         former, _, today = each.id.partition("__")
@@ -53,7 +54,9 @@ def _bound(name: str, takes: list[tuple[str, str, list[Any]]], args: tuple[Any, 
     values = dict(zip(names, args, strict=False)) | given
     unknown = [each for each in given if each not in names]
     if len(args) > len(names) or unknown:
-        raise ArgumentError(f"keras.backend.{name} takes other arguments.", expected=", ".join(names), got=", ".join(unknown) or None)
+        raise ArgumentError(
+            f"keras.backend.{name} takes other arguments.", expected=", ".join(names), got=", ".join(unknown) or None
+        )
     found: dict[str, Any] = {}
     for former, today, default in takes:
         if former in values:
@@ -176,24 +179,31 @@ def image_dim_ordering() -> str:
 
 def set_image_dim_ordering(dim_ordering: str) -> None:
     """Set where channels are: 'tf' or 'th'."""
-    anabranch.backend.set_image_data_format(str(words.VALUES["data_format"].get(dim_ordering, dim_ordering)))
+    anabranch.backend.set_image_data_format("channels_first" if dim_ordering == "th" else "channels_last")
 
 
 def pool2d(
-    x: Any, pool_size: Any, strides: Any = (1, 1), padding: str = "valid", data_format: str | None = None, pool_mode: str = "max"
+    x: Any,
+    pool_size: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    pool_mode: str = "max",
 ) -> Any:
     """Pool images."""
     pool = anabranch.ops.max_pool if pool_mode == "max" else anabranch.ops.average_pool
     return pool(x, pool_size, strides, padding, data_format)
 
 
-def resize_images(x: Any, height_factor: int, width_factor: int, data_format: str = "channels_last", interpolation: str = "nearest") -> Any:
+def resize_images(
+    x: Any, height_factor: int, width_factor: int, data_format: Any = "channels_last", interpolation: Any = "nearest"
+) -> Any:
     """Enlarge images by whole factors."""
     layer = anabranch.layers.UpSampling2D((height_factor, width_factor), data_format=data_format, interpolation=interpolation)
     return layer(x)
 
 
-def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: str | None = None) -> Any:
+def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Any:
     """Add zeros around images."""
     return anabranch.layers.ZeroPadding2D(padding, data_format=data_format)(x)
 
@@ -205,7 +215,7 @@ def temporal_padding(x: Any, padding: Any = (1, 1)) -> Any:
 
 def print_tensor(x: Any, message: str = "") -> Any:
     """Print a tensor and return it."""
-    print(message, x)
+    sys.stdout.write(f"{message} {x}\n")
     return x
 
 
@@ -217,7 +227,7 @@ def random_bernoulli(shape: Any, p: float = 0.0, dtype: str | None = None, seed:
 
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """Rectify."""
-    return anabranch.activations.relu(x, alpha, max_value, threshold)
+    return anabranch.layers.ReLU(max_value, alpha, threshold)(x)
 
 
 def repeat(x: Any, n: int) -> Any:
@@ -247,7 +257,8 @@ def k_function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: s
 
 
 OWN: dict[str, Function] = {
-    "batch_dot": batch_dot, "batch_flatten": batch_flatten, "batch_get_value": batch_get_value, "batch_set_value": batch_set_value,
+    "batch_dot": batch_dot, "batch_flatten": batch_flatten, "batch_get_value": batch_get_value,
+    "batch_set_value": batch_set_value,
     "bias_add": bias_add, "count_params": count_params, "eval": get_value, "function": k_function, "get_value": get_value,
     "image_dim_ordering": image_dim_ordering, "in_test_phase": in_test_phase, "in_train_phase": in_train_phase,
     "int_shape": int_shape, "learning_phase": learning_phase, "manual_variable_initialization": manual_variable_initialization,
@@ -263,10 +274,12 @@ INSTEAD: dict[str, str] = {
     "get_value": "x.numpy()", "image_dim_ordering": "keras.config.image_data_format()", "in_test_phase": "x if training else y",
     "in_train_phase": "x if training else y", "int_shape": "x.shape", "learning_phase": "the argument training of call",
     "manual_variable_initialization": "without it", "pool2d": "keras.ops.max_pool or average_pool", "print_tensor": "print(x)",
-    "random_bernoulli": "keras.random.uniform(shape) <= p", "relu": "keras.activations.relu", "repeat": "keras.layers.RepeatVector(n)(x)",
+    "random_bernoulli": "keras.random.uniform(shape) <= p", "relu": "keras.activations.relu",
+    "repeat": "keras.layers.RepeatVector(n)(x)",
     "resize_images": "keras.layers.UpSampling2D(size)(x)", "set_image_dim_ordering": "keras.config.set_image_data_format(…)",
     "set_learning_phase": "the argument training of call", "set_value": "x.assign(value)",
     "spatial_2d_padding": "keras.layers.ZeroPadding2D(padding)(x)", "switch": "keras.ops.where(condition, x, y)",
-    "temporal_padding": "keras.layers.ZeroPadding1D(padding)(x)", "update": "x.assign(value)", "update_add": "x.assign_add(value)",
+    "temporal_padding": "keras.layers.ZeroPadding1D(padding)(x)", "update": "x.assign(value)",
+    "update_add": "x.assign_add(value)",
     "update_sub": "x.assign_sub(value)", "variable": "keras.Variable(value)",
 }  # fmt: skip

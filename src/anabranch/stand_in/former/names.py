@@ -1,4 +1,4 @@
-"""What a former module or name stands for today, as objects."""
+"""What a former module or name means today, as objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anabranch.stand_in.former import backend, words
 from anabranch.stand_in.former.arguments import renaming
 from anabranch.stand_in.former.saying import say
 
-ABSENT = object()
+ABSENT: object = object()
 
 
 class Joined(ModuleType):
@@ -126,8 +126,8 @@ def taking_former_arguments(spelling: str, function: Callable[..., Any]) -> Call
 
 def with_former_arguments(module_name: str, name: str, value: object) -> object:
     """Return what a module serves, a function of the table of arguments as one that takes its former ones too."""
-    path = path_of(module_name)
-    spelling = f"{path}.{name}"
-    if path and spelling in words.ARGUMENTS and callable(value) and not isinstance(value, type):
-        return taking_former_arguments(spelling, value)
+    if callable(value) and not isinstance(value, type):
+        for spelling in spellings(module_name, name):
+            if spelling in words.ARGUMENTS:
+                return taking_former_arguments(spelling, value)
     return value

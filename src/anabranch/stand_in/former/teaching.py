@@ -99,10 +99,10 @@ def _taking_inputs(init: Method) -> Method:
     table = words.ARGUMENTS["Model"]
 
     @functools.wraps(init)
-    def __init__(self: Any, *args: Any, **given: Any) -> None:
+    def taking(self: Any, *args: Any, **given: Any) -> None:
         init(self, *args, **(given if table.keys().isdisjoint(given) else renamed("Model", table, given)))
 
-    return __init__
+    return taking
 
 
 def _with_other_names(fit: Method) -> Method:

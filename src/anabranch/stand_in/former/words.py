@@ -10,7 +10,8 @@ _LAYERS = (
     "attention", "wrappers", "reshaping", "regularization", "activation",
 )  # fmt: skip
 _ENGINE = (
-    "base_layer", "data_adapter", "functional", "input_layer", "input_spec", "keras_tensor", "network", "sequential", "topology",
+    "base_layer", "data_adapter", "functional", "input_layer", "input_spec", "keras_tensor", "network", "sequential",
+    "topology",
     "training",
 )  # fmt: skip
 _UTILS = (
@@ -29,6 +30,8 @@ MODULES: dict[str, str] = {
     "experimental": ".",
     "initializations": "initializers",
     "initializers.initializers_v2": "initializers",
+    "layers.normalization.batch_normalization": "layers",
+    "layers.normalization.layer_normalization": "layers",
     "legacy": "layers models",
     "legacy.layers": "layers",
     "metrics.metrics": "metrics",
@@ -52,7 +55,8 @@ PRIVATE = ("src", "api", "_tf_keras.keras", "python.keras")
 
 NAMES: dict[str, str] = {
     **{f"layers.{name.replace('Conv', 'Convolution')}": f"layers.{name}" for name in (
-        "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D", "SeparableConv2D",
+        "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D",
+        "SeparableConv2D",
     )},
     "layers.AtrousConvolution1D": "layers.Conv1D", "layers.AtrousConvolution2D": "layers.Conv2D",
     "layers.BatchNormalizationV1": "layers.BatchNormalization", "layers.BatchNormalizationV2": "layers.BatchNormalization",
@@ -97,8 +101,10 @@ GONE: dict[str, str] = {
     "utils.HDF5Matrix": "h5py.File(path)[name], which fit takes as it is",
     "utils.GeneratorEnqueuer": "utils.PyDataset(workers=…)", "utils.OrderedEnqueuer": "utils.PyDataset(workers=…)",
     "utils.convert_all_kernels_in_model": "nothing: kernels of Theano are not read",
-    "utils.print_summary": "model.summary()", "estimator": "model.fit", "wrappers.scikit_learn": "keras.wrappers.SKLearnClassifier",
-    "wrappers.KerasClassifier": "keras.wrappers.SKLearnClassifier", "wrappers.KerasRegressor": "keras.wrappers.SKLearnRegressor",
+    "utils.print_summary": "model.summary()", "estimator": "model.fit",
+    "wrappers.scikit_learn": "keras.wrappers.SKLearnClassifier",
+    "wrappers.KerasClassifier": "keras.wrappers.SKLearnClassifier",
+    "wrappers.KerasRegressor": "keras.wrappers.SKLearnRegressor",
     "optimizers.TFOptimizer": "an optimizer of keras.optimizers, or a class of torch.optim",
 }  # fmt: skip
 """Former name -> what to write today, where nothing answers to it."""
@@ -107,8 +113,10 @@ GONE: dict[str, str] = {
 
 _SAME = (
     "abs", "all", "any", "arange", "cast", "clip", "cos", "cumprod", "elu", "equal", "exp", "eye", "floor", "greater",
-    "greater_equal", "hard_sigmoid", "less", "less_equal", "log", "logsumexp", "max", "maximum", "mean", "min", "minimum", "ndim",
-    "not_equal", "one_hot", "prod", "reshape", "round", "shape", "sigmoid", "sign", "sin", "softplus", "softsign", "sqrt", "square",
+    "greater_equal", "hard_sigmoid", "less", "less_equal", "log", "logsumexp", "max", "maximum", "mean", "min", "minimum",
+    "ndim",
+    "not_equal", "one_hot", "prod", "reshape", "round", "shape", "sigmoid", "sign", "sin", "softplus", "softsign", "sqrt",
+    "square",
     "squeeze", "stack", "std", "sum", "tanh", "tile", "transpose", "var", "stop_gradient", "binary_crossentropy",
     "categorical_crossentropy", "sparse_categorical_crossentropy", "slice",
 )  # fmt: skip
@@ -119,15 +127,18 @@ BACKEND: dict[str, str] = {
     "conv1d": "ops.conv(x>inputs, kernel, strides=1, padding='valid', data_format=None, dilation_rate=1)",
     "conv2d": "ops.conv(x>inputs, kernel, strides=(1, 1), padding='valid', data_format=None, dilation_rate=(1, 1))",
     "conv3d": "ops.conv(x>inputs, kernel, strides=(1, 1, 1), padding='valid', data_format=None, dilation_rate=(1, 1, 1))",
-    "cumsum": "ops.cumsum(x, axis=0)", "dot": "ops.dot(x>x1, y>x2)", "dropout": "random.dropout(x>inputs, level>rate, noise_shape=None, seed=None)",
+    "cumsum": "ops.cumsum(x, axis=0)", "dot": "ops.dot(x>x1, y>x2)",
+    "dropout": "random.dropout(x>inputs, level>rate, noise_shape=None, seed=None)",
     "expand_dims": "ops.expand_dims(x, axis=-1)", "flatten": "ops.ravel(x)", "gather": "ops.take(reference>x, indices, axis=0)",
     "identity": "ops.copy(x)", "in_top_k": "ops.in_top_k(predictions, targets, k)",
     "l2_normalize": "ops.normalize(x, axis=None)", "map_fn": "ops.map(fn>f, elems>xs)", "ones": "ops.ones(shape, dtype=None)",
-    "ones_like": "ops.ones_like(x, dtype=None)", "permute_dimensions": "ops.transpose(x, pattern>axes)", "pow": "ops.power(x>x1, a>x2)",
+    "ones_like": "ops.ones_like(x, dtype=None)", "permute_dimensions": "ops.transpose(x, pattern>axes)",
+    "pow": "ops.power(x>x1, a>x2)",
     "random_bernoulli": "", "random_normal": "random.normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None)",
     "random_uniform": "random.uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None)",
     "relu": "", "repeat": "", "repeat_elements": "ops.repeat(x, rep>repeats, axis)", "reverse": "ops.flip(x, axes>axis)",
-    "softmax": "ops.softmax(x, axis=-1)", "switch": "", "truncated_normal": "random.truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None)",
+    "softmax": "ops.softmax(x, axis=-1)", "switch": "",
+    "truncated_normal": "random.truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None)",
     "zeros": "ops.zeros(shape, dtype=None)", "zeros_like": "ops.zeros_like(x, dtype=None)", "int_shape": "", "batch_dot": "",
     "bias_add": "", "count_params": "", "eval": "", "function": "", "get_value": "", "set_value": "", "batch_get_value": "",
     "batch_set_value": "", "in_train_phase": "", "in_test_phase": "", "image_dim_ordering": "", "set_image_dim_ordering": "",
@@ -140,7 +151,8 @@ function in ``backend.py`` of that name is what it means."""
 
 BACKEND_GONE: dict[str, str] = {
     "gradients": "torch.autograd.grad(loss, variables)",
-    "placeholder": "keras.Input(shape)", "get_session": "nothing: there are no sessions", "set_session": "nothing: there are no sessions",
+    "placeholder": "keras.Input(shape)", "get_session": "nothing: there are no sessions",
+    "set_session": "nothing: there are no sessions",
     "rnn": "layers.RNN(cell)", "foldl": "ops.scan(f, init, xs)", "foldr": "ops.scan(f, init, xs, reverse=True)",
     "is_sparse": "tensor.is_sparse", "to_dense": "tensor.to_dense()", "tf": "import torch", "ctc_batch_cost": "ops.ctc_loss",
     "ctc_decode": "ops.ctc_decode", "name_scope": "keras.name_scope(name)",
@@ -163,26 +175,33 @@ _RECURRENT = {
     "implementation": "", "forget_bias_init": "",
 }  # fmt: skip
 _RATE = {"lr": "learning_rate", "decay": "learning_rate", "schedule_decay": ""}
-_NO_WORKERS = {
-    name: "" for name in ("workers", "use_multiprocessing", "max_queue_size", "max_q_size", "nb_worker", "pickle_safe")
-}  # fmt: skip
+_WORKERS = ("workers", "use_multiprocessing", "max_queue_size", "max_q_size", "nb_worker", "pickle_safe")
+_NO_WORKERS = dict.fromkeys(_WORKERS, "")
 
 ARGUMENTS: dict[str, dict[str, str]] = {
-    "Layer": {"batch_input_shape": "batch_shape", "input_dtype": "dtype", "input_dim": "input_shape", "input_length": "input_shape"},
+    "Layer": {
+        "batch_input_shape": "batch_shape", "input_dtype": "dtype", "input_dim": "input_shape", "input_length": "input_shape",
+    },
     "Dense": {**_KERNEL, "output_dim": "units"},
     "Windowed": {**_KERNEL, **_WINDOW, "nb_row": "kernel_size", "nb_col": "kernel_size"},
     "Pooling": _POOL, "GlobalPooling": {"dim_ordering": "data_format"},
     "Flatten": {"dim_ordering": "data_format"}, "ZeroPadding2D": {"dim_ordering": "data_format"},
     "UpSampling1D": {"length": "size"}, "UpSampling2D": {"dim_ordering": "data_format"},
     "Cropping2D": {"dim_ordering": "data_format"},
-    "Embedding": {"init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer", "W_constraint": "embeddings_constraint", "dropout": ""},
-    "RNN": _RECURRENT, "LSTM": _RECURRENT, "GRU": _RECURRENT, "SimpleRNN": _RECURRENT,
-    "Dropout": {"p": "rate"}, "GaussianDropout": {"p": "rate"}, "GaussianNoise": {"sigma": "stddev"}, "AlphaDropout": {"p": "rate"},
-    **{f"SpatialDropout{rank}D": {"p": "rate", "dim_ordering": "data_format"} for rank in (1, 2, 3)},
+    "Embedding": {
+        "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer", "W_constraint": "embeddings_constraint",
+        "dropout": "",
+    },
+    "LSTM": _RECURRENT, "GRU": _RECURRENT,
+    "SimpleRNN": {name: today for name, today in _RECURRENT.items() if today != "recurrent_activation"},
+    "Dropout": {"p": "rate"}, "GaussianDropout": {"p": "rate"}, "GaussianNoise": {"sigma": "stddev"},
+    "AlphaDropout": {"p": "rate"},
+    "SpatialDropout1D": {"p": "rate"},
+    **{f"SpatialDropout{rank}D": {"p": "rate", "dim_ordering": "data_format"} for rank in (2, 3)},
     "BatchNormalization": {
         "mode": "", "beta_init": "beta_initializer", "gamma_init": "gamma_initializer", "fused": "", "virtual_batch_size": "",
     },
-    "RepeatVector": {}, "ReLU": {"alpha": "negative_slope"}, "LeakyReLU": {"alpha": "negative_slope"},
+    "ReLU": {"alpha": "negative_slope"}, "LeakyReLU": {"alpha": "negative_slope"},
     "Optimizer": _RATE,
     "ModelCheckpoint": {"period": ""}, "ReduceLROnPlateau": {"epsilon": "min_delta"},
     "TensorBoard": {"write_grads": "", "batch_size": "", "embeddings_layer_names": "", "embeddings_data": ""},
@@ -200,7 +219,10 @@ VALUES: dict[str, dict[object, object]] = {"data_format": {"th": "channels_first
 # Methods and attributes ------------------------------------------------------------------------------------------------------
 
 METHODS: dict[str, str] = {
-    "fit_generator": "fit", "evaluate_generator": "evaluate", "predict_generator": "predict", "predict_proba": "predict",
+    "fit_generator": "fit",
+    "evaluate_generator": "evaluate",
+    "predict_generator": "predict",
+    "predict_proba": "predict",
     "predict_classes": "predict",
 }
 """Former method of a model -> that of today."""
@@ -209,8 +231,14 @@ GENERATORS: dict[str, str] = {"nb_epoch": "epochs", **_NO_WORKERS}
 """Former argument of those that take a generator -> that of today."""
 
 METRICS: dict[str, str] = {
-    "acc": "accuracy", "accuracy": "acc", "mse": "mean_squared_error", "mean_squared_error": "mse", "mae": "mean_absolute_error",
-    "mean_absolute_error": "mae", "lr": "learning_rate", "categorical_accuracy": "accuracy",
+    "acc": "accuracy",
+    "accuracy": "acc",
+    "mse": "mean_squared_error",
+    "mean_squared_error": "mse",
+    "mae": "mean_absolute_error",
+    "mean_absolute_error": "mae",
+    "lr": "learning_rate",
+    "categorical_accuracy": "accuracy",
 }
 """Name in logs and histories -> the other name that the same may have."""
 
@@ -223,11 +251,14 @@ TENSORFLOW: dict[str, str] = {
     "distribute": "nothing: `torchrun --nproc-per-node=N script.py` trains on several GPUs",
     "image": "keras.ops.image, for instance keras.ops.image.resize(images, size)",
     "io": "Python's open(path, 'rb').read()", "math": "keras.ops, for instance keras.ops.log(x)",
-    "nn": "keras.ops, for instance keras.ops.softmax(x)", "linalg": "keras.ops.linalg", "compat": "today's words, without tf.compat.v1",
+    "nn": "keras.ops, for instance keras.ops.softmax(x)", "linalg": "keras.ops.linalg",
+    "compat": "today's words, without tf.compat.v1",
     "constant": "keras.ops.convert_to_tensor(value)", "convert_to_tensor": "keras.ops.convert_to_tensor(value)",
-    "Variable": "keras.Variable(value), or torch.nn.Parameter", "Tensor": "torch.Tensor", "float32": "'float32'", "int32": "'int32'",
+    "Variable": "keras.Variable(value), or torch.nn.Parameter", "Tensor": "torch.Tensor", "float32": "'float32'",
+    "int32": "'int32'",
     "int64": "'int64'", "float64": "'float64'", "float16": "'float16'", "bool": "'bool'", "string": "str",
-    "newaxis": "None, as in x[:, None]", "print": "print(x)", "map_fn": "keras.ops.map(f, xs)", "while_loop": "keras.ops.while_loop",
+    "newaxis": "None, as in x[:, None]", "print": "print(x)", "map_fn": "keras.ops.map(f, xs)",
+    "while_loop": "keras.ops.while_loop",
     "py_function": "the function itself", "numpy_function": "the function itself", "Module": "keras.Layer, or torch.nn.Module",
     "saved_model": "model.save('model.keras'), or model.to_torch()", "lite": "torch.onnx.export(model.to_torch(), …)",
     "summary": "keras.callbacks.TensorBoard, or torch.utils.tensorboard", "gather": "keras.ops.take(x, indices, axis)",
@@ -246,9 +277,12 @@ TENSORFLOW: dict[str, str] = {
 """What is TensorFlow's own, after ``tensorflow.`` -> what to write instead."""
 
 IN_OPS = (
-    "abs", "add", "argmax", "argmin", "argsort", "broadcast_to", "cast", "cond", "cos", "cumsum", "divide", "einsum", "equal", "exp",
-    "expand_dims", "eye", "floor", "greater", "less", "linspace", "log", "logical_and", "logical_not", "logical_or", "matmul", "maximum",
-    "minimum", "not_equal", "ones", "ones_like", "pad", "repeat", "reshape", "roll", "round", "scan", "shape", "sigmoid", "sign", "sin",
+    "abs", "add", "argmax", "argmin", "argsort", "broadcast_to", "cast", "cond", "cos", "cumsum", "divide", "einsum", "equal",
+    "exp",
+    "expand_dims", "eye", "floor", "greater", "less", "linspace", "log", "logical_and", "logical_not", "logical_or", "matmul",
+    "maximum",
+    "minimum", "not_equal", "ones", "ones_like", "pad", "repeat", "reshape", "roll", "round", "scan", "shape", "sigmoid",
+    "sign", "sin",
     "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "stop_gradient", "subtract", "tanh", "tensordot", "tile",
     "transpose", "unstack", "where", "zeros", "zeros_like", "identity", "size",
 )  # fmt: skip

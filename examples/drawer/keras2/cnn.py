@@ -1,6 +1,4 @@
-"""A small network for pictures, written for Keras 2: `anabranch run examples/drawer/keras2_cnn.py`."""
-
-from __future__ import print_function
+"""A small network for pictures, written for Keras 2: `anabranch run examples/drawer/keras2/cnn.py`."""
 
 import numpy as np
 from keras import backend as K
@@ -17,8 +15,8 @@ num_classes = 4
 rng = np.random.RandomState(0)
 labels = np.arange(64) % num_classes
 x_train = rng.rand(64, 12, 12, 1).astype("float32") * 0.3
-for image, label in zip(x_train, labels):  # a bright bar, whose place is the class
-    image[:, 3 * label : 3 * label + 3] += 0.7
+for i, label in enumerate(labels):  # a bright bar, whose place is the class
+    x_train[i, :, 3 * label : 3 * label + 3] += 0.7
 y_train = np_utils.to_categorical(labels, num_classes)
 
 model = Sequential()
@@ -34,6 +32,7 @@ model.compile(loss="categorical_crossentropy", optimizer=SGD(lr=0.05, momentum=0
 
 
 def batches(size):
+    """Yield batches for ever."""
     while True:
         for begin in range(0, len(x_train), size):
             yield x_train[begin : begin + size], y_train[begin : begin + size]
@@ -45,7 +44,8 @@ history = model.fit_generator(
 )  # fmt: skip
 K.set_value(model.optimizer.lr, 0.01)
 loss, accuracy = model.evaluate(x_train, y_train, verbose=0)
-print("first loss: %.4f" % history.history["loss"][0])
-print("accuracy: %.2f" % history.history["acc"][-1])
+print("first loss:", history.history["loss"][0])
+print("accuracy:", history.history["acc"][-1])
 print("predicted:", model.predict_classes(x_train[:4]))
-assert loss < history.history["loss"][0]
+if not loss < history.history["loss"][0]:
+    raise SystemExit("it did not learn")
