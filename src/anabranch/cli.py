@@ -1,4 +1,4 @@
-"""The command: ``anabranch run | demo | summary | view | lint | inspect | convert | doctor``."""
+"""The command: ``anabranch run | demo | summary | view | lint | check | inspect | convert | doctor``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ usage: anabranch COMMAND …
   lint FILE[:NAME] [--ignore CODES] [--select CODES] [--json]
                             print what is probably wrong with the models of a script, module or
                             .keras file, with reasons and repairs; 1 where there is an error
+  check SCRIPT|FOLDER … [--fix] [--json]
+                            print what scripts and notebooks of Keras need that is not here or is called
+                            otherwise today, where, and what to write, without running them; 1 where
+                            something is missing; --fix rewrites their imports
   inspect FILE              print what a file of a model or of weights holds, without building it
   convert A B [--model FILE.keras] [--max-shard-size GB]
                             write the weights of A as the name B says: .keras, .weights.h5, .safetensors
@@ -298,6 +302,41 @@ def lint(arguments: list[str]) -> int:
     return 1 if any(each.of("error") for each in found) else 0
 
 
+def check(arguments: list[str]) -> int:
+    """Print what scripts need that is not here; 1 where something is missing, 2 where there is no such file."""
+    import argparse
+    import json
+    from dataclasses import asdict
+
+    parser = argparse.ArgumentParser("anabranch check")
+    parser.add_argument("paths", nargs="+", metavar="SCRIPT|FOLDER", help="a script, a notebook or a folder of them")
+    parser.add_argument("--fix", action="store_true", help="rewrite imports, and nothing else")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    try:
+        given = parser.parse_args(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    from anabranch.stand_in import checking, rewriting
+
+    wrong = [path for path in given.paths if not os.access(path, os.R_OK)]
+    if wrong:
+        print(f"anabranch: there is no {wrong[0]} that can be read", file=sys.stderr)
+        return 2
+    paths = checking.files(given.paths)
+    if given.fix:
+        for path in paths:
+            if (text := rewriting.rewritten(path)) is not None:
+                path.write_text(text, "utf-8")
+                print(f"{path}: imports rewritten", file=sys.stderr)
+            print("".join(f"{line}\n" for line in rewriting.left(path)), end="", file=sys.stderr)
+    found = [each for path in paths for each in checking.check(path)]
+    if given.json:
+        print(json.dumps([asdict(each) for each in found], indent=1))
+    else:
+        print("\n".join([*(each.text() for each in found), checking.summed(paths, found)]))
+    return 1 if any(each.kind != "former" for each in found) else 0
+
+
 def inspect(arguments: list[str]) -> int:
     """Print what a file holds."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
@@ -362,6 +401,6 @@ def doctor(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "run": run, "demo": demo, "summary": summary, "view": view, "lint": lint, "inspect": inspect, "convert": convert,
-    "doctor": doctor,
+    "run": run, "demo": demo, "summary": summary, "view": view, "lint": lint, "check": check, "inspect": inspect,
+    "convert": convert, "doctor": doctor,
 }  # fmt: skip

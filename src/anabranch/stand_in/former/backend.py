@@ -7,12 +7,20 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anabranch
 from anabranch._errors import ArgumentError
 from anabranch.stand_in.former import words
 from anabranch.stand_in.former.saying import say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    from anabranch.constraints import ConstraintLike
+    from anabranch.graph import Weight
+    from anabranch.runtime import Tensor
 
 Function = Callable[..., Any]
 
@@ -20,17 +28,26 @@ Function = Callable[..., Any]
 @functools.cache
 def function(name: str) -> Function:
     """Return a function of keras.backend, which warns at its first call."""
-    written = words.BACKEND[name]
-    today, _, signature = written.partition("(")
-    meant: Function = OWN[name] if not written else attrgetter(today)(anabranch)
+    written, _, signature = words.BACKEND[name].partition("(")
+    meant: Function = attrgetter(written)(anabranch) if written else OWN[name]
     takes = _parameters(signature.removesuffix(")")) if signature else None
 
     def called(*args: Any, **given: Any) -> Any:
-        say(f"keras.backend.{name}", f"keras.{today}" if today else INSTEAD[name])
+        say(f"keras.backend.{name}", today(name))
         return meant(*args, **given) if takes is None else meant(**_bound(name, takes, args, given))
 
     called.__name__ = called.__qualname__ = name
     return called
+
+
+def today(name: str) -> str:
+    """Return what to write today for a function of keras.backend.
+
+    >>> today("mean"), today("get_value")
+    ('keras.ops.mean', 'x.numpy()')
+    """
+    written = words.BACKEND[name].partition("(")[0]
+    return f"keras.{written}" if written else INSTEAD[name]
 
 
 def _parameters(signature: str) -> list[tuple[str, str, list[Any]]]:
@@ -71,67 +88,67 @@ def _bound(name: str, takes: list[tuple[str, str, list[Any]]], args: tuple[Any, 
 # What nothing of today is
 
 
-def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
+def batch_dot(x: Tensor, y: Tensor, axes: int | tuple[int, int] | None = None) -> Tensor:
     """Return the products of each pair of samples, over one axis of each."""
     if axes is None:
         axes = (len(x.shape) - 1, len(y.shape) - 2 if len(y.shape) > 2 else 1)
     return anabranch.layers.Dot(axes)([x, y])
 
 
-def batch_flatten(x: Any) -> Any:
+def batch_flatten(x: Tensor) -> Tensor:
     """Return each sample as a row."""
     return anabranch.ops.reshape(x, (-1, math.prod(x.shape[1:])))
 
 
-def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
+def bias_add(x: Tensor, bias: Tensor, data_format: str | None = None) -> Tensor:
     """Add a bias to each channel."""
     if data_format == "channels_first":
         bias = anabranch.ops.reshape(bias, (-1, *(1,) * (len(x.shape) - 2)))
     return x + bias
 
 
-def count_params(x: Any) -> int:
+def count_params(x: Tensor) -> int:
     """Return how many values there are."""
     return math.prod(x.shape)
 
 
-def get_value(x: Any) -> Any:
+def get_value(x: Tensor | Weight) -> np.ndarray[Any, Any]:
     """Return an array."""
-    return anabranch.ops.convert_to_numpy(x) if not callable(getattr(x, "numpy", None)) else x.numpy()
+    return anabranch.ops.convert_to_numpy(x)
 
 
-def set_value(x: Any, value: Any) -> None:
+def set_value(x: Weight, value: object) -> None:
     """Set a variable."""
     x.assign(value)
 
 
-def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
+def batch_get_value(tensors: Sequence[Tensor | Weight]) -> list[np.ndarray[Any, Any]]:
     """Return arrays."""
     return [get_value(each) for each in tensors]
 
 
-def batch_set_value(tuples: Sequence[tuple[Any, Any]]) -> None:
+def batch_set_value(tuples: Sequence[tuple[Weight, object]]) -> None:
     """Set variables."""
     for variable, value in tuples:
         variable.assign(value)
 
 
-def update(x: Any, new_x: Any) -> Any:
+def update(x: Weight, new_x: object) -> Weight:
     """Set a variable."""
     return x.assign(new_x)
 
 
-def update_add(x: Any, increment: Any) -> Any:
+def update_add(x: Weight, increment: object) -> Weight:
     """Add to a variable."""
     return x.assign_add(increment)
 
 
-def update_sub(x: Any, decrement: Any) -> Any:
+def update_sub(x: Weight, decrement: object) -> Weight:
     """Subtract from a variable."""
     return x.assign_sub(decrement)
 
 
-def variable(value: Any, dtype: str | None = None, name: str | None = None, constraint: Any = None) -> Any:
+def variable(value: ArrayLike, dtype: str | None = None, name: str | None = None, constraint: ConstraintLike = None) -> Weight:
     """Return a variable."""
     import numpy as np
 
@@ -141,18 +158,18 @@ def variable(value: Any, dtype: str | None = None, name: str | None = None, cons
     )
 
 
-def int_shape(x: Any) -> tuple[int | None, ...]:
+def int_shape(x: Tensor) -> tuple[int | None, ...]:
     """Return the shape as integers."""
     return tuple(x.shape)
 
 
-def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_train_phase(x: object, alt: object, training: object = None) -> object:
     """Return one of two values, or of what two functions return."""
     chosen = x if training else alt
     return chosen() if callable(chosen) else chosen
 
 
-def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_test_phase(x: object, alt: object, training: object = None) -> object:
     """Return one of two values, or of what two functions return."""
     return in_train_phase(alt, x, training)
 
@@ -162,7 +179,7 @@ def learning_phase() -> int:
     return 0
 
 
-def set_learning_phase(value: Any) -> None:
+def set_learning_phase(value: object) -> None:
     """Refuse to train everywhere: that a model trains is said by the argument ``training``."""
     if value:
         raise ArgumentError("There is no phase of the process.", got="set_learning_phase(1)", repair="model(x, training=True)")
@@ -183,61 +200,61 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
 
 
 def pool2d(
-    x: Any,
-    pool_size: Any,
-    strides: Any = (1, 1),
+    x: Tensor,
+    pool_size: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     pool_mode: str = "max",
-) -> Any:
+) -> Tensor:
     """Pool images."""
     pool = anabranch.ops.max_pool if pool_mode == "max" else anabranch.ops.average_pool
     return pool(x, pool_size, strides, padding, data_format)
 
 
 def resize_images(
-    x: Any, height_factor: int, width_factor: int, data_format: Any = "channels_last", interpolation: Any = "nearest"
-) -> Any:
+    x: Tensor, height_factor: int, width_factor: int, data_format: Any = "channels_last", interpolation: Any = "nearest"
+) -> Tensor:
     """Enlarge images by whole factors."""
     layer = anabranch.layers.UpSampling2D((height_factor, width_factor), data_format=data_format, interpolation=interpolation)
     return layer(x)
 
 
-def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Any:
+def spatial_2d_padding(x: Tensor, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Tensor:
     """Add zeros around images."""
     return anabranch.layers.ZeroPadding2D(padding, data_format=data_format)(x)
 
 
-def temporal_padding(x: Any, padding: Any = (1, 1)) -> Any:
+def temporal_padding(x: Tensor, padding: Any = (1, 1)) -> Tensor:
     """Add zeros before and after sequences."""
     return anabranch.layers.ZeroPadding1D(padding)(x)
 
 
-def print_tensor(x: Any, message: str = "") -> Any:
+def print_tensor(x: Tensor, message: str = "") -> Tensor:
     """Print a tensor and return it."""
     sys.stdout.write(f"{message} {x}\n")
     return x
 
 
-def random_bernoulli(shape: Any, p: float = 0.0, dtype: str | None = None, seed: Any = None) -> Any:
+def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: str | None = None, seed: int | None = None) -> Tensor:
     """Return ones with a probability, and zeros."""
     drawn = anabranch.random.uniform(shape, seed=seed)
     return anabranch.ops.cast(drawn <= p, dtype or anabranch.backend.floatx())
 
 
-def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+def relu(x: Tensor, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Rectify."""
     return anabranch.layers.ReLU(max_value, alpha, threshold)(x)
 
 
-def repeat(x: Any, n: int) -> Any:
+def repeat(x: Tensor, n: int) -> Tensor:
     """Repeat each row of a matrix as a sequence."""
     return anabranch.ops.repeat(anabranch.ops.expand_dims(x, 1), n, 1)
 
 
-def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+def switch(condition: Tensor, then_expression: object, else_expression: object) -> Tensor:
     """Return one of two values, or of what two functions return; element by element where the condition is a tensor."""
-    both = [each() if callable(each) else each for each in (then_expression, else_expression)]
+    both: list[Any] = [each() if callable(each) else each for each in (then_expression, else_expression)]
     return anabranch.ops.where(condition, *both)
 
 

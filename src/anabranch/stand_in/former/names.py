@@ -49,12 +49,16 @@ def path_of(module: str) -> str | None:
 
 def today(path: str) -> object:
     """Return what anabranch has by a path such as ``layers.Dense``, or ABSENT; "." is anabranch itself."""
-    if path == ".":
-        return anabranch
-    try:
-        return attrgetter(path)(anabranch)
-    except AttributeError:
-        return ABSENT
+    found: object = anabranch
+    for part in path.split(".") if path != "." else ():
+        try:
+            value = attrgetter(part)(found)
+        except AttributeError:
+            return ABSENT
+        if isinstance(value, ModuleType) and part not in dir(found):  # which is inside anabranch
+            return ABSENT
+        found = value
+    return found
 
 
 def module(name: str) -> object:

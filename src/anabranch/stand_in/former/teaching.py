@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anabranch
 from anabranch._errors import ArgumentError
@@ -12,6 +12,13 @@ from anabranch._fields import Configurable
 from anabranch.stand_in.former import words
 from anabranch.stand_in.former.arguments import constructed, renamed, renaming
 from anabranch.stand_in.former.saying import say
+
+if TYPE_CHECKING:
+    from anabranch import Model
+    from anabranch.callbacks.callback import Logs
+    from anabranch.callbacks.monitor import Monitor
+    from anabranch.optimizers import Optimizer
+    from anabranch.optimizers.rate import RateLike
 
 Method = Callable[..., Any]
 _GENERATOR_ORDER = {
@@ -75,7 +82,7 @@ def _set(cls: type, name: str, value: object) -> None:
 def _method(name: str, today: str) -> Method:
     order = _GENERATOR_ORDER.get(name, ())
 
-    def former(self: Any, *args: Any, **given: Any) -> Any:
+    def former(self: Any, *args: object, **given: object) -> object:
         if name == "predict_classes":
             say(f"model.{name}(x)", "model.predict(x).argmax(-1), or model.predict(x) > 0.5 of one unit")
             found = self.predict(*args, **given)
@@ -99,7 +106,7 @@ def _taking_inputs(init: Method) -> Method:
     table = words.ARGUMENTS["Model"]
 
     @functools.wraps(init)
-    def taking(self: Any, *args: Any, **given: Any) -> None:
+    def taking(self: Model, *args: object, **given: object) -> None:
         init(self, *args, **(given if table.keys().isdisjoint(given) else renamed("Model", table, given)))
 
     return taking
@@ -109,7 +116,7 @@ def _with_other_names(fit: Method) -> Method:
     """Let the history that ``fit`` returns find metrics under their other names."""
 
     @functools.wraps(fit)
-    def taking(self: Any, *args: Any, **given: Any) -> Any:
+    def taking(self: Model, *args: object, **given: object) -> Any:
         history = fit(self, *args, **given)
         if type(history.history) is dict:
             history.history = _Histories(history.history)
@@ -121,7 +128,7 @@ def _with_other_names(fit: Method) -> Method:
 class _Histories(dict[str, Any]):
     """Values by name, which are also found under the metrics' other names."""
 
-    def __missing__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> object:
         other = _other(name, self)
         if other is None:
             raise KeyError(name)
@@ -138,11 +145,12 @@ def _other(name: object, known: Mapping[str, Any]) -> str | None:
 
 def _by_either_name(read: Method) -> Method:
     @functools.wraps(read)
-    def reading(self: Any, logs: Mapping[str, Any] | None) -> Any:
+    def reading(self: Monitor, logs: Logs | None) -> float | None:
         if logs and self.name not in logs and (other := _other(self.name, logs)) is not None:
             say(f"monitor={self.name!r}", f"monitor={other!r}")
             self.name = other
-        return read(self, logs)
+        found: float | None = read(self, logs)
+        return found
 
     return reading
 
@@ -151,7 +159,7 @@ def _with_rates(compile_: Method) -> Method:
     """Let optimizers answer to ``lr``; they are loaded when the first model is compiled."""
 
     @functools.wraps(compile_)
-    def taking(self: Any, *args: Any, **given: Any) -> Any:
+    def taking(self: Model, *args: object, **given: object) -> Any:
         optimizer = anabranch.optimizers.Optimizer
         if "lr" not in vars(optimizer):
             _set(optimizer, "lr", property(_rate, _set_rate, doc="``learning_rate``, under its former name."))
@@ -160,11 +168,11 @@ def _with_rates(compile_: Method) -> Method:
     return taking
 
 
-def _rate(optimizer: Any) -> Any:
+def _rate(optimizer: Optimizer) -> object:
     say("optimizer.lr", "optimizer.learning_rate")
     return optimizer.learning_rate
 
 
-def _set_rate(optimizer: Any, value: Any) -> None:
+def _set_rate(optimizer: Optimizer, value: RateLike) -> None:
     say("optimizer.lr", "optimizer.learning_rate")
     optimizer.learning_rate = value
