@@ -634,6 +634,30 @@ ATTENTION = [
         "AdditiveAttention dropout", "AdditiveAttention", {"dropout": 0.4, "seed": 1}, [(None, 5, 6), (None, 4, 6)],
         random=True,
     ),
+    Case(
+        "ReversibleEmbedding", "ReversibleEmbedding", {"input_dim": 7, "output_dim": 3}, [(None, 5)], dtype="int32",
+        int_input_max=7,
+    ),
+    Case(
+        "ReversibleEmbedding reversed", "ReversibleEmbedding",
+        {"input_dim": 7, "output_dim": 3, "tie_weights": False, "logit_soft_cap": 2.0}, [(None, 5, 3)], extra={"reverse": True},
+    ),
+    *(
+        Case(
+            f"Adaptive{kind}Pooling{rank}D", f"Adaptive{kind}Pooling{rank}D", {"output_size": (2, 3, 2)[:rank]},
+            [(None, *(5, 7, 6)[:rank], 2)], unknown=[[(None, *(None,) * rank, 2)]],
+        )
+        for kind in ("Average", "Max") for rank in (1, 2, 3)
+    ),
+    Case(
+        "AdaptiveAveragePooling2D channels first", "AdaptiveAveragePooling2D",
+        {"output_size": 2, "data_format": "channels_first"}, [(None, 3, 5, 7)],
+    ),
+    Case("AlphaDropout", "AlphaDropout", {"rate": 0.4}, [(None, 6)], random=True),
+    Case(
+        "AlphaDropout with a seed", "AlphaDropout", {"rate": 0.4, "seed": 3, "noise_shape": (None, 3)}, [(None, 3)],
+        random=True,
+    ),
 ]  # fmt: skip
 
 CASES = [
@@ -643,6 +667,7 @@ CASES = [
 HELPERS = {
     "Layer": "the base class",
     "Input": "a function that gives a tensor",
+    "TorchModuleWrapper": "Keras's name of TorchModule",
     "TorchModule": "runs another author's module as it is: tests/layers/test_torch_module.py",
 }
 """Public names of ``anabranch.layers`` that need no row, and why; lower-case functions need none either."""

@@ -70,6 +70,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "equation": ("abc,cde->abed",), "bias_axes": (None,), "num_heads": (3,), "key_dim": (5,), "value_dim": (5,),
     "dropout": (0.6,),     "sliding_window": (1,), "attention_axes": (2, 1), "use_gate": (True, False),
     "head_dim": (5,), "num_query_heads": (8,), "num_key_value_heads": (4, 1),
+    "output_size": (3,), "tie_weights": (False, True), "reverse_dtype": ("float64",), "logit_soft_cap": (0.5,),
     "use_scale": (True, False), "score_mode": ("concat", "dot"),
     "flash_attention": (With(True, {"dropout": 0.5}),), "gptq_unpacked_column_size": (4,),
     "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (4,), "quantization_config": ({"mode": "int8"},),
@@ -200,7 +201,7 @@ REFUSED: dict[tuple[str, str], str] = {
     },
     **{
         (kind, name): "not there yet"
-        for kind in ("Dense", "EinsumDense", "Embedding")
+        for kind in ("Dense", "EinsumDense", "Embedding", "ReversibleEmbedding")
         for name in ("lora_rank", "lora_alpha", "quantization_config")
     },
     ("EinsumDense", "gptq_unpacked_column_size"): "not there yet",

@@ -19,7 +19,10 @@ OWN_DEFAULTS = {
     **{("layers", f"AvgPool{rank}D", "pool_size"): "as AveragePooling" for rank in (1, 2, 3)},
     **{("layers", f"Cropping{rank}D", "cropping"): "None means Keras's default of each rank" for rank in (1, 2, 3)},
 }
-OWN_ORDER = {"StringLookup": "salt comes before the name, as in IntegerLookup: names are last"}
+OWN_ORDER = {
+    "TorchModuleWrapper": "(module, name, output_shape) is taken too: tests/layers/test_torch_module.py",
+    "StringLookup": "salt comes before the name, as in IntegerLookup: names are last",
+}
 ROOMS = ("layers", "optimizers", "callbacks", "initializers", "regularizers", "losses", "metrics")
 METHODS = (
     "compile",

@@ -27,6 +27,7 @@ from .dtype_policies import DTypePolicy as DTypePolicy
 from .initializers import Initializer as Initializer
 from .layers.base import Layer as Layer
 from .layers.core import Input as Input, InputLayer as InputLayer
+from .layers.input_spec import InputSpec as InputSpec
 from .losses import Loss as Loss
 from .metrics import Metric as Metric
 from .models.model import Model as Model

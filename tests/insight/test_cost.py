@@ -28,7 +28,7 @@ from anabranch.insight.costs.work import RULES
 COUNTED = {  # what torch's counter counts, and no other layer
     "Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
     "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Dot", "EinsumDense", "MultiHeadAttention",
-    "GroupQueryAttention", "Attention", "AdditiveAttention",
+    "ReversibleEmbedding", "GroupQueryAttention", "Attention", "AdditiveAttention",
 }  # fmt: skip
 
 

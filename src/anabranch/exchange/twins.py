@@ -190,6 +190,12 @@ WEIGHTLESS: dict[Any, Plain] = {
     F.avg_pool1d: Plain("nn.AvgPool1d", _MEAN, _POOL),
     F.avg_pool2d: Plain("nn.AvgPool2d", _MEAN, _POOL),
     F.avg_pool3d: Plain("nn.AvgPool3d", _MEAN, _POOL),
+    F.adaptive_avg_pool1d: Plain("nn.AdaptiveAvgPool1d", ("output_size",)),
+    F.adaptive_avg_pool2d: Plain("nn.AdaptiveAvgPool2d", ("output_size",)),
+    F.adaptive_avg_pool3d: Plain("nn.AdaptiveAvgPool3d", ("output_size",)),
+    F.adaptive_max_pool1d: Plain("nn.AdaptiveMaxPool1d", ("output_size",)),
+    F.adaptive_max_pool2d: Plain("nn.AdaptiveMaxPool2d", ("output_size",)),
+    F.adaptive_max_pool3d: Plain("nn.AdaptiveMaxPool3d", ("output_size",)),
     F.dropout: Plain("nn.Dropout", ("p", "inplace"), {"inplace": False}, {"training": True}),
     F.alpha_dropout: Plain("nn.AlphaDropout", ("p", "inplace"), {"inplace": False}, {"training": True}),
 }

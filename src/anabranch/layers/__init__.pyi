@@ -1,9 +1,24 @@
 from .activation import ELU as ELU, LeakyReLU as LeakyReLU, PReLU as PReLU, ReLU as ReLU, Softmax as Softmax
+from .adaptive_pooling import (
+    AdaptiveAveragePooling1D as AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D as AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D as AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D as AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D as AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D as AdaptiveMaxPooling3D,
+)
 from .attention.grouped_query import GroupQueryAttention as GroupQueryAttention
 from .attention.multi_head import MultiHeadAttention as MultiHeadAttention
 from .attention.plain import AdditiveAttention as AdditiveAttention, Attention as Attention
 from .base import Layer as Layer
-from .convolutional import Conv1D as Conv1D, Conv2D as Conv2D, Conv3D as Conv3D
+from .convolutional import (
+    Conv1D as Conv1D,
+    Conv2D as Conv2D,
+    Conv3D as Conv3D,
+    Convolution1D as Convolution1D,
+    Convolution2D as Convolution2D,
+    Convolution3D as Convolution3D,
+)
 from .core import (
     Activation as Activation,
     Dense as Dense,
@@ -12,7 +27,7 @@ from .core import (
     InputLayer as InputLayer,
 )
 from .einsum_dense import EinsumDense as EinsumDense
-from .embedding import Embedding as Embedding
+from .embedding import Embedding as Embedding, ReversibleEmbedding as ReversibleEmbedding
 from .images.adjusting import (
     RandomBrightness as RandomBrightness,
     RandomContrast as RandomContrast,
@@ -51,6 +66,7 @@ from .images.warping import (
     RandomTranslation as RandomTranslation,
     RandomZoom as RandomZoom,
 )
+from .input_spec import InputSpec as InputSpec
 from .lambdas import Lambda as Lambda
 from .masking import Masking as Masking
 from .merging import (
@@ -108,6 +124,7 @@ from .preprocessing import Normalization as Normalization, Rescaling as Rescalin
 from .registry import deserialize as deserialize, serialize as serialize
 from .regularization import (
     ActivityRegularization as ActivityRegularization,
+    AlphaDropout as AlphaDropout,
     Dropout as Dropout,
     GaussianDropout as GaussianDropout,
     GaussianNoise as GaussianNoise,
@@ -137,14 +154,19 @@ from .separable import (
     DepthwiseConv2D as DepthwiseConv2D,
     SeparableConv1D as SeparableConv1D,
     SeparableConv2D as SeparableConv2D,
+    SeparableConvolution1D as SeparableConvolution1D,
+    SeparableConvolution2D as SeparableConvolution2D,
 )
 from .tables.categories import CategoryEncoding as CategoryEncoding, Discretization as Discretization
 from .tables.hashing import HashedCrossing as HashedCrossing, Hashing as Hashing
 from .tables.lookup import IntegerLookup as IntegerLookup, StringLookup as StringLookup
 from .tables.text import TextVectorization as TextVectorization
-from .torch_module import TorchModule as TorchModule
+from .torch_module import TorchModule as TorchModule, TorchModuleWrapper as TorchModuleWrapper
 from .transposed import (
     Conv1DTranspose as Conv1DTranspose,
     Conv2DTranspose as Conv2DTranspose,
     Conv3DTranspose as Conv3DTranspose,
+    Convolution1DTranspose as Convolution1DTranspose,
+    Convolution2DTranspose as Convolution2DTranspose,
+    Convolution3DTranspose as Convolution3DTranspose,
 )

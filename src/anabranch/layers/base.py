@@ -26,7 +26,7 @@ from anabranch._errors import (
 from anabranch._fields import unknown_argument
 from anabranch._frames import bound_methods, bounded, leave, unbounded
 from anabranch.config import DTypePolicy
-from anabranch.diagnosis import refuse_tensors_as_settings, refuse_wrong_inputs
+from anabranch.diagnosis import refuse_tensors_as_settings
 from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, call_site, outputs_of, record, tensors_in
 from anabranch.graph.clues import explained
 from anabranch.graph.shapes import check_shapes, to_shape
@@ -34,6 +34,7 @@ from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, shapes_in, shapes_of_build
 from anabranch.layers.configuring import Configured, taken
 from anabranch.layers.holding import to_regularizer
+from anabranch.layers.input_spec import refuse_wrong_call
 
 if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike
@@ -334,7 +335,7 @@ class Layer(Configured):
             (None, 3)
         """
         try:
-            refuse_wrong_inputs(self, args)
+            refuse_wrong_call(self, args)
             self._build_once(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
@@ -364,9 +365,11 @@ class Layer(Configured):
         kwargs = runtime.as_tensors(kwargs, dtype) if kwargs else kwargs
         try:
             if not self.built:
-                refuse_wrong_inputs(self, args)
+                refuse_wrong_call(self, args)
                 self._build_once(args, kwargs, call_site())
             if not runtime.is_tracing():
+                if self.input_spec is not None:
+                    refuse_wrong_call(self, args)
                 if not self.supports_masking and any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
                     mask_rule.warn_of_lost_mask(self, call_site())
                 runtime.synchronise_seed()

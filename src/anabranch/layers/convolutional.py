@@ -180,3 +180,6 @@ class Conv3D(Conv):
     """
 
     rank = 3
+
+
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch import initializers, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ShapeError
-from anabranch.graph import Shape, Tensor as Symbol, Weight
+from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight
 from anabranch.layers import fields
 from anabranch.ops import _kernels as kernels
 
@@ -93,3 +93,67 @@ class Embedding(fields.FieldLayer):
 
 
 del Embedding.weights  # an argument alone: the attribute is that of all layers
+
+
+class ReversibleEmbedding(Embedding):
+    """Look up rows of a table, or with ``reverse=True`` multiply by them: logits over all ids, (B, …, D) -> (B, …, input_dim).
+
+    Example:
+        >>> from anabranch import Input
+        >>> layer = ReversibleEmbedding(1000, 16)
+        >>> x = layer(Input((20,), dtype="int32"))
+        >>> layer(x, reverse=True).shape
+        (None, 20, 1000)
+    """
+
+    option_names = {"reverse_embeddings": "embeddings"}
+    supports_masking = Embedding.supports_masking
+    field_order = (
+        "input_dim", "output_dim", "tie_weights", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
+        "mask_zero", "reverse_dtype", "logit_soft_cap",
+    )  # fmt: skip
+
+    tie_weights: fields.BooleanField = fields.boolean(
+        default=True,
+        doc="whether both ways have one table; else logits have a matrix (D, input_dim) of its own.",
+        fixed=True,
+    )
+    reverse_dtype: fields.Field[str | None, str | None] = fields.choice(
+        None, "float16", "bfloat16", "float32", "float64", default=None, doc="the float type of logits; None: the layer's."
+    )
+    logit_soft_cap: fields.Field[float | None, float | None] = fields.number(
+        default=None, above=0, optional=True, doc="c, by which logits become c · tanh(logits / c); None: they stay."
+    )
+
+    reverse_embeddings: Weight = fields.weight_state(init=False)
+
+    def build(self, input_shape: Shape | None = None) -> None:
+        """Make the table, or both."""
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.weight("reverse_embeddings", (self.output_dim, self.input_dim), axes=(1, 0), autocast=False)
+
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
+        """(B, …) -> (B, …, output_dim), or (B, …, output_dim) -> (B, …, input_dim)."""
+        if not reverse:
+            return super().compute_output_shape(input_shape)
+        if not input_shape or input_shape[-1] not in (None, self.output_dim):
+            raise ShapeError("The last axis is that of the rows.", expected=f"(…, {self.output_dim})", got=str(input_shape))
+        return (*input_shape[:-1], self.input_dim)
+
+    def compute_output_spec(self, inputs: Symbol, reverse: bool = False) -> Spec:
+        """Return shape and dtype of the rows, or of the logits."""
+        shape = self.compute_output_shape(inputs.shape, reverse)
+        return Spec(shape, (self.reverse_dtype if reverse else None) or self.compute_dtype)
+
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        """Look up, or multiply."""
+        if not reverse:
+            return super().call(inputs)
+        table = self.embeddings if self.reverse_embeddings is None else self.reverse_embeddings
+        logits = kernels.linear_back(kernels.cast(inputs, self.reverse_dtype or self.compute_dtype), table)
+        return logits if self.logit_soft_cap is None else kernels.soft_capped(logits, self.logit_soft_cap)
+
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
+        """Return where ids are not 0, None without ``mask_zero``; of vectors the mask that they have."""
+        return mask if kernels.is_float(inputs) else super().compute_mask(inputs, mask)

@@ -56,14 +56,8 @@ class Dropping(Seeded):
         return kernels.dropout(inputs, self.rate, self.noise(), self.generator()) if training and self.rate else inputs
 
 
-class Dropout(Dropping):
-    """While training, set a fraction of elements to 0 and scale the rest by 1 / (1 - rate) (Srivastava et al. 2014).
-
-    Example:
-        >>> import numpy as np
-        >>> Dropout(0.5)(np.ones((1, 2)), training=False).tolist()
-        [[1.0, 1.0]]
-    """
+class NoiseShaped(Dropping):
+    """Drop elements, of which those along some axes may share their fate. Abstract."""
 
     field_order = ("rate",)
     noise_shape: fields.Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = fields.field(
@@ -87,6 +81,32 @@ class Dropout(Dropping):
     def noise(self) -> tuple[int | None, ...] | None:
         """Return ``noise_shape``."""
         return self.noise_shape
+
+
+class Dropout(NoiseShaped):
+    """While training, set a fraction of elements to 0 and scale the rest by 1 / (1 - rate) (Srivastava et al. 2014).
+
+    Example:
+        >>> import numpy as np
+        >>> Dropout(0.5)(np.ones((1, 2)), training=False).tolist()
+        [[1.0, 1.0]]
+    """
+
+
+class AlphaDropout(NoiseShaped):
+    """While training, set a fraction of elements to SELU's least value and scale so that mean and variance stay.
+
+    Goes with ``selu`` (Klambauer et al. 2017, §2).
+
+    Example:
+        >>> import numpy as np
+        >>> AlphaDropout(0.5)(np.ones((1, 2)), training=False).tolist()
+        [[1.0, 1.0]]
+    """
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Drop while training."""
+        return kernels.alpha_dropout(inputs, self.rate, self.noise(), self.generator()) if training and self.rate else inputs
 
 
 class SpatialDropout(Dropping):

@@ -161,3 +161,6 @@ class SeparableConv2D(SeparableConv):
     """
 
     rank = 2
+
+
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

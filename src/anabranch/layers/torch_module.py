@@ -128,6 +128,9 @@ class TorchModule(FieldLayer):
         return runtime.run_module(self.module, args, kwargs, training)
 
 
+TorchModuleWrapper = TorchModule  # Keras's name
+
+
 class TorchFunction(Layer):
     """One use of a torch function with parameters among its arguments, which are its weights."""
 

@@ -126,3 +126,7 @@ class Conv3DTranspose(ConvTranspose):
 
     # here, and here only, Keras has data_format before output_padding
     field_order = ("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
+
+
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose

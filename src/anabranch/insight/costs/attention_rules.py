@@ -31,6 +31,13 @@ def product(layer: EinsumDense, shape: Shape, count: int, size: int) -> Stage:
     return Stage(count * summed, count * (layer.bias_axes is not None), size, weights=True)
 
 
+@rule(layers.ReversibleEmbedding)
+def reversible_embedding(call: Call) -> list[Stage]:
+    """Look rows up, or multiply by each of them."""
+    macs = call.elements * call.operation.output_dim * bool(call.kwargs.get("reverse", call.args[1:]))
+    return [Stage(macs, 0, call.size, weights=True)]
+
+
 @rule(Attending)
 def attention(call: Call) -> list[Stage]:
     """Project, multiply queries by keys, weigh the values, project."""

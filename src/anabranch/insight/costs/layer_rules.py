@@ -11,6 +11,7 @@ from anabranch.graph.records import item_bytes
 from anabranch.graph.shapes import normalise_axis, same_padding
 from anabranch.insight.costs.work import Call, Stage, elements, nbytes, rule
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
+from anabranch.layers.adaptive_pooling import AdaptivePooling
 from anabranch.layers.images.base import RandomImages
 
 INDEX = 8  # bytes of a position, which max pooling saves
@@ -129,6 +130,13 @@ def global_pool(call: Call) -> list[Stage]:
     return [Stage(0, elements(call.inputs[0]), call.size, "both" if call.operation.mode == "max" else "")]
 
 
+@rule(AdaptivePooling)
+def adaptive_pool(call: Call) -> list[Stage]:
+    """Compare or add the values of each part."""
+    indices = INDEX * call.elements * (call.operation.mode == "max")
+    return [Stage(0, elements(call.inputs[0]), call.size, "input" if indices else "", extra=indices)]
+
+
 @rule(layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
 @rule(layers.UnitNormalization)
 def normalize(call: Call) -> list[Stage]:
@@ -136,7 +144,7 @@ def normalize(call: Call) -> list[Stage]:
     return [Stage(0, 4 * call.elements, call.size, weights=bool(call.operation.weights))]
 
 
-@rule(layers.Dropout, layers.GaussianDropout)
+@rule(layers.Dropout, layers.AlphaDropout, layers.GaussianDropout)
 def dropout(call: Call) -> list[Stage]:
     """Multiply by noise, in training."""
     return [Stage(0, call.elements, call.size, "", extra=call.size, training=True)]

@@ -3,6 +3,7 @@ from .activation import (
     masked_softmax as masked_softmax,
     prelu as prelu,
     relu as relu,
+    soft_capped as soft_capped,
     softmax as softmax,
 )
 from .adjusting import (
@@ -66,6 +67,7 @@ from .convolution import (
     einsum as einsum,
     flat_pads as flat_pads,
     linear as linear,
+    linear_back as linear_back,
     linear_over as linear_over,
     plus as plus,
     same_pads as same_pads,
@@ -100,6 +102,7 @@ from .masked import (
     masked_product as masked_product,
 )
 from .noise import (
+    alpha_dropout as alpha_dropout,
     dropout as dropout,
     gaussian_dropout as gaussian_dropout,
     gaussian_noise as gaussian_noise,
@@ -113,6 +116,7 @@ from .normalization import (
     unit_norm as unit_norm,
 )
 from .pooling import (
+    adaptive_pool as adaptive_pool,
     global_pool as global_pool,
     pool as pool,
 )
@@ -127,6 +131,7 @@ from .shaping import (
     crop_spatial as crop_spatial,
     embedding as embedding,
     flatten as flatten,
+    is_float as is_float,
     maximum as maximum,
     minimum as minimum,
     pad_spatial as pad_spatial,

@@ -43,6 +43,11 @@ def masked_softmax(x: Tensor, axis: int | Sequence[int], mask: Tensor, lowest: f
     return torch.where(counts, softmax(torch.where(counts, x, lowest), axis), 0.0)
 
 
+def soft_capped(x: Tensor, cap: float) -> Tensor:
+    """Return cap · tanh(x / cap)."""
+    return torch.tanh(x / cap) * cap
+
+
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """Return x above 0, alpha · (exp(x) - 1) below."""
     return F.elu(x, alpha)

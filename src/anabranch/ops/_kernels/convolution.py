@@ -24,6 +24,11 @@ def linear(x: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
     return F.linear(x, native(kernel), None if bias is None else native(bias))
 
 
+def linear_back(x: Tensor, table: Weight) -> Tensor:
+    """Return the product of ``x`` with each row of a table (V, D), in x's type: (…, D) -> (…, V)."""
+    return F.linear(x, native(table).to(x.dtype))
+
+
 def linear_over(x: Tensor, kernel: Weight, bias: Weight | None, contracted: int, result: tuple[int, ...]) -> Tensor:
     """Return x · kernel + bias over the last axes: (…, *contracted) -> (…, *result); torch's kernel is a matrix."""
     product = linear(x.flatten(-contracted) if contracted > 1 else x, kernel, bias)

@@ -28,6 +28,29 @@ def dropout(
     return x * drawn.bernoulli_(1 - rate, **_drawn_from(generator)).div_(1 - rate)
 
 
+_ALPHA = -1.7580993408473766  # what SELU tends to: -scale · α
+
+
+def alpha_dropout(
+    x: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return ``x`` with a share ``rate`` of its elements at SELU's least value, scaled so that mean and variance stay.
+
+    ``noise_shape``: 1 where all elements along an axis share their fate, None where each has its own.
+    """
+    if rate == 1:
+        return x * 0
+    if noise_shape is None and generator is None:
+        return F.alpha_dropout(x, rate, True)
+    if noise_shape is None:
+        drawn = torch.empty_like(x)
+    else:
+        drawn = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
+    some = drawn.bernoulli_(1 - rate, **_drawn_from(generator))
+    scale = float(((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5)
+    return (x * some + _ALPHA * (1 - some)) * scale - scale * _ALPHA * rate
+
+
 def gaussian_noise(x: Tensor, stddev: float, generator: torch.Generator | None = None) -> Tensor:
     """Return ``x`` plus normal noise."""
     return x + _normal(x, 0.0, stddev, generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +58,19 @@ def _inside(pads: list[tuple[int, int]], strides: tuple[int, ...]) -> tuple[int,
         for (before, after), stride in zip(pads, strides, strict=True)
     )
     return tuple(before for before, _ in pads) if all(fits) else None
+
+
+_ADAPTIVE: dict[tuple[str, int], Callable[..., Tensor]] = {
+    ("mean", 1): F.adaptive_avg_pool1d, ("mean", 2): F.adaptive_avg_pool2d, ("mean", 3): F.adaptive_avg_pool3d,
+    ("max", 1): F.adaptive_max_pool1d, ("max", 2): F.adaptive_max_pool2d, ("max", 3): F.adaptive_max_pool3d,
+}  # fmt: skip
+
+
+def adaptive_pool(x: Tensor, mode: str, output_size: tuple[int, ...], data_format: str) -> Tensor:
+    """Return the maximum or mean of ``output_size`` equal parts of each spatial axis."""
+    rank = len(output_size)
+    found = _ADAPTIVE[mode, rank](channels_front(x, rank, data_format), output_size)
+    return channels_back(found, rank, data_format)
 
 
 def global_pool(x: Tensor, mode: str, rank: int, data_format: str, keepdims: bool) -> Tensor:

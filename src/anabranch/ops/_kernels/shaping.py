@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from torch.fx import Proxy
 
 from anabranch._errors import UnknownIdError
-from anabranch.graph import Shape, Weight
+from anabranch.graph import Shape, Tensor as Symbol, Weight
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of, rank_of, shape_of, sizes
 from anabranch.runtime.weights import native
@@ -102,6 +103,12 @@ def embedding(ids: Tensor, table: Weight) -> Tensor:
 def cast(x: Tensor, dtype: str) -> Tensor:
     """Return ``x`` as another dtype."""
     return x.to(dtype_of(dtype))
+
+
+def is_float(x: Tensor | Symbol) -> bool:
+    """Return whether a tensor, a symbolic one or a traced value of known type has floats."""
+    kind = x.node.meta.get("dtype", "") if isinstance(x, Proxy) else x.dtype
+    return "float" in str(kind)
 
 
 def as_equal_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:
