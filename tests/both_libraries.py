@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from anabranch import _tree
+
 Make = Callable[[Any], Any]
 
 
@@ -139,11 +141,8 @@ def drawn(shapes: Any, batch: int = 3, seed: int = 1) -> Any:
 def outputs(model: Any, x: Any) -> list[np.ndarray]:
     """Return a model's results on arrays as float32, those of a dict by key."""
     result = model(x, training=False)
-    leaves = [result[key] for key in sorted(result)] if isinstance(result, dict) else result
-    return [
-        torch.as_tensor(leaf).detach().cpu().float().numpy()
-        for leaf in (leaves if isinstance(leaves, (list, tuple)) else [leaves])
-    ]
+    leaves = _tree.leaves_by_key(result)
+    return [torch.as_tensor(leaf).detach().cpu().float().numpy() for leaf in leaves]
 
 
 def scramble(model: Any, seed: int = 0) -> None:

@@ -6,6 +6,7 @@ serves: paddings, strides, layouts, axes, several inputs.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -660,14 +661,92 @@ ATTENTION = [
     ),
 ]  # fmt: skip
 
+
 CASES = [
     *CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *REGULARIZATION, *SHAPING, *PREPROCESSING, *TABLES, *MERGING, *ATTENTION,
 ]  # fmt: skip
 
 HELPERS = {
     "Layer": "the base class",
+    "Wrapper": "a base class",
     "Input": "a function that gives a tensor",
     "TorchModuleWrapper": "Keras's name of TorchModule",
     "TorchModule": "runs another author's module as it is: tests/layers/test_torch_module.py",
 }
 """Public names of ``anabranch.layers`` that need no row, and why; lower-case functions need none either."""
+
+
+# Recurrent layers
+
+
+def described(kind: str, /, **config: Any) -> dict[str, Any]:
+    """Return a layer as data, so that each layer of a row holds one of its own."""
+    return {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
+
+
+CELLS = [described("LSTMCell", units=3, name="lower"), described("GRUCell", units=4, name="upper")]
+CELL, STACK = described("GRUCell", units=4, name="cell"), described("StackedRNNCells", cells=CELLS, name="stack")
+
+
+def _theirs(name: str, **config: Any) -> Callable[[], Any]:
+    """Return what makes Keras's layer, which a constructor would not take as data."""
+    return lambda: _keras().layers.deserialize(copy.deepcopy(described(name, **config)))
+
+
+STATE = np.linspace(-1, 1, 4, dtype="float32")[None]
+GATED = ("GRU", "LSTM")
+RECURRENT = [
+    *(Case(name, name, {"units": 4}, [(None, 5, 3)], unknown=[[(None, None, 3)]]) for name in ("SimpleRNN", *GATED)),
+    *(
+        Case(
+            f"{name} all",
+            name,
+            {"units": 4, "return_sequences": True, "return_state": True, "go_backwards": True},
+            [(None, 5, 3)],
+        )
+        for name in ("SimpleRNN", *GATED)
+    ),
+    Case("SimpleRNN relu", "SimpleRNN", {"units": 4, "activation": "relu", "use_bias": False}, [(None, 5, 3)]),
+    Case("SimpleRNN sigmoid", "SimpleRNN", {"units": 4, "activation": "sigmoid"}, [(None, 5, 3)]),
+    Case("SimpleRNN dropout", "SimpleRNN", {"units": 4, "dropout": 0.3, "recurrent_dropout": 0.3}, [(None, 5, 3)], random=True),
+    Case("GRU reset before", "GRU", {"units": 4, "reset_after": False}, [(None, 5, 3)]),
+    Case("GRU dropout", "GRU", {"units": 4, "dropout": 0.3, "seed": 1}, [(None, 5, 3)], random=True),
+    Case(
+        "GRU reset before, dropout",
+        "GRU",
+        {"units": 4, "reset_after": False, "recurrent_dropout": 0.3},
+        [(None, 5, 3)],
+        random=True,
+    ),
+    Case(
+        "LSTM relu, unrolled",
+        "LSTM",
+        {"units": 4, "activation": "relu", "unroll": True, "return_sequences": True},
+        [(None, 5, 3)],
+    ),
+    Case("LSTM step by step", "LSTM", {"units": 4, "use_cudnn": False, "unit_forget_bias": False}, [(None, 5, 3)]),
+    Case("LSTM dropout", "LSTM", {"units": 4, "dropout": 0.3, "recurrent_dropout": 0.3}, [(None, 5, 3)], random=True),
+    Case(
+        "LSTM initial state",
+        "LSTM",
+        {"units": 4},
+        [(None, 5, 3)],
+        extra={"initial_state": [STATE, STATE]},
+    ),
+    *(Case(f"{n}Cell", f"{n}Cell", {"units": 4}, [(None, 3)], extra={"states": [STATE]}) for n in ("SimpleRNN", "GRU")),
+    Case(
+        "RNN", "RNN", {"cell": CELL, "return_state": True}, [(None, 5, 3)], other_dtypes=False,  # the cell has its own
+        keras_make=_theirs("RNN", cell=CELL, return_state=True),
+    ),
+    Case(
+        "RNN of two cells", "RNN", {"cell": STACK, "return_sequences": True}, [(None, 5, 3)], other_dtypes=False,
+        keras_make=_theirs("RNN", cell=STACK, return_sequences=True),
+    ),
+    Case(
+        "StackedRNNCells", "StackedRNNCells", {"cells": CELLS}, [(None, 3)], other_dtypes=False,
+        extra={"states": [[STATE[:, :3], STATE[:, :3]], [STATE]]}, keras_make=_theirs("StackedRNNCells", cells=CELLS),
+    ),
+    Case("LSTMCell", "LSTMCell", {"units": 4}, [(None, 3)], extra={"states": [STATE, STATE]}),
+]  # fmt: skip
+
+CASES += RECURRENT

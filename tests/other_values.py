@@ -78,9 +78,18 @@ VALUES: dict[str, tuple[Any, ...]] = {
 WEIGHTS: dict[str, tuple[Any, ...]] = {
     f"{weight}_{option}": (value(),)
     for weight in (
-        "kernel", "bias", "depthwise", "pointwise", "embeddings", "beta", "gamma", "alpha",
+        "kernel", "recurrent", "bias", "depthwise", "pointwise", "embeddings", "beta", "gamma", "alpha",
     )
     for option, value in (("initializer", _constant), ("regularizer", _penalty), ("constraint", _bound))
+}  # fmt: skip
+RECURRENT = ("SimpleRNN", "GRU", "LSTM", "SimpleRNNCell", "GRUCell", "LSTMCell")
+STEPS: dict[str, tuple[Any, ...]] = {
+    "recurrent_activation": ("tanh",), "unit_forget_bias": (False, True), "dropout": (0.6,), "recurrent_dropout": (0.6,),
+    "return_sequences": (True, False), "return_state": (True, False), "go_backwards": (True, False), "stateful": (True,),
+    "unroll": (True,), "zero_output_for_mask": (True,), "reset_after": (False,), "use_cudnn": (False,),
+    "implementation": (With(1, {"dropout": 0.5}),),
+    "cell": ({"module": "keras.layers", "class_name": "GRUCell", "config": {"units": 7}},),
+    "cells": ([{"module": "keras.layers", "class_name": "GRUCell", "config": {"units": 7}}],),
 }  # fmt: skip
 WEIGHTS |= {f"moving_{name}_initializer": (_constant(),) for name in ("mean", "variance")}
 COMMON: dict[str, tuple[Any, ...]] = {
@@ -117,7 +126,7 @@ DATA: dict[str, tuple[Any, ...]] = {
     "value": (0.4,), "gain": (3.0,), "minval": (-0.9,), "maxval": (0.9,), "distribution": ("uniform",),
     "input_axes": ((0,), (1,)), "output_axes": ((0,), (0, 1)), "min_value": (With(2.0, {"max_value": 3.0}),),
 }  # fmt: skip
-OTHERS = {**DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **COMMON}
+OTHERS = {**DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **STEPS, **COMMON}
 
 FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("CategoryEncoding", "num_tokens"): (7,),
@@ -137,6 +146,8 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("IntegerLookup", "pad_to_max_tokens"): (With(True, {"max_tokens": 9, "output_mode": "count"}),),
     ("IntegerLookup", "oov_method"): (With("farmhash", {"num_oov_indices": 5}),),
     ("IntegerLookup", "salt"): (With(3, {"num_oov_indices": 5, "oov_method": "farmhash"}),),
+    **{(kind, "activation"): ("relu",) for kind in RECURRENT},
+    **{(kind, "seed"): (With(11, {"dropout": 0.5}), With(12, {"dropout": 0.5})) for kind in RECURRENT},
     ("BinaryFocalCrossentropy", "alpha"): (With(0.7, {"apply_class_balancing": True}),),
     ("BinaryFocalCrossentropy", "apply_class_balancing"): (True,),
     ("AUC", "num_labels"): (With(3, {"multi_label": True}),),
@@ -180,6 +191,9 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
 }
 
 NO_EFFECT: dict[tuple[str, str], str] = {
+    **{(kind, "unroll"): "the same steps, computed in another way" for kind in (*RECURRENT[:3], "RNN")},
+    **{(kind, "use_cudnn"): "the same steps, computed in another way" for kind in RECURRENT[1:3]},
+    **{(kind, "implementation"): "there is one gate alone" for kind in ("SimpleRNN", "SimpleRNNCell")},
     **{
         (kind, "output_axes"): "the variance follows from the fan-in"
         for kind in ("HeNormal", "HeUniform", "LecunNormal", "LecunUniform")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 import torch
-from every_layer import CASES, Case
+from every_layer import CASES, CELLS, Case
 from other_values import FOR, NO_EFFECT, OTHERS, REFUSED, With
 from test_every_layer import draw, draw_weights, symbolic
 
@@ -143,10 +143,14 @@ def layer_arguments(layer: Any) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
+MASK = np.arange(15).reshape(3, 5) % 3 > 0
 MORE = [  # what shows in no row of the table of all layers
     *(Case(f"{name} of unequal shapes", name, {"broadcast": True}, [(None, 4, 3), (None, 1, 3)])
       for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")),
     Case("Masking of zeros", "Masking", {}, [(None, 5, 3)], dtype="int32", int_input_max=1),
+    *(Case(f"{name} masked", name, {"units": 4, "return_sequences": True}, [(None, 5, 3)], extra={"mask": MASK})
+      for name in ("SimpleRNN", "GRU", "LSTM")),
+    Case("RNN masked", "RNN", {"cell": CELLS[0], "return_sequences": True}, [(None, 5, 3)], extra={"mask": MASK}),
     Case("Dot over either axis", "Dot", {"axes": 1}, [(None, 4, 4), (None, 4, 4)]),
 ]  # fmt: skip
 BASE = ("name", "trainable", "dtype", "activity_regularizer")  # what every layer takes

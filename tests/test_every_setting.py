@@ -11,7 +11,7 @@ import torch
 from every_layer import CASES, Case
 
 import anabranch as ab
-from anabranch import insight, layers
+from anabranch import _tree, insight, layers
 from anabranch._errors import AnabranchError
 from anabranch.layers.configuring import again
 from anabranch.layers.fields import FieldLayer
@@ -23,6 +23,8 @@ OTHERS: dict[str, list[Any]] = {  # a setting: values of which one is valid and 
     "axes": [1, 2, -1],
     "axis": [1, 2, -1],
     "broadcast": [True],
+    "cell": [{"module": "keras.layers", "class_name": "GRUCell", "config": {"units": 4}}],
+    "cells": [[{"module": "keras.layers", "class_name": "GRUCell", "config": {"units": 4}}]],
     "cropping": [1, 0],
     "data_format": ["channels_first", "channels_last"],
     "dims": [(2, 1, 3), (1, 3, 2)],
@@ -33,6 +35,7 @@ OTHERS: dict[str, list[Any]] = {  # a setting: values of which one is valid and 
     "groups": [1, 2, 3],
     "height": [5],
     "height_factor": [0.1],
+    "implementation": [1],
     "input_dim": [9],
     "interpolation": ["nearest", "bilinear"],
     "kernel_size": [2],
@@ -54,6 +57,8 @@ OTHERS: dict[str, list[Any]] = {  # a setting: values of which one is valid and 
     "pool_size": [2, 1],
     "quantization_config": [{"bits": 4}],
     "rate": [0.1],
+    "recurrent_activation": ["tanh"],
+    "recurrent_dropout": [0.3],
     "renorm_clipping": [{"rmax": 1.0}],
     "renorm_momentum": [0.5],
     "shared_axes": [[1]],
@@ -62,6 +67,7 @@ OTHERS: dict[str, list[Any]] = {  # a setting: values of which one is valid and 
     "strides": [2, 1],
     "target_shape": [(2, -1), (-1,)],
     "threshold": [0.2],
+    "use_cudnn": [False],
     "value_range": [(0, 1)],
     "variance": [2.0],
     "weights": [np.ones((7, 3), "float32")],
@@ -97,6 +103,7 @@ NOT_CHANGED = {
     "Normalization.variance": "the same",
     "AveragePooling1D.dtype_policy": "torch has no such kernel",
     "AveragePooling3D.dtype_policy": "torch has no such kernel",
+    "StackedRNNCells.dtype_policy": "its cells have policies of their own",
 }
 
 
@@ -146,9 +153,9 @@ def results(model: Any, data: Any) -> list[np.ndarray[Any, Any]]:
     """Return what a model gives by every way to run it, and its losses."""
     ab.utils.set_random_seed(3)
     tensors = [torch.from_numpy(value) for value in data] if isinstance(data, list) else torch.from_numpy(data)
-    found = [model.predict(data, verbose=0)]
+    found = list(_tree.leaves(model.predict(data, verbose=0)))
     for training in (False, True):
-        found.append(model(tensors, training=training).detach().float().cpu().numpy())
+        found += [leaf.detach().float().cpu().numpy() for leaf in _tree.leaves(model(tensors, training=training))]
         found += [np.asarray(loss.detach().float()) for loss in model.losses]
     return found
 

@@ -22,7 +22,7 @@ CODE = {"Lambda": "a function is code", "TorchModule": "a module is code"}
 OWN_KEYS = {  # keys that Keras's config lacks
     "activity_regularizer": "Dense writes it where there is one",
     "trainable": "SpatialDropout leaves it out",
-    "seed": "RandomGrayscale leaves it out",
+    "seed": "SimpleRNN and RandomGrayscale leave it out",
 }
 OTHER_VALUES = {
     ("RandomContrast", "factor"): "Keras writes the range that one number means, and reads it as another",

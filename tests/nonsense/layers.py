@@ -43,6 +43,7 @@ def constructors() -> Iterator[Target]:
         arguments = tuple(dict.fromkeys([*settings, *(BASE if case.inputs else ())]))
         yield Target(f"layers.{case.make}", call, lambda case=case: case.config, arguments)
     yield function("layers.Input", layers.Input, lambda: {"shape": (4,)})
+    yield function("layers.Wrapper", layers.Wrapper, lambda: {"layer": layers.Dense(2)}, more=BASE)
     yield function("layers.TorchModule", layers.TorchModule, lambda: {"module": torch.nn.Linear(4, 2)}, more=BASE)
 
 

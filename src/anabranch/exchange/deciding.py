@@ -116,6 +116,9 @@ class Body:
         places = [str(read.target).rpartition(".") for read in reads.values()]
         if len({owner for owner, _, _ in places}) > 1 or [name for _, _, name in places] != list(reads):
             return None
+        read, owner = {str(read.target) for read in reads.values()}, places[0][0]
+        if any(target.rpartition(".")[0] == owner and target not in read for target in self.found.starts):
+            return None  # other weights of the same layer have no place in such a module
         others = {name: value for name, value in given.items() if name not in weights}
         if any(isinstance(value, Node) for name, value in others.items() if name != "input"):
             return None

@@ -121,6 +121,11 @@ from .pooling import (
     MaxPooling3D as MaxPooling3D,
 )
 from .preprocessing import Normalization as Normalization, Rescaling as Rescaling
+from .recurrent.gru import GRU as GRU, GRUCell as GRUCell
+from .recurrent.lstm import LSTM as LSTM, LSTMCell as LSTMCell
+from .recurrent.rnn import RNN as RNN
+from .recurrent.simple import SimpleRNN as SimpleRNN, SimpleRNNCell as SimpleRNNCell
+from .recurrent.stacked import StackedRNNCells as StackedRNNCells
 from .registry import deserialize as deserialize, serialize as serialize
 from .regularization import (
     ActivityRegularization as ActivityRegularization,
@@ -170,3 +175,4 @@ from .transposed import (
     Convolution2DTranspose as Convolution2DTranspose,
     Convolution3DTranspose as Convolution3DTranspose,
 )
+from .wrapper import Wrapper as Wrapper

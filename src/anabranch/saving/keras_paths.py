@@ -55,8 +55,9 @@ def owned(model: Operation) -> Iterator[Owned]:
 def _children(layer: Operation) -> Iterator[tuple[str, Operation]]:
     """Yield the layers that one holds, under their names in its group."""
     members: list[tuple[str, object]] = [
-        (key, value) for key, value in layer.held_attributes() if key not in _OF_EVERY_LAYER and not key.startswith("__")
-    ]
+        (key.removeprefix(":"), value)  # by which settings are stored
+        for key, value in layer.held_attributes() if key not in _OF_EVERY_LAYER and not key.startswith("__")
+    ]  # fmt: skip
     if layer.has_layers and layer.graph is None:
         members.append(("layers", layer.sublayers()))
     members.sort(key=lambda member: "~" + member[0] if member[0].startswith("_") else member[0])

@@ -13,6 +13,7 @@ from anabranch.insight.costs.work import Call, Stage, elements, nbytes, rule
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
 from anabranch.layers.adaptive_pooling import AdaptivePooling
 from anabranch.layers.images.base import RandomImages
+from anabranch.layers.recurrent.cells import Cell
 
 INDEX = 8  # bytes of a position, which max pooling saves
 
@@ -166,6 +167,30 @@ def augment(call: Call) -> list[Stage]:
 def embedding(call: Call) -> list[Stage]:
     """Look rows up."""
     return [Stage(0, 0, call.size, weights=True)]
+
+
+@rule(layers.RNN)
+def recurrent(call: Call) -> list[Stage] | None:
+    """At each step, the products of the cell; a cell of others has none that are known."""
+    given = call.inputs[0].shape
+    return of_cells(call, call.operation.cell, (given[0] or 0) * (given[1] or 0))
+
+
+@rule(Cell, layers.StackedRNNCells)
+def cell(call: Call) -> list[Stage] | None:
+    """The products of one step."""
+    return of_cells(call, call.operation, call.inputs[0].shape[0] or 0)
+
+
+def of_cells(call: Call, cell: Any, count: int) -> list[Stage] | None:
+    """Return the stage of ``count`` steps of a cell, or of cells on top of each other."""
+    cells = cell.cells if isinstance(cell, layers.StackedRNNCells) else [cell]
+    if not all(isinstance(each, Cell) for each in cells):
+        return None
+    macs = sum(each.kernel.size + each.recurrent_kernel.size for each in cells)
+    gates = sum(each.gates * each.units for each in cells)
+    saved = count * gates * item_bytes(call.outputs[0].dtype)
+    return [Stage(count * macs, 3 * count * gates, call.size, "both", extra=saved, weights=True)]
 
 
 @rule(layers.Activation)

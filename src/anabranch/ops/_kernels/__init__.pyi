@@ -120,6 +120,21 @@ from .pooling import (
     global_pool as global_pool,
     pool as pool,
 )
+from .recurrent import (
+    as_state as as_state,
+    copied as copied,
+    dropout_factors as dropout_factors,
+    gate_products as gate_products,
+    gru as gru,
+    gru_step as gru_step,
+    gru_step_before as gru_step_before,
+    length_of as length_of,
+    lstm as lstm,
+    lstm_step as lstm_step,
+    over_steps as over_steps,
+    simple_rnn as simple_rnn,
+    zeroed as zeroed,
+)
 from .reduction import (
     quantile as quantile,
 )

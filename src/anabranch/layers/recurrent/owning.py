@@ -1,0 +1,97 @@
+"""Recurrent layers that make their own cell: its settings are theirs."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from typing import Any, ClassVar, Literal, Self, TypeAlias
+
+from anabranch._errors import ArgumentError
+from anabranch.config import DTypePolicy
+from anabranch.graph import Shape
+from anabranch.graph.shapes import check_rank
+from anabranch.layers import fields
+from anabranch.layers.recurrent.cells import Cell
+from anabranch.layers.recurrent.rnn import RNN
+
+Cudnn: TypeAlias = Literal["auto"] | bool
+CudnnField: TypeAlias = "fields.Field[Cudnn, Cudnn]"
+
+
+def cudnn() -> Any:
+    """Declare whether one function of torch's, cuDNN's on a GPU, runs all steps."""
+    doc = 'True: one function of torch\'s for all steps, or an error; False: none; "auto": where its arithmetic is the same.'
+    made = fields.choice("auto", True, False, default="auto", doc=doc)
+    made.hidden = True
+    return made
+
+
+def check_cudnn(layer: Owning, wanted: Cudnn) -> None:
+    """Raise where torch's fused function is wanted and its arithmetic is another."""
+    if wanted is True and (layer.unroll or layer.cell.recurrent_dropout or not layer.cell.fuses()):
+        raise ArgumentError(
+            f"use_cudnn=True of {type(layer).__name__} needs the arithmetic of cuDNN.",
+            expected='activation="tanh", recurrent_activation="sigmoid", recurrent_dropout=0, unroll=False, reset_after=True',
+            got=layer.written_code(), where=str(layer.made_at), repair='use_cudnn="auto"',
+        )  # fmt: skip
+
+
+class OfCell(fields.Field[Any, Any]):
+    """A setting of a layer's cell, which the layer shows and sets."""
+
+    @classmethod
+    def like(cls, owner: type, each: fields.Field[Any, Any]) -> OfCell:
+        """Return the setting ``each`` of a cell for a class of layers."""
+        made = cls(each.default, each.convert, each.plain, each.doc, fixed=each.fixed, fresh=each.fresh, hidden=each.hidden)
+        made.name, made.key, made.owner = each.name, each.key, owner
+        property.__init__(made, operator.attrgetter(f"cell.{each.key}"), made._set)
+        return made
+
+
+class Owning(RNN):
+    """A recurrent layer whose cell is made of the layer's settings. Abstract."""
+
+    cell_class: ClassVar[type[Cell]] = Cell
+    cell_name: ClassVar[str] = ""
+    takes_integers = False
+    takes_one_tensor = True
+
+    cell: Any = None  # no setting
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        for name, each in cls.cell_class.fields.items():
+            setattr(cls, name, OfCell.like(cls, each))
+        super().__init_subclass__(**kwargs)
+
+    def _check(self) -> None:
+        super()._check()
+        if self.cell is None:
+            held = vars(self)
+            given = {
+                each.name: held[each.key] for each in self.fields.values() if isinstance(each, OfCell) and each.key in held
+            }
+            self.cell = self.cell_class(**given, name=self.cell_name, dtype=self.dtype_policy, trainable=self.trainable)
+
+    def __copy__(self) -> Self:
+        """Return a layer that shares the weights, and whose settings, the cell's too, are its own."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(self.__getstate__(), cell=copy.copy(self.cell))
+        return twin
+
+    def _changing(self, changed: fields.Field[Any, Any], value: object) -> None:
+        if not isinstance(changed, OfCell):
+            super()._changing(changed, value)
+            return
+        setattr(self.cell, changed.name, value)
+        self._check()
+        self.note_change()
+
+    def _take_policy(self, policy: DTypePolicy) -> None:
+        super()._take_policy(policy)
+        if self.cell is not None:
+            self.cell.dtype_policy = policy
+
+    def build(self, input_shape: Shape) -> None:
+        """Build the cell for one step, and make the states that ``stateful`` needs."""
+        check_rank(input_shape, 3 + self.cell.rank, "batch, steps, features")
+        super().build(input_shape)
