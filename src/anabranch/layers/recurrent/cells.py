@@ -129,7 +129,8 @@ class Cell(Settings, Running):
             return NO_NOISE
         given = (inputs, self.dropout, self.input_count()), (state, self.recurrent_dropout, self.gates)
         return Noise(*(
-            kernels.dropout_factors(value, rate, count, self.generator()) if 0 < rate < 1 else None for value, rate, count in given
+            kernels.dropout_factors(value, rate, count, self.generator()) if 0 < rate < 1 else None
+            for value, rate, count in given
         ))  # fmt: skip
 
     def input_count(self) -> int:
