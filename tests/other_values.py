@@ -96,6 +96,9 @@ COMMON: dict[str, tuple[Any, ...]] = {
     "name": ("other",), "dtype": ("float64",), "trainable": (False,), "activity_regularizer": (_penalty(),),
 }  # fmt: skip
 TRAINING: dict[str, tuple[Any, ...]] = {
+    "margin": (0.9,), "remove_diagonal": (False,), "num_classes": (4,), "target_class_ids": ([1], [2]),
+    "sparse_y_true": (True, False), "sparse_y_pred": (True, False), "num_regressors": (2,),
+    "class_aggregation": ("variance_weighted_average", None),
     "reduction": ("sum", "none"), "from_logits": (True,), "label_smoothing": (0.3,), "gamma": (3.5,), "delta": (0.1,),
     "q": (0.9,), "beta": (3.0,), "ignore_class": (1,), "fn": (lambda a, b: ((a - b) ** 2).sum(-1),), "num_thresholds": (4,),
     "curve": ("PR",), "summation_method": ("majoring",), "thresholds": ([0.1, 0.6],), "multi_label": (True,),
@@ -177,6 +180,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("GroupNormalization", "groups"): (1,),
     ("MinMaxNorm", "rate"): (0.5,),
     **{(kind, "axis"): (1,) for kind in ("MinMaxNorm", "UnitNorm")},
+    **{(kind, "axis"): (With(1, {"sparse_y_pred": False}), 1) for kind in ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU")},
     ("MaxNorm", "axis"): (With(1, {"max_value": 0.5}),),
     ("RandomZoom", "fill_mode"): (With("constant", {"height_factor": (0.5, 0.6)}),),
     ("RandomZoom", "fill_value"): (With(3.0, {"fill_mode": "constant", "height_factor": (0.5, 0.6)}),),

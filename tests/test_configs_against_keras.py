@@ -18,6 +18,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "SpecificityAtSensitivity": {"sensitivity": 0.5},
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
+    **{kind: {"num_classes": 3, "target_class_ids": [0, 1]} for kind in ("IoU", "OneHotIoU")},
+    **{kind: {"num_classes": 3} for kind in ("MeanIoU", "OneHotMeanIoU")},
 }
 ALSO = {  # settings that Keras's get_config leaves out, though its constructor takes them: theirs come back with the default
     ("initializers", "Identity"): {"gain"},

@@ -177,6 +177,8 @@ FEW = {"Precision", "Recall", "F1Score", "FBetaScore", "AUC", "PrecisionAtRecall
 NEEDED = {
     "SensitivityAtSpecificity": {"specificity": 0.2}, "SpecificityAtSensitivity": {"sensitivity": 0.2},
     "PrecisionAtRecall": {"recall": 0.2}, "RecallAtPrecision": {"precision": 0.2},
+    **{kind: {"num_classes": 3, "target_class_ids": [0, 1]} for kind in ("IoU", "OneHotIoU")},
+    **{kind: {"num_classes": 3} for kind in ("MeanIoU", "OneHotMeanIoU")},
     "LossFunctionWrapper": {"fn": losses.mean_absolute_error}, "MeanMetricWrapper": {"fn": losses.mean_absolute_error},
 }  # fmt: skip
 
@@ -184,6 +186,14 @@ NEEDED = {
 def data_of(name: str) -> tuple[Any, Any]:
     if name.startswith("SparseTopK"):
         return LABELS, np.float32([[[0, 2, 1]] * 3] * 4) / 2
+    if name in ("CTC", "ctc"):
+        return LABELS[:, :2], np.tile(SHARES, (1, 2, 1))
+    if name in ("Circle", "circle"):
+        return LABELS.reshape(-1), SHARES.reshape(-1, 3)
+    if name in ("IoU", "MeanIoU"):
+        return LABELS, SHARES.argmax(-1)
+    if name == "R2Score":
+        return ONE_HOT.reshape(-1, 3), SHARES.reshape(-1, 3)
     if name in SPARSE:
         return LABELS, SHARES
     if name in FEW or "At" in name or name.endswith(("tives",)):

@@ -66,9 +66,6 @@ def enable_interactive_logging() -> None:
     _interactive = True
 
 
-_flash_attention = False
-
-
 def disable_interactive_logging() -> None:
     """Write progress to the logger ``"anabranch"`` of Python's ``logging``, without bars.
 

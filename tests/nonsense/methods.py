@@ -88,6 +88,10 @@ def states() -> Iterator[Target]:
     yield method("mixed_precision.LossScaleOptimizer.load_state_dict", scaled, state)
     yield method("callbacks.Callback.set_model", hooks.EarlyStopping, lambda: {"model": made(ab)})
     yield method("callbacks.Callback.set_state", hooks.EarlyStopping, lambda: {"state": hooks.EarlyStopping().get_state()})
+    yield method("metrics.Metric.stateless_result", ab.metrics.Mean, lambda: {"metric_variables": [1.0, 2.0]})
+    yield method(
+        "metrics.Metric.stateless_update_state", ab.metrics.BinaryIoU, lambda: {"metric_variables": [np.zeros((2, 2))]}
+    )
     yield method("metrics.Metric.load_saved_state", ab.metrics.Mean, lambda: {"state": ab.metrics.Mean().saved_state()})
     yield method("callbacks.Callback.set_params", hooks.EarlyStopping, lambda: {"params": {"epochs": 1}})
 

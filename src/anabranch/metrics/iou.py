@@ -12,15 +12,20 @@ from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._fields import Field, boolean, field, integer, number, state
 from anabranch.losses._agreement import tensors
-from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, Tensor, match, to_dtype, to_name
+from anabranch.losses.loss import NAME_DOC, DType, Tensor, dtype_name, match, to_name
 from anabranch.metrics.metric import Metric, Variable
 
 CLASSES_DOC = "how many classes there are."
 IDS_DOC = "the classes whose mean is taken."
 IGNORED_DOC = "a label whose samples do not count."
+KIND_DOC = "the dtype of the result, float32 where it is none of floats; None: int32, as in Keras. Counts are float64."
 AXIS_DOC = "the axis of the classes, where there is one."
 TRUE_DOC = "whether y_true holds class indices; otherwise one value for each class, of which the largest counts."
 PRED_DOC = "whether y_pred holds class indices; otherwise one value for each class, of which the largest counts."
+
+
+def _kind(value: DType, owner: object, name: str) -> str:
+    return "int32" if value is None else dtype_name(value)
 
 
 def _ids(value: Any, owner: object, name: str) -> list[int]:
@@ -40,7 +45,7 @@ class IoU(Metric):
     num_classes: Field[int, int] = integer(doc=CLASSES_DOC, fixed=True)
     target_class_ids: Field[Sequence[int], list[int]] = field(convert=_ids, doc=IDS_DOC)
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
-    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=_kind, doc=KIND_DOC, fixed=True, kw_only=True)
     ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True, doc=IGNORED_DOC)
     sparse_y_true: Field[bool, bool] = boolean(default=True, doc=TRUE_DOC)
     sparse_y_pred: Field[bool, bool] = boolean(default=True, doc=PRED_DOC)
@@ -86,7 +91,8 @@ class IoU(Metric):
         both, either = both[chosen], either[chosen]
         occurs = either > 1e-9
         scores = torch.where(occurs, both / (either + config.epsilon()), 0.0)
-        return scores.sum() / (occurs.sum() + config.epsilon())
+        mean = scores.sum() / (occurs.sum() + config.epsilon())
+        return mean.to(getattr(torch, self.dtype)) if "float" in self.dtype else mean
 
 
 class BinaryIoU(IoU):
@@ -104,7 +110,7 @@ class BinaryIoU(IoU):
     target_class_ids: Field[Sequence[int], list[int]] = field(default=(0, 1), convert=_ids, doc=IDS_DOC)
     threshold: Field[float, float] = number(default=0.5, doc="probabilities from it on are class 1.")
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
-    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=_kind, doc=KIND_DOC, fixed=True, kw_only=True)
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch to the confusion matrix."""
@@ -121,7 +127,7 @@ class MeanIoU(IoU):
 
     num_classes: Field[int, int] = integer(doc=CLASSES_DOC, fixed=True)
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
-    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=_kind, doc=KIND_DOC, fixed=True, kw_only=True)
     ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True, doc=IGNORED_DOC)
     sparse_y_true: Field[bool, bool] = boolean(default=True, doc=TRUE_DOC)
     sparse_y_pred: Field[bool, bool] = boolean(default=True, doc=PRED_DOC)
@@ -145,7 +151,7 @@ class OneHotIoU(IoU):
     num_classes: Field[int, int] = integer(doc=CLASSES_DOC, fixed=True)
     target_class_ids: Field[Sequence[int], list[int]] = field(convert=_ids, doc=IDS_DOC)
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
-    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=_kind, doc=KIND_DOC, fixed=True, kw_only=True)
     ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True, doc=IGNORED_DOC)
     sparse_y_pred: Field[bool, bool] = boolean(default=False, doc=PRED_DOC)
     axis: Field[int, int] = integer(default=-1, least=None, doc=AXIS_DOC)
@@ -162,7 +168,7 @@ class OneHotMeanIoU(MeanIoU):
     sparse_y_true = False  # type: ignore[assignment]  # no setting here
     num_classes: Field[int, int] = integer(doc=CLASSES_DOC, fixed=True)
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
-    dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
+    dtype: Field[DType, str] = field(default=None, convert=_kind, doc=KIND_DOC, fixed=True, kw_only=True)
     ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True, doc=IGNORED_DOC)
     sparse_y_pred: Field[bool, bool] = boolean(default=False, doc=PRED_DOC)
     axis: Field[int, int] = integer(default=-1, least=None, doc=AXIS_DOC)
