@@ -49,7 +49,7 @@ def load(guide: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _standing_in() -> Iterator[None]:
+def standing_in() -> Iterator[None]:
     """Let Keras's names mean anabranch for the block; real Keras's modules are out of sight and come back after it."""
     real = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in stand_in.ROOTS}
     for name in real:
@@ -91,7 +91,7 @@ def run_anabranch(guide: str, section: str, theirs: list[Shown]) -> list[Shown]:
     """Run a section with anabranch, on the weights that the run with Keras had."""
     following = iter(theirs)
     found = []
-    with _standing_in():
+    with standing_in():
         function = vars(load(guide))[section]
         for step in function():
             for name, value in step.items():

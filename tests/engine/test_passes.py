@@ -245,3 +245,18 @@ def test_a_slice_of_two_keeps_its_axis_behind_a_permutation(key: Any) -> None:
     expected = layers.BatchNormalization(axis=2)(x)[key]
     torch.testing.assert_close(model(x), expected)
     torch.testing.assert_close(torch.from_numpy(model.predict(x, verbose=0)), expected)
+
+
+def test_gradients_with_respect_to_a_returned_feature_map() -> None:
+    """As Grad-CAM asks for: the map is inside of the model another layout, which what follows must take from what is returned."""
+    x = Input((8, 8, 3))
+    maps = layers.Conv2D(4, 3, activation="relu")(x)
+    scores = layers.Dense(2)(layers.GlobalAveragePooling2D()(maps))
+    images = torch.rand(2, 8, 8, 3)
+    for model in (Model(x, [maps, scores]), Model(x, {"scores": scores, "maps": maps})):
+        returned = model(images)
+        found, score = returned if isinstance(returned, list) else (returned["maps"], returned["scores"])
+        (gradient,) = torch.autograd.grad(score[:, 0].sum(), found)
+        kernel = model.layers[-1].kernel.value.detach()
+        torch.testing.assert_close(gradient, (kernel[:, 0] / 36).expand(2, 6, 6, 4))
+        assert "returned" in str(model.explain_execution(gradients=True))

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from fuzz import mutations
 
 MEMORY = 1 << 30  # bytes beyond what the process has when it begins
+LEFT = 1 << 28  # bytes that one input may leave behind
 SECONDS = 20  # that one input may take
 FOLDER = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
 
@@ -145,14 +146,17 @@ class Run:
             if wanted != {"read"}:
                 raise AssertionError((name, wanted))
         signal.signal(signal.SIGALRM, _too_long)
-        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + memory, resource.RLIM_INFINITY))
+        self.size = _size()
+        resource.setrlimit(resource.RLIMIT_AS, (self.size + memory, resource.RLIM_INFINITY))
 
     def one(self, name: str, data: bytes) -> str:
         """Read an input, count the outcome and return it."""
         signal.alarm(SECONDS)
         found = outcome(name, data)
         signal.alarm(0)
+        before, self.size = self.size, _size()
+        if self.size - before > LEFT:
+            found = f"leaves {(self.size - before) >> 20} MB behind, having been {found}"
         right = found in ("read", "refused")
         self.counts[name][found if right else "found"] += 1
         if not right:
@@ -177,6 +181,11 @@ class Run:
             "inputs": self.count, "seconds": round(time.monotonic() - self.began, 1), "most memory, MB": round(most),
             "readers": {name: dict(counts) for name, counts in self.counts.items()}, "findings": self.found,
         }  # fmt: skip
+
+
+def _size() -> int:
+    """Return the bytes of this process's address space."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _too_long(*_: object) -> None:

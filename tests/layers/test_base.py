@@ -485,3 +485,21 @@ def test_a_built_layer_takes_a_size_that_is_not_known(make: Callable[[], ab.Laye
     assert allclose(ab.Model(symbol, unknown)(x), layer(x), atol=1e-6)
     with pytest.raises(AnabranchError):
         ab.Model(symbol, unknown)(np.ones((2, *sizes[:-1], 7), "float32"))
+
+
+def test_sizes_that_a_call_reads_fit_what_it_reshapes() -> None:
+    """As layers of patches and of depth to space do: the batch is read, and all sizes are given."""
+
+    class DepthToSpace(layers.Layer):
+        def call(self, x: Any) -> Any:
+            batch, height, width, depth = ops.shape(x)
+            x = ops.reshape(x, [batch, height, width, 2, 2, depth // 4])
+            x = ops.transpose(x, [0, 1, 3, 2, 4, 5])
+            return ops.reshape(x, [batch, height * 2, width * 2, depth // 4])
+
+    values = np.arange(2 * 3 * 5 * 4, dtype="float32").reshape(2, 3, 5, 4)
+    for shape in ((3, 5, 4), (None, 5, 4), (None, None, 4)):
+        x = Input(shape)
+        y = DepthToSpace()(x)
+        assert y.shape == (None, *(None if size is None else 2 * size for size in shape[:2]), 1)
+        assert Model(x, y).predict(values, verbose=0)[0, :2, :2, 0].ravel().tolist() == [0.0, 1.0, 2.0, 3.0]

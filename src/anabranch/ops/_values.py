@@ -285,7 +285,7 @@ def spec(value: Tensor | fx.Proxy) -> Spec:
     if isinstance(value, fx.Proxy):
         known = _noted(value.node)
         return _found(value) if known is None else known
-    return runtime.described_shape(value), str(value.dtype).removeprefix("torch.")
+    return runtime.shape_in_call(value), str(value.dtype).removeprefix("torch.")
 
 
 def check_numbers(value: Tensor, what: str, repair: str) -> None:

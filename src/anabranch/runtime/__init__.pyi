@@ -28,6 +28,7 @@ from .inference import (
     UNKNOWN as UNKNOWN,
     described_shape as described_shape,
     infer as infer,
+    shape_in_call as shape_in_call,
 )
 from .masking import (
     carried as carried,

@@ -32,7 +32,7 @@ from anabranch.runtime.masks import Edge
 from anabranch.runtime.third_party import unchanged_buffers
 from anabranch.runtime.weights import realize
 
-_DESCRIBED = "_described_shape"
+_DESCRIBED, _OF_FUNCTION = "_described_shape", "_of_function"
 # sizes that are tried for an unknown one: large enough for windows, small enough for loops, divisible by what people divide by
 UNKNOWN = (24, 48)
 _OTHER = 72  # shows which numbers in an error are such sizes
@@ -273,6 +273,7 @@ def _run_in(
         if leaf.masked:
             edges.append((value, torch.ones(lengths[: leaf.mask_axes], dtype=torch.bool, device=device())))
         setattr(value, _DESCRIBED, leaf.shape)
+        setattr(value, _OF_FUNCTION, layer.is_function)
         if judge is not None:
             judge.start(number, value)
         return value
@@ -309,6 +310,15 @@ def described_shape(value: ArrayLike) -> Shape:
     """Return an array's shape; while shapes are found, as far as its symbolic tensor knows it."""
     shape: Shape | None = value.__dict__.get(_DESCRIBED) if isinstance(value, torch.Tensor) else None
     return tuple(value.shape) if shape is None else shape
+
+
+def shape_in_call(value: ArrayLike) -> Shape:
+    """Return an array's shape as its reader knows it: a function as the symbolic tensor does, a layer's ``call`` in numbers.
+
+    What a ``call`` computes from the sizes it has read fits the array that it has.
+    """
+    of_function = isinstance(value, torch.Tensor) and value.__dict__.get(_OF_FUNCTION, False)
+    return described_shape(value) if of_function else tuple(value.shape)
 
 
 def _named(operation: Operation) -> str:

@@ -21,7 +21,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note where permutations are left."""
     viewed: dict[Node, tuple[Node, Order]] = {}  # a permuted value: of what, by what order
     for node in list(graph.nodes):
-        if is_call(node, PERMUTES) and (order := _order(node)) is not None:
+        if is_call(node, PERMUTES) and (order := order_of(node)) is not None:
             _compose(node, order, viewed)
         elif not any(value in viewed for value in node.all_input_nodes):
             continue
@@ -36,7 +36,8 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     return [Note(path_of(node), False, f"{node.args[0]} is permuted by {viewed[node][1]} for this layer") for node in left]
 
 
-def _order(node: Call) -> Order | None:
+def order_of(node: Call) -> Order | None:
+    """Return the order of axes that a permutation gives, None where it is no list of integers."""
     given = node.args[1:]
     axes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     if node.kwargs or not axes or not all(isinstance(axis, int) for axis in axes):

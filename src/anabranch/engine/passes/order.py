@@ -16,9 +16,10 @@ from anabranch.engine.passes.in_place import IN_PLACE
 from anabranch.engine.passes.layout import LAYOUT
 from anabranch.engine.passes.lookup import LOOKUP
 from anabranch.engine.passes.remat import REMAT
+from anabranch.engine.passes.returned import RETURNED
 
-# Layout before what looks at neighbours; what works in place last, when it is decided who reads what.
-PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, IN_PLACE)
+# Layout before what looks at neighbours; what works in place when it is decided who reads what; views for gradients last.
+PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, IN_PLACE, RETURNED)
 READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
 
