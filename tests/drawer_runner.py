@@ -1,8 +1,8 @@
 """A script of examples/drawer run twice, unmodified, with real Keras and with anabranch, and its losses compared.
 
-Both runs see the same numbers: data sets are small parts of what their names mean, and a model gets, at each ``fit``, the weights
-that it had there in the run with Keras. What is compared is the loss of the first batch, as ``test_on_batch`` gives it before
-training, and, where no layer draws random numbers, all that ``fit`` reports, in the order of the data.
+Both runs see the same numbers: data sets are small ones of the same shapes, and a model gets, at each ``fit``, the weights that
+it had there in the run with Keras. Compared is the loss of the first batch, as ``test_on_batch`` gives it before training,
+and, where no layer draws random numbers, all that ``fit`` reports, in the order of the data.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def run(script: str, theirs: list[Fitted]) -> list[Fitted]:
         first = {} if own else _numbers(self.test_on_batch(*batch, return_dict=True))
         history = original(self, **given)
         certain = not any(word in type(layer).__name__ for layer in _layers(self) for word in CHANCE)
-        kept = {name: [float(each) for each in values] for name, values in history.history.items()} if certain else {}
-        found.append(Fitted(weights, first, kept))
+        shown = {name: [float(each) for each in values] for name, values in history.history.items()} if certain else {}
+        found.append(Fitted(weights, first, shown))
         return history
 
     path = FOLDER / f"{script}.py"

@@ -36,7 +36,7 @@ for block in range(3):
         x = layers.Concatenate()([x, y])
     if block < 2:
         x = conv(x, x.shape[-1] // 2, 1)
-        x = layers.AveragePooling2D()(x)
+        x = layers.AveragePooling2D(2)(x)
 x = layers.BatchNormalization()(x)
 x = layers.Activation("relu")(x)
 x = layers.GlobalAveragePooling2D()(x)

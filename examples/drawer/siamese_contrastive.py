@@ -1,4 +1,4 @@
-"""A siamese network that tells whether two digits are alike, by a contrastive loss."""
+"""A siamese network that learns whether two digits are alike, by a contrastive loss."""
 
 import keras
 import numpy as np

@@ -15,6 +15,7 @@ for number in range(48):
     top, left = rng.integers(0, 16, 2)
     images[number, top : top + 14, left : left + 14, label] += 150
     masks[number, top : top + 14, left : left + 14] = label
+masks = keras.utils.to_categorical(masks, num_classes)
 
 
 def get_model(img_size, num_classes):
@@ -44,11 +45,9 @@ def get_model(img_size, num_classes):
         x = layers.Conv2DTranspose(filters, 3, padding="same")(x)
         x = layers.BatchNormalization()(x)
         x = layers.Activation("relu")(x)
-        x = layers.Conv2DTranspose(filters, 3, padding="same")(x)
+        x = layers.Conv2DTranspose(filters, 3, strides=2, padding="same")(x)
         x = layers.BatchNormalization()(x)
-        x = layers.UpSampling2D(2)(x)
-        residual = layers.UpSampling2D(2)(previous_block_activation)
-        residual = layers.Conv2D(filters, 1, padding="same")(residual)
+        residual = layers.Conv2DTranspose(filters, 2, strides=2)(previous_block_activation)
         x = layers.add([x, residual])
         previous_block_activation = x
 
@@ -57,6 +56,6 @@ def get_model(img_size, num_classes):
 
 
 model = get_model(img_size, num_classes)
-model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="categorical_crossentropy", metrics=["accuracy"])
 model.fit(images[:32], masks[:32], epochs=2, batch_size=16, validation_data=(images[32:], masks[32:]))
 print(np.argmax(model.predict(images[32:]), axis=-1).shape)

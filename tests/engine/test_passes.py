@@ -248,15 +248,16 @@ def test_a_slice_of_two_keeps_its_axis_behind_a_permutation(key: Any) -> None:
 
 
 def test_gradients_with_respect_to_a_returned_feature_map() -> None:
-    """As Grad-CAM asks for: the map is inside of the model another layout, which what follows must take from what is returned."""
+    """As Grad-CAM asks for: inside of the model the map has another layout; what follows takes it from what is returned."""
     x = Input((8, 8, 3))
     maps = layers.Conv2D(4, 3, activation="relu")(x)
-    scores = layers.Dense(2)(layers.GlobalAveragePooling2D()(maps))
+    head = layers.Dense(2)
+    scores = head(layers.GlobalAveragePooling2D()(maps))
     images = torch.rand(2, 8, 8, 3)
     for model in (Model(x, [maps, scores]), Model(x, {"scores": scores, "maps": maps})):
         returned = model(images)
         found, score = returned if isinstance(returned, list) else (returned["maps"], returned["scores"])
         (gradient,) = torch.autograd.grad(score[:, 0].sum(), found)
-        kernel = model.layers[-1].kernel.value.detach()
+        kernel = torch.from_numpy(head.get_weights()[0])
         torch.testing.assert_close(gradient, (kernel[:, 0] / 36).expand(2, 6, 6, 4))
         assert "returned" in str(model.explain_execution(gradients=True))

@@ -492,14 +492,14 @@ def test_sizes_that_a_call_reads_fit_what_it_reshapes() -> None:
 
     class DepthToSpace(layers.Layer):
         def call(self, x: Any) -> Any:
-            batch, height, width, depth = ops.shape(x)
-            x = ops.reshape(x, [batch, height, width, 2, 2, depth // 4])
-            x = ops.transpose(x, [0, 1, 3, 2, 4, 5])
-            return ops.reshape(x, [batch, height * 2, width * 2, depth // 4])
+            batch, height, width, depth = ab.ops.shape(x)
+            x = ab.ops.reshape(x, [batch, height, width, 2, 2, depth // 4])
+            x = ab.ops.transpose(x, [0, 1, 3, 2, 4, 5])
+            return ab.ops.reshape(x, [batch, height * 2, width * 2, depth // 4])
 
     values = np.arange(2 * 3 * 5 * 4, dtype="float32").reshape(2, 3, 5, 4)
     for shape in ((3, 5, 4), (None, 5, 4), (None, None, 4)):
-        x = Input(shape)
+        x = ab.Input(shape)
         y = DepthToSpace()(x)
         assert y.shape == (None, *(None if size is None else 2 * size for size in shape[:2]), 1)
-        assert Model(x, y).predict(values, verbose=0)[0, :2, :2, 0].ravel().tolist() == [0.0, 1.0, 2.0, 3.0]
+        assert ab.Model(x, y).predict(values, verbose=0)[0, :2, :2, 0].ravel().tolist() == [0.0, 1.0, 2.0, 3.0]

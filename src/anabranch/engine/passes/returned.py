@@ -1,7 +1,7 @@
 """The rest of a model takes a returned value from what is returned, so that gradients with respect to that are known.
 
-An image inside a model is channels first and what is returned a view of it, channels last. Whoever asks for the gradient of a
-score with respect to a returned feature map (Grad-CAM) means the map that the score follows from: it is viewed back for the rest.
+An image inside a model is channels first, and what is returned a view of it, channels last. Whoever asks for the gradient of a
+score with respect to a returned feature map (Grad-CAM) means the map that the score follows from: the rest takes it there.
 """
 
 from __future__ import annotations
