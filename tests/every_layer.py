@@ -749,4 +749,31 @@ RECURRENT = [
     Case("LSTMCell", "LSTMCell", {"units": 4}, [(None, 3)], extra={"states": [STATE, STATE]}),
 ]  # fmt: skip
 
+FORWARD = described("LSTM", units=4, return_sequences=True, return_state=True, name="forward_lstm")
+BACKWARD = described("LSTM", units=4, return_sequences=True, return_state=True, go_backwards=True, name="backward_lstm")
+ONE, OTHER = described("GRU", units=4, name="forward_gru"), described("GRU", units=4, go_backwards=True, name="backward_gru")
+STEP, IMAGE = described("Dense", units=4, name="step"), described("Conv2D", filters=2, kernel_size=2, name="image")
+RECURRENT += [
+    Case(
+        "Bidirectional", "Bidirectional", {"layer": ONE, "backward_layer": OTHER}, [(None, 5, 3)], unknown=[[(None, None, 3)]],
+        keras_make=_theirs("Bidirectional", layer=ONE, backward_layer=OTHER), other_dtypes=False,
+    ),
+    *(
+        Case(
+            f"Bidirectional {mode}", "Bidirectional", {"layer": FORWARD, "backward_layer": BACKWARD, "merge_mode": mode},
+            [(None, 5, 3)], keras_make=_theirs("Bidirectional", layer=FORWARD, backward_layer=BACKWARD, merge_mode=mode),
+            other_dtypes=False,
+        )
+        for mode in ("ave", "mul", None)
+    ),
+    Case(
+        "TimeDistributed", "TimeDistributed", {"layer": STEP}, [(None, 5, 3)], unknown=[[(None, None, 3)]],
+        keras_make=_theirs("TimeDistributed", layer=STEP), other_dtypes=False,
+    ),
+    Case(
+        "TimeDistributed image", "TimeDistributed", {"layer": IMAGE}, [(None, 2, 5, 5, 3)], other_dtypes=False,
+        keras_make=_theirs("TimeDistributed", layer=IMAGE),
+    ),
+]  # fmt: skip
+
 CASES += RECURRENT

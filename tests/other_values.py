@@ -89,6 +89,14 @@ STEPS: dict[str, tuple[Any, ...]] = {
     "unroll": (True,), "zero_output_for_mask": (True,), "reset_after": (False,), "use_cudnn": (False,),
     "implementation": (With(1, {"dropout": 0.5}),),
     "cell": ({"module": "keras.layers", "class_name": "GRUCell", "config": {"units": 7}},),
+    "layer": (
+        {"module": "keras.layers", "class_name": "GRU", "config": {"units": 4, "activation": "relu"}},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"units": 7}},
+    ),
+    "backward_layer": (
+        {"module": "keras.layers", "class_name": "GRU", "config": {"units": 4, "use_bias": False, "go_backwards": True}},
+    ),
+    "merge_mode": ("sum",),
     "cells": ([{"module": "keras.layers", "class_name": "GRUCell", "config": {"units": 7}}],),
 }  # fmt: skip
 WEIGHTS |= {f"moving_{name}_initializer": (_constant(),) for name in ("mean", "variance")}
@@ -195,6 +203,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
 }
 
 NO_EFFECT: dict[tuple[str, str], str] = {
+    **{(kind, "dtype"): "what it holds has a dtype of its own" for kind in ("Bidirectional", "TimeDistributed")},
     **{(kind, "unroll"): "the same steps, computed in another way" for kind in (*RECURRENT[:3], "RNN")},
     **{(kind, "use_cudnn"): "the same steps, computed in another way" for kind in RECURRENT[1:3]},
     **{(kind, "implementation"): "there is one gate alone" for kind in ("SimpleRNN", "SimpleRNNCell")},
@@ -213,6 +222,7 @@ NO_EFFECT: dict[tuple[str, str], str] = {
 }
 """Settings whose other values change nothing that can be seen here, and why."""
 REFUSED: dict[tuple[str, str], str] = {
+    ("Bidirectional", "weights"): "not there yet",
     **{
         ("BatchNormalization", name): "not there yet"
         for name in ("renorm", "renorm_clipping", "renorm_momentum", "synchronized")

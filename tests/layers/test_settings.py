@@ -25,6 +25,7 @@ OWN_KEYS = {  # keys that Keras's config lacks
     "seed": "SimpleRNN and RandomGrayscale leave it out",
 }
 OTHER_VALUES = {
+    ("TimeDistributed", "layer"): "a Dense inside, see OWN_KEYS",
     ("RandomContrast", "factor"): "Keras writes the range that one number means, and reads it as another",
     ("RandomCrop", "seed"): "Keras draws a seed where none was given",
     **{(f"SpatialDropout{rank}D", "dtype"): "Keras writes a name here, a policy elsewhere" for rank in (1, 2, 3)},

@@ -121,11 +121,13 @@ from .pooling import (
     MaxPooling3D as MaxPooling3D,
 )
 from .preprocessing import Normalization as Normalization, Rescaling as Rescaling
+from .recurrent.bidirectional import Bidirectional as Bidirectional
 from .recurrent.gru import GRU as GRU, GRUCell as GRUCell
 from .recurrent.lstm import LSTM as LSTM, LSTMCell as LSTMCell
 from .recurrent.rnn import RNN as RNN
 from .recurrent.simple import SimpleRNN as SimpleRNN, SimpleRNNCell as SimpleRNNCell
 from .recurrent.stacked import StackedRNNCells as StackedRNNCells
+from .recurrent.time_distributed import TimeDistributed as TimeDistributed
 from .registry import deserialize as deserialize, serialize as serialize
 from .regularization import (
     ActivityRegularization as ActivityRegularization,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from anabranch import registry
+from typing import TYPE_CHECKING
+
+from anabranch import registry, runtime
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Shape
 from anabranch.layers.base import Layer
 from anabranch.layers.fields import Field, FieldLayer, field
+from anabranch.ops import _kernels as kernels
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
 
 def to_layer(value: object, owner: object, name: str) -> Layer:
@@ -30,9 +36,16 @@ class Wrapper(FieldLayer):
         (None, 4)
     """
 
-    layer: Field[Layer, Layer] = field(convert=to_layer, doc="the layer to apply.")
+    layer: Field[Layer, Layer] = field(convert=to_layer, fixed=True, doc="the layer to apply.")
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Build the layer for an input of the same shape."""
         if not self.layer.built:
             self.layer.build(input_shape)
+
+
+def cast_for(layer: Layer, inputs: Tensor, computed: str) -> Tensor:
+    """Return an input, which has come as ``computed``, in the float type that a layer inside computes in."""
+    if computed == layer.compute_dtype or layer.takes_integers:
+        return inputs
+    return runtime.shaped(kernels.cast(inputs, layer.compute_dtype), runtime.shape_of(inputs))

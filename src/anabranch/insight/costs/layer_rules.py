@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from anabranch import activations, layers
+from anabranch.graph import Spec
 from anabranch.graph.records import item_bytes
 from anabranch.graph.shapes import normalise_axis, same_padding
-from anabranch.insight.costs.work import Call, Stage, elements, nbytes, rule
+from anabranch.insight.costs.work import RULES, Call, Stage, elements, nbytes, rule
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
 from anabranch.layers.adaptive_pooling import AdaptivePooling
 from anabranch.layers.images.base import RandomImages
@@ -174,6 +175,35 @@ def recurrent(call: Call) -> list[Stage] | None:
     """At each step, the products of the cell; a cell of others has none that are known."""
     given = call.inputs[0].shape
     return of_cells(call, call.operation.cell, (given[0] or 0) * (given[1] or 0))
+
+
+@rule(layers.Bidirectional)
+def bidirectional(call: Call) -> list[Stage] | None:
+    """What both layers cost."""
+    given = call.inputs[0].shape
+    found = [
+        of_cells(call, layer.cell, (given[0] or 0) * (given[1] or 0))
+        for layer in (call.operation.forward_layer, call.operation.backward_layer)
+    ]
+    stages = [stage for each in found for stage in each or ()]
+    return [stages[0], stages[1]._replace(size=0)] if len(stages) == 2 else None
+
+
+@rule(layers.TimeDistributed)
+def time_distributed(call: Call) -> int | list[Stage] | None:
+    """What the layer costs on all steps as one batch."""
+    inner = call.operation.layer
+    known = next((RULES[kind] for kind in type(inner).__mro__ if kind in RULES), None)
+    if known is None:
+        return None
+
+    def folded(spec: Spec) -> Spec:
+        return Spec(((spec.shape[0] or 0) * (spec.shape[1] or 0), *spec.shape[2:]), spec.dtype)
+
+    stages = known(
+        call._replace(operation=inner, inputs=list(map(folded, call.inputs)), outputs=list(map(folded, call.outputs)))
+    )
+    return stages if stages is None or isinstance(stages, int) else list(stages)
 
 
 @rule(Cell, layers.StackedRNNCells)

@@ -204,7 +204,7 @@ class RNN(fields.FieldLayer):
             [[0.0, 0.0]]
         """
         for state in self.states or ():
-            state.assign(kernels.copied(state) * 0)
+            state.assign(kernels.copied(state).zero_())
 
     reset_states = reset_state
 
