@@ -39,6 +39,12 @@ class Home:
         self.path = path
 
 
+class Unowned(Home):
+    """The home of a weight that no layer has: its path is a prefix, or ""."""
+
+    __slots__ = ()
+
+
 @bound_methods
 class SeededInitializer:
     """An initializer whose values follow from the generator it is given: a weight's, which its seed and path decide.
@@ -181,7 +187,7 @@ class Weight(Operators["EngineTensor"]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the record and the tensor; the package that holds tensors goes by its name."""
-        state = {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "engine")}
+        state = {name: getattr(self, name) for name in Weight.__slots__ if name not in ("__weakref__", "engine")}
         engine: object = self.engine
         package = engine.__name__ if isinstance(engine, types.ModuleType) else None
         return _unpickled, (None if package else engine, package, state)
@@ -189,7 +195,7 @@ class Weight(Operators["EngineTensor"]):
     @property
     def path(self) -> str:
         """The layer's path in the model that owns it, and the weight's name."""
-        return f"{self.home.path}/{self.name}"
+        return f"{self.home.path}/{self.name}" if self.home.path else self.name
 
     @property
     def size(self) -> int:
@@ -264,7 +270,7 @@ class Weight(Operators["EngineTensor"]):
         return array if dtype is None else array.astype(dtype)
 
     def _operate(self, function: Callable[..., Any], *operands: object) -> EngineTensor:
-        found: EngineTensor = function(*(self.engine.as_tensor(each) if is_numpy(each) else _shown(each) for each in operands))
+        found: EngineTensor = function(*(self.engine.as_tensor(each) if _is_plain(each) else _shown(each) for each in operands))
         return found
 
     @classmethod
@@ -285,6 +291,12 @@ class Weight(Operators["EngineTensor"]):
 
     def __bool__(self) -> bool:
         return True
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
 
     def __getitem__(self, key: Any) -> EngineTensor:
         return self.engine.shown(self)[key]
@@ -332,3 +344,8 @@ def _shown(value: _tree.Nest) -> _tree.Nest:
     if isinstance(value, (list, tuple)):
         return type(value)(_shown(item) for item in value)
     return value
+
+
+def _is_plain(operand: object) -> bool:
+    """Return whether an operand is to become a tensor first."""
+    return is_numpy(operand) or isinstance(operand, (list, tuple))

@@ -15,7 +15,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttribute
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 from anabranch.graph.rules import DTYPES
-from anabranch.graph.weight import Aggregation, Axes, in_file_order
+from anabranch.graph.weight import Aggregation, Axes, Unowned, in_file_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,9 @@ class Holding(Operation):
     def _set_guarded(self, name: str, value: object) -> None:
         """Set an attribute; an array in the place of a weight is assigned to it, as models hold the weight itself."""
         before = self.__dict__.get(name)
+        if isinstance(value, Weight) and isinstance(value.home, Unowned):
+            value.home = self._home
+            self._weights = (*self._weights, value)
         if before is None or before is value or type(before) in _NO_WEIGHTS:
             object.__setattr__(self, name, value)
             return
