@@ -78,6 +78,11 @@ def models() -> Iterator[Target]:
     x = ab.Input((4,))
     y = layers.Dense(2)(x)
     yield function("Model", ab.Model, lambda: {"inputs": x, "outputs": y}, use=lambda m: m.predict(np.ones((2, 4)), verbose=0))
+    yield function("Function", ab.Function, lambda: {"inputs": x, "outputs": y})
+    yield function("KerasTensor", ab.KerasTensor, lambda: {"shape": (None, 3), "dtype": "float32", "name": None})
+    yield function("Variable", ab.Variable, lambda: {"initializer": 1.0, "trainable": True, "name": "v"})
+    yield function("name_scope", ab.name_scope, lambda: {"name": "a"})
+    yield function("device", ab.device, lambda: {"device_name": "cpu"})
     yield function("Sequential", ab.Sequential, lambda: {"layers": [ab.Input((4,)), layers.Dense(2)]})
     yield Target(
         "Sequential()", ab.Sequential([layers.Dense(2)]), lambda: {"inputs": np.ones((2, 4))}, ("inputs", "training", "mask")
