@@ -41,5 +41,6 @@ from .stand_in.notebook import (
     load_ipython_extension as load_ipython_extension,
     unload_ipython_extension as unload_ipython_extension,
 )
+from .utils.versions import version as version
 
 __version__: str

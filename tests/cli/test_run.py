@@ -84,6 +84,7 @@ def test_the_summary_needs_little_memory(tmp_path: Path) -> None:
         "try:\n    from keras.layers import LSTM\nexcept ImportError:\n    from keras.layers import Dense",
         "import keras.optimizers.schedules as s, tf_keras; s.ExponentialDecay; tf_keras.layers.Dense(3)",
         "from dataclasses import dataclass\nfrom keras import Model\nassert isinstance(Model, type)",
+        "import keras; assert keras.version() == keras.__version__",
         "import keras; assert keras.__version__.startswith('3'); assert not hasattr(keras, 'nothing')",
     ],
 )

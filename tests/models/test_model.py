@@ -355,3 +355,13 @@ def test_a_property_that_fails_shows_its_own_error() -> None:
 
     with pytest.raises(AttributeError, match="missing_thing"):
         _ = Failing().depth
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("stateless_call", "functional_call"), ("make_train_function", "train_on_batch"), ("quantize", "torch.ao")],
+)
+def test_words_of_keras_that_are_left_out_say_what_to_write(name: str, says: str) -> None:
+    x = ab.Input((2,))
+    with pytest.raises(AttributeError, match=says):
+        getattr(ab.Model(x, layers.Dense(1)(x)), name)

@@ -73,6 +73,11 @@ def _subclass(**given: Any) -> None:
     Own()(**given)
 
 
+def _entered(block: Any) -> None:
+    with block:
+        pass
+
+
 def models() -> Iterator[Target]:
     """Yield models and their methods that do not train."""
     x = ab.Input((4,))
@@ -82,7 +87,7 @@ def models() -> Iterator[Target]:
     yield function("KerasTensor", ab.KerasTensor, lambda: {"shape": (None, 3), "dtype": "float32", "name": None})
     yield function("Variable", ab.Variable, lambda: {"initializer": 1.0, "trainable": True, "name": "v"})
     yield function("name_scope", ab.name_scope, lambda: {"name": "a"})
-    yield function("device", ab.device, lambda: {"device_name": "cpu"})
+    yield function("device", ab.device, lambda: {"device_name": "cpu"}, use=_entered)
     yield function("Sequential", ab.Sequential, lambda: {"layers": [ab.Input((4,)), layers.Dense(2)]})
     yield Target(
         "Sequential()", ab.Sequential([layers.Dense(2)]), lambda: {"inputs": np.ones((2, 4))}, ("inputs", "training", "mask")

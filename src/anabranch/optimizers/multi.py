@@ -248,7 +248,7 @@ class MultiOptimizer(Optimizer):
     @property
     def variables(self) -> list[Weight]:
         """As in Keras: the iteration, a learning rate without effect, and the variables of the optimizers."""
-        return [*own_counts(self), *(variable for each in self._optimizers for variable in each.variables)]
+        return [*own_counts(self, self.name), *(variable for each in self._optimizers for variable in each.variables)]
 
     @property
     def variables_by_path(self) -> dict[str, list[Weight]]:

@@ -154,7 +154,7 @@ class OneByOne:
         return found[0] if isinstance(name, str) else found
 
     @checked
-    def assign(self, variable: Weight, value: Any) -> None:
+    def assign(self, variable: Weight, value: object) -> None:
         """Set a weight or variable.
 
         Args:
@@ -172,7 +172,7 @@ class OneByOne:
         variable.assign(value)
 
     @checked
-    def assign_add(self, variable: Weight, value: Any) -> None:
+    def assign_add(self, variable: Weight, value: object) -> None:
         """Add to a weight or variable.
 
         Args:
@@ -190,7 +190,7 @@ class OneByOne:
         variable.assign_add(value)
 
     @checked
-    def assign_sub(self, variable: Weight, value: Any) -> None:
+    def assign_sub(self, variable: Weight, value: object) -> None:
         """Subtract from a weight or variable.
 
         Args:

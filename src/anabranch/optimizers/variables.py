@@ -22,14 +22,14 @@ from anabranch.optimizers.update import ListUpdate
 class Updating(Protocol):
     """An optimizer, for its bases."""
 
-    name: Any
-    learning_rate: Any
+    name: object
+    learning_rate: object
     weights: Any
-    use_ema: Any
-    gradient_accumulation_steps: Any
+    use_ema: bool
+    gradient_accumulation_steps: int | None
     _engine: torch.optim.Optimizer | None
     _averages: Averages
-    weight_decay: Any
+    weight_decay: float | None
     _accumulated: Accumulated
     _numbers: StepNumbers
 
@@ -72,7 +72,7 @@ class _Attribute:
 
     shown = native
 
-    def write(self, weight: Weight, value: Any) -> None:
+    def write(self, weight: Weight, value: object) -> None:
         """Set the number."""
         setattr(self._optimizer, self._attribute, value.item() if isinstance(value, torch.Tensor) else value)
 
@@ -98,7 +98,7 @@ class _Measured:
     def _measured(self, value: torch.Tensor) -> torch.Tensor:
         return value.double() * self._factor + self._offset if self._offset else value * self._factor
 
-    def write(self, weight: Weight, value: Any) -> None:
+    def write(self, weight: Weight, value: object) -> None:
         """Set what the measure follows from."""
         measure = runtime.as_tensor(value)
         runtime.write(weight, (measure.double() - self._offset) / self._factor if self._offset else measure / self._factor)
@@ -120,7 +120,7 @@ class _Computed:
 
     shown = native
 
-    def write(self, weight: Weight, value: Any) -> None:
+    def write(self, weight: Weight, value: object) -> None:
         """Let it be."""
 
     as_tensor = staticmethod(runtime.as_tensor)
@@ -159,9 +159,9 @@ def variables_of(optimizer: Updating) -> list[Weight]:
     return found + optimizer.own_variables(home)
 
 
-def own_counts(optimizer: Updating) -> list[Weight]:
+def own_counts(optimizer: object, name: str) -> list[Weight]:
     """Return the variables of an optimizer that holds others: the count of updates, and a learning rate without effect."""
-    home = Home(str(optimizer.name))
+    home = Home(name)
     unused = computed("learning_rate", (), lambda: torch.zeros(()), home)
     return [_number(optimizer, "iteration", "iterations", "int64", home), unused]
 

@@ -47,6 +47,8 @@ class View(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name == "__version__":
             return real_tensorflow.version() or TENSORFLOW_VERSION if self._target is TENSORFLOW else KERAS_VERSION
+        if name == "version" and self._target is anabranch:
+            return lambda: KERAS_VERSION
         if name == "__all__":
             return dir(self)
         if name.startswith("__"):

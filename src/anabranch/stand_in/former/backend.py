@@ -32,7 +32,7 @@ def function(name: str) -> Function:
     meant: Function = attrgetter(written)(anabranch) if written else OWN[name]
     takes = _parameters(signature.removesuffix(")")) if signature else None
 
-    def called(*args: Any, **given: Any) -> Any:
+    def called(*args: object, **given: object) -> object:
         say(f"keras.backend.{name}", today(name))
         return meant(*args, **given) if takes is None else meant(**_bound(name, takes, args, given))
 
@@ -258,13 +258,13 @@ def switch(condition: Tensor, then_expression: object, else_expression: object) 
     return anabranch.ops.where(condition, *both)
 
 
-def k_function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None) -> Function:
+def k_function(inputs: Sequence[Any], outputs: Any, updates: object = None, name: str | None = None) -> Function:
     """Return a function of arrays that computes tensors of a model from its inputs."""
     given = [each for each in inputs if not isinstance(each, int)]  # without the learning phase
     single = not isinstance(outputs, (list, tuple))
     model = anabranch.Model(list(given), [outputs] if single else list(outputs))
 
-    def computed(values: Sequence[Any]) -> Any:
+    def computed(values: Sequence[Any]) -> object:
         training = len(values) > len(given) and bool(values[-1])
         found = model([anabranch.ops.convert_to_tensor(each) for each in values[: len(given)]], training=training)
         arrays = [anabranch.ops.convert_to_numpy(each) for each in found]
