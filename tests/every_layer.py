@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from anabranch import layers
+
 Shape = tuple[int | None, ...]
 
 
@@ -456,6 +458,24 @@ PREPROCESSING: list[Case] = [
     Case(
         "RandomShear first", "RandomShear", {"x_factor": 0.4, "data_format": "channels_first", "seed": 1}, [(None, 3, 6, 5)],
         random=True,
+    ),
+    Case("CutMix", "CutMix", {}, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]]),
+    Case("MixUp", "MixUp", {"alpha": 0.4}, [(None, 6, 5, 3)], random=True, unknown=[[(None, None, None, 3)]]),
+    Case("RandAugment", "RandAugment", {"value_range": (-9, 9)}, [(None, 6, 5, 3)], random=True),
+    Case(
+        "AugMix",
+        "AugMix",
+        {"value_range": (-9, 9), "num_chains": 2, "chain_depth": 2, "all_ops": False},
+        [(None, 6, 5, 3)],
+        random=True,
+    ),
+    Case("MaxNumBoundingBoxes", "MaxNumBoundingBoxes", {"max_number": 3}, [(None, 6, 5, 3)]),
+    Case(
+        "Pipeline",
+        "Pipeline",
+        {"layers": [layers.Resizing(4, 7), layers.Rescaling(0.5)]},
+        [(None, 6, 5, 3)],
+        keras_make=lambda: _keras().layers.Pipeline([_keras().layers.Resizing(4, 7), _keras().layers.Rescaling(0.5)]),
     ),
     Case("AutoContrast", "AutoContrast", {"value_range": (-9, 9)}, [(None, 6, 5, 3)], gradient=False),
     Case(

@@ -65,7 +65,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "rms_scaling": (True,), "renorm": (True,), "renorm_clipping": ({"rmax": 2.0},), "renorm_momentum": (0.5,),
     "x_factor": (0.9,), "y_factor": (0.9,), "addition_factor": (0.9,), "threshold_factor": (0.9,), "bins": (4,),
     **dict.fromkeys(("brightness_factor", "contrast_factor", "saturation_factor", "hue_factor"), (0.9,)), "clip_limit": (0.5,),
-    "tile_grid_size": ((1, 2),), "sigma": (0.1,),
+    "tile_grid_size": ((1, 2),), "num_ops": (5,), "num_chains": (4,), "chain_depth": (4,), "all_ops": (True, False), "sigma": (0.1,),
     "crop_to_aspect_ratio": (True,), "pad_to_aspect_ratio": (True,), "antialias": (With(True, {"height": 2, "width": 2}),),
     "equation": ("abc,cde->abed",), "bias_axes": (None,), "num_heads": (3,), "key_dim": (5,), "value_dim": (5,),
     "dropout": (0.6,),     "sliding_window": (1,), "attention_axes": (2, 1), "use_gate": (True, False),
@@ -195,6 +195,9 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     **{(f"Random{kind}", "scale"): (0.3, 0.9) for kind in ("Perspective", "Erasing", "ElasticTransform")},
     **{(f"Random{kind}", "factor"): (0.0,) for kind in ("Perspective", "Erasing", "ElasticTransform", "GaussianBlur")},
     ("RandomSharpness", "factor"): (0.1,),
+    ("MaxNumBoundingBoxes", "max_number"): (5,),
+    ("MaxNumBoundingBoxes", "fill_value"): (3,),
+    ("CutMix", "factor"): (0.1, (0.5, 0.5)),
     ("RandomPosterization", "factor"): (7,),
     ("RandomPerspective", "fill_value"): (3.0,),
     ("RandomErasing", "fill_value"): (3.0,),
@@ -213,6 +216,10 @@ NO_EFFECT: dict[tuple[str, str], str] = {
     },
     ("Muon", "exclude_embeddings"): "there is no embedding; see tests/optimizers/test_one_by_one.py",
     ("Resizing", "fill_mode"): "there is one",
+    **{
+        ("MaxNumBoundingBoxes", name): "images stay; see tests/layers/test_images.py"
+        for name in ("max_number", "fill_value", "data_format")
+    },
     **{
         (kind, "data_format"): "all values are treated alike, wherever the channels are"
         for kind in ("RandomInvert", "RandomPosterization", "Solarization")

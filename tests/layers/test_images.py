@@ -232,6 +232,106 @@ def test_boxes_of_resizing_equal_keras(keras: Any) -> None:
         assert np.allclose(found["boxes"].cpu(), theirs["bounding_boxes"]["boxes"].cpu(), atol=1e-4), config
 
 
+# Mixing, policies, pipelines
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("name", ["CutMix", "MixUp"])
+def test_mixing_of_a_draw_of_keras(keras: Any, name: str, layout: str) -> None:
+    given, labels = turned(images(), layout), np.eye(4, dtype="float32")
+    ours, theirs = (getattr(space, name)(data_format=layout) for space in (layers, keras.layers))
+    drawn = theirs.get_random_transformation(torch.tensor(given), training=True)
+    expected = theirs.transform_images(torch.tensor(given), drawn).cpu().numpy()
+    assert np.allclose(ours.transform_images(given, drawn).cpu(), expected, atol=1e-3)
+    expected = theirs.transform_labels(torch.tensor(labels), drawn).cpu().numpy()
+    assert np.allclose(ours.transform_labels(labels, drawn).cpu(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["CutMix", "MixUp"])
+def test_labels_are_mixed_as_much_as_images(name: str) -> None:
+    given = np.arange(64, dtype="float32")[:, None, None, None] * np.ones((1, 12, 12, 1), "float32")
+    data = {"images": given, "labels": np.eye(64, dtype="float32"), "segmentation_masks": given}
+    symbols = {key: Input(value.shape[1:], name=key) for key, value in data.items()}
+    layer = getattr(layers, name)(seed=3)
+    model = Model(symbols, layer(symbols))
+    for found in (layer(data, training=True), model(data, training=True)):
+        mean = found["labels"].cpu().numpy() @ np.arange(64)
+        assert np.abs(found["images"].cpu().numpy().mean((1, 2, 3)) - mean).max() < (3.0 if name == "CutMix" else 1e-3)
+        assert np.allclose(found["images"].cpu(), found["segmentation_masks"].cpu(), atol=1e-4)
+        assert (np.abs(mean - np.arange(64)) > 0.5).sum() > 5
+    assert np.array_equal(layer(data, training=False)["images"].cpu(), given)
+    with pytest.raises(ArgumentError, match="one_hot"):
+        layer({"images": given, "labels": np.arange(64)}, training=True)
+
+
+def test_mixup_has_the_boxes_of_both() -> None:
+    layer = layers.MixUp(bounding_box_format="xyxy")
+    found = layer({"images": painted(3), "bounding_boxes": boxes(3)}, training=True)["bounding_boxes"]
+    assert found["boxes"].shape == (3, 4, 4)
+    assert found["labels"].tolist() == [[2, -1, 2, -1]] * 3
+    with pytest.raises(ArgumentError, match="CutMix mixes no bounding boxes"):
+        layers.CutMix(bounding_box_format="xyxy")({"images": painted(3), "bounding_boxes": boxes(3)}, training=True)
+
+
+def test_policies_of_a_draw_of_keras(keras: Any) -> None:
+    given = images()[:1]
+    for seed in range(6):
+        theirs = keras.layers.RandAugment(num_ops=2, factor=0.4, seed=seed)
+        drawn = theirs.get_random_transformation(torch.tensor(given), training=True)
+        expected = theirs.transform_images(torch.tensor(given), drawn).cpu().numpy()
+        found = layers.RandAugment(num_ops=2, factor=0.4).transform_images(given, drawn).cpu().numpy()
+        assert np.abs(found - expected).max() < 0.1, int(drawn["layer_idxes"][0])
+        theirs = keras.layers.AugMix(seed=seed)
+        drawn = theirs.get_random_transformation(torch.tensor(given), training=True)
+        expected = theirs.transform_images(torch.tensor(given), drawn).cpu().numpy()
+        assert np.abs(layers.AugMix().transform_images(given, drawn).cpu().numpy() - expected).max() < 0.1
+
+
+def test_policies_change_each_image_its_own_way() -> None:
+    given = np.repeat(images()[:1], 16, 0)
+    for layer in (layers.RandAugment(), layers.AugMix(num_chains=2)):
+        found = layer(given, training=True).cpu().numpy()
+        assert len({image.tobytes() for image in found}) > 10
+        assert found.min() >= -1e-3
+        assert found.max() <= 255.001
+        assert np.array_equal(layer(given, training=False).cpu(), given)
+
+
+def test_boxes_follow_rand_augment() -> None:
+    layer = layers.RandAugment(factor=0.1, bounding_box_format="xyxy", seed=2)
+    data = {"images": painted(8), "bounding_boxes": boxes(8), "segmentation_masks": (painted(8)[..., :1] > 0).astype("uint8")}
+    found = layer(data, training=True)
+    for number in range(8):
+        rows, columns = np.nonzero(found["segmentation_masks"][number, ..., 0].cpu().numpy())
+        edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert np.abs(found["bounding_boxes"]["boxes"][number, 0].cpu().numpy() - edges).max() <= 3
+
+
+def test_a_number_of_boxes() -> None:
+    layer = layers.MaxNumBoundingBoxes(3, fill_value=-1, bounding_box_format="xyxy")
+    data = {"images": painted(2).astype("uint8"), "bounding_boxes": boxes(2)}
+    found = layer(data)
+    assert found["images"].dtype == torch.uint8
+    assert found["bounding_boxes"]["labels"].tolist() == [[2, -1, -1]] * 2
+    assert found["bounding_boxes"]["boxes"][0, 2].tolist() == [-1] * 4
+    fewer = layers.MaxNumBoundingBoxes(1, bounding_box_format="xyxy")(data)["bounding_boxes"]
+    assert fewer["boxes"].tolist() == [[[4, 6, 12, 16]]] * 2
+
+
+def test_a_pipeline_comes_back_from_its_config_and_a_file(tmp_path: Any) -> None:
+    pipeline = layers.Pipeline([layers.Resizing(4, 4), layers.RandomFlip(seed=1), layers.Rescaling(0.5)])
+    x = Input((6, 5, 3))
+    model = Model(x, pipeline(x))
+    model.save(tmp_path / "model.keras")
+    again = ab.saving.load_model(tmp_path / "model.keras")
+    given = np.random.default_rng(0).random((2, 6, 5, 3)).astype("float32")
+    assert np.array_equal(again(given).cpu(), model(given).cpu())
+    assert [type(layer).__name__ for layer in again.layers[1].layers] == ["Resizing", "RandomFlip", "Rescaling"]
+    assert layers.Pipeline.from_config(pipeline.get_config()).get_config() == pipeline.get_config()
+    with pytest.raises(ArgumentTypeError, match="made of layers"):
+        layers.Pipeline([3])
+
+
 # Mistakes
 
 

@@ -32,6 +32,7 @@ from .images.adjusting import (
     RandomBrightness as RandomBrightness,
     RandomContrast as RandomContrast,
 )
+from .images.boxes import MaxNumBoundingBoxes as MaxNumBoundingBoxes
 from .images.coloring import (
     RandomColorDegeneration as RandomColorDegeneration,
     RandomColorJitter as RandomColorJitter,
@@ -57,6 +58,8 @@ from .images.framing import (
     RandomCrop as RandomCrop,
     Resizing as Resizing,
 )
+from .images.mixing import CutMix as CutMix, MixUp as MixUp
+from .images.policies import AugMix as AugMix, Pipeline as Pipeline, RandAugment as RandAugment
 from .images.warping import (
     RandomElasticTransform as RandomElasticTransform,
     RandomFlip as RandomFlip,

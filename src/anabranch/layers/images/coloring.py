@@ -125,8 +125,8 @@ class RandomGrayscale(RandomImages):
     """
 
     factor: fields.NumberField = fields.field(default=0.5, convert=_probability, doc="the probability.")
-    data_format: fields.DataFormatField = fields.data_format(default=None)
-    seed: fields.SeedField = fields.seed(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape, of one or three channels."""
@@ -160,7 +160,7 @@ class RandomInvert(RandomImages):
     value_range: settings.RangeField = fields.field(
         default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
     )
-    seed: fields.SeedField = fields.seed(default=None)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return which images are inverted."""
@@ -222,7 +222,7 @@ class Solarization(RandomImages):
     value_range: settings.RangeField = fields.field(
         default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
     )
-    seed: fields.SeedField = fields.seed(default=None)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return addition and threshold of each image, of 255."""
@@ -275,7 +275,7 @@ class RandomColorJitter(RandomImages):
     hue_factor: settings.OptionalFactorField = fields.field(
         default=None, convert=_given((0, 1)), plain=fields.listed, doc="as ``factor`` of RandomHue; None: it stays."
     )
-    seed: fields.SeedField = fields.seed(default=None)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return what is drawn for each of the four."""

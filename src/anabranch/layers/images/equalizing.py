@@ -47,7 +47,7 @@ class Equalization(ImageLayer):
         default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
     )
     bins: fields.Field[int, int] = fields.integer(default=256, doc="how many groups of values there are.")
-    data_format: fields.DataFormatField = fields.data_format(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
 
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
         """Equalize."""
@@ -76,7 +76,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     tile_grid_size: fields.SizesField = fields.field(
         default=(8, 8), convert=settings.two_sizes, plain=fields.listed, doc="how many tiles there are down and across."
     )
-    data_format: fields.DataFormatField = fields.data_format(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
 
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
         """Equalize."""

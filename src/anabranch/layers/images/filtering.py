@@ -81,8 +81,8 @@ class RandomGaussianBlur(RandomImages):
     value_range: settings.RangeField = fields.field(
         default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
     )
-    data_format: fields.DataFormatField = fields.data_format(default=None)
-    seed: fields.SeedField = fields.seed(default=None)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return which images are blurred, and how far."""
@@ -129,8 +129,8 @@ class RandomErasing(RandomImages):
     value_range: settings.RangeField = fields.field(
         default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
     )
-    seed: fields.SeedField = fields.seed(default=None)
-    data_format: fields.DataFormatField = fields.data_format(default=None)
+    seed: fields.SeedField = fields.seed(default=None, kw_only=True)
+    data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return which images are erased where, and by what."""

@@ -7,6 +7,7 @@ from .activation import (
     softmax as softmax,
 )
 from .adjusting import (
+    beside_images as beside_images,
     brightened as brightened,
     chosen as chosen,
     contrasted as contrasted,
@@ -100,6 +101,16 @@ from .masked import (
     masked_extreme as masked_extreme,
     masked_mean as masked_mean,
     masked_product as masked_product,
+)
+from .mixing import (
+    beta as beta,
+    boxes_to as boxes_to,
+    fractions as fractions,
+    indices_drawn as indices_drawn,
+    mixed as mixed,
+    pasted as pasted,
+    shuffled as shuffled,
+    with_others as with_others,
 )
 from .noise import (
     alpha_dropout as alpha_dropout,

@@ -41,6 +41,11 @@ def chosen(x: Tensor, which: Tensor, changed: Tensor) -> Tensor:
     return torch.where(which.reshape(-1, 1, 1, 1), changed, x)
 
 
+def beside_images(weight: Tensor, x: Tensor) -> Tensor:
+    """Return a weight of each image, or of all, that broadcasts with (B, H, W, C)."""
+    return weight.to(x.dtype).reshape(-1, 1, 1, 1)
+
+
 def signs(draw: Tensor) -> Tensor:
     """Return -1 where a draw from [0, 1) is above a half, else 1."""
     return torch.where(draw > 0.5, -1.0, 1.0)
