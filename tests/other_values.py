@@ -65,7 +65,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "rms_scaling": (True,), "renorm": (True,), "renorm_clipping": ({"rmax": 2.0},), "renorm_momentum": (0.5,),
     "x_factor": (0.9,), "y_factor": (0.9,), "addition_factor": (0.9,), "threshold_factor": (0.9,), "bins": (4,),
     **dict.fromkeys(("brightness_factor", "contrast_factor", "saturation_factor", "hue_factor"), (0.9,)), "clip_limit": (0.5,),
-    "tile_grid_size": ((1, 2),), "num_ops": (5,), "num_chains": (4,), "chain_depth": (4,), "all_ops": (True, False), "sigma": (0.1,),
+    "tile_grid_size": ((1, 2),),
+    "num_ops": (5,), "num_chains": (4,), "chain_depth": (4,), "all_ops": (True, False), "sigma": (0.1,),
     "crop_to_aspect_ratio": (True,), "pad_to_aspect_ratio": (True,), "antialias": (With(True, {"height": 2, "width": 2}),),
     "equation": ("abc,cde->abed",), "bias_axes": (None,), "num_heads": (3,), "key_dim": (5,), "value_dim": (5,),
     "dropout": (0.6,),     "sliding_window": (1,), "attention_axes": (2, 1), "use_gate": (True, False),
@@ -225,6 +226,8 @@ NO_EFFECT: dict[tuple[str, str], str] = {
         for kind in ("RandomInvert", "RandomPosterization", "Solarization")
     },
     ("RandomSaturation", "value_range"): "saturation is a ratio",
+    ("Pipeline", "dtype"): "its layers have their own",
+    ("MixUp", "data_format"): "whole images are blended, wherever their channels are",
     ("RandomBrightness", "data_format"): "one amount is added to the whole image, wherever its channels are",
 }
 """Settings whose other values change nothing that can be seen here, and why."""

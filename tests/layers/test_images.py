@@ -249,7 +249,7 @@ def test_mixing_of_a_draw_of_keras(keras: Any, name: str, layout: str) -> None:
 
 @pytest.mark.parametrize("name", ["CutMix", "MixUp"])
 def test_labels_are_mixed_as_much_as_images(name: str) -> None:
-    given = np.arange(64, dtype="float32")[:, None, None, None] * np.ones((1, 12, 12, 1), "float32")
+    given = np.arange(64, dtype="float32")[:, None, None, None] * np.ones((1, 60, 60, 1), "float32")
     data = {"images": given, "labels": np.eye(64, dtype="float32"), "segmentation_masks": given}
     symbols = {key: Input(value.shape[1:], name=key) for key, value in data.items()}
     layer = getattr(layers, name)(seed=3)
@@ -273,12 +273,17 @@ def test_mixup_has_the_boxes_of_both() -> None:
         layers.CutMix(bounding_box_format="xyxy")({"images": painted(3), "bounding_boxes": boxes(3)}, training=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*Tensor.T is deprecated")  # by Keras
 def test_policies_of_a_draw_of_keras(keras: Any) -> None:
     given = images()[:1]
     for seed in range(6):
         theirs = keras.layers.RandAugment(num_ops=2, factor=0.4, seed=seed)
         drawn = theirs.get_random_transformation(torch.tensor(given), training=True)
-        expected = theirs.transform_images(torch.tensor(given), drawn).cpu().numpy()
+        names, expected = list(drawn["transforms"]), torch.tensor(given)
+        for place in drawn["layer_idxes"].tolist():  # by itself, as Keras's brightness changes what it is given in place
+            part = getattr(theirs, names[place])
+            expected = part.transform_images(expected.clone(), drawn["transforms"][names[place]])
+        expected = expected.cpu().numpy()
         found = layers.RandAugment(num_ops=2, factor=0.4).transform_images(given, drawn).cpu().numpy()
         assert np.abs(found - expected).max() < 0.1, int(drawn["layer_idxes"][0])
         theirs = keras.layers.AugMix(seed=seed)
@@ -305,6 +310,12 @@ def test_boxes_follow_rand_augment() -> None:
         rows, columns = np.nonzero(found["segmentation_masks"][number, ..., 0].cpu().numpy())
         edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         assert np.abs(found["bounding_boxes"]["boxes"][number, 0].cpu().numpy() - edges).max() <= 3
+
+
+@pytest.mark.filterwarnings("ignore:.*build.. was called on layer")  # Keras's own
+def test_a_pipeline_equals_keras(keras: Any) -> None:
+    ours, theirs = (space.Pipeline([space.Resizing(4, 7), space.Rescaling(0.5)]) for space in (layers, keras.layers))
+    assert np.allclose(ours(images()).cpu(), theirs(torch.tensor(images())).cpu(), atol=1e-4)
 
 
 def test_a_number_of_boxes() -> None:

@@ -25,10 +25,12 @@ OWN_KEYS = {  # keys that Keras's config lacks
     "seed": "SimpleRNN and RandomGrayscale leave it out",
     "seed": "RandomGrayscale leaves it out",
     "fill_value": "MaxNumBoundingBoxes leaves it out",
+    "dtype": "Pipeline leaves it out",
 }
 OTHER_VALUES = {
     ("TimeDistributed", "layer"): "a Dense inside, see OWN_KEYS",
     ("RandomContrast", "factor"): "Keras writes the range that one number means, and reads it as another",
+    ("Pipeline", "layers"): "Keras writes the shapes that layers were built for",
     ("RandomCrop", "seed"): "Keras draws a seed where none was given",
     **{(f"SpatialDropout{rank}D", "dtype"): "Keras writes a name here, a policy elsewhere" for rank in (1, 2, 3)},
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from anabranch import registry
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bound_methods
 from anabranch.layers import fields
@@ -237,8 +238,8 @@ class Pipeline(Layer):
 
     supports_masking = True
 
-    def __init__(self, layers: Sequence[Layer], name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, layers: Sequence[Layer], name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
         self.layers = list(layers)
         if not all(isinstance(layer, Layer) for layer in self.layers):
             raise ArgumentTypeError("A Pipeline is made of layers.", got=repr(self.layers)[:120], where=str(self.made_at))
@@ -248,3 +249,28 @@ class Pipeline(Layer):
         for layer in self.layers:
             inputs = layer(inputs, training=training) if layer.call_takes("training") else layer(inputs)
         return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers as JSON, and what all layers have.
+
+        Example:
+            >>> from anabranch import layers
+            >>> [each["class_name"] for each in Pipeline([layers.RandomFlip()]).get_config()["layers"]]
+            ['RandomFlip']
+        """
+        return super().get_config() | {"layers": [registry.serialize(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make a pipeline of what ``get_config`` returned.
+
+        Args:
+            config: the layers as JSON, and what all layers have.
+
+        Example:
+            >>> from anabranch import layers
+            >>> Pipeline.from_config(Pipeline([layers.RandomFlip()]).get_config()).layers
+            [RandomFlip()]
+        """
+        made = [registry.deserialize(each) if isinstance(each, dict) else each for each in config["layers"]]
+        return super().from_config({**config, "layers": made})

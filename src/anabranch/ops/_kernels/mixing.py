@@ -28,7 +28,7 @@ def gamma(alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
 def mixed(x: Tensor, weight: Tensor, order: Tensor) -> Tensor:
     """Return w · x + (1 - w) · x in another order, with a weight (B,) of each."""
     own, others = x.movedim(0, -1), x.index_select(0, order.long()).movedim(0, -1)
-    return torch.lerp(others, own, weight.to(x.dtype)).movedim(-1, 0)
+    return torch.lerp(others, own, weight.to(x.dtype).flatten()).movedim(-1, 0)
 
 
 def pasted(x: Tensor, where: Tensor, order: Tensor) -> Tensor:
