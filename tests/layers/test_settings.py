@@ -23,7 +23,6 @@ OWN_KEYS = {  # keys that Keras's config lacks
     "activity_regularizer": "Dense writes it where there is one",
     "trainable": "SpatialDropout leaves it out",
     "seed": "SimpleRNN and RandomGrayscale leave it out",
-    "seed": "RandomGrayscale leaves it out",
     "fill_value": "MaxNumBoundingBoxes leaves it out",
     "dtype": "Pipeline leaves it out",
 }

@@ -6,10 +6,9 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from anabranch import registry
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bound_methods
-from anabranch.layers import fields
+from anabranch.layers import fields, registry
 from anabranch.layers.base import Layer
 from anabranch.layers.images import settings
 from anabranch.layers.images.adjusting import RandomBrightness, RandomContrast
