@@ -477,6 +477,7 @@ PREPROCESSING: list[Case] = [
         [(None, 6, 5, 3)],
 oracle=False,
         reason="Keras warns of a layer that is not built; beside it in tests/layers/test_images.py",
+        keras_make=lambda: _keras().layers.Pipeline([_keras().layers.Resizing(4, 7), _keras().layers.Rescaling(0.5)]),
         other_dtypes=False,
     ),
     Case("AutoContrast", "AutoContrast", {"value_range": (-9, 9)}, [(None, 6, 5, 3)], gradient=False),

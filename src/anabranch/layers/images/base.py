@@ -284,7 +284,7 @@ class Moving(ImageLayer):
         """Return masks (B, H, W, C) changed, without mixing classes."""
         return self.change(masks, transformation)
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return boxes (B, N, 4), as corners in pixels, where the pixels go."""
         raise NotImplementedError(f"{type(self).__name__} must write change_boxes(boxes, transformation, height, width)")
 
@@ -293,7 +293,7 @@ class Moving(ImageLayer):
         shape, axis = transformation["input_shape"], self.axis_of_height()
         return shape[axis], shape[axis + 1]
 
-    def sizes_after(self, height: Any, width: Any) -> tuple[Any, Any]:
+    def sizes_after(self, height: int, width: int) -> tuple[Any, Any]:
         """Return height and width of changed images."""
         return height, width
 

@@ -28,7 +28,7 @@ class Framed(Moving):
         first = len(input_shape) + self.axis_of_height()
         return (*input_shape[:first], self.height, self.width, *input_shape[first + 2 :])
 
-    def sizes_after(self, height: Any, width: Any) -> tuple[Any, Any]:
+    def sizes_after(self, height: int, width: int) -> tuple[Any, Any]:
         """Return ``height`` and ``width``."""
         return self.height, self.width
 
@@ -98,7 +98,7 @@ class Resizing(Framed):
         height, width = transformation
         return height, width
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return boxes in resized images; the bands of a ratio are counted in whole pixels."""
         tall, wide = self.height / height, self.width / width
         if self.pad_to_aspect_ratio or self.crop_to_aspect_ratio:
@@ -137,7 +137,7 @@ class CenterCrop(Framed):
         """Crop, or resize, each pixel that of the nearest."""
         return self.change(masks, transformation, "nearest")
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return boxes in the middle."""
         if height >= self.height and width >= self.width:
             return kernels.scaled_boxes(boxes, (1, 1), (-((width - self.width) // 2), -((height - self.height) // 2)))
@@ -199,7 +199,7 @@ class RandomCrop(Drawing, Framed):
         """Return height and width before, where they are known."""
         return super().sizes_before(transformation) if "input_shape" in transformation else (None, None)
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return boxes in the windows."""
         found = _starts(transformation)
         if "tops" in found:

@@ -57,7 +57,7 @@ class RandomFlip(RandomMoves):
             images = kernels.mirrored(images, chosen, axis)
         return images
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Mirror boxes."""
         for axis, chosen in self._chosen(transformation):
             boxes = kernels.mirrored_boxes(boxes, chosen, width if axis == 2 else height, 2 - axis)
@@ -93,7 +93,7 @@ class Projecting(Reading):
 
     kind: ClassVar[str] = "affine"
 
-    def maps(self, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def maps(self, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return the maps (B, 8) by which images are read."""
         raise NotImplementedError(f"{type(self).__name__} must write maps(transformation, height, width)")
 
@@ -102,7 +102,7 @@ class Projecting(Reading):
         lengths = runtime.sizes(images, 4)
         return kernels.projected(images, self.maps(transformation, lengths[1], lengths[2]), how, lengths, self.kind)
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return the boxes around those that were moved."""
         return kernels.moved(boxes, self.maps(transformation, height, width))
 
@@ -145,7 +145,7 @@ class RandomTranslation(Warp):
         right = kernels.drawn(images, (1,), *settings.reach(self.width_factor), generator) * shape[axis + 1]
         return {"translations": kernels.concatenate([right, down], 1), "input_shape": shape}
 
-    def maps(self, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def maps(self, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return shifts."""
         return kernels.shifting(transformation["translations"])
 
@@ -173,7 +173,7 @@ class RandomRotation(Warp):
         """Return height and width."""
         return transformation["image_height"], transformation["image_width"]
 
-    def maps(self, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def maps(self, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return turns."""
         return kernels.turning(transformation["angle"], height, width)
 
@@ -208,7 +208,7 @@ class RandomZoom(Warp):
             wide = kernels.drawn(images, (1,), 1 + low, 1 + high, generator)
         return {"height_zoom": tall, "width_zoom": wide, "input_shape": runtime.sizes(images, 4)}
 
-    def maps(self, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def maps(self, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return scalings about the middle."""
         return kernels.zooming(transformation["width_zoom"], transformation["height_zoom"], height, width)
 
@@ -244,7 +244,7 @@ class RandomShear(Warp):
         parts = [kernels.drawn(images, (1,), *factor, generator) * sign for factor in (self.x_factor, self.y_factor)]
         return {"shear_factor": kernels.concatenate(parts, 1), "input_shape": runtime.sizes(images, 4)}
 
-    def maps(self, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def maps(self, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return shears."""
         return kernels.shearing(transformation["shear_factor"])
 
@@ -279,7 +279,7 @@ class RandomPerspective(Projecting):
         start = kernels.corner_points(by[:, 0], shape[axis], shape[axis + 1])
         return {"apply_perspective": which, "start_points": start, "end_points": start + start * by, "input_shape": shape}
 
-    def maps(self, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def maps(self, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return the maps from the corners afterwards to those before."""
         return kernels.homography(transformation["start_points"], transformation["end_points"])
 
@@ -287,7 +287,7 @@ class RandomPerspective(Projecting):
         """Return the chosen images read by maps."""
         return kernels.chosen(images, transformation["apply_perspective"], super().read(images, transformation, how))
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Return the boxes of the chosen images around those that were moved."""
         found = super().change_boxes(boxes, transformation, height, width)
         return kernels.boxes_chosen(boxes, transformation["apply_perspective"], found)
@@ -345,7 +345,7 @@ class RandomElasticTransform(Reading):
         found = kernels.sampled(images, rows, columns, how, lengths)
         return kernels.chosen(images, transformation["apply_transform"], found)
 
-    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: Any, width: Any) -> Tensor:
+    def change_boxes(self, boxes: Tensor, transformation: Transformation, height: int, width: int) -> Tensor:
         """Refuse: what becomes of a box depends on all that is in it."""
         raise ArgumentError(
             "RandomElasticTransform moves no bounding boxes.",
