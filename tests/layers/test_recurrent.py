@@ -1,0 +1,133 @@
+"""Recurrent layers beside Keras's: masks, states in and out, cells of users; and what the table of all layers does not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_every_layer import close, draw_weights, numbers
+
+import anabranch as ab
+from anabranch import layers
+from anabranch._errors import AnabranchError, ShapeError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(4, 6, 3)).astype("float32")
+MASK = RNG.random((4, 6)) > 0.4
+MASK[0] = False  # nothing of a row counts
+STATE = RNG.normal(size=(4, 5)).astype("float32")
+KINDS = ("SimpleRNN", "GRU", "LSTM")
+
+
+class Halving(layers.Layer):
+    """A cell of a user: the state is half the one before, and the input's product."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = self.state_size = units
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = self.add_weight((input_shape[-1], self.units), name="kernel")
+
+    def call(self, inputs: Any, states: Any) -> Any:
+        state = inputs @ self.kernel + 0.5 * states[0]
+        return 2 * state, [state]
+
+
+@pytest.mark.parametrize("zeroed", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "step by step"])
+def test_masked_sequences_equal_keras(keras: Any, kind: str, fused: bool, zeroed: bool) -> None:
+    settings = {"return_sequences": True, "return_state": True, "zero_output_for_mask": zeroed}
+    ours, theirs = (getattr(library.layers, kind)(5, unroll=not fused, **settings) for library in (ab, keras))
+    x = ab.Input((6, 3))
+    mask = ab.Input((6,), dtype="bool")
+    model = ab.Model([x, mask], ours(x, mask=mask))
+    theirs.build((None, 6, 3))
+    draw_weights(ours)
+    theirs.set_weights(ours.get_weights())
+    theirs.unroll = False
+    wanted = numbers(theirs(torch.from_numpy(X), mask=torch.from_numpy(MASK)))
+    for found in (ours(X, mask=MASK), model([X, MASK])):
+        for a, b in zip(numbers(found), wanted, strict=True):
+            close(a, b)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stateful_layer_goes_on_where_the_batch_before_ended(kind: str) -> None:
+    x = ab.Input(batch_shape=(4, 3, 3))
+    layer = getattr(layers, kind)(5, stateful=True, return_sequences=True)
+    model = ab.Model(x, layer(x))
+    whole = getattr(layers, kind)(5, return_sequences=True)
+    whole(X)
+    whole.set_weights(layer.get_weights())
+    wanted = numbers(whole(X))[0]
+    for _ in range(2):
+        found = [model.predict(part, batch_size=4, verbose=0) for part in (X[:, :3], X[:, 3:])]
+        close(np.concatenate(found, 1), wanted)
+        layer.reset_state()
+    model.compile("sgd", "mse")
+    model.fit(X[:, :3], wanted[:, :3], batch_size=4, verbose=0)
+    assert any(np.any(state.numpy()) for state in layer.states)
+    with pytest.raises(ShapeError, match="batches of one size"):
+        layer(X[:2, :3])
+    with pytest.raises(ShapeError, match="size of the batch must be known"):
+        getattr(layers, kind)(5, stateful=True)(ab.Input((3, 3)))
+
+
+def test_states_given_are_those_that_were_returned() -> None:
+    layer = layers.LSTM(5, return_sequences=True, return_state=True)
+    whole, *_ = layer(X)
+    _, h, c = layer(X[:, :2])
+    second = layer(X[:, 2:], initial_state=[h, c])[0]
+    close(numbers(second)[0], numbers(whole)[0][:, 2:])
+    with pytest.raises(AnabranchError):
+        layer(X, initial_state=[STATE[:, :4], STATE])
+    with pytest.raises(AnabranchError, match="a tensor for each state"):
+        layer(X, initial_state=[STATE])
+    with pytest.raises(ShapeError, match="another size"):
+        layer(X[..., :2])
+
+
+def test_a_users_cell_runs_in_a_model_and_among_others() -> None:
+    x = ab.Input((6, 3))
+    layer = layers.RNN([layers.GRUCell(5), Halving(4)], return_sequences=True)
+    model = ab.Model(x, layer(x))
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((4, 6, 4), "float32"), verbose=0)
+    lower = numbers(layers.RNN(layer.cell.cells[0], return_sequences=True)(X))[0]
+    state, kernel = np.zeros((4, 4), "float32"), layer.cell.cells[1].kernel.numpy()
+    for step in range(6):
+        state = lower[:, step] @ kernel + 0.5 * state
+        close(model.predict(X, verbose=0)[:, step], 2 * state)
+    with pytest.raises(AnabranchError, match="state_size"):
+        layers.RNN(layers.Dense(3))
+
+
+def test_dropout_is_the_same_at_all_steps() -> None:
+    ones = np.ones((2, 5, 400), "float32")
+    layer = layers.SimpleRNN(400, dropout=0.5, activation="linear", kernel_initializer="identity", use_bias=False,
+                             recurrent_initializer="zeros", return_sequences=True)  # fmt: skip
+    found = numbers(layer(ones, training=True))[0]
+    assert set(np.unique(found)) == {0.0, 2.0}
+    assert (found == found[:, :1]).all()
+    assert 0.3 < (found == 0).mean() < 0.7
+
+
+def test_steps_in_16_bits() -> None:
+    x = ab.Input((6, 3))
+    model = ab.Model(x, layers.LSTM(5, dtype="mixed_bfloat16", return_sequences=True)(x))
+    exact = layers.LSTM(5, return_sequences=True)
+    exact(X)
+    exact.set_weights(model.get_weights())
+    assert model(X).dtype == torch.bfloat16
+    assert abs(numbers(model(X))[0] - numbers(exact(X))[0]).max() < 0.02
+
+
+def test_batches_of_steps_are_normalized_one_by_one(keras: Any) -> None:
+    ours, theirs = (each.layers.TimeDistributed(each.layers.BatchNormalization(momentum=0.5)) for each in (ab, keras))
+    close(numbers(ours(X, training=True))[0], numbers(theirs(torch.from_numpy(X), training=True))[0])
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        close(a, b)
