@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from anabranch import config
+from anabranch import config, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._fields import Field
 from anabranch.graph import Shape, Spec
@@ -65,6 +65,7 @@ class Attending(Drawing):
     _value_dense: EinsumDense = fields.state(init=False)
     _output_dense: EinsumDense = fields.state(init=False)
     placing: Placing = fields.state(init=False)
+    _pair_rank: int | None = fields.state(init=False)  # of masks of pairs so far; 0 where they had several
 
     def _check(self) -> None:
         if self.dropout and self._is_flash():
@@ -179,6 +180,13 @@ class Attending(Drawing):
     def _placing(self, rank: int) -> Placing:
         return Placing(rank, self.attended_axes(rank))
 
+    def _rank_of(self, mask: Tensor) -> int:
+        """Return how many axes a mask of pairs has: of one that a user's ``call`` makes while it is traced, as when it ran."""
+        found = runtime.mask_rank(mask)
+        if found is not None:
+            self._pair_rank = found if self._pair_rank in (None, found) else 0
+        return found or self._pair_rank or runtime.rank_of(mask)
+
     def _check_call_options(self, rank: int, return_attention_scores: bool, use_causal_mask: bool) -> None:
         """Raise where a call asks for what does not go together."""
         if return_attention_scores and self._is_flash():
@@ -210,10 +218,15 @@ class Attending(Drawing):
         masks = [None if mask is None else placing.positions(mask, x) for mask, x in (
             (query_mask, queries), (value_mask, values), (key_mask, keys),
         )]  # fmt: skip
+        pairs = None
+        if attention_mask is not None:
+            pairs = placing.pairs(attention_mask, self._rank_of(attention_mask), queries, keys)
         mask = kernels.pair_mask(
             rows=masks[0],
             columns=masks[1:],
-            pairs=None if attention_mask is None else placing.pairs(attention_mask, queries, keys),
+            pairs=None
+            if attention_mask is None
+            else placing.pairs(attention_mask, self._rank_of(attention_mask), queries, keys),
             band=kernels.within(q, k, self.sliding_window) if self.sliding_window else None,
         )
         noise = kernels.Noise(self.dropout, self.generator()) if training and self.dropout else kernels.NO_NOISE

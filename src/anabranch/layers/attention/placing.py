@@ -58,12 +58,12 @@ class Placing(NamedTuple):
             found = found.expand(sizes).flatten(len(self.apart))
         return found.unsqueeze(-2)
 
-    def pairs(self, mask: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    def pairs(self, mask: Tensor, rank: int, query: Tensor, key: Tensor) -> Tensor:
         """Return a mask (…apart, N, …of queries, …of keys), some of which it may lack, as one for (…apart, N, T, S)."""
         count = len(self.attended)
         found = kernels.truth(mask)
-        for _ in range(self.rank + count - runtime.rank_of(mask)):
-            found = found.unsqueeze(max(-2 * count - 1, -1 - runtime.rank_of(mask)))
+        for _ in range(self.rank + count - rank):
+            found = found.unsqueeze(max(-2 * count - 1, -1 - rank))
         if count > 1:
             sizes = [x.shape[axis] for x in (query, key) for axis in self.attended]
             found = found.expand(*[-1] * (len(self.apart) + 1), *sizes).flatten(-2 * count, -count - 1).flatten(-count)
