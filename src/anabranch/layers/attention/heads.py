@@ -224,9 +224,7 @@ class Attending(Drawing):
         mask = kernels.pair_mask(
             rows=masks[0],
             columns=masks[1:],
-            pairs=None
-            if attention_mask is None
-            else placing.pairs(attention_mask, self._rank_of(attention_mask), queries, keys),
+            pairs=pairs,
             band=kernels.within(q, k, self.sliding_window) if self.sliding_window else None,
         )
         noise = kernels.Noise(self.dropout, self.generator()) if training and self.dropout else kernels.NO_NOISE
