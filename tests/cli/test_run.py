@@ -98,7 +98,7 @@ def test_ways_of_importing(tmp_path: Path, line: str) -> None:
     [
         ("import keras; keras.layers.Conv2DD", "did you mean 'Conv2D'?"),
         ("from keras.layers import Dens", "did you mean 'Dense'?"),
-        ("from tensorflow.keras.layers import LSTM", "anabranch replaces Keras"),
+        ("from tensorflow.keras.layers import Nothing", "anabranch replaces Keras"),
         ("import tensorflow as tf; tf.constant(1)", "TensorFlow is not installed"),
         ("import tensorflow.data", "TensorFlow is not installed"),
         ("import keras.nothing", "has no 'nothing'"),
