@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from anabranch import runtime
 from anabranch._errors import ShapeError
+from anabranch.graph.arrays import is_array
 from anabranch.graph.facts import dropped
 from anabranch.graph.records import Spec
 from anabranch.graph.rules import Array, as_float
@@ -23,11 +24,15 @@ ARGUMENTS = {
 
 
 def _losses(target: Array, output: Array, target_length: object, output_length: object, mask_index: object = 0) -> Spec | None:
-    if len(target.shape) != 2 or len(output.shape) != 3:
+    if len(target.shape) != 2 or len(output.shape) != 3 or not (_is_vector(target_length) and _is_vector(output_length)):
         return None
     sizes = {size for size in (target.shape[0], output.shape[0]) if size is not None}
     kind = as_float(output)
     return None if kind is None or len(sizes) > 1 else Spec((next(iter(sizes), None),), _wide(kind.dtype))
+
+
+def _is_vector(lengths: object) -> bool:
+    return is_array(lengths) and len(lengths.shape) == 1
 
 
 def _wide(kind: str) -> str:
@@ -55,6 +60,8 @@ def ctc_loss(
     if None not in (batches := (shape(labels)[0], shape(logits)[0])) and batches[0] != batches[1]:
         raise ShapeError("target and output have different batches.", got=f"{shape(labels)} and {shape(logits)}")
     steps = torch.log_softmax(logits.to(torch.float64 if dtype(logits) == "float64" else torch.float32), -1).transpose(0, 1)
+    check_rank(tensor(target_length), (1,), "(B,)", "target_length")
+    check_rank(tensor(output_length), (1,), "(B,)", "output_length")
     if isinstance(steps, fakes.FakeTensor):
         return steps[0, :, 0]  # torch looks into the lengths, which have no values; the loss has one value for each sequence
     lengths = tensor(output_length).long(), tensor(target_length).long()
@@ -66,7 +73,7 @@ def _decoded(
     merge_repeated: object = True, mask_index: object = 0,
 ) -> tuple[Spec, Spec] | None:  # fmt: skip
     kind = as_float(inputs)
-    if len(inputs.shape) != 3 or kind is None or type(top_paths) is not int:
+    if len(inputs.shape) != 3 or kind is None or type(top_paths) is not int or not _is_vector(sequence_lengths):
         return None
     paths = 1 if strategy == "greedy" else top_paths
     return Spec((paths, *inputs.shape[:2]), "int32"), Spec((inputs.shape[0], paths), _wide(kind.dtype))
@@ -94,6 +101,7 @@ def ctc_decode(
     check_rank(logits, (3,), "(B, T, classes)", "inputs")
     logits = logits.to(torch.float64 if dtype(logits) == "float64" else torch.float32)
     lengths, classes = tensor(sequence_lengths), shape(logits)[-1]
+    check_rank(lengths, (1,), "(B,)", "sequence_lengths")
     blank = (
         (sizes(logits)[-1] - 1 if classes is None else classes - 1)
         if mask_index is None
