@@ -182,7 +182,7 @@ def corrcoef(x: TensorLike) -> Tensor:
             [-1.,  1.]])
     """
     x = tensor(x)
-    vector = check_rank(x, (0, 1, 2), "(n, m) or (m,)") < 2
+    vector = check_rank(x, (0, 1, 2), "(n, m) or (m,)") < 2 or shape(x)[0] == 1
     rows = x.to(torch.float64) if dtype(x) == "int64" else floats(x)
     rows = rows.reshape(1, -1) if vector else rows
     rows = rows - rows.mean(1, keepdim=True)
