@@ -44,15 +44,28 @@ FASHION_MNIST = _mnist(
 )  # fmt: skip
 
 
+KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+IMDB = Remote(KERAS + "imdb.npz", "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f")
+IMDB_WORDS = Remote(KERAS + "imdb_word_index.json", "bfafd718b763782e994055a2d397834f")
+REUTERS = Remote(KERAS + "reuters.npz", "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916")
+REUTERS_WORDS = Remote(KERAS + "reuters_word_index.json", "4d44cc38712099c9e383dc6e5f11a921")
+BOSTON_HOUSING = Remote(KERAS + "boston_housing.npz", "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5")
+CALIFORNIA_HOUSING = Remote(
+    KERAS + "california_housing.npz", "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f"
+)
+_NPZ = {"imdb": IMDB, "reuters": REUTERS, "boston_housing": BOSTON_HOUSING, "california_housing": CALIFORNIA_HOUSING}
+
+
 def downloaded() -> dict[str, bool]:
     """Return which data sets are in the data folder.
 
     Example:
         >>> sorted(downloaded())
-        ['cifar10', 'cifar100', 'fashion_mnist', 'mnist']
+        ['boston_housing', 'california_housing', 'cifar10', 'cifar100', 'fashion_mnist', 'imdb', 'mnist', 'reuters']
     """
     root = config.data_folder()
     packed = {"cifar10": CIFAR10.remote.name, "cifar100": CIFAR100.name}
+    packed |= {name: file.name for name, file in _NPZ.items()}
     found = {name: (root / file).exists() for name, file in packed.items()}
     found["cifar10"] |= all((root / name).exists() for name in CIFAR10.members)
     for name, files in (("mnist", MNIST), ("fashion_mnist", FASHION_MNIST)):

@@ -27,7 +27,7 @@ class Slots(NamedTuple):
     @classmethod
     def inputs(cls, model: WithGraph) -> Slots:
         """Return the inputs of ``model``."""
-        graph = model.need_running_graph()
+        graph = model.graph or model.need_running_graph()
         return cls("input", _names(model, graph, graph.input_structure, "input"), tuple(graph.inputs), graph.input_structure)
 
     @classmethod

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from anabranch.graph.graph import Graph
     from anabranch.graph.records import Operation
     from anabranch.graph.weight import Weight
+
+
+class Preparing(Protocol):
+    """The first part of a model, which runs on the host."""
+
+    def run(self, values: Sequence[Any]) -> list[Any]:
+        """Return what the running graph takes, for the values of the inputs."""
 
 
 class WithGraph(Protocol):
@@ -21,6 +28,10 @@ class WithGraph(Protocol):
     @property
     def running_graph(self) -> Graph | None:
         """What runs: the graph, or one of one node for a model with a ``call`` of its own, once its data are known."""
+
+    @property
+    def host_part(self) -> Preparing | None:
+        """What runs on the host before ``running_graph``; None where the graph runs as a whole."""
 
     def need_running_graph(self) -> Graph:
         """Return ``running_graph``, or raise where it is not known yet."""

@@ -78,6 +78,9 @@ class Operation:
     on_host: ClassVar[bool] = False
     """Whether it runs on the host, on arrays of any kind; first in a model, before a batch goes to the device."""
 
+    begins_with: ClassVar[Spec | None] = None
+    """What goes into it where it is the first of a row and no Input says so."""
+
     writes_variables: ClassVar[bool] = False
     """Whether its author says what files hold of it: ``save_own_variables``, ``load_own_variables``."""
 

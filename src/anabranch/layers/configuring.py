@@ -171,10 +171,10 @@ class Configured(TorchMembers):
         own = self.get_config() if self.writes_config else own_settings(self)
         return base_settings(self) | own | {"dtype": self.dtype_policy.name}
 
-    def _learned_data(self) -> Any:
+    def _learned_data(self) -> object:
         """Return what was learned besides weights and settings, such as a vocabulary, as data; None where nothing was."""
 
-    def _take_learned(self, data: Any) -> None:
+    def _take_learned(self, data: _tree.Nest) -> None:
         """Take what another layer of these settings learned."""
 
     def written_code(self, *, named: bool = True, whole: bool = False) -> str:

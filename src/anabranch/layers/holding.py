@@ -241,7 +241,9 @@ class Holding(Operation):
     def held_metrics(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
         found = self._held_objects()
-        return [leaf for leaf in found if method(leaf, "update_state") and method(leaf, "reset_state")]
+        return [
+            leaf for leaf in found if method(leaf, "update_state") and method(leaf, "result") and method(leaf, "reset_state")
+        ]
 
     @property
     def metrics(self) -> list[Any]:

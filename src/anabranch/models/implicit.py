@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, runtime
 from anabranch._asked import has_shape, shown
@@ -13,6 +14,9 @@ from anabranch.graph.shapes import map_shapes, same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 from anabranch.registry import Json
+
+if TYPE_CHECKING:
+    from anabranch.models.host_part import HostPart
 
 
 def specs_of(model: Layer, x: _tree.Nest) -> _tree.Nest:
@@ -102,3 +106,17 @@ def _form(nest: object) -> object:
     if isinstance(nest, (list, tuple)) and not isinstance(nest, Spec):
         return [_form(part) for part in nest]
     return {key: _form(part) for key, part in nest.items()} if isinstance(nest, dict) else None
+
+
+def host_part_of(graph: Graph | None) -> HostPart | None:
+    """Return the part on the host of a graph with strings among its inputs; None of any other."""
+    if graph is None or all(tensor.dtype != "string" for tensor in graph.inputs):
+        return None
+    from anabranch.models import host_part  # which few models need
+
+    return host_part.cut(graph)
+
+
+def fed(part: HostPart | None, given: list[Any], graph: Graph, optional: list[int]) -> tuple[list[Any], Graph, list[int]]:
+    """Return what the graph that runs is given, that graph, and which of its inputs may go without a value."""
+    return (given, graph, optional) if part is None else (part.run(given), part.rest, [])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from anabranch.graph import CallSite
     from anabranch.graph.paths import Selector
     from anabranch.models.editing import GraphEdit
+    from anabranch.models.host_part import HostPart
     from anabranch.runtime import Tensor as AnyTensor
 
 Tensors: TypeAlias = "AnyTensor | Tensor | Sequence[Tensors] | Mapping[str, Tensors]"
@@ -58,8 +59,10 @@ class Model(Views, Stored):
     first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
-    own_state = Layer.own_state | {"_graph", "_compiled"}
+    own_state = Layer.own_state | {"_graph", "_compiled", "_host_part", "_host_part_of"}
     _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
+    _host_part: HostPart | None = None
+    _host_part_of: Graph | None = None  # whose part that is
     _seen: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
     def __init__(
@@ -134,9 +137,17 @@ class Model(Views, Stored):
 
     @property
     def running_graph(self) -> Graph | None:
-        """What runs and trains: the graph; for a model with its own ``call`` one of one node, once its data are known."""
+        """What runs and trains: the graph behind ``host_part``; of a model with its own ``call``, one node, once data came."""
+        graph, part = self.graph, self.host_part
+        return self._implicit if graph is None else graph if part is None else part.rest
+
+    @property
+    def host_part(self) -> HostPart | None:
+        """The first layers of a model with strings, which run on the host; None of any other model."""
         graph = self.graph
-        return self._implicit if graph is None else graph
+        if graph is not self._host_part_of:
+            self._host_part, self._host_part_of = implicit.host_part_of(graph), graph
+        return self._host_part
 
     def need_running_graph(self) -> Graph:
         """Return ``running_graph``, or raise where neither a graph, nor data, nor ``build`` said what goes in.
@@ -346,7 +357,8 @@ class Model(Views, Stored):
             >>> model.bind_inputs([1.0])
             [1.0]
         """
-        if len(self.need_running_graph().inputs) == 1 and not _tree.is_nest(value):  # as in most calls
+        value = value if self.host_part is None else self.host_part.with_arrays(value)
+        if len((self.graph or self.need_running_graph()).inputs) == 1 and not _tree.is_nest(value):  # as in most calls
             return [value]
         from anabranch.graph.binding import Rule, Slots, bind  # which a description does without
 
@@ -429,6 +441,7 @@ class Model(Views, Stored):
             """
             graph = self._need_graph()
             given = self.bind_inputs(inputs)
+            given, graph, _ = implicit.fed(self.host_part, given, graph, [])
             for value in given:
                 if not has_shape(value) and not (value is None and optional_inputs(self)):
                     raise wrong_value(value, "a tensor for each input")
@@ -459,6 +472,7 @@ class Model(Views, Stored):
         program = engine.program(self, training)
         given = self.bind_inputs(args[0] if args else kwargs["inputs"])
         optional = optional_inputs(self)
+        given, graph, optional = implicit.fed(self.host_part, given, graph, optional)
         inputs: list[Any] = [
             None if x is None and index in optional else runtime.as_input(x, declared, self.name)
             for index, (x, declared) in enumerate(zip(given, graph.inputs, strict=True))

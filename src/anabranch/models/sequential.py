@@ -92,6 +92,8 @@ class Sequential(Model):
             return
         if self._source is None and not self._row and layer.first_shape is not None:
             self._begin(Input(batch_shape=layer.first_shape))
+        if self._source is None and not self._row and layer.begins_with is not None:
+            self._begin(Input(batch_shape=layer.begins_with.shape, dtype=layer.begins_with.dtype))
         if self._source is None and not self._row and layer.graph is not None:
             inner = layer.graph.inputs
             if len(inner) == 1:

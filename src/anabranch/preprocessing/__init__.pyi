@@ -1,4 +1,4 @@
-from . import image as image
+from . import image as image, sequence as sequence, text as text
 from .batches import (
     image_dataset_from_directory as image_dataset_from_directory,
     text_dataset_from_directory as text_dataset_from_directory,

@@ -14,6 +14,7 @@ from .data import (
     text_dataset_from_directory as text_dataset_from_directory,
     timeseries_dataset_from_array as timeseries_dataset_from_array,
 )
+from .feature_space import FeatureSpace as FeatureSpace
 from .files import (
     array_to_img as array_to_img,
     get_file as get_file,
@@ -40,6 +41,7 @@ from .process import (
 )
 from .progress import Progbar as Progbar
 from .seeding import set_random_seed as set_random_seed
+from .sequences import pad_sequences as pad_sequences
 from .symbols import (
     get_source_inputs as get_source_inputs,
     is_keras_tensor as is_keras_tensor,

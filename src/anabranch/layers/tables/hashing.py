@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch import config, runtime
+from anabranch import _tree, config, runtime
 from anabranch._asked import method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch.graph import Shape, Spec
@@ -86,7 +86,7 @@ class Hashing(_Bins):
         """Return the input's shape, or that of vectors."""
         return encoded_spec(input_shape, self.output_mode, self.num_bins, "").shape
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: _tree.Nest) -> Tensor:
         """Hash."""
         import numpy as np
 
@@ -129,7 +129,7 @@ class HashedCrossing(_Bins):
     field_order = ("num_bins", "output_mode", "sparse")
     others_by_position = {"name": NAME_DOC, "dtype": DTYPE_DOC}
 
-    def compute_output_spec(self, inputs: Any) -> Spec:
+    def compute_output_spec(self, inputs: _tree.Nest) -> Spec:
         """Return the features' shape, or that of vectors."""
         if not isinstance(inputs, (list, tuple)):
             self._check_features(inputs)
@@ -137,12 +137,12 @@ class HashedCrossing(_Bins):
         shape = self.compute_output_shape([each.shape for each in inputs])
         return Spec(shape, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: _tree.Nest) -> Shape:
         """Return the features' shape, or that of vectors."""
         self._check_features(input_shape)
         return encoded_spec(tuple(input_shape[0]), self.output_mode, self.num_bins, "").shape
 
-    def _check_features(self, shapes: Any) -> None:
+    def _check_features(self, shapes: _tree.Nest) -> None:
         if (
             not isinstance(shapes, (list, tuple))
             or len(shapes) < 2
@@ -159,7 +159,7 @@ class HashedCrossing(_Bins):
                 got=", ".join(map(str, shapes)), where=self._described(),
             )  # fmt: skip
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: _tree.Nest) -> Tensor:
         """Cross."""
         import numpy as np
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch import runtime
+from anabranch import _tree, runtime
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, DataError
 from anabranch.layers.fields import NAME_DOC, Field, choice, field, integer
@@ -90,14 +90,14 @@ class StringLookup(OnHost, IndexLookup):
             self._bytes_table = {str(token).encode(): position for token, position in (self._table or {}).items()}
         return np.fromiter(map(self._bytes_table.get, words, itertools.repeat(self._masked)), "int64")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: object) -> _tree.Nest:
         """Look up."""
         if self.invert:
             return self._tokens_at(inputs)
         strings = as_strings(inputs, f"The input of {self._described()}", self.encoding)
         return self.in_form(runtime.as_tensor(self.positions(strings.flat, len(strings.flat)).reshape(strings.shape)))
 
-    def _tokens_at(self, inputs: Any) -> np.ndarray[Any, Any]:
+    def _tokens_at(self, inputs: object) -> np.ndarray[Any, Any]:
         import numpy as np
 
         at = runtime.numpy_of(runtime.as_tensor(inputs)).astype("int64")

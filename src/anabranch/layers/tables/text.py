@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from anabranch import registry, runtime
+from anabranch import _tree, registry, runtime
 from anabranch._arguments import checked
 from anabranch._asked import has_shape, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError, unknown
@@ -17,7 +17,7 @@ from anabranch.graph import Shape, Spec
 from anabranch.layers.fields import NAME_DOC, BooleanField, Field, boolean, field, integer, listed, state
 from anabranch.layers.tables.host import MODES, OnHost, batches_of, dense, output_mode
 from anabranch.layers.tables.lookup import StringLookup
-from anabranch.layers.tables.vocabulary import DROPPED, idf_weights, max_tokens, refuse_paths, vocabulary
+from anabranch.layers.tables.vocabulary import DROPPED, Listed, idf_weights, max_tokens, refuse_paths, vocabulary
 from anabranch.layers.tables.words import Strings, as_strings
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class TextVectorization(OnHost):
     ragged: Field[bool, bool] = dense()
     encoding: Field[str, str] = field(default="utf-8", doc="the encoding of bytes.")
 
+    begins_with = Spec((None,), "string")
     others_by_position = {"name": NAME_DOC}
 
     writes_variables = True
@@ -142,7 +143,7 @@ class TextVectorization(OnHost):
     # The vocabulary
 
     @checked
-    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+    def set_vocabulary(self, vocabulary: Listed, idf_weights: Listed = None) -> None:
         """Take a vocabulary in the place of what ``adapt`` would learn.
 
         Args:
@@ -323,7 +324,7 @@ class TextVectorization(OnHost):
         """
         return "int64" if self.output_mode == "int" else self.compute_dtype
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: object) -> Tensor:
         """Look the words up."""
         documents, rank = self._documents(inputs)
         found = self._positions(documents) if self.output_mode == "int" else self._vectors(documents)
@@ -390,10 +391,10 @@ class TextVectorization(OnHost):
         refuse_paths(config)
         return super().from_config(config)
 
-    def _learned_data(self) -> Any:
+    def _learned_data(self) -> object:
         return self._lookup_layer._learned_data()
 
-    def _take_learned(self, data: Any) -> None:
+    def _take_learned(self, data: _tree.Nest) -> None:
         self._lookup_layer._take_learned(data)
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:

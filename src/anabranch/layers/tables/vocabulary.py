@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from anabranch import runtime
+from anabranch import _tree, runtime
 from anabranch._arguments import checked
 from anabranch._asked import has_shape, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, FileFormatError, NotReadyError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 Token = str | int
+Listed: TypeAlias = "Sequence[object] | np.ndarray[Any, Any] | Tensor | str | Path | None"
 DROPPED = 2**62  # an index outside of any vocabulary, which no vector has a place for
 FILE = "vocabulary.txt"
 
@@ -152,7 +153,7 @@ class IndexLookup(FieldLayer):
         raise NotImplementedError
 
     @checked
-    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+    def set_vocabulary(self, vocabulary: Listed, idf_weights: Listed = None) -> None:
         """Take a vocabulary in the place of what ``adapt`` would learn.
 
         Args:
@@ -466,10 +467,10 @@ class IndexLookup(FieldLayer):
         refuse_paths(config)
         return super().from_config(config)
 
-    def _learned_data(self) -> Any:
+    def _learned_data(self) -> object:
         return None if self._given or self._tokens is None else (self._tokens, self._idf)
 
-    def _take_learned(self, data: Any) -> None:
+    def _take_learned(self, data: _tree.Nest) -> None:
         self._learn(*data)
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:

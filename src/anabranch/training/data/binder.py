@@ -71,10 +71,13 @@ class ModelBinder(Binder):
         self._on_cpu = strategy.device.type == "cpu"
 
     def _take_slots(self, model: WithGraph) -> None:
-        self._inputs = Slots.inputs(model)
+        self._inputs, self._host_part = Slots.inputs(model), model.host_part
+        fed = model.need_running_graph().inputs
+        names = self._inputs.names if self._host_part is None else [tensor.name for tensor in fed]
+        self._fed = list(zip(fed, names, strict=True))
         self._outputs = Slots.outputs(model)
         self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation.optional]
-        self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor in self._inputs.tensors]
+        self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor, _ in self._fed]
 
     def _follow(self, model: WithGraph, x: object) -> None:
         before = model.running_graph
@@ -104,11 +107,14 @@ class ModelBinder(Binder):
             self._follow(self._follows, x)
         named: Named = []
         xs: Columns = []
-        single = len(self._inputs.names) == 1
-        rule = Rule("x", _is_leaf(single), optional=self._optional, error=DataError)
-        for index, value in enumerate(bind(x, self._inputs, rule)):
-            where = "x" if single else f"x[{self._inputs.names[index]!r}]"
-            if value is None and index in self._optional:
+        rule = Rule("x", _is_leaf(len(self._inputs.names) == 1), optional=self._optional, error=DataError)
+        values = bind(x, self._inputs, rule)
+        if self._host_part is not None:
+            values = self._host_part.run(values)
+        single = len(values) == 1
+        for value, (declared, name) in zip(values, self._fed, strict=True):
+            where = "x" if single else f"x[{name!r}]"
+            if value is None and declared.node.operation.optional:
                 xs.append(None)
                 continue
             if value is None:
@@ -116,7 +122,7 @@ class ModelBinder(Binder):
             tensor = to_tensor(value, where)
             named.append((where, tensor))
             if tensor.ndim:
-                tensor = match_input(tensor, self._inputs.tensors[index].shape, self._inputs.names[index])
+                tensor = match_input(tensor, declared.shape, name)
             if finite and not isinstance(value, np.memmap):
                 warn_of_not_finite(tensor, where)
             xs.append(tensor)
