@@ -61,6 +61,7 @@ LEFT_OUT = {
         ("utils.image_dataset_from_directory", "utils.text_dataset_from_directory", "utils.audio_dataset_from_directory"),
         "reads folders: tests/pipelines"), "preprocessing.image.smart_resize": "ops.image.resize checks what it is given",
     "Operation": "is only asked of",
+    "preprocessing.image.ImageDataGenerator": "tests/pipelines",
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     **dict.fromkeys((
         "insight.Diff", "insight.Finding", "insight.Findings", "insight.Mistake", "insight.Mistakes", "insight.Row",

@@ -6,7 +6,7 @@ import collections
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,7 +23,9 @@ from anabranch.training.data.batched import Batched
 AUTOTUNE = -1
 """As many threads as there are processors, or as many elements ahead as that needs: what ``tf.data.AUTOTUNE`` is."""
 UNKNOWN, INFINITE = -2, -1
-Elements = Callable[[], Iterator[Any]]
+Element: TypeAlias = Any
+"""What a pipeline yields: a tensor, an array, a string, or a nest of these."""
+Elements = Callable[[], Iterator[Element]]
 
 
 @bound_methods
@@ -55,7 +57,7 @@ class Pipeline(Batched):
         self.batch_size: int | None = None
 
     @classmethod
-    def from_tensor_slices(cls, tensors: Any) -> Pipeline:
+    def from_tensor_slices(cls, tensors: Element) -> Pipeline:
         """Return the samples of arrays.
 
         Args:
@@ -105,7 +107,7 @@ class Pipeline(Batched):
         return UNKNOWN if self._length is None else self._length
 
     @property
-    def element_spec(self) -> Any:
+    def element_spec(self) -> Element:
         """The shape and dtype of each part of the first element, as pairs."""
         return _tree.map_leaves(lambda leaf: (tuple(leaf.shape), str(leaf.dtype).removeprefix("torch.")), next(iter(self)))
 
@@ -128,7 +130,7 @@ class Pipeline(Batched):
             [tensor(1), tensor(2), tensor(3)]
         """
 
-        def called(item: Any) -> Any:
+        def called(item: Element) -> Element:
             return map_func(*item) if isinstance(item, tuple) else map_func(item)
 
         threads = _threads(num_parallel_calls)
@@ -415,11 +417,11 @@ class Pipeline(Batched):
         return found
 
 
-def _row(nest: Any, index: int) -> Any:
+def _row(nest: Element, index: int) -> Element:
     return _tree.map_leaves(lambda leaf: leaf[index], nest)
 
 
-def stacked(rows: list[Any]) -> Any:
+def stacked(rows: list[Any]) -> Element:
     """Return rows as one batch: tensors are stacked, strings become an array."""
     first = rows[0]
     if isinstance(first, dict):
@@ -440,7 +442,7 @@ def stacked(rows: list[Any]) -> Any:
     return to_tensor(np.stack([np.asarray(row) for row in rows]), "a batch")
 
 
-def _converted(tensors: Any) -> Any:
+def _converted(tensors: Element) -> Element:
     if isinstance(tensors, dict):
         return {key: _converted(each) for key, each in tensors.items()}
     if isinstance(tensors, tuple):
