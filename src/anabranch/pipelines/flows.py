@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,14 +14,24 @@ from anabranch._errors import DataError
 from anabranch._frames import bound_methods
 from anabranch.training.data.py_dataset import PyDataset
 
-if TYPE_CHECKING:
-    from anabranch.pipelines.generator import ImageDataGenerator
-
 Array = np.ndarray[Any, np.dtype[Any]]
 Source: TypeAlias = Any
 """What is drawn from: ``numpy.random``, or a ``RandomState``."""
 Batch: TypeAlias = Any
 """Images, or a tuple of these, targets and weights."""
+
+
+class Augmenting(Protocol):
+    """What changes images: an ``ImageDataGenerator``."""
+
+    data_format: str
+    dtype: str
+
+    def augmented(self, x: Array, source: Source) -> Array:
+        """Return an image, changed by what is drawn from ``source``."""
+
+    def standardize(self, x: Array) -> Array:
+        """Return an image, scaled and centered."""
 
 
 @bound_methods
@@ -38,7 +48,7 @@ class Flow(PyDataset):
     """
 
     def __init__(
-        self, generator: ImageDataGenerator, n: int, batch_size: int, shuffle: bool, seed: int | None,
+        self, generator: Augmenting, n: int, batch_size: int, shuffle: bool, seed: int | None,
         save: tuple[str | None, str, str] = (None, "", "png"),
     ) -> None:  # fmt: skip
         super().__init__()

@@ -24,7 +24,6 @@ TENSORFLOW = SimpleNamespace(keras=anabranch, random=SimpleNamespace(set_seed=_s
 ROOTS: dict[str, object] = {"keras": anabranch, "tf_keras": anabranch, "tensorflow": TENSORFLOW}
 KERAS_VERSION = "3.15.1"  # the Keras whose words these are
 TENSORFLOW_VERSION = "2.20.0"  # one that came with Keras 3; scripts ask whether it begins with 2
-ELSEWHERE = {"preprocessing": "utils"}  # Keras's modules that are spelled otherwise here
 ABSENT: object = names.ABSENT
 
 
@@ -106,8 +105,6 @@ def is_tensorflow(module: str) -> bool:
 
 def look_up(target: object, name: str) -> object:
     """Return what anabranch has by that name, or ABSENT; rooms that Keras has no word for stay inside."""
-    if target is anabranch:
-        name = ELSEWHERE.get(name, name)
     value = getattr(target, name, ABSENT)  # the name is the user's
     return ABSENT if is_namespace(value) and name not in public(target) else value
 
