@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
 from anabranch import activations, config, layers
 from anabranch._arguments import checked
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Path_ = str | os.PathLike[str]
 ActivationLike = str | Callable[..., Any] | None
 IMAGENET = "imagenet"
+Function: TypeAlias = Any  # one with a name, a docstring and what it wraps
 CLASSES = 1000
 GOOGLE = "https://storage.googleapis.com/tensorflow/keras-applications/"
 
@@ -137,7 +138,7 @@ def with_standard_arguments(word: str, doc: str, name: str, build: Callable[[Wan
     return found
 
 
-def named(build: Any, word: str, doc: str, params: int) -> Any:
+def named(build: Function, word: str, doc: str, params: int) -> Function:
     """Give a function its name and its docstring, with all arguments, what it raises, and an example."""
     build.__name__ = build.__qualname__ = word
     example = f"\n\nExample:\n    >>> {word}(weights=None).count_params()\n    {params}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from anabranch import initializers, layers
 from anabranch.applications._building import ActivationLike, Top, axis, channels_at, even_padding
@@ -36,7 +36,7 @@ class Stage(NamedTuple):
     strides: int
 
 
-def drawn() -> Any:
+def drawn() -> initializers.VarianceScaling:
     """Return the initializer of kernels."""
     return initializers.VarianceScaling(scale=2.0, mode="fan_out", distribution="truncated_normal")
 

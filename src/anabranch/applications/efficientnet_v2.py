@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from anabranch import layers
 from anabranch._arguments import checked
@@ -137,8 +137,7 @@ def _network(kind: str, size: int, widths: float, depths: float, params: int, *h
         return _built(wanted, rules, kind, widths, depths, include_preprocessing)
 
     doc = f"Return EfficientNetV2-{kind.upper()} for images of {size} × {size} (Tan & Le 2021, table 4)."
-    built: Any = named(given, f"EfficientNetV2{kind.upper()}", doc, params)
-    found: Builder = built
+    found: Builder = named(given, f"EfficientNetV2{kind.upper()}", doc, params)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from anabranch import config, ops
 from anabranch._arguments import checked
@@ -20,6 +20,8 @@ __all__ = ["decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
 
 F = TypeVar("F", bound=Callable[..., Any])
+Prepared: TypeAlias = Any
+"""An array, or a tensor, as images were given."""
 CLASSES = Published(
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json", "c2c37ea517e94d9795004a39431a14cb"
 )
@@ -36,7 +38,7 @@ documented = described(ARGUMENTS)
 
 @checked
 @documented
-def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caffe") -> Any:
+def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caffe") -> Prepared:
     """Return images as a network was trained on them, as floats.
 
     Args:
@@ -55,7 +57,7 @@ def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caf
     if arrays:
         import numpy as np
 
-        images: Any = np.asarray(x)
+        images: Prepared = np.asarray(x)
         images = images if images.dtype.kind == "f" else images.astype(config.floatx())
     else:
         images = x if "float" in str(ops.dtype(x)) else ops.cast(x, config.floatx())
@@ -70,7 +72,7 @@ def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caf
     return flipped - _row(MEANS[mode], shape, images, arrays)
 
 
-def _row(values: tuple[float, ...], shape: list[int], like: Any, arrays: bool) -> Any:
+def _row(values: tuple[float, ...], shape: list[int], like: Prepared, arrays: bool) -> Prepared:
     """Return values along the axis of channels, as what they are combined with."""
     import numpy as np
 
@@ -124,7 +126,7 @@ _WORDS: dict[str | None, tuple[str, float]] = {
 def preparation(mode: str | None) -> Callable[..., Any]:
     """Return the ``preprocess_input`` of one family; without a mode it returns what it is given."""
 
-    def prepare(x: Images, data_format: str | None = None) -> Any:
+    def prepare(x: Images, data_format: str | None = None) -> Prepared:
         if mode is not None:
             return preprocess_input(x, data_format, mode)
         config.check_data_format(data_format)

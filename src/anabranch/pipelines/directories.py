@@ -7,7 +7,6 @@ import os
 import wave
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +16,8 @@ from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, FileError, FileFormatError
-from anabranch.pipelines.indexing import ARGUMENTS, RAISES, Labels, Request, pipelines
-from anabranch.pipelines.pipeline import stacked
+from anabranch.pipelines.indexing import ARGUMENTS, RAISES, Labels, Made, Request, pipelines
+from anabranch.pipelines.pipeline import Element, stacked
 
 documented = described(ARGUMENTS, RAISES)
 
@@ -44,7 +43,7 @@ def image_dataset_from_directory(
     data_format: str | None = None,
     format: str = "tf",
     verbose: bool = True,
-) -> Any:
+) -> Made:
     """Return the pictures of a folder as batches (B, H, W, C) of floats from 0 to 255; threads read them.
 
     Args:
@@ -106,7 +105,7 @@ def text_dataset_from_directory(
     follow_links: bool = False,
     format: str = "tf",
     verbose: bool = True,
-) -> Any:
+) -> Made:
     """Return the texts of a folder, files that end in .txt, as batches (B,) of strings.
 
     Args:
@@ -152,7 +151,7 @@ def audio_dataset_from_directory(
     subset: str | None = None,
     follow_links: bool = False,
     verbose: bool = True,
-) -> Any:
+) -> Made:
     """Return the sounds of a folder, files of PCM that end in .wav, as batches (B, T, C) of floats from -1 to 1.
 
     Args:
@@ -217,7 +216,7 @@ def _fitted(sound: torch.Tensor, length: int | None) -> torch.Tensor:
     return torch.nn.functional.pad(sound[:length], (0, 0, 0, max(0, length - len(sound))))
 
 
-def _padded(rows: list[Any]) -> Any:
+def _padded(rows: list[Element]) -> Element:
     """Return sounds of unequal lengths as one batch, padded with zeros."""
     labeled = isinstance(rows[0], tuple)
     sounds = [row[0] if labeled else row for row in rows]

@@ -17,6 +17,9 @@ from anabranch.training.data.py_dataset import PyDataset
 Array = np.ndarray[Any, np.dtype[Any]]
 Source: TypeAlias = Any
 """What is drawn from: ``numpy.random``, or a ``RandomState``."""
+Option: TypeAlias = Any
+Labels: TypeAlias = Any
+"""Class indices, lists of them, or columns of values."""
 Batch: TypeAlias = Any
 """Images, or a tuple of these, targets and weights."""
 
@@ -136,7 +139,7 @@ class Flow(PyDataset):
 class NumpyArrayIterator(Flow):
     """Batches of images in memory."""
 
-    def __init__(self, x: Array, y: Any, weights: Any, extra: Sequence[Array], **options: Any) -> None:
+    def __init__(self, x: Array, y: Array | None, weights: Array | None, extra: Sequence[Array], **options: Option) -> None:
         super().__init__(n=len(x), **options)
         self.x, self.y, self.sample_weight, self._extra = x, y, weights, extra
 
@@ -145,7 +148,7 @@ class NumpyArrayIterator(Flow):
         return found
 
     def _with_targets(self, images: Array, rows: Array) -> Batch:
-        first: Any = [images, *(each[rows] for each in self._extra)] if self._extra else images
+        first: Batch = [images, *(each[rows] for each in self._extra)] if self._extra else images
         if self.y is None:
             return first
         if self.sample_weight is None:
@@ -157,8 +160,8 @@ class FileIterator(Flow):
     """Batches of images in files, with ``class_indices``, ``classes``, ``filenames``."""
 
     def __init__(
-        self, paths: list[str], names: list[str], labels: Any, class_indices: dict[str, int], class_mode: str | None,
-        reading: dict[str, Any], weights: Any = None, **options: Any,
+        self, paths: list[str], names: list[str], labels: Labels, class_indices: dict[str, int], class_mode: str | None,
+        reading: dict[str, Option], weights: Array | None = None, **options: Option,
     ) -> None:  # fmt: skip
         super().__init__(n=len(paths), **options)
         self.filepaths, self.filenames, self.class_mode = paths, names, class_mode

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from anabranch.pipelines.flows import FileIterator, NumpyArrayIterator, Source
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 Range = float | Sequence[float]
+Values: TypeAlias = Any
+"""Arrays, lists of them, or columns of a table."""
 MODES = ("categorical", "binary", "sparse", "input", None)
 
 
@@ -120,11 +122,11 @@ class ImageDataGenerator:
     @checked
     def flow(
         self,
-        x: Any,
-        y: Any = None,
+        x: Values,
+        y: Values = None,
         batch_size: int = 32,
         shuffle: bool = True,
-        sample_weight: Any = None,
+        sample_weight: Values = None,
         seed: int | None = None,
         save_to_dir: str | None = None,
         save_prefix: str = "",
@@ -252,7 +254,7 @@ class ImageDataGenerator:
     @checked
     def flow_from_dataframe(
         self,
-        dataframe: Any,
+        dataframe: Values,
         directory: str | os.PathLike[str] | None = None,
         x_col: str = "filename",
         y_col: str | Sequence[str] = "class",
@@ -317,7 +319,7 @@ class ImageDataGenerator:
         start, stop = self._bounds(subset, len(rows))
         rows = rows[start:stop]
         indices: dict[str, int] = {}
-        labels: Any = None
+        labels: Values = None
         if class_mode in ("raw", "multi_output"):
             values = [np.asarray(list(dataframe[name]))[rows] for name in columns]
             labels = values if class_mode == "multi_output" else values[0] if len(values) == 1 else np.stack(values, 1)
@@ -448,7 +450,7 @@ class ImageDataGenerator:
         return Transform(theta, tx, ty, shear, zx, zy, channels, horizontal, vertical, bright)
 
     @checked
-    def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
+    def fit(self, x: Values, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Find the mean, the deviation and the whitening of images, as far as the settings ask for them.
 
         Args:
@@ -507,5 +509,5 @@ def _pictures(folder: Path, follow_links: bool) -> Iterator[str]:
                 yield os.path.join(parent, name)
 
 
-def _indices(value: Any, indices: dict[str, int]) -> int | list[int]:
+def _indices(value: Values, indices: dict[str, int]) -> int | list[int]:
     return [indices[str(each)] for each in value] if isinstance(value, (list, tuple)) else indices[str(value)]

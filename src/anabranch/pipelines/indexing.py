@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -14,10 +14,12 @@ from anabranch import config
 from anabranch._asked import is_number, shown
 from anabranch._errors import ArgumentError, DataError, FileError
 from anabranch.callbacks._say import say
-from anabranch.pipelines.pipeline import AUTOTUNE, Pipeline
+from anabranch.pipelines.pipeline import AUTOTUNE, Element, Pipeline
 
 LABEL_MODES = ("int", "categorical", "binary", None)
 Labels = Sequence[int] | str | None
+Made: TypeAlias = Any
+"""A pipeline, or a pair of them."""
 ARGUMENTS = {
     "directory": 'the folder; with ``labels="inferred"`` it has a folder for each class.',
     "labels": '``"inferred"`` from the folders, None for no labels, or a list of class indices, one for each file in the '
@@ -69,7 +71,7 @@ class Files(NamedTuple):
 
 def pipelines(
     request: Request, endings: tuple[str, ...], read: Callable[[str], Any], stack: Callable[[list[Any]], Any] | None = None
-) -> Any:
+) -> Made:
     """Return the pipeline of the files, or the pair of them, of what ``read`` makes of a path; ``stack`` makes batches."""
     _check(request)
     if request.labels is None or request.label_mode is None:
@@ -181,7 +183,7 @@ def _pipeline(
     def elements() -> Iterator[Any]:
         return iter(zip(files.paths, labels, strict=True) if labels is not None else files.paths)
 
-    def read_both(path: str, label: torch.Tensor | None = None) -> Any:
+    def read_both(path: str, label: torch.Tensor | None = None) -> Element:
         return read(path) if label is None else (read(path), label)
 
     found = Pipeline(elements, len(files.paths))
