@@ -21,6 +21,7 @@ from . import (
     random as random,
     regularizers as regularizers,
     saving as saving,
+    tree as tree,
     utils as utils,
 )
 from .dtype_policies import DTypePolicy as DTypePolicy

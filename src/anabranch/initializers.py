@@ -13,7 +13,7 @@ from anabranch import config, registry
 from anabranch._arguments import guarded, is_array_like
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, unknown
-from anabranch._fields import Field, Value, field, integer, number
+from anabranch._fields import Field, Value, boolean, choice, field, integer, number
 from anabranch.graph.weight import SeededInitializer
 from anabranch.registry import Json, Registry, finder, registry_of, writer
 
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[Any]
 
 __all__ = [
-    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer", "Initializer",
-    "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal", "RandomUniform",
-    "TruncatedNormal", "VarianceScaling", "Zeros", "compute_fans", "constant", "deserialize", "get", "glorot_normal",
-    "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal",
-    "random_normal", "random_uniform", "serialize", "truncated_normal", "variance_scaling", "zeros",
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
+    "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
+    "RandomUniform", "STFT", "STFTInitializer", "TruncatedNormal", "VarianceScaling", "Zeros", "compute_fans",
+    "constant", "deserialize", "get", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity",
+    "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "stft",
+    "truncated_normal", "variance_scaling", "zeros",
 ]  # fmt: skip
 __dir__ = __all__.copy
 
@@ -371,6 +372,60 @@ class Identity(Initializer):
         return self.gain * np.eye(*shape)
 
 
+_WINDOWS = ("hann", "hamming", "blackman", "bartlett", "boxcar")
+
+
+def _window(value: object, owner: object, name: str) -> object:
+    if isinstance(value, str) and value not in _WINDOWS:
+        raise unknown(name, value, _WINDOWS)
+    return value if value is None or isinstance(value, str) else _array(value, owner, name)
+
+
+class STFT(Initializer):
+    """Set a kernel (T, 1, n) to the cosines or sines of the first n frequencies, so that a convolution transforms frames.
+
+    Example:
+        >>> STFT("real", None)((4, 1, 3))[:, 0, 1].round(6).tolist()
+        [1.0, 0.0, -1.0, 0.0]
+    """
+
+    side: Field[str, str] = choice("real", "imag", default="real", doc="'real' gives cosines, 'imag' sines.")
+    window: Field[object, object] = field(
+        default="hann", convert=_window, doc="'hann', 'hamming', 'blackman', 'bartlett', 'boxcar', T values, or None."
+    )
+    scaling: Field[str | None, str | None] = choice(
+        "density", "spectrum", None, default="density", doc="'density' divides by the window's length, 'spectrum' by its sum."
+    )
+    periodic: Field[bool, bool] = boolean(default=False, doc="whether the window is periodic, or symmetric.")
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Return cos or sin of -2π·t·f / (2n - 2), times the window."""
+        import numpy as np
+
+        if len(shape) != 3:
+            raise ShapeError("STFT fills kernels of one axis.", expected="a shape (T, 1, n)", got=str(shape))
+        length, _, count = shape
+        angles = -2 * np.pi * np.arange(length)[:, None, None] * np.arange(count) / max(2 * (count - 1), 1)
+        values = np.broadcast_to(np.cos(angles) if self.side == "real" else np.sin(angles), shape)
+        if self.window is None:
+            return values.copy()
+        window = np.asarray(self._named(length) if isinstance(self.window, str) else self.window, "float64")
+        if window.shape != (length,):
+            raise ShapeError("window must have a value for each step.", expected=f"({length},)", got=str(window.shape))
+        scale = {"density": np.sqrt((window**2).sum()), "spectrum": np.abs(window).sum(), None: 1.0}[self.scaling]
+        found: Array = values * window[:, None, None] / scale
+        return found
+
+    def _named(self, length: int) -> Array:
+        import numpy as np
+
+        makes: dict[object, Callable[[int], Array]] = {
+            "hann": np.hanning, "hamming": np.hamming, "blackman": np.blackman, "bartlett": np.bartlett, "boxcar": np.ones
+        }  # fmt: skip
+        made: Array = makes[self.window](length + 1 if self.periodic else length)
+        return made[:-1] if self.periodic else made
+
+
 _TRUNCATED_STDDEV = 0.87962566103423978  # stddev of N(0, 1) cut at ±2
 
 
@@ -412,6 +467,7 @@ variance_scaling, orthogonal, identity = VarianceScaling, Orthogonal, Identity
 glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNormal, HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+stft = STFTInitializer = STFT
 
 _registry: Registry[Any] = registry_of(globals(), Initializer, zero=Zeros, one=Ones, normal=RandomNormal, uniform=RandomUniform)
 

@@ -19,7 +19,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch._frames import bound_methods
 from anabranch.ops import _kernels as kernels
 from anabranch.ops._arguments import documented
-from anabranch.ops._types import ShapeLike, Tensor
+from anabranch.ops._types import ShapeLike, Tensor, TensorLike
 from anabranch.ops._values import tensor
 
 ARGUMENTS = {
@@ -76,6 +76,33 @@ class SeedGenerator:
             {'seed': 7}
         """
         return {"seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """Make a generator from what ``get_config`` returned.
+
+        Args:
+            config: the constructor's arguments.
+
+        Example:
+            >>> from anabranch.random import SeedGenerator
+            >>> SeedGenerator.from_config({"seed": 7}).seed
+            7
+        """
+        return cls(**config)
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """Return a new seed of two integers, the next ones of the sequence.
+
+        Args:
+            ordered: accepted for Keras's scripts.
+
+        Example:
+            >>> from anabranch.random import SeedGenerator
+            >>> SeedGenerator(7).next().shape
+            torch.Size([2])
+        """
+        return torch.randint(2**31, (2,), generator=self.generator(), device=runtime.device())
 
 
 Seed: TypeAlias = int | SeedGenerator | None
@@ -156,6 +183,62 @@ def truncated_normal(
 
 @guarded
 @documented
+def gamma(shape: ShapeLike, alpha: TensorLike, dtype: str | None = None, seed: Seed = None) -> Tensor:
+    """Draw from the gamma distribution of scale 1, with the density x^(α - 1)·exp(-x) / Γ(α).
+
+    Args:
+        alpha: α > 0, the shape of the distribution; a number, or a tensor that broadcasts to ``shape``.
+
+    >>> bool((gamma((100,), 2.0) > 0).all())
+    True
+    """
+    made = _empty(shape, _floats(dtype))
+    return torch._standard_gamma(_over(made, alpha), **runtime.drawn_from(seed, made)).to(made.dtype)
+
+
+@guarded
+@documented
+def beta(shape: ShapeLike, alpha: TensorLike, beta: TensorLike, dtype: str | None = None, seed: Seed = None) -> Tensor:
+    """Draw from the beta distribution, with a density like x^(α - 1)·(1 - x)^(β - 1) on (0, 1).
+
+    Args:
+        alpha: α > 0; a number, or a tensor that broadcasts to ``shape``.
+        beta: β > 0; a number, or a tensor that broadcasts to ``shape``.
+
+    >>> 0 <= beta((), 2.0, 3.0).item() <= 1
+    True
+    """
+    made = _empty(shape, _floats(dtype))
+    both = torch.stack([_over(made, alpha), _over(made, beta)], -1)
+    return torch._sample_dirichlet(both, **runtime.drawn_from(seed, made))[..., 0].to(made.dtype)
+
+
+@guarded
+@documented
+def binomial(
+    shape: ShapeLike, counts: TensorLike, probabilities: TensorLike, dtype: str | None = None, seed: Seed = None
+) -> Tensor:
+    """Draw how often something happens in so many trials.
+
+    Args:
+        counts: the numbers of trials; a number, or a tensor that broadcasts to ``shape``.
+        probabilities: how likely it is in each trial; a number, or a tensor that broadcasts to ``shape``.
+
+    >>> binomial((2,), 5, 1.0)
+    tensor([5., 5.])
+    """
+    made = _empty(shape, _floats(dtype))
+    drawn = torch.binomial(_over(made, counts), _over(made, probabilities), **runtime.drawn_from(seed, made))
+    return drawn.to(made.dtype)
+
+
+def _over(made: Tensor, value: TensorLike) -> Tensor:
+    """Return a value in each position of the result, in float32 at least."""
+    return torch.zeros_like(made, dtype=torch.float64 if made.dtype == torch.float64 else torch.float32) + tensor(value)
+
+
+@guarded
+@documented
 def categorical(logits: Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> Tensor:
     """Draw class indices with probabilities softmax(logits): (B, C) -> (B, num_samples).
 
@@ -206,6 +289,7 @@ def shuffle(x: Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
 
 
 __all__ = [
-    "SeedGenerator", "categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform",
+    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle", "truncated_normal",
+    "uniform",
 ]  # fmt: skip
 __dir__ = __all__.copy
