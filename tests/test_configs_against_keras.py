@@ -18,6 +18,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "SpecificityAtSensitivity": {"sensitivity": 0.5},
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
+    "STFT": {"window": None},  # Keras needs SciPy for the names of windows
     **{kind: {"num_classes": 3, "target_class_ids": [0, 1]} for kind in ("IoU", "OneHotIoU")},
     **{kind: {"num_classes": 3} for kind in ("MeanIoU", "OneHotMeanIoU")},
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections import Counter
 
+from anabranch import graph
 from anabranch._arguments import checked
 from anabranch._asked import dtype_by_name, shown
 from anabranch._errors import DtypeError
 from anabranch.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
-from anabranch.graph import Tensor
 
 __all__ = [
     "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype",
@@ -77,7 +77,7 @@ def is_keras_tensor(x: object) -> bool:
         >>> is_keras_tensor(Input((2,))), is_keras_tensor(2)
         (True, False)
     """
-    return isinstance(x, Tensor)
+    return isinstance(x, graph.Tensor)
 
 
 @checked

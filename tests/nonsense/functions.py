@@ -97,6 +97,9 @@ def activations() -> Iterator[Target]:
 
 
 RANDOM: dict[str, dict[str, Any]] = {
+    "beta": {"shape": (2,), "alpha": 2.0, "beta": 3.0},
+    "binomial": {"shape": (2,), "counts": 3, "probabilities": 0.5},
+    "gamma": {"shape": (2,), "alpha": 2.0},
     "categorical": {"logits": X, "num_samples": 2},
     "dropout": {"inputs": torch.ones(2, 4), "rate": 0.5},
     "normal": {"shape": (2, 3)},
@@ -126,8 +129,9 @@ def of_weights() -> Iterator[Target]:
                 "Initializer", "Regularizer", "Constraint",
             ):  # fmt: skip
                 if room is initializers:
-                    yield function(f"{word}.{name}", thing, use=lambda made: made((3, 3)))
-                    yield function(f"{word}.{name}()", thing(), lambda: {"shape": (3, 3)})
+                    shape = (3, 1, 3) if name.startswith("STFT") else (3, 3)
+                    yield function(f"{word}.{name}", thing, use=lambda made, shape=shape: made(shape))
+                    yield function(f"{word}.{name}()", thing(), lambda shape=shape: {"shape": shape})
                 else:
                     yield function(f"{word}.{name}", thing, use=lambda made: made(torch.ones(3, 3)))
                     yield Target(f"{word}.{name}()", lambda w, thing=thing: thing()(w), lambda: {"w": torch.ones(3, 3)}, ("w",))

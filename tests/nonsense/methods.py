@@ -88,6 +88,8 @@ def states() -> Iterator[Target]:
     yield method("mixed_precision.LossScaleOptimizer.load_state_dict", scaled, state)
     yield method("callbacks.Callback.set_model", hooks.EarlyStopping, lambda: {"model": made(ab)})
     yield method("callbacks.Callback.set_state", hooks.EarlyStopping, lambda: {"state": hooks.EarlyStopping().get_state()})
+    yield method("random.SeedGenerator.next", ab.random.SeedGenerator, lambda: {"ordered": True})
+    yield function("random.SeedGenerator.from_config", ab.random.SeedGenerator.from_config, lambda: {"config": {"seed": 3}})
     yield method("metrics.Metric.stateless_result", ab.metrics.Mean, lambda: {"metric_variables": [1.0, 2.0]})
     yield method(
         "metrics.Metric.stateless_update_state", ab.metrics.BinaryIoU, lambda: {"metric_variables": [np.zeros((2, 2))]}
