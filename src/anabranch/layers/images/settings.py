@@ -59,7 +59,7 @@ def bounded_range(value: object, owner: object, name: str, least: float, most: f
             f"{name} of {type(owner).__name__} must be {what}.",
             expected=f"a number or a pair (low, high) in [{least}, {most}]", got=shown(value),
         )  # fmt: skip
-    return float(low), float(high)
+    return low + 0.0, high + 0.0  # never -0.0, which is another text in a config
 
 
 def within(least: float, most: float) -> Callable[[object, object, str], Range]:
