@@ -51,8 +51,6 @@ SETS = {
     "fashion_mnist": _images((28, 28), 10, column=False),
     "cifar10": _images((32, 32, 3), 10, column=True),
     "cifar100": _images((32, 32, 3), 100, column=True),
-}
-LATER = {
     "imdb": _texts(20_000, 2),
     "reuters": _texts(20_000, 46),
     "boston_housing": _table(13, 3.0),

@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parents[1] / "examples" / "drawer"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 BATCH = 16
 CHANCE = "Dropout", "Random", "Noise", "Sampling"
+RATES = "dropout", "recurrent_dropout"
 STEPS = "train_step", "test_step"
 
 
@@ -73,7 +74,7 @@ def run(script: str, theirs: list[Fitted]) -> list[Fitted]:
         own = any(getattr(type(self), step) is not getattr(keras.Model, step) for step in STEPS)
         first = {} if own else _numbers(self.test_on_batch(*batch, return_dict=True))
         history = original(self, **given)
-        certain = not any(word in type(layer).__name__ for layer in _layers(self) for word in CHANCE)
+        certain = not any(map(_draws, _layers(self)))
         shown = {name: [float(each) for each in values] for name, values in history.history.items()} if certain else {}
         found.append(Fitted(weights, first, shown))
         return history
@@ -122,6 +123,11 @@ def _cut(value: Any) -> Any:
 
 def _numbers(logs: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in logs.items()}
+
+
+def _draws(layer: Any) -> bool:
+    """Return whether a layer draws random numbers in training."""
+    return any(word in type(layer).__name__ for word in CHANCE) or any(getattr(layer, name, 0) for name in RATES)
 
 
 def _layers(model: Any) -> list[Any]:
