@@ -85,6 +85,7 @@ def models() -> Iterator[Target]:
     yield function("Model", ab.Model, lambda: {"inputs": x, "outputs": y}, use=lambda m: m.predict(np.ones((2, 4)), verbose=0))
     yield function("Function", ab.Function, lambda: {"inputs": x, "outputs": y})
     yield function("KerasTensor", ab.KerasTensor, lambda: {"shape": (None, 3), "dtype": "float32", "name": None})
+    yield function("InputSpec", ab.InputSpec, lambda: {"dtype": "float32", "shape": (None, 3), "ndim": 2, "axes": {-1: 3}})
     yield function("Variable", ab.Variable, lambda: {"initializer": 1.0, "trainable": True, "name": "v"})
     yield function("name_scope", ab.name_scope, lambda: {"name": "a"})
     yield function("device", ab.device, lambda: {"device_name": "cpu"}, use=_entered)

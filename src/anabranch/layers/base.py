@@ -31,10 +31,9 @@ from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, call_site,
 from anabranch.graph.clues import explained
 from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
-from anabranch.layers.building import built_after, inputs_of_build, shapes_in, shapes_of_build
+from anabranch.layers.building import built_after, inputs_of_build, refuse_wrong_call, shapes_in, shapes_of_build
 from anabranch.layers.configuring import Configured, taken
 from anabranch.layers.holding import to_regularizer
-from anabranch.layers.input_spec import refuse_wrong_call
 
 if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike

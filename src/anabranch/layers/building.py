@@ -8,8 +8,8 @@ from typing import Any
 
 from anabranch import _tree
 from anabranch._asked import has_shape, parameters_of
-from anabranch.diagnosis import wrong_value
-from anabranch.graph import Tensor as Symbol
+from anabranch.diagnosis import refuse_wrong_inputs, wrong_value
+from anabranch.graph import Operation, Tensor as Symbol
 from anabranch.graph.shapes import NamedShapes
 from anabranch.layers.holding import Holding
 
@@ -61,3 +61,12 @@ def shapes_in(nest: _tree.Nest) -> _tree.Nest:
     if isinstance(nest, (list, tuple)):
         return [shapes_in(value) for value in nest]
     raise wrong_value(nest, "a symbolic tensor, an array or a torch tensor")
+
+
+def refuse_wrong_call(layer: Operation, args: tuple[Any, ...]) -> None:
+    """Raise where a layer is called on what is no input, or on other inputs than its ``input_spec`` describes."""
+    refuse_wrong_inputs(layer, args)
+    if layer.input_spec is not None and args:
+        from anabranch.layers.input_spec import check_inputs  # which layers without one do without
+
+        check_inputs(layer.input_spec, args[0], layer.error_label())

@@ -9,8 +9,7 @@ from anabranch import _tree
 from anabranch._asked import dtype_by_name, has_shape, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods
-from anabranch.diagnosis import refuse_wrong_inputs
-from anabranch.graph import Operation, Shape
+from anabranch.graph import Shape
 from anabranch.graph.shapes import to_shape
 
 
@@ -97,13 +96,6 @@ class InputSpec:
         names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")
         known = {name: getattr(self, name) for name in names}
         return f"InputSpec({', '.join(f'{name}={value!r}' for name, value in known.items() if value not in (None, {}))})"
-
-
-def refuse_wrong_call(layer: Operation, args: tuple[Any, ...]) -> None:
-    """Raise where a layer is called on what is no input, or on other inputs than its ``input_spec`` describes."""
-    refuse_wrong_inputs(layer, args)
-    if layer.input_spec is not None and args:
-        check_inputs(layer.input_spec, args[0], layer.error_label())
 
 
 def check_inputs(specs: object, inputs: _tree.Nest, layer: str) -> None:

@@ -149,8 +149,9 @@ _OPERANDS = frozenset((
 ))  # fmt: skip
 _NO_OPERANDS = {"squareplus": {"b"}, "trapezoid": {"x"}, "bincount": {"weights"}}
 _IRREGULAR = {
-    "allclose": "AllClose", "cdist": "CDist", "hard_swish": "HardSilu", "isin": "IsIn", "psnr": "PSNR",
-    "searchsorted": "SearchSorted", "svd": "SVD", "swish": "Silu",
+    "allclose": "AllClose", "cdist": "CDist", "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2",
+    "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT", "psnr": "PSNR", "rfft": "RFFT", "searchsorted": "SearchSorted",
+    "stft": "STFT", "svd": "SVD", "swish": "Silu",
 }  # fmt: skip
 _MATH = frozenset((
     "cdist", "erf", "erfc", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k", "irfft", "istft", "logdet",
