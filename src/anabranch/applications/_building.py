@@ -140,7 +140,9 @@ def with_standard_arguments(word: str, doc: str, name: str, build: Callable[[Wan
 
 def named(build: Function, word: str, doc: str, params: int) -> Function:
     """Give a function its name and its docstring, with all arguments, what it raises, and an example."""
-    build.__name__ = build.__qualname__ = word
+    for each in (build, build.__wrapped__):
+        each.__name__ = each.__qualname__ = word
+        each.__module__ = __package__
     example = f"\n\nExample:\n    >>> {word}(weights=None).count_params()\n    {params}"
     build.__doc__ = completed(doc + example, build.__wrapped__, ARGUMENTS, RAISES)
     return build
