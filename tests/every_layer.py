@@ -800,3 +800,34 @@ RECURRENT += [
 ]  # fmt: skip
 
 CASES += RECURRENT
+
+FRAMES = {"frame_length": 8, "frame_step": 3, "fft_length": 16, "window": None}  # Keras needs SciPy for the names of windows
+BANDS = {"fft_length": 16, "sequence_stride": 5, "sampling_rate": 64, "num_mel_bins": 4, "min_freq": 1.0}
+CASES += [
+    Case("STFTSpectrogram", "STFTSpectrogram", FRAMES, [(None, 21, 2)], unknown=[[(None, None, 2)]]),
+    *(
+        Case(f"STFTSpectrogram {mode}", "STFTSpectrogram", {**FRAMES, "mode": mode}, [(None, 21, 2)])
+        for mode in ("magnitude", "psd", "real", "imag", "angle", "stft")
+    ),
+    Case(
+        "STFTSpectrogram same, apart", "STFTSpectrogram",
+        {
+            "frame_length": 6, "window": [0.5, 1.0, 2.0, 1.0, 0.5, 0.25], "scaling": "spectrum", "padding": "same",
+            "expand_dims": True,
+        },
+        [(None, 21, 2)],
+    ),
+    *(
+        Case(
+            f"STFTSpectrogram channels first, apart={apart}", "STFTSpectrogram",
+            {**FRAMES, "mode": "stft", "expand_dims": apart, "data_format": "channels_first"}, [(None, 2, 21)],
+        )
+        for apart in (False, True)
+    ),
+    Case("MelSpectrogram", "MelSpectrogram", BANDS, [(None, 47)], unknown=[[(None, None)]], tolerance=1e-4),
+    Case(
+        "MelSpectrogram magnitude", "MelSpectrogram",
+        {**BANDS, "sequence_length": 12, "window": "hamming", "max_freq": 20.0, "power_to_db": False, "mag_exp": 1.0},
+        [(None, 47)],
+    ),
+]  # fmt: skip

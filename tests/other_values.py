@@ -138,7 +138,14 @@ DATA: dict[str, tuple[Any, ...]] = {
     "value": (0.4,), "gain": (3.0,), "minval": (-0.9,), "maxval": (0.9,), "distribution": ("uniform",),
     "input_axes": ((0,), (1,)), "output_axes": ((0,), (0, 1)), "min_value": (With(2.0, {"max_value": 3.0}),),
 }  # fmt: skip
-OTHERS = {**DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **STEPS, **COMMON}
+SIGNALS: dict[str, tuple[Any, ...]] = {
+    "frame_length": (6,), "frame_step": (2,), "fft_length": (32,), "window": ("hamming",),
+    "periodic": (With(True, {"window": "hann"}),), "scaling": (With("spectrum", {"window": "hann"}),),
+    "expand_dims": (True, False), "sequence_stride": (4,), "sequence_length": (10,), "sampling_rate": (80,),
+    "num_mel_bins": (5,), "min_freq": (3.0,), "max_freq": (18.0,), "power_to_db": (False,), "top_db": (5.0,),
+    "mag_exp": (0.5,), "min_power": (With(10.0, {"power_to_db": True}),), "ref_power": (3.0,),
+}  # fmt: skip
+OTHERS = {**SIGNALS, **DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **STEPS, **COMMON}
 
 FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("CategoryEncoding", "num_tokens"): (7,),
@@ -204,6 +211,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("RandomErasing", "fill_value"): (3.0,),
     ("Resizing", "fill_value"): (With(3.0, {"pad_to_aspect_ratio": True, "width": 9}),),
     ("CosineDecay", "alpha"): (0.5,),
+    ("STFTSpectrogram", "mode"): ("magnitude", "psd"),
 }
 
 NO_EFFECT: dict[tuple[str, str], str] = {

@@ -255,6 +255,21 @@ def test_defaults_are_not_written() -> None:
     assert "F.softmax(self.dense(input_layer), dim=-1)" in ab.Model(x, layers.Dense(3, activation="softmax")(x)).to_torch().code
 
 
+def test_functions_of_torchs_own_modules_are_written_with_these(tmp_path: Path) -> None:
+    left, right = ab.Input((3, 3)), ab.Input((3, 3))
+    solved = torch.linalg.solve(left, right)  # torch calls it linalg_solve
+    model = ab.Model(
+        [left, right], torch.special.expm1(torch.fft.rfft(solved).abs()) + torch.linalg.det(solved).reshape(-1, 1, 1)
+    )
+    path = tmp_path / "file.py"
+    given = [torch.eye(3).repeat(2, 1, 1) * 2, torch.rand(2, 3, 3)]
+    module = model.to_torch(source=path)
+    assert allclose(module(*map(on_device, given)), model(given), atol=1e-6)
+    text = path.read_text()
+    assert all(f"torch.{name}(" in text for name in ("linalg.solve", "linalg.det", "fft.rfft", "special.expm1"))
+    assert "import" not in text.replace("import torch\nfrom torch import nn", "")
+
+
 def test_inputs_go_in_by_name() -> None:
     model = towers()
     module, (query, document) = model.to_torch(), data(model)

@@ -125,8 +125,10 @@ def function_name(target: object, name_of: Callable[[Any], str]) -> str:
     """Return the name that a function has in a file that imports torch, nn and F."""
     name = asked_name(target)
     for space, module in _SPACES:
-        if vars(module).get(name) is target:
-            return f"{space}.{name}"
+        short = name.removeprefix(f"{space.rpartition('.')[2]}_")  # torch calls linalg.solve linalg_solve
+        for each in (name, short):
+            if vars(module).get(each) is target:
+                return f"{space}.{each}"
     if isinstance(target, torch._ops.OpOverload):
         return f"torch.ops.{target.namespace}.{target._schema.name.partition('::')[2]}.{target._overloadname}"
     if isinstance(target, torch._ops.OpOverloadPacket):

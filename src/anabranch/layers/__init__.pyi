@@ -167,6 +167,7 @@ from .separable import (
     SeparableConvolution1D as SeparableConvolution1D,
     SeparableConvolution2D as SeparableConvolution2D,
 )
+from .spectrograms import MelSpectrogram as MelSpectrogram, STFTSpectrogram as STFTSpectrogram
 from .tables.categories import CategoryEncoding as CategoryEncoding, Discretization as Discretization
 from .tables.hashing import HashedCrossing as HashedCrossing, Hashing as Hashing
 from .tables.lookup import IntegerLookup as IntegerLookup, StringLookup as StringLookup

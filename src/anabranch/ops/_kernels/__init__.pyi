@@ -165,6 +165,14 @@ from .shaping import (
     repeat_vector as repeat_vector,
     reshape as reshape,
 )
+from .spectra import (
+    channels_merged as channels_merged,
+    decibels as decibels,
+    framed_by as framed_by,
+    mel as mel,
+    spectrum as spectrum,
+    wide as wide,
+)
 from .warping import (
     Sampling as Sampling,
     bent as bent,
