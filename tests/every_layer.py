@@ -770,6 +770,33 @@ RECURRENT = [
         extra={"states": [[STATE[:, :3], STATE[:, :3]], [STATE]]}, keras_make=_theirs("StackedRNNCells", cells=CELLS),
     ),
     Case("LSTMCell", "LSTMCell", {"units": 4}, [(None, 3)], extra={"states": [STATE, STATE]}),
+    Case("ConvLSTM1D", "ConvLSTM1D", {"filters": 4, "kernel_size": 3}, [(None, 4, 7, 3)], unknown=[[(None, None, 7, 3)]]),
+    Case(
+        "ConvLSTM2D", "ConvLSTM2D", {"filters": 2, "kernel_size": (2, 3)}, [(None, 3, 5, 5, 2)],
+        unknown=[[(None, None, 5, 5, 2)]],
+    ),
+    Case(
+        "ConvLSTM2D all", "ConvLSTM2D",
+        {
+            "filters": 2, "kernel_size": (3, 2), "strides": (1, 2), "padding": "same", "return_sequences": True,
+            "return_state": True, "go_backwards": True, "use_bias": False,
+        },
+        [(None, 3, 5, 6, 2)],
+    ),
+    Case(
+        "ConvLSTM2D channels first", "ConvLSTM2D",
+        {"filters": 2, "kernel_size": 3, "dilation_rate": 2, "data_format": "channels_first", "return_sequences": True},
+        [(None, 3, 2, 6, 6)],
+    ),
+    Case(
+        "ConvLSTM2D dropout", "ConvLSTM2D", {"filters": 2, "kernel_size": 2, "dropout": 0.3, "recurrent_dropout": 0.3},
+        [(None, 3, 4, 4, 2)], random=True,
+    ),
+    Case(
+        "ConvLSTM3D", "ConvLSTM3D",
+        {"filters": 2, "kernel_size": 2, "activation": "relu", "unit_forget_bias": False, "unroll": True},
+        [(None, 2, 3, 3, 3, 2)],
+    ),
 ]  # fmt: skip
 
 FORWARD = described("LSTM", units=4, return_sequences=True, return_state=True, name="forward_lstm")

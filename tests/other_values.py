@@ -83,7 +83,9 @@ WEIGHTS: dict[str, tuple[Any, ...]] = {
     )
     for option, value in (("initializer", _constant), ("regularizer", _penalty), ("constraint", _bound))
 }  # fmt: skip
-RECURRENT = ("SimpleRNN", "GRU", "LSTM", "SimpleRNNCell", "GRUCell", "LSTMCell")
+RECURRENT = (
+    "SimpleRNN", "GRU", "LSTM", "SimpleRNNCell", "GRUCell", "LSTMCell", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+)  # fmt: skip
 STEPS: dict[str, tuple[Any, ...]] = {
     "recurrent_activation": ("tanh",), "unit_forget_bias": (False, True), "dropout": (0.6,), "recurrent_dropout": (0.6,),
     "return_sequences": (True, False), "return_state": (True, False), "go_backwards": (True, False), "stateful": (True,),
@@ -216,7 +218,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
 
 NO_EFFECT: dict[tuple[str, str], str] = {
     **{(kind, "dtype"): "what it holds has a dtype of its own" for kind in ("Bidirectional", "TimeDistributed")},
-    **{(kind, "unroll"): "the same steps, computed in another way" for kind in (*RECURRENT[:3], "RNN")},
+    **{(kind, "unroll"): "the same steps, computed in another way" for kind in (*RECURRENT[:3], *RECURRENT[6:], "RNN")},
     **{(kind, "use_cudnn"): "the same steps, computed in another way" for kind in RECURRENT[1:3]},
     **{(kind, "implementation"): "there is one gate alone" for kind in ("SimpleRNN", "SimpleRNNCell")},
     **{

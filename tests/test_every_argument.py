@@ -150,6 +150,8 @@ MORE = [  # what shows in no row of the table of all layers
     Case("Masking of zeros", "Masking", {}, [(None, 5, 3)], dtype="int32", int_input_max=1),
     *(Case(f"{name} masked", name, {"units": 4, "return_sequences": True}, [(None, 5, 3)], extra={"mask": MASK})
       for name in ("SimpleRNN", "GRU", "LSTM")),
+    *(Case(f"ConvLSTM{rank}D masked", f"ConvLSTM{rank}D", {"filters": 2, "kernel_size": 2, "return_sequences": True},
+           [(None, 5, *[3] * rank, 2)], extra={"mask": MASK}) for rank in (1, 2, 3)),
     Case("RNN masked", "RNN", {"cell": CELLS[0], "return_sequences": True}, [(None, 5, 3)], extra={"mask": MASK}),
     Case("Dot over either axis", "Dot", {"axes": 1}, [(None, 4, 4), (None, 4, 4)]),
 ]  # fmt: skip

@@ -131,3 +131,70 @@ def test_batches_of_steps_are_normalized_one_by_one(keras: Any) -> None:
     close(numbers(ours(X, training=True))[0], numbers(theirs(torch.from_numpy(X), training=True))[0])
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         close(a, b)
+
+
+FRAMES = RNG.normal(size=(4, 6, 5, 4, 2)).astype("float32")
+
+
+@pytest.mark.parametrize("zeroed", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_masked_frames_equal_keras(keras: Any, zeroed: bool, first: bool) -> None:
+    settings = {
+        "return_sequences": True, "return_state": True, "zero_output_for_mask": zeroed, "strides": 2,
+        "data_format": "channels_first" if first else "channels_last",
+    }  # fmt: skip
+    frames = np.moveaxis(FRAMES, -1, 2).copy() if first else FRAMES
+    ours, theirs = (library.layers.ConvLSTM2D(3, 2, name="frames", **settings) for library in (ab, keras))
+    x, mask = ab.Input(frames.shape[1:]), ab.Input((6,), dtype="bool")
+    model = ab.Model([x, mask], ours(x, mask=mask))
+    theirs.build((None, *frames.shape[1:]))
+    draw_weights(ours)
+    theirs.set_weights(ours.get_weights())
+    assert [weight.path for weight in ours.weights] == [weight.path for weight in theirs.weights]
+    wanted = numbers(theirs(torch.from_numpy(frames), mask=torch.from_numpy(MASK)))
+    for found in (ours(frames, mask=MASK), model([frames, MASK])):
+        for a, b in zip(numbers(found), wanted, strict=True):
+            close(a, b)
+
+
+def test_frames_go_on_where_the_batch_before_ended() -> None:
+    x = ab.Input(batch_shape=(4, 3, 5, 4, 2))
+    layer = layers.ConvLSTM2D(3, 2, padding="same", stateful=True, return_sequences=True)
+    model = ab.Model(x, layer(x))
+    whole = layers.ConvLSTM2D(3, 2, padding="same", return_sequences=True)
+    whole(FRAMES)
+    whole.set_weights(layer.get_weights())
+    found = [model.predict(part, batch_size=4, verbose=0) for part in (FRAMES[:, :3], FRAMES[:, 3:])]
+    close(np.concatenate(found, 1), numbers(whole(FRAMES))[0])
+
+
+def test_frames_of_other_sizes_are_refused() -> None:
+    layer = layers.ConvLSTM2D(3, 2)
+    assert layer.compute_output_shape((None, 6, 5, 4, 2)) == (None, 4, 3, 3)
+    with pytest.raises(ShapeError, match="sizes of its images"):
+        layers.ConvLSTM2D(3, 2)(ab.Input((6, None, 4, 2)))
+    with pytest.raises(ShapeError, match="before it is built"):
+        layer.get_initial_state(2)
+    layer(FRAMES)
+    assert [tuple(state.shape) for state in layer.get_initial_state(2)] == [(2, 4, 3, 3)] * 2
+    for other in (FRAMES[:, :, :4], ab.Input((6, 4, 4, 2))):
+        with pytest.raises(ShapeError, match="another shape"):
+            layer(other)
+
+
+def test_a_clone_draws_weights_of_its_own_for_layers_inside() -> None:
+    x = ab.Input((6, 3))
+    cell = layers.GRUCell(4)
+    y = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+    y = layers.RNN([cell, layers.LSTMCell(3)], return_sequences=True)(y)
+    y = layers.RNN(layers.LSTMCell(3, unit_forget_bias=False), return_sequences=True)(y)
+    model = ab.Model(x, layers.TimeDistributed(layers.Dense(2))(y))
+    cell.trainable = False
+    clone = ab.models.clone_model(model)
+    assert [weight.path for weight in clone.weights] == [weight.path for weight in model.weights]
+    assert [weight.trainable for weight in clone.weights] == [weight.trainable for weight in model.weights]
+    for a, b in zip(clone.weights, model.weights, strict=True):
+        assert a is not b
+        assert np.array_equal(a.numpy(), b.numpy()) == a.path.endswith("bias")
+    copied = ab.models.clone_model(model, weights="copied")
+    close(copied.predict(X, verbose=0), model.predict(X, verbose=0))

@@ -125,6 +125,7 @@ from .pooling import (
 )
 from .preprocessing import Normalization as Normalization, Rescaling as Rescaling
 from .recurrent.bidirectional import Bidirectional as Bidirectional
+from .recurrent.convolutional import ConvLSTM1D as ConvLSTM1D, ConvLSTM2D as ConvLSTM2D, ConvLSTM3D as ConvLSTM3D
 from .recurrent.gru import GRU as GRU, GRUCell as GRUCell
 from .recurrent.lstm import LSTM as LSTM, LSTMCell as LSTMCell
 from .recurrent.rnn import RNN as RNN

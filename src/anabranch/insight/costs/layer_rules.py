@@ -217,8 +217,12 @@ def of_cells(call: Call, cell: Any, count: int) -> list[Stage] | None:
     cells = cell.cells if isinstance(cell, layers.StackedRNNCells) else [cell]
     if not all(isinstance(each, Cell) for each in cells):
         return None
-    macs = sum(each.kernel.size + each.recurrent_kernel.size for each in cells)
-    gates = sum(each.gates * each.units for each in cells)
+    states = [math.prod(size or 1 for size in each.state_specs(1, "")[0].shape) for each in cells]
+    macs = sum(
+        (each.kernel.size + each.recurrent_kernel.size) * (each.gates * state // each.kernel.shape[-1])
+        for each, state in zip(cells, states, strict=True)
+    )
+    gates = sum(each.gates * state for each, state in zip(cells, states, strict=True))
     saved = count * gates * item_bytes(call.outputs[0].dtype)
     return [Stage(count * macs, 3 * count * gates, call.size, "both", extra=saved, weights=True)]
 

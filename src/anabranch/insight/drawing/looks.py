@@ -8,7 +8,8 @@ from anabranch.insight.drawing.picture import Box
 
 # Parts of the names of layers -> their family; the first that fits
 FAMILIES = (
-    ("Conv", "conv"), ("Pool", "pool"), ("Norm", "norm"), ("Embedding", "embedding"), ("Attention", "memory"),
+    ("ConvLSTM", "memory"), ("Conv", "conv"), ("Pool", "pool"), ("Norm", "norm"), ("Embedding", "embedding"),
+    ("Attention", "memory"),
     ("LSTM", "memory"), ("GRU", "memory"), ("RNN", "memory"), ("Bidirectional", "memory"), ("Dense", "dense"),
     ("ReLU", "activation"), ("ELU", "activation"), ("Softmax", "activation"), ("Activation", "activation"), ("Add", "merge"),
     ("Concatenate", "merge"), ("Multiply", "merge"), ("Subtract", "merge"), ("Average", "merge"), ("Maximum", "merge"),

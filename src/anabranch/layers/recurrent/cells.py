@@ -36,7 +36,6 @@ NO_NOISE = Noise()
 class Settings(Drawing):
     """What recurrent layers and their cells share. Abstract."""
 
-    units: fields.Field[int, int] = fields.integer(doc="the size of the output and of each state.", fixed=True)
     activation: fields.ActivationField = fields.activation(default="tanh")
     use_bias: fields.BooleanField = fields.boolean(default=True, doc="whether a bias is added.", fixed=True, kw_only=True)
     kernel_initializer: fields.InitializerField = fields.initializer(
@@ -58,6 +57,12 @@ class Settings(Drawing):
     recurrent_dropout: fields.NumberField = fields.number(
         default=0.0, least=0, most=1, doc="the fraction of the state that training drops, the same at all steps.", kw_only=True
     )
+
+
+class Sized(fields.FieldLayer):
+    """What recurrent layers whose states are vectors share. Abstract."""
+
+    units: fields.Field[int, int] = fields.integer(doc="the size of the output and of each state.", fixed=True)
     implementation: fields.Field[int, int] = fields.choice(
         1, 2, default=2, doc="1: ``dropout`` draws for each gate, as ``recurrent_dropout`` does anyway.", kw_only=True
     )
@@ -81,6 +86,85 @@ class Cell(Settings, Running):
     kernel: Weight = fields.weight_state(init=False)
     recurrent_kernel: Weight = fields.weight_state(init=False)
     bias: Weight = fields.weight_state(init=False)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise where an input has another shape than the cell was built for."""
+        raise NotImplementedError(f"{type(self).__name__} must write check_input(shape)")
+
+    # One step
+
+    def drawn(self, inputs: Tensor, state: Tensor, training: bool) -> Noise:
+        """Return the noise of one run for inputs (B, I) and a state."""
+        if not training or not (0 < self.dropout < 1 or 0 < self.recurrent_dropout < 1):
+            return NO_NOISE
+        given = (inputs, self.dropout, self.input_count()), (state, self.recurrent_dropout, self.gates)
+        return Noise(*(
+            kernels.dropout_factors(value, rate, count, self.generator()) if 0 < rate < 1 else None
+            for value, rate, count in given
+        ))  # fmt: skip
+
+    def input_count(self) -> int:
+        """Return how many factors of dropout an input has: one for each gate, or one for all."""
+        return self.gates
+
+    def project(self, inputs: Tensor, noise: Tensor | None) -> Tensor:
+        """Return the products of inputs (B, …) for all gates."""
+        raise NotImplementedError(f"{type(self).__name__} must write project(inputs, noise)")
+
+    def project_all(self, sequences: Tensor, noise: Tensor | None) -> Tensor:
+        """Return the products of all steps of inputs (B, T, …)."""
+        return self.project(sequences, noise)
+
+    def step(self, projected: Tensor, states: Sequence[Tensor], noise: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """Return output and states after one step, from the product of its input."""
+        raise NotImplementedError(f"{type(self).__name__} must write step(projected, states, noise)")
+
+    def call(self, inputs: Tensor, states: _tree.Nest, training: bool = False) -> tuple[Tensor, _tree.Nest]:
+        """Return the output of one step, and the states after it."""
+        specs = self.state_specs(None, self.compute_dtype)
+        given = [
+            kernels.as_state(state, inputs, spec.shape[1:], spec.dtype)
+            for state, spec in zip(_tree.leaves(states), specs, strict=True)
+        ]
+        noise = self.drawn(inputs, given[0], training)
+        output, found = self.step(self.project(inputs, noise.inputs), given, noise.states)
+        return output, found if _tree.is_nest(states) else found[0]
+
+    def compute_output_spec(self, inputs: Tensor, states: _tree.Nest, training: bool | None = None) -> _tree.Nest:
+        """Return the specs of the output and of the states."""
+        batch = inputs.shape[0]
+        specs = self.state_specs(batch, self.compute_dtype)
+        return self.output_spec(batch, self.compute_dtype), specs if _tree.is_nest(states) else specs[0]
+
+    # All steps
+
+    def run(self, sequences: Tensor, states: _tree.Nest, how: Run) -> tuple[Tensor, _tree.Nest]:
+        """Return the outputs and the states after the last step; see :class:`Running`."""
+        shape = runtime.shape_of(sequences)
+        if shape is not None:
+            self.check_input(shape)
+        noise = self.drawn(sequences[:, 0], states[0], how.training)
+        length = None if shape is None else shape[1]
+        factors = None if noise.inputs is None else noise.inputs.unsqueeze(2)
+        if not how.looped and noise.states is None and self.fuses() and (factors is None or self.input_count() == 1):
+            return self.fused(sequences if factors is None else sequences * factors[0], states, how)
+        projected = self.project_all(sequences, factors)
+        return kernels.over_steps(
+            lambda x, before: self.step(x, before, noise.states), projected, states, how.mask, length, every=how.every,
+            rank=2 + self.rank,
+        )  # fmt: skip
+
+    def fuses(self) -> bool:
+        """Return whether one function of torch's has the same arithmetic."""
+        return False
+
+    def fused(self, sequences: Tensor, states: list[Tensor], how: Run) -> tuple[Tensor, list[Tensor]]:
+        """Return what ``run`` does, by that function."""
+        raise NotImplementedError(f"{type(self).__name__} must write fused(sequences, states, how)")
+
+
+class SizedCell(Cell, Sized):
+    """One step of a recurrent layer whose states are vectors. Abstract."""
 
     @property
     def state_size(self) -> int | list[int]:
@@ -121,18 +205,6 @@ class Cell(Settings, Running):
         """Return the shape of the bias."""
         return (self.gates * self.units,)
 
-    # One step
-
-    def drawn(self, inputs: Tensor, state: Tensor, training: bool) -> Noise:
-        """Return the noise of one run for inputs (B, I) and a state."""
-        if not training or not (0 < self.dropout < 1 or 0 < self.recurrent_dropout < 1):
-            return NO_NOISE
-        given = (inputs, self.dropout, self.input_count()), (state, self.recurrent_dropout, self.gates)
-        return Noise(*(
-            kernels.dropout_factors(value, rate, count, self.generator()) if 0 < rate < 1 else None
-            for value, rate, count in given
-        ))  # fmt: skip
-
     def input_count(self) -> int:
         """Return how many factors of dropout an input has: one for each gate, or one for all."""
         return self.gates if self.recurrent_dropout or self.implementation == 1 else 1
@@ -144,49 +216,3 @@ class Cell(Settings, Running):
     def input_bias(self) -> Tensor | None:
         """Return the bias of the input's product."""
         return None if self.bias is None else self.bias.value
-
-    def step(self, projected: Tensor, states: Sequence[Tensor], noise: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """Return output and states after one step, from the product of its input."""
-        raise NotImplementedError(f"{type(self).__name__} must write step(projected, states, noise)")
-
-    def call(self, inputs: Tensor, states: _tree.Nest, training: bool = False) -> tuple[Tensor, _tree.Nest]:
-        """Return the output of one step, and the states after it."""
-        specs = self.state_specs(None, self.compute_dtype)
-        given = [
-            kernels.as_state(state, inputs, spec.shape[1:], spec.dtype)
-            for state, spec in zip(_tree.leaves(states), specs, strict=True)
-        ]
-        noise = self.drawn(inputs, given[0], training)
-        output, found = self.step(self.project(inputs, noise.inputs), given, noise.states)
-        return output, found if _tree.is_nest(states) else found[0]
-
-    def compute_output_spec(self, inputs: Tensor, states: _tree.Nest, training: bool | None = None) -> _tree.Nest:
-        """Return the specs of the output and of the states."""
-        batch = inputs.shape[0]
-        specs = self.state_specs(batch, self.compute_dtype)
-        return self.output_spec(batch, self.compute_dtype), specs if _tree.is_nest(states) else specs[0]
-
-    # All steps
-
-    def run(self, sequences: Tensor, states: _tree.Nest, how: Run) -> tuple[Tensor, _tree.Nest]:
-        """Return the outputs and the states after the last step; see :class:`Running`."""
-        shape = runtime.shape_of(sequences)
-        if shape is not None:
-            self.check_input(shape)
-        noise = self.drawn(sequences[:, 0], states[0], how.training)
-        length = None if shape is None else shape[1]
-        factors = None if noise.inputs is None else noise.inputs.unsqueeze(2)
-        if not how.looped and noise.states is None and self.fuses() and (factors is None or self.input_count() == 1):
-            return self.fused(sequences if factors is None else sequences * factors[0], states, how)
-        return kernels.over_steps(
-            lambda x, before: self.step(x, before, noise.states), self.project(sequences, factors), states, how.mask, length,
-            every=how.every, rank=2 + self.rank,
-        )  # fmt: skip
-
-    def fuses(self) -> bool:
-        """Return whether one function of torch's has the same arithmetic."""
-        return False
-
-    def fused(self, sequences: Tensor, states: list[Tensor], how: Run) -> tuple[Tensor, list[Tensor]]:
-        """Return what ``run`` does, by that function."""
-        raise NotImplementedError(f"{type(self).__name__} must write fused(sequences, states, how)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import activations
 from anabranch.layers import fields
-from anabranch.layers.recurrent.cells import Cell, Gated
+from anabranch.layers.recurrent.cells import Gated, Sized, SizedCell
 from anabranch.layers.recurrent.owning import CudnnField, Owning, check_cudnn, cudnn
 from anabranch.layers.recurrent.running import Run
 from anabranch.ops import _kernels as kernels
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RESET_DOC = "whether the reset gate acts on the product of state and weights, as in cuDNN, or on the state before it."
 
 
-class GRUCell(Cell, Gated):
+class GRUCell(SizedCell, Gated):
     """Compute one step of a :class:`GRU`.
 
     Example:
@@ -67,7 +67,7 @@ class GRUCell(Cell, Gated):
         return output, [output]
 
 
-class GRU(Owning, Gated):
+class GRU(Owning, Gated, Sized):
     """Run gated recurrent units over sequences: (B, T, I) -> (B, units) (Cho et al. 2014).
 
     With z, r = σ(x · W + h · U + b), each with weights of its own: h' = z · h + (1 - z) · n, where

@@ -9,7 +9,7 @@ from anabranch import activations
 from anabranch.graph import Shape
 from anabranch.graph.weight import SeededInitializer
 from anabranch.layers import fields
-from anabranch.layers.recurrent.cells import Cell, Gated
+from anabranch.layers.recurrent.cells import Cell, Gated, Sized, SizedCell
 from anabranch.layers.recurrent.owning import CudnnField, Owning, check_cudnn, cudnn
 from anabranch.layers.recurrent.running import Run
 from anabranch.ops import _kernels as kernels
@@ -52,7 +52,7 @@ def open_forget_gate(cell: Cell) -> None:
         cell.bias.initializer = OpenForgetGate(cell.bias.initializer)
 
 
-class LSTMCell(Cell, Gated):
+class LSTMCell(SizedCell, Gated):
     """Compute one step of an :class:`LSTM`.
 
     Example:
@@ -94,7 +94,7 @@ class LSTMCell(Cell, Gated):
         return h, [h, c]
 
 
-class LSTM(Owning, Gated):
+class LSTM(Owning, Gated, Sized):
     """Run a long short-term memory over sequences: (B, T, I) -> (B, units) (Hochreiter & Schmidhuber 1997).
 
     With i, f, o = σ(x · W + h · U + b) and g = tanh(x · W + h · U + b), each with weights of its own:

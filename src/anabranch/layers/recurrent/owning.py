@@ -53,6 +53,7 @@ class Owning(RNN):
 
     cell_class: ClassVar[type[Cell]] = Cell
     cell_name: ClassVar[str] = ""
+    axes: ClassVar[str] = "batch, steps, features"
     takes_integers = False
     takes_one_tensor = True
 
@@ -93,5 +94,5 @@ class Owning(RNN):
 
     def build(self, input_shape: Shape) -> None:
         """Build the cell for one step, and make the states that ``stateful`` needs."""
-        check_rank(input_shape, 3 + self.cell.rank, "batch, steps, features")
+        check_rank(input_shape, 3 + self.cell.rank, self.axes)
         super().build(input_shape)

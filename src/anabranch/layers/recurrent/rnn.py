@@ -120,11 +120,15 @@ class RNN(fields.FieldLayer):
                 got=str(shape),
                 repair="Input((steps, features)), or unroll=False",
             )
-        batch, dtype = shape[0], self.compute_dtype
-        output = self.runner.output_spec(batch, dtype)
+        output, states = self._of_a_step((shape[0], *shape[2:]))
         if self.return_sequences:
-            output = Spec((batch, shape[1], *output.shape[1:]), dtype)
-        return [output, *self.runner.state_specs(batch, dtype)] if self.return_state else output
+            output = Spec((shape[0], shape[1], *output.shape[1:]), output.dtype)
+        return [output, *states] if self.return_state else output
+
+    def _of_a_step(self, shape: Shape) -> tuple[Spec, _tree.Nest]:
+        """Return the specs of the output of a step, and of the states."""
+        batch, dtype = shape[0], self.compute_dtype
+        return self.runner.output_spec(batch, dtype), self.runner.state_specs(batch, dtype)
 
     def compute_mask(self, inputs: _tree.Nest, previous_mask: _tree.Nest) -> _tree.Nest:
         """Return the mask of the steps where each has an output; states have none."""
@@ -147,7 +151,7 @@ class RNN(fields.FieldLayer):
         how = Run(known, training, self.return_sequences, self.return_state or self.stateful, self.looped())
         outputs, states = self.runner.run(sequences, states, how)
         if known is not None and self.zero_output_for_mask:
-            outputs = kernels.zeroed(outputs, known, self.return_sequences)
+            outputs = kernels.zeroed(outputs, known, self.return_sequences, len(self.runner.output_spec(None, "").shape) + 1)
         for state, value in zip(self.states or (), _tree.leaves(states), strict=False):
             state.assign(value)
         output = outputs if self.return_sequences else outputs[:, -1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import activations
 from anabranch.layers import fields
-from anabranch.layers.recurrent.cells import Cell, Settings
+from anabranch.layers.recurrent.cells import Settings, Sized, SizedCell
 from anabranch.layers.recurrent.owning import Owning
 from anabranch.layers.recurrent.running import Run
 from anabranch.ops import _kernels as kernels
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anabranch.runtime import Tensor
 
 
-class SimpleRNNCell(Cell):
+class SimpleRNNCell(SizedCell):
     """Compute one step of a :class:`SimpleRNN`: h' = activation(x · kernel + h · recurrent_kernel + bias).
 
     Example:
@@ -47,7 +47,7 @@ class SimpleRNNCell(Cell):
         return output, [output]
 
 
-class SimpleRNN(Owning, Settings):
+class SimpleRNN(Owning, Settings, Sized):
     """Run h' = activation(x · kernel + h · recurrent_kernel + bias) over sequences: (B, T, I) -> (B, units) (Elman 1990).
 
     Example:

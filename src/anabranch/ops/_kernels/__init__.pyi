@@ -135,6 +135,7 @@ from .recurrent import (
     as_state as as_state,
     copied as copied,
     dropout_factors as dropout_factors,
+    gate_convolutions as gate_convolutions,
     gate_products as gate_products,
     gru as gru,
     gru_step as gru_step,

@@ -88,7 +88,7 @@ def depthwise_conv(
 def convolve(
     x: Tensor,
     kernel: Tensor,
-    bias: Weight | None,
+    bias: Weight | Tensor | None,
     window: tuple[int, ...],
     strides: tuple[int, ...],
     padding: str,

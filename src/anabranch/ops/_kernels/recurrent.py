@@ -15,6 +15,7 @@ from torch.fx.proxy import Proxy
 
 from anabranch import _tree
 from anabranch.graph import Weight
+from anabranch.ops._kernels.convolution import convolve
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of
 from anabranch.runtime.masks import known_shape
@@ -161,10 +162,9 @@ def _apart(x: Tensor, length: int | None) -> Sequence[Tensor]:
     return list(steps)
 
 
-def zeroed(outputs: Tensor, mask: Tensor, every: bool) -> Tensor:
+def zeroed(outputs: Tensor, mask: Tensor, every: bool, rank: int) -> Tensor:
     """Return (B, T, …), or the last step alone (B, 1, …) unless ``every``, with 0 where ``mask`` (B, T) is false."""
     counts = mask if every else mask[:, -1:]
-    rank = len(known_shape(outputs) or (None, None, None))
     return torch.where(counts[(..., *[None] * (rank - 2))], outputs, 0.0)
 
 
@@ -207,6 +207,23 @@ def gate_products(
     gates = kernel.chunk(count)
     found = torch.cat([F.linear(x * noise[gate], gates[gate]) for gate in range(count)], -1)
     return found if bias is None else found + bias
+
+
+def gate_convolutions(
+    inputs: Sequence[Tensor], kernel: Weight, bias: Weight | None = None, *, strides: tuple[int, ...], padding: str,
+    data_format: str, dilation_rate: tuple[int, ...],
+) -> Tensor:  # fmt: skip
+    """Return the convolutions of all gates along the axis of channels, of one input for all, or of one for each."""
+
+    def convolved(x: Tensor, weight: Tensor, added: Weight | Tensor | None) -> Tensor:
+        return convolve(x, weight, added, kernel.shape[: len(strides)], strides, padding, data_format, dilation_rate, 1)
+
+    if len(inputs) == 1:
+        return convolved(inputs[0], native(kernel), bias)
+    weights = native(kernel).chunk(len(inputs))
+    biases = [None] * len(inputs) if bias is None else native(bias).chunk(len(inputs))
+    found = [convolved(x, weights[gate], biases[gate]) for gate, x in enumerate(inputs)]
+    return torch.cat(found, 1 if data_format == "channels_first" else -1)
 
 
 def lstm_step(

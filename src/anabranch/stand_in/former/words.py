@@ -193,6 +193,10 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "dropout": "",
     },
     "LSTM": _RECURRENT, "GRU": _RECURRENT,
+    "ConvLSTM": {
+        **{name: today for name, today in _RECURRENT.items() if today != "units"}, **_WINDOW, "nb_row": "kernel_size",
+        "nb_col": "kernel_size",
+    },
     "SimpleRNN": {name: today for name, today in _RECURRENT.items() if today != "recurrent_activation"},
     "Dropout": {"p": "rate"}, "GaussianDropout": {"p": "rate"}, "GaussianNoise": {"sigma": "stddev"},
     "AlphaDropout": {"p": "rate"},
