@@ -394,16 +394,20 @@ def again(layer: C, memo: dict[int, Any] | None = None, *, named: bool = True) -
 
 
 def _same_settings(layer: C, memo: dict[int, Any] | None, named: bool) -> C:
-    kind = type(layer)
+    kind, memo = type(layer), {} if memo is None else memo
     if kind.writes_config:
         config = copy.deepcopy(layer.get_config(), memo)
         return kind.from_config(config if named else {name: value for name, value in config.items() if name != "name"})
-    settings = copy.deepcopy(base_settings(layer) | own_settings(layer), memo)
+    own, positional = own_settings(layer), given(layer).positional if kind.captures else ()
+    for held in _tree.leaves([own, positional]):  # layers, which a copy would give their weights' values
+        if isinstance(held, Configured) and id(held) not in memo:
+            memo[id(held)] = again(held, memo)
+    settings = copy.deepcopy(base_settings(layer) | own, memo)
     if not named:
         del settings["name"]
     if not kind.captures:
         return kind(**settings)
-    twin = made(kind, copy.deepcopy(given(layer).positional, memo), settings)
+    twin = made(kind, copy.deepcopy(positional, memo), settings)
     for each in layer.fields.values():  # what its ``__init__`` chose, and was changed since
         if each.key in vars(layer) and getattr(twin, each.name) != getattr(layer, each.name):
             vars(twin)[each.key] = copy.deepcopy(vars(layer)[each.key], memo)
