@@ -193,7 +193,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "dropout": "",
     },
     "LSTM": _RECURRENT, "GRU": _RECURRENT,
-    "ConvLSTM": {
+    "ConvLSTM2D": {
         **{name: today for name, today in _RECURRENT.items() if today != "units"}, **_WINDOW, "nb_row": "kernel_size",
         "nb_col": "kernel_size",
     },
