@@ -824,6 +824,15 @@ RECURRENT += [
         "TimeDistributed image", "TimeDistributed", {"layer": IMAGE}, [(None, 2, 5, 5, 3)], other_dtypes=False,
         keras_make=_theirs("TimeDistributed", layer=IMAGE),
     ),
+    *(
+        Case(
+            f"SpectralNormalization {inner['config']['name']}", "SpectralNormalization",
+            {"layer": inner, "power_iterations": 3}, [shape],
+            keras_make=_theirs("SpectralNormalization", layer=inner, power_iterations=3), other_dtypes=False,
+            training_state=True, still=True,
+        )
+        for inner, shape in ((STEP, (None, 3)), (IMAGE, (None, 5, 5, 3)))
+    ),
 ]  # fmt: skip
 
 CASES += RECURRENT

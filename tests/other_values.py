@@ -209,6 +209,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("MaxNumBoundingBoxes", "fill_value"): (3,),
     ("CutMix", "factor"): (0.1, (0.5, 0.5)),
     ("RandomPosterization", "factor"): (7,),
+    ("SpectralNormalization", "power_iterations"): (1,),
     ("RandomPerspective", "fill_value"): (3.0,),
     ("RandomErasing", "fill_value"): (3.0,),
     ("Resizing", "fill_value"): (With(3.0, {"pad_to_aspect_ratio": True, "width": 9}),),

@@ -36,7 +36,7 @@ OTHERS = {"optimizer", "lossscaleoptimizer", "torchoptimizer", "multioptimizer",
 
 
 COUNTED |= {"SimpleRNN", "GRU", "LSTM", "RNN", "SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells"}
-COUNTED |= {"Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+COUNTED |= {"Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "SpectralNormalization"}
 
 
 def drawn(model: Any, batch: int) -> list[torch.Tensor]:

@@ -27,7 +27,7 @@ OWN_KEYS = {  # keys that Keras's config lacks
     "dtype": "Pipeline leaves it out",
 }
 OTHER_VALUES = {
-    ("TimeDistributed", "layer"): "a Dense inside, see OWN_KEYS",
+    **{(kind, "layer"): "a Dense inside, see OWN_KEYS" for kind in ("TimeDistributed", "SpectralNormalization")},
     ("RandomContrast", "factor"): "Keras writes the range that one number means, and reads it as another",
     ("Pipeline", "layers"): "Keras writes the shapes that layers were built for",
     ("RandomCrop", "seed"): "Keras draws a seed where none was given",

@@ -110,7 +110,7 @@ def public_methods() -> dict[str, tuple[set[str], set[str]]]:
     for name in CLASSES:
         kind = operator.attrgetter(name)(anabranch)
         for word in dir(kind):
-            thing: Any = None if word.startswith("_") else getattr(kind, word)
+            thing: Any = None if word.startswith("_") else getattr(kind, word, None)
             if not (isfunction(thing) or ismethod(thing)):
                 continue
             if arguments := {each.name for each in parameters(thing)} - {"self"}:

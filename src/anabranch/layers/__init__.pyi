@@ -168,6 +168,7 @@ from .separable import (
     SeparableConvolution1D as SeparableConvolution1D,
     SeparableConvolution2D as SeparableConvolution2D,
 )
+from .spectral import SpectralNormalization as SpectralNormalization
 from .spectrograms import MelSpectrogram as MelSpectrogram, STFTSpectrogram as STFTSpectrogram
 from .tables.categories import CategoryEncoding as CategoryEncoding, Discretization as Discretization
 from .tables.hashing import HashedCrossing as HashedCrossing, Hashing as Hashing

@@ -71,6 +71,11 @@ class Configured(TorchMembers):
         return self.low_precision or self.dtype
 
     @property
+    def input_dtype(self) -> str:
+        """The float type that inputs are cast to."""
+        return self.compute_dtype
+
+    @property
     def variable_dtype(self) -> str:
         """The float type of the weights."""
         return self.dtype

@@ -6,14 +6,14 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from anabranch import _process, initializers, runtime
 from anabranch._arguments import checked, to_boolean
 from anabranch._asked import has_shape, is_integer, is_number, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError, NotReadyError, ShapeError, unknown
-from anabranch._frames import bound_methods, leave, unbounded
-from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
+from anabranch._frames import FOLDER, bound_methods, leave, unbounded
+from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, call_site, snake_case
 from anabranch.graph.rules import DTYPES
 from anabranch.graph.weight import Aggregation, Axes, Unowned, in_file_order
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anabranch.initializers import InitializerLike
     from anabranch.regularizers import RegularizerLike
 
+C = TypeVar("C", bound=type)
 _PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weight))  # what holds no layers or modules
 _NO_WEIGHTS = frozenset((str, int, float, bool, list, tuple, dict, CallSite, Home))
 
@@ -37,9 +38,54 @@ class WeightAttribute(property):
         property.__init__(self, operator.attrgetter(key), unbounded(lambda layer, value: layer._set_guarded(key, value)))
 
 
+_LACKED = (
+    "stateless_call", "symbolic_call", "rematerialized_call", "torch_params", "quantize", "quantized_build",
+    "quantized_call", "quantization_mode", "forward", "apply", "get_submodule", "get_parameter", "get_buffer",
+    "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook", "to_empty", "share_memory",
+    "register_buffer", "register_parameter", "register_module", "add_module",
+)  # fmt: skip
+"""What people ask layers for in vain; ``absent`` names the way to each."""
+RESERVED = frozenset((
+    "axis_layout", "base_name", "begins_with", "build_shapes", "built_for", "call_takes", "calls", "captures", "claim",
+    "claimed", "describe", "error_label", "explicit_name", "facts", "fields", "first_shape", "graph", "has_layers",
+    "held_attributes", "held_losses", "held_metrics", "in_a_row", "inner_layers", "is_function", "is_source", "judgements",
+    "kind_name", "local_window", "low_precision", "made_at", "makes_mask", "makes_weights", "mask_axes_after", "mask_reach",
+    "note_change", "optional", "output_dtype", "own_state", "own_weights", "revision", "rule_shapes", "set_mode",
+    "settings_by_name", "sublayers", "summary_kind", "symbolic_mask", "unknown_in", "watched", "writes_config",
+    "writes_variables", "written_code", "_activity_regularizer", "_arguments", "_autocast", "_base_name", "_build_once",
+    "_built_with", "_by_torch", "_check_call_arguments", "_complete_build", "_compute", "_described", "_failed",
+    "_held_modules", "_held_objects", "_home", "_learned_data", "_may_replace", "_named", "_need_built", "_only_call",
+    "_own_named", "_ready", "_renamed", "_set_guarded", "_shape_after", "_take_first_shape", "_take_learned",
+    "_take_policy", "_third_party", "_torch_attributes", "_unknown_argument", "_weight_of", "_weights",
+))  # fmt: skip
+"""Names of the library's own that Keras's layers do not have: an attribute of a user under one of them would replace it."""
+
 _DTYPES = (*DTYPES, "uint16", "uint32", "uint64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")  # of weights
 
 
+class Absent:
+    """An attribute that layers do not have: reading it is an error that names what does the same; setting it is allowed.
+
+    Unlike ``__getattr__`` it costs the attributes that exist nothing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: object, kind: type) -> NoReturn:
+        from anabranch.layers.absent import missing  # loaded for errors alone
+
+        raise missing(kind, self.name)
+
+
+def without_absent(cls: C) -> C:
+    """Let a class answer to the names that it lacks with the way to what does the same."""
+    for name in _LACKED:
+        setattr(cls, name, Absent(name))
+    return cls
+
+
+@without_absent
 @bound_methods
 class Holding(Operation):
     """Names, weights and sublayers of a layer. Abstract: the base of Layer."""
@@ -53,7 +99,7 @@ class Holding(Operation):
     # What most layers have in common is stored here, not in each of them: there may be 100,000.
     built: bool = False
     made_at: CallSite
-    dtype: str  # of the weights
+    dtype: str = "float32"  # of the weights
     _home: Home
     _named: bool = False  # whether the constructor was given a name
     _trainable: bool = True
@@ -67,6 +113,12 @@ class Holding(Operation):
 
     def _set_guarded(self, name: str, value: object) -> None:
         """Set an attribute; an array in the place of a weight is assigned to it, as models hold the weight itself."""
+        if name in RESERVED and not sys._getframe(1).f_code.co_filename.startswith(FOLDER):
+            from anabranch.layers.absent import reserved
+
+            error = reserved(type(self), name).at(str(call_site()))
+            leave(error)
+            raise error
         before = self.__dict__.get(name)
         if isinstance(value, Weight) and isinstance(value.home, Unowned):
             value.home = self._home
@@ -207,6 +259,8 @@ class Holding(Operation):
         self._weights = (*self._weights, made)
         return made
 
+    add_variable = add_weight
+
     def own_weights(self) -> Sequence[Weight]:
         """Return the weights of this layer itself, without those of layers inside: those of torch modules it holds too."""
         if "torch" in sys.modules:  # nothing of torch's can be held otherwise
@@ -249,6 +303,11 @@ class Holding(Operation):
     def metrics(self) -> list[Any]:
         """The metrics of this layer and those inside it."""
         return [metric for layer in self.inner_layers() for metric in layer.held_metrics()]
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The variables of ``metrics``."""
+        return [variable for metric in self.metrics for variable in metric.variables]
 
     @property
     def weights(self) -> list[Weight]:

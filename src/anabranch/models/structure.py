@@ -11,6 +11,7 @@ from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
 from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
+from anabranch.layers.holding import Absent
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Structure(Trainer):
     if not TYPE_CHECKING:  # else checkers would accept any name
 
         def __getattr__(self, name: str) -> object:
-            if any(name in vars(kind) for kind in type(self).__mro__):  # a property that failed: its own error is what helps
+            held = (vars(kind).get(name) for kind in type(self).__mro__)
+            if any(found is not None and not isinstance(found, Absent) for found in held):  # a property that failed says why
                 return object.__getattribute__(self, name)
             from anabranch.models.absent import missing  # loaded for errors alone
 

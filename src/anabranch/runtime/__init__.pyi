@@ -115,5 +115,6 @@ from .weights import (
     realize as realize,
     shown as shown,
     shown_as as shown_as,
+    uncast as uncast,
     write as write,
 )

@@ -113,6 +113,11 @@ def shown(weight: Weight) -> torch.Tensor:
     return shown_as(weight, native(weight))
 
 
+def uncast(weight: Weight) -> torch.Tensor:
+    """Return the weight in Keras's axis order and the type that it is saved in, whatever the layer computes in."""
+    return weight.from_native(_read(weight))
+
+
 def shown_as(weight: Weight, value: torch.Tensor) -> torch.Tensor:
     """Return what is in torch's layout, such as the weight's gradient, in Keras's axis order, without a copy."""
     return weight.from_native(value)

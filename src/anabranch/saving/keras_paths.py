@@ -38,17 +38,15 @@ class Owned(NamedTuple):
 
 
 def owned(model: Operation) -> Iterator[Owned]:
-    """Yield a model's layers, each once, in the order in which Keras meets them; a weight of two layers goes to the first."""
-    layers, weights = set[Operation](), set[Weight]()
+    """Yield a model's layers, each once, in the order in which Keras meets them; a weight of two layers is with both."""
+    layers = set[Operation]()
     stack: list[tuple[str, Operation]] = [("", model)]
     while stack:
         path, layer = stack.pop()
         if layer in layers:
             continue
         layers.add(layer)
-        own = [weight for weight in in_file_order(layer.own_weights()) if weight not in weights]
-        weights.update(own)
-        yield Owned(f"{path}vars", layer, own)
+        yield Owned(f"{path}vars", layer, in_file_order(layer.own_weights()))
         stack += reversed([(f"{path}{name}/", child) for name, child in _children(layer)])
 
 

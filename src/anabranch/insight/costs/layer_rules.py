@@ -192,17 +192,19 @@ def bidirectional(call: Call) -> list[Stage] | None:
 @rule(layers.TimeDistributed)
 def time_distributed(call: Call) -> int | list[Stage] | None:
     """What the layer costs on all steps as one batch."""
-    inner = call.operation.layer
-    known = next((RULES[kind] for kind in type(inner).__mro__ if kind in RULES), None)
-    if known is None:
-        return None
 
     def folded(spec: Spec) -> Spec:
         return Spec(((spec.shape[0] or 0) * (spec.shape[1] or 0), *spec.shape[2:]), spec.dtype)
 
-    stages = known(
-        call._replace(operation=inner, inputs=list(map(folded, call.inputs)), outputs=list(map(folded, call.outputs)))
-    )
+    return of_layer_inside(call._replace(inputs=list(map(folded, call.inputs)), outputs=list(map(folded, call.outputs))))
+
+
+@rule(layers.SpectralNormalization)
+def of_layer_inside(call: Call) -> int | list[Stage] | None:
+    """What the layer inside costs; None where its kind has no rule."""
+    inner = call.operation.layer
+    known = next((RULES[kind] for kind in type(inner).__mro__ if kind in RULES), None)
+    stages = None if known is None else known(call._replace(operation=inner))
     return stages if stages is None or isinstance(stages, int) else list(stages)
 
 

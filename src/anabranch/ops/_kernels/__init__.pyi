@@ -123,6 +123,7 @@ from .normalization import (
     group_norm as group_norm,
     layer_norm as layer_norm,
     rms_norm as rms_norm,
+    spectral_normalize as spectral_normalize,
     standardize as standardize,
     unit_norm as unit_norm,
 )

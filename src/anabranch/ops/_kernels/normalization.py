@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from anabranch.graph import Weight
 from anabranch.ops._types import Tensor
 from anabranch.runtime.state import precision
-from anabranch.runtime.weights import gets_gradient, native
+from anabranch.runtime.weights import gets_gradient, native, uncast
 
 P = ParamSpec("P")
 
@@ -192,3 +192,25 @@ def standardize(x: Tensor, mean: Weight, variance: Weight, shape: tuple[int, ...
     centre = native(mean).reshape(shape)
     scale = native(variance).reshape(shape).sqrt().clamp(min=epsilon)
     return centre + x * scale if invert else (x - centre) / scale
+
+
+def spectral_normalize(kernel: Weight, vector: Weight, iterations: int) -> None:
+    """Divide a kernel (…, C) by its greatest singular value, found by steps of the power method from ``vector`` (1, C).
+
+    The vector moves with it. A kernel of zeros stays, and so does the vector then. Computed in at least 32 bits.
+    """
+    wide = torch.promote_types(getattr(torch, kernel.dtype), torch.float32)
+    before, start = uncast(kernel).detach().to(wide), uncast(vector).detach().to(wide)
+    matrix = before.reshape(-1, kernel.shape[-1])
+    u = start
+    for _ in range(iterations):
+        v = _to_unit(u @ matrix.T)
+        u = _to_unit(v @ matrix)
+    zero = (matrix == 0).all()
+    vector.assign(torch.where(zero, start, u))
+    kernel.assign(torch.where(zero, before, before / (v @ matrix @ u.T)))
+
+
+def _to_unit(row: Tensor) -> Tensor:
+    """Return a row divided by its length, which counts as at least 1e-7."""
+    return row / row.square().sum().sqrt().clamp(min=1e-7)

@@ -1,0 +1,40 @@
+"""For errors alone: what a layer lacks that people coming from Keras or torch ask it for, and names that are taken."""
+
+from __future__ import annotations
+
+from anabranch._errors import MissingAttributeError
+
+_STATELESS = "torch.func.functional_call(Sequential([layer]).to_torch(), values, args), which lets gradients reach the values"
+_QUANTIZED = "Sequential([layer]).to_torch(), and torch.ao of the module"
+_MODULE = "module = Sequential([layer]).to_torch(), which shares the weights; module"
+ABSENT = {
+    "stateless_call": _STATELESS,
+    "symbolic_call": "layer(x) of a symbolic x",
+    "rematerialized_call": "torch.utils.checkpoint in a layer of your own",
+    "torch_params": "layer.parameters()",
+    **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_mode"), _QUANTIZED),
+    **{
+        name: f"{_MODULE}.{name}"
+        for name in (
+            "forward", "apply", "get_submodule", "get_parameter", "get_buffer", "register_forward_hook",
+            "register_forward_pre_hook", "register_full_backward_hook", "to_empty", "share_memory",
+        )
+    },
+    "register_buffer": "self.add_weight(…, trainable=False)",
+    "register_parameter": "self.add_weight(…), or an attribute that is a torch.nn.Parameter",
+    **dict.fromkeys(("register_module", "add_module"), "an attribute that is the module"),
+}  # fmt: skip
+"""The names, and what does the same."""
+
+
+def missing(kind: type, name: str) -> MissingAttributeError:
+    """Return the error for a name that a class of layers lacks."""
+    return MissingAttributeError(f"{kind.__name__} has no {name!r}.", repair=ABSENT[name])
+
+
+def reserved(kind: type, name: str) -> MissingAttributeError:
+    """Return the error for an attribute of a user's class that would replace one of the library's own."""
+    return MissingAttributeError(
+        f"{name!r} is an attribute of the library's own, which every layer has: {kind.__name__} cannot set it.",
+        repair=f"another name: self.own_{name.lstrip('_')} = …",
+    )
