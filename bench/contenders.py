@@ -27,6 +27,7 @@ def _keras(backend: str, devices: tuple[str, ...] = ("cpu",)) -> Contender:
 
 
 _IMAGES = ("toy_resnet", "resnet20", "resnet50")
+_NOT_RECURRENT = (*_IMAGES, "two_tower", "mlp250")
 _BOTH = ("cpu", "cuda")
 _KEPT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
 
@@ -43,8 +44,10 @@ CONTENDERS = {
         "torch", "torch_loop", "compile", ("torch",), ("train", "infer", "start"), {"TORCHINDUCTOR_FREEZING": "1"}, _BOTH
     ),
     "lightning": Contender("other", "lightning_loop", "", ("lightning",), ("train", "start"), devices=_BOTH),
-    "pytorch-symbolic": Contender("other", "torch_loop", "symbolic", ("pytorch_symbolic",), ALL, devices=_BOTH),
-    "flax": Contender("other", "jax_loop", "", ("flax", "optax"), ("train", "infer", "start")),
+    "pytorch-symbolic": Contender(
+        "other", "torch_loop", "symbolic", ("pytorch_symbolic",), ALL, devices=_BOTH, nets=_NOT_RECURRENT
+    ),
+    "flax": Contender("other", "jax_loop", "", ("flax", "optax"), ("train", "infer", "start"), nets=_NOT_RECURRENT),
     "onnxruntime": Contender("other", "runtimes", "onnxruntime", ("onnxruntime", "onnxscript", "torch"), ("infer",)),
     "openvino": Contender("other", "runtimes", "openvino", ("openvino", "torch"), ("infer",)),
     "convolutions alone": Contender("floor", "floor", "", ("torch",), ("train",), _KEPT, _BOTH, ("toy_resnet",)),

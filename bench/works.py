@@ -20,6 +20,7 @@ class Net:
     rate: float
     loss: str = "classes"  # cross-entropy of logits over classes, or "pairs": binary cross-entropy of one logit
     images: int = 0  # side of the square images; 0: no images
+    words: tuple[int, ...] = ()  # how many words each input has
     classes: int = 10
 
 
@@ -27,7 +28,8 @@ NETS = {
     "toy_resnet": Net("toy ResNet", "images", 64, "rmsprop", 1e-3, images=32),
     "resnet20": Net("ResNet-20", "images", 128, "sgd", 0.01, images=32),
     "resnet50": Net("ResNet-50", "images", 16, "sgd", 0.01, images=224, classes=1000),
-    "two_tower": Net("two towers", "pairs", 256, "adam", 1e-3, loss="pairs"),
+    "two_tower": Net("two towers", "pairs", 256, "adam", 1e-3, loss="pairs", words=(16, 64)),
+    "lstm": Net("LSTM over 80 words", "texts", 32, "adam", 1e-3, loss="pairs", words=(80,)),
     "mlp250": Net("MLP of 250 layers", "rows", 32, "adam", 1e-4),
 }
 
@@ -37,8 +39,8 @@ def data(name: str, count: int) -> tuple[list[np.ndarray], np.ndarray]:
     import numpy as np
 
     rng, net = np.random.default_rng(0), NETS[name]
-    if name == "two_tower":
-        words = [rng.integers(0, 10_000, (count, length), "int32") for length in (16, 64)]
+    if net.words:
+        words = [rng.integers(0, 10_000, (count, length), "int32") for length in net.words]
         return words, rng.integers(0, 2, (count, 1)).astype("float32")
     shape = (count, net.images, net.images, 3) if net.images else (count, 64)
     return [rng.random(shape, "float32")], rng.integers(0, net.classes, count)
@@ -83,11 +85,13 @@ WORKS = {
     "resnet20-train": _train("resnet20", 2_560, 256),
     "resnet50-train": _train("resnet50", 64, 16, fresh=True),
     "two-tower-train": _train("two_tower", 51_200, 2_560),
+    "lstm-train": _train("lstm", 1_600, 160),
     "mlp-train": _train("mlp250", 3_200, 320),
     "toy-infer": _infer("toy_resnet", 50, {64: (2_560, 256), 256: (2_560, 512)}),
     "resnet20-infer": _infer("resnet20", 50, {64: (2_560, 256), 256: (2_560, 512)}),
     "resnet50-infer": _infer("resnet50", 10, {16: (32, 16), 32: (64, 32)}),
     "two-tower-infer": _infer("two_tower", 50, {64: (25_600, 1_280), 256: (51_200, 2_560)}),
+    "lstm-infer": _infer("lstm", 50, {64: (1_920, 192), 256: (2_560, 512)}),
     "mlp-infer": _infer("mlp250", 50, {64: (6_400, 640), 256: (12_800, 2_560)}),
     "start": Work(
         "cold start, toy ResNet", "start", "s", "toy_resnet", {"table": Case(1, 64, 1), "first step": Case(64, 64, 64)}

@@ -87,4 +87,12 @@ def mlp250(keras: Any) -> Any:
     return keras.Model(inputs, layers.Dense(10)(x), name="mlp250")
 
 
-NETS = {net.__name__: net for net in (toy_resnet, resnet20, resnet50, two_tower, mlp250)}
+def lstm(keras: Any) -> Any:
+    """Build a classifier of texts: words embedded, an LSTM, one logit."""
+    layers = keras.layers
+    inputs = keras.Input((80,), dtype="int32")
+    x = layers.LSTM(128)(layers.Embedding(10_000, 128)(inputs))
+    return keras.Model(inputs, layers.Dense(1)(x), name="lstm")
+
+
+NETS = {net.__name__: net for net in (toy_resnet, resnet20, resnet50, two_tower, mlp250, lstm)}

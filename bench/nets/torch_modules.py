@@ -106,7 +106,24 @@ def mlp250() -> nn.Sequential:
     return nn.Sequential(*steps, nn.Linear(64, 10))
 
 
-NETS = {"toy_resnet": ToyResNet, "resnet20": resnet20, "resnet50": resnet50, "two_tower": TwoTower, "mlp250": mlp250}
+class TextLSTM(nn.Module):
+    """A classifier of texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.lstm = nn.Embedding(10_000, 128), nn.LSTM(128, 128, batch_first=True)
+        nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)  # one bias, as in Keras
+        self.dense = nn.Linear(128, 1)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Return a logit for each text, B 1."""
+        return self.dense(self.lstm(self.embedding(words))[0][:, -1])
+
+
+NETS = {
+    "toy_resnet": ToyResNet, "resnet20": resnet20, "resnet50": resnet50, "two_tower": TwoTower, "mlp250": mlp250,
+    "lstm": TextLSTM,
+}  # fmt: skip
 
 
 def convolutions_of(module: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, torch.Size]]:

@@ -61,7 +61,7 @@ def tensors_of(name: str, count: int, variant: str, device: str) -> tuple[list[T
 
 def size(module: nn.Module) -> int:
     """Return how many numbers are trained."""
-    return sum(weight.numel() for weight in module.parameters())
+    return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
 
 
 def finish(device: str) -> None:
