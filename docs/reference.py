@@ -41,7 +41,10 @@ def rooms() -> Iterator[tuple[str, ModuleType]]:
 
 def own(module: ModuleType) -> bool:
     """Tell whether a module inside a room is one of Keras's namespaces, which say what is public in them."""
-    return module.__name__ in {"anabranch.optimizers.schedules"} or module.__name__.startswith("anabranch.datasets.")
+    return module.__name__ in {
+        "anabranch.optimizers.schedules",
+        "anabranch.utils.bounding_boxes",
+    } or module.__name__.startswith("anabranch.datasets.")
 
 
 def public(module: ModuleType) -> dict[str, Any]:

@@ -45,7 +45,7 @@ MODULES = (
     "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
     "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
     "regularizers", "constraints", "activations", "random", "config", "utils", "edit", "insight",
-    "preprocessing.image",
+    "preprocessing.image", "utils.bounding_boxes",
 )  # fmt: skip
 LEFT_OUT = {
     "layers.Layer": "the base class: its methods are called",

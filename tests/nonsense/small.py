@@ -64,6 +64,28 @@ def _picture() -> str:
     return "p.png"
 
 
+def _boxes() -> Iterator[Target]:
+    boxes = np.array([[1.0, 2.0, 5.0, 7.0], [3.0, 1.0, 8.0, 9.0]], "float32")
+    of_pair = {"boxes1": boxes, "boxes2": boxes, "bounding_box_format": "xyxy"}
+    from_anchors = {"anchor_format": "xyxy", "box_format": "xyxy"}
+    right: dict[str, dict[str, Any]] = {
+        "affine_transform": {
+            "boxes": boxes, "angle": 9.0, "translate_x": 0.1, "translate_y": 0.1, "scale": 1.0, "shear_x": 1.0, "shear_y": 1.0,
+            "height": 9, "width": 9,
+        },
+        "clip_to_image_size": {"bounding_boxes": {"boxes": boxes}, "height": 6, "width": 6},
+        "compute_ciou": of_pair,
+        "compute_iou": of_pair,
+        "convert_format": {"boxes": boxes, "source": "xyxy", "target": "xywh"},
+        "crop": {"boxes": boxes, "top": 1, "left": 1, "height": 5, "width": 5},
+        "decode_deltas_to_boxes": {"anchors": boxes, "boxes_delta": boxes, **from_anchors},
+        "encode_box_to_deltas": {"anchors": boxes, "boxes": boxes, **from_anchors},
+        "pad": {"boxes": boxes, "top": 1, "left": 1},
+    }  # fmt: skip
+    for name, given in right.items():
+        yield function(f"utils.bounding_boxes.{name}", getattr(tools.bounding_boxes, name), lambda given=given: dict(given))
+
+
 def utils() -> Iterator[Target]:
     """Yield helpers."""
     huber = tools.serialize_keras_object(ab.losses.Huber())
@@ -109,6 +131,8 @@ def utils() -> Iterator[Target]:
         yield function(
             f"utils.{name}", getattr(tools, name), given, use=uses.get(name), alone="seed" in name or "regist" in name
         )
+
+    yield from _boxes()
 
     def fed(source: Any) -> None:
         made(ab).fit(source, verbose=0)

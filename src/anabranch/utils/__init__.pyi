@@ -1,3 +1,4 @@
+from . import bounding_boxes as bounding_boxes
 from .arrays import normalize as normalize, to_categorical as to_categorical
 from .batches import (
     PyDataset as PyDataset,

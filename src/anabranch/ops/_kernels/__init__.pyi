@@ -44,10 +44,12 @@ from .attention import (
     within as within,
 )
 from .boxes import (
+    around as around,
     boxes_chosen as boxes_chosen,
     boxes_from as boxes_from,
     clipped as clipped,
     converted as converted,
+    corners_of as corners_of,
     labels_of_any as labels_of_any,
     mirrored_boxes as mirrored_boxes,
     moved as moved,
