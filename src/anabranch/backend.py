@@ -66,6 +66,7 @@ def get_uid(prefix: str = "") -> int:
     return _uids[prefix]
 
 
+@checked
 def is_keras_tensor(x: object) -> bool:
     """Return whether a value is a symbolic tensor.
 

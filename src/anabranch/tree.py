@@ -30,6 +30,7 @@ class MAP_TO_NONE:  # noqa: N801 - Keras's name
     """
 
 
+@checked
 def is_nested(structure: Nest) -> bool:
     """Return whether a value is a list, tuple, dict or deque.
 
