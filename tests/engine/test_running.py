@@ -339,3 +339,24 @@ def test_a_sum_of_unknown_sizes_may_stretch_one_of_them() -> None:
     inputs = ab.Input((None,))
     model = ab.Model(inputs, inputs[:, :1] ** 2 + inputs[:, :2])
     assert model.predict(np.full((3, 6), 2, "float32"), verbose=0).tolist() == [[6.0, 6.0]] * 3
+
+
+def test_weights_that_a_call_read_before_it_could_not_be_traced_are_read_later() -> None:
+    """The layer is one module from then on; the layer inside, which is called on its own too, has a place beside that."""
+
+    class Branching(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = layers.Dense(3)
+
+        def call(self, x: Any) -> Any:
+            x = self.inner(x)
+            return x * 2 if float(x.detach().mean()) > 1e9 else x
+
+    block, x = Branching(), ab.Input((3,))
+    model = ab.Model(x, block.inner(block(x)))
+    kernel = block.inner.get_weights()[0]
+    values = np.arange(6, dtype="float32").reshape(2, 3)
+    np.testing.assert_allclose(model.predict(values, verbose=0), values @ kernel @ kernel, rtol=1e-5)
+    model.compile("sgd", "mse")
+    assert np.isfinite(model.fit(values, values, verbose=0).history["loss"]).all()

@@ -184,7 +184,9 @@ class Tracer(GraphAppendingTracer):
         return self._constants[id(value)][1]
 
     def submodule(self, target: str, module: torch.nn.Module, args: Sequence[object], kwargs: dict[str, Any]) -> Proxy:
-        """Record the call of a module that stays whole."""
+        """Record the call of a module that stays whole; it goes beside what its place holds, such as weights that were read."""
+        while _module_at(self.root, target) not in (None, module):
+            target += "_"
         attach(self.root, target, module)
         return self.create_proxy("call_module", target, tuple(args), kwargs)
 
@@ -391,6 +393,14 @@ def _forget_unused(graph: torch.fx.Graph, masks: list[torch.fx.Node]) -> None:
             before = node.all_input_nodes
             graph.erase_node(node)
             stack.extend(before)
+
+
+def _module_at(root: torch.nn.Module, target: str) -> torch.nn.Module | None:
+    """Return the module at a dotted path, None where there is none."""
+    found: torch.nn.Module | None = root
+    for name in target.split("."):
+        found = None if found is None else found._modules.get(name)
+    return found
 
 
 def attach(root: torch.nn.Module, target: str, value: object) -> None:
