@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("drawer_runner")
+pytest.register_assert_rewrite("guides_runner", "drawer_runner")
 import drawer_runner  # noqa: E402 - rewritten first, so that its assertions show both runs
 
 
