@@ -10,11 +10,12 @@ from anabranch import activations, layers
 from anabranch.graph import Spec
 from anabranch.graph.records import item_bytes
 from anabranch.graph.shapes import normalise_axis, same_padding
-from anabranch.insight.costs.work import RULES, Call, Stage, elements, nbytes, rule
+from anabranch.insight.costs.work import RULES, Call, Stage, elements, nbytes, rule, stages_of
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
 from anabranch.layers.adaptive_pooling import AdaptivePooling
-from anabranch.layers.images.base import RandomImages
+from anabranch.layers.images.base import ImageLayer, RandomImages
 from anabranch.layers.recurrent.cells import Cell
+from anabranch.layers.tables.vocabulary import IndexLookup
 
 INDEX = 8  # bytes of a position, which max pooling saves
 
@@ -158,6 +159,52 @@ def noise(call: Call) -> list[Stage]:
     return [Stage(0, call.elements, call.size, "", training=True)]
 
 
+@rule(ImageLayer, layers.CategoryEncoding, layers.Discretization, IndexLookup)
+def computed(call: Call) -> list[Stage]:
+    """Compute other values, a few operations each."""
+    return [Stage(0, 4 * call.elements, call.size, "")]
+
+
+@rule(layers.CenterCrop, layers.RandomCrop)
+def cropped(call: Call) -> list[Stage]:
+    """Copy a part."""
+    return [Stage(0, 0, call.size, "")]
+
+
+@rule(layers.Resizing)
+def resize(call: Call) -> list[Stage] | None:
+    """Weigh the neighbors; Lanczos's windows are products of matrices, along the width first."""
+    layer = call.operation
+    if "lanczos" not in layer.interpolation:
+        return [Stage(0, call.elements * (layer.interpolation != "nearest"), call.size, "")]
+    if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
+        return None
+    given = elements(call.inputs[0])
+    between = given // spatial_sizes(layer, call.inputs[0].shape)[1] * layer.width
+    return [Stage(given * layer.width + between * layer.height, 0, call.size, "")]
+
+
+@rule(layers.Pipeline)
+def pipeline(call: Call) -> list[Stage] | None:
+    """What its layers cost, one after the other."""
+    given, stages = call.inputs[0], []
+    for layer in call.operation.layers:
+        made = layer.compute_output_spec(layers.Input(batch_shape=given.shape, dtype=given.dtype))
+        found = cost_of(call._replace(operation=layer, inputs=[given], outputs=[made]))
+        if found is None:
+            return None
+        stages += found
+        given = made
+    return stages
+
+
+def cost_of(call: Call) -> list[Stage] | None:
+    """Return the stages of the call of a layer inside another, None where it has no rule."""
+    known = next((RULES[kind] for kind in type(call.operation).__mro__ if kind in RULES), None)
+    found = stages_of(known, call)
+    return None if found is None else list(found)
+
+
 @rule(RandomImages)
 def augment(call: Call) -> list[Stage]:
     """Draw other images, in training."""
@@ -190,22 +237,20 @@ def bidirectional(call: Call) -> list[Stage] | None:
 
 
 @rule(layers.TimeDistributed)
-def time_distributed(call: Call) -> int | list[Stage] | None:
+def time_distributed(call: Call) -> list[Stage] | None:
     """What the layer costs on all steps as one batch."""
 
     def folded(spec: Spec) -> Spec:
         return Spec(((spec.shape[0] or 0) * (spec.shape[1] or 0), *spec.shape[2:]), spec.dtype)
 
-    return of_layer_inside(call._replace(inputs=list(map(folded, call.inputs)), outputs=list(map(folded, call.outputs))))
+    inputs, outputs = list(map(folded, call.inputs)), list(map(folded, call.outputs))
+    return of_layer_inside(call._replace(inputs=inputs, outputs=outputs))
 
 
 @rule(layers.SpectralNormalization)
-def of_layer_inside(call: Call) -> int | list[Stage] | None:
-    """What the layer inside costs; None where its kind has no rule."""
-    inner = call.operation.layer
-    known = next((RULES[kind] for kind in type(inner).__mro__ if kind in RULES), None)
-    stages = None if known is None else known(call._replace(operation=inner))
-    return stages if stages is None or isinstance(stages, int) else list(stages)
+def of_layer_inside(call: Call) -> list[Stage] | None:
+    """What the layer inside costs."""
+    return cost_of(call._replace(operation=call.operation.layer))
 
 
 @rule(Cell, layers.StackedRNNCells)
