@@ -37,6 +37,7 @@ OTHERS = {"optimizer", "lossscaleoptimizer", "torchoptimizer", "multioptimizer",
 
 COUNTED |= {"SimpleRNN", "GRU", "LSTM", "RNN", "SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells"}
 COUNTED |= {"Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "SpectralNormalization", "Resizing"}
+COUNTED |= {"STFTSpectrogram", "MelSpectrogram"}
 
 
 def drawn(model: Any, batch: int) -> list[torch.Tensor]:

@@ -30,6 +30,8 @@ OTHER_VALUES = {
     **{(kind, "layer"): "a Dense inside, see OWN_KEYS" for kind in ("TimeDistributed", "SpectralNormalization")},
     ("RandomContrast", "factor"): "Keras writes the range that one number means, and reads it as another",
     ("Pipeline", "layers"): "Keras writes the shapes that layers were built for",
+    ("RandomShear", "x_factor"): "Keras writes a range that it refuses to read",
+    ("RandomShear", "y_factor"): "Keras writes a range that it refuses to read",
     ("RandomCrop", "seed"): "Keras draws a seed where none was given",
     **{(f"SpatialDropout{rank}D", "dtype"): "Keras writes a name here, a policy elsewhere" for rank in (1, 2, 3)},
 }
@@ -65,7 +67,10 @@ def test_config_is_json_and_comes_back(case: Case) -> None:
 def test_config_equals_keras_and_keras_config_is_read(keras: Any, case: Case) -> None:
     if not hasattr(keras.layers, case.make) or "broadcast" in case.config:
         pytest.skip("not Keras's")
-    theirs = (case.keras_make or (lambda: getattr(keras.layers, case.make)(**case.config)))()
+    try:
+        theirs = (case.keras_make or (lambda: getattr(keras.layers, case.make)(**case.config)))()
+    except ImportError as error:  # of TensorFlow
+        pytest.skip(f"Keras does without this layer here: {error}")
     wanted, found = plain(theirs.get_config()), make(case).get_config()
     assert set(wanted) - set(found) == set()
     assert set(found) - set(wanted) <= set(OWN_KEYS)

@@ -184,6 +184,27 @@ def resize(call: Call) -> list[Stage] | None:
     return [Stage(given * layer.width + between * layer.height, 0, call.size, "")]
 
 
+@rule(layers.STFTSpectrogram)
+def spectrogram(call: Call) -> list[Stage]:
+    """Each frame times the kernels, as a convolution; then what the mode makes of both parts."""
+    found = [kernel for kernel in (call.operation.real_kernel, call.operation.imag_kernel) if kernel is not None]
+    frames = call.elements // (2 if call.operation.mode == "stft" else 1) * len(found)
+    macs = frames * found[0].shape[0]
+    return [Stage(macs, 0, len(found) * call.size, weights=True), Stage(0, 3 * call.elements, call.size, "both")]
+
+
+@rule(layers.MelSpectrogram)
+def mel_spectrogram(call: Call) -> list[Stage]:
+    """Fourier transforms of all frames, then sums in bands: (frames, bins) · (bins, bands)."""
+    layer = call.operation
+    frames, bins = call.elements // layer.num_mel_bins, layer.fft_length // 2 + 1
+    transforms = frames * 5 * layer.fft_length * max(1, math.ceil(math.log2(layer.fft_length)))
+    return [
+        Stage(0, transforms, 2 * frames * bins * item_bytes("float32")),
+        Stage(call.elements * bins, 3 * call.elements, call.size, "both"),
+    ]
+
+
 @rule(layers.Pipeline)
 def pipeline(call: Call) -> list[Stage] | None:
     """What its layers cost, one after the other."""

@@ -182,7 +182,7 @@ class RandomPosterization(RandomImages):
 
     factor: settings.RangeFactorField = fields.field(
         convert=settings.within(1, 8),
-        plain=fields.listed,
+        plain=settings.whole,
         doc="how many bits: (low, high), high excluded, or a number for (1, number).",
     )
     value_range: settings.RangeField = fields.field(

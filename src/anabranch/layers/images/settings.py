@@ -62,6 +62,17 @@ def bounded_range(value: object, owner: object, name: str, least: float, most: f
     return low + 0.0, high + 0.0  # never -0.0, which is another text in a config
 
 
+def written(value: Range) -> float | list[float]:
+    """Return a range as Keras reads it: of one around 0 the number that means it, as Keras refuses what is below 0."""
+    low, high = value
+    return high if low == -high else [low, high]
+
+
+def whole(value: Range) -> list[float]:
+    """Return a range of counts, which Keras draws between integers."""
+    return [int(each) if each == int(each) else each for each in value]
+
+
 def within(least: float, most: float) -> Callable[[object, object, str], Range]:
     """Return what reads a range within bounds."""
     return lambda value, owner, name: bounded_range(value, owner, name, least, most)

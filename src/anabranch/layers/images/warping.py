@@ -232,10 +232,10 @@ class RandomShear(Warp):
     field_order = ("x_factor", "y_factor", "interpolation", "fill_mode", "fill_value", "data_format", "seed")
 
     x_factor: settings.RangeFactorField = fields.field(
-        default=0.0, convert=_sheared, plain=fields.listed, doc="pixels to the side for each row: (low, high), or ±factor."
+        default=0.0, convert=_sheared, plain=settings.written, doc="pixels to the side for each row: (low, high), or ±factor."
     )
     y_factor: settings.RangeFactorField = fields.field(
-        default=0.0, convert=_sheared, plain=fields.listed, doc="pixels down for each column: (low, high), or ±factor."
+        default=0.0, convert=_sheared, plain=settings.written, doc="pixels down for each column: (low, high), or ±factor."
     )
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:

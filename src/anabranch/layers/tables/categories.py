@@ -102,6 +102,17 @@ class Discretization(FieldLayer):
     summary: Summary | None = state(init=False)  # values in ascending order (first row) and how many each counts for
     _learned: bool = state(init=False)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings, as Keras writes and reads them: the dtype by its name, and not whether the layer trains.
+
+        Example:
+            >>> Discretization(num_bins=2).get_config()["dtype"]
+            'float32'
+        """
+        config = super().get_config() | {"dtype": self.dtype_policy.name}
+        del config["trainable"]
+        return config
+
     def _check(self) -> None:
         given = f"bin_boundaries={self.bin_boundaries!r}, num_bins={self.num_bins!r}"
         if (self.bin_boundaries is None) == (self.num_bins is None) and not self._learned:
