@@ -17,6 +17,8 @@ import pytest
 
 import anabranch
 
+pytest.register_assert_rewrite("guides_runner", "drawer_runner")  # so that their assertions show what both libraries gave
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="write the golden files anew instead of comparing with them")

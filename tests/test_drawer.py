@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import drawer_runner
 import pytest
-
-pytest.register_assert_rewrite("guides_runner", "drawer_runner")
-import drawer_runner  # noqa: E402 - rewritten first, so that its assertions show both runs
 
 
 def test_the_drawer_is_full() -> None:

@@ -7,13 +7,11 @@ import subprocess
 import sys
 from typing import Any
 
+import guides_runner
 import numpy as np
 import pytest
 
 import anabranch as ab
-
-pytest.register_assert_rewrite("guides_runner")
-import guides_runner  # noqa: E402 - rewritten first, so that its assertions show both tables
 
 GUIDES = sorted(path.stem for path in guides_runner.FOLDER.glob("*.py") if path.stem != "sections")
 SECTIONS = [(guide, section) for guide in GUIDES for section in guides_runner.sections(guide)]

@@ -70,7 +70,7 @@ class IoU(Metric):
         if true.numel() != pred.numel():
             raise ShapeError(
                 f"{self.name} compares each label with a prediction.", expected="as many labels as predictions",
-                got=f"y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}",
+                got=f"y_true {tuple(true.shape)}, y_pred {tuple(pred.shape)}",
             )  # fmt: skip
         weight = torch.ones_like(true, dtype=self.total_cm.dtype)
         if sample_weight is not None:

@@ -138,7 +138,8 @@ class Model(Views, Stored):
     @property
     def running_graph(self) -> Graph | None:
         """What runs and trains: the graph behind ``host_part``; of a model with its own ``call``, one node, once data came."""
-        graph, part = self.graph, self.host_part
+        graph = self.graph
+        part = self._host_part if graph is self._host_part_of else self.host_part
         return self._implicit if graph is None else graph if part is None else part.rest
 
     @property

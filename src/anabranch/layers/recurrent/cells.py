@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from anabranch import _tree, runtime
-from anabranch._errors import ShapeError
+from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Spec, Weight
 from anabranch.layers import fields
 from anabranch.layers.recurrent.running import Run, Running
@@ -130,8 +130,13 @@ class Cell(Settings, Running):
         output, found = self.step(self.project(inputs, noise.inputs), given, noise.states)
         return output, found if _tree.is_nest(states) else found[0]
 
-    def compute_output_spec(self, inputs: Tensor, states: _tree.Nest, training: bool | None = None) -> _tree.Nest:
+    def compute_output_spec(self, inputs: Tensor, states: _tree.Nest = None, training: bool | None = None) -> _tree.Nest:
         """Return the specs of the output and of the states."""
+        if states is None:
+            raise ArgumentError(
+                "A cell computes one step, from the states of the step before.", expected="cell(inputs, states)",
+                got="no states", repair="layers.RNN(cell)(sequences) begins with zeros and takes all steps",
+            )  # fmt: skip
         batch = inputs.shape[0]
         specs = self.state_specs(batch, self.compute_dtype)
         return self.output_spec(batch, self.compute_dtype), specs if _tree.is_nest(states) else specs[0]
