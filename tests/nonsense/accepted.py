@@ -37,6 +37,7 @@ RULES = (
         r"(ops|activations|symbolic operator|optimizers\.schedules).*",
         NUMBERS,
     ),
+    Rule("any number is an initial value", r"Variable\(initializer\)", NUMBERS),
     Rule("a float, which 2**70 is too", r".*", ("2**70", "1.5")),
     Rule("a limit or an amount may be infinite", r"(ops|activations|random|optimizers\.schedules|losses|metrics).*", ("inf",)),
     Rule("axes, shifts, offsets and seeds count from the end or may be below 0", r".*", ("-1",)),
