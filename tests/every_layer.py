@@ -531,7 +531,7 @@ TABLES: list[Case] = [
         dtype="int64", oracle=False, reason=_TENSORFLOW, other_dtypes=False,
     ),
     *(
-        Case(name, name, config, [], oracle=False, reason=_TENSORFLOW)
+        Case(name, name, config, [], dtype="string", oracle=False, reason=_TENSORFLOW)
         for name, config in (
             ("StringLookup", {"vocabulary": ["a", "b"]}), ("Hashing", {"num_bins": 3}), ("HashedCrossing", {"num_bins": 3}),
             ("TextVectorization", {"vocabulary": ["a", "b"], "ngrams": 2}),

@@ -113,6 +113,20 @@ def test_every_layer_computes_in_fewer_bits_near_float32(case: Case, policy: str
             assert float((a.float() - b).abs().max()) <= 24 * EPSILON[kind] * scale
 
 
+@pytest.mark.parametrize("policy", MIXED)
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.dtype == "string"])
+def test_layers_of_strings_find_the_same_in_fewer_bits(case: Case, policy: str) -> None:
+    words = np.array([["a"], ["b"], ["c"]])
+    given = (words, words) if case.make == "HashedCrossing" else words
+    mode = "multi_hot" if case.make == "TextVectorization" else "one_hot"  # numbers of bins and words are integers in any case
+    expected, found = (
+        getattr(layers, case.make)(dtype=kind, output_mode=mode, **case.config)(given) for kind in ("float32", policy)
+    )
+    assert found.dtype == getattr(torch, ab.DTypePolicy(policy).compute_dtype)
+    assert torch.equal(found.float(), expected)
+    assert expected.any()
+
+
 WITH_KERAS = [
     ("Dense", {"units": 4, "activation": "gelu"}, (6,)),
     ("Conv2D", {"filters": 3, "kernel_size": 3, "padding": "same"}, (7, 7, 2)),

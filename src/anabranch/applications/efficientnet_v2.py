@@ -151,7 +151,7 @@ EfficientNetV2B2 = _network(
     "b2", 260, 1.1, 1.2, 10_178_374, "424e49f28180edbde1e94797771950a7", "1dfe2e7a5d45b6632553a8961ea609eb"
 )  # fmt: skip
 EfficientNetV2B3 = _network(
-    "b3", 300, 1.2, 1.4, 14_486_374, "1f1fc43bd98a6e4fd8fdfd551e02c7a0", "f6abf7b5849ac99a89b50dd3fd532856"
+    "b3", 300, 1.2, 1.4, 14_467_622, "1f1fc43bd98a6e4fd8fdfd551e02c7a0", "f6abf7b5849ac99a89b50dd3fd532856"
 )  # fmt: skip
 EfficientNetV2S = _network(
     "s", 384, 1.0, 1.0, 21_612_360, "e1d88a8495beba45748fedd0cecbe016", "af0682fb74e8c54910f2d4393339c070"

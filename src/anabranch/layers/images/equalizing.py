@@ -81,6 +81,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
         """Equalize."""
         rows, columns = self.tile_grid_size
-        found = kernels.rescaled(images, self.value_range, (0, 255))
+        wide = kernels.wide(images, self.compute_dtype)  # in 16 bits, levels would be off by one
+        found = kernels.rescaled(wide, self.value_range, (0, 255))
         found = kernels.equalized_by_tiles(found, (rows, columns), self.clip_limit, runtime.sizes(images, 4))
         return kernels.as_dtype_of(kernels.rescaled(found, (0, 255), self.value_range), images)

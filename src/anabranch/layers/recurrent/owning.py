@@ -60,8 +60,11 @@ class Owning(RNN):
     cell: Any = None  # no setting
 
     def __init_subclass__(cls, **kwargs: object) -> None:
+        adds = any(isinstance(each, fields.Field) for each in cls.__dict__.values())
         for name, each in cls.cell_class.fields.items():
             setattr(cls, name, OfCell.like(cls, each))
+        if not adds and "field_order" not in cls.__dict__:  # the cell's settings are no new ones: they stay where they were
+            cls.field_order = tuple(name for name in cls.field_order if isinstance(getattr(cls, name, None), fields.Field))
         super().__init_subclass__(**kwargs)
 
     def _check(self) -> None:
