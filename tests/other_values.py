@@ -138,7 +138,7 @@ TRAINING: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 DATA: dict[str, tuple[Any, ...]] = {
     "value": (0.4,), "gain": (3.0,), "minval": (-0.9,), "maxval": (0.9,), "distribution": ("uniform",),
-    "input_axes": ((0,), (1,)), "output_axes": ((0,), (0, 1)), "min_value": (With(2.0, {"max_value": 3.0}),),
+    "input_axes": ((0,), (1,)), "output_axes": ((0,), (0, 1)), "min_value": (With(2.0, {"max_value": 3.0}),), "side": ("imag",),
 }  # fmt: skip
 SIGNALS: dict[str, tuple[Any, ...]] = {
     "frame_length": (6,), "frame_step": (2,), "fft_length": (32,), "window": ("hamming",),
@@ -197,6 +197,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
     ("RMSprop", "momentum"): (0.9,),
     ("GroupNormalization", "groups"): (1,),
     ("MinMaxNorm", "rate"): (0.5,),
+    ("STFT", "scaling"): (With("spectrum", {"window": "boxcar"}),),
     **{(kind, "axis"): (1,) for kind in ("MinMaxNorm", "UnitNorm")},
     **{(kind, "axis"): (With(1, {"sparse_y_pred": False}), 1) for kind in ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU")},
     ("MaxNorm", "axis"): (With(1, {"max_value": 0.5}),),

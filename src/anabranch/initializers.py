@@ -385,8 +385,8 @@ class STFT(Initializer):
     """Set a kernel (T, 1, n) to the cosines or sines of the first n frequencies, so that a convolution transforms frames.
 
     Example:
-        >>> STFT("real", None)((4, 1, 3))[:, 0, 1].round(6).tolist()
-        [1.0, 0.0, -1.0, 0.0]
+        >>> STFT("real", None)((4, 1, 3))[:, 0, 2].round(6).tolist()
+        [1.0, -1.0, 1.0, -1.0]
     """
 
     side: Field[str, str] = choice("real", "imag", default="real", doc="'real' gives cosines, 'imag' sines.")

@@ -69,7 +69,7 @@ def both(case: Op, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("batch", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize("dtype", [None, *DTYPES])
+@pytest.mark.parametrize("dtype", [None, *(dtype for dtype in DTYPES if "complex" not in dtype)])  # those that rules know
 def test_rules_say_what_running_says(dtype: str | None, batch: bool) -> None:
     wrong = []
     for case in STATED:
@@ -87,6 +87,7 @@ UNKNOWN_AXES: dict[str, Callable[[int, int], bool]] = {  # which axes of which a
 NOT_REPORTED = {  # case: what it needs to know
     "squeeze": "which axes have size 1",
     "unstack": "how many parts there are",
+    "image.perspective_transform": "that there are four points, as Keras does",
     "sparse_categorical_crossentropy logits": "whether the target's last axis has size 1",
 }
 
@@ -120,7 +121,7 @@ def test_unknown_sizes_beside_known_ones(unknown: str) -> None:
 
 def test_every_rule_answers() -> None:
     answered = set()
-    for case in STATED:
+    for case in (case for case in CASES if facts_of(operator.attrgetter(case.name)(ops)).spec):
         if stated(case, *given(case, "float32" if case.name != "where" else None, False)) is not None:
             answered.add(operator.attrgetter(case.name)(ops))
     assert answered == {getattr(ops, name) for name in dir(ops) if facts_of(getattr(ops, name)).spec}
@@ -184,4 +185,5 @@ def test_several_tensors(name: str) -> None:
 def test_what_no_rule_knows_is_run() -> None:
     assert stated(Op("relu"), (Input((4,)), 3), {}) is None
     assert stated(Op("relu"), (np.ones(3),), {}) is None
+    assert stated(Op("exp"), (ops.cast(Input((4,)), "complex64"),), {}) is None
     assert facts_of(ops.segment_sum).spec is None

@@ -58,11 +58,15 @@ def test_floats_are_cast_and_integers_only_where_asked() -> None:
 
 
 def test_what_is_no_number_is_refused() -> None:
-    for value in (["a"], np.array([object()]), np.array(["2020-01-01"], "datetime64[D]"), 1j):
+    for value in (["a"], np.array([object()]), np.array(["2020-01-01"], "datetime64[D]")):
         with pytest.raises(DtypeError, match="not numbers"):
             runtime.as_tensor(value)
     with pytest.raises(DtypeError, match="Unknown dtype"):
         runtime.dtype_of("float31")
+
+
+def test_complex_numbers_are_numbers() -> None:
+    assert runtime.as_tensor(1j).dtype == torch.complex128
 
 
 def test_nests_keep_their_structure_and_what_is_no_array() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, SupportsIndex, TypeAlias, TypeGuard
+from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeGuard
 
 from anabranch import _process
 from anabranch._errors import ArgumentTypeError, ShapeError
@@ -407,6 +407,23 @@ def unique(
     wanted = ((return_index, (size,)), (return_inverse, places), (return_counts, (size,)))
     found = (Spec(values, x.dtype), *(Spec(shape, "int32") for asked, shape in wanted if asked))
     return found[0] if len(found) == 1 else found
+
+
+def folded(
+    x: Array, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Answer:  # fmt: skip
+    """Say that columns of windows, as many as fit, become images: (B, C · h · w, positions) -> (B, C, H, W)."""
+    given = [
+        each if isinstance(each, tuple) else (each, each) for each in (output_size, kernel_size, dilation, padding, stride)
+    ]
+    if not _have_rank([x], 3) or not all(len(each) == 2 and type(each[0]) is type(each[1]) is int for each in given):
+        return None
+    if min(min(each) for each in given) < 0 or 0 in (*given[0], *given[1], *given[2], *given[4]):
+        return None
+    rows, columns = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(*given, strict=True))
+    channels, rest = (None, 0) if x.shape[1] is None else divmod(x.shape[1], given[1][0] * given[1][1])
+    fits = not rest and channels != 0 and min(rows, columns) > 0 and x.shape[2] in (None, rows * columns)
+    return Spec((x.shape[0], channels, *given[0]), x.dtype) if fits else None
 
 
 def indexed_by(x: Array, key: object) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from anabranch import config
 from anabranch._errors import ShapeError
+from anabranch.graph import rules
 from anabranch.graph.rules import is_float
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._public import operation
@@ -323,7 +324,7 @@ def unfold(x: TensorLike, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
     return _folded(F.unfold, x, padding, stride, kernel_size, dilation)
 
 
-@operation()
+@operation(rules.folded)
 def fold(
     x: TensorLike, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:

@@ -23,7 +23,9 @@ Leads: TypeAlias = tuple[int | None, ...]
 
 _DIMENSIONS = ("dim", "dims", "dim0", "dim1", "dim2", "dimension", "axis")  # that an operation acts along
 _NEW = frozenset(("unsqueeze", "stack"))  # whose dimension is counted in the result
-_VIEWS = frozenset(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"))  # the elements keep their order
+_VIEWS = frozenset(
+    ("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "view_as_real")
+)  # the elements keep their order
 _PRODUCTS = frozenset(("mm", "bmm", "addmm", "baddbmm"))
 _MIXING = (  # combine the positions of a sample, so that no mask of positions follows
     "convolution", "max_pool", "avg_pool", "adaptive", "upsample", "_scaled_dot_product", "native_group_norm",

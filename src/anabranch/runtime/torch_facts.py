@@ -30,7 +30,7 @@ POINTWISE = frozenset((
     "_to_copy", "alias", "bernoulli", "bernoulli_", "copy", "copy_", "detach", "dropout", "empty_like", "fill", "fill_",
     "floor_divide", "full_like", "hardswish", "lift_fresh", "lift_fresh_copy", "log_sigmoid_forward", "masked_fill",
     "native_dropout", "normal_", "ones_like", "prelu", "_prelu_kernel", "rand_like", "randn_like", "rrelu_with_noise",
-    "scalar_tensor", "uniform_", "view_as_real", "zero_", "zeros_like",
+    "scalar_tensor", "polar", "uniform_", "zero_", "zeros_like",
     "_conj_physical", "celu_", "elu_", "hardsigmoid_", "hardtanh_", "ldexp", "leaky_relu", "leaky_relu_",
     "selu_",
 ))  # fmt: skip
