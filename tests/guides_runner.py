@@ -54,14 +54,11 @@ def standing_in() -> Iterator[None]:
     real = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in stand_in.ROOTS}
     for name in real:
         del sys.modules[name]
-    finder: Any = stand_in.Finder()
-    sys.meta_path.insert(0, finder)
+    stand_in.install()
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name.partition(".")[0] in stand_in.ROOTS]:
-            del sys.modules[name]
+        stand_in.uninstall()
         sys.modules.update(real)
 
 
