@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def assert_runs(script: str, folder: Path) -> None:
     path = drawer_runner.FOLDER / f"{script}.py"
     done = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False, timeout=600, cwd=folder,
-        env={**__import__("os").environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1] / 'src'}"},
+        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1] / 'src'}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
 

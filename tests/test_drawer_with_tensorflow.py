@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def test_it_prints_what_it_prints_with_keras(script: str, tmp_path: Path) -> Non
     path = ROOT / f"examples/drawer/with_tensorflow/{script}.py"
     done = subprocess.run(
         [sys.executable, "-m", "anabranch", "run", str(path)], capture_output=True, text=True, check=False, timeout=300,
-        cwd=tmp_path, env={**__import__("os").environ, "PYTHONPATH": str(ROOT / "src")},
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == SCRIPTS[script]

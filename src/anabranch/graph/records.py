@@ -107,8 +107,9 @@ class Operation:
     low_precision: str | None = None
     """The float type of fewer bits that it computes in, None where that is the type of its weights."""
     activity_regularizer: Callable[[Any], Any] | None = None
-    input_spec: Any = None  # what inputs must fit, None for anything
     """The penalty on what it gives."""
+    input_spec: Any = None
+    """What inputs must fit, None for anything."""
     captures: ClassVar[bool] = False
     """Whether its constructor and ``call`` may be a user's, who reads masks where Keras has them."""
     supports_masking: bool = False

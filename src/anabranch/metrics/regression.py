@@ -121,9 +121,10 @@ def concordance_correlation(y_true: Values, y_pred: Values, axis: int = -1) -> T
         tensor([0.8421])
     """
     true, pred = agree(y_true, y_pred, "concordance_correlation")
-    means = true.mean(axis), pred.mean(axis)
-    covariance = ((true - true.mean(axis, keepdim=True)) * (pred - pred.mean(axis, keepdim=True))).mean(axis)
-    spread = true.var(axis, correction=0) + pred.var(axis, correction=0) + (means[0] - means[1]).square()
+    means = [each.mean(axis, keepdim=True) for each in (true, pred)]
+    covariance = ((true - means[0]) * (pred - means[1])).mean(axis)
+    apart = (means[0] - means[1]).squeeze(axis)
+    spread = true.var(axis, correction=0) + pred.var(axis, correction=0) + apart.square()
     return 2 * covariance / (spread + config.epsilon())
 
 

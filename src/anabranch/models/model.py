@@ -358,7 +358,8 @@ class Model(Views, Stored):
             >>> model.bind_inputs([1.0])
             [1.0]
         """
-        value = value if self.host_part is None else self.host_part.with_arrays(value)
+        part = self.host_part
+        value = value if part is None else part.with_arrays(value)
         if len((self.graph or self.need_running_graph()).inputs) == 1 and not _tree.is_nest(value):  # as in most calls
             return [value]
         from anabranch.graph.binding import Rule, Slots, bind  # which a description does without

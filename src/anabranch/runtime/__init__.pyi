@@ -114,7 +114,6 @@ from .weights import (
     note_change as note_change,
     realize as realize,
     shown as shown,
-    shown_as as shown_as,
     uncast as uncast,
     write as write,
 )

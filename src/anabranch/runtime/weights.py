@@ -110,17 +110,12 @@ def _read(weight: Weight) -> torch.Tensor:
 
 def shown(weight: Weight) -> torch.Tensor:
     """Return the weight in Keras's axis order, without a copy."""
-    return shown_as(weight, native(weight))
+    return weight.from_native(native(weight))
 
 
 def uncast(weight: Weight) -> torch.Tensor:
     """Return the weight in Keras's axis order and the type that it is saved in, whatever the layer computes in."""
     return weight.from_native(_read(weight))
-
-
-def shown_as(weight: Weight, value: torch.Tensor) -> torch.Tensor:
-    """Return what is in torch's layout, such as the weight's gradient, in Keras's axis order, without a copy."""
-    return weight.from_native(value)
 
 
 def write(weight: Weight, value: object) -> None:

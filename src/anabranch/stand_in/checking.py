@@ -97,7 +97,6 @@ class Known:
 
     def __init__(self) -> None:
         self.meaning: dict[str, str] = {}  # name in the script -> full path, such as keras.layers.Dense
-        self.said: set[str] = set()
 
 
 def check_text(text: str, place: str, known: Known | None = None) -> list[Finding]:
@@ -249,8 +248,8 @@ def _absent(module: str, part: str, target: object, path: str) -> tuple[Kind, st
     if names.path_of(module) is None:
         return "tensorflow", path, words.today_of_tensorflow(path.partition(".")[2])
     for spelling in names.spellings(module, part):
-        if spelling.startswith("backend.") and spelling[8:] in words.BACKEND:
-            return "former", name, backend.today(spelling[8:])
+        if (function := names.of_backend(spelling)) in words.BACKEND:
+            return "former", name, backend.today(function)
         if spelling in words.NAMES and names.today(words.NAMES[spelling]) is not names.ABSENT:
             return "former", name, f"keras.{words.NAMES[spelling]}"
     write = names.instead(module, part)

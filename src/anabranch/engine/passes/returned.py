@@ -23,13 +23,13 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
         source, order = view.args[0], order_of(view)
         others = [user for user in source.users if user is not view]
         if order is not None and isinstance(source, Node) and others:
-            _take_back(graph, source, view, order)
+            _take_back(graph, view, order, others)
             notes.append(Note(path_of(view), True, "what follows from it takes it from what is returned"))
     return notes
 
 
-def _take_back(graph: Graph, source: Node, view: Call, order: tuple[int, ...]) -> None:
-    others = [user for user in source.users if user is not view]
+def _take_back(graph: Graph, view: Call, order: tuple[int, ...], others: list[Node]) -> None:
+    source = view.args[0]
     with graph.inserting_after(source):
         returned = like(graph.call_method("permute", (source, *order)), view)
     with graph.inserting_after(returned):

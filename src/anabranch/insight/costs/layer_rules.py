@@ -10,7 +10,7 @@ from anabranch import activations, layers
 from anabranch.graph import Spec
 from anabranch.graph.records import item_bytes
 from anabranch.graph.shapes import normalise_axis, same_padding
-from anabranch.insight.costs.work import RULES, Call, Stage, elements, nbytes, rule, stages_of
+from anabranch.insight.costs.work import Call, Stage, elements, nbytes, rule, rule_of, stages_of
 from anabranch.layers import convolutional, merging, pooling, regularization, resizing, separable, transposed
 from anabranch.layers.adaptive_pooling import AdaptivePooling
 from anabranch.layers.images.base import ImageLayer, RandomImages
@@ -221,8 +221,7 @@ def pipeline(call: Call) -> list[Stage] | None:
 
 def cost_of(call: Call) -> list[Stage] | None:
     """Return the stages of the call of a layer inside another, None where it has no rule."""
-    known = next((RULES[kind] for kind in type(call.operation).__mro__ if kind in RULES), None)
-    found = stages_of(known, call)
+    found = stages_of(rule_of(type(call.operation)), call)
     return None if found is None else list(found)
 
 

@@ -19,13 +19,9 @@ def dropout(
     """
     if rate == 1:
         return x * 0
-    if noise_shape is not None:
-        drawn = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
-    elif generator is not None:
-        drawn = torch.empty_like(x)
-    else:
+    if noise_shape is None and generator is None:
         return F.dropout(x, rate, True)
-    return x * drawn.bernoulli_(1 - rate, **_drawn_from(generator)).div_(1 - rate)
+    return x * _some(x, rate, noise_shape, generator).div_(1 - rate)
 
 
 _ALPHA = -1.7580993408473766  # what SELU tends to: -scale · α
@@ -42,11 +38,7 @@ def alpha_dropout(
         return x * 0
     if noise_shape is None and generator is None:
         return F.alpha_dropout(x, rate, True)
-    if noise_shape is None:
-        drawn = torch.empty_like(x)
-    else:
-        drawn = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
-    some = drawn.bernoulli_(1 - rate, **_drawn_from(generator))
+    some = _some(x, rate, noise_shape, generator)
     scale = float(((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5)
     return (x * some + _ALPHA * (1 - some)) * scale - scale * _ALPHA * rate
 
@@ -61,9 +53,21 @@ def gaussian_dropout(x: Tensor, rate: float, generator: torch.Generator | None =
     return x * _normal(x, 1.0, (rate / (1 - rate)) ** 0.5, generator)
 
 
+def _some(
+    x: Tensor, rate: float, noise_shape: Sequence[int | None] | None, generator: torch.Generator | None
+) -> Tensor:  # fmt: skip
+    """Return 1 for the elements that stay and 0 for a share ``rate``, in the shape of ``x`` or of ``noise_shape``."""
+    if noise_shape is None:
+        drawn = torch.empty_like(x)
+    else:
+        drawn = x.new_empty([x.shape[axis] if size is None else size for axis, size in enumerate(noise_shape)])
+    return drawn.bernoulli_(1 - rate, **drawn_from(generator))
+
+
 def _normal(x: Tensor, mean: float, stddev: float, generator: torch.Generator | None) -> Tensor:
-    return torch.empty_like(x).normal_(mean, stddev, **_drawn_from(generator))
+    return torch.empty_like(x).normal_(mean, stddev, **drawn_from(generator))
 
 
-def _drawn_from(generator: torch.Generator | None) -> dict[str, torch.Generator]:
+def drawn_from(generator: torch.Generator | None) -> dict[str, torch.Generator]:
+    """Return the argument that says where numbers are drawn from; none means the process's generator."""
     return {} if generator is None else {"generator": generator}

@@ -16,6 +16,7 @@ from torch.fx.proxy import Proxy
 from anabranch import _tree
 from anabranch.graph import Weight
 from anabranch.ops._kernels.convolution import convolve
+from anabranch.ops._kernels.noise import drawn_from
 from anabranch.ops._types import Tensor
 from anabranch.runtime.arrays import dtype_of
 from anabranch.runtime.masks import known_shape
@@ -193,8 +194,7 @@ def length_of(x: Tensor) -> int | None:
 
 def dropout_factors(x: Tensor, rate: float, count: int, generator: torch.Generator | None) -> Tensor:
     """Return factors of dropout for values like ``x``: ``count`` of them, stacked along a new first axis."""
-    drawn_from = {} if generator is None else {"generator": generator}
-    return torch.stack([x] * count).bernoulli_(1 - rate, **drawn_from).div_(1 - rate)
+    return torch.stack([x] * count).bernoulli_(1 - rate, **drawn_from(generator)).div_(1 - rate)
 
 
 def gate_products(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from anabranch import runtime
 from anabranch.graph import Weight
 from anabranch.optimizers.parts.step import Step
 from anabranch.optimizers.update import ListUpdate, Number
@@ -34,7 +33,7 @@ class ByWeight:
         """Update in place."""
         for weight, gradient in zip(step.weights, step.gradients, strict=True):
             if gradient is not None:
-                self.update(runtime.shown_as(weight, gradient), weight, step.rate)
+                self.update(weight.from_native(gradient), weight, step.rate)
 
 
 @dataclass(frozen=True)

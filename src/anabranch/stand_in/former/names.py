@@ -97,11 +97,21 @@ def spellings(module_name: str, name: str) -> list[str]:
     return list(dict.fromkeys(name if prefix in ("", ".") else f"{prefix}.{name}" for prefix in prefixes))
 
 
+def of_backend(spelling: str) -> str:
+    """Return the name of a function of ``keras.backend``, "" for another path.
+
+    >>> of_backend("backend.mean"), of_backend("layers.Dense")
+    ('mean', '')
+    """
+    package, _, name = spelling.partition(".")
+    return name if package == "backend" else ""
+
+
 def served(module_name: str, name: str) -> object:
     """Return what a former name means, with a warning; ABSENT if it is none, or if what it means is not there."""
     for spelling in spellings(module_name, name):
-        if spelling.startswith("backend.") and spelling[8:] in words.BACKEND:
-            return backend.function(spelling[8:])
+        if (function := of_backend(spelling)) in words.BACKEND:
+            return backend.function(function)
         if spelling in words.NAMES and (found := today(words.NAMES[spelling])) is not ABSENT:
             say(f"{module_name}.{name}", f"keras.{words.NAMES[spelling]}")
             return found
@@ -113,8 +123,8 @@ def instead(module_name: str, name: str) -> str | None:
     if path_of(module_name) is None:
         return words.today_of_tensorflow(f"{module_name}.{name}".partition(".")[2])
     for spelling in spellings(module_name, name):
-        if spelling.startswith("backend.") and spelling[8:] in words.BACKEND_GONE:
-            return words.BACKEND_GONE[spelling[8:]]
+        if (function := of_backend(spelling)) in words.BACKEND_GONE:
+            return words.BACKEND_GONE[function]
         if spelling in words.GONE:
             return words.GONE[spelling]
         if spelling in words.NAMES:
