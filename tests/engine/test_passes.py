@@ -261,3 +261,14 @@ def test_gradients_with_respect_to_a_returned_feature_map() -> None:
         kernel = torch.from_numpy(head.get_weights()[0])
         torch.testing.assert_close(gradient, (kernel[:, 0] / 36).expand(2, 6, 6, 4))
         assert "returned" in str(model.explain_execution(gradients=True))
+
+
+def test_inputs_come_before_weights_where_a_permuted_input_is_returned() -> None:
+    ids, images, other = Input((4,), dtype="int32"), Input((6, 5, 2)), Input((4, 3))
+    table = layers.Embedding(7, 3)
+    model = Model([ids, images, other], [table(ids), layers.Permute((2, 1, 3))(images), images * 2, other + 1])
+    x, y = torch.rand(2, 6, 5, 2), torch.rand(2, 4, 3)
+    found = model([torch.tensor([[0, 1, 2, 6]] * 2), x, y])
+    expected = torch.from_numpy(table.get_weights()[0])[[0, 1, 2, 6]].expand(2, 4, 3)
+    for each, wanted in zip(found, (expected, x.permute(0, 2, 1, 3), x * 2, y + 1), strict=True):
+        assert torch.equal(each, wanted)

@@ -29,8 +29,10 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
 
 
 def _take_back(graph: Graph, view: Call, order: tuple[int, ...], others: list[Node]) -> None:
-    source = view.args[0]
-    with graph.inserting_after(source):
+    source = last = view.args[0]
+    while last.op == last.next.op == "placeholder":  # inputs come first, all of them
+        last = last.next
+    with graph.inserting_after(last):
         returned = like(graph.call_method("permute", (source, *order)), view)
     with graph.inserting_after(returned):
         back = like(graph.call_method("permute", (returned, *(order.index(axis) for axis in range(len(order))))), source)
