@@ -327,6 +327,8 @@ def test_a_number_of_boxes() -> None:
     assert found["bounding_boxes"]["boxes"][0, 2].tolist() == [-1] * 4
     fewer = layers.MaxNumBoundingBoxes(1, bounding_box_format="xyxy")(data)["bounding_boxes"]
     assert fewer["boxes"].tolist() == [[[4, 6, 12, 16]]] * 2
+    half = ab.Input((6, 5, 3), dtype="bfloat16")
+    assert layer(half).dtype == str(layer(torch.ones(1, 6, 5, 3, dtype=torch.bfloat16)).dtype).removeprefix("torch.")
 
 
 def test_a_pipeline_comes_back_from_its_config_and_a_file(tmp_path: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -198,3 +199,23 @@ def test_a_clone_draws_weights_of_its_own_for_layers_inside() -> None:
         assert np.array_equal(a.numpy(), b.numpy()) == a.path.endswith("bias")
     copied = ab.models.clone_model(model, weights="copied")
     close(copied.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_states_of_a_known_batch_log_nothing() -> None:
+    """Beside inputs whose batch is not known while the program is traced, they do not broadcast on torch's fake tensors."""
+    logger, logged = logging.getLogger("torch._subclasses.fake_tensor"), []
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append(record)
+
+    handler = Noting()
+    x = ab.Input(batch_shape=(4, 6, 3))
+    model = ab.Model(x, layers.GRU(5, reset_after=False, stateful=True, unroll=True)(x))
+    logger.setLevel(logging.NOTSET)
+    logger.addHandler(handler)
+    try:
+        model.predict(X, batch_size=4, verbose=0)
+    finally:
+        logger.removeHandler(handler)
+    assert not logged

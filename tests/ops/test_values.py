@@ -274,3 +274,23 @@ def test_unknown_sizes_stay_unknown_and_run(function: Any) -> None:
 def test_arange_of_large_bounds() -> None:
     assert ops.arange(2**31, 2**31 + 2).tolist() == [2**31, 2**31 + 1]
     assert str(ops.arange(3).dtype) == "torch.int32"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_symbolic_transform_of_unknown_size(dtype: str) -> None:
+    images, maps = Input((5, 6, 2)), Input(batch_shape=(None, None), dtype=dtype)
+    model = Model([images, maps], ops.image.affine_transform(images, maps))
+    x = torch.rand(2, 5, 6, 2)
+    assert allclose(model([x, torch.tensor([[1, 0, 0, 0, 1, 0, 0, 0]] * 2, dtype=getattr(torch, dtype))]), x, atol=1e-6)
+
+
+def test_booleans_at_other_positions() -> None:
+    x = torch.tensor([[True, False], [False, True]])
+    assert ops.image.map_coordinates(x, [[0.4, 1.0], [0.0, 0.4]], 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam_search"])
+def test_lengths_of_sequences_are_integers(strategy: str) -> None:
+    logits = RNG.normal(size=(2, 7, 3)).astype("float32")
+    found, expected = (ops.ctc_decode(logits, lengths, strategy) for lengths in ([4.9, 5.0], [4, 5]))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

@@ -24,9 +24,11 @@ def as_batch(images: Tensor, name: str = "images") -> tuple[Tensor, bool]:
 
 def as_kind(x: Tensor, kind: str) -> Tensor:
     """Return numbers in the dtype that came: rounded, and those of few bits cut to their range, where it is one of integers."""
+    if dtype(x) == kind:
+        return x
     wanted = torch_dtype(kind)
     if "float" in kind:
-        return x if dtype(x) == kind else x.to(wanted)
+        return x.to(wanted)
     x = torch.round(x)
     if kind == "bool":
         return x != 0

@@ -303,6 +303,7 @@ def _noted(node: fx.Node) -> Spec | None:
 def _found(value: fx.Proxy) -> Spec:
     """Return what running the traced nodes on fake tensors says, once for each of two sizes of what is not known."""
     root = _root(value)
+    runtime.silence_fakes()
     try:
         first, second = (_run(value.node, root, unknown) for unknown in runtime.UNKNOWN)
         known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))

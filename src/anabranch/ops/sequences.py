@@ -102,6 +102,7 @@ def ctc_decode(
     logits = logits.to(torch.float64 if dtype(logits) == "float64" else torch.float32)
     lengths, classes = tensor(sequence_lengths), shape(logits)[-1]
     check_rank(lengths, (1,), "(B,)", "sequence_lengths")
+    lengths = lengths.to(torch.int64)
     blank = (
         (sizes(logits)[-1] - 1 if classes is None else classes - 1)
         if mask_index is None

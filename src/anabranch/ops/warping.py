@@ -71,11 +71,11 @@ def affine_transform(
     layout = config.check_data_format(data_format)
     one_of("interpolation", interpolation, ("bilinear", "nearest"))
     one_of("fill_mode", fill_mode, FILL_MODES)
-    maps = floats(transform)
-    if check_rank(maps, (1, 2), "8, or (batch, 8)", "transform") == 1:
-        maps = torch.unsqueeze(maps, 0)
-    if shape(maps)[1] not in (8, None):
-        raise ShapeError("A transform has 8 numbers.", expected="(8,) or (batch, 8)", got=str(shape(maps)))
+    given = tensor(transform)
+    single = check_rank(given, (1, 2), "8, or (batch, 8)", "transform") == 1
+    if shape(given)[-1] not in (8, None):
+        raise ShapeError("A transform has 8 numbers.", expected="(8,) or (batch, 8)", got=str(shape(given)))
+    maps = floats(torch.unsqueeze(given, 0) if single else given)
     x, kind, alone = _prepared(images, layout)
     x = kernels.projected(x, _wide(maps), _how(interpolation, fill_mode, fill_value, kind), sizes(x))
     return _returned(x, kind, alone, layout)

@@ -29,6 +29,7 @@ from .inference import (
     described_shape as described_shape,
     infer as infer,
     shape_in_call as shape_in_call,
+    silence_fakes as silence_fakes,
 )
 from .masking import (
     carried as carried,

@@ -72,9 +72,14 @@ class _StandIns:
         """Nothing is noted."""
 
 
+def silence_fakes() -> None:
+    """Keep torch from logging what fake tensors raise; who runs them catches it."""
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
+
+
 def infer(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return the specs of what ``operation.call`` gives on symbolic arguments; a function learns how far masks reach."""
-    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
+    silence_fakes()
     for weight in operation.weights:
         if weight.tensor is not None:
             realize(weight)  # on the device, where the fakes are

@@ -30,8 +30,8 @@ class MaxNumBoundingBoxes(ImageLayer):
     fill_value: fields.NumberField = fields.number(default=-1, doc="the coordinates, and the label, of boxes that are added.")
 
     def output_dtype(self, input_dtypes: list[str]) -> str:
-        """Return the images' dtype."""
-        return input_dtypes[0]
+        """Return what the layer computes in for floats; integers stay."""
+        return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 
     def _spec_of(self, key: str, value: Any) -> _tree.Nest:
         if key != "bounding_boxes":
