@@ -137,7 +137,7 @@ def _refused_later(lines: list[str], names: dict[str, Any]) -> bool:
 def settle(found: Difference, pair: Pair) -> None:
     """Note in a difference how far Keras agrees with itself: with the value ``y`` of the symbolic tensor ``s``."""
     symbols, value = pair.theirs.get("s"), pair.theirs.get("y")
-    if found.what == "dtype" and symbols is not None and found.lines[-1] in ("#: same y", "#: same z"):
+    if found.what == "dtype" and symbols is not None and found.lines[-1] in ("#: same y", "#: same z", "#: same p"):
         if difference_of_dtypes(symbols, pair.ours[found.lines[-1][-1]]) is None:
             found.what += ", Keras's symbol agrees"
     elif found.what == "refused" and "y" in pair.ours:  # what is computed here can be described

@@ -33,7 +33,8 @@ GREATEST = 1e4  # beyond it rounding decides
 LARGEST = 5000  # values in a tensor, where the batch is 3
 BATCH = 3
 OTHER = re.compile(
-    r"sparsemax|AveragePooling.*'same'|Normalization.*dtype=|(Layer|RMS)Normalization.*axis=(?!-1|\[-1\])", re.IGNORECASE
+    r"sparsemax|AveragePooling.*'same'|Normalization.*dtype=|(Layer|RMS)Normalization.*axis=(?!-1|\[-1\])|Equalization",
+    re.IGNORECASE,
 )
 """Layers whose values differ, as known, so that all that follows would."""
 
@@ -134,7 +135,7 @@ class Drawing:
             return
         names = ", ".join(each.name for each in taken)
         if self.compute(f"{name}({f'[{names}]' if row.as_list and not row.positional else names})", taken, subject):
-            self.random = self.random or row.random
+            self.random = self.random or row.random or layers.DROPS.search(made) is not None
             if not row.as_list:
                 self.layers[name] = (row.make, len(first.shape))
             self.fill(name)

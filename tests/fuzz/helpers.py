@@ -28,7 +28,9 @@ def draw(
 
 
 def fill(layer: Any, seed: int) -> None:
-    """Give all weights drawn values; those of variances are positive."""
+    """Give all weights drawn values; those of variances are positive. What earlier calls left in states is forgotten."""
+    if getattr(layer, "stateful", False):
+        layer.reset_state()
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
         values = 0.5 * rng.normal(size=tuple(weight.shape))
@@ -41,6 +43,7 @@ def gradients(layer: Any, *x: Any) -> list[torch.Tensor]:
     one = isinstance(x[0], list)
     given = [each.clone().requires_grad_() if each.is_floating_point() else each for each in (x[0] if one else x)]
     result = layer(given) if one else layer(*given)
+    result = result[0] if isinstance(result, (list, tuple)) else result
     values = torch.from_numpy(np.random.default_rng(2).normal(size=tuple(result.shape)))
     weights = list(layer.trainable_weights)
     wanted = [each for each in given if each.requires_grad] + [weight.value for weight in weights]

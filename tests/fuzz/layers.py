@@ -16,7 +16,7 @@ from other_values import FOR, OTHERS, REFUSED
 
 from anabranch import layers
 
-CODE = {"Lambda"}  # their settings are functions
+CODE = {"Lambda", "Pipeline"}  # their settings are functions or layers
 ROWS = [
     case for case in CASES
     if case.inputs and case.make not in CODE and case.prepare is None and hasattr(keras.layers, case.make)
@@ -25,6 +25,8 @@ NAMES = sorted({case.make for case in ROWS})
 BY_NAME = {name: [case for case in ROWS if case.make == name] for name in NAMES}
 POLICIES = ("mixed_bfloat16", "mixed_float16", "float64", "float16", "bfloat16")
 RANDOM = {case.make for case in CASES if case.random}
+DROPS = re.compile(r"dropout=(?!(0|0[.]0|None)[,)])")
+"""Settings by which a layer of any kind draws in training."""
 
 
 def made(rng: Random, case: Case, changed: float = 0.3, dtypes: float = 0.1) -> str:
@@ -93,10 +95,11 @@ def case(seed: int) -> Pair:
         "c = {name: value for name, value in layer2.get_config().items() if name not in ('name', 'dtype', 'seed')}",
         "#: same c",
     ]
-    if name not in RANDOM:
+    random = name in RANDOM or DROPS.search(lines[0]) is not None
+    if not random:
         lines += [f"z = layer({x}, training=True)", "#: same z"] if "training" in _call(name) else []
         lines += ["w = [weight.numpy() for weight in layer.weights]", "#: same w"]
-    if batch and dtype in values.FLOATS and name not in RANDOM and rng.random() < 0.6:
+    if batch and dtype in values.FLOATS and not random and rng.random() < 0.6:
         lines += [f"g = gradients(layer, {x})", "#: same g"]
     if rng.random() < 0.3 and dtype != "bfloat16":  # which NumPy has not
         lines += [f"m = keras.Model({whole.replace('x', 's')}, s)", f"p = m.predict({_plain(whole)}, verbose=0)", "#: same p"]
