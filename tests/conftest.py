@@ -16,6 +16,7 @@ import devices
 import pytest
 
 import anabranch
+from anabranch.config import precision
 
 pytest.register_assert_rewrite("guides_runner", "drawer_runner")  # so that their assertions show what both libraries gave
 
@@ -46,9 +47,9 @@ def _every_frame() -> None:
 @pytest.fixture(autouse=True)
 def _dtype_policy() -> Iterator[None]:
     """Let no test leave a dtype policy: where one is set, the default float type no longer decides."""
-    before = anabranch.config._policy
+    before = precision._policy
     yield
-    anabranch.config._policy = before
+    precision._policy = before
 
 
 @pytest.fixture(scope="session")

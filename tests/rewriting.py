@@ -12,6 +12,7 @@ from devices import here, on_device
 from random_graphs import build, sketch_of
 
 from anabranch import Input, Model, config, engine, layers, ops, runtime, utils
+from anabranch.config import precision
 from anabranch.engine import passes
 from anabranch.engine.lower import lower
 from anabranch.engine.programs import Variant
@@ -40,7 +41,7 @@ def drawn(model: Model, batch: int = BATCH) -> list[torch.Tensor]:
 def random_model(number: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, list[torch.Tensor]]:
     """Return the random graph of a number, of its own default type until the test ends, and data for it."""
     sketch = sketch_of(4 + number % 17, number)
-    monkeypatch.setattr(config, "_plain_policy", config.DTypePolicy(sketch.floatx))
+    monkeypatch.setattr(precision, "_plain_policy", config.DTypePolicy(sketch.floatx))
     utils.set_random_seed(0)
     model = build(sketch).model
     specs = [(tensor.shape[1:], getattr(torch, tensor.dtype)) for tensor in model.inputs]

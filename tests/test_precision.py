@@ -17,6 +17,7 @@ from test_every_layer import build, draw, flat
 import anabranch as ab
 from anabranch import Input, Model, config, dtype_policies, layers, mixed_precision, optimizers
 from anabranch._errors import ArgumentError, ArgumentTypeError
+from anabranch.config import precision
 
 EPSILON = {"bfloat16": 2**-8, "float16": 2**-11}
 MIXED = ("mixed_bfloat16", "mixed_float16")
@@ -24,9 +25,9 @@ MIXED = ("mixed_bfloat16", "mixed_float16")
 
 @pytest.fixture(autouse=True)
 def own_policy() -> Iterator[None]:
-    before = config._policy
+    before = precision._policy
     yield
-    config._policy = before
+    precision._policy = before
 
 
 # Policies

@@ -37,6 +37,18 @@ def test_dir_shows_what_is_public(name: str) -> None:
 
 
 def test_every_room_is_reached() -> None:
-    single = {"activations", "backend", "config", "constraints", "dtype_policies", "edit", "initializers", "mixed_precision"}
-    more = {"random", "regularizers", "utils", "saving", "losses", "metrics", "optimizers", "callbacks", "layers", "ops"}
+    single = {"activations", "backend", "constraints", "dtype_policies", "edit", "initializers", "mixed_precision"}
+    more = {
+        "config",
+        "random",
+        "regularizers",
+        "utils",
+        "saving",
+        "losses",
+        "metrics",
+        "optimizers",
+        "callbacks",
+        "layers",
+        "ops",
+    }
     assert {f"anabranch.{name}" for name in single | more} <= ROOMS.keys()

@@ -11,6 +11,7 @@ from . import (
     initializers as initializers,
     insight as insight,
     layers as layers,
+    legacy as legacy,
     losses as losses,
     metrics as metrics,
     mixed_precision as mixed_precision,
@@ -24,7 +25,7 @@ from . import (
     tree as tree,
     utils as utils,
 )
-from .dtype_policies import DTypePolicy as DTypePolicy
+from .dtype_policies import DTypePolicy as DTypePolicy, FloatDTypePolicy as FloatDTypePolicy
 from .initializers import Initializer as Initializer
 from .layers.base import Layer as Layer
 from .layers.core import Input as Input, InputLayer as InputLayer

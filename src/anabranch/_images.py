@@ -19,6 +19,7 @@ from anabranch._errors import (
     MissingExtraError,
     unknown,
 )
+from anabranch.config.precision import DATA
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -208,8 +209,8 @@ def save_img(
 def _numbers(dtype: str | None) -> str:
     """Return the name of a dtype that NumPy has."""
     name = dtype or config.floatx()
-    if name not in config.DATA or name == "bfloat16":
-        raise unknown("dtype", name, config.DATA)
+    if name not in DATA or name == "bfloat16":
+        raise unknown("dtype", name, DATA)
     return name
 
 

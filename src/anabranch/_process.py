@@ -1,4 +1,4 @@
-"""State of the process that settings, layers and models share: changes, seedings, claims, progress, flash attention."""
+"""State of the process that settings, layers and models share: changes, seedings, claims."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ _floatx = "float32"
 _changes = 0
 _seedings = 0
 _claims = 0
-_interactive = True
-_flash_attention = False
 
 
 def floatx() -> str:
@@ -52,73 +50,3 @@ def next_claim() -> int:
     global _claims
     _claims += 1
     return _claims - 1
-
-
-def enable_interactive_logging() -> None:
-    """Show progress on the standard output, as is the default.
-
-    Example:
-        >>> enable_interactive_logging()
-        >>> is_interactive_logging_enabled()
-        True
-    """
-    global _interactive
-    _interactive = True
-
-
-def disable_interactive_logging() -> None:
-    """Write progress to the logger ``"anabranch"`` of Python's ``logging``, without bars.
-
-    Example:
-        >>> disable_interactive_logging()
-        >>> is_interactive_logging_enabled()
-        False
-        >>> enable_interactive_logging()
-    """
-    global _interactive
-    _interactive = False
-
-
-def is_interactive_logging_enabled() -> bool:
-    """Return whether progress goes to the standard output.
-
-    Example:
-        >>> is_interactive_logging_enabled()
-        True
-    """
-    return _interactive
-
-
-def enable_flash_attention() -> None:
-    """Let attention layers refuse what rules flash attention out: dropout and attention scores. torch chooses the kernel.
-
-    Example:
-        >>> enable_flash_attention()
-        >>> is_flash_attention_enabled()
-        True
-        >>> disable_flash_attention()
-    """
-    global _flash_attention
-    _flash_attention = True
-
-
-def disable_flash_attention() -> None:
-    """Let attention layers take dropout and give attention scores, the default.
-
-    Example:
-        >>> disable_flash_attention()
-        >>> is_flash_attention_enabled()
-        False
-    """
-    global _flash_attention
-    _flash_attention = False
-
-
-def is_flash_attention_enabled() -> bool:
-    """Return whether attention layers refuse what rules flash attention out.
-
-    Example:
-        >>> is_flash_attention_enabled()
-        False
-    """
-    return _flash_attention

@@ -9,7 +9,7 @@ from anabranch import graph
 from anabranch._arguments import checked
 from anabranch._asked import dtype_by_name, shown
 from anabranch._errors import DtypeError
-from anabranch.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from anabranch.config import backend, epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 
 __all__ = [
     "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype",
@@ -26,16 +26,6 @@ _WIDER = {  # the types to which each is widened next, as JAX has it; "int" and 
 }  # fmt: skip
 _DTYPES = (*(name for name in _WIDER if name not in ("int", "float")), "string", "float8_e4m3fn", "float8_e5m2")
 _NARROWER = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
-
-
-def backend() -> str:
-    """Return the name of the engine.
-
-    Example:
-        >>> backend()
-        'torch'
-    """
-    return "torch"
 
 
 @checked

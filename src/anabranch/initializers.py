@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from anabranch import config, registry
 from anabranch._arguments import guarded, is_array_like
@@ -85,6 +85,15 @@ class Initializer(Value, SeededInitializer):
         if wanted.kind not in "biuf":
             raise DtypeError("dtype of an initializer must be a type of numbers.", got=shown(dtype))
         return np.asarray(self.fill(tuple(shape), rng)).astype(wanted)
+
+    def clone(self) -> Self:
+        """Return an initializer with the same settings.
+
+        Example:
+            >>> Constant(0.5).clone()
+            Constant(value=0.5)
+        """
+        return type(self).from_config(self.get_config())
 
     def _own_seed(self) -> int | None:
         """Return the seed of a subclass that has one."""

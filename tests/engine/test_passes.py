@@ -12,6 +12,7 @@ from devices import equal
 from rewriting import BATCH, MODELS, all_settings, chain, dense_after, doubled, drawn, random_model, residual, unchanged
 
 from anabranch import Input, Model, config, engine, layers, ops
+from anabranch.config import precision
 from anabranch.engine import passes
 
 pytestmark = pytest.mark.on_cpu  # where most passes have something to do
@@ -42,7 +43,7 @@ def test_all_passes_leave_random_graphs_unchanged(number: int, monkeypatch: pyte
 def test_no_result_moves_in_other_precisions(
     make: Callable[[], Model], training: bool, policy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "_policy", config._policy)
+    monkeypatch.setattr(precision, "_policy", precision._policy)
     config.set_dtype_policy(policy)
     model = make()
     inputs = [x.to(getattr(torch, t.dtype)) for x, t in zip(drawn(model), model.inputs, strict=True)]

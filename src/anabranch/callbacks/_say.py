@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch._process import is_interactive_logging_enabled
+from anabranch.config import is_interactive_logging_enabled
 
 
 def say(line: str) -> None:

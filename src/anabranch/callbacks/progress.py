@@ -10,12 +10,12 @@ from anabranch._asked import method
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch._notebooks import in_notebook
-from anabranch._process import is_interactive_logging_enabled
 from anabranch.callbacks._say import say
 from anabranch.callbacks.callback import Callback, Logs
 from anabranch.callbacks.curves import is_number, number
 from anabranch.callbacks.history import History
 from anabranch.callbacks.screens import Lines, Notebook, Terminal
+from anabranch.config import is_interactive_logging_enabled
 
 SILENT, BAR, LINES = 0, 1, 2
 

@@ -10,8 +10,8 @@ METHODS = frozenset({
     "index_select", "int", "isfinite", "isinf", "isnan", "kthvalue", "le", "log", "log1p", "log2", "log_softmax",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "long", "lt", "masked_fill", "matmul", "max",
     "maximum", "mean", "median", "min", "minimum", "mm", "movedim", "mul", "narrow", "ne", "neg", "norm", "permute", "pow",
-    "prod", "reciprocal", "relu", "repeat", "repeat_interleave", "reshape", "roll", "round", "rsqrt", "scatter", "select",
-    "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "std", "sub", "sum", "swapaxes", "t",
+    "prod", "reciprocal", "relu", "repeat", "repeat_interleave", "roll", "round", "rsqrt", "scatter", "select",
+    "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "std", "sub", "sum", "swapaxes", "t",
     "tanh", "to", "topk", "transpose", "tril", "triu", "type", "unbind", "unflatten", "unfold", "unsqueeze", "var", "view",
     "view_as", "where",
 })

@@ -13,7 +13,6 @@ from anabranch.graph.clues import UnequalOperands
 from anabranch.graph.facts import Facts, Inputs, pointwise, product, taken
 from anabranch.graph.records import NamedFunction, Spec
 from anabranch.graph.shapes import Shape, broadcast
-from anabranch.graph.signs import SIGNS
 
 ARITHMETIC = Facts(rules.arithmetic, pointwise)
 DIFFERENCE = Facts(rules.difference, pointwise)
@@ -45,6 +44,13 @@ OPERATORS: dict[Callable[..., Any], tuple[str, Facts]] = {
     operator.xor: ("logical_xor", ARITHMETIC),
     operator.invert: ("logical_not", ARITHMETIC),
 }
+
+SIGNS = {
+    "add": "+", "subtract": "-", "multiply": "*", "true_divide": "/", "floor_divide": "//", "mod": "%", "power": "**",
+    "matmul": "@", "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
+    "logical_and": "&", "logical_or": "|", "logical_xor": "^",
+}  # fmt: skip
+"""The signs of operators by these names."""
 
 
 class Operator(NamedFunction):

@@ -367,6 +367,26 @@ class Tensor(OfGraph):
         """The number of axes."""
         return len(self.shape)
 
+    @property
+    def sparse(self) -> bool:
+        """False: a symbolic tensor is dense."""
+        return False
+
+    @property
+    def ragged(self) -> bool:
+        """False: the rows of a symbolic tensor have one length."""
+        return False
+
+    @property
+    def ragged_rank(self) -> None:
+        """None: no axis is ragged."""
+        return None
+
+    @property
+    def row_splits_dtype(self) -> None:
+        """None: no axis is ragged."""
+        return None
+
     def __repr__(self) -> str:
         return f"<Tensor shape={self.shape} dtype={self.dtype} from {self.name} at {self.node.site}>"
 

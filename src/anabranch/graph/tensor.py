@@ -18,11 +18,10 @@ from anabranch.graph.clues import NoValues, WrongValue, explained
 from anabranch.graph.masks import reaches, warn_of_lost
 from anabranch.graph.methods import METHODS
 from anabranch.graph.operands import Operators
-from anabranch.graph.operators import OPERATORS, GetItem, Operator
+from anabranch.graph.operators import OPERATORS, SIGNS, GetItem, Operator
 from anabranch.graph.port import port
 from anabranch.graph.records import Node, Operation, Spec, Tensor, map_specs, tensors_in
 from anabranch.graph.shapes import Shape
-from anabranch.graph.signs import SIGNS
 
 _NUMBERS = frozenset((bool, int, float))
 
@@ -109,6 +108,15 @@ class SymbolicTensor(Operators[Tensor], Tensor):
         if name not in METHODS:
             raise port().no_attribute(self, name)
         return functools.partial(port().method, name, self)
+
+    def reshape(self, *shape: Any, newshape: Shape | None = None) -> _tree.Nest:
+        """Return the values in another shape, the batch included; ``newshape=`` is Keras's word for it."""
+        return port().method("reshape", self, *(shape if newshape is None else (newshape,)))
+
+    def squeeze(self, axis: int | tuple[int, ...] | None = None, *, dim: int | tuple[int, ...] | None = None) -> _tree.Nest:
+        """Return the values without axes of size 1: those named, in Keras's word or torch's, else all but an unknown batch."""
+        named = dim if axis is None else axis
+        return port().method("squeeze", self, *(() if named is None else (named,)))
 
     def dim(self) -> int:
         """Return the number of axes, in torch's words."""

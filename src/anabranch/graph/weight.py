@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _tree
 from anabranch._asked import is_boolean, is_from, shown
-from anabranch._errors import ArgumentTypeError, DtypeError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
 from anabranch.graph.operands import Operators
@@ -70,6 +70,8 @@ class WeightOptions(NamedTuple):
         constraint: is applied to its values after each update.
         trainable: whether training changes it.
         autocast: whether a layer that computes in fewer bits reads it in those.
+        aggregation: how Keras combines the values of several devices; without effect, as all have the same values.
+        synchronization: when Keras does so; without effect, too.
     """
 
     initializer: Callable[..., Any]
@@ -77,6 +79,8 @@ class WeightOptions(NamedTuple):
     constraint: Callable[[Any], Any] | None = None
     trainable: bool = True
     autocast: bool = True
+    aggregation: Aggregation = "none"
+    synchronization: str = "auto"
 
 
 class WeightEngine(Protocol):
@@ -176,6 +180,29 @@ class Weight(Operators["EngineTensor"]):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = value
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """How Keras combines the values of several devices; here all have the same values."""
+        return self.options.aggregation
+
+    @property
+    def synchronization(self) -> str:
+        """When Keras combines the values of several devices."""
+        return self.options.synchronization
+
+    @property
+    def overwrite_with_gradient(self) -> bool:
+        """False: an optimizer updates the values from the gradient, and never replaces them by it."""
+        return False
+
+    @overwrite_with_gradient.setter
+    def overwrite_with_gradient(self, value: bool) -> None:
+        if value:
+            raise ArgumentError(
+                f"The gradient of weight {self.path!r} cannot replace its values.", got="overwrite_with_gradient=True",
+                repair="weight.assign(…) in the layer's call, or in a train_step of your own",
+            )  # fmt: skip
 
     def __deepcopy__(self, memo: dict[int, object]) -> Weight:
         """Return a weight of the same values, which are drawn the same where nobody asked for them yet."""

@@ -6,11 +6,12 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch import _tree, activations, config
+from anabranch import _tree, activations
 from anabranch._arguments import to_boolean
 from anabranch._asked import dtype_by_name, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, nearest
 from anabranch._frames import bound_methods, bounded
+from anabranch.config.precision import DATA
 from anabranch.graph import Port, Shape, Spec, Tensor as Symbol, Weight, call_site, connect, outputs_of, record
 from anabranch.graph.shapes import same, to_shape
 from anabranch.layers import fields
@@ -128,10 +129,10 @@ class InputLayer(Layer):
 def _data_dtype(dtype: object) -> str:
     """Return the dtype of data; a precision policy is none."""
     dtype = dtype_by_name(dtype)
-    if not isinstance(dtype, str) or dtype not in config.DATA:
-        close = nearest(dtype, config.DATA) if isinstance(dtype, str) else None
+    if not isinstance(dtype, str) or dtype not in DATA:
+        close = nearest(dtype, DATA) if isinstance(dtype, str) else None
         raise ArgumentError(
-            "Unknown dtype of an Input.", expected=f"one of: {', '.join(config.DATA)}", got=shown(dtype),
+            "Unknown dtype of an Input.", expected=f"one of: {', '.join(DATA)}", got=shown(dtype),
             where=str(call_site()), repair=f"did you mean {close!r}?" if close else None,
         )  # fmt: skip
     return dtype

@@ -233,8 +233,8 @@ class Holding(Operation):
             autocast: whether a layer that computes in fewer bits reads it in those.
             regularizer: a penalty on its values.
             constraint: applied to its values after each update.
-            aggregation: accepted as in Keras; one device has nothing to aggregate.
-            overwrite_with_gradient: accepted as in Keras.
+            aggregation: without effect: all devices have the same values.
+            overwrite_with_gradient: False.
             name: the last part of its path.
             axes: see :class:`Weight`.
 
@@ -253,9 +253,11 @@ class Holding(Operation):
         name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
         drawn = ("glorot_uniform" if "float" in dtype else "zeros") if initializer is None else initializer
         options = WeightOptions(
-            initializers.get(drawn), to_regularizer(regularizer), to_constraint(constraint), trainable, autocast
+            initializers.get(drawn), to_regularizer(regularizer), to_constraint(constraint), trainable, autocast,
+            aggregation or "none",
         )  # fmt: skip
         made = Weight(name, sizes, dtype, options, self._home, runtime, axes)
+        made.overwrite_with_gradient = overwrite_with_gradient
         self._weights = (*self._weights, made)
         return made
 

@@ -48,7 +48,7 @@ class Variable(Weight, metaclass=_AnyWeight):
         dtype: of the values; that of ``initializer`` unless given, or ``config.floatx()``.
         trainable: whether training changes it.
         autocast: whether a layer that computes in fewer bits reads it in those.
-        aggregation: accepted for compatibility with Keras, and without effect: all processes have the same values.
+        aggregation: without effect: all processes have the same values.
         synchronization: as ``aggregation``.
         name: the last part of its path.
         layout: None.
@@ -92,5 +92,8 @@ class Variable(Weight, metaclass=_AnyWeight):
             value = ops.convert_to_tensor(initializer, dtype)
             made, sizes = _Given(ops.convert_to_numpy(value).copy()), tuple(value.shape)
             kind = str(value.dtype).removeprefix("torch.")
-        options = WeightOptions(made, trainable=trainable, autocast=autocast)
+        options = WeightOptions(
+            made, trainable=trainable, autocast=autocast, aggregation=aggregation or "none",
+            synchronization=synchronization or "none",
+        )  # fmt: skip
         super().__init__(name or "variable", sizes, kind, options, Unowned(scope_path()), runtime)

@@ -28,6 +28,11 @@ class _Kind(type):
     def __subclasscheck__(cls, subclass: type) -> bool:
         return issubclass(subclass, cls.meant)
 
+    def __getattr__(cls, name: str) -> object:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(cls.meant, name)  # ``KerasTensor.shape``
+
 
 class KerasTensor(metaclass=_Kind):
     """A symbolic tensor: what ``Input`` and layers of symbolic tensors return. Called, it makes an input of that shape.

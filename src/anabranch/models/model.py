@@ -20,7 +20,7 @@ from anabranch.graph.shapes import check_shapes, same_but_batch
 from anabranch.layers.base import Layer, is_mask
 from anabranch.layers.building import shapes_in
 from anabranch.layers.core import InputLayer
-from anabranch.models import implicit, unneeded
+from anabranch.models import implicit
 from anabranch.models.stored import Stored
 from anabranch.models.views import Views
 
@@ -83,7 +83,7 @@ class Model(Views, Stored):
                 from anabranch.models import editing  # which a description does without
 
                 self._graph = Graph(*editing.connected(inputs, outputs, error))
-            unneeded.warn_of_inputs(self._graph)
+            self._warn_of_inputs()
             self._claim_layers()
             self.built = True
 

@@ -9,8 +9,10 @@ from anabranch._arguments import checked
 from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError, unknown
 from anabranch._frames import bound_methods, bounded
 from anabranch.graph import Graph, Tensor
+from anabranch.graph.call_site import warn
 from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
+from anabranch.layers.core import InputLayer
 from anabranch.layers.holding import Absent
 from anabranch.models.trainer import Trainer
 
@@ -51,6 +53,21 @@ class Structure(Trainer):
         if graph is None:
             raise self._not_built()
         return graph
+
+    def _warn_of_inputs(self) -> None:
+        """Warn of an ``Input`` that no output needs, as Keras does not: what is fed there never counts.
+
+        Those of a model that is there already are left out: ``Model(model.inputs, inner)`` cuts out a part and may need fewer.
+        """
+        graph = self._need_graph()
+        used = {tensor.key for node in graph.nodes for tensor in node.inputs} | {tensor.key for tensor in graph.outputs}
+        for tensor in graph.inputs:
+            operation = tensor.node.operation
+            if tensor.key not in used and isinstance(operation, InputLayer) and not operation.models:
+                warn(
+                    f"No output needs {operation.error_label()}, made at {tensor.node.site}: what is fed there will not count. "
+                    "Connect it, or leave it out of the inputs."
+                )
 
     def sublayers(self) -> list[Layer]:
         """Return the layers of the graph in Keras's order.

@@ -1,4 +1,4 @@
-from . import schedules as schedules
+from . import legacy as legacy, schedules as schedules
 from .adafactor import Adafactor as Adafactor
 from .adagrad import Adadelta as Adadelta, Adagrad as Adagrad
 from .adam import Adam as Adam, AdamW as AdamW

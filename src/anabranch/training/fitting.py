@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 
-from anabranch import engine
+from anabranch import config, engine
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, DataError
 from anabranch.callbacks import CallbackList, History
@@ -49,7 +49,7 @@ def fit(
     """Train a model and return the history of its epochs, as ``Model.fit`` does."""
     model.training_strategy.check()
     objective, x = objective_for(model, x, "fit")
-    first, last = integer(initial_epoch, "initial_epoch", 0), integer(epochs, "epochs", 0)
+    first, last = integer(initial_epoch, "initial_epoch", 0), _last_epoch(integer(epochs, "epochs", 0))
     due = ValidationEpochs(validation_freq)
     held_fraction = fraction(validation_split, "validation_split")
     check_shuffle(shuffle)
@@ -73,6 +73,15 @@ def fit(
     shown = callbacks_for(callbacks, model, model.training_strategy, epochs=last, steps=batches.steps, verbose=verbose)
     validation = None if held is None else Epochs(held, held_reading.steps)
     return Fit(model, objective, batches, validation, due, shown).run(first, last)
+
+
+def _last_epoch(epochs: int) -> int:
+    """Return the epoch to train up to, or the one that ``config`` allows where that is earlier."""
+    most = config.max_epochs()
+    if most is None or most >= epochs:
+        return epochs
+    warn(f"Only {most} of {epochs} epochs are trained: config.max_epochs() is {most}.")
+    return most
 
 
 _COLLECTIONS = (list, tuple, set, frozenset, range)

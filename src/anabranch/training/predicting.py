@@ -32,7 +32,7 @@ def predict(
         return _tree.map_leaves(owned, step(next(source.batches(0))))
     epochs = Epochs(source, reading.steps)
     shown = callbacks_for(callbacks, model, model.training_strategy, epochs=1, steps=epochs.steps, verbose=verbose)
-    collector = Collector(source.samples if steps is None else None)
+    collector = Collector(source.samples if epochs.limit is None else None)
     try:
         with engine.keeping_memory():
             outputs = _prediction_pass(model, step, epochs, shown, collector)

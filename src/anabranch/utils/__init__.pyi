@@ -1,4 +1,4 @@
-from . import bounding_boxes as bounding_boxes
+from . import bounding_boxes as bounding_boxes, legacy as legacy
 from .arrays import normalize as normalize, to_categorical as to_categorical
 from .batches import (
     PyDataset as PyDataset,

@@ -8,6 +8,7 @@ from anabranch import config
 from anabranch._arguments import checked
 from anabranch._asked import dtype_by_name, shown
 from anabranch._errors import ArgumentTypeError, unknown
+from anabranch.config.precision import DATA
 from anabranch.graph.sources import sources_of
 from anabranch.graph.tensor import SymbolicTensor
 
@@ -70,7 +71,7 @@ def standardize_dtype(dtype: object) -> str:
     if isinstance(dtype, type) and dtype in _BUILTINS:
         return _BUILTINS[dtype]
     name = dtype_by_name(dtype)
-    known = (*config.DATA, *_OTHERS)
+    known = (*DATA, *_OTHERS)
     if not isinstance(name, str):
         raise ArgumentTypeError("dtype must be a name or a type.", got=shown(dtype))
     if name not in known:

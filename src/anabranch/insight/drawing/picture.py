@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from anabranch._asked import name_of
 from anabranch.graph import AnyModel, Graph, Node, Operation, Shape, Spec, Tensor, spec_leaves, subgraph
 from anabranch.graph.names import name_operations
-from anabranch.graph.signs import SIGNS
+from anabranch.graph.operators import SIGNS
 
 MOST = 50_000  # boxes, after which further calls of a nested model that was opened before stay closed
 

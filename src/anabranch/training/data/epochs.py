@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
-from anabranch import runtime
+from anabranch import config, runtime
+from anabranch.graph.call_site import warn
 from anabranch.training.data import position
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.sources import Source
@@ -27,8 +29,9 @@ class Epochs:
 
     def __init__(self, source: Source, steps: int | None) -> None:
         self.source = source
-        self.limit = steps
-        self.steps = steps or source.steps
+        self._asked = steps
+        self.limit = _allowed(steps, source.steps)
+        self.steps = self.limit or source.steps
         self.ran_out = False
         self._pass: Iterator[Batch] | None = None  # what is left of the current pass through the source
         self._epoch: Iterator[Batch] | None = None
@@ -110,7 +113,7 @@ class Epochs:
         while count < limit:
             if self._pass is None:
                 if begun:
-                    self.ran_out = True
+                    self.ran_out = self._asked is not None
                     return
                 self._pass = self._start(epoch)
                 begun = True
@@ -122,3 +125,12 @@ class Epochs:
             count += 1
             yield batch
             batch = None
+
+
+def _allowed(steps: int | None, known: int | None) -> int | None:
+    """Return how many steps are asked for, or as many as ``config`` allows where these are fewer; None for all."""
+    most = config.max_steps_per_epoch()
+    if most is None or most >= (steps or known or math.inf):
+        return steps
+    warn(f"Only {most} of {steps or known or 'all'} steps are taken: config.max_steps_per_epoch() is {most}.")
+    return most

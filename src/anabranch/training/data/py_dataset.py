@@ -29,6 +29,10 @@ class PyDataset:
         [(0, 0), (1, 1), (2, 4)]
     """
 
+    workers: int = 1
+    use_multiprocessing: bool = False
+    max_queue_size: int = 10
+
     @checked
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         self.workers = workers
