@@ -70,7 +70,7 @@ def recompile(old: Trainer, new: Trainer) -> None:
     if compiled is None:
         return
     given = compile_arguments(compiled.arguments)
-    if new.output_names != old.output_names:
+    if new.graph is not None and new.output_names != old.output_names:
         for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             given[key] = _by_name(given[key], old.output_names, new.output_names)
     new.compile(**given)
@@ -217,7 +217,7 @@ def clone_model(
     weights: str = "fresh",
     **kwargs: object,
 ) -> M:
-    """Return a model of the same graph with layers of its own.
+    """Return a model of the same graph with layers of its own, compiled as the model is.
 
     Args:
         model: the model.
@@ -243,7 +243,9 @@ def clone_model(
     if not isinstance(model, Trainer):
         raise ArgumentTypeError("clone_model copies a model.", got=f"{type(model).__name__}: {model!r}"[:120])
     if model.graph is None:
-        return type(model).from_config(model.get_config())
+        twin = type(model).from_config(model.get_config())
+        recompile(model, twin)
+        return twin
     from anabranch.graph.draft import Draft
     from anabranch.models.rebuilding import Making, rebuild
 
@@ -255,4 +257,6 @@ def clone_model(
     draft = Draft(model.graph)
     making = Making(clone_function, call_function, recursive, given)
     built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above
-    return cast("M", model.with_graph(built.graph))  # a Sequential, too, unless its clones are no row of layers
+    made = model.with_graph(built.graph)  # a Sequential, too, unless its clones are no row of layers
+    recompile(model, made)
+    return cast("M", made)

@@ -1,0 +1,5 @@
+from .estimators import (
+    SKLearnClassifier as SKLearnClassifier,
+    SKLearnRegressor as SKLearnRegressor,
+    SKLearnTransformer as SKLearnTransformer,
+)
