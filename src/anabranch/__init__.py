@@ -6,6 +6,7 @@
 10
 """
 
+from anabranch._errors import leaving_out
 from anabranch._lazy import attach
 
 __version__ = "0.1.0"
@@ -20,4 +21,5 @@ LEFT_OUT = {
 }
 """Keras's names that are not here, and why."""
 
-__getattr__, __dir__ = attach(__name__, __file__, LEFT_OUT)
+__getattr__, __dir__ = attach(__name__, __file__)
+__getattr__ = leaving_out(__getattr__, LEFT_OUT)

@@ -34,7 +34,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 MOST_SHOWN = 30  # names, before a list is cut
@@ -352,3 +352,14 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None
         expected=f"one of: {', '.join(shown)}{others}",
         repair=f"did you mean {close!r}?" if close else None,
     )
+
+
+def leaving_out(get: Callable[[str], object], reasons: Mapping[str, str]) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a package that says why it leaves names of Keras's out, and asks ``get`` for others."""
+
+    def asked(name: str) -> object:
+        if name in reasons:
+            raise MissingAttributeError(f"{name} is left out: {reasons[name]}")
+        return get(name)
+
+    return asked

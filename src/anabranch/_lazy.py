@@ -9,14 +9,12 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import lazy_loader
 
 
-def attach(
-    package: str, file: str, left_out: Mapping[str, str] | None = None
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return ``__getattr__``, which also answers for ``__all__``, and ``__dir__`` of a package.
 
     The stub is read when somebody asks for a public name. No module may be called like a name that the package shows.
@@ -24,7 +22,6 @@ def attach(
     Args:
         package: its ``__name__``.
         file: its ``__file__``.
-        left_out: names of Keras's that are not there on purpose, and why.
     """
 
     @functools.cache
@@ -39,10 +36,6 @@ def attach(
             return attached()[2]
         if name.startswith("_"):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        if left_out is not None and name in left_out:
-            from anabranch._errors import MissingAttributeError
-
-            raise MissingAttributeError(f"{name} is left out: {left_out[name]}")
         collecting = gc.isenabled()
         gc.disable()  # what modules make as they load stays, so that looking for garbage meanwhile is in vain
         try:

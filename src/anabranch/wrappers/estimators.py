@@ -229,7 +229,8 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # a
         return np.eye(len(self.classes_), dtype="float32")[indices.reshape(-1)]
 
     def _decoded(self, outputs: Array) -> Array:
-        return self.classes_[outputs.argmax(-1)]
+        found: Array = self.classes_[outputs.argmax(-1)]
+        return found
 
 
 @bound_methods
