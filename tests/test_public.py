@@ -43,6 +43,7 @@ def test_every_room_is_reached() -> None:
         "random",
         "regularizers",
         "utils",
+        "visualization",
         "saving",
         "losses",
         "metrics",

@@ -24,6 +24,7 @@ from . import (
     saving as saving,
     tree as tree,
     utils as utils,
+    visualization as visualization,
     wrappers as wrappers,
 )
 from .dtype_policies import DTypePolicy as DTypePolicy, FloatDTypePolicy as FloatDTypePolicy

@@ -84,6 +84,7 @@ RULES = (
         r"|utils\.plot_model\(to_file\)",
         ("'a'",),
     ),
+    Rule("a path", r"visualization\.plot_image_gallery\(path\)", ("'a'", "b'a'")),
     Rule("data that fit would refuse are a finding", r"Model\.lint\([xy]\)"),
     Rule("a name of the user's", r"callbacks\.(RemoteMonitor|TensorBoard)\((path|field|embeddings_metadata)\)", ("'a'",)),
     Rule("a name in the file", r"KerasFileEditor\.(rename_object\(new_name|add_object\(object_path)\)", ("'a'",)),

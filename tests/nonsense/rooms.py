@@ -28,6 +28,7 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "config": small.config,
     "utils": small.utils,
     "saving": small.saving,
+    "visualization": small.visualization,
     "datasets": small.datasets,
     "edit": models.edits,
     "insight": models.insight,
@@ -45,7 +46,7 @@ MODULES = (
     "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
     "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
     "regularizers", "constraints", "activations", "random", "config", "utils", "edit", "insight",
-    "preprocessing.image", "utils.bounding_boxes",
+    "preprocessing.image", "utils.bounding_boxes", "visualization",
 )  # fmt: skip
 LEFT_OUT = {
     "layers.Layer": "the base class: its methods are called",

@@ -12,7 +12,15 @@ from nonsense.target import Target, function
 from small_model import data, made
 
 import anabranch as ab
-from anabranch import config as settings, datasets as sets, dtype_policies, mixed_precision, saving as files, utils as tools
+from anabranch import (
+    config as settings,
+    datasets as sets,
+    dtype_policies,
+    mixed_precision,
+    saving as files,
+    utils as tools,
+    visualization as pictures,
+)
 
 SETTERS: dict[str, Any] = {
     "check_data_format": "channels_last", "set_device": "cpu", "set_dtype_policy": "float32", "set_epsilon": 1e-7,
@@ -138,6 +146,29 @@ def utils() -> Iterator[Target]:
         made(ab).fit(source, verbose=0)
 
     yield function("utils.PyDataset", Sequence, use=fed)
+
+
+def visualization() -> Iterator[Target]:
+    """Yield what draws on images and shows them."""
+    images, masks = np.ones((2, 16, 16, 3), "float32"), np.ones((2, 16, 16), "int32")
+    boxes = {"boxes": np.ones((2, 1, 4), "float32"), "labels": np.ones((2, 1), "int32"), "confidences": np.ones((2, 1))}
+    right: dict[str, dict[str, Any]] = {
+        "draw_bounding_boxes": {"bounding_boxes": boxes, "bounding_box_format": "xywh", "class_mapping": {1: "a"}},
+        "draw_segmentation_masks": {"segmentation_masks": masks},
+        "plot_bounding_box_gallery": {
+            "bounding_box_format": "xyxy", "y_true": boxes, "y_pred": boxes, "class_mapping": {1: "a"}, "kwargs": {},
+        },
+        "plot_image_gallery": {"y_true": [0, 1], "y_pred": [0, 1], "label_map": {0: "a", 1: "b"}},
+        "plot_segmentation_mask_gallery": {"num_classes": 2, "y_true": masks, "y_pred": masks, "kwargs": {}},
+    }  # fmt: skip
+    for name, given in right.items():
+        thing, saved = getattr(pictures, name), {"path": "gallery.png"} if name.startswith("plot") else {}
+
+        def call(thing: Any = thing, saved: Any = saved, **given: Any) -> None:
+            thing(**{**saved, **given.pop("kwargs", {}), **given})
+
+        takes = tuple(each for each in inspect.signature(thing).parameters if each != "kwargs")
+        yield Target(f"visualization.{name}", call, lambda given=given: {"images": images, **given}, takes)
 
 
 def saving() -> Iterator[Target]:

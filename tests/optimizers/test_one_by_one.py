@@ -233,6 +233,9 @@ def test_a_map_refuses_what_keras_refuses() -> None:
         optimizers.OptimizerMap(3)
     with pytest.raises(TypeError, match="OptimizerMap or a function"):
         optimizers.MultiOptimizer(3)
+    for wrong in (1.5, "bias"):
+        with pytest.raises(TypeError, match="var_names"):
+            several(ab).exclude_from_weight_decay(var_names=wrong)
     again = optimizers.deserialize(optimizers.serialize(several(ab)))
     assert again.get_config() == several(ab).get_config()
 

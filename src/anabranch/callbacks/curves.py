@@ -128,13 +128,13 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return (min(finite), max(finite)) if finite else (0.0, 0.0)
 
 
-def pyplot(what: str) -> Any:
+def pyplot(what: str, instead: str = "; or print it as text") -> Any:
     """Return ``matplotlib.pyplot``, which is an extra."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
         raise MissingExtraError(
-            f"{what} needs matplotlib, which is not installed.", repair="pip install anabranch[plots]; or print it as text"
+            f"{what} needs matplotlib, which is not installed.", repair=f"pip install anabranch[plots]{instead}"
         ) from error
     return matplotlib.pyplot
 

@@ -259,11 +259,13 @@ class MultiOptimizer(Optimizer):
         return {"": self.variables, **inner}
 
     @described(Optimizer.exclude_from_weight_decay)
+    @checked
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
         """Leave weights out of the decay of all optimizers."""
-        weights, names = list(var_list or ()), list(var_names or ())
+        weights = None if var_list is None else list(var_list)
+        names = var_names if var_names is None or isinstance(var_names, str) else list(var_names)  # a string is refused by each
         for each in self._optimizers:
             each.exclude_from_weight_decay(weights, names)
 
