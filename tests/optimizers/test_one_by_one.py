@@ -264,3 +264,11 @@ def test_adafactor_goes_by_the_learning_rate_where_the_step_is_not_relative() ->
         optimizer.apply([torch.ones(4, 4)], [weight])
         moved.append(1 - weight.numpy()[0, 0])
     assert moved == pytest.approx([1.0, 2.0], rel=1e-5)
+
+
+def test_a_variance_of_zero_is_bounded_by_epsilon() -> None:
+    """However large the gradient: v + ε, rounded, would be g² and the divisor 0."""
+    weight = ab.Variable([1.0])
+    optimizer = optimizers.RMSprop(1e-4, rho=0.0, centered=True, epsilon=1e-4)
+    optimizer.apply([torch.full((1,), 300.0)], [weight])
+    np.testing.assert_allclose(ab.ops.convert_to_numpy(weight), [1 - 1e-4 * 300 / 1e-2], rtol=1e-4)

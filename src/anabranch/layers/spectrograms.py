@@ -172,7 +172,7 @@ class MelSpectrogram(fields.FieldLayer):
         default="hann", convert=_window("hann", "hamming"), plain=fields.listed,
         doc="'hann', 'hamming', ``sequence_length`` values, or None: all ones.",
     )  # fmt: skip
-    sampling_rate: IntegerField = fields.integer(default=16000, doc="samples in a second.")
+    sampling_rate: IntegerField = fields.integer(default=16000, least=2, doc="samples in a second.")
     num_mel_bins: IntegerField = fields.integer(default=128, doc="the number of bands.")
     min_freq: fields.NumberField = fields.number(default=20.0, least=0, doc="where the first band begins, in Hz.")
     max_freq: fields.Field[float | None, float] = fields.field(

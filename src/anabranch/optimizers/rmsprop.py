@@ -42,26 +42,27 @@ class RMSprop(Optimizer):
         """The mean square, for ``centered`` the mean gradient, for ``momentum`` the accumulated updates.
 
         The mean square is saved as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is
-        Adagrad's but for the two constants.
+        Adagrad's but for the two constants. A variance may be smaller than the rounding of v + ε: there it is c · v.
         """
-        found = {"scaled_velocity": _scale(self.rho) * self.epsilon}
+        found = {"scaled_velocity": _scale(self.rho) * _offset(self.epsilon, self.centered)}
         return found | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
 
     def shown_slots(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [
-            [Slot("scaled_velocity", "velocity", 1 / _scale(self.rho), -self.epsilon)], [Slot("gathered", "momentum", -1.0)],
+            [Slot("scaled_velocity", "velocity", 1 / _scale(self.rho), -_offset(self.epsilon, self.centered))], [Slot("gathered", "momentum", -1.0)],
             [Slot("mean", "average_gradient")],
         ]  # fmt: skip
 
     def _changing(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the state mean the same under other constants."""
         super()._changing(changed, value)
-        if changed.name not in ("rho", "epsilon") or not isinstance(self._engine, ListUpdate):
+        if changed.name not in ("rho", "epsilon", "centered") or not isinstance(self._engine, ListUpdate):
             return
-        new = {"rho": self.rho, "epsilon": self.epsilon, changed.name: value}
+        new = {"rho": self.rho, "epsilon": self.epsilon, "centered": self.centered, changed.name: value}
+        more = _offset(new["epsilon"], new["centered"]) - _offset(self.epsilon, self.centered)
         for scaled in self._engine.slot("scaled_velocity"):
-            scaled.div_(_scale(self.rho)).add_(new["epsilon"] - self.epsilon).mul_(_scale(new["rho"]))
+            scaled.div_(_scale(self.rho)).add_(more).mul_(_scale(new["rho"]))
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place."""
@@ -87,7 +88,8 @@ class RMSprop(Optimizer):
 
     def _decay_state(self, state: dict[str, Tensors]) -> None:
         torch._foreach_mul_(state["scaled_velocity"], self.rho)
-        torch._foreach_add_(state["scaled_velocity"], self.epsilon * _scale(self.rho) * (1 - self.rho))
+        if not self.centered:
+            torch._foreach_add_(state["scaled_velocity"], self.epsilon * _scale(self.rho) * (1 - self.rho))
         if self.momentum > 0:
             torch._foreach_mul_(state["gathered"], self.momentum)
 
@@ -99,10 +101,16 @@ class RMSprop(Optimizer):
         if self.centered:
             torch._foreach_lerp_(state["mean"], gradients, 1 - self.rho)
             velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -_scale(self.rho))
+            torch._foreach_add_(velocities, self.epsilon * _scale(self.rho))
         steps = torch._foreach_div(gradients, torch._foreach_sqrt(velocities))
         descend(state.get("gathered", weights), steps, rate)
         if self.momentum > 0:
             torch._foreach_add_(weights, state["gathered"])
+
+
+def _offset(epsilon: float, centered: bool) -> float:
+    """Return how much more than v is saved."""
+    return 0.0 if centered else epsilon
 
 
 def _scale(rho: float) -> float:
