@@ -107,7 +107,8 @@ def case(seed: int) -> Pair:
         rate = re.sub(r"(initial_learning_rate=\d+)([,)])", r"\1.0\2", rate)  # with an integer, Keras computes in integers
     optimizer = made(rng, "optimizers", rng.choice(OPTIMIZERS), 0.2, learning_rate=rate)
     if policy == "bfloat16":  # in which 0.999 is 1, and a step of Adam's that Keras takes is 0
-        optimizer = re.sub(r"((?:Adam|Nadam|Lamb)\w*[(])", r"\1beta_2=0.5, ", re.sub(r"beta_2=[^,)]*,? ?", "", optimizer))
+        optimizer = re.sub(r"((?:Adam|Nadam|Lamb)\w*[(])", r"\1beta_2=0.5, ", re.sub(r"\bbeta_2=[^,)]*,? ?", "", optimizer))
+        optimizer = re.sub(r"Muon[(]", "Muon(adam_beta_2=0.5, ", re.sub(r"adam_beta_2=[^,)]*,? ?", "", optimizer))
     if policy == "mixed_float16" and rng.random() < 0.5:
         optimizer = f"keras.optimizers.LossScaleOptimizer({optimizer}, initial_scale=8.0)"
     drawn = f"draw({rng.randrange(1000)}, {dtype!r}, ({count}, {shape[1:]}, {low}, {high}).numpy()"

@@ -49,8 +49,9 @@ class RMSprop(Optimizer):
 
     def shown_slots(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
+        offset = _offset(self.epsilon, self.centered)
         return [
-            [Slot("scaled_velocity", "velocity", 1 / _scale(self.rho), -_offset(self.epsilon, self.centered))], [Slot("gathered", "momentum", -1.0)],
+            [Slot("scaled_velocity", "velocity", 1 / _scale(self.rho), -offset)], [Slot("gathered", "momentum", -1.0)],
             [Slot("mean", "average_gradient")],
         ]  # fmt: skip
 
