@@ -27,6 +27,7 @@ NEEDED = {
 }  # fmt: skip
 """What the constructors of some classes need."""
 SKIPPED = {"name", "dtype", "fn", "learning_rate", "inner_optimizer", "num_labels", "label_weights", "multi_label", "class_id"}
+SKIPPED |= {"muon_a", "muon_b", "muon_c"}  # of an iteration that makes much of rounding with others
 
 
 def names(room: str, base: str, left_out: tuple[str, ...] = ()) -> list[str]:

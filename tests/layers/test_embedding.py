@@ -79,3 +79,13 @@ def test_mistakes() -> None:
         layers.Embedding(5, 4, weights=np.zeros((4, 5)))
     with pytest.raises(ArgumentError, match="lora_rank"):
         layers.Embedding(5, 4, lora_rank=2)
+
+
+def test_only_the_table_is_regularized_and_constrained(keras: Any) -> None:
+    settings = {"tie_weights": False, "embeddings_regularizer": "l2", "embeddings_constraint": "non_neg"}
+    ours, theirs = (space.ReversibleEmbedding(5, 4, **settings) for space in (layers, keras.layers))
+    for layer in (ours, theirs):
+        layer.build()
+    theirs.set_weights(ours.get_weights())
+    assert np.isclose(*(sum(layer.losses).item() for layer in (ours, theirs)))
+    assert [w.constraint is None for w in ours.weights] == [w.constraint is None for w in theirs.weights] == [False, True]

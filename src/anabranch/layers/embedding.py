@@ -106,7 +106,6 @@ class ReversibleEmbedding(Embedding):
         (None, 20, 1000)
     """
 
-    option_names = {"reverse_embeddings": "embeddings"}
     supports_masking = Embedding.supports_masking
     field_order = (
         "input_dim", "output_dim", "tie_weights", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
@@ -131,7 +130,10 @@ class ReversibleEmbedding(Embedding):
         """Make the table, or both."""
         super().build(input_shape)
         if not self.tie_weights:
-            self.weight("reverse_embeddings", (self.output_dim, self.input_dim), axes=(1, 0), autocast=False)
+            drawn = self.embeddings_initializer
+            self.weight(
+                "reverse_embeddings", (self.output_dim, self.input_dim), axes=(1, 0), autocast=False, initializer=drawn
+            )
 
     def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
         """(B, …) -> (B, …, output_dim), or (B, …, output_dim) -> (B, …, input_dim)."""
