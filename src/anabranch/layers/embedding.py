@@ -131,9 +131,7 @@ class ReversibleEmbedding(Embedding):
         super().build(input_shape)
         if not self.tie_weights:
             drawn = self.embeddings_initializer
-            self.weight(
-                "reverse_embeddings", (self.output_dim, self.input_dim), axes=(1, 0), autocast=False, initializer=drawn
-            )
+            self.weight("reverse_embeddings", (self.output_dim, self.input_dim), axes=(1, 0), autocast=False, initializer=drawn)
 
     def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
         """(B, …) -> (B, …, output_dim), or (B, …, output_dim) -> (B, …, input_dim)."""
