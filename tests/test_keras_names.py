@@ -29,9 +29,6 @@ CLASSES = (
 )  # fmt: skip
 METHODS = {
     **dict.fromkeys(
-        ("stateless_call", "stateless_compute_loss"), "`torch.func.functional_call(model.to_torch(), values, args)` does that"
-    ),
-    **dict.fromkeys(
         ("make_train_function", "make_test_function", "make_predict_function"), "`train_on_batch`, `test_on_batch` run the step"
     ),
     **dict.fromkeys(
@@ -39,8 +36,6 @@ METHODS = {
         "`torch.ao` quantizes `model.to_torch()`",
     ),
     "rematerialized_call": "`torch.utils.checkpoint` in a layer of your own",
-    "symbolic_call": "a call with symbolic tensors is one",
-    "torch_params": "`parameters()` has them",
     "forward": "a layer is no torch.nn.Module: call it, or write `to_torch()`",
 }
 """Methods that are left out, and why; packages give the reason for their names themselves."""

@@ -11,9 +11,7 @@ from anabranch._lazy import attach
 
 __version__ = "0.1.0"
 
-_STATE = "weights are torch's: torch.func.functional_call(model.to_torch(), values, args) computes with others"
 LEFT_OUT = {
-    "StatelessScope": _STATE,
     "SymbolicScope": "shapes are inferred by calling a layer on Input(shape)",
     "RematScope": "torch.utils.checkpoint recomputes what a function of yours does in the backward pass",
     "remat": "torch.utils.checkpoint.checkpoint(function, *args, use_reentrant=False) recomputes one function",

@@ -32,7 +32,7 @@ from .initializers import Initializer as Initializer
 from .layers.base import Layer as Layer
 from .layers.core import Input as Input, InputLayer as InputLayer
 from .layers.input_spec import InputSpec as InputSpec
-from .layers.scopes import device as device, name_scope as name_scope
+from .layers.scopes import StatelessScope as StatelessScope, device as device, name_scope as name_scope
 from .layers.variable import Variable as Variable
 from .losses import Loss as Loss
 from .metrics import Metric as Metric

@@ -141,7 +141,8 @@ def test_stateless_apply_changes_nothing() -> None:
         optimizer.stateless_apply([], gradients, weights)
     optimizer.build(weights)
     before, state = model.get_weights(), [v.numpy() for v in optimizer.variables]
-    values, variables = optimizer.stateless_apply(optimizer.variables, gradients, weights)
+    turned = [weight.from_native(each) for weight, each in zip(weights, gradients, strict=True)]
+    values, variables = optimizer.stateless_apply(optimizer.variables, turned, weights)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     assert all(np.array_equal(v.numpy(), b) for v, b in zip(optimizer.variables, state, strict=True))
     optimizer.apply(gradients, weights)

@@ -120,6 +120,10 @@ class Tracer(GraphAppendingTracer):
         """Return the read of one weight, in torch's layout, under the type of what it represents."""
         return traced(self.read(weight))
 
+    def write(self, weight: Weight, value: torch.Tensor) -> None:
+        """Record that the values of one weight, given in torch's layout, are replaced."""
+        self.weight(weight).detach().copy_(value)
+
     def read(self, weight: Weight) -> Proxy:
         """Return the read of one weight, in torch's layout."""
         if weight not in self._reads:

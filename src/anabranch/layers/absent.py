@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from anabranch._errors import MissingAttributeError
 
-_STATELESS = "torch.func.functional_call(Sequential([layer]).to_torch(), values, args), which lets gradients reach the values"
 _QUANTIZED = "Sequential([layer]).to_torch(), and torch.ao of the module"
 _MODULE = "module = Sequential([layer]).to_torch(), which shares the weights; module"
 ABSENT = {
-    "stateless_call": _STATELESS,
-    "symbolic_call": "layer(x) of a symbolic x",
     "rematerialized_call": "torch.utils.checkpoint in a layer of your own",
-    "torch_params": "layer.parameters()",
     **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_mode"), _QUANTIZED),
     **{
         name: f"{_MODULE}.{name}"

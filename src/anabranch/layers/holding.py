@@ -39,10 +39,10 @@ class WeightAttribute(property):
 
 
 _LACKED = (
-    "stateless_call", "symbolic_call", "rematerialized_call", "torch_params", "quantize", "quantized_build",
-    "quantized_call", "quantization_mode", "forward", "apply", "get_submodule", "get_parameter", "get_buffer",
-    "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook", "to_empty", "share_memory",
-    "register_buffer", "register_parameter", "register_module", "add_module",
+    "rematerialized_call", "quantize", "quantized_build", "quantized_call", "quantization_mode", "forward", "apply",
+    "get_submodule", "get_parameter", "get_buffer", "register_forward_hook", "register_forward_pre_hook",
+    "register_full_backward_hook", "to_empty", "share_memory", "register_buffer", "register_parameter", "register_module",
+    "add_module",
 )  # fmt: skip
 """What people ask layers for in vain; ``absent`` names the way to each."""
 RESERVED = frozenset((

@@ -1,13 +1,21 @@
-"""What holds for a block: the device, a prefix of the paths of variables."""
+"""What holds for a block: the device, a prefix of the paths of variables, other values of these."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from anabranch import config
+from anabranch import config, runtime
 from anabranch._arguments import checked
+from anabranch._asked import shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
+from anabranch.graph import Weight
+
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
 
 _names: list[str] = []
 
@@ -15,6 +23,100 @@ _names: list[str] = []
 def scope_path() -> str:
     """Return the names of the scopes that are open, as the beginning of a path."""
     return "/".join(_names)
+
+
+@bound_methods
+class StatelessScope:
+    """Let a block compute with given values of variables, and what it assigns stay in the scope.
+
+    Args:
+        state_mapping: pairs of a variable and its value, axes in Keras's order, as ``variable[...]`` has them.
+        collect_losses: whether ``losses`` lists what layers in the block add to the loss.
+        initialize_variables: accepted as in Keras; a variable has its values when they are first used.
+
+    Example:
+        >>> import torch
+        >>> from anabranch import Variable
+        >>> count = Variable(1.0)
+        >>> with StatelessScope([(count, torch.tensor(5.0))]) as scope:
+        ...     _ = count.assign_add(2.0)
+        >>> float(scope.get_current_value(count)), float(count)
+        (7.0, 1.0)
+    """
+
+    @checked
+    def __init__(
+        self,
+        state_mapping: Sequence[object] | None = None,
+        collect_losses: bool = False,
+        initialize_variables: bool = True,
+    ) -> None:
+        self.collect_losses = collect_losses
+        self.initialize_variables = initialize_variables
+        values = {}
+        for pair in state_mapping or ():
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Weight):
+                raise ArgumentError("state_mapping must be pairs of a variable and its value.", got=shown(pair))
+            values[pair[0]] = runtime.as_value(*pair).clone()
+        self._substitution = runtime.Substitution(values)
+        self._entered = contextlib.ExitStack()
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What layers in the block added to the loss."""
+        return self._substitution.losses if self.collect_losses else []
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add to ``losses``.
+
+        Args:
+            loss: a scalar.
+
+        Example:
+            >>> import torch
+            >>> scope = StatelessScope(collect_losses=True)
+            >>> scope.add_loss(torch.tensor(2.0))
+            >>> scope.losses
+            [tensor(2.)]
+        """
+        self._substitution.loss(loss)
+
+    def add_update(self, update: tuple[Weight, object]) -> None:
+        """Set the value that a variable has from now on in the block.
+
+        Args:
+            update: the variable and the value.
+
+        Example:
+            >>> from anabranch import Variable
+            >>> count, scope = Variable(1.0), StatelessScope()
+            >>> scope.add_update((count, 3.0))
+            >>> scope.get_current_value(count)
+            tensor(3.)
+        """
+        variable, value = update
+        self._substitution.write(variable, runtime.as_value(variable, value))
+
+    def get_current_value(self, variable: Weight) -> Tensor | None:
+        """Return the value of a variable in the block, axes in Keras's order; None where it was neither given nor used.
+
+        Args:
+            variable: the variable.
+
+        Example:
+            >>> from anabranch import Variable
+            >>> StatelessScope().get_current_value(Variable(1.0)) is None
+            True
+        """
+        found = self._substitution.values.get(variable)
+        return None if found is None else variable.from_native(found)
+
+    def __enter__(self) -> Self:
+        self._entered.enter_context(runtime.tracing(self._substitution))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._entered.close()
 
 
 @bound_methods

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from anabranch import _process, runtime
@@ -16,6 +16,7 @@ from anabranch._arguments import checked, guarded, to_boolean
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, EngineError
 from anabranch._frames import bound_methods
+from anabranch.graph import CallSite, call_site
 from anabranch.layers.holding import Holding, numbered
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class TorchMembers(_Registered):
     """The methods of ``torch.nn.Module`` that layers have. Abstract: a base of Layer."""
 
     makes_weights: ClassVar[bool] = False  # whether ``build`` may
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            """Make a node, or compute."""
+
+        def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = ...) -> Any:
+            """Return the symbolic tensors that a call gives."""
 
     # What torch's own methods ask of a module
 
@@ -459,6 +468,61 @@ class TorchMembers(_Registered):
         """
         found: Self = self._by_torch("cuda", device)
         return found
+
+    @property
+    def torch_params(self) -> dict[str, Tensor]:
+        """The tensors of all weights by path, in torch's layout."""
+        return {weight.path: runtime.realize(weight) for weight in self.weights}
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[object],
+        non_trainable_variables: Sequence[object],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Compute with given values in the place of the weights, which stay as they are: for ``torch.func``.
+
+        Random numbers and metrics are not among the values.
+
+        Args:
+            trainable_variables: a value for each of ``trainable_variables``, axes in Keras's order: ``weight[...]``.
+            non_trainable_variables: a value for each of ``non_trainable_variables``.
+            *args: of the call.
+            return_losses: whether what layers add to the loss, and penalties on weights, are returned too.
+            **kwargs: of the call.
+
+        Returns:
+            The outputs, the values of the untrained weights after the call and, if asked for, the list of losses.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(1, use_bias=False)
+            >>> layer.build((None, 2))
+            >>> def loss(values):
+            ...     return layer.stateless_call(values, [], torch.tensor([[3.0, 4.0]]))[0].sum()
+            >>> torch.func.grad(loss)([torch.zeros(2, 1)])
+            [tensor([[3.],
+                    [4.]])]
+        """
+        return runtime.stateless_call(self, trainable_variables, non_trainable_variables, args, kwargs, losses=return_losses)
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the symbolic outputs for symbolic inputs, without a note of the call: ``output`` stays what it was.
+
+        Args:
+            *args: of the call.
+            **kwargs: of the call.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(3)
+            >>> layer.symbolic_call(layers.Input((2,))).shape
+            (None, 3)
+        """
+        return self.describe(args, kwargs, call_site(), noted=False)
 
     def _by_torch(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return what torch's method of that name makes of this layer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from anabranch import training
@@ -154,6 +155,47 @@ class Steps(_Model):
         """
         return _default_loss(self, y, y_pred, sample_weight)
 
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Sequence[object],
+        non_trainable_variables: Sequence[object],
+        metrics_variables: Sequence[object],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Tensor, tuple[Sequence[object], list[Tensor], Sequence[object]]]:
+        """Return ``compute_loss`` with given values in the place of the weights, which stay as they are: for ``torch.func``.
+
+        Of ``losses`` it has the penalties on weights; what layers add, ``stateless_call(return_losses=True)`` returns.
+
+        Args:
+            trainable_variables: a value for each of ``trainable_variables``, axes in Keras's order: ``weight[...]``.
+            non_trainable_variables: a value for each of ``non_trainable_variables``.
+            metrics_variables: a value for each of ``metrics_variables``, which no loss changes.
+            x: the inputs, for overriding methods.
+            y: targets, nested or keyed as the outputs.
+            y_pred: the outputs.
+            sample_weight: how much each sample counts.
+            training: whether a training step asks, for overriding methods.
+
+        Returns:
+            The loss; and the three lists of values after it.
+
+        Example:
+            >>> import torch
+            >>> from anabranch import Input, Sequential, layers
+            >>> model = Sequential([Input((2,)), layers.Dense(1, use_bias=False, kernel_regularizer="l2")])
+            >>> model.compile(loss="mse")
+            >>> kernel = torch.ones(2, 1)
+            >>> loss, state = model.stateless_compute_loss([kernel], [], [], y=torch.zeros(4, 1), y_pred=torch.zeros(4, 1))
+            >>> round(float(loss), 4)
+            0.02
+        """
+        values = trainable_variables, non_trainable_variables, metrics_variables
+        return _stateless_loss(self, values, (x, y, y_pred, sample_weight, training))
+
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the metrics of ``compile`` with one batch and return all results so far.
 
@@ -189,3 +231,9 @@ class Steps(_Model):
 
 def _default_loss(model: Steps, y: object, y_pred: object, sample_weight: object) -> Tensor:
     return training.default_loss(model, y, y_pred, sample_weight)
+
+
+def _stateless_loss(
+    model: Steps, values: tuple[Sequence[object], Sequence[object], Sequence[object]], batch: tuple[Any, ...]
+) -> tuple[Tensor, tuple[Sequence[object], list[Tensor], Sequence[object]]]:
+    return training.stateless_loss(model, values, batch)

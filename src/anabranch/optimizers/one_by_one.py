@@ -252,8 +252,8 @@ class OneByOne:
 
         Args:
             optimizer_variables: a value for each of ``variables``.
-            grads: a gradient for each weight, in torch's layout.
-            trainable_variables: a value for each weight.
+            grads: a gradient for each of these values.
+            trainable_variables: a value for each weight, axes in Keras's order, as ``weight[...]`` has them.
 
         Returns:
             The new values of the weights, and those of the variables.
@@ -281,7 +281,7 @@ class OneByOne:
             optimizer.set_weights(values_of(optimizer_variables))
             for weight, value in zip(weights, values_of(trainable_variables), strict=True):
                 weight.assign(value)
-            optimizer.apply(grads, weights)
+            optimizer.apply([_native(weight, each) for weight, each in zip(weights, grads, strict=True)], weights)
             return values_of(weights), values_of(optimizer.variables)
         finally:
             for weight, value in zip(weights, before[0], strict=True):
@@ -316,6 +316,11 @@ class OneByOne:
             )  # fmt: skip
         for variable, value in zip(self._added, values, strict=True):
             variable.assign(value)
+
+
+def _native(weight: Weight, gradient: Any) -> Any:
+    """Return the gradient of a value in Keras's axis order in torch's layout; None for none."""
+    return None if gradient is None else weight.to_native(torch.as_tensor(gradient))
 
 
 def values_of(variables: Iterable[Any]) -> list[torch.Tensor]:

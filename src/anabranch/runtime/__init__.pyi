@@ -94,6 +94,13 @@ from .state import (
     tracing as tracing,
     training_scope as training_scope,
 )
+from .stateless import (
+    Substitution as Substitution,
+    as_value as as_value,
+    stateless_call as stateless_call,
+    stateless_values as stateless_values,
+    substituting as substituting,
+)
 from .third_party import (
     are_of as are_of,
     held_modules as held_modules,

@@ -51,6 +51,9 @@ class _StandIns:
     def weight(self, weight: Weight) -> torch.Tensor:
         return torch.ones(weight.native_shape, dtype=dtype_of(weight.dtype), device=device())
 
+    def write(self, weight: Weight, value: torch.Tensor) -> None:
+        """Leave the weight as it is."""
+
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Run the module with ones for its parameters and buffers, so that its own stay as they are."""
         held = {

@@ -46,6 +46,9 @@ class Tracer(Protocol):
     def weight(self, weight: Weight) -> torch.Tensor:
         """Return the traced read of the weight's tensor, in torch's layout."""
 
+    def write(self, weight: Weight, value: torch.Tensor) -> None:
+        """Replace the weight's values, given in torch's layout."""
+
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return the traced result of a third-party torch module."""
 

@@ -124,5 +124,9 @@ def write(weight: Weight, value: object) -> None:
         tensor: torch.Tensor = value.detach()  # type: ignore[assignment]  # a traced value is typed as a real one
     else:
         tensor = from_array(np.array(value, order="C"))
+    tracer = state.tracer()
     with torch.no_grad():
-        _read(weight).detach().copy_(weight.to_native(tensor))
+        if tracer is None:
+            realize(weight).detach().copy_(weight.to_native(tensor))
+        else:
+            tracer.write(weight, weight.to_native(tensor))

@@ -7,6 +7,7 @@ from .custom_step import (
     default_loss as default_loss,
     default_metrics as default_metrics,
     default_step as default_step,
+    stateless_loss as stateless_loss,
 )
 from .evaluating import evaluate as evaluate
 from .fitting import fit as fit

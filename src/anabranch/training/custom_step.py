@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -186,6 +186,18 @@ def default_loss(model: Trainable, y: object, y_pred: object, sample_weight: obj
         if value is not None and value.ndim:
             target.check(value, "y" if len(ys) == 1 else f"y[{compiled.bound_slots().names[index]!r}]")
     return compiled.total(outputs, ys, weights, [loss.sum() for loss in model.losses], len(outputs[0]))
+
+
+def stateless_loss(
+    model: Trainable, values: tuple[Sequence[object], Sequence[object], Sequence[object]], batch: tuple[Any, ...]
+) -> tuple[torch.Tensor, tuple[Sequence[object], list[torch.Tensor], Sequence[object]]]:
+    """Return ``compute_loss`` with given values of weights, and these afterwards."""
+    trained, others, metrics = values
+    runtime.take_losses(model, [])  # those of the last call are no part of it
+    with runtime.substituting(runtime.stateless_values(model, trained, others)) as substitution:
+        loss = model.compute_loss(*batch)
+    after = [weight.from_native(substitution.values[weight]) for weight in model.non_trainable_weights]
+    return loss, (trained, after, metrics)
 
 
 def default_metrics(model: Trainable, y: object, y_pred: object, sample_weight: object) -> Logs:
