@@ -85,6 +85,11 @@ RULES = (
         ("'a'",),
     ),
     Rule("a path", r"visualization\.plot_image_gallery\(path\)", ("'a'", "b'a'")),
+    Rule(
+        "names of devices and axes are described, whether there are such or not",
+        r"distribution\.(DataParallel\(devices|DeviceMesh\((axis_names|devices)|initialize\(job_addresses)\)",
+        ("'a'", "['a']"),
+    ),
     Rule("data that fit would refuse are a finding", r"Model\.lint\([xy]\)"),
     Rule("a name of the user's", r"callbacks\.(RemoteMonitor|TensorBoard)\((path|field|embeddings_metadata)\)", ("'a'",)),
     Rule("a name in the file", r"KerasFileEditor\.(rename_object\(new_name|add_object\(object_path)\)", ("'a'",)),

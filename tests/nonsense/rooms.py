@@ -29,6 +29,7 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "utils": small.utils,
     "saving": small.saving,
     "visualization": small.visualization,
+    "distribution": small.distributed,
     "datasets": small.datasets,
     "edit": models.edits,
     "insight": models.insight,
@@ -46,7 +47,7 @@ MODULES = (
     "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
     "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
     "regularizers", "constraints", "activations", "random", "config", "utils", "edit", "insight",
-    "preprocessing.image", "utils.bounding_boxes", "visualization",
+    "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution",
 )  # fmt: skip
 LEFT_OUT = {
     "layers.Layer": "the base class: its methods are called",

@@ -15,6 +15,7 @@ import anabranch as ab
 from anabranch import (
     config as settings,
     datasets as sets,
+    distribution as spread,
     dtype_policies,
     mixed_precision,
     saving as files,
@@ -169,6 +170,20 @@ def visualization() -> Iterator[Target]:
 
         takes = tuple(each for each in inspect.signature(thing).parameters if each != "kwargs")
         yield Target(f"visualization.{name}", call, lambda given=given: {"images": images, **given}, takes)
+
+
+def distributed() -> Iterator[Target]:
+    """Yield devices, meshes, layouts, and what is spread over them."""
+    mesh = spread.DeviceMesh((1,), ("batch",), ["cpu:0"])
+    right: dict[str, dict[str, Any]] = {
+        "DataParallel": {"devices": ["cpu:0"]}, "DeviceMesh": {"shape": (1,), "axis_names": ("a",), "devices": ["cpu:0"]},
+        "LayoutMap": {"device_mesh": mesh}, "ModelParallel": {"layout_map": spread.LayoutMap(mesh)},
+        "TensorLayout": {"axes": ("batch", None), "device_mesh": mesh}, "get_device_count": {}, "initialize": {},
+        "list_devices": {}, "set_distribution": {"value": spread.DataParallel(mesh)},
+        "distribute_tensor": {"tensor": np.ones((2, 3)), "layout": spread.TensorLayout(("batch", None), mesh)},
+    }  # fmt: skip
+    for name, given in right.items():
+        yield function(f"distribution.{name}", getattr(spread, name), lambda given=given: given, alone=name.startswith("set"))
 
 
 def saving() -> Iterator[Target]:

@@ -19,8 +19,11 @@ from .devices import (
     accelerator as accelerator,
     describe_device as describe_device,
     device as device,
+    device_count as device_count,
     free_memory as free_memory,
+    named_device as named_device,
     pins as pins,
+    processes as processes,
     settle_tf32 as settle_tf32,
     threads as threads,
 )

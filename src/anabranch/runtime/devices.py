@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 
 import torch
@@ -28,7 +29,8 @@ def accelerator() -> torch.device | None:
     return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
-def _named(name: str | None) -> torch.device:
+def named_device(name: str | None) -> torch.device:
+    """Return the device of a name; None: the accelerator, else the CPU."""
     if name is None:
         return accelerator() or torch.device("cpu")
     found = accelerator()
@@ -36,7 +38,7 @@ def _named(name: str | None) -> torch.device:
         chosen = torch.device(name.replace("gpu", found.type if found else "cuda"))
     except RuntimeError as error:
         raise ArgumentError("Unknown device.", expected="'cpu', 'cuda' or 'cuda:N'", got=repr(name)) from error
-    count = _count(chosen.type)
+    count = device_count(chosen.type)
     if (chosen.index or 0) >= count:
         known = f" number {chosen.index}" if count else ""
         kind = chosen.type.upper()
@@ -44,7 +46,7 @@ def _named(name: str | None) -> torch.device:
     return chosen
 
 
-def _count(kind: str) -> int:
+def device_count(kind: str) -> int:
     """Return how many devices of a kind there are."""
     if kind in HOST:
         return 1
@@ -61,7 +63,7 @@ def _count(kind: str) -> int:
 @functools.cache
 def _device(name: str | None) -> tuple[torch.device, Callable[[], int] | None]:
     """Return the device of a name, and what reports the number that it has now, None where it has its own or none."""
-    chosen = _named(name)
+    chosen = named_device(name)
     if chosen.index is not None or chosen.type in HOST:
         return chosen, None
     module = torch.get_device_module(chosen.type)
@@ -107,3 +109,13 @@ def describe_device() -> str:
 def threads() -> int:
     """Return how many threads torch computes with."""
     return torch.get_num_threads()
+
+
+def processes() -> tuple[int, str]:
+    """Return how many connected processes there are, and what says so."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        count = torch.distributed.get_world_size()
+        return count, f"torch.distributed was initialized with world_size={count}"
+    count_by_launcher = os.environ.get("WORLD_SIZE", "1")
+    count = int(count_by_launcher) if count_by_launcher.isdecimal() else 1
+    return count, f"WORLD_SIZE={count_by_launcher}, as torchrun sets it"

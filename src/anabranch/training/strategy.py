@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Protocol
 
 import torch
@@ -45,7 +44,7 @@ class SingleDevice:
 
     def check(self) -> None:
         """Refuse to train one unconnected model in each of several processes."""
-        count, reason = _processes()
+        count, reason = runtime.processes()
         if count > 1:
             raise NotReadyError(
                 "Training in several connected processes is not supported yet: each process would train a model of its own.",
@@ -64,13 +63,3 @@ class SingleDevice:
 
     def reduce_gradients(self) -> None:
         """Do nothing: gradients of one process are complete."""
-
-
-def _processes() -> tuple[int, str]:
-    """Return how many connected processes there are, and what says so."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        count = torch.distributed.get_world_size()
-        return count, f"torch.distributed was initialized with world_size={count}"
-    count_by_launcher = os.environ.get("WORLD_SIZE", "1")
-    count = int(count_by_launcher) if count_by_launcher.isdecimal() else 1
-    return count, f"WORLD_SIZE={count_by_launcher}, as torchrun sets it"
