@@ -29,9 +29,6 @@ CLASSES = (
 )  # fmt: skip
 METHODS = {
     **dict.fromkeys(
-        ("make_train_function", "make_test_function", "make_predict_function"), "`train_on_batch`, `test_on_batch` run the step"
-    ),
-    **dict.fromkeys(
         ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"),
         "`torch.ao` quantizes `model.to_torch()`",
     ),

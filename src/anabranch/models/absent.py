@@ -10,12 +10,10 @@ _OF_MODULES = frozenset((
     "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
     "register_state_dict_post_hook", "register_load_state_dict_post_hook",
 ))  # fmt: skip
-_STEP = "model.train_on_batch, test_on_batch, predict_on_batch: which program they run follows from the graph and the settings"
 _QUANTIZED = "model.to_torch(), and torch.ao of the module"
 _OF_KERAS = {
     "export": "model.to_torch(), whose module torch.export and torch.onnx take; it writes TensorFlow's files there, which need "
     "TensorFlow",
-    **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _STEP),
     **dict.fromkeys(
         ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"), _QUANTIZED
     ),

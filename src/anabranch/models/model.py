@@ -116,8 +116,8 @@ class Model(Views, Stored):
             True
         """
         twin = copy.copy(self)
-        twin._graph, twin._compiled, twin.history, twin.calls = graph, None, None, []
-        twin._home = Home(self._home.path)
+        twin._graph, twin._compiled, twin.history, twin.calls, twin._home = graph, None, None, [], Home(self._home.path)
+        twin._forget_functions()
         twin._claim_layers()
         return twin
 

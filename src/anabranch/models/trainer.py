@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anabranch import _process, engine, training
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anabranch.metrics.registry import MetricLike
     from anabranch.optimizers import Optimizer
     from anabranch.optimizers.registry import OptimizerLike
+    from anabranch.training.on_batch import StepFunction
 
     ByClass = Mapping[int, float] | Mapping[float, float]
     ClassWeight = ByClass | Mapping[str, ByClass] | None
@@ -37,6 +38,9 @@ class Trainer(Steps):
     stop_evaluating = False
     stop_predicting = False
     history: History | None = None
+    train_function: StepFunction | None = None
+    test_function: StepFunction | None = None
+    predict_function: Callable[[Iterable[object]], Any] | None = None
 
     def compile(
         self,
@@ -81,6 +85,7 @@ class Trainer(Steps):
             >>> model.metrics_names
             ['loss', 'mae']
         """
+        self._forget_functions()
         self._compiled = training.compile(
             self, optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics,
             weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
@@ -386,3 +391,68 @@ class Trainer(Steps):
         """
         found: np.ndarray[Any, Any] = training.predict_on_batch(self, x)
         return found  # or a nest of arrays, which is typed as one, as a layer's several results are
+
+    def _forget_functions(self) -> None:
+        """Have them made again when they are asked for."""
+        self.train_function = self.test_function = self.predict_function = None
+
+    def make_train_function(self, force: bool = False) -> StepFunction:
+        """Return ``train_function``, for a loop of your own: it trains on the next batches of an iterator.
+
+        Loss and metrics add up until ``reset_metrics``; they are read from the device when they are looked up.
+
+        Args:
+            force: make it again.
+
+        Returns:
+            A function of an iterator, or list, of batches (x, y) or (x, y, sample_weight), of which it takes
+            ``steps_per_execution``, to loss and metrics by name.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+            >>> model.compile("sgd", loss="mse")
+            >>> step = model.make_train_function()
+            >>> batch = np.ones((4, 2)), np.zeros((4, 1))
+            >>> [round(step([batch])["loss"], 2) for _ in range(2)]
+            [4.0, 3.77]
+        """
+        if self.train_function is None or force:
+            self.train_function = training.step_function(self, "train_function", training=True)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> StepFunction:
+        """Return ``test_function``, which evaluates the next batches of an iterator, as ``make_train_function`` says.
+
+        Args:
+            force: make it again.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+            >>> model.compile(loss="mse")
+            >>> dict(model.make_test_function()([(np.ones((4, 2)), np.zeros((4, 1)))]))
+            {'loss': 4.0}
+        """
+        if self.test_function is None or force:
+            self.test_function = training.step_function(self, "test_function", training=False)
+        return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Callable[[Iterable[object]], Any]:
+        """Return ``predict_function``: it returns the outputs for the next batch of an iterator, as tensors.
+
+        Args:
+            force: make it again.
+
+        Example:
+            >>> import numpy as np
+            >>> from anabranch import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+            >>> model.make_predict_function()([(np.ones((1, 2)),)]).tolist()
+            [[2.0]]
+        """
+        if self.predict_function is None or force:
+            self.predict_function = training.predict_function(self)
+        return self.predict_function

@@ -20,7 +20,9 @@ from .metric_trackers import (
 )
 from .objective import need_compiled as need_compiled
 from .on_batch import (
+    predict_function as predict_function,
     predict_on_batch as predict_on_batch,
+    step_function as step_function,
     test_on_batch as test_on_batch,
     train_on_batch as train_on_batch,
 )

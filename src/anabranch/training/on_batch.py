@@ -1,14 +1,25 @@
-"""``train_on_batch``, ``test_on_batch``, ``predict_on_batch``: one batch, given as arrays."""
+"""``train_on_batch`` and its like: one batch, given as arrays; and functions that take the next batches of an iterator."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
 from anabranch import _tree
+from anabranch._errors import DataError
 from anabranch.training.arguments import boolean
+from anabranch.training.data.batch import Batch
+from anabranch.training.data.binder import Binder
+from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
 from anabranch.training.evaluating import in_order
-from anabranch.training.logs import Reported
+from anabranch.training.logs import Reported, RunningLogs
+from anabranch.training.objective import Objective
 from anabranch.training.predictions import numpy
 from anabranch.training.preparation import located, objective_for, prediction_for
 from anabranch.training.trainable import Trainable
+
+StepFunction = Callable[[Iterable[object]], Mapping[str, Any]]
 
 
 @located
@@ -37,6 +48,47 @@ def _on_batch(
     objective.step(training=use == "train_on_batch")(binder.batch((x, y, sample_weight)))
     logs = objective.logs()
     return logs if as_dict else in_order(objective, logs)
+
+
+def step_function(model: Trainable, use: str, *, training: bool) -> StepFunction:
+    """Return what takes ``steps_per_execution`` steps on the batches of an iterator, and returns loss and metrics so far."""
+    ready: tuple[Objective, Binder, Callable[[Batch], None]] | None = None
+
+    def function(iterator: Iterable[object]) -> Mapping[str, Any]:
+        nonlocal ready
+        batches = _some(iterator, model.steps_per_execution)
+        if ready is None:
+            made, _ = objective_for(model, unpack(batches[0])[0], use)
+            ready = made, made.binder(), made.step(training=training)
+        objective, binder, step = ready
+        for item in batches:
+            step(binder.batch(item))
+        return RunningLogs(objective.metrics_names, objective.logs)
+
+    return function
+
+
+def predict_function(model: Trainable) -> Callable[[Iterable[object]], _tree.Nest]:
+    """Return what predicts the next batch of an iterator and returns the outputs, as tensors."""
+    ready: tuple[Binder, Callable[[Batch], Any]] | None = None
+
+    def function(iterator: Iterable[object]) -> _tree.Nest:
+        nonlocal ready
+        x = unpack(_some(iterator, 1)[0])[0]
+        if ready is None:
+            binder, step, _ = prediction_for(model, x)
+            ready = binder, step
+        return ready[1](ready[0].batch((x,)))
+
+    return function
+
+
+def _some(iterator: Iterable[object], most: int) -> list[Any]:
+    """Return the next batches of an iterator, at least one."""
+    found = list(itertools.islice(iterator, most))
+    if not found:
+        raise DataError("The iterator gave no batch.", expected="an iterator of batches, or a list of them")
+    return found
 
 
 @located
