@@ -150,10 +150,10 @@ def test_all_of_it_can_be_replayed(example: dict[str, Any], task: tuple[torch.Te
     for graph in (None, RecordedGraph):
         ab.utils.set_random_seed(0)
         model, batches, course = example["prepared"](*task, epochs=4.5, widths=(4, 8, 8), batch_size=100)
-        model._compiled.graph_maker = graph
+        model._compiled_.graph_maker = graph
         history = model.fit(batches, epochs=5, callbacks=[course], verbose=0)
         found.append((history.history["loss"], model.get_weights()))
-    replays = model._compiled.replays
+    replays = model._compiled_.replays
     assert not replays.failure
     # with and then without the whitening bias: one step before state is made, three until sizes are known
     assert replays.replayed == 45 - 2 * 4

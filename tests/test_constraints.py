@@ -133,14 +133,14 @@ def test_captured_steps_apply_them_and_notice_other_settings() -> None:
     def run(graph: Any) -> Any:
         limit = constraints.MaxNorm(0.5)
         model = model_of(limit)
-        model._compiled.graph_maker = graph
+        model._compiled_.graph_maker = graph
         for value in (0.5, 0.2):
             limit.max_value = value
             model.fit(X, Y, batch_size=2, epochs=2, shuffle=False, verbose=0)
         return model
 
     plain, replayed = run(None), run(RecordedGraph)
-    assert replayed._compiled.replays.replayed > 10
+    assert replayed._compiled_.replays.replayed > 10
     for one, other in zip(plain.get_weights(), replayed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert np.linalg.norm(replayed.get_weights()[0], axis=0).max() <= 0.2 + 1e-6
@@ -151,9 +151,9 @@ def test_a_users_constraint_is_captured_only_where_it_says_so() -> None:
         model = model_of(constraint_of(ab, "class"))
         for layer in model.layers[1:]:
             layer.kernel.constraint.capturable = layer.bias.constraint.capturable = capturable
-        model._compiled.graph_maker = RecordedGraph
+        model._compiled_.graph_maker = RecordedGraph
         model.fit(X, Y, batch_size=2, epochs=2, verbose=0)
-        assert bool(model._compiled.replays and model._compiled.replays.replayed) == capturable
+        assert bool(model._compiled_.replays and model._compiled_.replays.replayed) == capturable
 
 
 def test_each_batch_applies_them_under_accumulation_as_in_keras() -> None:

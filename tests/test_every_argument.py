@@ -157,7 +157,7 @@ MORE = [  # what shows in no row of the table of all layers
 ]  # fmt: skip
 BASE = ("name", "trainable", "dtype", "activity_regularizer")  # what every layer takes
 CLASSES = {case.make: getattr(layers, case.make) for case in CASES if case.inputs}
-SETTINGS = [(name, setting) for name, kind in CLASSES.items() for setting in dict.fromkeys([*kind.fields, *BASE])]
+SETTINGS = [(name, setting) for name, kind in CLASSES.items() for setting in dict.fromkeys([*kind._fields_, *BASE])]
 
 
 @pytest.mark.parametrize(("name", "setting"), SETTINGS)
@@ -222,7 +222,7 @@ def of_metric(kind: Any, config: dict[str, Any]) -> Seen:
 
 
 def settings_of(kinds: list[Any]) -> list[tuple[Any, str]]:
-    return [pytest.param(kind, setting, id=f"{kind.__name__}-{setting}") for kind in kinds for setting in kind.fields]
+    return [pytest.param(kind, setting, id=f"{kind.__name__}-{setting}") for kind in kinds for setting in kind._fields_]
 
 
 @pytest.mark.parametrize(("kind", "setting"), settings_of(classes(losses, losses.Loss)))
@@ -349,6 +349,6 @@ def test_no_row_is_left_over() -> None:
         *CLASSES.values(), *classes(losses, losses.Loss), *classes(metrics, metrics.Metric),
         *classes(optimizers, optimizers.Optimizer), *classes(schedules, schedules.LearningRateSchedule), *FUNCTIONS,
     ]  # fmt: skip
-    known = {(kind.__name__, setting) for kind in kinds for setting in [*kind.fields, *BASE]}
+    known = {(kind.__name__, setting) for kind in kinds for setting in [*kind._fields_, *BASE]}
     assert (FOR.keys() | NO_EFFECT.keys() | REFUSED.keys()) - known == set()
     assert OTHERS.keys() - {setting for _, setting in known} == set()

@@ -202,7 +202,7 @@ def edits_undone_give_an_equal_graph(drawn: Drawn) -> None:
             changed = model.edit(edit.add_output(path, name="extra"))
             extra = _tree.leaves(changed(drawn.nest()))[-1]
             close(extra, model.tap(path)(drawn.nest()), drawn.tolerance, f"add_output {path!r}")
-            ends = _tree.map_leaves(lambda end: path_of(model.graph, end), model.output_structure)
+            ends = _tree.map_leaves(lambda end: path_of(model.graph, end), model.output)
             if not prefix:  # else a nested model has gained an output
                 alike(drawn, changed.edit(edit.set_outputs(ends)), f"add_output {path!r}, set_outputs")
     for path, operation in drawn.some(list(walk_paths(model.graph))):

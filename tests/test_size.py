@@ -191,8 +191,8 @@ def test_calls_of_a_long_lived_backbone_leave_nothing() -> None:
         y = Input((4,))
         Model(y, layers.Dense(1)(backbone(y))).predict(ONES, verbose=0)
     gc.collect()
-    assert backbone.calls == []
-    assert backbone.layers[1].calls[0]().operation is backbone.layers[1]
+    assert backbone._calls_ == []
+    assert backbone.layers[1]._calls_[0]().operation is backbone.layers[1]
     assert len(backbone.layers[0].models) == 1
 
 

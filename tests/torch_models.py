@@ -79,8 +79,8 @@ def data(model: Any, batch: int = 4) -> list[torch.Tensor]:
 
 
 def fed(model: Any, tensors: list[torch.Tensor]) -> Any:
-    if isinstance(model.input_structure, dict):
-        return dict(zip(model.input_structure, tensors, strict=True))
+    if isinstance(model.input, dict):
+        return dict(zip(model.input, tensors, strict=True))
     return tensors[0]
 
 

@@ -81,7 +81,7 @@ class _Setting(property):
     def _set(self, instance: Any, value: object) -> None:
         try:
             found = self.converted(value, instance)
-            instance._changing(self, found)
+            instance._changing_(self, found)
         except BaseException as error:
             leave(error)
             raise
@@ -97,11 +97,11 @@ class _Setting(property):
                 raise ArgumentTypeError(_must_be(self.name, owner, self.kind.words), got=shown(value))
             return found
         except AnabranchError as error:
-            raise error.at("" if isinstance(owner, type) else owner._place()) from error.__cause__
+            raise error.at("" if isinstance(owner, type) else owner._place_()) from error.__cause__
         except RAW as error:
             raise ArgumentTypeError(
                 f"{self.name} of {_kind_name(owner)} cannot be this value.", expected=self.doc or None, got=shown(value),
-                where="" if isinstance(owner, type) else owner._place(),
+                where="" if isinstance(owner, type) else owner._place_(),
             ) from error  # fmt: skip
 
     @property
@@ -287,10 +287,10 @@ class _Signature:
         kind, empty = inspect.Parameter, inspect.Parameter.empty
         found = [
             kind(each.name, kind.POSITIONAL_OR_KEYWORD, default=empty if each.default is REQUIRED else each.default)
-            for each in owner._order
+            for each in owner._order_
         ]
-        found += [kind(name, kind.POSITIONAL_OR_KEYWORD, default=None) for name in owner.others_by_position]
-        others = [kind("kwargs", kind.VAR_KEYWORD)] if owner._take_others is not Configurable._take_others else []
+        found += [kind(name, kind.POSITIONAL_OR_KEYWORD, default=None) for name in owner._others_by_position_]
+        others = [kind("kwargs", kind.VAR_KEYWORD)] if owner._take_others_ is not Configurable._take_others_ else []
         return inspect.Signature([*found, *others])
 
 
@@ -301,7 +301,7 @@ class _Docstring:
         self.written = written
 
     def __get__(self, instance: object, owner: type[Configurable]) -> str | None:
-        return documented(self.written, owner._order, owner.others_by_position)
+        return documented(self.written, owner._order_, owner._others_by_position_)
 
 
 @dataclass_transform(field_specifiers=(field, integer, number, boolean, text, choice, state))
@@ -314,35 +314,35 @@ class Configurable:
     others; a field declared again takes the new place. A user's subclass may write an ``__init__`` of its own.
     """
 
-    fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
-    field_order: ClassVar[tuple[str, ...]] = ()  # names of fields that come first in the constructor of this class
-    others_by_position: ClassVar[Mapping[str, str]] = {}  # name -> doc of arguments, no fields, that follow these by position
-    _order: ClassVar[tuple[Field[Any, Any], ...]] = ()
-    _needed: ClassVar[tuple[Field[Any, Any], ...]] = ()
-    _fresh: ClassVar[tuple[Field[Any, Any], ...]] = ()
+    _fields_: ClassVar[Mapping[str, Field[Any, Any]]] = {}
+    _field_order_: ClassVar[tuple[str, ...]] = ()  # names of fields that come first in the constructor of this class
+    _others_by_position_: ClassVar[Mapping[str, str]] = {}  # name -> doc of arguments, no fields, that follow these by position
+    _order_: ClassVar[tuple[Field[Any, Any], ...]] = ()
+    _needed_: ClassVar[tuple[Field[Any, Any], ...]] = ()
+    _fresh_: ClassVar[tuple[Field[Any, Any], ...]] = ()
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         bound_methods(cls)
         own = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
-        first = cls.__dict__.get("field_order", ())
-        if own or first or len(cls.__bases__) > 1 or not cls.fields.keys().isdisjoint(cls.__dict__):
+        first = cls.__dict__.get("_field_order_", ())
+        if own or first or len(cls.__bases__) > 1 or not cls._fields_.keys().isdisjoint(cls.__dict__):
             found = dict(own)
             for base in cls.__mro__[1:]:
                 if issubclass(base, Configurable):
-                    for name, value in base.fields.items():
+                    for name, value in base._fields_.items():
                         if name not in found and getattr(cls, name) is value:  # unless something else took its place
                             found[name] = value
             found = {name: found[name] for name in first} | found
             found = dict(sorted(found.items(), key=lambda item: item[1].default is not REQUIRED))  # as a signature must be
-            cls.fields, cls._order = found, tuple(found.values())
-            cls._needed = tuple(each for each in cls._order if each.default is REQUIRED)
-            cls._fresh = tuple(each for each in cls._order if each.fresh)
-        for each in cls._order:
+            cls._fields_, cls._order_ = found, tuple(found.values())
+            cls._needed_ = tuple(each for each in cls._order_ if each.default is REQUIRED)
+            cls._fresh_ = tuple(each for each in cls._order_ if each.fresh)
+        for each in cls._order_:
             if each.default is not REQUIRED and not each.fresh:
                 value = each.converted(each.default, cls)
                 setattr(cls, each.key, staticmethod(value) if isinstance(value, types.FunctionType) else value)  # no method
-        inherited = cls._order and cls.__init__ is Configurable.__init__ and cls.__dict__.get("__doc__") is not None
+        inherited = cls._order_ and cls.__init__ is Configurable.__init__ and cls.__dict__.get("__doc__") is not None
         if own or inherited:
             cls.__doc__ = _Docstring(cls.__dict__["__doc__"])  # type: ignore[assignment]  # a string to its readers
 
@@ -351,63 +351,63 @@ class Configurable:
     @unbounded
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
-            if args or kwargs or self._needed or self._fresh:
-                self._take_others(self._take(args, kwargs))
-            self._check()
+            if args or kwargs or self._needed_ or self._fresh_:
+                self._take_others_(self._take_(args, kwargs))
+            self._check_()
         except BaseException as error:
             leave(error)
             raise
 
-    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _take_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Set the fields from the constructor's arguments and return those arguments that are no fields."""
-        order, state, others = self._order, self.__dict__, {}
+        order, state, others = self._order_, self.__dict__, {}
         if args:
             if len(args) > len(order):
-                kwargs = self._with_names(args, kwargs)
+                kwargs = self._with_names_(args, kwargs)
             for each, value in zip(order, args, strict=False):
                 state[each.key] = each.converted(value, self)
-        fields = self.fields
+        fields = self._fields_
         for name, value in kwargs.items():
             found = fields.get(name)
             if found is None:
                 others[name] = value
             elif args and found.key in state and found in order[: len(args)]:
-                raise self._refused(f"got two values for {name!r}", f"{value!r} besides the positional one")
+                raise self._refused_(f"got two values for {name!r}", f"{value!r} besides the positional one")
             else:
                 state[found.key] = found.converted(value, self)
-        for each in self._needed:
+        for each in self._needed_:
             if each.key not in state:
-                raise self._refused(f"needs {each.name!r}", None)
-        for each in self._fresh:
+                raise self._refused_(f"needs {each.name!r}", None)
+        for each in self._fresh_:
             if each.key not in state:
                 state[each.key] = each.converted(each.default, self)
         return others
 
-    def _with_names(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _with_names_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments by name and those that came by position after the fields."""
-        most = len(self._order) + len(self.others_by_position)
+        most = len(self._order_) + len(self._others_by_position_)
         if len(args) > most:
-            raise self._refused(f"takes at most {most} positional arguments", f"{len(args)} arguments")
-        found = dict(zip(self.others_by_position, args[len(self._order) :], strict=False))
+            raise self._refused_(f"takes at most {most} positional arguments", f"{len(args)} arguments")
+        found = dict(zip(self._others_by_position_, args[len(self._order_) :], strict=False))
         twice = next(iter(found.keys() & kwargs.keys()), None)
         if twice is not None:
-            raise self._refused(f"got two values for {twice!r}", f"{kwargs[twice]!r} besides the positional one")
+            raise self._refused_(f"got two values for {twice!r}", f"{kwargs[twice]!r} besides the positional one")
         return kwargs | found
 
     # What subclasses may say
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         """Take the constructor's arguments that are no fields, or refuse them."""
         if others:
-            raise self._unknown_argument(next(iter(others)))
+            raise self._unknown_argument_(next(iter(others)))
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         """Raise where settings do not go together; called when all are set."""
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         """Hear that a field of an object that exists is about to be set to ``value``, or refuse it."""
 
-    def _place(self) -> str:
+    def _place_(self) -> str:
         """Return where the object was made, for errors; "" where that is not known."""
         return ""
 
@@ -418,7 +418,7 @@ class Configurable:
 
         Arguments of a subclass's own ``__init__`` are included where it stores them under their own names.
         """
-        config = {each.name: each.plain(getattr(self, each.name)) for each in self._order if not each.hidden}
+        config = {each.name: each.plain(getattr(self, each.name)) for each in self._order_ if not each.hidden}
         if type(self).__init__ is not Configurable.__init__:
             held = vars(self)
             for name in _arguments_of(type(self).__init__)[0]:
@@ -436,34 +436,36 @@ class Configurable:
         if cls.__init__ is Configurable.__init__:
             return cls(**config)
         taken, open_ended = _arguments_of(cls.__init__)
-        later = {} if open_ended else {name: config[name] for name in config if name in cls.fields and name not in taken}
+        later = {} if open_ended else {name: config[name] for name in config if name in cls._fields_ and name not in taken}
         made = cls(**{name: value for name, value in config.items() if name not in later})
         for name, value in later.items():
             setattr(made, name, value)
         return made
 
-    def _written(self) -> str:
+    def _written_(self) -> str:
         """Return the code that makes this object, without the settings that are as by default."""
         state = self.__dict__
-        parts = [f"{each.name}={_short(each, state[each.key])}" for each in self._order if each.key in state and not each.fresh]
+        parts = [
+            f"{each.name}={_short(each, state[each.key])}" for each in self._order_ if each.key in state and not each.fresh
+        ]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def __repr__(self) -> str:
-        return self._written()
+        return self._written_()
 
     # Mistakes
 
-    def _refused(self, fact: str, got: str | None) -> ArgumentTypeError:
-        signature = ", ".join(_parameter(each) for each in self._order)
+    def _refused_(self, fact: str, got: str | None) -> ArgumentTypeError:
+        signature = ", ".join(_parameter(each) for each in self._order_)
         return ArgumentTypeError(
             f"{type(self).__name__} {fact}.",
             expected=f"{type(self).__name__}({signature})",
             got=got,
-            where=self._place() or None,
+            where=self._place_() or None,
         )
 
-    def _unknown_argument(self, name: str) -> ArgumentTypeError:
-        return unknown_argument(type(self), name, self.fields, self._place() or None)
+    def _unknown_argument_(self, name: str) -> ArgumentTypeError:
+        return unknown_argument(type(self), name, self._fields_, self._place_() or None)
 
 
 def unknown_argument(kind: type, name: str, known: Iterable[str], where: str | None) -> ArgumentTypeError:

@@ -25,9 +25,7 @@ GENERATED = ("<eval_with_key>", "<frozen ", "<__array_function__")
 ENGINE = frozenset(("torch", "numpy", "safetensors", "rich", "lazy_loader"))  # packages that anabranch calls
 UNBOUNDED = frozenset(  # run by the library at each call or step, ``call`` by torch's tracers too; users write ``layer(x)``
     (
-        "call", "describe", "compute_output_spec", "output_dtype", "mask_reach", "makes_mask", "call_takes", "axis_layout",
-        "sublayers", "inner_layers", "own_weights", "held_attributes", "held_metrics", "need_running_graph",
-        "weight", "add_kernel", "add_bias", "channels", "channels_after", "made_for",
+        "call", "compute_output_spec", "weight", "add_kernel", "add_bias", "channels", "channels_after", "made_for",
         "accumulates", "prepare", "step_size", "update_weights", "count",
     )
 )  # fmt: skip

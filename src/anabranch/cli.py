@@ -287,7 +287,7 @@ def lint(arguments: list[str]) -> int:
     from anabranch._errors import AnabranchError
 
     with contextlib.redirect_stdout(sys.stderr):  # what a script prints is no finding
-        models = [model for model in _models(given.file, compiled=True) or () if model.graph is not None]
+        models = [model for model in _models(given.file, compiled=True) or () if model._graph_ is not None]
     if not models:
         return 2
     try:

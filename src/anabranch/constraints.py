@@ -120,7 +120,7 @@ class MinMaxNorm(Constraint):
     rate: Field[float, float] = number(default=1.0, least=0, most=1, doc="how far a norm outside moves: 1 all the way.")
     axis: Field[int | Sequence[int], int | list[int]] = field(default=0, convert=_axes, doc=AXIS_DOC)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.min_value > self.max_value:
             raise ArgumentError("min_value must not be above max_value.", got=f"{self.min_value} and {self.max_value}")
 

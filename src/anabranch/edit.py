@@ -353,8 +353,8 @@ def splice(at: str, model: Any) -> Edit:
 def _replacement(new: Any, whole: bool, old: Any) -> Any:
     """Return what replaces ``old``; a name that a user gave goes over to it, unless calls of ``old`` remain."""
     made = new if isinstance(new, Layer) else new(old)
-    if whole and isinstance(made, Layer) and made is not old and made.explicit_name is None and old._named:
-        made.explicit_name = old.explicit_name
+    if whole and isinstance(made, Layer) and made is not old and made._explicit_name_ is None and old._named_:
+        made._explicit_name_ = old._explicit_name_
     return made
 
 
@@ -367,7 +367,7 @@ def _inserted(new: Any, number: int) -> Any:
 
 
 def _name_of(operation: Any) -> str | None:
-    return operation.explicit_name if isinstance(operation, Layer) else None
+    return operation._explicit_name_ if isinstance(operation, Layer) else None
 
 
 def _past(after: dict[Step, Ref], ref: Ref) -> Ref:

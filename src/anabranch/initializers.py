@@ -208,7 +208,7 @@ class RandomUniform(_Drawn):
     minval: Field[float, float] = number(default=-0.05, doc="the lower bound.")
     maxval: Field[float, float] = number(default=0.05, doc="the upper bound.")
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.minval > self.maxval:
             raise ArgumentError("minval must not be above maxval.", got=f"{self.minval} and {self.maxval}")
 

@@ -142,4 +142,4 @@ def test_operations_are_named_as_readers_know_them() -> None:
         (torch.nn.Linear(4, 2)(x), "Linear 'linear'"),
         (ab.Model(x, x * 2, name="m")(x), "Model 'm'"),
     ):
-        assert tensor.node.operation.error_label() == name
+        assert tensor.node.operation._error_label_() == name

@@ -34,7 +34,7 @@ def made(rng: Random, case: Case, changed: float = 0.3, dtypes: float = 0.1) -> 
     kind = getattr(layers, case.make)
     taken = inspect.signature(getattr(keras.layers, case.make)).parameters
     config = {name: repr(value) for name, value in case.config.items() if name in taken and values.is_plain(value)}
-    for name, field in kind.fields.items():
+    for name, field in kind._fields_.items():
         if rng.random() > changed or (case.make, name) in REFUSED or name in ("name", "dtype", "seed") or name not in taken:
             continue
         others = FOR.get((case.make, name), OTHERS.get(name, ()))

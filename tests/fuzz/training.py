@@ -59,7 +59,7 @@ def made(rng: Random, room: str, kind_name: str, changed: float = 0.3, **more: s
     kind = getattr(_room(anabranch, room), kind_name)
     taken = inspect.signature(getattr(_room(keras, room), kind_name)).parameters
     config = {**NEEDED.get(kind_name, {}), **more}
-    for setting, field in kind.fields.items():
+    for setting, field in kind._fields_.items():
         if rng.random() > changed or setting in SKIPPED or setting not in taken or setting in more:
             continue
         others = FOR.get((kind_name, setting), OTHERS.get(setting, ()))

@@ -73,7 +73,7 @@ def test_replay_asks_every_shape_rule_again() -> None:
     (again,) = replay(body.graph, [other])
     assert again.shape == (None, 7, 7, 4)
     assert body(other).shape == (None, 7, 7, 4)
-    assert len(body.layers[1].calls) == 1, "no layer learns of it"
+    assert len(body.layers[1]._calls_) == 1, "no layer learns of it"
 
 
 def test_replay_opens_nested_models() -> None:

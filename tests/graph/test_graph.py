@@ -103,7 +103,7 @@ def test_order_of_layers_under_a_dict_of_outputs_equals_keras(keras: Any, keys: 
     theirs, ours = build(keras), build(ab)
     assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
     assert [weight.shape for weight in ours.get_weights()] == [weight.shape for weight in theirs.get_weights()]
-    written = ours.output_structure[1] if inside else ours.output_structure
+    written = ours.output[1] if inside else ours.output
     assert list(written) == list(keys), "the outputs stay as they were written"
 
 
@@ -318,9 +318,9 @@ def test_a_layer_forgets_calls_whose_results_are_dropped() -> None:
     layer = layers.Dense(4)
     for _ in range(5):
         layer(x)
-    assert layer.calls == []
+    assert layer._calls_ == []
     y = layer(x)
-    assert [call() for call in layer.calls] == [y.node]
+    assert [call() for call in layer._calls_] == [y.node]
     assert layer.output.key == y.key
 
 

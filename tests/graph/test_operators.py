@@ -136,7 +136,7 @@ def test_promotion(a: str, b: str, expected: str) -> None:
 
 
 def test_operators_take_no_training() -> None:
-    assert not Operator(operator.add).call_takes("training")
+    assert not Operator(operator.add)._call_takes_("training")
 
 
 # Indexing

@@ -39,12 +39,12 @@ def test_every_node_applies_an_operation_with_all_members() -> None:
     for tensor in tensors:
         operation = tensor.node.operation
         assert isinstance(operation, Operation)
-        assert operation.is_source is (not tensor.node.inputs)
-        assert all([operation.error_label(), operation.kind_name(), operation.base_name, operation.name])
-    assert [tensor.node.operation.is_function for tensor in tensors] == [False, False, True, True, True, False, False]
-    assert [tensor.node.operation.local_window() for tensor in tensors[:3]] == [None, Window((1, 1), "same"), None]
-    assert [tensor.node.operation.axis_layout() for tensor in tensors[:3]] == [None, "channels_last", None]
-    assert tensors[-1].node.operation.graph is not None
+        assert operation._is_source_ is (not tensor.node.inputs)
+        assert all([operation._error_label_(), operation._kind_name_(), operation._base_name_, operation.name])
+    assert [tensor.node.operation._is_function_ for tensor in tensors] == [False, False, True, True, True, False, False]
+    assert [tensor.node.operation._local_window_() for tensor in tensors[:3]] == [None, Window((1, 1), "same"), None]
+    assert [tensor.node.operation._axis_layout_() for tensor in tensors[:3]] == [None, "channels_last", None]
+    assert tensors[-1].node.operation._graph_ is not None
 
 
 def test_an_operation_without_its_members_cannot_be_made() -> None:

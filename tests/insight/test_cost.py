@@ -77,8 +77,8 @@ def test_macs_of_every_layer_are_torchs(case: Case) -> None:
     assert row.known or case.make == "Lambda", "every layer has a rule"
     given = drawn(model, 2)
     data = [given if case.as_list else given[0]]
-    for layer in model.layers[-1].inner_layers():
-        if "unroll" in layer.fields:
+    for layer in model.layers[-1]._inner_layers_():
+        if "unroll" in layer._fields_:
             layer.unroll = True  # torch counts nothing inside its fused functions
     with runtime.training_scope(False):  # augmentation that computes products does so in training
         theirs = counted(lambda *x: case.call(model.layers[-1], *x), data)

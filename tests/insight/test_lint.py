@@ -359,7 +359,7 @@ def test_what_is_said_of_values_is_true(seed: int) -> None:
 
 def hold_what_is_said(built: Built, rng: np.random.Generator) -> None:
     symbols = [each for each in built.symbols.values() if "float" in each.dtype]
-    inputs = _tree.leaves(built.model.input_structure)
+    inputs = _tree.leaves(built.model.input)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = Model(inputs, symbols)

@@ -1,4 +1,4 @@
-"""Names that layers lack, and names that a user's attribute cannot have."""
+"""Names that layers lack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anabranch as ab
 from anabranch import layers
 from anabranch._errors import MissingAttributeError
 from anabranch.layers.absent import ABSENT
-from anabranch.layers.holding import RESERVED, Absent, Holding
+from anabranch.layers.holding import Absent, Holding
 
 
 @pytest.mark.parametrize("name", sorted(ABSENT))
@@ -55,38 +55,6 @@ def test_a_user_may_have_what_layers_lack() -> None:
     assert Own().forward(2) == 6
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED))
-def test_an_attribute_of_a_user_cannot_replace_the_librarys_own(name: str) -> None:
-    class Counting(layers.Layer):
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            setattr(self, name, 0)
-
-        def call(self, x: Any) -> Any:
-            return x
-
-    with pytest.raises(MissingAttributeError, match=f"{name!r} is an attribute of the library's own") as caught:
-        Counting(name)
-    assert "test_absent.py" in str(caught.value)
-
-
-def test_every_name_that_keras_lacks_is_reserved(keras: Any) -> None:
-    """A new member of the library's needs a row; so does one that is there no more."""
-    layer = layers.Layer()
-    theirs = {*dir(keras.layers.Layer), *vars(keras.layers.Layer()), *dir(torch.nn.Module)}
-    ours = {name for name in (*dir(layers.Layer), *vars(layer)) if not name.startswith("__")} - theirs
-    settable = {
-        "on_host",
-        "opaque_if_needed",
-        "states_shapes",
-        "takes_integers",
-        "takes_one_tensor",
-        "unmasked_axes",
-    }
-    assert ours - RESERVED == settable
-    assert RESERVED - ours == set()
-
-
 def test_a_users_layer_is_copied_and_called_as_before() -> None:
     class Scaled(layers.Layer):
         def __init__(self) -> None:
@@ -98,8 +66,8 @@ def test_a_users_layer_is_copied_and_called_as_before() -> None:
 
     layer = Scaled()
     y = layer(ab.Input((3,)))
-    assert len(layer.calls) == 1
-    assert copy.deepcopy(layer).calls == []
+    assert len(layer._calls_) == 1
+    assert copy.deepcopy(layer)._calls_ == []
     assert y.shape == (None, 3)
 
 

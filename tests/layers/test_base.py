@@ -148,7 +148,7 @@ def test_a_layer_of_layers() -> None:
         "block/dense/kernel", "block/dense/bias", "block/dense_1/kernel", "block/dense_1/bias",
         "block/layer_normalization/gamma", "block/layer_normalization/beta",
     ]  # fmt: skip
-    assert len(block.sublayers()) == 3
+    assert len(block._sublayers_()) == 3
     block.trainable = False
     assert block.trainable_weights == []
     assert not block.steps[0].trainable
@@ -317,9 +317,9 @@ def test_repr() -> None:
 
 
 def test_legacy_words_for_the_input_say_one_thing(keras: Any) -> None:
-    assert layers.Dense(2, input_shape=(4,)).first_shape == (None, 4)
-    assert layers.Dense(2, input_shape=4).first_shape == (None, 4)
-    assert layers.Dense(2).first_shape is None
+    assert layers.Dense(2, input_shape=(4,))._first_shape_ == (None, 4)
+    assert layers.Dense(2, input_shape=4)._first_shape_ == (None, 4)
+    assert layers.Dense(2)._first_shape_ is None
 
 
 @pytest.mark.parametrize("bad", [-1, (3, "a"), "32", True, 2.5])

@@ -329,7 +329,7 @@ def test_the_edit_in_the_message_mends_it(shapes: Any, layer: Any, edit: Any) ->
     assert source in report
     layer()(list(edit(a, b)))  # what it says fits now
     made = next(t for t in edit(a, b) if t.node.inputs).node.operation
-    assert re.sub(r"\b[a-z_]+=", "", made.written_code()) in re.sub(r"\b[a-z_]+=", "", report)
+    assert re.sub(r"\b[a-z_]+=", "", made._written_code_()) in re.sub(r"\b[a-z_]+=", "", report)
     assert f"branch {1 if edit(a, b)[0].node.inputs else 2}" in report.partition("repair:")[2]
 
 

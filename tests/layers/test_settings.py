@@ -110,7 +110,7 @@ def test_a_change_is_seen_by_call_predict_fit_clone_edit_diff_and_config() -> No
     assert [(c.kind, c.before, c.after) for c in changes if "activation" in c.before] == [
         ("config", "activation=linear", "activation=tanh")
     ]
-    assert layer.written_code(named=False) == "Dense(3, activation='linear')"
+    assert layer._written_code_(named=False) == "Dense(3, activation='linear')"
 
 
 @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ def test_a_list_that_holds_itself_is_entered_once() -> None:
     layer = Plain(3)
     layer.loop = [layers.Dense(2)]
     layer.loop.append(layer.loop)
-    assert len(layer.sublayers()) == 1
+    assert len(layer._sublayers_()) == 1
     assert layer.metrics == []
 
 

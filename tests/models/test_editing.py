@@ -163,7 +163,7 @@ def test_untouched_layers_share_their_weights_and_the_old_model_stays() -> None:
     for path, layer in model.select(layers.Dense).items():
         assert new[path].kernel is layer.kernel
         assert new[path] is not layer
-    assert len(new["shared"].calls) == len(model["shared"].calls) == 3
+    assert len(new["shared"]._calls_) == len(model["shared"]._calls_) == 3
     assert model.diff(new).of("added") == ["drop"]
     new["backbone"].trainable = False
     assert model["backbone"].trainable
@@ -351,7 +351,7 @@ def test_nothing_keeps_an_edited_model_alive() -> None:
     del new
     gc.collect()
     assert gone() is None
-    assert len(model["backbone"].calls) == len(model["gap"].calls) == 1
+    assert len(model["backbone"]._calls_) == len(model["gap"]._calls_) == 1
 
 
 # clone_model

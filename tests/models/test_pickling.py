@@ -108,7 +108,7 @@ def test_layers_weights_optimizers_and_modules_that_hold_models() -> None:
     model.fit(X, Y, verbose=0)
     layer = pickle.loads(pickle.dumps(model.layers[-1]))
     np.testing.assert_array_equal(layer.kernel.numpy(), model.layers[-1].kernel.numpy())
-    assert (layer.name, layer.calls, len(model.layers[-1].calls)) == (model.layers[-1].name, [], 1)
+    assert (layer.name, layer._calls_, len(model.layers[-1]._calls_)) == (model.layers[-1].name, [], 1)
     weight = pickle.loads(pickle.dumps(model.weights[0]))
     assert weight.value is not model.weights[0].value
     assert equal(weight.value, model.weights[0].value)

@@ -224,8 +224,8 @@ def test_batches_of_many_sizes_train() -> None:
     assert np.isfinite([*history["loss"], *history["mae"]]).all()
     for x, _ in batches:
         close(model.predict(x, verbose=0), model(x).detach())
-    assert model.running_graph is not None
-    assert model.running_graph.inputs[0].shape == (None, None, 8, 3), "only what changed is left open"
+    assert model._running_graph_ is not None
+    assert model._running_graph_.inputs[0].shape == (None, None, 8, 3), "only what changed is left open"
 
 
 def test_sizes_that_cannot_change_say_so() -> None:

@@ -109,8 +109,8 @@ def models() -> Iterator[Target]:
     right: dict[str, Any] = {
         "get_layer": lambda: {"name": "body"}, "set_weights": lambda: {"weights": small().get_weights()}, "summary": dict,
         "to_torch": dict, "tap": lambda: {"paths": "body"}, "between": lambda: {"start": "body", "end": "head"},
-        "edit": lambda: {"weights": "shared"}, "bind_inputs": lambda: {"value": np.ones((2, 4))},
-        "compute_output_shape": lambda: {"input_shape": (None, 4)}, "save_weights": lambda: {"filepath": "w.safetensors"},
+        "edit": lambda: {"weights": "shared"}, "compute_output_shape": lambda: {"input_shape": (None, 4)},
+        "save_weights": lambda: {"filepath": "w.safetensors"},
         "from_config": lambda: {"config": small().get_config()}, "call": lambda: {"inputs": np.ones((2, 4), "float32")},
         "build": lambda: {"input_shape": (None, 4)}, "compute_output_spec": lambda: {"inputs": ab.Input((4,))},
     }  # fmt: skip

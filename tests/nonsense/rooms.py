@@ -95,10 +95,8 @@ PROTOCOL = "called by the library alone"
 HOOK = "a hook: the loop calls it, and subclasses write it"
 METHODS_LEFT_OUT = {
     **dict.fromkeys((
-        "call_takes", "claim", "describe", "follow", "hold", "make", "mask_axes_after", "mask_reach", "output_dtype",
-        "set_mode", "slots_of", "decay_of",
-        "further_numbers", "own_variables", "update_step", "step_size",
-        "symbolic_mask", "unknown_in", "update_weights", "with_graph", "written_code",
+        "follow", "hold", "make", "slots_of", "decay_of", "further_numbers", "own_variables", "update_step", "step_size",
+        "update_weights",
     ), PROTOCOL),
     "weight": PROTOCOL, "Layer.build": "each layer's own is called", "Layer.compute_output_shape": "each layer's own is called",
     "fill": HOOK, "call": "called by __call__, which is given wrong values",

@@ -67,7 +67,7 @@ CHANGES: list[tuple[str, str, Any]] = [
 def test_a_setting_that_is_changed_after_fit_takes_effect(name: str, setting: str, value: Any) -> None:
     def run(graph: Any, change: bool) -> list[np.ndarray]:
         model = model_of(getattr(optimizers, name)(0.02))
-        model._compiled.graph_maker = graph
+        model._compiled_.graph_maker = graph
         model.fit(X, Y, batch_size=4, shuffle=False, verbose=0)
         if change:
             setattr(model.optimizer, setting, value)

@@ -154,7 +154,7 @@ def test_options_that_keras_lacks_come_back_here_and_do_not_hinder_it(keras: Any
     model.compile("sgd", "mse", remat="dense*", auto_scale_loss=False)
     model.save(tmp_path / "m.keras")
     again = models.load_model(tmp_path / "m.keras")
-    assert (again.remat, again._compiled.options.auto_scale_loss) == (("dense*",), False)
+    assert (again.remat, again._compiled_.options.auto_scale_loss) == (("dense*",), False)
     assert keras.models.load_model(tmp_path / "m.keras").loss == "mse"
 
 

@@ -123,7 +123,7 @@ def test_a_function_of_the_users_own_says_what_to_do() -> None:
 def sites(model: Any) -> dict[str, Any]:
     graph = model.graph
     called = {operation: [str(node.site) for node in graph.calls_of(operation)] for operation in graph.names}
-    return {name: (str(operation.made_at), called[operation]) for operation, name in graph.names.items()}
+    return {name: (str(operation._made_at_), called[operation]) for operation, name in graph.names.items()}
 
 
 @pytest.mark.parametrize("name", ["functional", "sequential", "shared", "functions"])

@@ -134,7 +134,7 @@ def captures(capsys: Any) -> bool:
         from recorded_graph import RecordedGraph
 
         model = model_of(jit_compile=jit)
-        model._compiled.graph_maker = RecordedGraph
+        model._compiled_.graph_maker = RecordedGraph
         return str(model.explain_execution(training=True).replay)
 
     return len({why(value) for value in ("auto", False, True)}) == 3

@@ -30,16 +30,16 @@ def model_of(optimizer: Any = "sgd", loss: Any = "sparse_categorical_crossentrop
 
 
 def decided(model: Any) -> Any:
-    return capture.training_decision(model, model._compiled, engine.program(model, True), model.training_strategy)
+    return capture.training_decision(model, model._compiled_, engine.program(model, True), model._training_strategy_)
 
 
 def replays(model: Any) -> Any:
-    return model._compiled.replays
+    return model._compiled_.replays
 
 
 def trained(graph: Any, optimizer: Any = "sgd", options: Any = None, **fit: Any) -> tuple[Any, Any]:
     model = model_of(optimizer, **({"metrics": ["accuracy"]} if options is None else options))
-    model._compiled.graph_maker = graph
+    model._compiled_.graph_maker = graph
     history = model.fit(X, Y, batch_size=4, epochs=3, verbose=0, **fit)
     return model, history.history
 
@@ -102,7 +102,7 @@ def test_a_layer_that_is_frozen_and_weights_that_are_set_between_fits() -> None:
         model.set_weights([weight * 0.9 for weight in model.get_weights()])
         model.layers[1].trainable = False
         model.compile("sgd", "sparse_categorical_crossentropy")
-        model._compiled.graph_maker = graph
+        model._compiled_.graph_maker = graph
         return model, model.fit(X, Y, batch_size=4, verbose=0).history
 
     assert_same(run(None), run(RecordedGraph))
@@ -124,7 +124,7 @@ def test_parts_of_a_loss_and_sample_weights() -> None:
         inputs = ab.Input((6,))
         model = ab.Model(inputs, {"a": layers.Dense(1, name="a")(inputs), "b": layers.Dense(2, name="b")(inputs)})
         model.compile("adam", "mse", loss_weights={"a": 0.5, "b": 2.0}, weighted_metrics={"a": ["mae"]})
-        model._compiled.graph_maker = graph
+        model._compiled_.graph_maker = graph
         y = {"a": X[:, :1], "b": X[:, 1:3]}
         history = model.fit(X, y, sample_weight={"a": Y / 2, "b": Y / 3}, batch_size=4, epochs=2, verbose=0)
         return model, history.history
@@ -172,14 +172,14 @@ def test_explain_execution_says_whether_steps_are_replayed() -> None:
     if engine.device().type == "cpu":
         assert reason in str(model.explain_execution())
         assert reason in model.explain_execution(training=True).replay
-    model._compiled.graph_maker = RecordedGraph
+    model._compiled_.graph_maker = RecordedGraph
     assert model.explain_execution(training=True).replay.startswith("steps are replayed as CUDA graphs: from the 4th batch")
     assert ab.Model(model.inputs, model.outputs).explain_execution(training=True).replay == ""
 
 
 def test_a_failure_is_reported_in_one_line(capsys: Any) -> None:
     model = model_of()
-    model._compiled.graph_maker = FailingGraph
+    model._compiled_.graph_maker = FailingGraph
     model.fit(X, Y, batch_size=4, verbose=2)
     lines = [line for line in capsys.readouterr().out.splitlines() if "capturing them failed" in line]
     assert len(lines) == 1
@@ -187,7 +187,7 @@ def test_a_failure_is_reported_in_one_line(capsys: Any) -> None:
 
 def why(model: Any) -> str:
     model.optimizer.build(model.trainable_weights)
-    model._compiled.graph_maker = RecordedGraph
+    model._compiled_.graph_maker = RecordedGraph
     decision = decided(model)
     model.fit(X, Y, batch_size=4, verbose=0)
     assert decision.used == bool(replays(model) and replays(model).replayed)

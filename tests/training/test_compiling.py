@@ -12,7 +12,7 @@ from anabranch._errors import ArgumentError, NotReadyError, UnknownNameError
 
 def compiled(model, **options):
     model.compile("sgd", **options)
-    return model._compiled
+    return model._compiled_
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_an_output_that_a_dict_of_losses_leaves_out_is_not_trained(forked, numbe
 def test_a_model_without_a_shape_is_bound_when_it_has_one():
     model = ab.Sequential([layers.Dense(2)])
     model.compile("sgd", "mse", metrics=["mae"])
-    assert model._compiled.losses == []
+    assert model._compiled_.losses == []
     model.build((None, 3))
-    assert model._compiled.bind(model).metrics_names == ["loss", "mae"]
+    assert model._compiled_.bind(model).metrics_names == ["loss", "mae"]
 
 
 def test_training_without_any_loss_says_so(classifier):

@@ -82,14 +82,14 @@ def test_a_step_walks_the_layers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data(4)
     model.train_on_batch(x, y)
     model.predict_on_batch(x)
-    walk = Model.inner_layers
+    walk = Model._inner_layers_
 
     def counted(self: Model) -> Any:
         nonlocal walks
         walks += 1
         return walk(self)
 
-    monkeypatch.setattr(Model, "inner_layers", counted)
+    monkeypatch.setattr(Model, "_inner_layers_", counted)
     model.train_on_batch(x, y)
     assert walks == 2
     model.predict_on_batch(x)

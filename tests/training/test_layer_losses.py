@@ -163,7 +163,7 @@ def test_what_leaves_as_torch_watches_nothing() -> None:
     model = ab.Model(inputs, layer(inputs))
     module = model.to_torch()
     module(torch.from_numpy(X))
-    assert layer.watched["mean_of_x"].count == 0
+    assert layer._watched_["mean_of_x"].count == 0
     assert "watched" not in module.code
 
 

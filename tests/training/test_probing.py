@@ -129,7 +129,7 @@ def test_nothing_of_the_model_changes() -> None:
     model.fit(X, Y, epochs=1, verbose=0)
     before = [weight.copy() for weight in model.get_weights()]
     metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
-    held, last = remembers.held_losses, remembers.last
+    held, last = remembers._held_losses_, remembers.last
     model.zero_grad()
     states = torch.get_rng_state(), np.random.get_state()[1].copy()
     probe = model.probe(X, Y)
@@ -139,7 +139,7 @@ def test_nothing_of_the_model_changes() -> None:
     assert torch.equal(states[0], torch.get_rng_state())
     assert (states[1] == np.random.get_state()[1]).all()
     assert {name: float(value) for name, value in model.get_metrics_result().items()} == metrics
-    assert remembers.held_losses is held
+    assert remembers._held_losses_ is held
     assert remembers.last is last
     assert all(weight.value.grad is None for weight in model.trainable_weights)
     again = model.probe(X, Y)

@@ -86,7 +86,7 @@ def test_training_asks_the_strategy_of_its_model(custom: bool, capsys: Any) -> N
     strategy = Counting()
 
     class Distributed(ab.Model):
-        training_strategy = strategy
+        _training_strategy_ = strategy
 
     class Custom(Distributed):
         def train_step(self, data: Any) -> Any:
@@ -106,7 +106,7 @@ def test_training_asks_the_strategy_of_its_model(custom: bool, capsys: Any) -> N
 
 def test_an_executor_notices_what_has_changed(classifier: Any) -> None:
     model = classifier()
-    executor = Executor(model, True, model.training_strategy)
+    executor = Executor(model, True, model._training_strategy_)
     program = executor.program
     assert not executor.refresh()
     model.layers[1].trainable = False

@@ -28,7 +28,7 @@ class StochasticDepth(Pointwise):
         if not training or not self.drop_path_rate:
             return inputs
         together = (None, *(1 for _ in inputs.shape[1:]))
-        return kernels.dropout(inputs, self.drop_path_rate, together, runtime.stream(self._home))
+        return kernels.dropout(inputs, self.drop_path_rate, together, runtime.stream(self._home_))
 
 
 class LayerScale(Pointwise):
@@ -51,7 +51,7 @@ class CustomScaleLayer(Joining):
     """Add a branch that is scaled: a + scale · b."""
 
     least, most = 2, 2
-    takes_integers = False
+    _takes_integers_ = False
 
     scale: fields.NumberField = fields.number(doc="is multiplied by the second input.")
 

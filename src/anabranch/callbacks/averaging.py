@@ -28,8 +28,8 @@ class SwapEMAWeights(Configured):
         "``ModelCheckpoint`` behind this callback saves them.",
     )
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         self._put_back: Callable[[], None] | None = None
         self._for_test = False
 

@@ -77,8 +77,8 @@ class BackupAndRestore(Configured):
         default=True, doc="whether the backup is deleted when training ends; one that Ctrl-C ended goes on the next time."
     )
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         self._writer = BackgroundWriter()
         self._batches = 0  # since the last backup
         self._taken_at = self._took = 0.0

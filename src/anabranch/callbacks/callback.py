@@ -205,7 +205,7 @@ class Callback:
 class Configured(Configurable, Callback):
     """Base of the callbacks that come with this package: their settings are fields, which may be set at any time."""
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         Callback.__init__(self)
 
 

@@ -74,8 +74,8 @@ class ModelCheckpoint(Configured):
         doc="how many of the files that it wrote are left on the disk, the latest; None: all.",
     )  # fmt: skip
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         if self.save_weights_only and self.filepath.endswith(_MODEL):
             raise ArgumentError(
                 "A .keras file holds the whole model, not its weights alone.",

@@ -40,8 +40,8 @@ class CSVLogger(Configured):
     separator: Field[str, str] = text(default=",", doc="what separates columns.")
     append: Field[bool, bool] = boolean(default=False, doc="whether rows are added to a file that exists.")
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         self._file: IO[str] | None = None
         self._keys: list[str] | None = None
 

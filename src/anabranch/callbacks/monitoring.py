@@ -19,8 +19,8 @@ class Patient(Configured):
     min_delta: Field[float, float]
     mode: Field[Mode, Mode]
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         self._begin()
 
     def _begin(self) -> None:

@@ -48,8 +48,8 @@ class RemoteMonitor(Configured):
     )
     send_as_json: Field[bool, bool] = boolean(default=False, doc="whether the logs are sent as JSON instead of a form.")
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         self._warned = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -100,8 +100,8 @@ class TensorBoard(Configured):
         doc="a file with a line for each row of an embedding, or a dict of such files by the layers' names.",
     )  # fmt: skip
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         self._files: dict[str, EventFile] = {}
         self._trace: Trace | None = None
         self._before = self._here = self._logged = 0  # steps of earlier epochs, of this one, at which metrics were written
@@ -118,7 +118,7 @@ class TensorBoard(Configured):
         self._before = self._here = self._logged = 0
         if self.embeddings_freq:
             self._check_metadata()
-        graph: Graph | None = self.model.graph
+        graph: Graph | None = self.model._graph_
         if self.write_graph and graph is not None:
             self._file("train").graph(_nodes(graph))
 
@@ -259,7 +259,7 @@ def _nodes(graph: Graph) -> Iterator[tuple[str, str, Sequence[str], Sequence[Sha
         for number in step.outputs:
             makers[number] = name
         shapes = [spec.shape for spec in spec_leaves(step.node.output_specs)]
-        yield name, step.node.operation.summary_kind(), [makers[k] for k in step.inputs if k in makers], shapes
+        yield name, step.node.operation._summary_kind_(), [makers[k] for k in step.inputs if k in makers], shapes
 
 
 def _as_images(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:

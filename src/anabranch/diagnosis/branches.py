@@ -133,7 +133,7 @@ def _padded(ends: tuple[Tensor, Tensor], axes: list[int]) -> tuple[str, tuple[in
     found: list[Node] = []
     lengths: list[int | None] = [steps[0].shape[axis] for axis in axes] if len(steps[0].shape) == len(ends[0].shape) else [None]
     for before, after in itertools.pairwise(steps):
-        window = after.node.operation.local_window()
+        window = after.node.operation._local_window_()
         if None in lengths or len(after.shape) != len(ends[0].shape):
             return None
         was, now = ([tensor.shape[axis] for axis in axes] for tensor in (before, after))
@@ -146,7 +146,7 @@ def _padded(ends: tuple[Tensor, Tensor], axes: list[int]) -> tuple[str, tuple[in
             return None
     if not found:
         return None
-    shown = ", ".join(f"{node.operation.error_label()} ({node.site})" for node in found[:MOST_NAMED])
+    shown = ", ".join(f"{node.operation._error_label_()} ({node.site})" for node in found[:MOST_NAMED])
     others = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return f"{shown}{others}", tuple(n or 0 for n in lengths)
 

@@ -59,7 +59,7 @@ def way(end: Tensor, start: Node | None) -> list[Tensor]:
 def is_channels_first(*ends: Tensor) -> bool:
     """Return whether the nearest layer with a layout behind some tensors has its channels first."""
     for node in reversed(behind(ends)):
-        layout = node.operation.axis_layout()
+        layout = node.operation._axis_layout_()
         if layout is not None:
             return layout == "channels_first"
     return False
@@ -127,7 +127,7 @@ def _lines(label: str, steps: Sequence[Tensor], marked: dict[int, str], also: Co
 
 
 def _line(tensor: Tensor, mark: str) -> Line:
-    return Line("", tensor.node.operation.error_label(), str(tensor.shape), str(tensor.node.site), mark)
+    return Line("", tensor.node.operation._error_label_(), str(tensor.shape), str(tensor.node.site), mark)
 
 
 def _text(lines: Sequence[Line]) -> str:

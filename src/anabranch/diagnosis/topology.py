@@ -42,11 +42,13 @@ def missing_input(error: AnabranchError, clue: MissingInput) -> None:
     cuts = [given.node for given in clue.inputs if given.node.inputs and given.node in needed]
     repair = f"add it: Model(inputs=[…, {name}], …)"
     if cuts:
-        repair += f"\nor cut every way from {name!r}: one leads past {cuts[0].operation.error_label()}"
+        repair += f"\nor cut every way from {name!r}: one leads past {cuts[0].operation._error_label_()}"
     elif unused:
         repair += "\nor make the outputs from the Input that was given"
     error.origin = chain(clue.output, clue.source.node)
-    error.got = "\n".join(f"{node.operation.error_label()}, made at {node.site}, which no output needs" for node in unused[:4])
+    error.got = "\n".join(
+        f"{node.operation._error_label_()}, made at {node.site}, which no output needs" for node in unused[:4]
+    )
     error.repair = repair
     error.at(_model())
 

@@ -50,11 +50,11 @@ def refuse_wrong_inputs(layer: Operation, args: tuple[Any, ...]) -> None:
     for leaf in _tree.leaves(args):
         if not isinstance(leaf, Tensor) and (isinstance(leaf, Operation) or _is_of_others(leaf)):
             raise wrong_value(leaf)
-    if args and isinstance(args[0], (list, tuple)) and layer.takes_one_tensor and _any_symbolic(args[0]):
+    if args and isinstance(args[0], (list, tuple)) and layer._takes_one_tensor_ and _any_symbolic(args[0]):
         first = "" if len(args[0]) == 1 else ", or Concatenate()([a, b]) first"
         raise ArgumentTypeError(
-            f"{layer.kind_name()} takes one tensor, not a list.", expected=f"{layer.written_code()}(x)",
-            got=f"a list of {len(args[0])}", repair=f"call it on each: {layer.written_code()}(x){first}",
+            f"{layer._kind_name_()} takes one tensor, not a list.", expected=f"{layer._written_code_()}(x)",
+            got=f"a list of {len(args[0])}", repair=f"call it on each: {layer._written_code_()}(x){first}",
         )  # fmt: skip
 
 
@@ -74,22 +74,22 @@ def _any_symbolic(values: Iterable[object]) -> bool:
 
 
 def _layer(layer: Operation, expected: str) -> ArgumentTypeError:
-    name = type(layer).__name__ + (f" {layer.explicit_name!r}" if layer.explicit_name else "")
-    sites = [node.site for node in (call() for call in layer.calls) if node is not None]
-    if not sites and layer.built_for is not None:
-        sites = [layer.built_for]  # what that call gave is gone
-    if layer.is_source:
+    name = type(layer).__name__ + (f" {layer._explicit_name_!r}" if layer._explicit_name_ else "")
+    sites = [node.site for node in (call() for call in layer._calls_) if node is not None]
+    if not sites and layer._built_for_ is not None:
+        sites = [layer._built_for_]  # what that call gave is gone
+    if layer._is_source_:
         return ArgumentTypeError(
-            f"{name} made at {layer.made_at} is a layer, not its tensor.", expected=expected,
+            f"{name} made at {layer._made_at_} is a layer, not its tensor.", expected=expected,
             repair="Input(…) makes the layer and returns its tensor",
         )  # fmt: skip
     if not sites:
         return ArgumentTypeError(
-            f"{name} made at {layer.made_at} was never called.", expected=expected,
-            repair=f"write {layer.written_code()}(x): a layer is made first, then called on a tensor",
+            f"{name} made at {layer._made_at_} was never called.", expected=expected,
+            repair=f"write {layer._written_code_()}(x): a layer is made first, then called on a tensor",
         )  # fmt: skip
     return ArgumentTypeError(
-        f"{name} made at {layer.made_at} is a layer, not the tensor that its call gave.",
+        f"{name} made at {layer._made_at_} is a layer, not the tensor that its call gave.",
         expected=expected,
         got=f"the layer, called at {', '.join(map(str, sites[:4]))}",
         repair="keep what the call returns, y = layer(x), and write y here",

@@ -29,8 +29,8 @@ class Watched(NamedTuple):
 
 def watched(model: AnyModel, root: torch.nn.Module) -> list[Watched]:
     """Return the users' layers of a model whose ``call`` is traced, with what it reads; layers that run whole have none."""
-    whole = {id(inner) for part in root.modules() if isinstance(part, Opaque) for inner in part.layer.inner_layers()}
-    own = [layer for layer in model.inner_layers() if not is_from(type(layer), "anabranch") and id(layer) not in whole]
+    whole = {id(inner) for part in root.modules() if isinstance(part, Opaque) for inner in part.layer._inner_layers_()}
+    own = [layer for layer in model._inner_layers_() if not is_from(type(layer), "anabranch") and id(layer) not in whole]
     return [Watched(layer, attributes(layer)) for layer in own]
 
 
@@ -38,7 +38,7 @@ def note_changes(layers: list[Watched]) -> None:
     """Let the model look again at the layers whose attributes have changed."""
     for layer, held in layers:
         if attributes(layer) != held:
-            layer.note_change()
+            layer._note_change_()
 
 
 class _Same:

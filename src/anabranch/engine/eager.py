@@ -28,7 +28,7 @@ class Eager:
 
     def __init__(self, model: AnyModel, training: bool) -> None:
         program(model, training)  # which places the weights
-        self.graph: Graph = model.need_running_graph()
+        self.graph: Graph = model._need_running_graph_()
         self._model = cast("Operation", model)  # as every model is one
         self._training = training
 

@@ -73,7 +73,7 @@ class Rematerialized(AnyModel, Protocol):
     """A model, with what ``compile`` was given as ``remat``."""
 
     @property
-    def remat(self) -> Remat:
+    def _remat_(self) -> Remat:
         """Which layers are recomputed in the backward pass, or how many bytes may be saved for it."""
 
 
@@ -82,7 +82,7 @@ def explain_execution(
 ) -> Execution:
     """Return which passes rewrote the model's code and where, in the variant that runs with these settings."""
     gradients = training if gradients is None else gradients
-    variant = program(model, training, remat=model.remat if training else ()).variant(
+    variant = program(model, training, remat=model._remat_ if training else ()).variant(
         no_grad=not gradients, single=single and not gradients
     )
     rewritings = tuple(_rewriting(each, notes) for each, notes in variant.report)

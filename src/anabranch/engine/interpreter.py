@@ -60,7 +60,7 @@ def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any], observer: 
         inputs = runtime.distinct(taken if observer is None else observer.take(step, taken), given)
         args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
         if layer.autocast:
-            args = runtime.as_tensors(args, layer.compute_dtype, integers=layer.takes_integers)
+            args = runtime.as_tensors(args, layer.compute_dtype, integers=layer._takes_integers_)
             kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)
         result, marks = runtime.run(layer, args, kwargs, _edges(step.node, (args, kwargs), given))
         results = _tree.leaves(result)
@@ -98,14 +98,14 @@ def culprit(error: Exception, graph: Graph, inputs: Sequence[Any], training: boo
             for step in _steps(flat, values, {}):  # noqa: B007 - the last one is the one that fails
                 pass
     except AnabranchError as known:
-        if step is not None and step.node.operation.is_function:
+        if step is not None and step.node.operation._is_function_:
             known.where = ""  # where the model was run, not where the function was called
         return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known
     except (RuntimeError, IndexError) as again:
         if step is not None:
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
             operation = step.node.operation
-            name = operation.error_label() if operation.is_function else f"{operation.kind_name()} {step.path!r}"
+            name = operation._error_label_() if operation._is_function_ else f"{operation._kind_name_()} {step.path!r}"
             return EngineError.of(
                 error, f"{name} could not run: {first_line(again)}", got=given, where=f"called at {step.node.site}"
             )

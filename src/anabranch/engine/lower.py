@@ -149,7 +149,7 @@ class Tracer(GraphAppendingTracer):
 
     def ran(self, layer: Operation, result: _tree.Nest) -> None:
         """Note the penalty on a layer's activity, by the batch's size; and the dtype of what gives floats alone."""
-        if not layer.takes_integers:
+        if not layer._takes_integers_:
             for value in _tree.leaves(result):
                 if isinstance(value, Proxy):
                     value.node.meta.setdefault("dtype", layer.compute_dtype)
@@ -279,7 +279,7 @@ def trace_step(
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a traced value cannot be taken apart")
     except Exception:
-        if not layer.opaque_if_needed:
+        if not layer._opaque_if_needed_:
             raise
         del tracer.losses[losses:]
         _forget_after(tracer.graph, last)
@@ -318,7 +318,7 @@ def _taken_apart(value: Proxy, mask: object, node: Node, masked: tuple[int, ...]
     found = _tree.leaves(_parts(value, specs))
     if mask is None:
         return found, [None] * len(found)
-    masks = _tree.leaves(_parts(mask, specs)) if not node.operation.is_function else [mask] * len(found)
+    masks = _tree.leaves(_parts(mask, specs)) if not node.operation._is_function_ else [mask] * len(found)
     return found, [m if reach else None for m, reach in zip(masks, masked, strict=True)]
 
 
@@ -340,7 +340,7 @@ def _cast(step: Step, inputs: list[Any]) -> list[Any]:
         _to(x, layer.compute_dtype, t.shape)
         if x is not None
         and t.dtype != layer.compute_dtype
-        and ("float" in t.dtype or (number < positional and not layer.takes_integers))
+        and ("float" in t.dtype or (number < positional and not layer._takes_integers_))
         else x
         for number, (x, t) in enumerate(zip(inputs, step.node.inputs, strict=True))
     ]

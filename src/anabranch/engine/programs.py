@@ -91,7 +91,7 @@ class Program:
         self.variants: dict[tuple[passes.Settings, Shapes], Variant] = {}
         self._whole = any(isinstance(part, Opaque) for part in lowered.root.modules())
         self._absent = absent
-        self._optional = any(tensor.node.operation.optional for tensor in graph.inputs)
+        self._optional = any(tensor.node.operation._optional_ for tensor in graph.inputs)
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Replays | None = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
@@ -192,11 +192,11 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
     """
     global _placed_last
     runtime.synchronise_seed()
-    graph, cached = model.need_running_graph(), _cached_for(model)
+    graph, cached = model._need_running_graph_(), _cached_for(model)
     if cached.watched:
         note_changes(cached.watched)
     if cached.changes != _process.changes() or cached.state[0] is not graph:
-        state = (graph, str(runtime.device()), tuple((layer.trainable, layer.revision) for layer in model.inner_layers()),
+        state = (graph, str(runtime.device()), tuple((layer.trainable, layer._revision_) for layer in model._inner_layers_()),
                  tuple(weight.trainable for weight in model.weights))  # fmt: skip
         cached.state = cached.state if cached.state == state else state
         cached.changes = _process.changes()
@@ -221,10 +221,10 @@ def watched_layers(model: AnyModel) -> list[Watched]:
 
 
 def _cached_for(model: AnyModel) -> Cached:
-    if model.graph is not None:
+    if model._graph_ is not None:
         return _cache.get(model) or _cache.setdefault(model, Cached())
     # The model is a node of what runs, so the table would keep it alive.
-    cached: Cached = vars(model).setdefault("_cached", Cached())
+    cached: Cached = vars(model).setdefault("_cached_", Cached())
     return cached
 
 

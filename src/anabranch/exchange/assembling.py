@@ -53,7 +53,7 @@ def assembled(graph: Graph, kind: str, known: dict[Operation, Plan]) -> Plan:
     plan = Plan(camel_case(kind))
     taken = {"self", "torch", "nn", "F"}
     names = [_argument(name, taken) for name in input_names(graph)]
-    optional = [index for index, tensor in enumerate(graph.inputs) if tensor.node.operation.optional]
+    optional = [index for index, tensor in enumerate(graph.inputs) if tensor.node.operation._optional_]
     plan.optional = tuple(names[index] for index in optional)
     for count in range(len(optional) + 1):
         for absent in itertools.combinations(optional, count):

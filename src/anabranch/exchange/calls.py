@@ -77,7 +77,7 @@ class CallTracer(Tracer):
         self.base = base
         self.training = training
         self._place_inner = place_inner
-        self._separator = "_" if layer.is_function else "."
+        self._separator = "_" if layer._is_function_ else "."
         self._bases: dict[Operation, str] = {}  # of layers inside
         self._places.update(found.places)
         self._places.update(own_places(layer, base))
@@ -90,7 +90,7 @@ class CallTracer(Tracer):
         self, layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[runtime.Edge]
     ) -> tuple[Any, list[Any]] | None:
         """Trace a layer inside this one in both modes, and put what it becomes into the code."""
-        if layer is self.layer or layer.graph is not None:
+        if layer is self.layer or layer._graph_ is not None:
             return None
         if kwargs.get("training") is self.training:  # handed on, as it goes by itself
             kwargs = {name: value for name, value in kwargs.items() if name != "training"}

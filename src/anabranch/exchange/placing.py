@@ -31,7 +31,7 @@ class Placer:
     def place(self, body: Body, operation: Operation, given: list[Node]) -> Placed:
         """Decide what a call becomes, and put that into the code."""
         modules = {str(node.target) for node in body.call.graph.find_nodes(op="call_module")}
-        if operation.is_function or (body.is_one_module() and modules <= {body.base}):
+        if operation._is_function_ or (body.is_one_module() and modules <= {body.base}):
             body.apply(self.plan)
             hold(body.call.graph, body.found, self.plan)
             return self._inline(body, operation, given)
@@ -45,12 +45,12 @@ class Placer:
         for node in made:
             node.meta.update(path=base, call=key)
         results = [known.get(result, result) for result in call.results]
-        if not operation.is_function and not any(node.op == "call_module" for node in made):
+        if not operation._is_function_ and not any(node.op == "call_module" for node in made):
             if any(result in call.inputs for result in call.results):
                 results = [self._identity(result, base, key) for result in results] if len(results) == 1 else results
             else:
                 for node in made:
-                    node.meta["layer"] = base, camel_case(operation.kind_name())
+                    node.meta["layer"] = base, camel_case(operation._kind_name_())
         return results, [known.get(mask, mask) for mask in call.masks]
 
     def _identity(self, value: Node, base: str, key: tuple[str, int]) -> Node:
@@ -64,7 +64,7 @@ class Placer:
 
     def _call_class(self, body: Body, operation: Operation, given: list[Node]) -> Placed:
         """Plan a class for a layer, and call it."""
-        planned = planned_class(body, camel_case(operation.kind_name()), parameters_of(type(operation).call)[1:])
+        planned = planned_class(body, camel_case(operation._kind_name_()), parameters_of(type(operation).call)[1:])
         target = body.base
         while not self.plan.add(target, planned.plan):  # another call of the layer has other code
             target += "_"

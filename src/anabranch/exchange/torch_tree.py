@@ -26,11 +26,11 @@ def to_torch(model: Any, source: str | os.PathLike[str] | None = None) -> Module
         model: the model; one without a graph must know what goes in.
         source: a file that the code is written to.
     """
-    graph = model.need_running_graph()
+    graph = model._need_running_graph_()
     place_weights(model)
-    _lay_out(model.inner_layers())
+    _lay_out(model._inner_layers_())
     plan = assembled(graph, model.name, {})
-    if model.graph is None:  # what runs is a graph of one node, the model
+    if model._graph_ is None:  # what runs is a graph of one node, the model
         plan = without_wrapper(plan)
     written = write(plan, f"The model {model.name!r} as torch modules.")
     if source is not None:
@@ -52,8 +52,8 @@ def _lay_out(layers: Iterable[Any]) -> None:
     A model that stays stores those of images channels last, which saves some convolutions a copy.
     """
     for layer in layers:
-        strided = [w.tensor for w in layer.own_weights() if w.tensor is not None and not w.tensor.is_contiguous()]
+        strided = [w.tensor for w in layer._own_weights_() if w.tensor is not None and not w.tensor.is_contiguous()]
         for tensor in strided:
             tensor.data = tensor.data.contiguous()
         if strided:
-            layer.note_change()  # captured graphs hold the addresses
+            layer._note_change_()  # captured graphs hold the addresses

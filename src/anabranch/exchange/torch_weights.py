@@ -154,7 +154,7 @@ def match_torch_weights(model: AnyModel, source: Source, mapping: Mapping[str, s
         2.bias    (2,)          head/bias    (2,)          shape
         >>> plan.apply()
     """
-    if not (isinstance(model, Operation) and model.has_layers):
+    if not (isinstance(model, Operation) and model._has_layers_):
         raise ArgumentTypeError("model of match_torch_weights must be a model.", got=shown(model))
     tensors = tensors_of(source)
     names = [name for name in tensors if not name.endswith(_COUNTER)]

@@ -70,7 +70,7 @@ class _Value(NamedTuple):
 
 def groups_of(model: AnyModel) -> list[Group]:
     """Return the weights of a model by layer, in the order in which they are computed with."""
-    graph = model.need_running_graph()
+    graph = model._need_running_graph_()
     place_weights(model)
     flat = flatten(graph)
     values = dict.fromkeys(flat.inputs, _Value())
@@ -81,14 +81,14 @@ def groups_of(model: AnyModel) -> list[Group]:
         result = _Value(_union(given), *_passed(step, given))
         flattened = given[0].flattened if len(given) == 1 else ()
         for path, layer in _weighted(step.path, step.node.operation):
-            own = [weight for weight in layer.own_weights() if weight not in positions]
+            own = [weight for weight in layer._own_weights_() if weight not in positions]
             if own:
                 targets = {ROLES.get(w.name, w.name): _target(path, layer, w, flattened) for w in own}
                 positions |= dict.fromkeys(own, len(found))
                 found.append(Group(path, targets, result.before, result.producer))
-            elif not layer.own_weights():
+            elif not layer._own_weights_():
                 continue
-            position = positions[layer.own_weights()[0]]
+            position = positions[layer._own_weights_()[0]]
             result = _Value(result.before | 1 << position, position)
         values |= dict.fromkeys(step.outputs, result)
     return found
@@ -111,7 +111,7 @@ def _weighted(path: str, operation: Operation) -> Iterator[tuple[str, Operation]
             continue
         seen.add(layer)
         yield path, layer
-        stack += reversed([(f"{path}/{child.path.rpartition('/')[2]}", child) for child in layer.sublayers()])
+        stack += reversed([(f"{path}/{child.path.rpartition('/')[2]}", child) for child in layer._sublayers_()])
 
 
 def _target(path: str, layer: Operation, weight: Weight, flattened: Flattened) -> Target:

@@ -27,13 +27,13 @@ class Slots(NamedTuple):
     @classmethod
     def inputs(cls, model: WithGraph) -> Slots:
         """Return the inputs of ``model``."""
-        graph = model.graph or model.need_running_graph()
+        graph = model._graph_ or model._need_running_graph_()
         return cls("input", _names(model, graph, graph.input_structure, "input"), tuple(graph.inputs), graph.input_structure)
 
     @classmethod
     def outputs(cls, model: WithGraph) -> Slots:
         """Return the outputs of ``model``."""
-        graph = model.need_running_graph()
+        graph = model._need_running_graph_()
         names = _names(model, graph, graph.output_structure, "output")
         return cls("output", names, tuple(graph.outputs), graph.output_structure)
 
@@ -95,7 +95,7 @@ def names_in(structure: _tree.Nest, kind: str) -> tuple[str, ...]:
 
 def _names(model: WithGraph, graph: Graph, structure: _tree.Nest, kind: str) -> tuple[str, ...]:
     """Return the keys of a dict, else the names of the layers that give the tensors; a model's own ``call`` names none."""
-    if model.graph is None or (isinstance(structure, dict) and not any(map(_tree.is_nest, structure.values()))):
+    if model._graph_ is None or (isinstance(structure, dict) and not any(map(_tree.is_nest, structure.values()))):
         return names_in(structure, kind)
     return tuple(graph.names.get(tensor.node.operation, tensor.name) for tensor in _tree.leaves(structure))
 

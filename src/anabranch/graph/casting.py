@@ -32,7 +32,7 @@ class Cast(NamedFunction):
         """Return the tensor's shape with the dtype."""
         return Spec(x.shape, self._dtype)
 
-    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+    def _mask_axes_after_(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the result is masked: as what is cast."""
         return pointwise({}, inputs)
 
@@ -47,7 +47,7 @@ def is_cast(dtype: str, declared: Tensor, graph: Graph) -> bool:
     if (dtype, declared.dtype) not in _EXACT or declared.key in {tensor.key for tensor in graph.outputs}:
         return True
     return not all(
-        taker.autocast and taker.graph is None and taker.compute_dtype not in ("", declared.dtype)
+        taker.autocast and taker._graph_ is None and taker.compute_dtype not in ("", declared.dtype)
         for taker in graph.takers_of(declared)
     )
 

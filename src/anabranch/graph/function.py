@@ -21,9 +21,9 @@ class Function(NamedFunction):
     def __init__(self, function: Callable[..., Any], facts: Facts = NO_FACTS, signature: Signature | None = None) -> None:
         super().__init__(function, snake_case(name_of(function, type(function).__name__).strip("_")) or "function", facts)
         self._signature = signature or Signature(function)
-        self.judgements = Judgements() if facts.mask is None else None
+        self._judgements_ = Judgements() if facts.mask is None else None
 
-    def error_label(self) -> str:
+    def _error_label_(self) -> str:
         """Return it as errors name it: ``relu(…)``."""
         return f"{self._name}(…)"
 
@@ -32,7 +32,7 @@ class Function(NamedFunction):
         specs = self.stated_spec(args, kwargs)
         if specs is None:
             return port().infer(self, args, kwargs)
-        if self.judgements is not None and any(
+        if self._judgements_ is not None and any(
             isinstance(leaf, Tensor) and leaf.masked for leaf in _tree.leaves((args, kwargs))
         ):
             port().infer(self, args, kwargs)  # shows how far masks reach, which no rule says
@@ -40,20 +40,20 @@ class Function(NamedFunction):
 
     def stated_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Return what the rule for shape and dtype says, None where it cannot."""
-        if self.facts.spec is None or not plain(args, kwargs):
+        if self._facts_.spec is None or not plain(args, kwargs):
             return None
         arguments = self._signature.bind(args, kwargs)
         try:
-            return None if arguments is None else self.facts.spec(**arguments)
+            return None if arguments is None else self._facts_.spec(**arguments)
         except (TypeError, AttributeError):  # arguments of another kind: running the function says what is wrong
             return None
 
-    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+    def _mask_axes_after_(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the results are masked."""
-        if self.facts.mask is None:
-            return super().mask_axes_after(args, kwargs, inputs)
+        if self._facts_.mask is None:
+            return super()._mask_axes_after_(args, kwargs, inputs)
         arguments = self._signature.bind(args, kwargs)
-        return 0 if arguments is None else self.facts.mask(arguments, inputs)
+        return 0 if arguments is None else self._facts_.mask(arguments, inputs)
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
@@ -62,7 +62,7 @@ class Function(NamedFunction):
 class Whole(Function):
     """One use of a function that reads shapes, so that it cannot be traced: it runs as one module."""
 
-    opaque_if_needed = True
+    _opaque_if_needed_ = True
 
 
 class Method:

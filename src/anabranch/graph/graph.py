@@ -114,7 +114,7 @@ def _refuse_repeated(inputs: list[Tensor]) -> None:
     seen = set()
     for tensor in inputs:
         if tensor.key in seen:
-            fact = f"{tensor.node.operation.error_label()} is listed twice among the inputs."
+            fact = f"{tensor.node.operation._error_label_()} is listed twice among the inputs."
             raise explained(GraphError(fact, got=f"made at {tensor.node.site}", clue=RepeatedInput(tensor)))
         seen.add(tensor.key)
 
@@ -151,7 +151,7 @@ def _walk(
         if tensor.key in given or node in opened:
             return
         if not node.inputs:
-            fact = f"The outputs need {tensor.node.operation.error_label()}, which is not among the model's inputs."
+            fact = f"The outputs need {tensor.node.operation._error_label_()}, which is not among the model's inputs."
             raise explained(GraphError(fact, clue=MissingInput(tensor, output, inputs, outputs)))
         opened.add(node)
         path.append((node, iter(inputs_of(node))))

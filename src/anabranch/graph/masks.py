@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def reaches(node: Node, given: Sequence[int]) -> tuple[int, ...]:
     """Return over how many leading axes each output of ``node`` is masked, where its inputs are as ``given``; () is none."""
     operation = node.operation
-    if operation.graph is not None:
-        return through(operation.graph, given)
-    if operation.is_function:
+    if operation._graph_ is not None:
+        return through(operation._graph_, given)
+    if operation._is_function_:
         if not any(given):
             return ()
         reach = of_function(operation, node.args, node.kwargs, _inputs(node, given))
         return (reach,) * node.output_count if reach else ()
-    stated = operation.mask_reach(node, given)
+    stated = operation._mask_reach_(node, given)
     seen = _seen(node.output_specs)
     if not any(stated) and not any(seen):
         return ()
@@ -47,15 +47,15 @@ def _inputs(node: Node, given: Sequence[int]) -> Inputs:
 
 def of_function(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
     """Return how far the mask of a function's results reaches; it is the logical and of the inputs' masks."""
-    return operation.mask_axes_after(args, kwargs, inputs) if any(reach for _, reach in inputs) else 0
+    return operation._mask_axes_after_(args, kwargs, inputs) if any(reach for _, reach in inputs) else 0
 
 
 def warn_of_lost(node: Node) -> None:
     """Warn at the user's line of ``node``, where masks end, if a torch operation ends them of which nothing is known."""
     operation, given = node.operation, [tensor.mask_axes for tensor in node.inputs]
-    if operation.is_function and (unknown := operation.unknown_in(_inputs(node, given))):
+    if operation._is_function_ and (unknown := operation._unknown_in_(_inputs(node, given))):
         warn(
-            f"The mask of what {operation.error_label()} takes ends here: which positions count after torch's {unknown} is "
+            f"The mask of what {operation._error_label_()} takes ends here: which positions count after torch's {unknown} is "
             "not known. A Lambda layer with mask=… passes it on, and so does a layer of your own with compute_mask.",
             node.site,
         )

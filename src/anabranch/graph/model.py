@@ -22,25 +22,25 @@ class WithGraph(Protocol):
     """A model, as far as values are bound to its inputs and outputs."""
 
     @property
-    def graph(self) -> Graph | None:
+    def _graph_(self) -> Graph | None:
         """The graph; None for a model with a ``call`` of its own."""
 
     @property
-    def running_graph(self) -> Graph | None:
+    def _running_graph_(self) -> Graph | None:
         """What runs: the graph, or one of one node for a model with a ``call`` of its own, once its data are known."""
 
     @property
-    def host_part(self) -> Preparing | None:
+    def _host_part_(self) -> Preparing | None:
         """What runs on the host before ``running_graph``; None where the graph runs as a whole."""
 
-    def need_running_graph(self) -> Graph:
+    def _need_running_graph_(self) -> Graph:
         """Return ``running_graph``, or raise where it is not known yet."""
 
     @property
-    def follows_data(self) -> bool:
+    def _follows_data_(self) -> bool:
         """Whether the graph may change with the data: no Input says what goes in."""
 
-    def follow(self, x: object) -> None:
+    def _follow_(self, x: object) -> None:
         """Make ``running_graph`` fit data ``x``."""
 
 
@@ -77,8 +77,8 @@ class AnyModel(WithGraph, HasWeights, Protocol):
     def layers(self) -> Sequence[Operation]:
         """The layers, in Keras's order."""
 
-    def sublayers(self) -> Sequence[Operation]:
+    def _sublayers_(self) -> Sequence[Operation]:
         """Return the layers held directly."""
 
-    def inner_layers(self) -> Iterable[Operation]:
+    def _inner_layers_(self) -> Iterable[Operation]:
         """Return the model and all layers inside it."""

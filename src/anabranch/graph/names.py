@@ -27,16 +27,16 @@ def name_operations(operations: Iterable[Operation]) -> dict[Operation, str]:
     operations = list(operations)
     taken: dict[str, Operation] = {}
     for operation in operations:
-        if operation.explicit_name is not None:
-            other = taken.setdefault(operation.explicit_name, operation)
+        if operation._explicit_name_ is not None:
+            other = taken.setdefault(operation._explicit_name_, operation)
             if other is not operation:
-                raise _duplicate(operation.explicit_name, other, operation)
+                raise _duplicate(operation._explicit_name_, other, operation)
     names: dict[Operation, str] = {}
     counts: dict[str, int] = {}
     for operation in operations:
-        name = operation.explicit_name
+        name = operation._explicit_name_
         while name is None:
-            base = operation.base_name
+            base = operation._base_name_
             count = counts.get(base, 0)
             counts[base] = count + 1
             candidate = f"{base}_{count}" if count else base
@@ -60,8 +60,8 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 def _duplicate(name: str, first: Operation, second: Operation) -> GraphError:
     def place(operation: Operation) -> str:
-        node = operation.calls[0]() if operation.calls else None
-        kind, site = operation.kind_name(), operation.made_at
+        node = operation._calls_[0]() if operation._calls_ else None
+        kind, site = operation._kind_name_(), operation._made_at_
         return f"{kind} called at {node.site}" if node and node.inputs else f"{kind} made at {site}" if site else kind
 
     return GraphError(

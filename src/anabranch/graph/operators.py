@@ -62,14 +62,14 @@ class Operator(NamedFunction):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function, *OPERATORS[function])
 
-    def error_label(self) -> str:
+    def _error_label_(self) -> str:
         """Return it as errors name it: ``the operator +``."""
         return f"the operator {SIGNS.get(self._name, self._name)}"
 
     def compute_output_spec(self, *operands: Any) -> Spec:
         """Return the result's shape and dtype; a Python number takes the tensor's dtype unless it is of a higher category."""
         self._booleans = _booleans(self.function, operands)
-        if self.facts is PRODUCT:
+        if self._facts_ is PRODUCT:
             spec = _product(*[Spec(tuple(o.shape), rules.dtype_name(o)) if is_array(o) else Spec((), "") for o in operands])
             self._common = spec.dtype if {rules.dtype_name(o) for o in operands if is_array(o)} != {spec.dtype} else ""
             return spec
@@ -80,11 +80,11 @@ class Operator(NamedFunction):
                 shape = broadcast(shape, other)
             except ShapeError:
                 raise _unequal(self.name, shape, other) from None
-        dtype = "bool" if self.facts is COMPARISON else rules.result_dtype(operands)
-        dtype = rules.numeric(dtype) if self.facts is DIFFERENCE else dtype
+        dtype = "bool" if self._facts_ is COMPARISON else rules.result_dtype(operands)
+        dtype = rules.numeric(dtype) if self._facts_ is DIFFERENCE else dtype
         if self.function is operator.abs and "complex" in dtype:
             return Spec(shape, "float32" if dtype == "complex64" else "float64")
-        return Spec(shape, "float32" if self.facts is DIVISION and not rules.is_float(dtype) else dtype)
+        return Spec(shape, "float32" if self._facts_ is DIVISION and not rules.is_float(dtype) else dtype)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the operator; booleans take part as numbers where they are no numbers for torch."""
@@ -103,11 +103,11 @@ class Operator(NamedFunction):
             else:
                 given[place] = args[place].int() if all(map(rules.fits_int32, args)) else args[place].long()
         found = self.function(*given)
-        return found.bool() if self.facts is PRODUCT else found
+        return found.bool() if self._facts_ is PRODUCT else found
 
-    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+    def _mask_axes_after_(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the result is masked."""
-        return 0 if self.facts.mask is None else self.facts.mask({}, inputs)
+        return 0 if self._facts_.mask is None else self._facts_.mask({}, inputs)
 
 
 _WITH_INTEGERS = frozenset((operator.add, operator.mul, operator.and_, operator.or_, operator.xor))
@@ -182,7 +182,7 @@ class GetItem(Operator):
     def __init__(self) -> None:
         NamedFunction.__init__(self, operator.getitem, "get_item", GET_ITEM)
 
-    def error_label(self) -> str:
+    def _error_label_(self) -> str:
         """Return it as errors name it."""
         return "x[…]"
 
@@ -191,6 +191,6 @@ class GetItem(Operator):
         tensor, key = operands
         return Spec(rules.indexed(tuple(tensor.shape), key if isinstance(key, tuple) else (key,)), tensor.dtype)
 
-    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+    def _mask_axes_after_(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes the part is masked."""
         return taken({"key": args[1]}, inputs)

@@ -105,7 +105,7 @@ def _by_name(graph: Graph | None, owner: Operation | None) -> dict[str, Operatio
     """Return what a path can go on to: the operations of a graph, else the layers that a layer holds."""
     if graph is not None:
         return graph.by_name
-    return {} if owner is None else {layer.name: layer for layer in owner.sublayers()}
+    return {} if owner is None else {layer.name: layer for layer in owner._sublayers_()}
 
 
 def place_of(graph: Graph, path: str) -> Place:
@@ -173,9 +173,9 @@ def owners(model: AnyModel) -> Iterator[tuple[str, AnyModel | Operation]]:
     while stack:
         prefix, owner = stack.pop()
         yield prefix, owner
-        if owner.graph is not None:
-            names = owner.graph.names
-            stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner.sublayers()))
+        if owner._graph_ is not None:
+            names = owner._graph_.names
+            stack.extend((f"{prefix}{names[layer]}/", layer) for layer in reversed(owner._sublayers_()))
 
 
 Selector: TypeAlias = "str | type[Any] | Operation | Callable[..., Any] | Collection[Selector]"

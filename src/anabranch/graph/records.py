@@ -64,69 +64,69 @@ class Operation:
     Whoever walks a graph asks these members and nothing else: no class name, no module name, no ``hasattr``.
     """
 
-    is_source: ClassVar[bool] = False
+    _is_source_: ClassVar[bool] = False
     """Whether a graph may begin here: an Input."""
-    is_function: ClassVar[bool] = False
+    _is_function_: ClassVar[bool] = False
     """Whether it is one use of a function, so that masks, dtypes and purity follow from the function's own facts."""
-    takes_one_tensor: ClassVar[bool] = False
+    _takes_one_tensor_: ClassVar[bool] = False
     """Whether it is never called on a list of tensors."""
-    takes_integers: ClassVar[bool] = True
+    _takes_integers_: ClassVar[bool] = True
     """Whether integers reach ``call`` as they are, where ``autocast`` is on."""
-    opaque_if_needed: ClassVar[bool] = True
+    _opaque_if_needed_: ClassVar[bool] = True
     """Whether it may run whole, as one module, where its ``call`` cannot be traced."""
 
-    on_host: ClassVar[bool] = False
+    _on_host_: ClassVar[bool] = False
     """Whether it runs on the host, on arrays of any kind; first in a model, before a batch goes to the device."""
 
-    begins_with: ClassVar[Spec | None] = None
+    _begins_with_: ClassVar[Spec | None] = None
     """What goes into it where it is the first of a row and no Input says so."""
 
-    writes_variables: ClassVar[bool] = False
+    _writes_variables_: ClassVar[bool] = False
     """Whether its author says what files hold of it: ``save_own_variables``, ``load_own_variables``."""
 
-    explicit_name: str | None = None
+    _explicit_name_: str | None = None
     """The name that its author gave."""
-    calls: list[weakref.ref[Node]]
+    _calls_: list[weakref.ref[Node]]
     """The nodes that apply it, as long as these are in use."""
-    made_at: CallSite | None = None
+    _made_at_: CallSite | None = None
     """The user's line that made it."""
-    built_for: CallSite | None = None
+    _built_for_: CallSite | None = None
     """The user's line whose call made its weights."""
-    optional: bool = False
+    _optional_: bool = False
     """Whether None may be fed in its place: an Input's."""
 
-    facts: Facts = NO_FACTS
+    _facts_: Facts = NO_FACTS
     """What a function states of itself."""
-    judgements: Judgements | None = None
+    _judgements_: Judgements | None = None
     """What was seen of the masks of a function that states no rule for them."""
 
     # What running it depends on; a function has no settings
 
     autocast: bool = False
     """Whether float inputs are cast to ``compute_dtype``."""
-    low_precision: str | None = None
+    _low_precision_: str | None = None
     """The float type of fewer bits that it computes in, None where that is the type of its weights."""
     activity_regularizer: Callable[[Any], Any] | None = None
     """The penalty on what it gives."""
     input_spec: Any = None
     """What inputs must fit, None for anything."""
-    captures: ClassVar[bool] = False
+    _captures_: ClassVar[bool] = False
     """Whether its constructor and ``call`` may be a user's, who reads masks where Keras has them."""
     supports_masking: bool = False
     """Whether a mask goes on, by ``compute_mask``."""
-    unmasked_axes: ClassVar[int | None] = None
+    _unmasked_axes_: ClassVar[int | None] = None
     """How many last axes a mask must lack to reach ``call`` unasked; None: any number."""
-    held_losses: Sequence[Any] = ()
+    _held_losses_: Sequence[Any] = ()
     """What the last outermost call added to the loss."""
     built: bool = True
     """Whether its weights are made."""
-    revision: int = 0
+    _revision_: int = 0
     """How often its settings changed, so that compiled models notice."""
-    watched: Mapping[str, Any] = types.MappingProxyType({})
+    _watched_: Mapping[str, Any] = types.MappingProxyType({})
     """What it reports to training, by name."""
-    has_layers: ClassVar[bool] = False
+    _has_layers_: ClassVar[bool] = False
     """Whether it is a model, whose ``layers`` is what it holds."""
-    in_a_row: ClassVar[bool] = False
+    _in_a_row_: ClassVar[bool] = False
     """Whether its layers follow each other, even while what goes into the first is not known."""
     training: bool = False
     """Whether it runs as in training where a call does not say, as after ``train()``."""
@@ -144,31 +144,31 @@ class Operation:
 
     @property
     @abstractmethod
-    def base_name(self) -> str:
+    def _base_name_(self) -> str:
         """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
 
-    def kind_name(self) -> str:
+    def _kind_name_(self) -> str:
         """Return what a reader calls its kind: ``Conv2D``, ``Input``, or the class of the torch module inside."""
         return type(self).__name__
 
-    def error_label(self) -> str:
+    def _error_label_(self) -> str:
         """Return it as errors name it: ``Conv2D 'stem'``, ``Input 'image'``, ``the operator +``, ``relu(…)``, ``x[…]``."""
-        return f"{self.kind_name()} {self.name!r}"
+        return f"{self._kind_name_()} {self.name!r}"
 
-    def summary_kind(self) -> str:
+    def _summary_kind_(self) -> str:
         """Return its kind as the table of layers shows it: the class, in Keras's words."""
         return type(self).__name__
 
-    def written_code(self, *, named: bool = True, whole: bool = False) -> str:
+    def _written_code_(self, *, named: bool = True, whole: bool = False) -> str:
         """Return the code that made it: ``Dense(3, activation='relu')``; with its name if ``named``, uncut if ``whole``."""
-        return f"{self.kind_name()}(…)"
+        return f"{self._kind_name_()}(…)"
 
-    def settings_by_name(self) -> dict[str, Any]:
+    def _settings_by_name_(self) -> dict[str, Any]:
         """Return its settings as they are now; a function has none."""
         return {}
 
     @property
-    def graph(self) -> Any:
+    def _graph_(self) -> Any:
         """The graph inside, None unless this is a model of layers."""
         return None
 
@@ -176,7 +176,7 @@ class Operation:
     def call(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Compute the outputs from tensors."""
 
-    def call_takes(self, name: str) -> bool:
+    def _call_takes_(self, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
         return False
 
@@ -184,33 +184,33 @@ class Operation:
         """Return the masks of the results."""
         return previous_mask
 
-    def makes_mask(self) -> bool:
+    def _makes_mask_(self) -> bool:
         """Return whether ``compute_mask`` may give a mask where no input has one."""
         return False
 
     # What a function knows of masks; a layer has its ``mask_reach``
 
-    def mask_axes_after(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
+    def _mask_axes_after_(self, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Inputs) -> int:
         """Return over how many leading axes a function's results are masked, by shape and reach of each array it takes."""
-        return 0 if self.judgements is None else self.judgements.of(inputs).reach(inputs)
+        return 0 if self._judgements_ is None else self._judgements_.of(inputs).reach(inputs)
 
-    def unknown_in(self, inputs: Inputs) -> str:
+    def _unknown_in_(self, inputs: Inputs) -> str:
         """Return what torch operation leaves a function's mask unknown, "" where none does."""
-        return "" if self.judgements is None else self.judgements.of(inputs).unknown
+        return "" if self._judgements_ is None else self._judgements_.of(inputs).unknown
 
     @abstractmethod
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> _tree.Nest:
         """Return a Spec for each output, in the operation's own structure."""
 
-    def mask_reach(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+    def _mask_reach_(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
         """Return over how many leading axes each output is masked, where ``given`` says so of each input; () where none is."""
         return ()
 
-    def axis_layout(self) -> str | None:
+    def _axis_layout_(self) -> str | None:
         """Return ``"channels_last"`` or ``"channels_first"``, None where it has no layout."""
         return None
 
-    def local_window(self) -> Window | None:
+    def _local_window_(self) -> Window | None:
         """Return the window it slides, by which ceil(length / stride) positions remain where it is padded; None without one."""
         return None
 
@@ -234,40 +234,40 @@ class Operation:
         """The path in the model that first claimed it."""
         return self.name
 
-    def set_mode(self, training: bool) -> None:
+    def _set_mode_(self, training: bool) -> None:
         """Bring third-party modules that it holds into training mode, or out of it; called before each run."""
 
-    def sublayers(self) -> Sequence[Operation]:
+    def _sublayers_(self) -> Sequence[Operation]:
         """Return the layers held directly."""
         return ()
 
-    def own_weights(self) -> Sequence[Weight]:
+    def _own_weights_(self) -> Sequence[Weight]:
         """Return its own weights, without those of layers inside."""
         return ()
 
-    def held_attributes(self) -> list[tuple[str, Any]]:
+    def _held_attributes_(self) -> list[tuple[str, Any]]:
         """Return its attributes that may hold layers."""
         return []
 
-    def inner_layers(self) -> Iterator[Operation]:
+    def _inner_layers_(self) -> Iterator[Operation]:
         """Yield the layers: itself, where it is one, and every one inside."""
         return iter(())
 
 
-_MEMBERS = ("name", "base_name", "call", "compute_output_spec")  # that every operation has
+_MEMBERS = ("name", "_base_name_", "call", "compute_output_spec")  # that every operation has
 
 
 class NamedFunction(Operation):
     """One use of a function or operator in a graph: an operation without weights, known by the function's name. Abstract."""
 
-    is_function = True
-    opaque_if_needed = False  # there is nothing to keep whole
+    _is_function_ = True
+    _opaque_if_needed_ = False  # there is nothing to keep whole
 
     def __init__(self, function: Callable[..., Any], name: str, facts: Facts) -> None:
         self.function = function
-        self.facts = facts
+        self._facts_ = facts
         self._name = name
-        self.calls = []
+        self._calls_ = []
 
     @property
     def name(self) -> str:
@@ -275,11 +275,11 @@ class NamedFunction(Operation):
         return self._name
 
     @property
-    def base_name(self) -> str:
+    def _base_name_(self) -> str:
         """The function's name."""
         return self._name
 
-    def summary_kind(self) -> str:
+    def _summary_kind_(self) -> str:
         """Return the function's name as that of a class: ``GetItem``."""
         return "".join(part.title() for part in self._name.split("_"))
 
@@ -395,7 +395,7 @@ class Tensor(OfGraph):
 
         operation, inputs = self.node.operation, self.node.inputs
         sources = [("inputs", ", ".join(f"{each.name} {each.shape}" for each in inputs))] if inputs else []
-        origin = [("from", f"{operation.name} ({operation.summary_kind()})"), *sources, ("line", self.node.site)]
+        origin = [("from", f"{operation.name} ({operation._summary_kind_()})"), *sources, ("line", self.node.site)]
         return facts("Symbolic tensor", [("shape", self.shape), ("dtype", self.dtype), *origin])
 
 

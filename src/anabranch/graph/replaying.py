@@ -15,7 +15,7 @@ from anabranch.graph.tensor import make_node, outputs_of
 
 def subgraph(operation: object) -> Graph | None:
     """Return the graph inside a nested model, None for a layer and whatever else a user may have written."""
-    inner: Graph | None = operation.graph if isinstance(operation, Operation) else None
+    inner: Graph | None = operation._graph_ if isinstance(operation, Operation) else None
     return inner
 
 
@@ -48,7 +48,7 @@ def replay(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
             specs = operation.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
             raise explained(error, tensors_in(args, kwargs)).at(
-                f"{operation.error_label()}, called at {node.site}"
+                f"{operation._error_label_()}, called at {node.site}"
             ) from error.__cause__
         note(values, node, _tree.leaves(outputs_of(make_node(operation, args, kwargs, specs, node.site))))
     return [values[t.key] for t in graph.outputs]

@@ -194,7 +194,7 @@ def record(
     """Make the node of one call, note it weakly on the operation, and return the tensors it gives."""
     node = make_node(operation, args, kwargs, output_specs, site)
     if noted:
-        operation.calls.append(weakref.ref(node, operation.calls.remove))
+        operation._calls_.append(weakref.ref(node, operation._calls_.remove))
     return outputs_of(node)
 
 
@@ -205,7 +205,9 @@ def describe(
     try:
         specs = operation.compute_output_spec(*args, **kwargs)
     except AnabranchError as error:
-        raise explained(error, tensors_in(args, kwargs)).at(f"{operation.error_label()}, called at {site}") from error.__cause__
+        raise explained(error, tensors_in(args, kwargs)).at(
+            f"{operation._error_label_()}, called at {site}"
+        ) from error.__cause__
     return record(operation, args, kwargs, specs, site, noted=noted)
 
 

@@ -332,12 +332,12 @@ def _parts(graph: Graph) -> Parts:
         sources = tuple(tuple(_source(here, tensor, prefix) for tensor in node.inputs) for node in calls)
         inner = subgraph(operation)
         weights = {} if inner else {_relative(w, operation): str(w.shape) for w in operation.weights}
-        kind = operation.summary_kind()
-        made = kind if operation.is_function else operation.written_code(named=False)
+        kind = operation._summary_kind_()
+        made = kind if operation._is_function_ else operation._written_code_(named=False)
         written = " | ".join(", ".join(_written(source, prefix) for source in call) for call in sources)
         ends = tuple(index for index, tensor in enumerate(here.outputs) if tensor.node.operation is operation)
         found[path] = Part(
-            path, name, operation.explicit_name is not None, prefix[:-1], kind, made.removesuffix("()"),
+            path, name, operation._explicit_name_ is not None, prefix[:-1], kind, made.removesuffix("()"),
             _config(operation, calls), ", ".join(map(str, shapes)), written, sources, weights, ends,
         )  # fmt: skip
         if inner is not None:
@@ -368,7 +368,7 @@ def _config(operation: Operation, calls: list[Any]) -> dict[str, str]:
     """Return the settings of an operation, and the values it is called with, as texts."""
     config: dict[str, Any] = {}
     if subgraph(operation) is None:
-        config = {key: value for key, value in operation.settings_by_name().items() if key != "name"}
+        config = {key: value for key, value in operation._settings_by_name_().items() if key != "name"}
     constants = [
         leaf for node in calls for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if not isinstance(leaf, Tensor)
     ]
@@ -388,7 +388,7 @@ def _text(value: object) -> str:
     if isinstance(value, Configurable):
         return f"{type(value).__name__}({value.get_config()})"
     if isinstance(value, Operation):
-        return f"{type(value).__name__}({ {name: _text(held) for name, held in value.settings_by_name().items()} })"
+        return f"{type(value).__name__}({ {name: _text(held) for name, held in value._settings_by_name_().items()} })"
     if callable(value):
         return name_of(value, type(value).__name__)
     return repr(_tree.map_leaves(lambda leaf: f"parameter {tuple(leaf.shape)}" if is_parameter(leaf) else leaf, value))

@@ -354,7 +354,8 @@ def _probabilities(model: Any, output: object) -> Array:
         )  # fmt: skip
     scores = output.reshape(len(output), -1).astype("float64")
     two = scores.shape[1] == 1
-    said = [loss.from_logits for loss in _tree.leaves(model.loss) if answers(loss, "from_logits")]
+    losses = _tree.leaves(model._compiled_.given.loss) if model._compiled_ else []
+    said = [loss.from_logits for loss in losses if answers(loss, "from_logits")]
     within = bool((scores >= 0).all() and (scores <= 1).all())
     is_distribution = within and (two or bool(np.allclose(scores.sum(1), 1, atol=1e-2)))
     if any(said) or not is_distribution:

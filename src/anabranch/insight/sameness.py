@@ -174,13 +174,13 @@ def _calls(step: Step, inputs: tuple[int, ...]) -> list[Call]:
     if kinds.is_activation(operation) and name in _PLAIN and not constants and len(inputs) == 1:
         return [Call(step, name, inputs, step.outputs)]
     merge = kinds.merge_of(operation)
-    if operation.is_function or (merge and merge != "concatenate"):
+    if operation._is_function_ or (merge and merge != "concatenate"):
         commutes = merge in _COMMUTE and not step.node.kwargs
         if commutes:
             leaves = _tree.leaves(step.node.args)
             constants = tuple(sorted(identity(leaf) for leaf in leaves if not isinstance(leaf, Tensor)))
         return [Call(step, (merge, constants), inputs, step.outputs, commutes)]
-    settings = dict(operation.settings_by_name())
+    settings = dict(operation._settings_by_name_())
     applied = name if kinds.kind_of(operation).affine and name in _PLAIN else ""
     if applied or kinds.is_linear(operation):
         settings["activation"] = None
@@ -221,7 +221,7 @@ def identity(value: object) -> str:
     if isinstance(value, Configurable):
         return f"{type(value).__name__}{sorted((key, identity(held)) for key, held in value.get_config().items())}"
     if isinstance(value, Operation):
-        settings = sorted((key, identity(held)) for key, held in value.settings_by_name().items() if counts(key))
+        settings = sorted((key, identity(held)) for key, held in value._settings_by_name_().items() if counts(key))
         return f"{type(value).__name__}{settings}"
     if callable(value):
         return name_of(value, type(value).__name__)
@@ -264,7 +264,7 @@ def _first_difference(one: _Form, other: _Form) -> Iterator[str]:
 
 
 def _alike(first: Call, second: Call) -> bool:
-    same = first.step.node.operation.base_name == second.step.node.operation.base_name
+    same = first.step.node.operation._base_name_ == second.step.node.operation._base_name_
     return same and first.applied == second.applied
 
 
@@ -291,7 +291,7 @@ def _value(form: _Form, value: int) -> str:
 def described(step: Step) -> str:
     """Return a step as sentences name it."""
     operation = step.node.operation
-    return operation.error_label() if operation.is_function else f"{operation.kind_name()} {step.path!r}"
+    return operation._error_label_() if operation._is_function_ else f"{operation._kind_name_()} {step.path!r}"
 
 
 def _difference(first: Call, second: Call) -> str:
@@ -299,11 +299,11 @@ def _difference(first: Call, second: Call) -> str:
     one, other = first.step.node.operation, second.step.node.operation
     if first.applied or second.applied:
         return f"{a} has activation {_activation(first)}, and {b} has {_activation(second)}."
-    if type(one) is not type(other) or one.base_name != other.base_name:
+    if type(one) is not type(other) or one._base_name_ != other._base_name_:
         return f"The first has {a} where the second has {b}."
     if len(first.inputs) != len(second.inputs):
         return f"{a} takes {len(first.inputs)} tensors, and {b} takes {len(second.inputs)}."
-    before, after = one.settings_by_name(), other.settings_by_name()
+    before, after = one._settings_by_name_(), other._settings_by_name_()
     for key in sorted(before.keys() | after.keys()):
         if counts(key) and identity(before.get(key)) != identity(after.get(key)):
             return f"{a} has {key}={_short(before.get(key))}, and {b} has {key}={_short(after.get(key))}."
@@ -316,7 +316,7 @@ def _difference(first: Call, second: Call) -> str:
 
 def _activation(call: Call) -> str:
     """Return the activation of a call, whether it counts as a call of its own or not."""
-    setting = call.step.node.operation.settings_by_name().get("activation")
+    setting = call.step.node.operation._settings_by_name_().get("activation")
     name = call.applied or ("" if setting is None else _short(setting))
     return "none" if name in ("", "linear") else name
 

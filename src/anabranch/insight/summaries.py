@@ -157,7 +157,7 @@ def summarise(
     if not _is_model(model):
         raise ArgumentTypeError("model of summary must be a model.", got=shown(model))
     chosen = checked_columns(columns)
-    graph: Graph | None = model.graph
+    graph: Graph | None = model._graph_
     layers = set(model.layers)
     if graph is None:
         rows = [_row(layer, name, "", [], [], 0, False) for layer, name in name_operations(model.layers).items()]
@@ -254,7 +254,7 @@ def _sources(graph: Graph, nodes: list[Node]) -> list[str]:
 
 def _shown_operations(model: AnyModel | Operation, graph: Graph) -> list[Operation]:
     """Return the operations that get a row: Keras's Sequential does not count its Input among its layers."""
-    layers = set(model.sublayers())
+    layers = set(model._sublayers_())
     sources = {node.operation for node in graph.nodes if not node.inputs}
     return [operation for operation in graph.operations if operation in layers or operation not in sources]
 
@@ -274,9 +274,9 @@ def _row(
         [output[2] for output in outputs],
     )
     inputs = _of_calls([[tensor.shape for tensor in node.inputs] for node in nodes])
-    site = str(nodes[0].site) if nodes else str(operation.made_at or "")
+    site = str(nodes[0].site) if nodes else str(operation._made_at_ or "")
     return Row(
-        name, prefix + name, operation.summary_kind(), shapes, params, connected_to, trainable, depth, masked, inputs, dtypes,
+        name, prefix + name, operation._summary_kind_(), shapes, params, connected_to, trainable, depth, masked, inputs, dtypes,
         shared, site,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""For errors alone: what a layer lacks that people coming from Keras or torch ask it for, and names that are taken."""
+"""For errors alone: what a layer lacks that people coming from Keras or torch ask it for."""
 
 from __future__ import annotations
 
@@ -26,11 +26,3 @@ ABSENT = {
 def missing(kind: type, name: str) -> MissingAttributeError:
     """Return the error for a name that a class of layers lacks."""
     return MissingAttributeError(f"{kind.__name__} has no {name!r}.", repair=ABSENT[name])
-
-
-def reserved(kind: type, name: str) -> MissingAttributeError:
-    """Return the error for an attribute of a user's class that would replace one of the library's own."""
-    return MissingAttributeError(
-        f"{name!r} is an attribute of the library's own, which every layer has: {kind.__name__} cannot set it.",
-        repair=f"another name: self.own_{name.lstrip('_')} = …",
-    )

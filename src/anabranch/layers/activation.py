@@ -48,10 +48,10 @@ class LeakyReLU(Pointwise):
 
     negative_slope: fields.NumberField = fields.number(default=0.3, least=0, doc="the slope below 0.")
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         if "alpha" in others:  # Keras 2's name
             self.negative_slope = others.pop("alpha")
-        super()._take_others(others)
+        super()._take_others_(others)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Rectify."""
@@ -136,7 +136,7 @@ class Softmax(Pointwise):
         [[0.5, 0.5]]
     """
 
-    unmasked_axes = 0
+    _unmasked_axes_ = 0
 
     axis: fields.AxesField = fields.axes(default=-1, doc="the axis of the sum, or several taken as one.")
 

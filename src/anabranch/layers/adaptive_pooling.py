@@ -18,8 +18,8 @@ class AdaptivePooling(fields.FieldLayer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     output_size: fields.SizesField = fields.sizes(doc="the size of each spatial axis of the result.")
     data_format: fields.DataFormatField = fields.data_format(default=None)

@@ -67,49 +67,49 @@ class Layer(Configured):
         (None, 4)
     """
 
-    states_shapes: ClassVar[bool] = False  # whether ``compute_output_shape`` is known to give shapes
-    build_shapes: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
-    rule_shapes: ClassVar[tuple[str, ...]] = ()  # and those that ``compute_output_shape`` takes
-    _complete_build: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
+    _states_shapes_: ClassVar[bool] = False  # whether ``compute_output_shape`` is known to give shapes
+    _build_shapes_: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
+    _rule_shapes_: ClassVar[tuple[str, ...]] = ()  # and those that ``compute_output_shape`` takes
+    _complete_build_: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
 
-    first_shape: Shape | None = None
+    _first_shape_: Shape | None = None
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         if "build" in cls.__dict__:
             written = cls.__dict__["build"]
-            cls.makes_weights = cls.__dict__.get("makes_weights", True)
-            cls.build_shapes = shapes_of_build(written)
-            cls.build = cls._complete_build(written)  # type: ignore[method-assign]  # of the same signature
+            cls._makes_weights_ = cls.__dict__.get("_makes_weights_", True)
+            cls._build_shapes_ = shapes_of_build(written)
+            cls.build = cls._complete_build_(written)  # type: ignore[method-assign]  # of the same signature
         if "compute_output_shape" in cls.__dict__:
-            cls.rule_shapes = shapes_of_build(unwrapped(cls.__dict__["compute_output_shape"]))
+            cls._rule_shapes_ = shapes_of_build(unwrapped(cls.__dict__["compute_output_shape"]))
         super().__init_subclass__(**kwargs)
         if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True
-        if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "writes_config" not in cls.__dict__:
-            cls.writes_config = True
+        if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "_writes_config_" not in cls.__dict__:
+            cls._writes_config_ = True
         if not cls.__dict__.keys().isdisjoint(("save_own_variables", "load_own_variables")):
-            cls.writes_variables = True
+            cls._writes_variables_ = True
         if not is_from(cls, "anabranch") and cls.__setattr__ is object.__setattr__:
-            cls.__setattr__ = Layer._set_guarded  # type: ignore[method-assign,assignment]  # of the same signature
+            cls.__setattr__ = Layer._set_guarded_  # type: ignore[method-assign,assignment]  # of the same signature
 
     @unbounded
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Lay out the state, and save the arguments for ``get_config`` where they are no fields."""
         # State is laid out here, so that a subclass that forgets super().__init__() still is a layer.
         self = super().__new__(cls)
-        if cls.captures:
-            self._arguments = (args, kwargs)
-        self.made_at = call_site()
-        if not _VALUES.issuperset(map(type, args)) and not cls.captures:
+        if cls._captures_:
+            self._arguments_ = (args, kwargs)
+        self._made_at_ = call_site()
+        if not _VALUES.issuperset(map(type, args)) and not cls._captures_:
             try:
-                refuse_tensors_as_settings(cls, args, self.made_at)  # a constructor of its own may take them
+                refuse_tensors_as_settings(cls, args, self._made_at_)  # a constructor of its own may take them
             except AnabranchError as error:
                 leave(error)
                 raise
-        self.calls = []
+        self._calls_ = []
         _process.note_change()
-        self._take_policy(config.dtype_policy())
-        self._home = Home(cls._base_name())
+        self._take_policy_(config.dtype_policy())
+        self._home_ = Home(cls._class_base_name_())
         return self
 
     def __init__(
@@ -123,70 +123,48 @@ class Layer(Configured):
         **legacy: object,
     ) -> None:
         if name is not None and not isinstance(name, str):
-            raise ArgumentTypeError("A layer's name is a string.", got=repr(name), where=str(self.made_at))
+            raise ArgumentTypeError("A layer's name is a string.", got=repr(name), where=str(self._made_at_))
         if name is not None and "/" in name:
             raise ArgumentError(
                 "A layer's name cannot hold '/', which separates the parts of a path.", got=repr(name),
-                where=str(self.made_at), repair=f"name={name.replace('/', '_')!r}",
+                where=str(self._made_at_), repair=f"name={name.replace('/', '_')!r}",
             )  # fmt: skip
         if name is not None:
-            self.explicit_name, self._named = name, True
-            self._home.path = name or self._home.path
+            self._explicit_name_, self._named_ = name, True
+            self._home_.path = name or self._home_.path
         if not to_boolean(trainable, "trainable", self):
             self._trainable = False
         if dtype is not None:
             try:
-                self._take_policy(dtype_policies.get(dtype))
+                self._take_policy_(dtype_policies.get(dtype))
             except AnabranchError as error:
-                raise error.at(str(self.made_at)) from None
+                raise error.at(str(self._made_at_)) from None
         if not to_boolean(autocast, "autocast", self):
-            self._autocast = False
+            self._autocast_ = False
         if activity_regularizer is not None:
-            self._activity_regularizer = to_regularizer(activity_regularizer)
+            self._activity_regularizer_ = to_regularizer(activity_regularizer)
         if legacy:
-            self.first_shape = self._take_first_shape(legacy)
+            self._first_shape_ = self._take_first_shape_(legacy)
             if legacy:
-                raise self._unknown_argument(next(iter(legacy)))
+                raise self._unknown_argument_(next(iter(legacy)))
 
-    def axis_layout(self) -> str | None:
-        """Return the layer's ``data_format``, which users' layers may have too; None where it has none.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layers.Conv2D(4, 3, data_format="channels_first").axis_layout()
-            'channels_first'
-        """
+    def _axis_layout_(self) -> str | None:
+        """Return the layer's ``data_format``, which users' layers may have too; None where it has none."""
         found: str | None = getattr(self, "data_format", None)  # users' layers may set it anywhere
         return found
 
     @property
-    def graph(self) -> Graph | None:
+    def _graph_(self) -> Graph | None:
         """The graph inside, None unless this is a model of layers."""
         return None
 
-    def sublayers(self) -> list[Layer]:
-        """Return the layers held directly by this one's attributes, in the order they were set.
-
-        Example:
-            >>> from anabranch import layers
-            >>> class Block(layers.Layer):
-            ...     def __init__(self):
-            ...         super().__init__()
-            ...         self.wide, self.narrow = layers.Dense(8), layers.Dense(3)
-            >>> [layer.units for layer in Block().sublayers()]
-            [8, 3]
-        """
-        found = self._held_objects()
+    def _sublayers_(self) -> list[Layer]:
+        """Return the layers held directly by this one's attributes, in the order they were set."""
+        found = self._held_objects_()
         return list(dict.fromkeys(leaf for leaf in found if isinstance(leaf, Layer))) if found else found
 
-    def inner_layers(self) -> Iterator[Layer]:
-        """Yield this layer and every layer inside it, each once.
-
-        Example:
-            >>> from anabranch import layers
-            >>> [type(layer).__name__ for layer in layers.Dense(8).inner_layers()]
-            ['Dense']
-        """
+    def _inner_layers_(self) -> Iterator[Layer]:
+        """Yield this layer and every layer inside it, each once."""
         seen: set[Layer] = set()
         stack: list[Layer] = [self]
         while stack:
@@ -194,7 +172,7 @@ class Layer(Configured):
             if layer not in seen:
                 seen.add(layer)
                 yield layer
-                stack.extend(reversed(layer.sublayers()))
+                stack.extend(reversed(layer._sublayers_()))
 
     # The protocol
 
@@ -252,33 +230,28 @@ class Layer(Configured):
         """
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return runtime.infer(self, args, kwargs)
-        shape = self._shape_after(args, kwargs)
-        if not self.states_shapes:
-            check_shapes(shape, "What compute_output_shape returns", self._described())
-        dtype = self.output_dtype([tensor.dtype for tensor in tensors_in(args, kwargs)])
+        shape = self._shape_after_(args, kwargs)
+        if not self._states_shapes_:
+            check_shapes(shape, "What compute_output_shape returns", self._described_())
+        dtype = self._output_dtype_([tensor.dtype for tensor in tensors_in(args, kwargs)])
         if isinstance(shape, list) and shape and isinstance(shape[0], (tuple, list)):
             return [Spec(tuple(s), dtype) for s in shape]
         if isinstance(shape, dict):
             return {key: Spec(tuple(s), dtype) for key, s in shape.items()}
         return Spec(tuple(shape), dtype)
 
-    def _shape_after(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _shape_after_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what the shape rule says of a call."""
-        if self.rule_shapes:
-            wanted = inputs_of_build(self.rule_shapes, type(self).call, args, kwargs)
+        if self._rule_shapes_:
+            wanted = inputs_of_build(self._rule_shapes_, type(self).call, args, kwargs)
             return self.compute_output_shape(**{name: shapes_in(value) for name, value in wanted.items()})
         return self.compute_output_shape(shapes_in(args[0] if args else next(iter(kwargs.values()))))
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return the dtype of the result; what the layer computes in unless a family says otherwise.
 
         Args:
             input_dtypes: the dtypes of the tensors among the inputs.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layers.Dense(3, dtype="float16").output_dtype(["float32"])
-            'float16'
         """
         return self.compute_dtype
 
@@ -287,28 +260,32 @@ class Layer(Configured):
         """Make a node where an argument is symbolic, compute where all are numbers."""
         try:
             if kwargs or len(args) != 1:
-                self._check_call_arguments(args, kwargs)
-            made: Tensor = self.describe(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute(args, kwargs)
+                self._check_call_arguments_(args, kwargs)
+            made: Tensor = (
+                self._describe_(args, kwargs, call_site()) if tensors_in(args, kwargs) else self._compute_(args, kwargs)
+            )
         except BaseException as error:
             leave(error)
             raise
         return made
 
-    def _check_call_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _check_call_arguments_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raise where a call lacks its input, or ``training`` or a mask of a layer of ours is none."""
         names = parameters_of(type(self).call)[1:]
-        if self.graph is None and names and not args and not kwargs and len(names) > len(type(self).call.__defaults__ or ()):
+        if self._graph_ is None and names and not args and not kwargs and len(names) > len(type(self).call.__defaults__ or ()):
             raise ArgumentTypeError(
-                f"{self._described()} was called without its input.", expected=f"{self.written_code()}(x)", got="no arguments"
+                f"{self._described_()} was called without its input.",
+                expected=f"{self._written_code_()}(x)",
+                got="no arguments",
             )
-        if self.captures:
+        if self._captures_:
             return
         unknown = [f"{name}=" for name in kwargs if name not in (*names, "training", "mask")]
         if (unknown or len(args) > len(names)) and not takes_any(type(self).call):
-            several = len(args) > len(names) and all(map(has_shape, args)) and not self.takes_one_tensor
+            several = len(args) > len(names) and all(map(has_shape, args)) and not self._takes_one_tensor_
             raise ArgumentTypeError(
-                f"{self._described()} was called with arguments that it does not take.",
-                expected=f"{self.written_code()}({', '.join(names)})",
+                f"{self._described_()} was called with arguments that it does not take.",
+                expected=f"{self._written_code_()}({', '.join(names)})",
                 got=", ".join(unknown) or f"{len(args)} positional arguments",
                 repair="several inputs as one list: layer([a, b])" if several else None,
             )
@@ -318,7 +295,7 @@ class Layer(Configured):
                 expected = "True, False or None" if name == "training" else "a boolean tensor for each input, or None"
                 raise ArgumentTypeError(f"{name} of {type(self).__name__} must be {expected}.", got=shown(value))
 
-    def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
+    def _describe_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
         """Return the symbolic tensors that a call gives, building the layer first.
 
         Args:
@@ -326,68 +303,62 @@ class Layer(Configured):
             kwargs: its keyword arguments.
             site: the line that calls the layer, which errors name.
             noted: whether the call is one of ``calls``.
-
-        Example:
-            >>> from anabranch import layers
-            >>> from anabranch.graph import call_site
-            >>> layers.Dense(3).describe((layers.Input((4,)),), {}, call_site()).shape
-            (None, 3)
         """
         try:
             refuse_wrong_call(self, args)
-            self._build_once(args, kwargs, site)
+            self._build_once_(args, kwargs, site)
             specs = self.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
             explained(error, tensors_in(args, kwargs))
-            made = self.built_for if isinstance(error, ShapeError) and self._weights and self.built_for != site else None
-            error.at(self._described(site) + (f"\nits weights were made for the call at {made}" if made else ""))
+            made = self._built_for_ if isinstance(error, ShapeError) and self._weights_ and self._built_for_ != site else None
+            error.at(self._described_(site) + (f"\nits weights were made for the call at {made}" if made else ""))
             raise
         if not self.supports_masking and [tensor for tensor in tensors_in(args, {}) if tensor.mask_axes]:
             mask_rule.warn_of_lost_mask(self, site)
         return record(self, args, kwargs, specs, site, noted=noted)
 
-    def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
+    def _build_once_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if not self.built:
-            wanted = self.build_shapes and inputs_of_build(self.build_shapes, type(self).call, args, kwargs)
+            wanted = self._build_shapes_ and inputs_of_build(self._build_shapes_, type(self).call, args, kwargs)
             if wanted:
                 self.build(**{name: shapes_in(value) for name, value in wanted.items()})
             else:
                 self.build(shapes_in(args[0] if args else next(iter(kwargs.values()))))
             self.built = True
-            self.built_for = site
-            if self.captures:
-                self.own_weights()  # notes torch modules among the attributes, whose mode follows the layer's
+            self._built_for_ = site
+            if self._captures_:
+                self._own_weights_()  # notes torch modules among the attributes, whose mode follows the layer's
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         dtype = self.compute_dtype if self.autocast else None
-        args = tuple([runtime.as_tensors(arg, dtype, integers=self.takes_integers) for arg in args])
+        args = tuple([runtime.as_tensors(arg, dtype, integers=self._takes_integers_) for arg in args])
         kwargs = runtime.as_tensors(kwargs, dtype) if kwargs else kwargs
         try:
             if not self.built:
                 refuse_wrong_call(self, args)
-                self._build_once(args, kwargs, call_site())
+                self._build_once_(args, kwargs, call_site())
             if not runtime.is_tracing():
                 if self.input_spec is not None:
                     refuse_wrong_call(self, args)
                 if not self.supports_masking and any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
                     mask_rule.warn_of_lost_mask(self, call_site())
                 runtime.synchronise_seed()
-                if not self.claimed:
-                    self.claim(_process.next_claim(), self.name)
+                if not self._claimed_:
+                    self._claim_(_process.next_claim(), self.name)
             return runtime.carried(*runtime.run(self, args, kwargs))
         except AnabranchError as error:
             explained(error)
-            error.at(self._described(call_site()))
+            error.at(self._described_(call_site()))
             raise
         except RAW as error:
-            if not isinstance(error, (RuntimeError, IndexError)) and (self.captures or runtime.is_tracing()):
+            if not isinstance(error, (RuntimeError, IndexError)) and (self._captures_ or runtime.is_tracing()):
                 raise  # the user's own
-            raise self._failed(args, kwargs, error).at(self._described(call_site())) from error
+            raise self._failed_(args, kwargs, error).at(self._described_(call_site())) from error
 
-    def _failed(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> AnabranchError:
+    def _failed_(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> AnabranchError:
         """Return the error for a call that failed: what the shape rule says, else a wrong argument or torch's words."""
         try:
-            self._shape_after(args, kwargs)
+            self._shape_after_(args, kwargs)
         except MissingMethodError:  # there is no rule
             pass
         except AnabranchError as refusal:
@@ -395,7 +366,7 @@ class Layer(Configured):
         return _call_checks(type(self)).failed((self, *args), kwargs, error)  # type: ignore[arg-type]  # a class is hashable
 
     @classmethod
-    def call_takes(cls, name: str) -> bool:
+    def _call_takes_(cls, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
         return name in parameters_of(cls.call)
 
@@ -424,7 +395,7 @@ class Layer(Configured):
     @bounded
     def losses(self) -> list[Any]:
         """What the last call added, by ``add_loss`` and activity regularizers, here and inside; and penalties on weights."""
-        added = [loss for layer in self.inner_layers() for loss in layer.held_losses]
+        added = [loss for layer in self._inner_layers_() for loss in layer._held_losses_]
         penalised = (weight for weight in self.trainable_weights if weight.regularizer is not None)
         return [*added, *map(runtime.penalty, penalised)]
 
@@ -472,46 +443,27 @@ class Layer(Configured):
         """
         return previous_mask
 
-    def makes_mask(self) -> bool:
-        """Return whether there may be a mask where the input has none.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layers.Masking().makes_mask(), layers.Dense(3).makes_mask()
-            (True, False)
-        """
+    def _makes_mask_(self) -> bool:
+        """Return whether there may be a mask where the input has none."""
         return type(self).compute_mask is not Layer.compute_mask
 
-    def mask_reach(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
+    def _mask_reach_(self, node: Node, given: Sequence[int]) -> tuple[int, ...]:
         """Return over how many leading axes each output is masked, where ``given`` says so of each input: a description.
 
         Args:
             node: a call of the layer.
             given: over how many leading axes each input is masked; 0 where it has no mask.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layer = layers.Dropout(0.5)
-            >>> output = layer(layers.Input((5, 3)))
-            >>> layer.mask_reach(layer.calls[0](), [2])
-            (2,)
         """
-        if not self.supports_masking or not (any(given) or self.makes_mask()):
+        if not self.supports_masking or not (any(given) or self._makes_mask_()):
             return ()
         return mask_rule.reach(self, node, given)
 
-    def symbolic_mask(self, inputs: Any, mask: Any) -> Any:
+    def _symbolic_mask_(self, inputs: Any, mask: Any) -> Any:
         """Return a symbolic mask for the output's in a description: by ``compute_mask``, which here gets symbolic tensors.
 
         Args:
             inputs: the symbolic input, or a list of them.
             mask: its mask as a symbolic tensor, None where it has none.
-
-        Example:
-            >>> from anabranch import layers
-            >>> inputs, mask = layers.Input((5, 3)), layers.Input((5,), dtype="bool")
-            >>> layers.Dropout(0.5).symbolic_mask(inputs, mask) is mask
-            True
         """
         try:
             return self.compute_mask(inputs, mask)
@@ -520,20 +472,20 @@ class Layer(Configured):
 
     # What the calls so far gave
 
-    def _only_call(self, what: str) -> Node:
-        nodes = [node for node in (call() for call in self.calls) if node is not None]
+    def _only_call_(self, what: str) -> Node:
+        nodes = [node for node in (call() for call in self._calls_) if node is not None]
         if not nodes:
-            never = f"{self._described()} was never called, so it has no {what}."
-            dropped = f"{self._described()} has no {what}: no symbolic tensor that a call returned is held any more."
+            never = f"{self._described_()} was never called, so it has no {what}."
+            dropped = f"{self._described_()} has no {what}: no symbolic tensor that a call returned is held any more."
             raise NoGraphError(
-                dropped if self.built else never, got=f"a call at {self.built_for}" if self.built_for else None,
+                dropped if self.built else never, got=f"a call at {self._built_for_}" if self._built_for_ else None,
                 where=str(call_site()),
-                repair=f"{'hold what a call returns' if self.built else 'call it on a tensor'}: y = {self.written_code()}(x)",
+                repair=f"{'hold what a call returns' if self.built else 'call it on a tensor'}: y = {self._written_code_()}(x)",
             )  # fmt: skip
         if len(nodes) > 1:
             places = ", ".join(str(node.site) for node in nodes[:8])
             raise GraphError(
-                f"{self._described()} was called {len(nodes)} times, so its {what} is ambiguous.",
+                f"{self._described_()} was called {len(nodes)} times, so its {what} is ambiguous.",
                 got=f"calls at {places}",
                 where=str(call_site()),
                 repair="keep the tensor that the call you mean returned",
@@ -544,13 +496,13 @@ class Layer(Configured):
     @bounded
     def output(self) -> _tree.Nest:
         """The symbolic tensor that the layer's only call gave."""
-        return outputs_of(self._only_call("output"))
+        return outputs_of(self._only_call_("output"))
 
     @property
     @bounded
     def input(self) -> _tree.Nest:
         """The symbolic tensor that the layer's only call took."""
-        node = self._only_call("input")
+        node = self._only_call_("input")
         return node.args[0] if node.args else outputs_of(node)
 
     # Copies
@@ -559,25 +511,29 @@ class Layer(Configured):
         """Return a layer with weights of its own, of the same numbers; calls stay with the original."""
         twin = copy.copy(self)
         memo[id(self)] = twin
-        held = {key: value for key, value in vars(self).items() if key not in ("calls", "_arguments", "made_at", "held_losses")}
-        vars(twin).update(copy.deepcopy(held, memo), calls=[], held_losses=())
+        held = {
+            key: value
+            for key, value in vars(self).items()
+            if key not in ("_calls_", "_arguments_", "_made_at_", "_held_losses_")
+        }
+        vars(twin).update(copy.deepcopy(held, memo), _calls_=[], _held_losses_=())
         return twin
 
     # Mistakes
 
-    def _take_first_shape(self, legacy: dict[str, Any]) -> Shape | None:
+    def _take_first_shape_(self, legacy: dict[str, Any]) -> Shape | None:
         """Keras 2's way of saying a model's input on its first layer."""
         batch = legacy.pop("batch_input_shape", None)
         shape = legacy.pop("input_shape", None)
         size = legacy.pop("input_dim", None)
         if batch is not None:
-            return to_shape(batch, "batch_input_shape", self.made_at)
+            return to_shape(batch, "batch_input_shape", self._made_at_)
         if shape is not None:
-            return (None, *to_shape((shape,) if type(shape) is int else shape, "input_shape", self.made_at))
-        return None if size is None else (None, *to_shape((size,), "input_dim", self.made_at))
+            return (None, *to_shape((shape,) if type(shape) is int else shape, "input_shape", self._made_at_))
+        return None if size is None else (None, *to_shape((size,), "input_dim", self._made_at_))
 
-    def _unknown_argument(self, name: str) -> ArgumentTypeError:
-        return unknown_argument(type(self), name, [*self.fields, *taken(type(self))], str(self.made_at))
+    def _unknown_argument_(self, name: str) -> ArgumentTypeError:
+        return unknown_argument(type(self), name, [*self._fields_, *taken(type(self))], str(self._made_at_))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"

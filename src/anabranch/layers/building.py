@@ -21,7 +21,7 @@ def built_after(build: Callable[..., None]) -> Callable[..., None]:
     def wrapper(self: Holding, *args: object, **kwargs: object) -> None:
         build(self, *args, **kwargs)
         self.built = True
-        self._built_with = built_with(build, args, kwargs)
+        self._built_with_ = built_with(build, args, kwargs)
 
     return wrapper
 
@@ -69,4 +69,4 @@ def refuse_wrong_call(layer: Operation, args: tuple[Any, ...]) -> None:
     if layer.input_spec is not None and args:
         from anabranch.layers.input_spec import check_inputs  # which layers without one do without
 
-        check_inputs(layer.input_spec, args[0], layer.error_label())
+        check_inputs(layer.input_spec, args[0], layer._error_label_())

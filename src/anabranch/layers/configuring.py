@@ -37,38 +37,38 @@ BASE_ARGUMENTS = (
 class Configured(TorchMembers):
     """The settings that all layers have, and config. Abstract: a base of Layer."""
 
-    captures: ClassVar[bool] = True  # whether the constructor's arguments are saved, as fields do not hold them
-    writes_config: ClassVar[bool] = False  # whether get_config or from_config is the author's own
-    fields: ClassVar[Mapping[str, Field[Any, Any]]] = types.MappingProxyType({})
+    _captures_: ClassVar[bool] = True  # whether the constructor's arguments are saved, as fields do not hold them
+    _writes_config_: ClassVar[bool] = False  # whether get_config or from_config is the author's own
+    _fields_: ClassVar[Mapping[str, Field[Any, Any]]] = types.MappingProxyType({})
 
     build: Callable[..., None]
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    _autocast: bool = True
-    _activity_regularizer: Callable[[Any], Any] | None = None
+    _arguments_: tuple[tuple[Any, ...], dict[str, Any]]
+    _autocast_: bool = True
+    _activity_regularizer_: Callable[[Any], Any] | None = None
 
     if TYPE_CHECKING:
 
         def __init__(self, **kwargs: object) -> None: ...
 
-    def _take_policy(self, policy: DTypePolicy) -> None:
+    def _take_policy_(self, policy: DTypePolicy) -> None:
         self.dtype, computed = policy.variable_dtype, policy.compute_dtype
-        if computed != self.dtype or self.low_precision:
-            self.low_precision = computed if computed != self.dtype else None
+        if computed != self.dtype or self._low_precision_:
+            self._low_precision_ = computed if computed != self.dtype else None
 
     @property
     def dtype_policy(self) -> DTypePolicy:
         """The precision policy: what the layer computes in, and the type of its weights."""
-        return DTypePolicy(f"mixed_{self.low_precision}" if self.low_precision else self.dtype)
+        return DTypePolicy(f"mixed_{self._low_precision_}" if self._low_precision_ else self.dtype)
 
     @dtype_policy.setter
     def dtype_policy(self, value: str | DTypePolicy | dict[str, Any] | None) -> None:
-        self._take_policy(dtype_policies.get(value))
-        self.note_change()
+        self._take_policy_(dtype_policies.get(value))
+        self._note_change_()
 
     @property
     def compute_dtype(self) -> str:
         """The float type that the layer computes in and gives."""
-        return self.low_precision or self.dtype
+        return self._low_precision_ or self.dtype
 
     @property
     def input_dtype(self) -> str:
@@ -83,22 +83,22 @@ class Configured(TorchMembers):
     @property
     def activity_regularizer(self) -> Callable[[Any], Any] | None:
         """Function of the output whose value joins the training loss."""
-        return self._activity_regularizer
+        return self._activity_regularizer_
 
     @activity_regularizer.setter
     def activity_regularizer(self, value: RegularizerLike) -> None:
-        self._activity_regularizer = to_regularizer(value)
-        self.note_change()
+        self._activity_regularizer_ = to_regularizer(value)
+        self._note_change_()
 
     @property
     def autocast(self) -> bool:
         """Whether float inputs are cast to the type that the layer computes in."""
-        return self._autocast
+        return self._autocast_
 
     @autocast.setter
     def autocast(self, value: bool) -> None:
-        self._autocast = to_boolean(value, "autocast", self)
-        self.note_change()
+        self._autocast_ = to_boolean(value, "autocast", self)
+        self._note_change_()
 
     # Config
 
@@ -114,7 +114,7 @@ class Configured(TorchMembers):
             >>> layer.get_build_config()
             {'input_shape': (None, 3)}
         """
-        shapes = self._built_with
+        shapes = self._built_with_
         return None if shapes is None else {"shapes_dict" if isinstance(shapes, NamedShapes) else "input_shape": shapes}
 
     @checked
@@ -165,26 +165,20 @@ class Configured(TorchMembers):
         """
         return of_config(cls, config)
 
-    def settings_by_name(self) -> dict[str, Any]:
-        """Return all settings as they are now, for comparison.
-
-        Example:
-            >>> from anabranch import layers
-            >>> layers.Dense(3).settings_by_name()["units"]
-            3
-        """
-        own = self.get_config() if self.writes_config else own_settings(self)
+    def _settings_by_name_(self) -> dict[str, Any]:
+        """Return all settings as they are now, for comparison."""
+        own = self.get_config() if self._writes_config_ else own_settings(self)
         return base_settings(self) | own | {"dtype": self.dtype_policy.name}
 
-    def _learned_data(self) -> object:
+    def _learned_data_(self) -> object:
         """Return what was learned besides weights and settings, such as a vocabulary, as data; None where nothing was."""
 
-    def _take_learned(self, data: _tree.Nest) -> None:
+    def _take_learned_(self, data: _tree.Nest) -> None:
         """Take what another layer of these settings learned."""
 
-    def written_code(self, *, named: bool = True, whole: bool = False) -> str:
+    def _written_code_(self, *, named: bool = True, whole: bool = False) -> str:
         """Return the code that makes this layer, for errors: ``Dense(3, activation='relu')``; unless ``whole``, shortened."""
-        args, kwargs = self._arguments
+        args, kwargs = self._arguments_
         known = given(self)
         words = [*map(repr, known.positional)]
         for number, (name, value) in enumerate(known.named.items()):
@@ -258,7 +252,7 @@ class Given(NamedTuple):
 
 def given(layer: Configured) -> Given:
     """Return what the constructor of a layer with an ``__init__`` of its own was given, with its own defaults."""
-    args, kwargs = layer._arguments
+    args, kwargs = layer._arguments_
     found: dict[str, Any] = {}
     first = True
     for kind in type(layer).__mro__:
@@ -267,7 +261,7 @@ def given(layer: Configured) -> Given:
         function = vars(kind)["__init__"]
         known = parameters(function)
         if function is Configurable.__init__:
-            known = known._replace(positional=tuple(layer.fields))
+            known = known._replace(positional=tuple(layer._fields_))
         found.update((name, value) for name, value in zip(known.positional, args, strict=False) if name not in found)
         args = args[len(known.positional) :]
         found.update((name, kwargs[name]) for name in known.defaults if name in kwargs)
@@ -284,7 +278,7 @@ def current(layer: Configured, name: str, value: object) -> object:
 
     An attribute that holds layers or weights made of the argument is not.
     """
-    held = getattr(layer, name) if name in layer.fields else vars(layer).get(name, value)
+    held = getattr(layer, name) if name in layer._fields_ else vars(layer).get(name, value)
     return value if _holds_state(held) and not _holds_state(value) else held
 
 
@@ -301,21 +295,21 @@ def _shallow(nest: _tree.Nest) -> list[object]:
 def base_settings(layer: Configured) -> dict[str, Any]:
     """Return the settings that all layers have, those of them that are not as by default."""
     found: dict[str, Any] = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
-    if layer._activity_regularizer is not None:
-        found["activity_regularizer"] = layer._activity_regularizer
-    if layer.autocast != type(layer)._autocast:
+    if layer._activity_regularizer_ is not None:
+        found["activity_regularizer"] = layer._activity_regularizer_
+    if layer.autocast != type(layer)._autocast_:
         found["autocast"] = layer.autocast
     return found
 
 
 def own_settings(layer: Configured) -> dict[str, Any]:
     """Return the settings of a layer besides the base's, by the constructor's names, as they are now."""
-    if not layer.captures:
-        return {each.name: getattr(layer, each.name) for each in layer.fields.values() if not each.hidden}
+    if not layer._captures_:
+        return {each.name: getattr(layer, each.name) for each in layer._fields_.values() if not each.hidden}
     named = given(layer).named
     found = {name: current(layer, name, value) for name, value in named.items() if name not in BASE_ARGUMENTS}
     optional = {
-        name: getattr(layer, name) for name, each in layer.fields.items() if each.default is not REQUIRED and not each.hidden
+        name: getattr(layer, name) for name, each in layer._fields_.items() if each.default is not REQUIRED and not each.hidden
     }
     return optional | found
 
@@ -341,11 +335,11 @@ def config_of(layer: Configured) -> dict[str, Any]:
     base["dtype"] = dtype_policies.serialize(layer.dtype_policy)
     if "activity_regularizer" in base:
         base["activity_regularizer"] = as_data(layer.activity_regularizer, layer.activity_regularizer)
-    if not layer.captures:
-        return base | {each.name: each.plain(getattr(layer, each.name)) for each in layer.fields.values() if not each.hidden}
+    if not layer._captures_:
+        return base | {each.name: each.plain(getattr(layer, each.name)) for each in layer._fields_.values() if not each.hidden}
     named = given(layer).named
     for name, value in own_settings(layer).items():
-        known = layer.fields.get(name)
+        known = layer._fields_.get(name)
         if known is None:
             base[name] = as_data(value, named.get(name))
         elif name in named or not known.hidden:
@@ -356,8 +350,8 @@ def config_of(layer: Configured) -> dict[str, Any]:
 def of_config(kind: type[C], config: Mapping[str, Any]) -> C:
     """Return a layer of class ``kind`` with the settings of a config."""
     config = dict(config)
-    if not kind.writes_config:
-        own = {name for name, value in config.items() if _is_described(value) and name != "dtype" and name not in kind.fields}
+    if not kind._writes_config_:
+        own = {name for name, value in config.items() if _is_described(value) and name != "dtype" and name not in kind._fields_}
         config.update((name, registry.deserialize(config[name])) for name in own)
     return made(kind, (), config)
 
@@ -369,16 +363,16 @@ def _is_described(value: object) -> bool:
 def made(kind: type[C], args: tuple[Any, ...], settings: dict[str, Any]) -> C:
     """Return a layer of class ``kind``; settings that its ``__init__`` does not take by name are set once it is made."""
     later: dict[str, Any] = {}
-    if kind.captures:
+    if kind._captures_:
         known = parameters(kind.__init__)  # type: ignore[misc]  # of the class itself
-        fields = {name for name, each in kind.fields.items() if each.default is not REQUIRED}
+        fields = {name for name, each in kind._fields_.items() if each.default is not REQUIRED}
         for name in [name for name in settings if name not in known.defaults]:
             if name in fields or (not known.more_named and name in BASE_ARGUMENTS):
                 later[name] = settings.pop(name)
     layer = kind(*args, **settings)
     for name, value in later.items():
         if name == "name":
-            layer.explicit_name = value
+            layer._explicit_name_ = value
         else:
             setattr(layer, "dtype_policy" if name == "dtype" else name, value)
     return layer
@@ -392,28 +386,28 @@ def again(layer: C, memo: dict[int, Any] | None = None, *, named: bool = True) -
         memo: of copies, so that what several layers hold stays one thing.
         named: whether it has the same name; else a model names it.
     """
-    twin, data = _same_settings(layer, memo, named), layer._learned_data()
+    twin, data = _same_settings(layer, memo, named), layer._learned_data_()
     if data is not None:
-        twin._take_learned(copy.deepcopy(data))
+        twin._take_learned_(copy.deepcopy(data))
     return twin
 
 
 def _same_settings(layer: C, memo: dict[int, Any] | None, named: bool) -> C:
     kind, memo = type(layer), {} if memo is None else memo
-    if kind.writes_config:
+    if kind._writes_config_:
         config = copy.deepcopy(layer.get_config(), memo)
         return kind.from_config(config if named else {name: value for name, value in config.items() if name != "name"})
-    own, positional = own_settings(layer), given(layer).positional if kind.captures else ()
+    own, positional = own_settings(layer), given(layer).positional if kind._captures_ else ()
     for held in _tree.leaves([own, positional]):  # layers, which a copy would give their weights' values
         if isinstance(held, Configured) and id(held) not in memo:
             memo[id(held)] = again(held, memo)
     settings = copy.deepcopy(base_settings(layer) | own, memo)
     if not named:
         del settings["name"]
-    if not kind.captures:
+    if not kind._captures_:
         return kind(**settings)
     twin = made(kind, copy.deepcopy(positional, memo), settings)
-    for each in layer.fields.values():  # what its ``__init__`` chose, and was changed since
+    for each in layer._fields_.values():  # what its ``__init__`` chose, and was changed since
         if each.key in vars(layer) and getattr(twin, each.name) != getattr(layer, each.name):
             vars(twin)[each.key] = copy.deepcopy(vars(layer)[each.key], memo)
     return twin

@@ -24,8 +24,8 @@ class Windowed(fields.FieldLayer):
     """A window of weights that slides along ``rank`` spatial axes, a bias and an activation. Abstract: base of convolutions."""
 
     rank: ClassVar[int]
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     kernel_size: fields.SizesField = fields.sizes(doc="the window's length along each spatial axis.", fixed=True)
     strides: fields.SizesField = fields.sizes(default=1, doc="by how many positions the window moves.")
@@ -77,7 +77,7 @@ class Windowed(fields.FieldLayer):
             input_shape, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate, channels
         )
 
-    def local_window(self) -> Window | None:
+    def _local_window_(self) -> Window | None:
         """Return the window that slides along the spatial axes."""
         return Window(self.strides, self.padding)
 
@@ -88,7 +88,7 @@ class Convolving(Windowed, Filtered):
     kernel_initializer: fields.InitializerField = fields.initializer(default="glorot_uniform", kw_only=True)
     kernel_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
     kernel_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
-    field_order: ClassVar[tuple[str, ...]] = (
+    _field_order_: ClassVar[tuple[str, ...]] = (
         "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
         "activity_regularizer", "kernel_constraint", "bias_constraint",
     )  # fmt: skip
@@ -106,13 +106,13 @@ class Conv(Convolving):
     groups: fields.Field[int, int] = fields.integer(
         default=1, doc="channels are split into so many groups, convolved apart.", fixed=True
     )
-    field_order = ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups")
+    _field_order_ = ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups")
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.filters % self.groups:
             raise ArgumentError(
                 "filters must be a multiple of groups.", got=f"filters={self.filters}, groups={self.groups}",
-                where=str(self.made_at),
+                where=str(self._made_at_),
             )  # fmt: skip
 
     def made_for(self) -> int | None:

@@ -51,8 +51,8 @@ class InputLayer(Layer):
         (None, 3)
     """
 
-    is_source = True
-    own_state = Layer.own_state | {"batch_shape", "models"}
+    _is_source_ = True
+    _own_state_ = Layer._own_state_ | {"batch_shape", "models"}
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class InputLayer(Layer):
         if (sparse is not None and to_boolean(sparse, "sparse", self)) or (
             ragged is not None and to_boolean(ragged, "ragged", self)
         ):
-            raise ArgumentError("Sparse and ragged tensors are not there.", where=str(self.made_at))
+            raise ArgumentError("Sparse and ragged tensors are not there.", where=str(self._made_at_))
         if input_tensor is not None:
             raise ArgumentError(
                 "An InputLayer makes a tensor of its own.", repair="Input(tensor=…) begins a model at another one"
@@ -80,15 +80,15 @@ class InputLayer(Layer):
                 "An Input needs its shape, without the batch.",
                 expected="shape=(…), or batch_shape=(batch, …), one of the two",
                 got=f"shape={shape!r}, batch_shape={batch_shape!r}",
-                where=str(self.made_at),
+                where=str(self._made_at_),
             )
-        (batch,) = to_shape((batch_size,), "batch_size", self.made_at)
+        (batch,) = to_shape((batch_size,), "batch_size", self._made_at_)
         if batch_shape is None:
-            sizes = (batch, *to_shape(shape, "shape", self.made_at))
+            sizes = (batch, *to_shape(shape, "shape", self._made_at_))
         else:
-            sizes = to_shape(batch_shape, "batch_shape", self.made_at)
+            sizes = to_shape(batch_shape, "batch_shape", self._made_at_)
         self.batch_shape: Shape = sizes
-        self.optional = to_boolean(optional, "optional", self)
+        self._optional_ = to_boolean(optional, "optional", self)
         self.models: weakref.WeakSet[Any] = weakref.WeakSet()  # those that begin here, so that an inner tensor finds its model
         self.built = True
 
@@ -96,8 +96,8 @@ class InputLayer(Layer):
     @bounded
     def output(self) -> Tensor:
         """The symbolic tensor that begins here."""
-        made = [node for node in (call() for call in self.calls) if node is not None]
-        return outputs_of(made[0]) if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self.made_at)
+        made = [node for node in (call() for call in self._calls_) if node is not None]
+        return outputs_of(made[0]) if made else record(self, (), {}, Spec(self.batch_shape, self.dtype), self._made_at_)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: the models that begin here stay with the original."""
@@ -106,7 +106,7 @@ class InputLayer(Layer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, models=weakref.WeakSet())
 
-    def kind_name(self) -> str:
+    def _kind_name_(self) -> str:
         """Return what users call it."""
         return "Input"
 
@@ -122,7 +122,7 @@ class InputLayer(Layer):
         """
         return {
             "batch_shape": list(self.batch_shape), "dtype": self.dtype, "sparse": False, "ragged": False,
-            "optional": self.optional, "name": self.name,
+            "optional": self._optional_, "name": self.name,
         }  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def Input(  # noqa: N802 - Keras's name
     if tensor is not None:
         return _checked(tensor, shape, batch_shape, dtype)
     layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, None, optional, name)
-    layer.made_at = call_site()
+    layer._made_at_ = call_site()
     return layer.output
 
 
@@ -188,9 +188,9 @@ def _checked(
 class Keeping(fields.FieldLayer):
     """A layer that moves values and computes none, so that integers stay integers. Abstract."""
 
-    takes_one_tensor = True
+    _takes_one_tensor_ = True
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return what the layer computes in for floats; other types stay."""
         return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 
@@ -205,8 +205,8 @@ class Dense(fields.FieldLayer):
         ((None, 4), (3, 4), (4,))
     """
 
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
     supports_masking = True
 
     units: fields.Field[int, int] = fields.integer(doc="the size of the output's last axis.", fixed=True)
@@ -273,7 +273,7 @@ class Activation(fields.FieldLayer):
         [0.0, 2.0]
     """
 
-    takes_integers = False
+    _takes_integers_ = False
     supports_masking = True
 
     activation: fields.ActivationField = fields.activation()
@@ -296,12 +296,12 @@ class Identity(Keeping):
         'features'
     """
 
-    takes_one_tensor = False
+    _takes_one_tensor_ = False
     supports_masking = True
 
     def compute_output_spec(self, inputs: _tree.Nest, training: bool | None = None) -> _tree.Nest:
         """Return each tensor's shape."""
-        return _tree.map_leaves(lambda x: Spec(x.shape, self.output_dtype([x.dtype])), inputs)
+        return _tree.map_leaves(lambda x: Spec(x.shape, self._output_dtype_([x.dtype])), inputs)
 
     def call(self, inputs: _tree.Nest, training: bool | None = None) -> _tree.Nest:
         """Return the input."""

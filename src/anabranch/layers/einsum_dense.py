@@ -81,8 +81,8 @@ class EinsumDense(fields.FieldLayer):
         ((None, 10, 4, 8), (32, 4, 8), (4, 8))
     """
 
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     equation: fields.Field[str, str] = fields.field(
         convert=_equation,
@@ -117,7 +117,7 @@ class EinsumDense(fields.FieldLayer):
         """The parts of the equation."""
         return letters_of(self.equation)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         letters = self.letters
         missing = sorted(set(letters.outputs) - set(letters.inputs + letters.kernel))
         loose = sorted(set(letters.kernel) - set(letters.inputs + letters.outputs))
@@ -128,12 +128,12 @@ class EinsumDense(fields.FieldLayer):
             (unknown, "in bias_axes are not the output's"),
         ):
             if axes:
-                raise ArgumentError(f"Axes {fact}.", got=f"{', '.join(axes)} in {self.equation!r}", where=self._place())
+                raise ArgumentError(f"Axes {fact}.", got=f"{', '.join(axes)} in {self.equation!r}", where=self._place_())
         if len(self.output_shape) != len(letters.outputs) - (not letters.left):
             raise ArgumentError(
                 "output_shape has a size for each axis of the output but the batch.",
                 expected=f"{len(letters.outputs) - (not letters.left)} sizes for {self.equation!r}", got=str(self.output_shape),
-                where=self._place(),
+                where=self._place_(),
             )  # fmt: skip
 
     @property
@@ -147,7 +147,7 @@ class EinsumDense(fields.FieldLayer):
         rank = len(self.letters.inputs)
         return None if reach is not None and not self.letters.left and reach > rank - len(self.letters.contracted) else mask
 
-    def makes_mask(self) -> bool:
+    def _makes_mask_(self) -> bool:
         """Return False: there is no mask where the input has none."""
         return False
 

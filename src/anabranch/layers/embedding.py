@@ -30,8 +30,8 @@ class Embedding(fields.FieldLayer):
         (None, 20, 16)
     """
 
-    takes_one_tensor = True
-    _autocast = False  # the rows are cast, rather than all of the table
+    _takes_one_tensor_ = True
+    _autocast_ = False  # the rows are cast, rather than all of the table
 
     input_dim: fields.Field[int, int] = fields.integer(doc="the number of rows: one more than the greatest id.", fixed=True)  # type: ignore[assignment]
     output_dim: fields.Field[int, int] = fields.integer(doc="the size of a row.", fixed=True)
@@ -51,21 +51,21 @@ class Embedding(fields.FieldLayer):
 
     embeddings: Weight = fields.weight_state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         table = vars(self).pop(":weights", None)
         if table is not None:
             shape = tuple(table.shape) if has_shape(table) else None
             if shape != (self.input_dim, self.output_dim):
                 raise ShapeError(
                     "The table given as weights has another shape.", expected=f"an array {(self.input_dim, self.output_dim)}",
-                    got=repr(table)[:80] if shape is None else str(shape), where=str(self.made_at),
+                    got=repr(table)[:80] if shape is None else str(shape), where=str(self._made_at_),
                 )  # fmt: skip
             self.embeddings_initializer = initializers.Constant(table)
             self.build()
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         others.pop("input_length", None)  # Keras 2's
-        super()._take_others(others)
+        super()._take_others_(others)
 
     @property
     def supports_masking(self) -> bool:  # type: ignore[override]  # follows from a setting
@@ -83,7 +83,7 @@ class Embedding(fields.FieldLayer):
     def call(self, inputs: Tensor) -> Tensor:
         """Look up."""
         rows = kernels.embedding(inputs, self.embeddings)
-        return kernels.cast(rows, self.compute_dtype) if self.low_precision else rows
+        return kernels.cast(rows, self.compute_dtype) if self._low_precision_ else rows
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         """Return where ids are not 0, None without ``mask_zero``."""
@@ -107,7 +107,7 @@ class ReversibleEmbedding(Embedding):
     """
 
     supports_masking = Embedding.supports_masking
-    field_order = (
+    _field_order_ = (
         "input_dim", "output_dim", "tie_weights", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
         "mask_zero", "reverse_dtype", "logit_soft_cap",
     )  # fmt: skip

@@ -231,20 +231,20 @@ def _of_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             except RAW as error:
                 checked(given if several else input_shape, self)
-                if self.captures:
+                if self._captures_:
                     raise
                 shapes = (given or kwargs) if several else input_shape
                 raise ShapeError(f"{type(self).__name__} takes no input of this shape.", got=shown(shapes)) from error
             if builds:
                 self.built = True
-                self._built_with = built_with(function, given, kwargs) if args or kwargs else input_shape
+                self._built_with_ = built_with(function, given, kwargs) if args or kwargs else input_shape
             return found
         except BaseException as error:
             leave(error)
             raise
 
     def checked(shapes: object, layer: FieldLayer) -> None:
-        check_shapes(shapes, f"input_shape of {type(layer).__name__}.{name}", layer.made_at)
+        check_shapes(shapes, f"input_shape of {type(layer).__name__}.{name}", layer._made_at_)
 
     mark(method)
     return method
@@ -268,9 +268,9 @@ class FieldLayer(Layer, Configurable):
     weights were made by it (a ``fixed`` one), or where a call of the layer would have another output than its graph says.
     """
 
-    captures = False
-    makes_weights = False
-    states_shapes = True
+    _captures_ = False
+    _makes_weights_ = False
+    _states_shapes_ = True
     option_names: ClassVar[Mapping[str, str]] = {}  # a weight's name -> what the fields of its options begin with
 
     if TYPE_CHECKING:  # what Layer's constructor takes
@@ -289,34 +289,34 @@ class FieldLayer(Layer, Configurable):
         if "compute_output_shape" in cls.__dict__:
             cls.compute_output_shape = _of_shapes(cls.__dict__["compute_output_shape"])  # type: ignore[method-assign]
         super().__init_subclass__(**kwargs)
-        cls.captures = cls.__init__ is not FieldLayer.__init__
+        cls._captures_ = cls.__init__ is not FieldLayer.__init__
 
-    _complete_build = staticmethod(_of_shapes)
+    _complete_build_ = staticmethod(_of_shapes)
     if not TYPE_CHECKING:
         build = unwrapped(Layer.build)  # which is completed as every other
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         if others:
             Layer.__init__(self, **others)
             if "autocast" in others:  # which a class may be without unless it is asked for
-                self._autocast = to_boolean(others["autocast"], "autocast", self)
+                self._autocast_ = to_boolean(others["autocast"], "autocast", self)
 
-    def _place(self) -> str:
-        return str(self.made_at)
+    def _place_(self) -> str:
+        return str(self._made_at_)
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
-        if changed.fixed and (self.weights or (self.built and self.makes_weights)) and value != getattr(self, changed.name):
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
+        if changed.fixed and (self.weights or (self.built and self._makes_weights_)) and value != getattr(self, changed.name):
             raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot change: its weights were made by it.",
+                f"{changed.name} of {self._described_()} cannot change: its weights were made by it.",
                 expected=f"{changed.name}={getattr(self, changed.name)!r}", got=shown(value),
                 repair="make a new layer, or exchange it in a model by edit.replace",
             )  # fmt: skip
         self._check_change(changed, value)
-        for weight in self._weights:
+        for weight in self._weights_:
             stem = self.option_names.get(weight.name, weight.name)
             if changed.name in (f"{stem}_regularizer", f"{stem}_constraint"):
                 setattr(weight, changed.name.rpartition("_")[2], value)
-        self.note_change()
+        self._note_change_()
 
     def _check_change(self, changed: Field[Any, Any], value: object) -> None:
         """Raise where settings would not go together, or a call would not have the output that its graph says."""
@@ -324,8 +324,8 @@ class FieldLayer(Layer, Configurable):
         before = held.get(changed.key, _MISSING)
         held[changed.key] = value
         try:
-            self._check()
-            for node in [node for node in (call() for call in self.calls) if node is not None]:
+            self._check_()
+            for node in [node for node in (call() for call in self._calls_) if node is not None]:
                 self._check_call(node, changed)
         finally:
             held.pop(changed.key)
@@ -337,12 +337,12 @@ class FieldLayer(Layer, Configurable):
             specs = self.compute_output_spec(*node.args, **node.kwargs)
         except AnabranchError as error:
             raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot change: its call in a graph would fail.",
+                f"{changed.name} of {self._described_()} cannot change: its call in a graph would fail.",
                 got=error.fact, where=f"called at {node.site}", repair="exchange the layer in a model by edit.replace",
             ) from error  # fmt: skip
         if specs != node.output_specs:
             raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot change: its output in a graph would be another.",
+                f"{changed.name} of {self._described_()} cannot change: its output in a graph would be another.",
                 expected=f"{node.output_specs}, as called at {node.site}", got=f"{specs}",
                 repair="set it before the call, or exchange the layer in a model by edit.replace",
             )  # fmt: skip
@@ -369,22 +369,22 @@ class FieldLayer(Layer, Configurable):
         same = all(map(operator.is_, found, shared))  # as for most: one record serves them all
         options = shared if same else WeightOptions(drawn, penalty, limit, trainable, autocast)
         state = self.__dict__
-        state[key] = made = Weight(name, tuple(shape), self.dtype, options, self._home, runtime, axes)
-        state["_weights"] = (*self._weights, made)
+        state[key] = made = Weight(name, tuple(shape), self.dtype, options, self._home_, runtime, axes)
+        state["_weights_"] = (*self._weights_, made)
 
-    def written_code(self, *, named: bool = True, whole: bool = False) -> str:
+    def _written_code_(self, *, named: bool = True, whole: bool = False) -> str:
         """Return the code that makes this layer, without the settings that are as by default."""
-        if self.captures:
-            return super().written_code(named=named, whole=whole)
+        if self._captures_:
+            return super()._written_code_(named=named, whole=whole)
         held = self.__dict__
         words: list[str] = []
-        for each in self.fields.values():
+        for each in self._fields_.values():
             if each.key in held and not (each.fresh and held[each.key] == each.converted(each.default, self)):
                 shown = _code(each.plain, held[each.key])
                 leads = each.default is REQUIRED and not any("=" in word for word in words)
                 words.append(shown if leads else f"{each.name}={shown}")
-        if named and self._named:
-            words.append(f"name={self.explicit_name!r}")
+        if named and self._named_:
+            words.append(f"name={self._explicit_name_!r}")
         return shortened(type(self).__name__, words, whole)
 
     __repr__ = Layer.__repr__
@@ -407,7 +407,7 @@ def _options(
 ) -> tuple[Callable[[object], tuple[Any, ...]], WeightOptions, str]:
     """Return what reads a weight's options from a layer's fields, those that the class has by default, and the weight's key."""
     stem = kind.option_names.get(name, name)
-    fields = [kind.fields.get(f"{stem}_{option}") for option in ("initializer", "regularizer", "constraint")]
+    fields = [kind._fields_.get(f"{stem}_{option}") for option in ("initializer", "regularizer", "constraint")]
     defaults = (initializers.get("zeros"), None, None)
     if None not in fields:
         read: Callable[[object], tuple[Any, ...]] = operator.attrgetter(*(each.key for each in fields if each))

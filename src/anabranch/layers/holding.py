@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from anabranch import _process, initializers, runtime
 from anabranch._arguments import checked, to_boolean
-from anabranch._asked import has_shape, is_integer, is_number, method, shown
+from anabranch._asked import has_shape, is_integer, is_number, method, shown as as_shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError, NotReadyError, ShapeError, unknown
-from anabranch._frames import FOLDER, bound_methods, leave, unbounded
-from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, call_site, snake_case
+from anabranch._frames import bound_methods, bounded, leave, unbounded
+from anabranch.graph import CallSite, Home, Operation, Weight, WeightOptions, snake_case
 from anabranch.graph.rules import DTYPES
 from anabranch.graph.weight import Aggregation, Axes, Unowned, in_file_order
 
@@ -35,7 +35,7 @@ class WeightAttribute(property):
     def __set_name__(self, owner: type, name: str) -> None:
         key = f":{name}"  # as settings are stored
         setattr(owner, key, None)
-        property.__init__(self, operator.attrgetter(key), unbounded(lambda layer, value: layer._set_guarded(key, value)))
+        property.__init__(self, operator.attrgetter(key), unbounded(lambda layer, value: layer._set_guarded_(key, value)))
 
 
 _LACKED = (
@@ -45,21 +45,6 @@ _LACKED = (
     "add_module",
 )  # fmt: skip
 """What people ask layers for in vain; ``absent`` names the way to each."""
-RESERVED = frozenset((
-    "axis_layout", "base_name", "begins_with", "build_shapes", "built_for", "call_takes", "calls", "captures", "claim",
-    "claimed", "describe", "error_label", "explicit_name", "facts", "fields", "first_shape", "graph", "has_layers",
-    "held_attributes", "held_losses", "held_metrics", "in_a_row", "inner_layers", "is_function", "is_source", "judgements",
-    "kind_name", "local_window", "low_precision", "made_at", "makes_mask", "makes_weights", "mask_axes_after", "mask_reach",
-    "note_change", "optional", "output_dtype", "own_state", "own_weights", "revision", "rule_shapes", "set_mode",
-    "settings_by_name", "sublayers", "summary_kind", "symbolic_mask", "unknown_in", "watched", "writes_config",
-    "writes_variables", "written_code", "_activity_regularizer", "_arguments", "_autocast", "_base_name", "_build_once",
-    "_built_with", "_by_torch", "_check_call_arguments", "_complete_build", "_compute", "_described", "_failed",
-    "_held_modules", "_held_objects", "_home", "_learned_data", "_may_replace", "_named", "_need_built", "_only_call",
-    "_own_named", "_ready", "_renamed", "_set_guarded", "_shape_after", "_take_first_shape", "_take_learned",
-    "_take_policy", "_third_party", "_torch_attributes", "_unknown_argument", "_weight_of", "_weights",
-))  # fmt: skip
-"""Names of the library's own that Keras's layers do not have: an attribute of a user under one of them would replace it."""
-
 _DTYPES = (*DTYPES, "uint16", "uint32", "uint64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")  # of weights
 
 
@@ -78,6 +63,20 @@ class Absent:
         raise missing(kind, self.name)
 
 
+if TYPE_CHECKING:
+    shown = property
+else:
+
+    class shown:  # noqa: N801  # a decorator
+        """A property that the library itself never reads: an attribute or a method of a subclass may take its name."""
+
+        def __init__(self, read: Callable[[Any], Any]) -> None:
+            self.read, self.__doc__ = bounded(read), read.__doc__
+
+        def __get__(self, owner: object, kind: type) -> Any:
+            return self if owner is None else self.read(owner)
+
+
 def without_absent(cls: C) -> C:
     """Let a class answer to the names that it lacks with the way to what does the same."""
     for name in _LACKED:
@@ -90,45 +89,39 @@ def without_absent(cls: C) -> C:
 class Holding(Operation):
     """Names, weights and sublayers of a layer. Abstract: the base of Layer."""
 
-    own_state: ClassVar[frozenset[str]] = frozenset((  # attributes of the library's own, which hold nothing of a user's
-        "_arguments", "explicit_name", "made_at", "calls", "built", "built_for", "_built_with", "dtype", "first_shape",
-        "_activity_regularizer", "_autocast", "_home", "_named", "_third_party", "_trainable", "_weights", "held_losses",
-        "low_precision", "revision",
+    _own_state_: ClassVar[frozenset[str]] = frozenset((  # attributes of the library's own, which hold nothing of a user's
+        "_arguments_", "_explicit_name_", "_made_at_", "_calls_", "built", "_built_for_", "_built_with_", "dtype",
+        "_first_shape_", "_activity_regularizer_", "_autocast_", "_home_", "_named_", "_third_party_", "_trainable",
+        "_weights_", "_held_losses_", "_low_precision_", "_revision_",
     ))  # fmt: skip
 
     # What most layers have in common is stored here, not in each of them: there may be 100,000.
     built: bool = False
-    made_at: CallSite
+    _made_at_: CallSite
     dtype: str = "float32"  # of the weights
-    _home: Home
-    _named: bool = False  # whether the constructor was given a name
+    _home_: Home
+    _named_: bool = False  # whether the constructor was given a name
     _trainable: bool = True
-    _weights: Sequence[Weight] = ()
-    _built_with: Any = None  # what its ``build`` was given, where it has one
-    _third_party: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
-    sublayers: Callable[[], Sequence[Any]]  # of layers
-    inner_layers: Callable[[], Iterator[Any]]
+    _weights_: Sequence[Weight] = ()
+    _built_with_: Any = None  # what its ``build`` was given, where it has one
+    _third_party_: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
+    _sublayers_: Callable[[], Sequence[Any]]  # of layers
+    _inner_layers_: Callable[[], Iterator[Any]]
 
     # What holds a weight
 
-    def _set_guarded(self, name: str, value: object) -> None:
+    def _set_guarded_(self, name: str, value: object) -> None:
         """Set an attribute; an array in the place of a weight is assigned to it, as models hold the weight itself."""
-        if name in RESERVED and not sys._getframe(1).f_code.co_filename.startswith(FOLDER):
-            from anabranch.layers.absent import reserved
-
-            error = reserved(type(self), name).at(str(call_site()))
-            leave(error)
-            raise error
         before = self.__dict__.get(name)
         if isinstance(value, Weight) and isinstance(value.home, Unowned):
-            value.home = self._home
-            self._weights = (*self._weights, value)
+            value.home = self._home_
+            self._weights_ = (*self._weights_, value)
         if before is None or before is value or type(before) in _NO_WEIGHTS:
             object.__setattr__(self, name, value)
             return
         try:
-            weight = before if isinstance(before, Weight) else self._weight_of(before)
-            if weight is None or self._may_replace(weight, before, value):
+            weight = before if isinstance(before, Weight) else self._weight_of_(before)
+            if weight is None or self._may_replace_(weight, before, value):
                 object.__setattr__(self, name, value)
             else:
                 weight.assign(value)
@@ -136,20 +129,20 @@ class Holding(Operation):
             leave(error)
             raise
 
-    def _weight_of(self, parameter: object) -> Weight | None:
+    def _weight_of_(self, parameter: object) -> Weight | None:
         """Return the weight of a parameter of torch's that the layer holds, None where it is none."""
-        return next((weight for weight in self._third_party if weight.tensor is parameter), None)
+        return next((weight for weight in self._third_party_ if weight.tensor is parameter), None)
 
-    def _may_replace(self, weight: Weight, before: object, value: object) -> bool:
+    def _may_replace_(self, weight: Weight, before: object, value: object) -> bool:
         """Return whether a value takes the place of a weight: one that the layer owns too, or a parameter for a parameter."""
         if before is not weight:
             return value is None or type(value) is type(before)
-        if isinstance(value, Weight) and (value in self._weights or weight not in self._weights):
+        if isinstance(value, Weight) and (value in self._weights_ or weight not in self._weights_):
             return all(held is not value for held in self.__dict__.values())  # as a second build makes it
         if isinstance(value, Weight) or not (has_shape(value) or is_number(value) or isinstance(value, (list, tuple))):
             raise ArgumentTypeError(
                 f"Weight {weight.path!r} cannot be replaced, as models hold the weight itself.",
-                expected=f"an array of shape {weight.shape}, whose values it takes", got=shown(value),
+                expected=f"an array of shape {weight.shape}, whose values it takes", got=as_shown(value),
                 repair="to share weights, call one layer several times; to change a layer's settings, see edit.replace",
             )  # fmt: skip
         return False
@@ -157,53 +150,53 @@ class Holding(Operation):
     # Names and paths
 
     @classmethod
-    def _base_name(cls) -> str:
+    def _class_base_name_(cls) -> str:
         return snake_case(cls.__name__)
 
     @property
-    def base_name(self) -> str:
+    def _base_name_(self) -> str:
         """What names are made of where none was given: ``conv2d`` of ``Conv2D``."""
-        return self._base_name()
+        return self._class_base_name_()
 
     @property
     def name(self) -> str:
         """The name given, or the one in the model that first claimed the layer."""
-        return self.explicit_name or self._home.path.rpartition("/")[2]
+        return self._explicit_name_ or self._home_.path.rpartition("/")[2]
 
     @name.setter
     def name(self, value: str) -> None:
         raise MissingAttributeError(
-            f"The name of {self._described()} cannot be set.", got=shown(value),
+            f"The name of {self._described_()} cannot be set.", got=as_shown(value),
             repair=f"{type(self).__name__}(…, name='a'), or model.edit(edit.rename({self.name!r}, 'a'))",
         )  # fmt: skip
 
     @property
     def path(self) -> str:
         """The path in the model that first claimed the layer, e.g. ``backbone/conv2d``."""
-        return self._home.path
+        return self._home_.path
 
-    def claim(self, ordinal: int, path: str) -> None:
+    def _claim_(self, ordinal: int, path: str) -> None:
         """Note once which model first took this layer, and its path there; sublayers follow."""
-        if self._home.ordinal is not None:
+        if self._home_.ordinal is not None:
             return
-        self._home.ordinal, self._home.path = ordinal, path
+        self._home_.ordinal, self._home_.path = ordinal, path
         counts: dict[str, int] = {}
-        for layer in self.sublayers():
-            layer.claim(ordinal, f"{path}/{numbered(layer.name, counts)}")
+        for layer in self._sublayers_():
+            layer._claim_(ordinal, f"{path}/{numbered(layer.name, counts)}")
 
     @property
-    def claimed(self) -> bool:
+    def _claimed_(self) -> bool:
         """Whether a model has taken this layer."""
-        return self._home.ordinal is not None
+        return self._home_.ordinal is not None
 
-    def note_change(self) -> None:
+    def _note_change_(self) -> None:
         """Let every model that holds this layer look at its settings again before it runs."""
-        self.revision += 1
+        self._revision_ += 1
         _process.note_change()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: all but the calls, which stay with the original."""
-        return vars(self) | {"calls": [], "held_losses": ()}
+        return vars(self) | {"_calls_": [], "_held_losses_": ()}
 
     # Weights
 
@@ -246,57 +239,59 @@ class Holding(Operation):
         given = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         sizes = tuple(size for size in given if is_integer(size) and size >= 0)
         if len(sizes) != len(given):
-            raise ShapeError("A weight's sizes are known integers.", got=str(given), where=self._described())
+            raise ShapeError("A weight's sizes are known integers.", got=str(given), where=self._described_())
         dtype = dtype or self.dtype
         if dtype not in _DTYPES:
-            raise unknown("dtype", dtype, _DTYPES).at(self._described())
-        name = numbered(name or "variable", {held.name: 0 for held in self._weights}) if self._weights else name or "variable"
+            raise unknown("dtype", dtype, _DTYPES).at(self._described_())
+        name = numbered(name or "variable", {held.name: 0 for held in self._weights_}) if self._weights_ else name or "variable"
         drawn = ("glorot_uniform" if "float" in dtype else "zeros") if initializer is None else initializer
         options = WeightOptions(
             initializers.get(drawn), to_regularizer(regularizer), to_constraint(constraint), trainable, autocast,
             aggregation or "none",
         )  # fmt: skip
-        made = Weight(name, sizes, dtype, options, self._home, runtime, axes)
+        made = Weight(name, sizes, dtype, options, self._home_, runtime, axes)
         made.overwrite_with_gradient = overwrite_with_gradient
-        self._weights = (*self._weights, made)
+        self._weights_ = (*self._weights_, made)
         return made
 
     add_variable = add_weight
 
-    def own_weights(self) -> Sequence[Weight]:
+    def _own_weights_(self) -> Sequence[Weight]:
         """Return the weights of this layer itself, without those of layers inside: those of torch modules it holds too."""
         if "torch" in sys.modules:  # nothing of torch's can be held otherwise
-            held = self._torch_attributes()
-            if held or self._third_party:
-                self._third_party = runtime.held_weights(held, self._home, runtime)  # saved, so that each stays the same object
-                own = {id(weight.tensor) for weight in self._weights if weight.tensor is not None}  # in copies too
-                return [*self._weights, *(weight for weight in self._third_party if id(weight.tensor) not in own)]
-        return self._weights
+            held = self._torch_attributes_()
+            if held or self._third_party_:
+                self._third_party_ = runtime.held_weights(
+                    held, self._home_, runtime
+                )  # saved, so that each stays the same object
+                own = {id(weight.tensor) for weight in self._weights_ if weight.tensor is not None}  # in copies too
+                return [*self._weights_, *(weight for weight in self._third_party_ if id(weight.tensor) not in own)]
+        return self._weights_
 
-    def _torch_attributes(self) -> dict[str, list[Any]]:
-        held = self.held_attributes()  # by most layers nothing
+    def _torch_attributes_(self) -> dict[str, list[Any]]:
+        held = self._held_attributes_()  # by most layers nothing
         return {key: found for key, value in held if (found := list(_objects(value)))} if held else {}
 
-    def set_mode(self, training: bool) -> None:
+    def _set_mode_(self, training: bool) -> None:
         """Bring the torch modules among the attributes into training mode, or out of it."""
-        if self._third_party:
-            runtime.set_mode(self._held_objects(), training)
+        if self._third_party_:
+            runtime.set_mode(self._held_objects_(), training)
 
     # Layers inside
 
-    def _held_objects(self) -> list[Any]:
+    def _held_objects_(self) -> list[Any]:
         """Return what the attributes hold that may be layers, metrics or modules, in the order they were set."""
-        held = self.held_attributes()
+        held = self._held_attributes_()
         return [leaf for _, value in held for leaf in _objects(value)] if held else held
 
-    def held_attributes(self) -> list[tuple[str, Any]]:
+    def _held_attributes_(self) -> list[tuple[str, Any]]:
         """Return the attributes that may hold layers, metrics or modules."""
-        own = self.own_state
+        own = self._own_state_
         return [(key, value) for key, value in vars(self).items() if key not in own and type(value) not in _PLAIN]
 
-    def held_metrics(self) -> list[Any]:
+    def _held_metrics_(self) -> list[Any]:
         """Return the metrics among this layer's attributes, and those that ``add_metric`` made."""
-        found = self._held_objects()
+        found = self._held_objects_()
         return [
             leaf for leaf in found if method(leaf, "update_state") and method(leaf, "result") and method(leaf, "reset_state")
         ]
@@ -304,7 +299,7 @@ class Holding(Operation):
     @property
     def metrics(self) -> list[Any]:
         """The metrics of this layer and those inside it."""
-        return [metric for layer in self.inner_layers() for metric in layer.held_metrics()]
+        return [metric for layer in self._inner_layers_() for metric in layer._held_metrics_()]
 
     @property
     def metrics_variables(self) -> list[Any]:
@@ -314,21 +309,21 @@ class Holding(Operation):
     @property
     def weights(self) -> list[Weight]:
         """All weights, layer by layer, each layer's trainable ones first, as in Keras 3."""
-        by_layer = (_trainable_first(layer.own_weights()) for layer in self.inner_layers())
+        by_layer = (_trainable_first(layer._own_weights_()) for layer in self._inner_layers_())
         return list(dict.fromkeys(weight for weights in by_layer for weight in weights))
 
     @property
     def trainable_weights(self) -> list[Weight]:
         """The weights that training changes."""
-        held = (w for layer in self.inner_layers() if layer.trainable for w in layer.own_weights() if w.trainable)
+        held = (w for layer in self._inner_layers_() if layer.trainable for w in layer._own_weights_() if w.trainable)
         return list(dict.fromkeys(held))
 
     @property
     def non_trainable_weights(self) -> list[Weight]:
         """The weights that training leaves: those of frozen layers, and statistics."""
         trained, found = set[Weight](), dict[Weight, None]()
-        for layer in self.inner_layers():
-            own = layer.own_weights()
+        for layer in self._inner_layers_():
+            own = layer._own_weights_()
             if layer.trainable:
                 trained.update(weight for weight in own if weight.trainable)
             found.update(dict.fromkeys(_trainable_first(own)))
@@ -346,7 +341,7 @@ class Holding(Operation):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         found = to_boolean(value, "trainable", self)
-        for layer in self.inner_layers():
+        for layer in self._inner_layers_():
             layer._trainable = found
         _process.note_change()
 
@@ -354,7 +349,7 @@ class Holding(Operation):
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return the weights' values as NumPy arrays, in the order of ``weights``."""
-        self._need_built()
+        self._need_built_()
         return [weight.numpy() for weight in self.weights]
 
     @checked
@@ -364,11 +359,11 @@ class Holding(Operation):
         Args:
             weights: one array for each weight.
         """
-        self._need_built()
+        self._need_built_()
         mine = self.weights
         if len(weights) != len(mine):
             raise ArgumentError(
-                f"Got {len(weights)} arrays for the {len(mine)} weights of {self._described()}.",
+                f"Got {len(weights)} arrays for the {len(mine)} weights of {self._described_()}.",
                 expected=f"{[f'{w.path} {w.shape}' for w in mine]}"[:400],
             )  # fmt: skip
         for weight, value in zip(mine, weights, strict=True):
@@ -376,7 +371,7 @@ class Holding(Operation):
                 raise ShapeError(
                     f"Values for weight {weight.path!r} have another shape.",
                     expected=str(weight.shape),
-                    got=str(tuple(value.shape)) if has_shape(value) else shown(value),
+                    got=str(tuple(value.shape)) if has_shape(value) else as_shown(value),
                 )
         for weight, value in zip(mine, weights, strict=True):
             weight.assign(value)
@@ -398,8 +393,8 @@ class Holding(Operation):
             {'0': (3, 2), '1': (2,)}
         """
         if not isinstance(store, MutableMapping):
-            raise ArgumentTypeError("store of save_own_variables must be a dict.", got=shown(store))
-        store.update((str(index), weight.numpy()) for index, weight in enumerate(in_file_order(self.own_weights())))
+            raise ArgumentTypeError("store of save_own_variables must be a dict.", got=as_shown(store))
+        store.update((str(index), weight.numpy()) for index, weight in enumerate(in_file_order(self._own_weights_())))
 
     @checked
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
@@ -416,10 +411,10 @@ class Holding(Operation):
             >>> [weight.tolist() for weight in layer.get_weights()]
             [[[2.0]], [3.0]]
         """
-        mine = in_file_order(self.own_weights())
+        mine = in_file_order(self._own_weights_())
         if set(store) != {str(index) for index in range(len(mine))}:
             raise ArgumentError(
-                f"The file has {len(store)} arrays of {self._described()}, which has {len(mine)} weights of its own.",
+                f"The file has {len(store)} arrays of {self._described_()}, which has {len(mine)} weights of its own.",
                 got=", ".join(map(str, store))[:200],
             )
         for index, weight in enumerate(mine):
@@ -427,18 +422,18 @@ class Holding(Operation):
 
     def count_params(self) -> int:
         """Return how many values the weights have."""
-        self._need_built()
+        self._need_built_()
         return sum(weight.size for weight in self.weights)
 
-    def _need_built(self) -> None:
-        if not self.built and not self.own_weights():  # some layers make theirs as they are made
+    def _need_built_(self) -> None:
+        if not self.built and not self._own_weights_():  # some layers make theirs as they are made
             raise NotReadyError(
-                f"{self._described()} has no weights yet: their shapes follow from its input.",
+                f"{self._described_()} has no weights yet: their shapes follow from its input.",
                 repair="call it on a tensor, or layer.build(input_shape)",
             )
 
-    def _described(self, site: CallSite | None = None) -> str:
-        place = f", called at {site}" if site else f" (made at {self.made_at})"
+    def _described_(self, site: CallSite | None = None) -> str:
+        place = f", called at {site}" if site else f" (made at {self._made_at_})"
         return f"{type(self).__name__} {self.name!r}{place}"
 
 

@@ -80,21 +80,21 @@ class Lambda(FieldLayer):
         """Whether the output has a mask."""
         return self.mask is not None
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         before = self._graph, self._earlier, self._outdated
         if changed.name in ("function", "arguments"):
             self._graph, self._earlier, self._outdated = None, None, True
         elif changed.name == "mask" and value is not None:
             self._run_whole()
         try:
-            super()._changing(changed, value)
+            super()._changing_(changed, value)
         except AnabranchError:
             self._graph, self._earlier, self._outdated = before
             raise
 
-    def note_change(self) -> None:
+    def _note_change_(self) -> None:
         """Note that settings have changed; what only a layer as a whole can do ends its use as a graph."""
-        super().note_change()
+        super()._note_change_()
         dtypes = [tensor.dtype for tensor in self._graph.inputs if "float" in tensor.dtype] if self._graph else []
         if self.activity_regularizer is not None or any(dtype != self.compute_dtype for dtype in dtypes):
             self._run_whole()
@@ -104,26 +104,26 @@ class Lambda(FieldLayer):
             self._graph, self._earlier = None, self._graph
 
     @property
-    def graph(self) -> Graph | None:
+    def _graph_(self) -> Graph | None:
         """What the function does, as a graph; None where it stays code."""
         return self._graph
 
-    def with_graph(self, graph: Graph) -> Self:
+    def _with_graph_(self, graph: Graph) -> Self:
         """Return a layer like this one with another graph."""
         twin = copy.copy(self)
-        twin.calls = []
+        twin._calls_ = []
         twin.function, twin.arguments = functools.partial(_run, graph), {}
         twin._graph, twin._earlier, twin._outdated = graph, None, False  # what it does is what the graph says now
         return twin
 
-    def sublayers(self) -> list[Layer]:
+    def _sublayers_(self) -> list[Layer]:
         """Return the layers that the function calls."""
         graph = self._graph or self._earlier
-        return super().sublayers() if graph is None else [o for o in graph.operations if isinstance(o, Layer)]
+        return super()._sublayers_() if graph is None else [o for o in graph.operations if isinstance(o, Layer)]
 
     def compute_output_spec(self, inputs: _tree.Nest, **kwargs: object) -> _tree.Nest:
         """Return the spec by the graph, by ``output_shape`` where there is one, else from fake tensors."""
-        if (self._outdated or not self.calls) and self._graph is None:
+        if (self._outdated or not self._calls_) and self._graph is None:
             self._outdated = False
             self._graph = self._traced(inputs) if not kwargs else None
         elif self._graph is not None and [t.spec for t in _tree.leaves(inputs)] != [t.spec for t in self._graph.inputs]:

@@ -17,24 +17,24 @@ from anabranch.graph.tensor import SymbolicTensor
 class Masking(Protocol):
     """What is asked of a layer here."""
 
-    is_function: ClassVar[bool]
+    _is_function_: ClassVar[bool]
 
     @property
     def name(self) -> str:
         """Its name."""
 
     @property
-    def graph(self) -> Graph | None:
+    def _graph_(self) -> Graph | None:
         """The graph inside a model."""
 
     @property
     def supports_masking(self) -> bool:
         """Whether a mask goes on."""
 
-    def call_takes(self, name: str) -> bool:
+    def _call_takes_(self, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``."""
 
-    def symbolic_mask(self, inputs: object, mask: object) -> _tree.Nest:
+    def _symbolic_mask_(self, inputs: object, mask: object) -> _tree.Nest:
         """Return the symbolic mask of what it gives."""
 
 
@@ -49,8 +49,8 @@ def reach(layer: Masking, node: Node, given: Sequence[int]) -> tuple[int, ...]:
     previous = _tree.map_leaves(lambda leaf: leaf if isinstance(leaf, Tensor) else None, masks)
     if all(leaf is None for leaf in _tree.leaves(previous)):
         previous = None
-    explicit = node.kwargs.get("mask") if layer.call_takes("mask") else None
-    found = layer.symbolic_mask(inputs, previous if explicit is None else explicit)
+    explicit = node.kwargs.get("mask") if layer._call_takes_("mask") else None
+    found = layer._symbolic_mask_(inputs, previous if explicit is None else explicit)
     reached = [len(mask.shape) if has_shape(mask) else 0 for mask in _tree.leaves(found)]
     return (*reached, *(0,) * (node.output_count - len(reached)))[: node.output_count]
 
@@ -62,7 +62,7 @@ def mask_like(shape: Shape, site: CallSite) -> Tensor:
 
 def warn_of_lost_mask(layer: Masking, site: CallSite) -> None:
     """Warn at ``site`` where ``layer``, called there on what has a mask, knows nothing of masks."""
-    if layer.supports_masking or layer.graph is not None or layer.is_function or layer.call_takes("mask"):
+    if layer.supports_masking or layer._graph_ is not None or layer._is_function_ or layer._call_takes_("mask"):
         return
     warn(
         f"{type(layer).__name__} {layer.name!r} does not support masks: its input's mask ends here, and what comes after it "

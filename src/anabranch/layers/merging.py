@@ -38,16 +38,16 @@ class Joining(FieldLayer):
     most: ClassVar[int | None] = None
     broadcast = False
     supports_masking = True
-    makes_weights = False
+    _makes_weights_ = False
 
     def build(self, input_shape: Sequence[Shape]) -> None:
         """Check the number of branches."""
         check_branches(self, input_shape, self.least, self.most)
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """The layer's where a branch has floats, else the widest of the branches'."""
         found = functools.reduce(promote, input_dtypes)
-        return self.compute_dtype if "float" in found or not self.takes_integers else found
+        return self.compute_dtype if "float" in found or not self._takes_integers_ else found
 
 
 BROADCAST_DOC = (
@@ -64,7 +64,7 @@ class Merge(Joining):
     """Combine a list of tensors element by element. Abstract: Add, Multiply, …"""
 
     stretches: ClassVar[bool] = False
-    writes_config = False  # it leaves out what Keras does not read
+    _writes_config_ = False  # it leaves out what Keras does not read
 
     broadcast: Field[bool | None, bool] = field(  # type: ignore[assignment]  # a setting of these
         default=None, convert=_broadcast, doc=BROADCAST_DOC, kw_only=True
@@ -92,7 +92,7 @@ class Merge(Joining):
             config.pop("broadcast", None)
         return config
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         shapes = [runtime.shape_of(x) for x in _tree.leaves(args) if has_shape(x)]
         known = [shape for shape in shapes if shape is not None]
         if known and len(known) == len(shapes):
@@ -101,8 +101,8 @@ class Merge(Joining):
                 if not (self.broadcast or runtime.is_tracing()):  # traced sizes may stand for unknown ones
                     refuse_stretching(self, known)
             except ShapeError as error:
-                raise error.at(self._described(call_site())) from None
-        return super()._compute(args, kwargs)
+                raise error.at(self._described_(call_site())) from None
+        return super()._compute_(args, kwargs)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Merge the branches in order."""
@@ -118,7 +118,7 @@ class Merge(Joining):
             else runtime.either(runtime.as_tensors(list(mask)))
         )
 
-    def makes_mask(self) -> bool:
+    def _makes_mask_(self) -> bool:
         """Return False, as a mask follows from those of the branches, unless a subclass has a rule of its own."""
         return type(self).compute_mask is not Merge.compute_mask
 
@@ -156,9 +156,9 @@ class Subtract(Merge):
 
     least = most = 2
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """The layer's where a branch has floats, else the widest of the branches'; of booleans int32."""
-        found = super().output_dtype(input_dtypes)
+        found = super()._output_dtype_(input_dtypes)
         return "int32" if found == "bool" else found
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ class Average(Merge):
         [[2.0]]
     """
 
-    takes_integers = False
+    _takes_integers_ = False
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Take the mean."""
@@ -285,7 +285,7 @@ class Concatenate(Joining):
             return None
         return runtime.side_by_side(runtime.as_tensors(list(inputs)), runtime.as_tensors(list(mask)), self.axis)
 
-    def symbolic_mask(self, inputs: Sequence[Tensor], mask: Masks | None) -> Tensor | None:
+    def _symbolic_mask_(self, inputs: Sequence[Tensor], mask: Masks | None) -> Tensor | None:
         """Return the mask of most axes."""
         return None if mask is None else max((one for one in mask if one is not None), key=lambda one: len(one.shape))
 
@@ -311,7 +311,7 @@ class Dot(Joining):
         (None, 4, 5)
     """
 
-    takes_integers = False
+    _takes_integers_ = False
     least = most = 2
 
     axes: Field[int | Sequence[int], int | tuple[int, int]] = field(

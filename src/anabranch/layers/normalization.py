@@ -85,7 +85,7 @@ class BatchNormalization(Affine):
         ((None, 8, 8, 3), ['gamma', 'beta', 'moving_mean', 'moving_variance'])
     """
 
-    unmasked_axes = 1
+    _unmasked_axes_ = 1
 
     axis: fields.Field[int | Sequence[int], int] = fields.axes(
         default=-1, one=True, doc="the axis of the channels.", fixed=True
@@ -99,7 +99,7 @@ class BatchNormalization(Affine):
     renorm_clipping: fields.Field[None, None] = fields.absent(default=None)
     renorm_momentum: fields.Field[float, float] = fields.absent(default=0.99)
     synchronized: fields.Field[bool, bool] = fields.absent(default=False)
-    field_order = (
+    _field_order_ = (
         "axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer", "moving_mean_initializer",
         "moving_variance_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint",
     )  # fmt: skip
@@ -136,7 +136,7 @@ class LayerNormalization(Affine):
 
     axis: fields.AxesField = fields.axes(default=-1, doc="the axis, or axes, of which mean and variance are taken.", fixed=True)
     rms_scaling: fields.Field[bool, bool] = fields.absent(default=False, kw_only=True)
-    field_order = ("axis", *Affine.fields)
+    _field_order_ = ("axis", *Affine._fields_)
 
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta of the normalized axes' sizes."""

@@ -9,8 +9,8 @@ from anabranch.layers import fields
 class Pointwise(fields.FieldLayer):
     """A layer that computes element by element, in floats: its output has its input's shape. Abstract."""
 
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
     supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -19,9 +19,9 @@ class Pooling(fields.FieldLayer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
-    takes_integers = False
-    takes_one_tensor = True
-    others_by_position = {"name": fields.NAME_DOC}
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
+    _others_by_position_ = {"name": fields.NAME_DOC}
 
     pool_size: fields.SizesField = fields.sizes(default=2, doc="the window's length along each spatial axis.")
     strides: fields.Field[int | tuple[int, ...] | None, tuple[int, ...]] = fields.sizes(
@@ -30,9 +30,9 @@ class Pooling(fields.FieldLayer):
     padding: fields.PaddingField = fields.padding(default="valid")
     data_format: fields.DataFormatField = fields.data_format(default=None)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.strides is None:
-            setattr(self, type(self).fields["strides"].key, self.pool_size)
+            setattr(self, type(self)._fields_["strides"].key, self.pool_size)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …spatial, C) -> (B, …positions, C)."""
@@ -40,7 +40,7 @@ class Pooling(fields.FieldLayer):
         ones = (1,) * self.rank
         return windows_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format, ones, channels)
 
-    def local_window(self) -> Window | None:
+    def _local_window_(self) -> Window | None:
         """Return the window that slides along the spatial axes."""
         return Window(self.strides, self.padding)
 
@@ -126,8 +126,8 @@ class GlobalPooling(fields.FieldLayer):
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     data_format: fields.DataFormatField = fields.data_format(default=None)
     keepdims: fields.BooleanField = fields.boolean(default=False, doc="whether the spatial axes stay, with size 1.")
@@ -188,7 +188,7 @@ class GlobalAveragePooling1D(GlobalPooling):
     """
 
     rank, mode = 1, "mean"
-    unmasked_axes = 1
+    _unmasked_axes_ = 1
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Pool."""

@@ -111,23 +111,23 @@ class Normalization(Pointwise):
     _axes: tuple[int, ...] = state(init=False)
     _spread: tuple[int, ...] = state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         given = [vars(self).pop(key, None) for key in (":mean", ":variance")]
         if (given[0] is None) != (given[1] is None):
             raise ArgumentError(
                 "mean and variance are given together.", got=f"mean={given[0]!r}, variance={given[1]!r}",
-                where=str(self.made_at),
+                where=str(self._made_at_),
             )  # fmt: skip
         if given[0] is not None:
             self.input_mean, self.input_variance = given
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         if changed.fixed and self.built and value != self.axis:  # given statistics are no weights, but have its axes
             raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot change: its statistics have these axes.",
+                f"{changed.name} of {self._described_()} cannot change: its statistics have these axes.",
                 expected=f"{changed.name}={self.axis!r}", got=repr(value), repair="make a new layer",
             )  # fmt: skip
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings; mean and variance as they were given, as those from data are weights.
@@ -163,7 +163,7 @@ class Normalization(Pointwise):
         if mean is None:
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
         else:  # constants of the code, not weights: as in Keras
-            self._weights = ()
+            self._weights_ = ()
 
     def adapt(self, data: object) -> None:
         """Compute mean and variance from data.
@@ -183,18 +183,20 @@ class Normalization(Pointwise):
         """
         if isinstance(data, (str, bytes)) or not (has_shape(data) or isinstance(data, Iterable)):
             raise ArgumentTypeError(
-                "adapt takes an array or an iterable of batches.", got=repr(data)[:80], where=self._described()
+                "adapt takes an array or an iterable of batches.", got=repr(data)[:80], where=self._described_()
             )
         found: Moments | None = None
         for batch in [data] if has_shape(data) or not isinstance(data, Iterable) else data:
             found = _combined(found, _moments(batch[0] if isinstance(batch, (tuple, list)) and batch else batch, self))
         if found is None:
-            raise DataError("adapt was given no data.", expected="an array, or an iterable of batches", where=self._described())
+            raise DataError(
+                "adapt was given no data.", expected="an array, or an iterable of batches", where=self._described_()
+            )
         count, mean, squares = found
         if not all(abs(number) < float("inf") for number in [*mean.ravel(), *squares.ravel()]):
             raise DataError(
                 "The data that adapt was given holds NaN or infinite values.",
-                got=f"mean {mean.tolist()}"[:120], where=self._described(), repair="look at ~np.isfinite(x)",
+                got=f"mean {mean.tolist()}"[:120], where=self._described_(), repair="look at ~np.isfinite(x)",
             )  # fmt: skip
         self.mean.assign(mean.astype("float32"))
         self.variance.assign((squares / count).astype("float32"))
@@ -203,13 +205,13 @@ class Normalization(Pointwise):
         """Standardize."""
         if self.input_mean is None and not self.mean.assigned:
             raise NotReadyError(
-                f"{self._described()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="
+                f"{self._described_()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="
             )
         return kernels.standardize(
             kernels.cast(inputs, self.compute_dtype), self.mean, self.variance, self._spread, self.invert, config.epsilon()
         )
 
-    opaque_if_needed = False
+    _opaque_if_needed_ = False
 
 
 def _statistic(name: str) -> Any:
@@ -221,7 +223,7 @@ def _statistic(name: str) -> Any:
     def put(layer: Normalization, value: Weight) -> None:
         if layer.built and not isinstance(value, Weight):
             raise ArgumentError(
-                f"{name} of {layer._described()} cannot be set: it is a weight.", got=shown(value),
+                f"{name} of {layer._described_()} cannot be set: it is a weight.", got=shown(value),
                 repair=f"layer.{name}.assign(…), or layer.adapt(data)",
             )  # fmt: skip
         vars(layer)[name] = value
@@ -260,14 +262,14 @@ def _moments(batch: object, layer: Normalization) -> Moments | None:
     if not has_shape(batch):
         raise DataError(
             "adapt takes arrays.", expected="an array, or an iterable of batches, each an array",
-            got=f"a batch that is a {type(batch).__name__}", where=layer._described(), repair="adapt(np.asarray(data))",
+            got=f"a batch that is a {type(batch).__name__}", where=layer._described_(), repair="adapt(np.asarray(data))",
         )  # fmt: skip
     detach = method(batch, "detach")
     array = np.asarray(detach().cpu() if detach else batch)
     if array.dtype.kind not in "biuf":
-        raise DataError("adapt takes numbers.", got=f"dtype {array.dtype}", where=layer._described())
+        raise DataError("adapt takes numbers.", got=f"dtype {array.dtype}", where=layer._described_())
     if array.ndim == 0:
-        raise DataError("adapt takes batches.", got="one number", where=layer._described())
+        raise DataError("adapt takes batches.", got="one number", where=layer._described_())
     if not layer.built:
         layer.build((None, *array.shape[1:]))
     fits = array.ndim == len(layer._spread) and all(array.shape[axis] == layer._spread[axis] for axis in layer._axes)
@@ -275,7 +277,7 @@ def _moments(batch: object, layer: Normalization) -> Moments | None:
         raise DataError(
             "A batch does not fit the shape that the statistics are for.",
             expected=f"{len(layer._spread)}-D, " + ", ".join(f"{layer._spread[a]} along axis {a}" for a in layer._axes),
-            got=str(array.shape), where=layer._described(),
+            got=str(array.shape), where=layer._described_(),
         )  # fmt: skip
     over = tuple(axis for axis in range(array.ndim) if axis not in layer._axes)
     step = max(1, _BLOCK // max(1, array[:1].size))

@@ -29,7 +29,7 @@ class Drawing(fields.FieldLayer):
     def generator(self) -> Generator | None:
         """Return the generator to draw from, None for the process's."""
         if self.seed is None:
-            return runtime.stream(self._home)
+            return runtime.stream(self._home_)
         self._generator = runtime.generator(self.seed, self._generator)
         return self._generator
 
@@ -59,7 +59,7 @@ class Dropping(Seeded):
 class NoiseShaped(Dropping):
     """Drop elements, of which those along some axes may share their fate. Abstract."""
 
-    field_order = ("rate",)
+    _field_order_ = ("rate",)
     noise_shape: fields.Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = fields.field(
         default=None, convert=_noise_shape, plain=fields.listed,
         doc="1 where the elements along an axis are dropped together, None where each is drawn; None: each.",
@@ -113,7 +113,7 @@ class SpatialDropout(Dropping):
     """Drop whole channels (Tompson et al. 2015). Abstract."""
 
     rank: ClassVar[int]
-    others_by_position = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
+    _others_by_position_ = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}
 
     rate: fields.NumberField = fields.number(least=0, most=1, doc="the fraction of channels that are dropped.")
 
@@ -146,7 +146,7 @@ class SpatialDropout1D(SpatialDropout):
 class DroppingImages(SpatialDropout):
     """Drop whole channels of images with a data format. Abstract."""
 
-    field_order = ("rate",)
+    _field_order_ = ("rate",)
     data_format: fields.DataFormatField = fields.data_format(default=None)
 
     def noise(self) -> tuple[int | None, ...]:
@@ -224,12 +224,12 @@ class ActivityRegularization(Pointwise):
     l1: fields.NumberField = fields.number(default=0.0, least=0, doc="the factor of Σ|x|.")
     l2: fields.NumberField = fields.number(default=0.0, least=0, doc="the factor of Σx².")
 
-    def _check(self) -> None:
-        super()._check()
-        if self._activity_regularizer is not None:
+    def _check_(self) -> None:
+        super()._check_()
+        if self._activity_regularizer_ is not None:
             raise ArgumentError(
                 "ActivityRegularization makes its activity_regularizer of l1 and l2, and takes no other.",
-                got=repr(self._activity_regularizer), where=self._place() or None,
+                got=repr(self._activity_regularizer_), where=self._place_() or None,
                 repair="layers.Identity(activity_regularizer=…) passes its input through as well",
             )  # fmt: skip
 

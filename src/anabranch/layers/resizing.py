@@ -148,7 +148,7 @@ class CroppingImages(Cropping):
     """Cropping with a data format. Abstract."""
 
     data_format: fields.DataFormatField = fields.data_format(default=None)
-    field_order = ("cropping",)
+    _field_order_ = ("cropping",)
 
     def layout(self) -> fields.DataFormat:
         """Return ``data_format``."""
@@ -251,9 +251,9 @@ class UpSampling2D(UpSampling):
         """Return ``interpolation``."""
         return self.interpolation
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return floats where values are interpolated; copies of integers are integers."""
-        return super().output_dtype(input_dtypes) if self.interpolation == "nearest" else self.compute_dtype
+        return super()._output_dtype_(input_dtypes) if self.interpolation == "nearest" else self.compute_dtype
 
     def call(self, inputs: Tensor) -> Tensor:
         """Scale up."""

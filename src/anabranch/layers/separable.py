@@ -41,7 +41,7 @@ class DepthwiseConv(Depthwise):
     """Each channel convolved by ``depth_multiplier`` filters of its own. Abstract: DepthwiseConv1D, DepthwiseConv2D."""
 
     option_names = {"kernel": "depthwise"}
-    field_order = (
+    _field_order_ = (
         "kernel_size", "strides", "padding", "depth_multiplier", "data_format", "dilation_rate", "activation", "use_bias",
         "depthwise_initializer", "bias_initializer", "depthwise_regularizer", "bias_regularizer", "activity_regularizer",
         "depthwise_constraint", "bias_constraint",
@@ -102,7 +102,7 @@ class SeparableConv(Depthwise, Filtered):
     )
     pointwise_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
     pointwise_constraint: fields.ConstraintField = fields.constraint(default=None, kw_only=True)
-    field_order = (
+    _field_order_ = (
         "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "depth_multiplier", "activation",
         "use_bias", "depthwise_initializer", "pointwise_initializer", "bias_initializer", "depthwise_regularizer",
         "pointwise_regularizer", "bias_regularizer", "activity_regularizer", "depthwise_constraint", "pointwise_constraint",

@@ -29,8 +29,8 @@ class SpectralNormalization(Wrapper):
         ((None, 4), ['kernel', 'vector_u', 'bias'])
     """
 
-    takes_one_tensor = True
-    field_order = ("layer", "power_iterations")
+    _takes_one_tensor_ = True
+    _field_order_ = ("layer", "power_iterations")
 
     power_iterations: fields.Field[int, int] = fields.integer(
         default=1, least=1, doc="steps of the power method at each training step."
@@ -50,7 +50,7 @@ class SpectralNormalization(Wrapper):
             "vector_u", (1, kernel.shape[-1]), trainable=False, autocast=False,
             initializer=initializers.TruncatedNormal(stddev=0.02),
         )  # fmt: skip
-        self._weights = (kernel, *self._weights)  # Keras's files hold the kernel here too
+        self._weights_ = (kernel, *self._weights_)  # Keras's files hold the kernel here too
 
     def _kernel(self) -> Weight:
         """Return the weight to normalize: what the layer's ``kernel`` is, or its ``embeddings``."""

@@ -51,8 +51,8 @@ class STFTSpectrogram(fields.FieldLayer):
         (None, 124, 257)
     """
 
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     mode: fields.Field[str, str] = fields.choice(
         *_MODES, default="log", fixed=True,
@@ -81,16 +81,16 @@ class STFTSpectrogram(fields.FieldLayer):
     real_kernel: Weight | None = fields.weight_state(init=False)
     imag_kernel: Weight | None = fields.weight_state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.frame_step is not None and self.frame_step > self.frame_length:
             raise ArgumentError(
                 "Frames must touch.", expected=f"frame_step ≤ frame_length={self.frame_length}",
-                got=f"frame_step={self.frame_step}", where=str(self.made_at),
+                got=f"frame_step={self.frame_step}", where=str(self._made_at_),
             )  # fmt: skip
         if self.fft_length is not None and self.fft_length < self.frame_length:
             raise ArgumentError(
                 "A frame must fit into the transform.", expected=f"fft_length ≥ frame_length={self.frame_length}",
-                got=f"fft_length={self.fft_length}", where=str(self.made_at),
+                got=f"fft_length={self.fft_length}", where=str(self._made_at_),
             )  # fmt: skip
 
     def _step(self) -> int:
@@ -160,8 +160,8 @@ class MelSpectrogram(fields.FieldLayer):
         (None, 80, 32)
     """
 
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     fft_length: IntegerField = fields.integer(default=2048, doc="the transform's length.")
     sequence_stride: IntegerField = fields.integer(default=512, doc="how many samples are between two frames.")
@@ -184,15 +184,15 @@ class MelSpectrogram(fields.FieldLayer):
     min_power: fields.NumberField = fields.number(default=1e-10, above=0, doc="the least power that counts in decibels.")
     ref_power: fields.NumberField = fields.number(default=1.0, doc="the power of 0 decibels.")
 
-    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _take_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         later = ("sequence_length", "max_freq")  # None means what follows from the others, so these come first
-        return super()._take(args, {name: value for name, value in kwargs.items() if value is not None or name not in later})
+        return super()._take_(args, {name: value for name, value in kwargs.items() if value is not None or name not in later})
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.sequence_length > self.fft_length:
             raise ArgumentError(
                 "A window must fit into the transform.", expected=f"sequence_length ≤ fft_length={self.fft_length}",
-                got=f"sequence_length={self.sequence_length}", where=str(self.made_at),
+                got=f"sequence_length={self.sequence_length}", where=str(self._made_at_),
             )  # fmt: skip
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -47,7 +47,7 @@ class _Registered(Holding):
             return type(self)
         holder = asks.f_locals.get("self")
         mode = bool(vars(holder).get("training", False))
-        for layer in self.inner_layers():
+        for layer in self._inner_layers_():
             layer.training = mode
         found: type = sys.modules[_MODULES].Module
         return found
@@ -61,7 +61,7 @@ def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
     """Return a method of torch's modules that converts their tensors; the example is a layer of ``dtype``."""
 
     def method(self: M) -> M:
-        found: M = self._by_torch(name)
+        found: M = self._by_torch_(name)
         return found
 
     method.__name__, method.__qualname__ = name, f"TorchMembers.{name}"
@@ -81,14 +81,14 @@ def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
 class TorchMembers(_Registered):
     """The methods of ``torch.nn.Module`` that layers have. Abstract: a base of Layer."""
 
-    makes_weights: ClassVar[bool] = False  # whether ``build`` may
+    _makes_weights_: ClassVar[bool] = False  # whether ``build`` may
 
     if TYPE_CHECKING:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
             """Make a node, or compute."""
 
-        def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = ...) -> Any:
+        def _describe_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = ...) -> Any:
             """Return the symbolic tensors that a call gives."""
 
     # What torch's own methods ask of a module
@@ -99,32 +99,32 @@ class TorchMembers(_Registered):
 
     @property
     def _parameters(self) -> dict[str, Tensor]:
-        return runtime.tensors_of(self._own_named(), self.trainable, parameters=True)
+        return runtime.tensors_of(self._own_named_(), self.trainable, parameters=True)
 
     @property
     def _buffers(self) -> dict[str, Tensor]:
-        return runtime.tensors_of(self._own_named(), self.trainable, parameters=False)
+        return runtime.tensors_of(self._own_named_(), self.trainable, parameters=False)
 
     @property
     def _modules(self) -> dict[str, TorchMembers | Module]:
         found: dict[str, TorchMembers | Module] = {}
-        graph = self.graph
+        graph = self._graph_
         if graph is not None:
-            layers = dict.fromkeys(node.operation for node in graph.nodes if not node.operation.is_source)
+            layers = dict.fromkeys(node.operation for node in graph.nodes if not node.operation._is_source_)
             named = ((graph.names[layer], layer) for layer in layers)
         else:
             start, taken = f"{self.path}/", dict[str, int]()
-            named = ((numbered(_inner_path(layer, start), taken), layer) for layer in self.sublayers())
+            named = ((numbered(_inner_path(layer, start), taken), layer) for layer in self._sublayers_())
         found.update((runtime.target_of(name), layer) for name, layer in named if isinstance(layer, TorchMembers))
-        return found | {runtime.target_of(name): module for name, module in self._held_modules().items()}
+        return found | {runtime.target_of(name): module for name, module in self._held_modules_().items()}
 
-    def _held_modules(self) -> dict[str, Module]:
-        return runtime.held_modules(self._torch_attributes()) if self._third_party else {}
+    def _held_modules_(self) -> dict[str, Module]:
+        return runtime.held_modules(self._torch_attributes_()) if self._third_party_ else {}
 
-    def _own_named(self) -> dict[str, Weight]:
+    def _own_named_(self) -> dict[str, Weight]:
         """Return the weights of this layer itself, without those of torch modules it holds, under torch's names for them."""
-        weights = self.own_weights()
-        inside = tuple(f"{place}/" for place in self._held_modules())
+        weights = self._own_weights_()
+        inside = tuple(f"{place}/" for place in self._held_modules_())
         return runtime.named_targets(weight for weight in weights if not (inside and weight.name.startswith(inside)))
 
     def _named_members(self, *args: Any, **kwargs: Any) -> Named:
@@ -140,14 +140,14 @@ class TorchMembers(_Registered):
     ) -> None:  # fmt: skip
         if local_metadata.get("assign_to_params_buffers"):
             raise ArgumentError(
-                f"load_state_dict(assign=True) would part {self._described()} from what it computes with.",
+                f"load_state_dict(assign=True) would part {self._described_()} from what it computes with.",
                 repair="load_state_dict(state), which copies the values",
             )
         unknown: list[str] = []
         runtime.module_method(self, "_load_from_state_dict")(
             state_dict, prefix, local_metadata, strict, missing_keys, unknown, error_msgs
         )
-        own = self._own_named()
+        own = self._own_named_()
         for name, weight in own.items():
             weight.assigned = weight.assigned or prefix + name in state_dict
         inside = tuple(f"{prefix}{name}." for name in self._modules)
@@ -159,12 +159,12 @@ class TorchMembers(_Registered):
         runtime.convert(self, [*self.parameters(recurse), *self.buffers(recurse)], fn)
         return self
 
-    def _ready(self) -> None:
+    def _ready_(self) -> None:
         """Raise where weights wait for a shape; else let initial values follow from the path."""
-        if not self.claimed:
-            if self.makes_weights or self.sublayers():
-                self._need_built()
-            self.claim(_process.next_claim(), self.name)
+        if not self._claimed_:
+            if self._makes_weights_ or self._sublayers_():
+                self._need_built_()
+            self._claim_(_process.next_claim(), self.name)
 
     # Parameters
 
@@ -193,7 +193,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Sequential([Input((4,)), layers.Dense(2)]).named_parameters()]
             ['dense.weight', 'dense.bias']
         """
-        found: Named = self._by_torch("named_parameters", prefix, recurse, remove_duplicate)
+        found: Named = self._by_torch_("named_parameters", prefix, recurse, remove_duplicate)
         return found
 
     @_described
@@ -222,7 +222,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in layer.named_buffers()]
             ['running_mean', 'running_var']
         """
-        found: Named = self._by_torch("named_buffers", prefix, recurse, remove_duplicate)
+        found: Named = self._by_torch_("named_buffers", prefix, recurse, remove_duplicate)
         return found
 
     @_described
@@ -243,7 +243,7 @@ class TorchMembers(_Registered):
             >>> list(Model(x, layers.Dense(2)(x)).state_dict())
             ['dense.weight', 'dense.bias']
         """
-        found: dict[str, Tensor] = self._by_torch(
+        found: dict[str, Tensor] = self._by_torch_(
             "state_dict", *args, destination=destination, prefix=prefix, keep_vars=keep_vars
         )
         return found
@@ -270,21 +270,21 @@ class TorchMembers(_Registered):
             >>> model.load_state_dict(other.state_dict())
             <All keys matched successfully>
         """
-        self._ready()
+        self._ready_()
         try:
-            return runtime.module_method(self, "load_state_dict")(self._renamed(state_dict), strict, assign)
+            return runtime.module_method(self, "load_state_dict")(self._renamed_(state_dict), strict, assign)
         except RuntimeError as error:
             raise EngineError.of(
                 error, str(error), repair="load_state_dict(state, strict=False) leaves out other names"
             ) from error
 
-    def _renamed(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _renamed_(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a state with our names for parameters of opened torch modules: functions that take them hold them here."""
         found: dict[str, Any] | None = None
         for path, layer in self.named_modules():
-            if isinstance(layer, TorchMembers) and layer.is_function:
+            if isinstance(layer, TorchMembers) and layer._is_function_:
                 around = path.rpartition(".")[0]
-                for name in layer._own_named():
+                for name in layer._own_named_():
                     theirs, ours = ".".join(filter(None, (around, name))), f"{path}.{name}"
                     if theirs in state_dict and ours not in state_dict:
                         found = found or dict(state_dict)
@@ -353,7 +353,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Model(x, layers.ReLU()(layers.Dense(2)(x))).named_modules()]
             ['', 'dense', 're_lu']
         """
-        found: Iterator[tuple[str, Any]] = self._by_torch("named_modules", memo, prefix, remove_duplicate)
+        found: Iterator[tuple[str, Any]] = self._by_torch_("named_modules", memo, prefix, remove_duplicate)
         return found
 
     def modules(self) -> Iterator[Any]:
@@ -376,7 +376,7 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Model(x, layers.Dense(2)(x)).named_children()]
             ['dense']
         """
-        self._ready()
+        self._ready_()
         return iter(self._modules.items())
 
     def children(self) -> Iterator[Any]:
@@ -409,7 +409,7 @@ class TorchMembers(_Registered):
             True
         """
         mode = to_boolean(mode, "mode", self)
-        for layer in self.inner_layers():
+        for layer in self._inner_layers_():
             layer.training = mode
         return self
 
@@ -443,7 +443,7 @@ class TorchMembers(_Registered):
             >>> layer.to("cpu") is layer
             True
         """
-        found: Self = self._by_torch("to", *args, **kwargs)
+        found: Self = self._by_torch_("to", *args, **kwargs)
         return found
 
     float = _conversion("float", "its floats are float32", "float32")
@@ -466,7 +466,7 @@ class TorchMembers(_Registered):
             >>> layer.cuda() is layer  # doctest: +SKIP
             True
         """
-        found: Self = self._by_torch("cuda", device)
+        found: Self = self._by_torch_("cuda", device)
         return found
 
     @property
@@ -522,11 +522,11 @@ class TorchMembers(_Registered):
             >>> layer.symbolic_call(layers.Input((2,))).shape
             (None, 3)
         """
-        return self.describe(args, kwargs, call_site(), noted=False)
+        return self._describe_(args, kwargs, call_site(), noted=False)
 
-    def _by_torch(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def _by_torch_(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return what torch's method of that name makes of this layer."""
-        self._ready()
+        self._ready_()
         return runtime.module_method(self, name)(*args, **kwargs)
 
 

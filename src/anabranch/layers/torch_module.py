@@ -69,29 +69,29 @@ class TorchModule(FieldLayer):
         doc="the result's shape without the batch, for modules that cannot run on fake tensors; None infers it.",
     )  # fmt: skip
 
-    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _take_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         if len(args) > 2 or isinstance(args[-1] if len(args) > 1 else None, str):  # (module, name, output_shape)
             kwargs = kwargs | {"name": args[1]}
             args = (args[0], *args[2:])
-        return super()._take(args, kwargs)
+        return super()._take_(args, kwargs)
 
-    own_state = FieldLayer.own_state | {"_inside"}
+    _own_state_ = FieldLayer._own_state_ | {"_inside"}
     _inside: Sequence[Weight] = ()  # those of the module, with which ``_weights`` begins
 
-    def _check(self) -> None:
-        self.own_weights()
+    def _check_(self) -> None:
+        self._own_weights_()
         self.built = True
 
-    def own_weights(self) -> Sequence[Weight]:
+    def _own_weights_(self) -> Sequence[Weight]:
         """Return the module's parameters and buffers as they are now: they may be replaced, as anywhere in torch."""
         if not runtime.are_of(self._inside, self.module):
-            others = self._weights[len(self._inside) :]
-            self._inside = runtime.module_weights(self.module, self._home, runtime)
-            self._weights = [*self._inside, *others]
-            self.note_change()
-        return super().own_weights()
+            others = self._weights_[len(self._inside) :]
+            self._inside = runtime.module_weights(self.module, self._home_, runtime)
+            self._weights_ = [*self._inside, *others]
+            self._note_change_()
+        return super()._own_weights_()
 
-    def kind_name(self) -> str:
+    def _kind_name_(self) -> str:
         """Return the module's class."""
         return type(self.module).__name__
 
@@ -99,14 +99,14 @@ class TorchModule(FieldLayer):
     """Its path in a module that a user called bare: ``layer1/0/conv1``."""
 
     @property
-    def base_name(self) -> str:
+    def _base_name_(self) -> str:
         """What names are made of: the path in the module around it, else the name of the module's class."""
         return self.inside or snake_case(type(self.module).__name__)
 
     @property  # type: ignore[misc]  # at run time all layers' names are properties
     def name(self) -> str:  # type: ignore[override]
         """The name given, or the one in the model that first claimed the layer, or the module's."""
-        return super().name if self.explicit_name or (self.claimed and not self.inside) else self.base_name
+        return super().name if self._explicit_name_ or (self._claimed_ and not self.inside) else self._base_name_
 
     def compute_output_spec(self, *args: object, **kwargs: object) -> _tree.Nest:
         """Return what running the module on tensors without numbers gives."""
@@ -119,9 +119,9 @@ class TorchModule(FieldLayer):
     def _modules(self) -> dict[str, Any]:
         return dict(self.module.named_children())
 
-    def _own_named(self) -> dict[str, Weight]:
+    def _own_named_(self) -> dict[str, Weight]:
         inside = tuple(f"{name}/" for name in self._modules)
-        return {weight.name: weight for weight in self.own_weights() if not weight.name.startswith(inside)}
+        return {weight.name: weight for weight in self._own_weights_() if not weight.name.startswith(inside)}
 
     def call(self, *args: object, training: bool | None = None, **kwargs: object) -> _tree.Nest:
         """Run the module."""
@@ -134,7 +134,7 @@ TorchModuleWrapper = TorchModule  # Keras's name
 class TorchFunction(Layer):
     """One use of a torch function with parameters among its arguments, which are its weights."""
 
-    is_function = True
+    _is_function_ = True
 
     def __init__(
         self, function: Callable[..., object], parameters: Sequence[Tensor], names: Sequence[str] = (), inside: str = "",
@@ -142,14 +142,14 @@ class TorchFunction(Layer):
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.function, self.inside = function, inside
-        self.judgements = Judgements()
+        self._judgements_ = Judgements()
         named = names or [f"parameter_{number}" if number else "parameter" for number in range(len(parameters))]
-        self.held = [runtime.weight_of(each, name, self._home, runtime) for each, name in zip(parameters, named, strict=True)]
-        self._weights = self.held
+        self.held = [runtime.weight_of(each, name, self._home_, runtime) for each, name in zip(parameters, named, strict=True)]
+        self._weights_ = self.held
         self.built = True
 
     @property
-    def base_name(self) -> str:
+    def _base_name_(self) -> str:
         """What names are made of: the function's name, behind the path of the torch module whose parameters it takes."""
         return "/".join(filter(None, (self.inside, snake_case(self.function.__name__))))
 

@@ -26,7 +26,7 @@ class ConvTranspose(Convolving):
         "(length - 1) · stride + max(window, stride) for ``valid``.",
     )  # fmt: skip
     dilation_rate: fields.SizesField = fields.sizes(default=1, doc="the distance between the window's elements in the output.")
-    field_order: ClassVar[tuple[str, ...]] = (
+    _field_order_: ClassVar[tuple[str, ...]] = (
         "filters",
         "kernel_size",
         "strides",
@@ -36,11 +36,11 @@ class ConvTranspose(Convolving):
         "dilation_rate",
     )
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if any(extra >= stride for extra, stride in zip(self.output_padding or (), self.strides, strict=False)):
             raise ArgumentError(
                 "output_padding must be less than the stride along each axis.",
-                got=f"output_padding={self.output_padding}, strides={self.strides}", where=str(self.made_at),
+                got=f"output_padding={self.output_padding}, strides={self.strides}", where=str(self._made_at_),
             )  # fmt: skip
 
     def build(self, input_shape: Shape) -> None:
@@ -125,7 +125,7 @@ class Conv3DTranspose(ConvTranspose):
     rank = 3
 
     # here, and here only, Keras has data_format before output_padding
-    field_order = ("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
+    _field_order_ = ("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
 
 
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose

@@ -46,6 +46,6 @@ class Wrapper(FieldLayer):
 
 def cast_for(layer: Layer, inputs: Tensor, computed: str) -> Tensor:
     """Return an input, which has come as ``computed``, in the float type that a layer inside computes in."""
-    if computed == layer.compute_dtype or layer.takes_integers:
+    if computed == layer.compute_dtype or layer._takes_integers_:
         return inputs
     return runtime.shaped(kernels.cast(inputs, layer.compute_dtype), runtime.shape_of(inputs))

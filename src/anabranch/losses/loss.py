@@ -151,7 +151,7 @@ class Loss(Configurable):
 
 def setting_of(loss: Loss | None, name: str) -> object:
     """Return a setting that only some losses have, such as ``axis``; None where a loss lacks it."""
-    return getattr(loss, name) if loss is not None and name in loss.fields else None
+    return getattr(loss, name) if loss is not None and name in loss._fields_ else None
 
 
 def _floats(value: Any, dtype: torch.dtype) -> Any:
@@ -196,13 +196,13 @@ class Wrapper(Configurable):
     fn: Field[Callable[..., Any], Callable[..., Any]] = field(convert=function_of, doc=FUNCTION_DOC)
     name: Any = state(init=False)
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         self.fn_kwargs = others
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if not self.name:
             self.name = name_of(self.fn)
-        super()._check()
+        super()._check_()
 
     def get_config(self) -> dict[str, Any]:
         """Return all settings as JSON, the function by its name."""
@@ -261,7 +261,7 @@ class FunctionLoss(Loss):
             declare_last(cls, reduction=reduced(), name=named(name or function.__name__), dtype=typed())
         super().__init_subclass__()
         if function is not None:
-            cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls.fields)
+            cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls._fields_)
 
     def call(self, y_true: Values, y_pred: Values) -> Tensor:
         """Return the function's values.

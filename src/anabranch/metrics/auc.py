@@ -81,7 +81,7 @@ class AUC(Counting):
     true_negatives: Variable = state(init=False)
     false_negatives: Variable = state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.num_labels and not self.multi_label:
             raise ArgumentError("num_labels needs multi_label.", repair="pass multi_label=True")
         given = self.thresholds.given is not None
@@ -90,7 +90,7 @@ class AUC(Counting):
         self.thresholds[:] = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
         if given:
             self.num_thresholds = len(self.thresholds)
-        super()._check()
+        super()._check_()
 
     def _cuts(self) -> list[float]:
         return self.thresholds

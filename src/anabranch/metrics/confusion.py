@@ -33,10 +33,10 @@ class _AtThresholds(Counting):
     name: Field[str | None, str] = field(default=None, convert=named().convert, doc=named().doc, kw_only=True)
     dtype: Field[DType, str] = typed()
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if not self.thresholds:
             self.thresholds.append(self._default())
-        super()._check()
+        super()._check_()
 
     def _default(self) -> float:
         return 0.5
@@ -182,10 +182,10 @@ class _At(Counting):
     true_negatives: Variable = state(init=False)
     false_negatives: Variable = state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         count = self.num_thresholds
         self.thresholds = [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
-        super()._check()
+        super()._check_()
 
     def _cuts(self) -> list[float]:
         return self.thresholds

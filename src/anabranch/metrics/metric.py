@@ -99,14 +99,14 @@ class Metric(Configurable):
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
     _variables: list[Variable] = state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         self._variables = []
         self._add_state()
 
     def _add_state(self) -> None:
         """Make the state that the settings ask for."""
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         if changed.fixed and self._variables is not None and value != getattr(self, changed.name):
             raise ArgumentError(
                 f"{changed.name} of {type(self).__name__} cannot change, since its state was made by it.",

@@ -178,7 +178,7 @@ class FunctionMetric(Mean):
                 declare_first(cls, name=named(name or function.__name__), dtype=typed())
         super().__init_subclass__()
         if function is not None:
-            cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls.fields)
+            cls.arguments = tuple(name for name in inspect.signature(function).parameters if name in cls._fields_)
 
     def update_state(  # type: ignore[override]  # Keras's protocol: a mean of values, a wrapper of pairs
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None

@@ -52,7 +52,7 @@ class _Writer:
         self.cut: list[tuple[str, Tensor]] = []  # inputs that are no Input: each becomes one
         taken = set(graph.names.values())
         for tensor in graph.inputs:
-            if not tensor.node.operation.is_source:
+            if not tensor.node.operation._is_source_:
                 name = free_name(tensor.name, taken)
                 taken.add(name)
                 self.cut.append((name, tensor))
@@ -89,7 +89,7 @@ class _Writer:
         name = self.graph.names[operation]
         calls = [node for node in self.graph.calls_of(operation) if node.inputs]
         try:
-            if isinstance(operation, Layer) and not operation.is_function:
+            if isinstance(operation, Layer) and not operation._is_function_:
                 described = registry.serialize(operation)
                 described["config"]["name"] = name  # which may have another name in another model
                 return {**described, "name": name, "inbound_nodes": [self.call(node, node.args, node.kwargs) for node in calls]}
@@ -98,8 +98,8 @@ class _Writer:
             described["config"] = {"name": name, **self.arguments(described["config"])}
             return {**described, "name": name, "inbound_nodes": [self.call(node, args, kwargs)]}
         except AnabranchError as error:
-            site = calls[0].site if calls else operation.made_at
-            raise error.at(f"{operation.error_label()}, called at {site}") from error.__cause__
+            site = calls[0].site if calls else operation._made_at_
+            raise error.at(f"{operation._error_label_()}, called at {site}") from error.__cause__
 
     def call(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Json]:
         chosen = {"chosen": ["training"]} if kwargs.get("training") is not None else {}
@@ -172,7 +172,7 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
         if known is not None:
             return {"module": TORCH, "class_name": known, "config": {}, "registered_name": None}, node.args, node.kwargs
         raise ArgumentTypeError(
-            f"{operation.error_label()} has no JSON: it is no layer, no function of anabranch.ops, and none of torch's that "
+            f"{operation._error_label_()} has no JSON: it is no layer, no function of anabranch.ops, and none of torch's that "
             "files may name.",
             repair="write it with functions of anabranch.ops, or as a layer of your own with get_config",
         )
@@ -357,7 +357,7 @@ class _Reader:
             raise ArgumentError(f"The config has no layer {name!r}, of which a call is needed.", got=", ".join(self.entries))
         nodes = self.entries[name]["inbound_nodes"]
         made = self.made[name]
-        if isinstance(made, Layer) and made.is_source:
+        if isinstance(made, Layer) and made._is_source_:
             return None
         if not 0 <= call < len(nodes):
             raise ArgumentError(f"The config has no call {call} of {name!r}.", got=f"{len(nodes)} calls")
@@ -380,7 +380,7 @@ class _Reader:
             results = tensors_by_key(made(*args, **kwargs))
         else:
             results = tensors_by_key(_called(made, args, {**config, **kwargs}))
-        results[0].node.operation.explicit_name = name
+        results[0].node.operation._explicit_name_ = name
         return results
 
     def filled(self, data: Json) -> _tree.Nest:

@@ -56,8 +56,8 @@ def edited(model: Trainer, graph: Graph, edits: Sequence[object], weights: objec
         except AnabranchError as error:
             raise error.at(f"{edit.text}, written at {edit.site}") from error.__cause__
     built = rebuild(draft, weights)  # type: ignore[arg-type]  # checked above
-    new = model.with_graph(built.graph)
-    new.explicit_name = model.explicit_name if name is None else name
+    new = model._with_graph_(built.graph)
+    new._explicit_name_ = model._explicit_name_ if name is None else name
     if built.notes:
         warn("These weights did not fit any more: " + "; ".join(built.notes))
     recompile(model, new)
@@ -66,13 +66,14 @@ def edited(model: Trainer, graph: Graph, edits: Sequence[object], weights: objec
 
 def recompile(old: Trainer, new: Trainer) -> None:
     """Compile a new model as the old one was; outputs that the old did not have are left without a loss."""
-    compiled = old._compiled
+    compiled = old._compiled_
     if compiled is None:
         return
     given = compile_arguments(compiled.arguments)
-    if new.graph is not None and new.output_names != old.output_names:
+    before, after = (old._output_names_, new._output_names_) if new._graph_ is not None else ([], [])
+    if after != before:
         for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            given[key] = _by_name(given[key], old.output_names, new.output_names)
+            given[key] = _by_name(given[key], before, after)
     new.compile(**given)
 
 
@@ -179,7 +180,7 @@ class _Search:
         """Return the calls of nested models, from the outermost, that lead from the inputs to a tensor."""
         found: list[tuple[Node, ...]] = []
         for model in _owners(tensor):
-            for node in (call() for call in model.calls):
+            for node in (call() for call in model._calls_):
                 if node is None:
                     continue
                 first = outputs_of(node)
@@ -198,7 +199,7 @@ def _owners(tensor: Tensor) -> list[Any]:
     while stack:
         node = stack.pop()
         if isinstance(node.operation, InputLayer):
-            owners.update((model, None) for model in node.operation.models if model.graph.holds(tensor.node))
+            owners.update((model, None) for model in node.operation.models if model._graph_.holds(tensor.node))
         for given in node.inputs:
             if given.node not in seen:
                 seen.add(given.node)
@@ -242,7 +243,7 @@ def clone_model(
         )
     if not isinstance(model, Trainer):
         raise ArgumentTypeError("clone_model copies a model.", got=f"{type(model).__name__}: {model!r}"[:120])
-    if model.graph is None:
+    if model._graph_ is None:
         twin = type(model).from_config(model.get_config())
         recompile(model, twin)
         return twin
@@ -250,13 +251,13 @@ def clone_model(
     from anabranch.models.rebuilding import Making, rebuild
 
     given = None if input_tensors is None else _tree.leaves(input_tensors)
-    if given is not None and (len(given) != len(model.graph.inputs) or not all(isinstance(each, Tensor) for each in given)):
+    if given is not None and (len(given) != len(model._graph_.inputs) or not all(isinstance(each, Tensor) for each in given)):
         raise ArgumentError(
-            f"input_tensors of clone_model must be {len(model.graph.inputs)} symbolic tensors.", got=shown(input_tensors)
+            f"input_tensors of clone_model must be {len(model._graph_.inputs)} symbolic tensors.", got=shown(input_tensors)
         )
-    draft = Draft(model.graph)
+    draft = Draft(model._graph_)
     making = Making(clone_function, call_function, recursive, given)
     built = rebuild(draft, weights, making)  # type: ignore[arg-type]  # checked above
-    made = model.with_graph(built.graph)  # a Sequential, too, unless its clones are no row of layers
+    made = model._with_graph_(built.graph)  # a Sequential, too, unless its clones are no row of layers
     recompile(model, made)
     return cast("M", made)

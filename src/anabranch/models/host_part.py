@@ -55,7 +55,7 @@ def cut(graph: Graph) -> HostPart:
     here = {tensor.key: place for place, tensor in enumerate(graph.inputs)}  # of the first input that it comes from
     steps: list[Node] = []
     for node in graph.nodes:
-        if node.operation.on_host and node.inputs and all(tensor.key in here for tensor in node.inputs):
+        if node.operation._on_host_ and node.inputs and all(tensor.key in here for tensor in node.inputs):
             steps.append(node)
             place = min(here[tensor.key] for tensor in node.inputs)
             here.update((tensor.key, place) for tensor in _results(node))
@@ -68,7 +68,7 @@ def cut(graph: Graph) -> HostPart:
         wrong = next((tensor for tensor in node.inputs if tensor.dtype == "string"), None)
         if wrong is not None:
             raise GraphError(
-                f"Strings go into {node.operation.error_label()}, which runs on the device.",
+                f"Strings go into {node.operation._error_label_()}, which runs on the device.",
                 expected="a layer of text, such as TextVectorization, StringLookup or Hashing, behind an Input of strings",
                 got=f"{wrong.name!r}, dtype 'string'", where=f"called at {node.site}",
             )  # fmt: skip
@@ -82,8 +82,8 @@ def _rest(graph: Graph, behind: Iterable[Node], fed: Sequence[Tensor]) -> Graph:
     for tensor in fed:
         source = tensor.node.operation
         name = graph.names.get(source, tensor.name)
-        made = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name, optional=source.optional)
-        made.made_at = tensor.node.site
+        made = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name, optional=source._optional_)
+        made._made_at_ = tensor.node.site
         values[tensor.key] = cast("Tensor", made.output)
     for node in behind:
         args, kwargs = with_values(node, [values[tensor.key] for tensor in node.inputs])

@@ -98,7 +98,7 @@ def _common(one: Shape, other: Shape) -> Shape:
 
 def _made(model: Layer, specs: object) -> Graph:
     inputs = inputs_for(specs)
-    return Graph(inputs, model.describe((inputs,), {}, call_site(), noted=False))
+    return Graph(inputs, model._describe_((inputs,), {}, call_site(), noted=False))
 
 
 def _form(nest: object) -> object:

@@ -55,15 +55,15 @@ class Model(Views, Stored):
         ((None, 2), 46)
     """
 
-    has_layers: ClassVar[bool] = True
-    first_call: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
+    _has_layers_: ClassVar[bool] = True
+    _first_call_: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
-    own_state = Layer.own_state | {"_graph", "_compiled", "_host_part", "_host_part_of"}
-    _implicit: Graph | None = None  # of one node, the model, where it writes its own ``call``
-    _host_part: HostPart | None = None
-    _host_part_of: Graph | None = None  # whose part that is
-    _seen: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
+    _own_state_ = Layer._own_state_ | {"_own_graph_", "_compiled_", "_own_host_part_", "_host_part_of_"}
+    _implicit_: Graph | None = None  # of one node, the model, where it writes its own ``call``
+    _own_host_part_: HostPart | None = None
+    _host_part_of_: Graph | None = None  # whose part that is
+    _seen_: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
     def __init__(
         self,
@@ -74,123 +74,96 @@ class Model(Views, Stored):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        self._graph = None
-        self._compiled = None
+        self._own_graph_ = None
+        self._compiled_ = None
         if inputs is not None or outputs is not None:
             try:
-                self._graph = Graph(inputs, outputs)
+                self._own_graph_ = Graph(inputs, outputs)
             except GraphError as error:
                 from anabranch.models import editing  # which a description does without
 
-                self._graph = Graph(*editing.connected(inputs, outputs, error))
-            self._warn_of_inputs()
-            self._claim_layers()
+                self._own_graph_ = Graph(*editing.connected(inputs, outputs, error))
+            self._warn_of_inputs_()
+            self._claim_layers_()
             self.built = True
 
     @classmethod
-    def _base_name(cls) -> str:
-        return "functional" if cls is Model else super()._base_name()
+    def _class_base_name_(cls) -> str:
+        return "functional" if cls is Model else super()._class_base_name_()
 
-    def summary_kind(self) -> str:
-        """Return the class as the table of layers shows it: Keras's word for a graph of layers is Functional.
+    def _summary_kind_(self) -> str:
+        """Return the class as the table of layers shows it: Keras's word for a graph of layers is Functional."""
+        return "Functional" if type(self) is Model else super()._summary_kind_()
 
-        Example:
-            >>> from anabranch import Input, Model
-            >>> x = Input((8,))
-            >>> Model(x, x).summary_kind()
-            'Functional'
-        """
-        return "Functional" if type(self) is Model else super().summary_kind()
-
-    def with_graph(self, graph: Graph) -> Model:
+    def _with_graph_(self, graph: Graph) -> Model:
         """Return a model like this one with another graph: its name, class and attributes, not compiled.
 
         Args:
             graph: the graph.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.with_graph(model.graph).layers == model.layers
-            True
         """
         twin = copy.copy(self)
-        twin._graph, twin._compiled, twin.history, twin.calls, twin._home = graph, None, None, [], Home(self._home.path)
-        twin._forget_functions()
-        twin._claim_layers()
+        twin._own_graph_, twin._compiled_, twin.history, twin._calls_ = graph, None, None, []
+        twin._home_ = Home(self._home_.path)
+        twin._forget_functions_()
+        twin._claim_layers_()
         return twin
 
-    def _claim_layers(self) -> None:
-        for source in self._need_graph().inputs:
+    def _claim_layers_(self) -> None:
+        for source in self._need_graph_().inputs:
             if isinstance(source.node.operation, InputLayer):
                 source.node.operation.models.add(self)
         new = [
-            (layer, name) for layer, name in self._need_graph().names.items() if isinstance(layer, Layer) and not layer.claimed
+            (layer, name)
+            for layer, name in self._need_graph_().names.items()
+            if isinstance(layer, Layer) and not layer._claimed_
         ]
         if new:
             ordinal = _process.next_claim()
             for layer, name in new:
-                layer.claim(ordinal, name)
+                layer._claim_(ordinal, name)
 
     # The graph
 
     @property
-    def running_graph(self) -> Graph | None:
+    def _running_graph_(self) -> Graph | None:
         """What runs and trains: the graph behind ``host_part``; of a model with its own ``call``, one node, once data came."""
-        graph = self.graph
-        part = self._host_part if graph is self._host_part_of else self.host_part
-        return self._implicit if graph is None else graph if part is None else part.rest
+        graph = self._graph_
+        part = self._own_host_part_ if graph is self._host_part_of_ else self._host_part_
+        return self._implicit_ if graph is None else graph if part is None else part.rest
 
     @property
-    def host_part(self) -> HostPart | None:
+    def _host_part_(self) -> HostPart | None:
         """The first layers of a model with strings, which run on the host; None of any other model."""
-        graph = self.graph
-        if graph is not self._host_part_of:
-            self._host_part, self._host_part_of = implicit.host_part_of(graph), graph
-        return self._host_part
+        graph = self._graph_
+        if graph is not self._host_part_of_:
+            self._own_host_part_, self._host_part_of_ = implicit.host_part_of(graph), graph
+        return self._own_host_part_
 
-    def need_running_graph(self) -> Graph:
-        """Return ``running_graph``, or raise where neither a graph, nor data, nor ``build`` said what goes in.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.need_running_graph() is model.graph
-            True
-        """
-        graph = self.running_graph
-        if graph is None and self._seen is not None:
-            self.follow(self._seen)
-            graph = self.running_graph
+    def _need_running_graph_(self) -> Graph:
+        """Return ``running_graph``, or raise where neither a graph, nor data, nor ``build`` said what goes in."""
+        graph = self._running_graph_
+        if graph is None and self._seen_ is not None:
+            self._follow_(self._seen_)
+            graph = self._running_graph_
         if graph is None:
-            raise self._not_built()
+            raise self._not_built_()
         return graph
 
     @property
-    def follows_data(self) -> bool:
+    def _follows_data_(self) -> bool:
         """Whether the graph may change with the data."""
-        return self.graph is None
+        return self._graph_ is None
 
-    def follow(self, x: object) -> None:
+    def _follow_(self, x: object) -> None:
         """Let ``running_graph`` fit ``x``, a nest of arrays; a model with a graph says itself what it takes.
 
         Args:
             x: a nest of arrays or tensors (B, …).
-
-        Example:
-            >>> import numpy as np
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Dense(2)])
-            >>> model.follow(np.ones((3, 4)))
-            >>> model.input_shape
-            (None, 4)
         """
-        if self.graph is None:
-            self._implicit = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit)
-            if not self.claimed:
-                self.claim(_process.next_claim(), self.name)
+        if self._graph_ is None:
+            self._implicit_ = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit_)
+            if not self._claimed_:
+                self._claim_(_process.next_claim(), self.name)
 
     def build(self, input_shape: _tree.Nest = None) -> None:
         """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes.
@@ -211,17 +184,17 @@ class Model(Views, Stored):
             >>> model.count_params()
             10
         """
-        if self.built or self.graph is not None:
+        if self.built or self._graph_ is not None:
             return
         check_shapes(input_shape, "input_shape of build")
         self.built = True
         try:
-            self.follow(implicit.specs_of_shapes(self, input_shape))
+            self._follow_(implicit.specs_of_shapes(self, input_shape))
         except BaseException:
             self.built = False
             raise
 
-    def _build_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
+    def _build_once_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if self.built:
             return
         self.built = True  # a build of the user's may end with super().build(…); without one, weights come as call runs
@@ -231,22 +204,22 @@ class Model(Views, Stored):
         except BaseException:
             self.built = False
             raise
-        self.built_for = site
+        self._built_for_ = site
 
     @property
-    def has_call(self) -> bool:
+    def _has_call_(self) -> bool:
         """Whether the model writes its own ``call``."""
         return type(self).call is not Model.call
 
-    def _not_built(self) -> Exception:
-        if self.has_call:
+    def _not_built_(self) -> Exception:
+        if self._has_call_:
             return NotReadyError(
-                f"{self._described()} does not know yet what goes in: it writes its own call, and no data have come.",
+                f"{self._described_()} does not know yet what goes in: it writes its own call, and no data have come.",
                 expected="data, or shapes",
                 repair="model(x) or model.fit(x, y) first, or model.build((None, …))",
             )
         return ArgumentError(
-            f"{self._described()} has no graph yet.",
+            f"{self._described_()} has no graph yet.",
             repair="Model(inputs, outputs), or give a Sequential its Input first",
         )
 
@@ -266,7 +239,7 @@ class Model(Views, Stored):
         """
         from anabranch.models import editing  # which a description does without
 
-        return Model(*editing.tapped(self._need_graph(), paths), name=name)
+        return Model(*editing.tapped(self._need_graph_(), paths), name=name)
 
     def between(self, start: Paths, end: Paths, name: str | None = None) -> Model:
         """Return the part of the model from the tensors at ``start`` to those at ``end``, on the same layers.
@@ -285,7 +258,7 @@ class Model(Views, Stored):
         """
         from anabranch.models import editing  # which a description does without
 
-        return Model(*editing.cut(self._need_graph(), start, end), name=name)
+        return Model(*editing.cut(self._need_graph_(), start, end), name=name)
 
     @checked
     def edit(self, *edits: GraphEdit, weights: str = "shared", name: str | None = None) -> Model:
@@ -309,7 +282,7 @@ class Model(Views, Stored):
         """
         from anabranch.models import editing  # which a description does without
 
-        return cast("Model", editing.edited(self, self._need_graph(), edits, weights, name))
+        return cast("Model", editing.edited(self, self._need_graph_(), edits, weights, name))
 
     def __copy__(self) -> Self:
         """Return a model of the same graph, layers and weights."""
@@ -321,23 +294,23 @@ class Model(Views, Stored):
         """Pickle by data."""
         from anabranch.models import pickling  # which a description does without
 
-        return pickling.reduced(self, self._specs_seen())
+        return pickling.reduced(self, self._specs_seen_())
 
-    def _specs_seen(self) -> _tree.Nest:
+    def _specs_seen_(self) -> _tree.Nest:
         """Return what a model whose config does not say what goes in was made for; None where it does."""
-        graph = self._implicit if self.graph is None else None
-        return self._seen if graph is None else implicit.specs_of_tensors(graph.input_structure)
+        graph = self._implicit_ if self._graph_ is None else None
+        return self._seen_ if graph is None else implicit.specs_of_tensors(graph.input_structure)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         """Return a model with layers and weights of its own."""
-        if self.graph is not None:
-            from anabranch.models import pickling  # which a description does without
+        if self._graph_ is not None:
+            from anabranch.models import editing, pickling  # which a description does without
 
-            twin: Model = memo.setdefault(id(self), self.edit(weights="copied"))
+            twin: Model = memo.setdefault(id(self), editing.edited(self, self._need_graph_(), (), "copied", None))
             pickling.set_optimizer_state(twin, pickling.optimizer_state(self))
             return twin
         # these name this model, so they are not the twin's
-        own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit", "_cached") if key in vars(self)}
+        own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit_", "_cached_") if key in vars(self)}
         try:
             return super().__deepcopy__(memo)
         finally:
@@ -345,22 +318,15 @@ class Model(Views, Stored):
 
     # Calling
 
-    def bind_inputs(self, value: _tree.Nest) -> list[Any]:
+    def _bind_inputs_(self, value: _tree.Nest) -> list[Any]:
         """Return the leaves of ``value`` in the order of the model's inputs.
 
         Args:
             value: a nest of arrays or tensors, or a dict of them by the inputs' names.
-
-        Example:
-            >>> from anabranch import Input, Model, layers
-            >>> x = Input((8,))
-            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, activation="relu", name="body")(x)))
-            >>> model.bind_inputs([1.0])
-            [1.0]
         """
-        part = self.host_part
+        part = self._host_part_
         value = value if part is None else part.with_arrays(value)
-        if len((self.graph or self.need_running_graph()).inputs) == 1 and not _tree.is_nest(value):  # as in most calls
+        if len((self._graph_ or self._need_running_graph_()).inputs) == 1 and not _tree.is_nest(value):  # as in most calls
             return [value]
         from anabranch.graph.binding import Rule, Slots, bind  # which a description does without
 
@@ -379,7 +345,7 @@ class Model(Views, Stored):
             (8, 3, 2)
         """
         check_shapes(input_shape, "input_shape of compute_output_shape")
-        graph = self.graph
+        graph = self._graph_
         dtypes = itertools.repeat(self.dtype) if graph is None else iter([tensor.dtype for tensor in graph.inputs])
         inputs = implicit.symbolic(input_shape, iter(dtypes))
         return map_specs(lambda spec: spec.shape, self.compute_output_spec(inputs))
@@ -399,18 +365,18 @@ class Model(Views, Stored):
             >>> model.compute_output_spec(Input((8,))).shape
             (None, 2)
         """
-        graph = self.graph
+        graph = self._graph_
         if graph is None:
             if type(self).compute_output_shape is Model.compute_output_shape:
                 return runtime.infer(self, (inputs, *args), kwargs)
             return super().compute_output_spec(inputs, *args, **kwargs)
-        _, kwargs = self._call_arguments((inputs, *args), kwargs)
+        _, kwargs = self._call_arguments_((inputs, *args), kwargs)
         if kwargs.get("mask") is not None:
             raise ArgumentError(
                 "A model on symbolic tensors takes the masks that go with its inputs, no others.", got="mask=",
                 repair="Masking or Embedding(mask_zero=True) before the model",
             )  # fmt: skip
-        given = self.bind_inputs(inputs)
+        given = self._bind_inputs_(inputs)
         for tensor, declared in zip(given, graph.inputs, strict=True):
             if not isinstance(tensor, Tensor):
                 raise wrong_value(tensor, f"a symbolic tensor for input {declared.name!r}")
@@ -441,9 +407,9 @@ class Model(Views, Stored):
                 >>> Model(x, layers.Dense(2)(x)).call(torch.ones(3, 8)).shape
                 torch.Size([3, 2])
             """
-            graph = self._need_graph()
-            given = self.bind_inputs(inputs)
-            given, graph, _ = implicit.fed(self.host_part, given, graph, [])
+            graph = self._need_graph_()
+            given = self._bind_inputs_(inputs)
+            given, graph, _ = implicit.fed(self._host_part_, given, graph, [])
             for value in given:
                 if not has_shape(value) and not (value is None and optional_inputs(self)):
                     raise wrong_value(value, "a tensor for each input")
@@ -458,23 +424,23 @@ class Model(Views, Stored):
                 runtime.note_mask(output, mask)
             return _tree.fill(graph.output_structure, outputs)
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
-        graph = self.graph
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+        graph = self._graph_
         if graph is not None:
-            args, kwargs = self._call_arguments(args, kwargs)
+            args, kwargs = self._call_arguments_(args, kwargs)
         if graph is not None and args and kwargs.get("mask") is not None:
             args, kwargs = (runtime.masked_nest(args[0], kwargs["mask"]),), {k: v for k, v in kwargs.items() if k != "mask"}
         masked = any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args))
         if graph is None or runtime.is_tracing() or masked:
-            if graph is None and self._seen is None and len(args) == 1 and not runtime.is_tracing():
+            if graph is None and self._seen_ is None and len(args) == 1 and not runtime.is_tracing():
                 given = runtime.as_tensors(args[0])
-                self._seen = implicit.specs_of(self, given) if all(map(is_array, _tree.leaves(given))) else None
-            return super()._compute(args, kwargs)
+                self._seen_ = implicit.specs_of(self, given) if all(map(is_array, _tree.leaves(given))) else None
+            return super()._compute_(args, kwargs)
         training = bool(runtime.mode_of(self, kwargs.get("training")))
         program = engine.program(self, training)
-        given = self.bind_inputs(args[0] if args else kwargs["inputs"])
+        given = self._bind_inputs_(args[0] if args else kwargs["inputs"])
         optional = optional_inputs(self)
-        given, graph, optional = implicit.fed(self.host_part, given, graph, optional)
+        given, graph, optional = implicit.fed(self._host_part_, given, graph, optional)
         inputs: list[Any] = [
             None if x is None and index in optional else runtime.as_input(x, declared, self.name)
             for index, (x, declared) in enumerate(zip(given, graph.inputs, strict=True))
@@ -488,23 +454,23 @@ class Model(Views, Stored):
         runtime.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)
 
-    def _call_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _call_arguments_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a call with ``training`` and ``mask`` by name; others are refused."""
         names = ("inputs", "training", "mask")
         if not args and "inputs" in kwargs:
             args, kwargs = (kwargs["inputs"],), {name: value for name, value in kwargs.items() if name != "inputs"}
         taken = names[: len(args)]
-        wrong = [name for name in kwargs if name in taken or not (name in names or self.call_takes(name))]
+        wrong = [name for name in kwargs if name in taken or not (name in names or self._call_takes_(name))]
         flag = kwargs.get("training")
         if not (flag is None or is_boolean(flag)):
-            raise ArgumentTypeError(f"training of {self._described()} must be True, False or None.", got=shown(flag))
+            raise ArgumentTypeError(f"training of {self._described_()} must be True, False or None.", got=shown(flag))
         mask = args[2] if len(args) > 2 else kwargs.get("mask")
         if not is_mask(mask):
-            raise ArgumentTypeError(f"mask of {self._described()} must be a boolean tensor for each input.", got=shown(mask))
+            raise ArgumentTypeError(f"mask of {self._described_()} must be a boolean tensor for each input.", got=shown(mask))
         position = args[1] if len(args) > 1 else None
         if len(args) > len(names) or wrong or not args or not (position is None or is_boolean(position)):
             raise ArgumentTypeError(
-                f"{self._described()} was called with arguments that it does not take.",
+                f"{self._described_()} was called with arguments that it does not take.",
                 expected="model(inputs, training=None, mask=None), several inputs as one list or dict",
                 got=", ".join(f"{name}=" for name in wrong) or f"{len(args)} positional arguments",
             )
@@ -528,7 +494,7 @@ class Model(Views, Stored):
         """
         from anabranch.models import architecture  # which a description does without
 
-        graph = self.graph
+        graph = self._graph_
         if graph is None or not architecture.takes_graph(type(self)):
             return super().get_config()
         return {"name": self.name, "trainable": self.trainable, **architecture.written(graph, _first_call)}
@@ -579,7 +545,7 @@ Functional = Model
 
 
 def _first_call(layer: Layer) -> int:
-    return layer.first_call if isinstance(layer, Model) else 0
+    return layer._first_call_ if isinstance(layer, Model) else 0
 
 
 def _is_leaf(value: object) -> bool:
@@ -588,7 +554,7 @@ def _is_leaf(value: object) -> bool:
 
 def optional_inputs(model: Model) -> list[int]:
     """Return which of a model's inputs may be None: those that ``Input(optional=True)`` made."""
-    return [index for index, tensor in enumerate(model.inputs) if tensor.node.operation.optional]
+    return [index for index, tensor in enumerate(model._need_graph_().inputs) if tensor.node.operation._optional_]
 
 
 def check_input(tensor: Tensor, declared: Tensor) -> None:

@@ -34,14 +34,14 @@ def reduced(model: Structure, seen: object) -> tuple[Callable[..., Structure], t
     with sharing(), carrying(beside):
         config = model.get_config()
     _check_names(model, beside)
-    owners = {id(layer._home): number for number, layer in enumerate(_layers(model))}
+    owners = {id(layer._home_): number for number, layer in enumerate(_layers(model))}
     weights = [
         (weight.numpy(), weight.trainable, weight.name, owners.get(id(weight.home), weight.home.path))
         for weight in _in_order(model)
     ]
-    arguments = None if model._compiled is None else editing.compile_arguments(model._compiled.arguments)
+    arguments = None if model._compiled_ is None else editing.compile_arguments(model._compiled_.arguments)
     shapes = seen if model.built else None
-    learned = {number: data for number, layer in enumerate(_layers(model)) if (data := layer._learned_data()) is not None}
+    learned = {number: data for number, layer in enumerate(_layers(model)) if (data := layer._learned_data_()) is not None}
     state = optimizer_state(model)
     return restored, (type(model), config, beside, shapes, weights, arguments, state, model.training, learned)
 
@@ -60,17 +60,17 @@ def restored(
     """Return the model that was pickled."""
     with sharing(), carrying(beside):
         model: Any = kind.from_config(config)
-    if seen is not None and model.graph is None:
-        model._seen = seen
-        model.need_running_graph()
+    if seen is not None and model._graph_ is None:
+        model._seen_ = seen
+        model._need_running_graph_()
     layers = _layers(model)
     for number, data in learned.items():
-        layers[number]._take_learned(data)
+        layers[number]._take_learned_(data)
     for weight, (value, trainable, name, owner) in zip(_in_order(model), weights, strict=True):
         weight.trainable = trainable
         weight.assign(value)
         # one parameter of torch's may be in several functions, of which any may own it, one that the model lacks too
-        weight.home, weight.name = Home(owner) if isinstance(owner, str) else layers[owner]._home, name
+        weight.home, weight.name = Home(owner) if isinstance(owner, str) else layers[owner]._home_, name
     if arguments is not None:
         model.compile(**arguments)
     set_optimizer_state(model, state)
@@ -82,9 +82,9 @@ def restored(
 
 def optimizer_state(model: Structure) -> dict[str, Any] | None:
     """Return the state of a model's optimizer, and which weights it has by their position among all."""
-    if model._compiled is None or not model.built:
+    if model._compiled_ is None or not model.built:
         return None
-    optimizer = model._compiled.optimizer
+    optimizer = model._compiled_.optimizer
     if not optimizer.weights:
         optimizer.build(model.trainable_weights)
     positions = {weight: position for position, weight in enumerate(_in_order(model))}
@@ -96,10 +96,10 @@ def optimizer_state(model: Structure) -> dict[str, Any] | None:
 
 def set_optimizer_state(model: Structure, state: dict[str, Any] | None) -> None:
     """Set what ``optimizer_state`` returned of a model with the same weights."""
-    if state is None or model._compiled is None:
+    if state is None or model._compiled_ is None:
         return
     weights = _in_order(model)
-    optimizer = model._compiled.optimizer
+    optimizer = model._compiled_.optimizer
     optimizer.build([weights[position] for position in state["weights"]])
     optimizer.load_state_dict(state["state"])
 
@@ -110,12 +110,12 @@ def _own(leaf: Any) -> Any:
 
 
 def _layers(model: Structure) -> list[Layer]:
-    return [layer for layer in model.inner_layers() if isinstance(layer, Layer)]
+    return [layer for layer in model._inner_layers_() if isinstance(layer, Layer)]
 
 
 def _in_order(model: Structure) -> list[Weight]:
     """Return a model's weights in an order that does not depend on which of them train."""
-    return list(dict.fromkeys(weight for layer in model.inner_layers() for weight in layer.own_weights()))
+    return list(dict.fromkeys(weight for layer in model._inner_layers_() for weight in layer._own_weights_()))
 
 
 def _check_names(model: Structure, beside: list[Any]) -> None:

@@ -89,8 +89,8 @@ class _Builder:
             )
         operation = self.twin(step.operation, step, draft)
         old = step.operation
-        if isinstance(old, Operation) and operation is not old and old.is_function and old.own_weights():
-            own = dict(zip(old.own_weights(), operation.own_weights(), strict=True))  # which are arguments of the call
+        if isinstance(old, Operation) and operation is not old and old._is_function_ and old._own_weights_():
+            own = dict(zip(old._own_weights_(), operation._own_weights_(), strict=True))  # which are arguments of the call
             args, kwargs = _tree.map_leaves(
                 lambda leaf: own.get(leaf, leaf) if isinstance(leaf, Weight) else leaf, (args, kwargs)
             )
@@ -106,15 +106,15 @@ class _Builder:
             return describe(operation, args, kwargs, step.site, noted=noted)
         if node is not None and operation.weights and subgraph(operation) is None and not _fits(node, args, kwargs):
             operation = self.refit(operation, args, kwargs, step)
-        return operation.describe(args, kwargs, step.site, noted=noted)
+        return operation._describe_(args, kwargs, step.site, noted=noted)
 
     def assign_owners(self) -> None:
         """Let the twin of the function that owned a parameter own its copy, in whatever order those that share it were made."""
         pairs = [(old, twin) for old, twin in self.twins.items() if isinstance(old, Layer) and isinstance(twin, Layer)]
-        homes = {id(old._home): twin._home for old, twin in pairs}
+        homes = {id(old._home_): twin._home_ for old, twin in pairs}
         for old, twin in pairs:
-            if old.is_function and twin is not old:
-                for before, now in zip(old.own_weights(), twin.own_weights(), strict=True):
+            if old._is_function_ and twin is not old:
+                for before, now in zip(old._own_weights_(), twin._own_weights_(), strict=True):
                     if now is not before:
                         now.home = homes.get(id(before.home), now.home)
 
@@ -141,14 +141,14 @@ class _Builder:
         if inner is not None:
             holder: Any = old  # a model, or a layer with a graph inside
             graph = self.graph(inner)
-            if self.weights == "same" and _same_tensors(graph.outputs, holder.graph.outputs):
+            if self.weights == "same" and _same_tensors(graph.outputs, holder._graph_.outputs):
                 return old
-            twin: Operation = holder.with_graph(graph)
+            twin: Operation = holder._with_graph_(graph)
         elif self.weights == "same" or old not in self.before:
             return old
         elif (
             isinstance(old, Layer)
-            and not old.is_source
+            and not old._is_source_
             and self.making.clone is not None
             and (self.making.recursive or draft.graph is self.root)
         ):
@@ -159,24 +159,24 @@ class _Builder:
             twin = copy.deepcopy(old, self.memo)
         else:
             twin = copy.copy(old)
-            twin.calls = []
+            twin._calls_ = []
         # a user's clone function returns what it likes
-        if step.name is not None and not (self.making.clone is not None and getattr(twin, "explicit_name", None)):
-            twin.explicit_name = step.name
+        if step.name is not None and not (self.making.clone is not None and getattr(twin, "_explicit_name_", None)):
+            twin._explicit_name_ = step.name
         return twin
 
     def refit(self, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any], step: Step) -> Layer:
         """Return the layer itself where its weights fit the new input, else a new one that holds those which do."""
         fresh = again(layer)
-        fresh.explicit_name, fresh.trainable = layer.explicit_name, layer.trainable
-        fresh._home = Home(layer._home.path)
-        fresh.describe(args, kwargs, step.site, noted=False)
+        fresh._explicit_name_, fresh.trainable = layer._explicit_name_, layer.trainable
+        fresh._home_ = Home(layer._home_.path)
+        fresh._describe_(args, kwargs, step.site, noted=False)
         old = {_relative(weight, layer): weight for weight in layer.weights}
         changed = [w for w in fresh.weights if (known := old.get(_relative(w, fresh))) is None or known.shape != w.shape]
         if not changed and len(old) == len(fresh.weights):
             return layer
         reused = {w: old[_relative(w, fresh)] for w in fresh.weights if w not in changed}
-        for inner in fresh.inner_layers():
+        for inner in fresh._inner_layers_():
             hold(inner, reused)
         for weight in changed:
             known = old.get(_relative(weight, fresh))
@@ -189,7 +189,7 @@ class _Builder:
 
 def hold(layer: Layer, reused: dict[Weight, Weight]) -> None:
     """Let a layer hold other weights in the place of its own."""
-    layer._weights = [reused.get(weight, weight) for weight in layer._weights]
+    layer._weights_ = [reused.get(weight, weight) for weight in layer._weights_]
     for name, value in vars(layer).items():
         if isinstance(value, Weight) and value in reused:
             setattr(layer, name, reused[value])

@@ -37,8 +37,8 @@ class Sequential(Model):
         (None, 2)
     """
 
-    first_call: ClassVar[int] = 0
-    in_a_row: ClassVar[bool] = True
+    _first_call_: ClassVar[int] = 0
+    _in_a_row_: ClassVar[bool] = True
 
     def __init__(
         self, layers: Sequence[Layer | AnyTensor] | None = None, trainable: bool = True, name: str | None = None
@@ -54,8 +54,8 @@ class Sequential(Model):
             self.add(layer)
 
     @classmethod
-    def _base_name(cls) -> str:
-        return "sequential" if cls is Sequential else super()._base_name()
+    def _class_base_name_(cls) -> str:
+        return "sequential" if cls is Sequential else super()._class_base_name_()
 
     @checked
     def add(self, layer: Layer | AnyTensor, rebuild: bool = True) -> None:
@@ -79,10 +79,10 @@ class Sequential(Model):
         if not isinstance(given, Layer):
             raise self._no_layer(given)
         layer = given
-        if self in layer.inner_layers():
+        if self in layer._inner_layers_():
             itself = "itself" if layer is self else f"{layer.name!r}, which holds it"
             raise GraphError(
-                f"{self._described()} cannot hold {itself}: the graph would run in a circle.", where=str(call_site()),
+                f"{self._described_()} cannot hold {itself}: the graph would run in a circle.", where=str(call_site()),
                 repair="call it a second time: y = model(model(x)); or add a copy: models.clone_model(model)",
             )  # fmt: skip
         if isinstance(layer, InputLayer):
@@ -90,19 +90,19 @@ class Sequential(Model):
                 raise ArgumentError("Only the first member of a Sequential can be an Input.", got=repr(layer))
             self._begin(layer.output)
             return
-        if self._source is None and not self._row and layer.first_shape is not None:
-            self._begin(Input(batch_shape=layer.first_shape))
-        if self._source is None and not self._row and layer.begins_with is not None:
-            self._begin(Input(batch_shape=layer.begins_with.shape, dtype=layer.begins_with.dtype))
-        if self._source is None and not self._row and layer.graph is not None:
-            inner = layer.graph.inputs
+        if self._source is None and not self._row and layer._first_shape_ is not None:
+            self._begin(Input(batch_shape=layer._first_shape_))
+        if self._source is None and not self._row and layer._begins_with_ is not None:
+            self._begin(Input(batch_shape=layer._begins_with_.shape, dtype=layer._begins_with_.dtype))
+        if self._source is None and not self._row and layer._graph_ is not None:
+            inner = layer._graph_.inputs
             if len(inner) == 1:
                 self._begin(Input(batch_shape=inner[0].shape, dtype=inner[0].dtype))
                 self._undeclared = isinstance(layer, Sequential) and layer._undeclared
         if self._source is not None:
             self._end = layer(self._end)
         self._row.append(layer)
-        self._graph = None
+        self._own_graph_ = None
         self.built = self._source is not None
 
     def _begin(self, source: _tree.Nest) -> None:
@@ -136,7 +136,7 @@ class Sequential(Model):
         if not self._row:
             raise OutOfRangeError("There is no layer to pop.", got="an empty Sequential")
         layer = self._row.pop()
-        self._graph = None
+        self._own_graph_ = None
         if self._source is not None:
             self._connect(self._source)
         return layer
@@ -145,44 +145,38 @@ class Sequential(Model):
         self._source = self._end = source
         for layer in self._row:
             self._end = layer(self._end)
-        self._graph = None
+        self._own_graph_ = None
         self.built = bool(self._row)
 
     @property
-    def graph(self) -> Graph | None:
+    def _graph_(self) -> Graph | None:
         """The graph inside, once the input is known."""
-        if self._graph is None and self._source is not None and self._row:
-            self._graph = Graph(self._source, self._end)
-            self._claim_layers()
-        return self._graph
+        if self._own_graph_ is None and self._source is not None and self._row:
+            self._own_graph_ = Graph(self._source, self._end)
+            self._claim_layers_()
+        return self._own_graph_
 
     @property
     def layers(self) -> list[Layer]:
         """The layers in their order, without the Input, as in Keras."""
-        _ = self.graph  # names the layers, once the input is known
+        _ = self._graph_  # names the layers, once the input is known
         return list(self._row)
 
-    def with_graph(self, graph: Graph) -> Model:
+    def _with_graph_(self, graph: Graph) -> Model:
         """Return a Sequential of another graph, or a Model where that is no row of layers any more.
 
         Args:
             graph: the graph.
-
-        Example:
-            >>> from anabranch import Sequential, layers
-            >>> model = Sequential([layers.Input((4,)), layers.Dense(2)])
-            >>> type(model.with_graph(model.graph)).__name__
-            'Sequential'
         """
         row = _row_of(graph)
         if row is None:
-            return Model(graph.input_structure, graph.output_structure, name=self.explicit_name)
-        twin = cast("Sequential", super().with_graph(graph))
+            return Model(graph.input_structure, graph.output_structure, name=self._explicit_name_)
+        twin = cast("Sequential", super()._with_graph_(graph))
         twin._row, twin._source, twin._end = row, graph.inputs[0], graph.output_structure
         return twin
 
     @property
-    def follows_data(self) -> bool:
+    def _follows_data_(self) -> bool:
         """Whether the graph may change with the data: where no Input declares what goes in."""
         return self._undeclared
 
@@ -212,22 +206,11 @@ class Sequential(Model):
         else:
             self._connect(implicit.inputs_for(specs))
 
-    def follow(self, x: object) -> None:
+    def _follow_(self, x: object) -> None:
         """Connect the layers for data ``x``; where they are, and no Input declares sizes, let them fit those of ``x`` too.
 
         Args:
             x: an array or tensor (B, …), or a nest of them where the first layer takes one.
-
-        Example:
-            >>> from anabranch import Sequential, layers
-            >>> import numpy as np
-            >>> model = Sequential([layers.Conv1D(2, 3), layers.GlobalMaxPooling1D()])
-            >>> model.follow(np.ones((3, 8, 4)))
-            >>> model.input_shape
-            (None, 8, 4)
-            >>> model.follow(np.ones((3, 9, 4)))
-            >>> model.input_shape
-            (None, None, 4)
         """
         if not self._undeclared:
             return
@@ -235,7 +218,7 @@ class Sequential(Model):
         if self._source is None:
             self._connect_to(specs)
             return
-        known = self._source, self._end, self._graph
+        known = self._source, self._end, self._own_graph_
         before = implicit.specs_of_tensors(self._source)
         fitting = implicit.opened(before, specs)
         if fitting is None or fitting is before:
@@ -244,7 +227,7 @@ class Sequential(Model):
             self._connect(implicit.inputs_for(specs))  # a layer that was built for another size says so
             self._connect(implicit.inputs_for(fitting))
         except AnabranchError:  # a layer that cannot do without the size
-            self._source, self._end, self._graph = known
+            self._source, self._end, self._own_graph_ = known
 
     def get_config(self) -> dict[str, Any]:
         """Return the architecture as JSON in Keras's form: the layers with their settings; no weights.
@@ -257,7 +240,7 @@ class Sequential(Model):
         if type(self).__init__ is not Sequential.__init__:
             return Layer.get_config(self)
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
-        names = {} if self.graph is None else self.graph.names
+        names = {} if self._graph_ is None else self._graph_.names
         entries = [registry.serialize(layer) for layer in self._row]
         for layer, entry in zip(self._row, entries, strict=True):
             if layer in names:  # the layer alone does not know its number
@@ -293,14 +276,14 @@ class Sequential(Model):
             model.build(tuple(shape))
         return model
 
-    def _not_built(self) -> Exception:
+    def _not_built_(self) -> Exception:
         return NoGraphError(
-            f"{self._described()} does not know the shape of its input yet, so it has no graph and no weights.",
+            f"{self._described_()} does not know the shape of its input yet, so it has no graph and no weights.",
             expected="an Input as its first member, data, or build((None, …))",
             repair="Sequential([Input((…)), …])",
         )
 
-    def _specs_seen(self) -> _tree.Nest:
+    def _specs_seen_(self) -> _tree.Nest:
         known = self._source is None or isinstance(self._source, Tensor)
         return None if known else implicit.specs_of_tensors(self._source)
 
@@ -315,7 +298,7 @@ class Sequential(Model):
             >>> Sequential([layers.Dense(3), layers.Dense(2)]).compute_output_shape((None, 4))
             (None, 2)
         """
-        if self.graph is not None:
+        if self._graph_ is not None:
             return super().compute_output_shape(input_shape)
         for layer in self._row:
             input_shape = layer.compute_output_shape(input_shape)
@@ -334,16 +317,16 @@ class Sequential(Model):
             >>> Sequential([layers.Dense(2)]).compute_output_spec(layers.Input((4,))).shape
             (None, 2)
         """
-        self.follow(implicit.specs_of_tensors(inputs))
+        self._follow_(implicit.specs_of_tensors(inputs))
         return super().compute_output_spec(inputs, *args, **kwargs)
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         if self._undeclared and (self._source is None or not runtime.is_tracing()):
-            args, kwargs = self._call_arguments(args, kwargs)
+            args, kwargs = self._call_arguments_(args, kwargs)
             if not self._fits(args[0]):
                 args = (runtime.as_tensors(args[0]),)
-                self.follow(args[0])
-        return super()._compute(args, kwargs)
+                self._follow_(args[0])
+        return super()._compute_(args, kwargs)
 
     def _fits(self, x: object) -> bool:
         """Return whether the graph takes one array, as at most calls."""

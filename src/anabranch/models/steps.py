@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         """What a model adds to this."""
 
         @property
-        def output_names(self) -> list[str]: ...
+        def _output_names_(self) -> list[str]: ...
 
         def get_build_config(self) -> dict[str, Any]: ...
 
@@ -38,10 +38,10 @@ else:
 class Steps(_Model):
     """What a step computes; each method is one line into ``training``. Abstract: the base of Trainer."""
 
-    _compiled: training.Compiled | None = None
+    _compiled_: training.Compiled | None = None
 
     @property
-    def overrides(self) -> frozenset[str]:
+    def _overrides_(self) -> frozenset[str]:
         """Which methods of a step are a user's: written in a subclass, or set later, on the class or on the model."""
         own, kind = vars(self), type(self)
         return frozenset(name for name in _STEPS if name in own or getattr(kind, name) is not vars(Steps)[name])

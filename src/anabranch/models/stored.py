@@ -49,7 +49,7 @@ class Stored(Structure):
             >>> Model(x, x).get_build_config()
             {}
         """
-        specs = None if self.graph is not None else self._specs_seen()
+        specs = None if self._graph_ is not None else self._specs_seen_()
         return {} if specs is None else implicit.build_config(specs)
 
     @checked
@@ -72,7 +72,7 @@ class Stored(Structure):
     @property
     def compiled(self) -> bool:
         """Whether ``compile`` was called."""
-        return self._compiled is not None
+        return self._compiled_ is not None
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return the arguments of ``compile`` as JSON in Keras's form; {} before ``compile``.
@@ -84,7 +84,7 @@ class Stored(Structure):
             >>> model.get_compile_config()["loss"]
             'mse'
         """
-        return training.compile_config(self._compiled)
+        return training.compile_config(self._compiled_)
 
     @checked
     def compile_from_config(self, config: dict[str, Any]) -> None:

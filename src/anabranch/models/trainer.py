@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anabranch import _process, engine, training
 from anabranch._frames import bound_methods, bounded
+from anabranch.layers.holding import shown
 from anabranch.models.steps import Steps
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Trainer(Steps):
 
     if TYPE_CHECKING:
 
-        def with_graph(self, graph: Graph) -> Trainer:
+        def _with_graph_(self, graph: Graph) -> Trainer:
             """Return a model like this one of another graph."""
 
     _run_eagerly = False  # as set before ``compile``
@@ -85,8 +86,9 @@ class Trainer(Steps):
             >>> model.metrics_names
             ['loss', 'mae']
         """
-        self._forget_functions()
-        self._compiled = training.compile(
+        self._forget_functions_()
+        vars(self).pop("loss", None)
+        self._compiled_ = training.compile(
             self, optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics,
             weighted_metrics=weighted_metrics, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution,
             jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, remat=remat,
@@ -96,61 +98,72 @@ class Trainer(Steps):
         linting.warn_of_findings(self, training.known_losses(self))
 
     @property
-    def training_strategy(self) -> training.Strategy:
+    def _training_strategy_(self) -> training.Strategy:
         """Where the model trains: on the one device of ``config.set_device``."""
         return training.SingleDevice(engine.device())
 
     @property
     def run_eagerly(self) -> bool:
         """Whether layers run one by one in fit, evaluate and predict, so that a debugger stops in their ``call``."""
-        return self._compiled.options.run_eagerly if self._compiled else self._run_eagerly
+        return self._compiled_.options.run_eagerly if self._compiled_ else self._run_eagerly
 
     @run_eagerly.setter
     def run_eagerly(self, value: bool) -> None:
         self._run_eagerly = training.boolean(value, "run_eagerly")
-        if self._compiled is not None:
-            self._compiled.options = self._compiled.options.replace(self.graph, run_eagerly=self._run_eagerly)
+        if self._compiled_ is not None:
+            self._compiled_.options = self._compiled_.options.replace(self._graph_, run_eagerly=self._run_eagerly)
         _process.note_change()
 
     @property
     def jit_compile(self) -> bool | str:
         """Whether torch.compile compiles the model: the argument of ``compile``."""
-        return self._compiled.options.jit_compile if self._compiled else "auto"
+        return self._compiled_.options.jit_compile if self._compiled_ else "auto"
 
     @jit_compile.setter
     def jit_compile(self, value: bool | str) -> None:
-        self._set_option("jit_compile", value)
+        self._set_option_("jit_compile", value)
 
     @property
     def steps_per_execution(self) -> int:
         """How many steps there are between two calls of callbacks' batch hooks: the argument of ``compile``."""
-        return self._compiled.options.steps_per_execution if self._compiled else 1
+        return self._compiled_.options.steps_per_execution if self._compiled_ else 1
 
     @steps_per_execution.setter
     def steps_per_execution(self, value: int) -> None:
-        self._set_option("steps_per_execution", value)
+        self._set_option_("steps_per_execution", value)
 
-    def _set_option(self, name: str, value: object) -> None:
+    def _set_option_(self, name: str, value: object) -> None:
         compiled = training.need_compiled(self, f"Setting {name}")
-        compiled.options = compiled.options.replace(self.graph, **{name: value})
+        compiled.options = compiled.options.replace(self._graph_, **{name: value})
         _process.note_change()
 
-    @property
+    @shown
     def remat(self) -> tuple[str, ...] | int:
         """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
-        return self._compiled.options.remat if self._compiled else ()
+        return self._remat_
+
+    @property
+    def _remat_(self) -> tuple[str, ...] | int:
+        """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
+        return self._compiled_.options.remat if self._compiled_ else ()
 
     @property
     @bounded
     def optimizer(self) -> Optimizer | Any:
         """The optimizer of ``compile``; None before."""
-        return self._compiled.optimizer if self._compiled else None
+        return self._compiled_.optimizer if self._compiled_ else vars(self).get(":optimizer")
 
-    @property
-    @bounded
+    @optimizer.setter
+    def optimizer(self, value: Optimizer | Any) -> None:
+        if self._compiled_ is None:
+            vars(self)[":optimizer"] = value
+        else:
+            Trainer.compile(self, **self._compiled_.arguments | {"optimizer": value})
+
+    @shown
     def loss(self) -> object:
         """The argument ``loss`` of ``compile``."""
-        return self._compiled.given.loss if self._compiled else None
+        return self._compiled_.given.loss if self._compiled_ else None
 
     @property
     @bounded
@@ -392,7 +405,7 @@ class Trainer(Steps):
         found: np.ndarray[Any, Any] = training.predict_on_batch(self, x)
         return found  # or a nest of arrays, which is typed as one, as a layer's several results are
 
-    def _forget_functions(self) -> None:
+    def _forget_functions_(self) -> None:
         """Have them made again when they are asked for."""
         self.train_function = self.test_function = self.predict_function = None
 

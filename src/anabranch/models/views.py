@@ -96,9 +96,9 @@ class Views(Structure):
             >>> Model(x := Input((8,)), layers.Dense(1, activation="softmax", name="head")(x)).lint()[0].what
             "Dense 'head' takes softmax over an axis of size 1, of shape (None, 1)."
         """
-        self._need_graph()
+        self._need_graph_()
         refused = () if x is None and y is None else training.refusals(self, x, y)
-        losses = training.known_losses(self) if self._compiled else None
+        losses = training.known_losses(self) if self._compiled_ else None
         from anabranch.insight.linting.linter import findings_of
 
         return findings_of(self, ignore, select, losses, refused)

@@ -74,7 +74,7 @@ class LossScaleOptimizer(Optimizer):
             name: str | None = None,
         ) -> None: ...
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
@@ -95,7 +95,7 @@ class LossScaleOptimizer(Optimizer):
 
     def __setattr__(self, name: str, value: Any) -> None:
         inner = vars(self).get(":inner_optimizer")
-        own = name in self.fields or inner is None or name not in inner.fields
+        own = name in self._fields_ or inner is None or name not in inner._fields_
         object.__setattr__(self if own else inner, name, value)
 
     @property

@@ -185,7 +185,7 @@ class MultiOptimizer(Optimizer):
             self, optimizer_map: Choice | Mapping[str, Any], loss_scale_factor: float | None = None, name: str | None = None
         ) -> None: ...
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         chosen = self.optimizer_map
         given = [*chosen.values(), chosen.default_optimizer] if isinstance(chosen, OptimizerMap) else []
         self._optimizers: list[Optimizer] = []
@@ -203,9 +203,9 @@ class MultiOptimizer(Optimizer):
                 optimizer.loss_scale_factor = self.loss_scale_factor
             self._optimizers.append(optimizer)
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the optimizers divide by the same factor."""
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
         if changed.name == "loss_scale_factor":
             for each in self._optimizers:
                 each.loss_scale_factor = value

@@ -71,7 +71,7 @@ class Muon(Optimizer):
         default=0.2, least=0, optional=True, kw_only=True, doc="κ; None for steps that the shape does not scale."
     )
 
-    field_order = (
+    _field_order_ = (
         "learning_rate", "adam_beta_1", "adam_beta_2", "adam_weight_decay", "epsilon", "weight_decay", "clipnorm", "clipvalue",
         "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor",
         "gradient_accumulation_steps", "name",

@@ -59,7 +59,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         SignDescent(learning_rate=0.1, clipnorm=1.0)
     """
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         self._one_limit()
         self._begin()
 
@@ -89,9 +89,9 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_parts": None}
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         """Compose the next update again after a setting has changed."""
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
         if changed.name == "gradient_accumulation_steps":
             self._accumulated = Accumulated()  # sums of another number of batches are no part of a mean
         if changed.name != "learning_rate":

@@ -55,9 +55,9 @@ class RMSprop(Optimizer):
             [Slot("mean", "average_gradient")],
         ]  # fmt: skip
 
-    def _changing(self, changed: Field[Any, Any], value: Any) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the state mean the same under other constants."""
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
         if changed.name not in ("rho", "epsilon", "centered") or not isinstance(self._engine, ListUpdate):
             return
         new = {"rho": self.rho, "epsilon": self.epsilon, "centered": self.centered, changed.name: value}

@@ -74,7 +74,7 @@ class _OverTime(LearningRateSchedule):
     decay_steps: Field[float, float] = number(above=0, doc="how many steps are one unit of time.")
     decay_rate: Field[float, float] = number(least=0, doc="how far the learning rate goes down in one: the rate above.")
     staircase: Field[bool, bool] = boolean(default=False, doc="whether the time is rounded down.")
-    field_order = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase")
+    _field_order_ = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase")
 
     @guarded
     def __call__(self, step: float) -> float:
@@ -95,7 +95,7 @@ class ExponentialDecay(_OverTime):
     """
 
     name: Field[str, str] = text(default="ExponentialDecay", doc="a name.")
-    field_order = _OverTime.field_order
+    _field_order_ = _OverTime._field_order_
 
     def _decayed(self, time: float) -> float:
         return self.initial_learning_rate * float(self.decay_rate**time)
@@ -111,7 +111,7 @@ class InverseTimeDecay(_OverTime):
     """
 
     name: Field[str, str] = text(default="InverseTimeDecay", doc="a name.")
-    field_order = _OverTime.field_order
+    _field_order_ = _OverTime._field_order_
 
     def _decayed(self, time: float) -> float:
         return self.initial_learning_rate / (1 + self.decay_rate * time)
@@ -130,7 +130,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     values: Field[Sequence[float], list[float]] = field(convert=_numbers, doc="the learning rates, one more than boundaries.")
     name: Field[str, str] = text(default="PiecewiseConstant", doc="a name.")
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if len(self.values) != len(self.boundaries) + 1:
             raise ArgumentError(
                 "values must have one entry more than boundaries.",

@@ -78,7 +78,7 @@ class Settings(Configurable):
         if len(found) > 1:
             raise ArgumentError("Only one of clipnorm, clipvalue and global_clipnorm can be set.", got=" and ".join(found))
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         """Refuse what does not go with the other settings."""
         if changed.fixed:
             raise ArgumentError(f"{changed.name} of {type(self).__name__} cannot change.", repair="make another optimizer")
@@ -91,8 +91,8 @@ class Settings(Configurable):
         if changed.name in LIMITS and value is not None:
             self._one_limit({changed.name: value})
 
-    def _unknown_argument(self, name: str) -> ArgumentTypeError:
-        error = super()._unknown_argument(name)
+    def _unknown_argument_(self, name: str) -> ArgumentTypeError:
+        error = super()._unknown_argument_(name)
         if name in _FORMER:
             error.repair = f"did you mean {_FORMER[name]}?"
         return error

@@ -61,13 +61,13 @@ class TorchOptimizer(Optimizer):
 
         def __init__(self, factory: Factory | str, learning_rate: RateLike = None, **options: Any) -> None: ...
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         made = _probe(self.factory)
         if self._setting() is None:
             vars(self)[":learning_rate"] = float(made.defaults.get("lr", 0.0))
         if ":name" not in vars(self):
             vars(self)[":name"] = type(made).__name__
-        super()._check()
+        super()._check_()
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return what the factory makes.

@@ -107,7 +107,7 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
         others: list[tuple[int, Bound]] = [
             (UNKNOWN[0], {**bound, axis: size}) for axis in bound for size in (1, bound[axis] + 1, 2 * bound[axis])
         ]
-        if operation.is_function:
+        if operation._is_function_:
             others.append((_SMALL, bound))
         for unknown, sizes in others:
             with contextlib.suppress(AnabranchError):  # windows and parts may need more
@@ -250,10 +250,10 @@ def _run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], si
         return _run_in(FakeTensorMode(allow_non_fake_inputs=True), operation, args, kwargs, sizes)
     except (DataDependentOutputException, EngineError) as error:
         cause = error.__cause__ if isinstance(error, EngineError) else error
-        if isinstance(cause, DataDependentOutputException) and not (operation.is_function and cause is not error):
+        if isinstance(cause, DataDependentOutputException) and not (operation._is_function_ and cause is not error):
             return _run_in(torch.no_grad(), operation, args, kwargs, sizes)
         if isinstance(error, EngineError) and isinstance(cause, (DataDependentOutputException, DynamicOutputShapeException)):
-            error.fact = f"What {operation.error_label()} gives depends on values, which a symbolic tensor lacks."
+            error.fact = f"What {operation._error_label_()} gives depends on values, which a symbolic tensor lacks."
         raise
 
 
@@ -267,7 +267,7 @@ def _run_in(
     arrays = [leaf for leaf in _tree.leaves((args, list(kwargs.values()))) if has_shape(leaf)]
     symbolic = [leaf for leaf in arrays if isinstance(leaf, Tensor)]
     own: str = layer.compute_dtype if layer.autocast and "float" in layer.compute_dtype else ""
-    judge = Judge(len(arrays)) if layer.judgements is not None and sizes.unknown == UNKNOWN[0] else None
+    judge = Judge(len(arrays)) if layer._judgements_ is not None and sizes.unknown == UNKNOWN[0] else None
     numbers = iter(range(len(arrays)))
     edges: list[Edge] = []
 
@@ -276,12 +276,12 @@ def _run_in(
         if not isinstance(leaf, Tensor):
             return as_constant(leaf) if isinstance(leaf, torch.Tensor) else leaf
         lengths = sizes.of(number, leaf.shape)
-        cast = own and "complex" not in leaf.dtype and ("float" in leaf.dtype or not layer.takes_integers)
+        cast = own and "complex" not in leaf.dtype and ("float" in leaf.dtype or not layer._takes_integers_)
         value = torch.ones(lengths, dtype=dtype_of(own if cast else leaf.dtype), device=device())
         if leaf.masked:
             edges.append((value, torch.ones(lengths[: leaf.mask_axes], dtype=torch.bool, device=device())))
         setattr(value, _DESCRIBED, leaf.shape)
-        setattr(value, _OF_FUNCTION, layer.is_function)
+        setattr(value, _OF_FUNCTION, layer._is_function_)
         if judge is not None:
             judge.start(number, value)
         return value
@@ -299,7 +299,7 @@ def _run_in(
                 f"{_named(layer)} fails on these shapes: {error}".strip(),
                 got=", ".join(str(leaf.shape) for leaf in symbolic),
                 repair="write compute_output_shape(self, input_shape) if call is right: it then need not run here"
-                if not layer.is_function
+                if not layer._is_function_
                 else None,
             ) from error
     leaves = _tree.leaves(result)
@@ -309,8 +309,8 @@ def _run_in(
                 f"{_named(layer)} gave {'nothing' if leaf is None else f'a {type(leaf).__name__}'} where a tensor belongs.",
                 repair="end it with return and the result" if leaf is None else None,
             )
-    if judge is not None and layer.judgements is not None:
-        layer.judgements.add(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
+    if judge is not None and layer._judgements_ is not None:
+        layer._judgements_.add(tuple(tuple(leaf.shape) for leaf in arrays), judge.judgement(leaves))
     return result, masks
 
 
@@ -330,4 +330,4 @@ def shape_in_call(value: ArrayLike) -> Shape:
 
 
 def _named(operation: Operation) -> str:
-    return f"The call of {type(operation).__name__}" if not operation.is_function else f"The function {operation.name}"
+    return f"The call of {type(operation).__name__}" if not operation._is_function_ else f"The function {operation.name}"

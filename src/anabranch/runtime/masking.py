@@ -45,10 +45,10 @@ def _masks(value: _tree.Nest) -> _tree.Nest:
 
 
 def _is_injected(layer: Operation, value: _tree.Nest, masks: _tree.Nest) -> bool:
-    if masks is None or layer.unmasked_axes is None or _tree.is_nest(masks):
+    if masks is None or layer._unmasked_axes_ is None or _tree.is_nest(masks):
         return masks is not None
     shape, reach = known_shape(value), mask_rank(masks)
-    return shape is None or reach is None or len(shape) - reach == layer.unmasked_axes
+    return shape is None or reach is None or len(shape) - reach == layer._unmasked_axes_
 
 
 @functools.lru_cache(1024)
@@ -71,11 +71,11 @@ def passed_on(
     """Return the mask of each leaf of ``result``: by the layer's ``compute_mask``, a function's rule, or the calls inside."""
     leaves = _tree.leaves(result)
     inside = [mask_of(leaf) for leaf in leaves]
-    if layer.graph is not None:
+    if layer._graph_ is not None:
         return inside
-    if layer.is_function:
+    if layer._is_function_:
         return _after_function(layer, args, kwargs, inside)
-    if previous is None and not (layer.supports_masking and layer.makes_mask()):
+    if previous is None and not (layer.supports_masking and layer._makes_mask_()):
         return inside
     first = args[0] if args else next(iter(kwargs.values()), None)
     given = {id(leaf) for leaf in _tree.leaves(first if layer.supports_masking else (args, list(kwargs.values())))}
@@ -101,7 +101,7 @@ def _after_function(
     inputs = [(s, r) for s, r in zip(shapes, ranks, strict=True) if s is not None and r is not None]
     reach = of_function(operation, args, kwargs, inputs) if len(inputs) == len(arrays) else 0
     mask = None
-    if reach and operation.facts.mask is taken:
+    if reach and operation._facts_.mask is taken:
         key = mask_key(args[1] if len(args) > 1 else kwargs["key"], *inputs[0][::-1])
         mask = masked[0] if key is None else masked[0][key]
     elif reach:
@@ -121,7 +121,7 @@ def carried(result: _tree.Nest, masks: list[torch.Tensor | None]) -> _tree.Nest:
 def visible(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge]) -> Call:
     """Return a call's arguments as a user's ``call`` expects them, whose code may read ``_keras_mask``."""
     masks = {id(value): mask for value, mask in edges if mask is not None and isinstance(value, torch.Tensor)}
-    if not masks or layer.is_function or layer.graph is not None or not layer.captures:
+    if not masks or layer._is_function_ or layer._graph_ is not None or not layer._captures_:
         return args, kwargs
 
     def shown(leaf: object) -> object:

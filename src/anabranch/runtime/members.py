@@ -81,14 +81,14 @@ def convert(layer: Operation, tensors: Iterable[torch.Tensor], function: Callabl
             made = function(tensor)
             if made.device != tensor.device:
                 raise ArgumentError(
-                    f"{layer.error_label()} cannot be moved alone: weights are on the device of the process.",
+                    f"{layer._error_label_()} cannot be moved alone: weights are on the device of the process.",
                     expected=str(tensor.device), got=str(made.device),
                     repair=f"config.set_device({str(made.device)!r}), or model.to_torch() for a module that can be moved",
                 )  # fmt: skip
             if made.dtype != tensor.dtype:
                 dtype = str(made.dtype).removeprefix("torch.")
                 raise ArgumentError(
-                    f"{layer.error_label()} cannot be converted: its dtype is part of its graph.",
+                    f"{layer._error_label_()} cannot be converted: its dtype is part of its graph.",
                     expected=str(tensor.dtype), got=str(made.dtype),
                     repair=f"config.set_dtype_policy({dtype!r}) before layers are made, or model.to_torch().to({made.dtype})",
                 )  # fmt: skip

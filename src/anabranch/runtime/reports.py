@@ -63,7 +63,7 @@ class Watching(torch.nn.Module):
 class Reporter(state.Reporting, Protocol):
     """A layer that can say which one it is."""
 
-    def _described(self) -> str:
+    def _described_(self) -> str:
         """Return how errors name it."""
 
 
@@ -74,14 +74,14 @@ def report_loss(layer: Reporter, loss: _tree.Nest) -> None:
         if not isinstance(value, (torch.Tensor, Proxy, int, float)):
             raise ArgumentTypeError(
                 "add_loss takes a scalar tensor.", expected="a scalar tensor", got=repr(value)[:120],
-                where=layer._described(), repair="self.add_loss(value) with what torch or ops computed, inside call",
+                where=layer._described_(), repair="self.add_loss(value) with what torch or ops computed, inside call",
             )  # fmt: skip
         if tracer is not None:
             tracer.loss(value)
         elif not state.is_running():
             raise NotReadyError(
                 "add_loss was called while no layer ran, so no step of training would see the loss.",
-                expected="add_loss inside call", where=layer._described(),
+                expected="add_loss inside call", where=layer._described_(),
                 repair="move it into call; a loss of the weights alone is a regularizer, kernel_regularizer=…",
             )  # fmt: skip
         else:
@@ -114,7 +114,7 @@ def watch_value(layer: Operation, value: torch.Tensor | float, name: str, aggreg
     """Add one value to what ``layer`` reports under ``name``."""
     if not isinstance(value, (torch.Tensor, Proxy)):
         value = as_tensor(value)
-    if name not in layer.watched:
-        layer.watched = {**layer.watched, name: RunningValue(name, aggregation)}
-    if not report_update(layer.watched[name], (value,), {}):
-        layer.watched[name].update_state(value)
+    if name not in layer._watched_:
+        layer._watched_ = {**layer._watched_, name: RunningValue(name, aggregation)}
+    if not report_update(layer._watched_[name], (value,), {}):
+        layer._watched_[name].update_state(value)

@@ -34,9 +34,9 @@ class Watched(Protocol):
 class Reporting(Protocol):
     """A layer or model, as the losses that layers add concern it."""
 
-    held_losses: Sequence[Any]
+    _held_losses_: Sequence[Any]
 
-    def inner_layers(self) -> Iterable[Reporting]:
+    def _inner_layers_(self) -> Iterable[Reporting]:
         """Return it and all layers inside it."""
 
 
@@ -114,10 +114,10 @@ def mode_of(layer: Operation, given: bool | None) -> bool | None:
     if given is not None:
         return given
     if _state.training is None and layer.training:
-        for inner in layer.inner_layers():
+        for inner in layer._inner_layers_():
             if vars(inner).get("training") is False:
                 raise ArgumentError(
-                    f"{inner.error_label()} was set to eval() inside {layer.error_label()}, which is in training mode.",
+                    f"{inner._error_label_()} was set to eval() inside {layer._error_label_()}, which is in training mode.",
                     repair="trainable = False, by which BatchNormalization uses its statistics",
                 )
         return True
@@ -143,7 +143,7 @@ def run(
     gets ``training`` and masks where it takes them; layers inside inherit ``training``. Where nobody said whether this is
     training, a layer's own default holds, as in Keras: augmentation called directly augments.
     """
-    if _state.tracer is not None and _state.depth and not layer.is_function:
+    if _state.tracer is not None and _state.depth and not layer._is_function_:
         found = _state.tracer.inner_call(layer, args, kwargs, edges)
         if found is not None:
             return found
@@ -161,8 +161,8 @@ def _with_mode(layer: Operation, kwargs: dict[str, Any]) -> tuple[dict[str, Any]
     """Return the arguments with ``training`` where the layer's ``call`` takes it, and whether this is training."""
     training = mode_of(layer, kwargs.get("training"))
     if training is not None:
-        layer.set_mode(training)
-    if training is not None and layer.call_takes("training"):
+        layer._set_mode_(training)
+    if training is not None and layer._call_takes_("training"):
         kwargs = {**kwargs, "training": training}
     elif "training" in kwargs:
         kwargs = {key: value for key, value in kwargs.items() if key != "training"}
@@ -171,13 +171,13 @@ def _with_mode(layer: Operation, kwargs: dict[str, Any]) -> tuple[dict[str, Any]
 
 def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_tree.Nest, Masks]:
     training, previous = _state.training, None
-    if not layer.is_function:  # whose ``training`` is its own
+    if not layer._is_function_:  # whose ``training`` is its own
         kwargs, training = _with_mode(layer, kwargs)
         kwargs, previous = inject_masks(layer, args, kwargs)
     if _state.depth == 0 and _state.losses:
         forget_losses(layer)
     _state.depth += 1
-    before, _state.precision = _state.precision, layer.low_precision
+    before, _state.precision = _state.precision, layer._low_precision_
     try:
         if training is None or training == _state.training:
             result = layer.call(*args, **kwargs)
@@ -205,14 +205,14 @@ def is_running() -> bool:
 
 def hold_loss(layer: Reporting, loss: torch.Tensor) -> None:
     """Store a loss with the layer that added it, until the next outermost call."""
-    layer.held_losses = (*layer.held_losses, loss)
+    layer._held_losses_ = (*layer._held_losses_, loss)
     _state.losses = True
 
 
 def forget_losses(layer: Reporting) -> None:
     """Forget the losses that a layer and those inside it hold."""
-    for inner in layer.inner_layers():
-        inner.held_losses = ()
+    for inner in layer._inner_layers_():
+        inner._held_losses_ = ()
 
 
 @contextlib.contextmanager
@@ -228,7 +228,7 @@ def gathering() -> Iterator[list[torch.Tensor]]:
 def give_losses(layer: Reporting) -> None:
     """Hand the losses of a layer that has just run, and of those inside it, to who gathers them."""
     if _state.gathered is not None and _state.losses:
-        _state.gathered += [loss for inner in layer.inner_layers() for loss in inner.held_losses]
+        _state.gathered += [loss for inner in layer._inner_layers_() for loss in inner._held_losses_]
         forget_losses(layer)
 
 
@@ -248,8 +248,8 @@ def stored(operations: Iterable[Operation]) -> Iterator[None]:
     """Give layers back what their attributes held before the block, where these hold traced values or fake ones after it."""
     before = [
         (vars(layer), vars(layer).copy())
-        for operation in operations if not operation.is_function
-        for layer in operation.inner_layers() if not is_from(type(layer), "anabranch")
+        for operation in operations if not operation._is_function_
+        for layer in operation._inner_layers_() if not is_from(type(layer), "anabranch")
     ]  # fmt: skip
     try:
         yield

@@ -51,7 +51,7 @@ def save_model(
         >>> saving.load_model("m.keras").output_shape
         (None, 2)
     """
-    if not (isinstance(model, Operation) and model.has_layers):
+    if not (isinstance(model, Operation) and model._has_layers_):
         raise ArgumentTypeError("model of save_model must be a model.", got=shown(model))
     path = _named(filepath)
     if zipped is False:

@@ -46,7 +46,7 @@ def owned(model: Operation) -> Iterator[Owned]:
         if layer in layers:
             continue
         layers.add(layer)
-        yield Owned(f"{path}vars", layer, in_file_order(layer.own_weights()))
+        yield Owned(f"{path}vars", layer, in_file_order(layer._own_weights_()))
         stack += reversed([(f"{path}{name}/", child) for name, child in _children(layer)])
 
 
@@ -54,14 +54,14 @@ def _children(layer: Operation) -> Iterator[tuple[str, Operation]]:
     """Yield the layers that one holds, under their names in its group."""
     members: list[tuple[str, object]] = [
         (key.removeprefix(":"), value)  # by which settings are stored
-        for key, value in layer.held_attributes() if key not in _OF_EVERY_LAYER and not key.startswith("__")
+        for key, value in layer._held_attributes_() if key not in _OF_EVERY_LAYER and not key.startswith("__")
     ]  # fmt: skip
-    if layer.has_layers and layer.graph is None:
-        members.append(("layers", layer.sublayers()))
+    if layer._has_layers_ and layer._graph_ is None:
+        members.append(("layers", layer._sublayers_()))
     members.sort(key=lambda member: "~" + member[0] if member[0].startswith("_") else member[0])
-    if layer.graph is not None:
-        members.insert(0, ("layers", layer.sublayers()))
-    members.append(("~", layer.sublayers()))  # those that no attribute leads to
+    if layer._graph_ is not None:
+        members.insert(0, ("layers", layer._sublayers_()))
+    members.append(("~", layer._sublayers_()))  # those that no attribute leads to
     for key, value in members:
         if isinstance(value, Operation):
             yield key, value
@@ -98,7 +98,7 @@ def keras_name(layer: Operation) -> str:
     >>> keras_name(layers.Conv2D(8, 3, name="first"))
     'conv2d'
     """
-    return layer.base_name
+    return layer._base_name_
 
 
 def _numbered(name: str, counts: dict[str, int]) -> str:

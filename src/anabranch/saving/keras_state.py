@@ -52,7 +52,7 @@ class Compiled(AnyModel, Protocol):
 def groups(model: Compiled, *, optimizer: bool = True) -> Iterator[Group]:
     """Yield what a file holds of each layer, and of the optimizer."""
     for path, layer, weights in keras_paths.owned(cast("Operation", model)):
-        if layer.writes_variables:
+        if layer._writes_variables_:
             store: dict[str, Any] = {}
             cast("OwnVariables", layer).save_own_variables(store)
             yield Group(path, layer.name, {name: _of_value(value) for name, value in store.items()})
@@ -83,9 +83,9 @@ def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mis
         f"{path}/{index}": Wanted(weight, weight.path, path)
         for path, layer, weights in owned
         for index, weight in enumerate(weights)
-        if not layer.writes_variables
+        if not layer._writes_variables_
     }
-    own = {path: cast("OwnVariables", layer) for path, layer, _ in owned if layer.writes_variables}
+    own = {path: cast("OwnVariables", layer) for path, layer, _ in owned if layer._writes_variables_}
     state = {path: each for path, each in stored.items() if path.startswith(OPTIMIZER)}
     arrays = {path: each for path, each in stored.items() if path not in state and not path.startswith(_METRICS)}
     stores: dict[str, dict[str, Stored]] = {path: {} for path in own}

@@ -89,7 +89,7 @@ def load_weights(model: AnyModel, legacy: Legacy, *, source: str, by_name: bool 
         FileFormatError: layers or arrays are missing, left over, or of another shape; all of them are listed.
     """
     owner = cast("Operation", model)
-    layers = [layer for layer in cast("list[HasWeights]", owner.sublayers()) if layer.weights]
+    layers = [layer for layer in cast("list[HasWeights]", owner._sublayers_()) if layer.weights]
     names = {name: paths for name, paths in legacy.layers.items() if paths}
     wanted: dict[str, Wanted] = {}
     used: list[str] = []
@@ -106,7 +106,7 @@ def load_weights(model: AnyModel, legacy: Legacy, *, source: str, by_name: bool 
     for layer, paths in pairs:
         used += paths
         wanted.update(_wanted(layer.trainable_weights + layer.non_trainable_weights, paths, layer.name))
-    own = owner.own_weights()
+    own = owner._own_weights_()
     if own and legacy.top:
         used += legacy.top
         wanted.update(_wanted(own, legacy.top, model.name))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def _graphs(model: AnyModel) -> Iterator[tuple[str, Graph]]:
     """Return a model's graph and those of the models in it, by path."""
-    return ((prefix, owner.graph) for prefix, owner in owners(model) if owner.graph is not None)
+    return ((prefix, owner._graph_) for prefix, owner in owners(model) if owner._graph_ is not None)
 
 
 def lines(model: AnyModel) -> dict[str, Json]:
@@ -35,7 +35,7 @@ def lines(model: AnyModel) -> dict[str, Json]:
         return [files.setdefault(os.path.basename(site.file), len(files)), site.line]
 
     found = {
-        f"{prefix}{name}": [pair(operation.made_at), *(pair(node.site) for node in graph.calls_of(operation))]
+        f"{prefix}{name}": [pair(operation._made_at_), *(pair(node.site) for node in graph.calls_of(operation))]
         for prefix, graph in _graphs(model)
         for operation, name in graph.names.items()
     }
@@ -52,7 +52,7 @@ def restore(model: AnyModel, saved: Json) -> None:
         for operation, name in graph.names.items():
             sites = [_site(pair, names) for pair in _listed(saved["lines"].get(f"{prefix}{name}"))]
             if sites and sites[0] is not None:
-                operation.made_at = sites[0]
+                operation._made_at_ = sites[0]
             calls: list[Node] = graph.calls_of(operation)
             for node, site in zip(calls, sites[1:], strict=False):
                 node.site = site or node.site
@@ -74,7 +74,7 @@ def _site(pair: Json, names: Sequence[str]) -> CallSite | None:
 
 def definitions(model: AnyModel, config: Json) -> dict[str, str]:
     """Return where each class or function that is not ours was defined, such as ``gates.py:12``, by its name in the config."""
-    kinds = {type(layer).__name__: type(layer) for layer in cast("Operation", model).inner_layers()}
+    kinds = {type(layer).__name__: type(layer) for layer in cast("Operation", model)._inner_layers_()}
     found: dict[str, str] = {}
     stack = [config]
     while stack:

@@ -79,7 +79,7 @@ def _built(config: Json, build: Json) -> SavedModel:
         model = registry.deserialize(legacy_config.modernized(config))
     finally:
         settings.set_strict_merges(strict)
-    if not (isinstance(model, Operation) and model.has_layers):
+    if not (isinstance(model, Operation) and model._has_layers_):
         raise FileFormatError("The file describes no model.", got=f"a {type(model).__name__}")
     found = cast("SavedModel", model)
     if build and not found.built:

@@ -27,7 +27,7 @@ def weight_paths(model: AnyModel) -> dict[str, Weight]:
     found: dict[str, Weight] = {}
     seen: set[Weight] = set()
     for prefix, owner in owners(model):
-        for weight in owner.weights if owner.graph is None else ():
+        for weight in owner.weights if owner._graph_ is None else ():
             if weight not in seen:
                 seen.add(weight)
                 path = prefix + weight.path.removeprefix(owner.path + "/")

@@ -24,8 +24,8 @@ class LossFacts(NamedTuple):
 
 def known_losses(model: Trainable) -> Sequence[LossFacts | None] | None:
     """Return the loss of each output; None before ``compile``, and where a user's own step decides what is minimized."""
-    compiled = model._compiled
-    if compiled is None or model.graph is None or has_custom_step(model):
+    compiled = model._compiled_
+    if compiled is None or model._graph_ is None or has_custom_step(model):
         return None
     return [None if loss is None else _facts_of(loss) for loss in compiled.bind(model).losses]
 
@@ -38,7 +38,7 @@ def _facts_of(loss: Loss) -> LossFacts:
 def refusals(model: Trainable, x: object, y: object) -> list[AnabranchError]:
     """Return the errors with which ``fit`` would refuse data."""
     compiled = need_compiled(model, "lint of targets")
-    binder = ModelBinder(model, compiled.bind(model).targets, model.training_strategy)
+    binder = ModelBinder(model, compiled.bind(model).targets, model._training_strategy_)
     try:
         if x is not None:
             binder.bind(x, y, None)

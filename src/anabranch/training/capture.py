@@ -26,10 +26,10 @@ Forward = Callable[[Sequence[torch.Tensor | None]], tuple[Tensors, Tensors]]
 
 def with_replay(model: Trainable, execution: engine.Execution, training: bool) -> engine.Execution:
     """Return the account of how a model runs, with whether its training steps, or its predictions, are captured."""
-    program, strategy = engine.program(model, training), model.training_strategy
+    program, strategy = engine.program(model, training), model._training_strategy_
     if not training:
         return dataclasses.replace(execution, replay=str(decide(model_facts(model, program, strategy.device))))
-    compiled = model._compiled
+    compiled = model._compiled_
     if compiled is None:
         return execution
     compiled.optimizer.follow(model.trainable_weights)
@@ -139,7 +139,7 @@ class _CapturedSteps:
     def __init__(
         self, model: Trainable, compiled: Compiled, compute: Compute, program: Callable[[], Any], report: Callable[[str], None]
     ) -> None:
-        self._compiled, self._compute, self._program, self._report = compiled, compute, program, report
+        self._compiled, self._compute_, self._program, self._report = compiled, compute, program, report
         self._optimizer = compiled.optimizer
         self._weights = [runtime.realize(weight) for weight in model.weights]
         parts = (part.record for part in compiled.loss_parts if part is not None)
@@ -173,7 +173,7 @@ class _CapturedSteps:
         torch.autograd.graph.increment_version(self._weights)
 
     def _plain(self, batch: Batch) -> None:
-        outputs = self._compute(batch, self._optimizer.step)
+        outputs = self._compute_(batch, self._optimizer.step)
         if self._has_metrics:
             self._compiled.update(outputs, batch.y, batch.weights)
 
@@ -186,7 +186,7 @@ class _CapturedSteps:
         batch = batch._replace(x=[*inputs[: ends[0]]], y=[*inputs[ends[0] : ends[1]]], weights=[*inputs[ends[1] :]])
         with contextlib.ExitStack() as stack:
             recorded = [stack.enter_context(record.set_aside()) for record in self._records]
-            outputs = self._compute(batch, self._optimizer.update)
+            outputs = self._compute_(batch, self._optimizer.update)
             if self._has_metrics and self._captures_metrics:
                 self._compiled.update(outputs, batch.y, batch.weights)
             return [*(values[-1] for values in recorded), *outputs]

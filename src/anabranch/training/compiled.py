@@ -69,7 +69,7 @@ class Compiled:
         self._shapes: list[Shape] = []
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
-        if model.running_graph is not None:
+        if model._running_graph_ is not None:
             self.bind(model)
 
     @property
@@ -80,15 +80,15 @@ class Compiled:
 
     def bind(self, model: WithGraph) -> Compiled:
         """Resolve losses and metrics for the model's outputs; done again only where its graph has changed."""
-        if self._bound_to is None or self._bound_to is not model.running_graph:
+        if self._bound_to is None or self._bound_to is not model._running_graph_:
             slots = Slots.outputs(model)
-            self._bind(slots, [tuple(tensor.shape) for tensor in slots.tensors], named=model.graph is not None)
-            self._bound_to = model.running_graph
+            self._bind(slots, [tuple(tensor.shape) for tensor in slots.tensors], named=model._graph_ is not None)
+            self._bound_to = model._running_graph_
         return self
 
     def outputs_of(self, model: WithGraph, y_pred: object) -> Tensors:
         """Return the outputs of a custom step, flat, and bind to them where no graph says what the outputs are."""
-        if model.graph is not None:
+        if model._graph_ is not None:
             return bind(y_pred, self.bound_slots(model), Rule("y_pred", lambda value: isinstance(value, torch.Tensor)))
         found = [leaf for leaf in _tree.leaves(y_pred) if isinstance(leaf, torch.Tensor)]
         shapes: list[Shape] = [(None, *leaf.shape[1:]) for leaf in found]

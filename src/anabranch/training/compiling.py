@@ -29,7 +29,7 @@ def compile(
     remat: object,
 ) -> Compiled:
     """Return optimizer, losses and metrics of a model, bound to its outputs; arguments as for ``Model.compile``."""
-    options = checked_options(model.graph, run_eagerly, steps_per_execution, jit_compile, auto_scale_loss, remat)
+    options = checked_options(model._graph_, run_eagerly, steps_per_execution, jit_compile, auto_scale_loss, remat)
     chosen = optimizers.get(optimizer)
     if options.auto_scale_loss and _computes_in_float16(model) and not _scales_loss(chosen):
         chosen = optimizers.LossScaleOptimizer(chosen)
@@ -56,7 +56,7 @@ def compile_arguments(config: dict[str, registry.Json]) -> dict[str, Any]:
 
 def _computes_in_float16(model: Trainable) -> bool:
     """Return whether gradients pass through float16 on the way to weights of more bits."""
-    return any(layer.low_precision == "float16" for layer in model.inner_layers())
+    return any(layer._low_precision_ == "float16" for layer in model._inner_layers_())
 
 
 def _scales_loss(optimizer: optimizers.Optimizer) -> bool:

@@ -127,16 +127,16 @@ def default_step(model: Trainable, data: object, *, training: bool) -> Logs:
             raise no_gradient()
         else:
             compiled.optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-            model.training_strategy.reduce_gradients()
+            model._training_strategy_.reduce_gradients()
             compiled.optimizer.apply([weight.value.grad for weight in trained], trained)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
 def forward(model: Trainable, x: object, training: bool) -> _tree.Nest:
     """Return the outputs for ``x``; a model with a ``call`` of its own runs as one program, not layer by layer."""
-    if model.graph is not None or not model.has_call:
+    if model._graph_ is not None or not model._has_call_:
         return model(x, training=training)
-    model.follow(tensors_in(x, "x"))
+    model._follow_(tensors_in(x, "x"))
     program = engine.program(model, training)
     given = bind(x, Slots.inputs(model), Rule("x", lambda value: isinstance(value, torch.Tensor)))
     dtypes = [runtime.dtype_of(tensor.dtype) for tensor in program.graph.inputs]

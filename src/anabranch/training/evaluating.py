@@ -37,7 +37,7 @@ def evaluate(
     reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))
     as_dict = boolean(return_dict, "return_dict")
     epochs = Epochs(source_for(objective.binder(), x, y, sample_weight, reading), reading.steps)
-    shown = callbacks_for(callbacks, model, model.training_strategy, epochs=1, steps=epochs.steps, verbose=verbose)
+    shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=1, steps=epochs.steps, verbose=verbose)
     try:
         with engine.keeping_memory():
             logs = evaluation_pass(model, objective, epochs, shown, 0, what="x")

@@ -49,7 +49,7 @@ class Executor:
         """
         if self._watched:
             engine.note_changes(self._watched)
-        if self._changes == _process.changes() and self.program.graph is self._model.running_graph:
+        if self._changes == _process.changes() and self.program.graph is self._model._running_graph_:
             return False
         self._prepare()
         return True
@@ -67,7 +67,7 @@ class Executor:
             self.program = self._forward = engine.Eager(model, self._training)
             return
         report = self._report if model.jit_compile is True else None
-        program = engine.program(model, self._training, report, model.remat if self._training else ())
+        program = engine.program(model, self._training, report, model._remat_ if self._training else ())
         self.program = self._forward = program
         self._watched = engine.watched_layers(model)
         if not self._training and self._strategy.device.type == "cuda":

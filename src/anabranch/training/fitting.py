@@ -47,7 +47,7 @@ def fit(
     validation_freq: object,
 ) -> History:
     """Train a model and return the history of its epochs, as ``Model.fit`` does."""
-    model.training_strategy.check()
+    model._training_strategy_.check()
     objective, x = objective_for(model, x, "fit")
     first, last = integer(initial_epoch, "initial_epoch", 0), _last_epoch(integer(epochs, "epochs", 0))
     due = ValidationEpochs(validation_freq)
@@ -70,7 +70,7 @@ def fit(
         if validation_data is not None:
             held = source_for(objective.binder(), *unpack(validation_data), held_reading)
     batches = Epochs(train, reading.steps)
-    shown = callbacks_for(callbacks, model, model.training_strategy, epochs=last, steps=batches.steps, verbose=verbose)
+    shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=last, steps=batches.steps, verbose=verbose)
     validation = None if held is None else Epochs(held, held_reading.steps)
     return Fit(model, objective, batches, validation, due, shown).run(first, last)
 

@@ -20,8 +20,8 @@ def model_identity(model: Trainable) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for path, weight in weight_paths(model).items():
         found[f"weight {path}"] = f"{weight.dtype} {tuple(weight.shape)}"
-    for index, layer in enumerate(model.inner_layers()):
-        if layer.graph is None:
+    for index, layer in enumerate(model._inner_layers_()):
+        if layer._graph_ is None:
             found[f"layer {index}"] = f"{type(layer).__name__} {layer.name!r}, settings {_digest(layer)}"
     found["graph"] = _digest(model)
     return found

@@ -108,7 +108,7 @@ def _is_tensor(value: object) -> bool:
 
 def metrics_of(model: Trainable) -> list[Metric]:
     """Return the metrics in use, in Keras's order: loss, those of ``compile``, losses of outputs, the model's, its layers'."""
-    compiled = model._compiled
+    compiled = model._compiled_
     if compiled is None:
         return own_metrics(model)
     found = compiled.trackers
@@ -140,13 +140,13 @@ def loss_tracker(compiled: Compiled) -> LossTracker:
 
 def own_metrics(model: Trainable) -> list[Metric]:
     """Return the metrics that a model and its layers hold; as in Keras, not those of models inside it."""
-    return metrics_in(model.inner_layers(), model)
+    return metrics_in(model._inner_layers_(), model)
 
 
 def metrics_in(layers: Iterable[Any], model: Trainable) -> list[Metric]:
     """Return the metrics that ``layers``, those of a model, hold; without those of other models."""
     inside = (layer for layer in layers if layer is model or method(layer, "train_step") is None)
-    return list({id(metric): metric for layer in inside for metric in layer.held_metrics()}.values())
+    return list({id(metric): metric for layer in inside for metric in layer._held_metrics_()}.values())
 
 
 def results_of(metrics: Sequence[Metric]) -> Logs:
@@ -161,8 +161,8 @@ def results_of(metrics: Sequence[Metric]) -> Logs:
 
 def metrics_names(model: Trainable) -> list[str]:
     """Return the names of what ``evaluate`` returns, as far as they are known."""
-    compiled = model._compiled
-    if compiled is None or model.overrides:
+    compiled = model._compiled_
+    if compiled is None or model._overrides_:
         by_name = list(compiled.metrics_by_name) if compiled is not None else []
         early, late = ([], sorted(by_name)) if compiled is not None and compiled.prefixed else (by_name, [])
         names = [early if isinstance(metric, CompileMetrics) else [metric.name] for metric in model.metrics]

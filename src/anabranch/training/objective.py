@@ -115,7 +115,7 @@ class CompiledObjective(Objective):
 
 def need_compiled(model: Trainable, use: str) -> Compiled:
     """Return what ``compile`` made; NotReadyError where it was not called."""
-    compiled = model._compiled
+    compiled = model._compiled_
     if compiled is None:
         raise NotReadyError(f"{use} needs a compiled model.", repair="model.compile(optimizer='adam', loss='…') first")
     return compiled

@@ -31,7 +31,7 @@ def predict(
     if source.steps == 1 and steps is None and isinstance(source, Arrays) and callbacks is None and silent:
         return _tree.map_leaves(owned, step(next(source.batches(0))))
     epochs = Epochs(source, reading.steps)
-    shown = callbacks_for(callbacks, model, model.training_strategy, epochs=1, steps=epochs.steps, verbose=verbose)
+    shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=1, steps=epochs.steps, verbose=verbose)
     collector = Collector(source.samples if epochs.limit is None else None)
     try:
         with engine.keeping_memory():

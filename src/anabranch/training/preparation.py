@@ -44,7 +44,7 @@ def located(function: Callable[Concatenate[Trainable, P], R]) -> Callable[Concat
 
 def objective_for(model: Trainable, x: object, use: str) -> tuple[Objective, Any]:
     """Return the objective of a run, bound to the model's outputs, and ``x``; NotReadyError where compile was not called."""
-    compiled, strategy = need_compiled(model, use), model.training_strategy
+    compiled, strategy = need_compiled(model, use), model._training_strategy_
     engine.synchronise_seed()
     if has_custom_step(model):
         return CustomStep(model, compiled, strategy), x
@@ -54,9 +54,9 @@ def objective_for(model: Trainable, x: object, use: str) -> tuple[Objective, Any
 
 def prediction_for(model: Trainable, x: object) -> tuple[Binder, Callable[[Batch], Any], Any]:
     """Return what binds data for predictions, what predicts a batch, and ``x``."""
-    strategy = model.training_strategy
+    strategy = model._training_strategy_
     engine.synchronise_seed()
-    if "predict_step" in model.overrides:
+    if "predict_step" in model._overrides_:
         return NestBinder(strategy), CustomPredictStep(model), x
     x = with_graph(model, x)
     return ModelBinder(model, None, strategy), PredictStep(model, strategy), x
@@ -64,20 +64,20 @@ def prediction_for(model: Trainable, x: object) -> tuple[Binder, Callable[[Batch
 
 def with_graph(model: Trainable, x: _tree.Nest) -> _tree.Nest:
     """Build the graph of a model that waits for its data; return ``x``, with what was read of it put back."""
-    if model.running_graph is not None or x is None:
+    if model._running_graph_ is not None or x is None:
         return x
     if is_in_memory(x):
-        model.follow(tensors_in(x, "x"))
+        model._follow_(tensors_in(x, "x"))
         return x
     if isinstance(x, Dataset):
         first, _, _ = unpack(next(iter(x)) if isinstance(x, IterableDataset) else x[0])
-        model.follow(_tree.map_leaves(lambda tensor: tensor[None], tensors_in(first, "x")))
+        model._follow_(_tree.map_leaves(lambda tensor: tensor[None], tensors_in(first, "x")))
         return x
     item = next(batches := iter(x), None)
     if item is None:
         return x
     first, _, _ = unpack(item)
-    model.follow(tensors_in(first, "x"))
+    model._follow_(tensors_in(first, "x"))
     return itertools.chain([item], batches) if isinstance(x, Iterator) else x
 
 

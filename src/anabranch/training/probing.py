@@ -30,13 +30,13 @@ from anabranch.training.watching import Watching, norms
 def probe(model: Trainable, x: object, y: object, sample_weight: object, training: bool | None) -> Probe:
     """Run one batch and return the numbers of it, as ``Model.probe`` does."""
     of_source = x is not None and not is_in_memory(x)
-    learns = y is not None or (of_source and model._compiled is not None)
+    learns = y is not None or (of_source and model._compiled_ is not None)
     engine.synchronise_seed()
     batch = _batch(model, with_graph(model, x), y, sample_weight, learns)
     learns = learns and any(target is not None for target in batch.y)
     engine.place_weights(model)
     mode = learns if training is None else boolean(training, "training")
-    graph = model.need_running_graph()
+    graph = model._need_running_graph_()
     watching = Watching(graph)
     with _unchanged(model), explaining(model, batch):
         with torch.set_grad_enabled(learns):
@@ -52,7 +52,7 @@ def probe(model: Trainable, x: object, y: object, sample_weight: object, trainin
 def _batch(model: Trainable, x: object, y: object, sample_weight: object, learns: bool) -> Batch:
     """Return the batch: all of the arrays, or the first batch of a source."""
     targets = need_compiled(model, "probe with y").bind(model).targets if learns else None
-    binder: Binder = ModelBinder(model, targets, model.training_strategy)
+    binder: Binder = ModelBinder(model, targets, model._training_strategy_)
     if x is None or is_in_memory(x):
         return binder.batch((x, y, sample_weight))
     first = next(iter(source_for(binder, x, y, sample_weight, Reading()).batches(0)), None)
@@ -67,11 +67,11 @@ def _run(model: Trainable, graph: Graph, batch: Batch, training: bool, watching:
     inputs = [_reached(value) if learns else value for value in batch.x]
     with runtime.gathering() as gathered, runtime.training_scope(training):
         outputs, masks = engine.interpret(graph, inputs, observer=watching)
-    compiled = model._compiled
+    compiled = model._compiled_
     if not learns or compiled is None:
         return None
     outputs = [runtime.with_mask(output, mask) for output, mask in zip(outputs, masks, strict=True)]
-    if "compute_loss" in model.overrides:
+    if "compute_loss" in model._overrides_:
         x, y, y_pred, weights = (
             _tree.fill(structure, values)
             for structure, values in (
@@ -93,13 +93,13 @@ def _reached(value: torch.Tensor | None) -> torch.Tensor | None:
 @contextlib.contextmanager
 def _unchanged(model: Trainable) -> Iterator[None]:
     """Give the model back what it had before the block: weights, records, what its layers hold, random generators."""
-    layers: list[Any] = list(model.inner_layers())
+    layers: list[Any] = list(model._inner_layers_())
     tensors = [runtime.realize(weight) for weight in model.weights]
     values = [(tensor, tensor._version, tensor.detach().clone()) for tensor in tensors]
-    held = [vars(part) for layer in layers for part in (layer, *layer.watched.values())]
+    held = [vars(part) for layer in layers for part in (layer, *layer._watched_.values())]
     attributes = [(now, dict(now)) for now in held]
     metrics = [(metric, copy.deepcopy(metric.saved_state())) for metric in metrics_with_state(model)]
-    records = [] if model._compiled is None else [(record, record.state()) for record in model._compiled.loss_records]
+    records = [] if model._compiled_ is None else [(record, record.state()) for record in model._compiled_.loss_records]
     drawing = [(made, made.get_state()) for _, made in generators(model)]
     states = runtime.random_states()
     try:

@@ -58,7 +58,7 @@ class Resumption:
 
     def __init__(self, fit: Running) -> None:
         self._fit = fit
-        self._backups = fit.callbacks.backups if fit.model.training_strategy.writes else []
+        self._backups = fit.callbacks.backups if fit.model._training_strategy_.writes else []
         self._logs: dict[str, Any] = {}
         self._left: Mapping[str, Any] | None = None  # what an earlier run left
         fit.batches.watch()
@@ -215,7 +215,7 @@ def _follow_seed(state: Mapping[str, Any]) -> None:
 
 def _settings(optimizer: Optimizer) -> dict[str, Any]:
     """Return the plain settings of an optimizer, which callbacks may change while it trains."""
-    found = {name: getattr(optimizer, name) for name, each in optimizer.fields.items() if not each.fixed}
+    found = {name: getattr(optimizer, name) for name, each in optimizer._fields_.items() if not each.fixed}
     return {name: value for name, value in found.items() if type(value) in _PLAIN}
 
 
@@ -226,7 +226,7 @@ def metrics_with_state(model: Trainable) -> list[Metric]:
 
 def generators(model: Trainable) -> Iterator[tuple[str, torch.Generator]]:
     """Yield the generators that layers draw from."""
-    for index, layer in enumerate(model.inner_layers()):
+    for index, layer in enumerate(model._inner_layers_()):
         if isinstance(layer, Drawing):
             drawn = layer.generator()  # made now, so that it can be set before the first step
             if drawn is not None:

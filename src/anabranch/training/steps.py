@@ -41,8 +41,8 @@ class TrainStep:
         model, compiled = self._model, self._compiled
         self._trained = model.trainable_weights
         trained = set(self._trained)
-        layers: list[Any] = list(model.inner_layers())  # one walk for all that is asked of them
-        runtime.refuse_unfrozen(weight for layer in layers for weight in layer.own_weights() if weight not in trained)
+        layers: list[Any] = list(model._inner_layers_())  # one walk for all that is asked of them
+        runtime.refuse_unfrozen(weight for layer in layers for weight in layer._own_weights_() if weight not in trained)
         if self._trained:
             compiled.optimizer.follow(self._trained)
         else:
@@ -185,7 +185,7 @@ def _culprit(error: Exception, model: Trainable, batch: Batch) -> AnabranchError
     converted = runtime.converted(model.weights, error)
     if converted is not None:
         return converted
-    if (graph := model.running_graph) is None or isinstance(error, torch.OutOfMemoryError) or engine.refusal(error):
+    if (graph := model._running_graph_) is None or isinstance(error, torch.OutOfMemoryError) or engine.refusal(error):
         return None
     with torch.no_grad():  # as in inference, so that no statistics move
         return engine.culprit(error, graph, batch.x, False)

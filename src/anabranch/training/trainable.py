@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 class Trainable(AnyModel, Protocol):
     """A model, as training sees it."""
 
-    _compiled: Compiled | None
+    _compiled_: Compiled | None
     """What ``compile`` made."""
     stop_training: bool
     stop_evaluating: bool
     stop_predicting: bool
     history: History | None
-    held_losses: Sequence[Any]
+    _held_losses_: Sequence[Any]
 
     @property
-    def overrides(self) -> frozenset[str]:
+    def _overrides_(self) -> frozenset[str]:
         """Which methods of a step are a user's."""
 
     @property
-    def training_strategy(self) -> Strategy:
+    def _training_strategy_(self) -> Strategy:
         """Where the model trains."""
 
     def get_build_config(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Trainable(AnyModel, Protocol):
         """Make the weights."""
 
     @property
-    def has_call(self) -> bool:
+    def _has_call_(self) -> bool:
         """Whether the model has a ``call`` of its own."""
 
     @property
@@ -59,7 +59,7 @@ class Trainable(AnyModel, Protocol):
         """How many steps there are between two calls of callbacks."""
 
     @property
-    def remat(self) -> Remat:
+    def _remat_(self) -> Remat:
         """Which layers are recomputed in the backward pass, or how many bytes may be saved for it."""
 
     @property
@@ -102,4 +102,4 @@ class Trainable(AnyModel, Protocol):
 
 def has_custom_step(model: Trainable) -> bool:
     """Return whether training or testing goes through a method that a user wrote."""
-    return bool(model.overrides - {"predict_step"})
+    return bool(model._overrides_ - {"predict_step"})

@@ -113,7 +113,7 @@ class Watching:
         given = [value for value in values if isinstance(value, torch.Tensor)]  # a user's call may give something else
         shapes = tuple(tuple(value.shape) for value in given)
         noted = given if torch.is_grad_enabled() else []
-        self._calls.append(_Call(id, operation.summary_kind(), shapes, _numbers(given), noted))
+        self._calls.append(_Call(id, operation._summary_kind_(), shapes, _numbers(given), noted))
 
 
 def norms(values: Sequence[torch.Tensor]) -> list[float]:

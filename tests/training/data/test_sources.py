@@ -63,7 +63,7 @@ class Anew:
 @pytest.fixture
 def binder(classifier):
     model = classifier()
-    return ModelBinder(model, model._compiled.targets, CPU)
+    return ModelBinder(model, model._compiled_.targets, CPU)
 
 
 def passed(source, epoch=0):
@@ -151,7 +151,7 @@ def test_a_last_axis_of_one_is_added_or_dropped_as_in_keras():
 def test_weights_may_differ_for_each_output(forked):
     model = forked()
     model.compile("sgd", "mse")
-    binder = ModelBinder(model, model._compiled.targets, CPU)
+    binder = ModelBinder(model, model._compiled_.targets, CPU)
     x, y = [np.zeros((4, 2)), np.zeros((4, 3))], [np.zeros((4, 3)), np.zeros((4, 1))]
     ones, twos = np.ones(4), np.full(4, 2)
     assert [w.tolist() for w in binder.bind(x, y, ones).weights] == [[1] * 4] * 2
@@ -182,7 +182,7 @@ def test_class_weights_are_sample_weights(classifier, y):
 
 def test_the_split_holds_out_the_last_samples_and_class_weights_stay_with_training(classifier):
     model = classifier()
-    binder = ModelBinder(model, model._compiled.targets, CPU, {0: 3.0})
+    binder = ModelBinder(model, model._compiled_.targets, CPU, {0: 3.0})
     train, held = split(binder, X, Y, None, 0.25, Reading(4, shuffle=True), Reading(4))
     assert (train.samples, held.samples) == (7, 3)
     np.testing.assert_array_equal(passed(held)[0], X[7:])

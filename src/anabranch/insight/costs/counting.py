@@ -73,7 +73,7 @@ def cost(
 def _slots(model: AnyModel, optimizer: Any) -> int:
     """Return how many values an optimizer has for each trainable one."""
     if optimizer is None:
-        optimizer = model.optimizer if model.has_layers else None  # type: ignore[attr-defined]
+        optimizer = model.optimizer if model._has_layers_ else None  # type: ignore[attr-defined]
     if optimizer is None:
         return 0
     if isinstance(optimizer, str):
@@ -174,11 +174,11 @@ class _Counter:
 
     def _input_row(self, number: int) -> CostRow:
         tensor, spec = self._steps.inputs[number]
-        name = self._model.graph.names.get(tensor.node.operation, tensor.name)  # type: ignore[union-attr]
+        name = self._model._graph_.names.get(tensor.node.operation, tensor.name)  # type: ignore[union-attr]
         operation = tensor.node.operation
-        field = spans.spatial(self._fields[number], operation.axis_layout())
+        field = spans.spatial(self._fields[number], operation._axis_layout_())
         return CostRow(
-            self._free(name), name, name, operation.summary_kind(), (), (spec.shape,), spec.dtype,
+            self._free(name), name, name, operation._summary_kind_(), (), (spec.shape,), spec.dtype,
             0, 0, False, 0, 0, 0, 0, 0, 0, nbytes(spec),
             0.0, *_of_spans(field), True, str(tensor.node.site),
         )  # fmt: skip
@@ -198,12 +198,12 @@ class _Counter:
         total = 2 * macs + flops
         return CostRow(
             self._free(step.call + "/cast" * isinstance(operation, Cast)), step.path,
-            step.path.rpartition("/")[2], operation.summary_kind(), tuple(s.shape for s in call.inputs),
+            step.path.rpartition("/")[2], operation._summary_kind_(), tuple(s.shape for s in call.inputs),
             tuple(s.shape for s in call.outputs), call.outputs[0].dtype if call.outputs else "",
             sum(w.size for w in new), sum(w.size for w in learned), bool(weights) and not new,
             macs, total, backward_macs, 2 * backward_macs + backward_flops, sum(map(self._bytes, new)),
             sum(map(self._bytes, learned)) * self._slots, call.size, total / moved if moved else 0.0,
-            *_of_spans(spans.spatial(field, operation.axis_layout())), counted.known, str(each.node.site),
+            *_of_spans(spans.spatial(field, operation._axis_layout_())), counted.known, str(each.node.site),
         )  # fmt: skip
 
     def _backward(self, each: Sized, counted: _Counted) -> tuple[int, int]:

@@ -17,16 +17,16 @@ def found_rule(operation: Operation) -> Rule | None:
         return copied
     if isinstance(operation, layers.TorchModule):
         return rule_of(type(operation.module)) or rule_of(type(operation))
-    if not operation.is_function:
+    if not operation._is_function_:
         return rule_of(type(operation))
     function: object = operation.function  # type: ignore[attr-defined]  # as every operation that is a function has
-    mask = operation.facts.mask
+    mask = operation._facts_.mask
     return RULES.get(function) or rule_of_function(function, mask) or _of_torch(operation, function)
 
 
 def _of_torch(operation: Operation, function: object) -> Rule | None:
     """Return the rule of a function of torch's, which states nothing itself."""
-    if isinstance(operation, NamedFunction) and operation.judgements is None:
+    if isinstance(operation, NamedFunction) and operation._judgements_ is None:
         return None
     from anabranch.insight.costs.torch_rules import rule_of_torch  # for graphs that have loaded torch
 

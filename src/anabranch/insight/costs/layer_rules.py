@@ -73,7 +73,7 @@ def padded(call: Call) -> list[Stage]:
 
 def spatial_sizes(layer: Any, shape: Sequence[int | None]) -> list[int]:
     """Return the lengths of the axes that a window slides along."""
-    spatial = shape[2:] if layer.axis_layout() == "channels_first" else shape[1:-1]
+    spatial = shape[2:] if layer._axis_layout_() == "channels_first" else shape[1:-1]
     return [size or 0 for size in spatial]
 
 

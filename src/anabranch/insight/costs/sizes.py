@@ -37,12 +37,12 @@ class Steps(NamedTuple):
 
 def graph_of(model: object) -> Graph:
     """Return the graph of a model, or raise where there is none."""
-    if not isinstance(model, Operation) or not model.has_layers:
+    if not isinstance(model, Operation) or not model._has_layers_:
         raise ArgumentTypeError("cost takes a model.", got=shown(model), repair="Model(inputs, outputs)")
-    graph: Graph | None = model.graph
+    graph: Graph | None = model._graph_
     if graph is None:
         raise NoGraphError(
-            f"What {model.name!r} costs is not known: it has no graph yet.", got=model.error_label(),
+            f"What {model.name!r} costs is not known: it has no graph yet.", got=model._error_label_(),
             repair="begin with an Input, call build((None, …)), or build it as Model(inputs, outputs)",
         )  # fmt: skip
     return graph
@@ -85,7 +85,7 @@ def _asked(step: Step, tensors: list[Tensor]) -> tuple[object, tuple[object, ...
         try:
             specs = node.operation.compute_output_spec(*args, **kwargs)
         except AnabranchError as error:
-            raise error.at(f"{node.operation.error_label()}, called at {node.site}") from error.__cause__
+            raise error.at(f"{node.operation._error_label_()}, called at {node.site}") from error.__cause__
     if any(None in spec.shape for spec in spec_leaves(specs)):
         batch = tensors[0].shape[0] if tensors and tensors[0].shape else None
         specs = map_specs(lambda spec: _with_batch(spec, batch, step), specs)
@@ -97,7 +97,7 @@ def _with_batch(spec: Spec, batch: int | None, step: Step) -> Spec:
     shape = (batch, *spec.shape[1:]) if spec.shape and spec.shape[0] is None else spec.shape
     if None in shape:
         raise ArgumentError(
-            f"How much {step.node.operation.error_label()} gives follows from the values that it is given.",
+            f"How much {step.node.operation._error_label_()} gives follows from the values that it is given.",
             got=f"shape {spec.shape}", where=f"called at {step.node.site}",
         )  # fmt: skip
     return Spec(shape, spec.dtype)
@@ -112,7 +112,7 @@ def _shapes(graph: Graph, batch: int | None, input_shape: InputShape) -> list[Sh
     for tensor, shape in zip(graph.inputs, shapes, strict=True):
         if None in shape:
             raise ArgumentError(
-                f"What the model costs follows from the sizes that {tensor.node.operation.error_label()} leaves open.",
+                f"What the model costs follows from the sizes that {tensor.node.operation._error_label_()} leaves open.",
                 expected="a size for each None", got=str(tensor.shape),
                 repair=f"cost(input_shape={tuple(size or 64 for size in tensor.shape[1:])}), with your sizes",
             )  # fmt: skip

@@ -73,7 +73,7 @@ def _slid(span: Span | None, reach: int, stride: float, pad: float) -> Span | No
 def _spatial(call: Call) -> range:
     """Return the axes, without the batch, that a window slides along."""
     rank = len(call.inputs[0].shape)
-    return range(1, rank - 1) if call.operation.axis_layout() == "channels_first" else range(rank - 2)
+    return range(1, rank - 1) if call.operation._axis_layout_() == "channels_first" else range(rank - 2)
 
 
 def _windows(call: Call, field: Field, window: Sequence[int], dilation: Sequence[int], channels: bool) -> Field:
@@ -156,7 +156,7 @@ def after(call: Call, fields: Sequence[Field]) -> Field:
         if kind in _RULES:
             return _RULES[kind](call, fields[0])
     if isinstance(operation, merging.Joining) or (
-        isinstance(operation, NamedFunction) and operation.facts.mask is facts.pointwise
+        isinstance(operation, NamedFunction) and operation._facts_.mask is facts.pointwise
     ):
         return merged(fields)
     return (None,) * max(0, len(call.outputs[0].shape) - 1)

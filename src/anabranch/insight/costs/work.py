@@ -53,7 +53,7 @@ class Call(NamedTuple):
         kwargs: those by name.
 
     Example:
-        >>> from anabranch.graph import Spec
+        >>> from anabranch._graph_ import Spec
         >>> Call(None, [Spec((8, 4), "float32")], [Spec((8, 2), "float32")]).size
         64
     """
@@ -146,7 +146,7 @@ def stages_of(found: Rule | None, call: Call) -> tuple[Stage, ...] | None:
     if isinstance(said, (list, tuple)) and all(isinstance(stage, Stage) for stage in said):
         return tuple(said)
     raise ArgumentError(
-        f"The rule of {call.operation.error_label()} returned no cost.", got=shown(said),
+        f"The rule of {call.operation._error_label_()} returned no cost.", got=shown(said),
         expected="multiply-accumulates as an integer, a list of Stage, or None where it does not know",
     )  # fmt: skip
 

@@ -267,7 +267,7 @@ def draw(
         >>> insight.draw(Model(x, layers.Add()([x, y]), name="block")).svg[:5]
         '<svg '
     """
-    if not isinstance(model, Operation) or not model.has_layers:
+    if not isinstance(model, Operation) or not model._has_layers_:
         raise ArgumentTypeError("model of draw must be a model.", got=shown_value(model))
     picture = Picture.of(model, expand_nested)
     if repeats:

@@ -93,8 +93,8 @@ class Picture(NamedTuple):
             model: the model; its graph, or else its layers.
             expand_nested: whether nested models are groups of their boxes; else each is one box.
         """
-        kind = model.summary_kind() if isinstance(model, Operation) else type(model).__name__
-        graph = model.graph
+        kind = model._summary_kind_() if isinstance(model, Operation) else type(model).__name__
+        graph = model._graph_
         if graph is None:
             return _of_layers(model, kind)
         walk = _Walk(graph, expand_nested)
@@ -243,26 +243,26 @@ def _box(operation: Operation, name: str, path: str, specs: Sequence[Spec]) -> B
     """Return what is known of an operation without its calls."""
     weights = operation.weights
     role = _role(operation)
-    kind = SIGNS.get(operation.base_name, "") if role == "function" else operation.kind_name() if role != "model" else ""
+    kind = SIGNS.get(operation._base_name_, "") if role == "function" else operation._kind_name_() if role != "model" else ""
     return Box(
-        path, "", path, name, kind or operation.summary_kind(), role, (), tuple(spec.shape for spec in specs),
+        path, "", path, name, kind or operation._summary_kind_(), role, (), tuple(spec.shape for spec in specs),
         tuple(spec.dtype for spec in specs), sum(weight.size for weight in weights) if operation.built else None,
         operation.trainable if weights else None, _activation(operation),
-        operation.written_code(named=False, whole=True) if role == "layer" else "", str(operation.made_at or ""),
+        operation._written_code_(named=False, whole=True) if role == "layer" else "", str(operation._made_at_ or ""),
     )  # fmt: skip
 
 
 def _role(operation: Operation) -> str:
-    if operation.is_source:
+    if operation._is_source_:
         return "input"
-    return "function" if operation.is_function else "model" if operation.has_layers else "layer"
+    return "function" if operation._is_function_ else "model" if operation._has_layers_ else "layer"
 
 
 def _activation(operation: Operation) -> str:
     """Return the name of the activation that an operation applies, "" where it has none or passes on what comes."""
-    if operation.has_layers or operation.is_function:
+    if operation._has_layers_ or operation._is_function_:
         return ""
-    found = operation.settings_by_name().get("activation")
+    found = operation._settings_by_name_().get("activation")
     if found is None or isinstance(found, str):
         return "" if found in (None, "linear") else str(found)
     name = found.name if isinstance(found, Operation) else name_of(found, type(found).__name__)
@@ -278,7 +278,7 @@ def _output_names(graph: Graph) -> list[str]:
 
 def _of_layers(model: AnyModel, kind: str) -> Picture:
     """Return the layers of a model without a graph: in a row where they follow each other, else without edges."""
-    row = isinstance(model, Operation) and model.in_a_row
+    row = isinstance(model, Operation) and model._in_a_row_
     boxes = [_box(layer, name, name, ()) for layer, name in name_operations(model.layers).items()]
     edges = [Edge(a.id, b.id) for a, b in itertools.pairwise(boxes)] if row else []
     outputs = [Output(boxes[-1].name, boxes[-1].id)] if row and boxes else []

@@ -32,7 +32,7 @@ class _Untrained(NamedTuple):
 def stops_gradients(step: Step) -> bool:
     """Return whether no gradient passes a call: its result is of integers or booleans, or changes in steps."""
     operation = step.node.operation
-    if operation.is_function and operation.name in _STEPWISE:
+    if operation._is_function_ and operation.name in _STEPWISE:
         return True
     dtypes = [spec.dtype for spec in spec_leaves(step.node.output_specs)]
     floats = any("float" in dtype or "complex" in dtype for dtype in dtypes)
@@ -50,7 +50,7 @@ def untrained(program: Program) -> _Untrained:
     for position in range(len(program.steps) - 1, -1, -1):
         step = program.steps[position]
         operation = step.node.operation
-        adds = operation.captures or operation.activity_regularizer is not None
+        adds = operation._captures_ or operation.activity_regularizer is not None
         if adds or not reached.isdisjoint(step.outputs):
             trained.add(operation)
             if adds or not stops_gradients(step):

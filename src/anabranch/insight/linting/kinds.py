@@ -76,7 +76,7 @@ def _kind_of_class(kind: type) -> Kind:
 
 def activation_of(operation: Operation) -> str:
     """Return the name of the activation that an operation ends in: "" where it ends in none, ``"?"`` for one not known here."""
-    if operation.is_function:
+    if operation._is_function_:
         return operation.name if operation.name in KNOWN else ""
     kind = type(operation)
     known = kind_of(operation)
@@ -94,7 +94,7 @@ def _rectifier(layer: activation.ReLU) -> str:
 
 def is_activation(operation: Operation) -> bool:
     """Return whether an operation applies an activation and does nothing else."""
-    if operation.is_function:
+    if operation._is_function_:
         return operation.name in KNOWN
     kind = type(operation)
     return kind_of(operation).applies or kind is activation.ReLU or kind in _BY_TYPE
@@ -107,7 +107,7 @@ def is_linear(operation: Operation) -> bool:
 
 def moves(operation: Operation) -> bool:
     """Return whether an operation gives the values that it takes, in another place, shape or dtype."""
-    if operation.is_function:
+    if operation._is_function_:
         return operation.name in _MOVING
     known = kind_of(operation)
     return known.moves or (known.applies and not activation_of(operation))
@@ -115,7 +115,7 @@ def moves(operation: Operation) -> bool:
 
 def merge_of(operation: Operation) -> str:
     """Return the name of the function by which an operation merges tensors: ``"add"`` for Add, ``a + b`` and ``ops.add``."""
-    return operation.name if operation.is_function else kind_of(operation).merge
+    return operation.name if operation._is_function_ else kind_of(operation).merge
 
 
 def drops(operation: Operation) -> float:
@@ -160,6 +160,6 @@ def softmax_axis(node: Node) -> int | None:
     """Return the axis of a call that ends in softmax; None where it is not one integer."""
     operation = node.operation
     axis: object = operation.axis if type(operation) is activation.Softmax else -1
-    if operation.is_function:
+    if operation._is_function_:
         axis = node.kwargs.get("axis", node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else -1))
     return axis if isinstance(axis, int) else None

@@ -41,7 +41,7 @@ def findings_of(
     refusals: Sequence[AnabranchError] = (),
 ) -> Findings:
     """Return what lint finds, with the losses of the outputs as far as they are known, and with what is wrong with data."""
-    if not isinstance(model, Operation) or model.graph is None:
+    if not isinstance(model, Operation) or model._graph_ is None:
         raise ArgumentTypeError("lint takes a model with a graph.", got=shown(model))
     chosen, left_out = _codes(select, "select"), (*_codes(ignore, "ignore"), *config.ignored_findings())
     asked = [
@@ -52,7 +52,7 @@ def findings_of(
 
 def warn_of_findings(model: AnyModel, losses: Sequence[LossFacts | None] | None) -> None:
     """Warn once, at the user's line, of errors and warnings that lint finds."""
-    graph = model.graph
+    graph = model._graph_
     if graph is None:
         return
     left_out = config.ignored_findings()
@@ -71,7 +71,7 @@ def _sentence(name: str, found: Findings) -> str:
 
 
 def _program(model: AnyModel, losses: Sequence[LossFacts | None] | None, refusals: Sequence[AnabranchError] = ()) -> Program:
-    graph = model.graph
+    graph = model._graph_
     if graph is None:
         raise ArgumentTypeError("lint takes a model with a graph.", got=shown(model))
     return Program(graph, losses, refusals)

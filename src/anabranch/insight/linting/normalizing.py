@@ -34,7 +34,7 @@ def _normalizes(taker: Step, step: Step, program: Program) -> bool:
     if axis is None:
         return False
     rank = len(program.specs[step.outputs[0]].shape)
-    channels = 1 if step.node.operation.axis_layout() == "channels_first" else rank - 1
+    channels = 1 if step.node.operation._axis_layout_() == "channels_first" else rank - 1
     return axis % rank == channels
 
 

@@ -118,7 +118,7 @@ class Program:
 def described(step: Step) -> str:
     """Return a step as sentences name it: ``Conv2D 'stem/conv'``, ``relu(…)``, ``the operator +``."""
     operation: Operation = step.node.operation
-    return operation.error_label() if operation.is_function else f"{operation.kind_name()} {step.path!r}"
+    return operation._error_label_() if operation._is_function_ else f"{operation._kind_name_()} {step.path!r}"
 
 
 def site_of(step: Step) -> CallSite:

@@ -35,7 +35,7 @@ def _seen(program: Program) -> _Seen | None:
         inputs, outputs = ([program.specs[value] for value in values] for values in (step.inputs, step.outputs))
         call = Call(node.operation, inputs, outputs, node.args, node.kwargs)
         if kinds.kind_of(node.operation).affine and len(tensor.shape) == len(inputs[0].shape):
-            layout = layout or node.operation.axis_layout()
+            layout = layout or node.operation._axis_layout_()
         try:
             field = spans.after(call, [fields[value] for value in step.inputs])
         except (TypeError, ValueError):  # sizes that are not known
@@ -50,7 +50,7 @@ def _seen(program: Program) -> _Seen | None:
 
 def _sizes(field: spans.Field, step: Step) -> tuple[int | None, ...]:
     """Return what a position sees along each spatial axis; None is all."""
-    return tuple(None if span is None else span.size for span in spans.spatial(field, step.node.operation.axis_layout()))
+    return tuple(None if span is None else span.size for span in spans.spatial(field, step.node.operation._axis_layout_()))
 
 
 @rule(

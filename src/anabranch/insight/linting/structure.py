@@ -64,7 +64,7 @@ def duplicate_subgraph(program: Program) -> Iterator[Found]:
     twins: dict[int, int] = {}  # the position of a step -> that of the step it repeats
     for position, step in enumerate(program.steps):
         taken = tuple(same.get(value, value) for value in step.inputs)
-        alike = known.setdefault((step.node.operation.base_name, taken), [])
+        alike = known.setdefault((step.node.operation._base_name_, taken), [])
         if alike and (key := _key(step)) is not None:
             first = next((each for each in alike if _key(program.steps[each]) == key), None)
             if first is not None:
@@ -99,19 +99,19 @@ def _chain(program: Program, twins: dict[int, int], position: int) -> int:
 def _key(step: Step) -> object:
     """Return what two calls of the same values with equal results have in common; None where these may differ each time."""
     node, operation = step.node, step.node.operation
-    if operation.captures or operation.watched or kinds.kind_of(operation).random:
+    if operation._captures_ or operation._watched_ or kinds.kind_of(operation).random:
         return None
-    if operation.is_function and operation.facts.mask is None:
+    if operation._is_function_ and operation._facts_.mask is None:
         return None  # of others it is not known whether they draw random numbers
     constants = [leaf for leaf in _tree.leaves((node.args, list(node.kwargs.values()))) if not isinstance(leaf, Tensor)]
     if not all(leaf is None or isinstance(leaf, (int, float, str, slice)) or leaf is Ellipsis for leaf in constants):
         return None
     called = (repr(constants), tuple(node.kwargs))
-    if operation.is_function:
+    if operation._is_function_:
         return operation.name, called
-    if operation.weights or operation.sublayers():
+    if operation.weights or operation._sublayers_():
         return operation, called
-    settings = {name: value for name, value in operation.settings_by_name().items() if name != "name"}
+    settings = {name: value for name, value in operation._settings_by_name_().items() if name != "name"}
     return type(operation), repr(settings), called
 
 
@@ -124,7 +124,7 @@ def accidental_broadcast(program: Program) -> Iterator[Found]:
     """Find functions element by element of tensors whose batches are not aligned."""
     for step in program.needed_steps:
         operation = step.node.operation
-        if len(step.inputs) < 2 or not operation.is_function or operation.facts.mask is not pointwise:
+        if len(step.inputs) < 2 or not operation._is_function_ or operation._facts_.mask is not pointwise:
             continue
         shapes = [program.specs[value].shape for value in step.inputs]
         rank = max(map(len, shapes))

@@ -88,7 +88,7 @@ def _after(step: Step, given: Sequence[Range]) -> Range:
     function = _FUNCTIONS.get(merge)
     if function is None:
         return ANY
-    operands = _operands(step, given) if operation.is_function else given
+    operands = _operands(step, given) if operation._is_function_ else given
     try:
         result = operands[0]
         if len(operands) == 1:
@@ -135,7 +135,7 @@ def dead_branch(program: Program) -> Iterator[Found]:
             by_zeros = [value for value in step.inputs if _are_zeros(program, value)]
             if not by_zeros or len(by_zeros) == len(step.inputs):
                 continue  # an earlier step is reported
-        if step.node.operation.is_function and step.node.operation.name in _MAKE_ZEROS:
+        if step.node.operation._is_function_ and step.node.operation.name in _MAKE_ZEROS:
             continue
         low, high = ranges[step.inputs[0]]
         reason = f" of values from {low:g} to {high:g}" if kinds.activation_of(step.node.operation) and high <= 0 else ""
@@ -146,7 +146,7 @@ def dead_branch(program: Program) -> Iterator[Found]:
 
 def _are_zeros(program: Program, value: int) -> bool:
     maker = program.maker(value)
-    return maker is not None and maker.node.operation.is_function and maker.node.operation.name in _MAKE_ZEROS
+    return maker is not None and maker.node.operation._is_function_ and maker.node.operation.name in _MAKE_ZEROS
 
 
 @rule(

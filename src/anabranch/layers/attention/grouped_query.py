@@ -21,7 +21,7 @@ class GroupQueryAttention(Attending):
         (None, 10, 16)
     """
 
-    field_order = (
+    _field_order_ = (
         "head_dim", "num_query_heads", "num_key_value_heads", "dropout", "use_bias", "sliding_window", "flash_attention",
         "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer",
         "kernel_constraint", "bias_constraint", "use_gate", "seed",
@@ -34,15 +34,15 @@ class GroupQueryAttention(Attending):
     )
 
     @classmethod
-    def _base_name(cls) -> str:
-        return "grouped_query_attention" if cls is GroupQueryAttention else super()._base_name()
+    def _class_base_name_(cls) -> str:
+        return "grouped_query_attention" if cls is GroupQueryAttention else super()._class_base_name_()
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         if self.num_query_heads % self.num_key_value_heads:
             raise ArgumentError(
                 "num_key_value_heads must divide num_query_heads.",
-                got=f"{self.num_key_value_heads} and {self.num_query_heads}", where=self._place(),
+                got=f"{self.num_key_value_heads} and {self.num_query_heads}", where=self._place_(),
             )  # fmt: skip
 
     def heads(self) -> tuple[int, int, int, int]:

@@ -28,7 +28,7 @@ _OF_PROJECTIONS = ("kernel_regularizer", "bias_regularizer", "activity_regulariz
 class Attending(Drawing):
     """Attention with heads: projections of queries, keys and values, means of values, and a projection of these. Abstract."""
 
-    takes_integers = False
+    _takes_integers_ = False
     supports_masking = True
 
     dropout: fields.NumberField = fields.number(
@@ -67,22 +67,22 @@ class Attending(Drawing):
     placing: Placing = fields.state(init=False)
     _pair_rank: int | None = fields.state(init=False)  # of masks of pairs so far; 0 where they had several
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.dropout and self._is_flash():
-            raise ArgumentError("Flash attention has no dropout.", got=f"dropout={self.dropout}", where=self._place())
+            raise ArgumentError("Flash attention has no dropout.", got=f"dropout={self.dropout}", where=self._place_())
 
     def _is_flash(self) -> bool:
         return config.is_flash_attention_enabled() if self.flash_attention is None else self.flash_attention
 
-    def _take_policy(self, policy: DTypePolicy) -> None:
-        super()._take_policy(policy)
-        for layer in self.sublayers():
+    def _take_policy_(self, policy: DTypePolicy) -> None:
+        super()._take_policy_(policy)
+        for layer in self._sublayers_():
             layer.dtype_policy = policy
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
-        super()._changing(changed, value)
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
+        super()._changing_(changed, value)
         if changed.name in _OF_PROJECTIONS:
-            for layer in self.sublayers():
+            for layer in self._sublayers_():
                 if layer is not self._output_dense or changed.name != "activity_regularizer":
                     setattr(layer, changed.name, value)
 

@@ -33,7 +33,7 @@ class MultiHeadAttention(Attending):
         (None, 10, 16)
     """
 
-    field_order = (
+    _field_order_ = (
         "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "output_shape", "attention_axes", "sliding_window",
         "flash_attention",
     )  # fmt: skip
@@ -52,8 +52,8 @@ class MultiHeadAttention(Attending):
         doc="the axes whose positions attend to each other; None: all but the batch and the channels.",
     )  # fmt: skip
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         if self.value_dim is None:
             self.__dict__[":value_dim"] = self.key_dim
 
@@ -84,10 +84,10 @@ class MultiHeadAttention(Attending):
         """The projection of what the heads give."""
         return self._output_dense
 
-    def held_attributes(self) -> list[tuple[str, Any]]:
+    def _held_attributes_(self) -> list[tuple[str, Any]]:
         """Return the attributes that hold layers: the projections under the public names, as in Keras's files."""
         public = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
-        return [(name.removeprefix("_") if name in public else name, value) for name, value in super().held_attributes()]
+        return [(name.removeprefix("_") if name in public else name, value) for name, value in super()._held_attributes_()]
 
     def heads(self) -> tuple[int, int, int, int]:
         """Return how many heads queries and keys have, and the sizes of a key and of a value."""

@@ -24,7 +24,7 @@ Masks: TypeAlias = "Sequence[Tensor | None]"
 class Weighing(Drawing):
     """Means of values by a softmax over their keys, for each query. Abstract."""
 
-    takes_integers = False
+    _takes_integers_ = False
     supports_masking = True
 
     dropout: fields.NumberField = fields.number(
@@ -98,7 +98,7 @@ class Weighing(Drawing):
         """Return the mask of the queries."""
         return mask[0] if mask else None
 
-    def makes_mask(self) -> bool:
+    def _makes_mask_(self) -> bool:
         """Return False: there is no mask where no input has one."""
         return False
 
@@ -115,7 +115,7 @@ class Attention(Weighing):
         (None, 4, 8)
     """
 
-    field_order = ("use_scale", "score_mode", "dropout", "seed")
+    _field_order_ = ("use_scale", "score_mode", "dropout", "seed")
 
     use_scale: fields.BooleanField = fields.boolean(
         default=False, doc='whether a trained factor scales the scores, or with "concat" what goes into tanh.', fixed=True
@@ -157,7 +157,7 @@ class AdditiveAttention(Weighing):
         (None, 4, 8)
     """
 
-    field_order = ("use_scale", "dropout", "seed")
+    _field_order_ = ("use_scale", "dropout", "seed")
 
     use_scale: fields.BooleanField = fields.boolean(
         default=True, doc="whether a trained factor for each channel scales the tanh.", fixed=True

@@ -39,17 +39,17 @@ class ImageLayer(fields.FieldLayer):
     """
 
     supports_masking = False
-    takes_one_tensor = True
+    _takes_one_tensor_ = True
     built = True  # there is nothing to make
     in_training_only: ClassVar[bool] = False  # whether images pass unchanged otherwise
 
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     bounding_box_format: str | None = fields.state(init=False)
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         """Take the format of bounding boxes, which Keras's layers have among their other arguments."""
         self.bounding_box_format = _format(others.pop("bounding_box_format", None), self)
-        super()._take_others(others)
+        super()._take_others_(others)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings; the format of boxes where there is one, as Keras's layers do.
@@ -69,7 +69,7 @@ class ImageLayer(fields.FieldLayer):
         check_images(input_shape)
         return input_shape
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return the dtype of images afterwards: floats."""
         return self.compute_dtype
 
@@ -81,7 +81,7 @@ class ImageLayer(fields.FieldLayer):
 
     def _spec_of(self, key: str, value: Any) -> _tree.Nest:
         if key == "images":
-            return Spec(self.compute_output_shape(tuple(value.shape)), self.output_dtype([value.dtype]))
+            return Spec(self.compute_output_shape(tuple(value.shape)), self._output_dtype_([value.dtype]))
         if key == "segmentation_masks":
             return Spec(self.compute_output_shape(tuple(value.shape)), value.dtype)
         if key == "bounding_boxes":

@@ -29,7 +29,7 @@ class MaxNumBoundingBoxes(ImageLayer):
     max_number: fields.Field[int, int] = fields.integer(doc="how many boxes each image has afterwards.")
     fill_value: fields.NumberField = fields.number(default=-1, doc="the coordinates, and the label, of boxes that are added.")
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return what the layer computes in for floats; integers stay."""
         return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 

@@ -47,7 +47,7 @@ class Resizing(Framed):
         (None, 24, 24, 3)
     """
 
-    field_order = ("height", "width")
+    _field_order_ = ("height", "width")
     interpolation: fields.Field[Literal["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"], str] = fields.choice(
         "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", default="bilinear",
         doc='"bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".',
@@ -62,14 +62,14 @@ class Resizing(Framed):
     fill_value: fields.NumberField = fields.number(default=0.0, doc="the value of padding.")
     antialias: fields.BooleanField = fields.boolean(default=False, doc="whether a pixel averages over all that it covers.")
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ArgumentError(
                 "Images are cropped or padded to the aspect ratio, not both.",
-                got="crop_to_aspect_ratio=True, pad_to_aspect_ratio=True", where=self._place() or None,
+                got="crop_to_aspect_ratio=True, pad_to_aspect_ratio=True", where=self._place_() or None,
             )  # fmt: skip
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return what the layer computes in for floats; integers stay."""
         return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 
@@ -119,7 +119,7 @@ class CenterCrop(Framed):
         (None, 24, 24, 3)
     """
 
-    field_order = ("height", "width", "data_format")
+    _field_order_ = ("height", "width", "data_format")
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return the shape before."""
@@ -158,8 +158,8 @@ class RandomCrop(Drawing, Framed):
         (None, 24, 24, 3)
     """
 
-    field_order = ("height", "width", "seed", "data_format")
-    others_by_position = {"name": fields.NAME_DOC}
+    _field_order_ = ("height", "width", "seed", "data_format")
+    _others_by_position_ = {"name": fields.NAME_DOC}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, C) -> (B, height, width, C)."""

@@ -88,7 +88,7 @@ class RandAugment(Policy):
         (None, 32, 32, 3)
     """
 
-    field_order = ("value_range", "num_ops", "factor", "interpolation", "seed", "data_format")
+    _field_order_ = ("value_range", "num_ops", "factor", "interpolation", "seed", "data_format")
 
     num_ops: fields.Field[int, int] = fields.integer(default=2, doc="how many changes each image gets.")
     factor: settings.RangeFactorField = fields.field(
@@ -152,7 +152,7 @@ class AugMix(Policy):
         (None, 32, 32, 3)
     """
 
-    field_order = (
+    _field_order_ = (
         "value_range", "num_chains", "chain_depth", "factor", "alpha", "all_ops", "interpolation", "seed", "data_format",
     )  # fmt: skip
 
@@ -241,12 +241,12 @@ class Pipeline(Layer):
         super().__init__(name=name, **kwargs)
         self.layers = list(layers)
         if not all(isinstance(layer, Layer) for layer in self.layers):
-            raise ArgumentTypeError("A Pipeline is made of layers.", got=repr(self.layers)[:120], where=str(self.made_at))
+            raise ArgumentTypeError("A Pipeline is made of layers.", got=repr(self.layers)[:120], where=str(self._made_at_))
 
     def call(self, inputs: Any, training: bool = True) -> Any:
         """Apply them."""
         for layer in self.layers:
-            inputs = layer(inputs, training=training) if layer.call_takes("training") else layer(inputs)
+            inputs = layer(inputs, training=training) if layer._call_takes_("training") else layer(inputs)
         return inputs
 
     def get_config(self) -> dict[str, Any]:

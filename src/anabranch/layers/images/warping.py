@@ -229,7 +229,7 @@ class RandomShear(Warp):
         (None, 32, 32, 3)
     """
 
-    field_order = ("x_factor", "y_factor", "interpolation", "fill_mode", "fill_value", "data_format", "seed")
+    _field_order_ = ("x_factor", "y_factor", "interpolation", "fill_mode", "fill_value", "data_format", "seed")
 
     x_factor: settings.RangeFactorField = fields.field(
         default=0.0, convert=_sheared, plain=settings.written, doc="pixels to the side for each row: (low, high), or ±factor."
@@ -261,7 +261,7 @@ class RandomPerspective(Projecting):
     """
 
     kind = "perspective"
-    field_order = ("factor", "scale", "interpolation", "fill_value", "seed", "data_format")
+    _field_order_ = ("factor", "scale", "interpolation", "fill_value", "seed", "data_format")
 
     factor: settings.RangeFactorField = fields.field(
         default=1.0, convert=settings.within(0, 1), plain=fields.listed,
@@ -304,7 +304,7 @@ class RandomElasticTransform(Reading):
         (None, 32, 32, 3)
     """
 
-    field_order = ("factor", "scale", "interpolation", "fill_mode", "fill_value", "value_range", "seed", "data_format")
+    _field_order_ = ("factor", "scale", "interpolation", "fill_mode", "fill_value", "value_range", "seed", "data_format")
 
     factor: settings.RangeFactorField = fields.field(
         default=1.0, convert=settings.within(0, 1), plain=fields.listed,

@@ -22,7 +22,7 @@ Merging: TypeAlias = Literal["concat", "sum", "mul", "ave"] | None
 def _recurrent(value: object, owner: object, name: str) -> RNN | None:
     found = None if value is None else to_layer(value, owner, name)
     if found is not None and not isinstance(found, RNN):
-        raise ArgumentTypeError(f"{name} of Bidirectional must be a recurrent layer.", got=found.written_code())
+        raise ArgumentTypeError(f"{name} of Bidirectional must be a recurrent layer.", got=found._written_code_())
     return found
 
 
@@ -39,7 +39,7 @@ class Bidirectional(fields.FieldLayer):
     """
 
     supports_masking = True
-    takes_one_tensor = True
+    _takes_one_tensor_ = True
 
     layer: fields.Field[Layer, RNN] = fields.field(convert=_recurrent, fixed=True, doc="the recurrent layer.")
     merge_mode: fields.Field[Merging, Merging] = fields.choice(
@@ -52,7 +52,7 @@ class Bidirectional(fields.FieldLayer):
 
     forward_layer: RNN = fields.state(init=False)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.forward_layer is None:
             given, own = self.layer, vars(self)
             if self.backward_layer is None:
@@ -62,11 +62,11 @@ class Bidirectional(fields.FieldLayer):
         if forward.go_backwards == backward.go_backwards:
             raise ArgumentError(
                 "One layer of Bidirectional runs forwards, the other backwards.",
-                got=f"go_backwards={forward.go_backwards} of both", where=self._place(),
+                got=f"go_backwards={forward.go_backwards} of both", where=self._place_(),
             )  # fmt: skip
         for name in ("stateful", "return_sequences", "return_state"):
             if getattr(forward, name) != getattr(backward, name):
-                raise ArgumentError(f"{name} of both layers of Bidirectional must be the same.", where=self._place())
+                raise ArgumentError(f"{name} of both layers of Bidirectional must be the same.", where=self._place_())
         for each in (forward, backward):
             vars(each)[":zero_output_for_mask"] = each.return_sequences  # at a masked step nothing is merged
 

@@ -38,7 +38,7 @@ class ConvLSTMCell(Cell, Gated, Sliding):
 
     gates = 4
     states = 2
-    field_order = (
+    _field_order_ = (
         "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "recurrent_activation",
         "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer",
         "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout",
@@ -63,7 +63,7 @@ class ConvLSTMCell(Cell, Gated, Sliding):
         """Return shape and dtype of each state."""
         if self.image is None:
             raise ShapeError(
-                f"{self._described()} does not know the sizes of its states before it is built.", repair="call the layer first"
+                f"{self._described_()} does not know the sizes of its states before it is built.", repair="call the layer first"
             )
         return [Spec(self.shape_after((batch, *self.image)), dtype)] * self.states
 
@@ -133,7 +133,7 @@ class ConvLSTM(Owning, Gated, Sliding):
     cell_class = ConvLSTMCell
     cell_name = "conv_lstm_cell"
     rank: ClassVar[int]
-    field_order = (
+    _field_order_ = (
         "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "recurrent_activation",
         "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer",
         "recurrent_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "recurrent_constraint",

@@ -29,7 +29,7 @@ class GRUCell(SizedCell, Gated):
     """
 
     gates = 3
-    field_order = (
+    _field_order_ = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint",
         "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout", "reset_after", "seed",
@@ -81,7 +81,7 @@ class GRU(Owning, Gated, Sized):
 
     cell_class = GRUCell
     cell_name = "gru_cell"
-    field_order = (
+    _field_order_ = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "activity_regularizer",
         "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout", "seed",
@@ -92,8 +92,8 @@ class GRU(Owning, Gated, Sized):
     reset_after: fields.BooleanField = fields.boolean(default=True, doc=RESET_DOC, fixed=True, kw_only=True)
     use_cudnn: CudnnField = cudnn()
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         check_cudnn(self, self.use_cudnn)
 
     def looped(self) -> bool:

@@ -64,7 +64,7 @@ class LSTMCell(SizedCell, Gated):
 
     gates = 4
     states = 2
-    field_order = (
+    _field_order_ = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
         "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout", "seed",
@@ -109,7 +109,7 @@ class LSTM(Owning, Gated, Sized):
 
     cell_class = LSTMCell
     cell_name = "lstm_cell"
-    field_order = (
+    _field_order_ = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
         "activity_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout",
@@ -120,8 +120,8 @@ class LSTM(Owning, Gated, Sized):
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)  # type: ignore[override]
     use_cudnn: CudnnField = cudnn()
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         check_cudnn(self, self.use_cudnn)
 
     def looped(self) -> bool:

@@ -32,7 +32,7 @@ def check_cudnn(layer: Owning, wanted: Cudnn) -> None:
         raise ArgumentError(
             f"use_cudnn=True of {type(layer).__name__} needs the arithmetic of cuDNN.",
             expected='activation="tanh", recurrent_activation="sigmoid", recurrent_dropout=0, unroll=False, reset_after=True',
-            got=layer.written_code(), where=str(layer.made_at), repair='use_cudnn="auto"',
+            got=layer._written_code_(), where=str(layer._made_at_), repair='use_cudnn="auto"',
         )  # fmt: skip
 
 
@@ -54,25 +54,25 @@ class Owning(RNN):
     cell_class: ClassVar[type[Cell]] = Cell
     cell_name: ClassVar[str] = ""
     axes: ClassVar[str] = "batch, steps, features"
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     cell: Any = None  # no setting
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         adds = any(isinstance(each, fields.Field) for each in cls.__dict__.values())
-        for name, each in cls.cell_class.fields.items():
+        for name, each in cls.cell_class._fields_.items():
             setattr(cls, name, OfCell.like(cls, each))
-        if not adds and "field_order" not in cls.__dict__:  # the cell's settings are no new ones: they stay where they were
-            cls.field_order = tuple(name for name in cls.field_order if isinstance(getattr(cls, name, None), fields.Field))
+        if not adds and "_field_order_" not in cls.__dict__:  # the cell's settings are no new ones: they stay where they were
+            cls._field_order_ = tuple(name for name in cls._field_order_ if isinstance(getattr(cls, name, None), fields.Field))
         super().__init_subclass__(**kwargs)
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_(self) -> None:
+        super()._check_()
         if self.cell is None:
             held = vars(self)
             given = {
-                each.name: held[each.key] for each in self.fields.values() if isinstance(each, OfCell) and each.key in held
+                each.name: held[each.key] for each in self._fields_.values() if isinstance(each, OfCell) and each.key in held
             }
             self.cell = self.cell_class(**given, name=self.cell_name, dtype=self.dtype_policy, trainable=self.trainable)
 
@@ -82,16 +82,16 @@ class Owning(RNN):
         vars(twin).update(self.__getstate__(), cell=copy.copy(self.cell))
         return twin
 
-    def _changing(self, changed: fields.Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: fields.Field[Any, Any], value: object) -> None:
         if not isinstance(changed, OfCell):
-            super()._changing(changed, value)
+            super()._changing_(changed, value)
             return
         setattr(self.cell, changed.name, value)
-        self._check()
-        self.note_change()
+        self._check_()
+        self._note_change_()
 
-    def _take_policy(self, policy: DTypePolicy) -> None:
-        super()._take_policy(policy)
+    def _take_policy_(self, policy: DTypePolicy) -> None:
+        super()._take_policy_(policy)
         if self.cell is not None:
             self.cell.dtype_policy = policy
 

@@ -88,18 +88,18 @@ class RNN(fields.FieldLayer):
             options = WeightOptions(initializers.Zeros(), trainable=False)
             specs = spec_leaves(self.runner.state_specs(first[0], self.dtype))
             self.states = [
-                Weight(f"rnn_state_{number}", _known(spec.shape), spec.dtype, options, self._home, runtime)
+                Weight(f"rnn_state_{number}", _known(spec.shape), spec.dtype, options, self._home_, runtime)
                 for number, spec in enumerate(specs)
             ]
 
-    def _changing(self, changed: fields.Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: fields.Field[Any, Any], value: object) -> None:
         if changed.name in ("stateful", "cell") and self.built:
             raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot change: it is built.",
+                f"{changed.name} of {self._described_()} cannot change: it is built.",
                 got=shown(value),
                 repair="make a new layer",
             )
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
 
     def compute_output_spec(
         self, sequences: _tree.Nest, initial_state: _tree.Nest = None, mask: object = None, training: bool | None = None

@@ -38,7 +38,7 @@ class Run(NamedTuple):
 class Running(fields.FieldLayer):
     """What a recurrent layer asks of the cells of this library. Abstract."""
 
-    takes_integers = False
+    _takes_integers_ = False
 
     def state_specs(self, batch: int | None, dtype: str) -> _tree.Nest:
         """Return shape and dtype of each state."""

@@ -26,7 +26,7 @@ class SimpleRNNCell(SizedCell):
         (None, 8)
     """
 
-    field_order = (
+    _field_order_ = (
         "units", "activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer",
         "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint",
         "bias_constraint", "dropout", "recurrent_dropout", "seed",
@@ -58,7 +58,7 @@ class SimpleRNN(Owning, Settings, Sized):
 
     cell_class = SimpleRNNCell
     cell_name = "simple_rnn_cell"
-    field_order = (
+    _field_order_ = (
         "units", "activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer",
         "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
         "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout", "return_sequences", "return_state",

@@ -33,7 +33,7 @@ class StackedRNNCells(Running):
         (None, 3)
     """
 
-    makes_weights = True
+    _makes_weights_ = True
 
     cells: fields.Field[Sequence[Any], list[Any]] = fields.field(
         convert=_cells, plain=lambda cells: [registry.serialize(cell) for cell in cells], doc="the cells, the lowest first."
@@ -66,12 +66,12 @@ class StackedRNNCells(Running):
                 cell.build(input_shape)
             input_shape = runner_of(cell).output_spec(input_shape[0], "").shape
 
-    def _changing(self, changed: fields.Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: fields.Field[Any, Any], value: object) -> None:
         if changed.name == "cells" and self.built:
             raise ArgumentError(
-                f"cells of {self._described()} cannot change: they are built.", got=shown(value), repair="make a new layer"
+                f"cells of {self._described_()} cannot change: they are built.", got=shown(value), repair="make a new layer"
             )
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
 
     def compute_output_spec(self, inputs: Tensor, states: _tree.Nest, training: bool | None = None) -> _tree.Nest:
         """Return the specs of the output and of the states."""

@@ -29,7 +29,7 @@ class TimeDistributed(Wrapper):
     """
 
     supports_masking = True
-    takes_one_tensor = True
+    _takes_one_tensor_ = True
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Build the layer for one step."""
@@ -61,11 +61,11 @@ class TimeDistributed(Wrapper):
             runtime.shaped(folded, (None, *shape[2:]))
         inner = None if mask is None else runtime.shape_of(mask)
         masked = {"mask": mask.flatten(0, 1)} if mask is not None and inner is not None and len(inner) > 2 else {}
-        result = self.layer(folded, **(masked if self.layer.call_takes("mask") else {}))
+        result = self.layer(folded, **(masked if self.layer._call_takes_("mask") else {}))
         return _tree.map_leaves(lambda leaf: leaf.unflatten(0, (inputs.shape[0], inputs.shape[1])), result)
 
     def _counts_batches(self) -> bool:
-        return any(isinstance(layer, BatchNormalization) and layer.trainable for layer in self.layer.inner_layers())
+        return any(isinstance(layer, BatchNormalization) and layer.trainable for layer in self.layer._inner_layers_())
 
 
 def _of_a_step(shape: Shape) -> Shape:

@@ -39,11 +39,11 @@ class CategoryEncoding(FieldLayer):
     output_mode: Field[str, str] = output_mode("multi_hot", "one_hot", "count", default="multi_hot")
     sparse: Field[bool, bool] = dense(hidden=True)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.num_tokens is None:
             raise ArgumentError(
                 "CategoryEncoding needs num_tokens.", expected="how many categories there are", got="None",
-                where=str(self.made_at), repair="IntegerLookup, whose adapt learns them",
+                where=str(self._made_at_), repair="IntegerLookup, whose adapt learns them",
             )  # fmt: skip
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -54,7 +54,7 @@ class CategoryEncoding(FieldLayer):
         """Encode; ``count_weights`` says what each integer counts."""
         if count_weights is not None and self.output_mode != "count":
             raise ArgumentError(
-                f"count_weights is for output_mode='count'; {self._described()} has {self.output_mode!r}.",
+                f"count_weights is for output_mode='count'; {self._described_()} has {self.output_mode!r}.",
                 got=shown(count_weights),
             )  # fmt: skip
         return kernels.encode(inputs, self.output_mode, self.num_tokens, runtime.dtype_of(self.compute_dtype), count_weights)
@@ -83,8 +83,8 @@ class Discretization(FieldLayer):
         [[0, 2, 3, 1]]
     """
 
-    takes_integers = False
-    takes_one_tensor = True
+    _takes_integers_ = False
+    _takes_one_tensor_ = True
 
     bin_boundaries: Field[Sequence[float] | None, list[float] | None] = Field(
         None, _boundaries, doc="the boundaries in ascending order; n of them make n + 1 bins."
@@ -97,7 +97,7 @@ class Discretization(FieldLayer):
     )
     output_mode: Field[str, str] = output_mode("int", "one_hot", "multi_hot", "count")
     sparse: Field[bool, bool] = dense()
-    others_by_position = {"dtype": DTYPE_DOC, "name": NAME_DOC}
+    _others_by_position_ = {"dtype": DTYPE_DOC, "name": NAME_DOC}
 
     summary: Summary | None = state(init=False)  # values in ascending order (first row) and how many each counts for
     _learned: bool = state(init=False)
@@ -113,12 +113,12 @@ class Discretization(FieldLayer):
         del config["trainable"]
         return config
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         given = f"bin_boundaries={self.bin_boundaries!r}, num_bins={self.num_bins!r}"
         if (self.bin_boundaries is None) == (self.num_bins is None) and not self._learned:
             raise ArgumentError(
                 "Discretization takes boundaries, or a number of bins for adapt to make them.",
-                expected="bin_boundaries or num_bins, one of the two", got=given, where=str(self.made_at),
+                expected="bin_boundaries or num_bins, one of the two", got=given, where=str(self._made_at_),
             )  # fmt: skip
 
     @classmethod
@@ -142,7 +142,7 @@ class Discretization(FieldLayer):
     def _learn(self, boundaries: list[float] | None) -> None:
         self._learned = True
         vars(self)[":bin_boundaries"] = boundaries
-        self.note_change()
+        self._note_change_()
 
     def adapt(self, data: object, steps: int | None = None) -> None:
         """Compute the boundaries from data: quantiles, of a summary that stays small however much data there is.
@@ -178,7 +178,7 @@ class Discretization(FieldLayer):
         """
         if self.num_bins is None:
             raise ArgumentError(
-                f"{self._described()} was given its boundaries.", got=f"bin_boundaries={self.bin_boundaries!r}"[:120],
+                f"{self._described_()} was given its boundaries.", got=f"bin_boundaries={self.bin_boundaries!r}"[:120],
                 repair="Discretization(num_bins=…), whose boundaries adapt computes",
             )  # fmt: skip
         self.summary = None
@@ -201,10 +201,10 @@ class Discretization(FieldLayer):
         try:
             values = np.asarray(detach().cpu() if detach else data).astype("float32").ravel()
         except (TypeError, ValueError) as error:
-            raise DataError("adapt takes numbers.", got=shown(data), where=self._described()) from error
+            raise DataError("adapt takes numbers.", got=shown(data), where=self._described_()) from error
         if not np.isfinite(values).all():
             raise DataError(
-                "The data that adapt was given holds NaN or infinite values.", where=self._described(),
+                "The data that adapt was given holds NaN or infinite values.", where=self._described_(),
                 repair="look at ~np.isfinite(x)",
             )  # fmt: skip
         if values.size:
@@ -226,7 +226,7 @@ class Discretization(FieldLayer):
         if self.num_bins is None:
             return
         if self.summary is None:
-            raise DataError("adapt was given no data.", expected="numbers", where=self._described())
+            raise DataError("adapt was given no data.", expected="numbers", where=self._described_())
         self._learn(_compressed(self.summary, 1.0 / max(self.num_bins, 1))[0, :-1].tolist())
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -234,23 +234,19 @@ class Discretization(FieldLayer):
         count = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
         return encoded_spec(input_shape, self.output_mode, count, "").shape
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return int32 for integers of bins, else what the layer computes in.
 
         Args:
             input_dtypes: of the inputs.
-
-        Example:
-            >>> Discretization(num_bins=2).output_dtype(["float32"])
-            'int32'
         """
         return "int32" if self.output_mode == "int" else self.compute_dtype
 
     def call(self, inputs: Tensor) -> Tensor:
         """Find the bins."""
         if self.bin_boundaries is None:
-            raise NotReadyError(f"{self._described()} has no boundaries yet.", repair="layer.adapt(data), or bin_boundaries=")
-        dtype = runtime.dtype_of(self.output_dtype([]))
+            raise NotReadyError(f"{self._described_()} has no boundaries yet.", repair="layer.adapt(data), or bin_boundaries=")
+        dtype = runtime.dtype_of(self._output_dtype_([]))
         if not self.bin_boundaries:
             found = inputs.long() * 0
         else:

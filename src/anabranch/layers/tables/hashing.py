@@ -29,16 +29,16 @@ class _Bins(OnHost):
     num_bins: Field[int, int] = integer(doc="how many bins there are.")
     output_mode: Field[str, str] = output_mode("int", "one_hot")
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         if others.get("dtype") is None:
             others["dtype"] = "int64" if self.output_mode == "int" else config.floatx()
-        super()._take_others(others)
+        super()._take_others_(others)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.output_mode == "int" and self.dtype not in ("int32", "int64"):
             raise ArgumentError(
                 "The numbers of bins are integers.", expected="dtype='int32' or 'int64'", got=f"dtype={self.dtype!r}",
-                where=str(self.made_at),
+                where=str(self._made_at_),
             )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ class Hashing(_Bins):
     salt: Field[int | Sequence[int] | None, list[int] | None] = salt()
     output_mode: Field[str, str] = output_mode("int", "one_hot", "multi_hot", "count")
     sparse: Field[bool, bool] = dense()
-    field_order = ("num_bins", "mask_value", "salt", "output_mode", "sparse")
+    _field_order_ = ("num_bins", "mask_value", "salt", "output_mode", "sparse")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape, or that of vectors."""
@@ -90,7 +90,7 @@ class Hashing(_Bins):
         """Hash."""
         import numpy as np
 
-        values = _values(inputs, f"The input of {self._described()}")
+        values = _values(inputs, f"The input of {self._described_()}")
         masked = self.mask_value is not None and self.num_bins > 1
         flat = (values.astype("int64") if values.dtype.kind == "f" else values).ravel()
         known, at = _unique(flat)
@@ -123,11 +123,11 @@ class HashedCrossing(_Bins):
         [1, 4, 1, 1, 3]
     """
 
-    takes_one_tensor = False
+    _takes_one_tensor_ = False
 
     sparse: Field[bool, bool] = dense()
-    field_order = ("num_bins", "output_mode", "sparse")
-    others_by_position = {"name": NAME_DOC, "dtype": DTYPE_DOC}
+    _field_order_ = ("num_bins", "output_mode", "sparse")
+    _others_by_position_ = {"name": NAME_DOC, "dtype": DTYPE_DOC}
 
     def compute_output_spec(self, inputs: _tree.Nest) -> Spec:
         """Return the features' shape, or that of vectors."""
@@ -150,26 +150,26 @@ class HashedCrossing(_Bins):
         ):
             raise ArgumentTypeError(
                 "HashedCrossing takes a list of two features or more.", expected="layer([a, b])", got=shown(shapes),
-                where=self._described(),
+                where=self._described_(),
             )  # fmt: skip
         first = tuple(shapes[0])
         if len(first) > 2 or (len(first) == 2 and first[1] != 1) or any(tuple(each)[1:] != first[1:] for each in shapes):
             raise ShapeError(
                 "Features that are crossed have one value a sample, and equal shapes.", expected="(B,) or (B, 1) each",
-                got=", ".join(map(str, shapes)), where=self._described(),
+                got=", ".join(map(str, shapes)), where=self._described_(),
             )  # fmt: skip
 
     def call(self, inputs: _tree.Nest) -> Tensor:
         """Cross."""
         import numpy as np
 
-        where = f"The input of {self._described()}"
+        where = f"The input of {self._described_()}"
         features = [_values(each, where) for each in inputs] if isinstance(inputs, (list, tuple)) else inputs
         self._check_features([each.shape for each in features] if isinstance(features, list) else features)
         if any(each.shape != features[0].shape for each in features):
             raise ShapeError(
                 "Features that are crossed have equal shapes.", got=", ".join(str(each.shape) for each in features),
-                where=self._described(),
+                where=self._described_(),
             )  # fmt: skip
         columns = []
         for each in features:

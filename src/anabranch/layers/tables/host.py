@@ -76,16 +76,16 @@ class OnHost(FieldLayer):
     At the head of a model it runs before the batch goes to the device.
     """
 
-    on_host = True
+    _on_host_ = True
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         if runtime.is_tracing():
-            return super()._compute(args, kwargs)
+            return super()._compute_(args, kwargs)
         self.built = True
         try:
             return self.call(*args, **kwargs)
         except AnabranchError as error:
-            error.at(self._described(call_site()))
+            error.at(self._described_(call_site()))
             raise
 
 

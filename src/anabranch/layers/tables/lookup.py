@@ -47,11 +47,11 @@ class StringLookup(OnHost, IndexLookup):
         default="[UNK]", doc="what invert gives for a position of strings outside of the vocabulary."
     )
     encoding: Field[str, str] = field(default="utf-8", doc="the encoding of bytes.")
-    field_order = (
+    _field_order_ = (
         "max_tokens", "num_oov_indices", "mask_token", "oov_token", "vocabulary", "idf_weights", "invert", "output_mode",
         "pad_to_max_tokens", "sparse", "encoding", "salt",
     )  # fmt: skip
-    others_by_position = {"name": NAME_DOC}
+    _others_by_position_ = {"name": NAME_DOC}
 
     def _as_tokens(self, values: Sequence[object]) -> list[Token]:
         return [*as_strings(list(values), "The vocabulary", self.encoding).flat]
@@ -94,7 +94,7 @@ class StringLookup(OnHost, IndexLookup):
         """Look up."""
         if self.invert:
             return self._tokens_at(inputs)
-        strings = as_strings(inputs, f"The input of {self._described()}", self.encoding)
+        strings = as_strings(inputs, f"The input of {self._described_()}", self.encoding)
         return self.in_form(runtime.as_tensor(self.positions(strings.flat, len(strings.flat)).reshape(strings.shape)))
 
     def _tokens_at(self, inputs: object) -> np.ndarray[Any, Any]:
@@ -132,11 +132,11 @@ class IntegerLookup(IndexLookup):
         default=-1, least=None, optional=True, doc="what invert gives for a position of integers outside of the vocabulary."
     )
     vocabulary_dtype: Field[str, str] = choice("int64", default="int64", doc="the type of the integers.")
-    field_order = (
+    _field_order_ = (
         "max_tokens", "num_oov_indices", "mask_token", "oov_token", "vocabulary", "vocabulary_dtype", "idf_weights", "invert",
         "output_mode", "sparse", "pad_to_max_tokens", "oov_method", "salt",
     )  # fmt: skip
-    others_by_position = {"name": NAME_DOC}
+    _others_by_position_ = {"name": NAME_DOC}
 
     def _as_tokens(self, values: Sequence[object]) -> list[Token]:
         found: list[Token] = []
@@ -153,7 +153,7 @@ class IntegerLookup(IndexLookup):
         array = runtime.numpy_of(runtime.as_tensor(data))
         if array.dtype.kind not in "iub":
             raise DataError(
-                f"{self._described()} takes integers.", got=f"dtype {array.dtype}", repair="x.astype('int64')"
+                f"{self._described_()} takes integers.", got=f"dtype {array.dtype}", repair="x.astype('int64')"
             )  # fmt: skip
         return array.astype("int64").ravel().tolist(), array.shape
 

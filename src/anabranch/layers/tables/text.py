@@ -101,28 +101,28 @@ class TextVectorization(OnHost):
     ragged: Field[bool, bool] = dense()
     encoding: Field[str, str] = field(default="utf-8", doc="the encoding of bytes.")
 
-    begins_with = Spec((None,), "string")
-    others_by_position = {"name": NAME_DOC}
+    _begins_with_ = Spec((None,), "string")
+    _others_by_position_ = {"name": NAME_DOC}
 
-    writes_variables = True
+    _writes_variables_ = True
 
     _lookup_layer: StringLookup = state(init=False)
     _size: int | None = state(init=False)
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         self._size = others.pop("vocabulary_size", None)
         others.pop("has_input_vocabulary", None)
-        super()._take_others(others)
+        super()._take_others_(others)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         if self.output_mode != "int" and self.output_sequence_length is not None:
             raise ArgumentError(
-                f"output_sequence_length is for output_mode='int'; it is {self.output_mode!r}.", where=str(self.made_at)
+                f"output_sequence_length is for output_mode='int'; it is {self.output_mode!r}.", where=str(self._made_at_)
             )
         if self.output_mode == "one_hot" and self.split is not None:
             raise ArgumentError(
                 "A vector for each word of texts of different lengths is no tensor.", got="output_mode='one_hot'",
-                where=str(self.made_at), repair="output_mode='multi_hot' or 'count'; or 'int' and then CategoryEncoding",
+                where=str(self._made_at_), repair="output_mode='multi_hot' or 'count'; or 'int' and then CategoryEncoding",
             )  # fmt: skip
         given, weights = (vars(self).pop(key, None) for key in (":vocabulary", ":idf_weights"))
         if self._lookup_layer is None:
@@ -132,13 +132,13 @@ class TextVectorization(OnHost):
                 dtype=self.dtype_policy,
             )  # fmt: skip
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         if changed.name in ("max_tokens", "output_mode", "pad_to_max_tokens", "encoding", "vocabulary", "idf_weights"):
             raise ArgumentError(
-                f"{changed.name} of {self._described()} cannot change: its vocabulary was made with it.",
+                f"{changed.name} of {self._described_()} cannot change: its vocabulary was made with it.",
                 got=shown(value), repair="make a new layer",
             )  # fmt: skip
-        super()._changing(changed, value)
+        super()._changing_(changed, value)
 
     # The vocabulary
 
@@ -157,7 +157,7 @@ class TextVectorization(OnHost):
             [[3]]
         """
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
-        self.note_change()
+        self._note_change_()
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """Return the words in the order of their positions.
@@ -239,7 +239,7 @@ class TextVectorization(OnHost):
         before = self._lookup_layer.vocabulary_size()
         self._lookup_layer.finalize_state()
         if before != self._lookup_layer.vocabulary_size():
-            self.note_change()
+            self._note_change_()
 
     def reset_state(self) -> None:
         """Forget what was counted; the vocabulary stays.
@@ -258,10 +258,10 @@ class TextVectorization(OnHost):
 
     def _documents(self, data: object) -> tuple[Documents, int]:
         """Return the words of each text, and how many axes the texts had."""
-        where = f"The input of {self._described()}"
+        where = f"The input of {self._described_()}"
         texts = as_strings(data, where, self.encoding)
         if callable(self.standardize):
-            texts = as_strings(self.standardize(_array(texts)), f"What standardize of {self._described()} returned")
+            texts = as_strings(self.standardize(_array(texts)), f"What standardize of {self._described_()} returned")
         rank = len(texts.shape)
         if self.split is None:
             documents = self._rows(texts)
@@ -292,8 +292,8 @@ class TextVectorization(OnHost):
             flat = self._bytes(texts)
             found = self.split(_array(Strings([text.decode("utf-8", "replace") for text in flat], (len(flat),))))
             if not isinstance(found, Iterable):
-                raise ArgumentTypeError(f"split of {self._described()} must return a list of lists.", got=shown(found))
-            where = f"What split of {self._described()} returned"
+                raise ArgumentTypeError(f"split of {self._described_()} must return a list of lists.", got=shown(found))
+            where = f"What split of {self._described_()} returned"
             return [[word.encode() for word in as_strings(_as_list(each), where).flat] for each in found]
         if self.split == "character":
             return [[sign.encode() for sign in text.decode("utf-8", "replace")] for text in self._bytes(texts)]
@@ -310,17 +310,13 @@ class TextVectorization(OnHost):
 
     def compute_output_spec(self, inputs: Tensor) -> Spec:
         """Return the shape that :meth:`compute_output_shape` says, of integers or floats."""
-        return Spec(self.compute_output_shape(inputs.shape), self.output_dtype([]))
+        return Spec(self.compute_output_shape(inputs.shape), self._output_dtype_([]))
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return int64 for positions, a float type for vectors.
 
         Args:
             input_dtypes: of the inputs.
-
-        Example:
-            >>> TextVectorization().output_dtype(["string"])
-            'int64'
         """
         return "int64" if self.output_mode == "int" else self.compute_dtype
 
@@ -332,7 +328,7 @@ class TextVectorization(OnHost):
             found = found[0]
         elif rank == 1 and self.split is None and self.output_mode == "int" and self.output_sequence_length is None:
             found = found.reshape(-1)
-        return runtime.as_tensor(found, self.output_dtype([]))
+        return runtime.as_tensor(found, self._output_dtype_([]))
 
     def _positions(self, documents: Documents) -> Array:
         import numpy as np
@@ -350,7 +346,7 @@ class TextVectorization(OnHost):
 
         depth = self._lookup_layer.depth()
         if depth is None:
-            raise NotReadyError(f"{self._described()} has no vocabulary yet.", repair="layer.adapt(texts), or vocabulary=[…]")
+            raise NotReadyError(f"{self._described_()} has no vocabulary yet.", repair="layer.adapt(texts), or vocabulary=[…]")
         at = self._lookup_layer.positions_of_bytes(itertools.chain.from_iterable(documents))
         rows = np.repeat(np.arange(len(documents)), [len(row) for row in documents])
         known = at < DROPPED
@@ -391,11 +387,11 @@ class TextVectorization(OnHost):
         refuse_paths(config)
         return super().from_config(config)
 
-    def _learned_data(self) -> object:
-        return self._lookup_layer._learned_data()
+    def _learned_data_(self) -> object:
+        return self._lookup_layer._learned_data_()
 
-    def _take_learned(self, data: _tree.Nest) -> None:
-        self._lookup_layer._take_learned(data)
+    def _take_learned_(self, data: _tree.Nest) -> None:
+        self._lookup_layer._take_learned_(data)
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Put the weights of the words into ``store``.

@@ -65,7 +65,7 @@ def idf_weights() -> Field[Any, Any]:
 class IndexLookup(FieldLayer):
     """A lookup in a vocabulary. Abstract: base of StringLookup and IntegerLookup."""
 
-    takes_one_tensor = True
+    _takes_one_tensor_ = True
     token_type: ClassVar[str] = "string"
 
     max_tokens: Field[int | None, int | None] = max_tokens()
@@ -102,14 +102,14 @@ class IndexLookup(FieldLayer):
     _size: int | None = state(init=False)  # that a config says, before the vocabulary comes from a file beside it
     _given: bool = state(init=False)  # whether the vocabulary is the constructor's, which adapt does not replace
 
-    writes_variables = True
+    _writes_variables_ = True
 
-    def _take_others(self, others: dict[str, Any]) -> None:
+    def _take_others_(self, others: dict[str, Any]) -> None:
         self._size = others.pop("vocabulary_size", None)
         self._given = bool(others.pop("has_input_vocabulary", False))
-        super()._take_others(others)
+        super()._take_others_(others)
 
-    def _check(self) -> None:
+    def _check_(self) -> None:
         given, weights = (vars(self).pop(key, None) for key in (":vocabulary", ":idf_weights"))
         wrong = None
         if self.pad_to_max_tokens and self.max_tokens is None:
@@ -123,15 +123,15 @@ class IndexLookup(FieldLayer):
         elif given is not None and weights is None and self.output_mode == "tf_idf":
             wrong = "A vocabulary that is given for output_mode='tf_idf' needs idf_weights."
         if wrong is not None:
-            raise ArgumentError(wrong, where=str(self.made_at))
+            raise ArgumentError(wrong, where=str(self._made_at_))
         if given is not None:
             self._given = True
             self.input_idf_weights = weights
             self.set_vocabulary(given, weights)
             self.input_vocabulary = None if isinstance(given, (str, Path)) else given
 
-    def _changing(self, changed: Field[Any, Any], value: object) -> None:
-        super()._changing(changed, value)
+    def _changing_(self, changed: Field[Any, Any], value: object) -> None:
+        super()._changing_(changed, value)
         self._table = self._bytes_table = self._keys = None
 
     # The vocabulary
@@ -173,14 +173,14 @@ class IndexLookup(FieldLayer):
         if (idf_weights is not None) != (self.output_mode == "tf_idf"):
             raise ArgumentError(
                 "idf_weights belong to output_mode='tf_idf', which needs them.",
-                got=f"output_mode={self.output_mode!r}, idf_weights={shown(idf_weights)}", where=self._described(),
+                got=f"output_mode={self.output_mode!r}, idf_weights={shown(idf_weights)}", where=self._described_(),
             )  # fmt: skip
         found = _as_list(vocabulary, self, "vocabulary")
         if isinstance(found, (str, Path)):
             found = _lines(found)
         values = self._as_tokens(found) if isinstance(found, list) else []
         if not values:
-            raise ArgumentError("A vocabulary has tokens.", got=shown(vocabulary), where=self._described())
+            raise ArgumentError("A vocabulary has tokens.", got=shown(vocabulary), where=self._described_())
         start = self._start
         led = values[:start] == self._special() and start > 0
         tokens = values[start:] if led else values
@@ -193,18 +193,18 @@ class IndexLookup(FieldLayer):
     def _check_tokens(self, tokens: list[Token]) -> None:
         twice = [token for token, count in collections.Counter(tokens).items() if count > 1]
         if twice:
-            raise ArgumentError("A token is in the vocabulary twice.", got=shown(twice), where=self._described())
+            raise ArgumentError("A token is in the vocabulary twice.", got=shown(twice), where=self._described_())
         for name, token in (("mask_token", self.mask_token), ("oov_token", self.oov_token if self.invert else None)):
             if token is not None and token in tokens:
                 raise ArgumentError(
                     f"The {name} is among the tokens.", expected=f"special tokens first, {self._special()!r}, or none of them",
-                    got=f"{token!r} at position {tokens.index(token)}", where=self._described(),
+                    got=f"{token!r} at position {tokens.index(token)}", where=self._described_(),
                 )  # fmt: skip
         size = self._start + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
             raise ArgumentError(
                 "The vocabulary is greater than max_tokens.", expected=f"at most {self.max_tokens}",
-                got=f"{size} with {self._start} special ones", where=self._described(),
+                got=f"{size} with {self._start} special ones", where=self._described_(),
             )  # fmt: skip
 
     def _weights_of(self, given: object, count: int, missing: int) -> Floats:
@@ -215,7 +215,7 @@ class IndexLookup(FieldLayer):
         if weights.shape != (count,):
             raise ArgumentError(
                 "idf_weights has a weight for each token.", expected=f"{count} numbers", got=str(weights.shape),
-                where=self._described(),
+                where=self._described_(),
             )  # fmt: skip
         return np.concatenate([np.full(missing, weights.mean(), "float32"), weights])
 
@@ -225,12 +225,12 @@ class IndexLookup(FieldLayer):
 
         before = self._tokens, self._size
         self._tokens, self._size = tokens, None
-        for node in [node for node in (call() for call in self.calls) if node is not None]:
+        for node in [node for node in (call() for call in self._calls_) if node is not None]:
             if self.compute_output_spec(*node.args) != node.output_specs:
                 found = len(tokens) + self._start
                 self._tokens, self._size = before
                 raise ArgumentError(
-                    f"The vocabulary of {self._described()} cannot change its size: its output in a graph has another.",
+                    f"The vocabulary of {self._described_()} cannot change its size: its output in a graph has another.",
                     expected=str(node.output_specs), got=f"{found} tokens",
                     where=f"called at {node.site}", repair="adapt before the call; or max_tokens= with pad_to_max_tokens=True",
                 )  # fmt: skip
@@ -239,7 +239,7 @@ class IndexLookup(FieldLayer):
             idf = np.pad(idf, (0, max(self.max_tokens - len(idf), 0)))
         if idf is not None:
             self._idf = idf
-        self.note_change()
+        self._note_change_()
 
     def _known(self) -> list[Token]:
         return self._tokens or []
@@ -325,7 +325,7 @@ class IndexLookup(FieldLayer):
         """Add how often tokens are there, and in how many of so many documents."""
         if self._given:
             raise ArgumentError(
-                f"{self._described()} was given its vocabulary, which adapt does not replace.",
+                f"{self._described_()} was given its vocabulary, which adapt does not replace.",
                 repair="a layer without vocabulary=, or set_vocabulary",
             )  # fmt: skip
         if self._counts is None:
@@ -387,22 +387,17 @@ class IndexLookup(FieldLayer):
 
     def compute_output_spec(self, inputs: Tensor) -> Spec:
         """Return the input's shape and integers, or the shape of vectors and floats."""
-        return encoded_spec(inputs.shape, self.output_mode, self.depth(), self.output_dtype([]))
+        return encoded_spec(inputs.shape, self.output_mode, self.depth(), self._output_dtype_([]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape, or that of vectors."""
         return encoded_spec(input_shape, self.output_mode, self.depth(), "").shape
 
-    def output_dtype(self, input_dtypes: list[str]) -> str:
+    def _output_dtype_(self, input_dtypes: list[str]) -> str:
         """Return int64 for positions, a float type for vectors, and what the tokens are for ``invert``.
 
         Args:
             input_dtypes: of the inputs.
-
-        Example:
-            >>> from anabranch.layers import StringLookup
-            >>> StringLookup().output_dtype(["string"])
-            'int64'
         """
         if self.invert:
             return "string" if self.token_type == "string" else "int64"
@@ -414,7 +409,7 @@ class IndexLookup(FieldLayer):
             return positions
         depth = self.depth()
         if depth is None:
-            raise NotReadyError(f"{self._described()} has no vocabulary yet.", repair="layer.adapt(data), or vocabulary=[…]")
+            raise NotReadyError(f"{self._described_()} has no vocabulary yet.", repair="layer.adapt(data), or vocabulary=[…]")
         weighted = self.output_mode == "tf_idf"
         dtype = runtime.dtype_of(self.compute_dtype)
         found = kernels.encode(positions, "count" if weighted else self.output_mode, depth, dtype, like=like)
@@ -425,14 +420,14 @@ class IndexLookup(FieldLayer):
     def token_weights(self) -> Floats:
         """Return the weight of each position, for "tf_idf"."""
         if self._idf is None:
-            raise NotReadyError(f"{self._described()} has no weights yet.", repair="layer.adapt(data), or idf_weights=[…]")
+            raise NotReadyError(f"{self._described_()} has no weights yet.", repair="layer.adapt(data), or idf_weights=[…]")
         return self._idf
 
     def refuse_outside(self, outside: Iterable[object]) -> None:
         """Raise for tokens outside of the vocabulary."""
         found = list(dict.fromkeys(outside))
         raise DataError(
-            f"{self._described()} was given what is not in its vocabulary.", expected="tokens of the vocabulary",
+            f"{self._described_()} was given what is not in its vocabulary.", expected="tokens of the vocabulary",
             got=shown(found[:8]), repair="num_oov_indices=1 has a position for them",
         )  # fmt: skip
 
@@ -467,10 +462,10 @@ class IndexLookup(FieldLayer):
         refuse_paths(config)
         return super().from_config(config)
 
-    def _learned_data(self) -> object:
+    def _learned_data_(self) -> object:
         return None if self._given or self._tokens is None else (self._tokens, self._idf)
 
-    def _take_learned(self, data: _tree.Nest) -> None:
+    def _take_learned_(self, data: _tree.Nest) -> None:
         self._learn(*data)
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
@@ -525,8 +520,8 @@ class IndexLookup(FieldLayer):
             broken = [token for token in tokens if len(token.splitlines()) > 1 or token != token.rstrip("\r\n")]
             if broken:
                 raise ArgumentError(
-                    "A token has line breaks, and files have one token a line.", got=shown(broken[:4]), where=self._described(),
-                    repair="vocabulary=layer.get_vocabulary() of a new layer goes into its config",
+                    "A token has line breaks, and files have one token a line.", got=shown(broken[:4]),
+                    where=self._described_(), repair="vocabulary=layer.get_vocabulary() of a new layer goes into its config",
                 )  # fmt: skip
             (Path(dir_path) / FILE).write_text("\n".join(tokens), encoding="utf-8", newline="\n")
 
@@ -557,7 +552,7 @@ class IndexLookup(FieldLayer):
                 tokens = self._as_tokens(lines)[self._start :]
                 self._check_tokens(tokens)
             except ArgumentError as error:
-                raise FileFormatError(f"{FILE} is no vocabulary of {self._described()}.", got=error.fact) from error
+                raise FileFormatError(f"{FILE} is no vocabulary of {self._described_()}.", got=error.fact) from error
             self._learn(tokens, None)
 
 

@@ -20,7 +20,7 @@ def table_of(kind: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         found |= words.ARGUMENTS.get(base.__name__, {})
-    fields: Mapping[str, Any] = kind.fields if issubclass(kind, Configurable) else {}
+    fields: Mapping[str, Any] = kind._fields_ if issubclass(kind, Configurable) else {}
     return {former: today for former, today in found.items() if former not in fields}
 
 
@@ -83,7 +83,7 @@ def _optimizer(kind: type, args: tuple[Any, ...], given: Given) -> Given:
             repair=f"{kind.__name__}(schedules.InverseTimeDecay({rate}, decay_steps=1, decay_rate={decay}))",
         )
     if rate is None:
-        rate = kind.fields["learning_rate"].default if issubclass(kind, Configurable) else 0.001
+        rate = kind._fields_["learning_rate"].default if issubclass(kind, Configurable) else 0.001
     say(f"decay of {kind.__name__}", f"learning_rate=schedules.InverseTimeDecay({rate}, decay_steps=1, decay_rate={decay})")
     return found | {"learning_rate": InverseTimeDecay(float(rate), 1, float(decay))}
 

@@ -34,14 +34,14 @@ _before: list[tuple[type, str, object]] = []
 
 def begin() -> None:
     """Let constructors take former arguments."""
-    take = Configurable._take
+    take = Configurable._take_
 
     def _take(self: Configurable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         if kwargs:
             args, kwargs = constructed(type(self), args, kwargs)
         return take(self, args, kwargs)
 
-    _set(Configurable, "_take", _take)
+    _set(Configurable, "_take_", _take)
 
 
 def teach_models() -> None:

@@ -63,7 +63,7 @@ class ModelBinder(Binder):
         rebind: Callable[[], Sequence[Target]] | None = None,
     ) -> None:
         self.strategy = strategy
-        self._follows = model if model.follows_data else None
+        self._follows = model if model._follows_data_ else None
         self._take_slots(model)
         self._targets = targets
         self._rebind = rebind
@@ -71,18 +71,18 @@ class ModelBinder(Binder):
         self._on_cpu = strategy.device.type == "cpu"
 
     def _take_slots(self, model: WithGraph) -> None:
-        self._inputs, self._host_part = Slots.inputs(model), model.host_part
-        fed = model.need_running_graph().inputs
-        names = self._inputs.names if self._host_part is None else [tensor.name for tensor in fed]
+        self._inputs, self._own_host_part_ = Slots.inputs(model), model._host_part_
+        fed = model._need_running_graph_().inputs
+        names = self._inputs.names if self._own_host_part_ is None else [tensor.name for tensor in fed]
         self._fed = list(zip(fed, names, strict=True))
         self._outputs = Slots.outputs(model)
-        self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation.optional]
+        self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation._optional_]
         self._dtypes = [runtime.dtype_of(tensor.dtype) for tensor, _ in self._fed]
 
     def _follow(self, model: WithGraph, x: object) -> None:
-        before = model.running_graph
-        model.follow(tensors_in(x, "x"))
-        if model.running_graph is not before:
+        before = model._running_graph_
+        model._follow_(tensors_in(x, "x"))
+        if model._running_graph_ is not before:
             self._take_slots(model)
             if self._rebind is not None:
                 self._targets = self._rebind()
@@ -109,12 +109,12 @@ class ModelBinder(Binder):
         xs: Columns = []
         rule = Rule("x", _is_leaf(len(self._inputs.names) == 1), optional=self._optional, error=DataError)
         values = bind(x, self._inputs, rule)
-        if self._host_part is not None:
-            values = self._host_part.run(values)
+        if self._own_host_part_ is not None:
+            values = self._own_host_part_.run(values)
         single = len(values) == 1
         for value, (declared, name) in zip(values, self._fed, strict=True):
             where = "x" if single else f"x[{name!r}]"
-            if value is None and declared.node.operation.optional:
+            if value is None and declared.node.operation._optional_:
                 xs.append(None)
                 continue
             if value is None:
