@@ -78,7 +78,7 @@ LEFT_OVER = re.compile("(True|False)(Positives|Negatives)")
 """Metrics whose values of an epoch Keras on torch overwrites when it validates."""
 CURVES = re.compile("AUC|At(Sensitivity|Specificity|Precision|Recall)")
 """Metrics over thresholds from 0 to 1; what is beyond them Keras leaves out of the counts."""
-COUNTING = re.compile("Positives|Negatives|Precision|Recall|Sensitivity|Specificity|AUC|Score|Accuracy|Hinge|entropy")
+COUNTING = re.compile("Positives|Negatives|Precision|Recall|Sensitivity|Specificity|AUC|Score|Accuracy|Hinge|entropy|IoU")
 MODELS = (  # the inputs' shape, and the layers between them and the last
     ("(4,)", ["Dense(6, activation='tanh')"]),
     ("(4,)", ["Dense(5, use_bias=False)", "BatchNormalization()", "Activation('relu')"]),
