@@ -1,13 +1,15 @@
 """Fuzz for some minutes: ``python -m fuzz [KIND …] [--minutes 5] [--seed N] [--cases N]``, or ``make fuzz MINUTES=5``.
 
 It prints what differs from Keras without being known, each with its seed and a small script; ``--out FOLDER`` also writes the
-two programs. The exit status is 1 where there was one.
+two programs. The exit status is 1 where there was one. An interrupt (Ctrl-C, or the signal to terminate) ends with the report of
+what ran until then; ``--seed`` of the next one goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import warnings
@@ -54,9 +56,12 @@ def main() -> int:
                 args.out.mkdir(parents=True, exist_ok=True)
                 (args.out / f"{kind}_{seed}_{library}.py").write_text(small.script(library), encoding="utf-8")
 
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: stopped.append(number))
     seed = start
     share = dict.fromkeys(kinds, 0.0)  # seconds that each kind has had
-    while time.monotonic() < end and (args.cases is None or min(ran[kind] for kind in kinds) < args.cases):
+    while not stopped and time.monotonic() < end and (args.cases is None or min(ran[kind] for kind in kinds) < args.cases):
         kind = min(kinds, key=lambda each: share[each])
         if args.cases is not None and ran[kind] >= args.cases:
             share[kind] = float("inf")
