@@ -1,8 +1,8 @@
 """Fuzz for some minutes: ``python -m fuzz [KIND …] [--minutes 5] [--seed N] [--cases N]``, or ``make fuzz MINUTES=5``.
 
 It prints what differs from Keras without being known, each with its seed and a small script; ``--out FOLDER`` also writes the
-two programs. The exit status is 1 where there was one. An interrupt (Ctrl-C, or the signal to terminate) ends with the report of what
-ran until then; ``--seed`` of the next one goes on from there.
+two programs. The exit status is 1 where there was one. An interrupt (Ctrl-C, or the signal to terminate) ends with
+the report of what ran until then; ``--seed`` of the next one goes on from there.
 """
 
 from __future__ import annotations
