@@ -284,6 +284,14 @@ def test_a_symbolic_transform_of_unknown_size(dtype: str) -> None:
     assert allclose(model([x, torch.tensor([[1, 0, 0, 0, 1, 0, 0, 0]] * 2, dtype=getattr(torch, dtype))]), x, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_transforms_of_a_known_batch_beside_an_unknown_one(dtype: str) -> None:
+    images = Input((5, 6, 2), dtype=dtype)
+    model = Model(images, ops.image.affine_transform(images, np.array([[1.0, 0, 0, 0, 1, 0, 0, 0]] * 3)))
+    x = torch.randint(9, (3, 5, 6, 2)).to(getattr(torch, dtype))
+    assert allclose(model(x), x, atol=1e-5)
+
+
 def test_booleans_at_other_positions() -> None:
     x = torch.tensor([[True, False], [False, True]])
     assert ops.image.map_coordinates(x, [[0.4, 1.0], [0.0, 0.4]], 0).tolist() == [True, False]

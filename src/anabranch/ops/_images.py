@@ -5,7 +5,7 @@ from __future__ import annotations
 from anabranch._errors import ShapeError
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor
-from anabranch.ops._values import check_rank, dtype, shape, torch_dtype
+from anabranch.ops._values import check_rank, inferred_dtype, shape, torch_dtype
 
 ARGUMENTS = {
     "images": "images (B, H, W, C) or (H, W, C).",
@@ -24,7 +24,7 @@ def as_batch(images: Tensor, name: str = "images") -> tuple[Tensor, bool]:
 
 def as_kind(x: Tensor, kind: str) -> Tensor:
     """Return numbers in the dtype that came: rounded, and those of few bits cut to their range, where it is one of integers."""
-    if dtype(x) == kind:
+    if inferred_dtype(x) == kind:
         return x
     wanted = torch_dtype(kind)
     if "float" in kind:

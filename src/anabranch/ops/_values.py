@@ -92,7 +92,7 @@ def _number(value: Tensor, other: Tensor | float) -> Tensor:
 
 def is_bool(value: Tensor) -> bool:
     """Return whether a tensor is one of booleans; of a traced value of which that is not known, False."""
-    return (_inferred_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)) == "bool"
+    return (inferred_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)) == "bool"
 
 
 def pair(x1: TensorLike, x2: TensorLike) -> tuple[Tensor, Tensor]:
@@ -114,7 +114,7 @@ def _as_beside(given: TensorLike, made: Tensor, other: Tensor) -> Tensor:
 
 def _that_holds(number: int, value: Tensor) -> Tensor:
     """Return integers in a dtype that an integer fits beside them."""
-    kind = _inferred_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)
+    kind = inferred_dtype(value) if isinstance(value, fx.Proxy) else dtype(value)
     if kind is None or "int" not in kind:
         return value
     limits = torch.iinfo(runtime.dtype_of(kind))
@@ -172,19 +172,20 @@ def _traced_dtype(value: fx.Proxy) -> str | None:
         name = node.target if isinstance(node.target, str) else name_of(node.target)
         if node.meta.get("dtype") is not None:
             if "float" not in node.meta["dtype"]:
-                return _inferred_dtype(value)
+                return inferred_dtype(value)
         elif node.op == "get_attr" and root is not None:
             held = _held(root, str(node.target))
             if not isinstance(held, torch.Tensor) or not held.is_floating_point():
-                return _inferred_dtype(value)
+                return inferred_dtype(value)
         elif name in _FLOAT_OF_FLOATS:
             stack.extend(node.all_input_nodes)
         else:
-            return _inferred_dtype(value)
+            return inferred_dtype(value)
     return "float"
 
 
-def _inferred_dtype(value: Tensor | fx.Proxy) -> str | None:
+def inferred_dtype(value: Tensor | fx.Proxy) -> str | None:
+    """Return the name of a value's dtype, None where it is not known while a model is traced."""
     try:
         return dtype(value)
     except EngineError:
