@@ -27,7 +27,7 @@ def _keras(backend: str, devices: tuple[str, ...] = ("cpu",)) -> Contender:
 
 
 _IMAGES = ("toy_resnet", "resnet20", "resnet50")
-_NOT_RECURRENT = (*_IMAGES, "two_tower", "mlp250")
+_WITHOUT_TOKENS = (*_IMAGES, "two_tower", "mlp250")
 _BOTH = ("cpu", "cuda")
 _KEPT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
 
@@ -38,16 +38,16 @@ CONTENDERS = {
     "keras jax": _keras("jax"),
     "torch": Contender("torch", "torch_loop", "", ("torch",), ALL, devices=_BOTH),
     "torch channels_last": Contender(
-        "torch", "torch_loop", "channels_last", ("torch",), ("train", "infer"), devices=_BOTH, nets=_IMAGES
+        "torch", "torch_loop", "channels_last", ("torch",), ("train", "infer"), devices=_BOTH, nets=(*_IMAGES, "mobilenet_v2")
     ),
     "torch.compile": Contender(
         "torch", "torch_loop", "compile", ("torch",), ("train", "infer", "start"), {"TORCHINDUCTOR_FREEZING": "1"}, _BOTH
     ),
     "lightning": Contender("other", "lightning_loop", "", ("lightning",), ("train", "start"), devices=_BOTH),
     "pytorch-symbolic": Contender(
-        "other", "torch_loop", "symbolic", ("pytorch_symbolic",), ALL, devices=_BOTH, nets=_NOT_RECURRENT
+        "other", "torch_loop", "symbolic", ("pytorch_symbolic",), ALL, devices=_BOTH, nets=_WITHOUT_TOKENS
     ),
-    "flax": Contender("other", "jax_loop", "", ("flax", "optax"), ("train", "infer", "start"), nets=_NOT_RECURRENT),
+    "flax": Contender("other", "jax_loop", "", ("flax", "optax"), ("train", "infer", "start"), nets=_WITHOUT_TOKENS),
     "onnxruntime": Contender("other", "runtimes", "onnxruntime", ("onnxruntime", "onnxscript", "torch"), ("infer",)),
     "openvino": Contender("other", "runtimes", "openvino", ("openvino", "torch"), ("infer",)),
     "convolutions alone": Contender("floor", "floor", "", ("torch",), ("train",), _KEPT, _BOTH, ("toy_resnet",)),

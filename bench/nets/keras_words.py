@@ -95,4 +95,52 @@ def lstm(keras: Any) -> Any:
     return keras.Model(inputs, layers.Dense(1)(x), name="lstm")
 
 
-NETS = {net.__name__: net for net in (toy_resnet, resnet20, resnet50, two_tower, mlp250, lstm)}
+def _with_places(keras: Any, x: Any) -> Any:
+    """Return tokens B T C plus a trained vector for each place."""
+
+    class Places(keras.layers.Layer):  # type: ignore[misc]  # of either library
+        def build(self, shape: Any) -> None:
+            self.table = self.add_weight(shape=shape[1:], name="table")
+
+        def call(self, x: Any) -> Any:
+            return x + self.table
+
+    return Places()(x)
+
+
+def transformer(keras: Any) -> Any:
+    """Build a classifier of texts: words and places embedded, an encoder block of Vaswani et al. 2017, the mean, one logit."""
+    layers = keras.layers
+    inputs = keras.Input((128,), dtype="int32")
+    x = _with_places(keras, layers.Embedding(10_000, 128)(inputs))
+    y = layers.Dropout(0.1)(layers.MultiHeadAttention(4, 32)(x, x))
+    x = layers.LayerNormalization(epsilon=1e-6)(layers.add([x, y]))
+    y = layers.Dropout(0.1)(layers.Dense(128)(layers.Dense(512, activation="relu")(x)))
+    x = layers.LayerNormalization(epsilon=1e-6)(layers.add([x, y]))
+    x = layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(1)(x), name="transformer")
+
+
+def vit(keras: Any) -> Any:
+    """Build a small ViT (Dosovitskiy et al. 2021): 64 patches, six blocks of 192 channels with three heads, their mean."""
+    layers = keras.layers
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Reshape((64, 192))(layers.Conv2D(192, 4, strides=4)(inputs))
+    x = _with_places(keras, x)
+    for _ in range(6):
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        x = layers.add([x, layers.MultiHeadAttention(3, 64)(y, y)])
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        x = layers.add([x, layers.Dense(192)(layers.Dense(768, activation="gelu")(y))])
+    x = layers.GlobalAveragePooling1D()(layers.LayerNormalization(epsilon=1e-6)(x))
+    return keras.Model(inputs, layers.Dense(10)(x), name="vit")
+
+
+def mobilenet_v2(keras: Any) -> Any:
+    """Build the MobileNetV2 of ``applications``, for images of 96×96 and ten classes."""
+    shape = (96, 96, 3)
+    return keras.applications.MobileNetV2(weights=None, input_shape=shape, classes=10, classifier_activation=None)
+
+
+_ALL = (toy_resnet, resnet20, resnet50, two_tower, mlp250, lstm, transformer, vit, mobilenet_v2)
+NETS = {net.__name__: net for net in _ALL}

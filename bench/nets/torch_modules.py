@@ -27,9 +27,9 @@ class ToyResNet(nn.Module):
         return self.dense2(self.dropout(F.relu(self.dense1(x))))
 
 
-def convolution(inputs: int, filters: int, size: int, stride: int = 1) -> nn.Sequential:
+def convolution(inputs: int, filters: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """Return a convolution without bias and its batch normalization."""
-    layer = nn.Conv2d(inputs, filters, size, stride, padding=size // 2, bias=False)
+    layer = nn.Conv2d(inputs, filters, size, stride, padding=size // 2, groups=groups, bias=False)
     nn.init.kaiming_normal_(layer.weight)
     return nn.Sequential(layer, nn.BatchNorm2d(filters))
 
@@ -120,9 +120,102 @@ class TextLSTM(nn.Module):
         return self.dense(self.lstm(self.embedding(words))[0][:, -1])
 
 
+class Attention(nn.Module):
+    """Self-attention whose queries, keys and values are one product, by torch's fused function."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.inner, self.outer = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return B T C for B T C."""
+        q, k, v = self.inner(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.outer(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def feed_forward(width: int, between: nn.Module) -> nn.Sequential:
+    """Return a block's two dense layers."""
+    return nn.Sequential(nn.Linear(width, 4 * width), between, nn.Linear(4 * width, width))
+
+
+class Transformer(nn.Module):
+    """A classifier of texts by one encoder block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.places = nn.Embedding(10_000, 128), nn.Parameter(torch.randn(128, 128) * 0.02)
+        self.attention, self.dense = Attention(128, 4), feed_forward(128, nn.ReLU())
+        self.norm1, self.norm2, self.dropout = nn.LayerNorm(128, 1e-6), nn.LayerNorm(128, 1e-6), nn.Dropout(0.1)
+        self.last = nn.Linear(128, 1)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Return a logit for each text, B 1."""
+        x = self.embedding(words) + self.places
+        x = self.norm1(x + self.dropout(self.attention(x)))
+        x = self.norm2(x + self.dropout(self.dense(x)))
+        return self.last(x.mean(1))
+
+
+class ViTBlock(nn.Module):
+    """An encoder block that normalizes first."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, 1e-6), nn.LayerNorm(width, 1e-6)
+        self.attention, self.dense = Attention(width, heads), feed_forward(width, nn.GELU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return B T C for B T C."""
+        x = x + self.attention(self.norm1(x))
+        return x + self.dense(self.norm2(x))
+
+
+class ViT(nn.Module):
+    """The small ViT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.places = nn.Conv2d(3, 192, 4, 4), nn.Parameter(torch.randn(64, 192) * 0.02)
+        self.blocks, self.norm = nn.Sequential(*(ViTBlock(192, 3) for _ in range(6))), nn.LayerNorm(192, 1e-6)
+        self.last = nn.Linear(192, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.places
+        return self.last(self.norm(self.blocks(x)).mean(1))
+
+
+class InvertedResidual(nn.Module):
+    """A block of MobileNetV2: widen, a convolution of each channel, narrow; added to its input where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, factor: int) -> None:
+        super().__init__()
+        width = inputs * factor
+        widen = [convolution(inputs, width, 1), nn.ReLU6(inplace=True)] if factor > 1 else []
+        depthwise = [convolution(width, width, 3, stride, groups=width), nn.ReLU6(inplace=True)]
+        self.way = nn.Sequential(*widen, *depthwise, convolution(width, outputs, 1))
+        self.added = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return B C' H' W' for B C H W."""
+        return x + self.way(x) if self.added else self.way(x)
+
+
+def mobilenet_v2() -> nn.Sequential:
+    """Return the MobileNetV2, as torchvision has it but for the last layer's dropout."""
+    steps: list[nn.Module] = [convolution(3, 32, 3, 2), nn.ReLU6(inplace=True)]
+    width = 32
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for factor, filters, blocks, stride in stages:
+        for number in range(blocks):
+            steps.append(InvertedResidual(width, filters, 1 if number else stride, factor))
+            width = filters
+    return nn.Sequential(*steps, convolution(320, 1280, 1), nn.ReLU6(inplace=True), *head(1280, 10))
+
+
 NETS = {
     "toy_resnet": ToyResNet, "resnet20": resnet20, "resnet50": resnet50, "two_tower": TwoTower, "mlp250": mlp250,
-    "lstm": TextLSTM,
+    "lstm": TextLSTM, "transformer": Transformer, "vit": ViT, "mobilenet_v2": mobilenet_v2,
 }  # fmt: skip
 
 

@@ -100,7 +100,8 @@ def compare(keras: Any, name: str, **options: Any) -> None:
     shape = tuple(16 * 4 if size is None else size for size in theirs.input_shape[1:])
     x = np.random.default_rng(1).uniform(0, 255, (2, *shape)).astype("float32")
     expected = theirs.predict(x, verbose=0)
-    np.testing.assert_allclose(ours.predict(x, verbose=0), expected, rtol=1e-4, atol=1e-4)
+    size = max(1.0, expected.std())  # sums of many residual blocks are in the thousands
+    np.testing.assert_allclose(ours.predict(x, verbose=0) / size, expected / size, rtol=1e-4, atol=1e-4)
     assert expected.std() > 1e-4
 
 

@@ -155,6 +155,26 @@ def test_an_activation_whose_input_is_needed_elsewhere_is_not_in_place() -> None
     assert refused(model, "in_place", training=True) == {"relu": "its input is needed elsewhere too"}
 
 
+@pytest.mark.parametrize(
+    "layer", [layers.Dense(4), layers.MaxPooling1D(2), layers.AveragePooling1D(2)], ids=lambda layer: layer.name
+)
+def test_what_gradients_take_for_a_view_is_not_written_over(layer: layers.Layer) -> None:
+    inputs = Input((6, 3))
+    model = Model(inputs, layers.ReLU(name="relu")(layer(inputs)))
+    assert "a view to them" in refused(model, "in_place", training=True)["relu"]
+    assert "CopySlices" not in str(functions_behind(model(torch.randn(2, 6, 3, requires_grad=True), training=True).grad_fn))
+
+
+def functions_behind(function: Any) -> list[str]:
+    """Return the names of the functions that compute gradients."""
+    found, left = [], [function]
+    while left:
+        each = left.pop()
+        found.append(type(each).__name__)
+        left += [before for before, _ in each.next_functions if before is not None]
+    return found
+
+
 def test_inputs_are_never_overwritten() -> None:
     model = chain((3,), layers.ReLU(), layers.ELU(), layers.Identity())
     x = torch.randn(4, 3)

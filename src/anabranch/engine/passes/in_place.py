@@ -1,7 +1,7 @@
 """Activations and sums are written over their input where nothing looks at that again: no new memory is touched.
 
 While gradients are asked for, an input may go where neither the gradient of what made it nor that of the activation needs it
-(a convolution's gradient needs its input, a ReLU's its result).
+(a convolution's gradient needs its input, a ReLU's its result), and where the input is no view to them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note, Pass, Settings, always
 from anabranch.engine.passes.fusion import FUSED, INTO_SUM, WITH_SUM
-from anabranch.engine.passes.nodes import argument, only_user, path_of
+from anabranch.engine.passes.nodes import argument, only_user, path_of, shape_of
 from anabranch.engine.passes.operations import (
     FLAG_BY_RESULT,
     FLOATS,
     IN_PLACE_BY_FLAG,
     IN_PLACE_BY_RESULT,
     RESULT_UNSAVED,
+    RESULT_VIEWED,
     facts,
     mutates,
 )  # fmt: skip
@@ -40,7 +41,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
         seen.add(node)
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
-        made = _gives_own(node) or _is_first_result(node)
+        made = (_gives_own(node) and (settings.no_grad or not _gives_view(node))) or _is_first_result(node)
         passed_on = node.target == "add_" or (settings.no_grad and mutates(node))
         if made or (passed_on and node.args[0] in owned) or (settings.no_grad and _is_new(node)):
             owned.add(node)
@@ -56,7 +57,7 @@ def _overwrite(node: Call, owned: set[Node], settings: Settings) -> str | None:
         return None
     source: Call = node.args[0]
     if source not in owned:
-        return "its input may be needed for gradients, or is not the model's own"
+        return "its input may be needed for gradients, is a view to them, or is not the model's own"
     if only_user(source) is not node:
         return "its input is needed elsewhere too"
     if source.target not in FLOATS and source.target not in FUSED and "float" not in str(source.meta.get("dtype")):
@@ -101,6 +102,13 @@ def _convolved_sum(node: Call, owned: set[Node], seen: set[Node]) -> str:
 def _gives_own(node: Call) -> bool:
     """Return whether a result is memory of its own that its gradient does not need."""
     return node.target in RESULT_UNSAVED or node.target in FUSED
+
+
+def _gives_view(node: Call) -> bool:
+    """Return whether torch's gradients take the result for a view; writing over one costs them copies of the whole."""
+    if node.target is F.linear:
+        return len(shape_of(node) or ()) != 2
+    return node.target in RESULT_VIEWED
 
 
 def _is_new(node: Call) -> bool:

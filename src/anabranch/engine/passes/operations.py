@@ -22,6 +22,8 @@ RESULT_UNSAVED = FLOATS | frozenset({
     torch.max_pool1d, torch.max_pool2d, torch.max_pool3d, F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, torch.avg_pool1d, torch.cat,
     F.pad, operator.add, operator.sub, operator.mul, torch.add, torch.sub, torch.mul, "add", "sub", "mul",
 })  # fmt: skip
+# Which of these are views of what torch computes, as those of dense layers are for more than rows.
+RESULT_VIEWED = frozenset({torch.max_pool1d, torch.avg_pool1d, F.avg_pool1d})
 # Which gradients need the result alone, so that the input may be overwritten: the function in place.
 IN_PLACE_BY_RESULT: dict[Any, Any] = {
     torch.relu: torch.relu_, F.relu: torch.relu_, "relu": torch.relu_, torch.sigmoid: torch.sigmoid_, torch.tanh: torch.tanh_,
