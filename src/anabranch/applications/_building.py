@@ -12,6 +12,7 @@ from anabranch._arguments import checked
 from anabranch._asked import is_integer, shown
 from anabranch._docstrings import completed
 from anabranch._errors import ArgumentError, FileError, ShapeError
+from anabranch.applications._torchvision import CHECKPOINTS, NONE, Correspondence, load_checkpoint
 from anabranch.datasets._fetch import Remote
 from anabranch.datasets._files import cache_folder, stored
 from anabranch.graph.call_site import warn
@@ -32,7 +33,8 @@ GOOGLE = "https://storage.googleapis.com/tensorflow/keras-applications/"
 ARGUMENTS = {
     "include_top": "whether the classifier at the end is there.",
     "weights": 'None for initial values, ``"imagenet"`` for the published ones, or the path of a file that ``save_weights`` or '
-    "Keras wrote. Published files are looked for in the folder ``models`` of ``$ANABRANCH_DATA``, or else of ``$KERAS_HOME`` "
+    "Keras wrote, or of a checkpoint of torchvision (``.pth``, ``.pt``, ``.safetensors``) where the arithmetic is the same. "
+    "Published files are looked for in the folder ``models`` of ``$ANABRANCH_DATA``, or else of ``$KERAS_HOME`` "
     "or ``~/.keras``, under Keras's names, and fetched from Keras's address where they are not there.",
     "input_tensor": "a symbolic tensor to begin with; a new Input unless given.",
     "input_shape": "the shape of an image, (H, W, C).",
@@ -64,12 +66,14 @@ class Rules(NamedTuple):
         least: the least height and width.
         files: the published files with and without classifier.
         pooled: whether the pooling at the end is named.
+        torchvision: the module of torchvision for the path of a layer; or why its weights do not fit.
     """
 
     size: int
     least: int
     files: tuple[Published, Published] | None = None
     pooled: bool = True
+    torchvision: Correspondence = NONE
 
 
 class Wanted(NamedTuple):
@@ -236,7 +240,12 @@ def finish(
     model = Model(inputs, x, name=wanted.name)
     if wanted.weights is not None:
         published = rules.files[not wanted.include_top] if wanted.weights == IMAGENET and rules.files else None
-        model.load_weights(str(wanted.weights) if published is None else file_of(published))
+        if published is not None:
+            model.load_weights(file_of(published))
+        elif Path(wanted.weights).suffix in CHECKPOINTS:
+            load_checkpoint(model, wanted.weights, rules.torchvision)
+        else:
+            model.load_weights(str(wanted.weights))
     return model
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import layers
 from anabranch.applications._building import GOOGLE, ActivationLike, Builder, Published, Rules, standard
+from anabranch.applications._torchvision import vgg
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -25,7 +26,9 @@ def network(depth: int, column: str, depths: tuple[int, ...], params: int, *hash
 
     name = f"vgg{depth}"
     with_top, without = (f"{GOOGLE}{name}/{name}_weights_tf_dim_ordering_tf_kernels{end}.h5" for end in ("", "_notop"))
-    rules = Rules(224, 32, (Published(with_top, hashes[0]), Published(without, hashes[1])), pooled=False)
+    rules = Rules(
+        224, 32, (Published(with_top, hashes[0]), Published(without, hashes[1])), pooled=False, torchvision=vgg(depths)
+    )
     doc = f"Return VGG of {depth} layers (Simonyan & Zisserman 2015, table 1, column {column})."
     return standard(f"VGG{depth}", doc, name, rules, body, params, classify)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import layers
 from anabranch.applications._building import GOOGLE, Body, Builder, Published, Rules, axis, standard
+from anabranch.applications._torchvision import densenet as torchvision
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 from anabranch.applications.resnet import normalize, rectified
 
@@ -46,7 +47,7 @@ def _body(depths: tuple[int, ...]) -> Body:
 def _network(depth: int, depths: tuple[int, ...], params: int, *hashes: str) -> Builder:
     name = f"densenet{depth}"
     with_top, without = (f"{GOOGLE}densenet/{name}_weights_tf_dim_ordering_tf_kernels{end}.h5" for end in ("", "_notop"))
-    rules = Rules(224, 32, (Published(with_top, hashes[0]), Published(without, hashes[1])))
+    rules = Rules(224, 32, (Published(with_top, hashes[0]), Published(without, hashes[1])), torchvision=torchvision)
     doc = f"Return DenseNet of {depth} layers (Huang et al. 2017, table 1)."
     return standard(f"DenseNet{depth}", doc, name, rules, _body(depths), params)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import layers
 from anabranch.applications._building import GOOGLE, Published, Rules, axis, standard
+from anabranch.applications._torchvision import AVERAGES
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _body(x: Tensor) -> Tensor:
 
 
 InceptionV3 = standard(
-    "InceptionV3", "Return Inception v3 (Szegedy et al. 2016, table 1).", "inception_v3", Rules(299, 75, FILES, pooled=False),
-    _body, 23_851_784,
+    "InceptionV3", "Return Inception v3 (Szegedy et al. 2016, table 1).", "inception_v3",
+    Rules(299, 75, FILES, False, AVERAGES), _body, 23_851_784,
 )  # fmt: skip
 preprocess_input = preparation("tf")

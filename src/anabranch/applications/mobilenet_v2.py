@@ -27,6 +27,7 @@ from anabranch.applications._building import (
     finish,
     last_axis,
 )
+from anabranch.applications._torchvision import PADDING
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 from anabranch.applications.mobilenet import own_size, published_rows, rows_of
 
@@ -75,7 +76,7 @@ def MobileNetV2(  # noqa: N802 - Keras's name
             )
         rows = published_rows(input_shape, rows, SIZES)
     name = name or f"mobilenetv2_{alpha:0.2f}_{rows}"
-    rules = Rules(size, 32, _files(alpha, rows), pooled=False)
+    rules = Rules(size, 32, _files(alpha, rows), False, PADDING)
     wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name)
     start = x = begin(wanted, rules)
     x = layers.Conv2D(divisible(32 * alpha), 3, 2, padding="same", use_bias=False, name="Conv1")(x)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import layers
 from anabranch.applications._building import GOOGLE, Body, Builder, Published, Rules, axis, standard
+from anabranch.applications._torchvision import STRIDES
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def _body(depths: tuple[int, ...]) -> Body:
 def _network(depth: int, depths: tuple[int, ...], params: int, *hashes: str) -> Builder:
     name = f"resnet{depth}"
     doc = f"Return ResNet of {depth} layers (He et al. 2016, Deep residual learning, table 1)."
-    return standard(f"ResNet{depth}", doc, name, Rules(224, 32, files(name, *hashes)), _body(depths), params)
+    return standard(
+        f"ResNet{depth}", doc, name, Rules(224, 32, files(name, *hashes), torchvision=STRIDES), _body(depths), params
+    )
 
 
 ResNet50 = _network(
