@@ -84,18 +84,18 @@ def load_checkpoint(model: Model, file: str | os.PathLike[str], known: Correspon
             repair='weights="imagenet" or a file of Keras; model.load_torch_weights(file) sets weights from any checkpoint',
         )  # fmt: skip
     from anabranch.exchange.state_dicts import tensors_of
+    from anabranch.exchange.weight_groups import groups_of
 
     tensors = {re.sub(r"(norm|conv)\.(\d)\.", r"\1\2.", name): value for name, value in tensors_of(file).items()}
     modules = {name.rpartition(".")[0] for name in tensors}
     mapping: dict[str, str | None] = {}
-    for weight in model.weights:
-        layer = weight.path.rpartition("/")[0]
-        module = known(layer.rpartition("/")[2])
+    for group in groups_of(model):
+        module = known(group.path.rpartition("/")[2])
         if module in tensors:  # a parameter of a block itself, (C, 1, 1) there
-            mapping[module] = weight.path
+            mapping[module] = next(iter(group.targets.values())).path
             tensors[module] = tensors[module].flatten()
         elif module in modules:
-            mapping[module] = layer
+            mapping[module] = group.path
     for name, path in mapping.items():
         if f"{name}.running_var" in tensors:  # the sum of both is what is divided by
             tensors[f"{name}.running_var"] = tensors[f"{name}.running_var"] + (EPSILON - _epsilon(model, path))
