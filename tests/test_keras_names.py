@@ -32,7 +32,6 @@ METHODS = {
         ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"),
         "`torch.ao` quantizes `model.to_torch()`",
     ),
-    "rematerialized_call": "`torch.utils.checkpoint` in a layer of your own",
     "forward": "a layer is no torch.nn.Module: call it, or write `to_torch()`",
 }
 """Methods that are left out, and why; packages give the reason for their names themselves."""

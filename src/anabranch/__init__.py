@@ -13,8 +13,6 @@ __version__ = "0.1.0"
 
 LEFT_OUT = {
     "SymbolicScope": "shapes are inferred by calling a layer on Input(shape)",
-    "RematScope": "torch.utils.checkpoint recomputes what a function of yours does in the backward pass",
-    "remat": "torch.utils.checkpoint.checkpoint(function, *args, use_reentrant=False) recomputes one function",
     "Quantizer": "torch.ao quantizes model.to_torch()",
 }
 """Keras's names that are not here, and why."""

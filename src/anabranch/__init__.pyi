@@ -33,13 +33,19 @@ from .initializers import Initializer as Initializer
 from .layers.base import Layer as Layer
 from .layers.core import Input as Input, InputLayer as InputLayer
 from .layers.input_spec import InputSpec as InputSpec
-from .layers.scopes import StatelessScope as StatelessScope, device as device, name_scope as name_scope
+from .layers.scopes import (
+    RematScope as RematScope,
+    StatelessScope as StatelessScope,
+    device as device,
+    name_scope as name_scope,
+)
 from .layers.variable import Variable as Variable
 from .losses import Loss as Loss
 from .metrics import Metric as Metric
 from .models.kinds import Function as Function, KerasTensor as KerasTensor, Operation as Operation
 from .models.model import Model as Model
 from .models.sequential import Sequential as Sequential
+from .ops.gradients import remat as remat
 from .optimizers import Optimizer as Optimizer
 from .regularizers import Regularizer as Regularizer
 from .stand_in.notebook import (

@@ -6,6 +6,7 @@ _floatx = "float32"
 _changes = 0
 _seedings = 0
 _claims = 0
+remat_scopes: list[object] = []  # those that are open; the last one holds for the layers that are made
 
 
 def floatx() -> str:

@@ -122,6 +122,8 @@ class Operation:
     """Whether its weights are made."""
     _revision_: int = 0
     """How often its settings changed, so that compiled models notice."""
+    _remat_scope_: Any = None
+    """The scope it was made in, which says whether it is recomputed in the backward pass; None for none."""
     _watched_: Mapping[str, Any] = types.MappingProxyType({})
     """What it reports to training, by name."""
     _has_layers_: ClassVar[bool] = False

@@ -7,7 +7,6 @@ from anabranch._errors import MissingAttributeError
 _QUANTIZED = "Sequential([layer]).to_torch(), and torch.ao of the module"
 _MODULE = "module = Sequential([layer]).to_torch(), which shares the weights; module"
 ABSENT = {
-    "rematerialized_call": "torch.utils.checkpoint in a layer of your own",
     **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_mode"), _QUANTIZED),
     **{
         name: f"{_MODULE}.{name}"

@@ -100,6 +100,8 @@ class Layer(Configured):
         if cls._captures_:
             self._arguments_ = (args, kwargs)
         self._made_at_ = call_site()
+        if _process.remat_scopes:
+            self._remat_scope_ = _process.remat_scopes[-1]
         if not _VALUES.issuperset(map(type, args)) and not cls._captures_:
             try:
                 refuse_tensors_as_settings(cls, args, self._made_at_)  # a constructor of its own may take them

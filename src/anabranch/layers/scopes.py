@@ -1,18 +1,19 @@
-"""What holds for a block: the device, a prefix of the paths of variables, other values of these."""
+"""What holds for a block: the device, a prefix of the paths of variables, other values of these, what is recomputed."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from anabranch import config, runtime
+from anabranch import _process, config, runtime
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
-from anabranch.graph import Weight
+from anabranch.graph import Operation, Shape, Weight
+from anabranch.graph.shapes import product
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -23,6 +24,69 @@ _names: list[str] = []
 def scope_path() -> str:
     """Return the names of the scopes that are open, as the beginning of a path."""
     return "/".join(_names)
+
+
+@bound_methods
+class RematScope:
+    """Have layers made in a block recomputed in the backward pass, where ``compile`` is given no ``remat``.
+
+    Memory for time (Chen et al. 2016): of a layer that is recomputed, as a whole, only the inputs are saved. Layers whose
+    results change when they are repeated, and such as would save nothing, are left out.
+
+    Args:
+        mode: ``"full"``: all of them; ``"activations"``: those with an activation; ``"larger_than"``: those whose output has
+            more values for a sample than ``output_size_threshold``; ``"list_of_layers"``: those named; None: none.
+        output_size_threshold: how many values.
+        layer_names: names of layers.
+
+    Example:
+        >>> from anabranch import Input, Model, layers
+        >>> x = Input((8,))
+        >>> with RematScope("list_of_layers", layer_names=["wide"]):
+        ...     wide, head = layers.Dense(64, "gelu", name="wide"), layers.Dense(1, name="head")
+        >>> model = Model(x, head(wide(x)))
+        >>> model.compile("sgd", "mse")
+        >>> model.remat
+        ('wide',)
+    """
+
+    @checked
+    def __init__(
+        self,
+        mode: Literal["full", "activations", "larger_than", "list_of_layers"] | None = "full",
+        output_size_threshold: int = 1024,
+        layer_names: Sequence[str] | None = None,
+    ) -> None:
+        self.mode = mode
+        self.output_size_threshold = output_size_threshold
+        self.layer_names = list(layer_names or ())
+
+    def covers(self, operation: Operation, outputs: Iterable[Shape]) -> bool:
+        """Return whether a layer is recomputed that gives outputs of these shapes.
+
+        Args:
+            operation: the layer.
+            outputs: shapes, with the batch.
+
+        Example:
+            >>> from anabranch import layers
+            >>> RematScope("larger_than", 100).covers(layers.Dense(64), [(None, 64)])
+            False
+        """
+        if self.mode == "list_of_layers":
+            return operation.name in self.layer_names
+        if self.mode == "activations":
+            return operation._settings_by_name_().get("activation") not in (None, "linear")
+        if self.mode == "larger_than":
+            return any((product(shape[1:]) or 0) > self.output_size_threshold for shape in outputs)
+        return self.mode == "full"
+
+    def __enter__(self) -> Self:
+        _process.remat_scopes.append(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        _process.remat_scopes.remove(self)
 
 
 @bound_methods

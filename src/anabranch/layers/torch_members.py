@@ -16,7 +16,8 @@ from anabranch._arguments import checked, guarded, to_boolean
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, EngineError
 from anabranch._frames import bound_methods
-from anabranch.graph import CallSite, call_site
+from anabranch.graph import CallSite, Shape, call_site
+from anabranch.graph.records import spec_leaves
 from anabranch.layers.holding import Holding, numbered
 
 if TYPE_CHECKING:
@@ -509,6 +510,25 @@ class TorchMembers(_Registered):
         """
         return runtime.stateless_call(self, trainable_variables, non_trainable_variables, args, kwargs, losses=return_losses)
 
+    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Return ``layer_call``, recomputed in the backward pass where the layer's ``RematScope`` says so.
+
+        Args:
+            layer_call: a function of tensors, such as ``layer.call``.
+            *args: what it will be called with, which decides nothing here.
+            **kwargs: the same.
+
+        Example:
+            >>> from anabranch import layers
+            >>> layer = layers.Dense(3)
+            >>> layer.rematerialized_call(layer.call) == layer.call
+            True
+        """
+        from anabranch.ops.gradients import remat  # which most layers do without
+
+        scope = self._remat_scope_
+        return remat(layer_call) if scope is not None and scope.covers(self, _known_outputs(self)) else layer_call
+
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the symbolic outputs for symbolic inputs, without a note of the call: ``output`` stays what it was.
 
@@ -528,6 +548,12 @@ class TorchMembers(_Registered):
         """Return what torch's method of that name makes of this layer."""
         self._ready_()
         return runtime.module_method(self, name)(*args, **kwargs)
+
+
+def _known_outputs(layer: Holding) -> list[Shape]:
+    """Return the shapes of what the layer's calls on symbolic tensors gave."""
+    nodes = [node for call in layer._calls_ if (node := call()) is not None]
+    return [spec.shape for node in nodes for spec in spec_leaves(node.output_specs)]
 
 
 def _inner_path(layer: Holding, start: str) -> str:

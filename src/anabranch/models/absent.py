@@ -17,7 +17,6 @@ _OF_KERAS = {
     **dict.fromkeys(
         ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"), _QUANTIZED
     ),
-    "rematerialized_call": "torch.utils.checkpoint in a layer of your own",
 }
 
 

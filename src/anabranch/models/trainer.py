@@ -139,13 +139,13 @@ class Trainer(Steps):
 
     @shown
     def remat(self) -> tuple[str, ...] | int:
-        """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
+        """Which layers the backward pass recomputes, or how many bytes may be saved; by ``compile`` or ``RematScope``."""
         return self._remat_
 
     @property
     def _remat_(self) -> tuple[str, ...] | int:
-        """Which layers are recomputed in the backward pass, or how many bytes may be saved: the argument of ``compile``."""
-        return self._compiled_.options.remat if self._compiled_ else ()
+        """Which layers the backward pass recomputes, or how many bytes may be saved; by ``compile`` or ``RematScope``."""
+        return (self._compiled_.options.remat or training.scoped(self._running_graph_)) if self._compiled_ else ()
 
     @property
     @bounded

@@ -1,4 +1,4 @@
-"""Functions with a gradient of their own."""
+"""Functions with a gradient of their own, and functions that are recomputed for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 
 from anabranch import _tree
 from anabranch._arguments import checked
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Tensor as Symbolic, call_site, describe
+from anabranch.graph.call_site import warn
 from anabranch.graph.function import Whole
 from anabranch.ops._arguments import documented
-from anabranch.ops._torch import torch
+from anabranch.ops._torch import fx, torch
 from anabranch.ops._values import tensor
 
 Nest = _tree.Nest
@@ -41,6 +43,36 @@ def custom_gradient(f: Callable[..., tuple[Nest, Callable[..., Nest]]]) -> Calla
         if any(isinstance(leaf, Symbolic) for leaf in _tree.leaves(args)):
             return describe(Whole(wrapped), args, {}, call_site())
         return _applied(f, [tensor(leaf) for leaf in _tree.leaves(args)], args)
+
+    return wrapped
+
+
+def remat(f: Callable[..., Nest]) -> Callable[..., Nest]:
+    """Return a function that is recomputed in the backward pass, for which only its inputs are saved (Chen et al. 2016).
+
+    A layer that calls it runs whole, as a model runs what it cannot trace. On symbolic tensors it is ``f`` alone.
+
+    Args:
+        f: a function of tensors, or a layer.
+
+    Example:
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> torch.autograd.grad(remat(lambda x: x * x)(x), x)
+        (tensor(6.),)
+    """
+    if not callable(f):
+        raise ArgumentTypeError("f of remat must be a function of tensors.", got=shown(f))
+
+    def wrapped(*args: Nest, **kwargs: Nest) -> Nest:
+        leaves = [*_tree.leaves(args), *_tree.leaves(list(kwargs.values()))]
+        if any(isinstance(leaf, Symbolic) for leaf in leaves):
+            warn("remat has no effect on symbolic tensors: name the layer in compile(remat=…), or make it in a RematScope.")
+            return f(*args, **kwargs)
+        if any(isinstance(leaf, fx.Proxy) for leaf in leaves):
+            raise fx.proxy.TraceError("what is recomputed runs whole")
+        from torch.utils.checkpoint import checkpoint
+
+        return checkpoint(f, *args, use_reentrant=False, **kwargs)
 
     return wrapped
 

@@ -1,6 +1,7 @@
 from .agreeing import known_losses as known_losses, refusals as refusals
 from .arguments import boolean as boolean
 from .capture import with_replay as with_replay
+from .checkpointing import scoped as scoped
 from .compiled import Compiled as Compiled
 from .compiling import compile as compile, compile_arguments as compile_arguments, compile_config as compile_config
 from .custom_step import (

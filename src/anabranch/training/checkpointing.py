@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 from anabranch._asked import GREATEST, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch.graph import Graph
+from anabranch.graph.flatten import flatten
 from anabranch.graph.paths import walk
+from anabranch.graph.records import spec_leaves
 
 Remat = tuple[str, ...] | int
 
@@ -36,6 +38,19 @@ def remat_of(graph: Graph | None, given: object) -> Remat:
             if not any(fnmatchcase(path, pattern) for path in paths):
                 raise unknown("layer to recompute", pattern, paths)
     return patterns
+
+
+def scoped(graph: Graph | None) -> tuple[str, ...]:
+    """Return the paths of the layers that the scopes they were made in have recomputed."""
+    steps = () if graph is None else flatten(graph).steps
+    found = [(step.path, step.node, step.node.operation._remat_scope_) for step in steps]
+    return tuple(
+        dict.fromkeys(
+            path
+            for path, node, scope in found
+            if scope is not None and scope.covers(node.operation, [spec.shape for spec in spec_leaves(node.output_specs)])
+        )
+    )
 
 
 def _positive(count: int, given: object) -> int:
