@@ -13,7 +13,6 @@ __version__ = "0.1.0"
 
 LEFT_OUT = {
     "SymbolicScope": "shapes are inferred by calling a layer on Input(shape)",
-    "Quantizer": "torch.ao quantizes model.to_torch()",
 }
 """Keras's names that are not here, and why."""
 

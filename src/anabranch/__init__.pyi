@@ -20,6 +20,7 @@ from . import (
     ops as ops,
     optimizers as optimizers,
     preprocessing as preprocessing,
+    quantizers as quantizers,
     random as random,
     regularizers as regularizers,
     saving as saving,
@@ -47,6 +48,7 @@ from .models.model import Model as Model
 from .models.sequential import Sequential as Sequential
 from .ops.gradients import remat as remat
 from .optimizers import Optimizer as Optimizer
+from .quantizers import Quantizer as Quantizer
 from .regularizers import Regularizer as Regularizer
 from .stand_in.notebook import (
     load_ipython_extension as load_ipython_extension,

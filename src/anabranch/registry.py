@@ -212,7 +212,7 @@ def serialize(obj: Any) -> Json:
         return {"class_name": "__tuple__", "config": {"value": [serialize(item) for item in obj]}}
     if isinstance(obj, list):
         return [serialize(item) for item in obj]
-    if isinstance(obj, Mapping):
+    if isinstance(obj, Mapping) and method(type(obj), "get_config") is None:
         return {str(key): serialize(value) for key, value in obj.items()}
     if isinstance(obj, slice):
         return {"class_name": "__slice__", "config": {"start": obj.start, "stop": obj.stop, "step": obj.step}}

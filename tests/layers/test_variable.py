@@ -111,6 +111,6 @@ def test_mistakes() -> None:
         type("Mine", (ab.Operation,), {})
     with pytest.raises(ArgumentTypeError, match="dense"):
         ab.KerasTensor((3,), sparse=True)
-    for name in ("StatelessScope", "SymbolicScope", "remat", "RematScope", "Quantizer"):
+    for name in ("StatelessScope", "SymbolicScope", "remat", "RematScope"):
         with pytest.raises(AttributeError, match="left out"):
             getattr(ab, name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from inspect import isfunction, ismethod, signature, unwrap
 from typing import Any
 
-from nonsense import files, functions, layers, methods, models, returned, small, training
+from nonsense import files, functions, layers, methods, models, quantized, returned, small, training
 from nonsense.target import Target, parameters
 
 import anabranch
@@ -25,6 +25,7 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "initializers": functions.of_weights,
     "activations": functions.activations,
     "random": functions.random,
+    "quantizers": quantized.quantizers,
     "config": small.config,
     "utils": small.utils,
     "saving": small.saving,
@@ -46,7 +47,7 @@ MODULES = (
     "", "saving", "backend", "mixed_precision", "dtype_policies", "optimizers.schedules", "datasets.shapes",
     "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
     "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
-    "regularizers", "constraints", "activations", "random", "config", "utils", "edit", "insight",
+    "regularizers", "constraints", "quantizers", "activations", "random", "config", "utils", "edit", "insight",
     "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution",
 )  # fmt: skip
 LEFT_OUT = {
@@ -54,6 +55,7 @@ LEFT_OUT = {
     "losses.Loss": "a base class", "metrics.Metric": "a base class", "optimizers.Optimizer": "a base class",
 
     "losses.check_labels": "the check of labels itself",
+    "quantizers.QuantizationConfig": "a base class", "quantizers.Quantizer": "a base class",
     "edit.Edit": "a record", "insight.Change": "a record",
     **dict.fromkeys(
         ("datasets.mnist.load_data", "datasets.mnist.load_files", "datasets.cifar10.load_data", "datasets.cifar100.load_data",

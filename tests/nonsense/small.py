@@ -52,6 +52,14 @@ def config() -> Iterator[Target]:
     for name, given in {
         "DTypePolicy": {"name": "float32"}, "get": {"identifier": "float32"}, "serialize": {"dtype_policy": policy},
         "deserialize": {"config": dtype_policies.serialize(policy)},
+        **{
+            name: {"mode": mode, "source_name": "float32"}
+            for name, mode in (
+                ("QuantizedDTypePolicy", "int8"), ("QuantizedFloat8DTypePolicy", "float8"), ("Int4DTypePolicy", "int4/8"),
+                ("GPTQDTypePolicy", "gptq/4/8"), ("AWQDTypePolicy", "awq/4/8"),
+            )
+        },
+        "DTypePolicyMap": {"default_policy": "float32", "policy_map": {"a": "bfloat16"}},
     }.items():  # fmt: skip
         yield function(f"dtype_policies.{name}", getattr(dtype_policies, name), lambda given=given: given)
 

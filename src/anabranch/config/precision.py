@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from anabranch import _process
 from anabranch._asked import dtype_by_name, is_number, shown
@@ -26,7 +26,7 @@ class DTypePolicy:
     hold weights, and so their updates, in float32 (Micikevicius et al. 2018).
 
     Args:
-        name: a float type, or one of the mixed policies.
+        name: a float type, or one of the mixed policies; None: that of the process's policy.
 
     Raises:
         UnknownNameError: there is no such policy.
@@ -37,8 +37,12 @@ class DTypePolicy:
         ('bfloat16', 'float32')
     """
 
-    def __init__(self, name: str) -> None:
-        name = dtype_by_name(name)
+    settings: ClassVar[frozenset[str]] = frozenset(("name",))  # the constructor's arguments
+    quantization_mode: str | None = None  # how weights are quantized
+    name: str
+
+    def __init__(self, name: str | None = None) -> None:
+        name = dtype_by_name((_policy or _plain_policy).name if name is None else name)
         if not isinstance(name, str):
             raise ArgumentTypeError(
                 "A precision policy's name must be a string.", expected="e.g. 'mixed_bfloat16'", got=repr(name)
@@ -56,10 +60,6 @@ class DTypePolicy:
     def variable_dtype(self) -> str:
         """The type of weights."""
         return "float32" if self.name in MIXED else self.name
-
-    @property
-    def quantization_mode(self) -> None:
-        """None: quantized policies are not supported."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments.
@@ -81,18 +81,18 @@ class DTypePolicy:
             >>> DTypePolicy.from_config({"name": "float32"})
             <DTypePolicy "float32">
         """
-        if not isinstance(config, dict) or set(config) != {"name"}:
-            raise ArgumentTypeError("The config of a dtype policy is a dict of its name.", got=shown(config))
+        if not isinstance(config, dict) or not set(config) <= cls.settings:
+            raise ArgumentTypeError(f"A policy's config is a dict of {', '.join(sorted(cls.settings))}.", got=shown(config))
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DTypePolicy) and other.name == self.name
+        return type(other) is type(self) and isinstance(other, DTypePolicy) and other.get_config() == self.get_config()
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __repr__(self) -> str:
-        return f'<DTypePolicy "{self.name}">'
+        return f'<{type(self).__name__} "{self.name}">'
 
 
 _plain_policy = DTypePolicy("float32")  # of the default float type, for both

@@ -134,6 +134,18 @@ from .pooling import (
     global_pool as global_pool,
     pool as pool,
 )
+from .quantization import (
+    fake_quantized as fake_quantized,
+    float8_scale as float8_scale,
+    from_blocks as from_blocks,
+    packed as packed,
+    passed as passed,
+    quantized as quantized,
+    quantized_in_blocks as quantized_in_blocks,
+    through as through,
+    unpacked as unpacked,
+    with_greatest as with_greatest,
+)
 from .recurrent import (
     as_state as as_state,
     copied as copied,
