@@ -58,9 +58,9 @@ def abs_max_quantize(
     Returns:
         The integers, in the shape of ``inputs``, and the scale, with size 1 along ``axis``; x ≈ integers / scale.
 
-    >>> abs_max_quantize([[1.0, -2.0], [0.5, 0.25]], axis=-1)[0]
-    tensor([[  64, -127],
-            [ 127,   64]], dtype=torch.int8)
+    >>> integers, scale = abs_max_quantize([[1.0, -2.0], [0.5, 0.25]], axis=-1)
+    >>> integers.tolist()
+    [[64, -127], [127, 64]]
     """
     x = floats(inputs)
     low, high = limits(value_range)
@@ -121,6 +121,7 @@ def pack_int4(arr: TensorLike, axis: int = 0, dtype: Byte = "int8") -> tuple[Ten
     Returns:
         The bytes, their shape, and the size that ``axis`` had, which ``unpack_int4`` takes.
 
+    >>> import numpy as np
     >>> packed, shape, size = pack_int4(np.array([[-3, 7], [2, -8], [1, 0]], "int8"))
     >>> packed.tolist(), shape, size
     ([[45, -121], [1, 0]], (2, 2), 3)
@@ -142,6 +143,7 @@ def unpack_int4(packed: TensorLike, orig_len: int, axis: int = 0, dtype: Byte = 
         axis: the axis along which pairs were formed.
         dtype: ``"int8"``: integers from -8 to 7; ``"uint8"``: from 0 to 15.
 
+    >>> import numpy as np
     >>> unpack_int4(np.array([[45, -121], [1, 0]], "int8"), 3).tolist()
     [[-3, 7], [2, -8], [1, 0]]
     """
