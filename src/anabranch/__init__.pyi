@@ -9,6 +9,7 @@ from . import (
     distribution as distribution,
     dtype_policies as dtype_policies,
     edit as edit,
+    export as export,
     initializers as initializers,
     insight as insight,
     layers as layers,

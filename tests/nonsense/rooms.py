@@ -48,9 +48,10 @@ MODULES = (
     "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
     "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
     "regularizers", "constraints", "quantizers", "activations", "random", "config", "utils", "edit", "insight",
-    "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution",
+    "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution", "export",
 )  # fmt: skip
 LEFT_OUT = {
+    "export.ExportArchive": "tests/export",
     "layers.Layer": "the base class: its methods are called",
     "losses.Loss": "a base class", "metrics.Metric": "a base class", "optimizers.Optimizer": "a base class",
 
@@ -103,6 +104,7 @@ METHODS_LEFT_OUT = {
     "weight": PROTOCOL, "Layer.build": "each layer's own is called", "Layer.compute_output_shape": "each layer's own is called",
     "fill": HOOK, "call": "called by __call__, which is given wrong values",
     "cuda": "needs a GPU",
+    "Views.export": "each call traces the model: tests/export",
 }  # fmt: skip
 
 

@@ -12,8 +12,6 @@ _OF_MODULES = frozenset((
 ))  # fmt: skip
 _QUANTIZED = "model.to_torch(), and torch.ao of the module"
 _OF_KERAS = {
-    "export": "model.to_torch(), whose module torch.export and torch.onnx take; it writes TensorFlow's files there, which need "
-    "TensorFlow",
     **dict.fromkeys(
         ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"), _QUANTIZED
     ),

@@ -121,6 +121,41 @@ class Views(Structure):
         return exchange.to_torch(self, source)
 
     @checked
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write what the model computes in inference as a file that runs without anabranch; sizes that are None stay free.
+
+        Args:
+            filepath: the file, ``"….pt2"`` or ``"….onnx"``.
+            format: ``"torch"``, which ``torch.export.load`` reads, or ``"onnx"``, which needs ``pip install anabranch[onnx]``.
+                ``"tf_saved_model"``, Keras's default, ``"litert"`` and ``"openvino"`` are refused with what writes them.
+            verbose: whether a line says where it is, as it does unless given.
+            input_signature: for each input an ``InputSpec`` or a tensor, whose sizes are fixed; the model's own unless given.
+            **kwargs: for ``"torch"`` what ``torch.export.export`` takes, for ``"onnx"`` ``opset_version``.
+
+        Raises:
+            NotReadyError: the format is another library's.
+            EngineError: torch cannot trace the model.
+
+        Example:
+            >>> import tempfile, torch
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2)(x))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.export(f"{folder}/model.pt2", format="torch", verbose=False)
+            ...     torch.export.load(f"{folder}/model.pt2").module()(torch.ones(3, 8)).shape
+            torch.Size([3, 2])
+        """
+        exchange.export(self, filepath, format, verbose, input_signature, **kwargs)
+
+    @checked
     def explain_execution(
         self, training: bool = False, gradients: bool | None = None, single: bool = False
     ) -> engine.Execution:

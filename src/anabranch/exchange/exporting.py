@@ -1,0 +1,203 @@
+"""A model as a file that runs without anabranch: torch.export's ``.pt2``, or ONNX; and what writes other formats."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from anabranch import _tree, runtime
+from anabranch._asked import dtype_by_name, has_shape, is_integer, shown
+from anabranch._errors import (
+    AnabranchError,
+    ArgumentError,
+    ArgumentTypeError,
+    EngineError,
+    MissingExtraError,
+    NotReadyError,
+    ShapeError,
+    unknown,
+)
+from anabranch._files import reached
+from anabranch.callbacks._say import say
+from anabranch.exchange.torch_tree import to_torch
+from anabranch.graph import Shape
+from anabranch.graph.shapes import to_shape
+from anabranch.layers.input_spec import InputSpec
+
+_SAMPLE = 64  # the size that an axis of unknown size is traced with: what strides and pools divide several times
+_LARGE = 2**31 - 2**24  # bytes, which one file of ONNX cannot hold
+_ELSEWHERE = {
+    "tf_saved_model": 'TensorFlow writes that: give its users format="onnx" (onnx2tf converts it); for torch, format="torch"',
+    "litert": "litert_torch.convert(model.to_torch().eval(), samples).export(filepath), of the package litert-torch",
+    "openvino": 'format="onnx", then openvino.save_model(openvino.convert_model("model.onnx"), filepath)',
+}
+FORMATS = ("torch", "onnx", *_ELSEWHERE)
+
+
+class Spec(NamedTuple):
+    """What goes into one input: its name, its shape with None where a size may be any, its dtype."""
+
+    name: str
+    shape: Shape
+    dtype: str
+
+
+def export(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    format: str,
+    verbose: bool | None = None,
+    input_signature: object = None,
+    **kwargs: Any,
+) -> None:
+    """Write a model's inference as a file of a format; see ``Model.export``."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if format in _ELSEWHERE:
+        raise NotReadyError(
+            f"anabranch does not write the format {format!r}.", expected="'torch' or 'onnx'", repair=_ELSEWHERE[format]
+        )
+    ending = {"torch": ".pt2", "onnx": ".onnx"}[format]
+    path = os.fspath(filepath)
+    if not path.endswith(ending):
+        raise ArgumentError(f"A file of format {format!r} must end with {ending!r}.", got=shown(path))
+    if format == "onnx":
+        version = kwargs.pop("opset_version", None)
+        _refuse(kwargs, ("opset_version",), format)
+        _write_onnx(model, path, list(specs(model, input_signature)), version)
+    else:
+        found = program(model, input_signature, **kwargs)
+        with reached("write", path), open(path, "wb") as file:
+            torch.export.save(found, file)
+    if verbose or verbose is None:
+        say(f"Saved the model {model.name!r} at {path!r}.")
+
+
+def program(model: Any, input_signature: object = None, **kwargs: Any) -> torch.export.ExportedProgram:
+    """Return a model's inference as torch.export has it, for all sizes that are None."""
+    known = [name for name in inspect.signature(torch.export.export).parameters if name not in ("mod", "args", "kwargs")]
+    _refuse(kwargs, known, "torch")
+    return _exported(model, list(specs(model, input_signature)), kwargs)
+
+
+def specs(model: Any, signature: object) -> Iterator[Spec]:
+    """Yield what goes into each input, by a signature or, without one, as the model declares it."""
+    given = None if signature is None else _tree.leaves(signature)
+    if given is not None and model._graph_ is None:
+        nest = signature[0] if isinstance(signature, (list, tuple)) and len(signature) == 1 else signature
+        model._follow_(_tree.map_leaves(lambda leaf: _sample(spec_of(leaf), runtime.device()), nest))
+    inputs = model._need_running_graph_().inputs
+    if given is not None and len(given) != len(inputs):
+        raise ArgumentError(
+            "input_signature must say what goes into each input.", expected=f"{len(inputs)}", got=f"{len(given)}"
+        )
+    for index, tensor in enumerate(inputs):
+        name = tensor.name if model._graph_ is None else model.input_names[index]
+        if tensor.dtype == "string":
+            raise ArgumentError(
+                f"The input {name!r} takes strings, which are read on the host.", repair="export what follows it"
+            )
+        yield _spec(tensor if given is None else given[index], name, tensor.shape, tensor.dtype)
+
+
+def spec_of(value: object) -> Spec:
+    """Return what an element of a signature says, by itself."""
+    return _spec(value, "input", None, "float32")
+
+
+def _spec(value: object, name: str, declared: Shape | None, dtype: str) -> Spec:
+    if isinstance(value, InputSpec) or has_shape(value):
+        shape = None if value.shape is None else to_shape(tuple(value.shape), "shape")
+        kind = value.dtype or dtype
+    else:
+        raise ArgumentTypeError("input_signature must hold InputSpecs, or tensors.", got=shown(value))
+    if shape is None:
+        raise ArgumentError("An InputSpec of input_signature needs its shape.", repair="InputSpec(shape=(None, 8))")
+    fits = declared is None or (
+        len(shape) == len(declared) and all(None in pair or pair[0] == pair[1] for pair in zip(shape, declared, strict=True))
+    )
+    if not fits or not shape:
+        raise ShapeError(f"input_signature does not fit the input {name!r}.", expected=str(declared), got=str(shape))
+    known = shape if declared is None else tuple(a if b is None else b for a, b in zip(shape, declared, strict=True))
+    return Spec(name, known, str(dtype_by_name(kind)))
+
+
+def _sample(spec: Spec, device: torch.device) -> torch.Tensor:
+    """Return values of a spec to trace with."""
+    sizes = [2 if axis == 0 and size is None else _SAMPLE if size is None else size for axis, size in enumerate(spec.shape)]
+    return torch.zeros(sizes, dtype=runtime.dtype_of(spec.dtype), device=device)
+
+
+def _exported(model: Any, inputs: Sequence[Spec], kwargs: Mapping[str, Any]) -> torch.export.ExportedProgram:
+    module = to_torch(model).eval()
+    samples = tuple(_sample(spec, runtime.device()) for spec in inputs)
+    free = [{axis: torch.export.Dim.AUTO for axis, size in enumerate(spec.shape) if size is None} for spec in inputs]
+    options = {"strict": False, "dynamic_shapes": tuple(free), **kwargs}
+    try:
+        found = torch.export.export(module, samples, **options)
+    except AnabranchError:
+        raise
+    except Exception as error:
+        raise EngineError.of(
+            error,
+            f"torch.export could not trace the model {model.name!r}.",
+            got=str(error).splitlines()[0][:300],
+            repair="layers whose call does not branch on values; or fixed sizes by input_signature",
+        ) from error
+    if "dynamic_shapes" not in kwargs:
+        _check_free(found, inputs)
+    return found
+
+
+def _check_free(found: torch.export.ExportedProgram, inputs: Sequence[Spec]) -> None:
+    """Raise where a size that may be any became that of the sample."""
+    placeholders = {node.name: node for node in found.graph.nodes if node.op == "placeholder"}
+    for name, spec in zip(found.graph_signature.user_inputs, inputs, strict=True):
+        sizes = placeholders[str(name)].meta["val"].shape
+        for axis, size in enumerate(spec.shape):
+            if size is None and is_integer(sizes[axis]) and not isinstance(sizes[axis], torch.SymInt):
+                fixed = (*spec.shape[:axis], sizes[axis], *spec.shape[axis + 1 :])
+                raise ArgumentError(
+                    f"The model runs with one size of axis {axis} of the input {spec.name!r} only, once it is traced.",
+                    got=f"{sizes[axis]} of shape {spec.shape}",
+                    repair=f"input_signature=[InputSpec(shape={fixed})] with the size that is needed",
+                )
+
+
+def _write_onnx(model: Any, path: str, inputs: Sequence[Spec], opset_version: int | None) -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "Files of ONNX are written by torch with onnx and onnxscript, of which one is not installed.",
+            repair="pip install anabranch[onnx]",
+        ) from error
+    if opset_version is not None and not is_integer(opset_version):
+        raise ArgumentTypeError("opset_version must be an integer.", got=shown(opset_version))
+    exported = _exported(model, inputs, {})
+    count = len(exported.graph_signature.user_outputs)
+    names = [f"output_{index}" for index in range(count)] if model._graph_ is None else list(model.output_names)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in exported.state_dict.values())
+    with reached("write", path):
+        try:
+            torch.onnx.export(
+                exported, (), path, input_names=[spec.name for spec in inputs], output_names=names,
+                opset_version=opset_version, dynamo=True, verbose=False, external_data=size > _LARGE,
+            )  # fmt: skip
+        except OSError:
+            raise
+        except Exception as error:
+            raise EngineError.of(
+                error, f"torch.onnx could not write the model {model.name!r}.", got=str(error).splitlines()[0][:300]
+            ) from error
+
+
+def _refuse(kwargs: Mapping[str, object], known: Sequence[str], format: str) -> None:
+    wrong = [name for name in kwargs if name not in known]
+    if wrong:
+        raise unknown(f"argument of the format {format!r}", wrong[0], known)
