@@ -396,3 +396,36 @@ def test_steps_that_are_set_later_are_used() -> None:
     assert model.evaluate(X, Y, verbose=0) != 7.0
     model.compute_loss = lambda x, y, y_pred, sample_weight, training=True: (y_pred - y_pred).sum() + 5
     assert model.fit(X, Y, verbose=0).history == {"loss": [5.0]}
+
+
+class OfWords(ab.Model):
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        loss = self.compute_loss(x, y, self(x, training=True))
+        self.zero_grad()
+        loss.backward()
+        weights = self.trainable_weights
+        self.optimizer.apply([weight.value.grad for weight in weights], weights)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("kind", ["<U1", "object"])
+def test_strings_reach_a_custom_step(kind: str) -> None:
+    words, y = np.array([["a"], ["b"], ["c"], ["a"]], dtype=kind), np.arange(4.0)[:, None]
+
+    def made(kind: type[ab.Model]) -> ab.Model:
+        inputs = ab.Input((1,), dtype="string")
+        codes = layers.StringLookup(vocabulary=["a", "b", "c"])(inputs)
+        vectors = layers.Flatten()(layers.Embedding(4, 3, embeddings_initializer="ones")(codes))
+        model = kind(inputs, layers.Dense(1, kernel_initializer="ones")(vectors))
+        model.compile("sgd", "mse")
+        return model
+
+    own, plain = made(OfWords), made(ab.Model)
+    losses = [each.fit(words, y, batch_size=2, epochs=2, shuffle=False, verbose=0).history["loss"] for each in (own, plain)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    batches = [(words[:2], y[:2]), (words[2:], y[2:])]
+    losses = [each.fit(iter(batches), verbose=0).history["loss"] for each in (own, plain)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    np.testing.assert_allclose(own.evaluate(words, y, verbose=0), plain.evaluate(words, y, verbose=0), rtol=1e-5)
+    assert own.predict(words, verbose=0).shape == (4, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -73,15 +73,24 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
         return computable(array)
 
 
-def tensors_in(value: object, where: str) -> _tree.Nest:
+def tensors_in(value: object, where: str, read: Callable[[object, str], torch.Tensor] = to_tensor) -> _tree.Nest:
     """Return the same nest with tensors in the place of arrays; a list of numbers is one array, None stays."""
     if value is None or is_array(value):
-        return None if value is None else to_tensor(value, where)
+        return None if value is None else read(value, where)
     if isinstance(value, dict):
-        return {key: tensors_in(part, f"{where}[{key!r}]") for key, part in value.items()}
+        return {key: tensors_in(part, f"{where}[{key!r}]", read) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(tensors_in(part, f"{where}[{index}]") for index, part in enumerate(value))
-    return to_tensor(value, where)
+        return type(value)(tensors_in(part, f"{where}[{index}]", read) for index, part in enumerate(value))
+    return read(value, where)
+
+
+def strings(value: object) -> np.ndarray[Any, Any] | None:
+    """Return an array of strings, or a list of them, as an array; None for anything else."""
+    if isinstance(value, torch.Tensor):
+        return None
+    array = np.asarray(value)
+    texts = array.dtype.kind in "US" or (array.dtype.kind == "O" and array.size > 0 and isinstance(array.flat[0], str))
+    return array if texts else None
 
 
 def complex_error(where: str, dtype: str) -> DtypeError:

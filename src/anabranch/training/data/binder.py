@@ -12,7 +12,7 @@ from anabranch import _tree, config, runtime
 from anabranch._errors import DataError
 from anabranch.graph import WithGraph
 from anabranch.graph.binding import Rule, Slots, bind
-from anabranch.training.data.arrays import is_array, tensors_in, to_tensor
+from anabranch.training.data.arrays import is_array, strings, tensors_in, to_tensor
 from anabranch.training.data.batch import Batch, Columns
 from anabranch.training.data.checks import match_input, same_length, warn_of_not_finite
 from anabranch.training.data.class_weights import checked_class_weight, class_weights_of, weighted
@@ -183,7 +183,7 @@ class ModelBinder(Binder):
 
 
 class NestBinder(Binder):
-    """Returns batches in the user's own nests, as tensors on the device, for custom steps.
+    """Returns batches in the user's own nests, as tensors on the device, for custom steps; strings in x as arrays of them.
 
     Args:
         strategy: where batches go.
@@ -194,10 +194,13 @@ class NestBinder(Binder):
         self.strategy = strategy
         self._class_weight = checked_class_weight(class_weight)
         self._floats = runtime.dtype_of(config.floatx())
+        self._words: dict[int, np.ndarray[Any, Any]] = {}  # which strings the indices in a part of x mean
 
     def place(self, batch: Batch) -> Batch:
-        """Move one batch to the device; floats become the default type."""
+        """Move one batch to the device; floats become the default type, and indices of strings the strings."""
         x, y, weights = ([None if t is None else self._placed(t) for t in part] for part in batch[:3])
+        for index, words in self._words.items():
+            x[index] = words[batch.x[index].cpu().numpy()]  # type: ignore[union-attr,call-overload]  # as a custom step takes it
         return batch._replace(x=x, y=y, weights=weights)
 
     def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -208,8 +211,22 @@ class NestBinder(Binder):
         """Check that all have the same number of samples; ``finite`` searches x for NaN and infinity."""
         if x is None:
             raise DataError("There is no x.", expected="arrays, tensors, a loader or a generator", got="None")
-        parts = {"x": tensors_in(x, "x"), "y": tensors_in(y, "y"), "sample_weight": tensors_in(weights, "sample_weight")}
+        words: list[tuple[torch.Tensor, np.ndarray[Any, Any]]] = []
+
+        def indices(value: object, where: str) -> torch.Tensor:
+            if (array := strings(value)) is None:
+                return to_tensor(value, where)
+            known, found = np.unique(array, return_inverse=True)
+            words.append((torch.from_numpy(found.reshape(array.shape)), known))
+            return words[-1][0]
+
+        parts = {
+            "x": tensors_in(x, "x", indices),
+            "y": tensors_in(y, "y"),
+            "sample_weight": tensors_in(weights, "sample_weight"),
+        }
         leaves = [[] if part is None else _tree.leaves(part) for part in parts.values()]
+        self._words = {index: known for index, t in enumerate(leaves[0]) for tensor, known in words if t is tensor}
         named = [(name, t) for name, found in zip(parts, leaves, strict=True) for t in found if t is not None]
         for name, tensor in named:
             if finite and name == "x":
