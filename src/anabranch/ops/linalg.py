@@ -243,7 +243,8 @@ def jvp(fun: Callable[..., Nest], primals: Sequence[Nest], tangents: Sequence[Ne
     (tensor(9.), tensor(6.))
     """
     points, directions = (tuple(_tree.map_leaves(tensor, tuple(each))) for each in (primals, tangents))
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # torch's own, of torch.jit.script
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is")  # torch's own: deprecated, or not supported
         return torch.func.jvp(fun, points, directions, has_aux=has_aux)
 
 
