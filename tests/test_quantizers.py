@@ -11,7 +11,7 @@ import torch
 from devices import on_device
 
 import anabranch as ab
-from anabranch import Input, Model, dtype_policies, quantizers
+from anabranch import Input, Model, dtype_policies, layers, quantizers
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError
 
 RNG = np.random.default_rng(0)
@@ -227,6 +227,27 @@ def test_the_policy_of_the_process_is_the_source() -> None:
     ab.config.set_dtype_policy("mixed_bfloat16")
     assert dtype_policies.QuantizedDTypePolicy("int8").name == "int8_from_mixed_bfloat16"
     assert dtype_policies.DTypePolicy().name == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_layers_refuse_what_they_do_not_do(policy: str) -> None:
+    layer = layers.Dense(2)
+    uses = (
+        lambda: layers.Dense(2, dtype=policy),
+        lambda: layers.Dense(2, dtype=dtype_policies.DTypePolicyMap("float32", {"d": policy}), name="d"),
+        lambda: setattr(layer, "dtype_policy", dtype_policies.get(policy)),
+        lambda: ab.config.set_dtype_policy(dtype_policies.get(policy)),
+    )
+    for use in uses:
+        with pytest.raises(ArgumentError, match="do not quantize"):
+            use()
+    assert ab.config.dtype_policy().name == layer.dtype_policy.name == "float32"
+
+
+def test_a_layer_takes_the_policy_of_its_name_in_a_map() -> None:
+    policies = dtype_policies.DTypePolicyMap("float32", {"d": "mixed_bfloat16", "e.*": "float64"})
+    found = {name: layers.Dense(2, dtype=policies, name=name).dtype_policy.name for name in ("d", "e1", "f")}
+    assert found == {"d": "mixed_bfloat16", "e1": "float64", "f": "float32"}
 
 
 def test_a_map_of_policies(keras: Any) -> None:

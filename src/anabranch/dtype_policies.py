@@ -352,6 +352,18 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     )
 
 
+def for_layer(identifier: str | DTypePolicy | dict[str, Any] | None, path: str) -> DTypePolicy:
+    """Return the policy of a layer, that of its path in a map; one that quantizes weights is refused, as layers do not."""
+    found = get(identifier)
+    policy = found[path] if isinstance(found, DTypePolicyMap) else found
+    if policy.quantization_mode is not None:
+        raise ArgumentError(
+            "Layers do not quantize their weights.", expected="a policy without a mode", got=policy.name,
+            repair="torch.ao.quantization of model.to_torch()",
+        )  # fmt: skip
+    return policy
+
+
 @writer
 def serialize(dtype_policy: DTypePolicy) -> Json:
     """Return a policy as JSON, in Keras's form.

@@ -163,7 +163,10 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
         >>> set_dtype_policy("float32")
     """
     global _policy
-    _policy = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
+    found = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
+    if found.quantization_mode is not None:
+        raise ArgumentError("Layers do not quantize their weights.", expected="a policy without a mode", got=found.name)
+    _policy = found
 
 
 def tf32() -> bool | None:

@@ -138,7 +138,7 @@ class Layer(Configured):
             self._trainable = False
         if dtype is not None:
             try:
-                self._take_policy_(dtype_policies.get(dtype))
+                self._take_policy_(dtype_policies.for_layer(dtype, self._home_.path))
             except AnabranchError as error:
                 raise error.at(str(self._made_at_)) from None
         if not to_boolean(autocast, "autocast", self):

@@ -62,7 +62,7 @@ class Configured(TorchMembers):
 
     @dtype_policy.setter
     def dtype_policy(self, value: str | DTypePolicy | dict[str, Any] | None) -> None:
-        self._take_policy_(dtype_policies.get(value))
+        self._take_policy_(dtype_policies.for_layer(value, self._home_.path))
         self._note_change_()
 
     @property

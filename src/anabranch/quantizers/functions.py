@@ -58,9 +58,9 @@ def abs_max_quantize(
     Returns:
         The integers, in the shape of ``inputs``, and the scale, with size 1 along ``axis``; x ≈ integers / scale.
 
-    >>> integers, scale = abs_max_quantize([[1.0, -2.0], [0.5, 0.25]], axis=-1)
+    >>> integers, scale = abs_max_quantize([[1.0, -2.0], [0.5, 0.3]], axis=-1)
     >>> integers.tolist()
-    [[64, -127], [127, 64]]
+    [[64, -127], [127, 76]]
     """
     x = floats(inputs)
     low, high = limits(value_range)
