@@ -15,7 +15,7 @@ BIN := .venv/bin
 MINUTES ?= 5
 INPUTS ?= 100000
 KINDS ?=
-.PHONY: demo test check format lint types imports slow pictures playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-peers clean
+.PHONY: demo test check format lint types imports slow pictures playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-tokens bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -86,6 +86,13 @@ docs: .venv/docs.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python bench/run.py
+
+# The four networks alone, training first; the file is written after each work, so what time cuts off is only the rest.
+TOKENS := transformer lstm vit mobilenet
+bench-tokens: .venv/dev.stamp
+	timeout 715 $(BIN)/python bench/run.py --work $(TOKENS:%=%-train) $(TOKENS:%=%-infer) --long 5 \
+	  --peers anabranch torch "torch channels_last" "keras torch" "keras tensorflow" "keras jax" \
+	  --out bench/results/$$(date +%F)-tokens.json || test $$? = 124
 
 bench-peers: .venv/dev.stamp
 	$(BIN)/python bench/peers.py

@@ -89,8 +89,8 @@ WORKS = {
     "resnet50-train": _train("resnet50", 64, 16, fresh=True),
     "two-tower-train": _train("two_tower", 51_200, 2_560),
     "lstm-train": _train("lstm", 1_600, 160),
-    "transformer-train": _train("transformer", 960, 96),
-    "vit-train": _train("vit", 640, 64),
+    "transformer-train": _train("transformer", 640, 96),
+    "vit-train": _train("vit", 256, 64),
     "mobilenet-train": _train("mobilenet_v2", 128, 32),
     "mlp-train": _train("mlp250", 3_200, 320),
     "toy-infer": _infer("toy_resnet", 50, {64: (2_560, 256), 256: (2_560, 512)}),
@@ -98,9 +98,9 @@ WORKS = {
     "resnet50-infer": _infer("resnet50", 10, {16: (32, 16), 32: (64, 32)}),
     "two-tower-infer": _infer("two_tower", 50, {64: (25_600, 1_280), 256: (51_200, 2_560)}),
     "lstm-infer": _infer("lstm", 50, {64: (1_920, 192), 256: (2_560, 512)}),
-    "transformer-infer": _infer("transformer", 50, {64: (1_920, 192), 256: (2_560, 512)}),
-    "vit-infer": _infer("vit", 50, {64: (1_280, 128), 256: (1_280, 512)}),
-    "mobilenet-infer": _infer("mobilenet_v2", 50, {64: (256, 64), 256: (512, 256)}),
+    "transformer-infer": _infer("transformer", 50, {64: (640, 128), 256: (1_024, 512)}),
+    "vit-infer": _infer("vit", 50, {64: (320, 64), 256: (512, 256)}),
+    "mobilenet-infer": _infer("mobilenet_v2", 50, {64: (256, 64), 256: (256, 256)}),
     "mlp-infer": _infer("mlp250", 50, {64: (6_400, 640), 256: (12_800, 2_560)}),
     "start": Work(
         "cold start, toy ResNet", "start", "s", "toy_resnet", {"table": Case(1, 64, 1), "first step": Case(64, 64, 64)}
