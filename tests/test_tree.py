@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from anabranch import tree
+from anabranch._errors import ArgumentError
 
 Point = namedtuple("Point", ["x", "y"])
 
@@ -80,3 +81,15 @@ def test_named_tuples_stay_what_they_are() -> None:
     assert tree.map_structure(lambda x: x * 2, Point(x=1, y=[2])) == Point(2, [4])
     assert tree.flatten_with_path(Point(5, 6)) == [((0,), 5), ((1,), 6)]
     assert outcome(tree.map_structure, lambda x, y: 0, Point(1, 2), (1, 2)) == "refused"
+
+
+def test_a_nest_that_holds_itself_is_refused() -> None:
+    loop: list[Any] = [1]
+    loop.append({"a": (loop,)})
+    for call in (lambda: tree.flatten(loop), lambda: tree.pack_sequence_as(loop, [1])):
+        with pytest.raises(ArgumentError, match="holds itself, 3 levels"):
+            call()
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    assert tree.flatten(deep) == [1]

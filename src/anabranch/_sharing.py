@@ -15,7 +15,8 @@ _KEY = "shared_object_id"  # Keras's
 class _Sharing:
     """Numbers of objects that are written, and objects by the numbers that are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: bool) -> None:
+        self.reading = reading  # what is written meanwhile, as layers copy each other by config, has no numbers
         self.numbers: dict[int, tuple[int, Any]] = {}  # by ``id``, with the object, so that no other takes its ``id``
         self.found: dict[Any, Any] = {}
 
@@ -24,9 +25,9 @@ _current: ContextVar[_Sharing | None] = ContextVar("sharing", default=None)
 
 
 @contextlib.contextmanager
-def sharing() -> Iterator[None]:
-    """Let an object that is written twice inside the block come back as one."""
-    token = _current.set(_Sharing())
+def sharing(*, reading: bool = False) -> Iterator[None]:
+    """Let an object that is written twice inside the block come back as one; ``reading``: from data inside this block."""
+    token = _current.set(_Sharing(reading))
     try:
         yield
     finally:
@@ -36,7 +37,7 @@ def sharing() -> Iterator[None]:
 def numbered(obj: object, data: dict[str, Json]) -> dict[str, Json]:
     """Return the JSON of an object with its number, inside ``sharing``."""
     current = _current.get()
-    if current is not None:
+    if current is not None and not current.reading:
         data[_KEY] = current.numbers.setdefault(id(obj), (len(current.numbers) + 1, obj))[0]
     return data
 

@@ -93,10 +93,25 @@ def flatten_with_path(structure: Nest) -> list[tuple[Path, Any]]:
     while stack:
         path, nest = stack.pop()
         if is_nested(nest):
+            if len(path) > _DEEP:
+                _refuse_loop(structure, path)
             stack.extend(((*path, key), nest[key]) for key in reversed(_keys(nest)))
         else:
             found.append((path, nest))
     return found
+
+
+_DEEP = 500  # levels, from which on a nest is asked whether it holds itself
+
+
+def _refuse_loop(structure: Nest, path: Path) -> None:
+    """Raise where a nest holds itself along a path."""
+    held = {id(structure)}
+    for level, key in enumerate(path):
+        structure = structure[key]
+        if id(structure) in held:
+            raise ArgumentError(f"The nest holds itself, {level + 1} levels below its top.", got=type(structure).__name__)
+        held.add(id(structure))
 
 
 @checked

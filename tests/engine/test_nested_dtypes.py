@@ -1,5 +1,7 @@
 """What a nested model is given takes the dtype that its Input declares, by every way of running it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +99,49 @@ def test_what_takes_an_input_is_looked_for_once():
         return calls(lambda: is_cast("float16", declared, graph))
 
     assert calls_of(nested(40)) == calls_of(nested(4))
+
+
+class Head(layers.Layer):
+    """As Keras's guide of mixed precision has it: the last layer computes in 32 bits."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.first, self.last = layers.Dense(3), layers.Dense(2, dtype="float32")
+        self.table = layers.Embedding(4, 2, dtype="float32")
+
+    def call(self, x: Any) -> Any:
+        hidden = torch.relu(self.first(x)) * 2
+        return self.last(hidden) + self.table(hidden.argmax(-1))
+
+
+class Whole(Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Head()
+        self.again = layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.again(self.head(x))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_a_layer_inside_another_casts_floats_to_its_own_type(policy: str) -> None:
+    before = config.dtype_policy()
+    config.set_dtype_policy(policy)
+    try:
+        inputs, head = Input((3,)), Head()
+        output, whole = head(inputs), Whole()
+        model = Model(inputs, output)
+        x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+        assert output.dtype == "float32"
+        found = model.predict(x)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, head(x).detach().cpu(), rtol=1e-2, atol=1e-2)
+        np.testing.assert_allclose(found, model(x).detach().cpu(), rtol=1e-2, atol=1e-2)
+        expected = whole.head.compute_dtype
+        assert str(whole(x).dtype) == f"torch.{expected}"
+        whole.compile("sgd", "mse")
+        assert np.isfinite(whole.fit(x, np.zeros((4, 2)), verbose=0).history["loss"][0])
+        np.testing.assert_allclose(whole.predict(x), whole(x).detach().float().cpu(), rtol=1e-2, atol=1e-2)
+    finally:
+        config.set_dtype_policy(before)

@@ -503,3 +503,19 @@ def test_sizes_that_a_call_reads_fit_what_it_reshapes() -> None:
         y = DepthToSpace()(x)
         assert y.shape == (None, *(None if size is None else 2 * size for size in shape[:2]), 1)
         assert ab.Model(x, y).predict(values, verbose=0)[0, :2, :2, 0].ravel().tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("make", [lambda: layers.Dense(2), lambda: layers.LSTM(2), lambda: layers.Conv1D(2, 2), layers.ReLU])
+def test_complex_values_do_not_lose_their_imaginary_part(make: Any) -> None:
+    x = torch.ones(2, 3, 4, dtype=torch.complex64) * 1j
+    with pytest.raises(AnabranchError):
+        make()(x)
+    inputs = ab.Input((3, 4))
+    for model in (ab.Model(inputs, make()(inputs)), ab.Sequential([make()])):
+        if isinstance(model, ab.Sequential):
+            model.build((None, 3, 4))
+        with pytest.raises(DtypeError, match="complex"):
+            model(x)
+        with pytest.raises(DtypeError, match="complex"):
+            model.predict(x)
+    assert torch.is_complex(layers.Identity()(x))

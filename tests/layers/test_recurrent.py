@@ -219,3 +219,34 @@ def test_states_of_a_known_batch_log_nothing() -> None:
     finally:
         logger.removeHandler(handler)
     assert not logged
+
+
+@pytest.mark.parametrize("policy", ["float64", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("cell", [Halving, layers.GRUCell, lambda units: [layers.LSTMCell(2), Halving(units)]])
+def test_cells_of_another_policy_give_what_their_layer_computes_in(policy: str, cell: Any) -> None:
+    layer, x = layers.RNN(cell(5), dtype=policy), ab.Input((6, 3))
+    output = layer(x)
+    found = layer(X), ab.Model(x, output)(X)
+    assert {str(value.dtype).removeprefix("torch.") for value in found} == {output.dtype} == {layer.compute_dtype}
+    plain = layers.RNN(cell(5))
+    plain(X)
+    plain.set_weights(layer.get_weights())
+    np.testing.assert_allclose(found[0].detach().float().cpu(), plain(X).detach().cpu(), atol=0.05)
+
+
+@pytest.mark.parametrize("mode", ["concat", "sum", None])
+def test_both_directions_give_what_their_wrapper_computes_in(mode: Any) -> None:
+    layer = layers.Bidirectional(layers.GRU(2), merge_mode=mode, dtype="float64")
+    for found in (layer(ab.Input((6, 3))), layer(X)):
+        each = found if mode is None else [found]
+        assert {str(output.dtype).removeprefix("torch.") for output in each} == {"float64"}
+
+
+def test_both_directions_of_a_cell_that_nobody_registered() -> None:
+    layer = layers.Bidirectional(layers.RNN(Halving(5), name="halving"))
+    layer(X)
+    assert [weight.path for weight in layer.weights] == [
+        "bidirectional/forward_halving/halving/kernel", "bidirectional/backward_halving/halving/kernel",
+    ]  # fmt: skip
+    assert layer.forward_layer.cell is not layer.backward_layer.cell
+    assert (layer.forward_layer.go_backwards, layer.backward_layer.go_backwards) == (False, True)

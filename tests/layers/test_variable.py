@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,3 +115,32 @@ def test_mistakes() -> None:
     for name in ("StatelessScope", "SymbolicScope", "remat", "RematScope"):
         with pytest.raises(AttributeError, match="left out"):
             getattr(ab, name)
+
+
+class Listed(ab.layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = ab.Variable([1.0, 2.0]), ab.Variable([1.0, 2.0])
+        self.several = [ab.Variable([1.0, 2.0])]
+        self.several.append(ab.Variable([1.0, 2.0], name="later"))
+        self.named = {"a": {"b": (ab.Variable([1.0, 2.0]),)}}
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.first * self.second * self.several[0] * self.several[1] * self.named["a"]["b"][0]
+
+
+def test_variables_in_lists_and_dicts_are_weights_of_the_layer(tmp_path: Path) -> None:
+    layer, x = Listed(), ab.Input((2,))
+    model = ab.Model(x, layer(x))
+    names = ["variable", "variable_1", "variable_2", "later", "variable_3"]
+    assert [weight.path for weight in model.weights] == [f"listed/{name}" for name in names]
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(np.ones((4, 2)), np.zeros((4, 2)), verbose=0)
+    assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    model.save_weights(tmp_path / "a.safetensors")
+    twin = ab.Model(x, Listed()(x))
+    twin.load_weights(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(twin.get_weights(), model.get_weights())
+    layer.several.append(ab.Variable([3.0, 3.0]))
+    assert len(model.weights) == 6

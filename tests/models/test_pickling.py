@@ -323,3 +323,24 @@ def test_mlflow_of_torch(tmp_path: Path) -> None:
     again = mlflow.load_model(str(tmp_path / "model"))
     with torch.no_grad():
         np.testing.assert_allclose(again(torch.from_numpy(X)).cpu().numpy(), model.predict(X, verbose=0), atol=1e-6)
+
+
+def test_layers_that_copy_others_share_no_objects_by_mistake(tmp_path: Path) -> None:
+    drawn, inputs = ab.initializers.RandomNormal(seed=3), ab.Input((5, 3))
+    x = layers.Dense(3, kernel_initializer=drawn, name="first")(inputs)
+    x = layers.Bidirectional(layers.LSTM(4, kernel_initializer=drawn, recurrent_initializer=drawn))(x)
+    model = ab.Model(inputs, layers.Dense(2, kernel_initializer=drawn)(x))
+    model.save(tmp_path / "a.keras")
+    expected = model.predict(np.ones((2, 5, 3)))
+    for found in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), ab.models.load_model(tmp_path / "a.keras")):
+        np.testing.assert_array_equal(found.predict(np.ones((2, 5, 3))), expected)
+        assert found.get_layer("first").kernel_initializer is found.layers[-1].kernel_initializer
+
+
+@pytest.mark.parametrize("make", [layers.Normalization, lambda: layers.Normalization(mean=1.0, variance=4.0)])
+def test_a_layer_with_statistics_goes_through_pickle(make: Callable[[], layers.Layer]) -> None:
+    layer = make()
+    if layer.input_mean is None:
+        layer.adapt(X)
+    expected = layer(X)
+    assert equal(pickle.loads(pickle.dumps(layer))(X), expected)

@@ -273,3 +273,23 @@ def test_a_variance_of_zero_is_bounded_by_epsilon() -> None:
     optimizer = optimizers.RMSprop(1e-4, rho=0.0, centered=True, epsilon=1e-4)
     optimizer.apply([torch.full((1,), 300.0)], [weight])
     np.testing.assert_allclose(ab.ops.convert_to_numpy(weight), [1 - 1e-4 * 300 / 1e-2], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["Muon"])
+def test_shapes_are_those_of_keras_where_torch_s_layout_has_others(keras: Any, name: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 4, 6)).astype("float32"), rng.normal(size=(4, 4, 6)).astype("float32")
+    found = []
+    for k in (keras, ab):
+        inputs = k.Input((4, 6))
+        hidden = k.layers.Conv1D(6, 2, padding="same")(k.layers.MultiHeadAttention(2, 3)(inputs, inputs))
+        model = k.Model(inputs, k.layers.LSTM(6, return_sequences=True)(hidden))
+        generator = np.random.default_rng(7)
+        model.set_weights([generator.normal(size=w.shape).astype("float32") for w in model.weights])
+        model.compile(getattr(k.optimizers, name)(0.01), "mse")
+        model.fit(x, y, batch_size=2, shuffle=False, epochs=2, verbose=0)
+        found.append((model.get_weights(), [tuple(v.shape) for v in model.optimizer.variables]))
+    assert found[0][1] == found[1][1]
+    for number, (theirs, ours) in enumerate(zip(found[0][0], found[1][0], strict=True)):
+        if number != 3:  # the bias of the keys, whose gradient is 0 but for rounding
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)

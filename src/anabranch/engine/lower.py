@@ -350,7 +350,7 @@ def _to(x: Proxy, dtype: str, shape: Shape) -> Proxy:
     if "float" not in dtype:
         return x
     x = x.to(runtime.dtype_of(dtype))
-    x.node.meta["shape"] = shape
+    x.node.meta.update(shape=shape, dtype=dtype)
     return x
 
 

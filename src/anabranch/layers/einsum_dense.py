@@ -231,6 +231,9 @@ class EinsumDense(fields.FieldLayer):
     def call(self, inputs: Tensor) -> Tensor:
         """Multiply, sum, add the bias, apply the activation."""
         letters, kernel, bias = self.letters, self.kernel, self.bias
+        shape = runtime.shape_of(inputs)
+        if shape is not None and len(shape) != len(letters.inputs):
+            self.sizes_of(shape)  # raises, unless other axes are left out
         if not letters.contracted:
             return self.activation(kernels.einsum(self.equation, inputs, kernel, bias))
         sizes = tuple(kernel.shape[letters.kernel.index(letter)] for letter in letters.result)

@@ -114,8 +114,7 @@ class Holding(Operation):
         """Set an attribute; an array in the place of a weight is assigned to it, as models hold the weight itself."""
         before = self.__dict__.get(name)
         if isinstance(value, Weight) and isinstance(value.home, Unowned):
-            value.home = self._home_
-            self._weights_ = (*self._weights_, value)
+            self._own_(value)
         if before is None or before is value or type(before) in _NO_WEIGHTS:
             object.__setattr__(self, name, value)
             return
@@ -128,6 +127,12 @@ class Holding(Operation):
         except BaseException as error:
             leave(error)
             raise
+
+    def _own_(self, variable: Weight) -> None:
+        """Take a variable that no layer has among the weights of this one, under a name of its own."""
+        variable.home = self._home_
+        variable.name = numbered(variable.name, {held.name: 0 for held in self._weights_})
+        self._weights_ = (*self._weights_, variable)
 
     def _weight_of_(self, parameter: object) -> Weight | None:
         """Return the weight of a parameter of torch's that the layer holds, None where it is none."""
@@ -258,6 +263,10 @@ class Holding(Operation):
 
     def _own_weights_(self) -> Sequence[Weight]:
         """Return the weights of this layer itself, without those of layers inside: those of torch modules it holds too."""
+        if self._captures_:  # a user's layer, which may have put variables into lists since
+            for leaf in [leaf for _, value in self._held_attributes_() for leaf in _leaves(value)]:
+                if isinstance(leaf, Weight) and isinstance(leaf.home, Unowned):
+                    self._own_(leaf)
         if "torch" in sys.modules:  # nothing of torch's can be held otherwise
             held = self._torch_attributes_()
             if held or self._third_party_:
@@ -470,7 +479,12 @@ def _trainable_first(weights: Sequence[Weight]) -> list[Weight]:
 
 
 def _objects(value: object) -> Iterator[Any]:
-    """Yield the leaves of a nest that are objects of some class; a list that holds itself is entered once."""
+    """Yield the leaves of a nest that are objects of some class."""
+    return (leaf for leaf in _leaves(value) if type(leaf) not in _PLAIN)
+
+
+def _leaves(value: object) -> Iterator[Any]:
+    """Yield the leaves of a nest; a list that holds itself is entered once."""
     if not isinstance(value, (list, tuple, dict)):
         yield value
         return
@@ -481,5 +495,5 @@ def _objects(value: object) -> Iterator[Any]:
             if id(item) not in seen:
                 seen.add(id(item))
                 stack.extend(reversed(item.values() if isinstance(item, dict) else item))
-        elif type(item) not in _PLAIN:
+        else:
             yield item

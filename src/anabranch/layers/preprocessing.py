@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -235,20 +236,20 @@ Normalization.mean, Normalization.variance = _statistic("mean"), _statistic("var
 
 
 def _given(value: Values) -> Callable[..., np.ndarray[Any, Any]]:
-    def fill(shape: tuple[int, ...], dtype: str | None = None) -> np.ndarray[Any, Any]:
-        import numpy as np
+    return functools.partial(_fill, value)  # which pickle knows
 
-        array = np.asarray(value, "float32")
-        try:
-            return np.broadcast_to(array if array.ndim <= len(shape) else array.reshape(shape), shape)
-        except ValueError as error:
-            raise ShapeError(
-                "mean and variance do not fit the axes with statistics of their own.",
-                expected=f"one number, or shape {shape}",
-                got=str(array.shape),
-            ) from error
 
-    return fill
+def _fill(value: Values, shape: tuple[int, ...], dtype: str | None = None) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    array = np.asarray(value, "float32")
+    try:
+        return np.broadcast_to(array if array.ndim <= len(shape) else array.reshape(shape), shape)
+    except ValueError as error:
+        raise ShapeError(
+            "mean and variance do not fit the axes with statistics of their own.", expected=f"one number, or shape {shape}",
+            got=str(array.shape),
+        ) from error  # fmt: skip
 
 
 Moments: TypeAlias = "tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]"

@@ -58,7 +58,7 @@ def restored(
     learned: dict[int, Any],
 ) -> Structure:
     """Return the model that was pickled."""
-    with sharing(), carrying(beside):
+    with sharing(reading=True), carrying(beside):
         model: Any = kind.from_config(config)
     if seen is not None and model._graph_ is None:
         model._seen_ = seen

@@ -133,9 +133,16 @@ class Muon(Optimizer):
         torch._foreach_mul_(means, self.momentum)
         torch._foreach_add_(means, gradients)
         ahead = torch._foreach_add(gradients, means, alpha=self.momentum) if self.nesterov else means
-        for weight, step in zip(weights, self._orthogonal(ahead), strict=True):
-            scale = 1.0 if self.rms_rate is None else self.rms_rate * math.sqrt(max(weight.shape))
-            weight.sub_(step * (rate * scale))
+        matrices = [step.reshape(self._matrix_shape(weight)) for weight, step in zip(weights, ahead, strict=True)]
+        for weight, step in zip(weights, self._orthogonal(matrices), strict=True):
+            scale = 1.0 if self.rms_rate is None else self.rms_rate * math.sqrt(max(step.shape))
+            weight.sub_(step.reshape(weight.shape) * (rate * scale))
+
+    def _matrix_shape(self, parameter: torch.Tensor) -> tuple[int, ...]:
+        """Return the shape of a matrix, which torch's layout may have in one axis: the biases of attention, (heads, size)."""
+        if parameter.dim() == 2:
+            return tuple(parameter.shape)
+        return next(weight.shape for weight in self.weights if weight.tensor is parameter)
 
     def _orthogonal(self, matrices: Tensors) -> list[torch.Tensor]:
         """Return what the iteration makes of matrices, those of one shape at once."""

@@ -91,6 +91,8 @@ from .state import (
     is_tracing as is_tracing,
     is_training as is_training,
     mode_of as mode_of,
+    precision as precision,
+    precision_scope as precision_scope,
     run as run,
     stored as stored,
     take_losses as take_losses,

@@ -14,6 +14,7 @@ from anabranch._asked import shown
 from anabranch._errors import DataError, DtypeError, ShapeError
 from anabranch.graph import Graph, Shape, Tensor, Weight
 from anabranch.graph.casting import is_cast
+from anabranch.graph.rules import CASTS
 from anabranch.graph.shapes import same_but_batch
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
@@ -52,8 +53,8 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
         if not holds_numbers(array):
             raise DtypeError("These are not numbers.", expected="numbers", got=f"dtype {array.dtype}")
         tensor = from_array(np.require(signed(array), requirements=["C", "W"]))
-    if dtype is not None and tensor.dtype != (wanted := dtype_of(dtype)) and (tensor.is_floating_point() or not integers):
-        tensor = tensor.to(wanted)
+    if dtype is not None and tensor.dtype != (wanted := dtype_of(dtype)) and not tensor.is_complex():
+        tensor = tensor.to(wanted) if tensor.is_floating_point() or not integers else tensor
     if tensor.device != (place := device()):
         tensor = tensor.to(place)
     return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
@@ -82,9 +83,11 @@ def as_tensors(nest: _tree.Nest, dtype: str | None = None, *, integers: bool = T
     def converted(leaf: object) -> object:
         if _is_array(leaf):
             return as_tensor(leaf, dtype, integers=integers)
-        if dtype is None or integers or not isinstance(leaf, torch.fx.Proxy) or not _may_be_integer(leaf.node):
+        if dtype is None or not isinstance(leaf, torch.fx.Proxy):
             return leaf
-        return _traced_cast(leaf, dtype)
+        if _may_be_integer(leaf.node):
+            return leaf if integers else _traced_cast(leaf, dtype)
+        return leaf if _float_type(leaf.node) in (None, dtype) else _traced_cast(leaf, dtype)
 
     return _tree.map_leaves(converted, nest)
 
@@ -98,8 +101,11 @@ def _may_be_integer(node: torch.fx.Node) -> bool:
         if kind is not None:
             if "float" not in kind and "complex" not in kind:
                 return True
-        elif each.target in _COMPARISONS:
+        elif each.target in _WITHOUT_FLOATS:
             return True
+        elif (cast := _cast_to(each)) is not None:
+            if "float" not in cast and "complex" not in cast:
+                return True
         else:
             new = set(each.all_input_nodes) - seen
             seen |= new
@@ -107,15 +113,50 @@ def _may_be_integer(node: torch.fx.Node) -> bool:
     return False
 
 
-_COMPARISONS = frozenset((
-    operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, "lt", "le", "gt", "ge", "eq", "ne",
-    torch.lt, torch.le, torch.gt, torch.ge, torch.eq, torch.ne,
+def _float_type(node: torch.fx.Node) -> str | None:
+    """Return the float type of a traced value that is no integer: the widest that it comes from; None where it is not known."""
+    stack, seen, found = [node], {node}, set[str]()
+    while stack:
+        each = stack.pop()
+        kind = each.meta.get("dtype") or _cast_to(each)
+        if kind is None:
+            new = set(each.all_input_nodes) - seen
+            seen |= new
+            stack.extend(new)
+        elif "float" in kind:
+            found.add(kind)
+        else:
+            return None
+    if len(found) < 2:
+        return next(iter(found), None)
+    return "float64" if "float64" in found else "float32"
+
+
+def _cast_to(node: torch.fx.Node) -> str | None:
+    """Return the type that a traced cast casts to, None of what is no cast."""
+    if node.op != "call_method":
+        return None
+    if node.target == "to":
+        return next((str(arg)[6:] for arg in (*node.args, node.kwargs.get("dtype")) if isinstance(arg, torch.dtype)), None)
+    return _CASTS.get(str(node.target))
+
+
+_CASTS = {method: dtype for dtype, method in CASTS.items()}
+_BY_NAME = (
+    "lt", "le", "gt", "ge", "eq", "ne", "logical_and", "logical_or", "logical_not", "logical_xor", "isnan", "isinf", "isfinite",
+    "any", "all", "argmax", "argmin", "argsort", "bucketize", "searchsorted",
+)  # fmt: skip
+_WITHOUT_FLOATS = frozenset((
+    operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, *_BY_NAME,
+    *(getattr(torch, name) for name in _BY_NAME),
 ))  # fmt: skip
+"""What gives booleans or integers, of floats too."""
 
 
 def _traced_cast(value: torch.fx.Proxy, dtype: str) -> torch.Tensor:
-    """Trace that integers which come into a model become floats before a layer that takes none."""
+    """Trace that integers become floats before a layer that takes none, or floats those of its type."""
     found, shape = value.to(dtype_of(dtype)), value.node.meta.get("shape")
+    found.node.meta["dtype"] = dtype
     if shape is not None:
         found.node.meta["shape"] = shape
     return with_mask(traced(found), mask_of(value))
@@ -181,11 +222,23 @@ def sizes(value: torch.Tensor, rank: int) -> tuple[int, ...]:
     return tuple(value.shape[axis] if size is None else size for axis, size in enumerate(known))
 
 
+def complex_error(where: str, dtype: str) -> DtypeError:
+    """Return the error for complex data, whose imaginary part no input of a model takes."""
+    return DtypeError(
+        f"{where} holds complex numbers.",
+        expected="real numbers",
+        got=f"dtype {dtype}",
+        repair="np.stack([x.real, x.imag], axis=-1) gives both parts as real numbers",
+    )
+
+
 def as_input(value: object, declared: Tensor, model: str) -> torch.Tensor:
     """Return ``value`` as a tensor that fits a model's declared input, cast to its dtype; a missing last axis of 1 is added."""
     if value is None:
         raise DataError(f"Input {declared.name!r} of model {model!r} is None.", repair="Input(…, optional=True) may go without")
     tensor = as_tensor(value)
+    if tensor.is_complex():
+        raise complex_error(f"Input {declared.name!r} of model {model!r}", str(tensor.dtype).removeprefix("torch."))
     if tensor.dim() == len(declared.shape) - 1 and declared.shape[-1] == 1:
         tensor = tensor.unsqueeze(-1)
     if not same_but_batch(tuple(tensor.shape), declared.shape):

@@ -134,6 +134,11 @@ def precision() -> str | None:
     return _state.precision
 
 
+def precision_scope(dtype: str) -> contextlib.AbstractContextManager[None]:
+    """Let weights be read in this float type inside the block, whatever their layers' own policies say."""
+    return _during("precision", dtype)
+
+
 def run(
     layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge] = ()
 ) -> tuple[_tree.Nest, Masks]:

@@ -95,12 +95,14 @@ def note_change() -> None:
 def native(weight: Weight | torch.Tensor) -> torch.Tensor:
     """Return the weight in torch's layout: a traced read while a model is lowered, else its tensor; a tensor is itself.
 
-    A layer that computes in fewer bits than its weights are saved in gets it in those.
+    A layer that computes in another float type than its weights are saved in gets it in that.
     """
     if not isinstance(weight, Weight):
         return weight
     value, low = _read(weight), state.precision()
-    return value.to(getattr(torch, low)) if low and weight.autocast and "float" in weight.dtype else value
+    if low is None or low == weight.dtype or not weight.autocast or "float" not in weight.dtype:
+        return value
+    return value.to(getattr(torch, low))
 
 
 def _read(weight: Weight) -> torch.Tensor:

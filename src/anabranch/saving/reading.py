@@ -64,7 +64,7 @@ def model_of(
         source: what errors call the file.
         part: what errors call the JSON in it.
     """
-    with registry.scope(custom_objects), sharing():
+    with registry.scope(custom_objects), sharing(reading=True):
         model = understood(lambda: _built(config, build), f"{part} in {source}")
         if compiled:
             arguments = legacy_config.modern_compile if legacy_config.is_old(config) else dict

@@ -216,3 +216,21 @@ def test_a_loader_vectorizes_text() -> None:
     model = ab.Sequential([ab.Input((3,), dtype="int64"), layers.Embedding(4, 2), layers.Flatten(), layers.Dense(2)])
     model.compile("sgd", ab.losses.SparseCategoricalCrossentropy(from_logits=True))
     assert np.isfinite(model.fit(loader, verbose=0).history["loss"]).all()
+
+
+def test_a_vocabulary_that_is_set_later_is_in_the_config(tmp_path: Path) -> None:
+    words = np.array(["a", "b", "c"])
+    for layer in (layers.StringLookup(vocabulary=["a", "b"]), layers.TextVectorization(vocabulary=["a", "b"])):
+        x = ab.Input((), dtype="string")
+        model = ab.Model(x, layer(x))
+        before = np.asarray(model.predict(words))
+        layer.set_vocabulary(["c", "b"])
+        after = np.asarray(model.predict(words))
+        assert not np.array_equal(before, after)
+        model.save(tmp_path / "a.keras")
+        copied = ab.Model.from_config(model.get_config()), ab.models.clone_model(model)
+        for found in (*copied, ab.models.load_model(tmp_path / "a.keras")):
+            np.testing.assert_array_equal(np.asarray(found.predict(words)), after)
+    weighted = layers.StringLookup(vocabulary=["a", "b"], idf_weights=[1.0, 2.0], output_mode="tf_idf")
+    weighted.set_vocabulary(["c", "d"], [3.0, 4.0])
+    assert layers.StringLookup.from_config(weighted.get_config())(["c"]).tolist() == weighted(["c"]).tolist()

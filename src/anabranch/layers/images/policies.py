@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
-from anabranch._frames import bound_methods
 from anabranch.layers import fields, registry
 from anabranch.layers.base import Layer
 from anabranch.layers.images import settings
@@ -17,6 +17,7 @@ from anabranch.layers.images.coloring import RandomColorDegeneration, RandomPost
 from anabranch.layers.images.equalizing import AutoContrast, Equalization
 from anabranch.layers.images.filtering import RandomSharpness
 from anabranch.layers.images.warping import RandomRotation, RandomShear, RandomTranslation
+from anabranch.layers.wrapper import to_layer
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -220,13 +221,14 @@ class AugMix(Policy):
         return dict(bounding_boxes)
 
 
-@bound_methods
-class Pipeline(Layer):
-    """Apply layers one after the other, to images or to what comes with them.
+def _layers(value: object, owner: object, name: str) -> list[Layer]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, (Layer, dict)) for each in value):
+        raise ArgumentTypeError("A Pipeline is made of layers.", expected="a list of them", got=shown(value))
+    return [to_layer(each, owner, name) for each in value]
 
-    Args:
-        layers: the layers.
-        name: the layer's name; None: the model numbers it.
+
+class Pipeline(fields.FieldLayer):
+    """Apply layers one after the other, to images or to what comes with them.
 
     Example:
         >>> from anabranch import Input, layers
@@ -236,40 +238,13 @@ class Pipeline(Layer):
     """
 
     supports_masking = True
-
-    def __init__(self, layers: Sequence[Layer], name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-        self.layers = list(layers)
-        if not all(isinstance(layer, Layer) for layer in self.layers):
-            raise ArgumentTypeError("A Pipeline is made of layers.", got=repr(self.layers)[:120], where=str(self._made_at_))
+    layers: fields.Field[Sequence[Layer], list[Layer]] = fields.field(
+        convert=_layers, plain=lambda layers: [registry.serialize(layer) for layer in layers], fixed=True, doc="the layers."
+    )
+    _others_by_position_ = {"name": fields.NAME_DOC}
 
     def call(self, inputs: Any, training: bool = True) -> Any:
         """Apply them."""
         for layer in self.layers:
             inputs = layer(inputs, training=training) if layer._call_takes_("training") else layer(inputs)
         return inputs
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the layers as JSON, and what all layers have.
-
-        Example:
-            >>> from anabranch import layers
-            >>> [each["class_name"] for each in Pipeline([layers.RandomFlip()]).get_config()["layers"]]
-            ['RandomFlip']
-        """
-        return super().get_config() | {"layers": [registry.serialize(layer) for layer in self.layers]}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make a pipeline of what ``get_config`` returned.
-
-        Args:
-            config: the layers as JSON, and what all layers have.
-
-        Example:
-            >>> from anabranch import layers
-            >>> len(Pipeline.from_config(Pipeline([layers.RandomFlip()]).get_config()).layers)
-            1
-        """
-        made = [registry.deserialize(each) if isinstance(each, dict) else each for each in config["layers"]]
-        return super().from_config({**config, "layers": made})

@@ -9,6 +9,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph import Shape, Spec, Weight, map_specs
 from anabranch.layers import fields
 from anabranch.layers.base import Layer
+from anabranch.layers.configuring import again
 from anabranch.layers.recurrent.rnn import RNN
 from anabranch.layers.wrapper import cast_for, to_layer
 from anabranch.ops import _kernels as kernels
@@ -56,7 +57,7 @@ class Bidirectional(fields.FieldLayer):
         if self.forward_layer is None:
             given, own = self.layer, vars(self)
             if self.backward_layer is None:
-                own[":backward_layer"] = _like(given, "backward_", go_backwards=True)
+                own[":backward_layer"] = _like(given, "backward_", backwards=True)
             own[":layer"] = self.forward_layer = _like(given, "forward_")
         forward, backward = self.forward_layer, self.backward_layer
         if forward.go_backwards == backward.go_backwards:
@@ -109,11 +110,12 @@ class Bidirectional(fields.FieldLayer):
         return map_specs(lambda spec: spec.shape, self._specs(forward))
 
     def _specs(self, forward: _tree.Nest) -> _tree.Nest:
-        output, *states = forward if self.return_state else [forward]
+        given, *states = forward if self.return_state else [forward]
+        output = Spec(given.shape, self.compute_dtype)
         if self.merge_mode is None:
             return [output, output, *states, *states]
         if self.merge_mode == "concat":
-            output = Spec((*output.shape[:-1], 2 * output.shape[-1]), output.dtype)
+            output = output._replace(shape=(*given.shape[:-1], 2 * given.shape[-1]))
         return [output, *states, *states] if self.return_state else output
 
     def compute_mask(self, inputs: _tree.Nest, previous_mask: _tree.Nest) -> _tree.Nest:
@@ -134,6 +136,8 @@ class Bidirectional(fields.FieldLayer):
             for layer, states in zip((self.forward_layer, self.backward_layer), given, strict=True)
         ]
         forward, backward = (result[0] if self.return_state else result for result in results)
+        if {self.forward_layer.compute_dtype, self.backward_layer.compute_dtype} != {self.compute_dtype}:
+            forward, backward = (kernels.cast(output, self.compute_dtype) for output in (forward, backward))
         if self.return_sequences:
             backward = backward.flip(1)
         states = [state for result in results for state in result[1:]] if self.return_state else []
@@ -168,10 +172,12 @@ class Bidirectional(fields.FieldLayer):
 del Bidirectional.weights  # an argument alone: the attribute is that of all layers
 
 
-def _like(layer: RNN, prefix: str, **changed: object) -> RNN:
+def _like(layer: RNN, prefix: str, *, backwards: bool = False) -> RNN:
     """Return a layer of the same settings with weights of its own, under a name that begins with ``prefix``."""
-    config = layer.get_config() | changed
-    return type(layer).from_config(config | {"name": prefix + layer.name.removeprefix(prefix)})
+    twin = again(layer)
+    twin._explicit_name_ = prefix + layer.name.removeprefix(prefix)
+    twin.go_backwards = backwards or layer.go_backwards
+    return twin
 
 
 def _halves(states: list[Tensor]) -> list[list[Tensor]]:

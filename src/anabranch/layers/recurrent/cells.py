@@ -121,7 +121,7 @@ class Cell(Settings, Running):
 
     def call(self, inputs: Tensor, states: _tree.Nest, training: bool = False) -> tuple[Tensor, _tree.Nest]:
         """Return the output of one step, and the states after it."""
-        specs = self.state_specs(None, self.compute_dtype)
+        specs = self.state_specs(None, runtime.precision() or self.compute_dtype)  # that of the layer that runs it
         given = [
             kernels.as_state(state, inputs, spec.shape[1:], spec.dtype)
             for state, spec in zip(_tree.leaves(states), specs, strict=True)

@@ -149,7 +149,8 @@ class RNN(fields.FieldLayer):
         if self.go_backwards:
             sequences, known = _tree.map_leaves(_backwards, (sequences, known))
         how = Run(known, training, self.return_sequences, self.return_state or self.stateful, self.looped())
-        outputs, states = self.runner.run(sequences, states, how)
+        with runtime.precision_scope(self.compute_dtype):
+            outputs, states = self.runner.run(sequences, states, how)
         if known is not None and self.zero_output_for_mask:
             outputs = kernels.zeroed(outputs, known, self.return_sequences, len(self.runner.output_spec(None, "").shape) + 1)
         for state, value in zip(self.states or (), _tree.leaves(states), strict=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anabranch import _tree, config
+from anabranch import _tree, config, runtime
 from anabranch._asked import is_integer, method, parameters_of, shown
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Spec, map_specs
@@ -92,7 +92,10 @@ class OfOthers(NamedTuple):
         call: Callable[..., Any] = self.cell if layer else self.cell.call
         takes = parameters_of(type(self.cell).call if layer else call)
         output, after = call(inputs, states, **({"training": training} if "training" in takes else {}))
-        return output, after if _tree.is_nest(after) else [after]
+        after = after if _tree.is_nest(after) else [after]
+        if not layer or (dtype := runtime.precision()) in (None, self.cell.compute_dtype):
+            return output, after
+        return kernels.cast(output, dtype), _tree.map_leaves(lambda state: kernels.cast(state, dtype), after)
 
     def run(self, sequences: _tree.Nest, states: _tree.Nest, how: Run) -> tuple[Tensor, _tree.Nest]:
         """Return what the cell gives step by step."""

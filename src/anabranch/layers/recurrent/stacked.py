@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch import _tree, registry
+from anabranch import _tree, registry, runtime
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph import Shape, Spec, map_specs
@@ -81,9 +81,10 @@ class StackedRNNCells(Running):
     def call(self, inputs: Tensor, states: _tree.Nest, training: bool = False) -> tuple[Tensor, _tree.Nest]:
         """Return the output of one step, and the states after it."""
         given, after = self._filled(states), []
-        for cell, own in zip(self.cells, given if len(self.cells) > 1 else [given], strict=True):
-            inputs, found = runner_of(cell).call(inputs, own, training)
-            after.append(found)
+        with runtime.precision_scope(runtime.precision() or self.compute_dtype):
+            for cell, own in zip(self.cells, given if len(self.cells) > 1 else [given], strict=True):
+                inputs, found = runner_of(cell).call(inputs, own, training)
+                after.append(found)
         return inputs, after if len(after) > 1 else after[0]
 
     def run(self, sequences: Tensor, states: _tree.Nest, how: Run) -> tuple[Tensor, _tree.Nest]:

@@ -126,9 +126,7 @@ class IndexLookup(FieldLayer):
             raise ArgumentError(wrong, where=str(self._made_at_))
         if given is not None:
             self._given = True
-            self.input_idf_weights = weights
             self.set_vocabulary(given, weights)
-            self.input_vocabulary = None if isinstance(given, (str, Path)) else given
 
     def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         super()._changing_(changed, value)
@@ -189,6 +187,9 @@ class IndexLookup(FieldLayer):
         if idf_weights is not None:
             weights = self._weights_of(_as_list(idf_weights, self, "idf_weights"), len(values), 0 if led else start)
         self._learn(tokens, weights)
+        if self._given:  # the setting, which is in the config
+            given: Any = _as_list(idf_weights, self, "idf_weights"), None if isinstance(vocabulary, (str, Path)) else found
+            self.input_idf_weights, self.input_vocabulary = given
 
     def _check_tokens(self, tokens: list[Token]) -> None:
         twice = [token for token, count in collections.Counter(tokens).items() if count > 1]

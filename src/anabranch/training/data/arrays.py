@@ -12,6 +12,7 @@ import torch
 
 from anabranch import _tree
 from anabranch._errors import DtypeError, ShapeError
+from anabranch.runtime.arrays import complex_error
 from anabranch.runtime.narrow import computable, holds_numbers
 
 
@@ -91,16 +92,6 @@ def strings(value: object) -> np.ndarray[Any, Any] | None:
     array = np.asarray(value)
     texts = array.dtype.kind in "US" or (array.dtype.kind == "O" and array.size > 0 and isinstance(array.flat[0], str))
     return array if texts else None
-
-
-def complex_error(where: str, dtype: str) -> DtypeError:
-    """Return the error for complex data, whose imaginary part no input of a model takes."""
-    return DtypeError(
-        f"{where} holds complex numbers.",
-        expected="real numbers",
-        got=f"dtype {dtype}",
-        repair="np.stack([x.real, x.imag], axis=-1) gives both parts as real numbers",
-    )
 
 
 def _sample(array: np.ndarray[Any, Any]) -> str:

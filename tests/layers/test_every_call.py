@@ -1,0 +1,103 @@
+"""Every row of the table of all layers in calls that are rare: other ranks, unknown arguments, empty batches, policies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from every_layer import CASES, Case
+from test_every_layer import flat, make
+
+import anabranch as ab
+from anabranch._errors import AnabranchError, ArgumentTypeError
+
+ROWS = [case for case in CASES if case.inputs]
+NUMBERS = [pytest.param(case, id=case.name) for case in ROWS if case.dtype != "string"]
+RNG = np.random.default_rng(0)
+LACKING = {"AveragePooling3D": "torch's CPU has no kernel for 16 bits"}
+
+
+def drawn(case: Case, rows: int = 4) -> Any:
+    """Return inputs of a batch of ``rows``."""
+    found = []
+    for shape in case.inputs:
+        sizes = [rows if axis == 0 else size or 6 for axis, size in enumerate(shape)]
+        whole = RNG.integers(0, case.int_input_max, sizes) if "int" in case.dtype else RNG.uniform(0.1, 1.1, sizes)
+        found.append(torch.as_tensor(whole.astype(case.dtype)))
+    return found if case.as_list else found[0]
+
+
+def _deeper(array: torch.Tensor) -> torch.Tensor:
+    return torch.stack([array, array], -1)
+
+
+def _flatter(array: torch.Tensor) -> torch.Tensor:
+    return array.flatten(1) if array.dim() > 2 else array[:, 0]
+
+
+def symbols(case: Case) -> Any:
+    """Return an Input for each input."""
+    found = [ab.Input(shape[1:], dtype=case.dtype) for shape in case.inputs]
+    return found if case.as_list else found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float16", "float64"])
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_symbol_has_the_dtype_of_the_value(case: Case, policy: str) -> None:
+    if "16" in policy and case.make in LACKING:
+        pytest.skip(LACKING[case.make])
+    layer, inputs, x = make(case, dtype=policy), symbols(case), drawn(case)
+    outputs = case.call(layer, inputs)
+    model = ab.Model(inputs, outputs)
+    wanted = [symbol.dtype for symbol in flat(outputs)]
+    for values in (model(x), model(x, training=True), case.call(layer, x)):
+        assert [str(value.dtype).removeprefix("torch.") for value in flat(values)] == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NUMBERS)
+def test_another_rank_gives_what_a_new_layer_gives_or_is_refused(case: Case) -> None:
+    layer, x = make(case), drawn(case)
+    case.call(layer, x)
+    for changed in (_deeper, _flatter):
+        other = [changed(array) for array in x] if isinstance(x, list) else changed(x)
+        try:
+            found = case.call(layer, other)
+        except AnabranchError:
+            continue
+        if not layer.weights or case.random:
+            continue
+        twin = make(case)
+        case.call(twin, other)
+        twin.set_weights(layer.get_weights())
+        for ours, theirs in zip(flat(found), flat(case.call(twin, other)), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_unknown_arguments_of_a_call_are_refused(case: Case) -> None:
+    layer, x = make(case), drawn(case)
+    case.call(layer, x)
+    for given in (x, symbols(case)):
+        with pytest.raises(ArgumentTypeError):
+            case.call(layer, given, foo=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NUMBERS)
+def test_an_empty_batch_gives_an_empty_output_or_is_refused(case: Case) -> None:
+    layer, inputs, x = make(case), symbols(case), drawn(case, 0)
+    outputs = case.call(layer, inputs)
+    model = ab.Model(inputs, outputs)
+    for run in (lambda: case.call(layer, x), lambda: model(x), lambda: model(x, training=True)):
+        try:
+            values = run()
+        except AnabranchError:
+            continue
+        for symbol, value in zip(flat(outputs), flat(values), strict=True):
+            assert value.shape[0] == 0
+            assert value.dim() == len(symbol.shape)
+        assert all(np.isfinite(weight.numpy()).all() for weight in layer.weights)
