@@ -88,6 +88,9 @@ def models() -> Iterator[Target]:
     yield function("InputSpec", ab.InputSpec, lambda: {"dtype": "float32", "shape": (None, 3), "ndim": 2, "axes": {-1: 3}})
     yield function("Variable", ab.Variable, lambda: {"initializer": 1.0, "trainable": True, "name": "v"})
     yield function("name_scope", ab.name_scope, lambda: {"name": "a"})
+    yield function("RematScope", ab.RematScope, lambda: {"mode": "full", "output_size_threshold": 9}, use=_entered)
+    yield function("StatelessScope", ab.StatelessScope, lambda: {"state_mapping": [(ab.Variable(1.0), 2.0)]}, use=_entered)
+    yield function("remat", ab.remat, lambda: {"f": torch.square})
     yield function("device", ab.device, lambda: {"device_name": "cpu"}, use=_entered)
     yield function("Sequential", ab.Sequential, lambda: {"layers": [ab.Input((4,)), layers.Dense(2)]})
     yield Target(
@@ -155,6 +158,8 @@ def training() -> Iterator[Target]:
     for name in ("train_on_batch", "test_on_batch"):
         yield method(f"Model.{name}", lambda: made(ab), lambda: {"x": x, "y": y})
     yield method("Model.probe", lambda: made(ab), lambda: {"x": x, "y": y, "sample_weight": [1.0] * len(x), "training": False})
+    for name in ("make_train_function", "make_test_function", "make_predict_function"):
+        yield method(f"Model.{name}", lambda: made(ab), lambda: {"force": True})
     yield method("Model.predict_on_batch", lambda: made(ab), lambda: {"x": x})
     yield method("Model.train_step", lambda: made(ab), lambda: {"data": (torch.from_numpy(x), torch.from_numpy(y))})
     yield method(

@@ -104,6 +104,10 @@ METHODS_LEFT_OUT = {
     "weight": PROTOCOL, "Layer.build": "each layer's own is called", "Layer.compute_output_shape": "each layer's own is called",
     "fill": HOOK, "call": "called by __call__, which is given wrong values",
     "cuda": "needs a GPU",
+    "TorchMembers.rematerialized_call": "returns what it is given: tests/layers/test_remat.py",
+    **dict.fromkeys(
+        ("TorchMembers.stateless_call", "Steps.stateless_compute_loss"), "values of weights: tests/layers/test_stateless.py"
+    ),
     "Views.export": "each call traces the model: tests/export",
 }  # fmt: skip
 

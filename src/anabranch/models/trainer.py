@@ -431,7 +431,7 @@ class Trainer(Steps):
             >>> [round(step([batch])["loss"], 2) for _ in range(2)]
             [4.0, 3.77]
         """
-        if self.train_function is None or force:
+        if training.boolean(force, "force") or self.train_function is None:
             self.train_function = training.step_function(self, "train_function", training=True)
         return self.train_function
 
@@ -449,7 +449,7 @@ class Trainer(Steps):
             >>> dict(model.make_test_function()([(np.ones((4, 2)), np.zeros((4, 1)))]))
             {'loss': 4.0}
         """
-        if self.test_function is None or force:
+        if training.boolean(force, "force") or self.test_function is None:
             self.test_function = training.step_function(self, "test_function", training=False)
         return self.test_function
 
@@ -466,6 +466,6 @@ class Trainer(Steps):
             >>> model.make_predict_function()([(np.ones((1, 2)),)]).tolist()
             [[2.0]]
         """
-        if self.predict_function is None or force:
+        if training.boolean(force, "force") or self.predict_function is None:
             self.predict_function = training.predict_function(self)
         return self.predict_function

@@ -10,6 +10,7 @@ from anabranch import _tree
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
+from anabranch._frames import bounded
 from anabranch.graph import Tensor as Symbolic, call_site, describe
 from anabranch.graph.call_site import warn
 from anabranch.graph.function import Whole
@@ -47,6 +48,7 @@ def custom_gradient(f: Callable[..., tuple[Nest, Callable[..., Nest]]]) -> Calla
     return wrapped
 
 
+@bounded
 def remat(f: Callable[..., Nest]) -> Callable[..., Nest]:
     """Return a function that is recomputed in the backward pass, for which only its inputs are saved (Chen et al. 2016).
 
