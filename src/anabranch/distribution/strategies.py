@@ -99,6 +99,7 @@ class Distribution:
         return f"<{type(self).__name__} device_mesh={self.device_mesh}>"
 
 
+@bound_methods
 class DataParallel(Distribution):
     """Copies of a model on each device, each of which computes a part of each batch.
 
@@ -141,6 +142,7 @@ class DataParallel(Distribution):
         return int(self.device_mesh.devices.size)
 
 
+@bound_methods
 class ModelParallel(Distribution):
     """Weights divided over the devices as a map of layouts says, batches divided along one axis of the mesh.
 
