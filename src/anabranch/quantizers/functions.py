@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -63,7 +64,7 @@ def abs_max_quantize(
     [[64, -127], [127, 76]]
     """
     x = floats(inputs)
-    low, high = limits(value_range)
+    low, high = limits(value_range, epsilon)
     axes = some_axes(axis, rank(x))
     found, scale = kernels.quantized(x.cpu() if to_numpy else x, axes, (low, high), dtype, epsilon)
     return (found.to(x.device), scale.to(x.device)) if to_numpy else (found, scale)
@@ -93,15 +94,17 @@ def abs_max_quantize_grouped_with_zero_point(
     """
     x = floats(inputs)
     check_rank(x, (2,), "(inputs, outputs)", "inputs")
-    low, high = limits(value_range)
+    low, high = limits(value_range, epsilon)
     size = number_of("block_size", block_size, 1)
     found = kernels.quantized_in_blocks(x.cpu() if to_numpy else x, size, (int(low), int(high)), dtype, epsilon)
     integers, scale, zero = [each.to(x.device) for each in found] if to_numpy else found
     return integers, scale, zero
 
 
-def limits(value_range: Sequence[float]) -> tuple[float, float]:
-    """Return the least and the greatest value of a range, or raise."""
+def limits(value_range: Sequence[float], epsilon: float) -> tuple[float, float]:
+    """Return the least and the greatest value of a range; raise where there is none, or ``epsilon`` is not finite."""
+    if not math.isfinite(epsilon) or epsilon < 0:
+        raise ArgumentError("epsilon must be a finite number ≥ 0.", got=shown(epsilon))
     found = tuple(value_range)
     if len(found) != 2 or not found[0] < found[1]:
         raise ArgumentError("value_range has the least and the greatest value.", expected="(-127, 127)", got=shown(value_range))

@@ -9,7 +9,7 @@ from anabranch import config
 from anabranch._arguments import guarded
 from anabranch._asked import is_integer, is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch._fields import Field, Value, field, number, text
+from anabranch._fields import Field, Value, choice, field, number
 
 if TYPE_CHECKING:
     from anabranch.ops._types import Tensor, TensorLike
@@ -27,7 +27,9 @@ class Quantizer(Quantizing):
         'int8'
     """
 
-    output_dtype: Field[str, str] = text(default="int8", doc="the dtype of the integers.")
+    output_dtype: Field[str, str] = choice(
+        "int8", "uint8", "int16", "int32", "int64", default="int8", doc="the dtype of the integers."
+    )
 
     def __call__(self, x: TensorLike) -> Any:
         """Return ``x``; subclasses return integers and their scale."""
