@@ -252,7 +252,7 @@ REFUSED: dict[tuple[str, str], str] = {
     **{
         (kind, name): "not there yet"
         for kind in ("Dense", "EinsumDense", "Embedding", "ReversibleEmbedding")
-        for name in ("lora_rank", "lora_alpha", "quantization_config")
+        for name in ("quantization_config",)
     },
     ("EinsumDense", "gptq_unpacked_column_size"): "not there yet",
     **{

@@ -55,6 +55,7 @@ class _Setting(property):
     name = ""
     key = ""
     owner: type | None = None
+    shown_if_set = False  # whether ``get_config`` lacks it as long as it is None
     _kind: Kind | None = None  # what its annotation says that it takes
 
     def __init__(
@@ -103,6 +104,10 @@ class _Setting(property):
                 f"{self.name} of {_kind_name(owner)} cannot be this value.", expected=self.doc or None, got=shown(value),
                 where="" if isinstance(owner, type) else owner._place_(),
             ) from error  # fmt: skip
+
+    def left_out(self, owner: object) -> bool:
+        """Return whether the config of an object lacks it."""
+        return self.hidden or (self.shown_if_set and getattr(owner, self.name) is None)
 
     @property
     def kind(self) -> Kind:
@@ -418,7 +423,7 @@ class Configurable:
 
         Arguments of a subclass's own ``__init__`` are included where it stores them under their own names.
         """
-        config = {each.name: each.plain(getattr(self, each.name)) for each in self._order_ if not each.hidden}
+        config = {each.name: each.plain(getattr(self, each.name)) for each in self._order_ if not each.left_out(self)}
         if type(self).__init__ is not Configurable.__init__:
             held = vars(self)
             for name in _arguments_of(type(self).__init__)[0]:

@@ -13,6 +13,7 @@ pattern (``"stage4/*"``), a type (``layers.ReLU``), a layer, a predicate, or a l
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, runtime_checkable
@@ -26,6 +27,7 @@ from anabranch.graph.draft import Built, Draft, Edit, Ref, Replaced, Step
 from anabranch.graph.paths import Selector
 from anabranch.layers import Layer
 from anabranch.layers.configuring import again
+from anabranch.layers.low_rank import LowRank
 
 P = ParamSpec("P")
 
@@ -348,6 +350,67 @@ def splice(at: str, model: Any) -> Edit:
         draft.outputs = draft.add(Step(model, (draft.ref(at),), {}, site, name=model.name))
 
     return Edit(f"splice a model at {at!r}", site, apply)
+
+
+@_edit
+def add_lora(where: Selector, rank: int, lora_alpha: float | None = None) -> Edit:
+    """Let the selected layers be trained by LoRA: copies of them whose kernel is frozen, plus a product of two small matrices.
+
+    The model that is edited, and its weights, stay as they are. Hu et al. 2021.
+
+    Args:
+        rank: the inner size of the product.
+        lora_alpha: the product is multiplied by this divided by ``rank``; None: by 1.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, name="body")(x)))
+        >>> adapted = model.edit(edit.add_lora("body", rank=1))
+        >>> [weight.path for weight in adapted.trainable_weights]
+        ['body/bias', 'body/lora_kernel_a', 'body/lora_kernel_b', 'head/kernel', 'head/bias']
+    """
+
+    def adapted(old: Layer) -> Layer:
+        twin = _low_rank(old)
+        twin.enable_lora(rank, lora_alpha)
+        return twin
+
+    return replace(where, adapted)._replace(text=f"add LoRA to {where!r}")
+
+
+@_edit
+def merge_lora(where: Selector = layers.Layer) -> Edit:
+    """Add what LoRA adds to the kernels of the selected layers for good, in copies of them; their kernels are trained again.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, lora_rank=1)(x))
+        >>> [weight.name for weight in model.edit(edit.merge_lora()).weights]
+        ['kernel', 'bias']
+    """
+
+    def adapts(layer: Any) -> bool:
+        return isinstance(layer, LowRank) and layer.lora_enabled
+
+    def merged(old: Layer) -> Layer:
+        if not adapts(old):
+            return old
+        twin = _low_rank(old)
+        twin._merge_lora_()
+        return twin
+
+    return replace(adapts if where is layers.Layer else where, merged)._replace(text=f"merge LoRA of {where!r}")
+
+
+def _low_rank(layer: Layer) -> LowRank:
+    """Return a copy of a layer with weights of its own."""
+    if not isinstance(layer, LowRank):
+        raise ArgumentError(
+            f"{layer._error_label_()} has no LoRA.", expected="Dense, EinsumDense or Embedding", repair="another selector"
+        )
+    return copy.deepcopy(layer)
 
 
 def _replacement(new: Any, whole: bool, old: Any) -> Any:

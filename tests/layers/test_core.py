@@ -120,7 +120,7 @@ def test_mistakes() -> None:
     with pytest.raises(ArgumentTypeError, match="wraps a function"):
         layers.Lambda("x * 2")
     with pytest.raises(ArgumentError, match="lora_rank"):
-        layers.Dense(4, lora_rank=2)
+        layers.Dense(4, lora_rank=0)
 
 
 @pytest.mark.parametrize("dtype", ["a", "int4", "mixed_float16", 3, "flaot32"])

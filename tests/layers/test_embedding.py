@@ -78,7 +78,7 @@ def test_mistakes() -> None:
     with pytest.raises(ShapeError, match=r"\(5, 4\)"):
         layers.Embedding(5, 4, weights=np.zeros((4, 5)))
     with pytest.raises(ArgumentError, match="lora_rank"):
-        layers.Embedding(5, 4, lora_rank=2)
+        layers.Embedding(5, 4, lora_rank=0)
 
 
 def test_only_the_table_is_regularized_and_constrained(keras: Any) -> None:

@@ -305,11 +305,13 @@ def base_settings(layer: Configured) -> dict[str, Any]:
 def own_settings(layer: Configured) -> dict[str, Any]:
     """Return the settings of a layer besides the base's, by the constructor's names, as they are now."""
     if not layer._captures_:
-        return {each.name: getattr(layer, each.name) for each in layer._fields_.values() if not each.hidden}
+        return {each.name: getattr(layer, each.name) for each in layer._fields_.values() if not each.left_out(layer)}
     named = given(layer).named
     found = {name: current(layer, name, value) for name, value in named.items() if name not in BASE_ARGUMENTS}
     optional = {
-        name: getattr(layer, name) for name, each in layer._fields_.items() if each.default is not REQUIRED and not each.hidden
+        name: getattr(layer, name)
+        for name, each in layer._fields_.items()
+        if each.default is not REQUIRED and not each.left_out(layer)
     }
     return optional | found
 
@@ -336,13 +338,15 @@ def config_of(layer: Configured) -> dict[str, Any]:
     if "activity_regularizer" in base:
         base["activity_regularizer"] = as_data(layer.activity_regularizer, layer.activity_regularizer)
     if not layer._captures_:
-        return base | {each.name: each.plain(getattr(layer, each.name)) for each in layer._fields_.values() if not each.hidden}
+        return base | {
+            each.name: each.plain(getattr(layer, each.name)) for each in layer._fields_.values() if not each.left_out(layer)
+        }
     named = given(layer).named
     for name, value in own_settings(layer).items():
         known = layer._fields_.get(name)
         if known is None:
             base[name] = as_data(value, named.get(name))
-        elif name in named or not known.hidden:
+        elif name in named or not known.left_out(layer):
             base[name] = known.plain(value)
     return base
 

@@ -11,7 +11,7 @@ from anabranch import activations, initializers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import to_shape
-from anabranch.layers import fields
+from anabranch.layers import fields, low_rank
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _sizes(value: int | Sequence[int | None], owner: object, name: str) -> Shape
     return to_shape((value,) if isinstance(value, int) else value, name)
 
 
-class EinsumDense(fields.FieldLayer):
+class EinsumDense(low_rank.LowRank):
     """Multiply by a kernel over any axes: activation(einsum(equation, x, kernel) + bias).
 
     Example:
@@ -103,14 +103,16 @@ class EinsumDense(fields.FieldLayer):
     bias_regularizer: fields.RegularizerField = fields.regularizer(default=None)
     kernel_constraint: fields.ConstraintField = fields.constraint(default=None)
     bias_constraint: fields.ConstraintField = fields.constraint(default=None)
-    lora_rank: fields.Field[None, None] = fields.absent(default=None, hidden=True)
-    lora_alpha: fields.Field[None, None] = fields.absent(default=None, hidden=True)
+    lora_rank: fields.Field[int | None, int | None] = low_rank.rank()
+    lora_alpha: fields.Field[float | None, float | None] = low_rank.alpha()
     gptq_unpacked_column_size: fields.Field[None, None] = fields.absent(default=None, hidden=True)
     quantization_config: fields.Field[None, None] = fields.absent(default=None)
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
 
     kernel: Weight = fields.weight_state(init=False)
     bias: Weight = fields.weight_state(init=False)
+    lora_kernel_a: Weight = fields.weight_state(init=False)
+    lora_kernel_b: Weight = fields.weight_state(init=False)
 
     @property
     def letters(self) -> Letters:
@@ -118,6 +120,7 @@ class EinsumDense(fields.FieldLayer):
         return letters_of(self.equation)
 
     def _check_(self) -> None:
+        super()._check_()
         letters = self.letters
         missing = sorted(set(letters.outputs) - set(letters.inputs + letters.kernel))
         loose = sorted(set(letters.kernel) - set(letters.inputs + letters.outputs))
@@ -171,6 +174,7 @@ class EinsumDense(fields.FieldLayer):
             ones = 0 if not letters.right else len(input_shape) - len(letters.inputs)
             found = [(sizes[letter] or 0) if letter in self.bias_axes else 1 for letter in rest] + [1] * ones
             self.weight("bias", found, axes=(tuple(range(len(rest))),) if flat and len(rest) > 1 else None)
+        self._adapt_()
 
     def _drawn(self, letters: Letters) -> Callable[..., Any]:
         """Return the kernel's initializer, which knows the axes summed over: its fan-in."""
@@ -235,8 +239,9 @@ class EinsumDense(fields.FieldLayer):
         if shape is not None and len(shape) != len(letters.inputs):
             self.sizes_of(shape)  # raises, unless other axes are left out
         if not letters.contracted:
-            return self.activation(kernels.einsum(self.equation, inputs, kernel, bias))
+            return self.activation(kernels.einsum(self.equation, inputs, self._adapted_(kernel), bias))
         sizes = tuple(kernel.shape[letters.kernel.index(letter)] for letter in letters.result)
         apart = bias is not None and bias.shape != sizes
-        product = kernels.linear_over(inputs, kernel, None if apart else bias, len(letters.contracted), sizes)
+        adapted = self._adapted_(kernel)
+        product = kernels.linear_over(inputs, adapted, None if apart else bias, len(letters.contracted), sizes)
         return self.activation(kernels.plus(product, bias) if apart else product)

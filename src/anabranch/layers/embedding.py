@@ -8,7 +8,7 @@ from anabranch import initializers, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight
-from anabranch.layers import fields
+from anabranch.layers import fields, low_rank
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def _table(value: object, owner: object, name: str) -> object:
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
-class Embedding(fields.FieldLayer):
+class Embedding(low_rank.LowRank):
     """Look up the row of a table for each integer: (B, …) -> (B, …, output_dim).
 
     With ``mask_zero`` the output's mask is false at ids of 0, which are padding, and ``input_dim`` counts 0.
@@ -30,6 +30,7 @@ class Embedding(fields.FieldLayer):
         (None, 20, 16)
     """
 
+    _adapts_ = "embeddings"
     _takes_one_tensor_ = True
     _autocast_ = False  # the rows are cast, rather than all of the table
 
@@ -44,14 +45,17 @@ class Embedding(fields.FieldLayer):
     weights: fields.Field[Any, Any] = fields.field(  # type: ignore[assignment]
         default=None, convert=_table, hidden=True, doc="the table's initial values, an array (input_dim, output_dim)."
     )
-    lora_rank: fields.Field[None, None] = fields.absent(default=None, hidden=True)
-    lora_alpha: fields.Field[None, None] = fields.absent(default=None, hidden=True)
+    lora_rank: fields.Field[int | None, int | None] = low_rank.rank()
+    lora_alpha: fields.Field[float | None, float | None] = low_rank.alpha()
     quantization_config: fields.Field[None, None] = fields.absent(default=None)
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
 
     embeddings: Weight = fields.weight_state(init=False)
+    lora_embeddings_a: Weight = fields.weight_state(init=False)
+    lora_embeddings_b: Weight = fields.weight_state(init=False)
 
     def _check_(self) -> None:
+        super()._check_()
         table = vars(self).pop(":weights", None)
         if table is not None:
             shape = tuple(table.shape) if has_shape(table) else None
@@ -75,6 +79,7 @@ class Embedding(fields.FieldLayer):
     def build(self, input_shape: Shape | None = None) -> None:
         """Make the table."""
         self.weight("embeddings", (self.input_dim, self.output_dim), autocast=False)
+        self._adapt_()
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, …) -> (B, …, output_dim)."""
@@ -83,6 +88,9 @@ class Embedding(fields.FieldLayer):
     def call(self, inputs: Tensor) -> Tensor:
         """Look up."""
         rows = kernels.embedding(inputs, self.embeddings)
+        pair = self._pair_()
+        if pair:
+            rows = rows + self._scale_() * kernels.embedding_product(inputs, pair[0], pair[1])
         return kernels.cast(rows, self.compute_dtype) if self._low_precision_ else rows
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:

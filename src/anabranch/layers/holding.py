@@ -317,8 +317,8 @@ class Holding(Operation):
 
     @property
     def weights(self) -> list[Weight]:
-        """All weights, layer by layer, each layer's trainable ones first, as in Keras 3."""
-        by_layer = (_trainable_first(layer._own_weights_()) for layer in self._inner_layers_())
+        """All weights, layer by layer, in each layer those first that were made to be trained, as in Keras 3."""
+        by_layer = (in_file_order(layer._own_weights_()) for layer in self._inner_layers_())
         return list(dict.fromkeys(weight for weights in by_layer for weight in weights))
 
     @property

@@ -74,6 +74,7 @@ from .convolution import (
     linear_over as linear_over,
     plus as plus,
     same_pads as same_pads,
+    with_product as with_product,
 )
 from .encoding import (
     bins as bins,
@@ -172,6 +173,7 @@ from .shaping import (
     concatenate as concatenate,
     crop_spatial as crop_spatial,
     embedding as embedding,
+    embedding_product as embedding_product,
     flatten as flatten,
     is_float as is_float,
     maximum as maximum,

@@ -19,9 +19,15 @@ _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
 
 
-def linear(x: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
+def linear(x: Tensor, kernel: Weight | Tensor, bias: Weight | None) -> Tensor:
     """Return x · kernel + bias over the last axis: (…, I) -> (…, O)."""
     return F.linear(x, native(kernel), None if bias is None else native(bias))
+
+
+def with_product(kernel: Weight, first: Weight, second: Weight, scale: float) -> Tensor:
+    """Return kernel + scale · first · second in torch's layout: a kernel (…, O), factors (…, rank) and (rank, O)."""
+    own = native(kernel)
+    return own + kernel.to_native(scale * (native(first) @ native(second))).to(own.dtype)
 
 
 def linear_back(x: Tensor, table: Weight) -> Tensor:
@@ -29,15 +35,15 @@ def linear_back(x: Tensor, table: Weight) -> Tensor:
     return F.linear(x, native(table).to(x.dtype))
 
 
-def linear_over(x: Tensor, kernel: Weight, bias: Weight | None, contracted: int, result: tuple[int, ...]) -> Tensor:
+def linear_over(x: Tensor, kernel: Weight | Tensor, bias: Weight | None, contracted: int, result: tuple[int, ...]) -> Tensor:
     """Return x · kernel + bias over the last axes: (…, *contracted) -> (…, *result); torch's kernel is a matrix."""
     product = linear(x.flatten(-contracted) if contracted > 1 else x, kernel, bias)
     return product.unflatten(-1, result) if len(result) > 1 else product  # type: ignore[no-untyped-call]  # untyped in torch
 
 
-def einsum(equation: str, x: Tensor, kernel: Weight, bias: Weight | None) -> Tensor:
+def einsum(equation: str, x: Tensor, kernel: Weight | Tensor, bias: Weight | None) -> Tensor:
     """Return the sum of products of ``x`` and ``kernel`` in Einstein's notation, plus ``bias``, which broadcasts."""
-    return plus(torch.einsum(equation, x, shown(kernel)), bias)
+    return plus(torch.einsum(equation, x, shown(kernel) if isinstance(kernel, Weight) else kernel), bias)
 
 
 def plus(x: Tensor, bias: Weight | None) -> Tensor:

@@ -100,6 +100,11 @@ def embedding(ids: Tensor, table: Weight) -> Tensor:
         ) from error  # fmt: skip
 
 
+def embedding_product(ids: Tensor, first: Weight, second: Weight) -> Tensor:
+    """Return the row of first · second for each id: tables (V, rank) and (rank, D)."""
+    return embedding(ids, first) @ native(second)
+
+
 def cast(x: Tensor, dtype: str) -> Tensor:
     """Return ``x`` as another dtype."""
     return x.to(dtype_of(dtype))
