@@ -150,6 +150,7 @@ SIGNALS: dict[str, tuple[Any, ...]] = {
 OTHERS = {**SIGNALS, **DATA, **TRAINING, **WEIGHTS, **WINDOWS, **VALUES, **STEPS, **COMMON}
 
 FOR: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("Pipeline", "layers"): ([{"module": "keras.layers", "class_name": "Rescaling", "config": {"scale": 0.5}}],),
     ("CategoryEncoding", "num_tokens"): (7,),
     **{(kind, "output_mode"): ("count", "one_hot") for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
     **{(kind, "sparse"): (True,) for kind in ("CategoryEncoding", "Discretization", "IntegerLookup")},
@@ -219,7 +220,7 @@ FOR: dict[tuple[str, str], tuple[Any, ...]] = {
 }
 
 NO_EFFECT: dict[tuple[str, str], str] = {
-    **{(kind, "dtype"): "what it holds has a dtype of its own" for kind in ("Bidirectional", "TimeDistributed")},
+    ("TimeDistributed", "dtype"): "what it holds has a dtype of its own",
     **{(kind, "unroll"): "the same steps, computed in another way" for kind in (*RECURRENT[:3], *RECURRENT[6:], "RNN")},
     **{(kind, "use_cudnn"): "the same steps, computed in another way" for kind in RECURRENT[1:3]},
     **{(kind, "implementation"): "there is one gate alone" for kind in ("SimpleRNN", "SimpleRNNCell")},
