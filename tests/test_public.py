@@ -44,6 +44,7 @@ def test_every_room_is_reached() -> None:
         "regularizers",
         "utils",
         "visualization",
+        "distillation",
         "export",
         "distribution",
         "saving",

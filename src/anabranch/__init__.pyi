@@ -6,6 +6,7 @@ from . import (
     config as config,
     constraints as constraints,
     datasets as datasets,
+    distillation as distillation,
     distribution as distribution,
     dtype_policies as dtype_policies,
     edit as edit,

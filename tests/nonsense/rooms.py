@@ -48,10 +48,12 @@ MODULES = (
     "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
     "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
     "regularizers", "constraints", "quantizers", "activations", "random", "config", "utils", "edit", "insight",
-    "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution", "export",
+    "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution", "export", "distillation",
 )  # fmt: skip
 LEFT_OUT = {
     "export.ExportArchive": "tests/export",
+    **dict.fromkeys(("distillation.Distiller", "distillation.FeatureDistillation", "distillation.LogitsDistillation",
+                     "distillation.deserialize"), "tests/distillation"),
     "layers.Layer": "the base class: its methods are called",
     "losses.Loss": "a base class", "metrics.Metric": "a base class", "optimizers.Optimizer": "a base class",
 
