@@ -80,6 +80,7 @@ def methods(thing: Any, classes: list[type]) -> dict[str, Any]:
         for name, value in vars(thing).items()
         if not name.startswith("_") and inspect.isroutine(getattr(thing, name)) and inspect.getdoc(value)
         and not any(hasattr(base, name) for base in bases)
+        and getattr(thing, name).__module__.startswith("anabranch")  # scikit-learn adds methods to its estimators
     }  # fmt: skip
 
 
