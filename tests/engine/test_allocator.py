@@ -16,6 +16,7 @@ import small_model
 
 import anabranch as keras
 from anabranch._errors import ArgumentError
+from anabranch.config import placement
 from anabranch.engine import allocator
 
 pytestmark = pytest.mark.on_cpu  # whose memory it is
@@ -200,7 +201,7 @@ def test_fits_in_threads_are_counted(libc: Libc) -> None:
 @GLIBC
 @pytest.mark.parametrize(("when", "calls", "trimmed"), [("never", False, 0), ("always", True, 0), ("fit", True, 1)])
 def test_setting(when: Any, calls: bool, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras.config, "_keep_memory", "fit")
+    monkeypatch.setattr(placement, "_keep_memory", "fit")
     keras.config.set_keep_memory(when)
     assert keras.config.keep_memory() == when
     with allocator.keeping_memory():
