@@ -227,7 +227,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
 
     def __init__(
         self,
-        default_policy: str | DTypePolicy | dict[str, Any] | None = None,
+        default_policy: str | DTypePolicy | dict[str, object] | None = None,
         policy_map: dict[str, Any] | None = None,
     ) -> None:
         if isinstance(default_policy, DTypePolicyMap):
@@ -327,7 +327,7 @@ _registry = _Policies(
 
 
 @finder
-def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
+def get(identifier: str | DTypePolicy | dict[str, object] | None) -> DTypePolicy:
     """Return a precision policy.
 
     Args:
@@ -352,7 +352,7 @@ def get(identifier: str | DTypePolicy | dict[str, Any] | None) -> DTypePolicy:
     )
 
 
-def for_layer(identifier: str | DTypePolicy | dict[str, Any] | None, path: str) -> DTypePolicy:
+def for_layer(identifier: str | DTypePolicy | dict[str, object] | None, path: str) -> DTypePolicy:
     """Return the policy of a layer, that of its path in a map; one that quantizes weights is refused, as layers do not."""
     found = get(identifier)
     policy = found[path] if isinstance(found, DTypePolicyMap) else found
@@ -376,7 +376,7 @@ def serialize(dtype_policy: DTypePolicy) -> Json:
 
 
 @finder
-def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
+def deserialize(config: Json, custom_objects: dict[str, object] | None = None) -> DTypePolicy:
     """Return the policy that ``serialize`` described.
 
     Example:

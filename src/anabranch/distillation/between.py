@@ -65,7 +65,7 @@ class DistillationLoss(Configurable):
         tensor(1.)
     """
 
-    def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: Any) -> Tensor:
+    def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: object) -> Tensor:
         """Return the loss of one batch, a scalar.
 
         Args:
@@ -105,12 +105,12 @@ class LogitsDistillation(DistillationLoss):
     """
 
     temperature: Field[float, float] = number(default=3.0, above=0, doc="T, by which logits are divided.")
-    loss: Field[Any, Any] = field(
+    loss: Field[object, object] = field(
         default="kl_divergence", convert=to_losses, fresh=True,
         doc="a loss, or a nest of them like the outputs; None skips an output.",
     )  # fmt: skip
 
-    def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: Any) -> Tensor:
+    def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: object) -> Tensor:
         """Return the loss of one batch, the sum over the outputs."""
 
         def one(loss: losses.Loss, teacher: Tensor, student: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class FeatureDistillation(DistillationLoss):
         tensor(1.)
     """
 
-    loss: Field[Any, Any] = field(
+    loss: Field[object, object] = field(
         default="mse", convert=to_losses, fresh=True, doc="a loss, or a nest of them like the outputs; None skips an output."
     )
     teacher_layer_name: Field[str | None, str | None] = text(
@@ -141,7 +141,7 @@ class FeatureDistillation(DistillationLoss):
         default=None, optional=True, doc="the student's layer; None: its output."
     )
 
-    def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: Any) -> Tensor:
+    def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: object) -> Tensor:
         """Return the loss of one batch, the sum over the outputs."""
         for teacher, student in zip(_tree.leaves(teacher_outputs), _tree.leaves(student_outputs), strict=False):
             if tuple(teacher.shape) != tuple(student.shape):

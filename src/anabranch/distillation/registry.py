@@ -20,7 +20,7 @@ _registry: Registry[DistillationLoss] = Registry(
 
 
 @finder
-def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> DistillationLoss:
+def deserialize(config: Json, custom_objects: dict[str, object] | None = None) -> DistillationLoss:
     """Return the distillation loss that ``utils.serialize_keras_object`` described.
 
     Args:

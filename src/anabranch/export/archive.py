@@ -90,7 +90,7 @@ class ExportArchive:
             self._tracked.append(resource)
 
     def add_endpoint(
-        self, name: str, fn: Callable[..., Any], input_signature: Sequence[Any] | None = None, **kwargs: Any
+        self, name: str, fn: Callable[..., object], input_signature: Sequence[object] | None = None, **kwargs: object
     ) -> None:
         """Add a function of tensors as an endpoint, which is traced on symbolic tensors, or a model or layer.
 
@@ -114,7 +114,7 @@ class ExportArchive:
         self._add(name, _traced(fn, input_signature), None, kwargs)
 
     def track_and_add_endpoint(
-        self, name: str, resource: Layer, input_signature: Sequence[Any] | None = None, **kwargs: Any
+        self, name: str, resource: Layer, input_signature: Sequence[object] | None = None, **kwargs: object
     ) -> None:
         """Track a model or layer, and add what it computes in inference as an endpoint.
 
@@ -195,7 +195,7 @@ class ExportArchive:
         if verbose:
             say(f"Saved the endpoints {', '.join(map(repr, self._endpoints))} at {os.fspath(filepath)!r}.")
 
-    def _add(self, name: str, model: Model, signature: object, kwargs: dict[str, Any]) -> None:
+    def _add(self, name: str, model: Model, signature: object, kwargs: dict[str, object]) -> None:
         self._check_name(name)
         self._endpoints[name] = model, signature, kwargs
 
@@ -206,7 +206,7 @@ class ExportArchive:
             raise ArgumentError(f"The name {name!r} is taken.", expected="another", got=shown(name))
 
 
-def _traced(fn: Callable[..., Any], signature: Sequence[Any] | None) -> Model:
+def _traced(fn: Callable[..., Any], signature: Sequence[object] | None) -> Model:
     """Return a function of tensors as a model."""
     if not isinstance(signature, (list, tuple)) or not signature:
         raise ArgumentError("A function or layer needs an input_signature.", expected="[InputSpec(shape=(None, 8))]")

@@ -146,7 +146,7 @@ class LowRank(fields.FieldLayer):
         pair = self._pair_()
         return [weight for weight in in_file_order(self._own_weights_()) if all(weight is not each for each in pair)]
 
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+    def save_own_variables(self, store: MutableMapping[str, object]) -> None:
         """Put the layer's weights into ``store``, the kernel with what LoRA adds to it, as Keras does."""
         if not self.lora_enabled:
             super().save_own_variables(store)
@@ -155,7 +155,7 @@ class LowRank(fields.FieldLayer):
             adapted = weight is vars(self)[f":{self._adapts_}"]
             store[str(index)] = self._merged_(weight) if adapted else weight.numpy()
 
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+    def load_own_variables(self, store: Mapping[str, object]) -> None:
         """Take the layer's weights from ``store``; what LoRA adds is nothing then, and trained from there on."""
         if not self.lora_enabled:
             super().load_own_variables(store)

@@ -31,7 +31,7 @@ _described = described({
     "prefix": "is put before the names.", "recurse": "whether those of layers inside are among them.",
     "remove_duplicate": "whether a tensor comes once, under its first name.",
 })  # fmt: skip
-_NO_HOOKS: Mapping[int, Callable[..., Any]] = types.MappingProxyType({})
+_NO_HOOKS: Mapping[int, Callable[..., object]] = types.MappingProxyType({})
 
 
 class _Registered(Holding):
@@ -136,7 +136,7 @@ class TorchMembers(_Registered):
         runtime.module_method(self, "_save_to_state_dict")(*args)
 
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], strict: bool,
+        self, state_dict: dict[str, object], prefix: str, local_metadata: dict[str, Any], strict: bool,
         missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
     ) -> None:  # fmt: skip
         if local_metadata.get("assign_to_params_buffers"):
@@ -250,7 +250,7 @@ class TorchMembers(_Registered):
         return found
 
     @checked
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+    def load_state_dict(self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False) -> Any:
         """Copy values from a ``state_dict`` of this layer or of its ``to_torch()`` into the weights.
 
         Args:
@@ -279,7 +279,7 @@ class TorchMembers(_Registered):
                 error, str(error), repair="load_state_dict(state, strict=False) leaves out other names"
             ) from error
 
-    def _renamed_(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _renamed_(self, state_dict: Mapping[str, object]) -> Mapping[str, Any]:
         """Return a state with our names for parameters of opened torch modules: functions that take them hold them here."""
         found: dict[str, Any] | None = None
         for path, layer in self.named_modules():
@@ -339,8 +339,8 @@ class TorchMembers(_Registered):
 
     @checked
     def named_modules(
-        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Any]]:
+        self, memo: set[object] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, object]]:
         """Yield this layer and all inside it, torch's modules too, with their names.
 
         Args:
@@ -354,10 +354,10 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Model(x, layers.ReLU()(layers.Dense(2)(x))).named_modules()]
             ['', 'dense', 're_lu']
         """
-        found: Iterator[tuple[str, Any]] = self._by_torch_("named_modules", memo, prefix, remove_duplicate)
+        found: Iterator[tuple[str, object]] = self._by_torch_("named_modules", memo, prefix, remove_duplicate)
         return found
 
-    def modules(self) -> Iterator[Any]:
+    def modules(self) -> Iterator[object]:
         """Yield this layer and all inside it, torch's modules too.
 
         Example:
@@ -368,7 +368,7 @@ class TorchMembers(_Registered):
         """
         return (module for _, module in self.named_modules())
 
-    def named_children(self) -> Iterator[tuple[str, Any]]:
+    def named_children(self) -> Iterator[tuple[str, object]]:
         """Yield the layers directly inside, torch's modules too, with their names.
 
         Example:
@@ -380,7 +380,7 @@ class TorchMembers(_Registered):
         self._ready_()
         return iter(self._modules.items())
 
-    def children(self) -> Iterator[Any]:
+    def children(self) -> Iterator[object]:
         """Yield the layers directly inside, torch's modules too.
 
         Example:
@@ -482,7 +482,7 @@ class TorchMembers(_Registered):
         *args: Any,
         return_losses: bool = False,
         **kwargs: Any,
-    ) -> tuple[Any, ...]:
+    ) -> tuple[object, ...]:
         """Compute with given values in the place of the weights, which stay as they are: for ``torch.func``.
 
         Random numbers and metrics are not among the values.
@@ -510,7 +510,7 @@ class TorchMembers(_Registered):
         """
         return runtime.stateless_call(self, trainable_variables, non_trainable_variables, args, kwargs, losses=return_losses)
 
-    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    def rematerialized_call(self, layer_call: Callable[..., Tensor], *args: object, **kwargs: object) -> Callable[..., Tensor]:
         """Return ``layer_call``, recomputed in the backward pass where the layer's ``RematScope`` says so.
 
         Args:

@@ -15,7 +15,7 @@ from anabranch.quantizers.quantizer import AbsMaxQuantizer, Quantizer, Quantizin
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    QuantizerField: TypeAlias = "Field[Quantizer | dict[str, Any] | str | None, Quantizer | None]"
+    QuantizerField: TypeAlias = "Field[Quantizer | dict[str, object] | str | None, Quantizer | None]"
 
 
 def _quantizer(value: object, owner: object, name: str) -> Quantizer | None:
@@ -196,8 +196,10 @@ class GPTQConfig(QuantizationConfig):
     weight_quantizer = None  # type: ignore[assignment]  # no setting of this mode
     activation_quantizer = None  # type: ignore[assignment]
 
-    dataset: Field[Any, Any] = field(plain=_once, kw_only=True, doc=DATASET_DOC)
-    tokenizer: Field[Any, Any] = field(plain=_once, kw_only=True, doc="makes tokens of texts; None: the dataset has tokens.")
+    dataset: Field[object, object] = field(plain=_once, kw_only=True, doc=DATASET_DOC)
+    tokenizer: Field[object, object] = field(
+        plain=_once, kw_only=True, doc="makes tokens of texts; None: the dataset has tokens."
+    )
     weight_bits: Field[int, int] = choice(2, 3, 4, 8, default=4, doc="the bits of a weight: 2, 3, 4 or 8.")
     num_samples: Field[int, int] = integer(default=128, doc="how many samples of the dataset are used.")
     per_channel: Field[bool, bool] = boolean(default=True, doc="whether each output has scales of its own.")
@@ -210,7 +212,7 @@ class GPTQConfig(QuantizationConfig):
     activation_order: Field[bool, bool] = boolean(
         default=False, doc="whether weights of great activations are quantized first."
     )
-    quantization_layer_structure: Field[dict[str, Any] | None, dict[str, Any] | None] = field(
+    quantization_layer_structure: Field[dict[str, object] | None, dict[str, object] | None] = field(
         default=None, doc='"pre_block_layers" and "sequential_blocks"; None: the model says.'
     )
 
@@ -240,14 +242,16 @@ class AWQConfig(QuantizationConfig):
     weight_quantizer = None  # type: ignore[assignment]  # no setting of this mode
     activation_quantizer = None  # type: ignore[assignment]
 
-    dataset: Field[Any, Any] = field(plain=_once, kw_only=True, doc=DATASET_DOC)
-    tokenizer: Field[Any, Any] = field(plain=_once, kw_only=True, doc="makes tokens of texts; None: the dataset has tokens.")
+    dataset: Field[object, object] = field(plain=_once, kw_only=True, doc=DATASET_DOC)
+    tokenizer: Field[object, object] = field(
+        plain=_once, kw_only=True, doc="makes tokens of texts; None: the dataset has tokens."
+    )
     weight_bits: Field[int, int] = choice(4, default=4, doc="the bits of a weight: 4.")
     num_samples: Field[int, int] = integer(default=128, doc="how many samples of the dataset are used.")
     sequence_length: Field[int, int] = integer(default=512, doc="how many tokens a sample has.")
     group_size: Field[int, int] = field(default=128, convert=_group, doc="how many inputs share a scale; -1: all of them.")
     num_grid_points: Field[int, int] = integer(default=20, doc="how many scales are tried.")
-    quantization_layer_structure: Field[dict[str, Any] | None, dict[str, Any] | None] = field(
+    quantization_layer_structure: Field[dict[str, object] | None, dict[str, object] | None] = field(
         default=None, doc='"pre_block_layers" and "sequential_blocks"; None: the model says.'
     )
 

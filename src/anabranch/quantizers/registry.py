@@ -51,7 +51,7 @@ def serialize(initializer: Known | None) -> Json:
 
 
 @finder
-def deserialize(config: Json, custom_objects: dict[str, Any] | None = None) -> Known | None:
+def deserialize(config: Json, custom_objects: dict[str, object] | None = None) -> Known | None:
     """Return what ``serialize`` described.
 
     Example:

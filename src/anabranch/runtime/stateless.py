@@ -38,7 +38,7 @@ class Layer(Protocol):
     def name(self) -> str:
         """Its name."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Compute."""
 
 
@@ -60,7 +60,7 @@ class Substitution:
         """Take the value that a call assigns."""
         self.values[weight] = value.to(getattr(torch, weight.dtype))
 
-    def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+    def module(self, module: torch.nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> _tree.Nest:
         """Call a third-party module with the values of its parameters and buffers."""
         known = {id(weight.tensor): value for weight, value in self.values.items()}
         held = (*module.named_parameters(), *module.named_buffers())
@@ -71,12 +71,12 @@ class Substitution:
         """Take a loss that a layer adds."""
         self.losses.append(as_tensor(value))
 
-    def watch(self, metric: state.Watched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def watch(self, metric: state.Watched, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Leave a metric as it is."""
 
     def inner_call(
-        self, layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], edges: Sequence[Edge]
-    ) -> tuple[Any, list[Any]] | None:
+        self, layer: Operation, args: tuple[object, ...], kwargs: dict[str, object], edges: Sequence[Edge]
+    ) -> tuple[Any, list[object]] | None:
         """Have the layers inside another called as they are."""
         return None
 
@@ -140,11 +140,11 @@ def stateless_call(
     layer: Layer,
     trained: Sequence[object],
     others: Sequence[object],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
     *,
     losses: bool,
-) -> tuple[Any, ...]:
+) -> tuple[object, ...]:
     """Return what a layer computes with values of its weights, those of the untrained afterwards, and the ``losses``."""
     with substituting(stateless_values(layer, trained, others)) as substitution:
         outputs = layer(*args, **kwargs)

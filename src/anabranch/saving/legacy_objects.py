@@ -50,8 +50,8 @@ def _inside(value: Any) -> Json:
 @bounded
 def deserialize_keras_object(
     identifier: Json,
-    module_objects: Mapping[str, Any] | None = None,
-    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, object] | None = None,
+    custom_objects: Mapping[str, object] | None = None,
     printable_module_name: str = "object",
 ) -> Any:
     """Return what ``serialize_keras_object`` made this JSON of: found in scope, among what is registered, or in the tables.
@@ -88,7 +88,7 @@ def deserialize_keras_object(
         return registry.made(kind, config)
 
 
-def _revived(key: str, value: Json, modules: Mapping[str, Any] | None, custom: Mapping[str, Any] | None) -> Any:
+def _revived(key: str, value: Json, modules: Mapping[str, object] | None, custom: Mapping[str, object] | None) -> Any:
     """Return a value of a config: marked objects, and functions that the tables have by name."""
     if key == "name":
         return value
@@ -99,7 +99,7 @@ def _revived(key: str, value: Json, modules: Mapping[str, Any] | None, custom: M
     return value
 
 
-def _known(name: str, modules: Mapping[str, Any] | None, custom: Mapping[str, Any] | None, kind: str) -> Any:
+def _known(name: str, modules: Mapping[str, object] | None, custom: Mapping[str, object] | None, kind: str) -> Any:
     found = registry.get_registered_object(name, custom, modules)
     if found is None:
         raise unknown(kind, name, {**(modules or {}), **(custom or {})})
