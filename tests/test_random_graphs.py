@@ -173,7 +173,7 @@ def called_again(drawn: Drawn, path: str) -> bool:
     here: Any = drawn.model
     for part in path.split("/")[:-1]:
         here = here[part.partition("@")[0]]
-        if len(here.calls) > 1:
+        if len(here._calls_) > 1:
             return True
     return False
 

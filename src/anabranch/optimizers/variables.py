@@ -200,7 +200,7 @@ class Variables:
             home: whose path their paths begin with.
 
         Example:
-            >>> from anabranch._graph_ import Home
+            >>> from anabranch.graph import Home
             >>> from anabranch.optimizers import SGD
             >>> SGD().own_variables(Home("sgd"))
             []

@@ -53,7 +53,7 @@ class Call(NamedTuple):
         kwargs: those by name.
 
     Example:
-        >>> from anabranch._graph_ import Spec
+        >>> from anabranch.graph import Spec
         >>> Call(None, [Spec((8, 4), "float32")], [Spec((8, 2), "float32")]).size
         64
     """
