@@ -42,18 +42,27 @@ class RMSprop(Optimizer):
         """The mean square, for ``centered`` the mean gradient, for ``momentum`` the accumulated updates.
 
         The mean square is saved as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is
-        Adagrad's but for the two constants. A variance may be smaller than the rounding of v + ε: there it is c · v.
+        Adagrad's but for the two constants. A variance may be smaller than the rounding of v + ε: there it is v.
         """
-        found = {"scaled_velocity": _scale(self.rho) * _offset(self.epsilon, self.centered)}
+        found = {"scaled_velocity": self._scale * self._offset}
         return found | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
 
     def shown_slots(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
-        offset = _offset(self.epsilon, self.centered)
         return [
-            [Slot("scaled_velocity", "velocity", 1 / _scale(self.rho), -offset)], [Slot("gathered", "momentum", -1.0)],
+            [Slot("scaled_velocity", "velocity", 1 / self._scale, -self._offset)], [Slot("gathered", "momentum", -1.0)],
             [Slot("mean", "average_gradient")],
         ]  # fmt: skip
+
+    @property
+    def _scale(self) -> float:
+        """How many times v is saved."""
+        return _scale(self.rho, self.centered)
+
+    @property
+    def _offset(self) -> float:
+        """How much more than v is saved."""
+        return _offset(self.epsilon, self.centered)
 
     def _changing_(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the state mean the same under other constants."""
@@ -61,13 +70,13 @@ class RMSprop(Optimizer):
         if changed.name not in ("rho", "epsilon", "centered") or not isinstance(self._engine, ListUpdate):
             return
         new = {"rho": self.rho, "epsilon": self.epsilon, "centered": self.centered, changed.name: value}
-        more = _offset(new["epsilon"], new["centered"]) - _offset(self.epsilon, self.centered)
+        more = _offset(new["epsilon"], new["centered"]) - self._offset
         for scaled in self._engine.slot("scaled_velocity"):
-            scaled.div_(_scale(self.rho)).add_(more).mul_(_scale(new["rho"]))
+            scaled.div_(self._scale).add_(more).mul_(_scale(new["rho"], new["centered"]))
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place."""
-        rate = rate * math.sqrt(_scale(self.rho))
+        rate = rate * math.sqrt(self._scale)
         if self.centered or self.rho >= 1 or isinstance(rate, torch.Tensor) or not fusible("adagrad", lists):
             for piece in chunks(lists):
                 self._update_piece(piece, rate)
@@ -90,7 +99,7 @@ class RMSprop(Optimizer):
     def _decay_state(self, state: dict[str, Tensors]) -> None:
         torch._foreach_mul_(state["scaled_velocity"], self.rho)
         if not self.centered:
-            torch._foreach_add_(state["scaled_velocity"], self.epsilon * _scale(self.rho) * (1 - self.rho))
+            torch._foreach_add_(state["scaled_velocity"], self.epsilon * self._scale * (1 - self.rho))
         if self.momentum > 0:
             torch._foreach_mul_(state["gathered"], self.momentum)
 
@@ -98,11 +107,11 @@ class RMSprop(Optimizer):
         weights, gradients, state, _ = lists
         self._decay_state(state)
         velocities = state["scaled_velocity"]
-        torch._foreach_addcmul_(velocities, gradients, gradients, _scale(self.rho) * (1 - self.rho))
+        torch._foreach_addcmul_(velocities, gradients, gradients, self._scale * (1 - self.rho))
         if self.centered:
             torch._foreach_lerp_(state["mean"], gradients, 1 - self.rho)
-            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -_scale(self.rho))
-            torch._foreach_add_(velocities, self.epsilon * _scale(self.rho))
+            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -self._scale)
+            torch._foreach_add_(velocities, self.epsilon * self._scale)
         steps = torch._foreach_div(gradients, torch._foreach_sqrt(velocities))
         descend(state.get("gathered", weights), steps, rate)
         if self.momentum > 0:
@@ -110,9 +119,8 @@ class RMSprop(Optimizer):
 
 
 def _offset(epsilon: float, centered: bool) -> float:
-    """Return how much more than v is saved."""
     return 0.0 if centered else epsilon
 
 
-def _scale(rho: float) -> float:
-    return 1 / (1 - rho) if rho < 1 else 1.0
+def _scale(rho: float, centered: bool) -> float:
+    return 1.0 if centered or rho >= 1 else 1 / (1 - rho)
