@@ -63,32 +63,34 @@ class RecordedGraph:
         type(self).made += 1
         self.generators = generators
         self.calls: list[Any] = []
+        self.unfit = ""
+        self.results: Any = ()
 
-    def capture(self, work: Callable[[], Any]) -> Any:
+    def capture(self, work: Callable[[], Any]) -> None:
         before = [(each, each.get_state()) for each in (torch.default_generator, *self.generators)]
         recording = Recording()
         try:
             with recording:
-                result = work()
+                self.results = work()
         finally:
             for storage, value in recording.before.values():
                 storage.copy_(value)
             for generator, state in before:
                 generator.set_state(state)
         self.calls = recording.calls
-        return result
 
-    def replay(self) -> None:
+    def replay(self) -> Any:
         with torch.no_grad():
             for func, args, kwargs, outputs in self.calls:
                 for held, new in zip(outputs, tensors(func(*args, **kwargs)), strict=True):
                     if held.data_ptr() != new.data_ptr():
                         held.copy_(new)
+        return self.results
 
 
 class FailingGraph(RecordedGraph):
     """Cannot capture; what ran until then is undone."""
 
-    def capture(self, work: Callable[[], Any]) -> Any:
+    def capture(self, work: Callable[[], Any]) -> None:
         super().capture(work)
         raise RuntimeError("operation not permitted when stream is capturing\nin detail")

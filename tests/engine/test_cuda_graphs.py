@@ -8,7 +8,8 @@ import pytest
 import torch
 from recorded_graph import FailingGraph, RecordedGraph
 
-from anabranch.engine.cuda_graphs import LIMIT, REPEATS, Facts, Replays, aside, decide
+from anabranch.engine.captured import LIMIT, REPEATS, Facts, Replays, decide
+from anabranch.engine.cuda_graphs import aside
 
 REASONS: dict[str, tuple[Facts, str]] = {
     "device": (Facts("cpu"), "the device is cpu"),

@@ -13,8 +13,8 @@ import torch
 from anabranch import _process, runtime
 from anabranch.engine import passes
 from anabranch.engine.attributes import Watched, note_changes, watched
+from anabranch.engine.captured import Replays
 from anabranch.engine.constants import Constants
-from anabranch.engine.cuda_graphs import Replays
 from anabranch.engine.jit import Compiled, Report
 from anabranch.engine.lower import Lowered, lower, made_runnable
 from anabranch.engine.opaque import Opaque

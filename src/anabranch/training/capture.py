@@ -1,4 +1,4 @@
-"""Steps captured as CUDA graphs: which part of a step is captured, what runs beside each replay, and whether it can be."""
+"""Captured steps, CUDA graphs or programs of a CPU: what of a step is captured, what runs beside each replay, whether it can be."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
-from anabranch import _asked, engine, runtime
+from anabranch import _asked, config, engine, runtime
 from anabranch._asked import is_from
-from anabranch.engine.cuda_graphs import CudaGraph, Decision, Facts, GraphMaker, Replays, aside, decide
+from anabranch._fields import Configurable
+from anabranch.engine.captured import Decision, Facts, GraphMaker, Replays, decide
+from anabranch.engine.cuda_graphs import CudaGraph, aside
+from anabranch.engine.flat.graph import FlatGraph
 from anabranch.engine.opaque import Opaque
 from anabranch.training.compiled import Compiled, Tensors
 from anabranch.training.data.batch import Batch
@@ -44,14 +47,20 @@ def training_decision(model: Trainable, compiled: Compiled, program: engine.Prog
 def training_facts(model: Trainable, compiled: Compiled, program: engine.Program, strategy: Strategy) -> Facts:
     """Return what decides whether the model's training steps can be captured."""
     optimizer, replays = compiled.optimizer, compiled.replays
-    capturable = optimizer.capturable and model.trainable_weights
-    functions = [*compiled.losses, *(each for w in model.trainable_weights for each in (w.regularizer, w.constraint))]
+    device = "cuda" if compiled.graph_maker else strategy.device.type
+    weights = model.trainable_weights
+    # on a CPU the update, and with it constraints, is not captured
+    capturable = weights and (optimizer.capturable or device == "cpu")
+    functions = [*compiled.losses, *(w.regularizer for w in weights)]
+    functions += [w.constraint for w in weights] if device != "cpu" else []
     return model_facts(model, program, strategy.device)._replace(
-        device="cuda" if compiled.graph_maker else strategy.device.type,
+        device=device,
+        training=True,
         custom_step=has_custom_step(model),
         unknown=tuple(name_of(thing) for thing in functions if thing is not None and not is_known(thing)),
         accumulates=bool(optimizer.gradient_accumulation_steps),
         optimizer="" if capturable else type(optimizer).__name__,
+        unfit=replays.unfit if replays else "",
         failure=replays.failure if replays else "",
     )
 
@@ -117,12 +126,14 @@ def captured_steps(
     report: Callable[[str], None],
 ) -> Callable[[Batch], None] | None:  # fmt: skip
     """Return the function that takes one training step, replayed where that is possible; None where it never is."""
-    if not training_decision(model, compiled, program(), strategy).used:
+    decision = training_decision(model, compiled, program(), strategy)
+    if not decision.used:
         if compiled.replays is not None:
             compiled.replays.forget()
         return None
-    compiled.optimizer.hold(runtime.realize(model.trainable_weights[0]).device)
-    return _CapturedSteps(model, compiled, compute, program, report)
+    flat = decision.flat
+    compiled.optimizer.hold(None if flat else runtime.realize(model.trainable_weights[0]).device)
+    return (_FlatSteps if flat else _CapturedSteps)(model, compiled, compute, program, report)
 
 
 class _CapturedSteps:
@@ -136,19 +147,24 @@ class _CapturedSteps:
         report: takes a line where capturing fails.
     """
 
+    maker: GraphMaker = CudaGraph
+
     def __init__(
         self, model: Trainable, compiled: Compiled, compute: Compute, program: Callable[[], Any], report: Callable[[str], None]
     ) -> None:
         self._compiled, self._compute_, self._program, self._report = compiled, compute, program, report
         self._optimizer = compiled.optimizer
         self._weights = [runtime.realize(weight) for weight in model.weights]
+        self._trained = [runtime.realize(weight) for weight in model.trainable_weights]
+        found = [*compiled.losses, *(weight.regularizer for weight in model.trainable_weights)]
+        self._set = [vars(each) for each in dict.fromkeys(found) if isinstance(each, Configurable)]
         parts = (part.record for part in compiled.loss_parts if part is not None)
         self._records: list[LossRecord] = [compiled.loss_record, *parts]
         self._has_metrics = bool(compiled.metrics_by_name)
         # metrics that may do more than change tensors are updated beside the replay
         self._captures_metrics = all(map(is_known_metric, compiled.metrics))
         if compiled.replays is None:
-            compiled.replays = Replays(self._work, self._bound, compiled.graph_maker or CudaGraph, generators_of(program()))
+            compiled.replays = Replays(self._work, self._bound, compiled.graph_maker or self.maker)
         self._replays: Replays = compiled.replays
         self._replays.generators = generators_of(program())
         self._replays.work, self._replays.bound = self._work, self._bound  # graphs stay where nothing has changed
@@ -158,18 +174,32 @@ class _CapturedSteps:
         """Take one step."""
         replays, compiled = self._replays, self._compiled
         failed, self._batch = replays.failure, batch
-        results = replays.replay([*batch.x, *batch.y, *batch.weights], self._optimizer.advance)
+        results = replays.replay([*batch.x, *batch.y, *batch.weights], self._before)
         self._batch = None
         if results is None:
             if replays.failure != failed:
                 self._report(f"steps are launched one by one, as capturing them failed: {replays.failure}")
             aside(lambda: self._plain(batch))
             return
-        count = len(self._records)
-        for record, value in zip(self._records, results[:count], strict=True):
-            record.add(value.clone(), batch.size)
+        given = iter(results)
+        for record in self._records:
+            record.add(_there(next(given)).clone(), batch.size)
+        outputs = [_there(next(given)) for _ in compiled.losses]
+        masks = [next(given) for _ in outputs]
         if self._has_metrics and not self._captures_metrics:
-            compiled.update(results[count:], batch.y, batch.weights)
+            compiled.update([*map(runtime.with_mask, outputs, masks)], batch.y, batch.weights)
+        self._after(list(given))
+
+    def _before(self) -> None:
+        """Prepare what the captured update reads."""
+        self._optimizer.advance()
+
+    def _update(self) -> None:
+        """Update the weights, in the captured work."""
+        self._optimizer.update()
+
+    def _after(self, gradients: list[torch.Tensor | None]) -> None:
+        """Note that weights have changed."""
         torch.autograd.graph.increment_version(self._weights)
 
     def _plain(self, batch: Batch) -> None:
@@ -177,8 +207,11 @@ class _CapturedSteps:
         if self._has_metrics:
             self._compiled.update(outputs, batch.y, batch.weights)
 
-    def _work(self, inputs: Sequence[torch.Tensor | None]) -> Tensors:
-        """Compute a step on tensors in the order of x, y and weights; return the losses recorded, and the outputs."""
+    def _work(self, inputs: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
+        """Compute a step on tensors in the order of x, y and weights.
+
+        Returns the losses recorded, the outputs, their masks, and the gradients.
+        """
         batch = self._batch
         if batch is None:
             raise RuntimeError("a step is captured only while one is taken")
@@ -186,16 +219,53 @@ class _CapturedSteps:
         batch = batch._replace(x=[*inputs[: ends[0]]], y=[*inputs[ends[0] : ends[1]]], weights=[*inputs[ends[1] :]])
         with contextlib.ExitStack() as stack:
             recorded = [stack.enter_context(record.set_aside()) for record in self._records]
-            outputs = self._compute_(batch, self._optimizer.update)
+            outputs = self._compute_(batch, self._update)
             if self._has_metrics and self._captures_metrics:
                 self._compiled.update(outputs, batch.y, batch.weights)
-            return [*(values[-1] for values in recorded), *outputs]
+            losses = [values[-1] for values in recorded]
+        return [*losses, *outputs, *map(runtime.mask_of, outputs), *(weight.grad for weight in self._trained)]
 
     def _bound(self) -> object:
         """Return what captured steps are bound to: the code, where weights and state are in memory, and numbers in Python."""
         variables = [v for metric in self._compiled.metrics for v in metric.variables] if self._captures_metrics else []
         addresses = [tensor.data_ptr() for tensor in (*self._weights, *variables)]
-        return self._program(), addresses, tuple(self._compiled.weights), self._optimizer.bound()
+        numbers = tuple(self._compiled.weights), config.epsilon(), [list(map(_number, some.values())) for some in self._set]
+        return self._program(), addresses, numbers, self._bound_update()
+
+    def _bound_update(self) -> object:
+        return self._optimizer.bound()
+
+
+class _FlatSteps(_CapturedSteps):
+    """Takes training steps, run without autograd once the sizes of batches repeat; the optimizer updates beside them."""
+
+    maker = FlatGraph
+
+    def _before(self) -> None:
+        pass
+
+    def _update(self) -> None:
+        pass
+
+    def _after(self, gradients: list[torch.Tensor | None]) -> None:
+        """Update the weights."""
+        for weight, gradient in zip(self._trained, gradients, strict=True):
+            if weight.grad is not gradient:
+                weight.grad = gradient
+        self._optimizer.step()
+
+    def _bound_update(self) -> object:
+        return self._optimizer.loss_scale_factor
+
+
+def _there(value: torch.Tensor | None) -> torch.Tensor:
+    if value is None:
+        raise RuntimeError("a captured step gives its losses and outputs")
+    return value
+
+
+def _number(value: object) -> object:
+    return value if isinstance(value, (int, float, str)) else None
 
 
 def replayed_forward(
@@ -223,7 +293,7 @@ def replayed_forward(
         if results is None:
             found: tuple[Tensors, Tensors] = aside(lambda: program(inputs))
             return found
-        count = program.lowered.outputs
-        return results[:count], results[count:]
+        count, values = program.lowered.outputs, [*map(_there, results)]
+        return values[:count], values[count:]
 
     return forward

@@ -8,7 +8,7 @@ import torch
 
 from anabranch import _tree, metrics, runtime
 from anabranch._errors import NotReadyError
-from anabranch.engine.cuda_graphs import GraphMaker, Replays
+from anabranch.engine.captured import GraphMaker, Replays
 from anabranch.graph import Graph, Shape, WithGraph
 from anabranch.graph.binding import Rule, Slots, bind, names_in
 from anabranch.graph.names import free_name

@@ -52,9 +52,9 @@ class TrainStep:
         self._take = self._captured() or self._plain
 
     def _captured(self) -> Step | None:
-        """Return the step as a GPU replays it; None where it cannot, and on other devices."""
+        """Return the step as it is replayed; None where it cannot be, and on devices that have no such way."""
         compiled = self._compiled
-        if self._strategy.device.type == "cuda" or compiled.graph_maker:
+        if self._strategy.device.type in ("cpu", "cuda"):
             from anabranch.training import capture  # only where it is used
 
             executor = self._executor

@@ -1,0 +1,184 @@
+"""Results go into planned memory: by ``out=``, where torch has a kernel for that; all windows on such memory are constants.
+
+Memory is used again where nothing later reads what is in it; an operation element by element writes over an operand that ends
+with it. What is constant costs no call: views, of weights too, are made once.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections import defaultdict
+from typing import NamedTuple
+
+import torch
+from torch._ops import OpOverload
+from torch.fx import Graph, Node
+
+from anabranch.engine.flat.noting import Window, window_of
+from anabranch.runtime.torch_facts import is_pointwise
+
+Values = dict[Node, "torch.Tensor | torch.Generator"]
+_Kind = tuple[torch.dtype, int]  # type and number of elements of a memory
+
+
+class OutVariant(NamedTuple):
+    """The overload of an operation that writes into given tensors, and their names."""
+
+    overload: OpOverload
+    names: tuple[str, ...]
+
+
+def plan(graph: Graph, given: Values) -> None:
+    """Rewrite a noted graph in place; ``given`` are the values of its placeholders, to which those of the plan are added."""
+    _Plan(graph, given).run()
+
+
+class _Plan:
+    def __init__(self, graph: Graph, given: Values) -> None:
+        self._graph, self._given = graph, given
+        self._calls = [node for node in graph.nodes if node.op == "call_function"]
+        self._ends = _last_uses(graph)
+        self._first = next(node for node in graph.nodes if node.op != "placeholder")
+        self._outside = {w.memory: given[node] for node in given if (w := window_of(node))}
+        self._inside: dict[int, torch.Tensor] = {}  # planned memory
+        self._passed_on: set[int] = set()  # memory over which the result of its last use was written
+        self._free: dict[_Kind, list[torch.Tensor]] = defaultdict(list)
+        self._constants: dict[Window, Node] = {w: node for node in given if (w := window_of(node))}
+
+    def run(self) -> None:
+        ending: dict[int, list[int]] = defaultdict(list)
+        for memory, place in self._ends.items():
+            ending[place].append(memory)
+        for place, node in enumerate(self._calls):
+            results = _results(node)
+            if node.target is not operator.getitem and (variant := _planned(node, results)):
+                self._write(node, results, variant, place)
+            for memory in ending[place]:
+                self._release(memory)
+        for node in self._calls:
+            window = window_of(node)
+            if window is not None and (constant := self._constant(window)) is not None:
+                node.replace_all_uses_with(constant)
+        for node in reversed(self._calls):
+            if not node.users and _is_view(node):
+                self._graph.erase_node(node)
+
+    def _write(self, node: Node, results: list[Node], variant: OutVariant, place: int) -> None:
+        """Let a call write into planned memory."""
+        kwargs = dict(node.kwargs)
+        for name, result in zip(variant.names, results, strict=True):
+            window: Window = result.meta["window"]
+            over = self._over(node, window, place)
+            self._inside[window.memory] = self._memory(window) if over is None else over
+        for name, result in zip(variant.names, results, strict=True):
+            kwargs[name] = self._constant(result.meta["window"])
+            result.meta["fresh"] = False
+        node.target, node.kwargs = variant.overload, kwargs
+
+    def _memory(self, window: Window) -> torch.Tensor:
+        kind = window.dtype, math.prod(window.size)
+        escapes = self._ends[window.memory] == len(self._calls)
+        if self._free[kind] and not escapes:
+            return self._free[kind].pop()
+        with torch.inference_mode(not escapes):  # autograd looks at no inference tensor; what is returned must be no such one
+            return torch.empty(kind[1], dtype=kind[0])
+
+    def _over(self, node: Node, window: Window, place: int) -> torch.Tensor | None:
+        """Return the memory of an operand that ends with this call, where the result can be written over it."""
+        if not is_pointwise(node.target) or self._ends[window.memory] == len(self._calls):  # type: ignore[arg-type]  # an overload
+            return None
+        windows = [w for each in node.all_input_nodes if (w := window_of(each))]
+        for operand in windows:
+            memory = operand.memory
+            alike = (
+                all(w == operand for w in windows if w.memory == memory) and operand._replace(memory=window.memory) == window
+            )
+            if alike and memory in self._inside and self._ends[memory] == place:
+                self._passed_on.add(memory)
+                return self._inside[memory]
+        return None
+
+    def _release(self, memory: int) -> None:
+        buffer = self._inside.get(memory)
+        if buffer is not None and memory not in self._passed_on:
+            self._free[buffer.dtype, buffer.numel()].append(buffer)
+
+    def _constant(self, window: Window) -> Node | None:
+        """Return the placeholder of a window on planned memory, or on memory that was there before; None on other memory."""
+        if window not in self._constants:
+            memory = self._inside.get(window.memory)
+            if memory is None:
+                memory = self._outside.get(window.memory)  # type: ignore[assignment]  # windows are of tensors
+            if memory is None or memory.dtype != window.dtype:
+                return None
+            with self._graph.inserting_before(self._first):
+                node = self._constants[window] = self._graph.placeholder(f"given_{len(self._given)}")
+            with torch.inference_mode(memory.is_inference()), torch.no_grad():
+                self._given[node] = memory.as_strided(window.size, window.stride, window.offset)
+            node.meta["window"] = window
+        return self._constants[window]
+
+
+def _last_uses(graph: Graph) -> dict[int, int]:
+    """Return the position among the calls where each memory is last used; that after all for what is returned."""
+    found: dict[int, int] = {}
+    calls = [node for node in graph.nodes if node.op in ("call_function", "output")]
+    for place, node in enumerate(calls):
+        for each in (node, *node.all_input_nodes):
+            if (window := window_of(each)) is not None:
+                found[window.memory] = place
+    return found
+
+
+def _results(node: Node) -> list[Node]:
+    """Return the nodes of the tensors that a call gives: itself, or those that take it apart."""
+    if window_of(node) is not None:
+        return [node]
+    return [user for user in node.users if user.target is operator.getitem]
+
+
+def _planned(node: Node, results: list[Node]) -> OutVariant | None:
+    """Return the variant of a call that writes all its results, where each is memory of its own; None where there is none."""
+    variant = out_variant(node.target)  # type: ignore[arg-type]  # an overload, in a noted graph
+    if variant is None or len(variant.names) != len(results) or not all(each.meta["fresh"] for each in results):
+        return None
+    return variant if all(map(_is_whole, results)) else None
+
+
+def _is_whole(node: Node) -> bool:
+    """Return whether a result fills a memory without gaps."""
+    window: Window = node.meta["window"]
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(window.size, window.stride, strict=True))
+    return window.offset == 0 and reach == math.prod(window.size)
+
+
+@functools.cache
+def out_variant(overload: OpOverload) -> OutVariant | None:
+    """Return the overload that writes its results into given tensors; None where torch has no kernel of its own for that."""
+    if overload._schema.is_mutable:
+        return None
+    wanted = [(each.name, str(each.type)) for each in overload._schema.arguments]
+    packet = overload.overloadpacket
+    for name in packet.overloads():
+        other: OpOverload = getattr(packet, name)
+        written = [each for each in other._schema.arguments if each.alias_info is not None and each.alias_info.is_write]
+        taken = [(each.name, str(each.type)) for each in other._schema.arguments if each not in written]
+        if written and all(each.kwarg_only for each in written) and taken == wanted and _has_kernel(other):
+            return OutVariant(other, tuple(each.name for each in written))
+    return None
+
+
+def _has_kernel(overload: OpOverload) -> bool:
+    """Return whether a kernel writes the results, rather than a copy of what the plain call gives."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), "CPU")  # type: ignore[no-untyped-call]  # torch leaves it so
+
+
+def _is_view(node: Node) -> bool:
+    """Return whether a call does nothing but give windows on memory that was there."""
+    if node.target is operator.getitem:
+        return True
+    if not isinstance(node.target, OpOverload) or node.target._schema.is_mutable:
+        return False
+    return window_of(node) is not None and not node.meta["fresh"]
