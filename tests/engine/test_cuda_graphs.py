@@ -22,8 +22,11 @@ REASONS: dict[str, tuple[Facts, str]] = {
     "watching": (Facts("cuda", watching=("mean",)), "gathered in Python: mean"),
     "reseeded": (Facts("cuda", reseeded=("noise",)), "generator at every call: noise"),
     "unknown": (Facts("cuda", unknown=("mine",)), "`capturable = True` on them says: mine"),
+    "hooked": (Facts("cuda", hooked=("dense/kernel",)), "these weights have hooks, which run in Python: dense/kernel"),
+    "around": (Facts("cuda", around="torch.autocast"), "torch.autocast is on around the step"),
     "accumulates": (Facts("cuda", accumulates=True), "gradient_accumulation_steps"),
     "optimizer": (Facts("cuda", optimizer="Lion"), "the update of Lion"),
+    "unfit": (Facts("cuda", unfit="too large"), "too large"),
     "failure": (Facts("cuda", failure="OutOfMemoryError: full"), "capturing failed: OutOfMemoryError: full"),
 }
 
@@ -44,7 +47,18 @@ def test_every_fact_can_be_a_reason() -> None:
     assert str(decide(plain)).startswith("steps are replayed as CUDA graphs: from the 4th batch")
     changed = {field for facts, _ in REASONS.values() for field in Facts._fields if facts != plain
                and getattr(facts, field) != getattr(plain, field)}  # fmt: skip
-    assert changed == set(Facts._fields)
+    assert changed == set(Facts._fields) - {"training", "recomputes"}  # on a CPU alone
+
+
+def test_what_a_cpu_does_in_one_program() -> None:
+    plain = Facts("cpu", training=True)
+    assert str(decide(plain)).startswith("steps are replayed as one program without autograd: from the 4th batch")
+    assert str(decide(plain._replace(recomputes=True))).startswith(
+        "steps are not replayed as one program without autograd: remat="
+    )
+    assert decide(Facts("cuda", training=True, recomputes=True)).used
+    for facts, words in list(REASONS.values())[1:]:
+        assert words in decide(facts._replace(device="cpu", training=True)).why
 
 
 class Work:

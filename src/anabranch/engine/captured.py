@@ -38,6 +38,9 @@ class Facts(NamedTuple):
     watching: tuple[str, ...] = ()
     reseeded: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    hooked: tuple[str, ...] = ()
+    around: str = ""
+    recomputes: bool = False
     accumulates: bool = False
     optimizer: str = ""
     unfit: str = ""
@@ -62,7 +65,8 @@ class Decision(NamedTuple):
 
 
 _REASONS: tuple[tuple[str, Callable[[Facts], Any], str], ...] = (
-    ("device", lambda facts: facts.device != "cuda" and not facts.flat and facts.device, "the device is {}, and CUDA graphs need a CUDA device"),
+    ("device", lambda facts: facts.device != "cuda" and not facts.flat and facts.device,
+     "the device is {}, and CUDA graphs need a CUDA device"),
     ("run_eagerly", lambda facts: facts.run_eagerly, "run_eagerly=True runs layers one by one, for a debugger"),
     ("custom_step", lambda facts: facts.custom_step, "the model writes its own step, which may do other things each time"),
     ("jit_compile", lambda facts: facts.jit_compile is True, "jit_compile=True leaves the model to torch.compile"),
@@ -74,6 +78,10 @@ _REASONS: tuple[tuple[str, Callable[[Facts], Any], str], ...] = (
     ("reseeded", lambda facts: facts.reseeded, "these layers make a random generator at every call: {}"),
     ("unknown", lambda facts: facts.unknown, "of these functions it is not known whether each step is alike, "
      "which `capturable = True` on them says: {}"),
+    ("hooked", lambda facts: facts.hooked, "these weights have hooks, which run in Python: {}"),
+    ("around", lambda facts: facts.around, "{} is on around the step"),
+    ("recomputes", lambda facts: facts.flat and facts.recomputes,
+     "remat= sets random generators back in Python, and saves memory, which a program without autograd plans itself"),
     ("accumulates", lambda facts: facts.accumulates, "gradient_accumulation_steps makes some steps differ from others"),
     ("optimizer", lambda facts: facts.optimizer, "the update of {} differs from step to step or is torch's own"),
     ("unfit", lambda facts: facts.unfit, "{}"),

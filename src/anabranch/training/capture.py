@@ -1,4 +1,4 @@
-"""Captured steps, CUDA graphs or programs of a CPU: what of a step is captured, what runs beside each replay, whether it can be."""
+"""Captured steps: which part of a step is captured, what runs beside each replay, and whether it can be."""
 
 from __future__ import annotations
 
@@ -58,6 +58,9 @@ def training_facts(model: Trainable, compiled: Compiled, program: engine.Program
         training=True,
         custom_step=has_custom_step(model),
         unknown=tuple(name_of(thing) for thing in functions if thing is not None and not is_known(thing)),
+        hooked=tuple(weight.path for weight in weights if is_hooked(runtime.realize(weight))),
+        around=modes_around(),
+        recomputes=bool(model.remat),
         accumulates=bool(optimizer.gradient_accumulation_steps),
         optimizer="" if capturable else type(optimizer).__name__,
         unfit=replays.unfit if replays else "",
@@ -108,6 +111,18 @@ def is_plain_module(module: torch.nn.Module) -> bool:
         and not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
         for part in module.modules()
     )
+
+
+def is_hooked(weight: torch.Tensor) -> bool:
+    """Return whether the backward pass calls functions of Python for a weight."""
+    return bool(weight._backward_hooks or weight._post_accumulate_grad_hooks)
+
+
+def modes_around() -> str:
+    """Return which mode of torch is on that does more than operations show; "" for none."""
+    if torch.is_anomaly_enabled():
+        return "torch.autograd.detect_anomaly"
+    return "torch.autocast" if any(map(torch.is_autocast_enabled, ("cpu", "cuda"))) else ""
 
 
 def name_of(thing: object) -> str:

@@ -49,7 +49,21 @@ class TrainStep:
             warn("The model has no trainable weights, so nothing is learned.")
         self._regularized = regularized(self._trained)
         compiled.report_metrics(metrics_in(layers, model))
-        self._take = self._captured() or self._plain
+        # On a CPU a step by itself, as train_on_batch takes one, is not worth the question.
+        alone = self._strategy.device.type == "cpu" and compiled.replays is None and not compiled.graph_maker
+        self._take = self._first if alone else self._usual()
+
+    def _usual(self) -> Step:
+        return self._captured() or self._plain
+
+    def _first(self, batch: Batch) -> None:
+        self._compiled.optimizer.hold(None)
+        self._plain(batch)
+        self._take = self._second
+
+    def _second(self, batch: Batch) -> None:
+        self._take = self._usual()
+        self._take(batch)
 
     def _captured(self) -> Step | None:
         """Return the step as it is replayed; None where it cannot be, and on devices that have no such way."""

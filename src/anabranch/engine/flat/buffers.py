@@ -64,11 +64,25 @@ class _Plan:
         for node in reversed(self._calls):
             if not node.users and _is_view(node):
                 self._graph.erase_node(node)
+        self._return_planned()
+
+    def _return_planned(self) -> None:
+        """Let all that is returned be in memory that stays, where autograd may find it."""
+        output = next(reversed(self._graph.nodes))
+        for node in output.all_input_nodes:
+            if node.op != "placeholder":
+                window: Window = node.meta["window"]
+                with self._graph.inserting_before(self._first):
+                    place = self._graph.placeholder(f"given_{len(self._given)}")
+                self._given[place] = torch.empty_strided(window.size, window.stride, dtype=window.dtype)
+                with self._graph.inserting_before(output):
+                    self._graph.call_function(torch.ops.aten.copy_.default, (place, node))
+                output.replace_input_with(node, place)
 
     def _write(self, node: Node, results: list[Node], variant: OutVariant, place: int) -> None:
         """Let a call write into planned memory."""
         kwargs = dict(node.kwargs)
-        for name, result in zip(variant.names, results, strict=True):
+        for result in results:
             window: Window = result.meta["window"]
             over = self._over(node, window, place)
             self._inside[window.memory] = self._memory(window) if over is None else over

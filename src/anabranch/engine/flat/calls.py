@@ -15,7 +15,8 @@ def shorten(graph: Graph) -> None:
     """Rewrite a graph in place: torch's functions of the same schema in the place of aten operations."""
     for node in graph.nodes:
         if isinstance(node.target, OpOverload):
-            name = node.target._schema.name.removeprefix("aten::")
-            function = method(torch, name)
-            if isinstance(function, types.BuiltinFunctionType):
+            schema = node.target._schema
+            written = [each.name for each in schema.arguments if each.kwarg_only and each.alias_info is not None]
+            function = method(torch, schema.name.removeprefix("aten::"))
+            if isinstance(function, types.BuiltinFunctionType) and written in ([], ["out"]):
                 node.target = function

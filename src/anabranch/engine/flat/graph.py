@@ -31,7 +31,8 @@ class FlatGraph:
         """Take the step and return what ``work`` does; the next replay overwrites it. ``unfit`` says why it was the last."""
         if self.module is None:
             return self._first()
-        with torch.inference_mode():
+        # without autograd, but where a kernel asks, as oneDNN's LSTM does, its gradient is wanted
+        with torch.inference_mode(), torch.enable_grad():
             results: Results = self.module.forward(*self._values)
         return results
 

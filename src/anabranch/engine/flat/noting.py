@@ -1,4 +1,4 @@
-"""Notes the operations of a step while it is taken: forward, loss, backward pass and metrics, as one fx graph of aten operations.
+"""Notes the operations of a step while it is taken, forward, loss, backward pass and metrics, as one fx graph.
 
 A tensor is a window on a memory. Autograd, layers and losses have acted before an operation is dispatched, so what is noted is
 all that has to be repeated; a weight, a batch or a state that was there before is a placeholder, whose memory is read again.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch._ops import OpOverload
@@ -68,10 +68,10 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
             self._refuse(f"{func} gives what depends on values")
         if self.unfit:
             return func(*args, **(kwargs or {}))
-        given = map_aggregate((tuple(args), dict(kwargs or {})), self._argument)  # type: ignore[arg-type]  # whatever an operation takes
+        given: Any = map_aggregate((tuple(args), dict(kwargs or {})), self._argument)  # type: ignore[type-var]  # whatever is taken
         result = func(*args, **(kwargs or {}))
         if not self.unfit:
-            self._note(func, given, result)
+            self._note(self.graph.call_function(func, *given), result)
         return result
 
     def finish(self, results: Sequence[torch.Tensor | None]) -> None:
@@ -106,11 +106,9 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
         storage = tensor.untyped_storage()
         number = int(storage._cdata)
         self._memories.setdefault(number, storage)
-        return Window(number, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        return Window(number, tensor.dtype, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
-    def _note(self, func: OpOverload, given: Argument, result: object) -> None:
-        args, kwargs = given  # type: ignore[misc]  # the pair that it was made of
-        node = self.graph.call_function(func, args, kwargs)
+    def _note(self, node: Node, result: object) -> None:
         self._operations += 1
         if isinstance(result, torch.Tensor):
             self._give(node, result)

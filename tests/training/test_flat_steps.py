@@ -1,0 +1,266 @@
+"""Steps that a CPU takes as one program come, to the bit, to what plain steps come to; what cannot be one is not."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anabranch as ab
+from anabranch import callbacks, layers, losses, metrics, optimizers
+from anabranch.engine.flat import buffers
+from anabranch.engine.flat.graph import FlatGraph
+
+pytestmark = pytest.mark.on_cpu
+
+RNG = np.random.default_rng(0)
+ROWS, IMAGES = RNG.normal(size=(38, 6)).astype("float32"), RNG.normal(size=(38, 8, 8, 3)).astype("float32")
+IDS = RNG.integers(0, 9, (38, 5))
+Y = RNG.integers(0, 3, 38)
+
+
+def dense() -> Any:
+    inputs = x = ab.Input((6,))
+    for _ in range(3):
+        x = layers.Dense(8, activation="relu", kernel_regularizer="l2")(x)
+    return ab.Model(inputs, layers.Dense(3)(x)), ROWS
+
+
+def drawing() -> Any:
+    inputs = ab.Input((6,))
+    x = layers.GaussianNoise(0.1)(layers.Dropout(0.3)(layers.Dense(8, activation="gelu")(inputs)))
+    return ab.Model(inputs, layers.Dense(3)(layers.Dropout(0.2, seed=4)(x))), ROWS
+
+
+def convolutional() -> Any:
+    inputs = ab.Input((8, 8, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", activation="relu")(inputs))
+    x = layers.Add()([x, layers.DepthwiseConv2D(3, padding="same")(x)])
+    x = layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(x))
+    return ab.Model(inputs, layers.Dense(3)(x)), IMAGES
+
+
+def recurrent() -> Any:
+    inputs = ab.Input((5,), dtype="int32")
+    x = layers.LSTM(4)(layers.Embedding(9, 4, mask_zero=True)(inputs))
+    return ab.Model(inputs, layers.Dense(3)(x)), IDS
+
+
+def attentive() -> Any:
+    inputs = ab.Input((5,), dtype="int32")
+    x = layers.Embedding(9, 8)(inputs)
+    x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
+    return ab.Model(inputs, layers.Dense(3)(layers.Flatten()(x))), IDS
+
+
+def shared() -> Any:
+    inputs, twice = ab.Input((6,)), layers.Dense(6, activation="tanh", activity_regularizer="l1")
+    return ab.Model(inputs, layers.Dense(3)(twice(twice(inputs)))), ROWS
+
+
+def frozen() -> Any:
+    model, x = dense()
+    model.layers[1].trainable = False
+    return model, x
+
+
+def halved() -> Any:
+    inputs = ab.Input((6,))
+    x = layers.Dense(8, activation="relu", dtype="mixed_bfloat16")(inputs)
+    return ab.Model(inputs, layers.Dense(3, dtype="float32")(x)), ROWS
+
+
+MODELS: list[Callable[[], Any]] = [dense, drawing, convolutional, recurrent, attentive, shared, frozen, halved]
+LOGITS = losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def trained(make: Callable[[], Any], flat: bool, optimizer: Any = "adam", **options: Any) -> tuple[Any, Any]:
+    ab.utils.set_random_seed(3)
+    model, x = make()
+    options = {"loss": LOGITS, "metrics": ["accuracy"]} | options
+    fit = {key: options.pop(key) for key in ("callbacks", "class_weight") if key in options}
+    model.compile(optimizer, jit_compile="auto" if flat else False, **options)
+    return model, model.fit(x, Y, batch_size=4, epochs=2, verbose=0, **fit).history
+
+
+def assert_equal(plain: tuple[Any, Any], flat: tuple[Any, Any]) -> None:
+    assert plain[1] == flat[1]
+    for one, other in zip(plain[0].get_weights(), flat[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    replays = flat[0]._compiled.replays
+    assert (replays.replayed, replays.unfit, replays.failure) == (18 - 4, "", "")
+    assert flat[0].explain_execution(training=True).replay.startswith("steps are replayed as one program")
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=make.__name__) for make in MODELS])
+def test_models(make: Callable[[], Any]) -> None:
+    assert_equal(trained(make, flat=False), trained(make, flat=True))
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "sgd": lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipnorm=0.5),
+    "rmsprop": lambda: optimizers.RMSprop(0.01, clipvalue=0.1, use_ema=True, ema_overwrite_frequency=3),
+    "adamw": lambda: optimizers.AdamW(optimizers.schedules.ExponentialDecay(0.1, 5, 0.5), global_clipnorm=0.5),
+    "scaled": lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1), initial_scale=64.0),
+    "factor": lambda: optimizers.Adam(0.01, loss_scale_factor=8.0),
+    "muon": lambda: optimizers.Muon(0.01),
+    "torch's": lambda: functools.partial(torch.optim.SGD, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name: str) -> None:
+    assert_equal(*(trained(dense, flat, OPTIMIZERS[name]()) for flat in (False, True)))
+
+
+LOSSES: dict[str, Callable[[], dict[str, Any]]] = {
+    "weights of classes": lambda: {"class_weight": {0: 2.0, 2: 0.5}, "weighted_metrics": ["accuracy"]},
+    "torch's": lambda: {"loss": torch.nn.CrossEntropyLoss(label_smoothing=0.1)},
+    "none but the loss": lambda: {"loss": LOGITS, "loss_weights": 0.5, "metrics": None},
+    "many metrics": lambda: {
+        "metrics": [
+            "accuracy",
+            metrics.SparseTopKCategoricalAccuracy(2),
+            metrics.SparseCategoricalCrossentropy(from_logits=True),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_metrics(name: str) -> None:
+    assert_equal(*(trained(dense, flat, **LOSSES[name]()) for flat in (False, True)))
+
+
+def test_what_callbacks_set_has_an_effect() -> None:
+    class Setting(callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch:
+                self.model.loss.label_smoothing = 0.2
+                self.model.layers[1].kernel.regularizer.l2 = 0.5
+
+    def options() -> dict[str, Any]:
+        return {"loss": losses.CategoricalFocalCrossentropy(from_logits=True), "callbacks": [Setting()]}
+
+    def one_hot(flat: bool) -> Any:
+        ab.utils.set_random_seed(3)
+        model, x = dense()
+        given = options()
+        model.compile("sgd", given["loss"], jit_compile="auto" if flat else False)
+        return model.get_weights(), model.fit(x, np.eye(3)[Y], batch_size=4, epochs=2, verbose=0,
+                                              callbacks=given["callbacks"]).history  # fmt: skip
+
+    plain, flat = one_hot(False), one_hot(True)
+    assert plain[1] == flat[1]
+
+
+def test_gradients_are_where_callbacks_find_them() -> None:
+    found: dict[bool, list[Any]] = {False: [], True: []}
+
+    def looking(flat: bool) -> Any:
+        class Looking(callbacks.Callback):
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                found[flat].append([weight.value.grad.clone() for weight in self.model.trainable_weights])
+
+        return trained(dense, flat, callbacks=[Looking()])
+
+    assert_equal(looking(False), looking(True))
+    for plain, flat in zip(found[False], found[True], strict=True):
+        assert all(map(torch.equal, plain, flat))
+
+
+def why(make: Callable[[], Any] = dense, **options: Any) -> str:
+    model, _ = trained(make, flat=True, **options)
+    return str(model.explain_execution(training=True).replay)
+
+
+def test_reasons_against() -> None:
+    assert "jit_compile=False" in trained(dense, flat=False)[0].explain_execution(training=True).replay
+    assert "remat=" in why(remat=["dense*"])
+    assert "gradient_accumulation_steps" in why(optimizer=optimizers.Adam(gradient_accumulation_steps=2))
+    assert "own_loss" in why(loss=own_loss)
+
+    def hooked() -> Any:
+        model, x = dense()
+        model.layers[1].kernel.value.register_hook(lambda gradient: gradient * 2)
+        return model, x
+
+    assert "these weights have hooks" in why(hooked)
+    with torch.autocast("cpu", torch.bfloat16):
+        model, _ = trained(dense, flat=True)
+        assert model._compiled.replays is None
+
+
+def own_loss(y_true: Any, y_pred: Any) -> Any:
+    return (y_pred[:, 0] - y_true.reshape(-1)).square()
+
+
+def test_large_operations_stay_as_they_are() -> None:
+    def wide() -> Any:
+        inputs = ab.Input((6,))
+        return ab.Model(inputs, layers.Dense(3)(layers.Dense(1 << 20, activation="relu", use_bias=False)(inputs))), ROWS
+
+    plain, flat = trained(wide, flat=False, optimizer="sgd"), trained(wide, flat=True, optimizer="sgd")
+    assert plain[1] == flat[1]
+    assert flat[0]._compiled.replays.replayed == 1  # the step that was noted until it was seen
+    assert "so large" in flat[0].explain_execution(training=True).replay
+
+
+def test_a_size_that_depends_on_values_is_seen() -> None:
+    graph, x = FlatGraph(), torch.arange(4.0)
+    graph.capture(lambda: [x[x > 1] * 2])
+    assert graph.replay()[0].tolist() == [4.0, 6.0]  # type: ignore[union-attr]  # it is there
+    assert "depends on values" in graph.unfit
+
+
+def code_of(work: Callable[[], Any]) -> tuple[FlatGraph, list[Any]]:
+    graph = FlatGraph()
+    graph.capture(work)
+    graph.replay()
+    return graph, [node for node in graph.module.graph.nodes if node.op not in ("placeholder", "output")]
+
+
+def test_views_cost_no_call_and_memory_is_used_again() -> None:
+    w, x = torch.randn(4, 4), torch.randn(3, 4)
+
+    def work() -> Any:
+        h = x
+        for _ in range(5):
+            h = torch.tanh(h @ w.t())
+        return [h.t()]
+
+    graph, nodes = code_of(work)
+    assert [node.target for node in nodes] == [torch.mm, torch.tanh] * 5
+    assert all("out" in node.kwargs for node in nodes)
+    places = {value.untyped_storage().data_ptr() for value in graph._values if value.numel() == 12}
+    assert len(places) == 4  # x, two that take turns, the result
+    x.mul_(2)
+    torch.testing.assert_close(graph.replay()[0], work()[0])
+
+
+def test_nothing_is_written_over_that_is_read_again() -> None:
+    x = torch.randn(3, 4)
+
+    def work() -> Any:
+        a = x + 1
+        b = torch.relu(a)  # not over a
+        c = a.t() * 2  # a view of it, in another order
+        return [b * c.t(), (a * a).sum(0)]
+
+    graph, _ = code_of(work)
+    for _ in range(3):
+        x.normal_()
+        for found, expected in zip(graph.replay(), work(), strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_calls_without_a_kernel_for_given_memory_give_new_memory() -> None:
+    assert buffers.out_variant(torch.ops.aten.convolution.default) is None
+    assert buffers.out_variant(torch.ops.aten.relu_.default) is None
+    found = buffers.out_variant(torch.ops.aten.mm.default)
+    assert found is not None
+    assert (found.overload, found.names) == (torch.ops.aten.mm.out, ("out",))
