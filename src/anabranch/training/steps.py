@@ -49,8 +49,8 @@ class TrainStep:
             warn("The model has no trainable weights, so nothing is learned.")
         self._regularized = regularized(self._trained)
         compiled.report_metrics(metrics_in(layers, model))
-        # On a CPU a step by itself, as train_on_batch takes one, is not worth the question.
-        alone = self._strategy.device.type == "cpu" and compiled.replays is None and not compiled.graph_maker
+        # On a CPU a step by itself, as train_on_batch takes one, is not worth the question: the second one asks it.
+        alone = self._strategy.device.type == "cpu" and not compiled.graph_maker
         self._take = self._first if alone else self._usual()
 
     def _usual(self) -> Step:

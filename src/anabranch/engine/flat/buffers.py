@@ -40,7 +40,6 @@ class _Plan:
         self._graph, self._given = graph, given
         self._calls = [node for node in graph.nodes if node.op == "call_function"]
         self._ends = _last_uses(graph)
-        self._first = next(node for node in graph.nodes if node.op != "placeholder")
         self._outside = {w.memory: given[node] for node in given if (w := window_of(node))}
         self._inside: dict[int, torch.Tensor] = {}  # planned memory
         self._passed_on: set[int] = set()  # memory over which the result of its last use was written
@@ -48,6 +47,7 @@ class _Plan:
         self._constants: dict[Window, Node] = {w: node for node in given if (w := window_of(node))}
 
     def run(self) -> None:
+        """Plan memory in the order of the calls, then put constants in the place of all windows on it."""
         ending: dict[int, list[int]] = defaultdict(list)
         for memory, place in self._ends.items():
             ending[place].append(memory)
@@ -72,9 +72,7 @@ class _Plan:
         for node in output.all_input_nodes:
             if node.op != "placeholder":
                 window: Window = node.meta["window"]
-                with self._graph.inserting_before(self._first):
-                    place = self._graph.placeholder(f"given_{len(self._given)}")
-                self._given[place] = torch.empty_strided(window.size, window.stride, dtype=window.dtype)
+                place = self._give(window, torch.empty_strided(window.size, window.stride, dtype=window.dtype))
                 with self._graph.inserting_before(output):
                     self._graph.call_function(torch.ops.aten.copy_.default, (place, node))
                 output.replace_input_with(node, place)
@@ -84,7 +82,7 @@ class _Plan:
         kwargs = dict(node.kwargs)
         for result in results:
             window: Window = result.meta["window"]
-            over = self._over(node, window, place)
+            over = self._over(node, window, place) if len(results) == 1 else None
             self._inside[window.memory] = self._memory(window) if over is None else over
         for name, result in zip(variant.names, results, strict=True):
             kwargs[name] = self._constant(result.meta["window"])
@@ -127,12 +125,17 @@ class _Plan:
                 memory = self._outside.get(window.memory)  # type: ignore[assignment]  # windows are of tensors
             if memory is None or memory.dtype != window.dtype:
                 return None
-            with self._graph.inserting_before(self._first):
-                node = self._constants[window] = self._graph.placeholder(f"given_{len(self._given)}")
             with torch.inference_mode(memory.is_inference()), torch.no_grad():
-                self._given[node] = memory.as_strided(window.size, window.stride, window.offset)
-            node.meta["window"] = window
+                self._constants[window] = self._give(window, memory.as_strided(window.size, window.stride, window.offset))
         return self._constants[window]
+
+    def _give(self, window: Window, value: torch.Tensor) -> Node:
+        """Return a new placeholder for a value."""
+        with self._graph.inserting_before(next(iter(self._graph.nodes))):
+            node = self._graph.placeholder(f"given_{len(self._given)}")
+        self._given[node] = value
+        node.meta["window"] = window
+        return node
 
 
 def _last_uses(graph: Graph) -> dict[int, int]:
@@ -178,9 +181,10 @@ def out_variant(overload: OpOverload) -> OutVariant | None:
     for name in packet.overloads():
         other: OpOverload = getattr(packet, name)
         written = [each for each in other._schema.arguments if each.alias_info is not None and each.alias_info.is_write]
-        taken = [(each.name, str(each.type)) for each in other._schema.arguments if each not in written]
+        names = tuple(each.name for each in written)
+        taken = [(each.name, str(each.type)) for each in other._schema.arguments if each.name not in names]
         if written and all(each.kwarg_only for each in written) and taken == wanted and _has_kernel(other):
-            return OutVariant(other, tuple(each.name for each in written))
+            return OutVariant(other, names)
     return None
 
 
