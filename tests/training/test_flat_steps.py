@@ -91,7 +91,7 @@ def assert_equal(plain: tuple[Any, Any], flat: tuple[Any, Any]) -> None:
     assert plain[1] == flat[1]
     for one, other in zip(plain[0].get_weights(), flat[0].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    replays = flat[0]._compiled.replays
+    replays = flat[0]._compiled_.replays
     # nine full batches in an epoch, the first of which is plain; three more until sizes are known
     assert (replays.replayed, replays.unfit, replays.failure) == (18 - 2 - 3, "", "")
     assert flat[0].explain_execution(training=True).replay.startswith("steps are replayed as one program")
@@ -193,7 +193,7 @@ def test_reasons_against() -> None:
     assert "these weights have hooks" in why(hooked)
     with torch.autocast("cpu", torch.bfloat16):
         model, _ = trained(dense, flat=True)
-        assert model._compiled.replays is None
+        assert model._compiled_.replays is None
 
 
 def own_loss(y_true: Any, y_pred: Any) -> Any:
@@ -207,7 +207,7 @@ def test_large_operations_stay_as_they_are() -> None:
 
     plain, flat = trained(wide, flat=False, optimizer="sgd"), trained(wide, flat=True, optimizer="sgd")
     assert plain[1] == flat[1]
-    assert flat[0]._compiled.replays.replayed == 1  # the step that was noted until it was seen
+    assert flat[0]._compiled_.replays.replayed == 1  # the step that was noted until it was seen
     assert "so large" in flat[0].explain_execution(training=True).replay
 
 

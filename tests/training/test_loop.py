@@ -276,7 +276,7 @@ def test_nothing_keeps_the_last_batch_or_the_data_alive(classifier, numbers):
     del x
     gc.collect()
     assert saved() is None
-    model._compiled.replays.forget()  # a captured step has a batch of its own, into which each one is copied
+    model._compiled_.replays.forget()  # a captured step has a batch of its own, into which each one is copied
     assert not [o for o in gc.get_objects() if type(o) is torch.Tensor and o.shape == (4, 4)]
 
 
