@@ -60,7 +60,7 @@ def training_facts(model: Trainable, compiled: Compiled, program: engine.Program
         unknown=tuple(name_of(thing) for thing in functions if thing is not None and not is_known(thing)),
         hooked=tuple(weight.path for weight in weights if is_hooked(runtime.realize(weight))),
         around=modes_around(),
-        recomputes=bool(model.remat),
+        recomputes=bool(model._remat_),
         accumulates=bool(optimizer.gradient_accumulation_steps),
         optimizer="" if capturable else type(optimizer).__name__,
         unfit=replays.unfit if replays else "",
