@@ -15,6 +15,7 @@ from anabranch._fields import Configurable
 from anabranch.engine.captured import Decision, Facts, GraphMaker, Replays, decide
 from anabranch.engine.cuda_graphs import CudaGraph, aside
 from anabranch.engine.flat.graph import FlatGraph
+from anabranch.engine.flat.noting import SMALL
 from anabranch.engine.opaque import Opaque
 from anabranch.training.compiled import Compiled, Tensors
 from anabranch.training.data.batch import Batch
@@ -255,6 +256,13 @@ class _FlatSteps(_CapturedSteps):
     """Takes training steps, run without autograd once the sizes of batches repeat; the optimizer updates beside them."""
 
     maker = FlatGraph
+
+    def __call__(self, batch: Batch) -> None:
+        """Take one step; one on a large batch, which would be copied before its operations are seen to be large, as usual."""
+        if any(x is not None and x.nbytes > 2 * SMALL for x in batch.x):
+            self._plain(batch)
+        else:
+            super().__call__(batch)
 
     def _before(self) -> None:
         pass
