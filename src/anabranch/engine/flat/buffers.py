@@ -10,7 +10,8 @@ import functools
 import math
 import operator
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch._ops import OpOverload
@@ -30,14 +31,21 @@ class OutVariant(NamedTuple):
     names: tuple[str, ...]
 
 
-def plan(graph: Graph, given: Values) -> None:
-    """Rewrite a noted graph in place; ``given`` are the values of its placeholders, to which those of the plan are added."""
-    _Plan(graph, given).run()
+def plan(graph: Graph, given: Values, results: Sequence[torch.Tensor | None]) -> None:
+    """Rewrite a noted graph in place.
+
+    ``given`` are the values of its placeholders, to which those of the plan are added; ``results`` what it has returned, in
+    whose memory later results go too.
+    """
+    _Plan(graph, given, results).run()
 
 
 class _Plan:
-    def __init__(self, graph: Graph, given: Values) -> None:
+    def __init__(self, graph: Graph, given: Values, results: Sequence[torch.Tensor | None]) -> None:
         self._graph, self._given = graph, given
+        output: Any = next(reversed(graph.nodes)).args[0]
+        returned = zip(map(window_of, output), results, strict=True)
+        self._returned = {window.memory: value for window, value in returned if window is not None and value is not None}
         self._calls = [node for node in graph.nodes if node.op == "call_function"]
         self._ends = _last_uses(graph)
         self._outside = {w.memory: given[node] for node in given if (w := window_of(node))}
@@ -72,7 +80,7 @@ class _Plan:
         for node in output.all_input_nodes:
             if node.op != "placeholder":
                 window: Window = node.meta["window"]
-                place = self._give(window, torch.empty_strided(window.size, window.stride, dtype=window.dtype))
+                place = self._give(window, self._returned[window.memory].as_strided(window.size, window.stride, window.offset))
                 with self._graph.inserting_before(output):
                     self._graph.call_function(torch.ops.aten.copy_.default, (place, node))
                 output.replace_input_with(node, place)
@@ -91,10 +99,11 @@ class _Plan:
 
     def _memory(self, window: Window) -> torch.Tensor:
         kind = window.dtype, math.prod(window.size)
-        escapes = self._ends[window.memory] == len(self._calls)
-        if self._free[kind] and not escapes:
+        if window.memory in self._returned:
+            return self._returned[window.memory].detach().as_strided((kind[1],), (1,), 0)
+        if self._free[kind]:
             return self._free[kind].pop()
-        with torch.inference_mode(not escapes):  # autograd looks at no inference tensor; what is returned must be no such one
+        with torch.inference_mode():  # no operation on an inference tensor asks for autograd
             return torch.empty(kind[1], dtype=kind[0])
 
     def _over(self, node: Node, window: Window, place: int) -> torch.Tensor | None:

@@ -45,7 +45,7 @@ class FlatGraph:
             self.unfit = noting.unfit
             return results
         noting.finish(results)
-        plan(noting.graph, noting.given)
+        plan(noting.graph, noting.given, results)
         shorten(noting.graph)
         self._values = [noting.given[node] for node in noting.graph.nodes if node.op == "placeholder"]
         self.module = made_runnable(torch.nn.Module(), noting.graph, training=True)

@@ -14,6 +14,7 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Graph, Node
 from torch.fx.node import Argument, map_aggregate
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from anabranch.runtime.torch_facts import Watching
 
@@ -57,7 +58,7 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
         self.unfit = ""
         self.given: dict[Node, torch.Tensor | torch.Generator] = {}  # the value of each placeholder
         self._nodes: dict[Window | int, Node] = {}
-        self._memories: dict[int, torch.UntypedStorage] = {}  # held, so that no number is another's
+        self._memories: dict[int, StorageWeakRef] = {}  # by which no number is another's, though the memory is freed
         self._bytes = self._operations = 0
 
     def __torch_dispatch__(
@@ -105,7 +106,8 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
     def _window(self, tensor: torch.Tensor) -> Window:
         storage = tensor.untyped_storage()
         number = int(storage._cdata)
-        self._memories.setdefault(number, storage)
+        if number not in self._memories:
+            self._memories[number] = StorageWeakRef(storage)
         return Window(number, tensor.dtype, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
     def _note(self, node: Node, result: object) -> None:
