@@ -107,7 +107,7 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
         storage = tensor.untyped_storage()
         number = int(storage._cdata)
         if number not in self._memories:
-            self._memories[number] = StorageWeakRef(storage)
+            self._memories[number] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         return Window(number, tensor.dtype, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
     def _note(self, node: Node, result: object) -> None:
