@@ -9,6 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from anabranch.engine.captured import Held
+
 # their schemas do not say that they change running statistics
 CHANGING = {"aten::native_batch_norm": (3, 4), "aten::_native_batch_norm_legit": (3, 4)}
 READINGS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}
@@ -66,12 +68,13 @@ class RecordedGraph:
         self.unfit = ""
         self.results: Any = ()
 
-    def capture(self, work: Callable[[], Any]) -> None:
+    def capture(self, work: Callable[[Any], Any], inputs: Any) -> None:
+        self.held = Held(inputs)
         before = [(each, each.get_state()) for each in (torch.default_generator, *self.generators)]
         recording = Recording()
         try:
             with recording:
-                self.results = work()
+                self.results = work(self.held.tensors)
         finally:
             for storage, value in recording.before.values():
                 storage.copy_(value)
@@ -79,7 +82,8 @@ class RecordedGraph:
                 generator.set_state(state)
         self.calls = recording.calls
 
-    def replay(self) -> Any:
+    def replay(self, inputs: Any) -> Any:
+        self.held.take(inputs)
         with torch.no_grad():
             for func, args, kwargs, outputs in self.calls:
                 for held, new in zip(outputs, tensors(func(*args, **kwargs)), strict=True):
@@ -91,6 +95,6 @@ class RecordedGraph:
 class FailingGraph(RecordedGraph):
     """Cannot capture; what ran until then is undone."""
 
-    def capture(self, work: Callable[[], Any]) -> None:
-        super().capture(work)
+    def capture(self, work: Callable[[Any], Any], inputs: Any) -> None:
+        super().capture(work, inputs)
         raise RuntimeError("operation not permitted when stream is capturing\nin detail")

@@ -104,6 +104,19 @@ def test_peak_is_not_above_that_of_a_loop_in_torch(
     assert ours <= theirs + SLACK, (ours, theirs)
 
 
+def test_a_smaller_last_batch_takes_no_gradients_of_its_own() -> None:
+    model = dense(keras)
+    model.compile("sgd", "mse")
+    count = BATCH * STEPS
+    x, y = np.zeros((count + 1, 256), "float32"), np.zeros((count + 1, 10), "float32")
+    model.fit(x[:count], y[:count], batch_size=BATCH, verbose=0)
+    peaks = [
+        most_at_once(lambda n=n: model.fit(x[:n], y[:n], batch_size=BATCH, epochs=2, verbose=0)) for n in (count, count + 1)
+    ]
+
+    assert peaks[1] < 1.15 * peaks[0], peaks  # a few activations and one gradient more
+
+
 def test_nothing_of_a_step_stays_after_it() -> None:
     model = dense(keras)
     model.compile("adam", "mse")

@@ -92,8 +92,8 @@ def assert_equal(plain: tuple[Any, Any], flat: tuple[Any, Any]) -> None:
     for one, other in zip(plain[0].get_weights(), flat[0].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     replays = flat[0]._compiled_.replays
-    # nine full batches in an epoch, the first of which is plain; three more until sizes are known
-    assert (replays.replayed, replays.unfit, replays.failure) == (18 - 2 - 3, "", "")
+    # nine full batches in an epoch; the very first is plain, and three more until sizes are known
+    assert (replays.replayed, replays.unfit, replays.failure) == (18 - 1 - 3, "", "")
     assert flat[0].explain_execution(training=True).replay.startswith("steps are replayed as one program")
 
 
@@ -211,17 +211,27 @@ def test_large_operations_stay_as_they_are() -> None:
     assert "so large" in flat[0].explain_execution(training=True).replay
 
 
+def test_large_batches_are_run_as_usual() -> None:
+    def wide() -> Any:
+        inputs = ab.Input((1 << 14,))
+        return ab.Model(inputs, layers.Dense(3)(inputs)), np.zeros((len(Y), 1 << 14), "float32")
+
+    model, _ = trained(wide, flat=True)
+    assert model._compiled_.replays.replayed == 0
+    assert "those above 128 KiB" in model.explain_execution(training=True).replay
+
+
 def test_a_size_that_depends_on_values_is_seen() -> None:
     graph, x = FlatGraph(), torch.arange(4.0)
-    graph.capture(lambda: [x[x > 1] * 2])
-    assert graph.replay()[0].tolist() == [4.0, 6.0]  # type: ignore[union-attr]  # it is there
+    graph.capture(lambda inputs: [x[x > 1] * 2], [])
+    assert graph.replay([])[0].tolist() == [4.0, 6.0]  # type: ignore[union-attr]  # it is there
     assert "depends on values" in graph.unfit
 
 
 def code_of(work: Callable[[], Any]) -> tuple[FlatGraph, list[Any]]:
     graph = FlatGraph()
-    graph.capture(work)
-    graph.replay()
+    graph.capture(lambda inputs: work(), [])
+    graph.replay([])
     return graph, [node for node in graph.module.graph.nodes if node.op not in ("placeholder", "output")]
 
 
@@ -240,7 +250,7 @@ def test_views_cost_no_call_and_memory_is_used_again() -> None:
     places = {value.untyped_storage().data_ptr() for value in graph._values if value.numel() == 12}
     assert len(places) == 4  # x, two that take turns, the result
     x.mul_(2)
-    torch.testing.assert_close(graph.replay()[0], work()[0])
+    torch.testing.assert_close(graph.replay([])[0], work()[0])
 
 
 def test_nothing_is_written_over_that_is_read_again() -> None:
@@ -255,8 +265,53 @@ def test_nothing_is_written_over_that_is_read_again() -> None:
     graph, _ = code_of(work)
     for _ in range(3):
         x.normal_()
-        for found, expected in zip(graph.replay(), work(), strict=True):
+        for found, expected in zip(graph.replay([]), work(), strict=True):
             torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_inputs_are_read_where_they_are() -> None:
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    graph = FlatGraph()
+    graph.capture(lambda given: [given[0].t(), torch.relu(given[0]) - given[1], (given[0].t() @ given[1])[1:]], [x, x])
+    graph.replay([x, x])  # the same twice, as an autoencoder's; what follows is not
+    before = x.clone()
+    for one, other in ((x, y), (y, x), (y, y)):
+        found = graph.replay([one, other])
+        for value, expected in zip(found, [one.t(), torch.relu(one) - other, (one.t() @ other)[1:]], strict=True):
+            torch.testing.assert_close(value, expected, rtol=0, atol=0)
+    assert torch.equal(x, before)
+    assert x.untyped_storage().data_ptr() not in {v.untyped_storage().data_ptr() for v in graph._values if v is not None}
+
+
+def test_what_is_returned_lends_its_memory_until_it_is_written() -> None:
+    x, w = torch.randn(8, 8), torch.randn(8, 8)
+    graph, rows = FlatGraph(), []
+
+    def work(given: Any) -> Any:
+        hidden = [torch.relu(given[0][each : each + 2] @ w) for each in (0, 2, 4)]
+        total = hidden[0] + hidden[1] * hidden[2]
+        return [torch.mm(total, w), torch.mm(w, given[0])]
+
+    graph.capture(work, [x])
+    graph.replay([x])
+    for _ in range(3):
+        rows.append(torch.randn(8, 8))
+        for value, expected in zip(graph.replay(rows[-1:]), work(rows[-1:]), strict=True):
+            torch.testing.assert_close(value, expected, rtol=0, atol=0)
+    memories = {v.untyped_storage().data_ptr() for v in graph._values if v is not None}
+    assert len(memories) == 3  # w and the two results
+
+
+def test_a_step_beside_the_program_takes_its_gradients() -> None:
+    model, _ = trained(dense, flat=True)
+    program = model._compiled_.replays.held()[-len(model.trainable_weights) :]
+    model.train_on_batch(ROWS[:2], Y[:2])
+    weights = [weight.value for weight in model.trainable_weights]
+    assert all(weight.grad is gradient for weight, gradient in zip(weights, program, strict=True))
+    plain, _ = trained(dense, flat=False)
+    plain.train_on_batch(ROWS[:2], Y[:2])
+    for one, other in zip(plain.trainable_weights, weights, strict=True):
+        assert torch.equal(one.value.grad, other.grad)
 
 
 def test_calls_without_a_kernel_for_given_memory_give_new_memory() -> None:

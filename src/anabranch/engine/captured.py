@@ -21,6 +21,9 @@ They are real steps: torch and cuDNN choose their kernels in them, and what is m
 batch of an epoch never comes twice in a row, so it is never captured.
 """
 
+LARGE = 1 << 17
+"""Bytes of an input above which a step on a CPU is run as usual: torch's own work is so much that the host's counts little."""
+
 LIMIT = 4
 """How many graphs are cached for one piece of work: each holds the memory of a step."""
 
@@ -97,6 +100,8 @@ def decide(facts: Facts) -> Decision:
             names = ", ".join(value) if isinstance(value, tuple) else value
             return Decision(False, sentence.format(names), facts.flat)
     usual = f"from the {REPEATS + 1}th batch of one size in a row on; batches of other sizes are run as usual"
+    if facts.flat:
+        usual += f", and those above {LARGE >> 10} KiB, beside whose operations the host's work counts little"
     return Decision(True, usual, facts.flat)
 
 
@@ -106,11 +111,11 @@ class DeviceGraph(Protocol):
     unfit: str
     """Why the work cannot be replayed again, known after the first replay; "" where it can."""
 
-    def capture(self, work: Callable[[], Tensors]) -> None:
+    def capture(self, work: Work, inputs: Tensors) -> None:
         """Take up what ``work`` does, without effect."""
 
-    def replay(self) -> Tensors:
-        """Do it and return what it gives, which the next replay overwrites."""
+    def replay(self, inputs: Tensors) -> Tensors:
+        """Do it on ``inputs`` and return what it gives, which the next replay overwrites."""
 
 
 class GraphMaker(Protocol):
@@ -120,9 +125,17 @@ class GraphMaker(Protocol):
         """Return an empty graph."""
 
 
-class _Captured(NamedTuple):
-    graph: DeviceGraph
-    inputs: Tensors
+class Held:
+    """Copies of inputs, whose memory captured work goes on reading."""
+
+    def __init__(self, inputs: Tensors) -> None:
+        self.tensors = [None if x is None else x.detach().clone() for x in inputs]
+
+    def take(self, inputs: Tensors) -> None:
+        """Take the values of other inputs."""
+        for held, given in zip(self.tensors, inputs, strict=True):
+            if held is not None and given is not None:
+                held.copy_(given)
 
 
 class Replays:
@@ -147,7 +160,8 @@ class Replays:
         self.failure = self.unfit = ""
         self.replayed = 0
         self._make = make
-        self._cached: dict[object, _Captured] = {}
+        self._cached: dict[object, DeviceGraph] = {}
+        self._latest: Tensors = ()
         self._bound_to: object = None
         self._last: object = None
         self._row = 0
@@ -163,29 +177,30 @@ class Replays:
             return None
         if before is not None:
             before()
-        for held, given in zip(found.inputs, inputs, strict=True):
-            if held is not None and given is not None:
-                held.copy_(given)
-        results = found.graph.replay()
+        results = self._latest = found.replay(inputs)
         self.replayed += 1
-        if found.graph.unfit:
-            self.unfit = found.graph.unfit
-            self._cached.clear()
+        if found.unfit:
+            self.unfit = found.unfit
+            self.forget()
         return results
+
+    def held(self) -> Tensors:
+        """Return the results of the latest replay, whose memory stays; () where no graph can be replayed as things are."""
+        return self._latest if self._cached and self.bound() == self._bound_to else ()
 
     def forget(self) -> None:
         """Let go of all graphs and their memory."""
         self._cached.clear()
-        self._bound_to, self._row = None, 0
+        self._bound_to, self._row, self._latest = None, 0, ()
 
-    def _ready(self, inputs: Tensors) -> _Captured | None:
+    def _ready(self, inputs: Tensors) -> DeviceGraph | None:
         if self.failure or self.unfit:
             return None
         bound = self.bound()
         if bound != self._bound_to:
             self.forget()
             self._bound_to = bound
-        signature = tuple(None if x is None else (x.shape, x.dtype) for x in inputs)
+        signature = tuple(None if x is None else (x.shape, x.stride(), x.dtype) for x in inputs)
         self._row = self._row + 1 if signature == self._last else 1
         self._last = signature
         if signature in self._cached:
@@ -194,14 +209,13 @@ class Replays:
             return None
         return self._capture(inputs, signature)
 
-    def _capture(self, inputs: Tensors, signature: object) -> _Captured | None:
-        held = [None if x is None else x.detach().clone() for x in inputs]
+    def _capture(self, inputs: Tensors, signature: object) -> DeviceGraph | None:
         graph = self._make(self.generators)
         try:
-            graph.capture(lambda: self.work(held))
+            graph.capture(self.work, inputs)
         except Exception as error:  # whatever it is: run as usual, the work does or says the same
-            self._cached.clear()
+            self.forget()
             self.failure = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:200]
             return None
-        self._cached[signature] = _Captured(graph, held)
-        return self._cached[signature]
+        self._cached[signature] = graph
+        return graph

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from anabranch import runtime
-from anabranch.engine.captured import Tensors
+from anabranch.engine.captured import Held, Tensors, Work
 
 T = TypeVar("T")
 
@@ -22,9 +22,11 @@ class CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
         self._generators = generators
         self._results: Tensors = ()
+        self._held = Held(())
 
-    def capture(self, work: Callable[[], Tensors]) -> None:
-        """Record what ``work`` does; a failure leaves generators as they were."""
+    def capture(self, work: Work, inputs: Tensors) -> None:
+        """Record what ``work`` does on copies of ``inputs``; a failure leaves generators as they were."""
+        self._held = Held(inputs)
         device = _device()
         own = torch.cuda.default_generators[device]
         before = [(generator, generator.clone_state()) for generator in (own, *self._generators)]
@@ -36,14 +38,15 @@ class CudaGraph:
                 torch.cuda.device(device),
                 torch.cuda.graph(self._graph, stream=_side_stream(device), capture_error_mode="thread_local"),
             ):
-                self._results = work()
+                self._results = work(self._held.tensors)
         except Exception:
             for generator, state in before:
                 generator.graphsafe_set_state(state)
             raise
 
-    def replay(self) -> Tensors:
+    def replay(self, inputs: Tensors) -> Tensors:
         """Start it on the current stream."""
+        self._held.take(inputs)
         self._graph.replay()
         return self._results
 

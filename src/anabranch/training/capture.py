@@ -12,10 +12,9 @@ import torch
 from anabranch import _asked, config, engine, runtime
 from anabranch._asked import is_from
 from anabranch._fields import Configurable
-from anabranch.engine.captured import Decision, Facts, GraphMaker, Replays, decide
+from anabranch.engine.captured import LARGE, Decision, Facts, GraphMaker, Replays, decide
 from anabranch.engine.cuda_graphs import CudaGraph, aside
 from anabranch.engine.flat.graph import FlatGraph
-from anabranch.engine.flat.noting import SMALL
 from anabranch.engine.opaque import Opaque
 from anabranch.training.compiled import Compiled, Tensors
 from anabranch.training.data.batch import Batch
@@ -218,7 +217,12 @@ class _CapturedSteps:
         """Note that weights have changed."""
         torch.autograd.graph.increment_version(self._weights)
 
+    def _clear(self) -> None:
+        """Prepare the gradients of a step that is run as usual."""
+        self._optimizer.zero_grad()
+
     def _plain(self, batch: Batch) -> None:
+        self._clear()
         outputs = self._compute_(batch, self._optimizer.step)
         if self._has_metrics:
             self._compiled.update(outputs, batch.y, batch.weights)
@@ -235,6 +239,7 @@ class _CapturedSteps:
         batch = batch._replace(x=[*inputs[: ends[0]]], y=[*inputs[ends[0] : ends[1]]], weights=[*inputs[ends[1] :]])
         with contextlib.ExitStack() as stack:
             recorded = [stack.enter_context(record.set_aside()) for record in self._records]
+            self._optimizer.zero_grad()
             outputs = self._compute_(batch, self._update)
             if self._has_metrics and self._captures_metrics:
                 self._compiled.update(outputs, batch.y, batch.weights)
@@ -258,8 +263,8 @@ class _FlatSteps(_CapturedSteps):
     maker = FlatGraph
 
     def __call__(self, batch: Batch) -> None:
-        """Take one step; one on a large batch, which would be copied before its operations are seen to be large, as usual."""
-        if any(x is not None and x.nbytes > 2 * SMALL for x in batch.x):
+        """Take one step; one on a large batch as usual."""
+        if any(x is not None and x.nbytes > LARGE for x in batch.x):
             self._plain(batch)
         else:
             super().__call__(batch)
@@ -270,12 +275,23 @@ class _FlatSteps(_CapturedSteps):
     def _update(self) -> None:
         pass
 
+    def _clear(self) -> None:
+        """Let gradients go where the program has its own, so that memory for them is not taken twice."""
+        super()._clear()
+        if held := self._replays.held():
+            gradients = held[-len(self._trained) :]
+            torch._foreach_zero_([gradient for gradient in gradients if gradient is not None])
+            self._hand_out(gradients)
+
     def _after(self, gradients: list[torch.Tensor | None]) -> None:
         """Update the weights."""
+        self._hand_out(gradients)
+        self._optimizer.step()
+
+    def _hand_out(self, gradients: Sequence[torch.Tensor | None]) -> None:
         for weight, gradient in zip(self._trained, gradients, strict=True):
             if weight.grad is not gradient:
                 weight.grad = gradient
-        self._optimizer.step()
 
     def _bound_update(self) -> object:
         return self._optimizer.loss_scale_factor

@@ -50,7 +50,8 @@ class TrainStep:
         self._regularized = regularized(self._trained)
         compiled.report_metrics(metrics_in(layers, model))
         # On a CPU a step by itself, as train_on_batch takes one, is not worth the question: the second one asks it.
-        alone = self._strategy.device.type == "cpu" and not compiled.graph_maker
+        programs = compiled.graph_maker or (compiled.replays and compiled.replays.replayed)
+        alone = self._strategy.device.type == "cpu" and not programs
         self._take = self._first if alone else self._usual()
 
     def _usual(self) -> Step:
@@ -88,14 +89,14 @@ class TrainStep:
             self._take(batch)
 
     def _plain(self, batch: Batch) -> None:
+        self._compiled.optimizer.zero_grad()
         outputs = self.compute(batch, self._compiled.optimizer.step)
         if self._compiled.metrics_by_name:
             self._compiled.update(outputs, batch.y, batch.weights)
 
     def compute(self, batch: Batch, update_weights: Callable[[], None]) -> Tensors:
-        """Compute forward, loss and gradients, call ``update_weights``, and return the outputs, detached."""
+        """Compute forward and loss, add to the gradients, call ``update_weights``, and return the outputs, detached."""
         compiled, optimizer = self._compiled, self._compiled.optimizer
-        optimizer.zero_grad()
         outputs, extra = self._executor(batch.x)
         if self._regularized:
             extra = [*extra, *penalties(self._regularized)]

@@ -1,7 +1,8 @@
 """Results go into planned memory: by ``out=``, where torch has a kernel for that; all windows on such memory are constants.
 
 Memory is used again where nothing later reads what is in it; an operation element by element writes over an operand that ends
-with it. What is constant costs no call: views, of weights too, are made once.
+with it. What is returned, gradients above all, lends its memory until it is written. What is constant costs no call: views, of
+weights too, are made once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,34 @@ from anabranch.engine.flat.noting import Window, window_of
 from anabranch.runtime.torch_facts import is_pointwise
 
 Values = dict[Node, "torch.Tensor | torch.Generator"]
+_ALIGNED = 64  # bytes: as torch's own memory, since some kernels' rounding depends on it
 _Kind = tuple[torch.dtype, int]  # type and number of elements of a memory
+
+
+class _Place(NamedTuple):
+    """Planned memory, and the position among the calls from which on it is another's."""
+
+    buffer: torch.Tensor
+    until: float = math.inf
+
+
+class _Lender:
+    """Memory of a result, which holds others' values until it is written."""
+
+    def __init__(self, value: torch.Tensor, until: int) -> None:
+        self.until = until
+        self._storage = value.untyped_storage()
+        self._lent = 0  # bytes
+
+    def lend(self, kind: _Kind) -> torch.Tensor | None:
+        """Return a part of the memory; None where it is all lent."""
+        dtype, count = kind
+        if self._lent + count * dtype.itemsize > self._storage.nbytes():
+            return None
+        first = self._lent // dtype.itemsize
+        self._lent += -(-count * dtype.itemsize // _ALIGNED) * _ALIGNED
+        with torch.inference_mode(), torch.no_grad():
+            return torch.empty(0, dtype=dtype).set_(self._storage, first, (count,), (1,))  # type: ignore[call-overload]  # a storage
 
 
 class OutVariant(NamedTuple):
@@ -31,28 +59,39 @@ class OutVariant(NamedTuple):
     names: tuple[str, ...]
 
 
-def plan(graph: Graph, given: Values, results: Sequence[torch.Tensor | None]) -> None:
+def plan(graph: Graph, given: Values, inputs: Sequence[Node | None], results: Sequence[torch.Tensor | None]) -> None:
     """Rewrite a noted graph in place.
 
-    ``given`` are the values of its placeholders, to which those of the plan are added; ``results`` what it has returned, in
-    whose memory later results go too.
+    ``given`` are the values of its placeholders, to which those of the plan are added; ``inputs`` those placeholders whose
+    values are others each time; ``results`` what it has returned, in whose memory later results go too.
     """
-    _Plan(graph, given, results).run()
+    _name_relu(graph)
+    _Plan(graph, given, inputs, results).run()
 
 
 class _Plan:
-    def __init__(self, graph: Graph, given: Values, results: Sequence[torch.Tensor | None]) -> None:
+    def __init__(
+        self, graph: Graph, given: Values, inputs: Sequence[Node | None], results: Sequence[torch.Tensor | None]
+    ) -> None:
         self._graph, self._given = graph, given
         output: Any = next(reversed(graph.nodes)).args[0]
         returned = zip(map(window_of, output), results, strict=True)
-        self._returned = {window.memory: value for window, value in returned if window is not None and value is not None}
+        changing = {window.memory for node in inputs if (window := window_of(node))}
+        self._returned = {w.memory: value for w, value in returned if w and value is not None and w.memory not in changing}
         self._calls = [node for node in graph.nodes if node.op == "call_function"]
         self._ends = _last_uses(graph)
-        self._outside = {w.memory: given[node] for node in given if (w := window_of(node))}
-        self._inside: dict[int, torch.Tensor] = {}  # planned memory
+        self._outside = {w.memory: given[node] for node in given if (w := window_of(node)) and w.memory not in changing}
+        self._inside: dict[int, _Place] = {}  # planned memory
         self._passed_on: set[int] = set()  # memory over which the result of its last use was written
-        self._free: dict[_Kind, list[torch.Tensor]] = defaultdict(list)
+        self._free: dict[_Kind, list[_Place]] = defaultdict(list)
         self._constants: dict[Window, Node] = {w: node for node in given if (w := window_of(node))}
+        self._lenders = [
+            _Lender(self._returned[memory], place)
+            for place, node in enumerate(self._calls)
+            if node.target is not operator.getitem and _planned(node, _results(node))
+            for result in _results(node)
+            if (memory := result.meta["window"].memory) in self._returned
+        ][::-1]
 
     def run(self) -> None:
         """Plan memory in the order of the calls, then put constants in the place of all windows on it."""
@@ -80,7 +119,12 @@ class _Plan:
         for node in output.all_input_nodes:
             if node.op != "placeholder":
                 window: Window = node.meta["window"]
-                place = self._give(window, self._returned[window.memory].as_strided(window.size, window.stride, window.offset))
+                value = self._returned.get(window.memory)
+                if value is None:  # a part of an input
+                    value = torch.empty_strided(window.size, window.stride, dtype=window.dtype)
+                else:
+                    value = value.as_strided(window.size, window.stride, window.offset)
+                place = self._give(window, value)
                 with self._graph.inserting_before(output):
                     self._graph.call_function(torch.ops.aten.copy_.default, (place, node))
                 output.replace_input_with(node, place)
@@ -97,16 +141,21 @@ class _Plan:
             result.meta["fresh"] = False
         node.target, node.kwargs = variant.overload, kwargs
 
-    def _memory(self, window: Window) -> torch.Tensor:
+    def _memory(self, window: Window) -> _Place:
         kind = window.dtype, math.prod(window.size)
         if window.memory in self._returned:
-            return self._returned[window.memory].detach().as_strided((kind[1],), (1,), 0)
-        if self._free[kind]:
-            return self._free[kind].pop()
+            return _Place(self._returned[window.memory].detach().as_strided((kind[1],), (1,), 0))
+        end, free = self._ends[window.memory], self._free[kind]
+        for number in reversed(range(len(free))):
+            if free[number].until > end:
+                return free.pop(number)
+        for lender in self._lenders:  # the latest first
+            if lender.until > end and (part := lender.lend(kind)) is not None:
+                return _Place(part, lender.until)
         with torch.inference_mode():  # no operation on an inference tensor asks for autograd
-            return torch.empty(kind[1], dtype=kind[0])
+            return _Place(torch.empty(kind[1], dtype=kind[0]))
 
-    def _over(self, node: Node, window: Window, place: int) -> torch.Tensor | None:
+    def _over(self, node: Node, window: Window, place: int) -> _Place | None:
         """Return the memory of an operand that ends with this call, where the result can be written over it."""
         if not is_pointwise(node.target) or self._ends[window.memory] == len(self._calls):  # type: ignore[arg-type]  # an overload
             return None
@@ -116,26 +165,27 @@ class _Plan:
             alike = (
                 all(w == operand for w in windows if w.memory == memory) and operand._replace(memory=window.memory) == window
             )
-            if alike and memory in self._inside and self._ends[memory] == place:
+            held = self._inside.get(memory)
+            if alike and held and held.until > self._ends[window.memory] and self._ends[memory] == place:
                 self._passed_on.add(memory)
-                return self._inside[memory]
+                return held
         return None
 
     def _release(self, memory: int) -> None:
-        buffer = self._inside.get(memory)
-        if buffer is not None and memory not in self._passed_on:
-            self._free[buffer.dtype, buffer.numel()].append(buffer)
+        held = self._inside.get(memory)
+        if held is not None and memory not in self._passed_on:
+            self._free[held.buffer.dtype, held.buffer.numel()].append(held)
 
     def _constant(self, window: Window) -> Node | None:
         """Return the placeholder of a window on planned memory, or on memory that was there before; None on other memory."""
         if window not in self._constants:
-            memory = self._inside.get(window.memory)
-            if memory is None:
-                memory = self._outside.get(window.memory)  # type: ignore[assignment]  # windows are of tensors
+            held = self._inside.get(window.memory)
+            memory: Any = held.buffer if held else self._outside.get(window.memory)
             if memory is None or memory.dtype != window.dtype:
                 return None
             with torch.inference_mode(memory.is_inference()), torch.no_grad():
-                self._constants[window] = self._give(window, memory.as_strided(window.size, window.stride, window.offset))
+                first = window.offset + (held.buffer.storage_offset() if held else 0)
+                self._constants[window] = self._give(window, memory.as_strided(window.size, window.stride, first))
         return self._constants[window]
 
     def _give(self, window: Window, value: torch.Tensor) -> Node:
@@ -145,6 +195,13 @@ class _Plan:
         self._given[node] = value
         node.meta["window"] = window
         return node
+
+
+def _name_relu(graph: Graph) -> None:
+    """Call what torch's relu calls on a CPU, which has a kernel that writes into given memory."""
+    for node in graph.nodes:
+        if node.target is torch.ops.aten.relu.default:
+            node.target, node.args = torch.ops.aten.clamp_min.default, (*node.args, 0)
 
 
 def _last_uses(graph: Graph) -> dict[int, int]:

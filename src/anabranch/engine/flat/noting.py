@@ -52,7 +52,7 @@ def window_of(node: object) -> Window | None:
 class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
     """Notes each operation inside the block; ``unfit`` says why a step cannot be repeated so, and then nothing is noted."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: Sequence[torch.Tensor | None] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
         self.graph = Graph()
         self.unfit = ""
@@ -60,6 +60,9 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
         self._nodes: dict[Window | int, Node] = {}
         self._memories: dict[int, StorageWeakRef] = {}  # by which no number is another's, though the memory is freed
         self._bytes = self._operations = 0
+        self.inputs = [None if x is None else self._node(self._window(x), x) for x in inputs]
+        """The placeholders of what is another memory in each step."""
+        self._changing = {window.memory for node in self.inputs if (window := window_of(node))}
 
     def __torch_dispatch__(
         self, func: OpOverload, types: object, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
@@ -82,14 +85,19 @@ class Noting(Watching):  # type: ignore[no-untyped-call]  # torch leaves its mod
 
     def _refuse(self, why: str) -> None:
         self.unfit, self.graph = why, Graph()
-        for held in (self.given, self._nodes, self._memories):
+        for held in (self.given, self._nodes, self._memories, self._changing):
             held.clear()
 
     def _argument(self, value: object) -> Argument:
         if isinstance(value, torch.Tensor):
             if not _is_plain(value):
                 self._refuse(f"a tensor is a {type(value).__name__} of layout {value.layout}")
-            return None if self.unfit else self._node(self._window(value), value)
+                return None
+            window = self._window(value)
+            if window.memory in self._changing and window not in self._nodes:
+                self._refuse("a tensor shows memory of the batch, and no operation has given it")
+                return None
+            return self._node(window, value)
         if isinstance(value, torch.Generator):
             return self._node(id(value), value)
         return value  # type: ignore[return-value]  # numbers, types and the like
