@@ -305,7 +305,7 @@ def test_what_is_returned_lends_its_memory_until_it_is_written() -> None:
 def test_a_step_beside_the_program_takes_its_gradients() -> None:
     model, _ = trained(dense, flat=True)
     program = model._compiled_.replays.held()[-len(model.trainable_weights) :]
-    model.train_on_batch(ROWS[:2], Y[:2])
+    model.make_train_function()(iter([(ROWS[:2], Y[:2])]))
     weights = [weight.value for weight in model.trainable_weights]
     assert all(weight.grad is gradient for weight, gradient in zip(weights, program, strict=True))
     plain, _ = trained(dense, flat=False)

@@ -50,7 +50,7 @@ class CustomStep(Objective):
         """Return what leaves data in the user's own nests."""
         return NestBinder(self._strategy, class_weight)
 
-    def step(self, *, training: bool, report: Report = silent) -> Step:
+    def step(self, *, training: bool, report: Report = silent, alone: bool = False) -> Step:
         """Return the function that calls the user's step with one batch."""
         model = self._model
         name = "train_step" if training else "test_step"

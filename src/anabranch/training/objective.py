@@ -53,8 +53,11 @@ class Objective(abc.ABC):
         """Return what makes batches of the user's data."""
 
     @abc.abstractmethod
-    def step(self, *, training: bool, report: Report = silent) -> Step:
-        """Return the function that takes one step; ``report`` takes a line where something takes long."""
+    def step(self, *, training: bool, report: Report = silent, alone: bool = False) -> Step:
+        """Return the function that takes one step; ``report`` takes a line where something takes long.
+
+        ``alone``: it is called once, so that what pays over many steps is left out.
+        """
 
     @abc.abstractmethod
     def reset(self) -> None:
@@ -91,9 +94,11 @@ class CompiledObjective(Objective):
         model, compiled = self._model, self.compiled
         return ModelBinder(model, compiled.targets, self._strategy, class_weight, rebind=lambda: compiled.bind(model).targets)
 
-    def step(self, *, training: bool, report: Report = silent) -> Step:
+    def step(self, *, training: bool, report: Report = silent, alone: bool = False) -> Step:
         """Return the step of training or of testing."""
-        return (TrainStep if training else TestStep)(self._model, self.compiled, self._strategy, report)
+        if training:
+            return TrainStep(self._model, self.compiled, self._strategy, report, alone)
+        return TestStep(self._model, self.compiled, self._strategy, report)
 
     def reset(self) -> None:
         """Drop what loss and metrics have seen."""

@@ -45,7 +45,7 @@ def _on_batch(
     objective, x = objective_for(model, x, use)
     binder = objective.binder(class_weight)
     objective.reset()
-    objective.step(training=use == "train_on_batch")(binder.batch((x, y, sample_weight)))
+    objective.step(training=use == "train_on_batch", alone=True)(binder.batch((x, y, sample_weight)))
     logs = objective.logs()
     return logs if as_dict else in_order(objective, logs)
 

@@ -26,11 +26,12 @@ Step = Callable[[Batch], None]
 class TrainStep:
     """Takes training steps; nothing is read from the device between them."""
 
-    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy, report: Report) -> None:
+    def __init__(self, model: Trainable, compiled: Compiled, strategy: Strategy, report: Report, alone: bool = False) -> None:
         self._model = model
         self._compiled = compiled
         self._strategy = strategy
         self._report = report
+        self._alone = alone
         self._executor = Executor(model, True, strategy, report)
         self._trained: list[Weight]
         self._regularized: list[Weight]
@@ -49,10 +50,9 @@ class TrainStep:
             warn("The model has no trainable weights, so nothing is learned.")
         self._regularized = regularized(self._trained)
         compiled.report_metrics(metrics_in(layers, model))
-        # On a CPU a step by itself, as train_on_batch takes one, is not worth the question: the second one asks it.
-        programs = compiled.graph_maker or (compiled.replays and compiled.replays.replayed)
-        alone = self._strategy.device.type == "cpu" and not programs
-        self._take = self._first if alone else self._usual()
+        # On a CPU one step is not worth the question, unless more follow and a program is there: the second one asks it.
+        asks = compiled.graph_maker or (not self._alone and compiled.replays and compiled.replays.replayed)
+        self._take = self._first if self._strategy.device.type == "cpu" and not asks else self._usual()
 
     def _usual(self) -> Step:
         return self._captured() or self._plain
