@@ -74,7 +74,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "output_size": (3,), "tie_weights": (False, True), "reverse_dtype": ("float64",), "logit_soft_cap": (0.5,),
     "use_scale": (True, False), "score_mode": ("concat", "dot"),
     "flash_attention": (With(True, {"dropout": 0.5}),), "gptq_unpacked_column_size": (4,),
-    "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (With(4, {"lora_rank": 2}),), "quantization_config": ({"mode": "int8"},),
+    "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (With(4, {"lora_rank": 2}),),
+    "quantization_config": ({"mode": "int8"},),
 }  # fmt: skip
 WEIGHTS: dict[str, tuple[Any, ...]] = {
     f"{weight}_{option}": (value(),)
