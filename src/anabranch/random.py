@@ -52,7 +52,7 @@ class SeedGenerator:
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
         if seed is not None and not is_integer(seed):
             raise ArgumentTypeError("seed of SeedGenerator must be an integer or None.", got=shown(seed))
-        self.seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
+        self.seed = int(torch.randint(2**31, ()).item() if seed is None else seed)
         self.name = name
         self._generator: torch.Generator | None = None
 

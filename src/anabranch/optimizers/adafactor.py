@@ -63,11 +63,13 @@ class Adafactor(Optimizer):
         """
         found: list[Weight] = []
         for weight, factors in zip(self.weights, self._factors if self.weights else (), strict=True):
+            name = weight.path.replace("/", "_")
             if len(factors) == 1:
-                found += [*(computed(weight.name, (), lambda: torch.zeros(()), Home("")) for _ in range(2)), *factors]
+                absent = (computed(f"{name}_{part}", (), lambda: torch.zeros(()), home) for part in ("rows", "columns"))
+                found += [*absent, *factors]
                 continue
-            name, (rows, columns) = f"{weight.path.replace('/', '_')}_velocity", factors
-            found += [*factors, computed(name, weight.shape, functools.partial(_shown_mean_square, rows, columns), home)]
+            made = functools.partial(_shown_mean_square, *factors)
+            found += [*factors, computed(f"{name}_velocity", weight.shape, made, home)]
         return found
 
     @torch.no_grad()

@@ -110,7 +110,7 @@ class Flow(PyDataset):
 
     def _source(self) -> Source:
         """Return what the next batch draws from."""
-        return np.random if self.seed is None else np.random.RandomState((self.seed + self.total_batches_seen) % 2**32)
+        return np.random if self.seed is None else np.random.RandomState((int(self.seed) + self.total_batches_seen) % 2**32)
 
     def _draw_order(self, source: Source) -> None:
         self.index_array = source.permutation(self.n) if self.shuffle else np.arange(self.n)

@@ -76,7 +76,7 @@ def pipelines(
     _check(request)
     if request.labels is None or request.label_mode is None:
         request = request._replace(labels=None, label_mode=None)
-    seed = config.seed() if request.seed is None else request.seed
+    seed = config.seed() if request.seed is None else int(request.seed)
     files = index(request, endings, seed)
     if request.label_mode == "binary" and len(files.names or ()) != 2:
         raise ArgumentError(

@@ -313,7 +313,7 @@ class Pipeline(Batched):
         """
         _check_count("buffer_size", buffer_size)
         passes = itertools.count()
-        first = config.seed() if seed is None else seed
+        first = config.seed() if seed is None else int(seed)
 
         def shuffled(items: Iterator[Any]) -> Iterator[Any]:
             draw = np.random.default_rng([abs(first) % 2**63, next(passes) if reshuffle_each_iteration else 0])

@@ -53,7 +53,7 @@ def split_dataset(
     count = len(samples)
     left, right = _sizes(left_size, right_size, count)
     if shuffle:
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        generator = None if seed is None else torch.Generator().manual_seed(int(seed))
         order = torch.randperm(count, generator=generator).tolist()
     else:
         order = list(range(count))

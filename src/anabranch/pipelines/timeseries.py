@@ -73,7 +73,7 @@ def timeseries_dataset_from_array(
         )  # fmt: skip
     starts = torch.arange(0, count, sequence_stride)
     steps = torch.arange(0, sequence_length * sampling_rate, sampling_rate)
-    first, passes = config.seed() if seed is None else seed, iter(range(2**62))
+    first, passes = config.seed() if seed is None else int(seed), iter(range(2**62))
     size = 1 if batch_size is None else batch_size
     if size < 1:
         raise ArgumentError("batch_size must be ≥ 1.", got=shown(batch_size))

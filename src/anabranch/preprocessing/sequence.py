@@ -170,7 +170,7 @@ def skipgrams(
         pairs += [[words[number % len(words)], random.randint(1, vocabulary_size - 1)] for number in range(count)]
         labels += [[1, 0] if categorical else 0] * count
     if shuffle:
-        seed = random.randint(0, 10**7) if seed is None else seed
+        seed = random.randint(0, 10**7) if seed is None else int(seed)
         for items in (pairs, labels):
             random.seed(seed)
             random.shuffle(items)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from anabranch import _process, config
-from anabranch._asked import method
+from anabranch._asked import is_integer, method
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Home
 from anabranch.runtime.devices import HOST, device
@@ -35,8 +35,9 @@ def drawn_from(seed: object, like: torch.Tensor) -> dict[str, Any]:
     own = method(seed, "generator")
     if own is not None:
         return {"generator": own()}
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if not is_integer(seed):
         raise ArgumentTypeError("seed must be None, an integer or a SeedGenerator.", got=repr(seed))
+    seed = int(seed)
     if isinstance(like, torch.fx.Proxy):
         made = like.tracer.create_proxy("call_function", torch.Generator, (str(device()),), {})
         return {"generator": made.manual_seed(seed)}
