@@ -85,3 +85,34 @@ def test_mistakes() -> None:
         random.dropout(torch.ones(3), 1.5)
     with pytest.raises(ArgumentTypeError, match="integer"):
         random.SeedGenerator(1.5)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_a_seed_of_numpy_is_an_integer(kind: Any) -> None:
+    assert random.SeedGenerator(kind(3)).get_config() == {"seed": 3}
+    assert equal(random.SeedGenerator(kind(3)).next(), random.SeedGenerator(3).next())
+    assert equal(random.normal((3,), seed=kind(3)), random.normal((3,), seed=3))
+    x, drop = on_device(torch.ones(2, 9)), [layers.Dropout(0.5, seed=seed) for seed in (kind(3), 3)]
+    assert equal(*(layer(x, training=True) for layer in drop))
+    parts = [utils.split_dataset(np.arange(9), 0.5, shuffle=True, seed=seed)[0].indices for seed in (kind(3), 3)]
+    assert parts[0] == parts[1]
+    windows = [utils.timeseries_dataset_from_array(np.arange(9), None, 2, shuffle=True, seed=seed) for seed in (kind(3), 3)]
+    assert equal(*(next(iter(each)) for each in windows))
+    pairs = [ab.preprocessing.sequence.skipgrams([1, 2, 3], 4, seed=seed, negative_samples=0) for seed in (kind(3), 3)]
+    assert pairs[0] == pairs[1]
+    images = [
+        next(ab.preprocessing.image.ImageDataGenerator().flow(np.arange(32.0).reshape(8, 2, 2, 1), seed=seed))
+        for seed in (kind(3), 3)
+    ]
+    np.testing.assert_array_equal(*images)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32])
+def test_a_seed_of_numpy_orders_files(kind: Any, tmp_path: Any) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text(str(number))
+    found = [
+        [str(text) for batch in utils.text_dataset_from_directory(tmp_path, None, seed=seed, verbose=False) for text in batch]
+        for seed in (kind(3), 3)
+    ]
+    assert found[0] == found[1]

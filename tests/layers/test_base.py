@@ -519,3 +519,36 @@ def test_complex_values_do_not_lose_their_imaginary_part(make: Any) -> None:
         with pytest.raises(DtypeError, match="complex"):
             model.predict(x)
     assert torch.is_complex(layers.Identity()(x))
+
+
+@pytest.mark.parametrize("how", ["numbers", "list", "symbols", "inside"])
+@pytest.mark.parametrize("make", [lambda: layers.Dense(2), lambda: layers.BatchNormalization(), lambda: layers.Softmax()])
+def test_an_input_by_name_is_cast_as_one_by_position(make: Callable[[], Any], how: str) -> None:
+    layer, x = make(), np.arange(8).reshape(2, 4)
+
+    class Outer(ab.Layer):
+        def call(self, inputs: Any) -> Any:
+            return layer(inputs=inputs)
+
+    expected = layer(x)
+    if how == "numbers":
+        found = layer(inputs=x)
+    elif how == "list":
+        found = layer(inputs=x.tolist())
+    elif how == "inside":
+        found = Outer()(x)
+    else:
+        ids = ab.Input((4,), dtype="int64")
+        found = on_device(torch.from_numpy(ab.Model(ids, layer(inputs=ids)).predict(x, verbose=0)))
+    assert found.dtype == torch.float32
+    assert allclose(found, expected)
+
+
+def test_options_by_name_stay_what_they_are() -> None:
+    class Scaled(ab.Layer):
+        def call(self, inputs: Any, counts: Any, sizes: Any = None) -> Any:
+            assert isinstance(counts, list)
+            assert isinstance(sizes, list)
+            return inputs * len(counts)
+
+    assert Scaled()(inputs=DATA, counts=[1, 2], sizes=[3]).tolist() == (2 * DATA).tolist()

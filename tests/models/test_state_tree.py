@@ -154,3 +154,23 @@ def test_layers_say_what_they_were_built_for(keras: Any) -> None:
         layer.build_from_config(given)
         assert layer.count_params() == size
     layers.Dense(2).build_from_config(None)
+
+
+def test_every_optimizer_has_a_nest() -> None:
+    for name in sorted(vars(ab.optimizers).get("__all__", dir(ab.optimizers))):
+        kind = getattr(ab.optimizers, name)
+        if not isinstance(kind, type) or name in (
+            "Optimizer",
+            "LossScaleOptimizer",
+            "MultiOptimizer",
+            "OptimizerMap",
+            "TorchOptimizer",
+        ):
+            continue
+        first, second = (ab.Sequential([ab.Input((3,)), layers.Dense(2), layers.Dense(2)]) for _ in range(2))
+        for model in (first, second):
+            model.compile(kind(), "mse")
+        first.fit(np.ones((4, 3)), np.zeros((4, 2)), verbose=0)
+        second.set_state_tree(first.get_state_tree("numpy_array"))
+        for a, b in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -11,7 +11,7 @@ from devices import allclose
 
 import anabranch as ab
 from anabranch import Input, Model, engine, layers, ops
-from anabranch._errors import ArgumentTypeError, EngineError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, EngineError, OutOfRangeError, ShapeError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 4, 6)).astype("float32")
@@ -302,3 +302,50 @@ def test_lengths_of_sequences_are_integers(strategy: str) -> None:
     logits = RNG.normal(size=(2, 7, 3)).astype("float32")
     found, expected = (ops.ctc_decode(logits, lengths, strategy) for lengths in ([4.9, 5.0], [4, 5]))
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(("function", "operands", "expected"), [
+    (ops.power, (np.int64(2), 40), 2**40), (ops.power, (2, 31), 2**31), (ops.add, (2**31 - 1, 1), 2**31),
+    (ops.subtract, (-(2**31), 1), -(2**31) - 1), (ops.multiply, (2**20, 2**20), 2**40),
+])  # fmt: skip
+def test_two_integers_do_not_wrap(function: Any, operands: tuple[Any, Any], expected: int) -> None:
+    found = function(*operands)
+    assert (found.item(), found.dtype) == (expected, torch.int64)
+    assert function(2, 3).dtype == torch.int32
+
+
+@pytest.mark.parametrize("operands", [(2, 64), (2, 10**12)])
+def test_a_power_that_fits_no_integer_is_refused(operands: tuple[int, int]) -> None:
+    with pytest.raises(ArgumentError, match="does not fit 64 bits"):
+        ops.power(*operands)
+
+
+@pytest.mark.parametrize("make", [ops.convert_to_tensor, ops.array])
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([2**40], "int32"), (np.array([2**40]), "int32"), ([-1], "uint8"), ([3e9], "int32"), ([np.nan], "int64")],
+)
+def test_values_that_do_not_fit_a_dtype_of_integers_are_refused(make: Any, values: Any, dtype: str) -> None:
+    with pytest.raises(DataError, match=f"does not fit {dtype}"):
+        make(values, dtype=dtype)
+    assert make([[200, 0]], dtype="uint8").tolist() == [[200, 0]]
+
+
+def test_take_along_axis_refuses_indices_outside() -> None:
+    x = np.arange(8).reshape(2, 4)
+    assert ops.take_along_axis(x, [[-4], [3]], 1).tolist() == [[0], [7]]
+    for index in (4, -5, 2**32 + 1):
+        with pytest.raises(OutOfRangeError, match="indices of take_along_axis") as caught:
+            ops.take_along_axis(x, [[0], [index]], 1)
+        assert str(index) in str(caught.value)
+
+
+@pytest.mark.parametrize("label", [4, -1])
+def test_a_label_that_is_no_class_is_refused_where_it_counts(label: int) -> None:
+    logits = np.random.default_rng(0).normal(size=(1, 5, 4)).astype("float32")
+    with pytest.raises(OutOfRangeError, match="Labels of ctc_loss"):
+        ops.ctc_loss([[1, label]], logits, [2], [5])
+    with pytest.raises(OutOfRangeError, match="Labels of ctc_loss"):
+        ab.losses.CTC()(np.array([[1, label]]), logits)
+    padded, alone = (ops.ctc_loss(labels, logits, [1], [5]) for labels in ([[1, label]], [[1]]))
+    assert torch.equal(padded, alone)

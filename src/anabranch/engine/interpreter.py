@@ -61,7 +61,7 @@ def _steps(flat: Flat, values: dict[int, Any], masks: dict[int, Any], observer: 
         args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
         if layer.autocast:
             args = runtime.as_tensors(args, layer.compute_dtype, integers=layer._takes_integers_)
-            kwargs = runtime.as_tensors(kwargs, layer.compute_dtype)
+            kwargs = runtime.named_tensors(layer, kwargs, layer.compute_dtype)
         result, marks = runtime.run(layer, args, kwargs, _edges(step.node, (args, kwargs), given))
         results = _tree.leaves(result)
         if runtime.is_tracing():  # what is known of shapes the description knows

@@ -335,14 +335,18 @@ def _cast(step: Step, inputs: list[Any]) -> list[Any]:
     layer = step.node.operation
     if not layer.autocast:
         return inputs
-    positional = sum(isinstance(leaf, Tensor) for leaf in _tree.leaves(step.node.args))
+    given = [(None, step.node.args), *step.node.kwargs.items()]
+    numbers = [
+        not layer._takes_integers_ and (name is None or layer._is_input_(name))
+        for name, value in given
+        for leaf in _tree.leaves(value)
+        if isinstance(leaf, Tensor)
+    ]
     return [
         _to(x, layer.compute_dtype, t.shape)
-        if x is not None
-        and t.dtype != layer.compute_dtype
-        and ("float" in t.dtype or (number < positional and not layer._takes_integers_))
+        if x is not None and t.dtype != layer.compute_dtype and ("float" in t.dtype or number)
         else x
-        for number, (x, t) in enumerate(zip(inputs, step.node.inputs, strict=True))
+        for x, t, number in zip(inputs, step.node.inputs, numbers, strict=True)
     ]
 
 

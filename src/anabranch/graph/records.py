@@ -182,6 +182,10 @@ class Operation:
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
         return False
 
+    def _is_input_(self, name: str) -> bool:
+        """Return whether an argument of ``call`` that is given by ``name`` is an input, as those by position are."""
+        return False
+
     def compute_mask(self, inputs: Any, previous_mask: Any) -> _tree.Nest:
         """Return the masks of the results."""
         return previous_mask

@@ -334,7 +334,7 @@ class Layer(Configured):
     def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         dtype = self.compute_dtype if self.autocast else None
         args = tuple([runtime.as_tensors(arg, dtype, integers=self._takes_integers_) for arg in args])
-        kwargs = runtime.as_tensors(kwargs, dtype) if kwargs else kwargs
+        kwargs = runtime.named_tensors(self, kwargs, dtype) if kwargs else kwargs
         try:
             if not self.built:
                 refuse_wrong_call(self, args)
@@ -371,6 +371,13 @@ class Layer(Configured):
     def _call_takes_(cls, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``, such as ``training``."""
         return name in parameters_of(cls.call)
+
+    @classmethod
+    def _is_input_(cls, name: str) -> bool:
+        """Return whether an argument given by ``name`` is an input: what ``call`` needs; of a user's layer the first alone."""
+        names = parameters_of(cls.call)[1:]
+        needed = 1 if cls._captures_ else len(names) - len(cls.call.__defaults__ or ())
+        return name in names[:needed]
 
     # What training hears of besides the output
 

@@ -44,6 +44,17 @@ def tensor(value: TensorLike) -> Tensor:
     return made.to(torch.int32) if made.dtype == torch.int64 and all(map(_fits_int32, _tree.leaves(value))) else made
 
 
+def tensor_of(value: TensorLike, dtype: str | None) -> Tensor:
+    """Return a tensor like ``tensor``, of a dtype; values must fit one of integers."""
+    made = tensor(value)
+    if dtype is None:
+        return made
+    kind = torch_dtype(dtype)
+    if not isinstance(made, fx.Proxy):
+        runtime.check_fits(made, kind, "x")
+    return made.to(kind)
+
+
 def _fits_int32(value: object) -> bool:
     return fits_int32(int(value) if isinstance(value, (np.integer, np.ndarray)) else value)
 
@@ -219,6 +230,15 @@ def whole_indices(value: TensorLike, name: str) -> Tensor:
                     f"{name} must be integers.", got=str(wrong[0].item()), repair="ops.floor(…), or an integer dtype"
                 )
     return found.long()
+
+
+def check_inside(values: Tensor, least: int, count: int, what: str) -> None:
+    """Raise where a value is less than ``least`` or not less than ``count``; of traced values nothing is known."""
+    found = None if isinstance(values, fx.Proxy) else runtime.ends(values)
+    if found is not None and not least <= found[0] <= found[1] < count:
+        raise OutOfRangeError(
+            f"{what} are out of range.", expected=f"integers from {least} to {count - 1}", got=str(found[found[0] >= least])
+        )
 
 
 def common(*values: TensorLike) -> list[Tensor]:

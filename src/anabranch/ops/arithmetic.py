@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from anabranch._errors import ArgumentError
 from anabranch.graph import rules
 from anabranch.graph.facts import along, pointwise
 from anabranch.graph.operators import ARITHMETIC, DIFFERENCE, DIVISION
@@ -28,6 +30,16 @@ from anabranch.ops._values import (
 )
 
 
+def _exact(
+    function: Callable[[Any, Any], Any], taken: Callable[[TensorLike, TensorLike], tuple[Tensor, Tensor]],
+    x1: TensorLike, x2: TensorLike,
+) -> Tensor:  # fmt: skip
+    """Return what an operator gives for two operands; for two integers of Python's what Python has, as tensors would wrap."""
+    if type(x1) is int and type(x2) is int:
+        return tensor(function(x1, x2))
+    return function(*taken(x1, x2))  # type: ignore[no-any-return]  # of tensors
+
+
 @stating(ARITHMETIC)
 def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 + x2, element by element.
@@ -35,7 +47,7 @@ def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> add([1.0, 4.0], [2.0, 3.0])
     tensor([3., 7.])
     """
-    return operator.add(*operands(x1, x2))
+    return _exact(operator.add, operands, x1, x2)
 
 
 @stating(DIFFERENCE)
@@ -45,7 +57,7 @@ def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> subtract([1.0, 4.0], [2.0, 3.0])
     tensor([-1.,  1.])
     """
-    return operator.sub(*numbers(x1, x2))
+    return _exact(operator.sub, numbers, x1, x2)
 
 
 @stating(ARITHMETIC)
@@ -55,7 +67,7 @@ def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> multiply([1.0, 4.0], [2.0, 3.0])
     tensor([ 2., 12.])
     """
-    return operator.mul(*operands(x1, x2))
+    return _exact(operator.mul, operands, x1, x2)
 
 
 @stating(DIVISION)
@@ -144,7 +156,11 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     >>> power([1.0, 4.0], [2.0, 3.0])
     tensor([ 1., 64.])
     """
-    return operator.pow(*numbers(x1, x2))
+    if type(x2) is int and x2 < 0:
+        return operator.pow(*numbers(x1, x2))
+    if type(x1) is int and type(x2) is int and x2 > 64 and abs(x1) > 1:
+        raise ArgumentError("An integer does not fit 64 bits.", got=f"{x1} ** {x2}", repair="a float")
+    return _exact(operator.pow, numbers, x1, x2)
 
 
 @operation(rules.float_pair, pointwise)

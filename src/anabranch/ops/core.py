@@ -23,6 +23,7 @@ from anabranch.ops._values import (
     shape as shape_of,
     sizes,
     tensor,
+    tensor_of,
     torch_dtype,
     whole,
     whole_indices,
@@ -54,8 +55,7 @@ def convert_to_tensor(
         raise ArgumentError(
             "Tensors here are dense.", expected="sparse=None, ragged=None", got=f"sparse={sparse}, ragged={ragged}"
         )
-    x = tensor(x)
-    return x if dtype is None else x.to(torch_dtype(dtype))
+    return tensor_of(x, dtype)
 
 
 @bounded

@@ -11,7 +11,7 @@ from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import dtype as dtype_name, float_pair, number_of, one_axis, rank, tensor, torch_dtype
+from anabranch.ops._values import dtype as dtype_name, float_pair, number_of, one_axis, rank, tensor, tensor_of, torch_dtype
 from anabranch.ops.core import shape
 
 ARGUMENTS = {
@@ -38,8 +38,7 @@ def array(x: TensorLike, dtype: str | None = None) -> Tensor:
     >>> array([-1.5, 0.0, 2.0])
     tensor([-1.5000,  0.0000,  2.0000])
     """
-    x = tensor(x)
-    return x if dtype is None else x.to(torch_dtype(dtype))
+    return tensor_of(x, dtype)
 
 
 @operation(rules.unchanged, pointwise)

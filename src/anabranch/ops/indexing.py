@@ -12,6 +12,7 @@ from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Key, Tensor, TensorLike
 from anabranch.ops._values import (
+    check_inside,
     check_numbers,
     check_rank,
     common,
@@ -62,7 +63,9 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
         x, indices, place = x.reshape(-1), indices.reshape(-1), 0
     else:
         place = one_axis(axis, rank(x))
-    return torch.take_along_dim(x, torch.where(indices < 0, indices + sizes(x)[place], indices), place)
+    if type(count := sizes(x)[place]) is int:
+        check_inside(indices, -count, count, "indices of take_along_axis")
+    return torch.take_along_dim(x, torch.where(indices < 0, indices + count, indices), place)
 
 
 @operation(rules.indexed_by, taken)

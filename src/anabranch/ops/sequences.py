@@ -14,7 +14,18 @@ from anabranch.graph.rules import Array, as_float
 from anabranch.ops._public import operation
 from anabranch.ops._torch import F, fakes, torch
 from anabranch.ops._types import Tensor, TensorLike
-from anabranch.ops._values import check_numbers, check_rank, dtype, floats, number_of, one_of, shape, sizes, tensor
+from anabranch.ops._values import (
+    check_inside,
+    check_numbers,
+    check_rank,
+    dtype,
+    floats,
+    number_of,
+    one_of,
+    shape,
+    sizes,
+    tensor,
+)
 
 ARGUMENTS = {
     "mask_index": "the class of no label, the blank.",
@@ -65,7 +76,17 @@ def ctc_loss(
     if isinstance(steps, fakes.FakeTensor):
         return steps[0, :, 0]  # torch looks into the lengths, which have no values; the loss has one value for each sequence
     lengths = tensor(output_length).long(), tensor(target_length).long()
-    return F.ctc_loss(steps, labels.long(), *lengths, blank=number_of("mask_index", mask_index), reduction="none")
+    blank = number_of("mask_index", mask_index)
+    if type(classes := sizes(logits)[-1]) is int:
+        _check_labels(labels, lengths[1], classes)
+    return F.ctc_loss(steps, labels.long(), *lengths, blank=blank, reduction="none")
+
+
+def _check_labels(labels: Tensor, lengths: Tensor, classes: int) -> None:
+    """Raise where a label that counts is no class, for which torch would read outside of the memory of the logits."""
+    if isinstance(labels, torch.Tensor) and isinstance(lengths, torch.Tensor):
+        counted = torch.arange(labels.shape[1], device=labels.device) < lengths.unsqueeze(-1)
+        check_inside(torch.where(counted, labels, 0), 0, classes, "Labels of ctc_loss")
 
 
 def _decoded(

@@ -9,6 +9,7 @@ from .arrays import (
     create as create,
     dtype_of as dtype_of,
     masked_nest as masked_nest,
+    named_tensors as named_tensors,
     numpy_of as numpy_of,
     on_one_device as on_one_device,
     rank_of as rank_of,
@@ -61,6 +62,7 @@ from .members import (
     tensors_of as tensors_of,
 )
 from .naming import target_of as target_of
+from .narrow import check_fits as check_fits, ends as ends
 from .random import (
     drawn_from as drawn_from,
     generator as generator,

@@ -12,14 +12,14 @@ import torch
 from anabranch import _tree
 from anabranch._asked import shown
 from anabranch._errors import DataError, DtypeError, ShapeError
-from anabranch.graph import Graph, Shape, Tensor, Weight
+from anabranch.graph import Graph, Operation, Shape, Tensor, Weight
 from anabranch.graph.casting import is_cast
 from anabranch.graph.rules import CASTS
 from anabranch.graph.shapes import same_but_batch
 from anabranch.runtime import weights
 from anabranch.runtime.devices import device
 from anabranch.runtime.masks import mask_of, traced, with_mask
-from anabranch.runtime.narrow import from_array, holds_numbers, signed
+from anabranch.runtime.narrow import check_fits, from_array, holds_numbers, signed
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
@@ -90,6 +90,14 @@ def as_tensors(nest: _tree.Nest, dtype: str | None = None, *, integers: bool = T
         return leaf if _float_type(leaf.node) in (None, dtype) else _traced_cast(leaf, dtype)
 
     return _tree.map_leaves(converted, nest)
+
+
+def named_tensors(layer: Operation, kwargs: dict[str, Any], dtype: str | None) -> dict[str, Any]:
+    """Return the arguments that a layer is given by name, with arrays as tensors; its inputs as those given by position."""
+    found: dict[str, Any] = as_tensors(kwargs, dtype)
+    for name in filter(layer._is_input_, kwargs):
+        found[name] = as_tensors(kwargs[name], dtype, integers=layer._takes_integers_)
+    return found
 
 
 def _may_be_integer(node: torch.fx.Node) -> bool:
@@ -246,4 +254,5 @@ def as_input(value: object, declared: Tensor, model: str) -> torch.Tensor:
             f"Input {declared.name!r} of model {model!r} takes another shape.",
             expected=str(declared.shape), got=str(tuple(tensor.shape)),
         )  # fmt: skip
-    return tensor.to(dtype_of(declared.dtype))
+    check_fits(tensor, dtype := dtype_of(declared.dtype), f"Input {declared.name!r} of model {model!r}")
+    return tensor.to(dtype)

@@ -1,4 +1,4 @@
-"""Arrays of the narrow floats that torch has and NumPy lacks, which ``ml_dtypes`` adds to it: bfloat16, float8."""
+"""Narrow types: floats that NumPy has from ``ml_dtypes`` alone (bfloat16, float8), and integers that must fit fewer bits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anabranch._errors import DtypeError
+from anabranch._errors import DataError, DtypeError
 from anabranch.graph.rules import SIGNED
 
 _NARROW = frozenset((
@@ -39,6 +39,47 @@ def signed(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype.itemsize == 8 and (array >= 2**63).any():
         raise DtypeError("An integer does not fit 64 bits with a sign.", got=f"uint64 up to {array.max()}", repair="floats")
     return array.astype(SIGNED[array.dtype.name])
+
+
+def check_fits(tensor: torch.Tensor, dtype: torch.dtype, what: str) -> None:
+    """Raise where values on the host do not fit the integers that they are cast to, which would wrap without a word.
+
+    Args:
+        tensor: the values.
+        dtype: what they are cast to.
+        what: what they are, in the error.
+    """
+    if dtype.is_floating_point or dtype.is_complex or dtype is torch.bool or tensor.dtype in (dtype, torch.bool):
+        return
+    limits = torch.iinfo(dtype)
+    if tensor.is_complex() or (not tensor.is_floating_point() and _within(torch.iinfo(tensor.dtype), limits)):
+        return
+    low, high = ends(tensor) or (0, 0)
+    if not limits.min <= low <= high <= limits.max:
+        kind = str(dtype).removeprefix("torch.")
+        raise DataError(
+            f"{what} holds what does not fit {kind}.", expected=f"integers from {limits.min} to {limits.max}",
+            got=str(low if low < limits.min else high), repair="dtype='int64', where the values are right",
+        )  # fmt: skip
+
+
+def ends(tensor: torch.Tensor) -> tuple[float, float] | None:
+    """Return the least and the greatest value; None of what is traced, or on a device, which would have to be waited for."""
+    if type(tensor) not in _PLAIN or not tensor.is_cpu or not tensor.numel():
+        return None
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # inside torch.vmap
+        return None
+    with torch._C._DisableTorchDispatch():  # constants have values while a call is described
+        values = tensor.long() if str(tensor.dtype).startswith("torch.uint") else tensor.detach()
+        low, high = torch.aminmax(values)
+        return low.item(), high.item()
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def _within(inner: torch.iinfo, outer: torch.iinfo) -> bool:
+    return outer.min <= inner.min and inner.max <= outer.max
 
 
 def computable(array: np.ndarray[Any, Any]) -> torch.Tensor:

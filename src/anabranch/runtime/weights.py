@@ -12,12 +12,12 @@ from torch.fx.proxy import Proxy
 
 from anabranch import _process, config
 from anabranch._asked import described
-from anabranch._errors import ArgumentTypeError, EngineError
+from anabranch._errors import ArgumentTypeError, DataError, EngineError
 from anabranch.graph import Weight
 from anabranch.graph.weight import NARROW, SeededInitializer
 from anabranch.runtime import state
 from anabranch.runtime.devices import device
-from anabranch.runtime.narrow import from_array
+from anabranch.runtime.narrow import check_fits, from_array
 
 
 def realize(weight: Weight) -> torch.Tensor:
@@ -79,7 +79,11 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
         made = weight.initializer(weight.shape, dtype=weight.dtype)
         made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
     try:
+        if "int" in kind and made is not None:
+            check_fits(from_array(np.array(made)), getattr(torch, kind), f"The initial value of weight {weight.path!r}")
         return np.array(np.broadcast_to(np.asarray([] if made is None else made, dtype=kind), weight.shape), order="C")
+    except DataError:
+        raise
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(
             f"The initializer of weight {weight.path!r} must return an array of its shape.", expected=f"shape {weight.shape}",
@@ -129,6 +133,7 @@ def write(weight: Weight, value: object) -> None:
     tracer = state.tracer()
     with torch.no_grad():
         if tracer is None:
+            check_fits(tensor, getattr(torch, weight.dtype), f"What weight {weight.path!r} is assigned")
             realize(weight).detach().copy_(weight.to_native(tensor))
         else:
             tracer.write(weight, weight.to_native(tensor))

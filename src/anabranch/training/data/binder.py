@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -69,6 +69,7 @@ class ModelBinder(Binder):
         self._rebind = rebind
         self._class_weights = class_weights_of(class_weight, self._outputs)
         self._on_cpu = strategy.device.type == "cpu"
+        self._unread: list[int] = []  # inputs on disk, whose values are checked a batch at a time
 
     def _take_slots(self, model: WithGraph) -> None:
         self._inputs, self._own_host_part_ = Slots.inputs(model), model._host_part_
@@ -90,6 +91,8 @@ class ModelBinder(Binder):
     def place(self, batch: Batch) -> Batch:
         """Move one batch to the device; inputs are cast there, so that uint8 images are copied as bytes."""
         xs, ys, weights, size, _ = batch
+        for index in self._unread:
+            runtime.check_fits(cast("torch.Tensor", xs[index]), self._dtypes[index], "x")
         if not (self._on_cpu and all(t is None or t.is_cpu for t in (*xs, *ys, *weights))):
             place = self.strategy.place
             xs, ys, weights = ([None if t is None else place(t) for t in part] for part in (xs, ys, weights))
@@ -107,12 +110,13 @@ class ModelBinder(Binder):
             self._follow(self._follows, x)
         named: Named = []
         xs: Columns = []
+        self._unread = []
         rule = Rule("x", _is_leaf(len(self._inputs.names) == 1), optional=self._optional, error=DataError)
         values = bind(x, self._inputs, rule)
         if self._own_host_part_ is not None:
             values = self._own_host_part_.run(values)
         single = len(values) == 1
-        for value, (declared, name) in zip(values, self._fed, strict=True):
+        for value, dtype, (declared, name) in zip(values, self._dtypes, self._fed, strict=True):
             where = "x" if single else f"x[{name!r}]"
             if value is None and declared.node.operation._optional_:
                 xs.append(None)
@@ -123,8 +127,12 @@ class ModelBinder(Binder):
             named.append((where, tensor))
             if tensor.ndim:
                 tensor = match_input(tensor, declared.shape, name)
-            if finite and not isinstance(value, np.memmap):
-                warn_of_not_finite(tensor, where)
+            if isinstance(value, np.memmap):
+                self._unread.append(len(xs))
+            else:
+                runtime.check_fits(tensor, dtype, where)
+                if finite:
+                    warn_of_not_finite(tensor, where)
             xs.append(tensor)
         ys = self.bind_targets(y, named)
         ws = self._bind_weights(weights, ys, named)
