@@ -13,6 +13,7 @@ import pytest
 import torch
 from devices import equal
 
+import anabranch as ab
 from anabranch import Input, Model, Sequential, edit, layers
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, UnknownNameError
 from anabranch.models import clone_model
@@ -371,7 +372,7 @@ def test_clone_model_draws_anew_and_takes_keras_arguments() -> None:
 
     once = clone_model(model, clone_function=frozen)
     assert not any(once[name].trainable for name in ("gap", "shared", "head"))
-    assert once["backbone/conv"].trainable
+    assert not once["backbone"].trainable, "a nested model is one of the layers that are cloned"
     assert not clone_model(model, clone_function=frozen, recursive=True)["backbone/conv"].trainable
     calls: list[str] = []
 
@@ -423,6 +424,36 @@ def test_a_row_stays_a_sequential() -> None:
     assert shorter.output_shape == (None, 4)
     assert type(row.edit(edit.wrap("act", lambda layer, x: x + layer(x)))) is Model
     assert type(row.edit(edit.add_output("body"))) is Model
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_functions_of_clone_model_are_asked_as_in_keras(recursive: bool, keras: Any) -> None:
+    def asked(library: Any) -> tuple[list[str], list[str], list[str]]:
+        made, called = [], []
+        x, y = (library.Input((3,)) for _ in range(2))
+        inner = library.Model(x, library.layers.Dense(3, name="a")(x), name="inner")
+        model = library.Model(y, library.layers.Dense(2, name="b")(inner(y)))
+
+        def clone(layer: Any) -> Any:
+            made.append(layer.name)
+            return type(layer).from_config(layer.get_config())
+
+        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            called.append(layer.name)
+            return layer(*args, **{name: value for name, value in kwargs.items() if name != "mask"})
+
+        found = library.models.clone_model(model, clone_function=clone, call_function=call, recursive=recursive)
+        return made, called, [layer.name for layer in found.layers[1:]]
+
+    assert asked(ab) == asked(keras)
+
+
+def test_clone_function_may_replace_a_nested_model() -> None:
+    model = network()
+    clone = clone_model(
+        model, clone_function=lambda layer: layers.Conv2D(4, 1, name="flat") if layer.name == "backbone" else layer
+    )
+    assert "flat" in [layer.name for layer in clone.layers]
 
 
 @pytest.mark.parametrize("kind", ["functional", "sequential"])

@@ -223,10 +223,10 @@ def clone_model(
     Args:
         model: the model.
         input_tensors: symbolic tensors to begin with in the place of the Inputs.
-        clone_function: makes the clone of each layer that is no Input; ``type(layer).from_config(layer.get_config())`` unless
-            given.
+        clone_function: makes the clone of each layer that is no Input, nested models among them;
+            ``type(layer).from_config(layer.get_config())`` unless given.
         call_function: called as ``call_function(layer, *args, **kwargs)`` in the place of ``layer(*args, **kwargs)``.
-        recursive: whether ``clone_function`` is asked for the layers of nested models too.
+        recursive: whether nested models are cloned layer by layer, by these functions, in the place of being asked for.
         weights: ``fresh`` draws new ones, as Keras does; ``shared`` or ``copied`` takes over the model's.
         kwargs: nothing else is taken; Keras's ``cache`` is ignored.
 

@@ -100,7 +100,7 @@ class _Builder:
         noted = self.weights != "same"
         if isinstance(operation, InputLayer):
             return operation.output
-        if self.making.call is not None:
+        if self.making.call is not None and self.asks(draft):
             return self.making.call(operation, *args, **kwargs)
         if not isinstance(operation, Layer):
             return describe(operation, args, kwargs, step.site, noted=noted)
@@ -138,7 +138,8 @@ class _Builder:
         if isinstance(old, Change):
             raise NotImplementedError("a Built is called, not made")
         inner = draft.nested.get(old) if self.weights == "same" else draft.inside(old)
-        if inner is not None:
+        cloned = isinstance(old, Layer) and not old._is_source_ and self.making.clone is not None and self.asks(draft)
+        if inner is not None and (self.making.recursive or not cloned):
             holder: Any = old  # a model, or a layer with a graph inside
             graph = self.graph(inner)
             if self.weights == "same" and _same_tensors(graph.outputs, holder._graph_.outputs):
@@ -146,13 +147,8 @@ class _Builder:
             twin: Operation = holder._with_graph_(graph)
         elif self.weights == "same" or old not in self.before:
             return old
-        elif (
-            isinstance(old, Layer)
-            and not old._is_source_
-            and self.making.clone is not None
-            and (self.making.recursive or draft.graph is self.root)
-        ):
-            twin = self.making.clone(old)
+        elif cloned:
+            twin = self.making.clone(old)  # type: ignore[misc]  # there is one
         elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
             twin = again(old, self.memo)
         elif isinstance(old, Layer) and self.weights == "copied":
@@ -164,6 +160,10 @@ class _Builder:
         if step.name is not None and not (self.making.clone is not None and getattr(twin, "_explicit_name_", None)):
             twin._explicit_name_ = step.name
         return twin
+
+    def asks(self, draft: Draft) -> bool:
+        """Return whether the functions of ``clone_model`` are asked for the layers of a draft."""
+        return self.making.recursive or draft.graph is self.root
 
     def refit(self, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any], step: Step) -> Layer:
         """Return the layer itself where its weights fit the new input, else a new one that holds those which do."""
