@@ -13,6 +13,7 @@ import torch
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
 import keras
 
+import anabranch as ab
 from anabranch import losses
 from anabranch.losses.registry import CLASSES
 
@@ -129,6 +130,17 @@ def test_values_and_gradients(name: str, arguments: dict, true: np.ndarray, pred
         got.sum().backward()
         want.sum().backward()
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "arguments", "true", "pred"), CASES, ids=IDS)
+def test_a_model_is_evaluated(name: str, arguments: dict, true: np.ndarray, pred: np.ndarray) -> None:
+    def evaluated(lib: Any, room: Any) -> float:
+        x = lib.Input(pred.shape[1:] or (1,))
+        model = lib.Model(x, lib.layers.Identity()(x))
+        model.compile(loss=getattr(room, name)(**arguments))
+        return float(model.evaluate(pred, true, batch_size=N, verbose=0))
+
+    assert evaluated(ab, losses) == pytest.approx(evaluated(keras, keras.losses), rel=1e-4, abs=1e-5)
 
 
 FUNCTIONS = sorted({found.function.__name__ for found in CLASSES.values()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from anabranch import _tree, metrics as metrics_of_keras, ops, registry
 from anabranch._asked import is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
+from anabranch._frames import bound_methods
 from anabranch.distillation.between import DistillationLoss, FeatureDistillation, check_loss
 from anabranch.models.model import Model
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _END = "final_output"  # the key of a model's output among its features
 
 
+@bound_methods
 class Distiller(Model):
     """Train a student by labels and by what a frozen teacher computes: w · loss + (1 - w) · Σ wᵢ · distillation lossᵢ.
 

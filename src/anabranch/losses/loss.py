@@ -19,7 +19,7 @@ from anabranch.runtime import both, mask_of
 
 Tensor = torch.Tensor
 Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None
-Labels = Literal["", "binary", "one-hot", "indices"]
+Labels = Literal["", "binary", "one-hot", "indices", "own"]
 DType = str | torch.dtype | DTypePolicy | None
 
 REDUCTION_DOC = (
@@ -84,7 +84,8 @@ class Loss(Configurable):
     """
 
     labels: ClassVar[Labels] = ""
-    """What y_true is to a cross-entropy: "binary" labels, "one-hot" rows or class "indices"; "" for other losses."""
+    """What y_true is: "binary" labels, "one-hot" rows or class "indices" of a cross-entropy; of "own" kind, whose shape the
+    loss checks itself; "" where it has the shape of y_pred."""
 
     name: Field[str | None, str] = named()
     reduction: Field[Reduction, Reduction] = reduced()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from anabranch import ops
 from anabranch._errors import ShapeError
 from anabranch.losses._agreement import Tensor, Values, arithmetic, tensors
-from anabranch.losses.loss import FunctionLoss
+from anabranch.losses.loss import FunctionLoss, Labels
 
 
 @arithmetic
@@ -42,3 +44,5 @@ class CTC(FunctionLoss, function=ctc, by_value=False):
         >>> CTC()([[1, 0]], [[[0.0, 0.0], [0.0, 0.0]]])
         tensor(0.2877)
     """
+
+    labels: ClassVar[Labels] = "own"

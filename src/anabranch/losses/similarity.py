@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch.nn import functional as F
 
 from anabranch._errors import ShapeError
 from anabranch._fields import Field, boolean, number
 from anabranch.losses._agreement import Tensor, Values, arithmetic, tensors
-from anabranch.losses.loss import FunctionLoss
+from anabranch.losses.loss import FunctionLoss, Labels
 
 
 @arithmetic
@@ -62,6 +64,8 @@ class Circle(FunctionLoss, function=circle, by_value=False):
         >>> Circle(gamma=1.0)([0, 0, 1], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
         tensor(1.4704)
     """
+
+    labels: ClassVar[Labels] = "own"
 
     gamma: Field[float, float] = number(default=80.0, least=0)
     margin: Field[float, float] = number(default=0.4)
