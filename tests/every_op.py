@@ -536,6 +536,11 @@ NETWORKS = [
     ),
     Op("image.perspective_transform", (IMAGES, CORNERS, MOVED, "bilinear", 0.2)),
     Op("image.perspective_transform", (IMAGES, fixed(CORNERS[0]), fixed(MOVED[0]), "nearest", 0, FIRST), label="nearest"),
+    Op(
+        "image.perspective_transform",
+        (IMAGES, fixed(CORNERS[0]), fixed(MOVED[0].astype("float64"))),
+        label="points of two types",
+    ),
     Op("image.gaussian_blur", (IMAGES, (3, 3), (1.0, 2.0), LAST)),
     Op("image.gaussian_blur", (IMAGES, (5, 5), (0.5, 2.0), FIRST), label=FIRST),
     Op("image.elastic_transform", (IMAGES,), {"seed": 1}, free=True, gradient=False, reason="random"),

@@ -11,7 +11,7 @@ from anabranch.ops._images import ARGUMENTS, as_batch, as_kind
 from anabranch.ops._public import operation
 from anabranch.ops._torch import kernels, torch
 from anabranch.ops._types import Sizes, Tensor, TensorLike
-from anabranch.ops._values import check_rank, dtype, floats, number_of, one_axis, one_of, rank, shape, sizes, tensor
+from anabranch.ops._values import check_rank, common, dtype, floats, number_of, one_axis, one_of, rank, shape, sizes, tensor
 
 if TYPE_CHECKING:
     from anabranch.ops._kernels import Sampling
@@ -100,7 +100,7 @@ def perspective_transform(
     """
     layout = config.check_data_format(data_format)
     one_of("interpolation", interpolation, ("bilinear", "nearest"))
-    start, end = floats(start_points), floats(end_points)
+    start, end = common(floats(start_points), floats(end_points))
     for name, points in (("start_points", start), ("end_points", end)):
         if check_rank(points, (2, 3), "(batch, 4, 2)", name) and shape(points)[-2:] != (4, 2):
             raise ShapeError(f"{name} are four pairs.", expected="(4, 2) or (batch, 4, 2)", got=str(shape(points)))
