@@ -340,7 +340,7 @@ class TorchMembers(_Registered):
     @checked
     def named_modules(
         self, memo: set[object] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, object]]:
+    ) -> Iterator[tuple[str, Any]]:
         """Yield this layer and all inside it, torch's modules too, with their names.
 
         Args:
@@ -354,10 +354,10 @@ class TorchMembers(_Registered):
             >>> [name for name, _ in Model(x, layers.ReLU()(layers.Dense(2)(x))).named_modules()]
             ['', 'dense', 're_lu']
         """
-        found: Iterator[tuple[str, object]] = self._by_torch_("named_modules", memo, prefix, remove_duplicate)
+        found: Iterator[tuple[str, Any]] = self._by_torch_("named_modules", memo, prefix, remove_duplicate)
         return found
 
-    def modules(self) -> Iterator[object]:
+    def modules(self) -> Iterator[Any]:
         """Yield this layer and all inside it, torch's modules too.
 
         Example:
@@ -368,7 +368,7 @@ class TorchMembers(_Registered):
         """
         return (module for _, module in self.named_modules())
 
-    def named_children(self) -> Iterator[tuple[str, object]]:
+    def named_children(self) -> Iterator[tuple[str, Any]]:
         """Yield the layers directly inside, torch's modules too, with their names.
 
         Example:
@@ -380,7 +380,7 @@ class TorchMembers(_Registered):
         self._ready_()
         return iter(self._modules.items())
 
-    def children(self) -> Iterator[object]:
+    def children(self) -> Iterator[Any]:
         """Yield the layers directly inside, torch's modules too.
 
         Example:
@@ -482,7 +482,7 @@ class TorchMembers(_Registered):
         *args: Any,
         return_losses: bool = False,
         **kwargs: Any,
-    ) -> tuple[object, ...]:
+    ) -> tuple[Any, ...]:
         """Compute with given values in the place of the weights, which stay as they are: for ``torch.func``.
 
         Random numbers and metrics are not among the values.

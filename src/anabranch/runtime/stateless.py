@@ -144,7 +144,7 @@ def stateless_call(
     kwargs: dict[str, object],
     *,
     losses: bool,
-) -> tuple[object, ...]:
+) -> tuple[Any, ...]:
     """Return what a layer computes with values of its weights, those of the untrained afterwards, and the ``losses``."""
     with substituting(stateless_values(layer, trained, others)) as substitution:
         outputs = layer(*args, **kwargs)
