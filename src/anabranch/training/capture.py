@@ -167,7 +167,7 @@ class _CapturedSteps:
     def __init__(
         self, model: Trainable, compiled: Compiled, compute: Compute, program: Callable[[], Any], report: Callable[[str], None]
     ) -> None:
-        self._compiled, self._compute_, self._program, self._report = compiled, compute, program, report
+        self._compiled, self._compute, self._program, self._report = compiled, compute, program, report
         self._optimizer = compiled.optimizer
         self._weights = [runtime.realize(weight) for weight in model.weights]
         self._trained = [runtime.realize(weight) for weight in model.trainable_weights]
@@ -223,7 +223,7 @@ class _CapturedSteps:
 
     def _plain(self, batch: Batch) -> None:
         self._clear()
-        outputs = self._compute_(batch, self._optimizer.step)
+        outputs = self._compute(batch, self._optimizer.step)
         if self._has_metrics:
             self._compiled.update(outputs, batch.y, batch.weights)
 
@@ -240,7 +240,7 @@ class _CapturedSteps:
         with contextlib.ExitStack() as stack:
             recorded = [stack.enter_context(record.set_aside()) for record in self._records]
             self._optimizer.zero_grad()
-            outputs = self._compute_(batch, self._update)
+            outputs = self._compute(batch, self._update)
             if self._has_metrics and self._captures_metrics:
                 self._compiled.update(outputs, batch.y, batch.weights)
             losses = [values[-1] for values in recorded]

@@ -72,9 +72,9 @@ class ModelBinder(Binder):
         self._unread: list[int] = []  # inputs on disk, whose values are checked a batch at a time
 
     def _take_slots(self, model: WithGraph) -> None:
-        self._inputs, self._own_host_part_ = Slots.inputs(model), model._host_part_
+        self._inputs, self._host_part = Slots.inputs(model), model._host_part_
         fed = model._need_running_graph_().inputs
-        names = self._inputs.names if self._own_host_part_ is None else [tensor.name for tensor in fed]
+        names = self._inputs.names if self._host_part is None else [tensor.name for tensor in fed]
         self._fed = list(zip(fed, names, strict=True))
         self._outputs = Slots.outputs(model)
         self._optional = [i for i, t in enumerate(self._inputs.tensors) if t.node.operation._optional_]
@@ -113,8 +113,8 @@ class ModelBinder(Binder):
         self._unread = []
         rule = Rule("x", _is_leaf(len(self._inputs.names) == 1), optional=self._optional, error=DataError)
         values = bind(x, self._inputs, rule)
-        if self._own_host_part_ is not None:
-            values = self._own_host_part_.run(values)
+        if self._host_part is not None:
+            values = self._host_part.run(values)
         single = len(values) == 1
         for value, dtype, (declared, name) in zip(values, self._dtypes, self._fed, strict=True):
             where = "x" if single else f"x[{name!r}]"
