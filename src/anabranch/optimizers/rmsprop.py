@@ -44,25 +44,20 @@ class RMSprop(Optimizer):
         The mean square is saved as c · (v + ε) with c = 1 / (1 - ρ), so that its rule is s ← ρ · s + g² + ε, which is
         Adagrad's but for the two constants. A variance may be smaller than the rounding of v + ε: there it is v.
         """
-        found = {"scaled_velocity": self._scale * self._offset}
+        scale, offset = self._form()
+        found = {"scaled_velocity": scale * offset}
         return found | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
 
     def shown_slots(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
+        scale, offset = self._form()
         return [
-            [Slot("scaled_velocity", "velocity", 1 / self._scale, -self._offset)], [Slot("gathered", "momentum", -1.0)],
+            [Slot("scaled_velocity", "velocity", 1 / scale, -offset)], [Slot("gathered", "momentum", -1.0)],
             [Slot("mean", "average_gradient")],
         ]  # fmt: skip
 
-    @property
-    def _scale(self) -> float:
-        """How many times v is saved."""
-        return _scale(self.rho, self.centered)
-
-    @property
-    def _offset(self) -> float:
-        """How much more than v is saved."""
-        return _offset(self.epsilon, self.centered)
+    def _form(self) -> tuple[float, float]:
+        return _form(self.rho, self.epsilon, self.centered)
 
     def _changing_(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the state mean the same under other constants."""
@@ -70,13 +65,13 @@ class RMSprop(Optimizer):
         if changed.name not in ("rho", "epsilon", "centered") or not isinstance(self._engine, ListUpdate):
             return
         new = {"rho": self.rho, "epsilon": self.epsilon, "centered": self.centered, changed.name: value}
-        more = _offset(new["epsilon"], new["centered"]) - self._offset
+        (scale, offset), (new_scale, new_offset) = self._form(), _form(**new)
         for scaled in self._engine.slot("scaled_velocity"):
-            scaled.div_(self._scale).add_(more).mul_(_scale(new["rho"], new["centered"]))
+            scaled.div_(scale).add_(new_offset - offset).mul_(new_scale)
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place."""
-        rate = rate * math.sqrt(self._scale)
+        rate = rate * math.sqrt(self._form()[0])
         if self.centered or self.rho >= 1 or isinstance(rate, torch.Tensor) or not fusible("adagrad", lists):
             for piece in chunks(lists):
                 self._update_piece(piece, rate)
@@ -97,30 +92,29 @@ class RMSprop(Optimizer):
             torch._foreach_add_(weights, state["gathered"])
 
     def _decay_state(self, state: dict[str, Tensors]) -> None:
+        scale, offset = self._form()
         torch._foreach_mul_(state["scaled_velocity"], self.rho)
-        if not self.centered:
-            torch._foreach_add_(state["scaled_velocity"], self.epsilon * self._scale * (1 - self.rho))
+        if offset:
+            torch._foreach_add_(state["scaled_velocity"], offset * scale * (1 - self.rho))
         if self.momentum > 0:
             torch._foreach_mul_(state["gathered"], self.momentum)
 
     def _update_piece(self, lists: Lists, rate: Number) -> None:
         weights, gradients, state, _ = lists
         self._decay_state(state)
+        scale, _ = self._form()
         velocities = state["scaled_velocity"]
-        torch._foreach_addcmul_(velocities, gradients, gradients, self._scale * (1 - self.rho))
+        torch._foreach_addcmul_(velocities, gradients, gradients, scale * (1 - self.rho))
         if self.centered:
             torch._foreach_lerp_(state["mean"], gradients, 1 - self.rho)
-            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -self._scale)
-            torch._foreach_add_(velocities, self.epsilon * self._scale)
+            velocities = torch._foreach_addcmul(velocities, state["mean"], state["mean"], -1.0)
+            torch._foreach_add_(velocities, self.epsilon)
         steps = torch._foreach_div(gradients, torch._foreach_sqrt(velocities))
         descend(state.get("gathered", weights), steps, rate)
         if self.momentum > 0:
             torch._foreach_add_(weights, state["gathered"])
 
 
-def _offset(epsilon: float, centered: bool) -> float:
-    return 0.0 if centered else epsilon
-
-
-def _scale(rho: float, centered: bool) -> float:
-    return 1.0 if centered or rho >= 1 else 1 / (1 - rho)
+def _form(rho: float, epsilon: float, centered: bool) -> tuple[float, float]:
+    """Return how many times v is saved, and how much more than v each time."""
+    return (1.0, 0.0) if centered else (1 / (1 - rho) if rho < 1 else 1.0, epsilon)
