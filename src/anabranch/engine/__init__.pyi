@@ -1,4 +1,4 @@
-from .allocator import first_step_done as first_step_done, keeping_memory as keeping_memory
+from .allocator import first_step_done as first_step_done, keeping_memory as keeping_memory, step_done as step_done
 from .attributes import Watched as Watched, note_changes as note_changes
 from .eager import Eager as Eager, Runner as Runner
 from .execution import Execution as Execution, Rewriting as Rewriting, explain_execution as explain_execution

@@ -218,6 +218,7 @@ class Fit:
             if not objective.compiled.started:
                 objective.compiled.started = True
                 engine.first_step_done()
+            engine.step_done()
             batch = None  # its memory is free for the next one
             self.done += 1
             if hooks.after(self.done):
