@@ -38,6 +38,9 @@ OTHER = re.compile(
 )
 """Layers whose values differ, as known, so that all that follows would."""
 
+MASKS_END = ("EinsumDense",)
+"""Layers at which Keras's masks end, and ours go on, so that all that follows would differ: they take values without."""
+
 
 class Value(NamedTuple):
     """A symbolic tensor under way, the same in both libraries."""
@@ -117,7 +120,7 @@ class Drawing:
     def layer(self) -> None:
         """Call a new layer on values of the right ranks."""
         row = self.rng.choice(LAYERS)
-        first = self.pick(len(row.inputs[0]))
+        first = self.pick(len(row.inputs[0]), plain=row.make in MASKS_END)
         wanted = ("int32", "uint8") if row.make == "Embedding" else ("float32", "float16", "bfloat16", "float64")
         if first is None or first.dtype not in wanted:
             return
@@ -151,7 +154,7 @@ class Drawing:
             return
         name = self.rng.choice([*self.layers])
         make, rank = self.layers[name]
-        value = self.pick(rank)
+        value = self.pick(rank, plain=make in MASKS_END)
         if value and (value.dtype.startswith(("float", "bfloat")) or not make.endswith("Normalization")):  # see layers.txt
             self.compute(f"{name}({value.name})", [value], f"layers.{make} in a graph")
 

@@ -53,6 +53,21 @@ def test_what_is_known_still_differs() -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
+def test_what_is_mended_in_keras_is_wrong_there() -> None:
+    program = """
+import os; os.environ["KERAS_BACKEND"] = "torch"
+from fuzz import mended
+from fuzz.beside import play
+for mend in mended.MENDS:
+    lines = [*mend.shown, "#: same y"]
+    assert not play("mended", lines).found, mend.shown
+    with mended.undone():
+        assert [each.what for each in play("not mended", lines).found] == ["values"], mend.shown
+"""
+    done = run("-W", "ignore", "-c", program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_difference_is_found_and_shown_by_few_lines() -> None:
     program = """
 import os; os.environ["KERAS_BACKEND"] = "torch"

@@ -292,6 +292,19 @@ def test_transforms_of_a_known_batch_beside_an_unknown_one(dtype: str) -> None:
     assert allclose(model(x), x, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtypes", [("float16", "float32"), ("float32", "float16"), ("bfloat16", "bfloat16")])
+def test_positions_are_computed_in_32_bits(dtypes: tuple[str, str]) -> None:
+    images = RNG.normal(size=(8, 9))
+    given = [
+        torch.tensor(each, dtype=getattr(torch, kind)) for each, kind in zip(([0.7, 1.3], [-0.4, 0.2]), dtypes, strict=True)
+    ]
+    found, expected = (
+        ops.image.scale_and_translate(images, (12, 5), scale, shift, (0, 1), "cubic")
+        for scale, shift in (given, [each.double() for each in given])
+    )
+    assert allclose(found, expected, atol=1e-5)
+
+
 def test_booleans_at_other_positions() -> None:
     x = torch.tensor([[True, False], [False, True]])
     assert ops.image.map_coordinates(x, [[0.4, 1.0], [0.0, 0.4]], 0).tolist() == [True, False]

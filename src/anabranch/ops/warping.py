@@ -163,7 +163,7 @@ def scale_and_translate(
     one_of("method", method, tuple(_METHODS))
     x = tensor(images)
     kind, axes = dtype(x), tuple(spatial_dims) if isinstance(spatial_dims, (list, tuple)) else (spatial_dims,)
-    factors, shifts = floats(scale), floats(translation)
+    factors, shifts = _wide(floats(scale)), _wide(floats(translation))
     for name, given in (("scale", factors), ("translation", shifts)):
         if shape(given) not in ((len(axes),), (None,)):
             raise ShapeError(

@@ -1,0 +1,135 @@
+"""Keras with some of its faults mended, so that the fuzzer compares what it otherwise could only call known.
+
+Each mend is a function in the place of one of Keras's; what is wrong there stands in its docstring, and ``SHOWN`` has a script
+that differs without it and is the same with it. Mends hold in the process of the fuzzer alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+import torch
+from keras.src import backend
+from keras.src.backend.torch import image, nn, numpy
+from keras.src.layers.preprocessing.image_preprocessing.clahe import ContrastLimitedAdaptiveHistogramEqualization as Clahe
+
+_attention, _affine, _clahe, _one_hot, _pad = (
+    nn.dot_product_attention, image.affine_transform, Clahe._clahe, nn.one_hot, numpy.pad,
+)  # fmt: skip
+
+
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    scale: Any = None,
+    is_causal: bool = False,
+    **more: Any,
+) -> torch.Tensor:
+    """Give a query that may attend to nothing zeros; Keras the mean of all values, though zeros in its other ways."""
+    found = _attention(query, key, value, bias, mask, scale, is_causal, **more)
+    if mask is None:
+        return found
+    allowed = backend.convert_to_tensor(mask, dtype="bool")
+    if is_causal:
+        allowed = allowed & torch.ones(found.shape[1], key.shape[1], dtype=torch.bool).tril()
+    batch, steps, heads, _ = found.shape
+    sees = allowed.any(-1).broadcast_to((batch, heads, steps)).transpose(1, 2)[..., None]
+    return torch.where(sees, found, torch.zeros((), dtype=found.dtype))
+
+
+def affine(
+    images: Any, transform: Any, interpolation: str = "bilinear", fill_mode: str = "constant", fill_value: Any = 0,
+    data_format: str | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """Divide by c₀x + c₁y + 1, as Keras's documentation has it; Keras reads other channels there, and changes ``transform``."""
+    images, transform = backend.convert_to_tensor(images), backend.convert_to_tensor(transform).clone()
+    if images.ndim not in (3, 4) or transform.ndim not in (1, 2) or not transform[..., 6:].any():
+        return _affine(images, transform, interpolation, fill_mode, fill_value, data_format)
+    first = backend.standardize_data_format(data_format) == "channels_first"
+    batch = images if images.ndim == 4 else images[None]
+    batch = batch.permute(0, 2, 3, 1) if first else batch
+    rows, columns, channels = (torch.arange(size, dtype=torch.float64) for size in batch.shape[1:])
+    y, x, channel = torch.meshgrid(rows, columns, channels, indexing="ij")
+    found = []
+    for one, of_one in zip(batch, transform.reshape(-1, 8).broadcast_to(len(batch), 8), strict=True):
+        a0, a1, a2, b0, b1, b2, c0, c1 = of_one.double()
+        by = c0 * x + c1 * y + 1
+        where = [(b0 * x + b1 * y + b2) / by, (a0 * x + a1 * y + a2) / by, channel]
+        order = image.AFFINE_TRANSFORM_INTERPOLATIONS[interpolation]
+        found.append(image.map_coordinates(one, where, order, fill_mode=fill_mode, fill_value=fill_value))
+    result = torch.stack(found) if found else batch
+    result = result.permute(0, 3, 1, 2) if first else result
+    return result if images.ndim == 4 else result[0]
+
+
+def clahe(layer: Any, images: Any) -> Any:
+    """Count in floats, and pad by the mirror image, as Keras on TensorFlow; on torch the limit is cut to an integer."""
+
+    def pad(x: torch.Tensor, width: Any, mode: str = "constant", **more: Any) -> torch.Tensor:
+        if mode != "symmetric":
+            return _pad(x, width, mode, **more)
+        for axis, each in enumerate(width):
+            x = x.index_select(axis, torch.from_numpy(np.pad(np.arange(x.shape[axis]), each, mode="symmetric")))
+        return x
+
+    floats = mock.patch.object(nn, "one_hot", lambda *given, **named: _one_hot(*given, **named).float())
+    with floats, mock.patch.object(numpy, "pad", pad):
+        return _clahe(layer, images)
+
+
+class Mend(NamedTuple):
+    """Where a function goes, and what shows that it is needed."""
+
+    owner: Any
+    name: str
+    function: Callable[..., Any]
+    shown: tuple[str, ...]
+
+
+MENDS = (
+    Mend(nn, "dot_product_attention", attention, (
+        "x = draw(0, 'float32', (1, 3, 2, 4))",
+        "y = keras.ops.dot_product_attention(x, x, x, mask=draw(0, 'int32', (1, 1, 3, 3), 0, 1))",
+    )),
+    Mend(nn, "dot_product_attention", attention, (
+        "layer = keras.layers.MultiHeadAttention(2, 3, sliding_window=1)",
+        "x = draw(72, 'float32', (3, 5, 6))",
+        "z = draw(53, 'float32', (3, 3, 6))",
+        "layer(x, z)",
+        "fill(layer, 57)",
+        "y = layer(x, z)",
+    )),
+    Mend(image, "affine_transform", affine, (
+        "y = keras.ops.image.affine_transform(draw(0, 'float32', (1, 8, 9, 4)), draw(1, 'float32', (8,)))",
+    )),
+    Mend(Clahe, "_clahe", clahe, (
+        "layer = keras.layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), clip_limit=0.5)",
+        "y = layer(draw(0, 'float32', (1, 7, 6, 3), 0, 255))",
+    )),
+)  # fmt: skip
+OWN = {(each.owner, each.name): getattr(each.owner, each.name) for each in MENDS}
+"""Keras's own functions."""
+
+
+def apply() -> None:
+    """Mend Keras in this process."""
+    for each in MENDS:
+        setattr(each.owner, each.name, each.function)
+
+
+@contextmanager
+def undone() -> Any:
+    """Have Keras's own functions for a while."""
+    for (owner, name), function in OWN.items():
+        setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        apply()
