@@ -1,6 +1,6 @@
 """Keras with some of its faults mended, so that the fuzzer compares what it otherwise could only call known.
 
-Each mend is a function in the place of one of Keras's; what is wrong there stands in its docstring, and ``SHOWN`` has a script
+Each mend is a function in the place of one of Keras's; what is wrong there is in its docstring, and ``SHOWN`` has a script
 that differs without it and is the same with it. Mends hold in the process of the fuzzer alone.
 """
 
