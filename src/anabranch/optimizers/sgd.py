@@ -37,9 +37,15 @@ class SGD(Optimizer):
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place; the learning rate enters the velocity, unlike torch's, where it is applied afterwards."""
-        if not fusible("sgd", lists) or (self.momentum and isinstance(rate, torch.Tensor)):
+        if not fusible("sgd", lists):
             for piece in chunks(lists):
                 self._update_piece(piece, rate)
+            return
+        if self.momentum and isinstance(rate, torch.Tensor):  # the dampening cannot be on the device
+            torch._fused_sgd_(
+                lists.weights, torch._foreach_mul(lists.gradients, rate), lists.state["descent"], momentum=self.momentum,
+                dampening=0.0, lr=1.0, weight_decay=0.0, nesterov=self.nesterov, maximize=False, is_first_step=False,
+            )  # fmt: skip
             return
         if self.momentum:
             # d ← μ · d + (1 - dampening) · g; w ← w - lr · d, where Nesterov's d counts μ times

@@ -18,10 +18,11 @@ from anabranch.training.data.adapters import Reading, is_in_memory, source_for
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder, ModelBinder
 from anabranch.training.objective import need_compiled
+from anabranch.training.penalties import penalties, regularized
 from anabranch.training.preparation import located, with_graph
 from anabranch.training.probed import Probe, ProbeWeight
 from anabranch.training.resuming import generators, metrics_with_state
-from anabranch.training.steps import explaining, penalties, regularized
+from anabranch.training.steps import explaining
 from anabranch.training.trainable import Trainable
 from anabranch.training.watching import Watching, norms
 

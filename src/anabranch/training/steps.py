@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,6 +17,15 @@ from anabranch.training.compiled import Compiled, Tensors, detached
 from anabranch.training.data.batch import Batch
 from anabranch.training.executor import Executor, Report, silent
 from anabranch.training.metric_trackers import metrics_in, own_metrics
+from anabranch.training.penalties import (
+    Sums,
+    add_gradients,
+    penalties,
+    regularized,
+    scales_by_factor,
+    taken_together,
+    values_of,
+)
 from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable
 
@@ -98,13 +107,18 @@ class TrainStep:
         """Compute forward and loss, add to the gradients, call ``update_weights``, and return the outputs, detached."""
         compiled, optimizer = self._compiled, self._compiled.optimizer
         outputs, extra = self._executor(batch.x)
+        sums: Sums = {}
         if self._regularized:
-            extra = [*extra, *penalties(self._regularized)]
+            sums, others = taken_together(self._regularized) if scales_by_factor(optimizer) else (sums, self._regularized)
+            extra = [*extra, *values_of(sums), *penalties(others)]
         loss = compiled.total(outputs, batch.y, batch.weights, extra, batch.size)
         if self._trained:
-            if not loss.requires_grad:
+            if loss.requires_grad:
+                optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            elif not sums:
                 raise no_gradient()
-            optimizer.scale_loss(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            if sums:
+                add_gradients(sums, optimizer.scale_loss(1.0))  # type: ignore[arg-type]  # a product, whatever of
             self._strategy.reduce_gradients()
             update_weights()
         compiled.loss_record.add(loss.detach(), batch.size)
@@ -136,7 +150,8 @@ class TestStep:
             with torch.inference_mode():
                 outputs, extra = self._executor(x)
                 if self._regularized:
-                    extra = [*extra, *penalties(self._regularized)]
+                    sums, others = taken_together(self._regularized)
+                    extra = [*extra, *values_of(sums), *penalties(others)]
                 compiled.loss_record.add(compiled.total(outputs, y, weights, extra, size), size)
             # Not in inference mode: a metric's state must stay a tensor that training can change.
             if compiled.metrics_by_name:
@@ -159,16 +174,6 @@ class PredictStep:
             if executor.reuses_outputs:
                 outputs = [output.clone() for output in outputs]
         return _tree.fill(executor.program.graph.output_structure, outputs)
-
-
-def regularized(weights: Iterable[Weight]) -> list[Weight]:
-    """Return the weights that have a regularizer."""
-    return [weight for weight in weights if weight.regularizer is not None]
-
-
-def penalties(weights: list[Weight]) -> Tensors:
-    """Return each weight's penalty, computed in Keras's axis order."""
-    return [runtime.penalty(weight) for weight in weights]
 
 
 def no_gradient() -> GraphError:

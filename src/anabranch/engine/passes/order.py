@@ -17,9 +17,10 @@ from anabranch.engine.passes.layout import LAYOUT
 from anabranch.engine.passes.lookup import LOOKUP
 from anabranch.engine.passes.remat import REMAT
 from anabranch.engine.passes.returned import RETURNED
+from anabranch.engine.passes.statistics import STATISTICS
 
 # Layout before what looks at neighbours; what works in place when it is decided who reads what; views for gradients last.
-PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, IN_PLACE, RETURNED)
+PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, STATISTICS, IN_PLACE, RETURNED)
 READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
 
