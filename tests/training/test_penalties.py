@@ -106,7 +106,7 @@ class Halved(regularizers.L2):
         (regularizers.L2(0.0), 0.0, 1.0),
     ],
 )
-def test_a_step_by_hand(penalty: Any, loss: float, weight: float) -> None:
+def test_one_step_of_a_penalty_alone(penalty: Any, loss: float, weight: float) -> None:
     model = linear(penalty)
     assert model.train_on_batch(*ONES) == pytest.approx(loss)
     np.testing.assert_allclose(model.get_weights()[0], weight, rtol=1e-6)
