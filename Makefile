@@ -15,7 +15,7 @@ BIN := .venv/bin
 MINUTES ?= 5
 INPUTS ?= 100000
 KINDS ?=
-.PHONY: demo test check format lint types imports slow pictures playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-tokens bench-peers clean
+.PHONY: demo test check format lint types imports slow pictures playground browser nonsense fuzz fuzz-files gpu fake floor newest docs bench bench-table bench-all bench-tokens bench-peers clean
 
 demo: .venv/base.stamp
 	$(BIN)/anabranch demo
@@ -49,9 +49,10 @@ floor: .venv-floor/stamp
 newest: .venv-newest/stamp
 	.venv-newest/bin/pytest -n 2
 
-# On a machine with a GPU: the tests there, those that need one too; what was seen goes into bench/results.
-gpu: .venv/dev.stamp
-	$(BIN)/pytest -n 2 --device cuda --record bench/results/$$(date +%F)-tests-cuda.json
+# On a machine with a GPU: the tests there, those that need one too, and all figures, in eight minutes, into bench/results. It
+# installs nothing: what is not there is named. ANABRANCH_DATA is the folder of CIFAR-10.
+gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) bench/gpu.py
 
 # Without one: the tests on an accelerator that is none, compiled in a minute (tests/fake_device).
 fake: .venv/dev.stamp
@@ -84,7 +85,16 @@ fuzz-files: .venv/dev.stamp
 docs: .venv/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
+# The tables of the README and of docs/speed.md, all peers in one run of at most 20 minutes on an otherwise idle machine; then
+# make bench-table writes the newest into the pages. make bench-all: every work and more of each, an hour or two.
+TABLE := toy-train resnet20-train mlp-train two-tower-train transformer-train toy-infer
 bench: .venv/dev.stamp
+	$(BIN)/python bench/run.py --work $(TABLE) --minutes 19 --out bench/results/$$(date +%F)-cpu.json
+
+bench-table: .venv/dev.stamp
+	$(BIN)/python bench/table.py --write
+
+bench-all: .venv/dev.stamp
 	$(BIN)/python bench/run.py
 
 # The four networks alone, training first; the file is written after each work, so what time cuts off is only the rest.

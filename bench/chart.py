@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from xml.sax.saxutils import escape
 
+from missing import missing
+
 PANELS = (("toy-train", "fit"), ("resnet20-train", "fit"), ("mlp-train", "fit"), ("toy-infer", "predict 256"))
 WIDTH, ROW, NAME, BAR = 400, 18, 130, 190  # pixels: a panel, a row of it, the names' column, the longest bar
 
@@ -24,8 +26,9 @@ def bars(work: dict[str, Any], case: str) -> list[tuple[str, float]]:
     return sorted((bar for bar in found if "alone" not in bar[0]), key=lambda bar: -bar[1])
 
 
-def panel(work: dict[str, Any], case: str) -> list[str]:
-    """Return one work: a title, and a bar a contender."""
+def panel(results: dict[str, Any], key: str, case: str) -> list[str]:
+    """Return one work: a title, a bar a contender, and who has none."""
+    work = results["work"][key]
     title = work["label"] if work["kind"] == "train" else f"{work['label']}, {case}"
     lines = [f'<text class="title" x="0" y="14">{escape(title)}, {work["unit"]} a second</text>']
     rows = bars(work, case)
@@ -36,17 +39,25 @@ def panel(work: dict[str, Any], case: str) -> list[str]:
             f'<rect class="{kind}" x="{NAME}" y="{y}" width="{length:.1f}" height="{ROW - 4}" rx="2"/>',
             f'<text class="{kind}" x="{NAME + length + 6:.1f}" y="{y + 12}">{rate:,.0f}</text>',
         ]
+    for place, name in enumerate(missing(results, key, case), len(rows)):
+        y = 24 + place * ROW + 12
+        lines += [
+            f'<text class="name" x="{NAME - 6}" y="{y}">{escape(name)}</text>',
+            f'<text x="{NAME}" y="{y}">not measured</text>',
+        ]
     return lines
 
 
 def chart(results: dict[str, Any], panels: tuple[tuple[str, str], ...] = PANELS) -> str:
     """Return the picture of those works that were measured, two panels beside each other."""
-    shown = [(results["work"][key], case) for key, case in panels if key in results["work"]]
-    heights = [24 + ROW * len(bars(*each)) + 20 for each in shown]
+    shown = [(key, case) for key, case in panels if key in results["work"]]
+    heights = [
+        24 + ROW * (len(bars(results["work"][key], case)) + len(missing(results, key, case))) + 20 for key, case in shown
+    ]
     parts, top = [], 0
     for first in range(0, len(shown), 2):
         for column, each in enumerate(shown[first : first + 2]):
-            parts += [f'<g transform="translate({column * WIDTH + 10},{top + 6})">', *panel(*each), "</g>"]
+            parts += [f'<g transform="translate({column * WIDTH + 10},{top + 6})">', *panel(results, *each), "</g>"]
         top += max(heights[first : first + 2])
     size = f'viewBox="0 0 {2 * WIDTH} {top}" width="{2 * WIDTH}" height="{top}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'

@@ -53,3 +53,6 @@ CONTENDERS = {
     "convolutions alone": Contender("floor", "floor", "", ("torch",), ("train",), _KEPT, _BOTH, ("toy_resnet",)),
     "python alone": Contender("floor", "nothing", "", (), ("start",)),
 }
+
+ON_GPU = ("torch", "torch channels_last", "keras torch", "keras jax", "flax", "torch.compile", "torch.compile, CUDA graphs")
+"""Peers in the tables of gpu.py, in the order in which they are made ready: those that compile may take all that is left."""

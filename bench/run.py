@@ -1,10 +1,11 @@
 """Measure anabranch beside every peer that is installed, interleaved, and write the figures as JSON.
 
-    python bench/run.py [--work toy-train …] [--peers torch "keras jax" …] [--rounds 5] [--quick] [--out FILE.json]
+    python bench/run.py [--work toy-train …] [--peers torch "keras jax" …] [--rounds 5] [--minutes 19] [--quick] [--out FILE]
 
 Every contender is a process of its own that stays warm; the driver asks each in turn for one timed pass, round after round, and
 begins each round with another, so that a drift of the machine meets all of them alike. What is not installed is left out and
-said; a contender that fails is reported with its error, and the others go on. The file is written after each work.
+said; a contender that fails is reported with its error, and the others go on. The file is written after each work. With
+``--minutes`` each work has an equal part of what is left: no round begins after it, and a work that has none is named.
 """
 
 from __future__ import annotations
@@ -70,7 +71,30 @@ def opened(report: Report, name: str, words: list[str], patience: float) -> Work
     return worker
 
 
-def measure(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
+class Clock:
+    """What time a run has: ``until`` for the work that is measured."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self.end = time.perf_counter() + 60 * minutes if minutes else float("inf")
+        self.until = self.end
+
+    def share(self, works: int) -> bool:
+        """Give the next of so many works its part of what is left; False where nothing is."""
+        now = time.perf_counter()
+        self.until = now + (self.end - now) / works
+        return self.until > now
+
+    def rounds(self, names: list[str], rounds: int, cases: int = 1) -> Any:
+        """Yield round and contender while the next of so many cases has time; the first round is never left out."""
+        now = time.perf_counter()
+        until = now + (self.until - now) / cases
+        for number, name in in_turn(names, rounds):
+            if number and name == names[number % len(names)] and time.perf_counter() > until:
+                return
+            yield number, name
+
+
+def measure(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace, clock: Clock) -> Report:
     """Time one work in turn: all contenders warm; or, where together they need too much memory, started anew each round."""
     report, workers = Report(work), {}
     words = {name: command(python, key, name, options) for name, python in pythons.items()}
@@ -78,10 +102,10 @@ def measure(key: str, work: Work, pythons: dict[str, str], options: argparse.Nam
         if not work.fresh:
             started = {name: opened(report, name, words[name], options.patience) for name in pythons}
             workers = {name: worker for name, worker in started.items() if worker}
-        for case, times in report.cases.items():
+        for place, (case, times) in enumerate(report.cases.items()):
             names = list(pythons) if work.fresh else [name for name in workers if case in workers[name].facts["ready"]]
             times.update({name: [] for name in names})
-            for number, name in in_turn(names, options.rounds):
+            for number, name in clock.rounds(names, options.rounds, len(report.cases) - place):
                 if number > len(times[name]) or sum(times[name]) > options.long:  # it failed earlier, or took its time
                     continue
                 worker = workers.get(name) or opened(report, name, words[name], options.patience)
@@ -108,14 +132,14 @@ def time_one(report: Report, case: str, name: str, worker: Worker) -> None:
         report.fail(f"{name}, {case}", error)
 
 
-def start(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace) -> Report:
+def start(key: str, work: Work, pythons: dict[str, str], options: argparse.Namespace, clock: Clock) -> Report:
     """Time fresh processes, in turn, from their start to their end, as the system sees them."""
     report = Report(work)
     for case, times in report.cases.items():
         names = [name for name in pythons if case == "table" or CONTENDERS[name].file != "nothing"]
         names = [name for name in names if case != "table" or CONTENDERS[name].variant != "compile"]
         times.update({name: [] for name in names})
-        for number, name in in_turn(names, options.rounds):
+        for number, name in clock.rounds(names, options.rounds):
             if number == len(times[name]):
                 start_one(report, case, name, [*command(pythons[name], key, name, options), "--once", case])
     return report
@@ -140,6 +164,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), help="contenders to take")
     parser.add_argument("--without", nargs="+", choices=list(CONTENDERS), default=[], help="contenders to leave out")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, help="for all of it; without, each work takes what it takes")
     parser.add_argument("--quick", action="store_true", help="tiny amounts: shows that everything runs, not how fast")
     parser.add_argument("--amount", type=int, help="images, pairs or rows of a training pass, e.g. 50000")
     parser.add_argument("--batch", type=int, help="another batch for training")
@@ -201,18 +226,25 @@ def main() -> None:
         "setting": {key: getattr(options, key) for key in saved},
         "families": {name: CONTENDERS[name].family for name in found},
         "left_out": left_out,
+        "not_reached": [],
         "versions": {},
         "work": {},
     }
     quick = "-quick" if options.quick else ""
     out = options.out or HERE / "results" / f"{when:%Y-%m-%d}-{platform.node()}-{options.device}{quick}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    for key in options.work:
+    clock = Clock(options.minutes)
+    for place, key in enumerate(options.work):
+        if not clock.share(len(options.work) - place):
+            results["not_reached"].append(key)
+            out.write_text(json.dumps(results, indent=1) + "\n")
+            print(f"{key}: not reached in {options.minutes:g} minutes", flush=True)
+            continue
         work, begin = resized(WORKS[key], options.quick, options.amount, options.batch), time.perf_counter()
         print(f"{key}: {work.label}", flush=True)
         with tempfile.TemporaryDirectory() as cache:  # what torch compiled in earlier runs must not shorten the first pass
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-            report = (start if work.kind == "start" else measure)(key, work, able(work, found), options)
+            report = (start if work.kind == "start" else measure)(key, work, able(work, found), options, clock)
         took = round(time.perf_counter() - begin, 1)
         results["versions"].update(report.versions)
         results["work"][named(key, options.amount, options.batch)] = report.as_data() | {"took": took}

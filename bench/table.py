@@ -1,9 +1,10 @@
 """The tables and the picture of the README and of docs/speed.md, made of the figures that bench/run.py wrote.
 
-    python bench/table.py bench/results/FILE.json … [--write]
+    python bench/table.py [bench/results/FILE.json] [--write]
 
-Later files replace works of earlier ones. ``--write`` puts the tables between marks of these pages, and draws docs/speed.svg:
-``<!-- bench: short -->`` (five rows), ``ratios`` (all rows), ``full`` (every contender), each until ``<!-- bench: end -->``.
+The tables are those of one file, the newest ``DATE-cpu.json`` unless another is named, so that no table mixes runs.
+``--write`` puts them between marks of these pages, and draws docs/speed.svg: ``<!-- bench: short -->`` (five rows), ``ratios``
+(all rows), ``full`` (every contender), each until ``<!-- bench: end -->``. Each row of a table that misses a peer says so.
 A table is refused where a peer is missing and the file does not say why: in ``left_out`` or ``failed``, as
 run.py writes them, or in ``missing`` of the work.
 """
@@ -18,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from chart import chart
-from contenders import CONTENDERS
-from works import WORKS
+from missing import FAMILIES, absent, unexplained
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
 PICTURE = ROOT / "docs" / "speed.svg"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "speed.md")
-FAMILIES = {"keras": "Keras", "torch": "torch loop", "other": "others"}
 SHORT = (
     ("toy-train", "fit"),
     ("resnet20-train", "fit"),
@@ -39,47 +39,6 @@ RULE = (
 NONE = "–"
 
 Row = tuple[str, ...]
-
-
-def expected(key: str, kind: str, case: str, device: str) -> list[str]:
-    """Return the peers that can do a work's case: Keras alone has a ``predict`` of one example."""
-    net = WORKS[key.split()[0]].net
-    return [
-        name
-        for name, peer in CONTENDERS.items()
-        if peer.family in FAMILIES and kind in peer.does and device in peer.devices
-        and (not peer.nets or net in peer.nets) and case != "module 1" and (case != "predict 1" or peer.family == "keras")
-    ]  # fmt: skip
-
-
-def missing(results: dict[str, Any], key: str, case: str) -> dict[str, str]:
-    """Return the peers without a figure, and why; "" where nobody says it."""
-    work = results["work"][key]
-    found = {}
-    for name in expected(key, work["kind"], case, results["setting"]["device"]):
-        if name not in work["cases"][case]["contenders"]:
-            failed = work["failed"].get(name) or work["failed"].get(f"{name}, {case}")
-            found[name] = "failed" if failed else work.get("missing", {}).get(name) or results["left_out"].get(name, "")
-    return found
-
-
-def unexplained(results: dict[str, Any]) -> list[str]:
-    """Return the figures that are not there without a reason."""
-    return [
-        f"{key}, {case}: {name}"
-        for key, work in results["work"].items()
-        for case in work["cases"]
-        for name, reason in missing(results, key, case).items()
-        if not reason
-    ]
-
-
-def absent(results: dict[str, Any], key: str, case: str) -> str:
-    """Return who is missing in one sentence a reason."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in missing(results, key, case).items():
-        reasons.setdefault(reason, []).append(name)
-    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
 
 
 def number(value: float) -> str:
@@ -118,15 +77,35 @@ def ratios(values: dict[str, float], families: dict[str, str], ours: float) -> R
     return tuple(cells)
 
 
-def short_rows(results: dict[str, Any]) -> list[Row]:
+class Notes:
+    """Who is missing in rows, numbered; rows that miss the same share a number."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def marked(self, label: str, gone: str) -> str:
+        """Return a row's label with the number of its note, if peers are missing in it."""
+        if not gone:
+            return label
+        if gone not in self.texts:
+            self.texts.append(gone)
+        return f"{label} [{self.texts.index(gone) + 1}]"
+
+    def below(self) -> list[str]:
+        """Return the notes as what stands below a table."""
+        lines = [f"[{number}] Not measured: {text}." for number, text in enumerate(self.texts, 1)]
+        return ["\\\n".join(lines)] if lines else []
+
+
+def ratio_rows(results: dict[str, Any], notes: Notes) -> list[Row]:
     """Return the rows of ratios: time or memory of the best of each family over ours, so that above 1 anabranch is better."""
     rows: list[Row] = []
     families = results["families"]
-    for work in results["work"].values():
+    for key, work in results["work"].items():
         for label, case, theirs in pairings(work):
             ours = medians(work, case).get("anabranch")
             if ours is not None:
-                rivals = medians(work, theirs)
+                rivals, label = medians(work, theirs), notes.marked(label, absent(results, key, theirs))
                 rows.append((label, shown(work, case, ours), *ratios(rivals, families, ours)))
                 floor = rivals.get("convolutions alone")
                 if floor:
@@ -136,7 +115,8 @@ def short_rows(results: dict[str, Any]) -> list[Row]:
         memory = peaks(work) if work["kind"] == "train" else {}
         if "anabranch" in memory:
             ours = memory["anabranch"]
-            rows.append((f"{work['label']}: peak memory", f"{number(ours)} MB", *ratios(memory, families, ours)))
+            label = notes.marked(f"{work['label']}: peak memory", absent(results, key, "fit"))
+            rows.append((label, f"{number(ours)} MB", *ratios(memory, families, ours)))
     return rows
 
 
@@ -198,37 +178,42 @@ def about(results: dict[str, Any]) -> str:
     return (
         f"{warning}Measured {results['when'][:10]} on {setting['device']}: {machine['processor']} "
         f"({', '.join(machine['flags'])}), {setting['threads']} threads, {machine['memory_gb']:.0f} GB, {machine['system']}; "
-        f"{', '.join(f'{name} {text}' for name, text in sorted(versions.items()))}. Medians of {setting['rounds']} rounds."
+        f"{', '.join(f'{name} {text}' for name, text in sorted(versions.items()))}. Medians of {setting['rounds']} rounds"
+        f"{_else(results)}."
     )
+
+
+def _else(results: dict[str, Any]) -> str:
+    """Return what else a reader of the figures must know: other processes, how the file came to be, works without figures."""
+    load, threads = results["machine"]["load"], results["setting"]["threads"]
+    found = [f"the machine's load was {load:.1f} before the run, on {threads} cores"] if load and load > threads / 2 else []
+    found += [results["note"]] if "note" in results else []
+    if gone := results.get("not_reached"):
+        found.append(f"time ended before {', '.join(gone)}")
+    return "".join(f"; {text}" for text in found)
 
 
 def ratios_table(results: dict[str, Any]) -> str:
     """Return the table of ratios of all works."""
     head = ("work", "anabranch (unit in the row)", *(f"best {family}, ratio" for family in FAMILIES.values()))
-    return "\n\n".join([RULE, markdown(head, short_rows(results))])
+    notes = Notes()
+    return "\n\n".join([RULE, markdown(head, ratio_rows(results, notes)), *notes.below()])
 
 
 def short(results: dict[str, Any], chosen: tuple[tuple[str, str], ...] = SHORT) -> str:
     """Return the few rows of the README, all in samples a second, who is missing in them, and where the figures are."""
     head = ("work", "anabranch, samples/s", *(f"best {family}, ratio" for family in FAMILIES.values()))
-    rows, notes, files = [], [], []
+    rows, notes = [], Notes()
     for key, case in chosen:
         work = results["work"].get(key)
         if work is None or case not in work["cases"]:
             continue
         found = medians(work, case)
         rate = number(work["cases"][case]["amount"] / found["anabranch"])
-        label = title(work, case)
-        if gone := absent(results, key, case):
-            label += f" [{len(notes) + 1}]"
-            notes.append(f"[{len(notes) + 1}] Not measured: {gone}.")
+        label = notes.marked(title(work, case), absent(results, key, case))
         rows.append((label, rate, *ratios(found, results["families"], found["anabranch"])))
-        files.append(work["file"])
-    parts = [RULE, markdown(head, rows)]
-    if notes:
-        parts.append("\\\n".join(notes))
-    links = ", ".join(f"[{file}]({source_url()}/{file})" for file in dict.fromkeys(files))
-    return "\n\n".join([*parts, f"Every figure is in {links}. {about(results)}"])
+    link = f"[{results['file']}]({source_url()}/{results['file']})"
+    return "\n\n".join([RULE, markdown(head, rows), *notes.below(), f"Every figure is in {link}. {about(results)}"])
 
 
 def source_url() -> str:
@@ -265,22 +250,21 @@ def shortened(error: str) -> str:
 
 
 def loaded(file: Path) -> dict[str, Any]:
-    """Return the results of one file; each work knows its file, and why all peers that are missing in it are."""
+    """Return the results of one file, which they name; each work knows why all peers that are missing in it are."""
     results: dict[str, Any] = json.loads(file.read_text())
     path = file.resolve()
+    results["file"] = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
     for work in results["work"].values():
-        work["file"] = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
         work["missing"] = {**results["left_out"], **work.get("missing", {})}
     return results
 
 
-def merged(files: list[Path]) -> dict[str, Any]:
-    """Return the results of all files; works of later ones replace those of earlier ones."""
-    first, *rest = [loaded(file) for file in files]
-    for later in rest:
-        for part in ("work", "versions", "families"):
-            first[part].update(later[part])
-    return first
+def newest() -> Path:
+    """Return the newest file of ``make bench``."""
+    found = sorted(RESULTS.glob("????-??-??-cpu.json"))
+    if not found:
+        raise SystemExit(f"no results in {RESULTS}: make bench writes them")
+    return found[-1]
 
 
 def write(results: dict[str, Any], pages: tuple[Path, ...] = PAGES) -> list[Path]:
@@ -302,15 +286,14 @@ def write(results: dict[str, Any], pages: tuple[Path, ...] = PAGES) -> list[Path
 def main() -> None:
     """Print the tables, or write them into the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--write", action="store_true", help="into README.md and docs/speed.md")
     options = parser.parse_args()
-    results = merged(options.files)
+    results = loaded(options.file or newest())
     if gaps := unexplained(results):
-        parser.error("peers are missing and the files do not say why:\n  " + "\n  ".join(gaps))
-    outside = [work["file"] for work in results["work"].values() if not work["file"].startswith("bench/results/")]
-    if options.write and outside:
-        parser.error(f"figures of the pages must be in bench/results/, which {', '.join(sorted(set(outside)))} is not")
+        parser.error("peers are missing and the file does not say why:\n  " + "\n  ".join(gaps))
+    if options.write and (results["setting"]["quick"] or not results["file"].startswith("bench/results/")):
+        parser.error(f"pages take figures of whole runs in bench/results/, which {results['file']} is not")
     if options.write:
         PICTURE.write_text(chart(results))
         print("\n".join(f"{page.name} written" for page in write(results)))

@@ -27,6 +27,7 @@ class Net:
 NETS = {
     "toy_resnet": Net("toy ResNet", "images", 64, "rmsprop", 1e-3, images=32),
     "resnet20": Net("ResNet-20", "images", 128, "sgd", 0.01, images=32),
+    "resnet20_augmented": Net("ResNet-20, images augmented", "images", 128, "sgd", 0.01, images=32),
     "resnet50": Net("ResNet-50", "images", 16, "sgd", 0.01, images=224, classes=1000),
     "two_tower": Net("two towers", "pairs", 256, "adam", 1e-3, loss="pairs", words=(16, 64)),
     "lstm": Net("LSTM over 80 words", "texts", 32, "adam", 1e-3, loss="pairs", words=(80,)),
@@ -84,16 +85,16 @@ def _infer(net: str, calls: int, batches: dict[int, tuple[int, int]]) -> Work:
 
 
 WORKS = {
-    "toy-train": _train("toy_resnet", 4_800, 256),
-    "resnet20-train": _train("resnet20", 2_560, 256),
+    "toy-train": _train("toy_resnet", 1_920, 256),
+    "resnet20-train": _train("resnet20", 1_280, 256),
     "resnet50-train": _train("resnet50", 64, 16, fresh=True),
-    "two-tower-train": _train("two_tower", 51_200, 2_560),
+    "two-tower-train": _train("two_tower", 25_600, 2_560),
     "lstm-train": _train("lstm", 1_600, 160),
     "transformer-train": _train("transformer", 640, 96),
     "vit-train": _train("vit", 256, 64),
     "mobilenet-train": _train("mobilenet_v2", 128, 32),
-    "mlp-train": _train("mlp250", 3_200, 320),
-    "toy-infer": _infer("toy_resnet", 50, {64: (2_560, 256), 256: (2_560, 512)}),
+    "mlp-train": _train("mlp250", 1_600, 320),
+    "toy-infer": _infer("toy_resnet", 50, {64: (1_280, 256), 256: (1_280, 512)}),
     "resnet20-infer": _infer("resnet20", 50, {64: (2_560, 256), 256: (2_560, 512)}),
     "resnet50-infer": _infer("resnet50", 10, {16: (32, 16), 32: (64, 32)}),
     "two-tower-infer": _infer("two_tower", 50, {64: (25_600, 1_280), 256: (51_200, 2_560)}),

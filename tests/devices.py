@@ -162,8 +162,10 @@ class Devices:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say how many tests ran where."""
-        ended = [report for name in ("passed", "failed", "xfailed", "xpassed") for report in terminalreporter.getreports(name)]
-        found = collections.Counter((dict(report.user_properties).get("device", "?"), report.outcome) for report in ended)
+        kinds = ("passed", "failed", "error", "xfailed", "xpassed")
+        ended = [report for name in kinds for report in terminalreporter.getreports(name)]
+        properties = [dict(vars(report).get("user_properties", ())) for report in ended]  # none where a file failed to import
+        found = collections.Counter((each.get("device", "?"), r.outcome) for each, r in zip(properties, ended, strict=True))
         for kind in sorted({kind for kind, _ in found}):
             counts = ", ".join(f"{count} {outcome}" for (where, outcome), count in sorted(found.items()) if where == kind)
             terminalreporter.write_line(f"ran on {kind}: {counts}")
@@ -175,5 +177,15 @@ class Devices:
                 "devices": named, "seconds": round(time.time() - self._begun),
                 "counts": {f"{outcome} on {kind}": count for (kind, outcome), count in sorted(found.items())},
                 "skipped": dict(skipped), "failed": sorted(report.nodeid for report in ended if report.failed),
+                "errors": dict(collections.Counter(_reason(report) for report in ended if report.failed).most_common(40)),
             }  # fmt: skip
             Path(self._record).write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
+
+
+def _reason(report: Any) -> str:
+    """Return the first line of what a test failed with."""
+    crash = (
+        vars(report.longrepr).get("reprcrash") if report.longrepr is not None and not isinstance(report.longrepr, str) else None
+    )
+    text = crash.message if crash else str(report.longrepr or "no reason").strip().splitlines()[-1]
+    return str(text).splitlines()[0][:160]

@@ -160,3 +160,41 @@ def test_all_of_it_can_be_replayed(example: dict[str, Any], task: tuple[torch.Te
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-4)
     for one, other in zip(found[0][1], found[1][1], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_step_of_the_muon_design_is_that_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLE.parents[1] / "bench"))
+    bench = runpy.run_path(str(EXAMPLE.parents[1] / "bench" / "airbench.py"))
+    muon, widths, size = bench["muon"], (8, 16, 16), 50
+    ab.utils.set_random_seed(0)
+    images, labels = torch.randn(3 * size, 32, 32, 3).to(here()), torch.randint(0, 10, (3 * size,)).to(here())
+    model, _, _ = muon.prepared(images, labels, 4, widths, size)
+    model.predict(images[:2], verbose=0)
+    net, biases = bench["placed"](bench["Network"](images, widths, widths[-1]), here(), torch.float32)
+    convolutions = [net.whiten, *(part for part in net.body if hasattr(part, "padding_mode"))]
+    kernels = [weight.value for weight in model.weights if weight.value.dim() == 4]
+    head = model.layers[-2].kernel.value
+    with torch.no_grad():
+        for layer, kernel in zip(convolutions, kernels, strict=True):
+            layer.weight.copy_(kernel)
+        net.head.weight.copy_(head)
+    steps = bench["muon_steps"](net, biases, 12, size)
+    for images_of_one, labels_of_one in zip(images.split(size), labels.split(size), strict=True):
+        next(steps)(images_of_one, labels_of_one)
+        model.train_on_batch(images_of_one, torch.nn.functional.one_hot(labels_of_one, 10).float())
+    fast = [weight.value for weight in model.weights if weight.path.startswith(("shift", "whitening_bias"))]
+    theirs = [*(layer.weight for layer in convolutions), net.head.weight, net.whiten.bias, *biases]
+    for one, other in zip(theirs, [*kernels, head, *fast], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert torch.linalg.vector_norm(kernels[2]).item() == pytest.approx(8**0.5, rel=0.5), "kernels are held near a norm"
+
+
+def test_the_muon_design_learns(task: tuple[torch.Tensor, torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
+    muon = runpy.run_path(str(EXAMPLE.with_name("airbench_muon.py")))
+    ab.utils.set_random_seed(0)
+    torch.manual_seed(0)
+    images, labels = task[0].to(here()), (task[1] // 2).to(here())
+    model, _ = muon["train"](images, labels, epochs=3, widths=(8, 16, 16), batch_size=50)
+    assert muon["airbench"].accuracy(model, images[:200], labels[:200]) > 0.9
+    assert "CUDA graphs" in str(model.explain_execution(training=True).replay) or here().type != "cuda"

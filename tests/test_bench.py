@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import shlex
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 BENCH = Path(__file__).parents[1] / "bench"
 sys.path.insert(0, str(BENCH))  # its files import each other, as when one of them is run
 TABLE, CHART = (runpy.run_path(str(BENCH / name)) for name in ("table.py", "chart.py"))
+RUN = runpy.run_path(str(BENCH / "run.py"))
 WORKS = runpy.run_path(str(BENCH / "works.py"))
 
 
@@ -50,7 +52,7 @@ def test_a_tree_is_compared_with_itself(tmp_path: Path) -> None:
 
 def every_contender_was_timed_on_every_case(results: dict[str, Any]) -> None:
     assert set(results["left_out"].values()) == {"left out of this run"}
-    assert set(results["left_out"]) == set(TABLE["CONTENDERS"]) - {"anabranch", "torch"}
+    assert set(results["left_out"]) == set(RUN["CONTENDERS"]) - {"anabranch", "torch"}
     assert results["machine"]["threads"] == results["setting"]["threads"] == 1
     assert {name: sorted(work["cases"]) for name, work in results["work"].items()} == {
         "two-tower-train": ["fit"],
@@ -76,7 +78,7 @@ def networks_are_equal_and_memory_is_noted(results: dict[str, Any]) -> None:
 
 
 def tables_hold_the_figures(file: Path, page: Path) -> None:
-    results = TABLE["merged"]([file])
+    results = TABLE["loaded"](file)
     short = TABLE["short"](results, (("two-tower-train", "fit"),))
     median = {name: found["median"] for name, found in results["work"]["two-tower-train"]["cases"]["fit"]["contenders"].items()}
     row = next(line for line in short.splitlines() if line.startswith("| two towers, training, batch 256 [1] |"))
@@ -88,7 +90,10 @@ def tables_hold_the_figures(file: Path, page: Path) -> None:
     assert str(file) in short
     assert "not how fast" in short
     ratios = TABLE["ratios_table"](results)
-    row = next(line for line in ratios.splitlines() if line.startswith("| two towers, training, batch 256 |"))
+    row = next(line for line in ratios.splitlines() if line.startswith("| two towers, training, batch 256 [1] |"))
+    assert ratios.endswith(short[short.index("[1] Not measured") : short.index("Every figure")].rstrip()), (
+        "and says who is missing"
+    )
     assert row.split("|")[2].split() == [f"{2_560 / median['anabranch']:,.0f}", "pairs/s"]
     page.write_text(
         "before\n<!-- bench: ratios -->\nearlier\n<!-- bench: end -->\nafter\n<!-- bench: full -->\n<!-- bench: end -->\n"
@@ -102,23 +107,62 @@ def tables_hold_the_figures(file: Path, page: Path) -> None:
 
 
 def a_peer_that_is_missing_without_a_reason_is_refused(file: Path) -> None:
-    results = TABLE["merged"]([file])
+    results = TABLE["loaded"](file)
     assert TABLE["unexplained"](results) == []
     known = json.loads(file.read_text())
     del known["left_out"]["keras jax"]
     file.write_text(json.dumps(known))
-    assert "two-tower-train, fit: keras jax" in TABLE["unexplained"](TABLE["merged"]([file]))
-    assert "two-tower-infer, module 1: keras jax" not in TABLE["unexplained"](TABLE["merged"]([file]))
+    assert "two-tower-train, fit: keras jax" in TABLE["unexplained"](TABLE["loaded"](file))
+    assert "two-tower-infer, module 1: keras jax" not in TABLE["unexplained"](TABLE["loaded"](file))
     done = subprocess.run([sys.executable, str(BENCH / "table.py"), str(file)], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "two-tower-train, fit: keras jax" in done.stderr
 
 
+def test_figures_of_speed_have_a_file() -> None:
+    """Outside the tables, a rate or a short time in the README or the docs has a link to its file in its paragraph."""
+    rate = re.compile(r"\d\s?(?:ms|µs|(?:images|rows|pairs|texts|samples)(?:/s| a second)|times as (?:fast|many|long))\b")
+    root = BENCH.parent
+    for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+        text = re.sub(r"<!-- bench: \w+ -->.*?<!-- bench: end -->|```.*?```", "", page.read_text(), flags=re.DOTALL)
+        found = [each for each in text.split("\n\n") if rate.search(each)]
+        assert [each for each in found if "results/" not in each and "[figures]" not in each] == [], page
+
+
+def test_losses_of_the_readme_are_in_their_file() -> None:
+    rows = json.loads((BENCH / "results" / "2026-11-23-accuracy-cpu.json").read_text())["rows"]
+
+    def means(library: str) -> str:
+        found = ([row["train_loss"] for row in rows if (row["library"], row["epoch"]) == (library, n)] for n in (1, 5, 10))
+        return ", ".join(f"{statistics.mean(losses):.2f}" for losses in found)
+
+    text = (BENCH.parent / "README.md").read_text()
+    assert f"the same loss as with Keras: {means('anabranch')} after 1, 5 and 10 epochs (Keras {means('keras')};" in text
+
+
+def test_time_is_shared_among_works_and_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(RUN["time"], "perf_counter", lambda: now[0])
+    clock = RUN["Clock"](1)
+    assert clock.share(2)
+    taken = []
+    for number, name in clock.rounds(["a", "b"], 5, cases=3):  # ten seconds: a fourth round would begin after them
+        taken.append((number, name))
+        now[0] += 2
+    assert taken == [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a"), (2, "b")]
+    assert len(list(clock.rounds([], 5))) == 0
+    now[0] = 61
+    assert not clock.share(1)
+    assert len(list(clock.rounds(["a"], 5))) == 1, "the first round is taken in any case"
+    assert RUN["Clock"](None).share(1)
+
+
 def test_figures_of_the_pages_are_in_their_files() -> None:
     """What the README and docs/speed.md show between the marks is what table.py makes of the results they name."""
     root = BENCH.parent
-    files = sorted(set(re.findall(r"bench/results/[\w.-]+\.json", (root / "README.md").read_text())))
-    results = TABLE["merged"]([root / name for name in files if "accuracy" not in name and "busy" not in name])
+    table = (root / "README.md").read_text().partition("<!-- bench: short -->")[2].partition("<!-- bench: end -->")[0]
+    (file,) = set(re.findall(r"bench/results/[\w.-]+\.json", table))
+    results = TABLE["loaded"](root / file)
     assert TABLE["unexplained"](results) == []
     for page, name, table in (
         ("README.md", "short", "short"),

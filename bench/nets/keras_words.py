@@ -31,9 +31,21 @@ def _convolution(keras: Any, x: Any, filters: int, size: int, strides: int = 1, 
 
 def resnet20(keras: Any) -> Any:
     """Build the ResNet-20 for CIFAR of He et al. 2015, section 4.2, with projections (B) where the shape changes."""
+    inputs = keras.Input((32, 32, 3))
+    return keras.Model(inputs, _resnet20(keras, inputs), name="resnet20")
+
+
+def resnet20_augmented(keras: Any) -> Any:
+    """Build it behind the paper's augmentation: padded by 4, cropped at random, flipped."""
     layers = keras.layers
     inputs = keras.Input((32, 32, 3))
-    x = _convolution(keras, inputs, 16, 3)
+    x = layers.RandomCrop(32, 32)(layers.ZeroPadding2D(4)(inputs))
+    return keras.Model(inputs, _resnet20(keras, layers.RandomFlip("horizontal")(x)), name="resnet20")
+
+
+def _resnet20(keras: Any, x: Any) -> Any:
+    layers = keras.layers
+    x = _convolution(keras, x, 16, 3)
     for stage, filters in enumerate((16, 32, 64)):
         for block in range(3):
             strides = 2 if stage and not block else 1
@@ -42,8 +54,7 @@ def resnet20(keras: Any) -> Any:
             if strides > 1:
                 x = _convolution(keras, x, filters, 1, strides, relu=False)
             x = layers.ReLU()(layers.add([y, x]))
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, layers.Dense(10)(x), name="resnet20")
+    return layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
 
 
 def resnet50(keras: Any) -> Any:
@@ -142,5 +153,5 @@ def mobilenet_v2(keras: Any) -> Any:
     return keras.applications.MobileNetV2(weights=None, input_shape=shape, classes=10, classifier_activation=None)
 
 
-_ALL = (toy_resnet, resnet20, resnet50, two_tower, mlp250, lstm, transformer, vit, mobilenet_v2)
+_ALL = (toy_resnet, resnet20, resnet20_augmented, resnet50, two_tower, mlp250, lstm, transformer, vit, mobilenet_v2)
 NETS = {net.__name__: net for net in _ALL}

@@ -68,6 +68,25 @@ def resnet20() -> nn.Sequential:
     return nn.Sequential(*steps, *head(64, 10))
 
 
+class Augmented(nn.Module):
+    """The ResNet-20 behind the paper's augmentation: padded by 4, each image cropped at random and flipped by chance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = resnet20()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        if not self.training:
+            return self.body(x)
+        count, device = len(x), x.device
+        rows, columns = (torch.randint(9, (count, 1), device=device) + torch.arange(32, device=device) for _ in range(2))
+        columns = torch.where(torch.rand(count, 1, device=device) < 0.5, columns, columns.flip(1))
+        wide = F.pad(x, (4, 4, 4, 4)).permute(0, 2, 3, 1)
+        each = torch.arange(count, device=device)[:, None, None]
+        return self.body(wide[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2))
+
+
 def resnet50() -> nn.Sequential:
     """Return the ResNet-50."""
     steps: list[nn.Module] = [convolution(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1)]
@@ -216,6 +235,7 @@ def mobilenet_v2() -> nn.Sequential:
 NETS = {
     "toy_resnet": ToyResNet, "resnet20": resnet20, "resnet50": resnet50, "two_tower": TwoTower, "mlp250": mlp250,
     "lstm": TextLSTM, "transformer": Transformer, "vit": ViT, "mobilenet_v2": mobilenet_v2,
+    "resnet20_augmented": Augmented,
 }  # fmt: skip
 
 

@@ -7,11 +7,13 @@ are torch's fused ones.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,12 +53,16 @@ def right_of(name: str, outputs: Tensor, y: Tensor) -> Tensor:
 
 def tensors_of(name: str, count: int, variant: str, device: str) -> tuple[list[Tensor], Tensor]:
     """Return inputs and labels as torch wants them, on the device."""
-    arrays, labels = data(name, count)
-    x = [torch.from_numpy(array) for array in arrays]
+    return placed(name, *data(name, count), variant, device)
+
+
+def placed(name: str, arrays: list[np.ndarray], labels: np.ndarray, variant: str, device: str) -> tuple[list[Tensor], Tensor]:
+    """Return arrays as torch wants them, on the device, where images are reordered."""
+    x = [torch.from_numpy(array).to(device) for array in arrays]
     if FED[name].images:
         layout = torch.channels_last if variant in LAST else torch.contiguous_format
         x = [x[0].permute(0, 3, 1, 2).contiguous(memory_format=layout)]
-    return [tensor.to(device) for tensor in x], torch.from_numpy(labels).to(device)
+    return x, torch.from_numpy(labels).to(device)
 
 
 def size(module: nn.Module) -> int:
@@ -70,6 +76,25 @@ def finish(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def epoch(
+    name: str, module: nn.Module, run: Any, optimizer: torch.optim.Optimizer, x: list[Tensor], y: Tensor, batch: int,
+    computing: Callable[[], Any] = contextlib.nullcontext,
+) -> None:  # fmt: skip
+    """Train one epoch; the forward pass and the loss are within ``computing()``."""
+    module.train()
+    total, right = torch.zeros((), device=y.device), torch.zeros((), dtype=torch.int64, device=y.device)
+    for index in torch.randperm(len(y), device=y.device).split(batch):
+        inputs, labels = [tensor[index] for tensor in x], y[index]
+        optimizer.zero_grad()
+        with computing():
+            outputs = run(*inputs)
+            loss = loss_of(name, outputs, labels)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+        right += right_of(name, outputs, labels)
+
+
 def train(name: str, cases: dict[str, Case], variant: str, device: str) -> tuple[int, dict[str, Callable[[], Any]]]:
     """Return the count of parameters and one epoch of the loop."""
     case = cases["fit"]
@@ -78,21 +103,11 @@ def train(name: str, cases: dict[str, Case], variant: str, device: str) -> tuple
     x, y = tensors_of(name, case.amount, variant, device)
     run: Any = torch.compile(module) if variant == "compile" else module
 
-    def epoch() -> None:
-        module.train()
-        total, right = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
-        for index in torch.randperm(case.amount, device=device).split(case.batch):
-            inputs, labels = [tensor[index] for tensor in x], y[index]
-            optimizer.zero_grad()
-            outputs = run(*inputs)
-            loss = loss_of(name, outputs, labels)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-            right += right_of(name, outputs, labels)
+    def once() -> None:
+        epoch(name, module, run, optimizer, x, y, case.batch)
         finish(device)
 
-    return size(module), {"fit": epoch}
+    return size(module), {"fit": once}
 
 
 def infer(name: str, cases: dict[str, Case], variant: str, device: str) -> tuple[int, dict[str, Callable[[], Any]]]:

@@ -139,9 +139,14 @@ class Muon(Optimizer):
             weight.sub_(step.reshape(weight.shape) * (rate * scale))
 
     def _matrix_shape(self, parameter: torch.Tensor) -> tuple[int, ...]:
-        """Return the shape of a matrix, which torch's layout may have in one axis: the biases of attention, (heads, size)."""
+        """Return the shape of a matrix, which torch's layout may have in one axis: the biases of attention, (heads, size).
+
+        A kernel is one for a subclass whose ``is_orthogonal`` says so: filters × all else.
+        """
         if parameter.dim() == 2:
             return tuple(parameter.shape)
+        if parameter.dim() > 2:
+            return len(parameter), -1
         return next(weight.shape for weight in self.weights if weight.tensor is parameter)
 
     def _orthogonal(self, matrices: Tensors) -> list[torch.Tensor]:
