@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anabranch import constraints, initializers, optimizers, regularizers
+from anabranch import constraints, initializers, optimizers, quantizers, regularizers
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "use_scale": (True, False), "score_mode": ("concat", "dot"),
     "flash_attention": (With(True, {"dropout": 0.5}),), "gptq_unpacked_column_size": (4,),
     "synchronized": (True,), "lora_rank": (4,), "lora_alpha": (With(4, {"lora_rank": 2}),),
-    "quantization_config": ({"mode": "int8"},),
+    "quantization_config": (
+        With(quantizers.Int8QuantizationConfig(activation_quantizer=None), {"dtype": "int8_from_float32"}),
+    ),
 }  # fmt: skip
 WEIGHTS: dict[str, tuple[Any, ...]] = {
     f"{weight}_{option}": (value(),)
@@ -252,9 +254,8 @@ REFUSED: dict[tuple[str, str], str] = {
         for name in ("renorm", "renorm_clipping", "renorm_momentum", "synchronized")
     },
     **{
-        (kind, name): "not there yet"
-        for kind in ("Dense", "EinsumDense", "Embedding", "ReversibleEmbedding")
-        for name in ("quantization_config",)
+        (kind, "quantization_config"): "a table's integers are the same whatever becomes of inputs"
+        for kind in ("Embedding", "ReversibleEmbedding")
     },
     ("EinsumDense", "gptq_unpacked_column_size"): "not there yet",
     **{

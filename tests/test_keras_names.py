@@ -29,8 +29,8 @@ CLASSES = (
 )  # fmt: skip
 METHODS = {
     **dict.fromkeys(
-        ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"),
-        "`torch.ao` quantizes `model.to_torch()`",
+        ("quantized_build", "quantized_call", "get_quantization_layer_structure"),
+        "a quantized layer's `build` and `call` do it; GPTQ and AWQ, which ask for a structure, are not there",
     ),
     "forward": "a layer is no torch.nn.Module: call it, or write `to_torch()`",
 }

@@ -353,15 +353,9 @@ def get(identifier: str | DTypePolicy | dict[str, object] | None) -> DTypePolicy
 
 
 def for_layer(identifier: str | DTypePolicy | dict[str, object] | None, path: str) -> DTypePolicy:
-    """Return the policy of a layer, that of its path in a map; one that quantizes weights is refused, as layers do not."""
+    """Return the policy of a layer, that of its path in a map."""
     found = get(identifier)
-    policy = found[path] if isinstance(found, DTypePolicyMap) else found
-    if policy.quantization_mode is not None:
-        raise ArgumentError(
-            "Layers do not quantize their weights.", expected="a policy without a mode", got=policy.name,
-            repair="torch.ao.quantization of model.to_torch()",
-        )  # fmt: skip
-    return policy
+    return found[path] if isinstance(found, DTypePolicyMap) else found
 
 
 @writer

@@ -28,6 +28,8 @@ from anabranch.graph.paths import Selector
 from anabranch.layers import Layer
 from anabranch.layers.configuring import again
 from anabranch.layers.low_rank import LowRank
+from anabranch.layers.quantizable import Quantizable
+from anabranch.quantizers.configs import resolved
 
 P = ParamSpec("P")
 
@@ -402,6 +404,37 @@ def merge_lora(where: Selector = layers.Layer) -> Edit:
         return twin
 
     return replace(adapts if where is layers.Layer else where, merged)._replace(text=f"merge LoRA of {where!r}")
+
+
+@_edit
+def quantize(where: Selector = Quantizable, mode: str | None = None, config: object = None) -> Edit:
+    """Hold the matrices of the selected layers as integers, in copies of them; ``model.quantize`` does so in place.
+
+    Args:
+        mode: ``"int8"`` or ``"int4"``; None: that of ``config``.
+        config: a ``quantizers.QuantizationConfig``; None: the defaults of the mode.
+
+    Example:
+        >>> from anabranch import Input, Model, edit, layers
+        >>> x = Input((8,))
+        >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, name="body")(x)))
+        >>> small = model.edit(edit.quantize("body", "int8"))
+        >>> [layer.dtype_policy.name for layer in small.layers]
+        ['float32', 'int8_from_float32', 'float32']
+    """
+    asked = resolved(mode, config)
+
+    def quantized(old: Layer) -> Layer:
+        if not isinstance(old, Quantizable):
+            raise ArgumentError(
+                f"{old._error_label_()} has nothing to quantize.", expected="Dense, EinsumDense or Embedding",
+                repair="another selector",
+            )  # fmt: skip
+        twin = copy.deepcopy(old)
+        twin.quantize(config=asked)
+        return twin
+
+    return replace(where, quantized)._replace(text=f"quantize {where!r}")
 
 
 def _low_rank(layer: Layer) -> LowRank:

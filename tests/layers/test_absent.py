@@ -28,8 +28,8 @@ def test_each_of_them_has_a_way() -> None:
 
 
 def test_a_model_keeps_its_own_words() -> None:
-    with pytest.raises(MissingAttributeError, match=r"model\.to_torch\(\)"):
-        ab.Sequential([layers.Dense(2)]).quantize
+    with pytest.raises(MissingAttributeError, match=r"model\.quantize\(mode\)"):
+        ab.Sequential([layers.Dense(2)]).quantized_build
 
 
 def test_what_the_errors_name_works() -> None:

@@ -359,7 +359,7 @@ def test_a_property_that_fails_shows_its_own_error() -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("quantize", "torch.ao")],
+    [("quantized_call", "model.quantize"), ("get_quantization_layer_structure", "int8")],
 )
 def test_words_of_keras_that_are_left_out_say_what_to_write(name: str, says: str) -> None:
     x = ab.Input((2,))

@@ -165,7 +165,10 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
     global _policy
     found = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
     if found.quantization_mode is not None:
-        raise ArgumentError("Layers do not quantize their weights.", expected="a policy without a mode", got=found.name)
+        raise ArgumentError(
+            "The policy of all layers cannot quantize, as most have nothing to quantize.", expected="a policy without a mode",
+            got=found.name, repair="dtype= of a layer, or model.quantize(mode)",
+        )  # fmt: skip
     _policy = found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from anabranch._errors import MissingAttributeError
 
-_QUANTIZED = "Sequential([layer]).to_torch(), and torch.ao of the module"
 _MODULE = "module = Sequential([layer]).to_torch(), which shares the weights; module"
 ABSENT = {
-    **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_mode"), _QUANTIZED),
+    "quantize": "Dense, EinsumDense, Embedding and ReversibleEmbedding have it; for others, torch.ao of model.to_torch()",
+    "quantized_build": "self.build, which is asked what self.quantization_mode says",
+    "quantized_call": "self.call, which is asked what self.quantization_mode says",
     **{
         name: f"{_MODULE}.{name}"
         for name in (

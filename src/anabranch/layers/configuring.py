@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from anabranch import _tree, dtype_policies, registry
 from anabranch._arguments import checked, to_boolean
-from anabranch._errors import AnabranchError
+from anabranch._errors import AnabranchError, ArgumentError
 from anabranch._fields import REQUIRED, Configurable
 from anabranch._frames import bound_methods
 from anabranch.config import DTypePolicy
 from anabranch.graph import Weight
 from anabranch.graph.shapes import NamedShapes, map_shapes
-from anabranch.layers.holding import Holding, to_regularizer
+from anabranch.layers.holding import Holding, shown, to_regularizer
 from anabranch.layers.torch_members import TorchMembers
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Configured(TorchMembers):
     build: Callable[..., None]
     _arguments_: tuple[tuple[Any, ...], dict[str, Any]]
     _autocast_: bool = True
+    _quantized_as_: DTypePolicy | None = None  # the policy of a layer whose weights are integers
     _activity_regularizer_: Callable[[Any], Any] | None = None
 
     if TYPE_CHECKING:
@@ -51,14 +52,36 @@ class Configured(TorchMembers):
         def __init__(self, **kwargs: object) -> None: ...
 
     def _take_policy_(self, policy: DTypePolicy) -> None:
+        if policy.quantization_mode is not None:
+            self._take_quantized_(policy)
+        elif self._quantized_as_ is not None:
+            raise self._stays_quantized_(policy.name)
         self.dtype, computed = policy.variable_dtype, policy.compute_dtype
         if computed != self.dtype or self._low_precision_:
             self._low_precision_ = computed if computed != self.dtype else None
 
+    def _take_quantized_(self, policy: DTypePolicy) -> None:
+        """Take a policy that quantizes; most layers have nothing to quantize."""
+        raise ArgumentError(
+            f"{type(self).__name__} does not quantize its weights.", expected="a policy without a mode", got=policy.name,
+            repair="Dense, EinsumDense, Embedding and ReversibleEmbedding do",
+        )  # fmt: skip
+
+    def _stays_quantized_(self, name: str) -> ArgumentError:
+        return ArgumentError(
+            f"The weights of a layer that is {self.quantization_mode} are integers, and stay so.",
+            expected=self.dtype_policy.name, got=name, repair="keep a copy of the model from before, or its file",
+        )  # fmt: skip
+
+    @shown
+    def quantization_mode(self) -> str | None:
+        """How the weights are quantized; None: they are floats."""
+        return None if self._quantized_as_ is None else self._quantized_as_.quantization_mode
+
     @property
     def dtype_policy(self) -> DTypePolicy:
         """The precision policy: what the layer computes in, and the type of its weights."""
-        return DTypePolicy(f"mixed_{self._low_precision_}" if self._low_precision_ else self.dtype)
+        return self._quantized_as_ or DTypePolicy(f"mixed_{self._low_precision_}" if self._low_precision_ else self.dtype)
 
     @dtype_policy.setter
     def dtype_policy(self, value: str | DTypePolicy | dict[str, Any] | None) -> None:

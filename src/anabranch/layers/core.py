@@ -14,7 +14,7 @@ from anabranch._frames import bound_methods, bounded
 from anabranch.config.precision import DATA
 from anabranch.graph import Port, Shape, Spec, Tensor as Symbol, Weight, call_site, connect, outputs_of, record
 from anabranch.graph.shapes import same, to_shape
-from anabranch.layers import fields, low_rank
+from anabranch.layers import fields, low_rank, quantizable
 from anabranch.layers.base import Layer
 from anabranch.ops import _kernels as kernels
 
@@ -195,7 +195,7 @@ class Keeping(fields.FieldLayer):
         return self.compute_dtype if "float" in input_dtypes[0] and self.autocast else input_dtypes[0]
 
 
-class Dense(low_rank.LowRank):
+class Dense(quantizable.Quantizable):
     """Multiply by a matrix: activation(x · kernel + bias) over the last axis, (B, …, I) -> (B, …, units).
 
     Example:
@@ -221,12 +221,16 @@ class Dense(low_rank.LowRank):
     bias_constraint: fields.ConstraintField = fields.constraint(default=None)
     lora_rank: fields.Field[int | None, int | None] = low_rank.rank()
     lora_alpha: fields.Field[float | None, float | None] = low_rank.alpha()
-    quantization_config: fields.Field[None, None] = fields.absent(default=None)
+    quantization_config: quantizable.ConfigField = quantizable.setting()
 
     kernel: Weight = fields.weight_state(init=False)
     bias: Weight = fields.weight_state(init=False)
     lora_kernel_a: Weight = fields.weight_state(init=False)
     lora_kernel_b: Weight = fields.weight_state(init=False)
+    if TYPE_CHECKING:  # there once the layer is quantized
+        kernel_scale: Weight = fields.weight_state(init=False)
+        kernel_zero: Weight = fields.weight_state(init=False)
+        g_idx: Weight = fields.weight_state(init=False)
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (I, units) and bias (units,)."""
@@ -244,7 +248,7 @@ class Dense(low_rank.LowRank):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the affine map and the activation."""
-        return self.activation(kernels.linear(inputs, self._adapted_(self.kernel), self.bias))
+        return self.activation(self._through_(inputs, kernels.linear, self.bias))
 
 
 def _features(shape: Shape) -> int:

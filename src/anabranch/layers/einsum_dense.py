@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ from anabranch import activations, initializers, runtime
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import to_shape
-from anabranch.layers import fields, low_rank
+from anabranch.layers import fields, low_rank, quantizable
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _sizes(value: int | Sequence[int | None], owner: object, name: str) -> Shape
     return to_shape((value,) if isinstance(value, int) else value, name)
 
 
-class EinsumDense(low_rank.LowRank):
+class EinsumDense(quantizable.Quantizable):
     """Multiply by a kernel over any axes: activation(einsum(equation, x, kernel) + bias).
 
     Example:
@@ -106,13 +107,17 @@ class EinsumDense(low_rank.LowRank):
     lora_rank: fields.Field[int | None, int | None] = low_rank.rank()
     lora_alpha: fields.Field[float | None, float | None] = low_rank.alpha()
     gptq_unpacked_column_size: fields.Field[None, None] = fields.absent(default=None, hidden=True)
-    quantization_config: fields.Field[None, None] = fields.absent(default=None)
+    quantization_config: quantizable.ConfigField = quantizable.setting()
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
 
     kernel: Weight = fields.weight_state(init=False)
     bias: Weight = fields.weight_state(init=False)
     lora_kernel_a: Weight = fields.weight_state(init=False)
     lora_kernel_b: Weight = fields.weight_state(init=False)
+    if TYPE_CHECKING:  # there once the layer is quantized
+        kernel_scale: Weight = fields.weight_state(init=False)
+        kernel_zero: Weight = fields.weight_state(init=False)
+        g_idx: Weight = fields.weight_state(init=False)
 
     @property
     def letters(self) -> Letters:
@@ -219,7 +224,7 @@ class EinsumDense(low_rank.LowRank):
         """Return the axes that the equation names, in the place of the input's."""
         letters, sizes = self.letters, self.sizes_of(input_shape)
         if self.kernel is not None:
-            made = dict(zip(letters.kernel, self.kernel.shape, strict=True))
+            made = dict(zip(letters.kernel, self._whole_shape_(), strict=True))
             for letter in letters.kernel:
                 if sizes[letter] not in (None, made[letter]):
                     raise ShapeError(
@@ -234,14 +239,42 @@ class EinsumDense(low_rank.LowRank):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Multiply, sum, add the bias, apply the activation."""
-        letters, kernel, bias = self.letters, self.kernel, self.bias
+        letters = self.letters
         shape = runtime.shape_of(inputs)
         if shape is not None and len(shape) != len(letters.inputs):
             self.sizes_of(shape)  # raises, unless other axes are left out
+        return self.activation(self._through_(inputs, self._product_, self.bias))
+
+    def _product_(self, inputs: Tensor, kernel: Weight | Tensor, bias: Weight | None) -> Tensor:
+        letters = self.letters
         if not letters.contracted:
-            return self.activation(kernels.einsum(self.equation, inputs, self._adapted_(kernel), bias))
-        sizes = tuple(kernel.shape[letters.kernel.index(letter)] for letter in letters.result)
+            return kernels.einsum(self.equation, inputs, kernel, bias)
+        whole = self._whole_shape_()
+        sizes = tuple(whole[letters.kernel.index(letter)] for letter in letters.result)
         apart = bias is not None and bias.shape != sizes
-        adapted = self._adapted_(kernel)
-        product = kernels.linear_over(inputs, adapted, None if apart else bias, len(letters.contracted), sizes)
-        return self.activation(kernels.plus(product, bias) if apart else product)
+        product = kernels.linear_over(inputs, kernel, None if apart else bias, len(letters.contracted), sizes)
+        return kernels.plus(product, bias) if apart else product
+
+    @property
+    def _rounding_axes_(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from a setting
+        """The axes of inputs that are summed over."""
+        letters = self.letters
+        first = -len(letters.inputs) if letters.left else 0
+        return tuple(first + axis for axis, letter in enumerate(letters.inputs) if letter not in letters.outputs)
+
+    def _grid_(self, name: str) -> quantizable.Grid:
+        letters, shape = self.letters, self._plain_[name].shape
+        sizes = dict(zip(letters.kernel, shape, strict=True))
+        summed = tuple(axis for axis, letter in enumerate(letters.kernel) if letter not in letters.outputs)
+        kept = tuple(letters.kernel.index(letter) for letter in letters.outputs if letter in letters.kernel)
+        scales = tuple(sizes.get(letter, 1) for letter in letters.outputs)
+        rows, columns = math.prod(shape[axis] for axis in summed), math.prod(shape[axis] for axis in kept)
+        return quantizable.Grid(shape, summed, (*kept, *summed), scales, (rows, columns), 0, 1)
+
+    def _check_quantizing_(self, mode: str, type_check: bool = True) -> None:
+        super()._check_quantizing_(mode, type_check)
+        if not self._rounding_axes_:
+            raise ArgumentError(
+                f"{self.equation!r} sums over no axis, so there is none that shares a scale.", got=f"mode={mode!r}",
+                where=self._described_(),
+            )  # fmt: skip

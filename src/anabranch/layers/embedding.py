@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import initializers, runtime
 from anabranch._asked import has_shape
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Spec, Tensor as Symbol, Weight
-from anabranch.layers import fields, low_rank
+from anabranch.layers import fields, low_rank, quantizable
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
+    from anabranch.quantizers import Quantizer
     from anabranch.runtime import Tensor
 
 
@@ -19,7 +21,7 @@ def _table(value: object, owner: object, name: str) -> object:
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
-class Embedding(low_rank.LowRank):
+class Embedding(quantizable.Quantizable):
     """Look up the row of a table for each integer: (B, …) -> (B, …, output_dim).
 
     With ``mask_zero`` the output's mask is false at ids of 0, which are padding, and ``input_dim`` counts 0.
@@ -31,6 +33,7 @@ class Embedding(low_rank.LowRank):
     """
 
     _adapts_ = "embeddings"
+    _quantizes_: ClassVar[tuple[str, ...]] = ("embeddings",)
     _takes_one_tensor_ = True
     _autocast_ = False  # the rows are cast, rather than all of the table
 
@@ -47,12 +50,16 @@ class Embedding(low_rank.LowRank):
     )
     lora_rank: fields.Field[int | None, int | None] = low_rank.rank()
     lora_alpha: fields.Field[float | None, float | None] = low_rank.alpha()
-    quantization_config: fields.Field[None, None] = fields.absent(default=None)
+    quantization_config: quantizable.ConfigField = quantizable.setting()
     activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
 
     embeddings: Weight = fields.weight_state(init=False)
     lora_embeddings_a: Weight = fields.weight_state(init=False)
     lora_embeddings_b: Weight = fields.weight_state(init=False)
+    if TYPE_CHECKING:  # there once the layer is quantized
+        embeddings_scale: Weight = fields.weight_state(init=False)
+        embeddings_zero: Weight = fields.weight_state(init=False)
+        g_idx: Weight = fields.weight_state(init=False)
 
     def _check_(self) -> None:
         super()._check_()
@@ -87,11 +94,20 @@ class Embedding(low_rank.LowRank):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Look up."""
-        rows = kernels.embedding(inputs, self.embeddings)
+        held: dict[str, Any] = vars(self)
+        if self.quantization_mode is None:
+            rows = kernels.embedding(inputs, self.embeddings)
+        else:
+            zero, block = held.get("embeddings_zero"), held.get("g_idx")
+            width = self.output_dim if self.quantization_mode == "int4" else None
+            rows = kernels.rows_of_integers(inputs, self.embeddings, held["embeddings_scale"], zero, block, width)
         pair = self._pair_()
         if pair:
             rows = rows + self._scale_() * kernels.embedding_product(inputs, pair[0], pair[1])
         return kernels.cast(rows, self.compute_dtype) if self._low_precision_ else rows
+
+    def _grid_(self, name: str) -> quantizable.Grid:
+        return quantizable.grid_of(self._plain_[name].shape, 1)
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         """Return where ids are not 0, None without ``mask_zero``."""
@@ -115,6 +131,7 @@ class ReversibleEmbedding(Embedding):
     """
 
     supports_masking = Embedding.supports_masking
+    _quantizes_ = ("embeddings", "reverse_embeddings")
     _field_order_ = (
         "input_dim", "output_dim", "tie_weights", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
         "mask_zero", "reverse_dtype", "logit_soft_cap",
@@ -140,6 +157,8 @@ class ReversibleEmbedding(Embedding):
         if not self.tie_weights:
             drawn = self.embeddings_initializer
             self.weight("reverse_embeddings", (self.output_dim, self.input_dim), axes=(1, 0), autocast=False, initializer=drawn)
+            if self.quantization_mode is not None:
+                self._hold_integers_("reverse_embeddings")
 
     def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
         """(B, …) -> (B, …, output_dim), or (B, …, output_dim) -> (B, …, input_dim)."""
@@ -158,10 +177,33 @@ class ReversibleEmbedding(Embedding):
         """Look up, or multiply."""
         if not reverse:
             return super().call(inputs)
-        table = self.embeddings if self.reverse_embeddings is None else self.reverse_embeddings
+        quantized, table = self.quantization_mode is not None, self._adapted_(self.embeddings)
+        if quantized:
+            inputs = self._rounded_(inputs)
+        if not self.tie_weights:
+            name = "reverse_embeddings"
+            table = self._native_(name, self._floats_(name)) if quantized else self.reverse_embeddings
         logits = kernels.linear_back(kernels.cast(inputs, self.reverse_dtype or self.compute_dtype), table)
         return logits if self.logit_soft_cap is None else kernels.soft_capped(logits, self.logit_soft_cap)
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         """Return where ids are not 0, None without ``mask_zero``; of vectors the mask that they have."""
         return mask if kernels.is_float(inputs) else super().compute_mask(inputs, mask)
+
+    def _grid_(self, name: str) -> quantizable.Grid:
+        reverse = name == "reverse_embeddings"
+        return quantizable.grid_of(self._plain_[name].shape, 0, packed=0) if reverse else super()._grid_(name)
+
+    def _zero_dtype_(self, name: str) -> str:
+        return self.dtype if name == "reverse_embeddings" else "int8"  # as in Keras's files
+
+    def _activation_quantizer_(self) -> Quantizer | None:
+        if self.quantization_config is not None:
+            return super()._activation_quantizer_()
+        from anabranch.quantizers import AbsMaxQuantizer
+
+        return AbsMaxQuantizer()
+
+    def _file_names_(self) -> Iterable[str]:
+        reverse = "reverse_embeddings"
+        return (*super()._file_names_(), reverse, f"{reverse}_scale", f"{reverse}_zero")

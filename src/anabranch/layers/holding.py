@@ -39,7 +39,7 @@ class WeightAttribute(property):
 
 
 _LACKED = (
-    "quantize", "quantized_build", "quantized_call", "quantization_mode", "forward", "apply",
+    "quantize", "quantized_build", "quantized_call", "forward", "apply",
     "get_submodule", "get_parameter", "get_buffer", "register_forward_hook", "register_forward_pre_hook",
     "register_full_backward_hook", "to_empty", "share_memory", "register_buffer", "register_parameter", "register_module",
     "add_module",
@@ -92,7 +92,7 @@ class Holding(Operation):
     _own_state_: ClassVar[frozenset[str]] = frozenset((  # attributes of the library's own, which hold nothing of a user's
         "_arguments_", "_explicit_name_", "_made_at_", "_calls_", "built", "_built_for_", "_built_with_", "dtype",
         "_first_shape_", "_activity_regularizer_", "_autocast_", "_home_", "_named_", "_third_party_", "_trainable",
-        "_weights_", "_held_losses_", "_low_precision_", "_remat_scope_", "_revision_",
+        "_weights_", "_held_losses_", "_low_precision_", "_remat_scope_", "_revision_", "_quantized_as_", "_plain_",
     ))  # fmt: skip
 
     # What most layers have in common is stored here, not in each of them: there may be 100,000.

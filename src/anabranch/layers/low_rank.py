@@ -66,6 +66,11 @@ class LowRank(fields.FieldLayer):
     def _scale_(self) -> float:
         return (self.lora_alpha or 0.0) / (self.lora_rank or 1)
 
+    def _whole_shape_(self) -> tuple[int, ...]:
+        """Return the shape of the matrix that LoRA adds to."""
+        kernel: Weight = vars(self)[f":{self._adapts_}"]
+        return kernel.shape
+
     def _adapt_(self) -> None:
         """Enable LoRA where a setting asks for it; the end of ``build``."""
         if self.lora_rank is not None and not self.lora_enabled:
@@ -114,9 +119,9 @@ class LowRank(fields.FieldLayer):
             raise ArgumentError(f"{self._described_()} has LoRA already.", got=f"rank {rank} besides {self.lora_rank}")
         if rank < 1:
             raise ArgumentError("The rank of LoRA is an integer ≥ 1.", got=str(rank), where=self._described_())
-        penalty = getattr(self, f"{name}_regularizer")
+        penalty, whole = getattr(self, f"{name}_regularizer"), self._whole_shape_()
         for part, shape, drawn in (
-            ("a", (*kernel.shape[:-1], rank), a_initializer), ("b", (rank, kernel.shape[-1]), b_initializer),
+            ("a", (*whole[:-1], rank), a_initializer), ("b", (rank, whole[-1]), b_initializer),
         ):  # fmt: skip
             made = self.add_weight(shape, drawn, "float32", regularizer=penalty, name=f"lora_{name}_{part}")
             vars(self)[f":lora_{name}_{part}"] = made
@@ -130,12 +135,15 @@ class LowRank(fields.FieldLayer):
         """Add the product to the kernel for good, and train it again."""
         kernel = vars(self)[f":{self._adapts_}"]
         kernel.assign(self._merged_(kernel))
+        self._drop_pair_()
+        kernel.trainable = True
+        self._note_change_()
+
+    def _drop_pair_(self) -> None:
         pair = self._pair_()
         self._weights_ = tuple(weight for weight in self._weights_ if all(weight is not each for each in pair))
         for key in (*(f":{each.name}" for each in pair), ":lora_rank", ":lora_alpha", "_writes_variables_"):
             vars(self).pop(key, None)
-        kernel.trainable = True
-        self._note_change_()
 
     def _merged_(self, kernel: Weight) -> Any:
         """Return the kernel's values with what LoRA adds."""
@@ -159,7 +167,10 @@ class LowRank(fields.FieldLayer):
         """Take the layer's weights from ``store``; what LoRA adds is nothing then, and trained from there on."""
         if not self.lora_enabled:
             super().load_own_variables(store)
-            return
+        else:
+            self._take_files_(store)
+
+    def _take_files_(self, store: Mapping[str, object]) -> None:
         mine = self._in_files_()
         if set(store) != {str(index) for index in range(len(mine))}:
             raise ArgumentError(
@@ -168,8 +179,8 @@ class LowRank(fields.FieldLayer):
             )
         for index, weight in enumerate(mine):
             weight.assign(store[str(index)])
-        second = self._pair_()[1]
-        second.assign([[0.0] * second.shape[1]] * second.shape[0])
+        for second in self._pair_()[1:]:
+            second.assign([[0.0] * second.shape[1]] * second.shape[0])
 
 
 LowRank._writes_variables_ = False  # a layer does once it has LoRA: its kernel then is another in files

@@ -10,11 +10,9 @@ _OF_MODULES = frozenset((
     "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
     "register_state_dict_post_hook", "register_load_state_dict_post_hook",
 ))  # fmt: skip
-_QUANTIZED = "model.to_torch(), and torch.ao of the module"
 _OF_KERAS = {
-    **dict.fromkeys(
-        ("quantize", "quantized_build", "quantized_call", "quantization_mode", "get_quantization_layer_structure"), _QUANTIZED
-    ),
+    **dict.fromkeys(("quantized_build", "quantized_call"), "model.quantize(mode)"),
+    "get_quantization_layer_structure": 'model.quantize("int8") or "int4", which need none',
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, cast
 
 from anabranch import _process, _tree, engine, registry, runtime
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from anabranch.graph.paths import Selector
     from anabranch.models.editing import GraphEdit
     from anabranch.models.host_part import HostPart
+    from anabranch.quantizers import QuantizationConfig
     from anabranch.runtime import Tensor as AnyTensor
 
 Tensors: TypeAlias = "AnyTensor | Tensor | Sequence[Tensors] | Mapping[str, Tensors]"
@@ -283,6 +284,35 @@ class Model(Views, Stored):
         from anabranch.models import editing  # which a description does without
 
         return cast("Model", editing.edited(self, self._need_graph_(), edits, weights, name))
+
+    @checked
+    def quantize(
+        self,
+        mode: str | None = None,
+        config: QuantizationConfig | str | None = None,
+        filters: str | Sequence[str] | Callable[[Any], bool] | None = None,
+        *,
+        type_check: bool = True,
+    ) -> None:
+        """Hold the matrices of Dense, EinsumDense, Embedding layers as integers from now on; ``edit.quantize`` of a new model.
+
+        Args:
+            mode: ``"int8"`` or ``"int4"``; None: that of ``config``.
+            config: the settings of the mode; None: its defaults.
+            filters: regular expressions, one of which is found in a layer's name, or a function of a layer; None: all layers.
+            type_check: whether layers of classes of your own stay as they are.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> x = Input((8,))
+            >>> model = Model(x, layers.Dense(2, name="head")(layers.Dense(4, name="body")(x)))
+            >>> model.quantize("int8", filters="body")
+            >>> [layer.dtype_policy.name for layer in model.layers]
+            ['float32', 'int8_from_float32', 'float32']
+        """
+        from anabranch.models import quantizing  # which a description does without
+
+        quantizing.quantize(self, mode, config, filters, type_check)
 
     def __copy__(self) -> Self:
         """Return a model of the same graph, layers and weights."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from anabranch import registry
 from anabranch._arguments import checked
 from anabranch._asked import is_integer, shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, MissingMethodError
+from anabranch._errors import ArgumentError, ArgumentTypeError, MissingMethodError, unknown
 from anabranch._fields import Field, boolean, choice, field, integer, number
 from anabranch.quantizers.quantizer import AbsMaxQuantizer, Quantizer, Quantizing
 
@@ -170,6 +170,44 @@ class Float8QuantizationConfig(QuantizationConfig):
     def mode(self) -> str:
         """How weights are quantized."""
         return "float8"
+
+
+MODES: dict[str, type[QuantizationConfig] | None] = {
+    "int8": Int8QuantizationConfig, "int4": Int4QuantizationConfig, "float8": Float8QuantizationConfig,
+    "gptq": None, "awq": None,
+}  # fmt: skip
+"""The modes, and what describes each by default; None: nothing does."""
+
+
+def resolved(mode: object, config: object) -> QuantizationConfig:
+    """Return what ``quantize`` was asked for by a mode, a config, or both."""
+    mode, config = (config, None) if mode is None and isinstance(config, str) else (mode, config)
+    if isinstance(mode, QuantizationConfig) and config is None:
+        mode, config = None, mode
+    if config is not None and not isinstance(config, QuantizationConfig):
+        raise ArgumentTypeError(
+            "config of quantize must be a QuantizationConfig.",
+            expected="quantizers.Int8QuantizationConfig(), …",
+            got=shown(config),
+        )
+    if mode is None and config is None:
+        raise ArgumentError("quantize needs a mode or a config.", expected='quantize("int8")', got="neither")
+    if mode is not None and (not isinstance(mode, str) or mode not in MODES):
+        raise (
+            unknown("mode of quantize", mode, MODES)
+            if isinstance(mode, str)
+            else ArgumentTypeError("mode of quantize must be a string.", expected=", ".join(map(repr, MODES)), got=shown(mode))
+        )
+    if config is None:
+        made = MODES[str(mode)]
+        if made is None:
+            raise ArgumentError(
+                f"Mode {mode!r} needs a config.", expected=f"quantizers.{str(mode).upper()}Config(…)", got="None"
+            )
+        return made()
+    if mode not in (None, config.mode):
+        raise ArgumentError("mode and config of quantize differ.", got=f"mode={mode!r}, and {config!r}")
+    return config
 
 
 DATASET_DOC = "texts, or arrays of tokens, that the model is calibrated with."

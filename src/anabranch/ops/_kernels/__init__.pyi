@@ -143,6 +143,7 @@ from .quantization import (
     passed as passed,
     quantized as quantized,
     quantized_in_blocks as quantized_in_blocks,
+    rows_of_integers as rows_of_integers,
     through as through,
     unpacked as unpacked,
     with_greatest as with_greatest,

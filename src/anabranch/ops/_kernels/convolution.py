@@ -30,7 +30,7 @@ def with_product(kernel: Weight, first: Weight, second: Weight, scale: float) ->
     return own + kernel.to_native(scale * (native(first) @ native(second))).to(own.dtype)
 
 
-def linear_back(x: Tensor, table: Weight) -> Tensor:
+def linear_back(x: Tensor, table: Weight | Tensor) -> Tensor:
     """Return the product of ``x`` with each row of a table (V, D), in x's type: (…, D) -> (…, V)."""
     return F.linear(x, native(table).to(x.dtype))
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 
 from anabranch import runtime
+from anabranch.graph import Weight
+from anabranch.ops._kernels.shaping import embedding
 from anabranch.ops._types import Tensor
+from anabranch.runtime import native
 
 FLOAT8 = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
 
@@ -49,10 +52,11 @@ def packed(x: Tensor, axis: int, dtype: str) -> Tensor:
 
 def unpacked(x: Tensor, size: int, axis: int, dtype: str) -> Tensor:
     """Return the ``size`` 4-bit integers of an axis, counted from the front, that bytes hold; ``"int8"``: with a sign."""
-    both = torch.stack([x & 15, (x >> 4) & 15], axis + 1)
+    first = axis if axis >= 0 else axis - 1  # of the two that become one
+    both = torch.stack([x & 15, (x >> 4) & 15], first + 1)
     if dtype == "int8":
         both = (both ^ 8) - 8
-    return both.flatten(axis, axis + 1).narrow(axis, 0, size).to(runtime.dtype_of(dtype))
+    return both.flatten(first, first + 1).narrow(axis, 0, size).to(runtime.dtype_of(dtype))
 
 
 def from_blocks(x: Tensor, scale: Tensor, zero: Tensor, block: Tensor, axis: int = 0) -> Tensor:
@@ -60,6 +64,19 @@ def from_blocks(x: Tensor, scale: Tensor, zero: Tensor, block: Tensor, axis: int
     block = block.to(torch.int32)
     scale = scale.index_select(axis, block)
     return (x - zero.index_select(axis, block).to(scale.dtype)) * scale
+
+
+def rows_of_integers(
+    ids: Tensor, table: Weight, scale: Weight, zero: Weight | None, block: Weight | None, width: int | None
+) -> Tensor:
+    """Return the floats that the rows of a table of integers stand for: (…) -> (…, D); of 4-bit ones ``width`` is D."""
+    rows, index = embedding(ids, table), ids.long()
+    scales = native(scale)[index]
+    if width is not None:
+        rows = unpacked(rows, width, -1, "int8")
+    if zero is None or block is None:
+        return rows / scales.unsqueeze(-1)
+    return from_blocks(rows, scales, native(zero)[index], native(block), -1)
 
 
 def passed(rounded: Tensor, x: Tensor) -> Tensor:
