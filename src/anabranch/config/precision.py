@@ -163,13 +163,13 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
         >>> set_dtype_policy("float32")
     """
     global _policy
-    found = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
-    if found.quantization_mode is not None:
+    name = policy if isinstance(policy, str) else getattr(policy, "name", "")
+    if "_from_" in name or (isinstance(policy, DTypePolicy) and policy.quantization_mode is not None):
         raise ArgumentError(
             "The policy of all layers cannot quantize, as most have nothing to quantize.", expected="a policy without a mode",
-            got=found.name, repair="dtype= of a layer, or model.quantize(mode)",
+            got=name, repair="dtype= of a layer, or model.quantize(mode)",
         )  # fmt: skip
-    _policy = found
+    _policy = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
 
 
 def tf32() -> bool | None:
