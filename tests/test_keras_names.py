@@ -32,7 +32,7 @@ METHODS = {
         ("quantized_build", "quantized_call", "get_quantization_layer_structure"),
         "a quantized layer's `build` and `call` do it; GPTQ and AWQ, which ask for a structure, are not there",
     ),
-    "quantize": "`Dense`, `EinsumDense`, `Embedding` and `ReversibleEmbedding` have it, and models; others have nothing to quantize",
+    "quantize": "`Dense`, `EinsumDense`, `Embedding` and `ReversibleEmbedding` have it, and models",
     "forward": "a layer is no torch.nn.Module: call it, or write `to_torch()`",
 }
 """Methods that are left out, and why; packages give the reason for their names themselves."""
