@@ -441,8 +441,9 @@ def _low_rank(layer: Layer) -> LowRank:
     """Return a copy of a layer with weights of its own."""
     if not isinstance(layer, LowRank):
         raise ArgumentError(
-            f"{layer._error_label_()} has no LoRA.", expected="Dense, EinsumDense or Embedding", repair="another selector"
-        )
+            f"{layer._error_label_()} has no LoRA.", expected="Dense, EinsumDense, Embedding, Conv1D, Conv2D or Conv3D",
+            repair="another selector",
+        )  # fmt: skip
     return copy.deepcopy(layer)
 
 

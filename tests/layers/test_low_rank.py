@@ -19,7 +19,11 @@ DENSE = ("Dense", {"units": 4}, (8,), "kernel")
 EINSUM = ("EinsumDense", {"equation": "abc,cde->abde", "output_shape": (None, 2, 3), "bias_axes": "de"}, (6, 8), "kernel")
 NO_SUM = ("EinsumDense", {"equation": "ab,b->ab", "output_shape": 8}, (8,), "kernel")
 TABLE = ("Embedding", {"input_dim": 9, "output_dim": 4}, (5,), "embeddings")
-KINDS = [DENSE, EINSUM, TABLE]
+IMAGES = ("Conv2D", {"filters": 6, "kernel_size": (3, 2), "groups": 2, "padding": "same"}, (5, 5, 4), "kernel")
+STEPS = ("Conv1D", {"filters": 3, "kernel_size": 2, "strides": 2, "padding": "causal", "use_bias": False}, (7, 2), "kernel")
+FIRST = ("Conv2D", {"filters": 3, "kernel_size": 2, "data_format": "channels_first"}, (4, 5, 5), "kernel")
+SPACE = ("Conv3D", {"filters": 2, "kernel_size": 2, "activation": "relu"}, (4, 4, 4, 1), "kernel")
+KINDS = [DENSE, EINSUM, TABLE, IMAGES, STEPS, FIRST, SPACE]
 
 
 def data(kind: str, shape: tuple[int, ...]) -> Any:

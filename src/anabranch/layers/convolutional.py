@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Weight, Window
-from anabranch.layers import fields
+from anabranch.layers import fields, low_rank
 from anabranch.layers.windows import channels_of, check_channels, known_channels, windows_shape
 from anabranch.ops import _kernels as kernels
 
@@ -100,15 +100,24 @@ class Convolving(Windowed, Filtered):
         return self.filters
 
 
-class Conv(Convolving):
+class Conv(Convolving, low_rank.LowRank):
     """activation(x ⋆ kernel + bias) over ``rank`` spatial axes; ⋆ is cross-correlation. Abstract: Conv1D, Conv2D, Conv3D."""
 
     groups: fields.Field[int, int] = fields.integer(
         default=1, doc="channels are split into so many groups, convolved apart.", fixed=True
     )
-    _field_order_ = ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups")
+    lora_rank: fields.Field[int | None, int | None] = low_rank.rank()
+    lora_alpha: fields.Field[float | None, float | None] = low_rank.alpha()
+    _field_order_ = (
+        "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups", *Convolving._field_order_,
+        "lora_rank", "lora_alpha",
+    )  # fmt: skip
+
+    lora_kernel_a: Weight = fields.weight_state(init=False)
+    lora_kernel_b: Weight = fields.weight_state(init=False)
 
     def _check_(self) -> None:
+        super()._check_()
         if self.filters % self.groups:
             raise ArgumentError(
                 "filters must be a multiple of groups.", got=f"filters={self.filters}, groups={self.groups}",
@@ -129,13 +138,14 @@ class Conv(Convolving):
             )
         self.add_kernel("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self.add_bias(self.filters)
+        self._adapt_()
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve, add the bias, apply the activation."""
         return self.activation(
             kernels.conv(
-                inputs, self.kernel, self.bias, strides=self.strides, padding=self.padding, data_format=self.data_format,
-                dilation_rate=self.dilation_rate, groups=self.groups,
+                inputs, self._adapted_(self.kernel), self.bias, window=self.kernel_size, strides=self.strides,
+                padding=self.padding, data_format=self.data_format, dilation_rate=self.dilation_rate, groups=self.groups,
             )
         )  # fmt: skip
 

@@ -266,10 +266,10 @@ class EinsumDense(quantizable.Quantizable):
         letters, shape = self.letters, self._plain_[name].shape
         sizes = dict(zip(letters.kernel, shape, strict=True))
         summed = tuple(axis for axis, letter in enumerate(letters.kernel) if letter not in letters.outputs)
-        kept = tuple(letters.kernel.index(letter) for letter in letters.outputs if letter in letters.kernel)
+        free = tuple(letters.kernel.index(letter) for letter in letters.outputs if letter in letters.kernel)
         scales = tuple(sizes.get(letter, 1) for letter in letters.outputs)
-        rows, columns = math.prod(shape[axis] for axis in summed), math.prod(shape[axis] for axis in kept)
-        return quantizable.Grid(shape, summed, (*kept, *summed), scales, (rows, columns), 0, 1)
+        rows, columns = math.prod(shape[axis] for axis in summed), math.prod(shape[axis] for axis in free)
+        return quantizable.Grid(shape, summed, (*free, *summed), scales, (rows, columns), 0, 1)
 
     def _check_quantizing_(self, mode: str, type_check: bool = True) -> None:
         super()._check_quantizing_(mode, type_check)

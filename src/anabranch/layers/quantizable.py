@@ -279,9 +279,9 @@ class Quantizable(low_rank.LowRank):
         grid, held = self._grid_(name), vars(self)
         integers, scale = runtime.shown(held[f":{name}"]), runtime.shown(held[f"{name}_scale"])
         if self.quantization_mode == "int8":
-            kept = [1 if axis in grid.summed else grid.shape[axis] for axis in grid.order]
-            back = [grid.order.index(axis) for axis in range(len(kept))]
-            found = integers / scale.reshape(kept).permute(back)
+            sizes = [1 if axis in grid.summed else grid.shape[axis] for axis in grid.order]
+            back = [grid.order.index(axis) for axis in range(len(sizes))]
+            found = integers / scale.reshape(sizes).permute(back)
         else:
             x = kernels.unpacked(integers, grid.matrix[grid.packed], grid.packed, "int8")
             if self._block_() is None:

@@ -132,7 +132,7 @@ class SeparableConv(Depthwise, Filtered):
         """Convolve each channel, then across them, add the bias, apply the activation."""
         ones = (1,) * self.rank
         x = kernels.conv(
-            self.convolved(inputs, self.depthwise_kernel, None), self.pointwise_kernel, self.bias, strides=ones,
+            self.convolved(inputs, self.depthwise_kernel, None), self.pointwise_kernel, self.bias, window=ones, strides=ones,
             padding="valid", data_format=self.data_format, dilation_rate=ones,
         )  # fmt: skip
         return self.activation(x)

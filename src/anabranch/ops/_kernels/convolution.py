@@ -70,14 +70,13 @@ def channels_back(x: Tensor, rank: int, data_format: str) -> Tensor:
 
 
 def conv(
-    x: Tensor, kernel: Weight, bias: Weight | None, *, strides: tuple[int, ...], padding: str, data_format: str,
-    dilation_rate: tuple[int, ...], groups: int = 1,
+    x: Tensor, kernel: Weight | Tensor, bias: Weight | None, *, window: tuple[int, ...], strides: tuple[int, ...], padding: str,
+    data_format: str, dilation_rate: tuple[int, ...], groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Return the cross-correlation of ``x`` (B, …spatial, C or channels first) with ``kernel`` (…window, I/groups, O).
 
     ``same`` pads with zeros, the odd element after, as Keras does.
     """
-    window = kernel.shape[: len(strides)]
     return convolve(x, native(kernel), bias, window, strides, padding, data_format, dilation_rate, groups)
 
 
