@@ -163,7 +163,7 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
         >>> set_dtype_policy("float32")
     """
     global _policy
-    name = policy if isinstance(policy, str) else getattr(policy, "name", "")
+    name = policy.name if isinstance(policy, DTypePolicy) else str(policy)
     if "_from_" in name or (isinstance(policy, DTypePolicy) and policy.quantization_mode is not None):
         raise ArgumentError(
             "The policy of all layers cannot quantize, as most have nothing to quantize.", expected="a policy without a mode",

@@ -15,7 +15,7 @@ from anabranch import initializers, registry, runtime
 from anabranch._arguments import checked
 from anabranch._asked import is_from, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
-from anabranch.dtype_policies import SOURCE, policy_named
+from anabranch.dtype_policies import SOURCE, Int4DTypePolicy, policy_named
 from anabranch.graph import Weight
 from anabranch.layers import fields, low_rank
 from anabranch.ops import _kernels as kernels
@@ -115,7 +115,7 @@ class Quantizable(low_rank.LowRank):
 
             made: QuantizationConfig = Int8QuantizationConfig()
             if mode == "int4":
-                made = Int4QuantizationConfig(block_size=getattr(policy, "block_size", None))
+                made = Int4QuantizationConfig(block_size=policy.block_size if isinstance(policy, Int4DTypePolicy) else None)
             self.quantize(config=made, type_check=False)
         self._quantized_as_ = policy
 
@@ -126,8 +126,12 @@ class Quantizable(low_rank.LowRank):
 
     def _block_(self) -> int | None:
         """Return how many values share a scale and a zero point, None where all of an axis do."""
-        config = self.quantization_config
-        size = getattr(self._quantized_as_ if config is None else config, "block_size", None)
+        from anabranch.quantizers import Int4QuantizationConfig
+
+        config, policy = self.quantization_config, self._quantized_as_
+        size = policy.block_size if isinstance(policy, Int4DTypePolicy) else None
+        if isinstance(config, Int4QuantizationConfig):
+            size = config.block_size
         return None if size in (None, -1) else size
 
     def _activation_quantizer_(self) -> Quantizer | None:
@@ -190,7 +194,10 @@ class Quantizable(low_rank.LowRank):
         given = None if self.quantization_config is None else self.quantization_config.weight_quantizer
         if given is None:
             return kernels.quantized(values, axes, RANGES[str(self.quantization_mode)], "int8", EPSILON)
-        integers, scale = given(values) if getattr(given, "axis", axes) is not None else given(values, axis=axes)
+        from anabranch.quantizers import AbsMaxQuantizer
+
+        anywhere = isinstance(given, AbsMaxQuantizer) and given.axis is None
+        integers, scale = given(values, axis=axes) if anywhere else given(values)  # type: ignore[call-arg]  # checked before
         wanted = tuple(1 if axis in axes else size for axis, size in enumerate(values.shape))
         if tuple(scale.shape) != wanted:
             raise ShapeError(

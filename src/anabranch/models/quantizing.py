@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch._asked import shown
+from anabranch._asked import is_from, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph.call_site import warn
 from anabranch.layers.quantizable import Quantizable
@@ -24,7 +24,7 @@ def quantize(model: Layer, mode: object, config: object, filters: object, type_c
     layers = [layer for layer in model._inner_layers_() if layer is not model and _fits(layer, filters)]
     own = [layer for layer in layers if isinstance(layer, Quantizable)]
     others = [layer for layer in layers if not isinstance(layer, Quantizable) and callable(vars(type(layer)).get("quantize"))]
-    left = [layer for layer in own if type_check and not type(layer).__module__.startswith("anabranch.")]
+    left = [layer for layer in own if type_check and not is_from(type(layer), "anabranch")]
     chosen = [layer for layer in own if layer not in left]
     for layer in left:
         warn(
