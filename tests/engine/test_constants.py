@@ -1,42 +1,103 @@
-"""Knowing from a tensor's memory that a number in it has changed."""
+"""Knowing from a tensor's memory that a value in it has changed, whoever wrote it, and how often that is asked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 
+from anabranch import Input, Model, layers
 from anabranch.engine.constants import Memory
+
+pytestmark = pytest.mark.on_cpu
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float64, torch.int8], ids=str)
 @pytest.mark.parametrize("counts", [(0,), (1,), (7, 64), (5, 0, 300_001, 3), (300_001, 400_000)], ids=str)
-def test_every_change_changes_the_contents(counts: tuple[int, ...], kind: torch.dtype) -> None:
+def test_every_change_is_noticed_once(counts: tuple[int, ...], kind: torch.dtype) -> None:
     drawn = torch.Generator().manual_seed(0)
     tensors = [(100 * torch.rand(count, generator=drawn)).to(kind) for count in counts]
     memory = Memory(tensors)
-    first = memory.contents()
-    assert Memory(tensors).contents() == first
+    assert memory.note_changes(), "at first"
+    assert not memory.note_changes()
     for tensor in tensors:
         count = len(tensor)
         for place in {0, count // 2, count - 1} if count else ():
-            before = tensor[place].item()
-            tensor[place] = -before - 1
-            assert memory.contents() != first
-            tensor[place] = before
-        assert memory.contents() == first
+            tensor[place] = -tensor[place].item() - 1
+            assert memory.note_changes()
+            assert not memory.note_changes()
         if count > 1:
-            before = tensor.clone()
-            tensor.copy_(before.flip(0))
-            assert memory.contents() != first, "numbers changed places"
-            tensor.copy_(before)
+            tensor.copy_(tensor.flip(0))
+            assert memory.note_changes(), "values changed places"
+            assert not memory.note_changes()
 
 
-def test_another_place_is_another_content() -> None:
+def test_another_place_is_a_change() -> None:
     weight = torch.nn.Parameter(torch.ones(5))
     memory = Memory([weight])
-    first = memory.contents()
+    memory.note_changes()
+    places = memory.places
     weight.data = torch.ones(5)
-    assert memory.contents()[0] != first[0]
-    assert memory.contents()[1] == first[1]
+    assert memory.note_changes()
+    assert memory.places != places
     weight.data.zero_()
-    assert memory.contents()[1] != first[1], "what is there now is looked at"
+    assert memory.note_changes(), "what is there now is compared"
+    assert not memory.note_changes()
+
+
+def moved_within(data: torch.Tensor) -> None:
+    data.copy_(data.roll(2, 1))
+
+
+def exchanged(data: torch.Tensor) -> None:
+    data.copy_(data.flip(1))
+
+
+def written_by_numpy(data: torch.Tensor) -> None:
+    data.numpy()[...] = 0.5
+
+
+CHANGES: list[Callable[[torch.Tensor], None]] = [moved_within, exchanged, written_by_numpy, torch.Tensor.zero_]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_predict_never_answers_with_old_weights(change: Callable[[torch.Tensor], None], count: int) -> None:
+    """By ``.data`` and by views of NumPy's, which torch counts no change for; checksums of sums miss values that move."""
+    inputs = Input((12, 12, 128))
+    model = Model(inputs, layers.Conv2D(64, 3, activation="relu")(inputs))
+    x = np.random.default_rng(0).normal(size=(count, 12, 12, 128)).astype("float32")
+    kernel = next(model.parameters())
+    with torch.no_grad():
+        kernel.copy_(torch.eye(128).repeat(1, 9)[:64].reshape(64, 128, 3, 3))  # sums of rows and columns that flipping keeps
+    before = model.predict(x, verbose=0)
+    assert model.explain_execution(single=count == 1).prepared, "the kernel is held in blocks"
+    change(kernel.data)
+    after = model.predict(x, verbose=0)
+    assert not np.allclose(before, after)
+    expected = torch.relu(torch.conv2d(torch.from_numpy(x).permute(0, 3, 1, 2), kernel.detach())).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(after, expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_are_compared_once_a_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = Input((12, 12, 3))
+    model = Model(inputs, layers.Conv2D(8, 3, activation="relu")(inputs))
+    x = np.zeros((9, 12, 12, 3), "float32")
+    model.predict(x, batch_size=3, verbose=0)
+    looks = 0
+    look = Memory.note_changes
+
+    def counted(self: Memory) -> bool:
+        nonlocal looks
+        looks += 1
+        return look(self)
+
+    monkeypatch.setattr(Memory, "note_changes", counted)
+    model.predict(x, batch_size=3, verbose=0)
+    assert looks == 1, "before the first of three batches"
+    model.predict(x[:1], verbose=0)
+    assert looks == 2, "the first prediction of one sample has a program of its own"
+    model.predict(x[:1], verbose=0)
+    assert looks == 3

@@ -131,21 +131,28 @@ def test_a_large_dense_layer_takes_its_activation_and_a_small_one_does_not() -> 
     unchanged(model, drawn(model), passes.Settings(False, no_grad=True), passes.PASSES)
 
 
-def test_batches_of_one_are_not_fused() -> None:
-    model = residual()
-    assert "mkldnn" in model.explain_execution().code
-    assert "mkldnn" not in model.explain_execution(single=True).code
-    assert "batches of one" in refused(model, "fusion", single=True)[""]
-
-
-def test_one_sample_of_much_arithmetic_is_fused() -> None:
-    light, heavy = (chain((size, size, 64), layers.Conv2D(64, 3, activation="relu", name="conv")) for size in (16, 256))
+def test_one_sample_is_fused_where_it_uses_each_weight_often() -> None:
+    light, heavy = (chain((size, size, 64), layers.Conv2D(64, 3, activation="relu", name="conv")) for size in (4, 16))
     lowered = [engine.program(model, False).lowered for model in (light, heavy)]
     assert [passes.multiplications(each.code, each.root) for each in lowered] == [
-        (size - 2) ** 2 * 64 * 64 * 9 for size in (16, 256)
+        (size - 2) ** 2 * 64 * 64 * 9 for size in (4, 16)
     ]
-    assert done(light, "fusion", single=True) == {}
+    assert [passes.reuse(each.code, each.root) for each in lowered] == [4, 196]
+    assert "batches of one" in refused(light, "fusion", single=True)[""]
+    assert "mkldnn" not in light.explain_execution(single=True).code
     assert done(heavy, "fusion", single=True) == {"conv": "with the activation"}
+
+
+def test_one_sample_reads_the_weights_of_dense_layers_as_they_are() -> None:
+    model = chain(
+        (16, 16, 64), layers.Conv2D(64, 3, name="conv"), layers.BatchNormalization(name="norm"), layers.Flatten(),
+        layers.Dense(32, name="dense"), layers.BatchNormalization(name="last"),
+    )  # fmt: skip
+    explained = model.explain_execution(single=True)
+    assert explained.prepared == ("conv",)
+    assert {note.path for note in explained["batch_norm"].refused} == {"last"}
+    assert {note.path for note in explained["fusion"].refused} == {"dense"}
+    assert model.explain_execution().prepared == ("conv", "dense")
 
 
 def test_an_activation_whose_input_is_needed_elsewhere_is_not_in_place() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ class Constants:
     """What ``prepare`` computes of the weights, recomputed when one of them has changed.
 
     torch counts a tensor's changes, and the counts are compared before every batch; but ``weight.data.copy_(…)``, which people
-    write, goes uncounted. So where ``valid`` is false, as when ``predict`` begins, the values are compared.
+    write, goes uncounted, as what is written to a NumPy view does. So where ``valid`` is false, as when ``predict`` begins, the
+    values are compared.
     """
 
     def __init__(self, prepare: torch.nn.Module, weights: Sequence[torch.Tensor]) -> None:
@@ -24,16 +24,16 @@ class Constants:
         self._weights = weights
         self._memory = Memory(weights)
         self._versions: list[int] = []
-        self._contents: tuple[list[int], list[int]] = [], []
         self._values: Sequence[Any] = ()
 
     def values(self) -> Sequence[Any]:
         """Return what was prepared."""
         versions = [weight._version for weight in self._weights]
-        if versions != self._versions or not self.valid:
-            contents = self._memory.contents()
-            if versions != self._versions or contents != self._contents:
-                self._renew(contents)
+        counted = versions != self._versions
+        if counted or not self.valid:
+            places = self._memory.places
+            if self._memory.note_changes() or counted:
+                self._renew(stay=places == self._memory.places)
             self.valid, self._versions = True, versions
         return self._values
 
@@ -43,14 +43,13 @@ class Constants:
         self.values()
         return self._moves
 
-    def _renew(self, contents: tuple[list[int], list[int]]) -> None:
+    def _renew(self, stay: bool) -> None:
+        """Prepare again; weights that ``stay`` where they are leave views of them in place."""
         with torch.inference_mode(False), torch.no_grad():
             new: Sequence[Any] = self._prepare()
-            stay = contents[0] == self._contents[0]  # else views of old weights move
             if not (self._read_in_place and stay and _copied(self._values, new)):
                 self._values = new
                 self._moves += 1
-            self._contents = contents
 
 
 def _copied(cached: Sequence[Any], new: Sequence[Any]) -> bool:
@@ -64,53 +63,35 @@ def _copied(cached: Sequence[Any], new: Sequence[Any]) -> bool:
 
 
 class Memory:
-    """The memory of tensors, to see whether a value in it has changed."""
+    """The memory of tensors, to see whether a value in it has changed: a copy of each byte, compared by ``memcmp``.
+
+    A comparison misses nothing, where a checksum may, and at the sizes that fit a processor's cache it is faster than one.
+    """
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self.places: list[int] = []
+        """Where the tensors were when it was last looked."""
         self._tensors = tensors
-        self._places: list[int] = []
-        self._small: list[torch.Tensor] = []
-        self._large: list[torch.Tensor] = []
+        self._parts: list[memoryview] = []  # the memory itself, which stays as long as it is looked at here
+        self._copies: list[bytearray] = []
 
-    def contents(self) -> tuple[list[int], list[int]]:
-        """Return where the tensors are, and integers that follow from their values."""
-        with torch.inference_mode(False), torch.no_grad():
-            places = [tensor.data_ptr() for tensor in self._tensors]
-            if places != self._places:
-                found = {tensor.untyped_storage().data_ptr(): _bytes(tensor) for tensor in self._tensors}
-                self._small = [data for data in found.values() if len(data) <= _SMALL]
-                self._large = [data for data in found.values() if len(data) > _SMALL]
-                self._places = places
-            together = [torch.cat(self._small)] if self._small else []
-            return places, [content(data) for data in (*together, *self._large)]
-
-
-def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())  # type: ignore[call-overload,no-any-return]  # torch's stub lacks it
+    def note_changes(self) -> bool:
+        """Return whether tensors are elsewhere or hold other values than when this was last asked; true at first."""
+        places = [tensor.data_ptr() for tensor in self._tensors]
+        if places != self.places or not self._copies:
+            found = {tensor.untyped_storage().data_ptr(): tensor for tensor in self._tensors}
+            self._parts = [_bytes(tensor) for tensor in found.values()]
+            self._copies = [bytearray(part) for part in self._parts]
+            self.places = places
+            return True
+        # a bytearray compares itself with any buffer by memcmp, a memoryview value by value
+        changed = [index for index, (copy, part) in enumerate(zip(self._copies, self._parts, strict=True)) if copy != part]
+        for index in changed:
+            self._copies[index][:] = self._parts[index]
+        return bool(changed)
 
 
-_SMALL = 1 << 18  # bytes up to which tensors are looked at together: a call for each would take longer
-_KEYS = 1 << 16
-_FEW, _ROW = 1 << 12, 64  # up to so many words each has a key of its own; of more, each row
-
-
-def content(data: torch.Tensor) -> int:
-    """Return a number that follows from all bytes of ``data``.
-
-    It is Σ wᵢ kᵢ modulo 2⁶⁴ of words of eight bytes and odd random keys; of large data w are sums of 64 words, five times as
-    fast. One word that changes always changes it; words that change places almost surely do, unless within such a sum.
-    """
-    whole = len(data) // 8 * 8
-    words = data[:whole].view(torch.int64)
-    if len(words) > _FEW:
-        cut = len(words) // _ROW * _ROW
-        words = torch.cat([words[:cut].view(-1, _ROW).sum(1), words[cut:]])
-    found = int.from_bytes(data[whole:].tolist())
-    for part in torch.split(words, _KEYS):
-        found = (3 * found + int(torch.dot(part, _keys()[: len(part)]))) % 2**64
-    return found
-
-
-@functools.cache
-def _keys() -> torch.Tensor:
-    return torch.randint(-(2**62), 2**62, (_KEYS,), generator=torch.Generator().manual_seed(1)) * 2 + 1
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    with torch.inference_mode(False), torch.no_grad():
+        whole = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())  # type: ignore[call-overload]  # torch's stub lacks it
+        return memoryview(whole.numpy())

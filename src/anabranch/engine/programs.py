@@ -95,7 +95,7 @@ class Program:
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Replays | None = None  # graphs of a device that compute this, where it is captured
         free = not training  # to take weights for constants where there are no gradients
-        heavy = free and passes.multiplications(lowered.code, lowered.root) > passes.HEAVY
+        heavy = free and passes.reuse(lowered.code, lowered.root) >= passes.WORTH
         device, chosen = runtime.device().type, remat if training else ()
         self._settings = {
             (no_grad, single): passes.Settings(

@@ -17,7 +17,7 @@ class Settings(NamedTuple):
     training: bool
     no_grad: bool = False  # no gradient will be asked for
     single: bool = False  # batches of one sample
-    heavy: bool = False  # a sample takes so much arithmetic that calls cost little beside it
+    heavy: bool = False  # a sample takes so much arithmetic for each weight that comparing weights costs little beside it
     device: str = "cpu"
     compiled: bool = False  # torch.compile compiles the result
     remat: tuple[str, ...] | int = ()  # which layers are recomputed for gradients, or how many bytes may be saved instead
@@ -32,7 +32,7 @@ class Settings(NamedTuple):
         if self.compiled:
             return "torch.compile fuses by itself"
         light = self.single and not self.heavy
-        return "batches of one sample: to look whether weights have changed costs as much" if light else ""
+        return "batches of one sample: to look whether weights have changed costs as much as they do" if light else ""
 
 
 class Note(NamedTuple):

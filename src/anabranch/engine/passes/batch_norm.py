@@ -23,14 +23,14 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     for node in list(graph.nodes):
         if not is_call(node, (F.batch_norm,)):
             continue
-        why, source = _refusal(node), node.args[0]
+        why, source = _refusal(node, settings), node.args[0]
         if not why:
             _fold(graph, node, kind_of(root, source.args[1]))
         notes.append(Note(path_of(node), not why, why or f"part of {path_of(source)}"))
     return notes
 
 
-def _refusal(node: Call) -> str:
+def _refusal(node: Call, settings: Settings) -> str:
     """Return why a normalization cannot be folded, or ""."""
     source = node.args[0]
     if argument(node, 5, "training", False):
@@ -39,6 +39,8 @@ def _refusal(node: Call) -> str:
         return "no convolution or dense layer is right before it"
     if source.target in _LINEAR and len(source.meta.get("shape", ())) != 2:
         return "the dense layer before it gives no rows of the normalized channels"
+    if source.target in _LINEAR and settings.single:
+        return "one sample uses each weight of a dense layer once: to compare them would cost more"
     if only_user(source) is not node:
         return f"the result of {path_of(source)} is needed elsewhere too"
     if source.target in TRANSPOSED and argument(source, 6, "groups", 1) != 1:

@@ -54,7 +54,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
         if is_call(node, (torch.conv2d,)):
             notes.append(_fuse_convolution(graph, root, node, 1 if settings.single else USUAL))
         elif is_call(node, (F.linear,)):
-            notes.append(_fuse_dense(graph, root, node))
+            notes.append(_fuse_dense(graph, root, node, settings))
     return notes
 
 
@@ -89,8 +89,10 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call, batch: in
     return Note(path_of(node), True, "with " + " and ".join(parts) if parts else "its kernel in blocks")
 
 
-def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call) -> Note:
+def _fuse_dense(graph: Graph, root: torch.nn.Module, node: Call, settings: Settings) -> Note:
     x, kernel, *rest = node.args
+    if settings.single:
+        return Note(path_of(node), False, "one sample uses each weight once: to compare them would cost more")
     if (kind := kind_of(root, kernel)) not in _kinds():
         return Note(path_of(node), False, f"computes in {kind}")
     if attribute(root, way_of(kernel)[-1].target).numel() < LEAST_DENSE:
