@@ -6,8 +6,10 @@ from .attention import (
 from .engines import (
     backend as backend,
     enable_unsafe_deserialization as enable_unsafe_deserialization,
+    inference_engine as inference_engine,
     is_nnx_enabled as is_nnx_enabled,
     set_backend as set_backend,
+    set_inference_engine as set_inference_engine,
 )
 from .layout import (
     check_data_format as check_data_format,

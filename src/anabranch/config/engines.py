@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
+from typing import Literal
 
+from anabranch import _process
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, MissingExtraError
 from anabranch._frames import bounded
+
+InferenceEngine = Literal["onnxruntime", "openvino"]
+
+_ENGINES = ("onnxruntime", "openvino")
+_inference_engine: InferenceEngine | None = None
 
 
 def backend() -> str:
@@ -36,6 +44,50 @@ def set_backend(backend: str) -> None:
         raise ArgumentError(
             "There is one engine.", expected="'torch'", got=shown(backend), repair="real Keras runs on TensorFlow and JAX"
         )
+
+
+def inference_engine() -> InferenceEngine | None:
+    """Return what ``predict`` and ``evaluate`` run on in the place of torch; None, the default, for torch.
+
+    Example:
+        >>> inference_engine() is None
+        True
+    """
+    return _inference_engine
+
+
+@bounded
+def set_inference_engine(name: InferenceEngine | None) -> None:
+    """Have ``predict`` and ``evaluate`` run on ONNX Runtime or OpenVINO where the model is on the CPU.
+
+    A model is exported when it is first predicted with, which takes seconds, and its results of that batch are compared with
+    torch's; changes of its weights are followed. What cannot be exported, or gives other results, runs on torch, and a
+    warning says why. ``fit`` trains on torch, and ``model(x)`` runs on it.
+
+    Args:
+        name: ``"onnxruntime"``, ``"openvino"``, or None for torch.
+
+    Raises:
+        ArgumentError: another engine.
+        MissingExtraError: a package that it needs is not installed.
+
+    Example:
+        >>> set_inference_engine(None)
+        >>> inference_engine() is None
+        True
+    """
+    global _inference_engine
+    if name is not None:
+        if name not in _ENGINES:
+            raise ArgumentError("Unknown inference engine.", expected=f"one of {', '.join(_ENGINES)}, or None", got=shown(name))
+        missing = [package for package in (name, "onnx", "onnxscript") if importlib.util.find_spec(package) is None]
+        if missing:
+            raise MissingExtraError(
+                f"Inference on {name} needs packages that are not installed: {', '.join(missing)}.",
+                repair=f"pip install anabranch[{name}]",
+            )
+    _inference_engine = name
+    _process.note_change()
 
 
 def is_nnx_enabled() -> bool:

@@ -8,33 +8,57 @@ from typing import Any
 import torch
 
 
-class Constants:
-    """What ``prepare`` computes of the weights, recomputed when one of them has changed.
+class Observed:
+    """Weights whose changes are noticed.
 
-    torch counts a tensor's changes, and the counts are compared before every batch; but ``weight.data.copy_(…)``, which people
+    torch counts a tensor's changes, and the counts are compared at every question; but ``weight.data.copy_(…)``, which people
     write, goes uncounted, as what is written to a NumPy view does. So where ``valid`` is false, as when ``predict`` begins, the
     values are compared.
     """
 
-    def __init__(self, prepare: torch.nn.Module, weights: Sequence[torch.Tensor]) -> None:
+    def __init__(self, weights: Sequence[torch.Tensor]) -> None:
         self.valid = False
+        self.moved = False
+        """Whether weights had been elsewhere before, when it was last asked."""
+        self.tensors = weights
+        self._memory = Memory(weights)
+        self._versions: list[int] = []
+
+    def have_changed(self) -> bool:
+        """Return whether a weight has changed since this was last asked; true at first."""
+        versions = [weight._version for weight in self.tensors]
+        counted = versions != self._versions
+        if self.valid and not counted:
+            return False
+        places = self._memory.places
+        changed = self._memory.note_changes()
+        self.moved = places != self._memory.places
+        self.valid, self._versions = True, versions
+        return changed or counted
+
+
+class Constants:
+    """What ``prepare`` computes of the weights, recomputed when one of them has changed."""
+
+    def __init__(self, prepare: torch.nn.Module, weights: Sequence[torch.Tensor]) -> None:
         self._read_in_place = False
         self._moves = 0
         self._prepare = prepare
-        self._weights = weights
-        self._memory = Memory(weights)
-        self._versions: list[int] = []
+        self._weights = Observed(weights)
         self._values: Sequence[Any] = ()
+
+    def invalidate(self) -> None:
+        """Compare the weights' values before the next batch."""
+        self._weights.valid = False
 
     def values(self) -> Sequence[Any]:
         """Return what was prepared."""
-        versions = [weight._version for weight in self._weights]
-        counted = versions != self._versions
-        if counted or not self.valid:
-            places = self._memory.places
-            if self._memory.note_changes() or counted:
-                self._renew(stay=places == self._memory.places)
-            self.valid, self._versions = True, versions
+        if self._weights.have_changed():
+            try:
+                self._renew(stay=not self._weights.moved)
+            except BaseException:
+                self._weights = Observed(self._weights.tensors)  # or what failed would be taken for done
+                raise
         return self._values
 
     def refresh(self) -> int:
@@ -94,4 +118,4 @@ class Memory:
 def _bytes(tensor: torch.Tensor) -> memoryview:
     with torch.inference_mode(False), torch.no_grad():
         whole = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())  # type: ignore[call-overload]  # torch's stub lacks it
-        return memoryview(whole.numpy())
+        return whole.numpy().data

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -22,6 +22,19 @@ from anabranch.graph import AnyModel, Graph
 
 Remat = tuple[str, ...] | int
 Shapes = tuple[tuple[int, ...], ...]
+
+
+class Elsewhere(Protocol):
+    """Another engine that computes what a program does."""
+
+    engine: str
+    """Its name."""
+
+    def invalidate(self) -> None:
+        """Compare the weights' values before the next batch."""
+
+    def __call__(self, inputs: Sequence[torch.Tensor | None]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the outputs, and losses of activity."""
 
 
 class Variant:
@@ -52,7 +65,7 @@ class Variant:
     def invalidate(self) -> None:
         """Check before the next batch whether weights have changed."""
         if self._constants:
-            self._constants.valid = False
+            self._constants.invalidate()
 
     def refresh_constants(self) -> int | None:
         """Bring what follows from weights up to date where it is; return how often it moved, None where there is nothing."""
@@ -94,6 +107,7 @@ class Program:
         self._optional = any(tensor.node.operation._optional_ for tensor in graph.inputs)
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Replays | None = None  # graphs of a device that compute this, where it is captured
+        self.elsewhere: Elsewhere | None = None  # another engine that computes this, where one was asked for
         free = not training  # to take weights for constants where there are no gradients
         heavy = free and passes.reuse(lowered.code, lowered.root) >= passes.WORTH
         device, chosen = runtime.device().type, remat if training else ()
@@ -104,6 +118,12 @@ class Program:
             for no_grad in (False, True)
             for single in (False, True)
         }
+
+    @property
+    def only_outputs(self) -> bool:
+        """Whether outputs are all that it computes: no masks or losses, no layer that runs whole and may have some."""
+        values = len(self.lowered.code.output_node().args[0])  # type: ignore[arg-type]  # a tuple, as `lower` makes it
+        return not (self._whole or self._optional) and values == self.lowered.outputs
 
     @functools.cached_property
     def module(self) -> torch.fx.GraphModule:

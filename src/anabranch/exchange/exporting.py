@@ -132,8 +132,10 @@ def _sample(spec: Spec, device: torch.device) -> torch.Tensor:
     return torch.zeros(sizes, dtype=runtime.dtype_of(spec.dtype), device=device)
 
 
-def _exported(model: Any, inputs: Sequence[Spec], kwargs: Mapping[str, Any]) -> torch.export.ExportedProgram:
-    module = to_torch(model).eval()
+def _exported(
+    model: Any, inputs: Sequence[Spec], kwargs: Mapping[str, Any], module: torch.nn.Module | None = None
+) -> torch.export.ExportedProgram:
+    module = module or to_torch(model).eval()
     samples = tuple(_sample(spec, runtime.device()) for spec in inputs)
     free = [{axis: torch.export.Dim.AUTO for axis, size in enumerate(spec.shape) if size is None} for spec in inputs]
     options = {"strict": False, "dynamic_shapes": tuple(free), **kwargs}
@@ -169,32 +171,53 @@ def _check_free(found: torch.export.ExportedProgram, inputs: Sequence[Spec]) -> 
 
 
 def _write_onnx(model: Any, path: str, inputs: Sequence[Spec], opset_version: int | None) -> None:
+    _need_onnx()
+    if opset_version is not None and not is_integer(opset_version):
+        raise ArgumentTypeError("opset_version must be an integer.", got=shown(opset_version))
+    exported = _exported(model, inputs, {})
+    size = sum(tensor.numel() * tensor.element_size() for tensor in exported.state_dict.values())
+    with reached("write", path):
+        _to_onnx(model, exported, inputs, path, opset_version=opset_version, external_data=size > _LARGE)
+
+
+def onnx_with_weights(model: Any) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Return a model's inference as a ``ModelProto`` of ONNX, and its weights by the names they have there."""
+    _need_onnx()
+    inputs = list(specs(model, None))
+    module = to_torch(model).eval()
+    # unoptimized, so that each weight is there under its own name; engines optimize for themselves
+    written = _to_onnx(model, _exported(model, inputs, {}, module), inputs, None, optimize=False)
+    return written.model_proto, module.state_dict(keep_vars=True)  # whose memory may be replaced
+
+
+def _need_onnx() -> None:
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            "Files of ONNX are written by torch with onnx and onnxscript, of which one is not installed.",
+            "ONNX is written by torch with onnx and onnxscript, of which one is not installed.",
             repair="pip install anabranch[onnx]",
         ) from error
-    if opset_version is not None and not is_integer(opset_version):
-        raise ArgumentTypeError("opset_version must be an integer.", got=shown(opset_version))
-    exported = _exported(model, inputs, {})
+
+
+def _to_onnx(
+    model: Any, exported: torch.export.ExportedProgram, inputs: Sequence[Spec], path: str | None, **options: Any
+) -> Any:
+    """Write what was exported as ONNX, or return it where there is no path."""
     count = len(exported.graph_signature.user_outputs)
     names = [f"output_{index}" for index in range(count)] if model._graph_ is None else list(model.output_names)
-    size = sum(tensor.numel() * tensor.element_size() for tensor in exported.state_dict.values())
-    with reached("write", path):
-        try:
-            torch.onnx.export(
-                exported, (), path, input_names=[spec.name for spec in inputs], output_names=names,
-                opset_version=opset_version, dynamo=True, verbose=False, external_data=size > _LARGE,
-            )  # fmt: skip
-        except OSError:
-            raise
-        except Exception as error:
-            raise EngineError.of(
-                error, f"torch.onnx could not write the model {model.name!r}.", got=str(error).splitlines()[0][:300]
-            ) from error
+    try:
+        return torch.onnx.export(
+            exported, (), path, input_names=[spec.name for spec in inputs], output_names=names, dynamo=True, verbose=False,
+            **options,
+        )  # fmt: skip
+    except OSError:
+        raise
+    except Exception as error:
+        raise EngineError.of(
+            error, f"torch.onnx could not write the model {model.name!r}.", got=str(error).splitlines()[0][:300]
+        ) from error
 
 
 def _refuse(kwargs: Mapping[str, object], known: Sequence[str], format: str) -> None:

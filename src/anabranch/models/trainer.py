@@ -132,6 +132,12 @@ class Trainer(Steps):
     def steps_per_execution(self, value: int) -> None:
         self._set_option_("steps_per_execution", value)
 
+    def _as_onnx_(self) -> tuple[Any, dict[str, Any]]:
+        """Return what inference computes as a ``ModelProto``, and the weights by their names in it."""
+        from anabranch.exchange import exporting  # which fit does without
+
+        return exporting.onnx_with_weights(self)
+
     def _set_option_(self, name: str, value: object) -> None:
         compiled = training.need_compiled(self, f"Setting {name}")
         compiled.options = compiled.options.replace(self._graph_, **{name: value})

@@ -31,6 +31,10 @@ def with_replay(model: Trainable, execution: engine.Execution, training: bool) -
     """Return the account of how a model runs, with whether its training steps, or its predictions, are captured."""
     program, strategy = engine.program(model, training), model._training_strategy_
     if not training:
+        if config.inference_engine():
+            from anabranch.training import elsewhere  # only where it is used
+
+            return dataclasses.replace(execution, replay=str(elsewhere.session_for(model, program)))
         return dataclasses.replace(execution, replay=str(decide(model_facts(model, program, strategy.device))))
     compiled = model._compiled_
     if compiled is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from anabranch import _process, engine
+from anabranch import _process, config, engine
 from anabranch.training.strategy import Strategy
 from anabranch.training.trainable import Trainable
 
@@ -21,7 +21,7 @@ def silent(line: str) -> None:
 
 
 class Executor:
-    """Computes a model's outputs for batches, as its settings say: lowered code, that code compiled, or layer by layer.
+    """Computes a model's outputs for batches, as settings say: by lowered code, compiled code, another engine, or by layers.
 
     Args:
         model: the model.
@@ -70,7 +70,11 @@ class Executor:
         program = engine.program(model, self._training, report, model._remat_ if self._training else ())
         self.program = self._forward = program
         self._watched = engine.watched_layers(model)
-        if not self._training and self._strategy.device.type == "cuda":
+        if not self._training and config.inference_engine():
+            from anabranch.training import elsewhere  # only where it is used
+
+            self._forward = elsewhere.session_for(model, program) or program
+        elif not self._training and self._strategy.device.type == "cuda":
             from anabranch.training import capture  # only where it is used
 
             self._forward = capture.replayed_forward(model, program, self._strategy.device)

@@ -36,6 +36,9 @@ class Trainable(AnyModel, Protocol):
     def _training_strategy_(self) -> Strategy:
         """Where the model trains."""
 
+    def _as_onnx_(self) -> tuple[Any, dict[str, torch.Tensor]]:
+        """Return what inference computes as a ``ModelProto``, and the weights by their names in it."""
+
     def get_build_config(self) -> dict[str, Any]:
         """Return what goes in, where no graph says it."""
 

@@ -23,7 +23,7 @@ convolutions over images as small as their kernels have 1.
 def reuse(graph: Graph, root: torch.nn.Module) -> int:
     """Return how often the convolutions of traced code use a weight for one sample, as far as sizes are known."""
     kernels = {node: way[-1].target for node in graph.nodes if (way := _kernel(node))}
-    weights = sum(attribute(root, target).numel() for target in set(kernels.values()))
+    weights: int = sum(attribute(root, target).numel() for target in set(kernels.values()))
     return multiplications(graph, root) // max(weights, 1)
 
 
