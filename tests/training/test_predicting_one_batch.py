@@ -11,7 +11,8 @@ from counting import calls
 from devices import here
 
 from anabranch import Input, Model, callbacks, layers
-from anabranch._errors import DataError, ShapeError
+from anabranch._errors import ArgumentError, DataError, ShapeError
+from anabranch.training import at_once
 
 
 def two_ended() -> Model:
@@ -91,4 +92,59 @@ def test_calls_do_not_grow_with_the_number_of_layers() -> None:
         model.predict(ones)
         return calls(lambda: model.predict(ones))
 
-    assert calls_of(40) == calls_of(10) < (150 if here().type == "cpu" else 200)  # an accelerator takes a few
+    assert calls_of(40) == calls_of(10) < (60 if here().type == "cpu" else 200)  # an accelerator takes a few
+
+
+def known_of(model: Model) -> object:
+    return at_once._known.get(model)
+
+
+@pytest.mark.on_cpu
+def test_a_second_array_of_the_same_kind_asks_for_little() -> None:
+    inputs = Input((3,))
+    model, x = Model(inputs, {"a": layers.Dense(2)(inputs)}), np.ones((4, 3), "float32")
+    first = model.predict(x, verbose=0)
+    assert known_of(model) is not None
+    others = [x[:1], x.astype("float64"), x.tolist(), torch.from_numpy(x), x[::2], np.asfortranarray(x), x.astype(">f4")]
+    readonly = x.copy()
+    readonly.flags.writeable = False
+    for other in (*others, readonly):
+        np.testing.assert_allclose(model.predict(other, verbose=0)["a"], first["a"][: len(other)], rtol=1e-6)
+    assert model.predict(np.ones((40, 3), "float32"), verbose=0)["a"].shape == (40, 2), "more than a batch"
+    assert model.predict(x, batch_size=3, verbose=0)["a"].shape == (4, 2)
+    for wrong in (np.ones((2, 4), "float32"), np.ones((0, 3), "float32"), np.ones(3, "float32")):
+        with pytest.raises(DataError if wrong.size == 0 else ShapeError):
+            model.predict(wrong, verbose=0)
+    with pytest.raises(ArgumentError):
+        model.predict(x, batch_size=0, verbose=0)
+
+
+@pytest.mark.on_cpu
+def test_what_changes_between_two_predictions_counts() -> None:
+    seen: list[bool] = []
+
+    class Looking(layers.Layer):
+        def call(self, x: Any) -> Any:
+            seen.append(isinstance(x, torch.Tensor) and type(x) is torch.Tensor)
+            return x * 1
+
+    inputs = Input((3,))
+    model, x = Model(inputs, layers.Dense(2, kernel_initializer="ones")(Looking()(inputs))), np.ones((4, 3), "float32")
+    plain = Model(inputs, layers.Dense(2, kernel_initializer="ones", name="head")(inputs))
+    for each in (model, plain):
+        each.predict(x, verbose=0)
+    plain.get_layer("head").kernel.assign(np.full((3, 2), 2.0))
+    assert plain.predict(x, verbose=0)[0, 0] == 6.0
+    next(plain.parameters()).data.fill_(3.0)
+    assert plain.predict(x, verbose=0)[0, 0] == 9.0
+    plain.predict_step = lambda data: torch.zeros(4, 1)  # type: ignore[method-assign,assignment]
+    assert plain.predict(x, verbose=0).shape == (4, 1)
+    del plain.predict_step
+    assert plain.predict(x, verbose=0).shape == (4, 2)
+    seen.clear()
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.predict(x, verbose=0)
+    assert any(seen), "layer by layer"
+    plain.get_layer("head").activation = "relu"
+    next(plain.parameters()).data.fill_(-3.0)
+    assert plain.predict(x, verbose=0)[0, 0] == 0.0

@@ -8,6 +8,7 @@ from typing import Any
 from anabranch import _tree, engine
 from anabranch._errors import DataError
 from anabranch.callbacks import CallbackList
+from anabranch.training import at_once
 from anabranch.training.arguments import optional_integer
 from anabranch.training.batch_callbacks import BatchCallbacks
 from anabranch.training.data.adapters import Reading, source_for
@@ -24,12 +25,16 @@ def predict(
     model: Trainable, x: object, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: object
 ) -> _tree.Nest:
     """Return the outputs for ``x``, as ``Model.predict`` does; a single batch takes one call and no progress bar."""
+    direct = steps is None and callbacks is None and isinstance(verbose, (int, str)) and verbose in (0, "auto")
+    if direct and (found := at_once.predicted(model, x, batch_size)) is not None:
+        return found
     binder, step, x = prediction_for(model, x)
     reading = Reading(optional_integer(batch_size, "batch_size"), optional_integer(steps, "steps"))
     source = source_for(binder, x, None, None, reading)
-    silent = isinstance(verbose, (int, str)) and verbose in (0, "auto")
-    if source.steps == 1 and steps is None and isinstance(source, Arrays) and callbacks is None and silent:
-        return _tree.map_leaves(owned, step(next(source.batches(0))))
+    if direct and source.steps == 1 and isinstance(source, Arrays):
+        outputs = _tree.map_leaves(owned, step(next(source.batches(0))))
+        at_once.note(model, x)
+        return outputs
     epochs = Epochs(source, reading.steps)
     shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=1, steps=epochs.steps, verbose=verbose)
     collector = Collector(source.samples if epochs.limit is None else None)
