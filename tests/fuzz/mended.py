@@ -20,6 +20,8 @@ from keras.src.layers.preprocessing.image_preprocessing.clahe import ContrastLim
 _attention, _affine, _clahe, _one_hot, _pad = (
     nn.dot_product_attention, image.affine_transform, Clahe._clahe, nn.one_hot, numpy.pad,
 )  # fmt: skip
+_perspective, _scale = image.perspective_transform, image.scale_and_translate
+HALF = (torch.float16, torch.bfloat16)
 
 
 def attention(
@@ -50,6 +52,7 @@ def affine(
 ) -> torch.Tensor:  # fmt: skip
     """Divide by c₀x + c₁y + 1, as Keras's documentation has it; Keras reads other channels there, and changes ``transform``."""
     images, transform = backend.convert_to_tensor(images), backend.convert_to_tensor(transform).clone()
+    transform = _wide(transform)
     if images.ndim not in (3, 4) or transform.ndim not in (1, 2) or not transform[..., 6:].any():
         return _affine(images, transform, interpolation, fill_mode, fill_value, data_format)
     first = backend.standardize_data_format(data_format) == "channels_first"
@@ -67,6 +70,24 @@ def affine(
     result = torch.stack(found) if found else batch
     result = result.permute(0, 3, 1, 2) if first else result
     return result if images.ndim == 4 else result[0]
+
+
+def perspective(images: Any, start_points: Any, end_points: Any, *given: Any, **named: Any) -> torch.Tensor:
+    """Compute positions in 32 bits; Keras in the half floats of the images, which are off by pixels."""
+    images = backend.convert_to_tensor(images)
+    found: torch.Tensor = _perspective(_wide(images), start_points, end_points, *given, **named)
+    return found.to(images.dtype)
+
+
+def scale(images: Any, output_shape: Any, scale: Any, translation: Any, *given: Any, **named: Any) -> torch.Tensor:
+    """Compute positions in 32 bits; Keras in half floats, where scale and translation are."""
+    scale, translation = (_wide(backend.convert_to_tensor(each)) for each in (scale, translation))
+    found: torch.Tensor = _scale(images, output_shape, scale, translation, *given, **named)
+    return found
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    return x.float() if x.dtype in HALF else x
 
 
 def clahe(layer: Any, images: Any) -> Any:
@@ -108,6 +129,16 @@ MENDS = (
     )),
     Mend(image, "affine_transform", affine, (
         "y = keras.ops.image.affine_transform(draw(0, 'float32', (1, 8, 9, 4)), draw(1, 'float32', (8,)))",
+    )),
+    Mend(image, "perspective_transform", perspective, (
+        "x = draw(504, 'bfloat16', (3, 8, 9, 4))",
+        "points = draw(158, 'bfloat16', (4, 2), 0, 8), draw(315, 'bfloat16', (4, 2), 0.9908, 9.298)",
+        "y = keras.ops.image.perspective_transform(x, *points)",
+    )),
+    Mend(image, "scale_and_translate", scale, (
+        "x = draw(0, 'float32', (3, 90))",
+        "given = draw(1, 'bfloat16', (1,), 0.6, 1.5), draw(0, 'bfloat16', (1,))",
+        "y = keras.ops.image.scale_and_translate(x, (3, 80), *given, (1,), 'cubic')",
     )),
     Mend(Clahe, "_clahe", clahe, (
         "layer = keras.layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), clip_limit=0.5)",

@@ -305,6 +305,19 @@ def test_positions_are_computed_in_32_bits(dtypes: tuple[str, str]) -> None:
     assert allclose(found, expected, atol=1e-5)
 
 
+def test_an_empty_batch_of_integers_is_scaled() -> None:
+    found = ops.image.scale_and_translate(np.zeros((0, 17, 3), "uint8"), (8, 12, 4), [1.5], [0.4], (1,), "lanczos3")
+    assert (found.shape, found.dtype) == ((0, 12, 3), torch.uint8)
+
+
+def test_attention_of_unknown_heads_that_are_none() -> None:
+    query, key = Input((5, None, 4)), Input((None, None, 4))
+    model = Model([query, key], ops.dot_product_attention(query, key, key))
+    assert model([np.zeros((2, 5, 0, 4)), np.zeros((2, 3, 0, 4))]).shape == (2, 5, 0, 4)
+    x, y = torch.rand(2, 5, 4, 4), torch.rand(2, 3, 2, 4)
+    assert allclose(model([x, y]), ops.dot_product_attention(x, y, y), atol=1e-6)
+
+
 def test_booleans_at_other_positions() -> None:
     x = torch.tensor([[True, False], [False, True]])
     assert ops.image.map_coordinates(x, [[0.4, 1.0], [0.0, 0.4]], 0).tolist() == [True, False]

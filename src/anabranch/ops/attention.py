@@ -58,7 +58,9 @@ def dot_product_attention(
     if known and heads != groups and (not groups or heads % groups):
         raise ShapeError("The heads of key and value do not divide those of query.", got=f"{heads} and {groups} heads")
     if not known or heads != groups:
-        k, v = (torch.repeat_interleave(x, heads // groups, 1) for x in (k, v))
+        least = 1 if known else torch.sym_max(groups, 1)  # type: ignore[no-untyped-call]  # unknown heads may be none
+        times = heads // (groups if known else least)
+        k, v = (torch.repeat_interleave(x, times, 1) for x in (k, v))
     if len({size for size in (sizes(tensor(key))[1], sizes(tensor(value))[1]) if isinstance(size, int)}) > 1:
         raise ShapeError(
             "There is one value for each key.", expected="key (B, S, K, H), value (B, S, K, V)",

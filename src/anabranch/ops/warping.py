@@ -179,6 +179,8 @@ def scale_and_translate(
         found = torch.tensordot(found, weights.to(runtime.dtype_of(dtype(found))), dims=([dim], [0])).movedim(-1, dim)
     if "float" in kind:
         return found
+    if 0 in shape(x):
+        return as_kind(found, kind)
     whole = floats(x)
     return as_kind(torch.minimum(torch.maximum(torch.round(found), whole.min()), whole.max()), kind)
 
