@@ -10,3 +10,4 @@ from .monitoring import EarlyStopping as EarlyStopping
 from .progress import ProgbarLogger as ProgbarLogger, ProgressBar as ProgressBar
 from .remote import RemoteMonitor as RemoteMonitor
 from .tensorboard import TensorBoard as TensorBoard
+from .trackers import MLflowLogger as MLflowLogger, WandbLogger as WandbLogger
