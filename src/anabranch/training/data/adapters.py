@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from anabranch import _tree
-from anabranch._asked import name_of
+from anabranch._asked import is_from, name_of
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch.training.data.arrays import is_array
 from anabranch.training.data.batched import Batched
@@ -58,6 +58,7 @@ def is_in_memory(x: object) -> bool:
 
 def source_for(binder: Binder, x: object, y: object, sample_weight: object, reading: Reading) -> Source:
     """Return the source of batches that the user's data are."""
+    _refuse_columns(x, y)
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
         _refuse_parts("TensorDataset", y, sample_weight)
         x, y, sample_weight = unpack(x.tensors)
@@ -73,6 +74,7 @@ def split(
     binder: Binder, x: object, y: object, sample_weight: object, fraction: float, reading: Reading, held_out: Reading
 ) -> tuple[Source, Source]:
     """Return training and validation data: the last ``fraction`` of the samples, before shuffling, is held out."""
+    _refuse_columns(x, y)
     if isinstance(x, TensorDataset) and 1 <= len(x.tensors) <= 3:
         x, y, sample_weight = unpack(x.tensors)
     if not (_tree.is_nest(x) or is_array(x)):
@@ -127,6 +129,28 @@ def _no_data(x: object) -> ArgumentTypeError:
         got=f"{type(x).__name__} {name_of(x)}".strip(),
         repair="call it: the generator, not the function that makes it" if callable(x) else None,
     )
+
+
+def _refuse_columns(x: object, y: object) -> None:
+    """Raise where x or y are tables of Hugging Face's, in which nothing says what is a label and what has which dtype."""
+    for each in (x, y):
+        parts = [each, *(_tree.leaves(each) if _tree.is_nest(each) else ())]
+        found = next((part for part in parts if is_from(type(part), "datasets")), None)
+        if found is None:
+            continue
+        kind = type(found).__name__
+        ways = {
+            "Column": 'ds.with_format("numpy")["name"][:]',
+            "DatasetDict": 'ds = ds["train"] first',
+            "IterableDataset": 'a generator: ((batch["image"], batch["label"]) for batch in ds.with_format("numpy").batch(32))',
+        }
+        raise DataError(
+            f"A {kind} of Hugging Face's does not say which of its columns are inputs, and which labels.",
+            expected="arrays, a DataLoader that gives (x, y), or a generator", got=f"{kind}: {found!r}"[:120],
+            repair=ways.get(
+                kind, 'data = ds.with_format("numpy")[:]; fit(data["image"], data["label"]); of several inputs a dict by name'
+            ),
+        )  # fmt: skip
 
 
 def _refuse_parts(kind: str, y: object, sample_weight: object) -> None:
