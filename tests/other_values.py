@@ -241,6 +241,10 @@ NO_EFFECT: dict[tuple[str, str], str] = {
         (kind, "data_format"): "all values are treated alike, wherever the channels are"
         for kind in ("RandomInvert", "RandomPosterization", "Solarization")
     },
+    **{
+        (kind, "quantization_config"): "integers are 0 until a file is read; tests/layers/test_quantizable.py has values"
+        for kind in ("Dense", "EinsumDense", "Embedding", "ReversibleEmbedding")
+    },
     ("RandomSaturation", "value_range"): "saturation is a ratio",
     ("Pipeline", "dtype"): "its layers have their own",
     ("MixUp", "data_format"): "whole images are blended, wherever their channels are",
@@ -252,10 +256,6 @@ REFUSED: dict[tuple[str, str], str] = {
     **{
         ("BatchNormalization", name): "not there yet"
         for name in ("renorm", "renorm_clipping", "renorm_momentum", "synchronized")
-    },
-    **{
-        (kind, "quantization_config"): "a table's integers are the same whatever becomes of inputs"
-        for kind in ("Embedding", "ReversibleEmbedding")
     },
     ("EinsumDense", "gptq_unpacked_column_size"): "not there yet",
     **{
