@@ -155,3 +155,59 @@ def test_names_of_a_compiled_model() -> None:
     before = model.predict(X, verbose=0)
     model.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+
+
+def metric_of(package: Any) -> type:
+    class Biggest(package.metrics.Metric):  # type: ignore[misc]  # either package's
+        def __init__(self, name: str = "biggest", **kwargs: Any) -> None:
+            super().__init__(name=name, **kwargs)
+            self.gain = self.add_weight(shape=(), initializer="zeros", name="gain")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.gain.assign(package.ops.max(package.ops.abs(y_pred - y_true)))
+
+        def result(self) -> Any:
+            return self.gain
+
+    return Biggest
+
+
+def loss_of(package: Any) -> type:
+    class Fourth(package.losses.Loss):  # type: ignore[misc]  # either package's
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return package.ops.mean((y_pred - y_true) ** 4, axis=-1)
+
+    return Fourth
+
+
+def callback_of(package: Any) -> type:
+    class Counting(package.callbacks.Callback):  # type: ignore[misc]  # either package's
+        head = 0
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            type(self).head += 1
+
+    return Counting
+
+
+HOOKS = {"get_state", "set_state", "on_close"}  # of ours, which a callback is asked for by design
+USUAL = ["labels", "saved_state", "load_saved_state", "_mask", "_cast", "_holding", "_state_dtype", "history", "losses"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_metric_a_loss_and_a_callback(way: str, keras: Any, tmp_path: Path) -> None:
+    made: list[Any] = []
+    for make in (metric_of, loss_of, callback_of):
+        free = [*free_names(make(ab)(), make(keras)()), *USUAL]
+        made.append(with_names(make(ab), [name for name in dict.fromkeys(free) if name not in HOOKS], way)())
+    metric, loss, callback = made
+    inputs = ab.Input((3,))
+    model = ab.Model(inputs, layers.Dense(1)(inputs))
+    model.compile("sgd", loss, metrics=[metric])
+    history = model.fit(X, Y, epochs=3, verbose=0, validation_data=(X, Y), callbacks=[callback]).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert history["val_biggest"][-1] == pytest.approx(float(abs(model.predict(X, verbose=0) - Y).max()))
+    assert type(callback).head == 3
+    backup = ab.callbacks.BackupAndRestore(str(tmp_path / "backup"), save_freq=2)
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[callback, backup])  # asks each for what it holds
+    assert copy.deepcopy(metric).result() == metric.result()

@@ -94,7 +94,6 @@ def states() -> Iterator[Target]:
     yield method(
         "metrics.Metric.stateless_update_state", ab.metrics.BinaryIoU, lambda: {"metric_variables": [np.zeros((2, 2))]}
     )
-    yield method("metrics.Metric.load_saved_state", ab.metrics.Mean, lambda: {"state": ab.metrics.Mean().saved_state()})
     yield method("callbacks.Callback.set_params", hooks.EarlyStopping, lambda: {"params": {"epochs": 1}})
 
 

@@ -83,7 +83,7 @@ class Loss(Configurable):
         tensor(4.5000)
     """
 
-    labels: ClassVar[Labels] = ""
+    _labels_: ClassVar[Labels] = ""
     """What y_true is: "binary" labels, "one-hot" rows or class "indices" of a cross-entropy; of "own" kind, whose shape the
     loss checks itself; "" where it has the shape of y_pred."""
 
@@ -118,21 +118,21 @@ class Loss(Configurable):
             sample_weight: factors of the values, one for each sample (B,) or of the values' shape.
         """
         given = mask_of(y_pred)
-        true, pred = self._cast(y_true, y_pred)
+        true, pred = self._cast_(y_true, y_pred)
         try:
             values = self.call(true, pred)
         except UntrainedError as error:  # predictions, which are computed from weights, beside a tensor of the model
             raise _reads_the_model(f"The loss {self.name!r}", str(error).partition("\n")[0]) from error
         if not isinstance(values, Tensor):
             values = returned(values, f"The loss {self.name!r}")
-        masks = [mask for mask in (given, self._mask(true, values)) if mask is not None]
+        masks = [mask for mask in (given, self._mask_(true, values)) if mask is not None]
         return reduce(values, sample_weight, both(masks) if masks else None, self.reduction)
 
-    def _cast(self, y_true: Any, y_pred: Values) -> tuple[Any, Any]:
+    def _cast_(self, y_true: Any, y_pred: Values) -> tuple[Any, Any]:
         dtype = getattr(torch, self.dtype)
         return _floats(y_true, dtype), _floats(y_pred, dtype)
 
-    def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
+    def _mask_(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         """Return what counts (True) among ``values``; None where all of it does."""
         return None
 
@@ -276,7 +276,7 @@ class FunctionLoss(Loss):
             true, pred = true.unsqueeze(-1), pred.unsqueeze(-1)
         return self.function(true, pred, **{name: getattr(self, name) for name in self.arguments})
 
-    def _cast(self, y_true: Any, y_pred: Values) -> tuple[Any, Any]:
+    def _cast_(self, y_true: Any, y_pred: Values) -> tuple[Any, Any]:
         return tensors(y_true, y_pred, getattr(torch, self.dtype))
 
 

@@ -250,7 +250,7 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
         tensor(0.6931)
     """
 
-    labels: ClassVar[Labels] = "indices"
+    _labels_: ClassVar[Labels] = "indices"
     from_logits: Field[bool, bool] = boolean(default=False)
     ignore_class: Field[int | None, int | None] = integer(default=None, least=None, optional=True)
     reduction: Field[Reduction, Reduction] = reduced()
@@ -268,10 +268,10 @@ class SparseCategoricalCrossentropy(FunctionLoss, function=sparse_categorical_cr
         plain = sample_weight is None and self.ignore_class is None and mask_of(y_pred) is None
         if not plain or self.reduction not in ("sum_over_batch_size", "mean"):
             return super().__call__(y_true, y_pred, sample_weight)
-        true, pred = class_indices(*self._cast(y_true, y_pred), self.name, self.axis)
+        true, pred = class_indices(*self._cast_(y_true, y_pred), self.name, self.axis)
         return _sparse(true, pred, self.from_logits, None, "mean" if true.numel() else "sum")
 
-    def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
+    def _mask_(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         return None if self.ignore_class is None else (y_true != self.ignore_class).reshape(values.shape)
 
 
@@ -283,7 +283,7 @@ class CategoricalCrossentropy(FunctionLoss, function=categorical_crossentropy, b
         tensor(0.6931)
     """
 
-    labels: ClassVar[Labels] = "one-hot"
+    _labels_: ClassVar[Labels] = "one-hot"
     from_logits: Field[bool, bool] = boolean(default=False)
     label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
     axis: Field[int, int] = integer(default=-1, least=None)
@@ -305,7 +305,7 @@ class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_cros
         tensor(0.3466)
     """
 
-    labels: ClassVar[Labels] = "one-hot"
+    _labels_: ClassVar[Labels] = "one-hot"
     alpha: Field[float | Sequence[float], float | list[float]] = field(default=0.25, convert=_weight)
     gamma: Field[float, float] = number(default=2.0, least=0)
     from_logits: Field[bool, bool] = boolean(default=False)
@@ -321,7 +321,7 @@ class CategoricalGeneralizedCrossEntropy(FunctionLoss, function=categorical_gene
         tensor(1.)
     """
 
-    labels: ClassVar[Labels] = "indices"
+    _labels_: ClassVar[Labels] = "indices"
     q: Field[float, float] = number(default=0.5, above=0, below=1)
 
 
@@ -333,7 +333,7 @@ class BinaryCrossentropy(FunctionLoss, function=binary_crossentropy):
         tensor(0.6931)
     """
 
-    labels: ClassVar[Labels] = "binary"
+    _labels_: ClassVar[Labels] = "binary"
     from_logits: Field[bool, bool] = boolean(default=False)
     label_smoothing: Field[float, float] = number(default=0.0, least=0, most=1)
     axis: Field[int, int] = integer(default=-1, least=None)
@@ -347,7 +347,7 @@ class BinaryFocalCrossentropy(FunctionLoss, function=binary_focal_crossentropy):
         tensor(0.3466)
     """
 
-    labels: ClassVar[Labels] = "binary"
+    _labels_: ClassVar[Labels] = "binary"
     apply_class_balancing: Field[bool, bool] = boolean(default=False)
     alpha: Field[float, float] = number(default=0.25, least=0, most=1)
     gamma: Field[float, float] = number(default=2.0, least=0)

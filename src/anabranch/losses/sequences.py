@@ -45,4 +45,4 @@ class CTC(FunctionLoss, function=ctc, by_value=False):
         tensor(0.2877)
     """
 
-    labels: ClassVar[Labels] = "own"
+    _labels_: ClassVar[Labels] = "own"

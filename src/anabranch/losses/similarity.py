@@ -65,11 +65,11 @@ class Circle(FunctionLoss, function=circle, by_value=False):
         tensor(1.4704)
     """
 
-    labels: ClassVar[Labels] = "own"
+    _labels_: ClassVar[Labels] = "own"
 
     gamma: Field[float, float] = number(default=80.0, least=0)
     margin: Field[float, float] = number(default=0.4)
     remove_diagonal: Field[bool, bool] = boolean(default=True)
 
-    def _mask(self, y_true: Tensor, values: Tensor) -> Tensor | None:
+    def _mask_(self, y_true: Tensor, values: Tensor) -> Tensor | None:
         return values > 0

@@ -61,7 +61,7 @@ class Counting(Metric):
         if low < 0 or high > 1:
             warn(f"{self.name} takes probabilities, and y_pred has values from {low:g} to {high:g}. {repair}")
 
-    def _add_state(self) -> None:
+    def _add_state_(self) -> None:
         cuts = self._cuts()
         self._ascending = sorted(range(len(cuts)), key=cuts.__getitem__)
         self._on_device: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
@@ -93,7 +93,7 @@ class Counting(Metric):
         class_id: int | None = None,
     ) -> dict[str, Tensor]:
         """Return the counts of a batch, each (thresholds,) or, where ``labels`` are counted apart, (thresholds, labels)."""
-        dtype = getattr(torch, self._state_dtype)
+        dtype = getattr(torch, self._state_dtype_)
         true, pred = agree(y_true, y_pred, self.name)
         true, pred = true.to(dtype), pred.to(dtype)
         weight = torch.ones((), dtype=dtype, device=pred.device)

@@ -55,7 +55,7 @@ class FBetaScore(Metric):
                 got=f"y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}",
                 repair="utils.to_categorical(y) makes class indices one-hot",
             )
-        dtype = getattr(torch, self._state_dtype)
+        dtype = getattr(torch, self._state_dtype_)
         self._build(y_pred)
         true, pred = y_true.to(dtype), y_pred.to(dtype)
         if self.threshold is None:

@@ -52,7 +52,7 @@ class IoU(Metric):
     axis: Field[int, int] = integer(default=-1, least=None, doc=AXIS_DOC)
     total_cm: Variable = state(init=False)
 
-    def _add_state(self) -> None:
+    def _add_state_(self) -> None:
         if max(self.target_class_ids) >= self.num_classes:
             raise ArgumentError(
                 f"{type(self).__name__} has no such class.", expected=f"target_class_ids from 0 to {self.num_classes - 1}",

@@ -101,9 +101,9 @@ class Metric(Configurable):
 
     def _check_(self) -> None:
         self._variables = []
-        self._add_state()
+        self._add_state_()
 
-    def _add_state(self) -> None:
+    def _add_state_(self) -> None:
         """Make the state that the settings ask for."""
 
     def _changing_(self, changed: Field[Any, Any], value: object) -> None:
@@ -120,14 +120,14 @@ class Metric(Configurable):
         super().__init_subclass__(**kwargs)
 
     @property
-    def _state_dtype(self) -> str:
+    def _state_dtype_(self) -> str:
         """The type of state: half floats count no further than to 2,048."""
         return "float32" if self.dtype in ("float16", "bfloat16") else self.dtype
 
     @property
     def variables(self) -> list[Variable]:
         """The state: this metric's, then that of the metrics it holds."""
-        self._check_made()
+        self._check_made_()
         held = [metric for metric in vars(self).values() if isinstance(metric, Metric)]
         return [*self._variables, *(variable for metric in held for variable in metric.variables)]
 
@@ -153,9 +153,9 @@ class Metric(Configurable):
             >>> Metric(name="mine").add_variable((2,), "ones", name="ones").numpy().tolist()
             [1.0, 1.0]
         """
-        self._check_made()
+        self._check_made_()
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        kind = dtype_name(dtype) if dtype else self._state_dtype
+        kind = dtype_name(dtype) if dtype else self._state_dtype_
         made_in = "float32" if kind == "bfloat16" else kind  # NumPy has no bfloat16
         initial = initializers.get("zeros" if initializer is None else initializer)(sizes, dtype=made_in)
         with torch.inference_mode(False), unset_fake_temporarily():  # a layer's build may run on tensors without values
@@ -235,7 +235,7 @@ class Metric(Configurable):
             >>> total.stateless_update_state([torch.tensor(1.0)], [2.0, 3.0]), total.result()
             ([tensor(6., dtype=torch.float64)], tensor(0.))
         """
-        with self._holding(metric_variables):
+        with self._holding_(metric_variables):
             self.update_state(*args, **kwargs)
             return [variable.value.clone() for variable in self.variables]
 
@@ -251,7 +251,7 @@ class Metric(Configurable):
             >>> metrics.Mean().stateless_result([torch.tensor(3.0), torch.tensor(2.0)])
             tensor(1.5000)
         """
-        with self._holding(metric_variables):
+        with self._holding_(metric_variables):
             return _tree.map_leaves(lambda leaf: torch.clone(leaf) if isinstance(leaf, Tensor) else leaf, self.result())
 
     def stateless_reset_state(self) -> list[Tensor]:
@@ -262,12 +262,12 @@ class Metric(Configurable):
             >>> metrics.Mean().stateless_reset_state()
             [tensor(0., dtype=torch.float64), tensor(0., dtype=torch.float64)]
         """
-        with self._holding([variable.value for variable in self.variables]):
+        with self._holding_([variable.value for variable in self.variables]):
             self.reset_state()
             return [variable.value.clone() for variable in self.variables]
 
     @contextlib.contextmanager
-    def _holding(self, values: Sequence[Tensor]) -> Iterator[None]:
+    def _holding_(self, values: Sequence[Tensor]) -> Iterator[None]:
         """Give the state other values for a while."""
         own = [variable.value.clone() for variable in self.variables]
         if len(values) != len(own):
@@ -282,19 +282,19 @@ class Metric(Configurable):
             for variable, value in zip(self.variables, own, strict=False):
                 variable.assign(value)
 
-    def saved_state(self) -> Any:
+    def _saved_state_(self) -> Any:
         """Return what ``BackupAndRestore`` saves of this metric inside an epoch: tensors, numbers, lists and dicts of them.
 
         Example:
             >>> from anabranch import metrics
-            >>> metrics.Sum().saved_state()
+            >>> metrics.Sum()._saved_state_()
             [tensor(0., dtype=torch.float64)]
         """
         return [variable.value for variable in self.variables]
 
     @guarded
-    def load_saved_state(self, state: Any) -> None:
-        """Set what ``saved_state`` returned.
+    def _load_saved_state_(self, state: Any) -> None:
+        """Set what ``_saved_state_`` returned.
 
         Args:
             state: the state.
@@ -302,7 +302,7 @@ class Metric(Configurable):
         Example:
             >>> from anabranch import metrics
             >>> mean = metrics.Mean()
-            >>> mean.load_saved_state([torch.tensor(3.0), torch.tensor(2.0)])
+            >>> mean._load_saved_state_([torch.tensor(3.0), torch.tensor(2.0)])
             >>> mean.result()
             tensor(1.5000)
         """
@@ -317,7 +317,7 @@ class Metric(Configurable):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
-    def _check_made(self) -> None:
+    def _check_made_(self) -> None:
         if self._variables is None:
             raise NotReadyError(
                 f"{type(self).__name__} has no state yet.",

@@ -72,7 +72,7 @@ class Sum(Metric):
     dtype: Field[DType, str] = typed()
     total: Variable = state(init=False)
 
-    def _add_state(self) -> None:
+    def _add_state_(self) -> None:
         self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
 
     def update_state(self, values: Tensor, sample_weight: Tensor | None = None) -> None:
@@ -103,7 +103,7 @@ class Mean(Metric):
     total: Variable = state(init=False)
     count: Variable = state(init=False)
 
-    def _add_state(self) -> None:
+    def _add_state_(self) -> None:
         self.total = self.add_variable((), "zeros", dtype=_EXACT, name="total")
         self.count = self.add_variable((), "zeros", dtype=_EXACT, name="count")
 

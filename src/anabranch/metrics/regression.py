@@ -46,7 +46,7 @@ class R2Score(Metric):
     total_mse: Variable = state(init=False)
     count: Variable = state(init=False)
 
-    def _add_state(self) -> None:
+    def _add_state_(self) -> None:
         self.num_samples = self.add_variable((), "zeros", name="num_samples")
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:

@@ -52,13 +52,13 @@ class TorchMetric(Metric):
         """Forget all batches."""
         self.metric.reset()
 
-    def saved_state(self) -> Any:
+    def _saved_state_(self) -> Any:
         """Return the state of each part, and of how many batches it is."""
         return [(dict(part.metric_state), part._update_count) for part in _parts(self.metric)]
 
     @guarded
-    def load_saved_state(self, state: Any) -> None:
-        """Set what ``saved_state`` returned.
+    def _load_saved_state_(self, state: Any) -> None:
+        """Set what ``_saved_state_`` returned.
 
         Args:
             state: the state.

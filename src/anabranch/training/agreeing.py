@@ -32,7 +32,7 @@ def known_losses(model: Trainable) -> Sequence[LossFacts | None] | None:
 
 def _facts_of(loss: Loss) -> LossFacts:
     axis = setting_of(loss, "axis")
-    return LossFacts(loss.name, loss.labels, bool(setting_of(loss, "from_logits")), axis if isinstance(axis, int) else -1)
+    return LossFacts(loss.name, loss._labels_, bool(setting_of(loss, "from_logits")), axis if isinstance(axis, int) else -1)
 
 
 def refusals(model: Trainable, x: object, y: object) -> list[AnabranchError]:

@@ -41,12 +41,12 @@ class LossTracker(Metric):
             return torch.tensor(self._record.mean())
         return (self._total / self.count).float()
 
-    def saved_state(self) -> Any:
+    def _saved_state_(self) -> Any:
         """Return the sum and the count; the record is not this metric's alone."""
         return self._total, self.count
 
-    def load_saved_state(self, state: Any) -> None:
-        """Set what ``saved_state`` returned."""
+    def _load_saved_state_(self, state: Any) -> None:
+        """Set what ``_saved_state_`` returned."""
         total, self.count = state
         self._total = None if total is None else total.to(runtime.device())
 

@@ -99,7 +99,7 @@ def _unchanged(model: Trainable) -> Iterator[None]:
     values = [(tensor, tensor._version, tensor.detach().clone()) for tensor in tensors]
     held = [vars(part) for layer in layers for part in (layer, *layer._watched_.values())]
     attributes = [(now, dict(now)) for now in held]
-    metrics = [(metric, copy.deepcopy(metric.saved_state())) for metric in metrics_with_state(model)]
+    metrics = [(metric, copy.deepcopy(metric._saved_state_())) for metric in metrics_with_state(model)]
     records = [] if model._compiled_ is None else [(record, record.state()) for record in model._compiled_.loss_records]
     drawing = [(made, made.get_state()) for _, made in generators(model)]
     states = runtime.random_states()
@@ -113,7 +113,7 @@ def _unchanged(model: Trainable) -> Iterator[None]:
         for now, then in attributes:
             now.update((name, value) for name, value in then.items() if now.get(name) is not value)
         for metric, state in metrics:
-            metric.load_saved_state(state)
+            metric._load_saved_state_(state)
         for record, recorded in records:
             record.set_state(recorded)
         for made, drawn in drawing:

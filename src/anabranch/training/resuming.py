@@ -134,7 +134,7 @@ class Resumption:
             "trainable": [weight.trainable for weight in weight_paths(model).values()],
             "optimizer": optimizer.state_dict(), "settings": _settings(optimizer),
             "objective": objective.state() if inside else None,
-            "metrics": [metric.saved_state() for metric in metrics_with_state(model)] if inside else None,
+            "metrics": [metric._saved_state_() for metric in metrics_with_state(model)] if inside else None,
             "callbacks": [(name, callback.get_state()) for name, callback in self._others()],
             "data": fit.batches.state(inside=inside),
             "validation": fit.validation.state(inside=False) if fit.validation is not None else {},
@@ -165,7 +165,7 @@ class Resumption:
         if state["objective"] is not None:
             fit.objective.set_state(state["objective"])
             for metric, values in zip(metrics_with_state(model), state["metrics"], strict=True):
-                metric.load_saved_state(values)
+                metric._load_saved_state_(values)
         self._restore_callbacks(state["callbacks"])
         model.stop_training = state["stopped"]
         vars(fit).update(state["fit"])

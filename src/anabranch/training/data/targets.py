@@ -88,7 +88,7 @@ def _labels(loss: Loss | None) -> str | None:
     """Return what y is to a built-in loss over the last axis; None for others, which check their targets themselves."""
     if loss is None or CLASSES.get(type(loss).__name__) is not type(loss) or setting_of(loss, "axis") not in (None, -1):
         return None
-    return None if loss.labels == "own" else loss.labels
+    return None if loss._labels_ == "own" else loss._labels_
 
 
 def _check_between(y: torch.Tensor, low: int, high: int, where: str) -> None:
