@@ -231,17 +231,22 @@ def test_the_policy_of_the_process_is_the_source() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_layers_refuse_what_they_do_not_do(policy: str) -> None:
-    layer = layers.Dense(2)
+    found = dtype_policies.get(policy)
+    has_it = found.quantization_mode in ("int8", "int4")
+    kind, says = (layers.ReLU, "does not quantize") if has_it else (layers.Dense, "is not there")
+    settings = {} if has_it else {"units": 2}
+    layer = kind(**settings)
     uses = (
-        lambda: layers.Dense(2, dtype=policy),
-        lambda: layers.Dense(2, dtype=dtype_policies.DTypePolicyMap("float32", {"d": policy}), name="d"),
-        lambda: setattr(layer, "dtype_policy", dtype_policies.get(policy)),
-        lambda: ab.config.set_dtype_policy(dtype_policies.get(policy)),
+        lambda: kind(**settings, dtype=policy),
+        lambda: kind(**settings, dtype=dtype_policies.DTypePolicyMap("float32", {"d": policy}), name="d"),
+        lambda: setattr(layer, "dtype_policy", found),
     )
     for use in uses:
-        with pytest.raises(ArgumentError, match="do not quantize"):
+        with pytest.raises(ArgumentError, match=says):
             use()
-    assert ab.config.dtype_policy().name == layer.dtype_policy.name == "float32"
+    with pytest.raises(ArgumentError, match="policy of all layers"):
+        ab.config.set_dtype_policy(found)
+    assert layer.dtype_policy.name == "float32"
 
 
 def test_a_layer_takes_the_policy_of_its_name_in_a_map() -> None:

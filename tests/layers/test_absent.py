@@ -17,10 +17,10 @@ from anabranch.layers.holding import Absent, Holding
 
 @pytest.mark.parametrize("name", sorted(ABSENT))
 def test_a_name_that_layers_lack_names_the_way(name: str) -> None:
-    with pytest.raises(MissingAttributeError, match=f"Dense has no {name!r}") as caught:
-        getattr(layers.Dense(2), name)
+    with pytest.raises(MissingAttributeError, match=f"Flatten has no {name!r}") as caught:
+        getattr(layers.Flatten(), name)
     assert "repair" in str(caught.value)
-    assert not hasattr(layers.Dense, name)
+    assert not hasattr(layers.Flatten, name)
 
 
 def test_each_of_them_has_a_way() -> None:
