@@ -137,9 +137,8 @@ class Course(keras.callbacks.Callback):
     @torch.no_grad()
     def look(self, share):
         """Move the slow weights on, of which ``share`` stays, and put them in the weights' place."""
-        for slow, fast in zip(self.slow, self.fast, strict=True):
-            slow.lerp_(fast, 1 - share)
-            fast.copy_(slow)
+        torch._foreach_lerp_(self.slow, self.fast, 1 - share)  # all weights in one operation
+        torch._foreach_copy_(self.fast, self.slow)
 
 
 class Batches:

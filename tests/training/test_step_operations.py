@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from step_operations import listed, operations
+from step_operations import Counting, listed, operations
 
 import anabranch as ab
 from anabranch import layers, optimizers, regularizers
@@ -77,3 +77,30 @@ def test_more_weights_take_no_more_operations_for_penalties_and_statistics(penal
     kinds = operations(deep(6, penalty), x, y)
     assert kinds["_foreach_lerp_.Scalar"] == 2, listed(kinds)
     assert "lerp_.Scalar" not in kinds, listed(kinds)
+
+
+def scaled_step(count: int, monkeypatch: pytest.MonkeyPatch, factor: float) -> tuple[Any, Any]:
+    """Return what one step of a scaling optimizer, chosen as on a GPU, takes for so many weights; and the weights."""
+    monkeypatch.setattr(optimizers.LossScaleOptimizer, "_chosen_on_host", lambda self: False)
+    convolutions = [layers.Conv2D(3, 2, kernel_initializer="ones", dtype="float64" if n % 3 else None) for n in range(count)]
+    for layer in convolutions:
+        layer.build((None, 4, 4, 2))
+    weights = [weight for layer in convolutions for weight in layer.weights]
+    optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(0.1, momentum=0.9), initial_scale=4.0)
+    optimizer.build(weights)
+    for step_factor in (1.0, factor):  # the first one makes state
+        optimizer.zero_grad()
+        optimizer.scale_loss(sum(weight.value.float().sum() for weight in weights) * step_factor).backward()
+        with Counting() as counting:
+            optimizer.step()
+    return counting.kinds, [weight.numpy() for weight in weights]
+
+
+@pytest.mark.parametrize(("factor", "moved"), [(2.0, 0.39), (float("inf"), 0.1), (float("nan"), 0.1)])
+def test_a_step_that_may_overflow_is_chosen_for_all_weights_at_once(
+    factor: float, moved: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = (scaled_step(count, monkeypatch, factor) for count in (3, 30))
+    assert few[0] == many[0], listed(many[0] - few[0])
+    for value in many[1]:
+        np.testing.assert_allclose(value, (1.0 if value.ndim == 4 else 0.0) - moved, rtol=1e-6)

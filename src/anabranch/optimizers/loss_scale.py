@@ -15,6 +15,7 @@ from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
 from anabranch.graph import Home, Weight
 from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.update import in_line
 from anabranch.optimizers.variables import held
 
 
@@ -185,11 +186,14 @@ class LossScaleOptimizer(Optimizer):
         """Update, and put back what was there where ``found`` is true, all on the device."""
         inner = self.inner_optimizer
         engine: Any = inner._engine
-        changed = [*inner._parameters, *engine.state_tensors()]
-        before = [tensor.clone() for tensor in changed]
+        by_dtype: dict[torch.dtype, list[torch.Tensor]] = {}
+        for tensor in (*inner._parameters, *engine.state_tensors()):
+            by_dtype.setdefault(tensor.dtype, []).append(in_line(tensor))
+        before = [torch.cat(rows) for rows in by_dtype.values()]
         _update(inner)
-        for tensor, old in zip(changed, before, strict=True):
-            tensor.copy_(torch.where(found, old, tensor))
+        for rows, old in zip(by_dtype.values(), before, strict=True):  # a few calls for all, whose number a GPU's host feels
+            chosen = torch.where(found, old, torch.cat(rows))
+            torch._foreach_copy_(rows, chosen.split([len(row) for row in rows]))
 
     def finalize(self) -> None:
         """Put the moving averages in the weights' place where there are any."""

@@ -148,6 +148,11 @@ def _rows(tensors: Tensors) -> Tensors:
     return [tensor if tensor.is_contiguous() else tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors]
 
 
+def in_line(tensor: torch.Tensor) -> torch.Tensor:
+    """Return all values of a weight or its state in the order of memory, as a view (n,)."""
+    return tensor.detach().as_strided((tensor.numel(),), (1,))
+
+
 def _laid_as(weight: torch.Tensor, gradient: Any) -> torch.Tensor:
     """Return a gradient in its weight's layout: the fused kernels go through memory without asking."""
     if gradient.is_sparse:  # as torch's Embedding(sparse=True) gives

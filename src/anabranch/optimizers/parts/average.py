@@ -40,6 +40,6 @@ class Averages:
     @torch.no_grad()
     def put(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Put the averages in the weights' place."""
-        for parameter in parameters:
-            if parameter in self.values:
-                parameter.copy_(self.values[parameter])
+        known = [parameter for parameter in parameters if parameter in self.values]
+        if known:
+            torch._foreach_copy_(known, [self.values[parameter] for parameter in known])
