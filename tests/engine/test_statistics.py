@@ -41,7 +41,7 @@ def test_four_calls_move_all() -> None:
     assert calls(code, "pow") == calls(code, "sub") == 1
     assert "aten.lerp_" not in code
     assert ".pow(" not in code
-    assert len(model.explain_execution(training=True)["statistics"].done) == 10
+    assert len(model.explain_execution(training=True)["statistics"].done) == 5
     for chosen in ((STATISTICS,), passes.PASSES):
         unchanged(model, drawn(model), TRAINING, chosen, 1e-6)
 
@@ -109,6 +109,15 @@ def test_a_metric_of_a_users_may_read_them_too() -> None:
 
     model = chain((4,), normalization(), Reporting(name="reporting"))
     assert refusals(model) == {"reporting runs as a whole, which may read them"}
+
+
+def test_modules_of_torchs_own_read_nothing() -> None:
+    model = chain((4,), normalization(), torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh()), normalization())
+    assert calls(code_of(model), "lerp_") == 2
+    hooked = torch.nn.Linear(4, 4)
+    hooked.register_forward_hook(lambda module, args, output: None)
+    model = chain((4,), normalization(), hooked, normalization())
+    assert calls(code_of(model), "lerp_") == 0
 
 
 def test_frozen_and_inference_move_nothing() -> None:

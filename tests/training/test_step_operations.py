@@ -50,8 +50,8 @@ def airbench() -> tuple[Any, Any]:
     [
         # convolutions, normalizations, ReLUs and their gradients are six times 19; penalties, statistics and the update 13
         (resnet_20, 189),
-        (toy, 69),
-        (airbench, 110),  # 28 of them multiply the biases of a layer of the example's own
+        (toy, 68),
+        (airbench, 109),  # 28 of them multiply the biases of a layer of the example's own
     ],
 )
 def test_a_step_is_so_many_operations(make: Any, most: int) -> None:

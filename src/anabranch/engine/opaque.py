@@ -8,11 +8,20 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree, runtime
-from anabranch._asked import shown
+from anabranch._asked import is_from, shown
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Operation
 
 MASKS = "_masks"  # the argument that brings the masks of the others
+
+
+def is_plain_module(module: torch.nn.Module) -> bool:
+    """Return whether a module and those inside it are torch's own and have no hooks."""
+    return all(
+        is_from(type(part), "torch.nn")
+        and not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
+        for part in module.modules()
+    )
 
 
 class Opaque(torch.nn.Module):

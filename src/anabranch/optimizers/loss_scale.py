@@ -193,7 +193,7 @@ class LossScaleOptimizer(Optimizer):
         _update(inner)
         for rows, old in zip(by_dtype.values(), before, strict=True):  # a few calls for all, whose number a GPU's host feels
             chosen = torch.where(found, old, torch.cat(rows))
-            torch._foreach_copy_(rows, chosen.split([len(row) for row in rows]))
+            torch._foreach_copy_(rows, torch.split(chosen, [len(row) for row in rows]))
 
     def finalize(self) -> None:
         """Put the moving averages in the weights' place where there are any."""

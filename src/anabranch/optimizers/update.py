@@ -58,8 +58,12 @@ class Lists(NamedTuple):
 
 def fusible(kernel: str, lists: Lists) -> bool:
     """Return whether torch's fused kernel of that name updates these weights."""
-    first = lists.weights[0]
-    return first.device.type in FUSED[kernel] and first.dtype in _KERNEL_DTYPES
+    return _has_kernel(kernel, lists.weights[:1])
+
+
+def _has_kernel(kernel: str, tensors: Tensors) -> bool:
+    kinds = {(tensor.device.type, tensor.dtype) for tensor in tensors}
+    return len(kinds) == 1 and all(where in FUSED[kernel] and dtype in _KERNEL_DTYPES for where, dtype in kinds)
 
 
 def chunks(lists: Lists) -> list[Lists]:
@@ -83,10 +87,15 @@ def _cut(lists: Lists, piece: slice) -> Lists:
 
 def descend(weights: Tensors, steps: Tensors, rate: Number) -> None:
     """Subtract ``rate`` · step from each weight; the rate may be on the device."""
-    if isinstance(rate, torch.Tensor):
-        torch._foreach_sub_(weights, torch._foreach_mul(steps, rate))
-    else:
+    if not isinstance(rate, torch.Tensor):
         torch._foreach_add_(weights, steps, alpha=-rate)
+    elif _has_kernel("sgd", weights) and rate.dtype is torch.float32:
+        torch._fused_sgd_(  # type: ignore[misc]  # too many overloads for unions
+            weights, steps, [], momentum=0.0, dampening=0.0, lr=rate, weight_decay=0.0, nesterov=False, maximize=False,
+            is_first_step=False,
+        )  # fmt: skip
+    else:
+        torch._foreach_sub_(weights, torch._foreach_mul(steps, rate))
 
 
 class _Group:

@@ -15,7 +15,7 @@ from anabranch._fields import Configurable
 from anabranch.engine.captured import LARGE, Decision, Facts, GraphMaker, Replays, decide
 from anabranch.engine.cuda_graphs import CudaGraph, aside
 from anabranch.engine.flat.graph import FlatGraph
-from anabranch.engine.opaque import Opaque
+from anabranch.engine.opaque import Opaque, is_plain_module
 from anabranch.training.compiled import Compiled, Tensors
 from anabranch.training.data.batch import Batch
 from anabranch.training.loss_record import LossRecord
@@ -106,15 +106,6 @@ def _says_so(thing: object) -> bool:
 def _inner_is_known(thing: object) -> bool:
     inner = getattr(thing, "fn", None) or getattr(thing, "module", None)  # what wrappers call; others have neither
     return inner is None or is_known(inner)
-
-
-def is_plain_module(module: torch.nn.Module) -> bool:
-    """Return whether a module and those inside it are torch's own and have no hooks."""
-    return all(
-        is_from(type(part), "torch.nn")
-        and not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
-        for part in module.modules()
-    )
 
 
 def is_hooked(weight: torch.Tensor) -> bool:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import torch
 from torch.fx import Graph, Node
 
+from anabranch.engine.opaque import is_plain_module
 from anabranch.engine.passes.base import Call, Note, Pass, Settings
 from anabranch.engine.passes.mutation import changed_values
-from anabranch.engine.passes.nodes import is_call, only_user, path_of
+from anabranch.engine.passes.nodes import attribute, is_call, only_user, path_of
 from anabranch.engine.passes.operations import is_pure
 from anabranch.engine.passes.segments import HOLDER
 
@@ -31,36 +32,41 @@ class _Group(NamedTuple):
     rate: float
     epsilon: float | None  # None: values are taken as they are; else they are deviation ** -2 - epsilon
 
+    def order(self) -> int:
+        """Return what groups are sorted by: a layer that is called twice moves its own twice, in order."""
+        return self.before
+
 
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note which statistics move together."""
     moves = [node for node in graph.nodes if is_call(node, (MOVE,))]
-    if moves and (whole := [node for node in graph.nodes if node.op == "call_module" and not _is_segment(node)]):
+    if moves and (whole := [node for node in graph.nodes if _may_read(node, root)]):
         return [Note("", False, f"{path_of(whole[0])} runs as a whole, which may read them")]
-    notes, groups = [], dict[_Group, list[tuple[Call, Node, Node]]]()
+    notes: dict[Note, None] = {}  # one for both moves of a layer
+    groups: dict[_Group, list[tuple[Call, Node, Node]]] = {}
     changed, seen = changed_values(graph), Counter[Node]()
     for node in moves:
         statistic, value, rate = node.args[:3]
         why = _refusal(node, changed)
-        notes.append(Note(path_of(node), not why, why or "with all others, at the end"))
+        notes[Note(path_of(node), not why, why or "with all others, at the end")] = None
         if not why:
             source, epsilon = _deviation(value)
             groups.setdefault(_Group(seen[statistic], rate, epsilon), []).append((node, statistic, source))
             seen[statistic] += 1
     last = next(node for node in reversed(graph.nodes) if node.op == "output")
     with graph.inserting_before(last):
-        for group in sorted(
-            groups, key=lambda group: group.before
-        ):  # a layer that is called twice moves its own twice, in order
+        for group in sorted(groups, key=_Group.order):
             _move(graph, group, groups[group])
     for some in groups.values():
         for node, _, _ in some:
             _erase(graph, node)
-    return notes
+    return list(notes)
 
 
-def _is_segment(node: Call) -> bool:
-    return str(node.target).startswith(f"{HOLDER}.")
+def _may_read(node: Call, root: torch.nn.Module) -> bool:
+    """Return whether a node is a module that could look at the statistics: neither torch's own nor part of this code."""
+    part_of_it = str(node.target).startswith(f"{HOLDER}.")
+    return node.op == "call_module" and not part_of_it and not is_plain_module(attribute(root, node.target))
 
 
 def _refusal(node: Call, changed: set[Node]) -> str:
@@ -68,9 +74,7 @@ def _refusal(node: Call, changed: set[Node]) -> str:
     statistic, value, rate = node.args[:3]
     if statistic.op != "get_attr" or node.users or not isinstance(rate, (int, float)):
         return "it is no move of a weight alone"
-    if any(
-        not is_call(user, (MOVE,)) or user.args[0] is not statistic or user.args[1] is statistic for user in statistic.users
-    ):
+    if not all(is_call(user, (MOVE,)) and user.args[0] is statistic is not user.args[1] for user in statistic.users):
         return "the statistic is needed elsewhere too"
     return "what it moves to is changed in between" if value in changed else ""
 

@@ -42,4 +42,4 @@ class Averages:
         """Put the averages in the weights' place."""
         known = [parameter for parameter in parameters if parameter in self.values]
         if known:
-            torch._foreach_copy_(known, [self.values[parameter] for parameter in known])
+            torch._foreach_copy_([*known], [self.values[parameter] for parameter in known])
