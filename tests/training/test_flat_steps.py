@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import anabranch as ab
-from anabranch import callbacks, layers, losses, metrics, optimizers
+from anabranch import callbacks, layers, losses, metrics, optimizers, runtime
 from anabranch.engine.flat import buffers
 from anabranch.engine.flat.graph import FlatGraph
 
@@ -245,6 +245,7 @@ def test_views_cost_no_call_and_memory_is_used_again() -> None:
         return [h.t()]
 
     graph, nodes = code_of(work)
+    nodes = [node for node in nodes if node.target is not torch.set_num_threads]
     assert [node.target for node in nodes] == [torch.mm, torch.tanh] * 5
     assert all("out" in node.kwargs for node in nodes)
     places = {value.untyped_storage().data_ptr() for value in graph._values if value.numel() == 12}
@@ -312,6 +313,52 @@ def test_a_step_beside_the_program_takes_its_gradients() -> None:
     plain.train_on_batch(ROWS[:2], Y[:2])
     for one, other in zip(plain.trainable_weights, weights, strict=True):
         assert torch.equal(one.value.grad, other.grad)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    with runtime.threads_restored():
+        torch.set_num_threads(2)
+        yield
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_small_products_are_run_in_one_thread() -> None:
+    small, large = torch.randn(8, 8), torch.randn(256, 256)
+
+    def work() -> Any:
+        return [torch.tanh(small @ small) @ small, large @ large, torch.addmm(small[0], small, small)]
+
+    graph, nodes = code_of(work)
+    called = [node.args[0] if node.target is torch.set_num_threads else node.target for node in nodes]
+    assert called == [1, torch.mm, torch.tanh, torch.mm, 2, torch.mm, 1, torch.addmm]
+    for found, expected in zip(graph.replay([]), work(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_numbers_of_two_threads_are_those_of_plain_steps() -> None:
+    assert_equal(trained(dense, flat=False), trained(dense, flat=True))
+    assert_equal(trained(attentive, flat=False), trained(attentive, flat=True))
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_few_threads_update_small_weights() -> None:
+    seen = []
+
+    class Looking(optimizers.SGD):
+        def update_weights(self, lists: Any, rate: Any) -> None:
+            seen.append(torch.get_num_threads())
+            super().update_weights(lists, rate)
+
+    for width in (8, 1 << 14):
+        inputs = ab.Input((width,))
+        model = ab.Model(inputs, layers.Dense(8)(inputs))
+        model.compile(Looking(0.1), "mse")
+        model.train_on_batch(np.zeros((2, width), "float32"), np.zeros((2, 8), "float32"))
+    assert seen == [1, 2]
+    assert torch.get_num_threads() == 2
 
 
 def test_calls_without_a_kernel_for_given_memory_give_new_memory() -> None:

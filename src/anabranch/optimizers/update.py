@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
+
+from anabranch import runtime
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 Slots: TypeAlias = "Mapping[str, float | None]"
@@ -106,6 +109,8 @@ class _Group:
         self.weights: Tensors = list(weights)
         self.device, self.dtype = weights[0].device, weights[0].dtype
         self.strides = [weight.stride() for weight in weights]
+        total = sum(weight.numel() for weight in weights)
+        self._small = self.device.type == "cpu" and total < runtime.ELEMENTS * len(weights)
         self.whole: dict[str, torch.Tensor] = {}
         self.state: dict[str, Any] = {}
         starts = [0]
@@ -119,6 +124,11 @@ class _Group:
             ]
             if initial is None:
                 torch._foreach_copy_(self.state[name], [weight.detach() for weight in weights])
+
+    @property
+    def few_threads(self) -> contextlib.AbstractContextManager[None]:
+        """One thread, where weights are so small on average that torch's fused kernels are slower in several."""
+        return runtime.one_thread() if self._small else contextlib.nullcontext()
 
     def fits(self) -> bool:
         """Return whether the weights are on the device and in the layout that their state was made for."""
@@ -229,7 +239,8 @@ class ListUpdate(torch.optim.Optimizer):
         for group in groups:
             lists = group.lists(gradients if len(groups) == 1 else [gradients[index] for index in group.positions])
             if lists is not None:
-                self._rule.update_weights(lists, rate)
+                with group.few_threads:
+                    self._rule.update_weights(lists, rate)
                 # torch's fused kernels do not say that they have changed something
                 torch.autograd.graph.increment_version(lists.weights)
 

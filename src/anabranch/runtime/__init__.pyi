@@ -26,7 +26,13 @@ from .devices import (
     pins as pins,
     processes as processes,
     settle_tf32 as settle_tf32,
+)
+from .host_threads import (
+    ELEMENTS as ELEMENTS,
+    PRODUCTS as PRODUCTS,
+    one_thread as one_thread,
     threads as threads,
+    threads_restored as threads_restored,
 )
 from .inference import (
     UNKNOWN as UNKNOWN,

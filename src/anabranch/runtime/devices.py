@@ -106,11 +106,6 @@ def describe_device() -> str:
     return f"{chosen} ({module.get_device_name(chosen)})" if "get_device_name" in vars(module) else str(chosen)
 
 
-def threads() -> int:
-    """Return how many threads torch computes with."""
-    return torch.get_num_threads()
-
-
 def processes() -> tuple[int, str]:
     """Return how many connected processes there are, and what says so."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -289,7 +289,7 @@ class _FlatSteps(_CapturedSteps):
                 weight.grad = gradient
 
     def _bound_update(self) -> object:
-        return self._optimizer.loss_scale_factor
+        return self._optimizer.loss_scale_factor, runtime.threads()
 
 
 def _there(value: torch.Tensor | None) -> torch.Tensor:

@@ -10,7 +10,9 @@ from anabranch.engine.captured import Tensors, Work
 from anabranch.engine.flat.buffers import plan
 from anabranch.engine.flat.calls import shorten
 from anabranch.engine.flat.noting import Noting
+from anabranch.engine.flat.threads import share
 from anabranch.engine.lower import made_runnable
+from anabranch.runtime.host_threads import threads, threads_restored
 
 
 class FlatGraph:
@@ -45,7 +47,7 @@ class FlatGraph:
             if place is not None:
                 values[place] = x
         # without autograd, but where a kernel asks, as oneDNN's LSTM does, its gradient is wanted
-        with torch.inference_mode(), torch.enable_grad():
+        with threads_restored(), torch.inference_mode(), torch.enable_grad():
             results: Tensors = self.module.forward(*values)
         return results
 
@@ -59,6 +61,7 @@ class FlatGraph:
             return results
         noting.finish(results)
         plan(noting.graph, noting.given, noting.inputs, results)
+        share(noting.graph, threads())
         shorten(noting.graph)
         placeholders = [node for node in noting.graph.nodes if node.op == "placeholder"]
         self._values = [None if node in noting.inputs else noting.given[node] for node in placeholders]
