@@ -12,7 +12,7 @@ import torch
 
 import anabranch as ab
 from anabranch import callbacks, layers, losses, metrics, optimizers, runtime
-from anabranch.engine.flat import buffers
+from anabranch.engine.flat import stacks, variants
 from anabranch.engine.flat.graph import FlatGraph
 
 pytestmark = pytest.mark.on_cpu
@@ -315,6 +315,65 @@ def test_a_step_beside_the_program_takes_its_gradients() -> None:
         assert torch.equal(one.value.grad, other.grad)
 
 
+def deep() -> Any:
+    inputs = x = ab.Input((16,))
+    for _ in range(10):
+        x = layers.Dense(16, activation="relu")(x)
+    twice = layers.Dense(16, activation="relu")  # whose gradients are sums
+    return ab.Model(inputs, layers.Dense(3)(twice(twice(x)))), np.tile(ROWS[:, :4], 4)
+
+
+@pytest.mark.parametrize("clipnorm", [None, 0.1])
+def test_gradients_of_equal_layers_are_one_product(clipnorm: float | None) -> None:
+    found: dict[bool, list[Any]] = {False: [], True: []}
+
+    def looking(flat: bool) -> Any:
+        class Looking(callbacks.Callback):
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                found[flat].append([weight.value.grad.clone() for weight in self.model.trainable_weights])
+
+        return trained(deep, flat, optimizers.Adam(clipnorm=clipnorm), callbacks=[Looking()])
+
+    plain, flat = looking(False), looking(True)
+    assert_equal(plain, flat)
+    for one, other in zip(found[False], found[True], strict=True):
+        assert all(map(torch.equal, one, other))
+    (graph,) = flat[0]._compiled_.replays._cached.values()
+    calls = [node.target for node in graph.module.graph.nodes]
+    # backward as many as forward; gradients of the last weight, twice of the shared one, of the first, which reads the batch
+    assert (calls.count(torch.addmm), calls.count(torch.mm), calls.count(torch.bmm)) == (13, 12 + 4, 1)
+    assert calls.count(torch.sum) == 4 + 1 + 1  # as many, one of a stack, and the loss's
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_changed_after_a_product_is_not_multiplied_later(changed: bool) -> None:
+    def work(given: Any) -> Any:
+        products, total = [], given[0]
+        for each in range(9):
+            gradient, hidden = torch.sin(given[0] + each), torch.cos(given[0] - each)
+            products.append(torch.mm(gradient.t(), hidden))
+            total = total + (gradient.add_(1) if changed else gradient)  # as autograd adds up gradients
+        return [*products, total]
+
+    x = torch.randn(8, 16)
+    graph = FlatGraph()
+    graph.capture(work, [x])
+    graph.replay([x])
+    assert (torch.bmm in [node.target for node in graph.module.graph.nodes]) == (not changed)  # type: ignore[union-attr]  # it is there
+    for _ in range(2):
+        x = torch.randn(8, 16)
+        for value, expected in zip(graph.replay([x]), work([x]), strict=True):
+            torch.testing.assert_close(value, expected, rtol=0, atol=0)
+
+
+def test_products_that_would_round_otherwise_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacks, "_agree", lambda *_: False)
+    plain, flat = trained(deep, flat=False), trained(deep, flat=True)
+    assert_equal(plain, flat)
+    (graph,) = flat[0]._compiled_.replays._cached.values()
+    assert torch.bmm not in [node.target for node in graph.module.graph.nodes]
+
+
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     with runtime.threads_restored():
@@ -362,8 +421,8 @@ def test_few_threads_update_small_weights() -> None:
 
 
 def test_calls_without_a_kernel_for_given_memory_give_new_memory() -> None:
-    assert buffers.out_variant(torch.ops.aten.convolution.default) is None
-    assert buffers.out_variant(torch.ops.aten.relu_.default) is None
-    found = buffers.out_variant(torch.ops.aten.mm.default)
+    assert variants.out_variant(torch.ops.aten.convolution.default) is None
+    assert variants.out_variant(torch.ops.aten.relu_.default) is None
+    found = variants.out_variant(torch.ops.aten.mm.default)
     assert found is not None
     assert (found.overload, found.names) == (torch.ops.aten.mm.out, ("out",))

@@ -7,7 +7,6 @@ weights too, are made once.
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from collections import defaultdict
@@ -15,10 +14,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch._ops import OpOverload
 from torch.fx import Graph, Node
 
 from anabranch.engine.flat.noting import Window, window_of
+from anabranch.engine.flat.stacks import Stacks, stack
+from anabranch.engine.flat.variants import OutVariant, is_view, planned, results_of
 from anabranch.runtime.torch_facts import is_pointwise
 
 Values = dict[Node, "torch.Tensor | torch.Generator"]
@@ -52,13 +52,6 @@ class _Lender:
             return torch.empty(0, dtype=dtype).set_(self._storage, first, (count,), (1,))  # type: ignore[call-overload]  # a storage
 
 
-class OutVariant(NamedTuple):
-    """The overload of an operation that writes into given tensors, and their names."""
-
-    overload: OpOverload
-    names: tuple[str, ...]
-
-
 def plan(graph: Graph, given: Values, inputs: Sequence[Node | None], results: Sequence[torch.Tensor | None]) -> None:
     """Rewrite a noted graph in place.
 
@@ -66,18 +59,20 @@ def plan(graph: Graph, given: Values, inputs: Sequence[Node | None], results: Se
     values are others each time; ``results`` what it has returned, in whose memory later results go too.
     """
     _name_relu(graph)
-    _Plan(graph, given, inputs, results).run()
+    _Plan(graph, given, inputs, results, stack(graph, given)).run()
 
 
 class _Plan:
     def __init__(
-        self, graph: Graph, given: Values, inputs: Sequence[Node | None], results: Sequence[torch.Tensor | None]
+        self, graph: Graph, given: Values, inputs: Sequence[Node | None], results: Sequence[torch.Tensor | None], stacks: Stacks
     ) -> None:
         self._graph, self._given = graph, given
         output: Any = next(reversed(graph.nodes)).args[0]
         returned = zip(map(window_of, output), results, strict=True)
         changing = {window.memory for node in inputs if (window := window_of(node))}
         self._returned = {w.memory: value for w, value in returned if w and value is not None and w.memory not in changing}
+        self._returned |= stacks.returned
+        self._stacked = stacks.parts  # never another's
         self._calls = [node for node in graph.nodes if node.op == "call_function"]
         self._ends = _last_uses(graph)
         self._outside = {w.memory: given[node] for node in given if (w := window_of(node)) and w.memory not in changing}
@@ -88,8 +83,8 @@ class _Plan:
         self._lenders = [
             _Lender(self._returned[memory], place)
             for place, node in enumerate(self._calls)
-            if node.target is not operator.getitem and _planned(node, _results(node))
-            for result in _results(node)
+            if node.target is not operator.getitem and planned(node, results_of(node))
+            for result in results_of(node)
             if (memory := result.meta["window"].memory) in self._returned
         ][::-1]
 
@@ -99,8 +94,8 @@ class _Plan:
         for memory, place in self._ends.items():
             ending[place].append(memory)
         for place, node in enumerate(self._calls):
-            results = _results(node)
-            if node.target is not operator.getitem and (variant := _planned(node, results)):
+            results = results_of(node)
+            if node.target is not operator.getitem and (variant := planned(node, results)):
                 self._write(node, results, variant, place)
             for memory in ending[place]:
                 self._release(memory)
@@ -109,7 +104,7 @@ class _Plan:
             if window is not None and (constant := self._constant(window)) is not None:
                 node.replace_all_uses_with(constant)
         for node in reversed(self._calls):
-            if not node.users and _is_view(node):
+            if not node.users and is_view(node):
                 self._graph.erase_node(node)
         self._return_planned()
 
@@ -145,6 +140,8 @@ class _Plan:
         kind = window.dtype, math.prod(window.size)
         if window.memory in self._returned:
             return _Place(self._returned[window.memory].detach().as_strided((kind[1],), (1,), 0))
+        if window.memory in self._stacked:
+            return _Place(self._stacked[window.memory])
         end, free = self._ends[window.memory], self._free[kind]
         for number in reversed(range(len(free))):
             if free[number].until > end:
@@ -157,7 +154,7 @@ class _Plan:
 
     def _over(self, node: Node, window: Window, place: int) -> _Place | None:
         """Return the memory of an operand that ends with this call, where the result can be written over it."""
-        if not is_pointwise(node.target) or self._ends[window.memory] == len(self._calls):  # type: ignore[arg-type]  # an overload
+        if not is_pointwise(node.target) or self._ends[window.memory] == len(self._calls) or window.memory in self._stacked:  # type: ignore[arg-type]  # an overload
             return None
         windows = [w for each in node.all_input_nodes if (w := window_of(each))]
         for operand in windows:
@@ -166,14 +163,20 @@ class _Plan:
                 all(w == operand for w in windows if w.memory == memory) and operand._replace(memory=window.memory) == window
             )
             held = self._inside.get(memory)
-            if alike and held and held.until > self._ends[window.memory] and self._ends[memory] == place:
+            if (
+                alike
+                and held
+                and memory not in self._stacked
+                and held.until > self._ends[window.memory]
+                and self._ends[memory] == place
+            ):
                 self._passed_on.add(memory)
                 return held
         return None
 
     def _release(self, memory: int) -> None:
         held = self._inside.get(memory)
-        if held is not None and memory not in self._passed_on:
+        if held is not None and memory not in self._passed_on and memory not in self._stacked:
             self._free[held.buffer.dtype, held.buffer.numel()].append(held)
 
     def _constant(self, window: Window) -> Node | None:
@@ -213,56 +216,3 @@ def _last_uses(graph: Graph) -> dict[int, int]:
             if (window := window_of(each)) is not None:
                 found[window.memory] = place
     return found
-
-
-def _results(node: Node) -> list[Node]:
-    """Return the nodes of the tensors that a call gives: itself, or those that take it apart."""
-    if window_of(node) is not None:
-        return [node]
-    return [user for user in node.users if user.target is operator.getitem]
-
-
-def _planned(node: Node, results: list[Node]) -> OutVariant | None:
-    """Return the variant of a call that writes all its results, where each is memory of its own; None where there is none."""
-    variant = out_variant(node.target)  # type: ignore[arg-type]  # an overload, in a noted graph
-    if variant is None or len(variant.names) != len(results) or not all(each.meta["fresh"] for each in results):
-        return None
-    return variant if all(map(_is_whole, results)) else None
-
-
-def _is_whole(node: Node) -> bool:
-    """Return whether a result fills a memory without gaps."""
-    window: Window = node.meta["window"]
-    reach = 1 + sum((size - 1) * stride for size, stride in zip(window.size, window.stride, strict=True))
-    return window.offset == 0 and reach == math.prod(window.size)
-
-
-@functools.cache
-def out_variant(overload: OpOverload) -> OutVariant | None:
-    """Return the overload that writes its results into given tensors; None where torch has no kernel of its own for that."""
-    if overload._schema.is_mutable:
-        return None
-    wanted = [(each.name, str(each.type)) for each in overload._schema.arguments]
-    packet = overload.overloadpacket
-    for name in packet.overloads():
-        other: OpOverload = getattr(packet, name)
-        written = [each for each in other._schema.arguments if each.alias_info is not None and each.alias_info.is_write]
-        names = tuple(each.name for each in written)
-        taken = [(each.name, str(each.type)) for each in other._schema.arguments if each.name not in names]
-        if written and all(each.kwarg_only for each in written) and taken == wanted and _has_kernel(other):
-            return OutVariant(other, names)
-    return None
-
-
-def _has_kernel(overload: OpOverload) -> bool:
-    """Return whether a kernel writes the results, rather than a copy of what the plain call gives."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), "CPU")  # type: ignore[no-untyped-call]  # torch leaves it so
-
-
-def _is_view(node: Node) -> bool:
-    """Return whether a call does nothing but give windows on memory that was there."""
-    if node.target is operator.getitem:
-        return True
-    if not isinstance(node.target, OpOverload) or node.target._schema.is_mutable:
-        return False
-    return window_of(node) is not None and not node.meta["fresh"]
