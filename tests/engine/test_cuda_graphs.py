@@ -106,6 +106,25 @@ def test_inputs_are_copied_in_and_results_lie_where_they_did() -> None:
     assert first.tolist() == [8.0, 8.0]
 
 
+def test_sizes_that_are_counted_wherever_they_come_are_each_captured() -> None:
+    work = Work()
+    work.replays = Replays(work, lambda: work.bound_to, RecordedGraph, in_row=False)
+    for number in range(6):
+        for size in (3, 3, 1):
+            assert work.take(ones(size)).tolist() == [2.0] * size
+        assert RecordedGraph.made == (0 if number == 0 else 1 if number < REPEATS else 2)
+    assert work.replays.replayed == 6 * 3 - 2 * REPEATS
+
+
+def test_sizes_that_never_settle_are_forgotten() -> None:
+    work = Work()
+    work.replays = Replays(work, lambda: work.bound_to, RecordedGraph, in_row=False)
+    for _ in range(REPEATS + 2):
+        for size in range(1, 70):
+            work.take(ones(size))
+    assert RecordedGraph.made == 0
+
+
 def test_another_size_runs_as_usual_and_captures_nothing() -> None:
     work = Work()
     for _ in range(6):

@@ -44,6 +44,8 @@ def _module() -> types.ModuleType:
         "manual_seed": lambda seed: done.manual_seed(seed), "manual_seed_all": lambda seed: done.manual_seed(seed),
         "get_rng_state": lambda device=None: done.get_state(),
         "set_rng_state": lambda state, device=None: done.set_state(state),
+        "Stream": lambda device=None: torch.Stream(device=device or NAME), "stream": lambda stream: stream,
+        "current_stream": lambda device=None: torch.accelerator.current_stream(device),
         "get_amp_supported_dtype": lambda: [torch.float16, torch.bfloat16],
     }  # fmt: skip
     vars(module).update(answers)

@@ -237,6 +237,11 @@ at::Tensor& copy_(at::Tensor& self, const at::Tensor& source, bool non_blocking)
   return self;
 }
 
+// There is one queue, in which everything is done at once; so nothing needs to be held for another one.
+void record_stream(at::Tensor& self, c10::Stream stream) {
+  TORCH_CHECK(self.device().type() == FAKE, "record_stream needs a tensor of the device, and got one of ", self.device());
+}
+
 struct Hooks final : at::PrivateUse1HooksInterface {
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
@@ -360,6 +365,7 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
 
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("copy_", &copy_);
+  m.impl("record_stream", &record_stream);
   m.impl("_has_compatible_shallow_copy_type", &has_compatible_shallow_copy_type);
   m.impl("_thnn_fused_lstm_cell", &lstm_cell);
   m.impl("_thnn_fused_lstm_cell_backward_impl", &lstm_cell_backward);
@@ -367,7 +373,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_thnn_fused_gru_cell_backward", &gru_cell_backward);
   // what torch would otherwise put together for a device that it does not know, where the CPU has a kernel of its own
   const std::set<std::string> done = {
-      "copy_", "_has_compatible_shallow_copy_type", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell"};
+      "copy_", "record_stream", "_has_compatible_shallow_copy_type", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell"};
   for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
     if (name.name.rfind("aten::", 0) != 0 || done.count(name.name.substr(6))) continue;
     const auto op = c10::Dispatcher::singleton().findSchema(name);

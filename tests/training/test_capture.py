@@ -11,6 +11,7 @@ from recorded_graph import FailingGraph, RecordedGraph
 
 import anabranch as ab
 from anabranch import callbacks, engine, layers, metrics, optimizers
+from anabranch.engine.captured import REPEATS
 from anabranch.engine.flat.graph import FlatGraph
 from anabranch.training import capture
 
@@ -268,6 +269,34 @@ def test_inference_is_replayed_and_weights_that_change_are_seen() -> None:
         torch.testing.assert_close(forward([parts[0]])[0][0], parts[0].sum(1, keepdim=True).expand(4, 3))
 
 
+def test_the_smaller_last_batch_of_predictions_is_captured_too() -> None:
+    inputs = ab.Input((6,))
+    model = ab.Model(inputs, layers.Dense(3)(inputs))
+    program, forward, _ = replayed(model)
+    with torch.inference_mode():
+        for passes in range(1, 6):
+            for part in torch.from_numpy(X).split(10):
+                torch.testing.assert_close(forward([part])[0][0], program([part])[0][0])
+            assert RecordedGraph.made == (0 if passes == 1 else 1 if passes <= REPEATS else 2)
+    assert program.replays.replayed == 5 * 4 - 2 * REPEATS
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_predictions_are_replayed_in_the_half_precision_of_the_policy(policy: str) -> None:
+    ab.config.set_dtype_policy(policy)
+    inputs = ab.Input((6,))
+    model = ab.Model(inputs, layers.Dense(3, activation="softmax")(layers.Dense(8, activation="relu")(inputs)))
+    program, forward, part = replayed(model)
+    with torch.inference_mode():
+        program([part])  # which makes what follows from weights alone
+        for part in torch.from_numpy(X).split(4):
+            found = forward([part])[0][0]
+            assert found.dtype == getattr(torch, policy.removeprefix("mixed_"))
+            torch.testing.assert_close(found, program([part])[0][0], rtol=0, atol=0)
+    assert program.replays.replayed == 9 - REPEATS
+    assert model.layers[1].kernel.value.dtype == torch.float32
+
+
 def folded() -> Any:
     inputs = ab.Input((6,))
     x = layers.BatchNormalization()(layers.Dense(4)(inputs))
@@ -345,7 +374,11 @@ def test_a_gpu_replays_training_and_inference() -> None:
         model.fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0)
     assert replays(graph).replayed == 27 - 4
     assert not replays(graph).failure
-    assert graph.predict(X, batch_size=4, verbose=0).shape == (38, 3)
+    for _ in range(REPEATS + 2):
+        assert graph.predict(X, batch_size=4, verbose=0).shape == (38, 3)
+    predicting = engine.program(graph, False).replays
+    assert not predicting.failure
+    assert predicting.replayed == 10 * (REPEATS + 2) - 2 * REPEATS, "of both sizes"
     np.testing.assert_allclose(graph.predict(X, batch_size=4, verbose=0), graph.predict(X, verbose=0), atol=1e-5)
 
 

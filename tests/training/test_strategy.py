@@ -73,9 +73,9 @@ class Counting(SingleDevice):
         self.reduced = self.placed = 0
         self.writes = False
 
-    def place(self, tensor: torch.Tensor) -> torch.Tensor:
+    def place(self, batch: Any) -> Any:
         self.placed += 1
-        return super().place(tensor)
+        return super().place(batch)
 
     def reduce_gradients(self) -> None:
         self.reduced += 1

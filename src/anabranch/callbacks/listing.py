@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch import _tree
-from anabranch._asked import shown
+from anabranch._asked import is_from, shown
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bound_methods
 from anabranch.callbacks.backup import BackupAndRestore
@@ -91,6 +91,11 @@ class CallbackList:
         """Those that save the run itself."""
         return [callback for callback in self.callbacks if isinstance(callback, BackupAndRestore)]
 
+    @property
+    def hand_over(self) -> bool:
+        """Whether any of them is, or calls, code of the user's."""
+        return any(not is_from(callback, "anabranch") or any(map(_is_users, _held(callback))) for callback in self.callbacks)
+
     def report(self, line: str) -> None:
         """Show one line to the user, if anything is shown."""
         self.progress.report(line)
@@ -127,3 +132,11 @@ def _defines(callback: Callback, hook: str) -> bool:
         return False
     names = (hook, _OLD_NAMES.get(hook, hook))
     return any(getattr(type(callback), n) is not getattr(Callback, n) or n in vars(callback) for n in names)
+
+
+def _held(callback: Callback) -> list[object]:
+    return [value for name, value in vars(callback).items() if name != "model"]
+
+
+def _is_users(thing: object) -> bool:
+    return callable(thing) and not is_from(thing, "anabranch")

@@ -15,14 +15,18 @@ Tensors = Sequence[torch.Tensor | None]
 Work = Callable[[Tensors], Tensors]
 
 REPEATS = 3
-"""How many batches of one size in a row are computed as usual before the next of that size is captured.
+"""How many batches of one size are computed as usual before the next of that size is captured.
 
-They are real steps: torch and cuDNN choose their kernels in them, and what is made at first use is there. The last, smaller
-batch of an epoch never comes twice in a row, so it is never captured.
+They are real steps: torch and cuDNN choose their kernels in them, and what is made at first use is there. In training they come
+in a row: the last, smaller batch of an epoch never does, so it is never captured, which would take the memory of a step for it.
+Predictions need less memory, and count batches of one size wherever they come, so that the smaller last one is captured too.
 """
 
 LARGE = 1 << 17
 """Bytes of an input above which a step on a CPU is run as usual: torch's own work is so much that the host's counts little."""
+
+_SIZES = 64
+"""How many sizes are counted before counting begins again: sizes as various as that do not settle."""
 
 LIMIT = 4
 """How many graphs are cached for one piece of work: each holds the memory of a step."""
@@ -99,7 +103,8 @@ def decide(facts: Facts) -> Decision:
         if value:
             names = ", ".join(value) if isinstance(value, tuple) else value
             return Decision(False, sentence.format(names), facts.flat)
-    usual = f"from the {REPEATS + 1}th batch of one size in a row on; batches of other sizes are run as usual"
+    row = " in a row" if facts.training else ""
+    usual = f"from the {REPEATS + 1}th batch of one size{row} on; batches of other sizes are run as usual"
     if facts.flat:
         usual += f", and those above {LARGE >> 10} KiB, beside whose operations the host's work counts little"
     return Decision(True, usual, facts.flat)
@@ -147,6 +152,7 @@ class Replays:
             are others than before, all graphs are forgotten.
         make: makes a graph.
         generators: from which the work draws.
+        in_row: whether sizes are counted only while they follow each other.
     """
 
     def __init__(
@@ -155,6 +161,7 @@ class Replays:
         bound: Callable[[], object],
         make: GraphMaker,
         generators: Sequence[torch.Generator] = (),
+        in_row: bool = True,
     ) -> None:
         self.work, self.bound, self.generators = work, bound, generators
         self.failure = self.unfit = ""
@@ -163,8 +170,8 @@ class Replays:
         self._cached: dict[object, DeviceGraph] = {}
         self._latest: Tensors = ()
         self._bound_to: object = None
-        self._last: object = None
-        self._row = 0
+        self._in_row = in_row
+        self._seen: dict[object, int] = {}
 
     def replay(self, inputs: Tensors, before: Callable[[], None] | None = None) -> Tensors | None:
         """Do the work by replaying it, after ``before``, and return the results, which the next replay overwrites.
@@ -191,7 +198,8 @@ class Replays:
     def forget(self) -> None:
         """Let go of all graphs and their memory."""
         self._cached.clear()
-        self._bound_to, self._row, self._latest = None, 0, ()
+        self._seen.clear()
+        self._bound_to, self._latest = None, ()
 
     def _ready(self, inputs: Tensors) -> DeviceGraph | None:
         if self.failure or self.unfit:
@@ -201,11 +209,13 @@ class Replays:
             self.forget()
             self._bound_to = bound
         signature = tuple(None if x is None else (x.shape, x.stride(), x.dtype) for x in inputs)
-        self._row = self._row + 1 if signature == self._last else 1
-        self._last = signature
+        count = self._seen.get(signature, 0) + 1
+        if (self._in_row and signature not in self._seen) or len(self._seen) == _SIZES:
+            self._seen.clear()
+        self._seen[signature] = count
         if signature in self._cached:
             return self._cached[signature]
-        if self._row <= REPEATS or len(self._cached) == LIMIT:
+        if count <= REPEATS or len(self._cached) == LIMIT:
             return None
         return self._capture(inputs, signature)
 

@@ -319,7 +319,7 @@ def replayed_forward(
         return [weight.data_ptr() for weight in weights], program.refresh_constants()
 
     if program.replays is None:
-        program.replays = Replays(work, bound, maker or CudaGraph, generators_of(program))
+        program.replays = Replays(work, bound, maker or CudaGraph, generators_of(program), in_row=False)
     replays: Replays = program.replays
 
     def forward(inputs: Sequence[torch.Tensor | None]) -> tuple[Tensors, Tensors]:

@@ -7,8 +7,9 @@ from anabranch._errors import DataError
 from anabranch.callbacks import CallbackList
 from anabranch.training.arguments import boolean, optional_integer
 from anabranch.training.batch_callbacks import BatchCallbacks
-from anabranch.training.data.adapters import Reading, source_for
+from anabranch.training.data.adapters import source_for
 from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.reading import Reading
 from anabranch.training.logs import Logs, Reported, RunningLogs
 from anabranch.training.objective import Objective
 from anabranch.training.preparation import callbacks_for, located, objective_for, warn_short

@@ -12,17 +12,19 @@ from anabranch.callbacks import CallbackList, History
 from anabranch.graph.call_site import warn
 from anabranch.training.arguments import fraction, integer, optional_integer
 from anabranch.training.batch_callbacks import BatchCallbacks
-from anabranch.training.data.adapters import Reading, source_for, split
+from anabranch.training.data.adapters import source_for, split
 from anabranch.training.data.epochs import Epochs
 from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
+from anabranch.training.data.reading import Reading
 from anabranch.training.data.shuffling import check_shuffle, next_fit
+from anabranch.training.data.sources import Arrays
 from anabranch.training.evaluating import NoBatchError, evaluation_pass
 from anabranch.training.interruption import Interruption
 from anabranch.training.logs import Logs, RunningLogs
 from anabranch.training.objective import Objective
 from anabranch.training.preparation import callbacks_for, located, objective_for, warn_short
 from anabranch.training.resuming import Resumption
-from anabranch.training.trainable import Trainable
+from anabranch.training.trainable import Trainable, has_custom_step
 
 
 @located
@@ -55,11 +57,12 @@ def fit(
     check_shuffle(shuffle)
     reading = Reading(
         optional_integer(batch_size, "batch_size"), optional_integer(steps_per_epoch, "steps_per_epoch"), shuffle, next_fit(),
-        finite=True,
+        finite=True, repeats=True,
     )  # fmt: skip
     held_reading = Reading(
         optional_integer(validation_batch_size, "validation_batch_size") or reading.batch_size,
         optional_integer(validation_steps, "validation_steps"),
+        repeats=True,
     )
     binder = objective.binder(class_weight)
     held = None
@@ -132,6 +135,10 @@ class Fit:
         self.model.history = history
         self.model.stop_training = False
         logs: Logs = {}
+        sources = [epochs.source for epochs in (self.batches, self.validation) if epochs]
+        changing = self.callbacks.hand_over or has_custom_step(self.model) or not all(isinstance(s, Arrays) for s in sources)
+        for source in sources:
+            source.may_change = changing
         with engine.keeping_memory(first=not self.objective.compiled.started), self.interruption:
             try:
                 try:

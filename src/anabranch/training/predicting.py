@@ -11,9 +11,10 @@ from anabranch.callbacks import CallbackList
 from anabranch.training import at_once
 from anabranch.training.arguments import optional_integer
 from anabranch.training.batch_callbacks import BatchCallbacks
-from anabranch.training.data.adapters import Reading, source_for
+from anabranch.training.data.adapters import source_for
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.reading import Reading
 from anabranch.training.data.sources import Arrays
 from anabranch.training.predictions import Collector, owned
 from anabranch.training.preparation import callbacks_for, located, prediction_for, warn_short
@@ -37,7 +38,7 @@ def predict(
         return outputs
     epochs = Epochs(source, reading.steps)
     shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=1, steps=epochs.steps, verbose=verbose)
-    collector = Collector(source.samples if epochs.limit is None else None)
+    collector = Collector(source.samples if epochs.limit is None else None, binder.strategy.mover)
     try:
         with engine.keeping_memory():
             outputs = _prediction_pass(model, step, epochs, shown, collector)

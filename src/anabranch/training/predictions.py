@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
 import torch
 
 from anabranch._errors import ShapeError
+from anabranch.training.moving import Mark, Mover
+
+_AHEAD = 4
+"""How many batches of outputs may be on their way, each in pinned memory of its own."""
+
+Fetched = tuple[torch.Tensor, Mark | None]
 
 
 class Collector:
-    """Gathers outputs on the CPU; a batch is copied while the device computes the next one."""
+    """Gathers outputs on the host; those of a device are copied to pinned memory while it computes the next batches.
 
-    def __init__(self, samples: int | None) -> None:
-        self._samples = samples
+    Args:
+        samples: how many there will be; None where unknown.
+        mover: the device's queues; None for outputs of the host.
+    """
+
+    def __init__(self, samples: int | None, mover: Mover | None = None) -> None:
+        self._samples, self._mover = samples, mover
         self._whole: list[torch.Tensor] | None = None
         self._parts: list[list[torch.Tensor]] = []
-        self._waiting: tuple[list[torch.Tensor], int] | None = None
+        self._waiting: deque[tuple[list[Fetched], int]] = deque()
         self._filled = 0
 
     def add(self, outputs: list[torch.Tensor], size: int) -> None:
         """Take one batch's outputs."""
-        self._store()
-        self._waiting = outputs, size
+        self._waiting.append(([self._fetched(output) for output in outputs], size))
+        while len(self._waiting) > (_AHEAD if self._mover else 1):
+            self._store()
+
+    def _fetched(self, output: torch.Tensor) -> Fetched:
+        return (output, None) if self._mover is None or not self._mover.has(output) else self._mover.fetch(output)
 
     def _store(self) -> None:
-        if self._waiting is None:
-            return
-        outputs, size = self._waiting
-        self._waiting = None
+        found, size = self._waiting.popleft()
+        for _, mark in found:
+            if mark is not None:
+                mark.synchronize()
+        outputs = [output for output, _ in found]
         if self._samples is None or any(output.ndim == 0 or output.shape[0] != size for output in outputs):
-            self._parts.append([output.cpu() for output in outputs])
+            # what stays is not pinned, however many batches there are
+            self._parts.append([output.cpu() if mark is None else output.clone() for output, mark in found])
             return
         if self._whole is None:
             self._whole = [torch.empty((self._samples, *o.shape[1:]), dtype=o.dtype) for o in outputs]
@@ -48,7 +66,8 @@ class Collector:
 
     def arrays(self) -> list[np.ndarray[Any, Any]]:
         """Return one array for each output, its batches joined."""
-        self._store()
+        while self._waiting:
+            self._store()
         if self._whole is not None and not self._parts:
             return [numpy(whole[: self._filled]) for whole in self._whole]
         joined = [torch.cat(parts) if parts[0].ndim else torch.stack(parts) for parts in zip(*self._parts, strict=True)]

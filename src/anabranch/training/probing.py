@@ -14,9 +14,10 @@ from anabranch._errors import DataError
 from anabranch.graph import Graph
 from anabranch.training.arguments import boolean
 from anabranch.training.custom_step import checked_loss, loss_of
-from anabranch.training.data.adapters import Reading, is_in_memory, source_for
+from anabranch.training.data.adapters import is_in_memory, source_for
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder, ModelBinder
+from anabranch.training.data.reading import Reading
 from anabranch.training.objective import need_compiled
 from anabranch.training.penalties import penalties, regularized
 from anabranch.training.preparation import located, with_graph

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 import anabranch as ab
 from anabranch import layers
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
-from anabranch.training.data.adapters import Reading, is_in_memory, source_for, split
+from anabranch.training.data.adapters import is_in_memory, source_for, split
 from anabranch.training.data.binder import ModelBinder
 from anabranch.training.data.epochs import Epochs
+from anabranch.training.data.reading import Reading
 from anabranch.training.data.targets import Target
 from anabranch.training.strategy import SingleDevice
 from anabranch.utils import unpack_x_y_sample_weight as unpack

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sized
 from typing import Any
@@ -18,34 +17,8 @@ from anabranch.training.data.batched import Batched
 from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import Indexed
 from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
+from anabranch.training.data.reading import DEFAULT_BATCH_SIZE, Reading
 from anabranch.training.data.sources import Arrays, IndexedBatches, IteratedBatches, Source
-
-DEFAULT_BATCH_SIZE = 32
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """How data are read.
-
-    Args:
-        batch_size: samples per batch; None for 32, or for what ``steps`` makes of data in memory.
-        steps: batches per pass.
-        shuffle: whether samples are shuffled, or ``"batch"`` for whole batches.
-        fit: which call of ``fit`` since the seed was set, on which the order depends.
-        finite: whether NaN and infinity in x are warned of.
-    """
-
-    batch_size: int | None = None
-    steps: int | None = None
-    shuffle: bool | str = False
-    fit: int = 0
-    finite: bool = False
-
-    def size(self, samples: int) -> int:
-        """Return the batch size for so many samples in memory."""
-        if self.batch_size is not None:
-            return self.batch_size
-        return math.ceil(samples / self.steps) if self.steps else DEFAULT_BATCH_SIZE
 
 
 def is_in_memory(x: object) -> bool:
@@ -67,7 +40,7 @@ def source_for(binder: Binder, x: object, y: object, sample_weight: object, read
         _refuse_parts(type(x).__name__, y, sample_weight)
         return source
     data = binder.weigh(binder.bind(x, y, sample_weight, finite=reading.finite))
-    return Arrays(binder, data, reading.size(data.size), reading.shuffle, reading.fit)
+    return Arrays(binder, data, reading)
 
 
 def split(
@@ -91,10 +64,7 @@ def split(
             "validation_split leaves one part empty.", got=f"validation_split={fraction} of {data.size} samples"
         )  # fmt: skip
     train, held = binder.weigh(data.part(slice(0, cut))), data.part(slice(cut, data.size))
-    return (
-        Arrays(binder, train, reading.size(train.size), reading.shuffle, reading.fit),
-        Arrays(binder, held, held_out.size(held.size), False, reading.fit),
-    )
+    return Arrays(binder, train, reading), Arrays(binder, held, held_out)
 
 
 def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:

@@ -28,6 +28,11 @@ class Batch(NamedTuple):
         return self._replace(x=x, y=y, weights=weights, size=rows.stop - rows.start)
 
 
+def parted(columns: Columns, x: int, y: int) -> tuple[Columns, Columns, Columns]:
+    """Return what is one list as x, y and weights, of which there are so many."""
+    return columns[:x], columns[x : x + y], columns[x + y :]
+
+
 def in_structure(batch: Batch) -> _tree.Nest:
     """Return what a custom step takes: x, (x, y) or (x, y, sample_weight), each in the user's nest."""
     parts = (batch.x, batch.y, batch.weights)

@@ -13,7 +13,7 @@ from anabranch._errors import DataError
 from anabranch.graph import WithGraph
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.training.data.arrays import is_array, strings, tensors_in, to_tensor
-from anabranch.training.data.batch import Batch, Columns
+from anabranch.training.data.batch import Batch, Columns, parted
 from anabranch.training.data.checks import match_input, same_length, warn_of_not_finite
 from anabranch.training.data.class_weights import checked_class_weight, class_weights_of, weighted
 from anabranch.training.data.parts import unpack_x_y_sample_weight as unpack
@@ -68,7 +68,7 @@ class ModelBinder(Binder):
         self._targets = targets
         self._rebind = rebind
         self._class_weights = class_weights_of(class_weight, self._outputs)
-        self._on_cpu = strategy.device.type == "cpu"
+        self._on_cpu = strategy.mover is None and strategy.device.type == "cpu"
         self._unread: list[int] = []  # inputs on disk, whose values are checked a batch at a time
 
     def _take_slots(self, model: WithGraph) -> None:
@@ -94,8 +94,7 @@ class ModelBinder(Binder):
         for index in self._unread:
             runtime.check_fits(cast("torch.Tensor", xs[index]), self._dtypes[index], "x")
         if not (self._on_cpu and all(t is None or t.is_cpu for t in (*xs, *ys, *weights))):
-            place = self.strategy.place
-            xs, ys, weights = ([None if t is None else place(t) for t in part] for part in (xs, ys, weights))
+            xs, ys, weights = parted(self.strategy.place([*xs, *ys, *weights]), len(xs), len(ys))
         x = [t if t is None or t.dtype is dtype else t.to(dtype) for t, dtype in zip(xs, self._dtypes, strict=True)]
         return Batch(x, ys, weights, size)
 
@@ -206,14 +205,14 @@ class NestBinder(Binder):
 
     def place(self, batch: Batch) -> Batch:
         """Move one batch to the device; floats become the default type, and indices of strings the strings."""
-        x, y, weights = ([None if t is None else self._placed(t) for t in part] for part in batch[:3])
+        placed = [t if t is None else self._cast(t) for t in self.strategy.place([t for part in batch[:3] for t in part])]
+        x, y, weights = parted(placed, len(batch.x), len(batch.y))
         for index, words in self._words.items():
             x[index] = words[batch.x[index].cpu().numpy()]  # type: ignore[union-attr,call-overload]  # as a custom step takes it
         return batch._replace(x=x, y=y, weights=weights)
 
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
-        placed = self.strategy.place(tensor)
-        return placed.to(self._floats) if placed.is_floating_point() else placed
+    def _cast(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self._floats) if tensor.is_floating_point() else tensor
 
     def bind(self, x: object, y: object, weights: object, *, finite: bool = False) -> Batch:
         """Check that all have the same number of samples; ``finite`` searches x for NaN and infinity."""

@@ -91,6 +91,7 @@ class Epochs:
             if isinstance(batches, Generator):
                 batches.close()
         self._epoch = self._pass = None
+        self.source.close()
 
     def restart(self) -> None:
         """Drop an unfinished pass; a generator continues where it stopped."""

@@ -15,8 +15,9 @@ from anabranch.registry import Json
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import Indexed, fetched
-from anabranch.training.data.placement import picked, placed_columns
+from anabranch.training.data.placement import Supply
 from anabranch.training.data.position import sketch
+from anabranch.training.data.reading import Reading
 from anabranch.training.data.shuffling import generator as epoch_generator, permutation
 
 
@@ -29,6 +30,8 @@ class Source(Protocol):
     """Samples in one pass; None where unknown."""
     once: bool
     """Whether a second pass continues where the first stopped, as a generator does."""
+    may_change: bool
+    """Whether code of the user's, which may change arrays in memory, runs between two passes."""
     fit: int
     """Which call of ``fit`` since the seed was set, on which the order depends."""
 
@@ -42,57 +45,52 @@ class Source(Protocol):
     def identity(self) -> dict[str, Json]:
         """Return what is known of the data, by which a backup recognizes them."""
 
+    def close(self) -> None:
+        """End what goes on for later passes."""
+
 
 class Arrays:
-    """Data in memory: one permutation for each pass, batches gathered from it without Python code for each sample."""
+    """Data in memory: one permutation for each pass, batches gathered from it without Python code for each sample.
+
+    Args:
+        binder: places batches.
+        data: all of them.
+        reading: how they are read.
+    """
 
     once = False
     items = None
 
-    def __init__(self, binder: Binder, data: Batch, batch_size: int, shuffle: bool | str, fit: int) -> None:
+    def __init__(self, binder: Binder, data: Batch, reading: Reading) -> None:
         self._binder = binder
         self._data = data
-        self._batch_size = batch_size
-        self._shuffle = shuffle
-        self.fit = fit
+        self._batch_size = size = reading.size(data.size)
+        self._shuffle = reading.shuffle
+        self._supply = Supply(data[:3], binder.strategy.mover, reading.repeats and data.size > size)
+        self.fit = reading.fit
         self.samples: int | None = data.size
-        self.steps: int | None = math.ceil(data.size / batch_size)
+        self.steps: int | None = math.ceil(data.size / size)
+        self.may_change = True
 
     def identity(self) -> dict[str, Json]:
         """Return sizes, types, a checksum of some samples, and how batches are made."""
         return {"samples": self._data.size, "batch_size": self._batch_size, "shuffle": self._shuffle, **sketch(self._data)}
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
-        """Gather the pass's batches; the last may be smaller. Without shuffling they are views, not copies."""
-        data = self._on_device()
-        x, y, weights, count, _ = data
-        size, place = self._batch_size, self._binder.place
-        order = permutation(count, self._shuffle, size, self.fit, epoch)
-        if order is None:
-            for start in range(skip * size, count, size):
-                yield place(data if size >= count else data.part(slice(start, min(start + size, count))))
+        """Gather the pass's batches; the last may be smaller. On a CPU, without shuffling, they are views, not copies."""
+        data, size, place = self._data, self._batch_size, self._binder.place
+        if size >= data.size and not self._shuffle:
+            yield from [place(data)][skip:]
             return
-        # Each column may be on a device of its own; the order is copied there once.
-        orders = {t.device: order.to(t.device) for t in (*x, *y, *weights) if t is not None}
-        device = self._binder.strategy.device
-        for start in range(skip * size, count, size):
-            picks = {where: whole[start : start + size] for where, whole in orders.items()}
-            yield place(
-                Batch(
-                    [None if t is None else picked(t, picks[t.device], device) for t in x],
-                    [None if t is None else picked(t, picks[t.device], device) for t in y],
-                    [None if t is None else picked(t, picks[t.device], device) for t in weights],
-                    min(size, count - start),
-                    data.structure,
-                )
-            )
+        self._supply.begin(permutation(data.size, self._shuffle, size, self.fit, epoch), self.may_change)
+        for start in range(skip * size, data.size, size):
+            stop = min(start + size, data.size)
+            x, y, weights = self._supply.rows(start, stop)
+            yield place(Batch(x, y, weights, stop - start, data.structure))
 
-    def _on_device(self) -> Batch:
-        """Return the data, from now on on the device where they fit there."""
-        if self._data.size > self._batch_size:
-            x, y, weights = placed_columns(self._data[:3], self._binder.strategy.device)
-            self._data = self._data._replace(x=x, y=y, weights=weights)
-        return self._data
+    def close(self) -> None:
+        """Let copies on the device go."""
+        self._supply.close()
 
 
 class IteratedBatches:
@@ -105,11 +103,15 @@ class IteratedBatches:
         self.fit = fit
         self.once = isinstance(items, Iterator)
         self.steps = _length(items)
+        self.may_change = True
         self.samples: int | None = None
 
     def identity(self) -> dict[str, Json]:
         """Return what kind of object it is, and how many batches it has."""
         return {"kind": type(self.items).__name__, "batches": self.steps}
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """Start the iterable again, or continue it where it is a generator."""
@@ -131,12 +133,16 @@ class IndexedBatches:
         self.items = items
         self._shuffle = shuffle
         self.fit = fit
+        self.may_change = True
         self.samples: int | None = None
         self.steps: int | None = _count(items)
 
     def identity(self) -> dict[str, Json]:
         """Return what kind of object it is, how many batches it has, and whether they are shuffled."""
         return {"kind": type(self.items).__name__, "batches": self.steps, "shuffle": bool(self._shuffle)}
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """Fetch the batches in this pass's order, between the object's ``on_epoch_begin`` and ``on_epoch_end``.
