@@ -28,7 +28,7 @@ class Supply:
 
     Each supply copies anew. NumPy does not count changes, nor does torch count those by a view of NumPy's, so to know that an
     older copy is right takes reading all of the array. Reading it into pinned memory is the fastest way to read it: a checksum
-    that tells two orders of the same samples apart takes several times as long, and a comparison takes a second copy on the
+    that differs for two orders of the same samples takes several times as long, and a comparison takes a second copy on the
     host. So what is sent is what was just read, and a stale copy cannot exist.
 
     Args:
