@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from anabranch import _process, _tree, config, engine
-from anabranch.training.data.adapters import DEFAULT_BATCH_SIZE
 from anabranch.training.data.batch import Batch
+from anabranch.training.data.reading import DEFAULT_BATCH_SIZE
 from anabranch.training.predictions import owned
 from anabranch.training.steps import explaining
 from anabranch.training.trainable import Trainable
