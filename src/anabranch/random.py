@@ -89,6 +89,8 @@ class SeedGenerator:
             >>> SeedGenerator.from_config({"seed": 7}).seed
             7
         """
+        if not isinstance(config, dict):
+            raise ArgumentTypeError("config must be what get_config returned.", expected="{'seed': …}", got=shown(config))
         return cls(**config)
 
     def next(self, ordered: bool = True) -> Tensor:
@@ -228,8 +230,10 @@ def binomial(
     tensor([5., 5.])
     """
     made = _empty(shape, _floats(dtype))
-    drawn = torch.binomial(_over(made, counts), _over(made, probabilities), **runtime.drawn_from(seed, made))
-    return drawn.to(made.dtype)
+    trials, chances = _over(made, counts), _over(made, probabilities)
+    unknown = trials.isnan()  # of which torch's sampler finds no end
+    drawn = torch.binomial(torch.where(unknown, 0.0, trials), chances, **runtime.drawn_from(seed, made))
+    return torch.where(unknown, torch.nan, drawn).to(made.dtype)
 
 
 def _over(made: Tensor, value: TensorLike) -> Tensor:

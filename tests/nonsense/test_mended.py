@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from small_model import data, made
 
 import anabranch as ab
 from anabranch import callbacks, layers, optimizers
-from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, EngineError, FileError, UnknownNameError
+from anabranch._errors import (
+    AnabranchError,
+    ArgumentError,
+    ArgumentTypeError,
+    DataError,
+    EngineError,
+    FileError,
+    UnknownNameError,
+)
 
 
 def test_a_file_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +44,36 @@ def test_a_full_disk(append: bool) -> None:
     assert found.value.errno == errno.ENOSPC
     with pytest.raises(OSError, match="Could not write '/dev/full'"):
         made(ab).to_torch(source="/dev/full")
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes=7),
+    lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes=np.zeros(0)),
+    lambda: layers.LSTM(2).compute_output_shape([]),
+    lambda: layers.StackedRNNCells([layers.GRUCell(2), layers.GRUCell(2)])(np.ones((1, 3)), [np.ones((1, 2))]),
+    lambda: ab.config.set_backend(np.ones(2)),
+    lambda: ab.StatelessScope(np.zeros(0)),
+    lambda: ab.metrics.OneHotIoU(2, [0]).update_state(True, [[0.0, 1.0]]),
+    lambda: ab.metrics.OneHotIoU(2, [0]).update_state([[0.0, 1.0]], []),
+    lambda: ab.utils.timeseries_dataset_from_array(np.arange(9.0), 3.0, 3),
+    lambda: ab.ops.linalg.jvp(torch.square, (), (1.0,)),
+    lambda: ab.random.SeedGenerator.from_config(7),
+])  # fmt: skip
+def test_these_are_answered_with_a_sentence(wrong: Callable[[], object]) -> None:
+    with pytest.raises(AnabranchError):
+        wrong()
+
+
+def test_counts_that_are_not_known_are_drawn_as_such() -> None:
+    drawn = ab.random.binomial((2,), torch.tensor([float("nan"), 5.0]), 1.0)
+    assert drawn.isnan().tolist() == [True, False]
+    assert drawn[1] == 5
+
+
+def test_one_hot_labels_may_be_booleans() -> None:
+    metric = ab.metrics.OneHotIoU(2, [0, 1])
+    metric.update_state(np.array([[True, False], [False, True]]), [[0.9, 0.1], [0.2, 0.8]])
+    assert float(metric.result()) == pytest.approx(1)
 
 
 def logged(value: object) -> None:

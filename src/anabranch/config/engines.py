@@ -40,7 +40,7 @@ def set_backend(backend: str) -> None:
     Example:
         >>> set_backend("torch")
     """
-    if backend != "torch":
+    if not isinstance(backend, str) or backend != "torch":
         raise ArgumentError(
             "There is one engine.", expected="'torch'", got=shown(backend), repair="real Keras runs on TensorFlow and JAX"
         )

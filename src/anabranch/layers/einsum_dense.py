@@ -6,10 +6,12 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anabranch import activations, initializers, runtime
-from anabranch._errors import ArgumentError, ShapeError
+from anabranch._asked import shown
+from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import to_shape
 from anabranch.layers import fields, low_rank, quantizable
@@ -126,6 +128,11 @@ class EinsumDense(quantizable.Quantizable):
 
     def _check_(self) -> None:
         super()._check_()
+        if not isinstance(self.bias_axes, (str, NoneType)):
+            raise ArgumentTypeError(
+                "bias_axes must be a str or None.", expected="letters of the output's axes", got=shown(self.bias_axes),
+                where=self._place_(),
+            )  # fmt: skip
         letters = self.letters
         missing = sorted(set(letters.outputs) - set(letters.inputs + letters.kernel))
         loose = sorted(set(letters.kernel) - set(letters.inputs + letters.outputs))

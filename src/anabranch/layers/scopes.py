@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from anabranch import _process, config, runtime
@@ -118,7 +118,9 @@ class StatelessScope:
         self.collect_losses = collect_losses
         self.initialize_variables = initialize_variables
         values = {}
-        for pair in state_mapping or ():
+        if not isinstance(state_mapping, (list, tuple, zip, NoneType)):
+            raise ArgumentError("state_mapping must be pairs of a variable and its value.", got=shown(state_mapping))
+        for pair in () if state_mapping is None else state_mapping:
             if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Weight):
                 raise ArgumentError("state_mapping must be pairs of a variable and its value.", got=shown(pair))
             values[pair[0]] = runtime.as_value(*pair).clone()

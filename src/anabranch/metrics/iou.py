@@ -65,8 +65,13 @@ class IoU(Metric):
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch to the confusion matrix; labels and predictions that are no class are left out."""
         true, pred = (torch.as_tensor(each, device=self.total_cm.device) for each in (y_true, y_pred))
-        true = true if self.sparse_y_true else true.argmax(self.axis)
-        pred = pred if self.sparse_y_pred else pred.argmax(self.axis)
+        for name, given, sparse in (("y_true", true, self.sparse_y_true), ("y_pred", pred, self.sparse_y_pred)):
+            if not sparse and (not given.dim() or not given.shape[self.axis]):
+                raise ShapeError(
+                    f"{name} of {self.name} has a value for each class along axis {self.axis}.", got=str(tuple(given.shape))
+                )
+        true = true if self.sparse_y_true else true.float().argmax(self.axis)
+        pred = pred if self.sparse_y_pred else pred.float().argmax(self.axis)
         if true.numel() != pred.numel():
             raise ShapeError(
                 f"{self.name} compares each label with a prediction.", expected="as many labels as predictions",

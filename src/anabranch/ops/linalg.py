@@ -243,6 +243,10 @@ def jvp(fun: Callable[..., Nest], primals: Sequence[Nest], tangents: Sequence[Ne
     (tensor(9.), tensor(6.))
     """
     points, directions = (tuple(_tree.map_leaves(tensor, tuple(each))) for each in (primals, tangents))
+    if len(_tree.leaves(points)) != len(_tree.leaves(directions)) or len(points) != len(directions):
+        raise ArgumentError(
+            "There is one tangent for each argument.", got=f"{len(points)} primals, {len(directions)} tangents",
+        )  # fmt: skip
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is")  # torch's own: deprecated, or not supported
         return torch.func.jvp(fun, points, directions, has_aux=has_aux)

@@ -217,6 +217,8 @@ class RNN(fields.FieldLayer):
 def _first_shape(shapes: _tree.Nest) -> Shape:
     """Return the first shape of a nest of shapes."""
     while isinstance(shapes, (list, dict)):
+        if not shapes:
+            raise ShapeError("There is no sequence.", expected="(batch, steps, …), or a list of such", got=shown(shapes))
         shapes = next(iter(shapes.values() if isinstance(shapes, dict) else shapes))
     found: Shape = shapes
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch import _tree, registry, runtime
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch.graph import Shape, Spec, map_specs
+from anabranch.graph import Shape, Spec, map_specs, spec_leaves
 from anabranch.layers import fields
 from anabranch.layers.base import Layer
 from anabranch.layers.recurrent.running import Run, Running, checked_cell, runner_of
@@ -98,5 +98,10 @@ class StackedRNNCells(Running):
 
     def _filled(self, states: _tree.Nest) -> _tree.Nest:
         """Return given states in lists, one for each cell."""
-        following = iter(_tree.leaves(states))
-        return map_specs(lambda spec: next(following), self.state_specs(None, ""))
+        given, specs = _tree.leaves(states), self.state_specs(None, "")
+        if len(given) != len(spec_leaves(specs)):
+            raise ArgumentError(
+                "There is one state for each that the cells have.", expected=f"{len(spec_leaves(specs))}", got=shown(states)
+            )
+        following = iter(given)
+        return map_specs(lambda spec: next(following), specs)
