@@ -89,17 +89,32 @@ def workers(device: str) -> int:
     return max(int(count), 1)
 
 
-ROWS = ("toy", "toy-bfloat16", "resnet50", "resnet20", "mlp", "two-tower", "transformer", "predict")
+def rows(name: str, limit: float) -> Part:
+    """Return a part that measures rows of the table."""
+    return Part(name, f"rows of the table: {name}", limit, measuring("gpu_rows.py", "--part", name), least=18)
+
+
+ROWS = ("toy", "toy-bfloat16", "resnet20", "resnet50", "mlp", "transformer", "two-tower", "predict")
 PARTS = (
-    Part("compile", "torch.compile and JAX fill their caches", 110, measuring("gpu_rows.py", "--ahead", *ROWS), beside=True),
-    Part("tests-gpu", "tests that need a GPU", 110, testing("-m", "gpu")),
-    *(Part(name, f"table: {name}", limit, measuring("gpu_rows.py", "--part", name)) for name, limit in zip(
-        ROWS, (60, 45, 60, 40, 45, 30, 35, 40), strict=True)),
-    Part("airbench-muon", "airbench94_muon by fit, by a loop", 60, measuring("airbench.py", "--design", "muon", images=True)),
-    Part("airbench", "airbench94 by fit and by a loop", 75, measuring("airbench.py", images=True)),
-    Part("resnet20-epochs", "ResNet-20, 20 epochs of CIFAR-10", 60, measuring("gpu_epochs.py", "--epochs", "20", images=True)),
+    Part("compile", "torch.compile and JAX fill their caches", 90, measuring("gpu_rows.py", "--ahead", *ROWS), beside=True),
+    Part("tests-gpu", "tests that need a GPU", 90, testing("-m", "gpu")),
+    rows("toy", 75),
+    rows("toy-bfloat16", 35),
+    Part(
+        "airbench-muon", "airbench94_muon by fit, by a loop", 45, measuring("airbench.py", "--design", "muon", images=True), 25
+    ),
+    rows("resnet20", 30),
+    rows("resnet50", 50),
+    Part("airbench", "airbench94 by fit and by a loop", 60, measuring("airbench.py", images=True), 25),
+    Part(
+        "resnet20-epochs", "ResNet-20, 20 epochs of CIFAR-10", 45, measuring("gpu_epochs.py", "--epochs", "20", images=True), 20
+    ),
+    rows("mlp", 35),
+    rows("transformer", 30),
+    rows("two-tower", 25),
+    rows("predict", 30),
     Part("tests", "all tests on the device", 300, testing(), least=100),
-)  # fmt: skip
+)
 LONG = (Part("resnet20-long", "ResNet-20, 64,000 steps", 900, measuring("gpu_epochs.py", "--epochs", "164", images=True)),)
 
 

@@ -28,11 +28,12 @@ from typing import Any
 import gpu_passes
 import gpu_profile
 import machine
-from contenders import ON_GPU as PEERS
+from contenders import CONTENDERS, ON_GPU as PEERS
 from gpu_passes import AbsentError, Pass
-from processes import FailedError, Worker
+from processes import FailedError, Worker, interpreter_for
 from report import spread
 
+ROOT = Path(__file__).parents[1]
 ROUNDS = 7
 RESERVE = 6  # seconds of a row's time that are left for its rounds
 SETTLED = 0.1  # two passes in a row that differ by less
@@ -62,14 +63,14 @@ def _toy(key: str, label: str, batch: int, amount: int, **rest: Any) -> Row:
 BOTH = ("anabranch", "anabranch jit_compile=True")
 ROWS = {
     "toy": (
-        _toy("toy 1024 resident", "TF32, images on the device", 1024, 32_768),
-        _toy("toy 1024 new", "TF32, NumPy arrays, the first fit of new ones", 1024, 32_768, source="new arrays"),
-        _toy("toy 1024 arrays", "TF32, NumPy arrays, a later fit of the same", 1024, 32_768, source="arrays"),
+        _toy("toy 1024 resident", "TF32, images on the device", 1024, 16_384),
+        _toy("toy 1024 new", "TF32, NumPy arrays, the first fit of new ones", 1024, 16_384, source="new arrays"),
+        _toy("toy 1024 arrays", "TF32, NumPy arrays, a later fit of the same", 1024, 16_384, source="arrays"),
         _toy("toy 64 resident", "TF32, images on the device", 64, 8_192),
         _toy("toy 64 arrays", "TF32, NumPy arrays, a later fit of the same", 64, 8_192, source="arrays"),
     ),
     "toy-bfloat16": (
-        _toy("toy 1024 bfloat16", "bfloat16, images on the device", 1024, 32_768, precision="bfloat16", ours=BOTH),
+        _toy("toy 1024 bfloat16", "bfloat16, images on the device", 1024, 16_384, precision="bfloat16", ours=BOTH),
     ),
     "resnet50": (
         Row("resnet50 bfloat16", "ResNet-50, 224², batch 128, bfloat16", "resnet50", 128, 1_280, precision="bfloat16"),
@@ -81,7 +82,7 @@ ROWS = {
     "predict": (
         Row("predict 1", "toy ResNet, predict of one, an array", "toy_resnet", 1, 100, kind="predict", source="arrays"),
         Row("call 1", "toy ResNet, model(x) of one, on the device", "toy_resnet", 1, 100, kind="call"),
-        Row("predict 1024", "toy ResNet, predict by 1,024, on the device", "toy_resnet", 1024, 32_768, kind="predict"),
+        Row("predict 1024", "toy ResNet, predict by 1,024, on the device", "toy_resnet", 1024, 16_384, kind="predict"),
     ),
 }  # fmt: skip
 
@@ -104,10 +105,14 @@ class Contender:
 
     def _start(self, row: Row, name: str, device: str) -> None:
         gpu_passes.check(row, name)
-        words = [sys.executable, str(Path(__file__)), "--serve", row.key, name, "--device", device]
+        peer = CONTENDERS[name]
+        python = interpreter_for(peer, [sys.executable, *map(str, sorted(ROOT.glob(".bench/*/bin/python")))])
+        if python is None:
+            raise AbsentError(f"{' and '.join(peer.needs)} are not installed")
+        words = [python, str(Path(__file__)), "--serve", row.key, name, "--device", device]
         words += ["--quick"] if "(quick" in row.label else []
-        backend = {"KERAS_BACKEND": "jax"} if name == "keras jax" else {}
-        self.worker = Worker(words, os.environ | backend, 90)
+        platform = {} if device == "cuda" else {"JAX_PLATFORMS": "cpu"}
+        self.worker = Worker(words, os.environ | peer.environment | platform, 90)
         self.parameters = self.worker.facts["parameters"]
         self.run = Pass(lambda: None)
 
