@@ -1,6 +1,6 @@
 """Everything that a machine with a GPU can say about anabranch, in one command of less than eight minutes.
 
-    python bench/gpu.py [--only toy airbench …] [--minutes 7.8] [--long] [--out bench/results/DATE-gpu.json]
+    python bench/gpu.py [--only toy airbench …] [--minutes 7.6] [--long] [--out bench/results/DATE-gpu.json]
     python bench/gpu.py --device cpu --quick        # does all of it run?
 
 Runs from a plain checkout, where torch, numpy, rich, safetensors and lazy_loader are installed; what else is missing (pytest,
@@ -248,11 +248,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="contenders of the tables")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="tiny amounts: shows that everything runs, not how fast")
-    parser.add_argument("--minutes", type=float, help="for all of it: 7.8; with --long 20, with --quick 30")
+    parser.add_argument("--minutes", type=float, help="for all of it: 7.6; with --long 20, with --quick 30")
     parser.add_argument("--long", action="store_true", help="the 64,000 steps of ResNet-20, too")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    options.minutes = options.minutes or (30 if options.quick else 20 if options.long else 7.8)
+    options.minutes = options.minutes or (30 if options.quick else 20 if options.long else 7.6)
     return options
 
 

@@ -76,7 +76,7 @@ def overview(rows: dict[str, dict[str, Any]]) -> str:
     table = []
     for row in rows.values():
         found = medians(row)
-        ways = [name for name in found if "anabranch" in name] or [""]
+        ways = [name for name in row["asked"] if "anabranch" in name]
         for way in ways:
             ours = found.get(way)
             label = row["label"] + (f", {way.removeprefix('anabranch ')}" if " " in way else "")
