@@ -227,6 +227,27 @@ def test_setting(when: Any, calls: bool, trimmed: int, libc: Libc, monkeypatch: 
 
 
 @GLIBC
+@pytest.mark.parametrize(("free", "trimmed"), [(allocator.LASTING, 0), (allocator.LASTING + 1, 1)])
+def test_a_prediction_leaves_so_much_and_a_fit_nothing(
+    free: int, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allocator, "_free", lambda: free)
+    model, (x, y) = small_model.made(keras), small_model.data()
+    model.predict(x, batch_size=len(x) // 2, verbose=0)
+    assert libc.trimmed == trimmed
+    assert not libc.keeps
+    model.evaluate(x, y, verbose=0)
+    assert libc.trimmed == 2 * trimmed
+    model.fit(x, y, validation_data=(x, y), verbose=0)
+    assert libc.trimmed == 2 * trimmed + 1
+
+
+@GLIBC
+def test_free_memory_is_counted() -> None:
+    assert 0 < allocator._free() < 1 << 40
+
+
+@GLIBC
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from counting import calls
 
 import anabranch as ab
 from anabranch import Input, Model, config, layers
@@ -221,6 +222,21 @@ def test_it_has_as_many_threads_as_torch(monkeypatch: pytest.MonkeyPatch) -> Non
     finally:
         torch.set_num_threads(before)
     assert given == [1, 2]
+
+
+def test_a_second_image_of_the_same_size_asks_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = model_of(), images(1)
+    expected = model.predict(x, verbose=0)
+    config.set_inference_engine("onnxruntime")
+    sizes = runs(monkeypatch)
+    counts = [calls(lambda: model.predict(x, verbose=0)) for _ in range(3)]
+    assert sizes == [1, 1, 1]
+    assert counts[1] == counts[2] < 90, "functions of Python"
+    next(model.parameters()).data.mul_(2)
+    assert not np.allclose(model.predict(x, verbose=0), expected, rtol=1e-3)
+    config.set_inference_engine(None)
+    model.predict(x, verbose=0)
+    assert len(sizes) == 4
 
 
 def test_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ RETAINED = 1024 * MIB, 32 * MIB
 PAD, USUAL_PAD = 64 * MIB, 128 * KIB
 # Blocks above this lie outside the heap during a first step.
 FIRST = 4 * MIB
+# Free memory that predict and evaluate leave: the next one of a similar size finds it, without page faults.
+LASTING = 128 * MIB
 # Where glibc's own moving thresholds end: 32 MiB and twice as much. It cannot be asked where they stood.
 UNDONE = 32 * MIB
 # The process's memory is compared every so many steps with what it was after a few, and may grow to as many times that.
@@ -45,10 +47,11 @@ _usual = 0  # bytes in memory once these steps had what they need
 
 
 @contextlib.contextmanager
-def keeping_memory(first: bool = False) -> Iterator[None]:
+def keeping_memory(first: bool = False, lasting: bool = False) -> Iterator[None]:
     """Let glibc keep freed memory inside the block, as ``config.keep_memory`` says; the outermost block gives it back.
 
-    ``first``: a first step comes; large blocks are retained from ``first_step_done()`` on.
+    ``first``: a first step comes; large blocks are retained from ``first_step_done()`` on. ``lasting``: up to ``LASTING`` free
+    bytes stay behind the block, for another one like it.
 
     ``mallopt`` ends glibc's habit of raising its thresholds when a large block is freed, for good, and cannot say where they
     stood. So they are left where that habit leads: blocks above 32 MiB are mapped singly, and up to 64 MiB at the heap's end
@@ -61,7 +64,7 @@ def keeping_memory(first: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        _end()
+        _end(lasting)
 
 
 def unfit() -> str:
@@ -135,13 +138,32 @@ def _keep(sizes: tuple[int, ...]) -> None:
     any(_libc().mallopt(M_MMAP_THRESHOLD, size) for size in sizes)
 
 
-def _end() -> None:
+def _end(lasting: bool) -> None:
     global _under_way
     with _lock:
         _under_way -= 1
         if _under_way == 0 and config.keep_memory() != "always":
             libc = _libc()
             libc.mallopt(M_MMAP_THRESHOLD, UNDONE)
-            libc.mallopt(M_TRIM_THRESHOLD, 2 * UNDONE)
+            libc.mallopt(M_TRIM_THRESHOLD, LASTING if lasting else 2 * UNDONE)
             libc.mallopt(M_TOP_PAD, USUAL_PAD)
-            libc.malloc_trim(0)
+            if not lasting or _free() > LASTING:
+                libc.malloc_trim(0)
+
+
+_COUNTS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
+class _Counts(ctypes.Structure):
+    """``struct mallinfo2`` of malloc.h."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in _COUNTS]
+
+
+def _free() -> int:
+    """Return the bytes of the heap that nobody uses; before glibc 2.33, which counts them in 32 bits, more than may last."""
+    found = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if found is None:
+        return LASTING + 1
+    found.restype = _Counts
+    return int(found().fordblks)

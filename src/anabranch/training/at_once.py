@@ -15,6 +15,7 @@ import torch
 from anabranch import _process, _tree, config, engine
 from anabranch.training.data.batch import Batch
 from anabranch.training.data.reading import DEFAULT_BATCH_SIZE
+from anabranch.training.executor import Forward
 from anabranch.training.predictions import owned
 from anabranch.training.steps import explaining
 from anabranch.training.trainable import Trainable
@@ -36,7 +37,7 @@ def note(model: Trainable, x: object) -> None:
     """Note that ``x`` has just been predicted as one batch, where the next one like it may be predicted at once."""
     if type(x) is not np.ndarray or not _is_plain(model) or model._graph_ is None or model._host_part_ is not None:
         return
-    if config.inference_engine() or model._training_strategy_.device.type != "cpu":
+    if model._training_strategy_.device.type != "cpu":
         return
     program = engine.program(model, False)
     (declared, *more), array = program.graph.inputs, x
@@ -58,9 +59,14 @@ def predicted(model: Trainable, x: object, batch_size: int | None) -> _tree.Nest
     program = engine.program(model, False)
     if program is not known.program:
         return None
+    forward: Forward = program
+    if config.inference_engine():
+        from anabranch.training import elsewhere  # only where it is used
+
+        forward = elsewhere.session_for(model, program) or program
     batch = Batch([torch.from_numpy(x)], [], [], len(x))
     with explaining(model, batch), torch.inference_mode():
-        outputs, _ = program(batch.x)
+        outputs, _ = forward(batch.x)
     return _tree.fill(program.graph.output_structure, map(owned, outputs))
 
 
