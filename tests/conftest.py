@@ -28,7 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the device, and let Ctrl-C reach the processes that tests start: a shell's background job is born deaf to it."""
-    config.pluginmanager.register(devices.Devices(config.getoption("--device"), config.getoption("--record")))
+    found = devices.Devices(config.getoption("--device"), config.getoption("--record"))
+    config.pluginmanager.register(found)
+    if "cuda" not in found.kinds:  # kernels of Triton run in its interpreter, which is chosen before it is first imported
+        os.environ.setdefault("TRITON_INTERPRET", "1")
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from typing import Any
@@ -87,8 +88,13 @@ def test_classes(keras: Any) -> None:
 
 def test_every_class_can_be_inspected_abstract_ones_too() -> None:
     """As documentation tools, debuggers and notebooks do."""
+    left = ["anabranch.__main__", "anabranch.stand_in.child"]  # which do something when they are imported
+    if importlib.util.find_spec("triton") is None:
+        left += [f"anabranch.engine.kernels.{name}" for name in (
+            "activations", "batch_norm", "bias_activation", "launching", "max_pool",
+        )]  # fmt: skip
     for info in pkgutil.walk_packages(anabranch.__path__, "anabranch."):
-        if not info.name.endswith(("__main__", "stand_in.child")):  # which do something when they are imported
+        if info.name not in left:
             module = importlib.import_module(info.name)
             for _, found in inspect.getmembers(module, inspect.isclass):
                 inspect.getmembers(found)

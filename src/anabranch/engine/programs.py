@@ -108,12 +108,13 @@ class Program:
         self._others: dict[frozenset[int], Program] = {}  # without some of the optional inputs
         self.replays: Replays | None = None  # graphs of a device that compute this, where it is captured
         self.elsewhere: Elsewhere | None = None  # another engine that computes this, where one was asked for
+        self.replayed = False  # whether steps are replayed as CUDA graphs, so that kernels are launched for nothing
         free = not training  # to take weights for constants where there are no gradients
         heavy = free and passes.reuse(lowered.code, lowered.root) >= passes.WORTH
         device, chosen = runtime.device().type, remat if training else ()
         self._settings = {
             (no_grad, single): passes.Settings(
-                training, no_grad and free, single and free, heavy, device, jit is not None, chosen
+                training, no_grad and free, single and free, heavy, device, jit is not None, remat=chosen
             )
             for no_grad in (False, True)
             for single in (False, True)
@@ -130,9 +131,15 @@ class Program:
         """The fx graph as it was traced, before any pass."""
         return self.lowered.module()
 
+    def replay(self, replayed: bool) -> None:
+        """Say whether steps are replayed as CUDA graphs: other code is faster then."""
+        if replayed != self.replayed:
+            self.replayed = replayed
+            self.variants.clear()
+
     def variant(self, *, no_grad: bool, single: bool = False) -> Variant:
         """Return the code for running with or without gradients; ``single``: for batches of one."""
-        settings = self._settings[no_grad, single]
+        settings = self._settings[no_grad, single]._replace(replayed=self.replayed)
         shapes = self._batch_shapes if isinstance(settings.remat, int) else ()
         if (settings, shapes) not in self.variants:
             self.variants[settings, shapes] = Variant(self.lowered, settings, jit=self._jit, batch_shapes=shapes)
@@ -161,6 +168,7 @@ class Program:
             if absent != self._absent:
                 if absent not in self._others:
                     self._others[absent] = Program(self.graph, self.training, absent, self._jit, self._remat, self._streams)
+                self._others[absent].replay(self.replayed)
                 return self._others[absent](inputs)
         given = [value for value in inputs if value is not None]
         for module in self.lowered.third_party:  # both modes of a model hold the same ones

@@ -173,8 +173,11 @@ class Views(Structure):
             >>> str(model.explain_execution()).splitlines()[0]
             'inference on cpu'
         """
-        found = engine.explain_execution(self, training=bool(training), gradients=gradients, single=single)
-        return _with_replay(self, found, training)
+
+        def explain() -> engine.Execution:
+            return engine.explain_execution(self, training=bool(training), gradients=gradients, single=single)
+
+        return _with_replay(self, explain, training)
 
     def summary(
         self,
@@ -289,8 +292,8 @@ class Views(Structure):
         return notebook.html_of(self)
 
 
-def _with_replay(model: Structure, execution: engine.Execution, trains: bool) -> engine.Execution:
-    return training.with_replay(model, execution, trains)
+def _with_replay(model: Structure, explain: Callable[[], engine.Execution], trains: bool) -> engine.Execution:
+    return training.with_replay(model, explain, trains)
 
 
 def _probe(model: Structure, x: object, y: object, sample_weight: object, mode: bool | None) -> training.Probe:

@@ -27,20 +27,25 @@ Compute = Callable[[Batch, Callable[[], None]], Tensors]
 Forward = Callable[[Sequence[torch.Tensor | None]], tuple[Tensors, Tensors]]
 
 
-def with_replay(model: Trainable, execution: engine.Execution, training: bool) -> engine.Execution:
-    """Return the account of how a model runs, with whether its training steps, or its predictions, are captured."""
-    program, strategy = engine.program(model, training), model._training_strategy_
+def with_replay(model: Trainable, explain: Callable[[], engine.Execution], training: bool) -> engine.Execution:
+    """Return the account of how a model runs, with whether its training steps, or its predictions, are captured.
+
+    ``explain`` gives the account, once that is decided.
+    """
+    program, strategy, compiled = engine.program(model, training), model._training_strategy_, model._compiled_
     if not training:
         if config.inference_engine():
             from anabranch.training import elsewhere  # only where it is used
 
-            return dataclasses.replace(execution, replay=str(elsewhere.session_for(model, program)))
-        return dataclasses.replace(execution, replay=str(decide(model_facts(model, program, strategy.device))))
-    compiled = model._compiled_
-    if compiled is None:
-        return execution
-    compiled.optimizer.follow(model.trainable_weights)
-    return dataclasses.replace(execution, replay=str(training_decision(model, compiled, program, strategy)))
+            return dataclasses.replace(explain(), replay=str(elsewhere.session_for(model, program)))
+        decision = decide(model_facts(model, program, strategy.device))
+    elif compiled is None:
+        return explain()
+    else:
+        compiled.optimizer.follow(model.trainable_weights)
+        decision = training_decision(model, compiled, program, strategy)
+    program.replay(decision.used and not decision.flat)
+    return dataclasses.replace(explain(), replay=str(decision))
 
 
 def training_decision(model: Trainable, compiled: Compiled, program: engine.Program, strategy: Strategy) -> Decision:
@@ -136,7 +141,10 @@ def captured_steps(
     report: Callable[[str], None],
 ) -> Callable[[Batch], None] | None:  # fmt: skip
     """Return the function that takes one training step, replayed where that is possible; None where it never is."""
-    decision = training_decision(model, compiled, program(), strategy)
+    code = program()
+    decision = training_decision(model, compiled, code, strategy)
+    if isinstance(code, engine.Program):
+        code.replay(decision.used and not decision.flat)
     if not decision.used:
         if compiled.replays is not None:
             compiled.replays.forget()
@@ -307,8 +315,10 @@ def replayed_forward(
 ) -> Forward:
     """Return what computes a program's outputs without gradients, replayed where possible; the next call overwrites them."""
     facts = model_facts(model, program, device)
-    if not decide(facts._replace(device="cuda") if maker else facts).used:
+    program.replay(decide(facts._replace(device="cuda") if maker else facts).used)
+    if not program.replayed:
         return program
+    program.variant(no_grad=True)  # so that it is known from the first batch on where its constants are
     weights = [runtime.realize(weight) for weight in model.weights]
 
     def work(inputs: Sequence[torch.Tensor | None]) -> Tensors:

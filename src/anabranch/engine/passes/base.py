@@ -20,6 +20,7 @@ class Settings(NamedTuple):
     heavy: bool = False  # a sample takes so much arithmetic for each weight that comparing weights costs little beside it
     device: str = "cpu"
     compiled: bool = False  # torch.compile compiles the result
+    replayed: bool = False  # steps are captured, and replayed as CUDA graphs
     remat: tuple[str, ...] | int = ()  # which layers are recomputed for gradients, or how many bytes may be saved instead
 
     @property

@@ -6,7 +6,6 @@ inference only: while training, the activation in place measured the same and ke
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,10 +14,20 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note, Pass, Settings, constants_only
-from anabranch.engine.passes.nodes import argument, attribute, is_call, kind_of, like, only_user, path_of, shape_of, way_of
+from anabranch.engine.passes.nodes import (
+    addition_of,
+    argument,
+    attribute,
+    is_call,
+    kind_of,
+    like,
+    only_user,
+    path_of,
+    shape_of,
+    way_of,
+)
 
 _mkldnn: Any = torch.ops.mkldnn
-_ADDITIONS = (operator.add, torch.add, "add")
 PACKING = (_mkldnn._reorder_convolution_weight.default, _mkldnn._reorder_linear_weight.default)
 FUSED = (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.binary, _mkldnn._linear_pointwise.default)
 WITH_SUM, INTO_SUM = FUSED[1], _mkldnn._convolution_pointwise_.binary  # into new memory, and over the value that is added
@@ -66,7 +75,7 @@ def _fuse_convolution(graph: Graph, root: torch.nn.Module, node: Call, batch: in
         return Note(path_of(node), False, f"computes in {kind}")
     strides, padding, dilation, groups = [*map(_listed, geometry[:3]), geometry[3]]
     last, activation = _followed(node)
-    addition = None if activation else _addition(node)
+    addition = None if activation else addition_of(node)
     other = None
     if addition is not None:
         other = next(value for value in addition.all_input_nodes if value is not node)
@@ -115,27 +124,12 @@ def _followed(node: Call) -> tuple[Call, Activation | None]:
     return (user, activation) if all(isinstance(number, (int, float)) for number in activation[1]) else (node, None)
 
 
-def _addition(node: Call) -> Call | None:
-    """Return the addition of another value of the same shape that alone takes the node's result, where there is one."""
-    user = only_user(node)
-    if not is_call(user, _ADDITIONS) or user is None or len(user.args) != 2 or user.kwargs:
-        return None
-    others = [value for value in user.args if value is not node]
-    same = all(_noted(value) == _noted(user) for value in others) and None not in _noted(user)
-    return user if same and len(user.all_input_nodes) == 2 else None
-
-
 def _replace(graph: Graph, made: Node, node: Call, last: Call, between: Call | None) -> None:
     like(made, last)
     made.meta["path"] = node.meta.get("path", made.name)
     last.replace_all_uses_with(made)
     for gone in dict.fromkeys((last, *([between] if between is not None else []), node)):
         graph.erase_node(gone)
-
-
-def _noted(value: object) -> tuple[Any, Any]:
-    """Return the shape and type noted on a value."""
-    return shape_of(value), value.meta.get("dtype") if isinstance(value, Node) else None
 
 
 def _kinds() -> tuple[torch.dtype, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.base import Call, Note
+
+ADDITIONS = (operator.add, torch.add, "add")
 
 
 def path_of(node: Node) -> str:
@@ -64,6 +67,21 @@ def only_user(node: object) -> Call:
         return None
     user = next(iter(node.users))
     return user if sum(argument is node for argument in (*user.args, *user.kwargs.values())) == 1 else None
+
+
+def noted(value: object) -> tuple[Any, Any]:
+    """Return the shape and type noted on a value."""
+    return shape_of(value), value.meta.get("dtype") if isinstance(value, Node) else None
+
+
+def addition_of(node: object) -> Call | None:
+    """Return the addition of another value of the same shape that alone takes the node's result, where there is one."""
+    user = only_user(node)
+    if not is_call(user, ADDITIONS) or user is None or len(user.args) != 2 or user.kwargs:
+        return None
+    others = [value for value in user.args if value is not node]
+    same = all(noted(value) == noted(user) for value in others) and None not in noted(user)
+    return user if same and len(user.all_input_nodes) == 2 else None
 
 
 def erase_unread(graph: Graph, needless: Callable[[Node], bool]) -> None:

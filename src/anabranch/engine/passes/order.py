@@ -13,6 +13,7 @@ from anabranch.engine.passes.duplicates import DUPLICATES
 from anabranch.engine.passes.fusion import FUSION
 from anabranch.engine.passes.identities import IDENTITIES
 from anabranch.engine.passes.in_place import IN_PLACE
+from anabranch.engine.passes.kernels import KERNELS
 from anabranch.engine.passes.layout import LAYOUT
 from anabranch.engine.passes.lookup import LOOKUP
 from anabranch.engine.passes.remat import REMAT
@@ -20,7 +21,19 @@ from anabranch.engine.passes.returned import RETURNED
 from anabranch.engine.passes.statistics import STATISTICS
 
 # Layout before what looks at neighbours; what works in place when it is decided who reads what; views for gradients last.
-PASSES: tuple[Pass, ...] = (IDENTITIES, LAYOUT, DUPLICATES, BATCH_NORM, FUSION, LOOKUP, REMAT, STATISTICS, IN_PLACE, RETURNED)
+PASSES: tuple[Pass, ...] = (
+    IDENTITIES,
+    LAYOUT,
+    DUPLICATES,
+    BATCH_NORM,
+    FUSION,
+    LOOKUP,
+    KERNELS,
+    REMAT,
+    STATISTICS,
+    IN_PLACE,
+    RETURNED,
+)
 READABLE = (IDENTITIES, LAYOUT)  # for code that people take away
 
 
