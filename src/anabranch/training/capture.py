@@ -45,7 +45,8 @@ def with_replay(model: Trainable, explain: Callable[[], engine.Execution], train
         compiled.optimizer.follow(model.trainable_weights)
         decision = training_decision(model, compiled, program, strategy)
     program.replay(decision.used and not decision.flat)
-    return dataclasses.replace(explain(), replay=str(decision))
+    measured = compiled.choice.line if training and compiled is not None and model.jit_compile is True else ""
+    return dataclasses.replace(explain(), replay="; ".join(filter(None, [measured, str(decision)])))
 
 
 def training_decision(model: Trainable, compiled: Compiled, program: engine.Program, strategy: Strategy) -> Decision:
@@ -65,6 +66,7 @@ def training_facts(model: Trainable, compiled: Compiled, program: engine.Program
     return model_facts(model, program, strategy.device)._replace(
         device=device,
         training=True,
+        jit_compile="auto" if compiled.choice.plain else model.jit_compile,
         custom_step=has_custom_step(model),
         unknown=tuple(name_of(thing) for thing in functions if thing is not None and not is_known(thing)),
         hooked=tuple(weight.path for weight in weights if is_hooked(runtime.realize(weight))),

@@ -15,6 +15,7 @@ from anabranch.graph.names import free_name
 from anabranch.losses import Loss
 from anabranch.metrics import Metric
 from anabranch.optimizers import Optimizer
+from anabranch.training.choosing import Choice
 from anabranch.training.data.targets import Target
 from anabranch.training.given import loss_names, loss_weights_of, losses_of, metric_names, metrics_of
 from anabranch.training.logs import Logs, numbers
@@ -63,6 +64,7 @@ class Compiled:
         self.loss_parts: list[LossPart | None] = []
         self.trackers: dict[str, Metric] = {}  # what ``model.metrics`` shows of all this, created on request
         self.model_metrics: dict[str, Metric] = {}  # metrics of the model and its layers, by the names they report under
+        self.choice = Choice()  # of compiled or plain training steps, with jit_compile=True
         self.replays: Replays | None = None  # captured training steps
         self.graph_maker: GraphMaker | None = None  # makes the graphs of captured steps; CUDA's own where None
         self._bound_to: Graph | None = None

@@ -66,7 +66,8 @@ class Executor:
         if model.run_eagerly:
             self.program = self._forward = engine.Eager(model, self._training)
             return
-        report = self._report if model.jit_compile is True else None
+        plain = self._training and model._compiled_ is not None and model._compiled_.choice.plain
+        report = self._report if model.jit_compile is True and not plain else None
         program = engine.program(model, self._training, report, model._remat_ if self._training else ())
         self.program = self._forward = program
         self._watched = engine.watched_layers(model)

@@ -64,7 +64,20 @@ class TrainStep:
         self._take = self._first if self._strategy.device.type == "cpu" and not asks else self._usual()
 
     def _usual(self) -> Step:
-        return self._captured() or self._plain
+        step, choice = self._captured() or self._plain, self._compiled.choice
+        if self._model.jit_compile is not True or choice.line:
+            return step
+
+        def measured(batch: Batch) -> None:
+            changed = choice.take(step, batch)
+            if choice.line:
+                self._report(choice.line)
+            if changed:
+                self._executor = Executor(self._model, True, self._strategy, self._report)
+            if changed or choice.line:
+                self._take = self._usual()
+
+        return measured
 
     def _first(self, batch: Batch) -> None:
         self._compiled.optimizer.hold(None)
