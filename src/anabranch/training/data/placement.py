@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from anabranch.training.data.arriving import Arrival
+from anabranch.training.data.batch import Columns, parted
 from anabranch.training.moving import Mover
 
 _FRACTION = 0.25
 """Of a GPU's free memory; the rest is for weights, gradients, optimizer state, and what is saved for the backward pass."""
-
-Columns = list[torch.Tensor | None]
 
 
 def fits(needed: int, free: int) -> bool:
@@ -38,7 +37,7 @@ class Supply:
     """
 
     def __init__(self, columns: Sequence[Sequence[torch.Tensor | None]], mover: Mover | None, stays: bool) -> None:
-        self._counts = [len(part) for part in columns]
+        self._counts = len(columns[0]), len(columns[1])
         self._columns: Columns = [t for part in columns for t in part]
         self._mover, self._stays = mover, stays
         self._copies: Columns = list(self._columns)
@@ -74,11 +73,11 @@ class Supply:
             self._copies[i] = room
         return True
 
-    def rows(self, start: int, stop: int) -> list[Columns]:
+    def rows(self, start: int, stop: int) -> tuple[Columns, Columns, Columns]:
         """Return these rows of the pass's order, each where its column is; those of the host in pinned memory."""
         there = self._arrival is not None and self._arrival.there()
-        found = iter([None if t is None else self._picked(t, start, stop) for t in (self._copies if there else self._columns)])
-        return [[next(found) for _ in range(count)] for count in self._counts]
+        columns = self._copies if there else self._columns
+        return parted([None if t is None else self._picked(t, start, stop) for t in columns], *self._counts)
 
     def _picked(self, column: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         if not self._orders:

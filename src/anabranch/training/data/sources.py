@@ -80,13 +80,14 @@ class Arrays:
         """Gather the pass's batches; the last may be smaller. On a CPU, without shuffling, they are views, not copies."""
         data, size, place = self._data, self._batch_size, self._binder.place
         if size >= data.size and not self._shuffle:
-            yield from [place(data)][skip:]
+            if not skip:
+                yield place(data)
             return
         self._supply.begin(permutation(data.size, self._shuffle, size, self.fit, epoch), self.may_change)
         for start in range(skip * size, data.size, size):
             stop = min(start + size, data.size)
-            x, y, weights = self._supply.rows(start, stop)
-            yield place(Batch(x, y, weights, stop - start, data.structure))
+            # held by no name here, so that its memory is free once the step is taken
+            yield place(Batch(*self._supply.rows(start, stop), stop - start, data.structure))
 
     def close(self) -> None:
         """Let copies on the device go."""
