@@ -102,7 +102,8 @@ def sampled_by_fractions(
     images = x.permute(0, 3, 1, 2).to(wide)
     if mode == "wrap":
         u, v = _wrapped(u, width), _wrapped(v, height)
-        images = F.pad(images, (0, 1, 0, 1), mode="circular")
+        images = torch.cat((images, images[:, :, :1]), 2)
+        images = torch.cat((images, images[:, :, :, :1]), 3)
     if mode == "constant" and fill:
         images = images - fill
     places = torch.broadcast_tensors(u, v)  # type: ignore[no-untyped-call]  # torch's own
