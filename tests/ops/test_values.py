@@ -375,3 +375,15 @@ def test_a_label_that_is_no_class_is_refused_where_it_counts(label: int) -> None
         ab.losses.CTC()(np.array([[1, label]]), logits)
     padded, alone = (ops.ctc_loss(labels, logits, [1], [5]) for labels in ([[1, label]], [[1]]))
     assert torch.equal(padded, alone)
+
+
+def test_perspective_leads_the_points_to_where_they_came_from() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = 8 * torch.rand(512, 4, 2, generator=generator)
+    corners = torch.tensor([[0, 0], [5, 0], [0, 5], [5, 5]])
+    end = corners + torch.randint(4, (512, 4, 2), generator=generator)
+    columns = torch.arange(9.0).expand(512, 9, 9).unsqueeze(-1)
+    found = ops.image.perspective_transform(columns, start, end)[..., 0]
+    at = found[torch.arange(512)[:, None], end[..., 1], end[..., 0]]
+    error = (at - start[..., 0]).abs().amax(1)
+    assert error.nanmedian() < 3e-6  # NaN where three ends are in one line

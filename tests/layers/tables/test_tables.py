@@ -181,6 +181,14 @@ def _commas(texts: np.ndarray) -> list[list[str]]:
     return [text.split(",") for text in texts.tolist()]
 
 
+def test_bins_go_into_layers_of_floats() -> None:
+    x, dense = ab.Input((4,)), layers.Dense(3)
+    bins = layers.Discretization(bin_boundaries=[-0.5, 0.0, 0.7])(x)
+    values = np.array([[-1.0, -0.1, 0.2, 0.9]], "float32")
+    found = ab.Model(x, dense(bins)).predict(values, verbose=0)
+    np.testing.assert_allclose(found, np.array([[0.0, 1, 2, 3]]) @ dense.kernel.numpy() + dense.bias.numpy(), rtol=1e-6)
+
+
 def test_functions_of_arrays_standardize_and_split() -> None:
     layer = layers.TextVectorization(standardize=_upper, split=_commas, vocabulary=["A", "B C"])
     assert layer(["a,b c", "b"]).tolist() == [[2, 3], [1, 0]]

@@ -83,7 +83,6 @@ class Discretization(FieldLayer):
         [[0, 2, 3, 1]]
     """
 
-    _takes_integers_ = False
     _takes_one_tensor_ = True
 
     bin_boundaries: Field[Sequence[float] | None, list[float] | None] = Field(

@@ -183,7 +183,7 @@ def homography(start: Tensor, end: Tensor) -> Tensor:
     across = torch.stack((to_x, to_y, one, zero, zero, zero, -from_x * to_x, -from_x * to_y), -1)
     down = torch.stack((zero, zero, zero, to_x, to_y, one, -from_y * to_x, -from_y * to_y), -1)
     equations = torch.stack((across, down), 2).flatten(1, 2)
-    return torch.matmul(torch.inverse(equations), start.flatten(1).unsqueeze(-1)).squeeze(-1)
+    return torch.linalg.solve(equations, start.flatten(1).unsqueeze(-1)).squeeze(-1)
 
 
 def corner_points(x: Tensor, height: int, width: int) -> Tensor:
