@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import math
+import operator
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
@@ -286,11 +287,18 @@ class Weight(Operators["EngineTensor"]):
 
     def assign_add(self, value: object) -> Weight:
         """Add to the values."""
-        return self.assign(self + value)
+        return self._changed(operator.add, value)
 
     def assign_sub(self, value: object) -> Weight:
         """Subtract from the values."""
-        return self.assign(self - value)
+        return self._changed(operator.sub, value)
+
+    def _changed(self, function: Callable[[Weight, object], object], value: object) -> Weight:
+        try:
+            found = function(self, value)
+        except TypeError as error:
+            raise ArgumentTypeError(f"Values for weight {self.path!r} are not numbers.", got=shown(value)) from error
+        return self.assign(found)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from anabranch import config, initializers, ops, runtime
 from anabranch._arguments import checked
@@ -10,13 +10,12 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch.graph import Weight, WeightOptions
-from anabranch.graph.weight import Unowned
+from anabranch.graph.weight import Aggregation, Unowned
 from anabranch.layers.scopes import scope_path
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from anabranch.graph.weight import Aggregation
 
 _SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
 
@@ -84,6 +83,12 @@ class Variable(Weight, metaclass=_AnyWeight):
                 "synchronization of Variable is not known.", expected=", ".join(map(repr, _SYNCHRONIZATIONS)),
                 got=repr(synchronization),
             )  # fmt: skip
+        if not isinstance(aggregation, str | None) or aggregation not in (None, *get_args(Aggregation)):
+            raise ArgumentError(
+                "aggregation of Variable is not known.",
+                expected=", ".join(map(repr, get_args(Aggregation))),
+                got=shown(aggregation),
+            )  # fmt: skip
         if isinstance(initializer, (str, dict)) or callable(initializer):
             if shape is None:
                 raise ArgumentError("A Variable of an initializer needs shape.", got=shown(initializer))
@@ -93,7 +98,7 @@ class Variable(Weight, metaclass=_AnyWeight):
             made, sizes = _Given(ops.convert_to_numpy(value).copy()), tuple(value.shape)
             kind = str(value.dtype).removeprefix("torch.")
         options = WeightOptions(
-            made, trainable=trainable, autocast=autocast, aggregation=aggregation or "none",
+            made, trainable=trainable, autocast=autocast, aggregation="none" if aggregation is None else aggregation,
             synchronization=synchronization or "none",
         )  # fmt: skip
         super().__init__(name or "variable", sizes, kind, options, Unowned(scope_path()), runtime)

@@ -201,6 +201,8 @@ def associative_scan(f: Callable[[Nest, Nest], Nest], elems: Nest, reverse: bool
     if any(isinstance(leaf, Symbolic) for leaf in _tree.leaves(given)):
         return _as_node("associative_scan", lambda elems: associative_scan(f, elems, reverse, axis), given)
     parts = _tree.leaves(given)
+    if not parts or any(part is None for part in parts):
+        raise ArgumentTypeError("elems must be a tensor, or a nest of tensors.", got=described(elems))
     places = [one_axis(axis, part.ndim) for part in parts]
     if len({part.shape[place] for part, place in zip(parts, places, strict=True)}) != 1:
         raise ShapeError(f"elems must be tensors of one size along axis {axis}.", got=described(elems))

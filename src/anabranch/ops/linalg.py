@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from anabranch import _tree
 from anabranch._arguments import checked
+from anabranch._asked import described
 from anabranch._errors import ArgumentError
 from anabranch.ops._arguments import documented
 from anabranch.ops._public import operation, public_functions
@@ -247,9 +248,16 @@ def jvp(fun: Callable[..., Nest], primals: Sequence[Nest], tangents: Sequence[Ne
         raise ArgumentError(
             "There is one tangent for each argument.", got=f"{len(points)} primals, {len(directions)} tangents",
         )  # fmt: skip
+
+    def pair(*args: Nest) -> Nest:
+        found = fun(*args)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise ArgumentError("fun must return a pair where has_aux=True.", expected="(result, more)", got=described(found))
+        return found
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is")  # torch's own: deprecated, or not supported
-        return torch.func.jvp(fun, points, directions, has_aux=has_aux)
+        return torch.func.jvp(pair if has_aux else fun, points, directions, has_aux=has_aux)
 
 
 @operation()

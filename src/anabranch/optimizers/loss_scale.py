@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from anabranch import registry
-from anabranch._arguments import guarded
+from anabranch._arguments import checked, guarded
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
@@ -127,6 +127,7 @@ class LossScaleOptimizer(Optimizer):
         """The variables of this optimizer and of the inner one, as files have them."""
         return {"": self.variables, "inner_optimizer/": self.inner_optimizer.variables}
 
+    @checked
     def build(self, weights: Sequence[Weight]) -> None:
         """Take charge of weights.
 

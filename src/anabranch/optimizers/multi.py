@@ -319,6 +319,7 @@ class MultiOptimizer(Optimizer):
         for each in self._optimizers:
             each.finalize()
 
+    @checked
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
         """Put the moving averages in the place of these weights, where there are any.
 

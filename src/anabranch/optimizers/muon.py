@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
@@ -95,6 +96,7 @@ class Muon(Optimizer):
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("exp_avg", "momentum"), Slot("exp_avg_sq", "velocity")]]
 
+    @checked
     def is_orthogonal(self, weight: Weight) -> bool:
         """Return whether a weight's steps are Muon's; Adam's otherwise.
 

@@ -40,6 +40,7 @@ class OneByOne:
         own = type(self).update_step is OneByOne.update_step
         return own and isinstance(cast("Updating", self)._engine, ListUpdate)
 
+    @checked
     def follow(self, weights: Sequence[Weight]) -> None:
         """Build for these weights; as if for the first time where there are others than before.
 
@@ -276,6 +277,8 @@ class OneByOne:
                 "trainable_variables must have a value for each weight.", expected=str(len(weights)),
                 got=str(len(trainable_variables)),
             )  # fmt: skip
+        if len(grads) != len(weights):
+            raise ArgumentError("grads must have a gradient for each weight.", expected=str(len(weights)), got=str(len(grads)))
         before = values_of(weights), values_of(optimizer.variables)
         try:
             optimizer.set_weights(values_of(optimizer_variables))
@@ -288,6 +291,7 @@ class OneByOne:
                 weight.assign(value)
             optimizer.set_weights(before[1])
 
+    @checked
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
         """Put the moving averages in the place of these weights, where there are any.
 
@@ -326,4 +330,7 @@ def _native(weight: Weight, gradient: Any) -> Any:
 def values_of(variables: Iterable[Any]) -> list[torch.Tensor]:
     """Return copies of the values of weights; tensors and arrays become tensors."""
     found = (each.engine.shown(each).detach() if isinstance(each, Weight) else each for each in variables)
-    return [torch.as_tensor(each).clone() for each in found]
+    try:
+        return [torch.as_tensor(each).clone() for each in found]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentTypeError("The values of variables are tensors or arrays.", got=shown(variables)) from error

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from anabranch import config, runtime
+from anabranch._arguments import to_boolean
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch._fields import Field
 from anabranch.graph import Shape, Spec
@@ -189,6 +190,8 @@ class Attending(Drawing):
 
     def _check_call_options(self, rank: int, return_attention_scores: bool, use_causal_mask: bool) -> None:
         """Raise where a call asks for what does not go together."""
+        to_boolean(return_attention_scores, "return_attention_scores", self)
+        to_boolean(use_causal_mask, "use_causal_mask", self)
         if return_attention_scores and self._is_flash():
             raise ArgumentError("Flash attention has no attention scores.", got="return_attention_scores=True")
         if (use_causal_mask or self.sliding_window) and len(self.attended_axes(rank)) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from anabranch import initializers
+from anabranch._arguments import to_boolean
 from anabranch._asked import has_shape
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Weight
@@ -59,6 +60,8 @@ class Weighing(Drawing):
                 f"{type(self).__name__} takes a list of tensors.", expected="[query, value] or [query, value, key]",
                 got=f"a tensor {inputs.shape}",
             )  # fmt: skip
+        to_boolean(return_attention_scores, "return_attention_scores", self)
+        to_boolean(use_causal_mask, "use_causal_mask", self)
         shapes = [x.shape for x in inputs]
         output = Spec(self.compute_output_shape(shapes), self.compute_dtype)
         return (output, Spec((*shapes[0][:-1], shapes[1][-2]), self.compute_dtype)) if return_attention_scores else output

@@ -21,6 +21,8 @@ Merging: TypeAlias = Literal["concat", "sum", "mul", "ave"] | None
 
 
 def _recurrent(value: object, owner: object, name: str) -> RNN | None:
+    if value is None and name == "layer":
+        raise ArgumentTypeError("layer of Bidirectional must be a recurrent layer.", got="None")
     found = None if value is None else to_layer(value, owner, name)
     if found is not None and not isinstance(found, RNN):
         raise ArgumentTypeError(f"{name} of Bidirectional must be a recurrent layer.", got=found._written_code_())
