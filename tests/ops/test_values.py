@@ -387,3 +387,15 @@ def test_perspective_leads_the_points_to_where_they_came_from() -> None:
     at = found[torch.arange(512)[:, None], end[..., 1], end[..., 0]]
     error = (at - start[..., 0]).abs().amax(1)
     assert error.nanmedian() < 3e-6  # NaN where three ends are in one line
+
+
+def test_a_border_of_bins_that_should_be_0_is_0() -> None:
+    counts, borders = ops.histogram([0.0, 0.0, -0.01], 9, (-1.0, 0.5))
+    assert borders[6] == 0
+    np.testing.assert_array_equal(counts, np.histogram([0.0, 0.0, -0.01], 9, (-1.0, 0.5))[0])
+
+
+def test_no_signal_has_a_negative_length() -> None:
+    frames = torch.zeros(3, 5)
+    with pytest.raises(ArgumentError, match="length"):
+        ops.istft((frames, frames), 8, 3, fft_length=8, length=-14)

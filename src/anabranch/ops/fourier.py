@@ -132,6 +132,7 @@ def istft(
     """
     joined, kind = _joined(x)
     size, step = number_of("fft_length", fft_length, 1), number_of("sequence_stride", sequence_stride, 1)
+    length = None if length is None else number_of("length", length, 0)
     if rank(joined) < 2:
         raise ShapeError("istft takes frames.", expected="(…, frames, fft_length // 2 + 1)", got=str(shape(joined)))
     real = "float64" if dtype(joined) == "complex128" else "float32"

@@ -231,8 +231,11 @@ def histogram(x: TensorLike, bins: int = 10, range: tuple[float, float] | None =
     else:
         low, high = x.min(), x.max()
     half = torch.where(low == high, 0.5, 0.0).to(x)
-    steps = runtime.create(torch.arange, count + 1, device=x.device) / count
-    borders = torch.lerp((low - half).expand(count + 1), (high + half).expand(count + 1), steps.to(x))
+    low, high = low - half, high + half
+    wide = torch.promote_types(x.dtype, torch.float32)
+    steps = runtime.create(torch.arange, count + 1, device=x.device)
+    borders = low + steps * ((high - low).to(wide) / count)  # as NumPy has them: a border at 0 is 0
+    borders = torch.where(steps == count, high, borders).to(x)
     inside = (x >= borders[0]) & (x <= borders[-1])
     which = torch.searchsorted(borders, x, right=True).clamp(1, count) - 1
     return torch.zeros_like(borders[:-1]).index_add(0, which, inside.to(x)), borders
