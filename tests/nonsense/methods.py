@@ -146,6 +146,7 @@ def asked() -> Iterator[Target]:
     yield method("Model.cost", small, lambda: {"batch": 2, "input_shape": None, "dtype": None, "optimizer": None})
     yield method("Model.lint", lambda: made(ab), lambda: {"x": data(4)[0], "y": data(4)[1], "ignore": (), "select": ()})
     yield method("Model.explain_execution", small)
+    yield method("Model.quantize", small, lambda: {"mode": "int8", "config": None, "filters": None, "type_check": True})
     yield method("Model.select", small, lambda: {"selector": "body"})
     yield method("Model.get_state_tree", small, more=("value_format",))
     yield method("Model.set_state_tree", small, lambda: {"state_tree": small().get_state_tree()})

@@ -87,7 +87,8 @@ class Layer(Configured):
             cls.supports_masking = True
         if ("get_config" in cls.__dict__ or "from_config" in cls.__dict__) and "_writes_config_" not in cls.__dict__:
             cls._writes_config_ = True
-        if not cls.__dict__.keys().isdisjoint(("save_own_variables", "load_own_variables")):
+        own = not cls.__dict__.keys().isdisjoint(("save_own_variables", "load_own_variables"))
+        if own and "_writes_variables_" not in cls.__dict__:
             cls._writes_variables_ = True
         if not is_from(cls, "anabranch") and cls.__setattr__ is object.__setattr__:
             cls.__setattr__ = Layer._set_guarded_  # type: ignore[method-assign,assignment]  # of the same signature

@@ -36,6 +36,7 @@ class LowRank(fields.FieldLayer):
     """A layer that may add lora_alpha / lora_rank · A · B to its kernel (…, O), A (…, rank) and B (rank, O). Abstract."""
 
     _adapts_: ClassVar[str] = "kernel"  # the weight that LoRA adds to
+    _writes_variables_ = False  # a layer does once it has LoRA: its kernel then is another in files
     if TYPE_CHECKING:
         lora_rank, lora_alpha = rank(), alpha()  # fields of each subclass, at their places among the others
         activity_regularizer: fields.RegularizerField = fields.regularizer(default=None, kw_only=True)
@@ -181,6 +182,3 @@ class LowRank(fields.FieldLayer):
             weight.assign(store[str(index)])
         for second in self._pair_()[1:]:
             second.assign([[0.0] * second.shape[1]] * second.shape[0])
-
-
-LowRank._writes_variables_ = False  # a layer does once it has LoRA: its kernel then is another in files

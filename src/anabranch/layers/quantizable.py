@@ -83,6 +83,7 @@ def setting() -> Any:
 class Quantizable(low_rank.LowRank):
     """A layer that may hold its matrix as integers. Abstract."""
 
+    _writes_variables_ = False  # a layer does once it holds integers
     _quantizes_: ClassVar[tuple[str, ...]] = ("kernel",)  # the names of the weights that become integers
     _rounding_axes_: ClassVar[tuple[int, ...]] = (-1,)  # the axes of inputs that share a scale
     _plain_: ClassVar[Mapping[str, Weight]] = types.MappingProxyType({})  # what these were as floats, without values

@@ -158,7 +158,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._averages.follow()
 
     def _take_charge(self, weights: Sequence[Weight]) -> None:
-        if not all(isinstance(weight, Weight) for weight in weights):
+        if not isinstance(weights, Iterable) or not all(isinstance(weight, Weight) for weight in weights):
             raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
         self._reuse_variables()
         self.weights, self._parameters = list(weights), [cast("torch.nn.Parameter", weight.value) for weight in weights]
