@@ -58,7 +58,7 @@ def compiler(capability: int, found: Found) -> Callable[..., None]:
 
 def call_all() -> None:
     """Call the operators in their variants."""
-    from anabranch.engine.kernels import activations, batch_norm, bias_activation, max_pool
+    from anabranch.engine.kernels import activations, batch_norm, bias_activation, limits, max_pool
 
     for module in (batch_norm, bias_activation, max_pool):
         module.fits = lambda *_: True
@@ -69,9 +69,9 @@ def call_all() -> None:
         for activation, given in itertools.product(names, ((None, None), (x, None), (None, x))):
             bias_activation.bias_activation(x, vector, *given, activation, 1)
             for before, gradient in ((given[0], x), (None, spread)):
-                by_input = activation not in activations.BY_RESULT or given[1] is not None
+                by_input = activation not in limits.BY_RESULT or given[1] is not None
                 bias_activation.bias_activation_backward(gradient, x, vector, before, by_input, activation, 1)
-        for activation, before in itertools.product(set(names) & {*activations.BY_RESULT}, (None, x)):
+        for activation, before in itertools.product(set(names) & {*limits.BY_RESULT}, (None, x)):
             batch_norm.batch_norm(x, vector, vector, before, 1e-3, activation)
             batch_norm.fixed_batch_norm(x, vector, vector, None, vector, before, 1e-3, activation)
             for gradient in (x, spread):

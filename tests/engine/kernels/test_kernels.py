@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies
 
 triton = pytest.importorskip("triton", reason="needs Triton, which the test extra brings on Linux")
 
-from anabranch.engine.kernels import activations, batch_norm, bias_activation, launching, max_pool, trial  # noqa: E402
+from anabranch.engine.kernels import activations, batch_norm, bias_activation, launching, limits, max_pool, trial  # noqa: E402
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 5e-3}
@@ -65,7 +65,7 @@ def test_bias_and_activation_in_halves(dtype: torch.dtype, activation: str, sums
     x, bias, before, after = (v if v is None else v.detach() for v in made(IMAGES, 1, dtype, sums))
     y = bias_activation.bias_activation(x, bias, before, after, activation, 1)
     close([y], [bias_activation.reference(x, bias, before, after, activation, 1)], dtype)
-    by_input = activation not in activations.BY_RESULT or after is not None
+    by_input = activation not in limits.BY_RESULT or after is not None
     given = (drawn(IMAGES, dtype), x if by_input else y, bias if by_input else None, None, by_input, activation, 1)
     found, expected = bias_activation.bias_activation_backward(*given), bias_activation.reference_backward(*given)
     assert found[0].dtype == dtype

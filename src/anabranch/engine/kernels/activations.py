@@ -10,8 +10,6 @@ import triton
 import triton.language as tl
 
 NAMES = ("none", "relu", "relu6", "silu", "gelu")
-BY_RESULT = ("none", "relu", "relu6")
-"""Those whose slope follows from their result."""
 
 _ROOT_HALF = tl.constexpr(math.sqrt(0.5))
 _DENSITY = tl.constexpr(1 / math.sqrt(2 * math.pi))

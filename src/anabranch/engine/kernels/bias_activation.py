@@ -12,7 +12,7 @@ import torch
 import triton
 import triton.language as tl
 
-from anabranch.engine.kernels.activations import BY_RESULT, activate, activated, gradient_through, through
+from anabranch.engine.kernels.activations import activate, activated, gradient_through, through
 from anabranch.engine.kernels.launching import (
     Context,
     Gradient,
@@ -28,6 +28,7 @@ from anabranch.engine.kernels.launching import (
     tiles_of,
     wide,
 )
+from anabranch.engine.kernels.limits import BY_RESULT
 
 Gradients = tuple[torch.Tensor, torch.Tensor]
 

@@ -13,6 +13,8 @@ import torch
 import triton
 import triton.language as tl
 
+from anabranch.engine.kernels.limits import DTYPES
+
 Context: TypeAlias = Any
 """What torch gives an operator to keep things in for its gradient."""
 
@@ -22,7 +24,6 @@ WIDEST = 128
 """Channels of a tile at most."""
 PROGRAMS = 1024
 """How many programs share a sum at most: some for each of a large GPU's 132 processors, few beside the rows of each."""
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Tiles(NamedTuple):

@@ -25,8 +25,6 @@ from anabranch.engine.kernels.launching import (
 )
 
 Pair = Sequence[int]
-MOST = 256
-"""Pixels of a window at most, as one byte says which it was."""
 
 
 @triton.jit

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node
 
 from anabranch import runtime
+from anabranch.engine.kernels.limits import BY_RESULT, DTYPES, WINDOW
 from anabranch.engine.kernels.trial import failure
 from anabranch.engine.passes.base import Call, Note, Pass, Settings
 from anabranch.engine.passes.nodes import (
@@ -31,9 +32,7 @@ from anabranch.engine.passes.nodes import (
 )
 from anabranch.engine.passes.operations import is_needless
 
-_KINDS = ("float32", "bfloat16", "float16")
-_BY_RESULT = ("none", "relu", "relu6")  # whose slope follows from their result
-_WINDOW = 256  # pixels of a window at most
+_KINDS = tuple(str(dtype).removeprefix("torch.") for dtype in DTYPES)
 _NORMALIZED = ("input", "running_mean", "running_var", "weight", "bias")
 _POOLED = ("input", "kernel_size", "stride", "padding")
 _AXES: dict[Any, int] = {torch.conv2d: 1, torch.conv_transpose2d: 1, F.linear: -1}  # the channels' axis in the result
@@ -151,7 +150,7 @@ def _by_batch(graph: Graph, node: Call) -> Note | None:
     x, gamma, beta, mean, variance, training, _, epsilon = node.args
     y: Call = next((user for user in node.users if user.target is operator.getitem and user.args[1] == 0), None)
     chain = None if y is None or not training or mean is not None or variance is not None else _chain(y, (2, 4), node)
-    if chain is None or chain.activation not in _BY_RESULT:
+    if chain is None or chain.activation not in BY_RESULT:
         return None
     with graph.inserting_before(node):
         made = graph.call_function(
@@ -190,8 +189,8 @@ def _pooled(graph: Graph, node: Call) -> Note | None:
         source = source.args[0]
     if noted(node)[1] not in _KINDS or source.op == "placeholder":  # whose place in memory may change from step to step
         return None
-    if any(s < k for s, k in zip(strides, kernel, strict=True)) or any(padding) or math.prod(kernel) > _WINDOW:
-        return Note(path_of(node), False, "its windows overlap, are padded, or of more than 256 pixels")
+    if any(s < k for s, k in zip(strides, kernel, strict=True)) or any(padding) or math.prod(kernel) > WINDOW:
+        return Note(path_of(node), False, f"its windows overlap, are padded, or of more than {WINDOW} pixels")
     if argument(node, 4, "dilation", 1) not in (1, (1, 1)) or argument(node, 5, "ceil_mode", False):
         return None
     with graph.inserting_before(node):
