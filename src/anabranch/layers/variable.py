@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from anabranch import config, initializers, ops, runtime
 from anabranch._arguments import checked
@@ -10,7 +10,7 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch.graph import Weight, WeightOptions
-from anabranch.graph.weight import Aggregation, Unowned
+from anabranch.graph.weight import Aggregation, Unowned  # not for types alone: arguments are checked by it
 from anabranch.layers.scopes import scope_path
 
 if TYPE_CHECKING:
@@ -82,12 +82,6 @@ class Variable(Weight, metaclass=_AnyWeight):
             raise ArgumentError(
                 "synchronization of Variable is not known.", expected=", ".join(map(repr, _SYNCHRONIZATIONS)),
                 got=repr(synchronization),
-            )  # fmt: skip
-        if not isinstance(aggregation, str | None) or aggregation not in (None, *get_args(Aggregation)):
-            raise ArgumentError(
-                "aggregation of Variable is not known.",
-                expected=", ".join(map(repr, get_args(Aggregation))),
-                got=shown(aggregation),
             )  # fmt: skip
         if isinstance(initializer, (str, dict)) or callable(initializer):
             if shape is None:
