@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, runtime_checkable
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from anabranch import _tree, activations, layers
 from anabranch._arguments import checked
@@ -32,6 +32,7 @@ from anabranch.layers.quantizable import Quantizable
 from anabranch.quantizers.configs import resolved
 
 P = ParamSpec("P")
+K = TypeVar("K", bound=Layer)
 
 # the layers that are an activation and nothing else, by its name
 ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
@@ -425,12 +426,7 @@ def quantize(where: Selector = Quantizable, mode: str | None = None, config: obj
     asked = resolved(mode, config)
 
     def quantized(old: Layer) -> Layer:
-        if not isinstance(old, Quantizable):
-            raise ArgumentError(
-                f"{old._error_label_()} has nothing to quantize.", expected="Dense, EinsumDense or Embedding",
-                repair="another selector",
-            )  # fmt: skip
-        twin = copy.deepcopy(old)
+        twin = _copied(old, Quantizable, "nothing to quantize", "Dense, EinsumDense or Embedding")
         twin.quantize(config=asked)
         return twin
 
@@ -438,12 +434,13 @@ def quantize(where: Selector = Quantizable, mode: str | None = None, config: obj
 
 
 def _low_rank(layer: Layer) -> LowRank:
-    """Return a copy of a layer with weights of its own."""
-    if not isinstance(layer, LowRank):
-        raise ArgumentError(
-            f"{layer._error_label_()} has no LoRA.", expected="Dense, EinsumDense, Embedding, Conv1D, Conv2D or Conv3D",
-            repair="another selector",
-        )  # fmt: skip
+    return _copied(layer, LowRank, "no LoRA", "Dense, EinsumDense, Embedding, Conv1D, Conv2D or Conv3D")
+
+
+def _copied(layer: Layer, kind: type[K], lack: str, expected: str) -> K:
+    """Return a copy, with weights of its own, of a layer that is to be of a kind."""
+    if not isinstance(layer, kind):
+        raise ArgumentError(f"{layer._error_label_()} has {lack}.", expected=expected, repair="another selector")
     return copy.deepcopy(layer)
 
 

@@ -41,6 +41,11 @@ class Tracker(Configured):
         """Send what was measured of an epoch or a batch, which ``scope`` says."""
         raise NotImplementedError(f"{type(self).__name__} must write _send(scope, values, step)")
 
+    def _optimizer(self) -> Any:
+        """Return the model's optimizer; None where there is none, or one that does not say its settings."""
+        found = None if self.model is None else self.model.optimizer
+        return None if method(found, "get_config") is None else found
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find the run."""
         self._connect()
@@ -55,11 +60,10 @@ class Tracker(Configured):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Send the epoch's logs and the learning rate."""
-        values = _numbers(logs)
-        rate = None if self.model is None else method(self.model.optimizer, "get_config")
-        found = None if self.model is None or rate is None else self.model.optimizer.learning_rate
-        if found is not None and "learning_rate" not in values:
-            values["learning_rate"] = float(found)
+        values, optimizer = _numbers(logs), self._optimizer()
+        rate = None if optimizer is None else optimizer.learning_rate
+        if rate is not None:
+            values.setdefault("learning_rate", float(rate))
         self._send("epoch", values, epoch)
 
 
@@ -127,10 +131,10 @@ class MLflowLogger(Tracker):
         self._began = mlflow.active_run() is None
         if self._began:
             mlflow.start_run()
-        settings = method(self.model.optimizer, "get_config") if self.model is not None else None
-        if settings is not None:
+        optimizer = self._optimizer()
+        if optimizer is not None:
             held = mlflow.get_run(mlflow.active_run().info.run_id).data.params  # which MLflow lets nobody change
-            named = {f"optimizer_{name}": str(value)[:500] for name, value in settings().items()}
+            named = {f"optimizer_{name}": str(value)[:500] for name, value in optimizer.get_config().items()}
             mlflow.log_params({name: value for name, value in named.items() if name not in held})
 
     def _send(self, scope: str, values: dict[str, float], step: int) -> None:

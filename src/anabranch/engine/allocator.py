@@ -162,7 +162,7 @@ class _Counts(ctypes.Structure):
 
 def _free() -> int:
     """Return the bytes of the heap that nobody uses; before glibc 2.33, which counts them in 32 bits, more than may last."""
-    found = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    found = getattr(_libc(), "mallinfo2", None)
     if found is None:
         return LASTING + 1
     found.restype = _Counts

@@ -63,11 +63,12 @@ def timeseries_dataset_from_array(
     _check(series, sequence_length, sequence_stride, sampling_rate, start_index, end_index)
     series = series[start_index or 0 : len(series) if end_index is None else end_index]
     count = len(series) - (sequence_length - 1) * sampling_rate
-    wanted = None if targets is None else to_tensor(targets, "targets")
-    if wanted is not None and not wanted.dim():
-        raise ArgumentError("targets has one value for each step.", got=shown(targets))
-    wanted = None if wanted is None else wanted[start_index or 0 :]
-    if wanted is not None:
+    wanted = None
+    if targets is not None:
+        wanted = to_tensor(targets, "targets")
+        if not wanted.dim():
+            raise ArgumentError("targets has one value for each step.", got=shown(targets))
+        wanted = wanted[start_index or 0 :]
         count = min(count, len(wanted))
     if count < 1:
         raise ArgumentError(

@@ -32,10 +32,6 @@ class _Group(NamedTuple):
     rate: float
     epsilon: float | None  # None: values are taken as they are; else they are deviation ** -2 - epsilon
 
-    def order(self) -> int:
-        """Return what groups are sorted by: a layer that is called twice moves its own twice, in order."""
-        return self.before
-
 
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note which statistics move together."""
@@ -55,7 +51,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
             seen[statistic] += 1
     last = next(node for node in reversed(graph.nodes) if node.op == "output")
     with graph.inserting_before(last):
-        for group in sorted(groups, key=_Group.order):
+        for group in sorted(groups, key=lambda group: group.before):  # a layer that is called twice moves its own in order
             _move(graph, group, groups[group])
     for some in groups.values():
         for node, _, _ in some:
