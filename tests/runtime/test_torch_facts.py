@@ -12,6 +12,7 @@ from devices import equal
 from torch.fx import Graph, Node
 
 from anabranch.engine.passes.operations import facts, is_elementwise, is_reduction
+from anabranch.runtime import torch_facts
 
 
 def call(target: Any, *rest: Any, **kwargs: Any) -> Node:
@@ -58,6 +59,14 @@ def test_a_call_that_can_be_repeated_and_gives_new_memory(node: Node) -> None:
 @pytest.mark.parametrize("node", VIEWS, ids=str)
 def test_a_call_that_may_give_what_it_took(node: Node) -> None:
     assert facts(node) == (True, True, False)
+
+
+def test_inference_mode_changes_no_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_facts, "_sights", {})  # asked for the first time
+    with torch.inference_mode():
+        for node in ELEMENTWISE + OTHERS + VIEWS:
+            assert facts(node) == (True, node in VIEWS, False), node
+            assert is_elementwise(node) == (node in ELEMENTWISE or str(node) in ("to", "float_1", "detach")), node
 
 
 @pytest.mark.parametrize("node", IMPURE, ids=str)

@@ -153,7 +153,7 @@ class _Sight(NamedTuple):
 
 
 class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its modes untyped
-    """Sees the operations that are dispatched."""
+    """Sees the operations that are dispatched; in inference mode composite ones are seen whole."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -215,14 +215,15 @@ def _run(target: Target, args: Args, kwargs: Kwargs) -> _Sight:
     function: Callable[..., object] = getattr(torch.Tensor, target) if isinstance(target, str) else target
     state = torch.get_rng_state()
     try:
-        for given_args, given_kwargs in _samples(args, kwargs):
-            mode = _Dispatched(given_args, given_kwargs)
-            try:
-                with torch.no_grad(), mode:
-                    result = function(*given_args, **given_kwargs)
-            except Exception:  # these shapes or types are not what it takes
-                continue
-            return _sight(mode, result, kwargs)
+        with torch.inference_mode(False), torch.no_grad():
+            for given_args, given_kwargs in _samples(args, kwargs):
+                mode = _Dispatched(given_args, given_kwargs)
+                try:
+                    with mode:
+                        result = function(*given_args, **given_kwargs)
+                except Exception:  # these shapes or types are not what it takes
+                    continue
+                return _sight(mode, result, kwargs)
     finally:
         torch.set_rng_state(state)
     return _Sight()
