@@ -6,6 +6,7 @@ that differs without it and is the same with it. Mends hold in the process of th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,12 +16,13 @@ import numpy as np
 import torch
 from keras.src import backend
 from keras.src.backend.torch import image, nn, numpy
+from keras.src.layers.attention.multi_head_attention import MultiHeadAttention
 from keras.src.layers.preprocessing.image_preprocessing.clahe import ContrastLimitedAdaptiveHistogramEqualization as Clahe
 
 _attention, _affine, _clahe, _one_hot, _pad = (
     nn.dot_product_attention, image.affine_transform, Clahe._clahe, nn.one_hot, numpy.pad,
 )  # fmt: skip
-_perspective, _scale = image.perspective_transform, image.scale_and_translate
+_heads, _perspective, _scale = MultiHeadAttention.call, image.perspective_transform, image.scale_and_translate
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -105,6 +107,17 @@ def clahe(layer: Any, images: Any) -> Any:
         return _clahe(layer, images)
 
 
+@functools.wraps(MultiHeadAttention.call)  # its signature says what masks it takes
+def heads(layer: Any, *given: Any, **named: Any) -> Any:
+    """Leave queries, keys and values their masks; Keras takes them away, for all that comes after it in a model too."""
+    masks = [(x, backend.get_keras_mask(x)) for x in (*given, *named.values()) if isinstance(x, torch.Tensor)]
+    found = _heads(layer, *given, **named)
+    for x, mask in masks:
+        if mask is not None:
+            backend.set_keras_mask(x, mask)
+    return found
+
+
 class Mend(NamedTuple):
     """Where a function goes, and what shows that it is needed."""
 
@@ -139,6 +152,15 @@ MENDS = (
         "x = draw(0, 'float32', (3, 90))",
         "given = draw(1, 'bfloat16', (1,), 0.6, 1.5), draw(0, 'bfloat16', (1,))",
         "y = keras.ops.image.scale_and_translate(x, (3, 80), *given, (1,), 'cubic')",
+    )),
+    Mend(MultiHeadAttention, "call", heads, (
+        "i = keras.Input((4,), dtype='int32')",
+        "e = keras.layers.Embedding(7, 3, mask_zero=True)",
+        "x = e(i)",
+        "fill(e, 44)",
+        "after = keras.layers.AdditiveAttention(use_scale=False)([x, x])",
+        "m = keras.Model(i, [after, keras.layers.MultiHeadAttention(2, 3)(x, x)])",
+        "y = m(draw(877, 'int32', (3, 4), 0, 7))[0]",
     )),
     Mend(Clahe, "_clahe", clahe, (
         "layer = keras.layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), clip_limit=0.5)",

@@ -45,6 +45,14 @@ def copied(ours: Any, theirs: Any) -> None:
         other.assign(weight.numpy())
 
 
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(("kind", "settings", "shape", "name"), [DENSE, EINSUM, TABLE])
+def test_dtypes(kind: str, settings: dict[str, Any], shape: tuple[int, ...], name: str, policy: str, keras: Any) -> None:
+    ours, theirs = (model_of(package, kind, settings, shape, lora_rank=2, dtype=policy) for package in (ab, keras))
+    found, expected = (model.layers[1](data(kind, shape)) for model in (ours, theirs))
+    assert str(found.dtype) == str(expected.dtype) == f"torch.{ours.output.dtype}"
+
+
 @pytest.mark.parametrize(("kind", "settings", "shape", "name"), KINDS)
 def test_as_keras(kind: str, settings: dict[str, Any], shape: tuple[int, ...], name: str, keras: Any) -> None:
     alpha = 3 if kind == "EinsumDense" else 2  # Keras's Dense and Embedding forget it

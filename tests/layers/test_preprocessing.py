@@ -89,7 +89,26 @@ def test_one_axis_of_numbers() -> None:
     assert np.allclose(layer(np.array([[2.0], [4.0]])), [[0.0], [2 / np.sqrt(2.0)]], atol=1e-6)
 
 
+def test_factors_stretch_the_input_they_are_more_than() -> None:
+    for layer in (layers.Rescaling([1.0, 2.0, 3.0]), layers.Rescaling(2.0, offset=np.ones((4, 3)))):
+        symbol = layer(Input((4, 1)))
+        assert symbol.shape[1:] == layer(np.ones((2, 4, 1))).shape[1:] == (4, 3)
+        with pytest.raises(ShapeError, match="2 meets 3"):
+            layer(Input((4, 2)))
+
+
 # Mistakes
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4, 2), ()])
+def test_statistics_that_do_not_fit_the_input(shape: tuple[int, ...]) -> None:
+    layer = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 9.0])
+    assert layer(Input((4, 3))).shape == (None, 4, 3)
+    assert layer(np.ones((2, 5, 4, 3))).shape == (2, 5, 4, 3)
+    with pytest.raises(ShapeError, match=r"statistics were made for(.|\n)*any, 3"):
+        layer(Input(shape))
+    with pytest.raises(ShapeError, match="statistics were made for"):
+        layer(np.ones((2, *shape)))
 
 
 def test_use_before_adapt() -> None:

@@ -308,6 +308,13 @@ def test_positions_are_computed_in_32_bits(dtypes: tuple[str, str]) -> None:
 def test_an_empty_batch_of_integers_is_scaled() -> None:
     found = ops.image.scale_and_translate(np.zeros((0, 17, 3), "uint8"), (8, 12, 4), [1.5], [0.4], (1,), "lanczos3")
     assert (found.shape, found.dtype) == ((0, 12, 3), torch.uint8)
+    images = Input((17, 3), dtype="uint8")
+    model = Model(images, ops.image.scale_and_translate(images, (2, 12, 3), [1.5], [0.4], (1,), "lanczos3"))
+    assert [model(np.zeros((batch, 17, 3), "uint8")).shape for batch in (2, 0)] == [(2, 12, 3), (0, 12, 3)]
+    pixels = RNG.integers(40, 200, (2, 17, 3)).astype("uint8")
+    scaled = model(pixels)
+    assert pixels.min() <= scaled.min()
+    assert scaled.max() <= pixels.max()
 
 
 def test_attention_of_unknown_heads_that_are_none() -> None:

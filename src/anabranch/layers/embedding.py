@@ -104,7 +104,7 @@ class Embedding(quantizable.Quantizable):
         pair = self._pair_()
         if pair:
             rows = rows + self._scale_() * kernels.embedding_product(inputs, pair[0], pair[1])
-        return kernels.cast(rows, self.compute_dtype) if self._low_precision_ else rows
+        return kernels.cast(rows, self.compute_dtype) if self._low_precision_ or pair else rows
 
     def _grid_(self, name: str) -> quantizable.Grid:
         return quantizable.grid_of(self._plain_[name].shape, 1)

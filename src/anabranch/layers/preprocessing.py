@@ -11,7 +11,7 @@ from anabranch._arguments import is_array_like
 from anabranch._asked import has_shape, is_number, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
-from anabranch.graph.shapes import normalise_axis
+from anabranch.graph.shapes import broadcast, normalise_axis
 from anabranch.layers.fields import BooleanField, Field, boolean, field, state, weight_state
 from anabranch.layers.pointwise import Pointwise
 from anabranch.ops import _kernels as kernels
@@ -67,6 +67,13 @@ def _kept_axes(value: object, owner: object, name: str) -> tuple[int, ...] | Non
     return found or None
 
 
+def _shape_of(value: object) -> tuple[int, ...]:
+    """Return the shape of a number, an array or a nest of numbers."""
+    if has_shape(value):
+        return tuple(value.shape)
+    return (len(value), *_shape_of(value[0])) if isinstance(value, (list, tuple)) and value else ()
+
+
 class Rescaling(Pointwise):
     """Scale and shift: x · scale + offset, as floats.
 
@@ -78,6 +85,10 @@ class Rescaling(Pointwise):
 
     scale: FactorField = field(convert=_factor, plain=_plain_values, doc="a number, or an array that fits the last axes.")
     offset: FactorField = field(default=0.0, convert=_factor, plain=_plain_values, doc="is added, in the same way.")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape, which arrays of factors may stretch."""
+        return broadcast(broadcast(input_shape, _shape_of(self.scale)), _shape_of(self.offset))
 
     def call(self, inputs: Tensor) -> Tensor:
         """Scale."""
@@ -202,8 +213,23 @@ class Normalization(Pointwise):
         self.mean.assign(mean.astype("float32"))
         self.variance.assign((squares / count).astype("float32"))
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape, to whose last axes the statistics must fit."""
+        spread = self._spread or ()
+        pairs = zip(reversed(spread), reversed(input_shape), strict=False)
+        if len(input_shape) < len(spread) or any(made > 1 and size not in (None, made) for made, size in pairs):
+            raise ShapeError(
+                "The input does not fit the sizes that the statistics were made for.",
+                expected=f"(…, {', '.join(str(size) if size > 1 else 'any' for size in spread)})", got=str(input_shape),
+                repair="a layer of its own for each rank and size",
+            )  # fmt: skip
+        return input_shape
+
     def call(self, inputs: Tensor) -> Tensor:
         """Standardize."""
+        known = runtime.shape_of(inputs)
+        if known is not None:
+            self.compute_output_shape(known)
         if self.input_mean is None and not self.mean.assigned:
             raise NotReadyError(
                 f"{self._described_()} has no statistics yet.", repair="layer.adapt(data), or mean= and variance="

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -179,10 +180,15 @@ def scale_and_translate(
         found = torch.tensordot(found, weights.to(runtime.dtype_of(dtype(found))), dims=([dim], [0])).movedim(-1, dim)
     if "float" in kind:
         return found
-    if 0 in shape(x):
-        return as_kind(found, kind)
-    whole = floats(x)
-    return as_kind(torch.minimum(torch.maximum(torch.round(found), whole.min()), whole.max()), kind)
+    least, most = _bounds(floats(x))
+    return as_kind(torch.minimum(torch.maximum(torch.round(found), least), most), kind)
+
+
+def _bounds(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the least and the greatest value, those of none being infinite: a model does not know that a batch is empty."""
+    values = x.flatten()
+    inf = torch.full_like(values[:0].sum(), math.inf).reshape(1)
+    return torch.cat((values, inf)).min(), torch.cat((values, -inf)).max()
 
 
 def _prepared(images: TensorLike, layout: str) -> tuple[Tensor, str, bool]:
