@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,8 +31,9 @@ import json, resource, sys
 import numpy as np
 import anabranch as keras
 from anabranch import layers
+from anabranch.engine import allocator
 
-when = sys.argv[1]
+when, allocator.MOST_LASTING = sys.argv[1], int(sys.argv[3])
 keras.config.set_keep_memory(when)
 x = keras.Input((2048,))
 y = x
@@ -56,10 +58,10 @@ print(json.dumps({"steps": np.diff(faults).tolist(), "held": resident() - before
 """
 
 
-def run(when: str, steps: int = 8, **environment: str) -> Any:
+def run(when: str, steps: int = 8, lasting: int = 0) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, when, str(steps)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", PROGRAM, when, str(steps), str(lasting)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
 
@@ -74,7 +76,9 @@ def test_later_steps_have_less_than_half_of_the_page_faults() -> None:
 
 @GLIBC
 def test_memory_goes_back_after_fit_unless_it_is_to_stay() -> None:
-    assert run("always")["held"] > run("fit")["held"] + 16  # MiB: one activation at least
+    nothing = run("fit")["held"]
+    assert run("always")["held"] > nothing + 16  # MiB: one activation at least
+    assert run("fit", lasting=allocator.MOST_LASTING)["held"] > nothing + 16
 
 
 @GLIBC
@@ -227,11 +231,9 @@ def test_setting(when: Any, calls: bool, trimmed: int, libc: Libc, monkeypatch: 
 
 
 @GLIBC
-@pytest.mark.parametrize(("free", "trimmed"), [(allocator.LASTING, 0), (allocator.LASTING + 1, 1)])
-def test_a_prediction_leaves_so_much_and_a_fit_nothing(
-    free: int, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(allocator, "_free", lambda: free)
+@pytest.mark.parametrize(("more", "trimmed"), [(0, 0), (1, 1)])
+def test_a_fit_and_a_prediction_leave_so_much(more: int, trimmed: int, libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_free", lambda: allocator._lasting() + more)
     model, (x, y) = small_model.made(keras), small_model.data()
     model.predict(x, batch_size=len(x) // 2, verbose=0)
     assert libc.trimmed == trimmed
@@ -239,7 +241,25 @@ def test_a_prediction_leaves_so_much_and_a_fit_nothing(
     model.evaluate(x, y, verbose=0)
     assert libc.trimmed == 2 * trimmed
     model.fit(x, y, validation_data=(x, y), verbose=0)
-    assert libc.trimmed == 2 * trimmed + 1
+    assert libc.trimmed == 3 * trimmed
+
+
+@pytest.mark.parametrize(
+    ("machine", "group", "lasting"),
+    [
+        (8 << 30, "max", 512), (8 << 30, str(4 << 30), 256), (1 << 30, str(1 << 62), 128), (64 << 30, None, 1024),
+        (64 << 30, "4096", 128),
+    ],
+)  # fmt: skip
+def test_what_may_stay_is_a_part_of_what_the_process_may_have(
+    machine: int, group: str | None, lasting: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    if group is not None:
+        limit.write_text(f"{group}\n")
+    monkeypatch.setattr(allocator, "LIMITS", (str(limit),))
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": machine >> 12, "SC_PAGE_SIZE": 1 << 12}.__getitem__)
+    assert allocator._lasting.__wrapped__() == lasting * allocator.MIB
 
 
 @GLIBC

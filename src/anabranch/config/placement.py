@@ -75,8 +75,9 @@ def set_keep_memory(when: KeepMemory) -> None:
     (``MALLOC_…``, ``GLIBC_TUNABLES``, ``LD_PRELOAD``), nothing happens.
 
     Args:
-        when: ``"fit"``: while ``fit``, and ``evaluate`` and ``predict`` of several batches, run; ``"always"``: from the first
-            of them to the end of the process; ``"never"``: the C library's own settings stay.
+        when: ``"fit"``: while ``fit``, and ``evaluate`` and ``predict`` of several batches, run; up to a sixteenth of the
+            memory, 1 GiB at most, stays for the next one. ``"always"``: from the first of them to the end of the process;
+            ``"never"``: the C library's own settings stay.
 
     Raises:
         ArgumentError: another value.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 import threading
@@ -33,29 +34,31 @@ RETAINED = 1024 * MIB, 32 * MIB
 PAD, USUAL_PAD = 64 * MIB, 128 * KIB
 # Blocks above this lie outside the heap during a first step.
 FIRST = 4 * MIB
-# Free memory that predict and evaluate leave: the next one of a similar size finds it, without page faults.
-LASTING = 128 * MIB
-# Where glibc's own moving thresholds end: 32 MiB and twice as much. It cannot be asked where they stood.
+# Free memory that stays behind a fit or a prediction, so that the next one of its size finds it without page faults, which take
+# a quarter of a fit of four steps: a part of the memory that the process may have, within these bounds.
+LASTING, LEAST_LASTING, MOST_LASTING = 1 / 16, 128 * MIB, 1024 * MIB
+# Where glibc's own moving threshold ends. It cannot be asked where it stood.
 UNDONE = 32 * MIB
 # The process's memory is compared every so many steps with what it was after a few, and may grow to as many times that.
 AFTER, EVERY, GROWTH = 4, 8, 1.25
 
+# What a container may have, in control groups of the second version and the first.
+LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+
 _lock = threading.Lock()
-_under_way = 0  # fits, also in other threads and one inside another
+_under_way = 0  # fits and predictions, also in other threads and one inside another
 _steps = 0  # of the fits under way
 _usual = 0  # bytes in memory once these steps had what they need
 
 
 @contextlib.contextmanager
-def keeping_memory(first: bool = False, lasting: bool = False) -> Iterator[None]:
-    """Let glibc keep freed memory inside the block, as ``config.keep_memory`` says; the outermost block gives it back.
+def keeping_memory(first: bool = False) -> Iterator[None]:
+    """Let glibc keep freed memory inside the block, as ``config.keep_memory`` says; the outermost gives back what is much.
 
-    ``first``: a first step comes; large blocks are retained from ``first_step_done()`` on. ``lasting``: up to ``LASTING`` free
-    bytes stay behind the block, for another one like it.
+    ``first``: a first step comes; large blocks are retained from ``first_step_done()`` on.
 
     ``mallopt`` ends glibc's habit of raising its thresholds when a large block is freed, for good, and cannot say where they
-    stood. So they are left where that habit leads: blocks above 32 MiB are mapped singly, and up to 64 MiB at the heap's end
-    are retained.
+    stood. So the first is left where that habit leads: blocks above 32 MiB are mapped singly.
     """
     if config.keep_memory() == "never" or runtime.device().type != "cpu" or unfit():
         yield
@@ -64,7 +67,7 @@ def keeping_memory(first: bool = False, lasting: bool = False) -> Iterator[None]
     try:
         yield
     finally:
-        _end(lasting)
+        _end()
 
 
 def unfit() -> str:
@@ -138,17 +141,32 @@ def _keep(sizes: tuple[int, ...]) -> None:
     any(_libc().mallopt(M_MMAP_THRESHOLD, size) for size in sizes)
 
 
-def _end(lasting: bool) -> None:
+def _end() -> None:
     global _under_way
     with _lock:
         _under_way -= 1
         if _under_way == 0 and config.keep_memory() != "always":
-            libc = _libc()
+            libc, lasting = _libc(), _lasting()
             libc.mallopt(M_MMAP_THRESHOLD, UNDONE)
-            libc.mallopt(M_TRIM_THRESHOLD, LASTING if lasting else 2 * UNDONE)
+            libc.mallopt(M_TRIM_THRESHOLD, lasting)
             libc.mallopt(M_TOP_PAD, USUAL_PAD)
-            if not lasting or _free() > LASTING:
+            if _free() > lasting:
                 libc.malloc_trim(0)
+
+
+@functools.cache
+def _lasting() -> int:
+    """Return the free bytes that may stay."""
+    return int(min(max(LASTING * _memory(), LEAST_LASTING), MOST_LASTING))
+
+
+def _memory() -> int:
+    """Return the bytes that this process may have: the machine's, or as many as its control group is allowed."""
+    allowed = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for limit in LIMITS:
+        with contextlib.suppress(OSError, ValueError), open(limit, encoding="ascii") as file:  # "max": no limit
+            allowed.append(int(file.read()))
+    return min(allowed)
 
 
 _COUNTS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
@@ -164,6 +182,6 @@ def _free() -> int:
     """Return the bytes of the heap that nobody uses; before glibc 2.33, which counts them in 32 bits, more than may last."""
     found = getattr(_libc(), "mallinfo2", None)
     if found is None:
-        return LASTING + 1
+        return MOST_LASTING + 1
     found.restype = _Counts
     return int(found().fordblks)

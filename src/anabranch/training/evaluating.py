@@ -40,7 +40,7 @@ def evaluate(
     epochs = Epochs(source_for(objective.binder(), x, y, sample_weight, reading), reading.steps)
     shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=1, steps=epochs.steps, verbose=verbose)
     try:
-        with engine.keeping_memory(lasting=True):
+        with engine.keeping_memory():
             logs = evaluation_pass(model, objective, epochs, shown, 0, what="x")
     finally:
         shown.close()

@@ -40,7 +40,7 @@ def predict(
     shown = callbacks_for(callbacks, model, model._training_strategy_, epochs=1, steps=epochs.steps, verbose=verbose)
     collector = Collector(source.samples if epochs.limit is None else None, binder.strategy.mover)
     try:
-        with engine.keeping_memory(lasting=True):
+        with engine.keeping_memory():
             outputs = _prediction_pass(model, step, epochs, shown, collector)
     finally:
         shown.close()
