@@ -7,6 +7,7 @@ alignment that the launch would have had. Triton's interpreter takes code that i
 from __future__ import annotations
 
 import collections
+import inspect
 import itertools
 import json
 import re
@@ -24,36 +25,53 @@ def compiler(capability: int, found: Found) -> Callable[..., None]:
     """Return what compiles a kernel instead of launching it, and counts what it compiled."""
     import triton
     from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
 
     done: set[Any] = set()
 
     def compiled(kernel: Any, *args: Any, grid: Any, warmup: bool = False, **kwargs: Any) -> None:
         values = {**dict(zip(kernel.arg_names, args, strict=False)), **kwargs}
         signature: dict[str, str] = {}
-        constants: dict[Any, Any] = {}
-        attributes = {}
+        constants: dict[str, Any] = {}
+        aligned: list[int] = []
         for number, name in enumerate(kernel.arg_names):
             value = values[name]
             if name.isupper() or (isinstance(value, int) and value == 1):
-                signature[name], constants[(number,)] = "constexpr", value
+                constants[name] = value
             elif isinstance(value, float):
                 signature[name] = "fp32"
             else:
                 signature[name] = TYPES[value.dtype] if isinstance(value, torch.Tensor) else "i32"
                 if isinstance(value, torch.Tensor) or value % 16 == 0:  # memory from torch's allocator begins at such places
-                    attributes[(number,)] = [["tt.divisibility", 16]]
-        key = kernel.__name__, str(signature), str(constants), str(attributes)
+                    aligned.append(number)
+        key = kernel.__name__, str(signature), str(constants), str(aligned)
         if key in done:
             return
         done.add(key)
-        source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
+        source = source_of(kernel, signature, constants, aligned)
         code = triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm["ptx"]
         counts = found[f"{kernel.__module__.rpartition('.')[2]}.{kernel.__name__}"]
         counts["variants"] += 1
         counts["wide"] += bool(re.search(r"ld\.global[.\w:]*\.v[24]\.(b|f|u)(32|64)", code))
 
     return compiled
+
+
+def source_of(kernel: Any, signature: dict[str, str], constants: dict[str, Any], aligned: list[int]) -> Any:
+    """Return what the compiler takes: arguments by name before Triton 3.3, which the oldest torch has, by number since."""
+    from triton.compiler import ASTSource
+
+    if "constants" in inspect.signature(ASTSource).parameters:
+        from triton.backends.compiler import AttrsDescriptor
+
+        properties = {"tt.divisibility": aligned, "tt.equal_to": []}
+        attributes = AttrsDescriptor.from_dict({"arg_properties": properties, "cls": "AttrsDescriptor"})
+        return ASTSource(fn=kernel, signature=signature, constants=constants, attrs=attributes)
+    return ASTSource(
+        fn=kernel,
+        signature={name: signature.get(name, "constexpr") for name in kernel.arg_names},
+        constexprs={(kernel.arg_names.index(name),): value for name, value in constants.items()},
+        attrs={(number,): [["tt.divisibility", 16]] for number in aligned},
+    )
 
 
 def call_all() -> None:
