@@ -166,7 +166,7 @@ class Replays:
         self.work, self.bound, self.generators = work, bound, generators
         self.failure = self.unfit = ""
         self.replayed = 0
-        self._make = make
+        self.make = make
         self._cached: dict[object, DeviceGraph] = {}
         self._latest: Tensors = ()
         self._bound_to: object = None
@@ -220,7 +220,7 @@ class Replays:
         return self._capture(inputs, signature)
 
     def _capture(self, inputs: Tensors, signature: object) -> DeviceGraph | None:
-        graph = self._make(self.generators)
+        graph = self.make(self.generators)
         try:
             graph.capture(self.work, inputs)
         except Exception as error:  # whatever it is: run as usual, the work does or says the same

@@ -259,6 +259,6 @@ def _cached_for(model: AnyModel) -> Cached:
 def place_weights(model: AnyModel) -> None:
     """Make all weights on the device, and let gradients flow to those that train."""
     training = set(model.trainable_weights)
+    runtime.realize_all(model.weights)
     for weight in model.weights:
-        runtime.realize(weight)
         runtime.let_train(weight, weight in training)

@@ -15,6 +15,7 @@ class Arithmetic:
     """What a subclass of Optimizer overrides. Abstract: a base of Optimizer."""
 
     by_element = True
+    joins = False
 
     @property
     def slots(self) -> Slots:

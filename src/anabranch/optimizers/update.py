@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import torch
 
 from anabranch import runtime
+from anabranch._asked import is_from
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 Slots: TypeAlias = "Mapping[str, float | None]"
@@ -33,7 +34,6 @@ In lists of all its weights a ResNet-50's Adam took 75 ms, against 38 one after 
 """
 
 _KERNEL_DTYPES = (torch.float32, torch.float64)
-_ALIGNED = 16  # values: where each weight's state begins, for vector instructions
 
 
 class Rule(Protocol):
@@ -41,6 +41,9 @@ class Rule(Protocol):
 
     by_element: bool
     """Whether each value is updated by itself, so that tensors that are not contiguous may come as rows."""
+
+    joins: bool
+    """Whether all weights may come as one tensor, as it makes no difference to a value which weight it is of."""
 
     def slots_of(self, index: int) -> Slots:
         """Return the names of the state of a weight, with its initial value; None for that of the weight."""
@@ -104,18 +107,18 @@ def descend(weights: Tensors, steps: Tensors, rate: Number) -> None:
 class _Group:
     """The weights of one dtype on one device, with their state."""
 
-    def __init__(self, positions: list[int], weights: list[torch.nn.Parameter], slots: Slots, by_element: bool) -> None:
-        self.positions, self._by_element = positions, by_element
+    def __init__(self, positions: list[int], weights: list[torch.nn.Parameter], slots: Slots, rule: Rule) -> None:
+        self.positions, self._by_element = positions, rule.by_element
+        self._joins = rule.joins and is_from(type(rule).update_weights, "anabranch")  # not one that a user has derived
         self.weights: Tensors = list(weights)
         self.device, self.dtype = weights[0].device, weights[0].dtype
         self.strides = [weight.stride() for weight in weights]
-        total = sum(weight.numel() for weight in weights)
-        self._small = self.device.type == "cpu" and total < runtime.ELEMENTS * len(weights)
+        self._contiguous = all(weight.is_contiguous() for weight in weights)
+        # whose last values torch's kernels would round otherwise inside of a vector than behind the last one
+        self._uneven = [index for index, weight in enumerate(weights) if weight.numel() % runtime.ALIGNED]
         self.whole: dict[str, torch.Tensor] = {}
         self.state: dict[str, Any] = {}
-        starts = [0]
-        for weight in weights:
-            starts.append(starts[-1] + -(-weight.numel() // _ALIGNED) * _ALIGNED)
+        starts = runtime.starts([weight.numel() for weight in weights])
         for name, initial in slots.items():
             whole = torch.full((starts[-1],), initial or 0.0, dtype=self.dtype, device=self.device)
             self.whole[name] = whole
@@ -124,11 +127,6 @@ class _Group:
             ]
             if initial is None:
                 torch._foreach_copy_(self.state[name], [weight.detach() for weight in weights])
-
-    @property
-    def few_threads(self) -> contextlib.AbstractContextManager[None]:
-        """One thread, where weights are so small on average that torch's fused kernels are slower in several."""
-        return runtime.one_thread() if self._small else contextlib.nullcontext()
 
     def fits(self) -> bool:
         """Return whether the weights are on the device and in the layout that their state was made for."""
@@ -142,7 +140,9 @@ class _Group:
         except TypeError:
             usual = False
         if usual:
-            return self._lines(Lists(self.weights, list(gradients), self.state, self.whole))  # type: ignore[arg-type]  # none is None
+            lists = Lists(self.weights, list(gradients), self.state, self.whole)  # type: ignore[arg-type]  # none is None
+            joined = _joined(lists, self._uneven) if self._joins else None
+            return joined or (lists if self._contiguous else self._lines(lists))
         found = [index for index, gradient in enumerate(gradients) if gradient is not None]
         if not found:
             return None
@@ -153,6 +153,29 @@ class _Group:
 
     def _lines(self, lists: Lists) -> Lists:
         return _in_line(lists) if self._by_element else lists
+
+
+def _joined(lists: Lists, alone: list[int]) -> Lists | None:
+    """Return lists in which one tensor is all weights but those ``alone``; None where they do not lie side by side."""
+    rest = set(alone)
+    others = [index for index in range(len(lists.weights)) if index not in rest]
+    if lists.whole is None or not others:
+        return None
+    weights = runtime.as_one([lists.weights[index] for index in others])
+    gradients = None if weights is None else runtime.as_one([lists.gradients[index] for index in others])
+    if weights is None or gradients is None:
+        return None
+    state: dict[str, Tensors] = {
+        name: [whole[: weights.numel()], *(lists.state[name][index] for index in alone)] for name, whole in lists.whole.items()
+    }
+    some, more = ([tensors[index] for index in alone] for tensors in (lists.weights, lists.gradients))
+    return _in_line(Lists([weights, *some], [gradients, *more], state, lists.whole))
+
+
+def few_threads(weights: Tensors) -> contextlib.AbstractContextManager[None]:
+    """One thread, where weights are so small on average that torch's fused kernels are slower in several."""
+    small = weights[0].device.type == "cpu" and sum(map(torch.Tensor.numel, weights)) < runtime.ELEMENTS * len(weights)
+    return runtime.one_thread() if small else contextlib.nullcontext()
 
 
 def _in_line(lists: Lists) -> Lists:
@@ -239,10 +262,11 @@ class ListUpdate(torch.optim.Optimizer):
         for group in groups:
             lists = group.lists(gradients if len(groups) == 1 else [gradients[index] for index in group.positions])
             if lists is not None:
-                with group.few_threads:
+                with few_threads(lists.weights):
                     self._rule.update_weights(lists, rate)
                 # torch's fused kernels do not say that they have changed something
-                torch.autograd.graph.increment_version(lists.weights)
+                changed = lists.weights if lists.whole is None else group.weights  # as one tensor it is none of them
+                torch.autograd.graph.increment_version(changed)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # a closure is never passed
@@ -259,7 +283,7 @@ class ListUpdate(torch.optim.Optimizer):
         self._groups = []
         for some in positions.values():
             slots = rule.slots_of(some[0])
-            group = _Group(some, [parameters[index] for index in some], slots, rule.by_element)
+            group = _Group(some, [parameters[index] for index in some], slots, rule)
             for position, index in enumerate(some):
                 known = self.state.get(parameters[index], {})
                 for name in slots:

@@ -69,6 +69,7 @@ from .members import (
 )
 from .naming import target_of as target_of
 from .narrow import check_fits as check_fits, ends as ends
+from .neighbors import ALIGNED as ALIGNED, adjacent as adjacent, as_one as as_one, starts as starts
 from .random import (
     drawn_from as drawn_from,
     generator as generator,
@@ -134,6 +135,7 @@ from .weights import (
     native as native,
     note_change as note_change,
     realize as realize,
+    realize_all as realize_all,
     shown as shown,
     uncast as uncast,
     write as write,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -18,6 +19,7 @@ from anabranch.graph.weight import NARROW, SeededInitializer
 from anabranch.runtime import state
 from anabranch.runtime.devices import device
 from anabranch.runtime.narrow import check_fits, from_array
+from anabranch.runtime.neighbors import adjacent
 
 
 def realize(weight: Weight) -> torch.Tensor:
@@ -29,6 +31,21 @@ def realize(weight: Weight) -> torch.Tensor:
     elif tensor.device != device():
         tensor.data = tensor.data.to(device())
     return tensor
+
+
+def realize_all(weights: Iterable[Weight]) -> None:
+    """Make the tensors of weights that have none; small ones that train lie side by side, so that one call updates them."""
+    new: dict[torch.dtype, list[torch.Tensor]] = {}
+    for weight in weights:
+        if weight.tensor is None:
+            tensor = realize(weight)
+            if tensor.requires_grad:
+                new.setdefault(tensor.dtype, []).append(tensor)
+        else:
+            realize(weight)
+    for tensors in new.values():
+        for tensor, place in zip(tensors, adjacent(tensors) or (), strict=False):
+            tensor.data = place
 
 
 def gets_gradient(value: torch.Tensor | Proxy) -> bool:

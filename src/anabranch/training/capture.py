@@ -12,7 +12,7 @@ import torch
 from anabranch import _asked, config, engine, runtime
 from anabranch._asked import is_from
 from anabranch._fields import Configurable
-from anabranch.engine.captured import LARGE, Decision, Facts, GraphMaker, Replays, decide
+from anabranch.engine.captured import LARGE, Decision, DeviceGraph, Facts, GraphMaker, Replays, decide
 from anabranch.engine.cuda_graphs import CudaGraph, aside
 from anabranch.engine.flat.graph import FlatGraph
 from anabranch.engine.opaque import Opaque, is_plain_module
@@ -167,8 +167,6 @@ class _CapturedSteps:
         report: takes a line where capturing fails.
     """
 
-    maker: GraphMaker = CudaGraph
-
     def __init__(
         self, model: Trainable, compiled: Compiled, compute: Compute, program: Callable[[], Any], report: Callable[[str], None]
     ) -> None:
@@ -184,8 +182,9 @@ class _CapturedSteps:
         # metrics that may do more than change tensors are updated beside the replay
         self._captures_metrics = all(map(is_known_metric, compiled.metrics))
         if compiled.replays is None:
-            compiled.replays = Replays(self._work, self._bound, compiled.graph_maker or self.maker)
+            compiled.replays = Replays(self._work, self._bound, self.maker)
         self._replays: Replays = compiled.replays
+        self._replays.make = compiled.graph_maker or self.maker
         self._replays.generators = generators_of(program())
         self._replays.work, self._replays.bound = self._work, self._bound  # graphs stay where nothing has changed
         self._batch: Batch | None = None
@@ -209,6 +208,10 @@ class _CapturedSteps:
         if self._has_metrics and not self._captures_metrics:
             compiled.update([*map(runtime.with_mask, outputs, masks)], batch.y, batch.weights)
         self._after(list(given))
+
+    def maker(self, generators: Sequence[torch.Generator]) -> DeviceGraph:
+        """Return an empty graph."""
+        return CudaGraph(generators)
 
     def _before(self) -> None:
         """Prepare what the captured update reads."""
@@ -265,7 +268,9 @@ class _CapturedSteps:
 class _FlatSteps(_CapturedSteps):
     """Takes training steps, run without autograd once the sizes of batches repeat; the optimizer updates beside them."""
 
-    maker = FlatGraph
+    def maker(self, generators: Sequence[torch.Generator]) -> DeviceGraph:
+        """Return an empty program, whose gradients will lie side by side."""
+        return FlatGraph(generators, len(self._trained))
 
     def __call__(self, batch: Batch) -> None:
         """Take one step; one on a large batch as usual."""

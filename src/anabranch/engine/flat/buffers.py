@@ -59,7 +59,11 @@ def plan(graph: Graph, given: Values, inputs: Sequence[Node | None], results: Se
     values are others each time; ``results`` what it has returned, in whose memory later results go too.
     """
     _name_relu(graph)
-    _Plan(graph, given, inputs, results, stack(graph, given)).run()
+    output: Any = next(reversed(graph.nodes)).args[0]
+    returned = {
+        w.memory: value for node, value in zip(output, results, strict=True) if (w := window_of(node)) and value is not None
+    }
+    _Plan(graph, given, inputs, results, stack(graph, given, returned)).run()
 
 
 class _Plan:

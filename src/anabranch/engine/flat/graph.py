@@ -9,6 +9,7 @@ import torch
 from anabranch.engine.captured import Tensors, Work
 from anabranch.engine.flat.buffers import plan
 from anabranch.engine.flat.calls import shorten
+from anabranch.engine.flat.gathering import gathered
 from anabranch.engine.flat.noting import Noting
 from anabranch.engine.flat.threads import share
 from anabranch.engine.lower import made_runnable
@@ -16,9 +17,15 @@ from anabranch.runtime.host_threads import threads, threads_restored
 
 
 class FlatGraph:
-    """The operations of a step, and the memory that they go on reading and writing."""
+    """The operations of a step, and the memory that they go on reading and writing.
 
-    def __init__(self, generators: Sequence[torch.Generator] = ()) -> None:
+    Args:
+        generators: from which the step draws.
+        gathered: how many of its last results, gradients, are to lie side by side.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator] = (), gathered: int = 0) -> None:
+        self._gathered = gathered
         self.unfit = ""
         self.module: torch.fx.GraphModule | None = None
         self._work: Work = tuple
@@ -60,6 +67,7 @@ class FlatGraph:
             self.unfit = noting.unfit
             return results
         noting.finish(results)
+        results = gathered(results, self._gathered)
         plan(noting.graph, noting.given, noting.inputs, results)
         share(noting.graph, threads())
         shorten(noting.graph)

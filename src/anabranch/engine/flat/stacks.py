@@ -18,6 +18,7 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Graph, Node
 
+from anabranch import runtime
 from anabranch.engine.flat.noting import Window, window_of
 from anabranch.engine.flat.variants import is_view, planned, results_of
 from anabranch.runtime.host_threads import PRODUCTS
@@ -34,8 +35,12 @@ class Stacks(NamedTuple):
     returned: dict[int, torch.Tensor]
 
 
-def stack(graph: Graph, given: dict[Node, torch.Tensor | torch.Generator]) -> Stacks:
-    """Rewrite a noted graph in place; ``given`` are the values of its placeholders, to which stacks are added."""
+def stack(graph: Graph, given: dict[Node, torch.Tensor | torch.Generator], returned: dict[int, torch.Tensor]) -> Stacks:
+    """Rewrite a noted graph in place.
+
+    ``given`` are the values of its placeholders, to which stacks are added; ``returned`` what it returns, by
+    the number of the memory.
+    """
     calls = [node for node in graph.nodes if node.op == "call_function"]
     on: dict[int, list[Node]] = defaultdict(list)
     for node in calls:
@@ -59,7 +64,7 @@ def stack(graph: Graph, given: dict[Node, torch.Tensor | torch.Generator]) -> St
     stacks, numbers = Stacks({}, {}), itertools.count(-1, -1)  # as no memory that was noted has
     for nodes in groups.values():
         if len(nodes) >= _FEW:
-            _Stacking(graph, given, on, stacks, nodes, numbers).run()
+            _Stacking(graph, given, on, stacks, nodes, numbers, returned).run()
     return stacks
 
 
@@ -73,6 +78,7 @@ class _Stacking:
         stacks: what is stacked so far.
         nodes: the products, in order.
         numbers: of new memories.
+        returned: what is returned, by the number of its memory.
     """
 
     def __init__(
@@ -83,8 +89,11 @@ class _Stacking:
         stacks: Stacks,
         nodes: list[Node],
         numbers: Iterator[int],
+        returned: dict[int, torch.Tensor],
     ) -> None:
-        self._graph, self._given, self._on, self._stacks, self._nodes = graph, given, on, stacks, nodes
+        self._graph, self._given, self._on, self._stacks, self._returned = graph, given, on, stacks, returned
+        self._last = nodes[-1]
+        self._nodes = sorted(nodes, key=lambda node: self._place(node).data_ptr())  # as results lie side by side
         self._numbers = numbers
 
     def run(self) -> None:
@@ -96,13 +105,12 @@ class _Stacking:
         rows = _shown(memories[0], _window(sums[0].all_input_nodes[0])) if sums else None
         if not _agree(factors, rows):
             return
-        last = self._nodes[-1]
         for memory, column in zip(memories, columns, strict=True):
             for window, part in zip(column, memory, strict=True):
                 self._stacks.parts[window.memory] = part
         numbers = [next(self._numbers) for _ in memories]
         given = [self._give(number, value) for number, value in zip(numbers, factors, strict=True)]
-        with self._graph.inserting_after(last):
+        with self._graph.inserting_after(self._last):
             product = self._graph.call_function(torch.ops.aten.bmm.default, tuple(given))
         self._replace(self._nodes, product)
         if rows is not None:
@@ -129,7 +137,9 @@ class _Stacking:
         whole.meta |= {"window": Window(number, first.dtype, (len(nodes), *size), stride, 0), "fresh": True}
         if whole.target is _SUM:  # which keeps no axis
             whole.meta["window"] = Window(number, first.dtype, (len(nodes), count), (count, 1), 0)
-        self._stacks.returned[number] = torch.empty(len(nodes) * count, dtype=first.dtype)
+        places = [self._place(node) for node in nodes]
+        together = runtime.as_one(places)
+        self._stacks.returned[number] = torch.empty(len(nodes) * count, dtype=first.dtype) if together is None else together
         for place, node in enumerate(nodes):
             window = _window(node)
             for each in self._on[window.memory]:
@@ -137,6 +147,10 @@ class _Stacking:
                 each.meta["window"] = old._replace(memory=number, offset=old.offset + place * count)
             node.target, node.args = torch.ops.aten.as_strided.default, (whole, size, first.stride, place * count)
             node.meta["fresh"] = False
+
+    def _place(self, node: Node) -> torch.Tensor:
+        """Return where a result is returned."""
+        return self._returned[_window(node).memory]
 
     def _stacked(self, column: Sequence[Window]) -> torch.Tensor:
         with torch.inference_mode():  # as all planned memory
