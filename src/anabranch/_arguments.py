@@ -7,13 +7,17 @@ it is asked when the call has failed, to say which argument was wrong.
 from __future__ import annotations
 
 import functools
+import math
+import operator
 import os
+import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
+from anabranch import _tree
 from anabranch._asked import (
     described,
     dtype_by_name,
@@ -23,6 +27,7 @@ from anabranch._asked import (
     is_from,
     is_integer,
     is_number,
+    is_without_values,
     module_of,
     name_of,
     parameters_of,
@@ -30,10 +35,11 @@ from anabranch._asked import (
     unwrapped,
 )
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, EngineError
-from anabranch._frames import leave, mark
+from anabranch._frames import FOLDER, bound_methods, leave, mark
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=type)
 RAW = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError)
 """What Python and torch raise for arguments that they cannot use."""
 
@@ -45,11 +51,17 @@ class Kind(NamedTuple):
         words: what it says, as a message has it; "" where it says nothing that can be checked.
         fits: whether a value is so.
         early: whether that is asked before the call.
+        plain: whether no tensor can be in its place, traced or not, as of a function, a string or a dict.
     """
 
     words: str
     fits: Callable[[object], bool]
     early: bool = True
+    plain: bool = False
+
+    def refuses(self, value: object) -> bool:
+        """Return whether a value is wrong, and not in the place of one that is known later."""
+        return not self.fits(value) and (self.plain or not _is_traced(value))
 
 
 UNKNOWN = Kind("", lambda value: True)
@@ -62,6 +74,55 @@ def to_boolean(value: object, name: str, owner: object) -> bool:
     return bool(value)
 
 
+_tree.say_too_deep_by(ArgumentError)
+
+# Numbers within bounds, which annotations name
+
+Finite: TypeAlias = float
+Positive: TypeAlias = float
+NotNegative: TypeAlias = float
+Fraction: TypeAlias = float
+Count: TypeAlias = int
+Several: TypeAlias = int
+
+CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "activation": (("x",), ()),
+    "regularizer": (("weight",), ()),
+    "constraint": (("weight",), ()),
+    "initializer": (("shape",), ("dtype",)),
+    "loss": (("y_true", "y_pred"), ()),
+    "metric": (("y_true", "y_pred"), ()),
+}
+"""How the library calls functions that are given in the place of an object: what by position, what by name."""
+
+
+def check_called_as(function: Callable[..., object], kind: str) -> None:
+    """Raise where a function of the user's cannot be called as the library calls those of a kind.
+
+    >>> check_called_as(lambda x, y: x, "activation")
+    Traceback (most recent call last):
+    anabranch._errors.ArgumentTypeError: A function in the place of an activation is called as f(x).
+      got:      <lambda>(x, y): missing a required argument: 'y'
+    """
+    if kind not in CALLS or is_from(function, __name__.partition(".")[0], "torch"):
+        return
+    import inspect  # which takes a while to load
+
+    words, names = CALLS[kind]
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of what is not written in Python it is not known
+        return
+    try:
+        signature.bind(*words, **dict.fromkeys(names))
+    except TypeError as error:
+        called = ", ".join((*words, *(f"{name}=…" for name in names)))
+        raise ArgumentTypeError(
+            f"A function in the place of a{'n' * (kind[0] in 'aeiou')} {kind} is called as f({called}).",
+            got=f"{name_of(function, type(function).__name__)}{signature}: {error}",
+        ) from error
+
+
 def is_array_like(value: object) -> bool:
     """Return whether a value is what becomes a tensor: an array, a number, or nested lists of these.
 
@@ -69,10 +130,13 @@ def is_array_like(value: object) -> bool:
     (True, False, False)
     """
     stack: list[object] = [value]
+    opened: set[int] = set()
     while stack:
         item = stack.pop()
         if isinstance(item, (list, tuple)):
-            stack.extend(item)
+            if id(item) not in opened:  # a list may hold itself
+                opened.add(id(item))
+                stack.extend(item)
         elif isinstance(item, (bool, float, complex)):
             continue
         elif isinstance(item, int):
@@ -110,14 +174,24 @@ def _is_row(value: object) -> bool:
     return has_shape(value) and isinstance(value.shape, tuple) and len(value.shape) == 1
 
 
+def _number(words: str, fits: Callable[[float], bool]) -> Kind:
+    return Kind(words, lambda value: is_number(value) and math.isfinite(value) and fits(float(value)))
+
+
 KINDS: dict[str, Kind] = {
     "bool": Kind("True or False", is_boolean),
     "int": Kind("an integer", is_integer),
     "SupportsInt": Kind("an integer", is_integer),
     "float": Kind("a number", is_number),
-    "str": Kind("a string", lambda value: isinstance(value, str)),
-    "None": Kind("None", lambda value: value is None),
-    **dict.fromkeys(("Path", "os.PathLike[str]"), Kind("a path", lambda value: isinstance(value, os.PathLike))),
+    "Finite": _number("a finite number", lambda value: True),
+    "Positive": _number("a finite number > 0", lambda value: value > 0),
+    "NotNegative": _number("a finite number ≥ 0", lambda value: value >= 0),
+    "Fraction": _number("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "Count": Kind("an integer ≥ 0", lambda value: is_integer(value) and operator.index(value) >= 0),
+    "Several": Kind("an integer ≥ 1", lambda value: is_integer(value) and operator.index(value) >= 1),
+    "str": Kind("a string", lambda value: isinstance(value, str), plain=True),
+    "None": Kind("None", lambda value: value is None, plain=True),
+    **dict.fromkeys(("Path", "os.PathLike[str]"), Kind("a path", lambda value: isinstance(value, os.PathLike), plain=True)),
     **dict.fromkeys(
         ("TensorLike", "Tensor", "Values", "ArrayLike", "torch.Tensor"),
         Kind("a tensor, an array or a number", is_array_like, early=False),
@@ -139,7 +213,8 @@ def kind_of(annotation: str, names: Mapping[str, object]) -> Kind:
         return parts[0]
     each = list(dict.fromkeys(part.words for part in parts))
     words = (", or " if any(" or " in part for part in each) else " or ").join(each)
-    return Kind(words, lambda value: any(part.fits(value) for part in parts), all(part.early for part in parts))
+    early, plain = all(part.early for part in parts), all(part.plain for part in parts)
+    return Kind(words, lambda value: any(part.fits(value) for part in parts), early, plain)
 
 
 def kind_taken(owner: type | None, name: str) -> Kind:
@@ -155,25 +230,24 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
     if text in KINDS:
         return KINDS[text]
     head, _, inside = text.rstrip("]").partition("[") if text.endswith("]") else (text, "", "")
+    head = head.rpartition(".")[2]
     if head == "Literal":
         import ast
 
         return _choice(ast.literal_eval(f"({inside},)"))
     if head in _LISTS:
-        return _sequence(kind_of(text[len(head) + 1 : -1], names))
+        return _sequence(kind_of(text[text.index("[") + 1 : -1], names))
     if head == "tuple":
         inner = [part.strip() for part in _split(text[6:-1], ",")]
         return _sequence(kind_of(inner[0], names), None if inner[-1] == "..." else len(inner))
     if head == name_of(Iterable):
-        return Kind(
-            "what can be iterated over", lambda value: isinstance(value, Iterable) and not isinstance(value, (str, bytes))
-        )
+        return Kind("what can be iterated over", _can_be_iterated)
     if head == "Callable":
-        return Kind("a function", callable)
+        return Kind("a function", callable, plain=True)
     if head in ("dict", "Mapping"):
-        return Kind("a dict", lambda value: isinstance(value, Mapping))
+        return Kind("a dict", lambda value: isinstance(value, Mapping), plain=True)
     if head == "set":
-        return Kind("a set", lambda value: isinstance(value, set))
+        return Kind("a set", lambda value: isinstance(value, set), plain=True)
     found = names.get(text.rpartition(".")[2])
     if isinstance(found, str):
         return kind_of(found, names)
@@ -184,6 +258,10 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
     if isinstance(found, type) and found not in (object, Any) and typing.Protocol not in found.__bases__:
         return Kind(f"{'an' if found.__name__[0] in 'AEIOU' else 'a'} {found.__name__}", lambda value: isinstance(value, found))
     return UNKNOWN
+
+
+def _can_be_iterated(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes)) and not (has_shape(value) and value.shape == ())
 
 
 def _choice(choices: tuple[object, ...]) -> Kind:
@@ -259,11 +337,11 @@ class Checks:
         if not self._early:
             return
         for (name, kind), value in zip(in_order, args, strict=False):
-            if kind is not None and not kind.fits(value) and not _is_traced(value):
+            if kind is not None and kind.refuses(value):
                 raise self._mistake(name, kind, value)
         for name, value in kwargs.items():
             kind = self._early.get(name)
-            if kind is not None and not kind.fits(value) and not _is_traced(value):
+            if kind is not None and kind.refuses(value):
                 raise self._mistake(name, kind, value)
 
     def after(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> AnabranchError | None:
@@ -272,7 +350,7 @@ class Checks:
             self._read()
         for name, value in self.named(args, kwargs).items():
             kind = self.kinds.get(name, UNKNOWN)
-            if not kind.fits(value) and not _is_traced(value):
+            if kind.refuses(value):
                 return self._mistake(name, kind, value)
         return None
 
@@ -290,6 +368,18 @@ class Checks:
         given = ", ".join(f"{name} {described(value)}" for name, value in self.named(args, kwargs).items())
         return EngineError.of(error, f"{self.name} could not run: {first_line(error)}", got=given[:400])
 
+    def misused(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> AnabranchError | None:
+        """Return the error for a list that holds itself, or a function that cannot be called as it was; else None."""
+        if isinstance(error, RecursionError) and _tree.holds_itself((args, dict(kwargs))):
+            return ArgumentError(str(_tree.too_deep()))
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(FOLDER)
+        if isinstance(error, TypeError) and here and re.search(_UNBOUND, str(error)):
+            return ArgumentTypeError(f"{self.name} cannot call a function that it was given: {error}.")
+        return None
+
     def named(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments of a call by name, as far as they have one."""
         in_order = self._in_order if self._in_order is not None else self._read()
@@ -303,11 +393,14 @@ class Checks:
         return ArgumentTypeError(f"{name} of {self.name} must be {kind.words}.", got=shown(value))
 
 
+_UNBOUND = r"takes .* argument|missing \d+ required|got an unexpected keyword|got multiple values|is not callable"
 _SYMBOLIC = ("SymInt", "SymFloat", "SymBool")  # torch's numbers that are known later
 
 
 def _is_traced(value: object) -> bool:
-    """Return whether a value is in the place of one that is known later: a symbolic or traced number, or a tensor."""
+    """Return whether a value is in the place of one that is known later: a symbolic or traced number, or a tensor of one."""
+    if is_from(type(value), "torch") and name_of(type(value)) in ("Tensor", "Parameter"):
+        return has_shape(value) and value.shape == () and not is_without_values(value)
     return (has_shape(value) or name_of(type(value)) in _SYMBOLIC) and not is_from(type(value), "numpy")
 
 
@@ -353,7 +446,7 @@ def held(function: Callable[P, R], *, every: bool, instead: Callable[..., R | No
                 if every and not ours:
                     raise checks.failed(args, kwargs, error) from error
                 if not ours or isinstance(error, DtypeError):
-                    mistake = checks.after(args, kwargs)
+                    mistake = checks.after(args, kwargs) or checks.misused(args, kwargs, error)
                     if mistake is not None:
                         raise mistake from error
                     result = instead(called, args, kwargs) if ours and instead is not None else None
@@ -366,3 +459,13 @@ def held(function: Callable[P, R], *, every: bool, instead: Callable[..., R | No
 
     mark(called)
     return called
+
+
+def guarded_methods(cls: C) -> C:
+    """Guard the public methods and the constructor that a class defines, and return the class."""
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, types.FunctionType) and (
+            not name.startswith("_") or name in ("__init__", "__next__", "__getitem__")
+        ):
+            setattr(cls, name, guarded(value))
+    return bound_methods(cls)

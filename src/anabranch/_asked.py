@@ -202,16 +202,30 @@ def is_integer(value: object) -> TypeGuard[int]:
         return -GREATEST <= value < GREATEST
     if value is None or isinstance(value, bool) or not answers(value, "__index__"):
         return False
-    return not is_from(type(value), "numpy") or _converts(value, operator.index)
+    return not _is_read(value) or _converts(value, operator.index)
+
+
+def _is_read(value: object) -> bool:
+    """Return whether a value is an array or tensor whose numbers can be looked at: none that is traced."""
+    return is_from(type(value), "numpy") or (is_from(type(value), "torch") and type(value).__name__ in ("Tensor", "Parameter"))
 
 
 def _converts(value: object, convert: Callable[[Any], object]) -> bool:
     """Return whether a value is one number rather than an array of several."""
     try:
         convert(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # NotImplementedError is one: a tensor without values
         return False
     return True
+
+
+def is_without_values(value: Any) -> bool:
+    """Return whether a value is a tensor of torch's whose numbers cannot be listed: on the device ``meta``, or sparse.
+
+    >>> is_without_values(1)
+    False
+    """
+    return is_from(type(value), "torch") and answers(value, "layout") and (value.is_meta or "strided" not in str(value.layout))
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -225,7 +239,7 @@ def is_number(value: object) -> TypeGuard[float]:
     if isinstance(value, bool) or not answers(value, "__float__"):
         return False
     number = cast(SupportsFloat, value)
-    return not is_from(type(value), "numpy") or (_converts(value, float) and not math.isnan(float(number)))
+    return not _is_read(value) or (_converts(value, float) and not math.isnan(float(number)))
 
 
 def is_boolean(value: object) -> bool:

@@ -344,6 +344,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str | None = None
     import difflib
 
     known = sorted(known)
+    if not isinstance(name, str):
+        name = repr(name)[:WIDTH]
     close = nearest(name, known)
     shown = known if len(known) <= MOST_SHOWN else difflib.get_close_matches(name, known, n=8, cutoff=0.4) or known[:8]
     others = f", … and {len(known) - len(shown)} others" if len(shown) < len(known) else ""

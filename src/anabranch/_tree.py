@@ -20,12 +20,32 @@ def leaves(nest: Nest) -> list[Any]:
     if not isinstance(nest, (list, tuple, dict)):  # as most values are
         return [nest]
     found: list[Any] = []
+    try:
+        _collect(nest, found)
+    except RecursionError:
+        raise too_deep() from None
+    return found
+
+
+def _collect(nest: Nest, found: list[Any]) -> None:
     for part in nest.values() if isinstance(nest, dict) else nest:
         if isinstance(part, (list, tuple, dict)):
-            found += leaves(part)
+            _collect(part, found)
         else:
             found.append(part)
-    return found
+
+
+_say: list[Callable[[str], Exception]] = [RecursionError]  # ``_arguments``, which knows our errors, puts one of these here
+
+
+def too_deep() -> Exception:
+    """Return the error for a nest that holds itself."""
+    return _say[0]("A list or dict holds itself, or is nested too deeply.")
+
+
+def say_too_deep_by(error: Callable[[str], Exception]) -> None:
+    """Have ``too_deep`` return what a class of errors makes of its words."""
+    _say[0] = error
 
 
 def leaves_by_key(nest: Nest) -> list[Any]:
@@ -36,7 +56,10 @@ def leaves_by_key(nest: Nest) -> list[Any]:
     """
     if isinstance(nest, dict):
         nest = [nest[key] for key in sorted(nest, key=str)]
-    return [leaf for part in nest for leaf in leaves_by_key(part)] if isinstance(nest, (list, tuple)) else [nest]
+    try:
+        return [leaf for part in nest for leaf in leaves_by_key(part)] if isinstance(nest, (list, tuple)) else [nest]
+    except RecursionError:
+        raise too_deep() from None
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Nest) -> Nest:
@@ -47,9 +70,12 @@ def map_leaves(function: Callable[[Any], Any], nest: Nest) -> Nest:
     """
     if not isinstance(nest, (list, tuple, dict)):
         return function(nest)
-    if isinstance(nest, dict):
-        return {key: map_leaves(function, value) for key, value in nest.items()}
-    return of_parts(nest, [map_leaves(function, value) for value in nest])
+    try:
+        if isinstance(nest, dict):
+            return {key: map_leaves(function, value) for key, value in nest.items()}
+        return of_parts(nest, [map_leaves(function, value) for value in nest])
+    except RecursionError:
+        raise too_deep() from None
 
 
 def of_parts(nest: Nest, parts: list[Any]) -> Nest:
@@ -74,3 +100,28 @@ def fill(nest: Nest, values: Iterable[Any]) -> Nest:
 def is_nest(value: Any) -> bool:
     """Return whether ``value`` is a list, tuple or dict rather than a leaf."""
     return isinstance(value, (list, tuple, dict))
+
+
+def holds_itself(nest: Nest) -> bool:
+    """Return whether a list, tuple or dict is among its own parts.
+
+    >>> nest = [1]
+    >>> nest.append([nest])
+    >>> holds_itself(nest), holds_itself([[1], [1]])
+    (True, False)
+    """
+    path: list[int] = []
+    stack: list[tuple[int, Nest]] = [(0, nest)]
+    seen: set[int] = set()
+    while stack:
+        depth, part = stack.pop()
+        if not is_nest(part):
+            continue
+        del path[depth:]
+        if id(part) in path:
+            return True
+        if id(part) not in seen:
+            seen.add(id(part))
+            path.append(id(part))
+            stack += [(depth + 1, each) for each in (part.values() if isinstance(part, dict) else part)]
+    return False

@@ -13,7 +13,7 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree, config, runtime
-from anabranch._arguments import checked, guarded
+from anabranch._arguments import Finite, NotNegative, checked, guarded
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch._frames import bound_methods
@@ -134,7 +134,9 @@ def _floats(dtype: str | None) -> str:
 
 @guarded
 @documented
-def normal(shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None) -> Tensor:
+def normal(
+    shape: ShapeLike, mean: Finite = 0.0, stddev: NotNegative = 1.0, dtype: str | None = None, seed: Seed = None
+) -> Tensor:
     """Draw from the normal distribution.
 
     >>> normal((2, 3)).shape
@@ -171,7 +173,7 @@ def randint(shape: ShapeLike, minval: int, maxval: int, dtype: str = "int32", se
 @guarded
 @documented
 def truncated_normal(
-    shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
+    shape: ShapeLike, mean: Finite = 0.0, stddev: NotNegative = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> Tensor:
     """Draw from the normal distribution within two standard deviations of the mean.
 

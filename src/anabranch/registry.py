@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from anabranch import _docstrings
-from anabranch._arguments import checked
+from anabranch._arguments import check_called_as, checked
 from anabranch._asked import is_boolean, is_from, method, module_of, name_of, says_how_built, shown
 from anabranch._carrying import carried, found as found_beside, is_carried
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, unknown
@@ -542,6 +542,7 @@ class Registry(Generic[T]):
         elif isinstance(identifier, type) and self.base is not None and issubclass(identifier, self.base):
             found = made(identifier, {})
         elif callable(identifier) and self.callables and not isinstance(identifier, type):
+            check_called_as(identifier, self.kind)
             found = identifier
         else:
             self._refuse(identifier, f"{identifier.__name__}()" if isinstance(identifier, type) else None)

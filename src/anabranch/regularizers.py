@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch._arguments import guarded
-from anabranch._errors import AnabranchError, ShapeError
+from anabranch._asked import shown
+from anabranch._errors import AnabranchError, ArgumentTypeError, ShapeError
 from anabranch._fields import Convert, Field, Value, choice, field, number
+from anabranch.graph import Operation
 from anabranch.graph.call_site import call_site
 from anabranch.registry import Json, Registry, finder, registry_of, writer
 
@@ -153,6 +155,8 @@ def get(identifier: RegularizerLike) -> Callable[[Tensor], Tensor] | None:
     if identifier is None:  # as it is for most weights
         return None
     try:
+        if isinstance(identifier, Operation):
+            raise ArgumentTypeError("Expected a regularizer, got a layer.", got=shown(identifier))
         found: Callable[[Tensor], Tensor] | None = _registry.get(identifier)
     except AnabranchError as error:
         raise error.at(str(call_site())) from error.__cause__

@@ -289,9 +289,9 @@ def test_what_an_archive_refuses(tmp_path: Path) -> None:
         archive.add_variable_collection("w", model.weights * 2)
     with pytest.raises(ArgumentError, match="needs an input_signature"):
         archive.add_endpoint("f", lambda x: x)
-    with pytest.raises(ArgumentTypeError, match="a layer or a model"):
+    with pytest.raises(ArgumentTypeError, match="must be a Layer"):
         archive.track_and_add_endpoint("f", len)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentTypeError, match="fn must be"):
+    with pytest.raises(ArgumentTypeError, match="fn of add_endpoint must be"):
         archive.add_endpoint("f", 3)  # type: ignore[arg-type]
     with pytest.raises(ArgumentTypeError, match="a layer or a model"):
         archive.track(3)  # type: ignore[arg-type]

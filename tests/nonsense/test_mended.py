@@ -207,3 +207,102 @@ def test_what_an_update_or_attention_takes_on_symbols() -> None:
         ab.ops.dot_product_attention(x, x, x, mask="a")
     with pytest.raises((ArgumentTypeError, EngineError)):
         ab.ops.slice_update(ab.Input((4,)), (0, 0), "a")
+
+
+def in_itself() -> list[Any]:
+    found: list[Any] = [1.0]
+    found.append(found)
+    return found
+
+
+class Space(ab.utils.FeatureSpace):
+    """A space of one column."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": "float_normalized"})
+
+
+META = torch.ones(2, 3, device="meta")
+TOKENIZER = ab.preprocessing.text.Tokenizer
+GENERATOR = ab.preprocessing.image.ImageDataGenerator
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: layers.Rescaling(in_itself())(np.ones((2, 3))),
+    lambda: layers.Dense(2).build(in_itself()),
+    lambda: ab.ops.add(in_itself(), 1.0),
+    lambda: ab.tree.lists_to_tuples(in_itself()),
+    lambda: ab.Model(ab.Input((2,)), in_itself()),
+])  # fmt: skip
+def test_a_list_that_holds_itself_is_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(AnabranchError):
+        wrong()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: layers.Dense(2, activation=lambda: None),
+    lambda: layers.Dense(2, kernel_initializer=lambda shape: np.ones(shape)),
+    lambda: layers.Dense(2, activity_regularizer=lambda: None),
+    lambda: ab.losses.get(lambda y_true: 0.0),
+    lambda: ab.tree.map_structure(lambda: None, [1]),
+])  # fmt: skip
+def test_a_function_must_take_what_it_is_called_with(wrong: Callable[[], object]) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"is called as|cannot call"):
+        wrong()
+    assert layers.Dense(2, activation=torch.nn.GELU(), kernel_initializer=lambda shape, dtype: np.ones(shape)) is not None
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: layers.Dense(2, input_shape=META),
+    lambda: layers.Dense(2, input_shape=np.array(float("nan"))),
+    lambda: layers.Normalization(mean=1j, variance=1.0)(np.ones((1, 2))),
+    lambda: layers.StringLookup(vocabulary=META),
+    lambda: layers.StringLookup().get_vocabulary(np.zeros(0)),
+    lambda: layers.Discretization(num_bins=2).adapt([1.0, 2.0], steps="a") or layers.Discretization.from_config("a"),
+    lambda: layers.Lambda(lambda x: x, mask=ab.Input((2,))),
+    lambda: layers.Dense(2, kernel_regularizer=layers.Dense(2)),
+    lambda: ab.Variable(1.0).assign([[1], [2, 3]]),
+    lambda: ab.Variable(1.0).assign_add(2**70),
+    lambda: ab.losses.mean_squared_error(META, META),
+    lambda: ab.utils.FeatureSpace.cross(None, 4),
+    lambda: ab.utils.FeatureSpace.float_discretized(3, output_mode=np.ones(2)),
+    lambda: Space().adapt([]),
+    lambda: ab.utils.Progbar(3, verbose=0).update(1, ["a"]),
+    lambda: TOKENIZER(analyzer="a"), lambda: TOKENIZER(oov_token=[]), lambda: TOKENIZER(num_words=-1),
+    lambda: TOKENIZER().fit_on_texts(3), lambda: TOKENIZER().fit_on_sequences([None]),
+    lambda: TOKENIZER(num_words=3).sequences_to_matrix([[1]], mode=None),
+    lambda: ab.preprocessing.sequence.TimeseriesGenerator(1.0, 1.0, 3),
+    lambda: ab.preprocessing.sequence.TimeseriesGenerator(np.ones(9), np.ones(9), 3, start_index="a"),
+    lambda: ab.preprocessing.sequence.skipgrams([1, 2], 3, negative_samples=2**70),
+    lambda: GENERATOR(width_shift_range=[]), lambda: GENERATOR(zoom_range="a"), lambda: GENERATOR(rotation_range=float("inf")),
+    lambda: GENERATOR().apply_transform("a", {}), lambda: GENERATOR().get_random_transform((3,), seed="a"),
+    lambda: GENERATOR().flow(np.ones((2, 4, 4, 3)), y=1.5),
+    lambda: ab.applications.vgg16.preprocess_input(1.5), lambda: ab.applications.MobileNetV2(weights=None, alpha=float("inf")),
+    lambda: ab.distillation.FeatureDistillation().compute_loss("a", None),
+    lambda: ab.distillation.Distiller.from_config({}),
+    lambda: ab.export.ExportArchive("torch").write_out(None),
+    lambda: ab.legacy.saving.serialize_keras_object(in_itself()),
+])  # fmt: skip
+def test_these_too_are_answered_with_a_sentence(wrong: Callable[[], object]) -> None:
+    with pytest.raises(AnabranchError):
+        wrong()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: ab.losses.binary_crossentropy([1.0], [0.5], label_smoothing=float("inf")),
+    lambda: ab.losses.categorical_crossentropy([[1.0, 0.0]], [[0.5, 0.5]], label_smoothing=-1),
+    lambda: ab.losses.huber([1.0], [0.5], delta=-1),
+    lambda: ab.losses.binary_focal_crossentropy([1.0], [0.5], gamma=-1),
+    lambda: ab.random.truncated_normal((2,), stddev=-1), lambda: ab.random.normal((2,), mean=float("inf")),
+    lambda: ab.ops.batch_normalization(np.ones((2, 3)), np.ones(3), np.ones(3), -1, epsilon=-1),
+    lambda: ab.ops.image.gaussian_blur(np.ones((1, 4, 4, 3)), sigma=float("inf")),
+    lambda: ab.ops.image.ssim(np.ones((1, 12, 12, 3)), np.ones((1, 12, 12, 3)), k1=-1),
+    lambda: ab.ops.ctc_decode(np.ones((1, 3, 2)), [3], beam_width=0),
+    lambda: ab.ops.while_loop(lambda x: x < 3, lambda x: x + 1, (1,), maximum_iterations=-1),
+    lambda: made(ab).summary(line_length=-1),
+    lambda: ab.utils.FeatureSpace({"a": "float"}, crossing_dim=-1),
+    lambda: layers.Rescaling(float("inf")),
+])  # fmt: skip
+def test_numbers_are_within_bounds(wrong: Callable[[], object]) -> None:
+    with pytest.raises((ArgumentError, ArgumentTypeError)):
+        wrong()

@@ -79,7 +79,7 @@ def test_hashes() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Tokenizer(num_words=0), "num_words"), (lambda: Tokenizer().fit_on_texts("one text"), "list of texts"),
+        (lambda: Tokenizer(num_words=0), "num_words"), (lambda: Tokenizer().fit_on_texts("one text"), "texts of fit_on_texts"),
         (lambda: Tokenizer().texts_to_matrix(["a"]), "has seen no texts"), (lambda: tokenizer_from_json("[1]"), "no JSON of a"),
         (lambda: Tokenizer(num_words=3).texts_to_matrix(["a"], "bin"), "mode"), (lambda: hashing_trick("a", 9, "md6"), "md5"),
     ],

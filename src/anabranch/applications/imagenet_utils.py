@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from anabranch import config, ops
-from anabranch._arguments import checked
+from anabranch._arguments import checked, guarded
 from anabranch._asked import is_from, shown
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, DataError
@@ -36,7 +36,7 @@ ARGUMENTS = {
 documented = described(ARGUMENTS)
 
 
-@checked
+@guarded
 @documented
 def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caffe") -> Prepared:
     """Return images as a network was trained on them, as floats.

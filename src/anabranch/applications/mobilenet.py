@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch import layers
-from anabranch._arguments import checked
+from anabranch._arguments import Positive, Several, checked
 from anabranch._asked import shown
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError
@@ -49,8 +49,8 @@ BLOCKS = (
 @described(ARGUMENTS, RAISES)
 def MobileNet(  # noqa: N802 - Keras's name
     input_shape: Sequence[int | None] | None = None,
-    alpha: float = 1.0,
-    depth_multiplier: int = 1,
+    alpha: Positive = 1.0,
+    depth_multiplier: Several = 1,
     dropout: float = 0.001,
     include_top: bool = True,
     weights: Path_ | None = IMAGENET,

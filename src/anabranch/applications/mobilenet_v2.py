@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch import layers
-from anabranch._arguments import checked
+from anabranch._arguments import Positive, checked
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError
 from anabranch.applications._building import (
@@ -49,7 +49,7 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 @described(ARGUMENTS, RAISES)
 def MobileNetV2(  # noqa: N802 - Keras's name
     input_shape: Sequence[int | None] | None = None,
-    alpha: float = 1.0,
+    alpha: Positive = 1.0,
     include_top: bool = True,
     weights: Path_ | None = IMAGENET,
     input_tensor: Tensor | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anabranch import layers
-from anabranch._arguments import checked
+from anabranch._arguments import Positive, checked
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError
 from anabranch.applications._building import (
@@ -90,7 +90,7 @@ documented = described(
 @documented
 def MobileNetV3Small(  # noqa: N802 - Keras's name
     input_shape: Sequence[int | None] | None = None,
-    alpha: float = 1.0,
+    alpha: Positive = 1.0,
     minimalistic: bool = False,
     include_top: bool = True,
     weights: Path_ | None = IMAGENET,
@@ -116,7 +116,7 @@ def MobileNetV3Small(  # noqa: N802 - Keras's name
 @documented
 def MobileNetV3Large(  # noqa: N802 - Keras's name
     input_shape: Sequence[int | None] | None = None,
-    alpha: float = 1.0,
+    alpha: Positive = 1.0,
     minimalistic: bool = False,
     include_top: bool = True,
     weights: Path_ | None = IMAGENET,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, losses, ops, tree
+from anabranch._arguments import guarded
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._fields import Configurable, Field, field, number, text
@@ -110,6 +111,7 @@ class LogitsDistillation(DistillationLoss):
         doc="a loss, or a nest of them like the outputs; None skips an output.",
     )  # fmt: skip
 
+    @guarded
     def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: object) -> Tensor:
         """Return the loss of one batch, the sum over the outputs."""
 
@@ -141,6 +143,7 @@ class FeatureDistillation(DistillationLoss):
         default=None, optional=True, doc="the student's layer; None: its output."
     )
 
+    @guarded
     def compute_loss(self, teacher_outputs: _tree.Nest, student_outputs: _tree.Nest, **kwargs: object) -> Tensor:
         """Return the loss of one batch, the sum over the outputs."""
         for teacher, student in zip(_tree.leaves(teacher_outputs), _tree.leaves(student_outputs), strict=False):

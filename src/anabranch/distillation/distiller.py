@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from anabranch import _tree, metrics as metrics_of_keras, ops, registry
+from anabranch._arguments import checked
 from anabranch._asked import is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods
@@ -59,6 +60,12 @@ class Distiller(Model):
         if not is_number(student_loss_weight) or not 0 <= student_loss_weight <= 1:
             raise ArgumentError("student_loss_weight must be from 0 to 1.", got=shown(student_loss_weight))
         several = distillation_losses if isinstance(distillation_losses, (list, tuple)) else [distillation_losses]
+        if not several:
+            raise ArgumentError("A Distiller needs a distillation loss.", got=shown(distillation_losses))
+        if not isinstance(distillation_loss_weights, (list, tuple, type(None))):
+            raise ArgumentTypeError(
+                "distillation_loss_weights must be a number for each loss.", got=shown(distillation_loss_weights)
+            )
         found = [check_loss(each) for each in several]
         weights = [1.0] * len(found) if distillation_loss_weights is None else list(distillation_loss_weights)
         if len(weights) != len(found) or not all(map(is_number, weights)):
@@ -79,6 +86,7 @@ class Distiller(Model):
         self.total_loss_tracker = metrics_of_keras.Mean(name="total_loss")
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Return a distiller from what ``get_config`` returned, with new models.
 
@@ -87,9 +95,11 @@ class Distiller(Model):
             custom_objects: the caller's own classes and functions by name.
         """
         parts = ("teacher", "student", "distillation_losses")
-        return cls(
-            **{key: registry.deserialize(each, custom_objects) if key in parts else each for key, each in config.items()}
-        )
+        given = {key: registry.deserialize(each, custom_objects) if key in parts else each for key, each in config.items()}
+        missing = [key for key in parts if key not in given]
+        if missing:
+            raise ArgumentError("The config of a Distiller lacks parts.", expected=", ".join(parts), got=shown(config))
+        return cls(**given)
 
     def compile(  # type: ignore[override]  # as in Keras: the rest by name
         self, optimizer: Any = "adam", loss: _tree.Nest = None, metrics: Any = None, **kwargs: Any

@@ -89,6 +89,7 @@ class ExportArchive:
         if resource not in self._tracked:
             self._tracked.append(resource)
 
+    @checked
     def add_endpoint(
         self, name: str, fn: Callable[..., object], input_signature: Sequence[object] | None = None, **kwargs: object
     ) -> None:
@@ -113,6 +114,7 @@ class ExportArchive:
             raise ArgumentTypeError("fn must be a function, a layer or a model.", got=shown(fn))
         self._add(name, _traced(fn, input_signature), None, kwargs)
 
+    @checked
     def track_and_add_endpoint(
         self, name: str, resource: Layer, input_signature: Sequence[object] | None = None, **kwargs: object
     ) -> None:
@@ -159,7 +161,8 @@ class ExportArchive:
             raise ArgumentError("Two weights of a collection have one path.", got=shown(twice), repair="a collection for each")
         self._collections[name] = list(variables)
 
-    def write_out(self, filepath: str | os.PathLike[str], options: None = None, verbose: bool = True) -> None:
+    @checked
+    def write_out(self, filepath: str | os.PathLike[str], options: object = None, verbose: bool = True) -> None:
         """Write the endpoints and collections into a folder, with the values that weights have now.
 
         Args:

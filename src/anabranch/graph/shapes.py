@@ -6,7 +6,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from anabranch._asked import GREATEST, answers, is_integer, shown
+from anabranch import _tree
+from anabranch._asked import GREATEST, answers, has_shape, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from anabranch.graph.call_site import call_site
 
@@ -107,7 +108,8 @@ def to_shape(value: object, name: str, where: object = None) -> Shape:
     (None, 8)
     """
     place = None if where is None else str(where)
-    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping)):
+    wrong = isinstance(value, (str, bytes, Mapping)) or (has_shape(value) and len(value.shape) != 1)
+    if not isinstance(value, Iterable) or wrong:
         repair = "mind the comma" if is_integer(value) else None
         expected = f"({value},)" if is_integer(value) else "(sizes, …)"
         raise ArgumentTypeError(
@@ -148,6 +150,8 @@ def map_shapes(shape: Any, make: Callable[[Any], Any]) -> Any:
 def check_shapes(value: object, name: str, where: object = None) -> None:
     """Raise unless ``value``, the argument ``name``, is a shape with the batch first, or a nest of such shapes."""
     stack = [value]
+    if _tree.holds_itself(value):
+        raise _tree.too_deep()
     while stack:
         item = stack.pop()
         if isinstance(item, (list, tuple)) and _SIZES.issuperset(map(type, item)):  # as most are

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _tree
-from anabranch._asked import is_boolean, is_from, shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
+from anabranch._asked import first_line, is_boolean, is_from, shown
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
 from anabranch.graph.operands import Operators
@@ -272,7 +272,10 @@ class Weight(Operators["EngineTensor"]):
 
         Inside a layer's ``call`` this becomes a step of the model, which every later call takes.
         """
-        found = self.engine.shape_of(value)
+        try:
+            found = self.engine.shape_of(value)
+        except ValueError as error:  # nested lists of unequal lengths
+            raise ArgumentTypeError(f"Values for weight {self.path!r} are not numbers.", got=shown(value)) from error
         if found is not None and tuple(found) != self.shape:
             raise ShapeError(
                 f"Values for weight {self.path!r} have another shape.", expected=str(self.shape), got=str(tuple(found))
@@ -296,8 +299,11 @@ class Weight(Operators["EngineTensor"]):
     def _changed(self, function: Callable[[Weight, object], object], value: object) -> Weight:
         try:
             found = function(self, value)
-        except TypeError as error:
-            raise ArgumentTypeError(f"Values for weight {self.path!r} are not numbers.", got=shown(value)) from error
+        except AnabranchError:
+            raise
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            fact = f"Values for weight {self.path!r} are no numbers that it can be changed by: {first_line(error)}"
+            raise ArgumentTypeError(fact, got=shown(value)) from error
         return self.assign(found)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray[Any, Any]:

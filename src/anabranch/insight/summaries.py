@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from anabranch._arguments import checked
+from anabranch._arguments import Count, checked
 from anabranch._asked import shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, printable
 from anabranch._frames import bound_methods
@@ -178,7 +178,7 @@ def summarise(
 @checked
 def summary(
     model: AnyModel,
-    line_length: int | None = None,
+    line_length: Count | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], Any] | None = None,
     expand_nested: bool = False,

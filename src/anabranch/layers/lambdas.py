@@ -37,7 +37,7 @@ def _as_it_is(value: T) -> T:
 
 
 def _mask(value: object, owner: object, name: str) -> object:
-    array = has_shape(value) and not is_from(type(value), "numpy")
+    array = has_shape(value) and is_from(type(value), "torch")
     if value is not None and not callable(value) and not array:
         raise ArgumentTypeError(f"{name} of Lambda must be a tensor, a function or None.", got=shown(value))
     return value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
 from anabranch._arguments import is_array_like
-from anabranch._asked import has_shape, is_number, method, shown
+from anabranch._asked import has_shape, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import broadcast, normalise_axis
@@ -31,7 +32,8 @@ def _values(value: object, owner: object, name: str) -> object:
     if isinstance(value, dict) and "config" in value:
         value = value["config"]["value"]
     numbers = is_array_like(value) or method(value, "__array__") is not None
-    if value is not None and (isinstance(value, bool) or not numbers or (isinstance(value, float) and not is_number(value))):
+    finite = not isinstance(value, (int, float)) or math.isfinite(value)
+    if value is not None and (isinstance(value, bool) or not numbers or not finite):
         raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be a number or an array.", got=shown(value))
     return value
 
@@ -268,7 +270,10 @@ def _given(value: Values) -> Callable[..., np.ndarray[Any, Any]]:
 def _fill(value: Values, shape: tuple[int, ...], dtype: str | None = None) -> np.ndarray[Any, Any]:
     import numpy as np
 
-    array = np.asarray(value, "float32")
+    try:
+        array = np.asarray(value, "float32")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentTypeError("mean and variance must be real numbers.", got=shown(value)) from error
     try:
         return np.broadcast_to(array if array.ndim <= len(shape) else array.reshape(shape), shape)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anabranch import config, registry
+from anabranch._arguments import NotNegative
 from anabranch._fields import Field, field, number
 from anabranch.losses._agreement import Tensor, Values, agree, arithmetic
 from anabranch.losses.loss import FunctionLoss, Reduction, named, reduced
@@ -31,7 +32,7 @@ def dice(y_true: Values, y_pred: Values, axis: Axes = None) -> Tensor:
 
 
 @arithmetic
-def tversky(y_true: Values, y_pred: Values, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
+def tversky(y_true: Values, y_pred: Values, alpha: NotNegative = 0.5, beta: NotNegative = 0.5, axis: Axes = None) -> Tensor:
     """Return 1 - Σ t·p / (Σ t·p + alpha·Σ t·(1 - p) + beta·Σ (1 - t)·p + ε) (Salehi et al. 2017).
 
     Args:

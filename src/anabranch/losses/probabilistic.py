@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from anabranch import config
+from anabranch._arguments import Fraction, NotNegative, Positive
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, boolean, field, integer, number
 from anabranch.graph.call_site import warn
@@ -65,7 +66,7 @@ def _sparse(true: Tensor, pred: Tensor, from_logits: bool, ignore_class: int | N
 
 @loss_function
 def categorical_crossentropy(
-    y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: Fraction = 0.0, axis: int = -1
 ) -> Tensor:
     """Return -Σ t·log p along ``axis``.
 
@@ -86,10 +87,10 @@ def categorical_crossentropy(
 def categorical_focal_crossentropy(
     y_true: Values,
     y_pred: Values,
-    alpha: float | Sequence[float] = 0.25,
-    gamma: float = 2.0,
+    alpha: NotNegative | Sequence[NotNegative] = 0.25,
+    gamma: NotNegative = 2.0,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Fraction = 0.0,
     axis: int = -1,
 ) -> Tensor:
     """Return -Σ alpha·(1 - p)^gamma·t·log p along ``axis`` (Lin et al. 2017, section 3).
@@ -120,7 +121,7 @@ def _classes(y_true: Values, y_pred: Values, smoothing: float, what: str) -> tup
 
 @loss_function
 def binary_crossentropy(
-    y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Values, y_pred: Values, from_logits: bool = False, label_smoothing: Fraction = 0.0, axis: int = -1
 ) -> Tensor:
     """Return the mean of -t·log p - (1 - t)·log(1 - p) over ``axis``.
 
@@ -158,10 +159,10 @@ def binary_focal_crossentropy(
     y_true: Values,
     y_pred: Values,
     apply_class_balancing: bool = False,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
+    alpha: Fraction = 0.25,
+    gamma: NotNegative = 2.0,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Fraction = 0.0,
     axis: int = -1,
 ) -> Tensor:
     """Return the mean over ``axis`` of (1 - q)^gamma times the binary cross-entropy, q the probability of the true label.
@@ -190,7 +191,7 @@ def binary_focal_crossentropy(
 
 
 @loss_function
-def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: float) -> Tensor:
+def categorical_generalized_cross_entropy(y_true: Values, y_pred: Values, q: Positive) -> Tensor:
     """Return (1 - p[class]^q) / q, which wrong labels move less (Zhang & Sabuncu 2018).
 
     Args:

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from anabranch import config
+from anabranch._arguments import Positive
 from anabranch._fields import Field, integer, number
 from anabranch.losses._agreement import Tensor, Values, agree, arithmetic, loss_function
 from anabranch.losses.loss import FunctionLoss
@@ -78,7 +79,7 @@ msle = MSLE = mean_squared_logarithmic_error
 
 
 @loss_function
-def huber(y_true: Values, y_pred: Values, delta: float = 1.0) -> Tensor:
+def huber(y_true: Values, y_pred: Values, delta: Positive = 1.0) -> Tensor:
     """Return the mean over the last axis of e²/2 where |e| ≤ delta, and of delta·|e| - delta²/2 beyond (Huber 1964).
 
     Args:

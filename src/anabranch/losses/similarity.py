@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from anabranch._arguments import Finite, NotNegative
 from anabranch._errors import ShapeError
 from anabranch._fields import Field, boolean, number
 from anabranch.losses._agreement import Tensor, Values, arithmetic, tensors
@@ -16,7 +17,7 @@ from anabranch.losses.loss import FunctionLoss, Labels
 @arithmetic
 def circle(
     y_true: Values, y_pred: Values, ref_labels: Values | None = None, ref_embeddings: Values | None = None,
-    remove_diagonal: bool = True, gamma: float = 80, margin: float = 0.4,
+    remove_diagonal: bool = True, gamma: NotNegative = 80, margin: Finite = 0.4,
 ) -> Tensor:  # fmt: skip
     """Return ln(1 + Σ exp(γ · (1 + m - d⁻)₊ · (1 - m - d⁻)) · Σ exp(-γ · (m + d⁺)₊ · (m - d⁺))) (Sun et al. 2020, eq. 6).
 

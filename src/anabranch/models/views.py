@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from anabranch import engine, exchange, insight, training
-from anabranch._arguments import checked
+from anabranch._arguments import Count, checked
 from anabranch._frames import bound_methods
 from anabranch.models.structure import Structure
 
@@ -181,7 +181,7 @@ class Views(Structure):
 
     def summary(
         self,
-        line_length: int | None = None,
+        line_length: Count | None = None,
         positions: list[float] | None = None,
         print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from anabranch import runtime
+from anabranch._arguments import Positive
 from anabranch._errors import ShapeError
 from anabranch.graph import rules
 from anabranch.ops._public import operation
@@ -23,7 +24,7 @@ def dot_product_attention(
     scale: float | None = None,
     is_causal: bool = False,
     flash_attention: bool | None = None,
-    attn_logits_soft_cap: float | None = None,
+    attn_logits_soft_cap: Positive | None = None,
 ) -> Tensor:
     """Return softmax(scale · query · keyᵀ + bias) · value for each head (Vaswani et al. 2017, §3.2.1).
 

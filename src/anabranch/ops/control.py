@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import SupportsInt, TypeVar
 
 from anabranch import _tree
-from anabranch._arguments import checked
+from anabranch._arguments import Count, checked
 from anabranch._asked import described, has_shape, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.graph import Tensor as Symbolic, call_site, describe
@@ -64,7 +64,7 @@ def switch(index: SupportsInt, branches: Sequence[Callable[..., R]], *operands: 
 @checked
 @documented
 def while_loop(
-    cond: Callable[..., object], body: Callable[..., Nest], loop_vars: R, maximum_iterations: int | None = None
+    cond: Callable[..., object], body: Callable[..., Nest], loop_vars: R, maximum_iterations: Count | None = None
 ) -> R:
     """Return the loop variables after ``loop_vars = body(*loop_vars)`` has run while ``cond(*loop_vars)`` was true.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anabranch import config
+from anabranch._arguments import NotNegative, Positive, Several
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph.shapes import per_axis
 from anabranch.ops._images import ARGUMENTS, as_batch, as_kind
@@ -18,7 +19,7 @@ ARGUMENTS = {**ARGUMENTS}
 
 @operation()
 def gaussian_blur(
-    images: TensorLike, kernel_size: Sizes = (3, 3), sigma: float | Sequence[float] = (1.0, 1.0),
+    images: TensorLike, kernel_size: Sizes = (3, 3), sigma: Positive | Sequence[Positive] = (1.0, 1.0),
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return images blurred by a Gaussian, with zeros beyond the border; integers are rounded.
@@ -65,8 +66,8 @@ def sobel_edges(images: TensorLike, data_format: str | None = None) -> Tensor:
 
 @operation()
 def ssim(
-    image1: TensorLike, image2: TensorLike, max_val: float = 1.0, filter_size: int = 11, filter_sigma: float = 1.5,
-    k1: float = 0.01, k2: float = 0.03, data_format: str | None = None,
+    image1: TensorLike, image2: TensorLike, max_val: Positive = 1.0, filter_size: Several = 11, filter_sigma: Positive = 1.5,
+    k1: NotNegative = 0.01, k2: NotNegative = 0.03, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return the structural similarity of pairs of images, 1 for equal ones (Wang et al. 2004, §III): (B, H, W, C) -> (B,).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anabranch import config, runtime
+from anabranch._arguments import NotNegative
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
 from anabranch.ops._public import operation
 from anabranch.ops._torch import kernels, torch
@@ -41,7 +42,7 @@ def batch_normalization(
     axis: int,
     offset: TensorLike | None = None,
     scale: TensorLike | None = None,
-    epsilon: float = 0.001,
+    epsilon: NotNegative = 0.001,
 ) -> Tensor:
     """Return scale · (x - mean) / √(variance + epsilon) + offset along an axis (Ioffe & Szegedy 2015, Alg. 1).
 
@@ -80,7 +81,7 @@ def layer_normalization(
     gamma: TensorLike | None = None,
     beta: TensorLike | None = None,
     axis: Axes = -1,
-    epsilon: float | None = None,
+    epsilon: NotNegative | None = None,
     **kwargs: object,
 ) -> Tensor:
     """Return gamma · (x - mean) / √(variance + epsilon) + beta, mean and variance over axes (Ba et al. 2016).
@@ -109,7 +110,9 @@ def layer_normalization(
 
 
 @operation()
-def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axes = -1, epsilon: float | None = None) -> Tensor:
+def rms_normalization(
+    x: TensorLike, scale: TensorLike | None = None, axis: Axes = -1, epsilon: NotNegative | None = None
+) -> Tensor:
     """Return scale · x / √(mean(x²) + epsilon), the mean over axes (Zhang & Sennrich 2019).
 
     Args:
@@ -127,7 +130,7 @@ def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axes
 
 
 @operation()
-def normalize(x: TensorLike, axis: Axes = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
+def normalize(x: TensorLike, axis: Axes = -1, order: int = 2, epsilon: NotNegative | None = None) -> Tensor:
     """Return x / max(‖x‖, epsilon), the norm over axes.
 
     Args:

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 
 from anabranch import runtime
+from anabranch._arguments import Several
 from anabranch._errors import ShapeError
 from anabranch.graph.arrays import is_array
 from anabranch.graph.facts import dropped
@@ -102,8 +103,8 @@ def _decoded(
 
 @operation(_decoded, dropped)
 def ctc_decode(
-    inputs: TensorLike, sequence_lengths: TensorLike, strategy: str = "greedy", beam_width: int = 100, top_paths: int = 1,
-    merge_repeated: bool = True, mask_index: int | None = 0,
+    inputs: TensorLike, sequence_lengths: TensorLike, strategy: str = "greedy", beam_width: Several = 100,
+    top_paths: Several = 1, merge_repeated: bool = True, mask_index: int | None = 0,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return the likeliest labels: (paths, B, T), filled up with -1; and their scores (B, paths).
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch import config, runtime
+from anabranch._arguments import Finite, Positive
 from anabranch._errors import ShapeError
 from anabranch.ops._images import ARGUMENTS, as_batch, as_kind
 from anabranch.ops._public import operation
@@ -117,8 +118,8 @@ def perspective_transform(
 
 @operation()
 def elastic_transform(
-    images: TensorLike, alpha: float = 20.0, sigma: float = 5.0, interpolation: str = "bilinear", fill_mode: str = "reflect",
-    fill_value: float = 0.0, seed: object = None, data_format: str | None = None,
+    images: TensorLike, alpha: Finite = 20.0, sigma: Positive = 5.0, interpolation: str = "bilinear",
+    fill_mode: str = "reflect", fill_value: float = 0.0, seed: object = None, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return images whose pixels have moved by smooth random distances (Simard et al. 2003, §2); integers are rounded.
 

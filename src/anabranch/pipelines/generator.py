@@ -11,23 +11,22 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from anabranch import config
-from anabranch._arguments import checked
+from anabranch._arguments import Count, Finite, NotNegative, Several, guarded_methods
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, DataError, FileError
-from anabranch._frames import bound_methods
 from anabranch.graph.call_site import warn
 from anabranch.pipelines import affine
 from anabranch.pipelines.affine import Array, Transform
 from anabranch.pipelines.flows import FileIterator, NumpyArrayIterator, Source
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
-Range = float | Sequence[float]
+Range: TypeAlias = "Finite | Sequence[Finite]"
 Values: TypeAlias = Any
 """Arrays, lists of them, or columns of a table."""
 MODES = ("categorical", "binary", "sparse", "input", None)
 
 
-@bound_methods
+@guarded_methods
 class ImageDataGenerator:
     """Change images at random, and give batches of them to ``fit``. Layers such as ``RandomFlip`` do it today.
 
@@ -65,7 +64,6 @@ class ImageDataGenerator:
         ((2, 8, 8, 3), 3)
     """
 
-    @checked
     def __init__(
         self,
         featurewise_center: bool = False,
@@ -73,19 +71,19 @@ class ImageDataGenerator:
         featurewise_std_normalization: bool = False,
         samplewise_std_normalization: bool = False,
         zca_whitening: bool = False,
-        zca_epsilon: float = 1e-6,
-        rotation_range: float = 0,
+        zca_epsilon: NotNegative = 1e-6,
+        rotation_range: NotNegative = 0,
         width_shift_range: Range = 0.0,
         height_shift_range: Range = 0.0,
         brightness_range: Sequence[float] | None = None,
-        shear_range: float = 0.0,
+        shear_range: Finite = 0.0,
         zoom_range: Range = 0.0,
-        channel_shift_range: float = 0.0,
+        channel_shift_range: NotNegative = 0.0,
         fill_mode: str = "nearest",
-        cval: float = 0.0,
+        cval: Finite = 0.0,
         horizontal_flip: bool = False,
         vertical_flip: bool = False,
-        rescale: float | None = None,
+        rescale: Finite | None = None,
         preprocessing_function: Callable[[Array], Array] | None = None,
         data_format: str | None = None,
         validation_split: float = 0.0,
@@ -96,8 +94,11 @@ class ImageDataGenerator:
         if not 0 <= validation_split < 1:
             raise ArgumentError("validation_split must be ≥ 0 and below 1.", got=shown(validation_split))
         for name, pair in (("brightness_range", brightness_range), ("zoom_range", zoom_range)):
-            if isinstance(pair, (list, tuple)) and len(pair) != 2:
+            if isinstance(pair, Sequence) and len(pair) != 2:
                 raise ArgumentError(f"{name} must be two numbers.", got=shown(pair))
+        for name, shifts in (("width_shift_range", width_shift_range), ("height_shift_range", height_shift_range)):
+            if isinstance(shifts, Sequence) and not shifts:
+                raise ArgumentError(f"{name} must be a number, or a list of some.", got=shown(shifts))
         self.featurewise_center = featurewise_center or zca_whitening or featurewise_std_normalization
         self.samplewise_center = samplewise_center or samplewise_std_normalization
         self.featurewise_std_normalization = featurewise_std_normalization and not zca_whitening
@@ -113,21 +114,21 @@ class ImageDataGenerator:
         self.data_format = config.check_data_format(data_format)
         self.validation_split = validation_split
         self.dtype = dtype or config.floatx()
+        np.dtype(self.dtype)
         self.mean: Array | None = None
         self.std: Array | None = None
         self.zca_whitening_matrix: Array | None = None
 
     # Batches
 
-    @checked
     def flow(
         self,
         x: Values,
         y: Values = None,
-        batch_size: int = 32,
+        batch_size: Several = 32,
         shuffle: bool = True,
         sample_weight: Values = None,
-        seed: int | None = None,
+        seed: Count | None = None,
         save_to_dir: str | None = None,
         save_prefix: str = "",
         save_format: str = "png",
@@ -174,7 +175,6 @@ class ImageDataGenerator:
             first, targets, weights, extra, generator=self, batch_size=batch_size, shuffle=shuffle, seed=seed, save=save
         )
 
-    @checked
     def flow_from_directory(
         self,
         directory: str | os.PathLike[str],
@@ -182,9 +182,9 @@ class ImageDataGenerator:
         color_mode: str = "rgb",
         classes: Sequence[str] | None = None,
         class_mode: str | None = "categorical",
-        batch_size: int = 32,
+        batch_size: Several = 32,
         shuffle: bool = True,
-        seed: int | None = None,
+        seed: Count | None = None,
         save_to_dir: str | None = None,
         save_prefix: str = "",
         save_format: str = "png",
@@ -251,7 +251,6 @@ class ImageDataGenerator:
             shuffle=shuffle, seed=seed, save=(save_to_dir, save_prefix, save_format),
         )  # fmt: skip
 
-    @checked
     def flow_from_dataframe(
         self,
         dataframe: Values,
@@ -263,9 +262,9 @@ class ImageDataGenerator:
         color_mode: str = "rgb",
         classes: Sequence[str] | None = None,
         class_mode: str | None = "categorical",
-        batch_size: int = 32,
+        batch_size: Several = 32,
         shuffle: bool = True,
-        seed: int | None = None,
+        seed: Count | None = None,
         save_to_dir: str | None = None,
         save_prefix: str = "",
         save_format: str = "png",
@@ -370,7 +369,7 @@ class ImageDataGenerator:
             x = (x.reshape(-1, math.prod(x.shape[-3:])) @ self.zca_whitening_matrix).reshape(x.shape)
         return x
 
-    def get_random_transform(self, img_shape: Sequence[int], seed: int | None = None) -> dict[str, Any]:
+    def get_random_transform(self, img_shape: Sequence[int], seed: Count | None = None) -> dict[str, Any]:
         """Return what would be done to one image of that shape.
 
         Args:
@@ -395,6 +394,8 @@ class ImageDataGenerator:
             >>> ImageDataGenerator().apply_transform(np.array([[[1.0], [2.0]]]), {"flip_horizontal": True}).ravel().tolist()
             [2.0, 1.0]
         """
+        if np.ndim(x) != 3:
+            raise DataError("x must be an image (H, W, C).", got=shown(x))
         by = Transform(**transform_parameters)
         first = self.data_format == "channels_first"
         x = np.moveaxis(x, 0, -1) if first else x
@@ -405,7 +406,7 @@ class ImageDataGenerator:
         x = x if by.brightness is None else affine.brightened(x, by.brightness)
         return np.moveaxis(x, -1, 0) if first else x
 
-    def random_transform(self, x: Array, seed: int | None = None) -> Array:
+    def random_transform(self, x: Array, seed: Count | None = None) -> Array:
         """Return one image, changed at random.
 
         Args:
@@ -449,8 +450,7 @@ class ImageDataGenerator:
         bright = None if self.brightness_range is None else source.uniform(*self.brightness_range)
         return Transform(theta, tx, ty, shear, zx, zy, channels, horizontal, vertical, bright)
 
-    @checked
-    def fit(self, x: Values, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
+    def fit(self, x: Values, augment: bool = False, rounds: int = 1, seed: Count | None = None) -> None:
         """Find the mean, the deviation and the whitening of images, as far as the settings ask for them.
 
         Args:

@@ -6,10 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from anabranch._arguments import checked
-from anabranch._asked import shown
+from anabranch._arguments import Count, NotNegative, Positive, Several, guarded, guarded_methods
 from anabranch._errors import ArgumentError, DataError, OutOfRangeError
-from anabranch._frames import bound_methods
 from anabranch.pipelines.padding import pad_sequences
 from anabranch.training.data.py_dataset import PyDataset
 
@@ -19,7 +17,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-@bound_methods
+_MOST_PAIRS = 2**31
+
+
+@guarded_methods
 class TimeseriesGenerator(PyDataset):
     """Batches of windows of a time series, each with the target of the step behind it.
 
@@ -47,14 +48,14 @@ class TimeseriesGenerator(PyDataset):
         self,
         data: Sequence[object] | Array,
         targets: Sequence[object] | Array,
-        length: int,
-        sampling_rate: int = 1,
-        stride: int = 1,
-        start_index: int = 0,
-        end_index: int | None = None,
+        length: Several,
+        sampling_rate: Several = 1,
+        stride: Several = 1,
+        start_index: Count = 0,
+        end_index: Count | None = None,
         shuffle: bool = False,
         reverse: bool = False,
-        batch_size: int = 128,
+        batch_size: Several = 128,
     ) -> None:
         super().__init__()
         import numpy as np
@@ -62,10 +63,6 @@ class TimeseriesGenerator(PyDataset):
         self.data, self.targets = np.asarray(data), np.asarray(targets)
         if len(self.data) != len(self.targets):
             raise DataError("data and targets have different lengths.", got=f"{len(self.data)} and {len(self.targets)}")
-        counts = {"length": length, "sampling_rate": sampling_rate, "stride": stride, "batch_size": batch_size}
-        wrong = next(((name, value) for name, value in counts.items() if not isinstance(value, int) or value < 1), None)
-        if wrong is not None:
-            raise ArgumentError(f"{wrong[0]} of TimeseriesGenerator must be an integer ≥ 1.", got=shown(wrong[1]))
         self.length, self.sampling_rate, self.stride, self.batch_size = length, sampling_rate, stride, batch_size
         self.start_index, self.shuffle, self.reverse = start_index + length, shuffle, reverse
         self.end_index = len(self.data) - 1 if end_index is None else end_index
@@ -105,8 +102,8 @@ class TimeseriesGenerator(PyDataset):
         return {**data, **{name: vars(self)[name] for name in names}, "start_index": self.start_index - self.length}
 
 
-@checked
-def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> Array:
+@guarded
+def make_sampling_table(size: Count, sampling_factor: Positive = 1e-5) -> Array:
     """Return for each rank of a word with what probability it is taken, p = min(1, sqrt(f / t) · t / f), as word2vec does.
 
     The frequency f of the word of a rank follows from Zipf's law; t is ``sampling_factor`` (Mikolov et al. 2013, §2.3).
@@ -128,12 +125,12 @@ def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> Array:
     return np.minimum(1.0, f / np.sqrt(f))
 
 
-@checked
+@guarded
 def skipgrams(
     sequence: Sequence[int],
-    vocabulary_size: int,
-    window_size: int = 4,
-    negative_samples: float = 1.0,
+    vocabulary_size: Several,
+    window_size: Count = 4,
+    negative_samples: NotNegative = 1.0,
     shuffle: bool = True,
     categorical: bool = False,
     sampling_table: Sequence[float] | Array | None = None,
@@ -165,6 +162,8 @@ def skipgrams(
     labels: list[Any] = [[0, 1] if categorical else 1] * len(pairs)
     if negative_samples > 0 and pairs:
         count = int(len(labels) * negative_samples)
+        if count > _MOST_PAIRS:
+            raise ArgumentError("negative_samples asks for too many pairs.", expected=f"at most {_MOST_PAIRS}", got=str(count))
         words = [pair[0] for pair in pairs]
         random.shuffle(words)
         pairs += [[words[number % len(words)], random.randint(1, vocabulary_size - 1)] for number in range(count)]

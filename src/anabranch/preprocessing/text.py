@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
-from anabranch._arguments import checked
-from anabranch._asked import shown
+from anabranch._arguments import Count, Several, guarded, guarded_methods
+from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError, NotReadyError, unknown
-from anabranch._frames import bound_methods
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +19,7 @@ MODES = ("binary", "count", "freq", "tfidf")
 _COUNTS = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")  # that configs hold, each as JSON text
 
 
-@checked
+@guarded
 def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
     """Return the words of a text.
 
@@ -38,7 +37,7 @@ def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool =
     return [word for word in text.translate(dict.fromkeys(map(ord, filters), split)).split(split) if word]
 
 
-@checked
+@guarded
 def hashing_trick(
     text: str,
     n: int,
@@ -78,7 +77,7 @@ def _md5(word: str) -> int:
     return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
 
 
-@checked
+@guarded
 def one_hot(
     input_text: str,
     n: int,
@@ -105,7 +104,7 @@ def one_hot(
     return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
 
 
-@bound_methods
+@guarded_methods
 class Tokenizer:
     """Turns texts into lists of integers, or into vectors, by the words of the texts that it was fitted to.
 
@@ -130,20 +129,15 @@ class Tokenizer:
 
     def __init__(
         self,
-        num_words: int | None = None,
+        num_words: Several | None = None,
         filters: str = FILTERS,
         lower: bool = True,
         split: str = " ",
         char_level: bool = False,
         oov_token: str | None = None,
         analyzer: Callable[[str], Iterable[str]] | None = None,
-        document_count: int = 0,
+        document_count: Count = 0,
     ) -> None:
-        for name, value, kind in (("filters", filters, str), ("split", split, str), ("document_count", document_count, int)):
-            if not isinstance(value, kind):
-                raise ArgumentTypeError(f"{name} of Tokenizer must be of type {kind.__name__}.", got=shown(value))
-        if num_words is not None and (isinstance(num_words, bool) or not isinstance(num_words, int) or num_words < 1):
-            raise ArgumentError("num_words of Tokenizer must be an integer ≥ 1 or None.", got=shown(num_words))
         if not split:
             raise ArgumentError(
                 "split of Tokenizer must be a string with a sign.", got="''", repair="char_level=True splits signs"
@@ -158,6 +152,8 @@ class Tokenizer:
         self.index_word: dict[int, str] = {}
 
     def _words(self, text: str | Sequence[str]) -> Sequence[str]:
+        if isinstance(text, (list, tuple)) and not all(isinstance(word, str) for word in text):
+            raise ArgumentTypeError("A text must be a string, or a list of words.", got=shown(text))
         if self.char_level or isinstance(text, (list, tuple)):
             if not self.lower:
                 return text
@@ -180,8 +176,6 @@ class Tokenizer:
             >>> tokenizer.word_index
             {'?': 1, 'b': 2, 'a': 3}
         """
-        if isinstance(texts, str):
-            raise ArgumentTypeError("texts must be a list of texts.", got=shown(texts), repair="[text]")
         for text in texts:
             words = self._words(text)
             self.document_count += 1
@@ -209,7 +203,7 @@ class Tokenizer:
         """
         for sequence in sequences:
             self.document_count += 1
-            for index in set(sequence):
+            for index in set(_indices(sequence)):
                 self.index_docs[index] += 1
 
     def texts_to_sequences(self, texts: Iterable[str | Sequence[str]]) -> list[list[int]]:
@@ -274,7 +268,7 @@ class Tokenizer:
         outside = None if self.oov_token is None else self.word_index.get(self.oov_token)
         for sequence in sequences:
             words = []
-            for index in sequence:
+            for index in _indices(sequence):
                 word = self.index_word.get(index)
                 if word is None or (self.num_words and index >= self.num_words):
                     word = None if outside is None else self.index_word[outside]
@@ -315,7 +309,7 @@ class Tokenizer:
         size = self.num_words or (len(self.word_index) + 1 if self.word_index else 0)
         if not size or (mode == "tfidf" and not self.document_count):
             raise NotReadyError("The tokenizer has seen no texts.", repair="tokenizer.fit_on_texts(texts), or num_words=")
-        rows = [[index for index in sequence if index < size] for sequence in sequences]
+        rows = [[index for index in _indices(sequence) if index < size] for sequence in sequences]
         found = (
             np.stack([np.bincount(np.asarray(row, "int64"), minlength=size) for row in rows]) if rows else np.zeros((0, size))
         )
@@ -356,7 +350,14 @@ class Tokenizer:
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **kwargs)
 
 
-@checked
+def _indices(sequence: object) -> list[int]:
+    found = list(sequence) if isinstance(sequence, Iterable) and not isinstance(sequence, (str, bytes)) else []
+    if (not found and not isinstance(sequence, Sized)) or not all(map(is_integer, found)) or isinstance(sequence, (str, bytes)):
+        raise ArgumentTypeError("A sequence must be a list of integers.", got=shown(sequence))
+    return found
+
+
+@guarded
 def tokenizer_from_json(json_string: str) -> Tokenizer:
     """Return the tokenizer that ``to_json`` of it, or of Keras 2's, wrote.
 

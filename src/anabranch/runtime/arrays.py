@@ -56,6 +56,8 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
     if dtype is not None and tensor.dtype != (wanted := dtype_of(dtype)) and not tensor.is_complex():
         tensor = tensor.to(wanted) if tensor.is_floating_point() or not integers else tensor
     if tensor.device != (place := device()):
+        if type(tensor) is torch.Tensor and tensor.is_meta:
+            raise DtypeError("A tensor on the device 'meta' has no values.", got=shown(value))
         tensor = tensor.to(place)
     return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
 
@@ -204,6 +206,8 @@ def _is_array(value: object) -> bool:
 
 def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor's values as an array on the host."""
+    if tensor.is_meta or tensor.layout != torch.strided:
+        raise DtypeError("The values of this tensor cannot be read.", expected="a dense tensor with values", got=shown(tensor))
     narrow = tensor.dtype is torch.bfloat16 or (tensor.is_floating_point() and tensor.dtype.itemsize == 1)
     return (tensor.float() if narrow else tensor).detach().cpu().numpy()
 

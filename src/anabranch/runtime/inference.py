@@ -160,6 +160,8 @@ def _lengths(given: object) -> set[int]:
     """Return the lengths of lists of numbers, and of lists of those, which are arrays to a function."""
     found: set[int] = set()
     stack = [given]
+    if _tree.holds_itself(given):
+        raise _tree.too_deep()
     while stack:
         item = stack.pop()
         if isinstance(item, (list, tuple)):

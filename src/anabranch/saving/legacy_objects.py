@@ -32,7 +32,7 @@ def serialize_keras_object(instance: object) -> Json:
     """
     if instance is None:
         return None
-    if method(instance, "get_config") is not None:
+    if not isinstance(instance, type) and method(instance, "get_config") is not None:
         config = {key: _inside(value) for key, value in instance.get_config().items()}  # type: ignore[attr-defined]  # it has one
         return {"class_name": registry.get_registered_name(type(instance)), "config": config}
     if name_of(instance):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from anabranch import _tree, layers
-from anabranch._arguments import checked
+from anabranch._arguments import Several, checked, guarded
 from anabranch._asked import has_shape, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, unknown
 from anabranch._frames import bound_methods
@@ -22,6 +22,7 @@ _MODES = ("one_hot", "int", "float")
 class Feature:
     """How a column is encoded: the dtype of its values, the layer that they go through, and the form of what it gives."""
 
+    @checked
     def __init__(self, dtype: str, preprocessor: Layer, output_mode: str) -> None:
         if output_mode not in _MODES:
             raise unknown("output_mode", output_mode, _MODES, of="a feature")
@@ -31,7 +32,8 @@ class Feature:
 class Cross:
     """Columns that are hashed together into ``crossing_dim`` bins."""
 
-    def __init__(self, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot") -> None:
+    @checked
+    def __init__(self, feature_names: Sequence[str], crossing_dim: Several, output_mode: str = "one_hot") -> None:
         if output_mode not in ("one_hot", "int"):
             raise unknown("output_mode", output_mode, ("one_hot", "int"), of="a cross")
         self.feature_names, self.crossing_dim, self.output_mode = tuple(feature_names), crossing_dim, output_mode
@@ -75,9 +77,9 @@ class FeatureSpace:
         features: Mapping[str, Any],
         output_mode: str = "concat",
         crosses: Sequence[Any] | None = None,
-        crossing_dim: int = 32,
-        hashing_dim: int = 32,
-        num_discretization_bins: int = 32,
+        crossing_dim: Several = 32,
+        hashing_dim: Several = 32,
+        num_discretization_bins: Several = 32,
         name: str | None = None,
     ) -> None:
         if not features:
@@ -282,6 +284,7 @@ class FeatureSpace:
         """Return the columns whose layers learn from data."""
         return [column for column, layer in self.preprocessors.items() if method(layer, "adapt") and not _knows(layer)]
 
+    @guarded
     def adapt(self, dataset: _tree.Nest) -> None:
         """Learn categories, bins and statistics from a table.
 

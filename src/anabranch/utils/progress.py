@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
-from anabranch._arguments import checked
+from anabranch._arguments import checked, guarded
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
@@ -69,7 +69,7 @@ class Progbar:
         """What is shown, by name."""
         return {name: total / max(1, steps) for name, (total, steps) in self._sums.items()}
 
-    @checked
+    @guarded
     def update(self, current: int, values: Iterable[tuple[str, float]] | None = None, finalize: bool | None = None) -> None:
         """Show that ``current`` steps are done.
 
@@ -97,7 +97,7 @@ class Progbar:
         elif self.verbose and ends:
             say(self._line(now))
 
-    @checked
+    @guarded
     def add(self, n: int, values: Iterable[tuple[str, float]] | None = None) -> None:
         """Show that ``n`` more steps are done.
 

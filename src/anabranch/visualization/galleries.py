@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from anabranch._arguments import guarded
+from anabranch._arguments import Several, guarded
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, FileError, ShapeError
 from anabranch.callbacks.curves import pyplot
@@ -210,7 +210,7 @@ def plot_bounding_box_gallery(
 @guarded
 def plot_segmentation_mask_gallery(
     images: TensorLike,
-    num_classes: int | None,
+    num_classes: Several | None,
     value_range: Sequence[float] = _RANGE,
     y_true: TensorLike | None = None,
     y_pred: TensorLike | None = None,

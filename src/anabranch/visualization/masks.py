@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from anabranch import config
-from anabranch._arguments import guarded
+from anabranch._arguments import Several, guarded
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, DtypeError, ShapeError
 from anabranch.ops.core import convert_to_numpy
@@ -23,7 +23,7 @@ _PALETTE = (2**25 - 1, 2**15 - 1, 2**21 - 1)  # red, green and blue of class 1, 
 def draw_segmentation_masks(
     images: TensorLike,
     segmentation_masks: TensorLike,
-    num_classes: int | None = None,
+    num_classes: Several | None = None,
     color_mapping: Mapping[int, Sequence[float]] | None = None,
     alpha: float = 0.8,
     blend: bool = True,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from anabranch._arguments import to_boolean
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, DataError, MissingExtraError, NotReadyError
 from anabranch._frames import bound_methods
 from anabranch.models import Model, clone_model
@@ -28,6 +31,13 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.generic]
     ModelLike = Model | Callable[..., Model]
+
+
+def _named(given: object, name: str) -> dict[str, Any]:
+    """Return arguments by name, of which None are none."""
+    if given is not None and not isinstance(given, Mapping):
+        raise ArgumentTypeError(f"{name} of an estimator must be a dict or None.", got=shown(given))
+    return dict(given or {})
 
 
 @bound_methods
@@ -111,9 +121,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         X, y = self._validated(X, y)  # noqa: N806
         y = self._encoded(y)
         model = self._model_for(X, y)
+        given = {**_named(self.fit_kwargs, "fit_kwargs"), **kwargs}
+        if unknown := given.keys() - inspect.signature(model.fit).parameters.keys():
+            raise ArgumentTypeError("Model.fit takes no such arguments.", got=", ".join(sorted(unknown)))
         if model.optimizer is None or model.loss is None:
             raise NotReadyError("The model of an estimator must be compiled.", repair="model.compile(optimizer, loss) first")
-        self.history_ = model.fit(X, y, **{**(self.fit_kwargs or {}), **kwargs})
+        self.history_ = model.fit(X, y, **given)
         self.model_ = model
         return self
 
@@ -148,11 +161,20 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return self.model_.predict(X, verbose=(self.fit_kwargs or {}).get("verbose", "auto"))
 
     def _model_for(self, X: Array, y: Array | None) -> Model:  # noqa: N803
-        if self.warm_start and "model_" in vars(self):
+        if to_boolean(self.warm_start, "warm_start", self) and "model_" in vars(self):
             return self.model_
         if isinstance(self.model, Model):
             return self.model if self.warm_start else clone_model(self.model)
-        made = self.model(X=X, y=y, **(self.model_kwargs or {}))
+        if not callable(self.model):
+            raise ArgumentTypeError(
+                "model of an estimator must be a Model, or a function that returns one.", got=shown(self.model)
+            )
+        given = {"X": X, "y": y, **_named(self.model_kwargs, "model_kwargs")}
+        try:
+            inspect.signature(self.model).bind(**given)
+        except (TypeError, ValueError) as error:
+            raise ArgumentTypeError(f"model of an estimator cannot be called: {error}.", expected="model(X=…, y=…)") from error
+        made = self.model(**given)
         if not isinstance(made, Model):
             raise ArgumentTypeError("model of an estimator must be a Model, or return one.", got=repr(made)[:120])
         return made

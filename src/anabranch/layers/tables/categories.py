@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from anabranch import runtime
+from anabranch._arguments import checked
 from anabranch._asked import is_number, method, shown
 from anabranch._errors import ArgumentError, DataError, NotReadyError
 from anabranch.graph import Shape
@@ -121,6 +122,7 @@ class Discretization(FieldLayer):
             )  # fmt: skip
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new layer with the settings of a config, with boundaries that ``adapt`` found where it has some.
 
@@ -199,7 +201,7 @@ class Discretization(FieldLayer):
         detach = method(data, "detach")
         try:
             values = np.asarray(detach().cpu() if detach else data).astype("float32").ravel()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise DataError("adapt takes numbers.", got=shown(data), where=self._described_()) from error
         if not np.isfinite(values).all():
             raise DataError(

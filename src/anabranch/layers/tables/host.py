@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from anabranch import _tree, runtime
-from anabranch._asked import has_shape, method, shown
+from anabranch._asked import has_shape, is_integer, method, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
 from anabranch.graph import Spec, call_site
 from anabranch.layers.fields import Field, FieldLayer, field
@@ -117,6 +117,8 @@ def batches_of(data: object, steps: int | None, take: Callable[[object], None], 
         return
     if not isinstance(data, Iterable):
         raise ArgumentTypeError("adapt takes an array, a list or an iterable of batches.", got=shown(data))
+    if steps is not None and not is_integer(steps):
+        raise ArgumentTypeError("steps of adapt must be an integer or None.", got=shown(steps))
     for number, batch in enumerate(data):
         if steps is not None and number >= steps:
             break

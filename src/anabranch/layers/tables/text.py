@@ -159,6 +159,7 @@ class TextVectorization(OnHost):
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
         self._note_change_()
 
+    @checked
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """Return the words in the order of their positions.
 
@@ -374,6 +375,7 @@ class TextVectorization(OnHost):
         }  # fmt: skip
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new layer with the settings of a config.
 

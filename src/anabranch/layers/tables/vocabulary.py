@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from anabranch import _tree, runtime
 from anabranch._arguments import checked
-from anabranch._asked import has_shape, method, shown
+from anabranch._asked import has_shape, is_without_values, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, FileFormatError, NotReadyError
 from anabranch._files import reached
 from anabranch.graph import Shape, Spec
@@ -35,6 +35,8 @@ def _as_list(value: object, owner: object, name: str) -> object:
     """Return a list, tuple, array or tensor as a list; a path of a file stays."""
     if value is None or isinstance(value, (str, Path)):
         return value
+    if is_without_values(value):
+        raise ArgumentTypeError(f"{name} of {type(owner).__name__} must be a flat list.", got=shown(value))
     listed = method(value, "tolist")
     found = listed() if listed else list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else None
     if not isinstance(found, list) or any(isinstance(each, (list, dict)) for each in found):
@@ -245,6 +247,7 @@ class IndexLookup(FieldLayer):
     def _known(self) -> list[Token]:
         return self._tokens or []
 
+    @checked
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
         """Return the tokens in the order of their positions.
 
@@ -449,6 +452,7 @@ class IndexLookup(FieldLayer):
         }  # fmt: skip
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new layer with the settings of a config.
 
