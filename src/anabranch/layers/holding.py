@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from anabranch import _process, initializers, runtime
@@ -241,7 +241,7 @@ class Holding(Operation):
             >>> layers.Layer(name="scale").add_weight((3,), "ones", name="gain")
             <Weight scale/gain shape=(3,) dtype=float32 trainable=True>
         """
-        given = () if shape is None else (shape,) if is_integer(shape) else tuple(shape)
+        given = () if shape is None else tuple(shape) if isinstance(shape, Iterable) else (shape,)
         sizes = tuple(size for size in given if is_integer(size) and size >= 0)
         if len(sizes) != len(given):
             raise ShapeError("A weight's sizes are known integers.", got=str(given), where=self._described_())
