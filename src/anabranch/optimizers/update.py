@@ -115,7 +115,10 @@ class _Group:
         self.strides = [weight.stride() for weight in weights]
         self._contiguous = all(weight.is_contiguous() for weight in weights)
         # whose last values torch's kernels would round otherwise inside of a vector than behind the last one
-        self._uneven = [index for index, weight in enumerate(weights) if weight.numel() % runtime.ALIGNED]
+        self._alone = [index for index, weight in enumerate(weights) if weight.numel() % runtime.ALIGNED]
+        self._others = [index for index, weight in enumerate(weights) if not weight.numel() % runtime.ALIGNED]
+        self._begins = runtime.starts([weights[index].numel() for index in self._others])
+        self._joined: tuple[list[int], torch.Tensor] | None = None  # the others' addresses, and their memory as one tensor
         self.whole: dict[str, torch.Tensor] = {}
         self.state: dict[str, Any] = {}
         starts = runtime.starts([weight.numel() for weight in weights])
@@ -141,7 +144,7 @@ class _Group:
             usual = False
         if usual:
             lists = Lists(self.weights, list(gradients), self.state, self.whole)  # type: ignore[arg-type]  # none is None
-            joined = _joined(lists, self._uneven) if self._joins else None
+            joined = self._as_one(lists) if self._joins and self._others else None
             return joined or (lists if self._contiguous else self._lines(lists))
         found = [index for index, gradient in enumerate(gradients) if gradient is not None]
         if not found:
@@ -151,25 +154,25 @@ class _Group:
         state: dict[str, Tensors] = {name: [tensors[i] for i in found] for name, tensors in self.state.items()}
         return self._lines(Lists(weights, laid, state, self.whole if len(found) == len(gradients) else None))
 
+    def _as_one(self, lists: Lists) -> Lists | None:
+        """Return lists in which one tensor is all weights but those alone; None where they do not lie side by side."""
+        weights, gradients = ([tensors[index] for index in self._others] for tensors in (lists.weights, lists.gradients))
+        addresses = list(map(torch.Tensor.data_ptr, weights))
+        if self._joined is None or self._joined[0] != addresses:
+            found = runtime.as_one(weights, self._begins)
+            self._joined = None if found is None else (addresses, found)
+        one = None if self._joined is None else runtime.as_one(gradients, self._begins)
+        if self._joined is None or one is None:
+            return None
+        state: dict[str, Tensors] = {
+            name: [whole[: self._begins[-1]], *(lists.state[name][index] for index in self._alone)]
+            for name, whole in self.whole.items()
+        }
+        some, more = ([tensors[index] for index in self._alone] for tensors in (lists.weights, lists.gradients))
+        return _in_line(Lists([self._joined[1], *some], [one, *more], state, self.whole))
+
     def _lines(self, lists: Lists) -> Lists:
         return _in_line(lists) if self._by_element else lists
-
-
-def _joined(lists: Lists, alone: list[int]) -> Lists | None:
-    """Return lists in which one tensor is all weights but those ``alone``; None where they do not lie side by side."""
-    rest = set(alone)
-    others = [index for index in range(len(lists.weights)) if index not in rest]
-    if lists.whole is None or not others:
-        return None
-    weights = runtime.as_one([lists.weights[index] for index in others])
-    gradients = None if weights is None else runtime.as_one([lists.gradients[index] for index in others])
-    if weights is None or gradients is None:
-        return None
-    state: dict[str, Tensors] = {
-        name: [whole[: weights.numel()], *(lists.state[name][index] for index in alone)] for name, whole in lists.whole.items()
-    }
-    some, more = ([tensors[index] for index in alone] for tensors in (lists.weights, lists.gradients))
-    return _in_line(Lists([weights, *some], [gradients, *more], state, lists.whole))
 
 
 def few_threads(weights: Tensors) -> contextlib.AbstractContextManager[None]:

@@ -56,17 +56,21 @@ def adjacent(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
     return found
 
 
-def as_one(tensors: Sequence[torch.Tensor]) -> torch.Tensor | None:
-    """Return the memory of tensors that lie as ``adjacent`` has laid them, with nothing else among them; else None."""
-    begins, width = starts([tensor.numel() for tensor in tensors]), tensors[0].dtype.itemsize
+def as_one(tensors: Sequence[torch.Tensor], begins: Sequence[int] = ()) -> torch.Tensor | None:
+    """Return the memory of tensors that lie as ``adjacent`` has laid them, with nothing else among them; else None.
+
+    ``begins``: their ``starts``, where these are known.
+    """
+    begins = begins or starts([tensor.numel() for tensor in tensors])
+    dtype, width = tensors[0].dtype, tensors[0].dtype.itemsize
     first = tensors[0].data_ptr() - width * begins[0]
     around = next(((begin, memory) for begin, memory in _memories.items() if begin <= first < begin + memory.nbytes), None)
     if around is None or list(map(torch.Tensor.data_ptr, tensors)) != [first + width * each for each in begins[:-1]]:
         return None
     begin, memory = around
-    if any(tensor.dtype.itemsize != width for tensor in tensors) or first + width * begins[-1] > begin + memory.nbytes:
+    if any(tensor.dtype is not dtype for tensor in tensors) or first + width * begins[-1] > begin + memory.nbytes:
         return None
-    return torch.frombuffer(memory, dtype=tensors[0].dtype, count=begins[-1], offset=first - begin)
+    return torch.frombuffer(memory, dtype=dtype, count=begins[-1], offset=first - begin)
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:
