@@ -19,7 +19,9 @@ from pathlib import Path
 import torch
 
 os.environ["KERAS_BACKEND"] = "torch"
-ROUNDING = "data and weights moved by some units of rounding move Keras's own values as far"
+ROUNDING = (
+    "data and weights moved by some units of rounding move Keras's own values as far, or Keras in 64 bits has what is here"
+)
 warnings.simplefilter("ignore")
 
 

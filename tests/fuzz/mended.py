@@ -60,11 +60,12 @@ def affine(
     first = backend.standardize_data_format(data_format) == "channels_first"
     batch = images if images.ndim == 4 else images[None]
     batch = batch.permute(0, 2, 3, 1) if first else batch
-    rows, columns, channels = (torch.arange(size, dtype=torch.float64) for size in batch.shape[1:])
+    transform = transform if transform.is_floating_point() else transform.float()  # the positions have its digits
+    rows, columns, channels = (torch.arange(size, dtype=transform.dtype) for size in batch.shape[1:])
     y, x, channel = torch.meshgrid(rows, columns, channels, indexing="ij")
     found = []
     for one, of_one in zip(batch, transform.reshape(-1, 8).broadcast_to(len(batch), 8), strict=True):
-        a0, a1, a2, b0, b1, b2, c0, c1 = of_one.double()
+        a0, a1, a2, b0, b1, b2, c0, c1 = of_one
         by = c0 * x + c1 * y + 1
         where = [(b0 * x + b1 * y + b2) / by, (a0 * x + a1 * y + a2) / by, channel]
         order = image.AFFINE_TRANSFORM_INTERPOLATIONS[interpolation]

@@ -95,6 +95,20 @@ for line, wanted in (("y = (x - 1) * 1e6 + len(keras.__name__) / 100", True), ("
     assert done.returncode == 0, done.stderr
 
 
+def test_what_keras_has_in_64_bits_is_no_difference() -> None:
+    program = """
+import os; os.environ["KERAS_BACKEND"] = "torch"
+from fuzz.beside import play
+from fuzz.tremor import is_rounding
+far = "far = 1e8 * (len(keras.__name__) == 5)"
+for line, wanted in (("y = (x + far) - far", True), ("y = x + far", False)):
+    (found,) = play("ops.add", ["x = draw(0, 'float32', (2,))", far, line, "#: same y"]).found
+    assert is_rounding(found) is wanted, line
+"""
+    done = run("-W", "ignore", "-c", program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_computed_here_is_described_here() -> None:
     program = """
 import os; os.environ["KERAS_BACKEND"] = "torch"

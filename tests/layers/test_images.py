@@ -86,6 +86,10 @@ def test_equalization_is_of_each_image_by_itself(keras: Any) -> None:
     expected = keras.layers.Equalization((0, 1), bins=16)(torch.tensor(given[:1] / 255), training=True).cpu().numpy()
     assert np.allclose(fewer, expected, atol=1e-4)
     assert np.array_equal(layers.Equalization()(given, training=False).cpu().numpy(), given)
+    few = torch.tensor(given[:1] / 64 - 2)
+    for policy in ("mixed_float16", "mixed_bfloat16"):  # in which a bit of rounding decides between two bins
+        ours, theirs = (each.layers.Equalization((-9, 9), dtype=policy)(few, training=True) for each in (ab, keras))
+        assert np.allclose(ours.float().cpu(), theirs.float().cpu(), atol=0.1), policy
 
 
 def test_color_jitter_is_the_four_one_after_the_other() -> None:

@@ -51,9 +51,10 @@ class Equalization(ImageLayer):
 
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
         """Equalize."""
-        found = kernels.rescaled(images, self.value_range, (0, 255))
-        found = kernels.equalized(found, self.bins, runtime.sizes(images, 4))
-        return kernels.rescaled(found, (0, 255), self.value_range)
+        low, high = self.value_range
+        scale, back = 255 / (high - low), (high - low) / 255
+        found = images * scale - low * scale  # rounded as in Keras, since a bit decides between two bins
+        return kernels.equalized(found, self.bins, runtime.sizes(images, 4)) * back + low
 
 
 class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):

@@ -103,7 +103,7 @@ def equalized(x: Tensor, bins: int, lengths: tuple[int, ...]) -> Tensor:
     """Return values from 0 to 255 of each channel of each image so that all are about equally frequent."""
     batch, height, width, channels = lengths
     planes = x.permute(0, 3, 1, 2).flatten(2)
-    place = (planes * (bins - 1) / 255).long().clamp(0, bins - 1)
+    place = (planes.float() * (bins - 1) / 255).long().clamp(0, bins - 1)  # half floats would cross the borders of bins
     counts = create(torch.zeros, (batch, channels, bins), dtype=torch.int64, device=x.device)
     counts = counts.scatter_add(2, place, torch.ones_like(place))
     total = counts.cumsum(2)
