@@ -250,3 +250,25 @@ def test_both_directions_of_a_cell_that_nobody_registered() -> None:
     ]  # fmt: skip
     assert layer.forward_layer.cell is not layer.backward_layer.cell
     assert (layer.forward_layer.go_backwards, layer.backward_layer.go_backwards) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "mask"),
+    [
+        (lambda: layers.ConvLSTM2D(2, 2), (2, 3, 4, 4, 2), (2, 3, 4, 4)),
+        (lambda: layers.ConvLSTM1D(2, 2), (2, 3, 4, 2), (2, 3, 4)),
+        (lambda: layers.LSTM(2), (2, 3, 4), (2, 3, 4)), (lambda: layers.GRU(2), (2, 3, 4), (3,)),
+        (lambda: layers.SimpleRNN(2), (2, 3, 4), (2, 4)), (lambda: layers.RNN(layers.GRUCell(2)), (2, 3, 4), (2, 2)),
+        (lambda: layers.Bidirectional(layers.LSTM(2)), (2, 3, 4), (2, 3, 1)),
+    ],
+)  # fmt: skip
+def test_a_mask_has_one_value_for_each_step(layer: Any, shape: Any, mask: Any) -> None:
+    with pytest.raises(ShapeError, match=r"one value for each step.\n  expected: a mask \(batch, steps\)"):
+        layer()(np.ones(shape, "float32"), mask=np.ones(mask, bool))
+
+
+def test_a_mask_of_pixels_is_refused_where_a_model_brings_it() -> None:
+    inputs = ab.Input((3, 4, 4, 2))
+    model = ab.Model(inputs, layers.ConvLSTM2D(2, 2)(layers.Masking()(inputs)))
+    with pytest.raises(ShapeError, match="one value for each step"):
+        model.predict(np.ones((2, 3, 4, 4, 2), "float32"), verbose=0)

@@ -215,7 +215,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="one value for each of the 2 weights"):
         layer.stateless_call([torch.zeros(2, 3)], [], [[1.0, 2.0]])
     with pytest.raises(ValueError, match="its shape in torch's layout") as error:
-        layer.stateless_call([weight.value for weight in layer.trainable_variables], [], [[1.0, 2.0]])
+        layer.stateless_call([weight.value.detach() * 1 for weight in layer.trainable_variables], [], [[1.0, 2.0]])
     assert "weight[...]" in str(error.value)
     with pytest.raises(ValueError, match="pairs of a variable and its value"):
         StatelessScope([(1, 2)])

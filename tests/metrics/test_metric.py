@@ -343,6 +343,9 @@ LOGITS = torch.tensor([[-0.5], [-0.1], [0.4], [2.9]])
         (metrics.AUC, "from_logits=True"), (metrics.Precision, "thresholds=0"), (metrics.Recall, "thresholds=0"),
         (metrics.TrueNegatives, "thresholds=0"), (lambda: metrics.PrecisionAtRecall(0.5), "sigmoid"),
         (lambda: metrics.SensitivityAtSpecificity(0.5), "sigmoid"),
+        (metrics.BinaryAccuracy, "threshold=0"), (metrics.BinaryIoU, "threshold=0"),
+        (metrics.BinaryCrossentropy, "from_logits=True"), (lambda: metrics.FBetaScore(threshold=0.5), "sigmoid"),
+        (lambda: metrics.F1Score(threshold=0.5), "sigmoid"), (lambda: metrics.get("accuracy"), "threshold=0"),
     ],
 )  # fmt: skip
 def test_logits_where_probabilities_are_due_are_warned_of_once(metric, repair):
@@ -353,7 +356,24 @@ def test_logits_where_probabilities_are_due_are_warned_of_once(metric, repair):
     made.update_state(torch.tensor([[0.0], [0], [1], [1]]), LOGITS)  # a second warning would be an error
 
 
+@pytest.mark.parametrize(
+    ("metric", "labels"),
+    [
+        (metrics.CategoricalCrossentropy, [[0.0, 1.0], [1.0, 0.0]]), (metrics.SparseCategoricalCrossentropy, [1, 0]),
+        (lambda: metrics.get("crossentropy"), [[0.0, 1.0], [1.0, 0.0]]),
+    ],
+)  # fmt: skip
+def test_logits_of_classes_are_warned_of_once(metric, labels):
+    made = metric()
+    with pytest.warns(UserWarning, match="values from -1 to 2.5.*from_logits=True"):
+        made.update_state(labels, [[-1.0, 2.5], [0.5, 0.25]])
+    made.update_state(labels, [[-1.0, 2.5], [0.5, 0.25]])
+
+
 def test_thresholds_that_are_given_take_logits():
-    for metric in (metrics.Precision(thresholds=0), metrics.Precision(top_k=1), metrics.AUC(from_logits=True)):
+    for metric in (
+        metrics.Precision(thresholds=0), metrics.Precision(top_k=1), metrics.AUC(from_logits=True), metrics.F1Score(),
+        metrics.BinaryAccuracy(threshold=0), metrics.BinaryIoU(threshold=0), metrics.BinaryCrossentropy(from_logits=True),
+    ):  # fmt: skip
         metric.update_state(torch.tensor([[0.0], [0], [1], [1]]), LOGITS)
     assert metrics.Precision(thresholds=0)(torch.tensor([[0.0], [0], [1], [1]]), LOGITS) == 1

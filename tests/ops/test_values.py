@@ -406,3 +406,27 @@ def test_no_signal_has_a_negative_length() -> None:
     frames = torch.zeros(3, 5)
     with pytest.raises(ArgumentError, match="length"):
         ops.istft((frames, frames), 8, 3, fft_length=8, length=-14)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: ops.cast(3e9, "int32"), lambda: ops.cast([300], "uint8"), lambda: ops.cast(-1, "uint8"),
+        lambda: ops.cast(float("nan"), "int32"), lambda: ops.arange(2**31 - 2, 2**31 + 1, dtype="int32"),
+        lambda: ops.arange(257, dtype="uint8"), lambda: ops.arange(2, -2, -1, dtype="uint8"),
+        lambda: ops.arange(3e9, 3e9 + 2, dtype="int32"), lambda: ops.linspace(0, 300, 3, dtype="int8"),
+        lambda: ops.logspace(0, 3, 2, dtype="int8"), lambda: ops.geomspace(1, 1000, 4, dtype="int8"),
+    ],
+)  # fmt: skip
+def test_constants_that_a_type_of_integers_cannot_hold_are_refused(made: Any) -> None:
+    with pytest.raises(DataError, match="does not fit"):
+        made()
+
+
+def test_constants_at_the_ends_of_a_type_are_taken_and_tensors_wrap() -> None:
+    assert ops.arange(256, dtype="uint8")[-1] == 255
+    assert ops.arange(127, -129, -1, dtype="int8")[-1] == -128
+    assert ops.arange(2**31 - 2, 2**31, dtype="int32").tolist() == [2**31 - 2, 2**31 - 1]
+    assert ops.arange(0, dtype="int8").tolist() == []
+    assert ops.cast([255, 0], "uint8").tolist() == [255, 0]
+    assert ops.cast(torch.tensor([300]), "uint8").tolist() == [44], "as torch has it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import anabranch as ab
 from anabranch import layers
+from anabranch._errors import ShapeError
 
 X = np.random.default_rng(0).random((8, 8, 8, 3)).astype("float32")
 
@@ -87,3 +89,89 @@ def test_kernels_gradients_and_state_are_channels_last(device: str) -> None:
         assert all(gradients.values()), gradients
     finally:
         ab.config.set_device(before)
+
+
+def squares() -> tuple[Any, Any]:
+    """Two Dense layers whose kernels have one shape in Keras's layout and in torch's."""
+    found = [layers.Dense(3), layers.Dense(3)]
+    for layer in found:
+        layer.build((None, 3))
+    return found[0], found[1]
+
+
+READ: dict[str, Any] = {
+    "value": lambda weight: weight.value, "detached": lambda weight: weight.value.detach(),
+    "data": lambda weight: weight.value.data, "items": lambda weight: weight[...], "numpy": lambda weight: weight.numpy(),
+    "the weight": lambda weight: weight, "product": lambda weight: weight * 1.0,
+    "convert_to_tensor": lambda weight: ab.ops.convert_to_tensor(weight), "list": lambda weight: weight.numpy().tolist(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("read", READ)
+@pytest.mark.parametrize("write", ["assign", "set_weights", "attribute", "stateless_call", "copy"])
+def test_a_weight_reads_as_it_is_assigned(read: str, write: str) -> None:
+    a, b = squares()
+    wanted, value = b.kernel.numpy(), READ[read](b.kernel)
+    if write == "assign":
+        a.kernel.assign(value)
+    elif write == "set_weights":
+        a.set_weights([value if hasattr(value, "shape") else np.array(value), b.bias])
+    elif write == "attribute":
+        a.kernel = value[...] if read == "the weight" else value if hasattr(value, "shape") else np.array(value)
+    elif write == "copy":
+        a.kernel = copy.deepcopy(b).kernel.value
+    else:
+        y, _ = a.stateless_call([value, b.bias.value], [], np.eye(3, dtype="float32"))
+        assert np.allclose(y.detach().cpu(), wanted)
+        return
+    assert np.array_equal(a.kernel.numpy(), wanted)
+
+
+def test_values_in_torch_s_layout_fit_kernels_of_any_shape() -> None:
+    a, b = layers.Conv2D(4, (2, 3)), layers.Conv2D(4, (2, 3))
+    for layer in (a, b):
+        layer.build((None, 8, 8, 5))
+    for value in (b.kernel.value, next(iter(b.state_dict().values())), next(b.parameters())):
+        a.kernel.assign(np.zeros(a.kernel.shape))
+        a.kernel.assign(value)
+        assert np.array_equal(a.kernel.numpy(), b.kernel.numpy())
+    with pytest.raises(ShapeError, match="its shape in torch's layout"):
+        a.kernel.assign(b.kernel.value.detach() * 0.5)
+
+
+def test_what_is_computed_from_a_tensor_in_torch_s_layout_is_refused() -> None:
+    a, b = squares()
+    with pytest.raises(ShapeError, match="compute with the weight itself"):
+        a.kernel.assign(a.kernel.value * 0.9 + b.kernel.value * 0.1)
+    wanted = a.kernel.numpy() * 0.5 + b.kernel.numpy() * 0.5
+    a.kernel.assign(a.kernel * 0.5 + b.kernel * 0.5)
+    assert np.allclose(a.kernel.numpy(), wanted)
+    a.kernel.assign(b.kernel.value.t() * 1.0)  # in Keras's layout
+    assert np.array_equal(a.kernel.numpy(), b.kernel.numpy())
+
+
+def test_a_call_that_assigns_the_value_of_another_weight_has_its_axes() -> None:
+    class Copying(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = squares()
+
+        def call(self, x: Any) -> Any:
+            self.first.kernel.assign(self.second.kernel.value)
+            return self.first(x)
+
+    inputs = ab.Input((3,))
+    model = ab.Model(inputs, Copying()(inputs))
+    layer = model.layers[1]
+    found = model(np.eye(3, dtype="float32"), training=True)
+    assert np.allclose(found.detach().cpu(), layer.second.kernel.numpy())
+    assert np.array_equal(layer.first.kernel.numpy(), layer.second.kernel.numpy())
+
+
+def test_parameters_of_weights_that_lie_side_by_side_are_known_too() -> None:
+    model = ab.Sequential([ab.Input((3,)), layers.Dense(3), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 3)), verbose=0)
+    a, b = (layer.kernel for layer in model.layers)
+    a.assign(list(model.parameters())[2])
+    assert np.array_equal(a.numpy(), b.numpy())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 NARROW = frozenset(("bfloat16", "float8_e4m3fn", "float8_e5m2"))  # floats that NumPy lacks
 Axes = tuple[int | tuple[int, ...], ...]  # for each axis of torch's tensor, that of the weight's shape, or several as one
+IN_ORDER = "weight[...], whose axes are in Keras's order; weight.value has torch's"
 Aggregation = Literal["none", "mean", "sum", "only_first_replica"]  # over devices, in Keras's words
 
 
@@ -98,6 +99,12 @@ class WeightEngine(Protocol):
 
     def shape_of(self, value: object) -> Shape | None:
         """Return what is known of the shape of what may be a number, an array, a tensor or a traced value."""
+
+    def remember(self, weight: Weight) -> None:
+        """Note that a weight's tensor is handed out in torch's layout."""
+
+    def in_keras_order(self, value: object, target: Weight) -> object:
+        """Return what a weight is assigned in Keras's order of axes, turned where it is a tensor that was handed out."""
 
     def write(self, weight: Weight, value: object) -> None:
         """Replace the values in place."""
@@ -234,7 +241,10 @@ class Weight(Operators["EngineTensor"]):
     def value(self) -> EngineTensor:
         """The tensor in torch's layout, made on first use; inside a ``call`` that is traced, its traced read."""
         try:
-            return self.engine.native(self)
+            found = self.engine.native(self)
+            if self.axes is not None:
+                self.engine.remember(self)
+            return found
         except BaseException as error:
             leave(error)
             raise
@@ -270,16 +280,21 @@ class Weight(Operators["EngineTensor"]):
     def assign(self, value: object) -> Weight:
         """Replace the values, given in Keras's axis order; the tensor object stays the same.
 
-        Inside a layer's ``call`` this becomes a step of the model, which every later call takes.
+        Another weight's ``value``, whose axes are in torch's order, is known as such. Inside a layer's ``call`` this becomes a
+        step of the model, which every later call takes.
         """
+        value = self.engine.in_keras_order(value, self)
         try:
             found = self.engine.shape_of(value)
         except ValueError as error:  # nested lists of unequal lengths
             raise ArgumentTypeError(f"Values for weight {self.path!r} are not numbers.", got=shown(value)) from error
         if found is not None and tuple(found) != self.shape:
+            turned = self.axes is not None and tuple(found) == self.native_shape
             raise ShapeError(
-                f"Values for weight {self.path!r} have another shape.", expected=str(self.shape), got=str(tuple(found))
-            )
+                f"Values for weight {self.path!r} have another shape.", expected=str(self.shape),
+                got=f"{tuple(found)}, its shape in torch's layout" if turned else str(tuple(found)),
+                repair=IN_ORDER if turned else None,
+            )  # fmt: skip
         dtype = str(value.dtype) if is_array(value) else ""
         if "complex" in dtype or (is_numpy(value) and value.dtype.kind in "OSU"):
             kind = "real numbers" if "complex" in dtype else "numbers"

@@ -375,6 +375,7 @@ class Holding(Operation):
                 f"Got {len(weights)} arrays for the {len(mine)} weights of {self._described_()}.",
                 expected=f"{[f'{w.path} {w.shape}' for w in mine]}"[:400],
             )  # fmt: skip
+        weights = [weight.engine.in_keras_order(value, weight) for weight, value in zip(mine, weights, strict=True)]
         for weight, value in zip(mine, weights, strict=True):
             if not has_shape(value) or tuple(value.shape) != weight.shape:
                 raise ShapeError(

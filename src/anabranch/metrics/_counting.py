@@ -9,8 +9,6 @@ import torch
 
 from anabranch._asked import method
 from anabranch._errors import ArgumentError, ShapeError
-from anabranch._fields import state
-from anabranch.graph.call_site import warn
 from anabranch.losses._agreement import Values, agree
 from anabranch.losses.loss import Tensor, match
 from anabranch.metrics.metric import Metric
@@ -44,22 +42,10 @@ class Counting(Metric):
     """Base of metrics over the confusion matrix: the four counts at each threshold, those that ``counts`` names."""
 
     counts: ClassVar[Sequence[str]] = COUNTS
-    _looked: bool = state(init=False)
 
     def _cuts(self) -> list[float]:
         """Return the thresholds."""
         raise NotImplementedError
-
-    def _warn_of_logits(self, pred: object, repair: str) -> None:
-        """Warn where predictions are no probabilities; the first batch is looked at, on a CPU."""
-        if self._looked or not isinstance(pred, Tensor) or not pred.is_floating_point():
-            return
-        if pred.device.type != "cpu" or not pred.numel():
-            return
-        self._looked = True
-        low, high = (float(value) for value in torch.aminmax(pred))
-        if low < 0 or high > 1:
-            warn(f"{self.name} takes probabilities, and y_pred has values from {low:g} to {high:g}. {repair}")
 
     def _add_state_(self) -> None:
         cuts = self._cuts()

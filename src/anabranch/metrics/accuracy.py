@@ -145,6 +145,9 @@ class BinaryAccuracy(FunctionMetric, function=binary_accuracy):
 
     threshold: Field[float, float] = number(default=0.5)
 
+    def _for_logits(self) -> str | None:
+        return "For logits pass threshold=0, which is a probability of 0.5." if self.threshold == 0.5 else None
+
 
 class CategoricalAccuracy(FunctionMetric, function=categorical_accuracy):
     """Compute how often the largest score is at the one-hot label's class.

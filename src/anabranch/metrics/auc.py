@@ -127,7 +127,7 @@ class AUC(Counting):
 
     def _probabilities(self, pred: Tensor) -> Tensor:
         """Return predictions within 0 and 1, as Keras counts others; a CPU's first batch is looked at."""
-        self._warn_of_logits(pred, "For logits pass from_logits=True; values below 0 count as 0, those above 1 as 1.")
+        self._warn_of_logits_(pred, "For logits pass from_logits=True; values below 0 count as 0, those above 1 as 1.")
         return pred.clamp(0, 1) if pred.is_floating_point() else pred
 
     def result(self) -> Tensor:

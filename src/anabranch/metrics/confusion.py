@@ -51,7 +51,7 @@ class _AtThresholds(Counting):
 
     def _look(self, pred: Tensor) -> None:
         if self.thresholds.given is None:
-            self._warn_of_logits(pred, "For logits pass thresholds=0, which is a probability of 0.5.")
+            self._warn_of_logits_(pred, "For logits pass thresholds=0, which is a probability of 0.5.")
 
     def _squeezed(self, found: Tensor) -> Tensor:
         return found[0] if len(self.thresholds) == 1 else found
@@ -198,7 +198,7 @@ class _At(Counting):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add the counts of a batch."""
-        self._warn_of_logits(y_pred, "For logits pass their sigmoid.")
+        self._warn_of_logits_(y_pred, "For logits pass their sigmoid.")
         self._add(self._count(y_true, y_pred, sample_weight, class_id=self.class_id))
 
     def result(self) -> Tensor:

@@ -55,6 +55,8 @@ class FBetaScore(Metric):
                 got=f"y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}",
                 repair="utils.to_categorical(y) makes class indices one-hot",
             )
+        if self.threshold is not None:
+            self._warn_of_logits_(y_pred, "For logits pass their sigmoid.")
         dtype = getattr(torch, self._state_dtype_)
         self._build(y_pred)
         true, pred = y_true.to(dtype), y_pred.to(dtype)

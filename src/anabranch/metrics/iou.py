@@ -119,6 +119,8 @@ class BinaryIoU(IoU):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch to the confusion matrix."""
+        if self.threshold == 0.5:
+            self._warn_of_logits_(y_pred, "For logits pass threshold=0, which is a probability of 0.5.")
         super().update_state(y_true, torch.as_tensor(y_pred) >= self.threshold, sample_weight)
 
 

@@ -18,6 +18,7 @@ from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotRead
 from anabranch._fields import Configurable, Field, field, state
 from anabranch.graph import Tensor as Symbol
 from anabranch.graph.arrays import is_numpy
+from anabranch.graph.call_site import warn
 from anabranch.graph.weight import Aggregation
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
 from anabranch.runtime.narrow import computable
@@ -98,6 +99,7 @@ class Metric(Configurable):
     dtype: Field[DType, str] = field(default=None, convert=to_dtype, doc=DTYPE_DOC, fresh=True, fixed=True, kw_only=True)
     name: Field[str | None, str] = field(default=None, convert=to_name, doc=NAME_DOC, kw_only=True)
     _variables: list[Variable] = state(init=False)
+    _looked_: bool = state(init=False)  # whether predictions were looked at
 
     def _check_(self) -> None:
         self._variables = []
@@ -118,6 +120,17 @@ class Metric(Configurable):
         if "update_state" in cls.__dict__:
             cls.update_state = _prepared(cls.__dict__["update_state"])  # type: ignore[method-assign]  # the same, prepared
         super().__init_subclass__(**kwargs)
+
+    def _warn_of_logits_(self, pred: object, repair: str) -> None:
+        """Warn where predictions are no probabilities; the first batch is looked at, on a CPU."""
+        if self._looked_ or not isinstance(pred, Tensor) or not pred.is_floating_point():
+            return
+        if pred.device.type != "cpu" or not pred.numel():
+            return
+        self._looked_ = True
+        low, high = (float(value) for value in torch.aminmax(pred))
+        if low < 0 or high > 1:
+            warn(f"{self.name} takes probabilities, and y_pred has values from {low:g} to {high:g}. {repair}")
 
     @property
     def _state_dtype_(self) -> str:

@@ -184,5 +184,11 @@ class FunctionMetric(Mean):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Add the function's values (B, ...) of a batch; what the predictions' mask leaves out does not count."""
+        if (repair := self._for_logits()) is not None:
+            self._warn_of_logits_(y_pred, repair)
         values = self.function(y_true, y_pred, **{name: getattr(self, name) for name in self.arguments})
         self._add(values, masked(sample_weight, mask_of(y_pred)))
+
+    def _for_logits(self) -> str | None:
+        """Return what to do about logits where probabilities are due, None where any values will do."""
+        return None

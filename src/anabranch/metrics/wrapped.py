@@ -118,7 +118,16 @@ class Poisson(FunctionMetric, function=losses.poisson):
     """
 
 
-class BinaryCrossentropy(FunctionMetric, function=losses.binary_crossentropy):
+class _Crossentropy(FunctionMetric):
+    """A cross-entropy of probabilities, or of logits with ``from_logits``. Abstract."""
+
+    from_logits: Field[bool, bool]
+
+    def _for_logits(self) -> str | None:
+        return None if self.from_logits else "For logits pass from_logits=True."
+
+
+class BinaryCrossentropy(_Crossentropy, function=losses.binary_crossentropy):
     """Compute the mean of -t·log p - (1 - t)·log(1 - p).
 
     Example:
@@ -130,7 +139,7 @@ class BinaryCrossentropy(FunctionMetric, function=losses.binary_crossentropy):
     label_smoothing: Field[float, float] = number(default=0, least=0, most=1)
 
 
-class CategoricalCrossentropy(FunctionMetric, function=losses.categorical_crossentropy):
+class CategoricalCrossentropy(_Crossentropy, function=losses.categorical_crossentropy):
     """Compute the mean of -Σ t·log p over classes, for one-hot or soft labels.
 
     Example:
@@ -143,7 +152,7 @@ class CategoricalCrossentropy(FunctionMetric, function=losses.categorical_crosse
     axis: Field[int, int] = integer(default=-1, least=None)
 
 
-class SparseCategoricalCrossentropy(FunctionMetric, function=losses.sparse_categorical_crossentropy):
+class SparseCategoricalCrossentropy(_Crossentropy, function=losses.sparse_categorical_crossentropy):
     """Compute the mean of -log p[class] for class indices; what is ``ignore_class`` does not count, as in the loss.
 
     Example:

@@ -73,7 +73,7 @@ def convert_to_numpy(x: TensorLike) -> np.ndarray[Any, Any]:
 
 @operation(rules.cast, pointwise)
 def cast(x: TensorLike, dtype: str) -> Tensor:
-    """Return x in another dtype.
+    """Return x in another dtype; numbers and lists must fit one of integers, while tensors wrap, as torch has it.
 
     Args:
         dtype: the new dtype.
@@ -81,7 +81,12 @@ def cast(x: TensorLike, dtype: str) -> Tensor:
     >>> cast([1.5, 2.5], "int32")
     tensor([1, 2], dtype=torch.int32)
     """
-    return tensor(x).to(torch_dtype(dtype))
+    return tensor(x).to(torch_dtype(dtype)) if _is_tensor(x) else tensor_of(x, dtype)
+
+
+def _is_tensor(x: TensorLike) -> bool:
+    """Return whether x is a tensor or a traced one, no constant."""
+    return isinstance(x, (torch.Tensor, torch.fx.Proxy))
 
 
 @operation(mask=pointwise)

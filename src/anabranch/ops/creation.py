@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from anabranch import config, runtime
 from anabranch._errors import ArgumentTypeError
 from anabranch._frames import bounded
@@ -286,7 +288,18 @@ def arange(
         given = (start, stop, step)
         large = any(type(n) is int and not rules.fits_int32(n) for n in given)
         dtype = config.floatx() if any(isinstance(n, float) for n in given) else "int64" if large else "int32"
-    return runtime.create(torch.arange, start, stop, step, dtype=torch_dtype(dtype), device=runtime.device())
+    kind = torch_dtype(dtype)
+    if "int" in dtype:
+        _check_ends(start, stop, step, kind)
+    return runtime.create(torch.arange, start, stop, step, dtype=kind, device=runtime.device())
+
+
+def _check_ends(start: object, stop: object, step: object, kind: torch.dtype) -> None:
+    """Raise where a range of numbers, not of tensors, has what its integers cannot hold."""
+    if isinstance(start, (int, float)) and isinstance(stop, (int, float)) and isinstance(step, (int, float)) and step:
+        count = math.ceil((stop - start) / step)
+        if count > 0:
+            runtime.check_fits(torch.tensor([start, start + (count - 1) * step]), kind, "The range")
 
 
 @operation()
@@ -309,7 +322,7 @@ def linspace(
     first, last = float_pair(start, stop)
     step = (last - first) / max(num - 1 if endpoint else num, 1)
     made = _line(first, last, num, endpoint, axis)
-    made = made if dtype is None else made.to(torch_dtype(dtype))
+    made = tensor_of(made, dtype)
     return (made, step) if retstep else made
 
 
@@ -331,7 +344,7 @@ def logspace(
     """
     num = number_of("num", num, 0)
     made = torch.pow(base, _line(*float_pair(start, stop), num, endpoint, axis))
-    return made if dtype is None else made.to(torch_dtype(dtype))
+    return tensor_of(made, dtype)
 
 
 @operation()
@@ -357,7 +370,7 @@ def geomspace(
     if endpoint and num > 1:
         made = torch.where(place == num - 1, last.unsqueeze(-1), made)
     made = torch.movedim(made, -1, one_axis(axis, rank(made)))
-    return made if dtype is None else made.to(torch_dtype(dtype))
+    return tensor_of(made, dtype)
 
 
 def _line(first: Tensor, last: Tensor, num: int, endpoint: bool, axis: int) -> Tensor:

@@ -60,7 +60,17 @@ class Updating(Protocol):
         """As in Optimizer."""
 
 
-class _Attribute:
+class _Shown:
+    """What weights of every engine here have in common: which values they take. Abstract."""
+
+    as_tensor = staticmethod(runtime.as_tensor)
+    shape_of = staticmethod(runtime.shape_of)
+    note_change = staticmethod(runtime.note_change)
+    remember = staticmethod(runtime.remember)
+    in_keras_order = staticmethod(runtime.in_keras_order)
+
+
+class _Attribute(_Shown):
     """The engine of a weight that is an attribute of an optimizer: reads and sets it."""
 
     def __init__(self, optimizer: Any, attribute: str) -> None:
@@ -76,12 +86,8 @@ class _Attribute:
         """Set the number."""
         setattr(self._optimizer, self._attribute, value.item() if isinstance(value, torch.Tensor) else value)
 
-    as_tensor = staticmethod(runtime.as_tensor)
-    shape_of = staticmethod(runtime.shape_of)
-    note_change = staticmethod(runtime.note_change)
 
-
-class _Measured:
+class _Measured(_Shown):
     """The engine of a weight that shows another measure of a tensor: ``factor * value + offset``, in double precision."""
 
     def __init__(self, factor: float, offset: float) -> None:
@@ -103,12 +109,8 @@ class _Measured:
         measure = runtime.as_tensor(value)
         runtime.write(weight, (measure.double() - self._offset) / self._factor if self._offset else measure / self._factor)
 
-    as_tensor = staticmethod(runtime.as_tensor)
-    shape_of = staticmethod(runtime.shape_of)
-    note_change = staticmethod(runtime.note_change)
 
-
-class _Computed:
+class _Computed(_Shown):
     """The engine of a weight that follows from others: setting it changes nothing, as what it follows from is set too."""
 
     def __init__(self, made: Callable[[], torch.Tensor]) -> None:
@@ -122,10 +124,6 @@ class _Computed:
 
     def write(self, weight: Weight, value: object) -> None:
         """Let it be."""
-
-    as_tensor = staticmethod(runtime.as_tensor)
-    shape_of = staticmethod(runtime.shape_of)
-    note_change = staticmethod(runtime.note_change)
 
 
 class Slot(NamedTuple):

@@ -41,6 +41,10 @@ from .inference import (
     shape_in_call as shape_in_call,
     silence_fakes as silence_fakes,
 )
+from .layouts import (
+    in_keras_order as in_keras_order,
+    remember as remember,
+)
 from .masking import (
     carried as carried,
 )

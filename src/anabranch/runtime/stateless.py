@@ -13,8 +13,10 @@ from anabranch import _tree
 from anabranch._asked import shown as described
 from anabranch._errors import ArgumentError, NotReadyError, ShapeError
 from anabranch.graph import Operation, Weight
+from anabranch.graph.weight import IN_ORDER
 from anabranch.runtime import state
 from anabranch.runtime.arrays import as_tensor
+from anabranch.runtime.layouts import in_keras_order
 from anabranch.runtime.masks import Edge
 from anabranch.runtime.reports import penalty
 from anabranch.runtime.seeding import synchronise_seed
@@ -98,13 +100,13 @@ def substituting(values: Mapping[Weight, torch.Tensor]) -> Iterator[Substitution
 
 def as_value(weight: Weight, value: object) -> torch.Tensor:
     """Return a value for a weight, given in Keras's axis order, in torch's layout; of a Weight its own."""
-    found = uncast(value).detach() if isinstance(value, Weight) else as_tensor(value)
+    found = uncast(value).detach() if isinstance(value, Weight) else as_tensor(in_keras_order(value, weight))
     if tuple(found.shape) != weight.shape:
         turned = weight.axes is not None and tuple(found.shape) == weight.native_shape
         raise ShapeError(
             f"The value for weight {weight.path!r} has another shape.", expected=str(weight.shape),
             got=f"{tuple(found.shape)}, its shape in torch's layout" if turned else str(tuple(found.shape)),
-            repair="weight[...], whose axes are in Keras's order; weight.value has torch's" if turned else None,
+            repair=IN_ORDER if turned else None,
         )  # fmt: skip
     return weight.to_native(found.to(getattr(torch, weight.dtype)))
 

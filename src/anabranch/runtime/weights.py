@@ -18,6 +18,7 @@ from anabranch.graph import Weight
 from anabranch.graph.weight import NARROW, SeededInitializer
 from anabranch.runtime import state
 from anabranch.runtime.devices import device
+from anabranch.runtime.layouts import remember
 from anabranch.runtime.narrow import check_fits, from_array
 from anabranch.runtime.neighbors import adjacent
 
@@ -28,6 +29,8 @@ def realize(weight: Weight) -> torch.Tensor:
     if tensor is None:
         with torch.inference_mode(False):
             weight.tensor = tensor = _initial_value(weight)
+        if weight.axes is not None:
+            remember(weight)
     elif tensor.device != device():
         tensor.data = tensor.data.to(device())
     return tensor
@@ -35,17 +38,17 @@ def realize(weight: Weight) -> torch.Tensor:
 
 def realize_all(weights: Iterable[Weight]) -> None:
     """Make the tensors of weights that have none; small ones that train lie side by side, so that one call updates them."""
-    new: dict[torch.dtype, list[torch.Tensor]] = {}
+    new: dict[torch.dtype, list[Weight]] = {}
     for weight in weights:
-        if weight.tensor is None:
-            tensor = realize(weight)
-            if tensor.requires_grad:
-                new.setdefault(tensor.dtype, []).append(tensor)
-        else:
-            realize(weight)
-    for tensors in new.values():
-        for tensor, place in zip(tensors, adjacent(tensors) or (), strict=False):
-            tensor.data = place
+        made = weight.tensor is None
+        tensor = realize(weight)
+        if made and tensor.requires_grad:
+            new.setdefault(tensor.dtype, []).append(weight)
+    for found in new.values():
+        for weight, place in zip(found, adjacent([realize(weight) for weight in found]) or (), strict=False):
+            realize(weight).data = place
+            if weight.axes is not None:
+                remember(weight)
 
 
 def gets_gradient(value: torch.Tensor | Proxy) -> bool:

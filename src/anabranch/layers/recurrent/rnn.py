@@ -8,7 +8,7 @@ from anabranch import _tree, initializers, registry, runtime
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Shape, Spec, Weight, WeightOptions, map_specs, spec_leaves
-from anabranch.graph.shapes import map_shapes
+from anabranch.graph.shapes import map_shapes, same
 from anabranch.layers import fields
 from anabranch.layers.base import Layer
 from anabranch.layers.recurrent.running import OfOthers, Run, Running, checked_cell, runner_of
@@ -145,6 +145,7 @@ class RNN(fields.FieldLayer):
         """Run the cell over the steps."""
         given = _tree.leaves(mask)[0]
         known = None if given is None else kernels.cast(given, "bool")
+        self._check_mask(given, _tree.leaves(sequences)[0])
         states = self._first_states(_tree.leaves(sequences)[0], initial_state)
         if self.go_backwards:
             sequences, known = _tree.map_leaves(_backwards, (sequences, known))
@@ -157,6 +158,18 @@ class RNN(fields.FieldLayer):
             state.assign(value)
         output = outputs if self.return_sequences else outputs[:, -1]
         return [output, *states] if self.return_state else output
+
+    def _check_mask(self, mask: Tensor | None, sequences: Tensor) -> None:
+        """Raise where a mask, whose shape is known, has other than a value for each step."""
+        found, given = (None if value is None else runtime.shape_of(value) for value in (mask, sequences))
+        rank = len(found) if found is not None else None if mask is None else runtime.mask_rank(mask)
+        short = found is not None and given is not None and not same(found, given[:2])
+        if rank not in (None, 2) or short:
+            raise ShapeError(
+                f"The mask of {self._described_()} does not have one value for each step.", expected="a mask (batch, steps)",
+                got=str(found or f"a {rank}-D mask"),
+                repair="ops.any(mask, axis=(2, 3)), or a Masking layer before what adds axes" if (rank or 0) > 2 else None,
+            )  # fmt: skip
 
     def looped(self) -> bool:
         """Return whether the steps run one by one, although one function of torch's could run them."""
