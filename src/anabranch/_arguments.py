@@ -6,6 +6,7 @@ it is asked when the call has failed, to say which argument was wrong.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import math
 import operator
@@ -14,11 +15,12 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from anabranch import _tree
 from anabranch._asked import (
+    answers,
     described,
     dtype_by_name,
     first_line,
@@ -52,12 +54,14 @@ class Kind(NamedTuple):
         fits: whether a value is so.
         early: whether that is asked before the call.
         plain: whether no tensor can be in its place, traced or not, as of a function, a string or a dict.
+        missing: names in it that mean nothing where it is written, as of what is imported for type checkers alone.
     """
 
     words: str
     fits: Callable[[object], bool]
     early: bool = True
     plain: bool = False
+    missing: tuple[str, ...] = ()
 
     def refuses(self, value: object) -> bool:
         """Return whether a value is wrong, and not in the place of one that is known later."""
@@ -166,7 +170,7 @@ def _sequence(inner: Kind, count: int | None = None) -> Kind:
             return _is_row(value) and inner.words.startswith(("", "an integer", "a number")[bool(inner.words) :])
         return count in (None, len(value)) and all(map(inner.fits, value))
 
-    return Kind(words, fits, inner.early)
+    return Kind(words, fits, inner.early, missing=inner.missing)
 
 
 def _is_row(value: object) -> bool:
@@ -176,6 +180,10 @@ def _is_row(value: object) -> bool:
 
 def _number(words: str, fits: Callable[[float], bool]) -> Kind:
     return Kind(words, lambda value: is_number(value) and math.isfinite(value) and fits(float(value)))
+
+
+def _is_module(value: object) -> bool:
+    return any(name_of(kind) == "Module" and is_from(kind, "torch") for kind in type(value).__mro__)  # no engine is loaded
 
 
 KINDS: dict[str, Kind] = {
@@ -192,8 +200,12 @@ KINDS: dict[str, Kind] = {
     "str": Kind("a string", lambda value: isinstance(value, str), plain=True),
     "None": Kind("None", lambda value: value is None, plain=True),
     **dict.fromkeys(("Path", "os.PathLike[str]"), Kind("a path", lambda value: isinstance(value, os.PathLike), plain=True)),
+    "bytes": Kind("bytes", lambda value: isinstance(value, bytes), plain=True),
+    "torch.dtype": Kind("a dtype", lambda value: isinstance(dtype_by_name(value), str), plain=True),
+    **dict.fromkeys(("Module", "torch.nn.Module"), Kind("a torch.nn.Module", _is_module, plain=True)),
+    "np.random.Generator": Kind("a generator of NumPy's", lambda value: is_from(type(value), "numpy"), plain=True),
     **dict.fromkeys(
-        ("TensorLike", "Tensor", "Values", "ArrayLike", "torch.Tensor"),
+        ("TensorLike", "Tensor", "AnyTensor", "Values", "ArrayLike", "torch.Tensor", "np.ndarray"),
         Kind("a tensor, an array or a number", is_array_like, early=False),
     ),
 }
@@ -207,8 +219,9 @@ def kind_of(annotation: str, names: Mapping[str, object]) -> Kind:
     'an integer or a list of integers or None'
     """
     parts = [_single(part.strip(), names) for part in _split(annotation, "|")]
-    if not all(part.words for part in parts):
-        return UNKNOWN
+    missing = tuple(name for part in parts for name in part.missing)
+    if missing or not all(part.words for part in parts):
+        return UNKNOWN._replace(missing=missing)
     if len(parts) == 1:
         return parts[0]
     each = list(dict.fromkeys(part.words for part in parts))
@@ -220,41 +233,83 @@ def kind_of(annotation: str, names: Mapping[str, object]) -> Kind:
 def kind_taken(owner: type | None, name: str) -> Kind:
     """Return what the annotation ``Field[what is taken, …]`` of a class's attribute says that it takes."""
     text = str(vars(owner).get("__annotations__", {}).get(name, ""))
-    names = vars(sys.modules[module_of(owner)]) if owner is not None else {}
-    if isinstance(names.get(text), str):  # an alias
-        text = names[text]
+    names: Mapping[str, object] = vars(sys.modules[module_of(owner)]) if owner is not None else {}
+    if isinstance(alias := names.get(text), str):
+        text, names = alias, _home(text, alias, names)
     return kind_of(next(_split(text[6:-1], ",")), names) if text.startswith("Field[") else UNKNOWN
 
 
 def _single(text: str, names: Mapping[str, object]) -> Kind:
-    if text in KINDS:
-        return KINDS[text]
-    head, _, inside = text.rstrip("]").partition("[") if text.endswith("]") else (text, "", "")
-    head = head.rpartition(".")[2]
+    head, _, inside = text.removesuffix("]").partition("[") if text.endswith("]") else (text, "", "")
+    known = KINDS.get(text) or KINDS.get(head)
+    if known is not None:
+        return known
+    if head.startswith(("typing.", "collections.abc.")):  # in an alias, which says where names are from
+        head = head.rpartition(".")[2]
+    if inside and (generic := _generic(head, inside, names)) is not None:
+        return generic
+    if head in _GENERIC:
+        return _GENERIC[head]
+    return _meant(head, _looked_up(text if head in text else head, names), names)
+
+
+_GENERIC = {
+    name_of(Iterable): Kind("what can be iterated over", lambda value: _can_be_iterated(value)),
+    name_of(Collection): Kind("a list", lambda value: isinstance(value, Collection) and not isinstance(value, (str, bytes))),
+    "Callable": Kind("a function", callable, plain=True),
+    **dict.fromkeys(
+        ("dict", "Mapping", "MutableMapping"), Kind("a dict", lambda value: isinstance(value, Mapping), plain=True)
+    ),
+    "set": Kind("a set", lambda value: isinstance(value, set), plain=True),
+    "type": Kind("a class", lambda value: isinstance(value, type), plain=True),
+    "IO": Kind("an open file", lambda value: answers(value, "read") or answers(value, "write")),
+}
+"""What an annotation says whatever is in its brackets."""
+
+
+def _generic(head: str, inside: str, names: Mapping[str, object]) -> Kind | None:
+    """Return what an annotation says by what is in its brackets, where that counts."""
     if head == "Literal":
         import ast
 
         return _choice(ast.literal_eval(f"({inside},)"))
     if head in _LISTS:
-        return _sequence(kind_of(text[text.index("[") + 1 : -1], names))
+        return _sequence(kind_of(inside, names))
     if head == "tuple":
-        inner = [part.strip() for part in _split(text[6:-1], ",")]
+        inner = [part.strip() for part in _split(inside, ",")]
         return _sequence(kind_of(inner[0], names), None if inner[-1] == "..." else len(inner))
-    if head == name_of(Iterable):
-        return Kind("what can be iterated over", _can_be_iterated)
-    if head == "Callable":
-        return Kind("a function", callable, plain=True)
-    if head in ("dict", "Mapping"):
-        return Kind("a dict", lambda value: isinstance(value, Mapping), plain=True)
-    if head == "set":
-        return Kind("a set", lambda value: isinstance(value, set), plain=True)
-    found = names.get(text.rpartition(".")[2])
+    return None
+
+
+def _looked_up(text: str, names: Mapping[str, object]) -> object:
+    """Return what a name with dots means where ``names`` are known; None where it means nothing."""
+    first, *rest = text.partition("[")[0].split(".")
+    found = names.get(first, getattr(builtins, first, sys.modules.get(first)))
+    for part in rest:
+        found = getattr(found, part, None)
+    return found
+
+
+def _home(alias: str, text: str, names: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the names of the module that declares an alias as a text, which uses them; ``names`` where there is none."""
+    homes = (vars(module) for name, module in list(sys.modules.items()) if f"{name}.".startswith(_PACKAGE))
+    declared = (home for home in homes if home.get(alias) is text and alias in home.get("__annotations__", {}))
+    return next(declared, names)
+
+
+_PACKAGE = f"{__name__.partition('.')[0]}."
+
+
+def _meant(name: str, found: object, names: Mapping[str, object]) -> Kind:
+    """Return what an annotation of one name says, where it means what was found: a class, an alias, or nothing."""
+    if found is None:
+        return UNKNOWN._replace(missing=(name,))
     if isinstance(found, str):
-        return kind_of(found, names)
-    if typing.get_origin(found) in (tuple, list, dict, types.UnionType):  # an alias
-        return kind_of(str(found), names)
+        return kind_of(found, _home(name.rpartition(".")[2], found, names))
     if typing.get_origin(found) is typing.Literal:
         return _choice(typing.get_args(found))
+    if typing.get_origin(found) not in (None, Any):  # an alias
+        return kind_of(str(found), names)
     if isinstance(found, type) and found not in (object, Any) and typing.Protocol not in found.__bases__:
         return Kind(f"{'an' if found.__name__[0] in 'AEIOU' else 'a'} {found.__name__}", lambda value: isinstance(value, found))
     return UNKNOWN
@@ -303,14 +358,19 @@ class Checks:
 
     def __init__(self, function: Callable[..., Any], name: str = "") -> None:
         self.function = function
-        owner, _, own = function.__qualname__.rpartition(".")
-        self.name = name or (owner.rpartition(".")[2] if own in ("__call__", "__init__") else own)
+        self._name = name
         self.kinds: dict[str, Kind] = {}
         self._early: dict[str, Kind] = {}
         self._in_order: tuple[tuple[str, Kind | None], ...] | None = None
         parameters = parameters_of(unwrapped(function))
         self.takes_dtype = "dtype" in parameters
         self._dtype_at = parameters.index("dtype") if self.takes_dtype else 0
+
+    @property
+    def name(self) -> str:
+        """What messages call the function."""
+        owner, _, own = self.function.__qualname__.rpartition(".")  # now: networks get their names once they are made
+        return self._name or (owner.rpartition(".")[2] if own in ("__call__", "__init__") else own)
 
     def _read(self) -> tuple[tuple[str, Kind | None], ...]:
         written = unwrapped(self.function)

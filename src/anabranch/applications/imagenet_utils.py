@@ -14,7 +14,7 @@ from anabranch._errors import ArgumentError, DataError
 from anabranch.applications._building import Published, file_of
 
 if TYPE_CHECKING:
-    from anabranch.ops._types import TensorLike as Images
+    from anabranch.ops._types import TensorLike
 
 __all__ = ["decode_predictions", "preprocess_input"]
 __dir__ = __all__.copy
@@ -38,7 +38,7 @@ documented = described(ARGUMENTS)
 
 @guarded
 @documented
-def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caffe") -> Prepared:
+def preprocess_input(x: TensorLike, data_format: str | None = None, mode: str = "caffe") -> Prepared:
     """Return images as a network was trained on them, as floats.
 
     Args:
@@ -83,7 +83,7 @@ def _row(values: tuple[float, ...], shape: list[int], like: Prepared, arrays: bo
 
 @checked
 @documented
-def decode_predictions(preds: Images, top: int = 5) -> list[list[tuple[str, str, float]]]:
+def decode_predictions(preds: TensorLike, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """Return the likeliest classes of each image: WordNet's id, name and probability.
 
     Raises:
@@ -126,7 +126,7 @@ _WORDS: dict[str | None, tuple[str, float]] = {
 def preparation(mode: str | None) -> Callable[..., Any]:
     """Return the ``preprocess_input`` of one family; without a mode it returns what it is given."""
 
-    def prepare(x: Images, data_format: str | None = None) -> Prepared:
+    def prepare(x: TensorLike, data_format: str | None = None) -> Prepared:
         if mode is not None:
             return preprocess_input(x, data_format, mode)
         config.check_data_format(data_format)

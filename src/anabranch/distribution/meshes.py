@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
@@ -16,7 +16,7 @@ from anabranch.distribution.devices import list_devices
 if TYPE_CHECKING:
     import numpy as np
 
-    Devices = np.ndarray[Any, np.dtype[np.str_]]
+Devices: TypeAlias = "np.ndarray[Any, np.dtype[np.str_]]"
 
 
 def names_of(devices: Sequence[str] | Devices) -> Devices:

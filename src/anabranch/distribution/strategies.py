@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -15,11 +15,8 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, NotReadyError, ShapeError
 from anabranch._frames import bound_methods
 from anabranch.distribution.devices import WAY_OUT, list_devices
-from anabranch.distribution.meshes import DeviceMesh, LayoutMap, TensorLayout, names_of
+from anabranch.distribution.meshes import DeviceMesh, Devices, LayoutMap, TensorLayout, names_of
 from anabranch.graph import Tensor as Symbolic, Weight
-
-if TYPE_CHECKING:
-    from anabranch.distribution.meshes import Devices
 
 D = TypeVar("D")
 _BATCH = "batch"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from anabranch.constraints import ConstraintLike
-    from anabranch.initializers import InitializerLike
     from anabranch.regularizers import RegularizerLike
 
 C = TypeVar("C", bound=type)
@@ -209,7 +208,7 @@ class Holding(Operation):
     def add_weight(
         self,
         shape: int | Sequence[int | None] | None = None,
-        initializer: InitializerLike = None,
+        initializer: initializers.InitializerLike = None,
         dtype: str | None = None,
         trainable: bool = True,
         autocast: bool = True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from anabranch import initializers
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, NotReadyError
@@ -14,7 +15,6 @@ from anabranch.layers import fields
 from anabranch.ops import _kernels as kernels
 
 if TYPE_CHECKING:
-    from anabranch.initializers import InitializerLike
     from anabranch.runtime import Tensor
 
 
@@ -87,8 +87,8 @@ class LowRank(fields.FieldLayer):
         self,
         rank: int,
         lora_alpha: float | None = None,
-        a_initializer: InitializerLike = "he_uniform",
-        b_initializer: InitializerLike = "zeros",
+        a_initializer: initializers.InitializerLike = "he_uniform",
+        b_initializer: initializers.InitializerLike = "zeros",
     ) -> None:
         """Freeze the kernel and train a product of two small matrices that is added to it (Hu et al. 2021).
 

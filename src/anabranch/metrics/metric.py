@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,6 @@ from anabranch.graph.call_site import warn
 from anabranch.graph.weight import Aggregation
 from anabranch.losses.loss import DTYPE_DOC, NAME_DOC, DType, dtype_name, to_dtype, to_name
 from anabranch.runtime.narrow import computable
-
-if TYPE_CHECKING:
-    from anabranch.initializers import InitializerLike
 
 Tensor = torch.Tensor
 
@@ -148,7 +145,7 @@ class Metric(Configurable):
     def add_variable(
         self,
         shape: int | Sequence[int],
-        initializer: InitializerLike,
+        initializer: initializers.InitializerLike,
         dtype: str | None = None,
         aggregation: Aggregation | None = "sum",
         name: str | None = None,
@@ -181,7 +178,7 @@ class Metric(Configurable):
     def add_weight(
         self,
         shape: int | Sequence[int] = (),
-        initializer: InitializerLike = None,
+        initializer: initializers.InitializerLike = None,
         dtype: str | None = None,
         name: str | None = None,
     ) -> Variable:

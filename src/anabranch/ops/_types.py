@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from types import EllipsisType as EllipsisType  # arguments are checked by it
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import EllipsisType
 
     import numpy as np
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch._arguments import Count, NotNegative, Positive, Several, guarded, guarded_methods
 from anabranch._errors import ArgumentError, DataError, OutOfRangeError
@@ -14,7 +14,7 @@ from anabranch.training.data.py_dataset import PyDataset
 if TYPE_CHECKING:
     import numpy as np
 
-    Array = np.ndarray[Any, Any]
+Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 _MOST_PAIRS = 2**31

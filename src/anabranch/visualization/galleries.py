@@ -18,7 +18,6 @@ from anabranch.visualization.boxes import draw_bounding_boxes
 from anabranch.visualization.masks import draw_segmentation_masks
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from anabranch.ops._types import TensorLike
@@ -41,7 +40,7 @@ def plot_image_gallery(
     show: bool | None = None,
     transparent: bool = True,
     dpi: float = 60,
-    legend_handles: Sequence[Artist] | None = None,
+    legend_handles: Sequence[Any] | None = None,
     data_format: str | None = None,
 ) -> None:
     """Draw images in rows and columns, and show or save the figure.
@@ -148,7 +147,7 @@ def plot_bounding_box_gallery(
     ground_truth_mapping: Mapping[int, str] | None = None,
     prediction_mapping: Mapping[int, str] | None = None,
     legend: bool = False,
-    legend_handles: Sequence[Artist] | None = None,
+    legend_handles: Sequence[Any] | None = None,
     rows: int | None = None,
     cols: int | None = None,
     data_format: str | None = None,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from anabranch.runtime import Tensor
 
-    Array: TypeAlias = "np.ndarray[Any, Any]"
-    Prepare: TypeAlias = "str | Callable[[Array], object] | None"
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Prepare: TypeAlias = "str | Callable[[Array], object] | None"
 
 Documents = list[Sequence[bytes]]
 _PUNCTUATION = string.punctuation.encode()
