@@ -419,8 +419,11 @@ def _registry_of(module: str) -> Registry[Any] | None:
 
 
 def _public_class(module: str, name: str) -> type | None:
-    """Return the class that data mean by a bare ``keras``, such as ``keras.Sequential``: one of our public names, or None."""
+    """Return the class that data mean by a bare ``keras``, such as ``keras.Sequential``, or a saved one of ``keras.utils``."""
     public = sys.modules[PACKAGE]
+    if module == "keras.utils" and name in public.utils.__all__:
+        found = getattr(public.utils, name)
+        return found if isinstance(found, type) and method(found, "build_from_config") else None
     found = getattr(public, name) if module == "keras" and name in public.__all__ else None
     return found if isinstance(found, type) else None
 

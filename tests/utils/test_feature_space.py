@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 import anabranch as ab
 from anabranch import layers
+from anabranch.saving.keras_file import stored_weights
 from anabranch.utils import FeatureSpace
 
 TABLE: dict[str, Any] = {
@@ -68,7 +71,65 @@ def test_models_on_encoded_features_and_on_the_table(tmp_path: Path) -> None:
     assert np.allclose(ab.saving.load_model(tmp_path / "whole.keras").predict(TABLE, verbose=0), wanted, atol=1e-6)
     made.save(tmp_path / "space.keras")
     again = ab.saving.load_model(tmp_path / "space.keras")
-    assert np.allclose(again.predict(TABLE, verbose=0), made(TABLE).detach().cpu(), atol=1e-6)
+    assert np.allclose(again(TABLE).detach().cpu(), made(TABLE).detach().cpu(), atol=1e-6)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Return a folder with what ``fixtures/write.py`` wrote."""
+    with zipfile.ZipFile(Path(__file__).with_name("fixtures") / "feature_space.zip") as file:
+        file.extractall(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("mode", ["concat", "dict"])
+def test_files_of_keras_are_read(mode: str, written: Path) -> None:
+    known = np.load(written / f"{mode}.npz")
+    table = {name[3:]: known[name] for name in known if name.startswith("in ")}
+    made = ab.saving.load_model(written / f"{mode}.keras")
+    assert isinstance(made, FeatureSpace)
+    for _ in range(2):
+        found = made(table)
+        for name, value in {"all": found}.items() if mode == "concat" else found.items():
+            np.testing.assert_allclose(value.detach().cpu().numpy(), known[f"out {name}"], atol=1e-6)
+        ab.saving.save_model(made, written / "again.keras")
+        made = ab.saving.load_model(written / "again.keras")
+
+
+def members(file: Path) -> tuple[Any, dict[str, bytes], set[str]]:
+    """Return the config of a file, without numbers of shared objects and defaults of Keras; its assets; its arrays."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, list):
+            return [plain(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        left_out = ("shared_object_id", "dtype", "trainable", "compile_config")
+        return {key: plain(value) for key, value in part.items() if key not in left_out or value in ("string", "int32")}
+
+    with zipfile.ZipFile(file) as opened:
+        assets = {name: opened.read(name) for name in opened.namelist() if name.startswith("assets/")}
+        return plain(json.loads(opened.read("config.json"))), assets, set(stored_weights(file.read_bytes(), str(file)))
+
+
+@pytest.mark.parametrize("mode", ["concat", "dict"])
+def test_what_is_written_is_what_keras_writes(mode: str, written: Path) -> None:
+    ab.saving.load_model(written / f"{mode}.keras").save(written / "ours.keras")
+    (config, assets, arrays), (ours, our_assets, our_arrays) = (
+        members(written / f"{mode}.keras"),
+        members(written / "ours.keras"),
+    )
+    assert ours == config
+    assert our_assets == assets
+    assert our_arrays == arrays
+
+
+def test_a_config_has_no_table() -> None:
+    made = FeatureSpace.from_config(space(name="own").get_config())
+    assert made.name == "own"
+    assert made.get_config() == space(name="own").get_config()
+    with pytest.raises(ValueError, match="has not learned"):
+        made(TABLE)
 
 
 def test_batches_teach_it_too() -> None:

@@ -74,6 +74,8 @@ def _paths(like: Path, stored: Mapping[str, Stored], source: str, keras_form: bo
     build: Json = config.pop("build_config", None)
     config.pop("compile_config", None)
     model = reading.model_of(config, build, None, None, str(like), archive.CONFIG)
+    if isinstance(model, reading.LayerHolder):
+        raise FileFormatError(f"{like} describes no model.", got=f"a {type(model).__name__}")
     ours = {weight: path for path, weight in weights.weight_paths(model).items()}
     pairs = {}
     for path, _, held in keras_paths.owned(cast("Operation", model)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from anabranch.graph.call_site import warn
 from anabranch.registry import Json
 from anabranch.saving import archive, assets, files, hdf5, keras_state, legacy_h5, origins, reading
 from anabranch.saving.matching import Stored
-from anabranch.saving.reading import SavedModel
+from anabranch.saving.reading import LayerHolder, SavedModel
 
 ENDING = ".keras"
 FORMAT = 1  # of what we add; a reader refuses a greater one
@@ -29,12 +29,16 @@ _OWN_OPTIONS = ("auto_scale_loss", "remat")  # of compile, which Keras's does no
 
 @checked
 def save_model(
-    model: SavedModel, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True
+    model: SavedModel | LayerHolder,
+    filepath: str | Path,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    include_optimizer: bool = True,
 ) -> None:
     """Write a model to a ``.keras`` file, which Keras reads too; the file appears under its name only when it is whole.
 
     Args:
-        model: the model.
+        model: the model, or a ``FeatureSpace``.
         filepath: the file, whose name ends in ``.keras``.
         overwrite: whether a file of that name is replaced; else it is an error.
         zipped: True or None; a folder in the place of a file is not written.
@@ -51,16 +55,21 @@ def save_model(
         >>> saving.load_model("m.keras").output_shape
         (None, 2)
     """
-    if not (isinstance(model, Operation) and model._has_layers_):
+    if not (isinstance(model, LayerHolder) or (isinstance(model, Operation) and model._has_layers_)):
         raise ArgumentTypeError("model of save_model must be a model.", got=shown(model))
     path = _named(filepath)
     if zipped is False:
         raise ArgumentError("A model is saved as one file.", got="zipped=False", repair="leave zipped out")
     files.check_free(path, overwrite)
+    if isinstance(model, LayerHolder):
+        holder = model._saved_layers_()
+        config = {**registry.serialize_shared(model), "build_config": model.get_build_config()}
+        files.write(path, _whole(config, {}, holder, keras_state.layer_groups(holder)))
+        return
     if not model.built:
         warn(f"Model {model.name!r} is saved without weights, as it has none yet; model.build((None, …)) makes them.")
     config = registry.serialize_shared(model)
-    added: dict[str, Json] = {"format": FORMAT, "version": sys.modules[registry.PACKAGE].__version__}
+    added: dict[str, Json] = {}
     build = model.get_build_config()
     if build:
         config["build_config"] = build
@@ -69,18 +78,24 @@ def save_model(
         added["compile"] = {name: compiled.pop(name) for name in _OWN_OPTIONS if name in compiled}
         config["compile_config"] = compiled
     added.update(origins.lines(model), definitions=origins.definitions(model, config))
+    groups = keras_state.groups(model, optimizer=include_optimizer)
+    files.write(path, _whole(config, added, cast("Operation", model), groups))
+
+
+def _whole(config: Json, added: dict[str, Json], layers: Operation, groups: Iterator[hdf5.Group]) -> bytes:
+    """Return the file of an object with that config, of its layers' weights and their own files, and of what we add."""
+    added = {"format": FORMAT, "version": sys.modules[registry.PACKAGE].__version__, **added}
     metadata = {
         "keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"), "anabranch": added
     }  # fmt: skip
-    data = archive.written(
+    return archive.written(
         {
             archive.METADATA: json.dumps(metadata).encode(),
             archive.CONFIG: json.dumps(config).encode(),
-            archive.WEIGHTS: hdf5.written(keras_state.groups(model, optimizer=include_optimizer)),
-            **assets.written(cast("Operation", model)),
+            archive.WEIGHTS: hdf5.written(groups),
+            **assets.written(layers),
         }
     )
-    files.write(path, data)
 
 
 @checked
@@ -125,6 +140,11 @@ def load_model(
     arguments = _compile_arguments(compiled, added.get("compile", {}), source) if compile and compiled else None
     with registry.definitions(origins.places(added.get("definitions"))):
         model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
+    if isinstance(model, LayerHolder):
+        holder, owner = model._saved_layers_(), f"a {type(model).__name__}"
+        keras_state.load_layers(holder, dict(hdf5.stored(members[archive.WEIGHTS], source)), source=source, owner=owner)
+        assets.load(holder, members, source)
+        return model
     origins.restore(model, added)
     keras_state.load(model, hdf5.stored(members[archive.WEIGHTS], source), source=source)
     assets.load(cast("Operation", model), members, source)
@@ -145,6 +165,8 @@ def _legacy_model(data: bytes, source: str, custom_objects: Mapping[str, Any] | 
         raise FileFormatError(f"{source} holds weights, and no model.", repair="make the model, then model.load_weights(…)")
     compiled = legacy.training if compile else None
     model = reading.model_of(legacy.config, None, compiled, custom_objects, source, "model_config")
+    if isinstance(model, LayerHolder):
+        raise FileFormatError(f"{source} describes no model.", got=f"a {type(model).__name__}")
     legacy_h5.load_weights(model, legacy, source=source)
     if model.optimizer is not None:
         keras_state.load_optimizer(model, legacy_h5.optimizer_state(legacy, source), source)

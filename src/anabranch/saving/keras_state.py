@@ -51,18 +51,23 @@ class Compiled(AnyModel, Protocol):
 
 def groups(model: Compiled, *, optimizer: bool = True) -> Iterator[Group]:
     """Yield what a file holds of each layer, and of the optimizer."""
-    for path, layer, weights in keras_paths.owned(cast("Operation", model)):
+    yield from layer_groups(cast("Operation", model))
+    if optimizer and model.optimizer is not None:
+        if model.built:
+            model.optimizer.build(model.trainable_weights)  # so that its state is whole, which Keras wants
+        for path, weights in model.optimizer.variables_by_path.items():
+            yield _group(f"{OPTIMIZER}{path}vars", model.optimizer.name, weights)
+
+
+def layer_groups(whole: Operation) -> Iterator[Group]:
+    """Yield what a file holds of each layer."""
+    for path, layer, weights in keras_paths.owned(whole):
         if layer._writes_variables_:
             store: dict[str, Any] = {}
             cast("OwnVariables", layer).save_own_variables(store)
             yield Group(path, layer.name, {name: _of_value(value) for name, value in store.items()})
         else:
             yield _group(path, layer.name, weights)
-    if optimizer and model.optimizer is not None:
-        if model.built:
-            model.optimizer.build(model.trainable_weights)  # so that its state is whole, which Keras wants
-        for path, weights in model.optimizer.variables_by_path.items():
-            yield _group(f"{OPTIMIZER}{path}vars", model.optimizer.name, weights)
 
 
 def _group(path: str, name: str | None, weights: Sequence[Weight]) -> Group:
@@ -78,7 +83,25 @@ def _of_value(value: object) -> Stored:
 
 def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mismatch: bool = False) -> None:
     """Set a model's weights from the arrays of a file, and the state of its optimizer where both have one."""
-    owned = list(keras_paths.owned(cast("Operation", model)))
+    state = {path: each for path, each in stored.items() if path.startswith(OPTIMIZER)}
+    arrays = {path: each for path, each in stored.items() if path not in state and not path.startswith(_METRICS)}
+    load_layers(cast("Operation", model), arrays, source=source, owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
+    load_optimizer(model, state, source)
+
+
+def load_layers(
+    whole: Operation, arrays: dict[str, Stored], *, source: str, owner: str, skip_mismatch: bool = False
+) -> None:  # fmt: skip
+    """Set the weights of the layers that one holds from the arrays of a file.
+
+    Args:
+        whole: what holds them.
+        arrays: of the file, by path.
+        source: what errors call the file.
+        owner: what errors call ``whole``.
+        skip_mismatch: whether what does not fit is left out with a warning.
+    """
+    owned = list(keras_paths.owned(whole))
     wanted = {
         f"{path}/{index}": Wanted(weight, weight.path, path)
         for path, layer, weights in owned
@@ -86,17 +109,14 @@ def load(model: Compiled, stored: Mapping[str, Stored], *, source: str, skip_mis
         if not layer._writes_variables_
     }
     own = {path: cast("OwnVariables", layer) for path, layer, _ in owned if layer._writes_variables_}
-    state = {path: each for path, each in stored.items() if path.startswith(OPTIMIZER)}
-    arrays = {path: each for path, each in stored.items() if path not in state and not path.startswith(_METRICS)}
     stores: dict[str, dict[str, Stored]] = {path: {} for path in own}
     for path in list(arrays) if own else ():
         group, _, name = path.rpartition("/")
         if group in stores:
             stores[group][name] = arrays.pop(path)
-    matching.fill(wanted, arrays, source=source, owner=f"model {model.name!r}", skip_mismatch=skip_mismatch)
+    matching.fill(wanted, arrays, source=source, owner=owner, skip_mismatch=skip_mismatch)
     for path, layer in own.items():
         layer.load_own_variables({name: each.read() for name, each in stores[path].items()})
-    load_optimizer(model, state, source)
 
 
 def load_optimizer(model: Compiled, stored: Mapping[str, Stored], source: str) -> None:

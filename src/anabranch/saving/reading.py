@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, cast
@@ -32,6 +33,24 @@ class SavedModel(keras_state.Compiled, Protocol):
         """Make the weights."""
 
 
+class LayerHolder(abc.ABC):
+    """What is no model, and is saved with the layers that it has learned: files have these under the names of attributes."""
+
+    built = False
+
+    @abc.abstractmethod
+    def _saved_layers_(self) -> Operation:
+        """Return a layer whose attributes have the layers."""
+
+    @abc.abstractmethod
+    def get_build_config(self) -> dict[str, Json]:
+        """Return what the layers were built on."""
+
+    @abc.abstractmethod
+    def build_from_config(self, config: dict[str, Json]) -> None:
+        """Build the layers."""
+
+
 def parsed(text: str | bytes, source: str) -> dict[str, Json]:
     """Return the object that a text is as JSON.
 
@@ -53,8 +72,8 @@ def parsed(text: str | bytes, source: str) -> dict[str, Json]:
 
 def model_of(
     config: Json, build: Json, compiled: Json, custom_objects: Mapping[str, Any] | None, source: str, part: str
-) -> SavedModel:
-    """Return the model that a file describes, without its weights.
+) -> SavedModel | LayerHolder:
+    """Return the model that a file describes, or what holds layers as one does, without weights.
 
     Args:
         config: its JSON.
@@ -66,22 +85,22 @@ def model_of(
     """
     with registry.scope(custom_objects), sharing(reading=True):
         model = understood(lambda: _built(config, build), f"{part} in {source}")
-        if compiled:
+        if compiled and not isinstance(model, LayerHolder):
             arguments = legacy_config.modern_compile if legacy_config.is_old(config) else dict
             understood(lambda: model.compile_from_config(arguments(compiled)), f"What compile took, in {source},")
     return model
 
 
-def _built(config: Json, build: Json) -> SavedModel:
+def _built(config: Json, build: Json) -> SavedModel | LayerHolder:
     strict = settings.strict_merges()
     settings.set_strict_merges(False)  # what Keras broadcast without a word was not refused when the model was made
     try:
         model = registry.deserialize(legacy_config.modernized(config))
     finally:
         settings.set_strict_merges(strict)
-    if not (isinstance(model, Operation) and model._has_layers_):
+    if not (isinstance(model, LayerHolder) or (isinstance(model, Operation) and model._has_layers_)):
         raise FileFormatError("The file describes no model.", got=f"a {type(model).__name__}")
-    found = cast("SavedModel", model)
+    found = model if isinstance(model, LayerHolder) else cast("SavedModel", model)
     if build and not found.built:
         found.build_from_config(build)
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from anabranch import _tree, layers
+from anabranch import _tree, layers, registry, saving
 from anabranch._arguments import Several, checked, guarded
 from anabranch._asked import has_shape, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, unknown
@@ -15,7 +15,13 @@ from anabranch._frames import bound_methods
 from anabranch.graph import Tensor as Symbol
 from anabranch.layers.base import Layer
 from anabranch.models.model import Model
+from anabranch.saving.reading import LayerHolder
 
+if TYPE_CHECKING:
+    from anabranch.runtime import Tensor
+
+KERAS_MODULE = "keras.src.layers.preprocessing.feature_space"  # where Keras has the classes that files name
+_IDENTITY = "TFDIdentity"
 _MODES = ("one_hot", "int", "float")
 
 
@@ -28,6 +34,23 @@ class Feature:
             raise unknown("output_mode", output_mode, _MODES, of="a feature")
         self.dtype, self.preprocessor, self.output_mode = dtype, preprocessor, output_mode
 
+    def get_config(self) -> dict[str, Any]:
+        """Return what it is made of, the layer as JSON."""
+        layer = registry.serialize(self.preprocessor)
+        if type(self.preprocessor) is layers.Identity:
+            layer |= {"module": KERAS_MODULE, "class_name": _IDENTITY, "registered_name": _IDENTITY}
+        layer.setdefault("build_config", _build_config(self.preprocessor))
+        return {"dtype": self.dtype, "preprocessor": layer, "output_mode": self.output_mode}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Feature:
+        """Make it of what ``get_config`` returned."""
+        layer = config["preprocessor"]
+        if isinstance(layer, Mapping):
+            known = {**layer, "module": "keras.layers", "class_name": "Identity", "registered_name": None}
+            layer = registry.deserialize(known if layer.get("class_name") == _IDENTITY else layer)
+        return cls(str(config["dtype"]), layer, str(config["output_mode"]))
+
 
 class Cross:
     """Columns that are hashed together into ``crossing_dim`` bins."""
@@ -38,14 +61,31 @@ class Cross:
             raise unknown("output_mode", output_mode, ("one_hot", "int"), of="a cross")
         self.feature_names, self.crossing_dim, self.output_mode = tuple(feature_names), crossing_dim, output_mode
 
+    def get_config(self) -> dict[str, Any]:
+        """Return its arguments."""
+        names = list(self.feature_names)
+        return {"feature_names": names, "crossing_dim": self.crossing_dim, "output_mode": self.output_mode}
+
     @property
     def name(self) -> str:
         """The names of the columns, joined."""
         return "_X_".join(self.feature_names)
 
 
+class _Saved(Layer):
+    """Holds the layers of the columns as files have them."""
+
+    def __init__(self, preprocessors: dict[str, Layer], name: str) -> None:
+        super().__init__(name=name)
+        self.preprocessors = preprocessors
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the inputs: nothing is computed here."""
+        return inputs
+
+
 @bound_methods
-class FeatureSpace:
+class FeatureSpace(LayerHolder):
     """Encodes the columns of a table: numbers scaled, categories looked up or hashed, some crossed, as one vector for each row.
 
     Args:
@@ -89,9 +129,7 @@ class FeatureSpace:
         self.name, self.output_mode = name or "feature_space", output_mode
         self.crossing_dim, self.hashing_dim, self.num_discretization_bins = crossing_dim, hashing_dim, num_discretization_bins
         self.features = {column: self._feature(column, kind) for column, kind in features.items()}
-        self.crosses = [
-            each if isinstance(each, Cross) else Cross(each, crossing_dim) for each in (() if crosses is None else crosses)
-        ]
+        self.crosses = [_cross(each, crossing_dim) for each in (() if crosses is None else crosses)]
         for cross in self.crosses:
             for column in cross.feature_names:
                 if column not in self.features:
@@ -107,6 +145,8 @@ class FeatureSpace:
     def _feature(self, column: str, kind: object) -> Feature:
         if isinstance(kind, Feature):
             return kind
+        if isinstance(kind, Mapping) and isinstance(kind.get("config"), Mapping):
+            return Feature.from_config(kind["config"])
         if not isinstance(kind, str) or kind not in self._kinds:
             raise unknown(f"type of column {column!r}:", str(kind), self._kinds)
         sizes = {
@@ -398,7 +438,7 @@ class FeatureSpace:
         return _tree.map_leaves(lambda leaf: leaf[0], found) if single else found
 
     def save(self, filepath: str | Path) -> None:
-        """Write it to a ``.keras`` file; ``load_model`` gives it back as the model from its inputs to its encoded features.
+        """Write it to a ``.keras`` file, as Keras has it; ``load_model`` gives it back.
 
         Args:
             filepath: the file, whose name ends in ``.keras``.
@@ -411,8 +451,79 @@ class FeatureSpace:
             [[2.0]]
         """
         self.get_encoded_features()
-        if self._model is not None:
-            self._model.save(filepath)
+        saving.save_model(self, filepath)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return its arguments as JSON, in Keras's form.
+
+        Example:
+            >>> FeatureSpace({"age": "float"}, crossing_dim=8).get_config()["crossing_dim"]
+            8
+        """
+        return {
+            "features": {column: _described("Feature", each.get_config()) for column, each in self.features.items()},
+            "output_mode": self.output_mode, "crosses": [_described("Cross", each.get_config()) for each in self.crosses],
+            "crossing_dim": self.crossing_dim, "hashing_dim": self.hashing_dim,
+            "num_discretization_bins": self.num_discretization_bins,
+            **({} if self.name == "feature_space" else {"name": self.name}),
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FeatureSpace:
+        """Make it of what ``get_config`` returned; what it has learned of a table is in a file alone.
+
+        Args:
+            config: the JSON.
+
+        Example:
+            >>> space = FeatureSpace.from_config(FeatureSpace({"age": "float"}).get_config())
+            >>> space({"age": [2.0]}).tolist()
+            [[2.0]]
+        """
+        return cls(**config)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Return what each column's layer was built on.
+
+        Example:
+            >>> FeatureSpace({"age": "float"}).get_build_config()
+            {'age': {'input_shape': [None, 1]}}
+        """
+        return {column: _build_config(layer) for column, layer in self.preprocessors.items()}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the columns' layers, whose weights and vocabularies a file then gives.
+
+        Args:
+            config: what ``get_build_config`` returned.
+
+        Example:
+            >>> space = FeatureSpace({"age": "float_normalized"})
+            >>> space.build_from_config(space.get_build_config())
+            >>> space({"age": [2.0]}).tolist()
+            [[2.0]]
+        """
+        for column, layer in self.preprocessors.items():
+            if config.get(column, {}).get("input_shape") and not layer.built:
+                layer.build((None, 1))
+        self._adapted = True
+
+    def _saved_layers_(self) -> Layer:
+        return _Saved(self.preprocessors, self.name)
+
+
+def _described(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"module": KERAS_MODULE, "class_name": kind, "config": config, "registered_name": kind}
+
+
+def _build_config(layer: Layer) -> dict[str, Any]:
+    return {} if layer._writes_variables_ else {"input_shape": [None, 1]}  # lookups are built without a shape
+
+
+def _cross(given: Any, crossing_dim: int) -> Cross:
+    if isinstance(given, Mapping) and isinstance(given.get("config"), Mapping):
+        return Cross(**given["config"])
+    return given if isinstance(given, Cross) else Cross(given, crossing_dim)
 
 
 def _named(column: str | None) -> str | None:
