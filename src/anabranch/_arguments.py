@@ -284,9 +284,12 @@ def _generic(head: str, inside: str, names: Mapping[str, object]) -> Kind | None
 def _looked_up(text: str, names: Mapping[str, object]) -> object:
     """Return what a name with dots means where ``names`` are known; None where it means nothing."""
     first, *rest = text.partition("[")[0].split(".")
-    found = names.get(first, getattr(builtins, first, sys.modules.get(first)))
-    for part in rest:
-        found = getattr(found, part, None)
+    found = names.get(first, vars(builtins).get(first, sys.modules.get(first)))
+    try:
+        for part in rest:
+            found = getattr(found, part)
+    except AttributeError:
+        return None
     return found
 
 

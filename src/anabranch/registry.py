@@ -33,7 +33,6 @@ _registries: dict[str, Registry[Any]] = {}  # by Keras's module, such as "keras.
 _registered: dict[str, Any] = {}  # by registered name, such as "Custom>Gate"
 _names: dict[Any, str] = {}  # the other way
 
-
 _defined: ContextVar[Mapping[str, str] | None] = ContextVar("defined", default=None)  # where missing classes were
 _scopes: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects", default=())  # of this thread
 
@@ -421,11 +420,9 @@ def _registry_of(module: str) -> Registry[Any] | None:
 def _public_class(module: str, name: str) -> type | None:
     """Return the class that data mean by a bare ``keras``, such as ``keras.Sequential``, or a saved one of ``keras.utils``."""
     public = sys.modules[PACKAGE]
-    if module == "keras.utils" and name in public.utils.__all__:
-        found = getattr(public.utils, name)
-        return found if isinstance(found, type) and method(found, "build_from_config") else None
-    found = getattr(public, name) if module == "keras" and name in public.__all__ else None
-    return found if isinstance(found, type) else None
+    space = public if module == "keras" else public.utils if module == "keras.utils" else None
+    found = getattr(space, name) if space is not None and name in space.__all__ else None
+    return found if isinstance(found, type) and (space is public or method(found, "build_from_config")) else None
 
 
 def made(kind: Any, config: Mapping[str, Any]) -> Any:
