@@ -16,6 +16,12 @@ import torch
 
 from anabranch.runtime.host_threads import ELEMENTS
 
+SMALL = ELEMENTS // 4
+"""Values that tensors have on average, below which a call for each of them takes longer than its arithmetic.
+
+Those side by side are copied once, for which both memories are there at once; where they are large that is no small peak.
+"""
+
 ALIGNED = 16  # values: where each begins, for vector instructions
 _memories: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()  # type: ignore[type-arg]  # by address; of either float type
 
@@ -40,7 +46,7 @@ def adjacent(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
     """Return copies side by side, in the same layouts; None where that cannot be, or would not help, as they are large."""
     kinds = {(tensor.device.type, tensor.dtype) for tensor in tensors}
     counts = [tensor.numel() for tensor in tensors]
-    small = 0 < sum(counts) < ELEMENTS * len(counts) and min(counts) > 0
+    small = 0 < sum(counts) < SMALL * len(counts) and min(counts) > 0
     if kinds not in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) or not small or not all(map(_is_dense, tensors)):
         return None
     begins, dtype = starts(counts), tensors[0].dtype
