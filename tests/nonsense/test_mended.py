@@ -263,7 +263,7 @@ def test_a_function_must_take_what_it_is_called_with(wrong: Callable[[], object]
     lambda: layers.Dense(2, kernel_regularizer=layers.Dense(2)),
     lambda: ab.Variable(1.0).assign([[1], [2, 3]]),
     lambda: ab.Variable(1.0).assign_add(2**70),
-    lambda: ab.losses.mean_squared_error(META, META),
+    lambda: ab.losses.mean_squared_error(torch.ones(2, 3).to_sparse(), torch.ones(2, 3)),
     lambda: ab.utils.FeatureSpace.cross(None, 4),
     lambda: ab.utils.FeatureSpace.float_discretized(3, output_mode=np.ones(2)),
     lambda: Space().adapt([]),

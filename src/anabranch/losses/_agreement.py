@@ -66,8 +66,8 @@ def _node(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Return both as tensors on the predictions' device, the predictions floating; targets keep their dtype."""
     for name, value in (("y_true", y_true), ("y_pred", y_pred)):
-        if type(value) is Tensor and (value.is_meta or value.layout != torch.strided):
-            raise DtypeError(f"{name} must be a dense tensor with values.", got=shown(value))
+        if type(value) is Tensor and value.layout != torch.strided:
+            raise DtypeError(f"{name} must be a dense tensor.", got=shown(value))
     pred = y_pred if isinstance(y_pred, Tensor) else _tensor(y_pred, y_true, "y_pred")
     if dtype is None and not pred.is_floating_point():
         dtype = getattr(torch, config.floatx())
